@@ -1,0 +1,1 @@
+"""The native connector: one asyncio process in the place of OEC or JEC."""

@@ -1,0 +1,1 @@
+"""The local cloud of demo and tests: real Alerta, real PostgreSQL, a stand-in for Atlassian over real SQS."""

@@ -1,0 +1,1 @@
+"""What runs inside the Alerta server: plugin, webhook, attribution (standard library alone)."""
