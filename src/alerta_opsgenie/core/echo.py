@@ -1,0 +1,23 @@
+"""Which actions are our own coming back: the plugin told Opsgenie, and Opsgenie tells everybody who listens.
+
+No single sign is certain (whether the request's `source` comes back as `$.source.name` is not confirmed), so several
+are read together: the action came through the API, and its actor or its source's name is one of ours. An action from
+the web, a phone or the chat is never an echo, whatever name it bears. Where Opsgenie leaves the origin out, the
+actor decides alone.
+"""
+
+from typing import FrozenSet
+
+from .message import Message, actor, origin
+
+MARK = " via Alerta"
+"""The plugin ends the `user` of each of its requests so; Opsgenie gives that back as `$.alert.username` (confirmed)."""
+
+
+def is_echo(message: Message, own_names: FrozenSet[str]) -> bool:
+    """Whether the action was ours. `own_names`: the users and sources that our plugin sends, in lower case."""
+    name, kind = origin(message)
+    if kind not in ("", "api"):
+        return False
+    who = actor(message).lower()
+    return who in own_names or who.endswith(MARK.lower()) or (kind == "api" and name in own_names)

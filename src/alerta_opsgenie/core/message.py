@@ -1,0 +1,310 @@
+"""An action message of OEC, JEC or an outgoing webhook: read, checked, and its fields given by name.
+
+One format comes by all three ways (https://support.atlassian.com/opsgenie/docs/opsgenie-edge-connector-alert-action-data/).
+Fields that an action does not need are never looked at, so that a change of the vendor's in one of them stops nothing;
+a field that it does need and that is missing or of a wrong type is a `MessageError` with the JSON path.
+"""
+
+import json
+import re
+from typing import Any, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+LARGEST_MESSAGE_BYTES = 1024 * 1024
+"""SQS takes messages up to 1 MiB (256 KiB until 2025); nothing larger can be a message."""
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_LARGEST_NS = 2**63 - 1
+_MOST_DIGITS = 19
+_SMALLEST_NS = 10**14  # milliseconds reach it in the year 5138
+_SMALLEST_MS = 10**11  # seconds reach it in the year 5138
+# PostgreSQL refuses NUL in a text, and a lone surrogate cannot be encoded: Alerta would answer 500 for ever.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_LONGEST_NAME = 320  # the longest e-mail address (RFC 3696, erratum 1690); Opsgenie's user names are addresses
+
+
+class MessageError(ValueError):
+    """The message cannot be used: `path` is the JSON path of the trouble, `what` says what is wrong there."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.path = path
+        self.what = what
+
+
+class Message(NamedTuple):
+    """A message whose envelope is sound. Its fields are read by the functions of this module.
+
+    `key` is the same for each delivery of one message. `updated_ns` is the alert's `updatedAt`, the order of what
+    happened to it, in nanoseconds since the epoch; 0 where the message does not say.
+    """
+
+    action: str
+    key: str
+    updated_ns: int
+    alert: Optional[Mapping[str, Any]]
+    envelope: Mapping[str, Any]
+
+
+def parse(text: Union[str, bytes]) -> Message:
+    """Read one message. Raises `MessageError`, and nothing else, for whatever is not one."""
+    envelope = _json_object(text)
+    action = clean_name(_string(envelope, "action", "$.action"))
+    if not action:
+        raise MessageError("$.action", "is empty")
+    alert = envelope.get("alert")
+    if alert is not None and not isinstance(alert, dict):
+        raise MessageError("$.alert", f"expected an object, found {_type_name(alert)}")
+    return Message(action, _key(envelope, action, text), _nanoseconds((alert or {}).get("updatedAt")), alert, envelope)
+
+
+def _json_object(text: Union[str, bytes]) -> Mapping[str, Any]:
+    if len(text) > LARGEST_MESSAGE_BYTES:
+        raise MessageError("$", f"is larger than {LARGEST_MESSAGE_BYTES} bytes")
+    try:
+        value = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise MessageError("$", f"is not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise MessageError("$", f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except (RecursionError, ValueError):
+        raise MessageError("$", "is not JSON that can be read: nested too deep, or a number too long") from None
+    if not isinstance(value, dict):
+        raise MessageError("$", f"expected an object, found {_type_name(value)}")
+    return value
+
+
+def _key(envelope: Mapping[str, Any], action: str, text: Union[str, bytes]) -> str:
+    """Name this message: the connector's request id, else a digest of its bytes."""
+    request_id = envelope.get("requestId")
+    if isinstance(request_id, str) and request_id:
+        return clean_name(f"{request_id}:{action}")
+    import hashlib  # noqa: PLC0415 - costs milliseconds and most messages have a request id
+
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _nanoseconds(value: Any) -> int:
+    """Read `updatedAt`: nanoseconds by the documentation and every capture; milliseconds are told by their size."""
+    number = _whole_number(value)
+    return number * 1_000_000 if number < _SMALLEST_NS else number
+
+
+def _whole_number(value: Any) -> int:
+    """Read a positive number that fits 64 bits, or the same as a text of digits; 0 for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
+        value = int(value)
+    usable = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_NS
+    return value if usable else 0
+
+
+# -- Who and what
+
+
+def alias(message: Message) -> Optional[str]:
+    """Give the alert's alias, which is Alerta's id of it; None where it has none."""
+    value = (message.alert or {}).get("alias")
+    if value is None or value == "":
+        return None
+    return _string(message.alert or {}, "alias", "$.alert.alias")
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is a whole UUID: Alerta takes an id as a pattern, so nothing else may reach a path."""
+    return _UUID.fullmatch(text) is not None
+
+
+def alert_source(message: Message) -> str:
+    """Give the `source` that the alert was made with; empty where the message has none."""
+    value = (message.alert or {}).get("source")
+    return value if isinstance(value, str) else ""
+
+
+def origin(message: Message) -> Tuple[str, str]:
+    """Give the name and the type of what caused the action (`$.source`), in lower case; empty where absent."""
+    value = message.envelope.get("source")
+    source = value if isinstance(value, dict) else {}
+    name, kind = source.get("name"), source.get("type")
+    return (
+        name.strip().lower() if isinstance(name, str) else "",
+        kind.strip().lower() if isinstance(kind, str) else "",
+    )
+
+
+def actor(message: Message) -> str:
+    """Name the person (or machine) who acted, for people and for a header: one line, no control characters."""
+    alert = message.alert or {}
+    for field in ("username", "userFullName"):
+        value = alert.get(field)
+        if isinstance(value, str) and clean_name(value):
+            return clean_name(value)
+    return console(message)
+
+
+def console(message: Message) -> str:
+    """Name the console that the message came from."""
+    kind = message.envelope.get("integrationType")
+    return "Jira Service Management" if isinstance(kind, str) and kind.upper() == "JEC" else "Opsgenie"
+
+
+def clean_name(text: str) -> str:
+    """Make a name fit for one line of a log, a header or a history."""
+    return _CONTROL.sub(" ", clean_text(text)).strip()[:_LONGEST_NAME]
+
+
+def clean_text(text: str) -> str:
+    """Replace what no database would store (NUL, lone surrogates) by U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+# -- What the actions carry
+
+
+def note(message: Message) -> str:
+    """Give the note of an AddNote. Raises `MessageError` if there is none."""
+    return _needed_text(message, "note")
+
+
+def optional_note(message: Message) -> str:
+    """Give the note that came along with an acknowledge or a close; empty where there is none."""
+    value = (message.alert or {}).get("note")
+    return clean_text(value).strip() if isinstance(value, str) else ""
+
+
+def owner(message: Message) -> str:
+    """Give whom the alert was assigned to: `owner`, and for TakeOwnership without one whoever acted."""
+    value = (message.alert or {}).get("owner")
+    if (value is None or value == "") and message.action == "TakeOwnership":
+        return actor(message)
+    return clean_name(_needed_text(message, "owner"))
+
+
+def tags(message: Message, field: str) -> List[str]:
+    """Give the tags of `addedTags` or `removedTags`, which come as one text with commas (a list is taken too)."""
+    value = (message.alert or {}).get(field)
+    if isinstance(value, list):
+        parts = [part for part in value if isinstance(part, str)]
+    else:
+        parts = _needed_text(message, field).split(",")
+    found = [clean_name(part) for part in parts]
+    wanted = [tag for tag in dict.fromkeys(found) if tag]
+    if not wanted:
+        raise MessageError(f"$.alert.{field}", "names no tag")
+    return wanted
+
+
+def priority(message: Message) -> str:
+    """Give the priority as P1 to P5: webhooks of 2017 sent numbers, today's messages send the name."""
+    value = (message.alert or {}).get("priority")
+    text = f"P{value}" if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and len(text) == 1:
+        text = f"P{text}"
+    if not isinstance(text, str) or text.upper() not in {"P1", "P2", "P3", "P4", "P5"}:
+        raise MessageError("$.alert.priority", "expected P1 to P5")
+    return text.upper()
+
+
+def snooze_end_seconds(message: Message) -> float:
+    """Give when the snooze ends, in seconds since the epoch.
+
+    `snoozedUntil` counts milliseconds (a number, or a text of digits); `snoozeEndDate` is a date whose form no
+    document confirms, so ISO 8601 is read with `T` or a space, with or without zone (UTC) and fraction.
+    """
+    alert = message.alert or {}
+    until, end = alert.get("snoozedUntil"), alert.get("snoozeEndDate")
+    number = _whole_number(until)
+    if number:
+        return _seconds_by_size(number)
+    seconds = iso_seconds(end) if isinstance(end, str) else None
+    if seconds is not None:
+        return seconds
+    if until is None and end is None:
+        raise MessageError("$.alert.snoozedUntil", "is missing, and so is $.alert.snoozeEndDate")
+    raise MessageError(
+        "$.alert.snoozedUntil" if until is not None else "$.alert.snoozeEndDate", "is no instant that can be read"
+    )
+
+
+def _seconds_by_size(value: int) -> float:
+    """Seconds have 10 digits until the year 2286, milliseconds 13, nanoseconds 19."""
+    if value >= _SMALLEST_NS * 100:
+        return value / 1e9
+    return value / 1e3 if value >= _SMALLEST_MS else float(value)
+
+
+def iso_seconds(text: str) -> Optional[float]:
+    """Read an ISO 8601 instant as seconds since the epoch, UTC where it names no zone; None if it is none."""
+    import datetime as dt  # noqa: PLC0415 - only snoozes and second looks need it
+
+    match = re.fullmatch(
+        r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?\s*(?:Z|UTC|([+-]\d\d):?(\d\d))?",
+        text.strip(),
+        re.ASCII,
+    )
+    if match is None:
+        return None
+    day, clock, fraction, hours, minutes = match.groups()
+    try:
+        moment = dt.datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=dt.timezone.utc)
+    except ValueError:
+        return None
+    shift = 0
+    if hours:
+        shift = (abs(int(hours)) * 3600 + int(minutes) * 60) * (-1 if hours.startswith("-") else 1)
+    return moment.timestamp() - shift + (float(f"0.{fraction}") if fraction else 0.0)
+
+
+def named_thing(message: Message, field: str) -> str:
+    """Give a responder, team, recipient or text as a name for people; empty where absent.
+
+    Whether a responder is a text or an object is not confirmed, so both are read.
+    """
+    value = (message.alert or {}).get(field)
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("name", "username", "id") if isinstance(value.get(key), str)), None)
+    return clean_name(value) if isinstance(value, str) else ""
+
+
+def escalation(message: Message) -> str:
+    """Name the escalation of an Escalate, which stands at the top of the message; empty where absent."""
+    value = message.envelope.get("escalationName")
+    return clean_name(value) if isinstance(value, str) else ""
+
+
+def action_names(message: Message) -> FrozenSet[str]:
+    """Give the names that a custom action can be mapped by: the action's, and the connector's mapping of it."""
+    names = {message.action}
+    mapped = message.envelope.get("mappedActionV2")
+    if isinstance(mapped, dict) and isinstance(mapped.get("name"), str):
+        names.add(mapped["name"])
+    return frozenset(names)
+
+
+# -- Reading
+
+
+def _needed_text(message: Message, field: str) -> str:
+    path = f"$.alert.{field}"
+    text = clean_text(_string(message.alert or {}, field, path))
+    if not text.strip():
+        raise MessageError(path, "is empty")
+    return text
+
+
+def _string(where: Mapping[str, Any], field: str, path: str) -> str:
+    if field not in where:
+        raise MessageError(path, "is missing")
+    value = where[field]
+    if not isinstance(value, str):
+        raise MessageError(path, f"expected a text, found {_type_name(value)}")
+    return value
+
+
+def _type_name(value: Any) -> str:
+    """Name a JSON type; the value itself stays out of errors, for it may be a secret."""
+    if value is None:
+        return "null"
+    number = "a number"
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", int: number, float: number}
+    return names.get(type(value), "something else")

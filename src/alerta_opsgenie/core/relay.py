@@ -1,0 +1,414 @@
+"""What Alerta is told about an action of Opsgenie or JSM: the rules, as data where they can be.
+
+Theory of operation. `relay` is a generator that does no I/O: it yields a `Call`, is sent Alerta's `Answer`, and
+returns an `Outcome`. A driver of a dozen lines moves the bytes; whatever keeps an answer from coming (network,
+time) is the driver's matter, which then runs the relay afresh with `attempted_at_seconds` set. So each rule here must
+bear to be run again from its start after it went any part of the way:
+
+- A change of state is asked for at once, without looking first: the usual action costs one call. Alerta answers 409
+  when its state machine has no such transition; only then the alert is looked at, once, and the table decides.
+- After an attempt of unknown end, a 409 may be our own earlier success: the history then has our very line.
+- A note is not idempotent, so after such an attempt the notes are read first and our very line is looked for.
+
+Where our plugin runs in Alerta it answers with the person's name in a header and has done what else belongs to the
+action (`acked-by`); else the text names the person and the relay does the rest itself with a second call.
+"""
+
+from typing import AbstractSet, Any, Callable, Dict, FrozenSet, Generator, Mapping, NamedTuple, Optional, Union
+
+from . import message as fields
+from .echo import is_echo
+from .message import Message, MessageError
+from .order import registers
+from .outcome import CONFLICT, Answer, Kind, Outcome, Reason, outcome_of_refusal
+
+
+class Call(NamedTuple):
+    """One request to Alerta's API; `path` begins behind the API's base URL."""
+
+    method: str
+    path: str
+    body: Optional[Mapping[str, Any]]
+    on_behalf_of: str
+
+
+class Settings(NamedTuple):
+    """How a team wants it. `own_names` are in lower case; `ack_timeout_seconds` of None lets an ack stand for good."""
+
+    sources: FrozenSet[str] = frozenset({"Alerta"})
+    own_names: FrozenSet[str] = frozenset({"alerta"})
+    all_notes: bool = False
+    on_delete: str = "close"
+    custom_actions: Mapping[str, str] = {}
+    ack_timeout_seconds: Optional[int] = None
+
+
+class Circumstances(NamedTuple):
+    """What the driver knows beside the message.
+
+    `now_seconds` is the present instant since the epoch. `attempted_at_seconds` is when an earlier attempt of this
+    very message began whose end is not known; None for a first attempt. `superseded` are the registers that
+    something newer has written (`order.superseded`).
+    """
+
+    now_seconds: float
+    attempted_at_seconds: Optional[float] = None
+    superseded: FrozenSet[str] = frozenset()
+
+
+Steps = Generator[Call, Answer, Outcome]
+
+ON_DELETE = frozenset({"close", "delete", "ignore"})
+LONGEST_SHELVE_SECONDS = 2**31 - 1  # Alerta's history keeps a timeout in PostgreSQL's integer
+CLOCK_DOUBT_SECONDS = 2.0  # what rounding in the Date header and in Alerta's own times may come to
+
+_APPLIED = Outcome(Kind.APPLIED, Reason.DONE)
+
+
+def gate(message: Message, settings: Settings) -> Optional[Outcome]:
+    """Decide without Alerta where that is possible: the gates in their order; None lets the message through."""
+    if message.alert is None:
+        return Outcome(Kind.IGNORED, Reason.NO_ALERT, "the message is about no alert")
+    alias = fields.alias(message)
+    if alias is None:
+        return Outcome(Kind.IGNORED, Reason.NO_ALIAS, "the alert has no alias")
+    source = fields.alert_source(message)
+    if "*" not in settings.sources and source not in settings.sources:
+        return Outcome(Kind.IGNORED, Reason.FOREIGN, f"the alert's source is {fields.clean_name(source)!r}")
+    if not fields.is_uuid(alias):
+        return Outcome(Kind.REJECTED, Reason.BAD_ALIAS, "$.alert.alias: is not the whole id of an alert in Alerta")
+    if is_echo(message, settings.own_names):
+        return Outcome(Kind.IGNORED, Reason.ECHO, "it came from Alerta")
+    return None
+
+
+def relay(message: Message, settings: Settings, circumstances: Circumstances) -> Steps:
+    """Tell Alerta of one action and return how that ended. Raises nothing for any message that `parse` gave."""
+    try:
+        shut = gate(message, settings)
+        if shut:
+            return shut
+        written = registers(message)
+        if written and written <= circumstances.superseded:
+            return Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened to the alert")
+        plan = PLANS.get(message.action, _custom)
+        return (yield from plan(_Work(message, settings, circumstances)))
+    except MessageError as error:
+        return Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))
+
+
+class _Work(NamedTuple):
+    """One message on its way, with the calls that concern its alert."""
+
+    message: Message
+    settings: Settings
+    circumstances: Circumstances
+
+    def call(self, method: str, path: str = "", body: Optional[Dict[str, Any]] = None) -> Call:
+        return Call(method, f"/alert/{fields.alias(self.message)}{path}", body, self.actor)
+
+    def act(self, action: str, what: str, timeout_seconds: Optional[int] = None) -> Call:
+        body: Dict[str, Any] = {"action": action, "text": self.signed(what), "bridge": self.bridge(self.unsigned(what))}
+        if timeout_seconds is not None:
+            body["timeout"] = timeout_seconds
+        return self.call("PUT", "/action", body)
+
+    def attributes(self, **values: Optional[str]) -> Call:
+        body = {"attributes": {name.replace("_", "-"): value for name, value in values.items()}}
+        return self.call("PUT", "/attributes", {**body, "bridge": self.bridge()})
+
+    @property
+    def actor(self) -> str:
+        return fields.actor(self.message)
+
+    def signed(self, what: str) -> str:
+        """Say who it was in the text itself, for an Alerta without our plugin."""
+        return f"{what} by {self.actor} in {fields.console(self.message)}" + self._remark(what)
+
+    def unsigned(self, what: str) -> str:
+        """Say the same where our plugin shows the person."""
+        return f"{what} in {fields.console(self.message)}" + self._remark(what)
+
+    def _remark(self, what: str) -> str:
+        """Give the note that an acknowledge or a close carries, for that very step."""
+        remark = fields.optional_note(self.message) if what in (_ACK.past, _CLOSE.past) else ""
+        return f": {remark}" if remark else ""
+
+    def bridge(self, text: str = "") -> Dict[str, Any]:
+        """Tell our plugin what Alerta has no field for; an Alerta without it passes over this."""
+        return {"text": text, "updatedAt": self.message.updated_ns, "key": self.message.key}
+
+
+# -- Changes of state
+
+
+class _Transition(NamedTuple):
+    """How one Alerta action is asked for.
+
+    `settled` are the statuses that make it a no-op; None means every status but the one it leads away from.
+    `leads_to` is the status it must end in, `past` its word in the history. A shelved alert is unshelved first
+    where `through_unshelve` says so, because Alerta's state machine has no way from shelved.
+    """
+
+    action: str
+    past: str
+    settled: Optional[FrozenSet[str]]
+    leads_to: str = ""
+    through_unshelve: bool = False
+
+
+_ENDED = frozenset({"closed", "expired"})
+_ACK = _Transition("ack", "Acknowledged", _ENDED | {"ack"}, leads_to="ack", through_unshelve=True)
+_UNACK = _Transition("unack", "Unacknowledged", None)
+_CLOSE = _Transition("close", "Closed", _ENDED, leads_to="closed")
+_SHELVE = _Transition("shelve", "Snoozed", _ENDED, leads_to="shelved", through_unshelve=True)
+_UNSHELVE = _Transition("unshelve", "Snooze ended", None)
+_LEAVES = {"unack": "ack", "unshelve": "shelved"}
+
+
+class _Moved(NamedTuple):
+    """A change of state that stands: the answer tells whether our plugin was there."""
+
+    answer: Answer
+
+
+_Move = Generator[Call, Answer, Union[_Moved, Outcome]]
+
+
+def _move(work: _Work, to: _Transition, timeout_seconds: Optional[int] = None) -> _Move:
+    """Ask for a transition; on 409 look once and decide by the table."""
+    asked = work.act(to.action, to.past, timeout_seconds)
+    answer = yield asked
+    if answer.ok:
+        return (yield from _settle(work, to, answer))
+    if answer.status != CONFLICT:
+        return outcome_of_refusal(answer)
+    look = yield work.call("GET")
+    if not look.ok:
+        return outcome_of_refusal(look)
+    alert = _alert(look)
+    status = str(alert.get("status"))
+    if _left_by_us(work, look, alert.get("history"), {work.signed(to.past), work.unsigned(to.past)}):
+        return _Moved(look)
+    if (status != _LEAVES[to.action]) if to.settled is None else (status in to.settled):
+        return Outcome(Kind.ALREADY, Reason.IN_STATE, f"the alert is {status}")
+    if not (to.through_unshelve and status == "shelved"):
+        return Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta refuses {to.action} of an alert that is {status}")
+    first = yield work.act("unshelve", "Unshelved")
+    if not first.ok and first.status != CONFLICT:
+        return outcome_of_refusal(first)
+    answer = yield asked
+    if answer.ok:
+        return (yield from _settle(work, to, answer))
+    if answer.status == CONFLICT and to is _ACK and first.ok:
+        return _Moved(first)  # unshelving led back to the acknowledged state that it had before
+    return outcome_of_refusal(answer)
+
+
+def _settle(work: _Work, to: _Transition, answer: Answer) -> _Move:
+    """Mend what Alerta's state machine passes over with a 200: statuses that have no rule for the action.
+
+    An alert in status `assign` (or one in a blackout) answers 200 to ack and close and does not change. Only our
+    plugin tells the status in its answer; then it is set outright.
+    """
+    if not to.leads_to or not answer.alert_status or answer.alert_status in (to.leads_to, *_ENDED):
+        return _Moved(answer)
+    text = work.signed(to.past)
+    body = {"status": to.leads_to, "text": text, "bridge": work.bridge(work.unsigned(to.past))}
+    forced = yield work.call("PUT", "/status", body)
+    return _Moved(answer) if forced.ok else outcome_of_refusal(forced)
+
+
+def _acknowledge(work: _Work) -> Steps:
+    moved = yield from _move(work, _ACK, work.settings.ack_timeout_seconds)
+    if isinstance(moved, Outcome):
+        return moved
+    return (yield from _attribute_unless_plugin(work, moved.answer, acked_by=work.actor))
+
+
+def _unacknowledge(work: _Work) -> Steps:
+    moved = yield from _move(work, _UNACK)
+    if isinstance(moved, Outcome):
+        return moved
+    return (yield from _attribute_unless_plugin(work, moved.answer, acked_by=None))
+
+
+def _attribute_unless_plugin(work: _Work, answer: Answer, **values: Optional[str]) -> Steps:
+    if answer.on_behalf_of:
+        return _APPLIED
+    return _end((yield work.attributes(**values)))
+
+
+def _close(work: _Work) -> Steps:
+    moved = yield from _move(work, _CLOSE)
+    return moved if isinstance(moved, Outcome) else _APPLIED
+
+
+def _snooze(work: _Work) -> Steps:
+    left_seconds = fields.snooze_end_seconds(work.message) - work.circumstances.now_seconds
+    if left_seconds <= 0:
+        return (yield from _snooze_ended(work))
+    whole_seconds = min(int(left_seconds) + (left_seconds % 1 > 0), LONGEST_SHELVE_SECONDS)
+    moved = yield from _move(work, _SHELVE, whole_seconds)
+    return moved if isinstance(moved, Outcome) else _APPLIED
+
+
+def _snooze_ended(work: _Work) -> Steps:
+    """Unshelve, and unacknowledge if that led back to ack: Opsgenie re-opens an alert whose snooze ends."""
+    moved = yield from _move(work, _UNSHELVE)
+    again = work.circumstances.attempted_at_seconds is not None
+    if isinstance(moved, Outcome) and not (again and moved.kind is Kind.ALREADY):
+        return moved
+    reopened = yield from _move(work, _UNACK)
+    if isinstance(reopened, Outcome):
+        if reopened.kind is not Kind.ALREADY:
+            return reopened
+        return moved if isinstance(moved, Outcome) else _APPLIED
+    return (yield from _attribute_unless_plugin(work, reopened.answer, acked_by=None))
+
+
+def _delete(work: _Work) -> Steps:
+    if work.settings.on_delete == "ignore":
+        return Outcome(Kind.IGNORED, Reason.NOT_WANTED, "deletes are not passed on")
+    if work.settings.on_delete == "close":
+        return (yield from _close(work))
+    outcome = _end((yield work.call("DELETE")))
+    if outcome.reason is Reason.NOT_FOUND:
+        return Outcome(Kind.ALREADY, Reason.IN_STATE, "the alert is deleted")
+    return outcome
+
+
+# -- Notes, owner, tags, priority
+
+
+def _add_note(work: _Work) -> Steps:
+    return (yield from _write_note(work, fields.note(work.message), signed=True))
+
+
+def _write_note(work: _Work, text: str, *, signed: bool) -> Steps:
+    """Add a note once. A note of the person's own begins with the name where no plugin can show it."""
+    full = f"{work.actor}: {text}" if signed else text
+    if work.circumstances.attempted_at_seconds is not None:
+        notes = yield work.call("GET", "/notes")
+        if not notes.ok:
+            return outcome_of_refusal(notes)
+        if _left_by_us(work, notes, notes.body.get("notes"), {full, text}):
+            return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
+    return _end((yield work.call("PUT", "/note", {"text": full, "bridge": work.bridge(text)})))
+
+
+def _own(work: _Work) -> Steps:
+    """Set the attribute `owner` and say so in the history.
+
+    Alerta's own action `assign` re-opens an acknowledged alert whose severity had risen, and its status `assign`
+    makes later acks void; a note is the one line of history that touches no status.
+    """
+    owner = fields.owner(work.message)
+    answer = yield work.attributes(owner=owner)
+    if not answer.ok:
+        return outcome_of_refusal(answer)
+    console = fields.console(work.message)
+    if owner == work.actor:
+        return (yield from _write_note(work, f"{owner} took ownership in {console}", signed=False))
+    return (yield from _write_note(work, f"{work.actor} assigned the alert to {owner} in {console}", signed=False))
+
+
+def _tag(verb: str, field: str) -> "Callable[[_Work], Steps]":
+    def change(work: _Work) -> Steps:
+        late = work.circumstances.superseded
+        wanted = [tag for tag in fields.tags(work.message, field) if f"tag:{tag}" not in late]
+        return _end((yield work.call("PUT", f"/{verb}", {"tags": wanted, "bridge": work.bridge()})))
+
+    return change
+
+
+def _prioritise(work: _Work) -> Steps:
+    return _end((yield work.attributes(opsgenie_priority=fields.priority(work.message))))
+
+
+def _tell(sentence: str, field: str = "") -> "Callable[[_Work], Steps]":
+    """Write what happened as a note, where the team wants all of it."""
+
+    def tell(work: _Work) -> Steps:
+        if not work.settings.all_notes:
+            return Outcome(Kind.IGNORED, Reason.NOT_WANTED, "only --notes all passes this on")
+        what = (fields.named_thing(work.message, field) if field else "") or fields.escalation(work.message)
+        text = sentence.format(who=work.actor, what=what or "?", console=fields.console(work.message))
+        return (yield from _write_note(work, text, signed=False))
+
+    return tell
+
+
+def _create(_work: _Work) -> Steps:
+    return Outcome(Kind.IGNORED, Reason.NOT_WANTED, "the alert came from Alerta")
+    yield  # makes this a generator like the others
+
+
+def _custom(work: _Work) -> Steps:
+    """Pass a custom action on where it is mapped; never change a state by guess."""
+    wanted = sorted(fields.action_names(work.message) & set(work.settings.custom_actions))
+    if not wanted:
+        return Outcome(Kind.IGNORED, Reason.UNKNOWN_ACTION, f"no rule for the action {work.message.action!r}")
+    what = work.message.action
+    if work.circumstances.attempted_at_seconds is not None:
+        look = yield work.call("GET")
+        if not look.ok:
+            return outcome_of_refusal(look)
+        if _left_by_us(work, look, _alert(look).get("history"), {work.signed(what), work.unsigned(what)}):
+            return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the action is in the history")
+    answer = yield work.act(work.settings.custom_actions[wanted[0]], what)
+    if answer.status == CONFLICT:
+        return Outcome(Kind.ALREADY, Reason.IN_STATE, answer.message)
+    return _end(answer)
+
+
+PLANS: Mapping[str, "Callable[[_Work], Steps]"] = {
+    "Acknowledge": _acknowledge,
+    "UnAcknowledge": _unacknowledge,
+    "Close": _close,
+    "Snooze": _snooze,
+    "SnoozeEnded": _snooze_ended,
+    "AddNote": _add_note,
+    "AssignOwnership": _own,
+    "TakeOwnership": _own,
+    "AddTags": _tag("tag", "addedTags"),
+    "RemoveTags": _tag("untag", "removedTags"),
+    "UpdatePriority": _prioritise,
+    "UpdateMessage": _tell("{who} changed the message in {console}: {what}", "message"),
+    "UpdateDescription": _tell("{who} changed the description in {console}: {what}", "description"),
+    "AddResponder": _tell("{who} added the responder {what} in {console}", "responder"),
+    "AddTeam": _tell("{who} added the team {what} in {console}", "team"),
+    "AddRecipient": _tell("{who} added the recipient {what} in {console}", "recipient"),
+    "Escalate": _tell("Escalated in {console}: {what}"),
+    "EscalateToNext": _tell("{who} escalated to the next level in {console}"),
+    "EscalateNext": _tell("{who} escalated to the next level in {console}"),
+    "Delete": _delete,
+    "Create": _create,
+}
+"""What is done for each action of Opsgenie and JSM; any other is a custom one."""
+
+
+# -- Reading what Alerta answered
+
+
+def _end(answer: Answer) -> Outcome:
+    return _APPLIED if answer.ok else outcome_of_refusal(answer)
+
+
+def _alert(answer: Answer) -> Mapping[str, Any]:
+    alert = answer.body.get("alert")
+    return alert if isinstance(alert, dict) else {}
+
+
+def _left_by_us(work: _Work, answer: Answer, entries: Any, texts: AbstractSet[str]) -> bool:
+    """Whether one of these history entries or notes is what an earlier attempt of this very message left behind."""
+    since = work.circumstances.attempted_at_seconds
+    if since is None or not isinstance(entries, list):
+        return False
+    since += answer.clock_ahead_seconds - CLOCK_DOUBT_SECONDS
+    for entry in entries:
+        if isinstance(entry, dict) and entry.get("text") in texts:
+            written = fields.iso_seconds(str(entry.get("updateTime") or entry.get("createTime") or ""))
+            if written is not None and written >= since:
+                return True
+    return False

@@ -1,0 +1,320 @@
+"""Blocking HTTP with a deadline, for Alerta and for Opsgenie: one request out, one response back, in time or not at all.
+
+`http.client` alone, because the executor starts once per action and the plugin must not clash with Alerta's own
+libraries (docs/decisions/standard-library.md). It has no total time limit of its own: a server that drips a byte now
+and then passes every timeout on a single read. So each read here gets what is left until the deadline. Redirects are
+not followed: a key is for the host that it was configured for.
+"""
+
+import http.client
+import io
+import os
+import socket
+import threading
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
+from urllib.parse import urlsplit
+
+LARGEST_RESPONSE_BYTES = 4 * 1024 * 1024
+"""An alert with its whole history (100 entries by default) is some 50 kB; nothing beyond this can be meant."""
+
+LONGEST_IDLE_SECONDS = 1.0
+"""gunicorn closes an idle connection after 2 s (its `keepalive`), the least of the usual servers."""
+
+
+class UnreachableError(Exception):
+    """No response came. `timed_out` tells a silence from a failure; the text says what and where, without secrets."""
+
+    def __init__(self, text: str, *, timed_out: bool) -> None:
+        super().__init__(text)
+        self.timed_out = timed_out
+
+
+class AddressError(ValueError):
+    """A URL cannot be used; the text says why and what it should look like."""
+
+
+class Address(NamedTuple):
+    """Where an API is. `path` is its base without a slash at the end."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+
+class Response(NamedTuple):
+    """A response as it came; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def read_address(url: str, whose: str, example: str) -> Address:
+    """Read a base URL. Raises `AddressError`, which names `whose` URL it is and shows the `example`."""
+    text = url.strip()
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise AddressError(f"the URL of {whose} cannot be read: expected something like {example}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise AddressError(
+            f"the URL of {whose} does not begin with http:// or https:// and a host: expected something like {example}"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment or any(c <= " " for c in text):
+        raise AddressError(
+            f"the URL of {whose} may hold no credentials, query, fragment or spaces: expected something like {example}"
+        )
+    standard = 443 if parts.scheme == "https" else 80
+    return Address(parts.scheme, parts.hostname, port or standard, parts.path.rstrip("/"))
+
+
+class Connection:
+    """A kept connection to one address. Not for use by two threads at once.
+
+    `ca_file` names a private CA's certificates (PEM). `environment` names the proxies (`HTTPS_PROXY`, `NO_PROXY`);
+    the process's own by default.
+    """
+
+    def __init__(
+        self, address: Address, *, ca_file: Optional[str] = None, environment: Optional[Mapping[str, str]] = None
+    ) -> None:
+        self.address = address
+        self._ca_file = ca_file
+        self._proxy = proxy_for(address, os.environ if environment is None else environment)
+        self._http: Optional[http.client.HTTPConnection] = None
+        self._socket: _DeadlineSocket
+        self._used_at = 0.0
+
+    def exchange(
+        self, method: str, path: str, body: Optional[bytes], headers: Mapping[str, str], deadline: float
+    ) -> Response:
+        """Make one request, ended by `deadline` (of `time.monotonic`). Raises `UnreachableError`.
+
+        Nothing is sent a second time from here: the server may have done what it did not answer. A connection that
+        lay idle is opened anew before use, because the server closes it then.
+        """
+        if self._http is not None and time.monotonic() - self._used_at > LONGEST_IDLE_SECONDS:
+            self.close()
+        try:
+            connection = self._http or self._open(deadline)
+            self._socket.deadline = deadline
+            connection.request(method, self._target(path), body, dict(headers))
+            response = connection.getresponse()
+            raw = _read(response)
+        except (TimeoutError, socket.timeout):
+            self.close()
+            raise UnreachableError(f"{self.address} did not answer in time", timed_out=True) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
+            raise UnreachableError(f"{self.address}: {_words(error)}", timed_out=False) from None
+        self._used_at = time.monotonic()
+        if response.will_close:
+            self.close()
+        return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, raw)
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+    def _target(self, path: str) -> str:
+        if self._proxy and self.address.scheme == "http":
+            return f"{self.address}{path}"
+        return self.address.path + path
+
+    def _open(self, deadline: float) -> http.client.HTTPConnection:
+        host, port = self._proxy or (self.address.host, self.address.port)
+        plain = _connect(host, port, deadline)
+        self._http = connection = http.client.HTTPConnection(host, port)
+        self._socket = _DeadlineSocket(plain, deadline)
+        connection.sock = self._socket
+        if self.address.scheme == "https":
+            if self._proxy:
+                self._tunnel(deadline)
+            self._socket = _DeadlineSocket(self._secure(plain, deadline), deadline)
+            connection.sock = self._socket
+        return connection
+
+    def _tunnel(self, deadline: float) -> None:
+        where = f"{self.address.host}:{self.address.port}"
+        through = _DeadlineSocket(self._socket.plain, deadline)
+        through.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode("ascii"))
+        response = http.client.HTTPResponse(through, method="CONNECT")  # type: ignore[arg-type]
+        response.begin()
+        if response.status != http.client.OK:
+            raise OSError(f"the proxy answered {response.status} to CONNECT")
+
+    def _secure(self, plain: socket.socket, deadline: float) -> socket.socket:
+        import ssl  # noqa: PLC0415 - costs 10 ms that a plain http:// Alerta need not pay
+
+        try:
+            context = ssl.create_default_context(cafile=self._ca_file)
+        except (OSError, ssl.SSLError):
+            raise OSError(f"the CA file {self._ca_file} cannot be read as PEM certificates") from None
+        plain.settimeout(_left(deadline))
+        return context.wrap_socket(plain, server_hostname=self.address.host)
+
+
+def proxy_for(address: Address, environment: Mapping[str, str]) -> Optional[Tuple[str, int]]:
+    """Find the proxy that the environment names for the address, as curl and the Go connectors do."""
+    name = f"{address.scheme}_proxy"
+    # HTTP_PROXY in capitals is left alone: in a CGI process a client's header could set it (CVE-2016-5385).
+    url = environment.get(name) or (environment.get(name.upper()) if address.scheme == "https" else None)
+    if not url or _proxy_not_wanted(address, environment.get("no_proxy") or environment.get("NO_PROXY") or ""):
+        return None
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    if parts.scheme not in ("", "http") or not parts.hostname or parts.username:
+        raise AddressError(f"the proxy in {name} cannot be used: expected http://HOST:PORT without credentials")
+    return parts.hostname, parts.port or 80
+
+
+def _proxy_not_wanted(address: Address, no_proxy: str) -> bool:
+    host = address.host.lower()
+    for entry in no_proxy.lower().replace(",", " ").split():
+        name, _, port = entry.partition(":") if entry.count(":") == 1 else (entry, "", "")
+        if port and port != str(address.port):
+            continue
+        name = name.strip("[]").lstrip(".")
+        if name in ("*", host) or host.endswith("." + name):
+            return True
+    return False
+
+
+# -- Sockets that keep a deadline
+
+
+class _DeadlineSocket:
+    """As much of a socket as `http.client` uses, with one deadline over all its reads and writes."""
+
+    def __init__(self, plain: socket.socket, deadline: float) -> None:
+        self.plain = plain
+        self.deadline = deadline
+
+    def sendall(self, data: bytes) -> None:
+        self.plain.settimeout(_left(self.deadline))
+        self.plain.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_DeadlineReader(self))
+
+    def close(self) -> None:
+        self.plain.close()
+
+
+class _DeadlineReader(io.RawIOBase):
+    def __init__(self, of: _DeadlineSocket) -> None:
+        self._of = of
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._of.plain.settimeout(_left(self._of.deadline))
+        return self._of.plain.recv_into(buffer)
+
+
+def _left(deadline: float) -> float:
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    """Connect to the first of the host's addresses that answers."""
+    last: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, where in _resolve(host, port, deadline):
+        plain = socket.socket(family, kind, protocol)
+        try:
+            plain.settimeout(_left(deadline))
+            plain.connect(where)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            plain.close()
+            last = error
+        else:
+            return plain
+    raise last
+
+
+def _resolve(host: str, port: int, deadline: float) -> List[Any]:
+    """Look the name up in a thread of its own: the system's resolver has no time limit that we could set."""
+    found: List[Any] = []
+    failed: List[OSError] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            failed.append(error if isinstance(error, OSError) else OSError("the name is not one"))
+
+    if host.replace(".", "").isdigit() or ":" in host:
+        look_up()
+    else:
+        thread = threading.Thread(target=look_up, daemon=True)
+        thread.start()
+        thread.join(_left(deadline))
+        if thread.is_alive():
+            raise TimeoutError
+    if failed:
+        raise failed[0]
+    return found
+
+
+# -- Reading a response
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    raw = response.read(LARGEST_RESPONSE_BYTES + 1)
+    if len(raw) > LARGEST_RESPONSE_BYTES:
+        raise OSError(f"the answer is larger than {LARGEST_RESPONSE_BYTES} bytes")
+    if response.length:
+        raise http.client.IncompleteRead(raw, response.length)
+    return raw
+
+
+def _words(error: Exception) -> str:
+    """Say what went wrong on one line; a certificate's trouble in its own words."""
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the connection was closed before an answer came"
+    if isinstance(error, http.client.IncompleteRead):
+        return "the connection was closed in the middle of the answer"
+    if isinstance(error, http.client.HTTPException):
+        return f"the answer is not HTTP ({type(error).__name__})"
+    verify = getattr(error, "verify_message", "")
+    if verify:
+        return f"its certificate is not trusted: {verify}"
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+
+
+def retry_after_seconds(text: Optional[str]) -> Optional[float]:
+    """Read `Retry-After`: seconds, or a date (RFC 9110, 10.2.3); None where it is absent or neither."""
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004
+        return float(text)
+    ahead = _date_seconds(text)
+    return None if ahead is None else max(0.0, ahead - time.time())
+
+
+def clock_ahead_seconds(date: Optional[str]) -> float:
+    """Tell from its `Date` header how far a server's clock is ahead of ours; 0 where it has none."""
+    instant = _date_seconds(date) if date else None
+    return 0.0 if instant is None else instant - time.time()
+
+
+def _date_seconds(text: str) -> Optional[float]:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
