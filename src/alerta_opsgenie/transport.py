@@ -1,4 +1,4 @@
-"""Blocking HTTP with a deadline, for Alerta and for Opsgenie: one request out, one response back, in time or not at all.
+"""Blocking HTTP with a deadline, for Alerta and for Opsgenie: one request out, one response back, or not at all.
 
 `http.client` alone, because the executor starts once per action and the plugin must not clash with Alerta's own
 libraries (docs/decisions/standard-library.md). It has no total time limit of its own: a server that drips a byte now
