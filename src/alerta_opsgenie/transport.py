@@ -10,7 +10,6 @@ import http.client
 import io
 import os
 import socket
-import threading
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
@@ -248,6 +247,8 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
 
 def _resolve(host: str, port: int, deadline: float) -> List[Any]:
     """Look the name up in a thread of its own: the system's resolver has no time limit that we could set."""
+    import threading  # noqa: PLC0415 - an address in digits needs none, and the executor starts once per action
+
     found: List[Any] = []
     failed: List[OSError] = []
 

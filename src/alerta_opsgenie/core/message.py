@@ -281,6 +281,47 @@ def action_names(message: Message) -> FrozenSet[str]:
     return frozenset(names)
 
 
+# -- Keeping
+
+_KEPT_OF_ALERT = (
+    "alertId",
+    "alias",
+    "source",
+    "username",
+    "userFullName",
+    "updatedAt",
+    "note",
+    "owner",
+    "addedTags",
+    "removedTags",
+    "priority",
+    "snoozedUntil",
+    "snoozeEndDate",
+    "message",
+    "description",
+    "responder",
+    "team",
+    "recipient",
+)
+_KEPT_OF_ENVELOPE = ("action", "source", "integrationType", "escalationName", "mappedActionV2")
+
+
+def essence(message: Message) -> str:
+    """Give the message as JSON with what the relay reads and nothing else.
+
+    What lies on a disk for days should not hold the headers, parameters and details that a message may carry.
+    """
+    kept = {name: message.envelope[name] for name in _KEPT_OF_ENVELOPE if name in message.envelope}
+    alert = message.alert or {}
+    kept["alert"] = {name: alert[name] for name in _KEPT_OF_ALERT if name in alert}
+    return json.dumps(kept, separators=(",", ":"))
+
+
+def recall(essence_text: str, key: str) -> Message:
+    """Read what `essence` gave, under the key that the whole message had. Raises `MessageError`."""
+    return parse(essence_text)._replace(key=key)
+
+
 # -- Reading
 
 

@@ -1,0 +1,220 @@
+"""The executor's arguments, as OEC and JEC pass them and as a person would.
+
+The Go connectors write long options with one dash and add some of their own, so `argparse`, which dies of an argument
+that it does not know, is of no use here. A name counts in any of its spellings: `-alertaApiUrl`, `--alertaApiUrl`,
+`--alerta-api-url`, and with `=value` behind it.
+"""
+
+import os
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from alerta_opsgenie.core.relay import ON_DELETE, Settings
+
+DEFAULT_LIMIT_SECONDS = 20.0
+LONGEST_LIMIT_SECONDS = 3600.0
+
+
+class UsageError(Exception):
+    """The arguments cannot be used; the text names which one, why, and what to give."""
+
+
+class Options(NamedTuple):
+    """What the executor was told. `payload` is None for a drainer. `notes` are debug lines about the arguments."""
+
+    alerta_url: str
+    alerta_key: str
+    payload: Optional[str] = None
+    ca_file: Optional[str] = None
+    log_level: str = "INFO"
+    limit_seconds: float = DEFAULT_LIMIT_SECONDS
+    pipe: Optional[str] = None
+    spool_directory: str = ""
+    settings: Settings = Settings()
+    notes: Tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show everything but the secret and the message."""
+        return f"Options(alerta_url={self.alerta_url!r}, alerta_key=***, spool_directory={self.spool_directory!r})"
+
+
+_HELP: Mapping[str, Tuple[str, str]] = {
+    "payload": ("JSON", "the action message"),
+    "payloadFile": ("FILE", "read the message from a file, or from standard input with -"),
+    "alertaApiUrl": ("URL", "Alerta's API, with or without /alert (or ALERTA_API_URL)"),
+    "alertaApiKey": ("KEY", "its API key; every user of the host can see it here, so better one of the next two"),
+    "alertaApiKeyFile": ("FILE", "a file that holds the API key (or ALERTA_API_KEY_FILE)"),
+    "alertaCaFile": ("FILE", "certificates (PEM) of the private CA that signed Alerta's"),
+    "timeLimit": ("SECONDS", f"end after so long, whatever Alerta does (default {DEFAULT_LIMIT_SECONDS:g})"),
+    "spoolDir": ("DIR", "where actions wait that could not be delivered (or ALERTA_OPSGENIE_SPOOL_DIR)"),
+    "source": ("NAME", "act on alerts with this source (default Alerta; * takes all; may be repeated)"),
+    "ownName": ("NAME", "user or source that the plugin in Alerta sends, to know our own actions (default Alerta)"),
+    "notes": ("all|own", "all: changed texts, responders and escalations become notes too (default own)"),
+    "onDelete": ("close|delete|ignore", "what a deleted alert means in Alerta (default close)"),
+    "customAction": ("NAME=ACTION", "pass a custom action on as this action of Alerta's (may be repeated)"),
+    "ackTimeout": ("SECONDS", "let an acknowledgement end after so long (default: it stands)"),
+    "logLevel": ("LEVEL", "DEBUG tells more, ERROR only failures; as the connector gives it"),
+    "jecNamedPipe": ("PATH", "where JEC waits for the result"),
+    "apiKey": ("KEY", "passed by the connector; not needed"),
+    "opsgenieUrl": ("URL", "passed by OEC; not needed"),
+    "jsmUrl": ("URL", "passed by JEC; not needed"),
+}
+_FLAGS = {"help", "version", "drain"}
+_REPEATED = {"source", "ownName", "customAction"}
+
+
+def usage() -> str:
+    """Say how to use the executor."""
+    lines = [
+        "usage: oecAlertaExecutor --alertaApiUrl URL -payload JSON [arguments]",
+        "",
+        "Tells Alerta what somebody did to an alert in Opsgenie or Jira Service Management. OEC and JEC start it.",
+        "",
+    ]
+    lines += [f"  --{name} {value}".ljust(36) + text for name, (value, text) in _HELP.items()]
+    lines += [
+        "  --version, --help",
+        "",
+        "The API key may also be in ALERTA_API_KEY. Exit: 0 done, nothing to do, or kept for later; 1 failed, the",
+        "reason is on standard error; 2 wrong usage.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _spelling(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
+
+
+_KNOWN = {_spelling(name): name for name in (*_HELP, *_FLAGS, "queuePayload")}
+
+
+def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
+    """Sort arguments into known names with their values, and notes on what was passed over (names only)."""
+    found: Dict[str, List[str]] = {}
+    notes: List[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.partition("=")
+        known = _KNOWN.get(_spelling(name)) if name.startswith("-") else None
+        if known is None:
+            notes.append("passed over an argument" + (f" {name}" if name.startswith("-") else ""))
+        elif known in _FLAGS:
+            found[known] = []
+        elif equals or rest:
+            known = "payload" if known == "queuePayload" else known
+            found.setdefault(known, []).append(value if equals else rest.pop(0))
+        else:
+            raise UsageError(f"{name} has no value: give one behind it")
+    return found, notes
+
+
+def read_options(found: Mapping[str, List[str]], notes: Sequence[str], environment: Mapping[str, str]) -> Options:
+    """Make options of the arguments and the environment. Raises `UsageError`."""
+    return Options(
+        alerta_url=_last(found, "alertaApiUrl") or environment.get("ALERTA_API_URL") or _no_url(),
+        alerta_key=_key(found, environment),
+        payload=None if "drain" in found else _payload(found),
+        ca_file=_last(found, "alertaCaFile") or environment.get("ALERTA_CA_FILE") or None,
+        log_level=(_last(found, "logLevel") or "INFO").upper(),
+        limit_seconds=_seconds(found, "timeLimit", DEFAULT_LIMIT_SECONDS, LONGEST_LIMIT_SECONDS),
+        pipe=_last(found, "jecNamedPipe") or None,
+        spool_directory=_last(found, "spoolDir") or spool_directory(environment),
+        settings=_settings(found),
+        notes=tuple(notes),
+    )
+
+
+def spool_directory(environment: Mapping[str, str]) -> str:
+    """Name the directory of the spool: as the environment says, else in the home of whom the connector runs as."""
+    given = environment.get("ALERTA_OPSGENIE_SPOOL_DIR")
+    if given:
+        return given
+    state = environment.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.path.join(state, "alerta-opsgenie")
+
+
+def _last(found: Mapping[str, List[str]], name: str) -> str:
+    return found[name][-1] if found.get(name) else ""
+
+
+def _no_url() -> str:
+    raise UsageError("no Alerta to talk to: give --alertaApiUrl https://alerta.example.com/api (or ALERTA_API_URL)")
+
+
+def _key(found: Mapping[str, List[str]], environment: Mapping[str, str]) -> str:
+    given = _last(found, "alertaApiKey")
+    path = _last(found, "alertaApiKeyFile")
+    if not given and not path:
+        given = environment.get("ALERTA_API_KEY", "")
+        path = environment.get("ALERTA_API_KEY_FILE", "")
+    if not given and path:
+        try:
+            with open(path, encoding="ascii") as file:
+                given = file.read(4096)
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it holds no key"
+            raise UsageError(f"the API key file {path} cannot be read: {why}") from None
+    key = given.strip()
+    if not key:
+        raise UsageError("no API key of Alerta: give --alertaApiKeyFile FILE, or set ALERTA_API_KEY")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError("the API key of Alerta holds a character that no key has: give the key alone")
+    return key
+
+
+def _payload(found: Mapping[str, List[str]]) -> str:
+    path = _last(found, "payloadFile")
+    if not path:
+        if "payload" not in found:
+            raise UsageError("no message: give -payload JSON or --payloadFile FILE (- is standard input)")
+        return _last(found, "payload")
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            # One byte more than the largest message, so that parsing can tell that it is too large.
+            return file.read(1024 * 1024 + 1).decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise UsageError(f"the message in {path} cannot be read: {error.strerror}") from None
+
+
+def _seconds(found: Mapping[str, List[str]], name: str, default: float, longest: float) -> float:
+    text = _last(found, name)
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= longest:
+        raise UsageError(f"--{name} {text[:40]!r} is no number of seconds: give one between 0 and {longest:g}")
+    return seconds
+
+
+def _settings(found: Mapping[str, List[str]]) -> Settings:
+    default = Settings()
+    return Settings(
+        sources=frozenset(found.get("source") or default.sources),
+        own_names=frozenset(name.lower() for name in found.get("ownName") or default.own_names),
+        all_notes=_one_of(found, "notes", ("own", "all")) == "all",
+        on_delete=_one_of(found, "onDelete", ("close", *sorted(ON_DELETE))),
+        custom_actions=_custom_actions(found.get("customAction") or []),
+        ack_timeout_seconds=int(_seconds(found, "ackTimeout", 0.0, 2.0**31 - 1)) or None,
+    )
+
+
+def _one_of(found: Mapping[str, List[str]], name: str, choices: Sequence[str]) -> str:
+    """Give the value of a choice; the first is the default."""
+    given = _last(found, name) or choices[0]
+    if given not in choices:
+        raise UsageError(f"--{name} {given[:40]!r} is unknown: give one of {', '.join(sorted(set(choices)))}")
+    return given
+
+
+def _custom_actions(pairs: Sequence[str]) -> Dict[str, str]:
+    actions = {}
+    for pair in pairs:
+        name, _, action = pair.partition("=")
+        if not name.strip() or not action.strip():
+            raise UsageError(f"--customAction {pair[:40]!r} is no pair: give NAME=ACTION (RestartService=restart)")
+        actions[name.strip()] = action.strip()
+    return actions

@@ -1,0 +1,314 @@
+"""Order and memory between processes, without a database: one small file per alert, one per action under way.
+
+The usual action pays for no SQLite: a lane's file is its lock (`flock`, which the kernel lifts when its holder dies)
+and, as lines added at its end, its memory. Each line is one JSON object:
+
+    {"key": ..., "wrote": {"state": 1751623260456000789}}    an action that is done, and what it wrote when
+    {"waits": true}                                          something for this alert waits in the spool
+
+Before an action is tried, it is written down in a file of its own (`Taken`), locked as long as the process lives.
+Where such a file can be locked by another, its owner died, and the action is picked up from it. None of this is
+fsync'ed: it outlives every process, not a power cut; what must outlive that is in the spool.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import time
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional
+
+FORGET_AFTER_SECONDS = 8 * 86400.0
+"""A lane is forgotten a day after the last entry that could wait for it became a dead letter (7 days)."""
+
+_POLL_SECONDS = 0.004
+_UNFINISHED_SECONDS = 60.0
+
+
+class Job(NamedTuple):
+    """An action as it lies on disk: `body` is the message, `taken_at` seconds since the epoch."""
+
+    key: str
+    lane: str
+    order_ns: int
+    kind: str
+    body: str
+    taken_at: float
+
+
+class Desk:
+    """The directory of lanes and of actions under way. `OSError` from any method tells that it cannot be used."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self._lanes = os.path.join(directory, "lanes")
+        self._taken = os.path.join(directory, "taken")
+        self._waiting = os.path.join(directory, "waiting")
+
+    def prepare(self) -> None:
+        """Make what is missing, readable by its owner alone."""
+        for path in (self.directory, self._lanes, self._taken):
+            if not os.path.isdir(path):
+                os.makedirs(path, mode=0o700, exist_ok=True)
+
+    def lane(self, name: str) -> "Lane":
+        """Give the lane of that name (a UUID in lower case: it becomes a file name)."""
+        return Lane(os.path.join(self._lanes, name[:2], name))
+
+    def take(self, job: Job) -> "Taken":
+        """Write an action down before it is tried."""
+        return Taken(self._taken, job)
+
+    def orphans(self) -> "Iterator[Orphan]":
+        """Find the actions whose process died."""
+        for name in sorted(os.listdir(self._taken)):
+            path = os.path.join(self._taken, name)
+            if name.startswith(".") and _age_seconds(path) < _UNFINISHED_SECONDS:
+                continue  # its process is between making and locking it
+            orphan = _orphan(path)
+            if orphan:
+                yield orphan
+
+    def has_orphans(self) -> bool:
+        """Whether there is an action whose process died."""
+        for orphan in self.orphans():
+            orphan.close()
+            return True
+        return False
+
+    @property
+    def something_waits(self) -> bool:
+        """Whether the spool beside this may hold something: true too often rather than too seldom."""
+        return os.path.exists(self._waiting)
+
+    def mark_waiting(self, *, waits: bool) -> None:
+        """Say whether the spool holds something, for processes that would not open it to see."""
+        if waits:
+            os.close(os.open(self._waiting, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._waiting)
+
+    def forget(self, now_seconds: float) -> None:
+        """Remove the lanes that nothing has used for `FORGET_AFTER_SECONDS`."""
+        for shard in os.listdir(self._lanes):
+            for entry in os.scandir(os.path.join(self._lanes, shard)):
+                if now_seconds - entry.stat().st_mtime > FORGET_AFTER_SECONDS:
+                    _remove_unused(entry.path)
+
+
+def mend_of(error: OSError) -> str:
+    """Say what to do where the directory cannot be used."""
+    mends = {
+        errno.ENOSPC: "make room on its file system",
+        errno.EDQUOT: "raise the quota of the user that the connector runs as",
+        errno.EROFS: "mount its file system for writing",
+        errno.EACCES: "give it to the user that the connector runs as",
+        errno.EPERM: "give it to the user that the connector runs as",
+    }
+    return mends.get(error.errno or 0, "mend it, or name another directory with --spoolDir")
+
+
+class Lane:
+    """One alert's order and memory. Use `locked` before anything is decided by it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = -1
+        self._keys: FrozenSet[str] = frozenset()
+        self.newest_ns: Dict[str, int] = {}
+        self.waits = False
+
+    @contextlib.contextmanager
+    def locked(self, deadline: float) -> "Iterator[bool]":
+        """Hold the lane; yields False where another still held it at `deadline` (of `time.monotonic`)."""
+        held = self._lock(deadline)
+        try:
+            if held:
+                self.read()
+            yield held
+        finally:
+            self._unlock()
+
+    def read(self) -> None:
+        """Learn what the lane remembers; a line that a killed process left unfinished is passed over."""
+        keys: List[str] = []
+        self.newest_ns, self.waits = {}, False
+        for entry in self._lines():
+            if isinstance(entry.get("key"), str):
+                keys.append(entry["key"])
+            for register, order_ns in (entry.get("wrote") or {}).items():
+                self.newest_ns[register] = max(order_ns, self.newest_ns.get(register, 0))
+            self.waits = entry.get("waits", self.waits)
+        self._keys = frozenset(keys)
+
+    def remembers(self, key: str) -> bool:
+        """Whether the action of that key is done."""
+        return key in self._keys
+
+    def record(self, key: str, wrote: Mapping[str, int]) -> None:
+        """Remember an action that is done, and the `updatedAt` (ns) of each register that it wrote."""
+        self._append({"key": key, "wrote": dict(wrote)} if wrote else {"key": key})
+
+    def mark_waiting(self, *, waits: bool) -> None:
+        """Remember whether something for this alert waits in the spool. Needs no lock: lines are added whole."""
+        self._append({"waits": waits})
+        self.waits = waits
+
+    def _lines(self) -> Iterator[Dict[str, Any]]:
+        try:
+            with open(self._path, "rb") as file:
+                raw = file.read()
+        except FileNotFoundError:
+            return
+        for line in raw.splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                yield entry
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        line = json.dumps(entry, separators=(",", ":")).encode("ascii")
+        file = self._open()
+        try:
+            # A newline before the entry too: behind a line that a killed process left unfinished it would be lost.
+            os.write(file, b"\n" + line + b"\n")
+        finally:
+            os.close(file)
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        try:
+            return os.open(self._path, flags, 0o600)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            return os.open(self._path, flags, 0o600)
+
+    def _lock(self, deadline: float) -> bool:
+        self._file = self._open()
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(_POLL_SECONDS)
+                continue
+            if _is_file_of(self._path, self._file):
+                return True
+            # It was forgotten between our open and our lock: the name now is, or will be, another file's.
+            os.close(self._file)
+            self._file = self._open()
+
+    def _unlock(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+class Taken:
+    """An action under way, on disk until `done`."""
+
+    def __init__(self, directory: str, job: Job) -> None:
+        name = f"{job.lane}.{os.getpid()}.{time.monotonic_ns()}"
+        unfinished = os.path.join(directory, "." + name)
+        self.path = os.path.join(directory, name)
+        self._file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            _write_all(self._file, json.dumps(job._asdict()).encode("ascii"))
+            os.rename(unfinished, self.path)
+        except OSError:
+            os.close(self._file)
+            with contextlib.suppress(OSError):
+                os.unlink(unfinished)
+            raise
+
+    def done(self) -> None:
+        """Remove it: the action is done, or in the spool."""
+        os.unlink(self.path)
+        os.close(self._file)
+
+
+class Orphan:
+    """An action whose process died; the file stays locked by us until `adopted` or `close`."""
+
+    def __init__(self, path: str, file: int, job: Job) -> None:
+        self._path = path
+        self._file = file
+        self.job = job
+
+    def adopted(self) -> None:
+        """Remove it: the action is in the spool."""
+        os.unlink(self._path)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _orphan(path: str) -> Optional[Orphan]:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    job = None
+    if _try_lock(file) and _is_file_of(path, file):
+        job = _job(file)
+        if job is None:
+            os.unlink(path)  # killed while writing it down: nothing had been tried, and the rest is not there
+    if job is None:
+        os.close(file)
+        return None
+    return Orphan(path, file, job)
+
+
+def _job(file: int) -> Optional[Job]:
+    with open(file, "rb", closefd=False) as reader:
+        raw = reader.read()
+    try:
+        return Job(**json.loads(raw))
+    except (ValueError, TypeError):
+        return None
+
+
+def _remove_unused(path: str) -> None:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _try_lock(file) and _is_file_of(path, file):
+            os.unlink(path)
+    finally:
+        os.close(file)
+
+
+def _age_seconds(path: str) -> float:
+    try:
+        return time.time() - os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _try_lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_file_of(path: str, file: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _write_all(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
