@@ -30,7 +30,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/vermin --quiet --no-tips --target=3.9- --violations src/alerta_opsgenie/core src/alerta_opsgenie/executor src/alerta_opsgenie/alerta.py src/alerta_opsgenie/transport.py src/alerta_opsgenie/lanes.py src/alerta_opsgenie/spool.py
+	$(BIN)/vermin --quiet --no-tips --target=3.9- --violations src/alerta_opsgenie/core src/alerta_opsgenie/executor src/alerta_opsgenie/alerta.py src/alerta_opsgenie/transport.py src/alerta_opsgenie/options.py src/alerta_opsgenie/lanes.py src/alerta_opsgenie/spool
 
 test: lint executor
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

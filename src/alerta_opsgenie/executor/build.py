@@ -21,7 +21,7 @@ import alerta_opsgenie
 NAMES = ("oecAlertaExecutor.py", "oecAlertaExecutor")
 INTERPRETER = b"#!/usr/bin/env python3\n"
 
-_PARTS = ("__init__.py", "alerta.py", "transport.py", "lanes.py", "core", "spool", "executor")
+_PARTS = ("__init__.py", "alerta.py", "options.py", "transport.py", "lanes.py", "core", "spool", "executor")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first instant that a zip can name
 
 

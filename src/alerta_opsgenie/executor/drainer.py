@@ -19,6 +19,7 @@ from alerta_opsgenie.core.message import MessageError, recall
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.executor.delivery import CALL_SECONDS, Courier, keep
 from alerta_opsgenie.lanes import Desk, Lane
+from alerta_opsgenie.options import read_options
 from alerta_opsgenie.spool import Entry, Spool, try_lock
 
 ROLE = "drainer"
@@ -250,8 +251,6 @@ def _append_line(path: str, line: str) -> None:
 
 def run_detached(environment: Mapping[str, str]) -> int:
     """Be the drainer that `start` started: the arguments come by standard input."""
-    from alerta_opsgenie.executor.options import read_options  # noqa: PLC0415 - a cycle otherwise
-
     found: Dict[str, List[str]] = json.loads(sys.stdin.buffer.read())
     options = read_options(found, (), environment)
 

@@ -12,7 +12,7 @@ from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message, MessageError, parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.executor.delivery import Courier, Delivery
-from alerta_opsgenie.executor.options import Options, UsageError, read_options, split, usage
+from alerta_opsgenie.options import Options, UsageError, read_options, split, usage
 from alerta_opsgenie.transport import AddressError
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
