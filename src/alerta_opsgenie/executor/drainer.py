@@ -66,8 +66,9 @@ def start(found: Mapping[str, List[str]], key: str, directory: str) -> None:
 
 
 def _this_program() -> List[str]:
+    """Say how to start this program again: the one file, under whichever name, or the installed package."""
     script = os.path.abspath(sys.argv[0])
-    return ["-m", "alerta_opsgenie.executor"] if script.endswith("__main__.py") else [script]
+    return ["-m", "alerta_opsgenie.executor"] if script.endswith(".py") and "__main__" in script else [script]
 
 
 def is_needed(directory: str) -> bool:

@@ -1,0 +1,73 @@
+"""The command line: one module for each command, loaded when it is asked for."""
+
+import importlib
+import sys
+from typing import Dict, List, NamedTuple, Optional
+
+import click
+
+from alerta_opsgenie import __version__
+from alerta_opsgenie.cli.failure import Failure
+
+
+class _Place(NamedTuple):
+    module: str
+    help: str
+    extra: str = ""
+
+
+_COMMANDS: Dict[str, _Place] = {
+    "run": _Place("run", "Take the queue itself, in the place of OEC or JEC.", "connector"),
+    "config": _Place("config", "Check, show, write and convert a connector's configuration.", "connector"),
+    "spool": _Place("spool", "See and mend what waits to be delivered to Alerta."),
+    "send": _Place("send", "Do one action by hand, as if it came from Opsgenie."),
+    "demo": _Place("demo", "Show the whole bridge on embedded parts.", "demo"),
+}
+
+
+class _Commands(click.Group):
+    """Imports a command only when it is used: the spool's commands need none of the connector's libraries."""
+
+    def list_commands(self, ctx: click.Context) -> List[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:  # noqa: ARG002
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        try:
+            module = importlib.import_module(f"alerta_opsgenie.cli.{place.module}")
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("alerta_opsgenie"):
+                raise
+            what = f"{cmd_name} needs the library {error.name}, which is not installed"
+            raise Failure(what, f"pip install 'alerta-opsgenie[{place.extra or 'connector'}]'") from None
+        command: click.Command = getattr(module, place.module)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.help) for name, place in _COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="alerta-opsgenie")
+def group() -> None:
+    """Bridge Alerta and Opsgenie / Jira Service Management.
+
+    Exit codes: 0 done; 1 it failed, the reason and what to do are on standard error; 2 wrong usage.
+    """
+
+
+def main() -> None:
+    """Run the command line; every failure is two lines, what is wrong and what to do."""
+    try:
+        sys.exit(group.main(standalone_mode=False) or 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)

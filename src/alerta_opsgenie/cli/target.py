@@ -1,0 +1,88 @@
+"""Where Alerta is and where the spool lies: from a connector's configuration, options, or the environment."""
+
+import os
+from typing import Any, Callable, Dict, List, Optional, TypeVar
+
+import click
+
+from alerta_opsgenie.alerta import AlertaClient
+from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.executor.delivery import Courier
+from alerta_opsgenie.options import Options, UsageError, read_options, split, spool_directory
+from alerta_opsgenie.transport import AddressError
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--config", "config_path", metavar="FILE", help="Take Alerta's URL and key from OEC's or JEC's file."),
+    click.option("--alerta-url", metavar="URL", help="Alerta's API, with or without /alert (or ALERTA_API_URL)."),
+    click.option("--alerta-key-file", metavar="FILE", help="A file with its API key (or ALERTA_API_KEY)."),
+    click.option("--alerta-ca-file", metavar="FILE", help="Certificates (PEM) of a private CA."),
+)
+
+
+def spool_option(command: _F) -> _F:
+    """Add `--spool-dir`."""
+    text = "The spool's directory (or ALERTA_OPSGENIE_SPOOL_DIR; default: that of the user who runs this)."
+    return click.option("--spool-dir", metavar="DIR", help=text)(command)
+
+
+def alerta_options(command: _F) -> _F:
+    """Add the options that say where Alerta is."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def directory_of(spool_dir: Optional[str]) -> str:
+    """Name the spool's directory."""
+    return spool_dir or spool_directory(os.environ)
+
+
+def options_of(
+    config_path: Optional[str],
+    alerta_url: Optional[str],
+    alerta_key_file: Optional[str],
+    alerta_ca_file: Optional[str],
+    spool_dir: Optional[str],
+) -> Options:
+    """Read where Alerta is. Raises `Failure`."""
+    found: Dict[str, List[str]] = {}
+    notes: List[str] = []
+    try:
+        if config_path:
+            found, notes = split(_global_arguments(config_path))
+        given = {
+            "alertaApiUrl": alerta_url,
+            "alertaApiKeyFile": alerta_key_file,
+            "alertaCaFile": alerta_ca_file,
+            "spoolDir": spool_dir,
+        }
+        found.update({name: [value] for name, value in given.items() if value})
+        if alerta_key_file:
+            found.pop("alertaApiKey", None)
+        found["drain"] = []
+        return read_options(found, notes, os.environ)
+    except UsageError as error:
+        raise Failure(str(error), "or name the connector's own file with --config", 2) from None
+
+
+def courier_of(options: Options) -> Courier:
+    """Make a courier to that Alerta. Raises `Failure`."""
+    try:
+        client = AlertaClient(options.alerta_url, options.alerta_key, ca_file=options.ca_file)
+    except AddressError as error:
+        raise Failure(str(error), "give the URL of Alerta's API with --alerta-url", 2) from None
+    return Courier(client, options.settings, options.spool_directory)
+
+
+def _global_arguments(path: str) -> List[str]:
+    try:
+        from alerta_opsgenie.edge.config import read_config  # noqa: PLC0415 - needs Python 3.10
+        from alerta_opsgenie.edge.problems import ConfigError  # noqa: PLC0415
+    except (ImportError, SyntaxError, TypeError):
+        raise Failure("--config needs Python 3.10 or later", "give --alerta-url and --alerta-key-file", 2) from None
+    try:
+        return list(read_config(path).global_args)
+    except ConfigError as error:
+        raise Failure(f"{error.where}: {error.what}", error.mend, 2) from None
