@@ -70,21 +70,26 @@ def _sources(path: str) -> List[str]:
     return [os.path.join(path, name) for name in names]
 
 
-def main() -> int:
-    """Write the executor under both names into the directory that is named."""
-    if len(sys.argv) != 2:  # noqa: PLR2004
-        sys.stderr.write("usage: python -m alerta_opsgenie.executor.build DIRECTORY\n")
-        return 2
-    directory = sys.argv[1]
+def write_to(directory: str) -> List[str]:
+    """Write the executor under both names into a directory, which is made if need be; gives the paths."""
     os.makedirs(directory, exist_ok=True)
     data = build()
-    for name in NAMES:
-        path = os.path.join(directory, name)
+    paths = [os.path.join(directory, name) for name in NAMES]
+    for path in paths:
         with open(path + ".new", "wb") as file:
             file.write(data)
         os.chmod(path + ".new", 0o755)  # noqa: S103 - a program for everybody to read and start
         os.replace(path + ".new", path)
-        sys.stdout.write(f"{path} ({len(data)} bytes)\n")
+    return paths
+
+
+def main() -> int:
+    """Write the executor into the directory that is named."""
+    if len(sys.argv) != 2:  # noqa: PLR2004
+        sys.stderr.write("usage: python -m alerta_opsgenie.executor.build DIRECTORY\n")
+        return 2
+    for path in write_to(sys.argv[1]):
+        sys.stdout.write(f"{path} ({os.path.getsize(path)} bytes)\n")
     return 0
 
 
