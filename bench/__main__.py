@@ -1,0 +1,18 @@
+"""Run every bench: `python -m bench`, or those that are named: `python -m bench executor`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = ("executor", "connector", "plugin")
+
+
+def main() -> None:
+    """Run the benches that are named, or all of them."""
+    for name in sys.argv[1:] or NAMES:
+        importlib.import_module(f"bench.{name}").main()
+
+
+if __name__ == "__main__":
+    main()
