@@ -1,0 +1,61 @@
+"""Fixtures of every test: the session's real Alerta and what goes with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from tests.support.console import Console
+from tests.support.proxy import Proxy
+
+BRIDGE_USER = "opsgenie-bridge@example.com"
+
+_PAYLOADS = Path(__file__).parent / "payloads"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that needs the real Alerta, directly or through another fixture."""
+    for item in items:
+        if "alerta" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.alerta)
+
+
+@pytest.fixture(scope="session")
+def alerta() -> Iterator[AlertaServer]:
+    """The session's Alerta, started by the first test that needs it. Leave it running and thawed behind you."""
+    with AlertaServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def console(alerta: AlertaServer) -> Console:
+    """A person at Alerta's console, with the administrator's key."""
+    return Console(alerta.url, alerta.admin_key)
+
+
+@pytest.fixture(scope="session")
+def alerta_key(alerta: AlertaServer) -> str:
+    """The bridge's own API key, with the least scopes that its calls need."""
+    return alerta.create_key(BRIDGE_USER)
+
+
+@pytest.fixture
+def proxy(alerta: AlertaServer) -> Iterator[Proxy]:
+    """A proxy of the test's own in front of Alerta."""
+    with Proxy(alerta.url) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def payload() -> Callable[[str], dict[str, Any]]:
+    """Load tests/payloads/NAME.json: `payload("Acknowledge.oec")`. A fresh dict each time."""
+
+    def load(name: str) -> dict[str, Any]:
+        return dict(json.loads((_PAYLOADS / f"{name}.json").read_text()))
+
+    return load
