@@ -1,7 +1,7 @@
 """Blocking calls to Alerta, and the driver that runs a relay over them."""
 
 import json
-from typing import Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 from urllib.parse import quote, unquote
 
 from .core.outcome import Answer, Kind, Outcome, Reason
@@ -48,6 +48,8 @@ class AlertaClient:
 
     def send(self, call: Call, deadline: float) -> Answer:
         """Make one call, ended by `deadline` (of `time.monotonic`). Raises `UnreachableError`."""
+        if not _sendable(self._key):
+            return _NO_SUCH_KEY
         body = None if call.body is None else json.dumps(call.body).encode("ascii")
         self.calls += 1
         return self._answer(self._connection.exchange(call.method, call.path, body, self._headers(call), deadline))
@@ -65,22 +67,37 @@ class AlertaClient:
         return headers
 
     def _answer(self, response: Response) -> Answer:
-        # Alerta's answer to an unknown key repeats the key (9.1.0, auth/decorators.py); nothing of it may be shown.
-        text = response.body.decode("utf-8", "replace")
-        if self._key:
-            text = text.replace(self._key, "***")
         try:
-            body = json.loads(text)
+            body = json.loads(response.body.decode("utf-8", "replace"))
         except (ValueError, RecursionError):
             body = None
         return Answer(
             status=response.status,
-            body=body,
+            body=_without(self._key, body),
             on_behalf_of=unquote(response.headers.get(ON_BEHALF_OF.lower(), "")),
             alert_status=response.headers.get(ALERT_STATUS.lower(), ""),
             retry_after_seconds=retry_after_seconds(response.headers.get("retry-after")),
             clock_ahead_seconds=clock_ahead_seconds(response.headers.get("date")),
         )
+
+
+_NO_SUCH_KEY = Answer(401, {"status": "error", "message": "the API key has characters that no key of Alerta has"})
+
+
+def _sendable(key: str) -> bool:
+    """Whether a key can stand in a header. Alerta would take one with a space for its beginning, and show that."""
+    return key.isascii() and key.isprintable() and " " not in key
+
+
+def _without(key: str, body: Any) -> Any:
+    """Take the key out of Alerta's message: its answer to an unknown key repeats it (9.1.0, auth/decorators.py).
+
+    Nothing else of an answer is ever shown, and a short key may well be part of something else in it.
+    """
+    said = body.get("message") if isinstance(body, dict) else None
+    if not key or not isinstance(said, str):
+        return body
+    return {**body, "message": said.replace(key, "***")}
 
 
 def drive(steps: Steps, send: Callable[[Call], Answer]) -> Outcome:

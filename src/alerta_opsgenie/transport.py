@@ -9,6 +9,7 @@ not followed: a key is for the host that it was configured for.
 import http.client
 import io
 import os
+import select
 import socket
 import time
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,9 @@ LARGEST_RESPONSE_BYTES = 4 * 1024 * 1024
 
 LONGEST_IDLE_SECONDS = 1.0
 """gunicorn closes an idle connection after 2 s (its `keepalive`), the least of the usual servers."""
+
+
+_STANDARD_PORTS = {"http": 80, "https": 443}
 
 
 class UnreachableError(Exception):
@@ -43,8 +47,18 @@ class Address(NamedTuple):
     path: str
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.path}"
+        return f"{self.scheme}://{self.where}{self.path}"
+
+    @property
+    def where(self) -> str:
+        """Host and port, as CONNECT names them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """The same as a `Host` header has it: without the scheme's own port, and in ASCII."""
+        where = self.where if self.host.isascii() else f"{self.host.encode('idna').decode('ascii')}:{self.port}"
+        return where[: -len(f":{self.port}")] if self.port == _STANDARD_PORTS[self.scheme] else where
 
 
 class Response(NamedTuple):
@@ -63,7 +77,7 @@ def read_address(url: str, whose: str, example: str) -> Address:
         port = parts.port
     except ValueError:
         raise AddressError(f"the URL of {whose} cannot be read: expected something like {example}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in _STANDARD_PORTS or not parts.hostname:
         raise AddressError(
             f"the URL of {whose} does not begin with http:// or https:// and a host: expected something like {example}"
         )
@@ -71,8 +85,9 @@ def read_address(url: str, whose: str, example: str) -> Address:
         raise AddressError(
             f"the URL of {whose} may hold no credentials, query, fragment or spaces: expected something like {example}"
         )
-    standard = 443 if parts.scheme == "https" else 80
-    return Address(parts.scheme, parts.hostname, port or standard, parts.path.rstrip("/"))
+    if not parts.path.isascii() or "\x7f" in parts.path:
+        raise AddressError(f"the path in the URL of {whose} has characters that must be percent-encoded there")
+    return Address(parts.scheme, parts.hostname, port or _STANDARD_PORTS[parts.scheme], parts.path.rstrip("/"))
 
 
 class Connection:
@@ -98,15 +113,20 @@ class Connection:
         """Make one request, ended by `deadline` (of `time.monotonic`). Raises `UnreachableError`.
 
         Nothing is sent a second time from here: the server may have done what it did not answer. A connection that
-        lay idle is opened anew before use, because the server closes it then.
+        lay idle is opened anew before use, because the server closes it then; so is one on which something came
+        unasked, which is the server's goodbye or the rest of an answer that was longer than announced.
         """
-        if self._http is not None and time.monotonic() - self._used_at > LONGEST_IDLE_SECONDS:
-            self.close()
+        if self._http is not None:
+            idle_seconds = time.monotonic() - self._used_at
+            if idle_seconds > LONGEST_IDLE_SECONDS or self._socket.has_something():
+                self.close()
         try:
             connection = self._http or self._open(deadline)
             self._socket.deadline = deadline
-            connection.request(method, self._target(path), body, dict(headers))
+            connection.request(method, self._target(path), body, {"Host": self.address.authority, **headers})
             response = connection.getresponse()
+            if self._socket.ended:  # http.client takes headers that were cut off for all there are
+                raise http.client.IncompleteRead(b"")
             raw = _read(response)
         except (TimeoutError, socket.timeout):
             self.close()
@@ -115,7 +135,8 @@ class Connection:
             self.close()
             raise UnreachableError(f"{self.address}: {_words(error)}", timed_out=False) from None
         self._used_at = time.monotonic()
-        if response.will_close:
+        # After an interim answer (103, say) the real one is still to come, and must not be taken for the next one's.
+        if response.will_close or response.status < http.client.OK:
             self.close()
         return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, raw)
 
@@ -124,6 +145,7 @@ class Connection:
         if self._http is not None:
             self._http.close()
             self._http = None
+            self._socket.plain.close()
 
     def _target(self, path: str) -> str:
         if self._proxy and self.address.scheme == "http":
@@ -133,8 +155,8 @@ class Connection:
     def _open(self, deadline: float) -> http.client.HTTPConnection:
         host, port = self._proxy or (self.address.host, self.address.port)
         plain = _connect(host, port, deadline)
-        self._http = connection = http.client.HTTPConnection(host, port)
         self._socket = _DeadlineSocket(plain, deadline)
+        self._http = connection = http.client.HTTPConnection(host, port)
         connection.sock = self._socket
         if self.address.scheme == "https":
             if self._proxy:
@@ -144,7 +166,7 @@ class Connection:
         return connection
 
     def _tunnel(self, deadline: float) -> None:
-        where = f"{self.address.host}:{self.address.port}"
+        where = self.address.where
         through = _DeadlineSocket(self._socket.plain, deadline)
         through.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode("ascii"))
         response = http.client.HTTPResponse(through, method="CONNECT")  # type: ignore[arg-type]
@@ -170,10 +192,14 @@ def proxy_for(address: Address, environment: Mapping[str, str]) -> Optional[Tupl
     url = environment.get(name) or (environment.get(name.upper()) if address.scheme == "https" else None)
     if not url or _proxy_not_wanted(address, environment.get("no_proxy") or environment.get("NO_PROXY") or ""):
         return None
-    parts = urlsplit(url if "//" in url else f"//{url}")
+    try:
+        parts = urlsplit(url if "//" in url else f"//{url}")
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
     if parts.scheme not in ("", "http") or not parts.hostname or parts.username:
         raise AddressError(f"the proxy in {name} cannot be used: expected http://HOST:PORT without credentials")
-    return parts.hostname, parts.port or 80
+    return parts.hostname, port or 80
 
 
 def _proxy_not_wanted(address: Address, no_proxy: str) -> bool:
@@ -197,6 +223,7 @@ class _DeadlineSocket:
     def __init__(self, plain: socket.socket, deadline: float) -> None:
         self.plain = plain
         self.deadline = deadline
+        self.ended = False
 
     def sendall(self, data: bytes) -> None:
         self.plain.settimeout(_left(self.deadline))
@@ -205,8 +232,13 @@ class _DeadlineSocket:
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(_DeadlineReader(self))
 
+    def has_something(self) -> bool:
+        watch = select.poll()
+        watch.register(self.plain, select.POLLIN)
+        return bool(watch.poll(0))
+
     def close(self) -> None:
-        self.plain.close()
+        """Do nothing: `http.client` closes before it has read an answer that ends the connection."""
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -218,7 +250,9 @@ class _DeadlineReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         self._of.plain.settimeout(_left(self._of.deadline))
-        return self._of.plain.recv_into(buffer)
+        count = self._of.plain.recv_into(buffer)
+        self._of.ended = count == 0
+        return count
 
 
 def _left(deadline: float) -> float:
@@ -231,10 +265,12 @@ def _left(deadline: float) -> float:
 def _connect(host: str, port: int, deadline: float) -> socket.socket:
     """Connect to the first of the host's addresses that answers."""
     last: OSError = OSError("the name has no address")
-    for family, kind, protocol, _, where in _resolve(host, port, deadline):
+    addresses = _resolve(host, port, deadline)
+    for tried, (family, kind, protocol, _, where) in enumerate(addresses):
         plain = socket.socket(family, kind, protocol)
         try:
-            plain.settimeout(_left(deadline))
+            # Each gets its share, for a route that swallows everything (IPv6, often) must not hide the next address.
+            plain.settimeout(_left(deadline) / (len(addresses) - tried))
             plain.connect(where)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
@@ -294,6 +330,8 @@ def _words(error: Exception) -> str:
     verify = getattr(error, "verify_message", "")
     if verify:
         return f"its certificate is not trusted: {verify}"
+    if not isinstance(error, OSError):
+        return "the request has characters that HTTP does not allow"  # the error itself shows the header, with the key
     return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
 
 

@@ -7,7 +7,7 @@ a field that it does need and that is missing or of a wrong type is a `MessageEr
 
 import json
 import re
-from typing import Any, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 LARGEST_MESSAGE_BYTES = 1024 * 1024
 """SQS takes messages up to 1 MiB (256 KiB until 2025); nothing larger can be a message."""
@@ -17,9 +17,12 @@ _LARGEST_NS = 2**63 - 1
 _MOST_DIGITS = 19
 _SMALLEST_NS = 10**14  # milliseconds reach it in the year 5138
 _SMALLEST_MS = 10**11  # seconds reach it in the year 5138
+_DEEPEST = 50  # real messages nest four levels; Python's own limit would strike later, wherever a value is written
+_LONGEST_REQUEST_ID = 100  # the connectors' are UUIDs
 # PostgreSQL refuses NUL in a text, and a lone surrogate cannot be encoded: Alerta would answer 500 for ever.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# Controls, line ends of Unicode, and what turns or hides text so that a name looks like another.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff]+")
 _LONGEST_NAME = 320  # the longest e-mail address (RFC 3696, erratum 1690); Opsgenie's user names are addresses
 
 
@@ -48,6 +51,12 @@ class Message(NamedTuple):
 
 def parse(text: Union[str, bytes]) -> Message:
     """Read one message. Raises `MessageError`, and nothing else, for whatever is not one."""
+    if len(text) > LARGEST_MESSAGE_BYTES:
+        raise MessageError("$", f"is larger than {LARGEST_MESSAGE_BYTES} bytes")
+    return _read(text)
+
+
+def _read(text: Union[str, bytes]) -> Message:
     envelope = _json_object(text)
     action = clean_name(_string(envelope, "action", "$.action"))
     if not action:
@@ -59,8 +68,6 @@ def parse(text: Union[str, bytes]) -> Message:
 
 
 def _json_object(text: Union[str, bytes]) -> Mapping[str, Any]:
-    if len(text) > LARGEST_MESSAGE_BYTES:
-        raise MessageError("$", f"is larger than {LARGEST_MESSAGE_BYTES} bytes")
     try:
         value = json.loads(text)
     except UnicodeDecodeError as error:
@@ -71,14 +78,26 @@ def _json_object(text: Union[str, bytes]) -> Mapping[str, Any]:
         raise MessageError("$", "is not JSON that can be read: nested too deep, or a number too long") from None
     if not isinstance(value, dict):
         raise MessageError("$", f"expected an object, found {_type_name(value)}")
+    if _deeper_than(_DEEPEST, value):
+        raise MessageError("$", f"is nested deeper than {_DEEPEST} levels")
     return value
+
+
+def _deeper_than(levels: int, value: Any) -> bool:
+    level = [value]
+    for _ in range(levels):
+        level = [part for whole in level for part in (whole.values() if isinstance(whole, dict) else whole)]
+        level = [part for part in level if isinstance(part, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _key(envelope: Mapping[str, Any], action: str, text: Union[str, bytes]) -> str:
     """Name this message: the connector's request id, else a digest of its bytes."""
     request_id = envelope.get("requestId")
-    if isinstance(request_id, str) and request_id:
-        return clean_name(f"{request_id}:{action}")
+    if isinstance(request_id, str) and 0 < len(request_id) <= _LONGEST_REQUEST_ID and is_one_line(request_id):
+        return f"{request_id}:{action}"
     import hashlib  # noqa: PLC0415 - costs milliseconds and most messages have a request id
 
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
@@ -88,7 +107,8 @@ def _key(envelope: Mapping[str, Any], action: str, text: Union[str, bytes]) -> s
 def _nanoseconds(value: Any) -> int:
     """Read `updatedAt`: nanoseconds by the documentation and every capture; milliseconds are told by their size."""
     number = _whole_number(value)
-    return number * 1_000_000 if number < _SMALLEST_NS else number
+    number = number * 1_000_000 if number < _SMALLEST_NS else number
+    return number if number <= _LARGEST_NS else 0
 
 
 def _whole_number(value: Any) -> int:
@@ -150,7 +170,12 @@ def console(message: Message) -> str:
 
 def clean_name(text: str) -> str:
     """Make a name fit for one line of a log, a header or a history."""
-    return _CONTROL.sub(" ", clean_text(text)).strip()[:_LONGEST_NAME]
+    return _CONTROL.sub(" ", clean_text(text)).strip()[:_LONGEST_NAME].rstrip()
+
+
+def is_one_line(text: str) -> bool:
+    """Whether the text is a name as it stands (`clean_name` would leave it alone)."""
+    return clean_name(text) == text
 
 
 def clean_text(text: str) -> str:
@@ -272,13 +297,11 @@ def escalation(message: Message) -> str:
     return clean_name(value) if isinstance(value, str) else ""
 
 
-def action_names(message: Message) -> FrozenSet[str]:
-    """Give the names that a custom action can be mapped by: the action's, and the connector's mapping of it."""
-    names = {message.action}
+def action_names(message: Message) -> List[str]:
+    """Give the names that a custom action can be mapped by: the action's, then the connector's mapping of it."""
     mapped = message.envelope.get("mappedActionV2")
-    if isinstance(mapped, dict) and isinstance(mapped.get("name"), str):
-        names.add(mapped["name"])
-    return frozenset(names)
+    name = mapped.get("name") if isinstance(mapped, dict) else None
+    return [message.action] + ([name] if isinstance(name, str) else [])
 
 
 # -- Keeping
@@ -318,8 +341,11 @@ def essence(message: Message) -> str:
 
 
 def recall(essence_text: str, key: str) -> Message:
-    """Read what `essence` gave, under the key that the whole message had. Raises `MessageError`."""
-    return parse(essence_text)._replace(key=key)
+    """Read what `essence` gave, under the key that the whole message had. Raises `MessageError`.
+
+    Its escapes can make it longer than the message was, so the limit does not hold here.
+    """
+    return _read(essence_text)._replace(key=key)
 
 
 # -- Reading

@@ -134,7 +134,12 @@ class Answer(NamedTuple):
     def message(self) -> str:
         """Alerta's own words, cut, on one line."""
         text = self.body.get("message") if isinstance(self.body, dict) else None
-        return " ".join(str(text).split())[:200] if text else ""
+        return " ".join(text.split())[:200] if isinstance(text, str) else ""
+
+    @property
+    def no_way(self) -> bool:
+        """Whether Alerta's state machine has no such transition from the status that the alert has."""
+        return self.status == CONFLICT and not self.message.startswith(STALE_MARK)
 
     @property
     def from_alerta(self) -> bool:
@@ -147,6 +152,12 @@ _KEY_TROUBLE = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN}
 
 CONFLICT = 409
 _ACCEPTED, _CLIENT_ERROR, _NOT_FOUND, _WRONG_METHOD, _SERVER_ERROR = 202, 400, 404, 405, 500
+
+STALE_MARK = "stale:"
+"""How the message of a 409 begins with which our plugin refuses what comes behind something newer."""
+
+REDELIVERED_MARK = "redelivered:"
+"""How the message of a success begins with which our plugin tells that a note was there already."""
 
 # What Alerta 9.1.0 says for an id that it does not know (views/alerts.py); a wrong URL has a longer message.
 _ALERT_NOT_FOUND = "not found"
@@ -168,6 +179,8 @@ def outcome_of_refusal(answer: Answer) -> Outcome:
     if status == _NOT_FOUND and answer.from_alerta and answer.message == _ALERT_NOT_FOUND:
         return Outcome(Kind.REJECTED, Reason.NOT_FOUND, "Alerta has no such alert")
     if status == CONFLICT:
+        if answer.message.startswith(STALE_MARK):
+            return Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened to the alert")
         return Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta answered {said}")
     if (_refusable(status) and answer.from_alerta) or _stopped_by_plugin(answer):
         return Outcome(Kind.REJECTED, Reason.REFUSED, f"Alerta refuses it, {said}")

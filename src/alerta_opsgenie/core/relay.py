@@ -7,8 +7,8 @@ bear to be run again from its start after it went any part of the way:
 
 - A change of state is asked for at once, without looking first: the usual action costs one call. Alerta answers 409
   when its state machine has no such transition; only then the alert is looked at, once, and the table decides.
-- After an attempt of unknown end, a 409 may be our own earlier success: the history then has our very line.
-- A note is not idempotent, so after such an attempt the notes are read first and our very line is looked for.
+- After an attempt of unknown end the history is read first. Where it has our very line, the step is done and is not
+  asked for again: a note would stand there twice, and a change of state could undo what has happened since.
 
 Where our plugin runs in Alerta it answers with the person's name in a header and has done what else belongs to the
 action (`acked-by`); else the text names the person and the relay does the rest itself with a second call.
@@ -20,7 +20,7 @@ from . import message as fields
 from .echo import is_echo
 from .message import Message, MessageError
 from .order import registers
-from .outcome import CONFLICT, Answer, Kind, Outcome, Reason, outcome_of_refusal
+from .outcome import REDELIVERED_MARK, Answer, Kind, Outcome, Reason, outcome_of_refusal
 
 
 class Call(NamedTuple):
@@ -46,9 +46,9 @@ class Settings(NamedTuple):
 class Circumstances(NamedTuple):
     """What the driver knows beside the message.
 
-    `now_seconds` is the present instant since the epoch. `attempted_at_seconds` is when an earlier attempt of this
-    very message began whose end is not known; None for a first attempt. `superseded` are the registers that
-    something newer has written (`order.superseded`).
+    `now_seconds` is the present instant since the epoch. `attempted_at_seconds` is when the first attempt of this
+    very message began that ended in KEPT or in nothing known: any of its calls may have had its effect. It is None
+    for a first attempt. `superseded` are the registers that something newer has written (`order.superseded`).
     """
 
     now_seconds: float
@@ -63,13 +63,17 @@ LONGEST_SHELVE_SECONDS = 2**31 - 1  # Alerta's history keeps a timeout in Postgr
 CLOCK_DOUBT_SECONDS = 2.0  # what rounding in the Date header and in Alerta's own times may come to
 
 _APPLIED = Outcome(Kind.APPLIED, Reason.DONE)
+_NOTHING_LEFT = "failed to update attributes"
 
 
 def gate(message: Message, settings: Settings) -> Optional[Outcome]:
     """Decide without Alerta where that is possible: the gates in their order; None lets the message through."""
     if message.alert is None:
         return Outcome(Kind.IGNORED, Reason.NO_ALERT, "the message is about no alert")
-    alias = fields.alias(message)
+    try:
+        alias = fields.alias(message)
+    except MessageError as error:
+        return Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))
     if alias is None:
         return Outcome(Kind.IGNORED, Reason.NO_ALIAS, "the alert has no alias")
     source = fields.alert_source(message)
@@ -166,6 +170,13 @@ _UNSHELVE = _Transition("unshelve", "Snooze ended", None)
 _LEAVES = {"unack": "ack", "unshelve": "shelved"}
 
 
+class _Trace(NamedTuple):
+    """What a step leaves in the alert's history: one of these texts, and one of these statuses (None: any)."""
+
+    texts: AbstractSet[str]
+    statuses: Optional[AbstractSet[str]] = None
+
+
 class _Moved(NamedTuple):
     """A change of state that stands: the answer tells whether our plugin was there."""
 
@@ -177,46 +188,73 @@ _Move = Generator[Call, Answer, Union[_Moved, Outcome]]
 
 def _move(work: _Work, to: _Transition, timeout_seconds: Optional[int] = None) -> _Move:
     """Ask for a transition; on 409 look once and decide by the table."""
+    ours = _Trace({work.signed(to.past), work.unsigned(to.past)}, _ENDED | {to.leads_to} if to.leads_to else None)
+    before = yield from _look_back(work, ours)
+    if before is not None:
+        return before
     asked = work.act(to.action, to.past, timeout_seconds)
     answer = yield asked
     if answer.ok:
-        return (yield from _settle(work, to, answer))
-    if answer.status != CONFLICT:
+        return (yield from _settle(work, to, asked, answer))
+    if not answer.no_way:
         return outcome_of_refusal(answer)
+    return (yield from _move_otherwise(work, to, asked, ours))
+
+
+def _move_otherwise(work: _Work, to: _Transition, asked: Call, ours: _Trace) -> _Move:
+    """Look at the alert whose status has no way from there, and decide by the table."""
     look = yield work.call("GET")
-    if not look.ok:
+    status = _status(look)
+    if not status:
         return outcome_of_refusal(look)
-    alert = _alert(look)
-    status = str(alert.get("status"))
-    if _left_by_us(work, look, alert.get("history"), {work.signed(to.past), work.unsigned(to.past)}):
+    if _left_by_us(work, look, ours):
         return _Moved(look)
     if (status != _LEAVES[to.action]) if to.settled is None else (status in to.settled):
         return Outcome(Kind.ALREADY, Reason.IN_STATE, f"the alert is {status}")
     if not (to.through_unshelve and status == "shelved"):
         return Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta refuses {to.action} of an alert that is {status}")
     first = yield work.act("unshelve", "Unshelved")
-    if not first.ok and first.status != CONFLICT:
+    if not first.ok and not first.no_way:
         return outcome_of_refusal(first)
     answer = yield asked
     if answer.ok:
-        return (yield from _settle(work, to, answer))
-    if answer.status == CONFLICT and to is _ACK and first.ok:
+        return (yield from _settle(work, to, asked, answer))
+    if answer.no_way and to is _ACK and first.ok:
         return _Moved(first)  # unshelving led back to the acknowledged state that it had before
     return outcome_of_refusal(answer)
 
 
-def _settle(work: _Work, to: _Transition, answer: Answer) -> _Move:
+def _look_back(work: _Work, ours: _Trace) -> "Generator[Call, Answer, Union[_Moved, Outcome, None]]":
+    """See whether an earlier attempt of unknown end has done this step; None where it has to be done."""
+    if work.circumstances.attempted_at_seconds is None:
+        return None
+    look = yield work.call("GET")
+    if not look.ok:
+        return outcome_of_refusal(look)
+    return _Moved(look) if _left_by_us(work, look, ours) else None
+
+
+def _settle(work: _Work, to: _Transition, asked: Call, answer: Answer) -> _Move:
     """Mend what Alerta's state machine passes over with a 200: statuses that have no rule for the action.
 
-    An alert in status `assign` (or one in a blackout) answers 200 to ack and close and does not change. Only our
-    plugin tells the status in its answer; then it is set outright.
+    Asked for an ack or a shelve, an alert in a blackout becomes open; one in status `assign` stays as it is whatever
+    is asked. From open each of them has a rule, and setting the wanted status outright would not do: a shelved alert
+    without a shelve in its history never ends being so. Only our plugin tells the status in its answer.
     """
     if not to.leads_to or not answer.alert_status or answer.alert_status in (to.leads_to, *_ENDED):
         return _Moved(answer)
-    text = work.signed(to.past)
-    body = {"status": to.leads_to, "text": text, "bridge": work.bridge(work.unsigned(to.past))}
-    forced = yield work.call("PUT", "/status", body)
-    return _Moved(answer) if forced.ok else outcome_of_refusal(forced)
+    if answer.alert_status != "open":
+        text = f"Opened for: {to.action}"
+        opened = yield work.call("PUT", "/status", {"status": "open", "text": text, "bridge": work.bridge(text)})
+        if not opened.ok:
+            return outcome_of_refusal(opened)
+    again = yield asked
+    if not again.ok:
+        return outcome_of_refusal(again)
+    if again.alert_status not in ("", to.leads_to, *_ENDED):
+        what = f"Alerta takes the action {to.action}, and the alert stays {again.alert_status}"
+        return Outcome(Kind.REJECTED, Reason.REFUSED, what)
+    return _Moved(again)
 
 
 def _acknowledge(work: _Work) -> Steps:
@@ -236,7 +274,11 @@ def _unacknowledge(work: _Work) -> Steps:
 def _attribute_unless_plugin(work: _Work, answer: Answer, **values: Optional[str]) -> Steps:
     if answer.on_behalf_of:
         return _APPLIED
-    return _end((yield work.attributes(**values)))
+    done = yield work.attributes(**values)
+    # Alerta 9.1.0 removes the last attribute of an alert and then takes the empty rest for a failure (views/alerts.py).
+    if done.message == _NOTHING_LEFT and None in values.values():
+        return _APPLIED
+    return _end(done)
 
 
 def _close(work: _Work) -> Steps:
@@ -256,21 +298,18 @@ def _snooze(work: _Work) -> Steps:
 def _snooze_ended(work: _Work) -> Steps:
     """Unshelve, and unacknowledge if that led back to ack: Opsgenie re-opens an alert whose snooze ends."""
     moved = yield from _move(work, _UNSHELVE)
-    again = work.circumstances.attempted_at_seconds is not None
-    if isinstance(moved, Outcome) and not (again and moved.kind is Kind.ALREADY):
+    if isinstance(moved, Outcome):
         return moved
     reopened = yield from _move(work, _UNACK)
     if isinstance(reopened, Outcome):
-        if reopened.kind is not Kind.ALREADY:
-            return reopened
-        return moved if isinstance(moved, Outcome) else _APPLIED
+        return _APPLIED if reopened.kind is Kind.ALREADY else reopened
     return (yield from _attribute_unless_plugin(work, reopened.answer, acked_by=None))
 
 
 def _delete(work: _Work) -> Steps:
     if work.settings.on_delete == "ignore":
         return Outcome(Kind.IGNORED, Reason.NOT_WANTED, "deletes are not passed on")
-    if work.settings.on_delete == "close":
+    if work.settings.on_delete != "delete":
         return (yield from _close(work))
     outcome = _end((yield work.call("DELETE")))
     if outcome.reason is Reason.NOT_FOUND:
@@ -288,12 +327,12 @@ def _add_note(work: _Work) -> Steps:
 def _write_note(work: _Work, text: str, *, signed: bool) -> Steps:
     """Add a note once. A note of the person's own begins with the name where no plugin can show it."""
     full = f"{work.actor}: {text}" if signed else text
-    if work.circumstances.attempted_at_seconds is not None:
-        notes = yield work.call("GET", "/notes")
-        if not notes.ok:
-            return outcome_of_refusal(notes)
-        if _left_by_us(work, notes, notes.body.get("notes"), {full, text}):
-            return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
+    # The history has the newest notes; the list of notes ends after the hundred oldest (9.1.0, get_alert_notes).
+    before = yield from _look_back(work, _Trace({full, text}))
+    if isinstance(before, _Moved):
+        return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
+    if before is not None:
+        return before
     return _end((yield work.call("PUT", "/note", {"text": full, "bridge": work.bridge(text)})))
 
 
@@ -346,18 +385,18 @@ def _create(_work: _Work) -> Steps:
 
 def _custom(work: _Work) -> Steps:
     """Pass a custom action on where it is mapped; never change a state by guess."""
-    wanted = sorted(fields.action_names(work.message) & set(work.settings.custom_actions))
-    if not wanted:
+    mapped = work.settings.custom_actions
+    wanted = next((mapped[name] for name in fields.action_names(work.message) if name in mapped), None)
+    if wanted is None:
         return Outcome(Kind.IGNORED, Reason.UNKNOWN_ACTION, f"no rule for the action {work.message.action!r}")
     what = work.message.action
-    if work.circumstances.attempted_at_seconds is not None:
-        look = yield work.call("GET")
-        if not look.ok:
-            return outcome_of_refusal(look)
-        if _left_by_us(work, look, _alert(look).get("history"), {work.signed(what), work.unsigned(what)}):
-            return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the action is in the history")
-    answer = yield work.act(work.settings.custom_actions[wanted[0]], what)
-    if answer.status == CONFLICT:
+    before = yield from _look_back(work, _Trace({work.signed(what), work.unsigned(what)}))
+    if isinstance(before, _Moved):
+        return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the action is in the history")
+    if before is not None:
+        return before
+    answer = yield work.act(wanted, what)
+    if answer.no_way:
         return Outcome(Kind.ALREADY, Reason.IN_STATE, answer.message)
     return _end(answer)
 
@@ -392,23 +431,43 @@ PLANS: Mapping[str, "Callable[[_Work], Steps]"] = {
 
 
 def _end(answer: Answer) -> Outcome:
+    if answer.ok and answer.message.startswith(REDELIVERED_MARK):
+        return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
     return _APPLIED if answer.ok else outcome_of_refusal(answer)
 
 
 def _alert(answer: Answer) -> Mapping[str, Any]:
-    alert = answer.body.get("alert")
+    alert = answer.body.get("alert") if answer.ok else None
     return alert if isinstance(alert, dict) else {}
 
 
-def _left_by_us(work: _Work, answer: Answer, entries: Any, texts: AbstractSet[str]) -> bool:
-    """Whether one of these history entries or notes is what an earlier attempt of this very message left behind."""
+def _status(look: Answer) -> str:
+    return _text(_alert(look), "status")
+
+
+def _left_by_us(work: _Work, look: Answer, ours: _Trace) -> bool:
+    """Whether the alert's history has a line that an earlier attempt of this very message left behind."""
     since = work.circumstances.attempted_at_seconds
+    entries = _alert(look).get("history")
     if since is None or not isinstance(entries, list):
         return False
-    since += answer.clock_ahead_seconds - CLOCK_DOUBT_SECONDS
+    since += look.clock_ahead_seconds - CLOCK_DOUBT_SECONDS
     for entry in entries:
-        if isinstance(entry, dict) and entry.get("text") in texts:
-            written = fields.iso_seconds(str(entry.get("updateTime") or entry.get("createTime") or ""))
-            if written is not None and written >= since:
-                return True
+        written = _written_seconds(entry, ours) if isinstance(entry, dict) else None
+        if written is not None and written >= since:
+            return True
     return False
+
+
+def _written_seconds(entry: Mapping[str, Any], ours: _Trace) -> Optional[float]:
+    """Tell when a line of history was written that could be ours; None for any other line."""
+    if _text(entry, "text") not in ours.texts:
+        return None
+    if ours.statuses is not None and _text(entry, "status") not in ours.statuses:
+        return None
+    return fields.iso_seconds(_text(entry, "updateTime"))
+
+
+def _text(where: Mapping[str, Any], name: str) -> str:
+    value = where.get(name)
+    return value if isinstance(value, str) else ""

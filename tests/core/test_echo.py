@@ -1,0 +1,82 @@
+"""The table of signs by which our own actions are known when they come back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import pytest
+
+from alerta_opsgenie.core.echo import MARK, is_echo
+from alerta_opsgenie.core.message import Message, parse
+from tests.support.answers import JANE, envelope
+
+OWN = frozenset({"alerta", "alerta eu"})
+ABSENT: Any = object()
+
+
+class Row(NamedTuple):
+    """Who acted, through what, and whether that was us."""
+
+    username: Any
+    source: Any
+    echo: bool
+
+
+API = {"name": "203.0.113.10", "type": "API"}
+WEB = {"name": "", "type": "web"}
+
+ROWS = [
+    # Our plugin ends each name with the mark, and only the API brings that back.
+    Row(f"{JANE}{MARK}", API, True),
+    Row(f"{JANE} VIA ALERTA", API, True),
+    Row(f"{JANE}{MARK}", WEB, False),
+    Row(f"{JANE}{MARK}", {"name": "", "type": "mobile"}, False),
+    Row(f"{JANE}{MARK}", {"name": "", "type": "slack"}, False),
+    Row(f"{JANE}{MARK}", ABSENT, True),
+    Row(f"{JANE}{MARK}", {}, True),
+    Row(f"{JANE}{MARK}", {"type": None}, True),
+    Row(f"{JANE}{MARK}", "API", True),
+    Row(f"{JANE} via Alerta console", API, False),
+    # The name of ours that Opsgenie gives back as the actor.
+    Row("Alerta", API, True),
+    Row(" ALERTA ", API, True),
+    Row("Alerta EU", API, True),
+    Row("Alerta US", API, False),
+    Row("Alerta", WEB, False),
+    Row("Alerta", ABSENT, True),
+    # The request's source, should that come back.
+    Row("Alert API", {"name": "Alerta", "type": "API"}, True),
+    Row("Alert API", {"name": " alerta ", "type": " api "}, True),
+    Row("Alert API", {"name": "Alerta", "type": "web"}, False),
+    Row("Alert API", {"name": "Alerta"}, False),
+    Row("Alert API", {"name": ["Alerta"], "type": "API"}, False),
+    # Others.
+    Row(JANE, API, False),
+    Row(JANE, WEB, False),
+    Row("System", {"name": "", "type": "system"}, False),
+    Row("Zabbix", API, False),
+    Row("", API, False),
+    Row(None, API, False),
+    Row(7, API, False),
+    Row(ABSENT, ABSENT, False),
+]
+
+
+def by(username: Any, source: Any) -> Message:
+    body = envelope("Acknowledge")
+    body["source"], body["alert"]["username"] = source, username
+    for where, name in ((body, "source"), (body["alert"], "username")):
+        if where[name] is ABSENT:
+            del where[name]
+    return parse(json.dumps(body))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.username!r:.40} {row.source!r:.60}")
+def test_each_row_of_signs_is_read_as_it_says(row: Row) -> None:
+    assert is_echo(by(row.username, row.source), OWN) is row.echo
+
+
+def test_without_names_of_ours_the_mark_alone_counts() -> None:
+    assert is_echo(by(f"x{MARK}", API), frozenset())
+    assert not is_echo(by("Alerta", API), frozenset())

@@ -1,0 +1,114 @@
+"""The table of HTTP statuses, walked from 100 to 599, and the closed set of reasons."""
+
+from __future__ import annotations
+
+import pytest
+
+from alerta_opsgenie.core.outcome import MENDS, REASONS, Answer, Kind, Outcome, Reason, outcome_of_refusal
+from tests.support.answers import CONFLICT, NOT_FOUND, OK, STALE, WRONG_URL, error
+
+SUCCESSES = {200, 201}
+UNAVAILABLE = {408, 425, *range(500, 600)}
+REFUSED = set(range(400, 500)) - {401, 403, 404, 405, 408, 409, 425, 429}
+
+
+def expected(status: int, *, from_alerta: bool) -> tuple[Kind, Reason]:
+    """Say it once more in other words than the code does."""
+    if status in UNAVAILABLE:
+        return Kind.KEPT, Reason.UNAVAILABLE
+    if from_alerta and status in REFUSED:
+        return Kind.REJECTED, Reason.REFUSED
+    own = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 409: Reason.CONFLICT, 429: Reason.THROTTLED}
+    return Kind.KEPT, own.get(status, Reason.NOT_ALERTA)
+
+
+@pytest.mark.parametrize("status", range(100, 600))
+def test_each_status_with_alertas_error_ends_as_the_table_says(status: int) -> None:
+    outcome = outcome_of_refusal(error(status, "no way"))
+    assert (outcome.kind, outcome.reason) == expected(status, from_alerta=True)
+    assert str(status) in outcome.detail
+    assert "no way" in outcome.detail
+
+
+@pytest.mark.parametrize("status", range(100, 600))
+def test_each_status_with_a_page_of_somebody_else_keeps_the_action(status: int) -> None:
+    outcome = outcome_of_refusal(Answer(status, None))
+    assert (outcome.kind, outcome.reason) == expected(status, from_alerta=False)
+    assert outcome.kind is Kind.KEPT
+
+
+@pytest.mark.parametrize("status", range(100, 600))
+def test_success_is_200_or_201_and_alertas_own_word_for_it(status: int) -> None:
+    assert Answer(status, {"status": "ok"}).ok is (status in SUCCESSES)
+    for body in (None, [], "ok", {}, {"status": "error"}, {"status": True}, [{"status": "ok"}]):
+        assert not Answer(status, body).ok
+
+
+def test_an_alert_that_alerta_does_not_know_is_rejected() -> None:
+    assert outcome_of_refusal(NOT_FOUND)[:2] == (Kind.REJECTED, Reason.NOT_FOUND)
+
+
+def test_a_url_that_alerta_does_not_know_is_a_matter_of_configuration() -> None:
+    assert outcome_of_refusal(WRONG_URL)[:2] == (Kind.KEPT, Reason.NOT_ALERTA)
+
+
+def test_what_our_plugin_calls_stale_is_ignored_and_any_other_conflict_is_kept() -> None:
+    assert outcome_of_refusal(STALE)[:2] == (Kind.IGNORED, Reason.STALE)
+    assert outcome_of_refusal(CONFLICT)[:2] == (Kind.KEPT, Reason.CONFLICT)
+    assert (STALE.no_way, CONFLICT.no_way, error(400).no_way) == (False, True, False)
+
+
+def test_a_forwarding_loop_of_alertas_plugins_is_a_refusal() -> None:
+    looped = Answer(202, {"status": "ok", "message": "forwarding loop"})
+    assert outcome_of_refusal(looped)[:2] == (Kind.REJECTED, Reason.REFUSED)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_alerta_asks_to_wait_goes_along(status: int) -> None:
+    assert outcome_of_refusal(error(status)._replace(retry_after_seconds=7.0)).retry_after_seconds == 7.0
+
+
+def test_each_reason_belongs_to_one_kind() -> None:
+    assert sorted(reason for reasons in REASONS.values() for reason in reasons) == sorted(Reason)
+    assert set(REASONS) == set(Kind)
+
+
+def test_only_what_is_kept_can_be_mended() -> None:
+    assert set(MENDS) < REASONS[Kind.KEPT]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_loud_are_the_rejected_and_what_has_a_mend(kind: Kind) -> None:
+    for reason in REASONS[kind]:
+        outcome = Outcome(kind, reason)
+        assert outcome.loud is (kind is Kind.REJECTED or reason in MENDS)
+        assert bool(outcome.mend) is (reason in MENDS)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"message": "a\n b\t c"}, "a b c"),
+        ({"message": "x" * 300}, "x" * 200),
+        ({"message": None}, ""),
+        ({"message": ["x"]}, ""),
+        ({"message": 7}, ""),
+        ({}, ""),
+        (None, ""),
+        ("message", ""),
+    ],
+)
+def test_alertas_words_are_shown_on_one_line_and_cut(body: object, said: str) -> None:
+    assert Answer(400, body).message == said
+
+
+def test_a_message_nested_too_deep_to_be_shown_is_not() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert Answer(400, {"message": deep}).message == ""
+
+
+def test_reasons_and_kinds_are_their_own_labels() -> None:
+    assert f"{Kind.APPLIED.value}/{Reason.IN_STATE.value}" == "applied/in-state"
+    assert OK.ok

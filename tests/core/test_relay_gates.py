@@ -1,0 +1,134 @@
+"""What ends before Alerta is asked: the gates in their order, and what is stale."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.core.message import parse
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Settings, gate
+from tests.support.answers import ALIAS, BOB, NOTED, OK, at, envelope, message, play
+
+BAD_MESSAGE = (Kind.REJECTED, Reason.BAD_MESSAGE)
+
+DEFAULT = Settings()
+
+
+def gated(settings: Settings = DEFAULT, /, **alert: Any) -> Outcome | None:
+    return gate(message("Acknowledge", **alert), settings)
+
+
+def ending(outcome: Outcome | None) -> tuple[Kind, Reason] | None:
+    return outcome and (outcome.kind, outcome.reason)
+
+
+def test_a_message_about_no_alert_is_ignored() -> None:
+    assert ending(gate(parse('{"action": "Acknowledge"}'), Settings())) == (Kind.IGNORED, Reason.NO_ALERT)
+
+
+@pytest.mark.parametrize("alias", [None, ""])
+def test_an_alert_without_alias_is_ignored_even_if_its_source_is_foreign(alias: str | None) -> None:
+    assert ending(gated(alias=alias, source="Zabbix")) == (Kind.IGNORED, Reason.NO_ALIAS)
+
+
+@pytest.mark.parametrize("source", ["Zabbix", "alerta", "Alerta ", "", None, 7])
+def test_another_source_is_ignored_even_if_its_alias_is_no_id(source: Any) -> None:
+    assert ending(gated(alias="web01/disk", source=source)) == (Kind.IGNORED, Reason.FOREIGN)
+
+
+@pytest.mark.parametrize(
+    "alias",
+    [
+        ".*",
+        "^",
+        "^b",
+        "b7c1e0d4",
+        "b7c1e0d4-52a9",
+        ALIAS[:-1],
+        f"{ALIAS}f",
+        f"{ALIAS}\n",
+        f" {ALIAS}",
+        f"{ALIAS}/../x",
+        "../users",
+        "..%2Fusers",
+        f"{ALIAS}|.*",
+        ALIAS.replace("-", ""),
+        ALIAS.replace("b", "\uff42"),
+        ALIAS.replace("7", "\u0667"),
+        "*",
+        "x" * 512,
+    ],
+)
+def test_an_alias_that_is_no_whole_uuid_is_rejected_even_if_it_is_an_echo(alias: str) -> None:
+    outcome = gated(alias=alias, username="Alerta")
+    assert ending(outcome) == (Kind.REJECTED, Reason.BAD_ALIAS)
+    assert alias not in str(outcome)
+
+
+def test_an_alias_of_another_type_is_rejected_with_its_path_and_raises_nothing() -> None:
+    outcome = gated(alias=7)
+    assert ending(outcome) == BAD_MESSAGE
+    assert outcome is not None
+    assert outcome.detail == "$.alert.alias: expected a text, found a number"
+
+
+def test_an_action_of_our_own_is_ignored_last() -> None:
+    echo = parse(json.dumps({**envelope("Acknowledge", username="Alerta"), "source": {"name": "x", "type": "API"}}))
+    assert ending(gate(echo, Settings())) == (Kind.IGNORED, Reason.ECHO)
+
+
+def test_what_all_gates_let_pass_has_no_outcome_yet() -> None:
+    assert gated() is None
+
+
+def test_a_star_takes_every_source() -> None:
+    every = Settings(sources=frozenset({"*"}))
+    assert gated(every, source="Zabbix") is None
+    assert gated(every, source=None) is None
+
+
+def test_several_sources_can_be_named() -> None:
+    two = Settings(sources=frozenset({"Alerta", "Alerta EU"}))
+    assert gated(two, source="Alerta EU") is None
+    assert ending(gated(two, source="Alerta US")) == (Kind.IGNORED, Reason.FOREIGN)
+
+
+@pytest.mark.parametrize("alias", [ALIAS, ALIAS.upper()])
+def test_a_uuid_passes_in_either_case(alias: str) -> None:
+    assert gated(alias=alias) is None
+
+
+def test_a_gate_that_is_shut_costs_no_call() -> None:
+    assert play(message("Acknowledge", source="Zabbix")).calls == []
+
+
+# -- Stale registers
+
+
+@pytest.mark.parametrize("action", ["Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete"])
+def test_a_change_of_state_behind_a_newer_one_is_stale(action: str) -> None:
+    played = play(message(action), circumstances=at(superseded={"state"}))
+    assert (played.outcome.kind, played.outcome.reason) == (Kind.IGNORED, Reason.STALE)
+
+
+def test_a_note_is_never_stale() -> None:
+    every = {"state", "owner", "priority", "note", "tag:x"}
+    assert play(message("AddNote", note="x"), NOTED, circumstances=at(superseded=every)).outcome.kind is Kind.APPLIED
+
+
+def test_a_newer_change_of_state_does_not_make_an_owner_stale() -> None:
+    played = play(message("AssignOwnership", owner=BOB), OK, NOTED, circumstances=at(superseded={"state"}))
+    assert played.outcome.kind is Kind.APPLIED
+
+
+def test_only_those_tags_are_written_that_nothing_newer_wrote() -> None:
+    played = play(message("AddTags", addedTags="a,b,c"), OK, circumstances=at(superseded={"tag:b"}))
+    assert played.asked == [("PUT", "/tag", {"tags": ["a", "c"]})]
+
+
+def test_tags_that_are_all_superseded_are_stale() -> None:
+    played = play(message("RemoveTags", removedTags="a,b"), circumstances=at(superseded={"tag:b", "tag:a"}))
+    assert (played.outcome.kind, played.outcome.reason) == (Kind.IGNORED, Reason.STALE)

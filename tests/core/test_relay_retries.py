@@ -1,0 +1,273 @@
+"""A relay that runs again after an attempt of unknown end: nothing is done twice, and nothing since is undone.
+
+Each test lets Alerta show what the earlier attempt left behind, which began a minute before and whose answer was lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.core.message import Message
+from alerta_opsgenie.core.outcome import Answer, Kind, Reason
+from alerta_opsgenie.core.relay import CLOCK_DOUBT_SECONDS, Settings
+from tests.support.answers import (
+    BOB,
+    CONFLICT,
+    HTML,
+    JANE,
+    NOTED,
+    NOW_SECONDS,
+    OK,
+    Played,
+    at,
+    error,
+    line,
+    message,
+    ok_with_plugin,
+    play,
+    seen,
+)
+
+AGO_SECONDS = 60.0
+SINCE = NOW_SECONDS - AGO_SECONDS
+
+APPLIED = (Kind.APPLIED, Reason.DONE)
+REDELIVERED = (Kind.ALREADY, Reason.REDELIVERED)
+
+ACKED = f"Acknowledged by {JANE} in Opsgenie"
+UNACKED = f"Unacknowledged by {JANE} in Opsgenie"
+CLOSED = f"Closed by {JANE} in Opsgenie"
+SNOOZED = f"Snoozed by {JANE} in Opsgenie"
+SNOOZE_ENDED = f"Snooze ended by {JANE} in Opsgenie"
+NOTE = f"{JANE}: looking"
+
+SNOOZE = message("Snooze", snoozedUntil=int((NOW_SECONDS + 1800) * 1000))
+ADD_NOTE = message("AddNote", note="looking")
+CUSTOM = Settings(custom_actions={"RestartService": "restart"})
+
+
+def again(about: Message, *answers: Answer, settings: Settings | None = None) -> Played:
+    return play(about, *answers, settings=settings, circumstances=at(attempted_seconds_ago=AGO_SECONDS))
+
+
+def ours(text: str, status: str = "open", *, seconds_after: float = 1.0) -> dict[str, Any]:
+    return line(text, SINCE + seconds_after, status)
+
+
+def ending(played: Played) -> tuple[Kind, Reason]:
+    return played.outcome.kind, played.outcome.reason
+
+
+def puts(played: Played) -> list[tuple[Any, ...]]:
+    """Give what was changed: each call but the looks."""
+    return [asked for asked in played.asked if asked[0] != "GET"]
+
+
+# -- Changes of state
+
+
+def test_an_ack_that_stands_is_not_asked_for_again_and_gets_its_attribute() -> None:
+    played = again(message("Acknowledge"), seen("ack", ours(ACKED, "ack")), OK)
+    assert puts(played) == [("PUT", "/attributes", {"attributes": {"acked-by": JANE}})]
+    assert ending(played) == APPLIED
+
+
+def test_an_ack_that_the_plugin_wrote_down_without_the_name_is_known_again() -> None:
+    played = again(message("Acknowledge"), seen("ack", ours("Acknowledged in Opsgenie", "ack")), OK)
+    assert ending(played) == APPLIED
+    assert len(puts(played)) == 1
+
+
+def test_an_ack_that_never_arrived_is_asked_for() -> None:
+    played = again(message("Acknowledge"), seen("open"), ok_with_plugin("ack"))
+    assert [asked[:2] for asked in played.asked] == [("GET", ""), ("PUT", "/action")]
+    assert ending(played) == APPLIED
+
+
+def test_an_ack_that_somebody_has_undone_since_is_not_done_again() -> None:
+    history = [ours(ACKED, "ack"), ours("unack operator action", "open", seconds_after=5)]
+    played = again(message("Acknowledge"), seen("open", *history), OK)
+    assert "/action" not in [asked[1] for asked in played.asked]
+
+
+def test_a_close_does_not_hide_an_alert_that_was_raised_again_since() -> None:
+    history = [ours(CLOSED, "closed"), ours("Disk full again", "open", seconds_after=5)]
+    played = again(message("Close"), seen("open", *history))
+    assert puts(played) == []
+    assert ending(played) == APPLIED
+
+
+def test_a_snooze_that_stands_is_not_begun_anew() -> None:
+    played = again(SNOOZE, seen("shelved", ours(SNOOZED, "shelved")))
+    assert puts(played) == []
+    assert ending(played) == APPLIED
+
+
+def test_an_unack_that_stands_still_removes_the_attribute() -> None:
+    played = again(message("UnAcknowledge"), seen("open", ours(UNACKED)), OK)
+    assert puts(played) == [("PUT", "/attributes", {"attributes": {"acked-by": None}})]
+
+
+def test_a_step_that_alerta_took_and_did_not_do_is_asked_for_again() -> None:
+    """The history of an alert in status assign has our line, but not the status that it should have led to."""
+    played = again(message("Acknowledge"), seen("assign", ours(ACKED, "assign")), ok_with_plugin("ack"))
+    assert [asked[:2] for asked in puts(played)] == [("PUT", "/action")]
+
+
+def test_an_earlier_attempt_that_lands_between_look_and_question_counts_as_ours() -> None:
+    played = again(message("Acknowledge"), seen("open"), CONFLICT, seen("ack", ours(ACKED, "ack")), OK)
+    assert ending(played) == APPLIED
+
+
+def test_an_ack_by_somebody_else_since_is_no_success_of_ours() -> None:
+    others = ours(f"Acknowledged by {BOB} in Opsgenie", "ack")
+    played = again(message("Acknowledge"), seen("ack", others), CONFLICT, seen("ack", others))
+    assert ending(played) == (Kind.ALREADY, Reason.IN_STATE)
+
+
+@pytest.mark.parametrize(
+    ("seconds_after", "clock_ahead", "known"),
+    [
+        (0.0, 0.0, True),
+        (-CLOCK_DOUBT_SECONDS, 0.0, True),
+        (-CLOCK_DOUBT_SECONDS - 0.1, 0.0, False),
+        (-3600.0, 0.0, False),
+        (3600.0, 3600.0, True),
+        (3500.0, 3600.0, False),
+        (-3600.0, -3600.0, True),
+    ],
+)
+def test_a_line_counts_only_if_alertas_clock_says_that_it_is_not_from_before(
+    seconds_after: float, clock_ahead: float, known: bool
+) -> None:
+    history = ours(CLOSED, "closed", seconds_after=seconds_after)
+    look = seen("closed", history, clock_ahead_seconds=clock_ahead)
+    played = again(message("Close"), *([look] if known else [look, CONFLICT, look]))
+    assert ending(played) == (APPLIED if known else (Kind.ALREADY, Reason.IN_STATE))
+
+
+def test_a_first_attempt_looks_nowhere() -> None:
+    assert [asked[0] for asked in play(message("Close"), OK).asked] == ["PUT"]
+
+
+@pytest.mark.parametrize("about", [message("Acknowledge"), ADD_NOTE, SNOOZE, message("Close")])
+@pytest.mark.parametrize("look", [error(503), error(401), HTML])
+def test_nothing_is_asked_for_where_the_history_cannot_be_read(about: Message, look: Answer) -> None:
+    played = again(about, look)
+    assert puts(played) == []
+    assert played.outcome.kind is Kind.KEPT
+
+
+def test_an_alert_that_is_gone_since_rejects_the_action() -> None:
+    assert ending(again(message("Close"), error(404, "not found"))) == (Kind.REJECTED, Reason.NOT_FOUND)
+
+
+# -- The end of a snooze
+
+
+def test_an_end_of_snooze_that_stands_whole_changes_no_status() -> None:
+    look = seen("open", ours(SNOOZE_ENDED, "ack"), ours(UNACKED, "open", seconds_after=2))
+    played = again(message("SnoozeEnded"), look, look, OK)
+    assert [asked[1] for asked in puts(played)] == ["/attributes"]
+    assert ending(played) == APPLIED
+
+
+def test_an_end_of_snooze_that_got_halfway_is_finished() -> None:
+    look = seen("ack", ours(SNOOZE_ENDED, "ack"))
+    played = again(message("SnoozeEnded"), look, look, ok_with_plugin("open"))
+    assert [asked[2]["action"] for asked in puts(played)] == ["unack"]
+
+
+def test_an_end_of_snooze_does_not_undo_an_ack_since() -> None:
+    look = seen("ack", ours(SNOOZE_ENDED, "ack"), ours(UNACKED), ours("ack by a person", "ack", seconds_after=9))
+    played = again(message("SnoozeEnded"), look, look, OK)
+    assert "/action" not in [asked[1] for asked in played.asked]
+
+
+def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_alone_where_nothing_is_shelved() -> None:
+    played = again(message("SnoozeEnded"), seen("ack"), CONFLICT, seen("ack"))
+    assert [asked[2]["action"] for asked in puts(played)] == ["unshelve"]
+    assert ending(played) == (Kind.ALREADY, Reason.IN_STATE)
+
+
+# -- Notes
+
+
+def test_a_note_that_stands_is_not_written_again() -> None:
+    played = again(ADD_NOTE, seen("open", line(NOTE, SINCE + 1, kind="note")))
+    assert puts(played) == []
+    assert ending(played) == REDELIVERED
+
+
+def test_a_note_that_the_plugin_wrote_down_without_the_name_is_not_written_again() -> None:
+    assert ending(again(ADD_NOTE, seen("open", line("looking", SINCE + 1, kind="note")))) == REDELIVERED
+
+
+def test_a_note_that_never_arrived_is_written() -> None:
+    played = again(ADD_NOTE, seen("open"), NOTED)
+    assert puts(played) == [("PUT", "/note", {"text": NOTE})]
+    assert ending(played) == APPLIED
+
+
+def test_the_same_note_from_long_before_does_not_stand_for_this_one() -> None:
+    assert ending(again(ADD_NOTE, seen("open", line(NOTE, SINCE - 86_400, kind="note")), NOTED)) == APPLIED
+
+
+def test_the_note_about_an_owner_is_not_written_again() -> None:
+    text = f"{JANE} assigned the alert to {BOB} in Opsgenie"
+    played = again(message("AssignOwnership", owner=BOB), OK, seen("open", line(text, SINCE + 1, kind="note")))
+    assert [asked[1] for asked in puts(played)] == ["/attributes"]
+
+
+# -- The rest
+
+
+def test_a_custom_action_that_stands_is_not_run_again() -> None:
+    done = ours(f"RestartService by {JANE} in Opsgenie")
+    assert ending(again(message("RestartService"), seen("open", done), settings=CUSTOM)) == REDELIVERED
+
+
+def test_a_custom_action_that_never_arrived_is_run() -> None:
+    assert ending(again(message("RestartService"), seen("open"), OK, settings=CUSTOM)) == APPLIED
+
+
+def test_a_custom_action_is_not_run_where_the_history_cannot_be_read() -> None:
+    played = again(message("RestartService"), error(500), settings=CUSTOM)
+    assert puts(played) == []
+    assert played.outcome.kind is Kind.KEPT
+
+
+def test_a_delete_that_stands_counts_as_done() -> None:
+    played = again(message("Delete"), error(404, "not found"), settings=Settings(on_delete="delete"))
+    assert ending(played) == (Kind.ALREADY, Reason.IN_STATE)
+
+
+@pytest.mark.parametrize("action", ["AddTags", "RemoveTags"])
+def test_tags_are_simply_written_again(action: str) -> None:
+    played = again(message(action, addedTags="a", removedTags="a"), OK)
+    assert [asked[0] for asked in played.asked] == ["PUT"]
+
+
+ODD_HISTORIES: list[Any] = [
+    None,
+    {},
+    "x",
+    7,
+    [None],
+    [[]],
+    [{}],
+    [{"text": None}],
+    [{"text": ACKED}],
+    [{"text": ACKED, "status": "ack", "updateTime": None}],
+    [{"text": ACKED, "status": "ack", "updateTime": "yesterday"}],
+    [{"text": ACKED, "status": ["ack"], "updateTime": "2999-01-01T00:00:00Z"}],
+    [{"text": {"a": ACKED}, "status": "ack", "updateTime": "2999-01-01T00:00:00Z"}],
+]
+
+
+@pytest.mark.parametrize("history", ODD_HISTORIES, ids=repr)
+def test_a_history_that_cannot_be_read_has_no_line_of_ours(history: Any) -> None:
+    look = Answer(200, {"status": "ok", "alert": {"status": "open", "history": history}})
+    assert ending(again(message("Acknowledge"), look, ok_with_plugin("ack"))) == APPLIED

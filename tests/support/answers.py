@@ -1,0 +1,122 @@
+"""What Alerta answers, messages that Opsgenie sends, and a way to run a relay over both without a socket."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from alerta_opsgenie.core.message import Message, parse
+from alerta_opsgenie.core.outcome import Answer, Outcome
+from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
+
+ALIAS = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
+JANE = "jane.doe@example.org"
+BOB = "ops.bob@example.org"
+
+UPDATED_NS = 1_751_623_260_456_000_789
+"""`updatedAt` of each message here, and of the example messages."""
+
+NOW_SECONDS = 1_751_623_261.0
+"""A moment after that."""
+
+OK = Answer(200, {"status": "ok"})
+NOTED = Answer(201, {"status": "ok", "id": "0", "note": {}})
+
+
+def ok_with_plugin(alert_status: str = "", who: str = JANE) -> Answer:
+    """Give the answer of an Alerta that has our plugin: it names the person and the status that came of it."""
+    return Answer(200, {"status": "ok"}, on_behalf_of=who, alert_status=alert_status)
+
+
+def error(status: int, text: str = "no") -> Answer:
+    """Give an error in the shape of Alerta's own."""
+    return Answer(status, {"status": "error", "code": status, "message": text, "errors": None, "requestId": "0"})
+
+
+CONFLICT = error(409, "invalid action for current status")
+STALE = error(409, "stale: something newer has happened to the alert")
+NOT_FOUND = error(404, "not found")
+WRONG_URL = error(404, "404 Not Found: The requested URL was not found on the server.")
+HTML = Answer(200, None)
+
+
+def seen(status: str, *history: dict[str, Any], clock_ahead_seconds: float = 0.0) -> Answer:
+    """Give the answer to a look at an alert."""
+    alert = {"id": ALIAS, "status": status, "history": list(history)}
+    return Answer(200, {"status": "ok", "total": 1, "alert": alert}, clock_ahead_seconds=clock_ahead_seconds)
+
+
+def line(text: str, at_seconds: float, status: str = "open", kind: str = "ack") -> dict[str, Any]:
+    """Give a line of an alert's history."""
+    moment = dt.datetime.fromtimestamp(at_seconds, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return {"id": ALIAS, "text": text, "status": status, "type": kind, "updateTime": moment, "user": "bridge"}
+
+
+def envelope(action: str, /, **alert: Any) -> dict[str, Any]:
+    """Give an edge message; `alert` is laid over the usual fields, and a value of None takes a field away."""
+    usual = {
+        "alertId": "3f1c7a52-8d0e-4b6a-9c41-5e2b7f90d1aa-1751623200123",
+        "alias": ALIAS,
+        "source": "Alerta",
+        "username": JANE,
+        "updatedAt": UPDATED_NS,
+    }
+    fields = {name: value for name, value in {**usual, **alert}.items() if value is not None}
+    return {"action": action, "source": {"name": "", "type": "web"}, "alert": fields, "integrationType": "OEC"}
+
+
+def message(action: str, /, **alert: Any) -> Message:
+    """Give the same, parsed."""
+    return parse(json.dumps(envelope(action, **alert)))
+
+
+def at(
+    attempted_seconds_ago: float | None = None, superseded: Iterable[str] = (), now: float = NOW_SECONDS
+) -> Circumstances:
+    """Give the circumstances of a first attempt, or of one after an attempt of unknown end."""
+    since = None if attempted_seconds_ago is None else now - attempted_seconds_ago
+    return Circumstances(now, since, frozenset(superseded))
+
+
+class Played(NamedTuple):
+    """What a relay asked for, and how it ended."""
+
+    calls: list[Call]
+    outcome: Outcome
+
+    @property
+    def asked(self) -> list[tuple[Any, ...]]:
+        """The calls as (method, path behind the alert's, body without `bridge`)."""
+        return [asked(call) for call in self.calls]
+
+
+def asked(call: Call) -> tuple[Any, ...]:
+    """Give a call as (method, path behind the alert's, body without `bridge`); the body only where there is one."""
+    assert call.path.startswith(f"/alert/{ALIAS}"), call.path
+    short = (call.method, call.path[len(f"/alert/{ALIAS}") :])
+    if call.body is None:
+        return short
+    return (*short, {name: value for name, value in call.body.items() if name != "bridge"})
+
+
+def play(
+    about: Message,
+    *answers: Answer,
+    settings: Settings | None = None,
+    circumstances: Circumstances | None = None,
+) -> Played:
+    """Run a relay over these answers; AssertionError where it asks for more, or for less."""
+    steps = relay(about, settings or Settings(), circumstances or at())
+    calls: list[Call] = []
+    left = list(answers)
+    try:
+        call = next(steps)
+        while True:
+            calls.append(call)
+            assert left, f"one call too many: {call}"
+            call = steps.send(left.pop(0))
+    except StopIteration as stop:
+        assert not left, f"{len(left)} calls fewer than expected, after {calls}"
+        return Played(calls, stop.value)

@@ -1,0 +1,123 @@
+"""What the tests against the real Alerta share: a bridge to act through, and alerts in each state to act on."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import Any
+
+from alerta_opsgenie.alerta import AlertaClient, drive
+from alerta_opsgenie.core.message import parse
+from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
+from tests.support.answers import envelope
+from tests.support.console import Console
+
+APPLIED = (Kind.APPLIED, Reason.DONE)
+IN_STATE = (Kind.ALREADY, Reason.IN_STATE)
+LIMIT_SECONDS = 20.0
+DEFAULT = Settings()
+
+
+def end(outcome: Outcome) -> tuple[Kind, Reason]:
+    return outcome.kind, outcome.reason
+
+
+def in_minutes(minutes: float) -> int:
+    return int((time.time() + minutes * 60) * 1000)
+
+
+def newest(console: Console, alert_id: str, kind: str) -> dict[str, Any]:
+    """Give the newest line of history of that kind; Alerta lists the oldest first."""
+    return [line for line in console.history(alert_id) if line["type"] == kind][-1]
+
+
+class Bridge:
+    """Does what a connector does with one action; `calls` counts the calls of the latest.
+
+    With `with_plugin` it adds to Alerta's answers what our plugin would: the name, and the status after the call.
+    """
+
+    def __init__(self, url: str, key: str, console: Console, *, with_plugin: bool = False) -> None:
+        self.client = AlertaClient(url, key, environment={})
+        self.console = console
+        self.with_plugin = with_plugin
+        self.calls = 0
+
+    def do(
+        self,
+        action: str,
+        alert_id: str,
+        *,
+        settings: Settings = DEFAULT,
+        attempted_at: float | None = None,
+        **alert: Any,
+    ) -> Outcome:
+        before = self.client.calls
+        about = parse(json.dumps(envelope(action, alias=alert_id, **alert)))
+        outcome = drive(relay(about, settings, Circumstances(time.time(), attempted_at)), self._send)
+        self.calls = self.client.calls - before
+        return outcome
+
+    def _send(self, call: Call) -> Answer:
+        answer = self.client.send(call, time.monotonic() + LIMIT_SECONDS)
+        if self.with_plugin and answer.ok and call.path.endswith(("/action", "/status")):
+            status = self.console.status(call.path.split("/")[2])
+            return answer._replace(on_behalf_of=call.on_behalf_of, alert_status=status)
+        return answer
+
+
+class Made:
+    """Alerts in each state, made at the console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def __call__(self, state: str) -> str:
+        made = getattr(self, f"_{state.replace(' ', '_')}")
+        return str(made())
+
+    def _open(self) -> str:
+        return str(self.console.create_alert()["id"])
+
+    def _acted(self, *actions: str) -> str:
+        alert_id = self._open()
+        for action in actions:
+            self.console.action(alert_id, action, "by a person")
+        return alert_id
+
+    def _ack(self) -> str:
+        return self._acted("ack")
+
+    def _closed(self) -> str:
+        return self._acted("close")
+
+    def _shelved(self) -> str:
+        return self._acted("shelve")
+
+    def _shelved_from_ack(self) -> str:
+        return self._acted("ack", "shelve")
+
+    def _raised_then_ack(self) -> str:
+        """Acknowledged when its severity had risen: what Alerta's own `assign` re-opens."""
+        unique = uuid.uuid4().hex
+        alert_id = ""
+        for severity in ("minor", "major"):
+            alert_id = self.console.create_alert(resource=unique, event="E", severity=severity)["id"]
+        self.console.action(alert_id, "ack", "by a person")
+        return alert_id
+
+    def _expired(self) -> str:
+        return self._with_status("expired")
+
+    def _blackout(self) -> str:
+        return self._with_status("blackout")
+
+    def _assign(self) -> str:
+        return self._with_status("assign")
+
+    def _with_status(self, status: str) -> str:
+        alert_id = self._open()
+        self.console.set_status(alert_id, status)
+        return alert_id
