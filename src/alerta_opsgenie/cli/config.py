@@ -1,0 +1,300 @@
+"""`alerta-opsgenie config`: the Edge Connector's configuration checked, shown, rendered and converted.
+
+Exit codes: 0 all is well, 1 problems were found, 2 what was asked for cannot be done. Nothing that is printed holds a
+secret, except the document itself where `--output -` asks for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Callable, Mapping, TypeVar
+
+import click
+
+from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.edge.checks import check_config, check_file_mode
+from alerta_opsgenie.edge.config import (
+    DIALECTS,
+    DOCUMENTED_ACTIONS,
+    NATIVE,
+    guess_dialect,
+    read_config,
+)
+from alerta_opsgenie.edge.convert import convert_config, difference
+from alerta_opsgenie.edge.document import Document, load_document
+from alerta_opsgenie.edge.effective import effective_config
+from alerta_opsgenie.edge.location import Location, find_config
+from alerta_opsgenie.edge.problems import ERROR, ConfigError, Problem
+from alerta_opsgenie.edge.redaction import redact_document
+from alerta_opsgenie.edge.render import REGIONS, RenderOptions, fill_template, render_config
+from alerta_opsgenie.edge.secret import Secret
+from alerta_opsgenie.edge.store import dump_document, write_document
+
+EXIT_PROBLEMS = 1
+EXIT_USAGE = 2
+
+TARGETS = (*DIALECTS, NATIVE)
+
+_LONGEST_SECRET_CHARACTERS = 4096
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _explained(command: _Command) -> _Command:
+    """Turn a `ConfigError` into its two lines and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except ConfigError as error:
+            raise Failure(str(error), error.mend, EXIT_USAGE if error.usage else EXIT_PROBLEMS) from None
+
+    return run  # type: ignore[return-value]
+
+
+_dialect_option = click.option(
+    "--dialect", type=click.Choice(DIALECTS), help="Whose file it is; guessed by its base URL where not given."
+)
+_output_option = click.option(
+    "--output", metavar="FILE", help="Write the result there (.json, .yml), with mode 0600; - is standard output."
+)
+_force_option = click.option("--force", is_flag=True, help="Replace the file at --output; a dated copy of it is kept.")
+
+
+@click.group("config", help="Check, show, render and convert the Edge Connector's configuration.")
+def config() -> None:
+    """Group the commands."""
+
+
+@config.command("check")
+@click.argument("file", required=False)
+@_dialect_option
+@click.option("--for", "target", type=click.Choice(TARGETS), help="Who is to run with it; whose file it is by default.")
+@click.option("--strict", is_flag=True, help="Count warnings as problems, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+@_explained
+def check(file: str | None, dialect: str | None, target: str | None, strict: bool, as_json: bool) -> None:
+    """Say what is wrong with a configuration, and what to do about each.
+
+    Without FILE the connectors' variables (OEC_CONF_LOCAL_FILEPATH, JEC_CONF_LOCAL_FILEPATH) and the usual places are
+    looked at.
+    """
+    place = _locate(file, dialect)
+    chosen, problems = place.dialect, check_file_mode(place.path)
+    try:
+        document = load_document(place.path)
+    except ConfigError as error:
+        if error.usage:
+            raise
+        problems = [Problem(ERROR, "$", error.what, error.mend)]
+    else:
+        chosen = place.dialect or guess_dialect(document, os.environ)
+        problems += check_config(document, dialect=place.dialect, target=target)
+    problems.sort(key=lambda problem: problem.level != ERROR)
+    _print_problems(place.path, chosen, problems, as_json=as_json)
+    if problems if strict else any(problem.level == ERROR for problem in problems):
+        sys.exit(EXIT_PROBLEMS)
+
+
+def _locate(file: str | None, dialect: str | None) -> Location:
+    return Location(file, dialect) if file else find_config(dialect=dialect)
+
+
+def _print_problems(path: str, dialect: str | None, problems: list[Problem], *, as_json: bool) -> None:
+    if as_json:
+        listed = [vars(problem) for problem in problems]
+        click.echo(json.dumps({"file": path, "dialect": dialect, "problems": listed}, indent=2, ensure_ascii=False))
+        return
+    for problem in problems:
+        click.echo(f"{problem.level}: {problem.path}: {problem.what}\n    {problem.mend}")
+    read_as = f" (read as {dialect.upper()}'s)" if dialect else ""
+    click.echo(f"{path}: {_count(problems)}{read_as}")
+
+
+def _count(problems: list[Problem]) -> str:
+    errors = sum(problem.level == ERROR for problem in problems)
+    warnings = len(problems) - errors
+    parts = [(errors, "error"), (warnings, "warning")]
+    return ", ".join(f"{number} {name}{'s' * (number > 1)}" for number, name in parts if number) or "no problems"
+
+
+@config.command("show")
+@click.argument("file", required=False)
+@_dialect_option
+@click.option("--for", "target", type=click.Choice(TARGETS), help="Who is to run with it; whose file it is by default.")
+@_explained
+def show(file: str | None, dialect: str | None, target: str | None) -> None:
+    """Print the configuration in effect as JSON: defaults filled in, how scripts are started, secrets hidden."""
+    place = _locate(file, dialect)
+    effective = effective_config(read_config(place.path, dialect=place.dialect, target=target))
+    click.echo(json.dumps(effective, indent=2, ensure_ascii=False))
+
+
+@config.command("render")
+@click.option(
+    "--edge", type=click.Choice(DIALECTS), default="oec", show_default=True, help="Whose connector it is for."
+)
+@click.option("--region", type=click.Choice(REGIONS), default="us", show_default=True, help="Opsgenie's region.")
+@click.option("--base-url", default="", metavar="URL", help="Another address of the API, for a proxy or a stand-in.")
+@click.option(
+    "--api-key-file", metavar="FILE", help="The integration's API key; else OEC_API_KEY or JEC_API_KEY, or asked."
+)
+@click.option(
+    "--alerta-url", metavar="URL", envvar="ALERTA_API_URL", help="Alerta's API, as https://alerta.example.com/api."
+)
+@click.option("--alerta-key-file", metavar="FILE", help="Alerta's API key; else ALERTA_API_KEY, or asked.")
+@click.option(
+    "--alerta-key-in",
+    "key_in",
+    type=click.Choice(["env", "file", "args"]),
+    default="env",
+    show_default=True,
+    help="How the script gets Alerta's key: its environment, the file above, or its arguments (seen by all in ps).",
+)
+@click.option("--script", default="", metavar="PATH", help="The executor; by default where install puts it.")
+@click.option("--log-dir", "log_directory", default="", metavar="DIR", help="Where the script's output goes.")
+@click.option("--log-level", default="WARN", show_default=True, help="The connector's and the script's log level.")
+@click.option("--workers", type=click.IntRange(1, 1000), default=12, show_default=True, help="Scripts at once.")
+@click.option(
+    "--action", "actions", multiple=True, metavar="NAME", help="An action to map; the documented ones by default."
+)
+@click.option(
+    "--template", metavar="FILE", help="A configuration with ${VARIABLES} to fill in, instead of the options."
+)
+@_output_option
+@_force_option
+@_explained
+def render(edge: str, template: str | None, output: str | None, force: bool, **options: Any) -> None:
+    """Make a configuration from options or a template, for configuration management.
+
+    Without --output it is shown with the secrets hidden, and nothing is written.
+    """
+    if template:
+        value = fill_template(load_document(template).value, os.environ)
+    else:
+        value = render_config(_render_options(edge, **options))
+    document = Document(value, "json", output or "the result")
+    problems = check_config(document, dialect=None if template else edge, environment={})
+    for problem in problems:
+        click.echo(f"{problem.level}: {problem.path}: {problem.what}; {problem.mend}", err=True)
+    errors = [problem for problem in problems if problem.level == ERROR]
+    if errors:
+        raise Failure(f"the options make no usable configuration ({_count(errors)})", "mend what is named above")
+    _put_out(value, output, force=force)
+
+
+def _render_options(edge: str, **given: Any) -> RenderOptions:
+    api_key_file, alerta_key_file, key_in = given.pop("api_key_file"), given.pop("alerta_key_file"), given.pop("key_in")
+    if not given["alerta_url"]:
+        raise ConfigError("--alerta-url", "is missing", "name Alerta's API: --alerta-url https://…/api", usage=True)
+    if key_in == "file" and not alerta_key_file:
+        raise ConfigError("--alerta-key-in file", "needs the file", "name it: --alerta-key-file FILE", usage=True)
+    given["actions"] = given["actions"] or DOCUMENTED_ACTIONS
+    stays_in_file = key_in == "file"
+    return RenderOptions(
+        dialect=edge,
+        api_key=_secret("The integration's API key", api_key_file, f"{edge.upper()}_API_KEY", "--api-key-file"),
+        alerta_key=None
+        if stays_in_file
+        else _secret("Alerta's API key", alerta_key_file, "ALERTA_API_KEY", "--alerta-key-file"),
+        alerta_key_file=str(Path(alerta_key_file).absolute()) if stays_in_file else "",
+        key_in=key_in,
+        **given,
+    )
+
+
+def _secret(name: str, file: str | None, variable: str, option: str) -> Secret:
+    """Get a secret from its file, else its variable, else by asking for it without showing what is typed."""
+    if file:
+        return _secret_from_file(name, file)
+    if os.environ.get(variable):
+        return Secret(os.environ[variable])
+    if not _is_interactive():
+        raise ConfigError(name, "is missing", f"give it with {option} FILE or in the variable {variable}", usage=True)
+    return Secret(click.prompt(name, hide_input=True, err=True))
+
+
+def _is_interactive() -> bool:
+    return sys.stdin.isatty()
+
+
+def _secret_from_file(name: str, path: str) -> Secret:
+    try:
+        with click.open_file(path, encoding="utf-8") as file:
+            text = file.read(_LONGEST_SECRET_CHARACTERS).strip()
+    except OSError as error:
+        raise ConfigError(path, f"cannot be read: {error.strerror}", f"put {name} into it", usage=True) from None
+    except ValueError:
+        raise ConfigError(
+            path, "does not hold a text in UTF-8", f"put {name} into it, on one line", usage=True
+        ) from None
+    if not text or len(text.split()) != 1:
+        raise ConfigError(path, "does not hold one key on one line", f"put {name} into it", usage=True)
+    return Secret(text)
+
+
+def _put_out(value: Mapping[str, Any], output: str | None, *, force: bool) -> None:
+    if output is None:
+        click.echo(dump_document(redact_document(value)), nl=False)
+        click.echo("Nothing is written; --output FILE writes it with its secrets.", err=True)
+    elif output == "-":
+        click.echo(dump_document(value), nl=False)
+    else:
+        backup = write_document(output, value, force=force)
+        kept = f"; the one before is kept as {backup}" if backup else ""
+        click.echo(f"Written: {output}{kept}", err=True)
+
+
+@config.command("convert")
+@click.argument("file", required=False)
+@click.option("--to", "to", type=click.Choice(TARGETS), required=True, help="Whose configuration it is to become.")
+@_dialect_option
+@click.option("--api-key-file", metavar="FILE", help="The key of the new integration; else a placeholder is put there.")
+@click.option("--base-url", default="", metavar="URL", help="The new base URL, where it is not the vendor's own.")
+@_output_option
+@_force_option
+@_explained
+def convert(
+    file: str | None,
+    to: str,
+    dialect: str | None,
+    api_key_file: str | None,
+    base_url: str,
+    output: str | None,
+    force: bool,
+) -> None:
+    """Make one connector's configuration another's: keys, base URL, paths, names of mappings, arguments.
+
+    The difference is shown with the secrets hidden; nothing is written without --output.
+    """
+    place = _locate(file, dialect)
+    document = load_document(place.path)
+    key = _secret_from_file("the integration's API key", api_key_file) if api_key_file else None
+    made = convert_config(
+        document, to=to, dialect=place.dialect, api_key=key, base_url=base_url, environment=os.environ
+    )
+    # With "-" the document has standard output for itself.
+    aside = output == "-"
+    for note in made.notes:
+        click.echo(note, err=aside)
+    names = (document.where, output if output and not aside else f"for {to}")
+    click.echo(difference(document.value, made.document, names=names) or "Nothing to change.", err=aside)
+    if output is None:
+        click.echo("Nothing is written; --output FILE writes it with its secrets.", err=True)
+    else:
+        _put_out(made.document, output, force=force)
+    _report_rest(made.document, made.dialect, to)
+
+
+def _report_rest(value: dict[str, Any], dialect: str, to: str) -> None:
+    """Say what is still wrong with the result, and end with 1 if it cannot be used so."""
+    document = Document(value, "json", "the result")
+    problems = check_config(document, dialect=dialect, target=to, environment={})
+    for problem in problems:
+        click.echo(f"Still {problem.level}: {problem.path}: {problem.what}\n    {problem.mend}", err=True)
+    if any(problem.level == ERROR for problem in problems):
+        sys.exit(EXIT_PROBLEMS)

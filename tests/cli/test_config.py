@@ -1,0 +1,273 @@
+"""`alerta-opsgenie config`: what people see, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from alerta_opsgenie.cli.config import config
+from alerta_opsgenie.edge.document import load_document
+from tests.support.edge_messages import API_KEY, edge_document
+
+VARIABLES = (
+    "OEC_API_KEY",
+    "JEC_API_KEY",
+    "ALERTA_API_KEY",
+    "ALERTA_API_URL",
+    "OEC_CONF_LOCAL_FILEPATH",
+    "OEC_CONF_SOURCE_TYPE",
+    "JEC_CONF_LOCAL_FILEPATH",
+    "JEC_CONF_SOURCE_TYPE",
+)
+CLEAN: dict[str, str | None] = dict.fromkeys(VARIABLES)
+ALERTA_URL = ("--alerta-url", "https://alerta.example.com/api")
+KEYS = {"OEC_API_KEY": "edge-s3cr3t-1", "ALERTA_API_KEY": "alerta-s3cr3t-2"}
+
+
+def run(*args: str | Path, **environment: str) -> Result:
+    return CliRunner().invoke(config, [str(argument) for argument in args], env={**CLEAN, **environment})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A sound configuration with mode 0600."""
+    return write(tmp_path / "config.json", edge_document())
+
+
+def write(path: Path, value: Any) -> Path:
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    path.chmod(0o600)
+    return path
+
+
+def assert_two_lines(result: Result, code: int) -> None:
+    """An error is one line of what and one of what to do, without a traceback."""
+    assert result.exit_code == code
+    assert isinstance(result.exception, SystemExit)
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("error: ")
+    assert lines[1].startswith("  try: ")
+
+
+class TestCheck:
+    def test_a_sound_file_ends_with_0_and_one_line(self, file: Path) -> None:
+        result = run("check", file)
+        assert (result.exit_code, result.output) == (0, f"{file}: no problems (read as OEC's)\n")
+
+    def test_errors_end_with_1_and_each_says_what_and_what_to_do(self, file: Path) -> None:
+        write(file, edge_document(actionMappings={"Close": {}}))
+        result = run("check", file)
+        assert result.exit_code == 1
+        assert (
+            "error: $.actionMappings.Close: is empty: it names no script\n    repeat the whole entry" in result.output
+        )
+        assert result.output.splitlines()[-1] == f"{file}: 1 error (read as OEC's)"
+
+    def test_warnings_end_with_0_unless_they_count(self, file: Path) -> None:
+        write(file, edge_document(logLevel="loud"))
+        assert run("check", file).exit_code == 0
+        assert run("check", "--strict", file).exit_code == 1
+        assert "1 warning" in run("check", file).output
+
+    def test_json_has_file_dialect_and_problems(self, file: Path) -> None:
+        write(file, edge_document(apiKey=None, logLevel="loud"))
+        file.chmod(0o644)
+        result = run("check", "--json", file)
+        assert result.exit_code == 1
+        told = json.loads(result.stdout)
+        assert (told["file"], told["dialect"]) == (str(file), "oec")
+        assert [(problem["level"], problem["path"]) for problem in told["problems"]] == [
+            ("error", "$.apiKey"),
+            ("warning", "$"),
+            ("warning", "$.logLevel"),
+        ]
+        assert set(told["problems"][0]) == {"level", "path", "what", "mend"}
+
+    def test_a_file_that_is_no_json_is_a_problem_in_both_forms(self, file: Path) -> None:
+        write(file, '{"apiKey": "s3cr3t",}')
+        assert run("check", file).exit_code == 1
+        result = run("check", "--json", file)
+        assert result.exit_code == 1
+        (problem,) = json.loads(result.stdout)["problems"]
+        assert "line 1, column 21" in problem["what"]
+        assert "s3cr3t" not in result.output
+
+    def test_a_file_that_is_not_there_is_wrong_usage(self, tmp_path: Path) -> None:
+        assert_two_lines(run("check", tmp_path / "gone.json"), 2)
+        assert_two_lines(run("check", tmp_path / "gone.conf"), 2)
+
+    def test_the_native_connector_has_its_own_view(self, file: Path) -> None:
+        git = {"filepath": "a.py", "sourceType": "git", "gitOptions": {"url": "https://g"}}
+        write(file, edge_document(actionMappings={"Close": git}))
+        assert run("check", file).exit_code == 0
+        result = run("check", "--for", "native", file)
+        assert result.exit_code == 1
+        assert "native connector takes scripts from this host alone" in result.output
+
+    def test_the_dialect_can_be_given(self, file: Path) -> None:
+        result = run("check", "--dialect", "jec", file)
+        assert result.exit_code == 1
+        assert "read as JEC's" in result.output
+
+    def test_without_a_file_the_connectors_variables_name_it(self, file: Path) -> None:
+        result = run("check", OEC_CONF_SOURCE_TYPE="local", OEC_CONF_LOCAL_FILEPATH=str(file))
+        assert (result.exit_code, result.output) == (0, f"{file}: no problems (read as OEC's)\n")
+        assert_two_lines(run("check", OEC_CONF_SOURCE_TYPE="git"), 2)
+
+
+class TestShow:
+    def test_the_effective_configuration_is_shown_without_secrets(self, file: Path) -> None:
+        write(file, edge_document(baseUrl=None, globalEnv=["ALERTA_API_KEY=s3cr3t"]))
+        result = run("show", file)
+        assert result.exit_code == 0
+        assert json.loads(result.stdout)["baseUrl"] == "https://api.opsgenie.com"
+        assert API_KEY not in result.output
+        assert "s3cr3t" not in result.output
+
+    def test_a_file_with_faults_is_refused_in_two_lines(self, file: Path) -> None:
+        write(file, edge_document(apiKey=None))
+        assert_two_lines(run("show", file), 1)
+
+    def test_the_environments_key_is_in_effect(self, file: Path) -> None:
+        write(file, edge_document(apiKey=None))
+        assert run("show", file, OEC_API_KEY="s3cr3t").exit_code == 0
+
+
+class TestRender:
+    def test_without_output_it_is_shown_redacted_and_nothing_is_written(self) -> None:
+        result = run("render", *ALERTA_URL, **KEYS)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["apiKey"] == "***"
+        assert "s3cr3t" not in result.output
+        assert "--output FILE" in result.stderr
+
+    def test_it_is_written_whole_with_mode_0600_and_passes_the_check(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.json"
+        result = run("render", *ALERTA_URL, "--output", path, **KEYS)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert run("check", "--strict", path).exit_code == 0
+        assert "s3cr3t" not in result.output
+
+    def test_standard_output_gets_the_document_itself_when_it_is_asked_for(self) -> None:
+        result = run("render", *ALERTA_URL, "--output", "-", **KEYS)
+        assert json.loads(result.stdout)["apiKey"] == "edge-s3cr3t-1"
+        assert result.stderr == ""
+
+    def test_yaml_is_written_by_the_files_name(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yml"
+        assert run("render", *ALERTA_URL, "--output", path, **KEYS).exit_code == 0
+        assert load_document(path).value["apiKey"] == "edge-s3cr3t-1"
+
+    def test_keys_come_from_files_before_the_environment(self, tmp_path: Path) -> None:
+        edge_key, alerta_key = write(tmp_path / "e", "from-file-1\n"), write(tmp_path / "a", "from-file-2\n")
+        keys = ("--api-key-file", str(edge_key), "--alerta-key-file", str(alerta_key))
+        value = json.loads(run("render", *ALERTA_URL, *keys, "--output", "-", **KEYS).stdout)
+        assert value["apiKey"] == "from-file-1"
+        assert value["globalEnv"] == ["ALERTA_API_KEY=from-file-2"]
+
+    def test_a_key_that_stays_in_its_file_is_only_named(self) -> None:
+        keys = ("--alerta-key-file", "/etc/alerta.key", "--alerta-key-in", "file")
+        value = json.loads(run("render", *ALERTA_URL, *keys, "--output", "-", OEC_API_KEY="k").stdout)
+        assert value["globalArgs"][2:] == ["--alertaApiKeyFile", "/etc/alerta.key"]
+        assert_two_lines(run("render", *ALERTA_URL, "--alerta-key-in", "file", OEC_API_KEY="k"), 2)
+
+    @pytest.mark.parametrize(
+        "args",
+        [
+            (),
+            ALERTA_URL,
+            (*ALERTA_URL, "--api-key-file", "/gone"),
+            (*ALERTA_URL, "--api-key-file", "/dev/null"),
+            (*ALERTA_URL, "--edge", "jec", "--region", "eu"),
+        ],
+    )
+    def test_what_is_missing_or_does_not_go_together_is_wrong_usage(self, args: tuple[str, ...]) -> None:
+        keys = {"JEC_API_KEY": "k", "ALERTA_API_KEY": "k"} if "jec" in args else {}
+        assert_two_lines(run("render", *args, **keys), 2)
+
+    @pytest.mark.parametrize("content", ["two words", "two\nlines", "  \n"])
+    def test_a_key_file_holds_one_key_on_one_line(self, tmp_path: Path, content: str) -> None:
+        path = write(tmp_path / "key", content)
+        result = run("render", *ALERTA_URL, "--api-key-file", path)
+        assert_two_lines(result, 2)
+        assert "words" not in result.output
+
+    def test_a_key_is_asked_for_without_showing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("alerta_opsgenie.cli.config._is_interactive", lambda: True)
+        result = CliRunner().invoke(
+            config, ["render", *ALERTA_URL, "--output", "-"], input="typed-s3cr3t-1\ntyped-s3cr3t-2\n", env=CLEAN
+        )
+        assert json.loads(result.stdout)["apiKey"] == "typed-s3cr3t-1"
+        assert "s3cr3t" not in result.stderr
+
+    def test_options_that_make_no_sound_file_are_named_and_nothing_is_written(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.json"
+        result = run("render", *ALERTA_URL, "--base-url", "api.opsgenie.com", "--output", path, **KEYS)
+        assert result.exit_code == 1
+        assert "$.baseUrl" in result.stderr
+        assert not path.exists()
+
+    def test_a_template_is_filled_from_the_environment(self, tmp_path: Path) -> None:
+        template = write(tmp_path / "t.json", edge_document(apiKey="${EDGE_KEY}"))
+        result = run("render", "--template", template, "--output", "-", EDGE_KEY="from-env")
+        assert json.loads(result.stdout) == edge_document(apiKey="from-env")
+        missing = run("render", "--template", template)
+        assert_two_lines(missing, 2)
+        assert "EDGE_KEY" in missing.stderr
+
+
+class TestConvert:
+    def test_the_difference_is_shown_and_nothing_is_written(self, file: Path) -> None:
+        result = run("convert", file, "--to", "jec")
+        assert '+  "baseUrl": "https://api.atlassian.com"' in result.stdout
+        assert API_KEY not in result.output
+        assert json.loads(file.read_text()) == edge_document()
+        assert list(file.parent.iterdir()) == [file]
+        # The new integration's key is still to be put in.
+        assert result.exit_code == 1
+        assert "Still error: $.apiKey" in result.stderr
+
+    def test_with_the_new_key_the_result_is_written_and_sound(self, file: Path, tmp_path: Path) -> None:
+        key = write(tmp_path / "key", "jec-s3cr3t")
+        out = tmp_path / "jec-config.json"
+        result = run("convert", file, "--to", "jec", "--api-key-file", key, "--output", out)
+        assert result.exit_code == 0, result.output
+        assert "s3cr3t" not in result.output
+        assert run("check", "--strict", out).exit_code == 0
+        assert load_document(out).value["apiKey"] == "jec-s3cr3t"
+
+    def test_a_file_is_only_replaced_with_force_and_kept_under_a_dated_name(self, file: Path) -> None:
+        write(file, edge_document(pollerConf={"visibilityTimeoutInSec": 45}))
+        refused = run("convert", file, "--to", "native", "--output", file)
+        assert refused.exit_code == 2
+        assert refused.stderr.splitlines()[0].endswith("is already there")
+        assert 'visibilityTimeoutInSec"' in file.read_text()
+        result = run("convert", file, "--to", "native", "--output", file, "--force")
+        assert result.exit_code == 0, result.output
+        assert load_document(file).value["pollerConf"] == {"visibilityTimeoutInSeconds": 45}
+        (backup,) = file.parent.glob("config.json.*.bak")
+        assert str(backup) in result.stderr
+        assert load_document(backup.rename(backup.with_suffix(".json"))).value["pollerConf"] == {
+            "visibilityTimeoutInSec": 45
+        }
+
+    def test_standard_output_holds_the_document_alone_when_it_is_asked_for(self, file: Path) -> None:
+        result = run("convert", file, "--to", "native", "--output", "-")
+        assert json.loads(result.stdout) == edge_document()
+        assert "Nothing to change." in result.stderr
+
+    def test_a_file_that_cannot_be_read_is_told_in_two_lines(self, tmp_path: Path) -> None:
+        assert_two_lines(run("convert", tmp_path / "gone.json", "--to", "jec"), 2)
+        assert_two_lines(run("convert", write(tmp_path / "c.json", "{"), "--to", "jec"), 1)
+
+
+def test_the_keys_in_the_environment_never_come_out_of_any_command(file: Path) -> None:
+    environment = {"OEC_API_KEY": "env-s3cr3t-1", "ALERTA_API_KEY": "env-s3cr3t-2"}
+    for args in (("check", file), ("show", file), ("convert", file, "--to", "jec"), ("render", *ALERTA_URL)):
+        assert "s3cr3t" not in run(*args, **environment).output
