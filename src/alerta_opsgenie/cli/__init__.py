@@ -17,6 +17,9 @@ class _Place(NamedTuple):
 
 
 _COMMANDS: Dict[str, _Place] = {
+    "install": _Place("install", "Set a connector up on this host: user, layout, executor, configuration, unit."),
+    "uninstall": _Place("uninstall", "Undo what install did, and nothing else."),
+    "doctor": _Place("doctor", "Say why nothing happens, and what to do about it."),
     "run": _Place("run", "Take the queue itself, in the place of OEC or JEC.", "connector"),
     "config": _Place("config", "Check, show, write and convert a connector's configuration.", "connector"),
     "spool": _Place("spool", "See and mend what waits to be delivered to Alerta."),

@@ -1,5 +1,6 @@
 """`alerta-opsgenie send`: one action by hand, through the same relay as everything else."""
 
+import contextlib
 import json
 import time
 import uuid
@@ -85,7 +86,8 @@ def send(  # noqa: PLR0913, PLR0917 - an option each
             **{name: value for name, value in fields.items() if value is not None},
         },
     }
-    delivery = courier_of(options).deliver(parse(json.dumps(body)), time.monotonic() + time_limit)
+    with contextlib.closing(courier_of(options)) as courier:
+        delivery = courier.deliver(parse(json.dumps(body)), time.monotonic() + time_limit)
     outcome = delivery.outcome
     detail = f": {outcome.detail}" if outcome.detail else ""
     click.echo(f"{outcome.kind.value} ({outcome.reason.value}{detail})" + (KEPT_HINT if delivery.kept else ""))

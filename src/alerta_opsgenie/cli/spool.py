@@ -1,18 +1,39 @@
 """`alerta-opsgenie spool`: what waits, what is dead, and what a person does about it."""
 
+import functools
 import json
 import signal
 import time
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 import click
 
 from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.cli.target import alerta_options, courier_of, directory_of, options_of, spool_option
 from alerta_opsgenie.core.outcome import Outcome
-from alerta_opsgenie.executor.drainer import Drainer, adopt
-from alerta_opsgenie.lanes import Desk
+from alerta_opsgenie.executor.delivery import adopt
+from alerta_opsgenie.executor.drainer import Drainer
+from alerta_opsgenie.lanes import Desk, mend_of
 from alerta_opsgenie.spool import Entry, Spool, SpoolUnavailable
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _explained(command: _Command) -> _Command:
+    """Turn what the spool and the system say into two lines and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except SpoolUnavailable as error:
+            raise Failure(error.reason, error.mend) from None
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise Failure(f"{where}{error.strerror or error}", mend_of(error)) from None
+
+    return run  # type: ignore[return-value]
 
 
 @click.group()
@@ -28,6 +49,7 @@ def spool() -> None:
 @click.option("--state", type=click.Choice(["waiting", "dead"]), help="Only these.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object with the entries and the counts.")
 @spool_option
+@_explained
 def list_entries(state: Optional[Any], as_json: bool, spool_dir: Optional[str]) -> None:
     """List what waits and what is dead."""
     now = time.time()
@@ -54,6 +76,7 @@ def list_entries(state: Optional[Any], as_json: bool, spool_dir: Optional[str]) 
 @spool.command()
 @click.argument("number", metavar="ID", type=int)
 @spool_option
+@_explained
 def show(number: int, spool_dir: Optional[str]) -> None:
     """Show one entry whole, with its message."""
     with _open(spool_dir) as opened:
@@ -62,7 +85,7 @@ def show(number: int, spool_dir: Optional[str]) -> None:
         raise _no_entry(number)
     for name, value in _fields(entry).items():
         click.echo(f"{name + ':':14} {value}")
-    click.echo(json.dumps(json.loads(entry.body), indent=2, ensure_ascii=False))
+    click.echo(_readable(entry.body))
 
 
 def _selection(command: Any) -> Any:
@@ -74,21 +97,25 @@ def _selection(command: Any) -> Any:
 @spool.command()
 @_selection
 @spool_option
+@_explained
 def retry(numbers: Tuple[int, ...], every: bool, yes: bool, spool_dir: Optional[str]) -> None:
     """Let dead letters wait again, due at once."""
     with _open(spool_dir) as opened:
         chosen = _choose(opened, numbers, "dead", every=every)
         _confirm("retry", chosen, yes=yes)
-        done = opened.retry([entry.id for entry in chosen], time.time())
         desk = Desk(opened.directory)
-        desk.prepare()
+        # What comes for these alerts from here on goes behind them.
+        for entry in chosen:
+            desk.lane(entry.lane).mark_waiting(waits=True)
         desk.mark_waiting(waits=True)
+        done = opened.retry([entry.id for entry in chosen], time.time())
     click.echo(f"{done} will be tried again by the next drainer: alerta-opsgenie spool drain")
 
 
 @spool.command()
 @_selection
 @spool_option
+@_explained
 def drop(numbers: Tuple[int, ...], every: bool, yes: bool, spool_dir: Optional[str]) -> None:
     """Remove dead letters (or, by ID, anything) for good. `--all` takes the dead ones alone."""
     with _open(spool_dir) as opened:
@@ -102,6 +129,7 @@ def drop(numbers: Tuple[int, ...], every: bool, yes: bool, spool_dir: Optional[s
 @click.option("--watch", is_flag=True, help="Go on for ever, as a service does.")
 @alerta_options
 @spool_option
+@_explained
 def drain(
     watch: bool,
     config_path: Optional[str],
@@ -120,15 +148,14 @@ def drain(
     drainer = Drainer(options.spool_directory, lambda: courier_of(options), _report)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: drainer.stop())
-    try:
-        if not drainer.run(watch=watch):
-            click.echo("another drainer is at work on this spool already")
-            return
-        with Spool(options.spool_directory) as opened:
-            counts = opened.counts(time.time())
-    except SpoolUnavailable as error:
-        raise Failure(error.reason, error.mend) from None
+    if not drainer.run(watch=watch):
+        click.echo("another drainer is at work on this spool already")
+        return
+    with Spool(options.spool_directory) as opened:
+        counts = opened.counts(time.time())
     click.echo(f"{counts.waiting} waiting, {counts.dead} dead")
+    if drainer.refused:
+        raise Failure(drainer.refused.detail, drainer.refused.mend)
     if counts.waiting and not watch:
         raise Failure(f"{counts.waiting} could not be delivered", "see why with: alerta-opsgenie spool list")
 
@@ -140,11 +167,9 @@ def _report(entry: Entry, outcome: Outcome) -> None:
 
 def _open(spool_dir: Optional[str]) -> Spool:
     directory = directory_of(spool_dir)
-    try:
-        opened = Spool(directory)
-        Desk(directory).prepare()
-    except SpoolUnavailable as error:
-        raise Failure(error.reason, error.mend) from None
+    # An executor whose SQLite failed may have left actions beside a spool that is not there.
+    opened = Spool(directory, create=(Path(directory) / "taken").is_dir())
+    Desk(directory).prepare()
     if opened.set_aside:
         click.echo(f"warning: the spool was damaged and lies in {opened.set_aside} now; look at it", err=True)
     return opened
@@ -173,6 +198,14 @@ def _confirm(verb: str, chosen: Sequence[Entry], *, yes: bool) -> None:
         click.echo(line)
     if not yes and not click.confirm(f"{verb} {len(chosen)}?"):
         raise click.Abort
+
+
+def _readable(body: str) -> str:
+    """Give a message as JSON for people; one that is none as a JSON text, so that no terminal obeys it."""
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        return json.dumps(body)
 
 
 def _fields(entry: Entry) -> Dict[str, Any]:

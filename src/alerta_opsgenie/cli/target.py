@@ -1,7 +1,7 @@
 """Where Alerta is and where the spool lies: from a connector's configuration, options, or the environment."""
 
 import os
-from typing import Any, Callable, Dict, List, Optional, TypeVar
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 import click
 
@@ -49,9 +49,12 @@ def options_of(
     """Read where Alerta is. Raises `Failure`."""
     found: Dict[str, List[str]] = {}
     notes: List[str] = []
+    environment: Mapping[str, str] = os.environ
     try:
         if config_path:
-            found, notes = split(_global_arguments(config_path))
+            arguments, variables = _told_by(config_path)
+            found, notes = split(arguments)
+            environment = {**os.environ, **variables}
         given = {
             "alertaApiUrl": alerta_url,
             "alertaApiKeyFile": alerta_key_file,
@@ -62,7 +65,7 @@ def options_of(
         if alerta_key_file:
             found.pop("alertaApiKey", None)
         found["drain"] = []
-        return read_options(found, notes, os.environ)
+        return read_options(found, notes, environment)
     except UsageError as error:
         raise Failure(str(error), "or name the connector's own file with --config", 2) from None
 
@@ -76,13 +79,20 @@ def courier_of(options: Options) -> Courier:
     return Courier(client, options.settings, options.spool_directory)
 
 
-def _global_arguments(path: str) -> List[str]:
+def _told_by(path: str) -> "Tuple[List[str], Mapping[str, str]]":
+    """Give the arguments and the variables that the connector would start our executor with."""
     try:
-        from alerta_opsgenie.edge.config import read_config  # noqa: PLC0415 - needs Python 3.10
+        from alerta_opsgenie.edge.arguments import environment_pairs  # noqa: PLC0415 - needs Python 3.10
+        from alerta_opsgenie.edge.config import ActionMapping, read_config  # noqa: PLC0415
         from alerta_opsgenie.edge.problems import ConfigError  # noqa: PLC0415
+        from alerta_opsgenie.setup.told import our_mapping  # noqa: PLC0415
     except (ImportError, SyntaxError, TypeError):
         raise Failure("--config needs Python 3.10 or later", "give --alerta-url and --alerta-key-file", 2) from None
     try:
-        return list(read_config(path).global_args)
+        config = read_config(path)
     except ConfigError as error:
         raise Failure(f"{error.where}: {error.what}", error.mend, 2) from None
+    mapping = our_mapping(config) or ActionMapping("", "")
+    flags = [f"-{name}={value}" for name, value in (*config.global_flags, *mapping.flags)]
+    arguments = [*flags, *config.global_args, *mapping.args]
+    return arguments, environment_pairs((*config.global_env, *mapping.env))

@@ -1,0 +1,277 @@
+"""`alerta-opsgenie install`: a connector's whole layout, planned first, shown, and then made.
+
+Exit codes: 0 it is installed (or was already), 1 it failed or was not confirmed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Callable, TypeVar
+
+import click
+
+from alerta_opsgenie.alerta import address_of
+from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.edge.config import DIALECTS, NATIVE, OEC
+from alerta_opsgenie.edge.problems import ConfigError
+from alerta_opsgenie.edge.render import REGIONS
+from alerta_opsgenie.edge.secret import Secret
+from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
+from alerta_opsgenie.setup.host import Host, SetupError
+from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
+from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
+from alerta_opsgenie.setup.plan import Contents, Planned, apply_plan, assess_plan, make_plan
+from alerta_opsgenie.setup.record import Record
+from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
+from alerta_opsgenie.transport import AddressError
+
+EXIT_USAGE = 2
+_LONGEST_SECRET_CHARACTERS = 4096
+_UNIT_COMMAND = "alerta-opsgenie"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_PLACE_OPTIONS = (
+    click.option("--edge", type=click.Choice(EDGES), required=True, help="Opsgenie's connector, JSM's, or our own."),
+    click.option("--user", default="", metavar="NAME", help="The connector's user, where it is not the usual one."),
+    click.option("--root", default="", metavar="DIR", help="Do it in this directory, as in an image; makes no users."),
+)
+
+
+def place_options(command: _Command) -> _Command:
+    """Add the options that say which installation is meant."""
+    for option in reversed(_PLACE_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for, as the options have it."""
+
+    edge: str
+    dialect: str | None
+    api_key_file: str | None
+    alerta_url: str
+    alerta_key_file: str | None
+    base_url: str
+    region: str
+    sources: tuple[str, ...]
+    alerta_ca_file: str
+    service_path: str
+    command: str
+    tidy: bool
+    force: bool
+    keep_config: bool
+
+
+@click.command("install")
+@place_options
+@click.option("--alerta-url", default="", metavar="URL", help="Alerta's API (or ALERTA_API_URL).")
+@click.option("--alerta-key-file", metavar="FILE", help="Where to read Alerta's API key now (or ALERTA_API_KEY).")
+@click.option("--api-key-file", metavar="FILE", help="Where to read the integration's key now (or OEC_API_KEY, ...).")
+@click.option("--dialect", type=click.Choice(DIALECTS), help="For native: whose integration the key is of.")
+@click.option("--region", type=click.Choice(REGIONS), default="us", show_default=True, help="Opsgenie's region.")
+@click.option("--base-url", default="", metavar="URL", help="The vendor's API, where it is not the usual host.")
+@click.option("--alerta-ca-file", default="", metavar="FILE", help="Certificates (PEM) of a private CA, to be used.")
+@click.option("--source", "sources", multiple=True, metavar="NAME", help="Act on alerts with this source.")
+@click.option("--home", default="", metavar="DIR", help="The user's home, where it is not the documented one.")
+@click.option("--log-dir", default="", metavar="DIR", help="The log directory, where it is not the documented one.")
+@click.option("--service-path", default="", metavar="PATH", help="The PATH that the connector's service has.")
+@click.option("--command", default="", metavar="PATH", help="For native: the alerta-opsgenie that the unit starts.")
+@click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number, where it knows none.")
+@click.option("--tidy", is_flag=True, help="Set aside what the vendor's package puts beside the script.")
+@click.option("--keep-config", is_flag=True, help="Leave a configuration that is there as it is.")
+@click.option("--force", is_flag=True, help="Replace a configuration that is there, without a question.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@click.option("--yes", is_flag=True, help="Do it without asking; an edited configuration still needs --force.")
+def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: bool, yes: bool, **asked: Any) -> None:
+    """Set a connector up: user, directories, executor, configuration, Alerta's key; for native the systemd unit.
+
+    The plan is shown before anything is changed. Run again, it changes what is not as it should be, and nothing else.
+    What was there is kept under a dated name; `alerta-opsgenie uninstall` puts it back.
+    """
+    wish = Asked(command=asked.pop("command"), **asked)
+    layout = layout_for(wish.edge, Places(user, home, log_dir))
+    try:
+        host = _host(root, owner, dry_run=dry_run)
+        steps = make_plan(layout, _contents(host, layout, wish), tidy=wish.tidy)
+        planned = assess_plan(host, Record(host, layout.edge, layout.user), steps)
+        _show(planned)
+        if dry_run:
+            click.echo("Nothing was changed (--dry-run).")
+            return
+        planned = _confirm(planned, wish, yes=yes)
+        if any(one.assessment.needed for one in planned):
+            _apply(host, layout, planned)
+    except (SetupError, ConfigError) as error:
+        raise Failure(str(error), error.mend, EXIT_USAGE if error.usage else 1) from None
+    _tell_next(host, layout)
+
+
+def _host(root: str, owner: str, *, dry_run: bool) -> Host:
+    if not root:
+        if os.geteuid() != 0 and not dry_run:
+            raise SetupError(
+                "setting up a host takes root's rights", "sudo alerta-opsgenie install …, or --root DIR", usage=True
+            )
+        return Host()
+    if not Path(root).is_dir():
+        raise SetupError(f"--root {root} is no directory", f"mkdir {root}", usage=True)
+    numbers = tuple(int(part) if part.isdecimal() else -1 for part in owner.split(":")) if owner else ()
+    if owner and (len(numbers) != 2 or min(numbers) < 0):  # noqa: PLR2004
+        raise SetupError(f"--owner {owner} is not a user and a group by number", "write --owner 990:990", usage=True)
+    return Host(str(Path(root).resolve()), (numbers[0], numbers[1]) if owner else None)
+
+
+def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
+    """Gather what goes into the files; what is not given is taken from what is there, else asked for."""
+    existing = read_existing(host, layout, wish.dialect)
+    if existing.trouble:
+        click.echo(f"warning: {existing.trouble}", err=True)
+    interpreter, script = _script(host, layout, wish.service_path)
+    wanted = _wanted(layout, wish, existing, script)
+    key = _secret("Alerta's API key", wish.alerta_key_file, "ALERTA_API_KEY", "--alerta-key-file", existing.alerta_key)
+    _check_key(key)
+    keeps = wish.keep_config and existing.document is not None
+    executor = build_executor(interpreter, wish.service_path or SERVICE_PATH) if layout.scripts else b""
+    unit = render_unit(layout, _unit_command(wish.command, host)) if layout.unit else ""
+    config = None if keeps else make_config(layout, wanted, existing)
+    return Contents(executor, config, key, unit)
+
+
+def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter | None, str]:
+    """Choose what the actions are mapped to: the `.py` where `python` will do, else what starts by its first line."""
+    if not layout.scripts:
+        return None, ""
+    plain, direct = (f"{layout.scripts}/oecAlertaExecutor{ending}" for ending in (".py", ""))
+    if host.staged and not service_path:
+        return None, direct
+    path = service_path or SERVICE_PATH
+    found = find_interpreter("python", path)
+    if found is not None and found.is_usable:
+        return found, plain
+    third = find_interpreter("python3", path)
+    if third is None or not third.is_usable:
+        what = f"there is no Python 3.9 or later on the service's PATH ({path})"
+        click.echo(f"warning: {what}: install one, or name the right PATH with --service-path", err=True)
+        return None, direct
+    return third, direct
+
+
+def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> Wanted:
+    dialect = wish.dialect or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
+    if layout.edge not in {NATIVE, dialect}:
+        raise SetupError(f"--dialect {dialect} does not go with --edge {layout.edge}", "leave it out", usage=True)
+    url = wish.alerta_url or os.environ.get("ALERTA_API_URL", "") or existing.alerta_url or _ask_url()
+    try:
+        address_of(url)
+    except AddressError as error:
+        raise SetupError(str(error), "give it with --alerta-url", usage=True) from None
+    key_name = f"{dialect.upper()}_API_KEY"
+    api_key = _secret("the integration's API key", wish.api_key_file, key_name, "--api-key-file", existing.api_key)
+    if wish.alerta_ca_file and not wish.alerta_ca_file.startswith("/"):
+        wish = replace(wish, alerta_ca_file=str(Path(wish.alerta_ca_file).absolute()))
+    return Wanted(dialect, api_key, url, wish.base_url, script, wish.region, wish.sources, wish.alerta_ca_file)
+
+
+def _ask_url() -> str:
+    if not sys.stdin.isatty():
+        raise SetupError("Alerta's URL is missing", "give it with --alerta-url https://…/api", usage=True)
+    return str(click.prompt("URL of Alerta's API (https://alerta.example.com/api)", err=True))
+
+
+def _secret(name: str, file: str | None, variable: str, option: str, known: Secret) -> Secret:
+    """Get a secret: from its file, its variable, what is installed already, or by asking without showing it."""
+    if file:
+        return _secret_in(name, file)
+    if os.environ.get(variable):
+        return Secret(os.environ[variable])
+    if known:
+        return known
+    if not sys.stdin.isatty():
+        raise SetupError(f"{name} is missing", f"give it with {option} FILE or in {variable}", usage=True)
+    return Secret(click.prompt(name[:1].upper() + name[1:], hide_input=True, err=True))
+
+
+def _secret_in(name: str, path: str) -> Secret:
+    try:
+        with click.open_file(path, encoding="utf-8") as file:
+            text = file.read(_LONGEST_SECRET_CHARACTERS).strip()
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}", f"put {name} into it", usage=True) from None
+    except ValueError:
+        raise SetupError(f"{path} does not hold a text", f"put {name} into it, on one line", usage=True) from None
+    if len(text.split()) != 1:
+        raise SetupError(f"{path} does not hold one key on one line", f"put {name} into it", usage=True)
+    return Secret(text)
+
+
+def _check_key(key: Secret) -> None:
+    text = key.reveal()
+    if not text.isascii() or not text.isprintable() or " " in text or not text:
+        what = "Alerta's API key holds a character that no key has"
+        raise SetupError(what, "give the key alone, as Alerta shows it", usage=True)
+
+
+def _unit_command(given: str, host: Host) -> str:
+    if given:
+        return given
+    command = DEFAULT_COMMAND if host.staged else str(Path(sys.executable).with_name(_UNIT_COMMAND))
+    if command.startswith(("/root/", "/home/")) and not host.staged:
+        what = f"the unit will start {command}, which a service cannot reach (its user's rights, ProtectHome)"
+        click.echo(f"warning: {what}: install this package below /opt or /usr, or give --command", err=True)
+    return command
+
+
+# -- the plan
+
+
+def _show(planned: list[Planned]) -> None:
+    for one in planned:
+        if one.assessment.text and (one.assessment.needed or one.assessment.question):
+            click.echo(f"  + {one.assessment.text}")
+        if one.assessment.difference:
+            click.echo("\n".join(f"      {line}" for line in one.assessment.difference.splitlines()))
+    done = sum(1 for one in planned if one.assessment.text and not one.assessment.needed)
+    todo = sum(1 for one in planned if one.assessment.text and one.assessment.needed)
+    click.echo(f"{todo} steps to do, {done} done already." if todo else "Nothing to do: all is as it should be.")
+
+
+def _confirm(planned: list[Planned], wish: Asked, *, yes: bool) -> list[Planned]:
+    """Ask before a person's own configuration is replaced, and before anything is changed at all."""
+    chosen = []
+    for one in planned:
+        keeps = bool(one.assessment.question) and not wish.force and not _agrees(one.assessment.question)
+        chosen.append(replace(one, assessment=replace(one.assessment, needed=False)) if keeps else one)
+    if not any(one.assessment.text and one.assessment.needed for one in chosen) or yes:
+        return chosen
+    if not sys.stdin.isatty():
+        raise SetupError("nothing was changed: there is nobody to ask", "look at the plan, then add --yes", usage=True)
+    if not click.confirm("Do it?", err=True):
+        raise SetupError("nothing was changed", "run it again when it should be done")
+    return chosen
+
+
+def _agrees(question: str) -> bool:
+    if not sys.stdin.isatty():
+        what = f"{question[:-1].replace('Replace ', '')} was edited, and would be replaced by what is shown above"
+        raise SetupError(what, "--force replaces it (a dated copy stays), --keep-config leaves it", usage=True)
+    return click.confirm(question, err=True)
+
+
+def _apply(host: Host, layout: Layout, planned: list[Planned]) -> None:
+    with Record(host, layout.edge, layout.user) as record:
+        apply_plan(host, record, planned, datetime.now().astimezone(), lambda text: click.echo(f"  done: {text}"))
+
+
+def _tell_next(host: Host, layout: Layout) -> None:
+    if host.staged:
+        click.echo(f"Installed below {host.root}.")
+        return
+    service = layout.unit.rpartition("/")[2] if layout.unit else f"{layout.edge}.service"
+    start = f"systemctl enable --now {service}" if layout.unit else f"systemctl restart {service}"
+    click.echo(f"Next: {start}; alerta-opsgenie doctor --config {layout.config}")

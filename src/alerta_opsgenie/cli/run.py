@@ -1,0 +1,97 @@
+"""`alerta-opsgenie run`: the native connector."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.connector import logs
+from alerta_opsgenie.connector.service import ListenError, Service
+from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, DEFAULT_WORKERS, Plan, parse_listen, read_plan
+from alerta_opsgenie.edge.checks import check_config
+from alerta_opsgenie.edge.config import DIALECTS, NATIVE
+from alerta_opsgenie.edge.document import load_document
+from alerta_opsgenie.edge.location import find_config
+from alerta_opsgenie.edge.problems import ConfigError
+from alerta_opsgenie.edge.runner import prepare_scripts
+from alerta_opsgenie.options import UsageError
+from alerta_opsgenie.transport import AddressError
+
+_LEVELS = ("error", "warn", "info", "debug")
+_log = logging.getLogger("alerta_opsgenie.run")
+
+
+@click.command()
+@click.option(
+    "--config", "path", metavar="FILE", help="OEC's or JEC's configuration (default: where those would look for it)."
+)
+@click.option("--dialect", type=click.Choice(DIALECTS), help="Whose it is; guessed by its base URL where not given.")
+@click.option(
+    "--workers", type=click.IntRange(1, 256), help=f"Alerts at work at once (default {DEFAULT_WORKERS}, or the file's)."
+)
+@click.option(
+    "--listen", metavar="HOST:PORT", help=f"Place of /metrics, /healthz and /readyz (default {DEFAULT_LISTEN}), or off."
+)
+@click.option("--once", is_flag=True, help="Take what is there, deliver it, and end.")
+@click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True)
+@click.option("--log-level", type=click.Choice(_LEVELS), help="Default: the file's logLevel.")
+def run(
+    path: str | None,
+    dialect: str | None,
+    workers: int | None,
+    listen: str | None,
+    once: bool,
+    log_format: str,
+    log_level: str | None,
+) -> None:
+    """Take the queue in OEC's or JEC's place, with their own configuration, and tell Alerta what people do.
+
+    SIGTERM ends it within 10 seconds, SIGHUP reads the configuration again.
+    """
+    overrides = {"workers": workers, "listen": listen}
+
+    def read() -> Plan:
+        return read_plan(where, dialect=chosen, overrides=overrides)
+
+    try:
+        where, chosen = _locate(path, dialect)
+        plan = read()
+        parse_listen(plan.own.listen)
+        logs.set_up(log_format, log_level or plan.config.log_level)
+        logs.hide(plan.secrets())
+        _warn(where, chosen, plan)
+        left = asyncio.run(_serve(plan, read, once=once))
+    except ConfigError as error:
+        raise Failure(str(error), error.mend, 2 if error.usage else 1) from None
+    except (UsageError, AddressError) as error:
+        raise Failure(str(error), "see all that is wrong with: alerta-opsgenie config check", 2) from None
+    except ListenError as error:
+        raise Failure(str(error), "give another place with --listen HOST:PORT, or --listen off") from None
+    if once and left:
+        raise Failure(left, "alerta-opsgenie spool list shows what waits; run it again when the cause is mended")
+
+
+async def _serve(plan: Plan, read: Any, *, once: bool) -> str:
+    return await Service(plan, read, once=once).run()
+
+
+def _locate(path: str | None, dialect: str | None) -> tuple[str, str | None]:
+    if path is not None:
+        return path, dialect
+    location = find_config(os.environ, dialect=dialect)
+    return location.path, dialect or location.dialect
+
+
+def _warn(path: str, dialect: str | None, plan: Plan) -> None:
+    """Say what in the configuration does not do what it seems to, and make the scripts of others executable."""
+    for problem in check_config(load_document(path), dialect=dialect, target=NATIVE):
+        _log.warning("%s: %s; %s", problem.path, problem.what, problem.mend)
+    foreign = {name: one for name, one in plan.config.mappings.items() if not one.is_alerta_executor}
+    for line in prepare_scripts(replace(plan.config, mappings=foreign)):
+        _log.warning("%s", line)

@@ -1,0 +1,78 @@
+"""`alerta-opsgenie uninstall`: takes away what `install` made, and puts back what was there.
+
+Exit codes: 0 it is undone (what was left is named), 1 it failed or was not confirmed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.cli.install import EXIT_USAGE, place_options
+from alerta_opsgenie.setup.host import Host, SetupError
+from alerta_opsgenie.setup.layout import Places, layout_for
+from alerta_opsgenie.setup.record import Record, record_path
+from alerta_opsgenie.setup.removal import Undone, describe_undo, undo_all
+
+
+@click.command("uninstall")
+@place_options
+@click.option("--purge", is_flag=True, help="Remove also what was changed since, and a spool in which actions wait.")
+@click.option("--dry-run", is_flag=True, help="Show what would be undone and change nothing.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: bool) -> None:
+    """Undo what `install` did here, the last step first.
+
+    What a person has changed since, and directories with others' files in them, are left and named. Stop the connector
+    before.
+    """
+    layout = layout_for(edge, Places(user))
+    try:
+        host = _host(root)
+        record = Record(host, edge, layout.user)
+        _require_entries(host, record, edge, layout.user)
+        for entry in reversed(record.entries):
+            click.echo(f"  - {describe_undo(entry)}")
+        if dry_run:
+            click.echo("Nothing was changed (--dry-run).")
+            return
+        _confirm(yes=yes)
+        with Record(host, edge, layout.user) as opened:
+            endings = undo_all(host, opened, _tell, purge=purge)
+    except SetupError as error:
+        raise Failure(error.what, error.mend, EXIT_USAGE if error.usage else 1) from None
+    left = sum(ending.left for ending in endings)
+    click.echo("Undone." if not left else f"Undone; {left} left as named above.")
+
+
+def _host(root: str) -> Host:
+    if root:
+        return Host(str(Path(root).resolve()))
+    if os.geteuid() != 0:
+        raise SetupError("undoing takes root's rights", "sudo alerta-opsgenie uninstall …, or --root DIR", usage=True)
+    return Host()
+
+
+def _require_entries(host: Host, record: Record, edge: str, user: str) -> None:
+    if not record.entries:
+        with Record(host, edge, user):
+            pass  # leaving it takes away what an installation that was killed at its very start had made
+        mend = f"name the installation with --edge and --user; its record would be {record_path(edge, user)}"
+        raise SetupError(f"nothing of {edge} was installed here for the user {user}", mend, usage=True)
+
+
+def _confirm(*, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise SetupError("nothing was changed: there is nobody to ask", "add --yes", usage=True)
+    if not click.confirm("Undo all this?", err=True):
+        raise SetupError("nothing was changed", "run it again when it should be undone")
+
+
+def _tell(ending: Undone) -> None:
+    click.echo(f"  {ending.text}" + (f": {ending.why}" if ending.left else ""))

@@ -1,0 +1,104 @@
+"""Which Python a connector would start its scripts with, and the executor built for that one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping
+
+import alerta_opsgenie
+from alerta_opsgenie.executor.build import build
+
+LEAST_VERSION = (3, 9)
+"""The oldest Python that the executor runs on."""
+
+_QUESTION = "import sys; sys.stdout.write('%d.%d.%d' % sys.version_info[:3])"
+_BUILD = (
+    "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1]);"
+    "from alerta_opsgenie.executor.build import build; sys.stdout.buffer.write(build())"
+)
+_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A program that calls itself Python. `version` is empty where it did not tell one; `trouble` then says why."""
+
+    path: str
+    version: tuple[int, ...]
+    trouble: str = ""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the executor runs on it."""
+        return self.version >= LEAST_VERSION
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The user (by number) as whom something is started."""
+
+    uid: int
+    gid: int
+
+
+def find_interpreter(name: str, search_path: str, identity: Identity | None = None) -> Interpreter | None:
+    """Find what a service with this PATH starts as `name`, and ask its version; None: there is none.
+
+    With an `identity`, which only root can take on, it is asked as that user.
+    """
+    path = shutil.which(name, path=search_path)
+    if path is None:
+        return None
+    try:
+        said = _run([path, "-I", "-c", _QUESTION], search_path, identity)
+        version = tuple(int(part) for part in said.decode("ascii", "replace").split("."))
+    except (OSError, subprocess.SubprocessError) as error:
+        return Interpreter(path, (), _words(error))
+    except ValueError:
+        return Interpreter(path, (), "it does not tell its version")
+    return Interpreter(path, version)
+
+
+def _run(command: list[str], search_path: str, identity: Identity | None) -> bytes:
+    as_user: Mapping[str, object] = {}
+    if identity is not None and os.geteuid() == 0 and identity.uid != 0:
+        as_user = {"user": identity.uid, "group": identity.gid, "extra_groups": []}
+    ended: subprocess.CompletedProcess[bytes] = subprocess.run(  # type: ignore[call-overload]
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_SECONDS,
+        check=True,
+        cwd="/",
+        env={"PATH": search_path, "LC_ALL": "C"},
+        **as_user,
+    )
+    return ended.stdout
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        said = error.stderr.decode("utf-8", "replace").strip().splitlines()
+        return said[-1][:200] if said else f"it ended with {error.returncode}"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it did not answer in {_SECONDS:g} s"
+    return str(getattr(error, "strerror", None) or error)
+
+
+def build_executor(interpreter: Interpreter | None, search_path: str) -> bytes:
+    """Build the one-file executor with the bytecode of the interpreter that will run it.
+
+    Without one that can, it gets our own's: another Python passes over the bytecode and compiles the sources.
+    """
+    if interpreter is None or not interpreter.is_usable:
+        return build()
+    sources = str(Path(alerta_opsgenie.__file__).resolve().parent.parent)
+    try:
+        made = _run([interpreter.path, "-I", "-c", _BUILD, sources], search_path, None)
+    except (OSError, subprocess.SubprocessError):
+        return build()  # it lacks a part of the standard library, as minimal packages of Python do
+    return made or build()

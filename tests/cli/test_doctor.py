@@ -1,0 +1,94 @@
+"""`alerta-opsgenie doctor` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from alerta_opsgenie.cli.doctor import doctor
+from alerta_opsgenie.doctor.table import NAMES
+from tests.support.edge_messages import edge_document
+
+OFFLINE = ("vendor", "sources", "alerta", "alerta-key", "attribution")
+SECRET = "an-alerta-key-0123456789"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(doctor, [*arguments], env=dict.fromkeys(("OEC_CONF_LOCAL_FILEPATH", "HTTP_PROXY")))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.json"
+    value = edge_document(globalEnv=[f"ALERTA_API_KEY={SECRET}"])
+    value["globalArgs"] = value["globalArgs"][:2]
+    path.write_text(json.dumps(value))
+    path.chmod(0o600)
+    return path
+
+
+def test_a_finding_is_two_lines_what_and_what_to_do(config: Path) -> None:
+    result = run("--config", str(config), "--only", "process")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("fail  process: no OpsgenieEdgeConnector runs")
+    assert "systemctl start oec" in lines[1]
+    assert lines[-1] == "0 ok, 0 warn, 1 fail"
+
+
+@pytest.mark.parametrize(("mode", "code"), [(0o600, 0), (0o644, 1)])
+def test_the_exit_code_is_that_of_the_worst(config: Path, mode: int, code: int) -> None:
+    config.chmod(mode)
+    assert run("--config", str(config), "--only", "config", "--only", "config-access").exit_code == code
+
+
+def test_a_warning_alone_ends_with_0(config: Path) -> None:
+    value = json.loads(config.read_text())
+    value["unknown"] = 1
+    config.write_text(json.dumps(value))
+    result = run("--config", str(config), "--only", "config-content")
+    assert ("1 warn" in result.stdout, result.exit_code) == (True, 0)
+
+
+def test_json_is_one_object_with_every_finding(config: Path) -> None:
+    skipped = [part for name in OFFLINE for part in ("--skip", name)]
+    result = run("--config", str(config), "--json", *skipped)
+    report = json.loads(result.stdout)
+    assert report["level"] == "fail"
+    assert report["edge"] == "oec"
+    assert {finding["check"] for finding in report["findings"]} <= set(NAMES) - set(OFFLINE)
+    assert all(set(finding) == {"check", "level", "what", "mend"} for finding in report["findings"])
+    assert SECRET not in result.output
+
+
+def test_a_configuration_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
+    result = run("--config", str(tmp_path / "none.json"), *[part for name in OFFLINE for part in ("--skip", name)])
+    assert result.exit_code == 1
+    assert "fail  config: " in result.stdout
+
+
+def test_without_network_it_fails_clearly_and_soon(config: Path) -> None:
+    """Nothing listens on these ports; a name that cannot be resolved would do the same."""
+    value = json.loads(config.read_text())
+    value["baseUrl"], value["globalArgs"][1] = "http://127.0.0.1:9", "http://127.0.0.1:9/api"
+    config.write_text(json.dumps(value))
+    arguments = [part for name in OFFLINE for part in ("--only", name)]
+    result = run("--config", str(config), "--time-limit", "0.5", *arguments)
+    assert result.exit_code == 1
+    assert "fail  vendor: " in result.stdout
+    assert "fail  alerta: " in result.stdout
+
+
+def test_a_bundle_is_written_without_secrets_and_never_over_another(config: Path, tmp_path: Path) -> None:
+    bundle = str(tmp_path / "b.tar.gz")
+    first = run("--config", str(config), "--only", "config", "--bundle", bundle)
+    assert (first.exit_code, "Written: " in first.stderr) == (0, True)
+    second = run("--config", str(config), "--only", "config", "--bundle", bundle)
+    assert second.exit_code == 2
+    assert "try: name another file" in second.stderr
+
+
+def test_an_unknown_check_is_wrong_usage(config: Path) -> None:
+    assert run("--config", str(config), "--only", "no-such-check").exit_code == 2

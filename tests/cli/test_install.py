@@ -1,0 +1,247 @@
+"""`alerta-opsgenie install` and `uninstall` on the command line, into a staging tree."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from alerta_opsgenie.cli.install import install
+from alerta_opsgenie.cli.uninstall import uninstall
+from tests.support.trees import OLD_ALERTA_KEY, hand_made, put, snapshot, vendor_layout
+
+API_KEY = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+ALERTA_KEY = "an-alerta-key-0123456789"
+SECRETS = {"OEC_API_KEY": API_KEY, "JEC_API_KEY": API_KEY, "ALERTA_API_KEY": ALERTA_KEY}
+URL = ("--alerta-url", "https://alerta.example.com/api")
+CONFIG = "home/opsgenie/oec/conf/config.json"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = tmp_path / "root"
+    (made / "var/lib").mkdir(parents=True)
+    return made
+
+
+def run(root: Path | None, *arguments: str, edge: str = "oec", env: dict[str, str] | None = None) -> Result:
+    place = ["--root", str(root)] if root else []
+    environment = {**dict.fromkeys((*SECRETS, "ALERTA_API_URL")), **(SECRETS if env is None else env)}
+    return CliRunner().invoke(install, ["--edge", edge, *place, *arguments], env=environment)
+
+
+def undo(root: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(uninstall, ["--edge", "oec", "--root", str(root), *arguments])
+
+
+def assert_told(result: Result, code: int) -> None:
+    """One line what, one line what to do, no traceback."""
+    assert result.exit_code == code, result.output
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.strip().splitlines()) == 2
+    assert result.stderr.strip().splitlines()[1].startswith("  try: ")
+
+
+@pytest.mark.parametrize("edge", ["oec", "jec", "native"])
+def test_it_is_done_and_undone(root: Path, edge: str) -> None:
+    before = snapshot(root)
+    done = run(root, *URL, "--yes", edge=edge)
+    assert done.exit_code == 0, done.output
+    assert snapshot(root) != before
+    undone = CliRunner().invoke(uninstall, ["--edge", edge, "--root", str(root), "--yes"])
+    assert (undone.exit_code, undone.stdout.splitlines()[-1]) == (0, "Undone.")
+    assert snapshot(root) == before
+
+
+def test_no_secret_is_shown_whatever_happens(root: Path) -> None:
+    hand_made(root)
+    texts = [run(root, *URL, *more).output for more in (["--dry-run"], ["--yes"], ["--yes", "--force"], ["--yes"])]
+    texts.append(undo(root, "--yes").output)
+    for secret in (API_KEY, ALERTA_KEY, OLD_ALERTA_KEY, "11111111-2222-3333-4444-555555555555"):
+        assert not [text for text in texts if secret in text]
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(root: Path) -> None:
+    vendor_layout(root)
+    before = snapshot(root)
+    result = run(root, *URL, "--dry-run", "--tidy")
+    assert result.exit_code == 0
+    assert "oecAlertaExecutor.py opsgenie:opsgenie 0755" in result.stdout
+    assert "http.py is set aside" in result.stdout
+    assert snapshot(root) == before
+
+
+def test_a_second_run_needs_no_options_and_has_nothing_to_do(root: Path) -> None:
+    run(root, *URL, "--yes")
+    again = run(root, env={})
+    assert again.exit_code == 0, again.output
+    assert "Nothing to do" in again.stdout
+
+
+def test_an_edited_configuration_is_kept_until_force_and_its_difference_shown(root: Path) -> None:
+    hand_made(root)
+    before = (root / CONFIG).read_bytes()
+    refused = run(root, *URL, "--yes")
+    assert_told(refused, 2)
+    assert "--force" in refused.stderr
+    assert '-    "--alertaApiKey"' in refused.stdout.replace("      ", "", 1) or "--alertaApiKeyFile" in refused.stdout
+    assert (root / CONFIG).read_bytes() == before
+    forced = run(root, *URL, "--yes", "--force")
+    assert forced.exit_code == 0, forced.output
+    copies = list((root / CONFIG).parent.glob("config.json.*.bak"))
+    assert [copy.read_bytes() for copy in copies] == [before]
+
+
+def test_keep_config_installs_the_rest(root: Path) -> None:
+    hand_made(root)
+    before = (root / CONFIG).read_bytes()
+    assert run(root, *URL, "--yes", "--keep-config").exit_code == 0
+    assert (root / CONFIG).read_bytes() == before
+    assert (root / "home/opsgenie/oec/scripts/oecAlertaExecutor").exists()
+
+
+def test_secrets_may_come_from_files(root: Path, tmp_path: Path) -> None:
+    api_key, alerta_key = tmp_path / "api", tmp_path / "alerta"
+    api_key.write_text(f"{API_KEY}\n")
+    alerta_key.write_text(f"{ALERTA_KEY}\n")
+    files = ("--api-key-file", str(api_key), "--alerta-key-file", str(alerta_key))
+    assert run(root, *URL, *files, "--yes", env={}).exit_code == 0
+    assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY
+
+
+def test_the_actions_of_an_image_start_by_their_first_line(root: Path) -> None:
+    """Whether the image's `python` is Python 3 cannot be seen from outside."""
+    run(root, *URL, "--yes")
+    mappings = json.loads((root / CONFIG).read_text())["actionMappings"]
+    assert mappings["Close"]["filepath"] == "/home/opsgenie/oec/scripts/oecAlertaExecutor"
+
+
+def test_sources_a_private_ca_and_the_region_go_into_the_configuration(root: Path) -> None:
+    more = ("--source", "Alerta-EU", "--alerta-ca-file", "/etc/ssl/ours.pem", "--region", "eu")
+    assert run(root, *URL, *more, "--yes").exit_code == 0
+    value = json.loads((root / CONFIG).read_text())
+    assert value["baseUrl"] == "https://api.eu.opsgenie.com"
+    assert value["globalArgs"][-4:] == ["--source", "Alerta-EU", "--alertaCaFile", "/etc/ssl/ours.pem"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "word"),
+    [
+        ((), SECRETS, "--alerta-url"),
+        (URL, {}, "OEC_API_KEY"),
+        (URL, {"OEC_API_KEY": API_KEY}, "ALERTA_API_KEY"),
+        (("--alerta-url", "alerta.example.com"), SECRETS, "--alerta-url"),
+        ((*URL, "--api-key-file", "/no/such/file"), SECRETS, "cannot be read"),
+        ((*URL, "--owner", "opsgenie"), SECRETS, "--owner 990:990"),
+        ((*URL, "--dialect", "jec"), SECRETS, "--dialect"),
+        (URL, {**SECRETS, "ALERTA_API_KEY": "two words"}, "key"),
+        ((*URL, "--base-url", "ftp://x"), SECRETS, "baseUrl"),
+        (URL, SECRETS, "--yes"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_told_in_two_lines_and_nothing_is_changed(
+    root: Path, arguments: tuple[str, ...], env: dict[str, str], word: str
+) -> None:
+    before = snapshot(root)
+    result = run(root, *arguments, env=env)
+    assert_told(result, 1 if word == "baseUrl" else 2)
+    assert word in result.stderr
+    assert snapshot(root) == before
+
+
+def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert_told(run(tmp_path / "none", *URL, "--yes"), 2)
+
+
+def test_a_host_is_set_up_by_root_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    result = run(None, *URL, "--yes")
+    assert_told(result, 2)
+    assert "sudo" in result.stderr
+
+
+def test_a_link_in_the_layouts_place_stops_it(root: Path, tmp_path: Path) -> None:
+    (root / "home").mkdir()
+    (root / "home/opsgenie").symlink_to(tmp_path)
+    result = run(root, *URL, "--yes")
+    assert_told(result, 1)
+    assert "symbolic link" in result.stderr
+
+
+def test_undoing_what_was_never_done_is_refused_and_leaves_no_trace(root: Path) -> None:
+    before = snapshot(root)
+    assert_told(undo(root, "--yes"), 2)
+    assert snapshot(root) == before
+
+
+def test_undoing_asks_first(root: Path) -> None:
+    run(root, *URL, "--yes")
+    before = snapshot(root)
+    assert_told(undo(root), 2)
+    assert undo(root, "--dry-run").exit_code == 0
+    assert snapshot(root) == before
+
+
+def test_what_is_left_is_named(root: Path) -> None:
+    run(root, *URL, "--yes")
+    put(root, "var/log/opsgenie/oec1.log", "the connector's own")
+    result = undo(root, "--yes")
+    assert result.exit_code == 0
+    assert "left /var/log/opsgenie/: others' files are in it (oec1.log)" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("Undone; ")
+
+
+def _answer_prompts(root: Path, answers: dict[str, str]) -> str:
+    """Run install on a terminal, answer what it asks, and give all that the terminal showed."""
+    child, terminal = pty.fork()
+    if child == 0:
+        for name in SECRETS:
+            os.environ.pop(name, None)
+        os._exit(_run_on_terminal(root))
+    shown = b""
+    left = dict(answers)
+    with contextlib.suppress(OSError):  # the terminal is gone when the command has ended
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+            for question in [question for question in left if question.encode() in shown]:
+                os.write(terminal, left.pop(question).encode() + b"\n")
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert (os.waitstatus_to_exitcode(status), left) == (0, {}), shown.decode()
+    return shown.decode()
+
+
+def _run_on_terminal(root: Path) -> int:
+    # pytest has put its own files in the place of the standard ones.
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    try:
+        install.main(["--edge", "oec", "--root", str(root)], standalone_mode=False)
+    except Exception as error:  # noqa: BLE001 - a child of the test: told by its exit code and the terminal
+        sys.stderr.write(repr(error))
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def test_on_a_terminal_it_asks_for_what_it_needs_and_shows_no_secret(root: Path) -> None:
+    shown = _answer_prompts(
+        root,
+        {
+            "URL of Alerta's API": "https://alerta.example.com/api",
+            "The integration's API key": API_KEY,
+            "Alerta's API key:": ALERTA_KEY,
+            "Do it?": "y",
+        },
+    )
+    assert "10 steps to do" in shown
+    assert API_KEY not in shown
+    assert ALERTA_KEY not in shown
+    assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY

@@ -1,0 +1,40 @@
+"""A patient for each test, with a stand-in for Opsgenie that all of them share, and the session's real Alerta."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from alerta_opsgenie.demo.cloud import Queue
+from tests.support.cloud import Running, running_cloud
+from tests.support.patient import Patient, install_patient, open_directory, put_python
+
+
+@pytest.fixture(scope="session")
+def opsgenie() -> Iterator[Running]:
+    """The stand-in; its OEC integration has a queue."""
+    with running_cloud(expect_violations=True) as run:
+        yield run
+
+
+@pytest.fixture
+def patient(opsgenie: Running, alerta: AlertaServer, alerta_key: str, tmp_path: Path) -> Iterator[Patient]:
+    """A healthy installation."""
+    if put_python(tmp_path / "probe") is None:
+        pytest.skip("no Python 3.9 or later that every user may start")
+    key = opsgenie.cloud.add_oec(queues=(Queue("http://127.0.0.1:1/queue"),)).key
+    with open_directory() as directory:
+        made = install_patient(
+            directory,
+            alerta_url=alerta.api_url,
+            alerta_key=alerta_key,
+            base_url=opsgenie.server.base_url,
+            api_key=key,
+        )
+        try:
+            yield made
+        finally:
+            made.stop_connector()

@@ -1,0 +1,67 @@
+"""The whole way once, by `--send-test`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from alerta_opsgenie.doctor.finding import Finding
+from alerta_opsgenie.doctor.trial import try_whole_way
+from tests.conftest import BRIDGE_USER
+from tests.support.console import Console
+from tests.support.patient import Patient
+
+
+def trial(patient: Patient) -> list[Finding]:
+    return list(try_whole_way(patient.subject()))
+
+
+def left_over(console: Console) -> list[Any]:
+    return list(console.call("GET", "/alerts?resource=alerta-opsgenie-doctor")["alerts"])
+
+
+def test_an_action_goes_the_whole_way_and_leaves_nothing(patient: Patient, console: Console) -> None:
+    found = trial(patient)
+    assert [finding.level for finding in found] == ["ok", "ok", "ok"]
+    assert BRIDGE_USER in found[1].what
+    assert left_over(console) == []
+
+
+def test_an_executor_that_fails_is_a_failure_with_its_own_words_and_leaves_nothing(
+    patient: Patient, console: Console
+) -> None:
+    script = Path(patient.layout.scripts) / "oecAlertaExecutor.py"
+    ours = script.read_bytes()
+    script.write_text("import sys\nsys.exit('no luck today')\n")
+    found = trial(patient)
+    assert (found[0].level, "no luck today" in found[0].what) == ("fail", True)
+    assert left_over(console) == []
+    script.write_bytes(ours)
+    assert {finding.level for finding in trial(patient)} == {"ok"}
+
+
+def test_a_script_that_does_nothing_is_found_out_by_the_alert(patient: Patient) -> None:
+    (Path(patient.layout.scripts) / "oecAlertaExecutor.py").write_text("print('applied, honestly')\n")
+    found = trial(patient)
+    assert (found[0].level, "not ack" in found[0].what) == ("fail", True)
+
+
+def test_an_action_that_is_not_mapped_is_dropped_as_the_connector_drops_it(patient: Patient) -> None:
+    patient.change(lambda value: value["actionMappings"].pop("Acknowledge"))
+    assert "would drop it" in trial(patient)[0].what
+
+
+def test_a_key_that_may_not_write_makes_no_alert(patient: Patient, alerta: AlertaServer) -> None:
+    key = alerta.create_key(BRIDGE_USER, ["read:alerts"])
+    patient.config.with_name("alerta.key").write_text(key)
+    found = trial(patient)
+    assert [finding.level for finding in found] == ["fail"]
+    assert "403" in found[0].what
+
+
+def test_the_native_connectors_way_is_tried_without_a_script(patient: Patient, console: Console) -> None:
+    (Path(patient.layout.scripts) / "oecAlertaExecutor.py").unlink()
+    patient.ask(edge="native")
+    assert [finding.level for finding in trial(patient)] == ["ok", "ok", "ok"]
+    assert left_over(console) == []

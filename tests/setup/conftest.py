@@ -1,0 +1,93 @@
+"""What the tests of install and uninstall share: a host below a directory, and a way to install into it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.edge.secret import Secret
+from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
+from alerta_opsgenie.setup.host import Host
+from alerta_opsgenie.setup.layout import Layout, layout_for
+from alerta_opsgenie.setup.plan import Contents, Planned, apply_plan, assess_plan, make_plan
+from alerta_opsgenie.setup.record import Record
+from alerta_opsgenie.setup.removal import Undone, undo_all
+from alerta_opsgenie.setup.unit import render_unit
+
+NOW = datetime(2026, 11, 3, 14, 5, 6, tzinfo=timezone.utc)
+API_KEY = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+ALERTA_KEY = "an-alerta-key-0123456789"
+
+
+@dataclass
+class Image:
+    """A staged installation of one connector."""
+
+    host: Host
+    layout: Layout
+
+    @property
+    def root(self) -> Path:
+        return Path(self.host.root)
+
+    def at(self, path: str) -> Path:
+        return self.host.at(path)
+
+    def contents(self, executor: bytes = b"#!/usr/bin/env python3\nthe executor\n", **changes: Any) -> Contents:
+        existing = read_existing(self.host, self.layout)
+        dialect = "oec" if self.layout.edge == "native" else self.layout.edge
+        key = changes.pop("alerta_key", existing.alerta_key.reveal() or ALERTA_KEY)
+        values = {
+            "api_key": Secret(existing.api_key.reveal() or API_KEY),
+            "alerta_url": existing.alerta_url or "https://alerta.example.com/api",
+            "base_url": "",
+            "script": f"{self.layout.scripts}/oecAlertaExecutor.py" if self.layout.scripts else "",
+        }
+        wanted = Wanted(dialect, **{**values, **changes})
+        config = make_config(self.layout, wanted, existing if existing.document else Existing())
+        return Contents(executor, config, Secret(key), render_unit(self.layout) if self.layout.unit else "")
+
+    def plan(self, *, tidy: bool = False, **changes: Any) -> list[Planned]:
+        steps = make_plan(self.layout, self.contents(**changes), tidy=tidy)
+        return assess_plan(self.host, self.record(), steps)
+
+    def install(self, *, tidy: bool = False, now: datetime = NOW, **changes: Any) -> list[str]:
+        planned = self.plan(tidy=tidy, **changes)
+        done: list[str] = []
+        with Record(self.host, self.layout.edge, self.layout.user) as record:
+            apply_plan(self.host, record, planned, now, done.append)
+        return done
+
+    def uninstall(self, *, purge: bool = False) -> list[Undone]:
+        with Record(self.host, self.layout.edge, self.layout.user) as record:
+            return undo_all(self.host, record, lambda _: None, purge=purge)
+
+    def record(self) -> Record:
+        return Record(self.host, self.layout.edge, self.layout.user)
+
+
+@pytest.fixture
+def quick_path() -> Iterator[Path]:
+    """A directory in memory where there is one, for tests that write to the disk thousands of times."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def image(quick_path: Path) -> Image:
+    """An empty image for OEC."""
+    return make_image(quick_path, "oec")
+
+
+def make_image(directory: Path, edge: str) -> Image:
+    """An empty image for a connector, whose user has the numbers 990 and 990 there."""
+    root = directory / "image"
+    (root / "var/lib").mkdir(parents=True)
+    return Image(Host(str(root), (990, 990)), layout_for(edge))

@@ -1,0 +1,92 @@
+"""The configuration that an installation writes, new or made of the one that is there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.edge.checks import check_config
+from alerta_opsgenie.edge.config import DOCUMENTED_ACTIONS
+from alerta_opsgenie.edge.document import Document
+from alerta_opsgenie.edge.problems import ConfigError
+from alerta_opsgenie.setup.connector_config import read_existing
+from tests.setup.conftest import ALERTA_KEY, API_KEY, Image, make_image
+from tests.support.trees import OLD_ALERTA_KEY, OLD_API_KEY, hand_made, put, vendor_layout
+
+
+def config_of(image: Image, **changes: Any) -> dict[str, Any]:
+    value = image.contents(**changes).config
+    assert value is not None
+    return dict(value)
+
+
+@pytest.mark.parametrize("edge", ["oec", "jec", "native"])
+def test_a_new_one_has_nothing_for_the_checks_to_find(tmp_path: Any, edge: str) -> None:
+    image = make_image(tmp_path, edge)
+    document = Document(config_of(image), "json", image.layout.config)
+    dialect = "oec" if edge == "native" else edge
+    assert check_config(document, dialect=dialect, target=edge, environment={}) == []
+
+
+def test_alertas_key_is_in_no_configuration_but_in_a_file_of_its_own(image: Image) -> None:
+    image.install()
+    assert ALERTA_KEY not in image.at(image.layout.config).read_text()
+    assert image.at(image.layout.key_file).read_text() == f"{ALERTA_KEY}\n"
+
+
+def test_the_vendors_sample_gets_our_mappings_and_keeps_what_else_is_in_it(image: Image) -> None:
+    vendor_layout(image.root)
+    value = config_of(image)
+    ours = f"{image.layout.scripts}/oecAlertaExecutor.py"
+    assert value["apiKey"] == API_KEY
+    assert value["logLevel"] == "DEBUG"
+    assert {value["actionMappings"][name]["filepath"] for name in DOCUMENTED_ACTIONS} == {ours}
+    assert value["actionMappings"]["Create"]["filepath"].endswith("actionExecutor.py")
+
+
+def test_an_older_set_up_keeps_keys_region_sources_and_others_actions(image: Image) -> None:
+    hand_made(image.root)
+    value = config_of(image)
+    assert value["apiKey"] == OLD_API_KEY
+    assert value["baseUrl"] == "https://api.eu.opsgenie.com"
+    assert value["actionMappings"]["Restart web"]["filepath"] == "/opt/restart.sh"
+    assert value["pollerConf"] == {"maxNumberOfMessages": 5}
+    arguments = value["globalArgs"]
+    assert arguments[arguments.index("--source") + 1] == "Alerta-EU"
+
+
+def test_a_key_among_the_arguments_moves_to_the_file(image: Image) -> None:
+    hand_made(image.root)
+    contents = image.contents()
+    assert contents.alerta_key.reveal() == OLD_ALERTA_KEY
+    assert OLD_ALERTA_KEY not in json.dumps(contents.config)
+
+
+def test_a_mapping_to_the_py_becomes_direct_where_there_is_no_python_for_it(image: Image) -> None:
+    hand_made(image.root)
+    direct = f"{image.layout.scripts}/oecAlertaExecutor"
+    assert config_of(image, script=direct)["actionMappings"]["Close"]["filepath"] == direct
+
+
+def test_what_it_wrote_itself_it_takes_as_it_is(image: Image) -> None:
+    image.install()
+    assert config_of(image) == json.loads(image.at(image.layout.config).read_text())
+
+
+def test_the_placeholder_of_a_sample_is_no_key(image: Image) -> None:
+    vendor_layout(image.root)
+    assert not read_existing(image.host, image.layout).api_key
+
+
+def test_a_file_that_is_not_json_is_told_of_and_not_taken_for_a_configuration(image: Image) -> None:
+    put(image.root, image.layout.config, "{ not json")
+    existing = read_existing(image.host, image.layout)
+    assert existing.document is None
+    assert "not JSON" in existing.trouble
+
+
+def test_what_makes_no_usable_configuration_is_refused(image: Image) -> None:
+    with pytest.raises(ConfigError, match="baseUrl"):
+        image.contents(base_url="api.opsgenie.com")

@@ -1,0 +1,59 @@
+"""Which Python a service would start, and an executor built for it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from alerta_opsgenie.executor.build import build
+from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
+
+
+def program(directory: Path, text: str, name: str = "python") -> str:
+    directory.mkdir(exist_ok=True)
+    path = directory / name
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(directory)
+
+
+def ours(directory: Path) -> str:
+    return program(directory, f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+
+
+def test_it_is_found_on_the_services_path_with_its_version(tmp_path: Path) -> None:
+    found = find_interpreter("python", ours(tmp_path / "bin"))
+    assert found is not None
+    assert found.version == sys.version_info[:3]
+    assert found.is_usable
+
+
+def test_none_on_the_path_is_none(tmp_path: Path) -> None:
+    assert find_interpreter("python", str(tmp_path)) is None
+
+
+def test_python_2_is_found_and_not_usable(tmp_path: Path) -> None:
+    found = find_interpreter("python", program(tmp_path / "bin", "#!/bin/sh\nprintf 2.7.18\n"))
+    assert found is not None
+    assert (found.version, found.is_usable) == ((2, 7, 18), False)
+
+
+def test_one_that_fails_tells_why(tmp_path: Path) -> None:
+    found = find_interpreter("python", program(tmp_path / "bin", "#!/bin/sh\necho no codec >&2; exit 3\n"))
+    assert found is not None
+    assert (found.version, found.trouble) == ((), "no codec")
+
+
+def test_the_executor_is_built_by_the_interpreter_that_will_run_it(tmp_path: Path) -> None:
+    """So that its bytecode is that version's; a script that tells of its start stands for another Python."""
+    mark = tmp_path / "started"
+    path = program(tmp_path / "bin", f'#!/bin/sh\n: > {mark}\nexec {sys.executable} "$@"\n')
+    made = build_executor(Interpreter(f"{path}/python", (3, 11, 0)), path)
+    assert mark.exists()
+    assert made == build()
+
+
+def test_one_that_cannot_build_leaves_it_to_ours(tmp_path: Path) -> None:
+    path = program(tmp_path / "bin", "#!/bin/sh\nexit 1\n")
+    assert build_executor(Interpreter(f"{path}/python", (3, 11, 0)), path) == build()
+    assert build_executor(None, path) == build()

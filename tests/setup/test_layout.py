@@ -1,0 +1,42 @@
+"""Where everything lies."""
+
+from __future__ import annotations
+
+import pytest
+
+from alerta_opsgenie.edge.config import JEC, NATIVE, OEC
+from alerta_opsgenie.edge.location import NATIVE_PATH, PACKAGE_PATHS
+from alerta_opsgenie.setup.layout import Places, layout_for
+
+
+@pytest.mark.parametrize(
+    ("edge", "config", "user"),
+    [
+        (OEC, PACKAGE_PATHS[OEC], "opsgenie"),
+        (JEC, PACKAGE_PATHS[JEC], "jec"),
+        (NATIVE, NATIVE_PATH, "alerta-opsgenie"),
+    ],
+)
+def test_the_configuration_is_where_the_connector_and_config_look_for_it(edge: str, config: str, user: str) -> None:
+    layout = layout_for(edge)
+    assert (layout.config, layout.user) == (config, user)
+
+
+@pytest.mark.parametrize("edge", [OEC, JEC, NATIVE])
+def test_every_file_lies_in_a_directory_of_the_layout(edge: str) -> None:
+    layout = layout_for(edge)
+    directories = {directory.path for directory in layout.directories}
+    files = {layout.config, layout.key_file, *([f"{layout.scripts}/x"] if layout.scripts else [])}
+    assert {path.rpartition("/")[0] for path in files} <= directories
+
+
+@pytest.mark.parametrize("edge", [OEC, JEC, NATIVE])
+def test_nobody_but_the_connector_may_read_the_keys_or_change_what_it_runs(edge: str) -> None:
+    layout = layout_for(edge)
+    assert layout.config_mode & 0o027 == 0
+    assert all(directory.mode & 0o022 == 0 for directory in layout.directories)
+
+
+def test_another_user_gets_places_of_its_own() -> None:
+    usual, other = layout_for(NATIVE), layout_for(NATIVE, Places("bridge-eu", "/srv/bridge"))
+    assert {usual.config, usual.unit, usual.spool}.isdisjoint({other.config, other.unit, other.spool})

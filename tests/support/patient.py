@@ -1,0 +1,185 @@
+"""A healthy installation for doctor to look at, of a user who is not root, and ways to hurt it.
+
+Everything lies in a directory of its own, and is the unprivileged user's: `nobody` for a root that runs the tests, else
+whoever does.
+"""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import grp
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from alerta_opsgenie.doctor.finding import Finding
+from alerta_opsgenie.doctor.processes import PROGRAMS
+from alerta_opsgenie.doctor.subject import Request, Subject
+from alerta_opsgenie.doctor.table import NAMES, examine
+from alerta_opsgenie.edge.secret import Secret
+from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config
+from alerta_opsgenie.setup.host import Host
+from alerta_opsgenie.setup.interpreter import Identity, build_executor, find_interpreter
+from alerta_opsgenie.setup.layout import SERVICE_PATH, Layout, Ownership, Places, layout_for
+from alerta_opsgenie.setup.plan import Contents, make_plan
+from alerta_opsgenie.setup.record import Record
+
+
+def plain_user() -> tuple[str, str]:
+    """A user and group without rights that the tests may use."""
+    name = "nobody" if os.geteuid() == 0 else getpass.getuser()
+    return name, grp.getgrgid(pwd.getpwnam(name).pw_gid).gr_name
+
+
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """A directory that every user may enter, unlike pytest's; its path is short."""
+    directory = Path(tempfile.mkdtemp(prefix="ao-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def put_python(directory: Path, name: str = "python") -> str | None:
+    """Put a Python that every user may start on a PATH of its own and give that; None: this machine has none."""
+    user, _ = plain_user()
+    entry = pwd.getpwnam(user)
+    found = find_interpreter("python3", SERVICE_PATH, Identity(entry.pw_uid, entry.pw_gid))
+    if found is None or not found.is_usable:
+        return None
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o755)
+    for called in (name, "python3"):
+        (directory / called).symlink_to(Path(found.path).resolve())
+    return str(directory)
+
+
+@dataclass
+class Patient:
+    """One installation of OEC (or JEC) that is well until it is hurt."""
+
+    directory: Path
+    layout: Layout
+    search_path: str
+    request: Request
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def config(self) -> Path:
+        return Path(self.layout.config)
+
+    def change(self, alter: Callable[[dict[str, Any]], None]) -> None:
+        """Change the configuration in its file."""
+        value = json.loads(self.config.read_text())
+        alter(value)
+        self.config.write_text(json.dumps(value))
+
+    def ask(self, **changes: Any) -> None:
+        """Ask the doctor otherwise from now on."""
+        self.request = replace(self.request, **changes)
+
+    def subject(self) -> Subject:
+        return Subject(self.request)
+
+    def findings(self, *names: str) -> list[Finding]:
+        """What the named checks (or all) find now."""
+        return [result.finding for result in examine(self.subject(), names or NAMES)]
+
+    def worst(self, *names: str) -> Finding:
+        """The first of the worst findings of these checks."""
+        order = {"fail": 0, "warn": 1, "ok": 2}
+        return min(self.findings(*names), key=lambda finding: order[finding.level])
+
+    def start_connector(self, *arguments: str, name: str = "", **environment: str) -> int:
+        """Start something that goes by the connector's name, as its user; gives the process id."""
+        entry = pwd.getpwnam(self.layout.user)
+        extra: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            extra = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        process = subprocess.Popen(
+            [name or PROGRAMS[self.layout.edge], "-c", "read line", *arguments],
+            executable="/bin/sh",
+            stdin=subprocess.PIPE,
+            env={"PATH": self.search_path, "HOME": self.layout.home, **environment},
+            **extra,
+        )
+        self.running.append(process)
+        edge = self.layout.edge
+        log = Path(self.layout.log_directory) / f"{edge}{process.pid}.log"
+        log.write_text(f"INFO[2026-01-05T10:00:00Z] {edge.upper()} version is 1.1.4\n")
+        return process.pid
+
+    def stop_connector(self) -> None:
+        while self.running:
+            process = self.running.pop()
+            process.kill()
+            process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def install_patient(directory: Path, *, alerta_url: str, alerta_key: str, base_url: str, api_key: str) -> Patient:
+    """Install OEC's layout there, whole and well, and start its connector."""
+    user, group = plain_user()
+    search_path = put_python(directory / "bin") or ""
+    layout = _owned(layout_for("oec", Places(user, str(directory / "home"), str(directory / "log"))), group)
+    wanted = Wanted("oec", Secret(api_key), alerta_url, base_url, f"{layout.scripts}/oecAlertaExecutor.py")
+    executor = _executor(str(Path(search_path, "python").resolve()))
+    contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key))
+    host, now = Host(), datetime.now(timezone.utc)
+    record = Record(Host(str(directory)), "oec", user)  # never root's own
+    with record:
+        for step in make_plan(layout, contents):
+            if step.assess(host, record).needed:
+                step.apply(host, record, now)
+    request = Request(
+        config_path=layout.config,
+        user=user,
+        service_path=search_path,
+        log_directory=layout.log_directory,
+        spool_directory=str(directory / "home/.local/state/alerta-opsgenie"),
+        environment={},
+        today=date(2026, 1, 5),
+    )
+    patient = Patient(directory, layout, search_path, request)
+    patient.start_connector()
+    return patient
+
+
+@functools.cache
+def _executor(python: str) -> bytes:
+    """Build the executor once for all patients."""
+    place = str(Path(python).parent)
+    return build_executor(find_interpreter(Path(python).name, place), place)
+
+
+def _owned(layout: Layout, group: str) -> Layout:
+    own = Ownership(layout.user, group)
+    directories = tuple(replace(directory, ownership=own) for directory in layout.directories)
+    return replace(layout, group=group, directories=directories, config_ownership=own)
+
+
+def follow(mend: str) -> None:
+    """Do what a mend says, where it is a command."""
+    command = mend.partition(", and ")[0]
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, f"{command}: {ended.stderr}"
+
+
+def remove_user(name: str) -> None:
+    """Remove a test's user, whatever came of the test."""
+    for command in ("userdel", "groupdel"):
+        with suppress(FileNotFoundError):
+            subprocess.run([command, name], capture_output=True, check=False)
