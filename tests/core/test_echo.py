@@ -12,7 +12,15 @@ from alerta_opsgenie.core.message import Message, parse
 from tests.support.answers import JANE, envelope
 
 OWN = frozenset({"alerta", "alerta eu"})
-ABSENT: Any = object()
+
+class _Absent:
+    """Stands for a field that the message does not have."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT: Any = _Absent()
 
 
 class Row(NamedTuple):
@@ -80,3 +88,15 @@ def test_each_row_of_signs_is_read_as_it_says(row: Row) -> None:
 def test_without_names_of_ours_the_mark_alone_counts() -> None:
     assert is_echo(by(f"x{MARK}", API), frozenset())
     assert not is_echo(by("Alerta", API), frozenset())
+
+
+@pytest.mark.parametrize("action", ["UpdatePriority", "UpdateMessage", "UpdateDescription"])
+def test_an_update_by_the_api_without_a_name_is_taken_for_ours(action: str) -> None:
+    """The plugin's requests for these have no field for a user."""
+    assert is_echo(by("Alert API", API)._replace(action=action), OWN)
+    assert not is_echo(by("Alert API", WEB)._replace(action=action), OWN)
+    assert not is_echo(by(JANE, API)._replace(action=action), OWN)
+
+
+def test_another_action_by_the_api_without_a_name_is_not_ours() -> None:
+    assert not is_echo(by("Alert API", API), OWN)

@@ -14,10 +14,18 @@ MARK = " via Alerta"
 """The plugin ends the `user` of each of its requests so; Opsgenie gives that back as `$.alert.username` (confirmed)."""
 
 
+# The API's requests for these carry no `user` (contract of PUT /v2/alerts/ID/priority, message and description), so
+# Opsgenie names its own default for the actor.
+_WITHOUT_USER = frozenset({"UpdatePriority", "UpdateMessage", "UpdateDescription"})
+_API_ACTOR = "alert api"
+
+
 def is_echo(message: Message, own_names: FrozenSet[str]) -> bool:
     """Whether the action was ours. `own_names`: the users and sources that our plugin sends, in lower case."""
     name, kind = origin(message)
     if kind not in ("", "api"):
         return False
     who = actor(message).lower()
+    if kind == "api" and message.action in _WITHOUT_USER and who == _API_ACTOR:
+        return True
     return who in own_names or who.endswith(MARK.lower()) or (kind == "api" and name in own_names)

@@ -1,0 +1,105 @@
+"""What happened to an alert in Alerta: named by its status before and after, and by its history."""
+
+from enum import Enum
+from typing import Callable, Mapping, Optional, Tuple
+
+from .wording import ENDED, Subject
+
+
+class Event(str, Enum):
+    """What can happen to an alert in Alerta, as far as the other side can care."""
+
+    RAISED = "raised"
+    CHANGED = "severity changed"
+    LOWERED = "severity changed to one that is not sent"
+    REPEATED = "repeated"
+    ACKED = "ack"
+    UNACKED = "unack"
+    SHELVED = "shelve"
+    UNSHELVED = "unshelve, to open"
+    UNSHELVED_TO_ACK = "unshelve, to ack"
+    SHELVE_OVER = "shelve timed out, to open"
+    SHELVE_OVER_TO_ACK = "shelve timed out, to ack"
+    CLOSED = "close"
+    EXPIRED = "expired"
+    DELETED = "delete"
+    ASSIGNED = "assign"
+    NOTED = "note"
+
+
+BLACKOUT = "blackout"
+"""The status in which Alerta calls no plugin, so that nothing of the alert is told."""
+
+_ENTERED: Mapping[str, Tuple[Event, ...]] = {"ack": (Event.ACKED,), "shelved": (Event.SHELVED,)}
+"""What becoming that means, from whatever else it was."""
+
+_STEPS: Mapping[Tuple[str, str, str], Tuple[Event, ...]] = {
+    ("ack", "open", ""): (Event.UNACKED,),
+    ("ack", "assign", ""): (Event.UNACKED,),
+    ("shelved", "open", ""): (Event.UNSHELVED,),
+    ("shelved", "assign", ""): (Event.UNSHELVED,),
+    ("shelved", "ack", ""): (Event.UNSHELVED_TO_ACK,),
+    # The snooze on the other side ends at the same instant, by itself, and re-opens the alert there.
+    ("shelved", "open", "timeout"): (Event.SHELVE_OVER,),
+    ("shelved", "ack", "timeout"): (Event.SHELVE_OVER_TO_ACK,),
+}
+
+
+def changes(before: str, after: str, action: str) -> Tuple[Event, ...]:
+    """Name what a change of Alerta's status means; `action` is empty where a status was set or an alert received."""
+    assigned = (Event.ASSIGNED,) if action == "assign" or (after == "assign" and before != after) else ()
+    if after in (before, BLACKOUT):
+        return assigned
+    if after in ENDED:
+        return () if before in ENDED else (Event.EXPIRED if after == "expired" else Event.CLOSED,)
+    raised = (Event.RAISED,) if before in ENDED or before == BLACKOUT else ()
+    steps = _STEPS.get((before, after, action)) or _STEPS.get((before, after, "")) or _ENTERED.get(after, ())
+    return (*raised, *steps, *assigned)
+
+
+def receipt(subject: Subject) -> Tuple[Event, ...]:
+    """Name what a received alert means."""
+    if subject.is_new:
+        return changes("closed", subject.status, "")
+    before = _status_before_receipt(subject)
+    moved = () if before is None else changes(before, subject.status, "")
+    if subject.repeat:
+        return moved or (Event.REPEATED,)
+    if subject.status in ENDED or Event.RAISED in moved:
+        return moved
+    return (Event.CHANGED, *moved)
+
+
+def _status_before_receipt(subject: Subject) -> Optional[str]:
+    """Read it from the history, where the receipt has left an entry; None: it has left none.
+
+    Alerta's hook for a change of status is not called when an alert leaves a blackout.
+    """
+    if len(subject.history) > 1 and subject.history[0].id == subject.received_id:
+        return subject.history[1].status or None
+    return None
+
+
+def before_receipt(subject: Subject) -> Subject:
+    """Give the alert with its history as it was before the change of severity that was just received."""
+    newest = subject.history[:1]
+    if newest and newest[0].change == "severity" and newest[0].id == subject.received_id:
+        return subject._replace(history=subject.history[1:])
+    return subject
+
+
+def is_known(subject: Subject, is_wanted: Callable[[str], bool]) -> bool:
+    """Whether the alert was sent since it was last opened, by its history; in doubt it was.
+
+    `is_wanted` tells of a severity whether alerts of it are sent.
+    """
+    opened = False
+    for past in (past for past in subject.history if past.status):
+        if past.status in ENDED and opened:
+            return False
+        opened = opened or past.status not in ENDED
+        if opened and past.status != BLACKOUT and is_wanted(past.severity):
+            return True
+        if past.change == "new":
+            return False
+    return True

@@ -1,0 +1,103 @@
+"""Which key, teams and priority an alert of Alerta's goes out with, or that it does not go out at all."""
+
+import re
+from typing import Any, Mapping, NamedTuple, Optional, Pattern, Sequence, Tuple
+
+FIELDS = frozenset(
+    {"resource", "environment", "service", "group", "event", "severity", "tag", "customer", "origin", "type", "text"}
+)
+"""What a route can match on, beside `attributes.NAME`; `service` and `tag` match when any one of the alert's does."""
+
+DEFAULT = "default"
+"""The name of the route that everything takes which no other matches."""
+
+Values = Mapping[str, Sequence[str]]
+"""An alert's values of each field."""
+
+
+class RouteError(ValueError):
+    """A route of the settings cannot be used; the text says which one and why."""
+
+
+class Route(NamedTuple):
+    """One way out. `teams` and `priority` of None leave the general setting; `send` of False keeps the alert here.
+
+    `whole` tells that a pattern has to match all of a value; the existing plugin's matchers ask for its beginning.
+    """
+
+    name: str
+    patterns: Tuple[Tuple[str, Pattern[str]], ...] = ()
+    teams: Optional[Tuple[str, ...]] = None
+    priority: Optional[str] = None
+    send: bool = True
+    whole: bool = True
+
+    def matches(self, values: Values) -> bool:
+        """Whether each of its patterns matches."""
+        return all(self._fits(pattern, values.get(field, ())) for field, pattern in self.patterns)
+
+    def _fits(self, pattern: Pattern[str], values: Sequence[str]) -> bool:
+        return any(pattern.fullmatch(value) if self.whole else pattern.match(value) for value in values)
+
+
+def choose(routes: Sequence[Route], values: Values) -> Route:
+    """Give the first route that matches, or the default one."""
+    return next((route for route in routes if route.matches(values)), Route(DEFAULT))
+
+
+def read_matcher(number: int, entry: Any) -> Route:
+    """Read one of SERVICE_KEY_MATCHERS: `{"regex": ..., "api_key": ...}`, on the resource's beginning."""
+    where = f"SERVICE_KEY_MATCHERS[{number}]"
+    if not isinstance(entry, dict) or not isinstance(entry.get("regex"), str):
+        raise RouteError(f'{where}: expected {{"regex": "...", "api_key": "..."}}')
+    return Route(f"matcher {entry['regex']}", (("resource", _pattern(where, entry["regex"])),), whole=False)
+
+
+def read_route(number: int, entry: Any) -> Route:
+    """Read one of OPSGENIE_ROUTES.
+
+    `{"match": {"environment": "Prod.*", "tag": ["db", "sql"]}, "api_key_file": ..., "teams": [...], "priority": "P1"}`
+    """
+    where = f"OPSGENIE_ROUTES[{number}]"
+    match = entry.get("match") if isinstance(entry, dict) else None
+    if not isinstance(match, dict) or not match:
+        raise RouteError(f'{where}: expected {{"match": {{FIELD: PATTERN}}, ...}}')
+    unknown = set(entry) - {"name", "match", "api_key", "api_key_file", "teams", "priority", "send"}
+    if unknown:
+        raise RouteError(f"{where}: unknown: {', '.join(sorted(map(str, unknown)))}")
+    return Route(
+        name=f"route {entry.get('name', number)}",
+        patterns=tuple((_field(where, name), _pattern(where, wanted)) for name, wanted in match.items()),
+        teams=None if entry.get("teams") is None else read_names(entry["teams"]),
+        priority=None if entry.get("priority") is None else read_priority(where, entry["priority"]),
+        send=bool(entry.get("send", True)),
+    )
+
+
+def read_names(value: Any) -> Tuple[str, ...]:
+    """Read a list of names, or one text with commas, as the environment has it."""
+    parts = value.split(",") if isinstance(value, str) else (value or ())
+    return tuple(name for name in (str(part).strip() for part in parts) if name)
+
+
+def read_priority(where: str, value: Any) -> str:
+    """Read P1 to P5."""
+    text = str(value).strip().upper()
+    if text not in {"P1", "P2", "P3", "P4", "P5"}:
+        raise RouteError(f"{where}: the priority {value!r} is none of P1, P2, P3, P4, P5")
+    return text
+
+
+def _field(where: str, name: Any) -> str:
+    if name not in FIELDS and not str(name).startswith("attributes."):
+        raise RouteError(f"{where}: no field {name!r}; there are {', '.join(sorted(FIELDS))} and attributes.NAME")
+    return str(name)
+
+
+def _pattern(where: str, wanted: Any) -> Pattern[str]:
+    """Compile a pattern, or a list of them of which one has to match."""
+    texts = wanted if isinstance(wanted, (list, tuple)) else [wanted]
+    try:
+        return re.compile("|".join(f"(?:{text})" for text in texts))
+    except re.error as error:
+        raise RouteError(f"{where}: {wanted!r} is no regular expression: {error}") from None

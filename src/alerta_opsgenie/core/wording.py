@@ -1,0 +1,219 @@
+"""An alert of Alerta's as plain values, and the words that the other side is told about it."""
+
+import datetime as dt
+import string
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+ENDED = frozenset({"closed", "expired"})
+"""Alerta's statuses in which nobody is asked to do anything."""
+
+STOCK_TEXTS = frozenset(
+    [f"{action} operator action" for action in ("open", "assign", "ack", "unack", "shelve", "unshelve", "close")]
+    + ["bulk status update", "status change via console"]
+)
+"""Texts that Alerta and its web interface put where the operator wrote nothing."""
+
+
+class Past(NamedTuple):
+    """One entry of an alert's history; `at_seconds` since the epoch, `timeout_seconds` None where it has none."""
+
+    change: str
+    status: str = ""
+    severity: str = ""
+    id: str = ""
+    at_seconds: float = 0.0
+    timeout_seconds: Optional[int] = None
+
+
+class Subject(NamedTuple):
+    """An alert as it is after the event. `history` has the newest entry first; `received_id` is the last receipt's."""
+
+    id: str
+    resource: str = ""
+    event: str = ""
+    environment: str = ""
+    severity: str = ""
+    status: str = "open"
+    service: Tuple[str, ...] = ()
+    group: str = ""
+    value: str = ""
+    text: str = ""
+    tags: Tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = {}
+    origin: str = ""
+    type: str = ""
+    customer: str = ""
+    previous_severity: str = ""
+    trend: str = ""
+    duplicates: int = 0
+    repeat: bool = False
+    received_id: str = ""
+    history: Tuple[Past, ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this is the first that was heard of it."""
+        return not self.repeat and len(self.history) == 1 and self.history[0].change == "new"
+
+    @property
+    def owner(self) -> str:
+        """The attribute `owner`, which the bridge sets for an assignment."""
+        value = self.attributes.get("owner")
+        return value if isinstance(value, str) else ""
+
+
+class Templates(NamedTuple):
+    """Texts with the names of fields in braces; an empty one stands for the built-in wording."""
+
+    message: str = ""
+    description: str = ""
+    entity: str = ""
+    tags: Tuple[str, ...] = ()
+
+
+class TemplateError(ValueError):
+    """A template of the settings cannot be used; the text says which one and why."""
+
+
+FIELDS = (
+    "id", "resource", "event", "environment", "severity", "status", "service", "group", "value", "text", "tags",
+    "origin", "type", "customer", "previous_severity", "trend", "duplicates",
+)  # fmt: skip
+"""What a template can name, beside `attributes.NAME`."""
+
+
+def message(subject: Subject, templates: Templates) -> str:
+    """Word the message: `severity: text -> value`."""
+    if templates.message:
+        return fill(templates.message, subject) or subject.event
+    what = subject.text or f"{subject.event} on {subject.resource}"
+    return f"{subject.severity}: {what}" + (f" -> {subject.value}" if subject.value else "")
+
+
+def description(subject: Subject, templates: Templates) -> str:
+    """Word the description: the whole text."""
+    return fill(templates.description, subject) if templates.description else subject.text
+
+
+def entity(subject: Subject, templates: Templates) -> str:
+    """Word the entity: `services-environment`."""
+    if templates.entity:
+        return fill(templates.entity, subject)
+    return "-".join(part for part in (", ".join(subject.service), subject.environment) if part)
+
+
+def tags(subject: Subject, templates: Templates) -> List[str]:
+    """Word the tags: environment, resource, services, event. A template `{tags}` or `{service}` gives each of them."""
+    if not templates.tags:
+        return [subject.environment, subject.resource, *subject.service, subject.event]
+    lists = {"{tags}": subject.tags, "{service}": subject.service}
+    return [tag for template in templates.tags for tag in lists.get(template, (fill(template, subject),))]
+
+
+def details(subject: Subject, dashboard_url: str, attributes: Sequence[str]) -> Dict[str, str]:
+    """Word the details: the existing plugin's, and what else tells the alert from others; all are texts."""
+    values = {
+        "web_url": f"{dashboard_url.rstrip('/')}/#/alert/{subject.id}" if dashboard_url else "",
+        "environment": subject.environment,
+        "resource": subject.resource,
+        "service": ", ".join(subject.service),
+        "origin": subject.origin,
+        "event": subject.event,
+        "group": subject.group,
+        "value": subject.value,
+        "trendIndication": subject.trend,
+        "severity": subject.severity,
+        "previousSeverity": subject.previous_severity,
+        "duplicateCount": str(subject.duplicates),
+        "customer": subject.customer,
+        **{name: plain(subject.attributes.get(name)) for name in attributes},
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def values(subject: Subject) -> Dict[str, Tuple[str, ...]]:
+    """Give what a route can match on."""
+    single = ("resource", "environment", "group", "event", "severity", "text", "customer", "origin", "type")
+    found: Dict[str, Tuple[str, ...]] = {name: (getattr(subject, name),) for name in single}
+    found.update({f"attributes.{name}": (plain(value),) for name, value in subject.attributes.items()})
+    return {**found, "service": subject.service, "tag": subject.tags}
+
+
+_SENTENCES: Mapping[str, str] = {
+    "severity changed": "The severity changed from {before} to {now} in Alerta",
+    "severity changed to one that is not sent": "The severity changed from {before} to {now} in Alerta",
+    "unack": "Unacknowledged in Alerta",
+    "shelve": "Shelved in Alerta until {until}",
+    "unshelve, to open": "Unshelved in Alerta",
+    "unshelve, to ack": "Unshelved in Alerta, still acknowledged",
+    "shelve timed out, to open": "The time for which it was shelved in Alerta is over",
+    "shelve timed out, to ack": "The time for which it was shelved in Alerta is over; still acknowledged",
+    "expired": "Expired in Alerta",
+    "delete": "Deleted in Alerta",
+    "assign": "Assigned in Alerta",
+}
+
+
+def sentence(event: str, subject: Subject, remark: str = "", until_seconds: Optional[float] = None) -> str:
+    """Say what happened in Alerta, for a note; `remark` is what the operator wrote."""
+    said = _SENTENCES[event].format(
+        before=subject.previous_severity or "?",
+        now=subject.severity,
+        until="further notice" if until_seconds is None else instant(until_seconds),
+    )
+    if event == "assign" and subject.owner:
+        said += f" to {subject.owner}"
+    return said + (f": {remark}" if remark else "")
+
+
+def instant(seconds: float) -> str:
+    """Write an instant as ISO 8601 in UTC, whole seconds."""
+    moment = dt.datetime.fromtimestamp(round(seconds), dt.timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plain(value: Any) -> str:
+    """Make a text of an attribute's value; nothing of one that has parts."""
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else str(value).lower()
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+# -- Templates
+
+
+class _Filler(string.Formatter):
+    """Names of fields alone: no attributes, no items of objects, so that a template reaches nothing else."""
+
+    def get_field(self, field_name: str, _args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tuple[Any, str]:
+        if field_name not in kwargs and not field_name.startswith("attributes."):
+            raise KeyError(field_name)
+        return kwargs.get(field_name, ""), field_name
+
+
+def fill(template: str, subject: Subject) -> str:
+    """Put the alert's values into a template; an attribute that the alert has not is empty."""
+    known: Dict[str, str] = {name: _joined(getattr(subject, name)) for name in FIELDS}
+    known.update({f"attributes.{name}": plain(value) for name, value in subject.attributes.items()})
+    return _Filler().vformat(template, (), known)
+
+
+def check_template(setting: str, template: str) -> str:
+    """Give the template back if it can be used. Raises `TemplateError`."""
+    try:
+        fill(template, Subject("id"))
+    except KeyError as error:
+        raise TemplateError(
+            f"{setting}: no field {error.args[0]!r}; there are {', '.join(FIELDS)} and attributes.NAME"
+        ) from None
+    except (ValueError, IndexError) as error:
+        raise TemplateError(f"{setting}: {template!r} is no template: {error}") from None
+    return template
+
+
+def _joined(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+NAMES: FrozenSet[str] = frozenset(_SENTENCES)
+"""The events that have a sentence of their own."""

@@ -1,0 +1,259 @@
+"""What Opsgenie and JSM are told about each event, as built requests: nothing is sent here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerta_opsgenie.core import limits
+from alerta_opsgenie.core.echo import MARK
+from alerta_opsgenie.core.events import Event
+from alerta_opsgenie.core.publish import REQUESTS, Deed, Dialect, Policy, Request, publish
+from alerta_opsgenie.core.routing import Route
+from alerta_opsgenie.core.wording import Past, Subject, Templates
+from alerta_opsgenie.demo.cloud.limits import check
+
+ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
+ALERT = Subject(
+    ID,
+    resource="web01",
+    event="DiskFull",
+    environment="Production",
+    severity="major",
+    service=("Web",),
+    group="Storage",
+    value="97%",
+    text="Disk usage high",
+    previous_severity="minor",
+    history=(Past("new", "open", "major", ID),),
+)
+UNTIL_SECONDS = 1_767_225_600.0
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "requests.md"
+
+
+def dispatched(event: Event, policy: Policy | None = None, subject: Subject = ALERT, **deed: object) -> list[Request]:
+    done = Deed(event, **{"actor": "alice@example.com", "until_seconds": UNTIL_SECONDS, **deed})  # type: ignore[arg-type]
+    return list(publish(subject, [done], policy or Policy(update_repeats=True)).requests)
+
+
+def only(event: Event, policy: Policy | None = None, subject: Subject = ALERT, **deed: object) -> Request:
+    (request,) = dispatched(event, policy, subject, **deed)
+    return request
+
+
+def test_each_event_has_a_row_in_each_dialect() -> None:
+    assert {dialect: set(rows) for dialect, rows in REQUESTS.items()} == {dialect: set(Event) for dialect in Dialect}
+
+
+def test_jsm_gets_none_but_the_documented_calls() -> None:
+    """Unless the settings say that there are more."""
+    told = {request.operation for event in Event for request in dispatched(event, Policy(dialect=Dialect.JSM))}
+    assert told == {"create", "acknowledge", "close", "note"}
+
+
+def test_with_extra_calls_jsm_is_told_as_opsgenie_is() -> None:
+    policy = Policy(dialect=Dialect.JSM, extra_calls=True, update_repeats=True)
+    assert [dispatched(event, policy) for event in Event] == [dispatched(event) for event in Event]
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("event", Event)
+def test_each_request_is_one_that_the_vendor_takes(event: Event, dialect: Dialect) -> None:
+    for request in dispatched(event, Policy(dialect=dialect, update_repeats=True)):
+        assert complaints(request) == ({}, [], [])
+
+
+def complaints(request: Request, *, utf16: bool = True) -> tuple[dict[str, str], list[str], list[str]]:
+    """What the stand-in has against a request: errors, unknown fields, what it would cut."""
+    named = {"note": "add_note"} | {name: f"update_{name}" for name in ("priority", "message", "description")}
+    operation = named.get(request.operation, request.operation)
+    checked = check(operation, dict(request.body), now_ms=int((UNTIL_SECONDS - 9) * 1000), utf16=utf16)
+    return checked.errors, checked.unknown, checked.cut
+
+
+@pytest.mark.parametrize("event", Event)
+def test_whatever_names_an_actor_ends_in_the_mark(event: Event) -> None:
+    for request in dispatched(event):
+        if request.method == "POST":
+            assert request.body["user"] == f"alice@example.com{MARK}"
+            assert request.body["source"] == "Alerta"
+
+
+def test_a_long_name_keeps_the_mark() -> None:
+    user = only(Event.ACKED, actor="a" * 300).body["user"]
+    assert user.endswith(MARK)
+    assert len(user) == limits.USER
+
+
+def test_without_a_login_the_source_stands_for_it() -> None:
+    assert only(Event.ACKED, Policy(source="Alerta East"), actor="").body["user"] == f"Alerta East{MARK}"
+
+
+def test_the_create_has_the_documented_fields() -> None:
+    policy = Policy(teams=("ops", "dba"), priorities={"major": "P2"}, dashboard_url="https://alerta.example.com/")
+    body = only(Event.RAISED, policy).body
+    assert body["alias"] == ID
+    assert body["message"] == "major: Disk usage high -> 97%"
+    assert body["entity"] == "Web-Production"
+    assert body["responders"] == [{"name": "ops", "type": "team"}, {"name": "dba", "type": "team"}]
+    assert body["tags"] == ["Production", "web01", "Web", "DiskFull"]
+    assert body["priority"] == "P2"
+    assert body["details"]["web_url"] == f"https://alerta.example.com/#/alert/{ID}"
+    assert all(isinstance(value, str) for value in body["details"].values())
+
+
+def test_a_route_s_teams_and_priority_go_before_the_general_ones() -> None:
+    route = Route("r", (), teams=("night",), priority="P5")
+    policy = Policy(teams=("ops",), priorities={"major": "P2"}, routes=(route,))
+    dispatch = publish(ALERT, [Deed(Event.RAISED)], policy)
+    assert dispatch.route == "r"
+    assert dispatch.requests[0].body["responders"] == [{"name": "night", "type": "team"}]
+    assert dispatch.requests[0].body["priority"] == "P5"
+
+
+def test_a_route_can_keep_an_alert_here() -> None:
+    assert dispatched(Event.RAISED, Policy(routes=(Route("none", (), send=False),))) == []
+
+
+def test_an_environment_that_is_not_wanted_stays_here() -> None:
+    assert dispatched(Event.RAISED, Policy(environments=("Development",))) == []
+    assert dispatched(Event.RAISED, Policy(environments=("Production",)))
+
+
+def test_templates_word_message_description_entity_and_tags() -> None:
+    tags = ("{service}", "sev:{severity}")
+    templates = Templates("{event} on {resource}", "see {attributes.runbook}", "{group}", tags)
+    subject = ALERT._replace(attributes={"runbook": "https://example.com/r"}, service=("A", "B"))
+    body = only(Event.RAISED, Policy(templates=templates), subject).body
+    assert body["message"] == "DiskFull on web01"
+    assert body["description"] == "see https://example.com/r"
+    assert body["entity"] == "Storage"
+    assert body["tags"] == ["A", "B", "sev:major"]
+
+
+@pytest.mark.parametrize("severity", ["warning", "informational"])
+def test_warnings_are_sent_when_asked_for(severity: str) -> None:
+    subject = ALERT._replace(severity=severity, history=(Past("new", "open", severity, ID),))
+    assert dispatched(Event.RAISED, Policy(), subject) == []
+    assert dispatched(Event.RAISED, Policy(send_warn=True), subject)
+
+
+@pytest.mark.parametrize("event", [event for event in Event if event is not Event.RAISED])
+def test_of_an_alert_that_was_never_sent_nothing_is_told(event: Event) -> None:
+    history = (Past("ack", "ack", "warning"), Past("new", "open", "warning"))
+    subject = ALERT._replace(severity="warning", history=history)
+    assert dispatched(event, Policy(), subject) == []
+
+
+def test_a_change_to_a_severity_that_is_not_sent_creates_nothing() -> None:
+    subject = ALERT._replace(severity="warning", history=(Past("severity", "open", "warning"), *ALERT.history))
+    assert [request.operation for request in dispatched(Event.CHANGED, Policy(), subject)] == ["priority", "message"]
+
+
+def test_operators_words_go_along_and_alerta_s_own_do_not() -> None:
+    assert only(Event.ACKED, text="looking").body["note"] == "looking"
+    assert "note" not in only(Event.ACKED, text="ack operator action").body
+
+
+def test_an_assignment_goes_to_the_owner_else_to_who_acted_else_is_told() -> None:
+    owned = ALERT._replace(attributes={"owner": "bob@example.com"})
+    assert only(Event.ASSIGNED, None, owned).body["owner"] == {"username": "bob@example.com"}
+    assert only(Event.ASSIGNED).body["owner"] == {"username": "alice@example.com"}
+    assert only(Event.ASSIGNED, actor="alice").body["note"] == "Assigned in Alerta"
+
+
+@pytest.mark.parametrize(("wanted", "told"), [("close", "close"), ("delete", "delete"), ("ignore", None)])
+def test_a_delete_closes_deletes_or_is_not_told(wanted: str, told: str | None) -> None:
+    requests = dispatched(Event.DELETED, Policy(on_delete=wanted))
+    assert [request.operation for request in requests] == ([told] if told else [])
+
+
+def test_a_delete_has_its_fields_in_the_query_and_no_body() -> None:
+    request = only(Event.DELETED, Policy(on_delete="delete"))
+    assert request.method == "DELETE"
+    assert request.path.startswith(f"/v2/alerts/{ID}?identifierType=alias&user=alice%40example.com%20via%20Alerta")
+    assert request.body == {}
+
+
+def test_repeats_are_told_only_when_asked_for() -> None:
+    assert dispatched(Event.REPEATED, Policy()) == []
+    assert [request.operation for request in dispatched(Event.REPEATED)] == ["description"]
+
+
+def test_an_alias_is_one_part_of_the_path_whatever_it_holds() -> None:
+    path = only(Event.ACKED, None, ALERT._replace(id="../users?x=/y")).path
+    assert path == "/v2/alerts/..%2Fusers%3Fx%3D%2Fy/acknowledge?identifierType=alias"
+
+
+TEXTS = st.text(max_size=60) | st.builds(
+    lambda unit, times: unit * times, st.sampled_from(["x", "\N{PILE OF POO}", "\x00", "\ud800", "a,b "]),
+    st.sampled_from([1, 40, 120, 9_000, 26_000]),
+)  # fmt: skip
+
+
+FIELDS = ("resource", "event", "environment", "group", "value", "text", "customer", "origin")
+SUBJECTS = st.fixed_dictionaries(
+    {**dict.fromkeys(FIELDS, TEXTS), "service": st.lists(TEXTS, max_size=25).map(tuple)}
+).map(lambda fields: ALERT._replace(**cast("dict[str, Any]", fields)))
+
+
+@given(
+    subject=SUBJECTS,
+    deed=st.tuples(st.sampled_from(Event), TEXTS, TEXTS, st.just(UNTIL_SECONDS)).map(lambda fields: Deed(*fields)),
+    dialect=st.sampled_from(Dialect),
+)
+def test_no_alert_breaks_a_limit(subject: Subject, deed: Deed, dialect: Dialect) -> None:
+    """Whatever Alerta holds, the vendor takes the request, counts it by code points or by UTF-16 units."""
+    for request in publish(subject, [deed], Policy(dialect=dialect, update_repeats=True)).requests:
+        for utf16 in (False, True):
+            assert complaints(request, utf16=utf16) == ({}, [], [])
+        "".join(map(str, request.body.values())).encode("utf-8")
+
+
+def test_what_was_cut_is_named() -> None:
+    dispatch = publish(ALERT._replace(text="x" * 200), [Deed(Event.RAISED)], Policy())
+    assert dispatch.cut == ("message",)
+
+
+# -- The page of the documentation
+
+
+def render_page() -> str:
+    """The table of docs/reference/requests.md, from the code itself."""
+    lines = ["| event in Alerta | Opsgenie | JSM |", "|---|---|---|"]
+    for event in Event:
+        cells = [_cell(event, Policy(dialect=dialect, update_repeats=True)) for dialect in Dialect]
+        lines.append(f"| {event.value} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+def _cell(event: Event, policy: Policy) -> str:
+    requests = dispatched(event, policy, text="WORDS")
+    return "<br>".join(_words(request) for request in requests) or "nothing"
+
+
+def _words(request: Request) -> str:
+    path = request.path.partition("?")[0].replace(ID, "ALIAS")
+    hidden = {"user", "source"}
+    named = [name for name in request.body if name not in hidden]
+    if request.operation == "note":
+        return f"`{request.method} {path}`: “{request.body['note'].replace('WORDS', '…')}”"
+    return f"`{request.method} {path}`" + (f" {', '.join(named)}" if named else "")
+
+
+def test_the_page_of_requests_is_what_the_code_does() -> None:
+    """UPDATE_PAGES=1 writes it anew."""
+    text = PAGE.read_text()
+    head, begin, rest = text.partition("<!-- requests: begin -->\n")
+    _old, end, tail = rest.partition("\n<!-- requests: end -->")
+    assert begin, "the page has lost its mark"
+    assert end, "the page has lost its mark"
+    wanted = f"{head}{begin}{render_page()}{end}{tail}"
+    if os.environ.get("UPDATE_PAGES"):
+        PAGE.write_text(wanted)
+    assert text == wanted, "run: UPDATE_PAGES=1 pytest tests/core/test_publish.py"

@@ -1,0 +1,128 @@
+"""In the place of the existing plugin: its settings file as it is, and each of its known defects gone.
+
+The defects are those of alerta-contrib's plugins/opsgenie/alerta_opsgenie.py and of the threads about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from tests.support.plugin import Plugged, plugged, wait_until
+
+DEFAULT_KEY, PROXY_KEY = "54a634b1-fb0c-4758-840f-5d808c89e70e", "6b982aa3-1a8b-4834-8660-13a9477b1d00"
+
+
+@pytest.fixture(scope="module")
+def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
+    """The settings of its README, with what a test has to add: where the vendor is and where to keep things."""
+    settings = {
+        "PLUGINS": ["reject", "opsgenie"],
+        "OPSGENIE_SERVICE_KEY": DEFAULT_KEY,
+        "SERVICE_KEY_MATCHERS": [{"regex": "proxy[\\d+]", "api_key": PROXY_KEY}],
+        "OPSGENIE_TEAMS": "ops, dba",
+        "DASHBOARD_URL": "https://try.alerta.io",
+        "OPSGENIE_SEND_WARN": True,
+        "OPSGENIE_SEVERITY_MAP": {"critical": "P1", "warning": "P2", "informational": "P5"},
+        "OPSGENIE_DEFAULT_SEVERITY": "P3",
+        "OPSGENIE_ALERT_SOURCE": "Alerta East",
+        "LOG_LEVEL": "DEBUG",
+    }
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("existing"), settings=settings) as run:
+        run.cloud.add_api("default", key=DEFAULT_KEY, integration_id="default")
+        run.cloud.add_api("proxies", key=PROXY_KEY, integration_id="proxies")
+        yield run
+
+
+def test_each_setting_has_its_effect(run: Plugged) -> None:
+    upstream = run.upstream(run.console.create_alert(severity="warning")["id"])
+    assert (upstream.priority, upstream.source) == ("P2", "Alerta East")
+    assert upstream.responders == [{"name": "ops", "type": "team"}, {"name": "dba", "type": "team"}]
+    assert upstream.details["web_url"] == f"https://try.alerta.io/#/alert/{upstream.alias}"
+    assert upstream.integration_id == "default"
+    assert run.upstream(run.console.create_alert(severity="major")["id"]).priority == "P3"
+
+
+def test_the_matcher_chooses_the_key_for_the_create_and_for_what_follows(run: Plugged) -> None:
+    alert_id = run.console.create_alert(resource="proxy1.example.com")["id"]
+    run.console.action(alert_id, "close")
+    assert run.upstream(alert_id).integration_id == "proxies"
+    used = {seen.integration_id for seen in run.cloud.records.requests if alert_id in seen.path}
+    assert used == {"proxies"}
+
+
+def test_no_key_is_logged_at_any_level(run: Plugged) -> None:
+    """The existing plugin logs keys at start-up and with each match."""
+    run.settle()
+    assert DEFAULT_KEY not in run.log()
+    assert PROXY_KEY not in run.log()
+
+
+@pytest.mark.parametrize("status", ["open", "assign", "unknown", "blackout"])
+def test_a_status_that_is_no_end_closes_nothing(run: Plugged, status: str) -> None:
+    """Once, any status but ack and assign closed the alert in Opsgenie; and `assign` ended in an unbound variable."""
+    alert_id = run.console.create_alert()["id"]
+    run.console.set_status(alert_id, status)
+    assert not run.upstream(alert_id).closed
+    assert "UnboundLocalError" not in run.log()
+
+
+def test_details_are_texts_whatever_the_alert_holds(run: Plugged) -> None:
+    """The vendor takes a map of texts; the existing plugin sends the number of duplicates as a number."""
+    alert_id = run.console.create_alert(value="5", attributes={"n": 5, "list": [1]})["id"]
+    assert all(isinstance(value, str) for value in run.upstream(alert_id).details.values())
+
+
+def test_opsgenie_s_slowness_is_no_reason_to_drop_an_alert(run: Plugged) -> None:
+    """The existing plugin gives up after 2 s, while Alerta waits, and tries no second time."""
+    with run.cloud.faults.delay(1.5, times=2):
+        alert_id = run.console.create_alert()["id"]
+        assert run.upstream(alert_id).count == 1
+
+
+def test_an_unknown_severity_map_or_no_settings_at_all_end_nothing(alerta: AlertaServer) -> None:
+    """The existing plugin does not start without OPSGENIE_SERVICE_KEY, or without SERVICE_KEY_MATCHERS."""
+    with AlertaServer(postgres=alerta.postgres, workers=1, settings={"PLUGINS": ["opsgenie"]}) as server:
+        alert = {"resource": "r", "event": "e", "environment": "Production", "service": ["s"], "severity": "major"}
+        assert server.call("POST", "/alert", alert)["status"] == "ok"
+        log = server.log_path.read_text()
+    assert "nothing is sent: set OPSGENIE_SERVICE_KEY" in log
+    assert "Failed to load plugin" not in log
+
+
+def test_settings_come_from_the_environment_too(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("environment")
+    with plugged(alerta.postgres, directory, workers=1) as run:
+        run.cloud.add_api("proxies", key=PROXY_KEY, integration_id="proxies")
+        run.alerta.env.update(
+            SERVICE_KEY_MATCHERS=json.dumps([{"regex": "proxy", "api_key": PROXY_KEY}]),
+            OPSGENIE_TEAMS="night",
+            OPSGENIE_SEND_WARN="yes",
+        )
+        run.alerta.restart()
+        upstream = run.upstream(run.console.create_alert(resource="proxy9", severity="warning")["id"])
+        assert upstream.integration_id == "proxies"
+        assert upstream.responders == [{"name": "night", "type": "team"}]
+
+
+def test_a_chat_webhook_s_change_is_told(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Alerta's Telegram webhook changes the status past the hooks for actions."""
+    directory = tmp_path_factory.mktemp("chat")
+    settings = {"TELEGRAM_TOKEN": "t", "TELEGRAM_CHAT_ID": "1"}
+    with plugged(alerta.postgres, directory, settings=settings, workers=1) as run:
+        alert_id = run.console.create_alert()["id"]
+        update = {
+            "callback_query": {
+                "data": f"/ack {alert_id}",
+                "from": {"username": "alice"},
+                "message": {"chat": {"id": 1}, "message_id": 2, "text": ""},
+            }
+        }
+        run.console.exchange("POST", "/webhooks/telegram", update)
+        if run.console.status(alert_id) == "ack":
+            assert wait_until(lambda: run.told(alert_id) == ["create", "acknowledge"])
+        else:
+            pytest.skip("the Telegram library is not installed")

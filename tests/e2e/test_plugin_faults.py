@@ -1,0 +1,213 @@
+"""Opsgenie hangs, throttles, refuses, vanishes: Alerta goes on, and nothing is lost, doubled or out of order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from tests.support.plugin import Plugged, plugged, wait_until
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture(scope="module")
+def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
+    settings = {"OPSGENIE_TIMEOUT": 1}
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("faults"), settings=settings) as run:
+        yield run
+
+
+def story(run: Plugged, alert_id: str) -> None:
+    """What an operator does to an alert, with one effect each on the other side."""
+    run.console.action(alert_id, "ack", "one")
+    run.console.note(alert_id, "two")
+    run.console.action(alert_id, "close", "three")
+
+
+TOLD = ["create", "acknowledge", "notes", "close"]
+
+
+def test_an_acknowledge_of_what_opsgenie_does_not_have_is_said_on_the_alert(run: Plugged) -> None:
+    """A 202 is no proof: the request's status is looked up."""
+    alert_id = run.console.create_alert()["id"]
+    run.settle()
+    run.cloud.person("alice@example.com").delete(alert_id)
+    run.console.action(alert_id, "ack")
+    assert wait_until(lambda: run.console.notes(alert_id), 15)
+    note = run.console.notes(alert_id)[0]
+    assert note["text"] == "Opsgenie did not do this (acknowledge): Alert does not exist"
+
+
+def test_while_opsgenie_hangs_alerta_answers_as_fast_and_all_arrives_after_that(run: Plugged) -> None:
+    with run.cloud.faults.hang():
+        took = []
+        ids = []
+        for _ in range(40):
+            start = time.perf_counter()
+            ids.append(run.console.create_alert()["id"])
+            took.append(time.perf_counter() - start)
+        story(run, ids[0])
+        assert run.waiting() >= len(ids)
+    assert statistics.median(took) < 0.2
+
+    assert [run.upstream(alert_id).count for alert_id in ids] == [1] * len(ids)
+    assert run.upstream(ids[0]).notes == ["one", "two", "three"]
+
+
+def test_a_request_whose_answer_was_lost_has_one_effect(run: Plugged) -> None:
+    """The vendor did it and the answer did not come: a create and a note are asked for before they are repeated."""
+    alert_id = run.console.create_alert()["id"]
+    run.settle()
+    with run.cloud.faults.hang(r"/notes", takes_effect=True) as fault:
+        run.console.note(alert_id, "said once")
+        assert wait_until(lambda: fault.struck >= 1)
+        time.sleep(1.2)
+    assert run.upstream(alert_id).notes == ["said once"]
+
+    with run.cloud.faults.reset(r"/v2/alerts$", 1, takes_effect=True):
+        second = run.console.create_alert()["id"]
+        assert run.upstream(second).count == 1
+
+
+def test_throttling_slows_down_and_loses_nothing(run: Plugged) -> None:
+    run.cloud.limit_rate("alert", per_second=2)
+    try:
+        ids = [run.console.create_alert()["id"] for _ in range(8)]
+        assert [run.upstream(alert_id).count for alert_id in ids] == [1] * len(ids)
+    finally:
+        run.cloud.limit_rate("alert")
+    assert any(seen.status == 429 for seen in run.cloud.records.requests)
+    assert wait_until(lambda: "requests by default wait (throttled)" in run.log())
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_an_error_of_the_server_s_is_tried_again(run: Plugged, status: int) -> None:
+    with run.cloud.faults.status(status, times=2):
+        alert_id = run.console.create_alert()["id"]
+        story(run, alert_id)
+        assert run.upstream(alert_id).closed
+    assert run.upstream(alert_id).notes == ["one", "two", "three"]
+
+
+def test_trouble_with_one_alert_does_not_hold_up_another(run: Plugged) -> None:
+    first = run.console.create_alert()["id"]
+    run.settle()
+    with run.cloud.faults.status(500, first):
+        run.console.action(first, "ack")
+        second = run.console.create_alert()["id"]
+        assert wait_until(lambda: run.cloud.alert(second) is not None, 5)
+        assert not run.cloud.alert(first).acknowledged  # type: ignore[union-attr]
+    assert run.upstream(first).acknowledged
+
+
+def test_what_is_refused_for_good_is_a_dead_letter_and_a_note_on_the_alert(run: Plugged) -> None:
+    with run.cloud.faults.status(422, "/close"):
+        alert_id = run.console.create_alert()["id"]
+        run.console.action(alert_id, "close")
+        run.console.note(alert_id, "behind it")
+        run.settle()
+    assert wait_until(lambda: len(run.console.notes(alert_id)) == 2)
+    texts = [note["text"] for note in run.console.notes(alert_id)]
+    assert "Opsgenie did not take this (close): HTTP 422, Something went wrong, please try again." in texts
+    assert run.upstream(alert_id).notes == ["behind it"], "the note about it stays here"
+    with run.spool() as spool:
+        assert [entry.kind for entry in spool.entries("dead") if entry.lane == alert_id] == ["close"]
+
+
+def test_a_key_that_is_refused_holds_everything_until_it_is_mended(run: Plugged) -> None:
+    from dataclasses import replace  # noqa: PLC0415
+
+    run.settle()
+    run.cloud.add(replace(run.key, enabled=False))
+    alert_id = run.console.create_alert()["id"]
+    try:
+        assert wait_until(lambda: "nothing goes out by default until this is mended" in run.log())
+        assert run.waiting() == 1
+    finally:
+        run.cloud.add(run.key)
+    assert run.upstream(alert_id).count == 1
+    assert run.log().count("until this is mended") == 1, "said once"
+
+
+def test_an_alert_that_opsgenie_processes_late_is_closed_all_the_same(run: Plugged) -> None:
+    run.cloud.set_processing_delay(0.3, 0.6)
+    try:
+        alert_id = run.console.create_alert()["id"]
+        story(run, alert_id)
+        assert wait_until(lambda: (found := run.cloud.alert(alert_id)) and found.closed)
+    finally:
+        run.cloud.set_processing_delay(0)
+
+
+def test_a_snooze_that_is_over_before_it_could_be_sent_is_not_sent(run: Plugged) -> None:
+    alert_id = run.console.create_alert()["id"]
+    run.settle()
+    with run.cloud.faults.refuse():
+        run.console.action(alert_id, "shelve", timeout=2)
+        time.sleep(0.5)
+    assert run.told(alert_id) == ["create"]
+
+
+def test_a_worker_that_is_killed_leaves_nothing_behind(alerta: AlertaServer, tmp_path: Path) -> None:
+    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_TIMEOUT": 1}) as run:
+        with run.cloud.faults.hang():
+            ids = [run.console.create_alert()["id"] for _ in range(6)]
+            story(run, ids[0])
+            run.alerta.kill()
+        run.alerta.start()
+        run.console.create_alert()
+        counts = Counter(run.upstream(alert_id).count for alert_id in ids)
+        assert counts == {1: len(ids)}
+        assert run.upstream(ids[0]).notes == ["one", "two", "three"]
+
+
+def test_the_sender_s_death_makes_another_worker_the_sender(alerta: AlertaServer, tmp_path: Path) -> None:
+    with plugged(alerta.postgres, tmp_path) as run:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: run.console.create_alert(), range(16)))
+        run.settle()
+        senders = [line for line in run.log().splitlines() if "sends what lies in" in line]
+        assert len(senders) == 1, "one of the workers sends"
+        os.kill(int(senders[0].split("process ")[1].split()[0].rpartition(":")[2]), signal.SIGKILL)
+        alert_id = run.console.create_alert()["id"]
+        assert run.upstream(alert_id).count == 1
+        assert wait_until(lambda: run.log().count("sends what lies in") == 2)
+
+
+def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tmp_path: Path) -> None:
+    with plugged(alerta.postgres, tmp_path) as run:
+        with run.cloud.faults.delay(0.3):
+            ids = [run.console.create_alert()["id"] for _ in range(12)]
+            run.console.note(ids[0], "once")
+            start = time.monotonic()
+            run.alerta.stop()
+            assert time.monotonic() - start < 8
+        run.alerta.start()
+        run.console.create_alert()
+        assert [run.upstream(alert_id).count for alert_id in ids] == [1] * len(ids)
+        assert run.upstream(ids[0]).notes == ["once"]
+
+
+def test_without_a_spool_alerts_go_out_all_the_same(alerta: AlertaServer, tmp_path: Path) -> None:
+    """A spool that cannot be used is loud, and no reason to wake nobody."""
+    (tmp_path / "spool").write_text("not a directory")
+    with plugged(alerta.postgres, tmp_path, workers=1) as run:
+        alert_id = run.console.create_alert()["id"]
+        run.console.action(alert_id, "ack")
+        assert wait_until(lambda: (found := run.cloud.alert(alert_id)) and found.acknowledged)
+        assert "requests wait in memory" in run.log()
+        (tmp_path / "spool").unlink()
+        second = run.console.create_alert()["id"]
+        assert run.upstream(second).count == 1
+        assert "can be used again" in run.log()
+        shutil.rmtree(tmp_path / "spool", ignore_errors=True)

@@ -1,0 +1,96 @@
+"""The plugin in front of JSM: the four documented calls, and notes for the rest, unless more is available."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from alerta_opsgenie.demo.cloud import Switches
+from tests.support.plugin import Plugged, plugged, wait_until
+
+SAME = ("resource", "event", "environment", "service")
+
+
+@pytest.fixture(scope="module")
+def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("jsm"), product="jsm") as run:
+        yield run
+
+
+def test_create_acknowledge_note_and_close_are_calls(run: Plugged) -> None:
+    alert_id = run.console.create_alert()["id"]
+    run.console.action(alert_id, "ack", "mine")
+    run.console.note(alert_id, "a note")
+    run.console.action(alert_id, "close")
+    assert run.told(alert_id) == ["create", "acknowledge", "notes", "close"]
+    assert run.upstream(alert_id).closed
+
+
+@pytest.mark.parametrize(
+    ("actions", "words"),
+    [
+        (["ack", "unack"], "Unacknowledged in Alerta"),
+        (["shelve"], "Shelved in Alerta until 20"),
+        (["shelve", "unshelve"], "Unshelved in Alerta"),
+        (["assign"], "Assigned in Alerta"),
+    ],
+)
+def test_what_jsm_has_no_call_for_is_told_by_a_note(run: Plugged, actions: list[str], words: str) -> None:
+    alert_id = run.console.create_alert()["id"]
+    for action in actions:
+        run.console.action(alert_id, action)
+    assert run.upstream(alert_id).notes[-1].startswith(words)
+
+
+def test_the_operator_s_words_stand_in_the_note(run: Plugged) -> None:
+    alert_id = run.console.create_alert()["id"]
+    run.console.action(alert_id, "ack")
+    run.console.action(alert_id, "unack", "was wrong")
+    assert run.upstream(alert_id).notes == ["Unacknowledged in Alerta: was wrong"]
+
+
+def test_another_severity_is_told_by_a_note(run: Plugged) -> None:
+    alert = run.console.create_alert(severity="minor")
+    run.console.create_alert(**{name: alert[name] for name in SAME}, severity="critical")
+    assert run.upstream(alert["id"]).notes == ["The severity changed from minor to critical in Alerta"]
+
+
+def test_where_the_other_calls_are_available_they_are_used(
+    alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    switches = Switches(jsm_undocumented_actions=True)
+    directory = tmp_path_factory.mktemp("jsm-more")
+    settings = {"OPSGENIE_EXTRA_CALLS": True}
+    with plugged(alerta.postgres, directory, product="jsm", switches=switches, settings=settings, workers=1) as run:
+        alert_id = run.console.create_alert()["id"]
+        run.console.action(alert_id, "ack")
+        run.console.action(alert_id, "unack")
+        run.console.action(alert_id, "shelve", timeout=600)
+        run.console.action(alert_id, "unshelve")
+        words = ["create", "acknowledge", "unacknowledge", "snooze", "acknowledge", "unacknowledge"]
+        assert run.told(alert_id) == words
+        assert not run.upstream(alert_id).acknowledged
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_call_that_turns_out_to_be_missing_is_a_dead_letter_and_a_note_here(
+    alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory, status: int
+) -> None:
+    switches = Switches(jsm_missing_status=status)  # type: ignore[arg-type]
+    directory = tmp_path_factory.mktemp("jsm-less")
+    settings = {"OPSGENIE_EXTRA_CALLS": True}
+    with plugged(alerta.postgres, directory, product="jsm", switches=switches, settings=settings, workers=1) as run:
+        alert_id = run.console.create_alert()["id"]
+        run.console.action(alert_id, "ack")
+        run.console.action(alert_id, "unack")
+        run.console.action(alert_id, "close")
+        assert run.upstream(alert_id).closed, "what comes behind it goes on"
+        assert wait_until(lambda: run.console.notes(alert_id))
+        note = run.console.notes(alert_id)[0]
+        assert note["user"] == "alerta-opsgenie"
+        assert note["text"].startswith(f"JSM did not take this (unacknowledge): HTTP {status}")
+        with run.spool() as spool:
+            assert [(entry.kind, entry.reason) for entry in spool.entries("dead")] == [("unacknowledge", "unsupported")]
+        assert run.told(alert_id)[-1] == "close", "the note about it is not sent"

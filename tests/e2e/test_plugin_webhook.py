@@ -1,0 +1,267 @@
+"""The webhook in a real Alerta: people act in the stand-in's interface, and Alerta follows without any connector."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from alerta_opsgenie.demo.cloud import Switches
+from alerta_opsgenie.demo.cloud.person import Person
+from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged, audit_lines, plugged, wait_until
+
+ALICE, BOB = "alice@example.com", "bob@example.com"
+
+
+@pytest.fixture(scope="module", params=["opsgenie", "jsm"])
+def run(
+    alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Plugged]:
+    directory = tmp_path_factory.mktemp("webhook")
+    with plugged(alerta.postgres, directory, product=request.param, webhook=True) as run:
+        yield run
+
+
+@pytest.fixture
+def alert_id(run: Plugged) -> str:
+    created = str(run.console.create_alert()["id"])
+    run.settle()
+    return created
+
+
+@pytest.fixture
+def alice(run: Plugged) -> Person:
+    return run.cloud.person(ALICE)
+
+
+def post(run: Plugged, body: JSON | bytes | str, **headers: str) -> tuple[int, JSON]:
+    """Post to the webhook as Opsgenie does; `headers` with dashes for underscores."""
+    address = urlsplit(run.alerta.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    raw = json.dumps(body) if isinstance(body, dict) else body
+    sent = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    try:
+        connection.request("POST", "/webhooks/opsgenie", raw, sent)
+        answer = connection.getresponse()
+        return answer.status, dict(json.loads(answer.read()))
+    finally:
+        connection.close()
+
+
+def message(alert_id: str, action: str, **alert: Any) -> JSON:
+    fields = {"alias": alert_id, "source": "Alerta", "username": ALICE, "updatedAt": time.time_ns(), **alert}
+    return {"action": action, "source": {"name": "", "type": "web"}, "alert": fields, "integrationType": "Webhook"}
+
+
+def trusted(run: Plugged, body: JSON) -> tuple[int, JSON]:
+    return post(run, body, **{SECRET_HEADER.replace("-", "_"): SECRET})
+
+
+@pytest.mark.parametrize(
+    ("deed", "status"),
+    [
+        (lambda who, alias: who.acknowledge(alias), "ack"),
+        (lambda who, alias: who.close(alias), "closed"),
+        (lambda who, alias: who.snooze_for(alias, 1800), "shelved"),
+        (lambda who, alias: who.delete(alias), "closed"),
+    ],
+)
+def test_a_person_s_deed_is_done_in_alerta_under_the_person_s_name(
+    run: Plugged, alert_id: str, alice: Person, deed: Callable[[Person, str], object], status: str
+) -> None:
+    deed(alice, alert_id)
+    run.settle()
+
+    assert run.console.status(alert_id) == status
+    assert run.console.history(alert_id)[-1]["user"] == ALICE
+    assert ALICE in [line["user"]["id"] for line in audit_lines(run.log()) if line["resource"]["id"] == alert_id]
+    assert run.told(alert_id) == ["create"], "nothing of it goes back"
+
+
+def test_a_snooze_shelves_for_the_time_that_is_left(run: Plugged, alert_id: str, alice: Person) -> None:
+    alice.snooze_for(alert_id, 1800)
+    run.settle()
+    assert abs(run.console.history(alert_id)[-1]["timeout"] - 1800) <= 5
+
+
+def test_notes_tags_owner_and_priority_follow(run: Plugged, alert_id: str, alice: Person) -> None:
+    alice.add_note(alert_id, "have a look")
+    alice.assign(alert_id, BOB)
+    alice.add_tags(alert_id, "db", "night shift")
+    alice.remove_tags(alert_id, "db")
+    alice.set_priority(alert_id, "P5")
+    run.settle()
+
+    alert = run.console.get(alert_id)
+    assert (alert["attributes"]["owner"], alert["attributes"]["opsgenie-priority"]) == (BOB, "P5")
+    assert (alert["status"], alert["tags"]) == ("open", ["night shift"])
+    notes = {note["text"]: note["user"] for note in run.console.notes(alert_id)}
+    assert notes["have a look"] == ALICE
+    assert f"{ALICE} assigned the alert to {BOB}" in " ".join(notes)
+    assert run.told(alert_id) == ["create"]
+
+
+def test_an_unacknowledge_removes_acked_by(run: Plugged, alert_id: str, alice: Person) -> None:
+    alice.acknowledge(alert_id)
+    run.settle()
+    assert run.console.get(alert_id)["attributes"]["acked-by"] == ALICE
+    alice.unacknowledge(alert_id)
+    run.settle()
+    assert "acked-by" not in run.console.get(alert_id)["attributes"]
+    assert run.console.status(alert_id) == "open"
+
+
+def test_what_alerta_told_is_not_done_again_when_it_comes_back(run: Plugged, alert_id: str) -> None:
+    run.console.action(alert_id, "ack", "mine")
+    run.console.note(alert_id, "and a note")
+    run.settle()
+    history = run.console.history(alert_id)
+    assert [entry["type"] for entry in history] == ["new", "ack", "note"]
+    assert {entry["user"] for entry in history} == {"admin@example.com"}
+
+
+def test_a_message_that_comes_twice_has_one_effect(run: Plugged, alert_id: str) -> None:
+    note = message(alert_id, "AddNote", note="once")
+    assert [trusted(run, note)[1]["outcome"] for _ in range(2)] == ["applied", "already"]
+    assert len(run.console.notes(alert_id)) == 1
+    ack = message(alert_id, "Acknowledge")
+    assert [trusted(run, ack)[1]["outcome"] for _ in range(2)] == ["applied", "already"]
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "reason"),
+    [
+        (b"not json", "rejected", "bad-message"),
+        (b"[]", "rejected", "bad-message"),
+        ({"action": "Acknowledge"}, "ignored", "no-alert"),
+        ({"action": "Acknowledge", "alert": {"alias": ".*", "source": "Alerta"}}, "rejected", "bad-alias"),
+        ({"action": "Close", "alert": {"alias": "x", "source": "Zabbix"}}, "ignored", "foreign"),
+    ],
+)
+def test_what_is_final_is_answered_with_200_and_touches_nothing(
+    run: Plugged, body: Any, outcome: str, reason: str
+) -> None:
+    status, answer = trusted(run, body)
+    assert (status, answer["outcome"], answer["reason"]) == (200, outcome, reason)
+
+
+def test_an_unknown_alert_is_rejected_for_good(run: Plugged) -> None:
+    status, answer = trusted(run, message("00000000-0000-4000-8000-000000000000", "Close"))
+    assert (status, answer["reason"]) == (200, "not-found")
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", SECRET + "x", SECRET[:-1], "\u00e4"])
+def test_without_the_right_secret_nothing_is_done(run: Plugged, alert_id: str, secret: str) -> None:
+    headers = {SECRET_HEADER.replace("-", "_"): secret} if secret else {}
+    status, _ = post(run, message(alert_id, "Close"), **headers)
+    assert status == 401
+    assert run.console.status(alert_id) == "open"
+
+
+def test_the_secret_is_in_no_log(run: Plugged) -> None:
+    assert "Webhook Request" in run.log()
+    assert SECRET not in run.log()
+
+
+def test_the_secret_opens_this_webhook_and_nothing_else(run: Plugged, alert_id: str) -> None:
+    address = urlsplit(run.alerta.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    body = json.dumps({"action": "close"})
+    connection.request("PUT", f"/alert/{alert_id}/action", body,
+                       {SECRET_HEADER: SECRET, "Content-Type": "application/json"})  # fmt: skip
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+def test_the_bridge_s_key_may_lend_names_by_webhook(run: Plugged, alert_id: str) -> None:
+    key = run.alerta.create_key("opsgenie-bridge@example.com", ["write:webhooks"])
+    status, answer = post(run, message(alert_id, "Acknowledge"), Authorization=f"Key {key}")
+    assert (status, answer["outcome"]) == (200, "applied")
+    assert run.console.history(alert_id)[-1]["user"] == ALICE
+
+
+def test_another_key_with_the_scope_acts_as_itself(run: Plugged, alert_id: str) -> None:
+    """The message may name whom it will: the history shows whose key it was."""
+    key = run.alerta.create_key("mallory@example.com", ["write:webhooks"])
+    status, _ = post(run, message(alert_id, "Acknowledge"), Authorization=f"Key {key}")
+    assert status == 200
+    last = run.console.history(alert_id)[-1]
+    assert (last["user"], last["text"]) == ("mallory@example.com", f"Acknowledged by {ALICE} in Opsgenie")
+
+
+def test_a_key_without_the_scope_is_refused(run: Plugged, alert_id: str) -> None:
+    key = run.alerta.create_key("reader@example.com", ["read:alerts"])
+    assert post(run, message(alert_id, "Close"), Authorization=f"Key {key}")[0] == 403
+
+
+def test_a_late_message_is_stale(run: Plugged, alert_id: str) -> None:
+    now = time.time_ns()
+    trusted(run, message(alert_id, "Close", updatedAt=now))
+    status, answer = trusted(run, message(alert_id, "Acknowledge", updatedAt=now - 1))
+    assert (status, answer["outcome"], answer["reason"]) == (200, "ignored", "stale")
+    assert run.console.status(alert_id) == "closed"
+
+
+def test_while_alerta_cannot_do_it_the_answer_asks_to_try_again(run: Plugged, alert_id: str) -> None:
+    """A state that Alerta's rules do not lead out of is no reason to lose the action."""
+    run.console.set_status(alert_id, "unknown")
+    status, answer = trusted(run, message(alert_id, "UnAcknowledge"))
+    assert status in (200, 503)
+    assert answer["outcome"] in ("already", "kept")
+
+
+@pytest.mark.parametrize(
+    ("echo", "inline"), [("body", "inline"), ("address", "separate"), ("address", "inline"), ("empty", "separate")]
+)
+def test_no_echo_whatever_the_vendor_gives_back_as_source(
+    alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory, echo: str, inline: str
+) -> None:
+    switches = Switches(echo_source_name=echo, note_of_action=inline)  # type: ignore[arg-type]
+    directory = tmp_path_factory.mktemp("echo")
+    with plugged(alerta.postgres, directory, switches=switches, webhook=True) as run:
+        alert_id = run.console.create_alert()["id"]
+        run.console.action(alert_id, "ack", "mine")
+        run.console.action(alert_id, "shelve", "later", timeout=600)
+        run.console.action(alert_id, "unshelve")
+        run.console.note(alert_id, "note")
+        run.settle()
+        run.cloud.person(BOB).close(alert_id, "done")
+        assert wait_until(lambda: run.console.status(alert_id) == "closed")
+        run.settle()
+        types = [(entry["type"], entry["user"]) for entry in run.console.history(alert_id)]
+        admin = "admin@example.com"
+        wanted = ["new", "ack", "shelve", "unshelve", "note"]
+        assert types[:5] == [(change, admin) for change in wanted]
+        assert {user for _, user in types[5:]} == {BOB}
+        assert run.told(alert_id) == ["create", "acknowledge", "snooze", "acknowledge", "notes"]
+
+
+def test_without_the_plugin_the_webhook_names_the_person_in_the_text_as_well(
+    alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("alone")
+    with plugged(alerta.postgres, directory, settings={"PLUGINS": []}, workers=1) as run:
+        alert_id = run.console.create_alert()["id"]
+        assert trusted(run, message(alert_id, "Acknowledge"))[1]["outcome"] == "applied"
+        alert = run.console.get(alert_id)
+        assert (alert["status"], alert["attributes"]["acked-by"]) == ("ack", ALICE)
+        last = alert["history"][-1]
+        assert (last["user"], last["text"]) == (ALICE, f"Acknowledged by {ALICE} in Opsgenie")
+        _, headers, _ = run.bridge.exchange("GET", f"/alert/{alert_id}", X_Alerta_On_Behalf_Of=ALICE)
+        assert "x-alerta-on-behalf-of" not in headers
+
+
+def test_a_severity_change_that_comes_back_leaves_nothing_in_the_history(run: Plugged) -> None:
+    """The calls that set priority and message name no user, so they come back under the key's own name."""
+    alert = run.console.create_alert(severity="minor")
+    same = {name: alert[name] for name in ("resource", "event", "environment", "service")}
+    run.console.create_alert(**same, severity="critical")
+    run.settle()
+    after = run.console.get(alert["id"])
+    assert (after["status"], [entry["type"] for entry in after["history"]]) == ("open", ["new", "severity"])

@@ -1,0 +1,148 @@
+"""A real Alerta with the plugin, in front of the stand-in for Atlassian's cloud.
+
+`with plugged(alerta.postgres, directory) as run:` gives both, and what a test asks of them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from alerta_opsgenie.demo.cloud import Cloud, CloudServer, Integration, Switches
+from alerta_opsgenie.demo.cloud.model import Alert
+from alerta_opsgenie.demo.postgres import Postgres
+from alerta_opsgenie.spool import Spool
+from tests.conftest import BRIDGE_USER
+from tests.support.console import Console
+
+JSON = dict[str, Any]
+SECRET = "a-shared-secret-of-the-webhook"
+SECRET_HEADER = "X-Alerta-Opsgenie-Secret"
+SETTLE_SECONDS = 20.0
+TAKEN = 202
+
+
+def wait_until(condition: Callable[[], object], seconds: float = SETTLE_SECONDS) -> bool:
+    """Look again and again until `condition` holds; return whether that came."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@dataclass
+class Plugged:
+    """The whole: `console` is an operator with the administrator's key, `bridge` the bridge's own key."""
+
+    alerta: AlertaServer
+    cloud: Cloud
+    server: CloudServer
+    key: Integration
+    console: Console
+    bridge: Console
+    spool_directory: Path
+
+    def settle(self) -> None:
+        """Return once nothing waits in the plugin's spool and nothing is on its way in the cloud."""
+        assert wait_until(lambda: self.waiting() == 0), f"still waiting: {self.entries()}"
+        assert self.cloud.wait_settled(), "the cloud has not settled"
+
+    def waiting(self) -> int:
+        """How many requests wait in the plugin's spool."""
+        return self.spool().counts(time.time()).waiting
+
+    def spool(self) -> Spool:
+        """The plugin's spool, opened anew."""
+        return Spool(self.spool_directory)
+
+    def entries(self) -> list[str]:
+        """What lies in the plugin's spool, for a failing test."""
+        with self.spool() as spool:
+            return [f"{entry.kind} {entry.state} {entry.reason} {entry.detail}" for entry in spool.entries()]
+
+    def upstream(self, alert_id: str) -> Alert:
+        """The cloud's alert of that alias; fails where there is none."""
+        self.settle()
+        found = self.cloud.alert(alert_id)
+        assert found is not None, f"the cloud has no alert {alert_id}"
+        return found
+
+    def requests(self, alert_id: str) -> list[tuple[str, str, JSON]]:
+        """The writing requests about an alert that the cloud took: method, last part of the path, body."""
+        self.settle()
+        found = []
+        for seen in list(self.cloud.records.requests):
+            body = seen.body if isinstance(seen.body, dict) else {}
+            about = alert_id in seen.path or body.get("alias") == alert_id
+            if about and seen.method != "GET" and seen.status == TAKEN:
+                last = seen.path.partition("?")[0].rpartition("/")[2]
+                found.append((seen.method, "" if last in ("alerts", alert_id) else last, body))
+        return found
+
+    def told(self, alert_id: str) -> list[str]:
+        """The same, as words: `create`, `acknowledge`, `PUT priority`, ..."""
+        words = {"POST ": "create", "DELETE ": "delete"}
+        plain = [f"{method} {last}" for method, last, _body in self.requests(alert_id)]
+        return [words.get(text, text.replace("POST ", "")) for text in plain]
+
+    def log(self) -> str:
+        """All that Alerta has logged so far."""
+        return self.alerta.log_path.read_text(errors="replace")
+
+
+@contextmanager
+def plugged(
+    postgres: Postgres,
+    directory: Path,
+    *,
+    product: str = "opsgenie",
+    switches: Switches | None = None,
+    settings: JSON | None = None,
+    workers: int = 2,
+    webhook: bool = False,
+    expect_violations: bool = False,
+) -> Iterator[Plugged]:
+    """Start Alerta with the plugin and the stand-in of `product`; `settings` are added to alertad.conf."""
+    cloud = Cloud(switches=switches)
+    key = cloud.add_api(product=product)
+    with CloudServer(cloud) as server:
+        conf = {
+            "PLUGINS": ["opsgenie"],
+            "AUDIT_TRAIL": ["admin", "write", "auth"],
+            "AUDIT_LOG": True,
+            "LOG_LEVEL": "INFO",
+            "OPSGENIE_SERVICE_KEY": key.key,
+            "OPSGENIE_URL": server.base_url if product == "opsgenie" else server.jsm_url,
+            "OPSGENIE_SPOOL_DIR": str(directory / "spool"),
+            "OPSGENIE_TIMEOUT": 2,
+            "OPSGENIE_BRIDGE_USER": BRIDGE_USER,
+            "OPSGENIE_WEBHOOK_SECRET": SECRET,
+            **(settings or {}),
+        }
+        with AlertaServer(postgres=postgres, settings=conf, workers=workers) as alerta:
+            if webhook:
+                url = f"{alerta.url}/webhooks/opsgenie"
+                cloud.add_webhook(url, headers={SECRET_HEADER: SECRET}, product=product)
+            bridge_key = alerta.create_key(BRIDGE_USER)
+            console, bridge = Console(alerta.url, alerta.admin_key), Console(alerta.url, bridge_key)
+            yield Plugged(alerta, cloud, server, key, console, bridge, directory / "spool")
+    if not expect_violations:
+        cloud.assert_no_violations()
+
+
+def audit_lines(log: str) -> list[JSON]:
+    """The audit trail's entries in Alerta's log."""
+    found = []
+    for line in log.splitlines():
+        start = line.find('{"id": ')
+        if start >= 0 and '"category"' in line:
+            found.append(dict(json.JSONDecoder().raw_decode(line[start:])[0]))
+    return found
