@@ -1,0 +1,177 @@
+"""Calls to Alerta on kept connections, and the driver that runs a relay over them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+from typing import Awaitable, Callable, Mapping
+from urllib.parse import quote, unquote
+
+import aiohttp
+from yarl import URL
+
+from alerta_opsgenie.alerta import ALERT_STATUS, ON_BEHALF_OF, address_of
+from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Call, Steps
+from alerta_opsgenie.transport import (
+    LARGEST_RESPONSE_BYTES,
+    LONGEST_IDLE_SECONDS,
+    AddressError,
+    UnreachableError,
+    clock_ahead_seconds,
+    proxy_for,
+    retry_after_seconds,
+)
+
+_CHUNK_BYTES = 64 * 1024
+_FIRST_ERROR = 300
+
+
+class _CutError(aiohttp.ClientError):
+    """A connection ended without an answer."""
+
+
+class AsyncAlerta:
+    """Calls of one API key to one Alerta; any number at once, on up to `connections` connections.
+
+    `open` must be called on the event loop before the first call. `environment` names the proxies.
+    Raises `AddressError` where the URL, the proxy or the CA file cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        ca_file: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        connections: int = 16,
+    ) -> None:
+        self.address = address_of(url)
+        proxy = proxy_for(self.address, os.environ if environment is None else environment)
+        self._proxy = f"http://{proxy[0]}:{proxy[1]}" if proxy else None
+        self._key = key
+        self._ssl = _context(ca_file) if self.address.scheme == "https" else None
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    def open(self) -> None:
+        """Make the session."""
+        connector = aiohttp.TCPConnector(
+            limit=self._connections, keepalive_timeout=LONGEST_IDLE_SECONDS, ssl=self._ssl or True
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Authorization": f"Key {self._key}", "Accept": "application/json", "Accept-Encoding": "identity"},
+            middlewares=(_send_once,),
+        )
+
+    async def send(self, call: Call, seconds: float) -> Answer:
+        """Make one call, ended within `seconds`. Raises `UnreachableError`; nothing is sent a second time."""
+        if self._session is None:
+            raise RuntimeError("open was not called")
+        if seconds <= 0:
+            raise UnreachableError(f"{self.address} did not answer in time", timed_out=True)
+        try:
+            async with self._session.request(
+                call.method,
+                URL(f"{self.address}{call.path}", encoded=True),
+                data=None if call.body is None else json.dumps(call.body).encode("ascii"),
+                headers=_headers(call),
+                proxy=self._proxy,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds),
+            ) as response:
+                return self._answer(response.status, response.headers, await _read(response))
+        except asyncio.TimeoutError:
+            raise UnreachableError(f"{self.address} did not answer in time", timed_out=True) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise UnreachableError(f"{self.address}: {_words(error)}", timed_out=False) from None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _answer(self, status: int, headers: Mapping[str, str], raw: bytes) -> Answer:
+        # Alerta's answer to an unknown key repeats the key (9.1.0, auth/decorators.py); nothing of it may be shown.
+        text = raw.decode("utf-8", "replace")
+        if self._key and status >= _FIRST_ERROR:
+            text = text.replace(self._key, "***")
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
+            body = None
+        return Answer(
+            status=status,
+            body=body,
+            on_behalf_of=unquote(headers.get(ON_BEHALF_OF, "")),
+            alert_status=headers.get(ALERT_STATUS, ""),
+            retry_after_seconds=retry_after_seconds(headers.get("Retry-After")),
+            clock_ahead_seconds=clock_ahead_seconds(headers.get("Date")),
+        )
+
+
+async def drive(steps: Steps, send: Callable[[Call], Awaitable[Answer]]) -> Outcome:
+    """Run a relay over `send`; what keeps an answer from coming makes the action KEPT."""
+    try:
+        call = next(steps)
+        while True:
+            call = steps.send(await send(call))
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+    except UnreachableError as error:
+        return Outcome(Kind.KEPT, Reason.TIMEOUT if error.timed_out else Reason.NETWORK, str(error))
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a request again where a kept connection ends without an answer.
+
+    It does so for PUT, which it takes for idempotent; Alerta's notes and actions are PUT, and may have been done.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        if isinstance(error, aiohttp.ClientConnectorError):
+            raise
+        raise _CutError("the connection was closed before an answer came") from error
+
+
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError):
+        raise AddressError(f"the CA file {ca_file} cannot be read as PEM certificates") from None
+
+
+def _headers(call: Call) -> dict[str, str]:
+    headers = {} if call.body is None else {"Content-Type": "application/json"}
+    if call.on_behalf_of:
+        headers[ON_BEHALF_OF] = quote(call.on_behalf_of, safe=" !#$&'()*+,/:;=?@[]^`{|}~")
+    return headers
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    raw = bytearray()
+    while chunk := await response.content.read(_CHUNK_BYTES):
+        raw += chunk
+        if len(raw) > LARGEST_RESPONSE_BYTES:
+            raise ValueError(f"the answer is larger than {LARGEST_RESPONSE_BYTES} bytes")
+    return bytes(raw)
+
+
+def _words(error: Exception) -> str:
+    """Say what went wrong on one line; a certificate's trouble in its own words."""
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection was closed in the middle of the answer"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the answer is not HTTP"
+    verify = getattr(getattr(error, "certificate_error", None), "verify_message", "")
+    if verify:
+        return f"its certificate is not trusted: {verify}"
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]

@@ -1,0 +1,64 @@
+"""What systemd is told: that we are ready, how it goes, and that we are alive.
+
+The protocol of sd_notify(3): datagrams to the Unix socket that `NOTIFY_SOCKET` names.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import Mapping
+
+_MICROSECONDS = 1_000_000
+
+
+class Notifier:
+    """Tells the service manager; does nothing where there is none.
+
+    `watchdog_seconds` is how often it wants to hear from us at the least; None: it does not watch.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        given = os.environ if environment is None else environment
+        path = given.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + path[1:] if path.startswith("@") else path
+        self._socket: socket.socket | None = None
+        self._status = ""
+        usec = given.get("WATCHDOG_USEC", "")
+        ours = given.get("WATCHDOG_PID") in (None, "", str(os.getpid()))
+        self.watchdog_seconds = int(usec) / _MICROSECONDS if usec.isdigit() and int(usec) and ours else None
+
+    def ready(self) -> None:
+        """Say that the service is up."""
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        """Say that the configuration is being read again; `ready` ends it."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """Say that the service ends."""
+        self._send("STOPPING=1")
+
+    def status(self, text: str) -> None:
+        """Say in a line how it goes; the same line is said once."""
+        if text != self._status:
+            self._status = text
+            self._send("STATUS=" + " ".join(text.split()))
+
+    def alive(self) -> None:
+        """Feed the watchdog."""
+        self._send("WATCHDOG=1")
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        try:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+                self._socket.setblocking(False)
+            self._socket.sendto(text.encode("utf-8", "replace"), self._address)
+        except OSError:
+            # The manager is gone or busy; the next message may reach it, and we work either way.
+            return

@@ -1,0 +1,135 @@
+"""What every door that keeps actions on disk does alike: the entry that is made of an action, and how it ends.
+
+The executor, the drainer and the native connector share one directory, so they must agree on these.
+"""
+
+import time
+from typing import TYPE_CHECKING, Dict, Optional
+
+from alerta_opsgenie.core import message as fields
+from alerta_opsgenie.core.message import Message
+from alerta_opsgenie.core.order import registers
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.lanes import Desk, Job, Lane
+
+if TYPE_CHECKING:
+    from alerta_opsgenie.spool import Entry, Spool
+
+ROLE = "drainer"
+"""The role of whoever delivers what is left in a spool: one process at a time."""
+
+LEASE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 15.0
+"""The longest wait between two attempts on one alert: after it Alerta may have been back for so long."""
+
+EXPIRE_AFTER_SECONDS = 7 * 86400.0
+"""What could not be delivered for so long becomes a dead letter."""
+
+CALL_SECONDS = 10.0
+"""How long one attempt may take, so that a connection that has died in silence leaves time for a second one."""
+
+DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this very action is done")
+BEHIND = Outcome(Kind.KEPT, Reason.BEHIND, "earlier actions on this alert wait")
+BUSY = Outcome(Kind.KEPT, Reason.BEHIND, "an earlier action on this alert is still under way")
+_CLOCKS_APART_SECONDS = 5.0
+_ADOPTED = Outcome(Kind.KEPT, Reason.TIMEOUT, "the process that had taken it was killed")
+
+
+def job_of(message: Message, taken_at: float) -> Job:
+    """Make the job of a message that has passed the gates; `taken_at` is in seconds since the epoch."""
+    lane = str(fields.alias(message)).lower()
+    return Job(message.key, lane, message.updated_ns, message.action, fields.essence(message), taken_at)
+
+
+def written(message: Message) -> Dict[str, int]:
+    """Give what a message that was applied has written: each register with its `updatedAt` (ns)."""
+    return dict.fromkeys(registers(message), message.updated_ns) if message.updated_ns else {}
+
+
+_BEGUN = "begun "
+
+
+def note_begin(lane: Lane, message: Message) -> bool:
+    """Let the lane, which must be locked, remember that an attempt begins. Gives whether one had begun before.
+
+    From here on an older change of state is stale, whatever becomes of us: were it let through after we are killed,
+    it would undo what Alerta may have done, and our own second attempt would find its line there and do no more.
+    Raises `OSError`.
+    """
+    mark = _BEGUN + message.key
+    if lane.remembers(mark):
+        return True
+    lane.record(mark, written(message))
+    return False
+
+
+def first_attempt_seconds(message: Message, now_seconds: float) -> float:
+    """Give an instant before which no attempt of this message can have begun: when the person acted.
+
+    The vendor's clock may be ahead of ours.
+    """
+    acted = message.updated_ns / 1e9 - _CLOCKS_APART_SECONDS if message.updated_ns else 0.0
+    return min(acted or now_seconds - EXPIRE_AFTER_SECONDS, now_seconds)
+
+
+def note_end(lane: Lane, message: Message, outcome: Outcome) -> None:
+    """Let the lane, which must be locked, remember an action that needs no second attempt. Raises `OSError`."""
+    if outcome.kind in (Kind.APPLIED, Kind.ALREADY):
+        lane.record(message.key, written(message))
+    elif outcome.reason is Reason.STALE:
+        lane.record(message.key, {})
+
+
+def keep(spool: "Spool", job: Job, outcome: Outcome, attempted_at: Optional[float]) -> bool:
+    """Put a job into the spool, with the reason why. False: the spool knows its key already."""
+    return spool.keep(
+        job.key,
+        job.lane,
+        job.order_ns,
+        job.body,
+        kind=job.kind,
+        now=time.time(),
+        reason=outcome.reason.value,
+        detail=outcome.detail,
+        attempted_at=attempted_at,
+    )
+
+
+def adopt(desk: Desk, spool: "Spool") -> int:
+    """Take into the spool what killed processes had taken; gives how many."""
+    adopted = 0
+    for orphan in desk.orphans():
+        try:
+            keep(spool, orphan.job, _ADOPTED, orphan.job.taken_at)
+            desk.mark_waiting(waits=True)
+            desk.lane(orphan.job.lane).mark_waiting(waits=True)
+            orphan.adopted()
+            adopted += 1
+        finally:
+            orphan.close()
+    return adopted
+
+
+def settle(spool: "Spool", lane: Lane, entry: "Entry", outcome: Outcome, pause_seconds: float) -> None:
+    """Do with an entry what its delivery came to; the lane must be locked. `pause_seconds` is for one that stays."""
+    now = time.time()
+    if outcome.kind is Kind.KEPT:
+        spool.postpone(entry, now + pause_seconds, outcome.reason.value, outcome.detail)
+        return
+    if outcome.kind is Kind.REJECTED:
+        spool.bury(entry, outcome.reason.value, outcome.detail, now)
+    else:
+        spool.deliver(entry, now)
+    if not spool.waits(entry.lane):
+        lane.mark_waiting(waits=False)
+        # Whoever keeps something marks the lane after it; what came in between would be forgotten.
+        if spool.waits(entry.lane):
+            lane.mark_waiting(waits=True)
+
+
+def unmark(desk: Desk, spool: "Spool") -> None:
+    """Say for other processes that the spool holds nothing, if that is so."""
+    if not spool.counts(time.time()).waiting:
+        desk.mark_waiting(waits=False)
+        if spool.counts(time.time()).waiting:
+            desk.mark_waiting(waits=True)

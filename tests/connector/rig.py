@@ -1,0 +1,222 @@
+"""The connector as a process, with a stand-in for the vendor's cloud and its queues around it.
+
+with Rig(alerta_url, key, directory) as rig:
+connector = rig.start()
+rig.person("alice@example.com").acknowledge(alias)
+rig.wait_callbacks(1)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from alerta_opsgenie.demo.cloud import Cloud, CloudServer, Double, Integration, QueueHost, Switches
+from alerta_opsgenie.demo.cloud.person import Person
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+JSON = dict[str, Any]
+EXECUTOR = "/home/opsgenie/oec/scripts/oecAlertaExecutor.py"
+ACTIONS = (
+    "Create", "Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "AddNote", "AssignOwnership",
+    "TakeOwnership", "AddTags", "RemoveTags", "UpdatePriority", "UpdateMessage", "UpdateDescription", "AddResponder",
+    "AddTeam", "EscalateToNext", "Escalate", "Delete", "Restart",
+)  # fmt: skip
+PATIENCE_SECONDS = 30.0
+
+
+class Connector:
+    """One running `alerta-opsgenie run`; its log lies in `log_path`."""
+
+    def __init__(self, config_path: Path, log_path: Path, *options: str, env: dict[str, str] | None = None) -> None:
+        self.log_path = log_path
+        command = [sys.executable, "-c", "from alerta_opsgenie.cli import main; main()", "run", "--config"]
+        passed = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+        with log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, str(config_path), *options], stdout=log, stderr=log, env={**passed, **(env or {})}
+            )
+
+    @property
+    def log(self) -> str:
+        """What it wrote so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def wait_log(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until it has written `text`."""
+        wait_until(lambda: text in self.log, seconds, lambda: f"{text!r} is not in:\n{self.log}")
+
+    @property
+    def base_url(self) -> str:
+        """Where its pages are (it was told to listen at port 0)."""
+        mark = "metrics and health at "
+        self.wait_log(mark)
+        found = re.findall(mark + r"(http://[\d.]+:\d+)", self.log)
+        return str(found[-1])
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Read one of its pages: the status and the text."""
+        try:
+            with urllib.request.urlopen(self.base_url + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def wait_page(self, path: str, status: int, seconds: float = PATIENCE_SECONDS) -> JSON:
+        """Wait until a page answers with `status`; gives its JSON."""
+        wait_until(lambda: self.page(path)[0] == status, seconds, lambda: f"{self.page(path)}\n{self.log}")
+        return dict(json.loads(self.page(path)[1]))
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Give the value of a metric."""
+        for line in self.page("/metrics")[1].splitlines():
+            if line.startswith(name) and all(f'{key}="{value}"' in line for key, value in labels.items()):
+                rest = line[len(name) :]
+                if rest[:1] in ("{", " "):
+                    return float(line.rpartition(" ")[2])
+        raise AssertionError(f"there is no metric {name} {labels}")
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it as the kernel would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds: float = 15.0) -> float:
+        """End it as a service manager does; gives how long that took."""
+        began = time.monotonic()
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the connector did not end within {seconds} s:\n{self.log}") from None
+        return time.monotonic() - began
+
+
+class Rig:
+    """Cloud, queue and configuration for connectors in front of the Alerta at `alerta_url`."""
+
+    def __init__(
+        self,
+        alerta_url: str,
+        alerta_key: str,
+        directory: Path,
+        *,
+        dialect: str = "oec",
+        host: Callable[[Cloud], QueueHost] | None = None,
+        switches: Switches | None = None,
+        visibility_seconds: int = 15,
+        arguments: tuple[str, ...] = (),
+        own: JSON | None = None,
+        mappings: JSON | None = None,
+    ) -> None:
+        self.directory = directory
+        self.dialect = dialect
+        self.cloud = Cloud(switches=switches)
+        self.host: Any = (host or (lambda cloud: Double(cloud.credentials.check)))(self.cloud)
+        self.queue = self.host.create("alerta", visibility_seconds)
+        add = self.cloud.add_oec if dialect == "oec" else self.cloud.add_jec
+        self.integration: Integration = add(queues=(self.queue,), source_filter="Alerta")
+        self.server = CloudServer(self.cloud)
+        self.connectors: list[Connector] = []
+        self.config_path = directory / "config.json"
+        self.spool = directory / "spool"
+        self.config: JSON = {
+            "apiKey": self.integration.key,
+            "logLevel": "INFO",
+            "globalArgs": [
+                "--alertaApiUrl", alerta_url, "--alertaApiKey", alerta_key, "--spoolDir", str(self.spool), *arguments,
+            ],
+            "actionMappings": {
+                **{name: {"filepath": EXECUTOR, "sourceType": "local"} for name in ACTIONS},
+                **(mappings or {}),
+            },
+            "pollerConf": {"visibilityTimeoutInSeconds": visibility_seconds},
+            "alertaOpsgenie": {"listen": "127.0.0.1:0", "heartbeatIntervalInSeconds": 0, **(own or {})},
+        }  # fmt: skip
+
+    def write_config(self) -> None:
+        self.config["baseUrl"] = self.server.base_url
+        self.config_path.write_text(json.dumps(self.config))
+        self.config_path.chmod(0o600)
+
+    def start(self, *options: str, name: str = "", env: dict[str, str] | None = None) -> Connector:
+        """Start a connector; it may take its time until it polls."""
+        self.write_config()
+        log_path = self.directory / f"connector{name or len(self.connectors)}.log"
+        connector = Connector(self.config_path, log_path, "--dialect", self.dialect, *options, env=env)
+        self.connectors.append(connector)
+        return connector
+
+    def person(self, username: str = "alice@example.com") -> Person:
+        return self.cloud.person(username)
+
+    def create(self, alias: str, **fields: object) -> None:
+        """Let an alert of Alerta's be known to the cloud, as the plugin would have made it."""
+        self.person("alerta@example.com").create("Disk usage 97%", alias, source="Alerta", **fields)
+
+    def callbacks(self) -> list[JSON]:
+        return [callback.body for callback in self.cloud.records.callbacks]
+
+    def wait_callbacks(self, count: int, seconds: float = PATIENCE_SECONDS) -> list[JSON]:
+        """Wait for so many results; gives them."""
+        done = self.cloud.wait_until(lambda: len(self.cloud.records.callbacks) >= count, seconds)
+        assert done, f"{len(self.callbacks())} of {count} results came:\n{self.logs()}"
+        return self.callbacks()
+
+    def queue_counts(self) -> tuple[int, int, int]:
+        """How many messages are visible, in flight and delayed (the double's queue alone)."""
+        sqs = self.host.sqs
+        counts: tuple[int, int, int] = sqs.queue(self.queue.url).count(sqs.now())
+        return counts
+
+    def wait_queue_empty(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until every message is sent and deleted (the double's queue alone)."""
+        assert self.cloud.wait_settled(seconds)
+        wait_until(lambda: self.queue_counts() == (0, 0, 0), seconds, lambda: f"{self.queue_counts()}\n{self.logs()}")
+
+    def logs(self) -> str:
+        return "\n".join(connector.log[-6000:] for connector in self.connectors)
+
+    def __enter__(self) -> Self:
+        self.server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for connector in self.connectors:
+            if connector.process.poll() is None:
+                connector.process.kill()
+                connector.process.wait()
+        self.server.stop()
+        self.host.stop()
+
+
+def wait_until(
+    condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS, say: Callable[[], str] = lambda: "it never came"
+) -> None:
+    """Wait until a condition holds; what another process does cannot be waited for in any other way."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError(say())
+        time.sleep(0.02)

@@ -1,0 +1,98 @@
+"""The process around the bridge: the watchdog, and what the command says when it cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from alerta_opsgenie.cli.run import run
+from alerta_opsgenie.connector.service import Service
+from alerta_opsgenie.connector.settings import Plan, read_plan
+from alerta_opsgenie.connector.tasks import end
+from alerta_opsgenie.connector.web import Health
+from tests.connector.waiting import until
+
+EXECUTOR = {"filepath": "/opt/oecAlertaExecutor.py", "sourceType": "local"}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.json"
+    arguments = ["--alertaApiUrl", "http://127.0.0.1:9/api", "--alertaApiKey", "the-key-of-alerta"]
+    path.write_text(
+        json.dumps({"apiKey": "k", "globalArgs": arguments, "actionMappings": {"Close": EXECUTOR}, "baseUrl": "http://x"})
+    )
+    return path
+
+
+@pytest.fixture
+def plan(config: Path) -> Plan:
+    return read_plan(str(config), environment={})
+
+
+async def test_a_process_that_stands_still_does_not_feed_the_watchdog(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "60000")
+        service = Service(plan, lambda: plan)
+        health = [Health(ready=True)]
+        monkeypatch.setattr(service, "_health", lambda: health[0])
+        watching = asyncio.ensure_future(service._watch())
+        fed: list[str] = []
+
+        def feed() -> None:
+            try:
+                while True:
+                    fed.append(manager.recv(1000).decode())
+            except BlockingIOError:
+                return
+
+        def fed_twice() -> bool:
+            feed()
+            return fed.count("WATCHDOG=1") >= 2
+
+        await until(fed_twice)
+        health[0] = Health(ready=True, stuck=("work",), status="no good")
+        await asyncio.sleep(0.03)
+        feed()
+        fed.clear()
+        await asyncio.sleep(0.15)
+        feed()
+        await end(watching)
+    assert "WATCHDOG=1" not in fed
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"globalArgs": []}, "no Alerta to talk to"),
+        ({"globalArgs": ["--alertaApiUrl", "ftp://x", "--alertaApiKey", "k"]}, "does not begin with http"),
+        ({"apiKey": ""}, "apiKey"),
+        ({"alertaOpsgenie": {"listen": "nowhere"}}, "no place to listen"),
+        ({"alertaOpsgenie": {"wrokers": 3}}, "is no setting of the native connector"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_ends_with_what_is_wrong_and_what_to_do(
+    config: Path, change: dict[str, object], said: str
+) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    result = CliRunner().invoke(run, ["--config", str(config)], env={"HOME": str(config.parent)})
+    assert result.exit_code != 0
+    assert said in result.output
+    assert "try: " in result.output
+    assert "the-key-of-alerta" not in result.output
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    result = CliRunner().invoke(run, ["--config", str(tmp_path / "none.json")])
+    assert result.exit_code != 0
+    assert "none.json" in result.output

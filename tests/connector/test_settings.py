@@ -1,0 +1,115 @@
+"""The Edge Connector's configuration as the native connector takes it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.connector.settings import Own, parse_listen, read_plan
+from alerta_opsgenie.core.message import parse
+from alerta_opsgenie.edge.problems import ConfigError
+from alerta_opsgenie.options import UsageError
+
+EXECUTOR = {"filepath": "/home/opsgenie/oec/scripts/oecAlertaExecutor.py", "sourceType": "local"}
+URL, KEY = "https://alerta.example.com/api/alert", "the-key-of-alerta"
+
+
+def write(path: Path, **changes: Any) -> str:
+    config = {
+        "apiKey": "the-key-of-opsgenie",
+        "globalArgs": ["-alertaApiUrl", URL, "--alertaApiKey", KEY, "--spoolDir", "/var/lib/x"],
+        "actionMappings": {"Acknowledge": EXECUTOR, "Close": EXECUTOR},
+        **changes,
+    }
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "config.json"
+
+
+def test_the_executors_arguments_keep_their_meaning(path: Path) -> None:
+    arguments = ["--source", "Alerta", "--source", "Zabbix", "--notes", "all", "--onDelete", "ignore"]
+    arguments += ["--ackTimeout", "60", "--customAction", "Restart=restart"]
+    both = ["--alertaApiUrl", URL, "--alertaApiKey", KEY, *arguments]
+    plan = read_plan(write(path, globalArgs=both), environment={})
+    settings = plan.relays["Acknowledge"]
+    assert (plan.options.alerta_url, plan.options.alerta_key) == (URL, KEY)
+    assert settings.sources == {"Alerta", "Zabbix"}
+    assert (settings.all_notes, settings.on_delete, settings.ack_timeout_seconds) == (True, "ignore", 60)
+    assert settings.custom_actions == {"Restart": "restart"}
+
+
+def test_a_mappings_own_arguments_are_for_it_alone(path: Path) -> None:
+    mappings = {"Acknowledge": EXECUTOR, "Delete": {**EXECUTOR, "args": ["--onDelete", "delete"]}}
+    plan = read_plan(write(path, actionMappings=mappings), environment={})
+    assert plan.relays["Acknowledge"].on_delete == "close"
+    assert plan.relays["Delete"].on_delete == "delete"
+    assert plan.settings_of(parse('{"action": "Delete"}')).on_delete == "delete"
+
+
+def test_flags_and_variables_count_as_they_do_for_the_executor(path: Path) -> None:
+    changes = {"globalArgs": [], "globalFlags": {"alertaApiUrl": URL}, "globalEnv": [f"ALERTA_API_KEY={KEY}"]}
+    plan = read_plan(write(path, **changes), environment={})
+    assert (plan.options.alerta_url, plan.options.alerta_key) == (URL, KEY)
+
+
+def test_two_alertas_in_one_configuration_are_refused(path: Path) -> None:
+    mappings = {"Acknowledge": EXECUTOR, "Close": {**EXECUTOR, "args": ["--alertaApiUrl", "https://other.example.com"]}}
+    with pytest.raises(ConfigError, match="Alerta's URL differs"):
+        read_plan(write(path, actionMappings=mappings), environment={})
+
+
+def test_a_git_source_is_a_clear_error(path: Path) -> None:
+    mapping = {"sourceType": "git", "filepath": "x.sh", "gitOptions": {"url": "https://example.com/x.git"}}
+    with pytest.raises(ConfigError, match="takes scripts from this host alone"):
+        read_plan(write(path, actionMappings={"Close": mapping}), environment={})
+
+
+def test_the_key_that_every_sample_writes_is_taken_for_the_one_that_is_meant(path: Path) -> None:
+    plan = read_plan(write(path, pollerConf={"visibilityTimeoutInSec": 45}), environment={})
+    assert plan.config.poller.visibility_timeout_seconds == 45
+
+
+def test_no_alerta_is_said(path: Path) -> None:
+    with pytest.raises(UsageError, match="no Alerta to talk to"):
+        read_plan(write(path, globalArgs=[]), environment={})
+
+
+def test_the_command_line_comes_before_the_file(path: Path) -> None:
+    changes = {"alertaOpsgenie": {"workers": 5, "heartbeatIntervalInSeconds": 0, "listen": "off"}}
+    plan = read_plan(write(path, **changes), environment={}, overrides={"workers": 7, "listen": None})
+    assert (plan.own.workers, plan.own.heartbeat_seconds, plan.own.listen) == (7, 0, "off")
+    assert plan.own.most_held == 28
+
+
+@pytest.mark.parametrize("own", [{"worker": 5}, {"workers": 0}, {"workers": "5"}, {"workers": True}, {"listen": 7070}])
+def test_a_setting_that_cannot_be_used_is_named(path: Path, own: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"\$\.alertaOpsgenie\." + next(iter(own))):
+        read_plan(write(path, alertaOpsgenie=own), environment={})
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("127.0.0.1:7070", ("127.0.0.1", 7070)), (":0", ("127.0.0.1", 0)), ("[::1]:80", ("::1", 80)), ("off", None)],
+)
+def test_a_place_to_listen_is_read(text: str, place: Any) -> None:
+    assert parse_listen(text) == place
+
+
+@pytest.mark.parametrize("text", ["7070", "host", "host:port", "h:70000", ""])
+def test_what_is_no_place_to_listen_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_listen(text)
+
+
+def test_no_repr_shows_a_secret(path: Path) -> None:
+    plan = read_plan(write(path), environment={})
+    assert set(plan.secrets()) == {"the-key-of-opsgenie", KEY}
+    assert not [secret for secret in plan.secrets() if secret in repr(plan)]
+    assert Own() == plan.own

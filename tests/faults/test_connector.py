@@ -1,0 +1,70 @@
+"""The connector killed and restarted: nothing lost, nothing doubled, and the states as the last action left them.
+
+The figures of a full run: ALERTA_OPSGENIE_KILLS=50 ALERTA_OPSGENIE_ACTIONS=1000 pytest tests/faults/test_connector.py
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from alerta_opsgenie.demo.cloud import Switches
+from tests.connector.load import Load
+from tests.connector.rig import Rig, wait_until
+from tests.support.console import Console
+
+KILLS = int(os.environ.get("ALERTA_OPSGENIE_KILLS", "5"))
+ACTIONS = int(os.environ.get("ALERTA_OPSGENIE_ACTIONS", "120"))
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture
+def make_rig(alerta: AlertaServer, alerta_key: str, tmp_path: Path) -> Callable[..., Rig]:
+    return lambda url="", **settings: Rig(url or alerta.url, alerta_key, tmp_path, **settings)
+
+
+def test_killed_again_and_again_nothing_is_lost_or_doubled(make_rig: Any, console: Console) -> None:
+    """Killed (-9) at random, with duplicates and disorder in the queue."""
+    rng = random.Random(11)
+    with make_rig(switches=Switches(duplicate_share=0.1, disorder_share=0.1), own={"holdMessages": 20}) as rig:
+        load = Load(rig, console, alerts=15)
+        for number in range(KILLS):
+            connector = rig.start(name="killed")
+            load.act(ACTIONS // KILLS)
+            connector.wait_log("taking the queue" if number == 0 else "INFO")
+            time.sleep(rng.uniform(0.3, 1.5))
+            connector.kill()
+        rig.start(name="last")
+        load.assert_all_there_once()
+
+
+def test_restarted_under_load_nothing_is_lost(make_rig: Any, console: Console) -> None:
+    restarts = max(3, KILLS * 2 // 5)
+    with make_rig() as rig:
+        load = Load(rig, console, alerts=10)
+        for number in range(restarts):
+            load.act(ACTIONS // restarts)
+            connector = rig.start(name=f"restarted{number}")
+            connector.wait_log("applied")
+            assert connector.stop() < 10
+        rig.start(name="last")
+        load.assert_all_there_once()
+
+
+def test_three_processes_one_of_which_is_killed(make_rig: Any, console: Console) -> None:
+    with make_rig(own={"holdMessages": 20}) as rig:
+        load = Load(rig, console, alerts=10)
+        connectors = [rig.start(name=str(number)) for number in range(3)]
+        load.act(ACTIONS // 2)
+        wait_until(lambda: any("applied" in connector.log for connector in connectors))
+        next(connector for connector in connectors if "applied" in connector.log).kill()
+        load.act(ACTIONS // 2)
+        load.assert_all_there_once()

@@ -1,0 +1,123 @@
+"""The connector without each of its neighbours in turn: Alerta, the queue, the credentials, the disk, the callbacks.
+
+Away for as long as in a full run: ALERTA_OPSGENIE_AWAY_SECONDS=20 pytest tests/faults/test_connector_neighbours.py
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from tests.connector.load import Load
+from tests.connector.rig import Rig, wait_until
+from tests.support.console import Console
+from tests.support.proxy import Proxy
+
+AWAY_SECONDS = float(os.environ.get("ALERTA_OPSGENIE_AWAY_SECONDS", "3"))
+ACTIONS = 120
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def make_rig(alerta: AlertaServer, alerta_key: str, tmp_path: Path) -> Callable[..., Rig]:
+    return lambda url="", **settings: Rig(url or alerta.url, alerta_key, tmp_path, **settings)
+
+
+def test_alerta_away_everything_waits_in_the_spool_and_then_goes_in_order(
+    make_rig: Any, console: Console, proxy: Proxy
+) -> None:
+    with make_rig(proxy.url) as rig:
+        connector = rig.start()
+        load = Load(rig, console, alerts=8)
+        load.act(ACTIONS // 6)
+        with proxy.refusing():
+            load.act(ACTIONS // 3)
+            began = time.monotonic()
+            rig.wait_queue_empty()
+            assert connector.metric("alerta_opsgenie_spool_usable") == 1
+            time.sleep(max(0.0, AWAY_SECONDS - (time.monotonic() - began)))
+            assert connector.page("/healthz")[0] == 200
+        load.act(ACTIONS // 6)
+        load.assert_all_there_once()
+
+
+def test_alerta_does_what_it_does_not_answer(make_rig: Any, console: Console, proxy: Proxy) -> None:
+    """Each answer is lost for a while: what was done must be found as done."""
+    with make_rig(proxy.url) as rig:
+        rig.start()
+        load = Load(rig, console, alerts=6)
+        with proxy.dropping_answers(times=25):
+            load.act(60)
+            rig.wait_queue_empty()
+        load.assert_all_there_once()
+
+
+def test_the_queue_away(make_rig: Any, console: Console) -> None:
+    with make_rig() as rig:
+        connector = rig.start()
+        load = Load(rig, console, alerts=8)
+        load.act(ACTIONS // 6)
+        connector.wait_log("applied")
+        with rig.host.faults.refuse():
+            load.act(ACTIONS // 6)
+            connector.wait_page("/readyz", 503)
+            time.sleep(AWAY_SECONDS)
+        connector.wait_page("/readyz", 200)
+        load.assert_all_there_once()
+
+
+def test_the_credentials_endpoint_away_and_tokens_that_expire(make_rig: Any, console: Console) -> None:
+    with make_rig() as rig:
+        credentials = rig.cloud.credentials
+        credentials.lifetime_seconds, credentials.renew_before_seconds = 3.0, 1.0
+        credentials.success_refresh_seconds = credentials.error_refresh_seconds = 1
+        with rig.cloud.faults.status(503, "credentials"):
+            connector = rig.start()
+            connector.wait_log("no credentials")
+            assert connector.page("/readyz")[0] == 503
+        load = Load(rig, console, alerts=8)
+        load.act(ACTIONS // 6)
+        connector.wait_log("applied")
+        with rig.cloud.faults.hang("credentials"):
+            time.sleep(AWAY_SECONDS)
+            load.act(ACTIONS // 6)
+        load.assert_all_there_once()
+        credentials.expire()
+        load.act(ACTIONS // 6)
+        load.assert_all_there_once()
+
+
+def test_results_that_cannot_be_told_hold_nothing_up(make_rig: Any, console: Console) -> None:
+    with make_rig() as rig:
+        connector = rig.start()
+        load = Load(rig, console, alerts=8)
+        with rig.cloud.faults.hang("callback"):
+            load.act(ACTIONS // 3)
+            load.assert_all_there_once()
+            assert connector.stop() < 10
+
+
+def test_without_its_directory_it_delivers_and_leaves_the_rest_in_the_queue(
+    make_rig: Any, console: Console, proxy: Proxy
+) -> None:
+    with make_rig(proxy.url) as rig:
+        rig.spool.write_text("no directory")
+        connector = rig.start()
+        alert_id = console.create_alert()["id"]
+        rig.create(alert_id)
+        rig.person().acknowledge(alert_id)
+        wait_until(lambda: console.status(alert_id) == "ack", say=lambda: connector.log)
+        with proxy.refusing():
+            rig.person().unacknowledge(alert_id)
+            connector.wait_log("kept UnAcknowledge")
+        assert rig.queue_counts() != (0, 0, 0)
+        assert "not a directory" in connector.page("/healthz")[1]
+        rig.spool.unlink()
+        wait_until(lambda: console.status(alert_id) == "open", 60, say=lambda: connector.log)

@@ -1,0 +1,78 @@
+"""What every door agrees on about an action that is kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie import keeping
+from alerta_opsgenie.core.message import Message, parse
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.lanes import Desk, Lane
+from alerta_opsgenie.spool import Spool
+
+ALIAS = "B7C1E0D4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
+NS = 1751623260456000789
+
+
+def message(action: str = "Acknowledge", updated_ns: int = NS) -> Message:
+    alert = {"alias": ALIAS, "source": "Alerta", "updatedAt": updated_ns, "note": "n"}
+    return parse(json.dumps({"action": action, "requestId": f"r{updated_ns}", "alert": alert}))
+
+
+@pytest.fixture
+def lane(tmp_path: Path) -> Lane:
+    desk = Desk(str(tmp_path / "spool"))
+    desk.prepare()
+    return desk.lane(ALIAS.lower())
+
+
+def test_a_job_is_in_the_alerts_lane_and_recalls_the_message() -> None:
+    job = keeping.job_of(message(), 5.0)
+    assert (job.lane, job.order_ns, job.kind, job.taken_at) == (ALIAS.lower(), NS, "Acknowledge", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "done"),
+    [
+        (Kind.APPLIED, Reason.DONE, True),
+        (Kind.ALREADY, Reason.IN_STATE, True),
+        (Kind.IGNORED, Reason.STALE, True),
+        (Kind.IGNORED, Reason.NOT_WANTED, False),
+        (Kind.REJECTED, Reason.NOT_FOUND, False),
+    ],
+)
+def test_what_needs_no_second_attempt_is_remembered(lane: Lane, kind: Kind, reason: Reason, done: bool) -> None:
+    keeping.note_end(lane, message(), Outcome(kind, reason))
+    lane.read()
+    assert lane.remembers(message().key) == done
+
+
+def test_an_attempt_that_begins_makes_what_is_older_stale(lane: Lane) -> None:
+    assert not keeping.note_begin(lane, message())
+    lane.read()
+    assert lane.newest_ns == {"state": NS}
+    assert not lane.remembers(message().key)
+    assert keeping.note_begin(lane, message()), "and the second time it is known to have begun"
+
+
+def test_no_attempt_can_be_older_than_the_action(lane: Lane) -> None:
+    now = time.time()
+    assert NS / 1e9 - 10 < keeping.first_attempt_seconds(message(), now) < NS / 1e9
+    assert keeping.first_attempt_seconds(message(updated_ns=2**62), now) == now
+    assert keeping.first_attempt_seconds(message(updated_ns=0), now) < now - 86400
+
+
+def test_settling_the_last_entry_frees_the_lane(tmp_path: Path, lane: Lane) -> None:
+    with Spool(tmp_path / "spool") as spool:
+        keeping.keep(spool, keeping.job_of(message(), 1.0), keeping.BEHIND, None)
+        lane.mark_waiting(waits=True)
+        entry = spool.claim(time.time(), 60, "test")
+        assert entry is not None
+        keeping.settle(spool, lane, entry, Outcome(Kind.APPLIED, Reason.DONE), 1.0)
+        assert not spool.waits(ALIAS.lower())
+    lane.read()
+    assert not lane.waits
