@@ -1,0 +1,73 @@
+"""The commands that the documentation shows: read out of its ```console blocks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+_BLOCK = re.compile(r"^( *)```console\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+_PROMPTS = ("$ ", "# ")
+
+NOT_RUN = {
+    r"systemctl ": "changes the host's services, and needs systemd",
+    r"dpkg -i ": "is a package of the vendor's",
+    r"(/opt/alerta-opsgenie/bin/)?pip (un)?install ": "changes the Python that runs the tests",
+    r"python3 -m venv /opt/": "makes a directory outside of the sandbox",
+    r"install -o opsgenie ": "needs the user opsgenie",
+    r"make ": "runs the tests themselves, or has tests of its own",
+}
+"""What no test runs, as the beginning of the command, and why; it is parsed all the same."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a page, with the output that is shown for it, if any. `as_root`: it is shown behind a `#`."""
+
+    page: str
+    line: int
+    text: str
+    output: tuple[str, ...]
+    as_root: bool
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}: {self.text}"
+
+    @property
+    def reason_not_run(self) -> str:
+        """Why it is not run, or an empty text."""
+        return next((reason for begin, reason in NOT_RUN.items() if re.match(begin, self.text)), "")
+
+
+def pages() -> list[Path]:
+    """Give every page that may show commands."""
+    return [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)]
+
+
+def name_of(page: Path) -> str:
+    """Name a page as the tests do."""
+    return str(page.relative_to(ROOT))
+
+
+def commands_of(page: Path) -> list[Command]:
+    """Give a page's commands in order."""
+    text = page.read_text(encoding="utf-8")
+    found: list[Command] = []
+    for block in _BLOCK.finditer(text):
+        first = text.count("\n", 0, block.start()) + 2
+        lines = [line.removeprefix(block[1]) for line in block[2].splitlines()]
+        starts = [number for number, line in enumerate(lines) if line.startswith(_PROMPTS)]
+        assert starts[:1] == [0], f"{name_of(page)}:{first}: a console block begins with $ or #"
+        for start, end in zip(starts, [*starts[1:], len(lines)]):
+            command = lines[start][2:].partition("    # ")[0].rstrip()
+            output = tuple(line for line in lines[start + 1 : end] if line.strip())
+            found.append(Command(name_of(page), first + start, command, output, lines[start].startswith("# ")))
+    return found
+
+
+def all_commands() -> list[Command]:
+    """Give the commands of all pages."""
+    return [command for page in pages() for command in commands_of(page)]

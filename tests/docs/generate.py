@@ -1,0 +1,144 @@
+"""The parts of docs/reference that are made from the code: `python -m tests.docs.generate` writes them.
+
+A page holds them between `<!-- made from the code: NAME -->` and `<!-- end -->`; everything around is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from alerta_opsgenie import options
+from alerta_opsgenie.cli import group
+from alerta_opsgenie.core.message import Message, parse
+from alerta_opsgenie.core.order import registers
+from alerta_opsgenie.core.outcome import Answer, Outcome
+from alerta_opsgenie.core.relay import PLANS, Call, Circumstances, Settings, relay
+from alerta_opsgenie.server.settings import PRIORITIES
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("cli", "executor", "actions", "settings")
+
+_PART = re.compile(r"(<!-- made from the code: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_WIDTH = 96
+_NOW_SECONDS = 1_700_000_000.0
+_ALERT = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
+
+
+def commands(command: click.Command = group, parent: click.Context | None = None) -> Iterator[click.Context]:
+    """Give every command with its context, the groups before what is in them."""
+    name = "alerta-opsgenie" if parent is None else command.name
+    context = click.Context(command, parent, name, terminal_width=_WIDTH, max_content_width=_WIDTH)
+    yield context
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            found = command.get_command(context, child)
+            assert found is not None, child
+            yield from commands(found, context)
+
+
+def _cli() -> str:
+    sections = []
+    for context in commands():
+        depth = context.command_path.count(" ")
+        sections.append(f"{'#' * (2 + min(depth, 1))} {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
+    return "\n".join(sections)
+
+
+def _executor() -> str:
+    return f"```text\n{options.usage().rstrip()}\n```\n"
+
+
+def _message(action: str) -> Message:
+    """Make a message that has every field an action could need."""
+    alert = {
+        "alias": _ALERT, "source": "Alerta", "username": "alice@example.com", "updatedAt": 1, "note": "words",
+        "owner": "bob@example.com", "addedTags": "tag", "removedTags": "tag", "priority": "P1",
+        "snoozedUntil": int((_NOW_SECONDS + 1800) * 1000), "message": "text", "description": "text",
+        "responder": "ops", "team": "ops", "recipient": "ops",
+    }  # fmt: skip
+    return parse(json.dumps({"action": action, "requestId": "1", "alert": alert}))
+
+
+def _calls(message: Message, settings: Settings, *, plugin: bool) -> tuple[list[Call], Outcome]:
+    """Relay a message to an Alerta that does whatever it is asked; with our plugin it answers with the name."""
+    steps = relay(message, settings, Circumstances(_NOW_SECONDS))
+    made: list[Call] = []
+    try:
+        call = next(steps)
+        while True:
+            made.append(call)
+            call = steps.send(Answer(200, {"status": "ok"}, "alice@example.com" if plugin else ""))
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return made, outcome
+
+
+def _in_words(call: Call) -> str:
+    what = call.path.replace(f"/alert/{_ALERT}", "")
+    body = call.body or {}
+    if what == "/action":
+        timeout = " with `timeout`" if "timeout" in body else ""
+        return f"`{body['action']}`{timeout}"
+    if what == "/attributes":
+        return "attribute " + ", ".join(f"`{name}`" for name in body["attributes"])
+    return {"/note": "a note", "/tag": "`tag`", "/untag": "`untag`"}[what]
+
+
+def _sequence(action: str, settings: Settings, *, plugin: bool) -> str:
+    made, outcome = _calls(_message(action), settings, plugin=plugin)
+    return ", then ".join(map(_in_words, made)) or f"*{outcome.kind.value}* (`{outcome.reason.value}`)"
+
+
+def _actions() -> str:
+    rows = ["| action | Alerta is told | with the plugin | what a newer one of makes it stale |", "|---|---|---|---|"]
+    for action in PLANS:
+        plain = _sequence(action, Settings(), plugin=False)
+        full = _sequence(action, Settings(all_notes=True), plugin=False)
+        told = plain if plain == full else f"{full} (`--notes all`); else {plain}"
+        lent = _sequence(action, Settings(all_notes=True), plugin=True)
+        written = ", ".join(sorted(name.partition(":")[0] for name in registers(_message(action)))) or "never"
+        rows.append(f"| `{action}` | {told} | {'the same' if lent == full else lent} | {written} |")
+    return "\n".join(rows) + "\n"
+
+
+def _priorities() -> str:
+    rows = [f"| `{severity}` | {priority} |" for severity, priority in PRIORITIES.items()]
+    return "\n".join(["| severity | priority |", "|---|---|", *rows]) + "\n"
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "commands": _cli,
+    "arguments": _executor,
+    "actions": _actions,
+    "priorities": _priorities,
+}
+
+
+def fill(text: str) -> str:
+    """Give a page's text with each of its made parts made anew."""
+    return _PART.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]()}\n{found[3]}", text)
+
+
+def page(name: str) -> Path:
+    """Name a page of the reference."""
+    return DOCS / "reference" / f"{name}.md"
+
+
+def main() -> None:
+    """Write the pages that are not as the code is."""
+    for path in map(page, PAGES):
+        text = path.read_text(encoding="utf-8")
+        made = fill(text)
+        if made != text:
+            path.write_text(made, encoding="utf-8")
+            sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Every command that the documentation shows is run, and gives what is shown for it."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from tests.docs.console_blocks import DOCS, NOT_RUN, Command, all_commands, commands_of, name_of, pages
+from tests.docs.sandbox import Sandbox, matches
+from tests.support.plugin import SECRET, plugged
+
+SPOOL = "home/opsgenie/.local/state/alerta-opsgenie"
+
+
+def _installed(*edges: str) -> Callable[[Sandbox], None]:
+    def prepare(sandbox: Sandbox) -> None:
+        for edge in edges:
+            sandbox.install(edge)
+
+    return prepare
+
+
+def _in_trouble(sandbox: Sandbox) -> None:
+    sandbox.install("oec")
+    sandbox.bury(SPOOL, 2)
+
+
+PREPARED: dict[str, Callable[[Sandbox], None]] = {
+    "README.md": _installed("oec"),
+    "docs/set-up/jec.md": Sandbox.write_config,
+    "docs/set-up/native.md": _installed("oec"),
+    "docs/how-to/move-to-jsm.md": _installed("oec", "native"),
+    "docs/how-to/proxy.md": _installed("oec"),
+    "docs/how-to/remove.md": _installed("oec"),
+    "docs/troubleshooting.md": _in_trouble,
+}
+"""What has been done on the host before its reader comes to a page."""
+
+
+def _do_nothing(_: Sandbox) -> None:
+    """For pages that need nothing."""
+
+
+def _whatever(_: Sandbox) -> bool:
+    return True
+
+
+def _acknowledge_by_phone(sandbox: Sandbox) -> None:
+    """Make the alert known to Opsgenie, and let a person acknowledge there what is open in Alerta."""
+    sandbox.console.action(sandbox.alert_id, "unack")
+    sandbox.cloud.person("alerta@example.com").create("Disk usage 97%", sandbox.alert_id, source="Alerta")
+    sandbox.cloud.person("alice@example.com").acknowledge(sandbox.alert_id)
+    assert sandbox.cloud.wait_settled()
+
+
+MEANWHILE: dict[str, Callable[[Sandbox], None]] = {"alerta-opsgenie run ": _acknowledge_by_phone}
+"""What somebody else does just before a command, by its beginning, in the tutorial."""
+
+
+def _is_acknowledged(sandbox: Sandbox) -> bool:
+    return sandbox.console.status(sandbox.alert_id) == "ack"
+
+
+def _has_a_note_of_alice(sandbox: Sandbox) -> bool:
+    return [note["user"] for note in sandbox.console.notes(sandbox.alert_id)] == ["alice@example.com"]
+
+
+LEADS_TO: dict[str, Callable[[Sandbox], bool]] = {
+    "docs/tutorial.md": _is_acknowledged,
+    "docs/set-up/webhook.md": _is_acknowledged,
+    "docs/how-to/names.md": _has_a_note_of_alice,
+}
+"""What is to be seen in Alerta at a page's end."""
+
+WITH_PLUGIN = {"docs/how-to/names.md", "docs/set-up/webhook.md"}
+
+SHOWING = [page for page in pages() if any(not command.reason_not_run for command in commands_of(page))]
+
+
+@pytest.fixture(scope="module")
+def servers(
+    alerta: AlertaServer, alerta_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], tuple[str, str, str]]]:
+    """Give URL, administrator's key and bridge's key of the Alerta that a page needs."""
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("plugin"), workers=1) as run:
+
+        def choose(page: str) -> tuple[str, str, str]:
+            if page in WITH_PLUGIN:
+                return run.alerta.url, run.alerta.admin_key, run.bridge.key
+            return alerta.url, alerta.admin_key, alerta_key
+
+        yield choose
+
+
+@pytest.mark.parametrize("page", SHOWING, ids=name_of)
+def test_the_commands_of_a_page_work_in_their_order(
+    page: Path, servers: Callable[[str], tuple[str, str, str]], tmp_path: Path
+) -> None:
+    name = name_of(page)
+    with Sandbox(tmp_path, *servers(name), SECRET) as sandbox:
+        PREPARED.get(name, _do_nothing)(sandbox)
+        for command in commands_of(page):
+            if command.reason_not_run:
+                continue
+            if name == "docs/tutorial.md":
+                for begin, do in MEANWHILE.items():
+                    if command.text.startswith(begin):
+                        do(sandbox)
+            ended = sandbox.run(command.text)
+            said = sandbox.as_shown(ended.stdout + ended.stderr)
+            assert ended.returncode == 0, f"{command}\nended with {ended.returncode}:\n{said}"
+            assert not matches(command, said), f"{command}\nthe page shows: {matches(command, said)}\nit says:\n{said}"
+        assert LEADS_TO.get(name, _whatever)(sandbox), f"{name} does not lead where it says"
+
+
+@pytest.mark.parametrize("command", all_commands(), ids=str)
+def test_a_shell_can_read_it(command: Command) -> None:
+    """Also what is not run: quotes closed, nothing that bash refuses."""
+    assert shlex.split(command.text)
+    checked = subprocess.run(["bash", "-n", "-c", command.text], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("begin", NOT_RUN)
+def test_what_is_not_run_is_still_shown_somewhere(begin: str) -> None:
+    """A reason that no command needs any more goes."""
+    assert any(command.reason_not_run == NOT_RUN[begin] for command in all_commands())
+
+
+def test_what_is_prepared_is_for_pages_that_are_there() -> None:
+    assert {*PREPARED, *WITH_PLUGIN, *LEADS_TO} <= {name_of(page) for page in pages()}
+
+
+def test_an_output_that_is_not_given_is_noticed() -> None:
+    command = Command("page.md", 1, "true", ("applied (done)",), as_root=False)
+    assert matches(command, "rejected (refused)\n") == "applied (done)"
+    assert not matches(command, "something\napplied (done)\n")
+
+
+def test_a_block_gives_its_commands_with_their_outputs() -> None:
+    page = DOCS / "tutorial.md"
+    send = next(command for command in commands_of(page) if "send ack" in command.text)
+    assert (send.output, send.as_root, send.reason_not_run) == (("applied (done)",), True, "")

@@ -1,0 +1,179 @@
+"""The reference is as the code is: what is made from it is not stale, and what is written by hand is complete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+import pytest
+
+from alerta_opsgenie import opsgenie, options
+from alerta_opsgenie.connector import settings as connector_settings
+from alerta_opsgenie.core.outcome import REASONS
+from alerta_opsgenie.core.relay import PLANS
+from alerta_opsgenie.edge import checks
+from alerta_opsgenie.server.settings import Settings, read_settings
+from tests.docs.console_blocks import all_commands, name_of, pages
+from tests.docs.generate import DOCS, PAGES, PARTS, commands, fill, page
+
+OF_OTHERS = {
+    "--jecNamedPipe",  # JEC's, in an error message of another script
+    "--yes",  # pip uninstall
+    "--now",  # systemctl enable
+}
+_OPTION = re.compile(r"(?<![\w-])--[A-Za-z][\w-]*")
+_VARIABLE = re.compile(r"\b(?:ALERTA|OPSGENIE|OEC|JEC)_[A-Z][A-Z_]*[A-Z]\b")
+_ROW = re.compile(r"^\| (.+?) \|", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_made_from_the_code_is_as_the_code_is(name: str) -> None:
+    """If not: python -m tests.docs.generate."""
+    text = page(name).read_text(encoding="utf-8")
+    assert fill(text) == text, f"{name}.md is stale: run python -m tests.docs.generate"
+
+
+def test_each_made_part_is_on_a_page() -> None:
+    texts = "".join(page(name).read_text(encoding="utf-8") for name in PAGES)
+    assert [part for part in PARTS if f"<!-- made from the code: {part} -->" not in texts] == []
+
+
+def test_a_stale_part_is_noticed() -> None:
+    text = "<!-- made from the code: priorities -->\nold\n<!-- end -->\n"
+    assert fill(text) != text
+
+
+def test_every_command_is_in_the_reference_with_its_own_help() -> None:
+    text = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
+    for context in commands():
+        assert f" {context.command_path}\n" in text
+        assert context.get_help() in text
+
+
+def test_every_command_is_used_somewhere_else_in_the_documentation() -> None:
+    """A command that no page shows is a command that nobody finds."""
+    shown = [command.text for command in all_commands()]
+    used = "\n".join(shown)
+    leaves = [context.command_path for context in commands() if not isinstance(context.command, click.Group)]
+    by_make = {"alerta-opsgenie demo"}
+    assert [path for path in leaves if path not in used and path not in by_make] == []
+
+
+def test_the_executors_usage_is_on_its_page_whole() -> None:
+    assert options.usage().rstrip() in (DOCS / "reference" / "executor.md").read_text(encoding="utf-8")
+
+
+def test_the_actions_are_those_of_the_relay() -> None:
+    text = (DOCS / "reference" / "actions.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- made")[2].partition("<!-- end")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(PLANS)
+
+
+def test_the_outcomes_are_all_there_are_each_under_its_kind() -> None:
+    text = (DOCS / "outcomes.md").read_text(encoding="utf-8").partition("## Of what the plugin sends")[0]
+    rows = re.findall(r"^\| (applied|already|ignored|rejected|kept) \| (.+?) \|", text, re.MULTILINE)
+    written = {(kind, reason) for kind, reasons in rows for reason in re.findall(r"`([\w-]+)`", reasons)}
+    assert written == {(kind.value, reason.value) for kind, reasons in REASONS.items() for reason in reasons}
+
+
+def test_the_plugins_reasons_are_all_there_are() -> None:
+    text = (DOCS / "outcomes.md").read_text(encoding="utf-8").partition("## Of what the plugin sends")[2]
+    rows = re.findall(r"^\| [^|]+ \| (`.+?) \|", text, re.MULTILINE)
+    written = [reason for reasons in rows for reason in re.findall(r"`([\w-]+)`", reasons)]
+    assert sorted(written) == sorted(reason.value for reason in opsgenie.Reason)
+
+
+# -- Settings
+
+
+class _Asked(Mapping[str, str]):
+    """An environment with nothing in it that remembers what it was asked for."""
+
+    def __init__(self, **there: str) -> None:
+        self.names: set[str] = set()
+        self._there = there
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        return self._there[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._there)
+
+    def __len__(self) -> int:
+        return len(self._there)
+
+
+def plugin_settings() -> set[str]:
+    """Give the names of all settings that the plugin reads."""
+    asked = _Asked()
+    assert isinstance(read_settings({}, asked), Settings)
+    return asked.names
+
+
+def executor_variables() -> set[str]:
+    """Give the names of all variables that the executor reads."""
+    asked = _Asked(ALERTA_API_KEY="", ALERTA_API_KEY_FILE="/dev/null", HOME="/")
+    with pytest.raises(options.UsageError):
+        options.read_options({"drain": [], "alertaApiUrl": [""], "alertaApiKey": [""]}, [], asked)
+    asked_with_url = _Asked(ALERTA_API_URL="http://a", ALERTA_API_KEY="k")
+    options.read_options({"drain": []}, [], asked_with_url)
+    return asked.names | asked_with_url.names
+
+
+def _first_column(text: str) -> set[str]:
+    return {name for cell in _ROW.findall(text) for name in re.findall(r"`([A-Za-z_]\w*)`", cell)}
+
+
+def test_the_plugins_settings_are_all_there_are() -> None:
+    text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert _first_column(text.partition("Severities, where")[0]) == plugin_settings()
+
+
+def test_the_executors_variables_are_all_there_are() -> None:
+    text = (DOCS / "reference" / "executor.md").read_text(encoding="utf-8").partition("## Environment")[2]
+    by_transport = {"https_proxy", "http_proxy", "no_proxy"}
+    assert _first_column(text.partition("An argument wins")[0]) == executor_variables() | by_transport
+
+
+def test_the_connectors_keys_are_all_there_are() -> None:
+    text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8").partition("## Of a connector")[2]
+    assert _first_column(text.partition("Where it is looked for")[0]) == set(checks.ROOT_KEYS)
+    for key in (*checks.MAPPING_KEYS, *checks.POLLER_KEYS, *checks.POOL_KEYS):
+        assert f"`{key}`" in text
+
+
+def test_the_native_connectors_own_keys_are_all_there_are_with_their_defaults() -> None:
+    text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8").partition("connector's own\n")[2]
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `?([^|`]+?)`? \|$", text, re.MULTILINE))
+    own = connector_settings.Own()
+    known = {name: str(getattr(own, found[0])) for name, found in connector_settings._OWN_KEYS.items()}
+    assert rows == {**known, "listen": own.listen}
+
+
+def _known_options() -> set[str]:
+    of_commands = {
+        option for context in commands() for parameter in context.command.params for option in parameter.opts
+    }
+    return of_commands | {f"--{name}" for name in options._HELP} | {"--help", "--version"} | OF_OTHERS
+
+
+def _named(pattern: re.Pattern[str], path: Path) -> set[str]:
+    return set(pattern.findall(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", pages(), ids=name_of)
+def test_every_option_that_a_page_names_is_one(path: Path) -> None:
+    fine = {"--drain"}  # the executor's own, for its drainer (docs/decisions/the-drainer.md)
+    written_otherwise = {"--alerta-api-url"}  # reference/executor.md, on the spellings of a name
+    assert _named(_OPTION, path) - _known_options() - fine - written_otherwise == set()
+
+
+@pytest.mark.parametrize("path", pages(), ids=name_of)
+def test_every_variable_that_a_page_names_is_read_by_the_code(path: Path) -> None:
+    of_each = ("API_KEY", "CONF_LOCAL_FILEPATH", "CONF_SOURCE_TYPE")
+    connectors = {f"{name}_{what}" for name in ("OEC", "JEC") for what in of_each}
+    known = plugin_settings() | executor_variables() | connectors
+    assert _named(_VARIABLE, path) - known == set()
