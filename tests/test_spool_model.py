@@ -306,7 +306,7 @@ class SpoolMachine(RuleBasedStateMachine):
             assert len(leased) == len(set(leased))
 
 
-SpoolMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+SpoolMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 TestSpoolMachine = SpoolMachine.TestCase
 
 

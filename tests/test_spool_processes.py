@@ -1,4 +1,4 @@
-"""The spool among threads and processes: sharing, forks, roles, kills, and the oldest Python."""
+"""The spool among threads and processes: sharing, forks, roles, kills, and other Pythons."""
 
 import json
 import os
@@ -257,11 +257,14 @@ def test_a_forked_child_does_not_have_its_parents_role(tmp_path: Path) -> None:
 
 def test_a_role_does_not_live_on_in_a_killed_owners_children(tmp_path: Path) -> None:
     def owner() -> None:
+        started, start = os.pipe()
         assert try_lock(tmp_path / "spool", "drainer")
         if not os.fork():
             os.close(writer)
+            os.write(start, b".")
             os.read(reader, 1)  # lives until the test is over
-        kill_me()
+            kill_me()
+        os.read(started, 1)
 
     reader, writer = os.pipe()
     killed_in_child(owner)
@@ -343,7 +346,7 @@ def test_a_keeping_is_on_the_disk_and_not_only_with_the_kernel(tmp_path: Path) -
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
-# --- the oldest Python -----------------------------------------------------------------------------------------------
+# --- other Pythons ----------------------------------------------------------------------------------------------------
 
 SMOKE = """
 import sys
@@ -372,18 +375,21 @@ print("fine")
 """
 
 
-def test_the_oldest_supported_python_can_use_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["3.9", "3.10", "3.12", "3.13", "3.14"])
+def test_other_pythons_can_use_it_without_a_warning(tmp_path: Path, version: str) -> None:
+    script = f"import sys; sys.path.insert(0, {SOURCE!r})\n{SMOKE}"
     done = subprocess.run(
-        [oldest_python(), "-I", "-c", f"import sys; sys.path.insert(0, {SOURCE!r})\n{SMOKE}", str(tmp_path / "spool")],
+        [other_python(version), "-I", "-W", "error", "-c", script, str(tmp_path / "spool")],
         capture_output=True, text=True, timeout=60, check=False,
     )
     assert (done.stdout, done.stderr) == ("fine\n", "")
 
 
-def oldest_python() -> str:
-    """A Python 3.9 that starts: on the PATH, or installed beside the one that runs the tests."""
-    beside = Path(sys.base_prefix).parent.glob("*3.9*/bin/python3.9")
-    for python in filter(None, [shutil.which("python3.9"), *map(str, beside)]):
+def other_python(version: str) -> str:
+    """A Python of that version that starts: on the PATH, or installed beside the one that runs the tests."""
+    name = f"python{version}"
+    beside = Path(sys.base_prefix).parent.glob(f"*{version}*/bin/{name}")
+    for python in filter(None, [shutil.which(name), *map(str, beside)]):
         if subprocess.run([python, "-c", "import sqlite3"], capture_output=True, check=False).returncode == 0:
             return python
-    pytest.skip("there is no Python 3.9 here")
+    pytest.skip(f"there is no Python {version} here")

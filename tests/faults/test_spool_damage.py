@@ -1,102 +1,34 @@
-"""The spool's file newer, older, foreign, and damaged in every way; and replaced under those who have it open."""
+"""The spool's file damaged in every way, and replaced under those who have it open."""
 
 import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerta_opsgenie.spool import Spool, SpoolUnavailable, database, link, salvage, tables
+from alerta_opsgenie.spool import Spool, SpoolUnavailable, database, link, salvage
 from tests.support.spool_aids import (
     body_of,
     copy_files,
     garbage,
     keep,
     keys,
-    kill_me,
-    killed_in_child,
     refusal,
     size_of,
     with_entries,
 )
 
 pytestmark = pytest.mark.faults
-
-
-# --- versions --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("crashed", [False, True], ids=["closed", "crashed"])
-def test_a_newer_file_is_refused_and_stays_as_it_is(tmp_path: Path, crashed: bool) -> None:
-    with_entries(tmp_path / "spool", 2)
-    directory = tmp_path / "spool"
-    with Spool(directory) as spool:
-        spool._handle._linked().connection.execute("PRAGMA user_version = 99")
-        if crashed:
-            directory = copy_files(directory, tmp_path / "copy")
-    before = {path.name: path.read_bytes() for path in directory.iterdir() if path.name in ("spool.db", "spool.db-wal")}
-    assert len(before) == 1 + crashed
-    error = refusal(lambda: Spool(directory))
-    assert (error.label, "99" in error.reason, "upgrade" in error.mend) == ("newer", True, True)
-    assert {name: (directory / name).read_bytes() for name in before} == before
-
-
-def test_a_file_that_is_upgraded_while_it_is_open_is_not_written_any_more(tmp_path: Path) -> None:
-    with Spool(tmp_path / "spool") as spool, Spool(tmp_path / "spool") as upgrader:
-        keep(spool, "before")
-        upgrader._handle._linked().connection.execute("PRAGMA user_version = 99")
-        assert refusal(lambda: keep(spool, "after")).label == "newer"
-        assert keys(spool) == ["before"]
-
-
-def test_an_older_file_is_migrated_with_all_that_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_entries(tmp_path / "spool", 5)
-    newer = (*tables.MIGRATIONS, ("ALTER TABLE entries ADD COLUMN extra TEXT", "CREATE TABLE more (x)"))
-    monkeypatch.setattr(link, "MIGRATIONS", newer)
-    for _ in range(2):
-        with Spool(tmp_path / "spool") as spool:
-            connection = spool._handle._linked().connection
-            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-            assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
-            assert len(keys(spool)) == 5
-
-
-def test_a_migration_that_is_killed_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_entries(tmp_path / "spool", 5)
-    monkeypatch.setattr(link, "MIGRATIONS", (*tables.MIGRATIONS, ("CREATE TABLE more (x)", "CREATE TABLE yet (x)")))
-
-    def killed_between() -> None:
-        def script() -> Iterator[str]:
-            yield "CREATE TABLE more (x)"
-            kill_me()
-
-        with mock.patch.object(link, "MIGRATIONS", (*tables.MIGRATIONS, script())):
-            Spool(tmp_path / "spool")
-
-    killed_in_child(killed_between)
-    with Spool(tmp_path / "spool") as spool:
-        assert len(keys(spool)) == 5
-        assert spool._handle._linked().connection.execute("SELECT count(*) FROM yet").fetchone() == (0,)
-
-
-def test_another_programs_file_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "spool").mkdir(mode=0o700)
-    path = tmp_path / "spool" / "spool.db"
-    with sqlite3.connect(path) as foreign:
-        foreign.execute("CREATE TABLE theirs (x)")
-    foreign.close()
-    before = path.read_bytes()
-    error = refusal(lambda: Spool(tmp_path / "spool"))
-    assert (error.label, "of its own" in error.mend) == ("foreign", True)
-    assert path.read_bytes() == before
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
@@ -399,6 +331,56 @@ def test_a_setting_aside_that_is_killed_anywhere_is_completed(tmp_path: Path) ->
     assert step > 10
 
 
+KEEPER = """
+import sys
+from alerta_opsgenie.spool import Spool
+
+for index in range(int(sys.argv[3])):
+    if index % 5 == 0:
+        spool = Spool(sys.argv[1], busy_seconds=60.0)
+    key = f"{sys.argv[2]}-{index}"
+    assert spool.keep(key, f"lane {index % 7}", index, "body " * 300, now=1.0)
+    print(key, flush=True)
+    if index % 5 == 4 and index % 10 < 5:
+        spool.close()
+"""
+
+
+def test_nothing_acknowledged_is_lost_while_the_file_is_replaced_again_and_again(tmp_path: Path) -> None:
+    """Under processes that open it, keep, close it, or leave it open."""
+    directory = tmp_path / "spool"
+    with_entries(directory, 1)
+    keepers = [
+        subprocess.Popen(
+            [sys.executable, "-c", KEEPER, str(directory), name, "60"], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        for name in "xyz"
+    ]
+    replaced = 0
+    while any(keeper.poll() is None for keeper in keepers):
+        with Spool(directory, busy_seconds=60.0) as spool:
+            replaced += database.set_aside(spool._handle._linked()) is not None
+    acknowledged = [line for keeper in keepers for line in keeper.communicate()[0].split()]
+    assert [keeper.returncode for keeper in keepers] == [0, 0, 0]
+    assert len(acknowledged) == 180
+    assert replaced > 3
+    with Spool(directory) as spool:
+        assert sorted(keys(spool)) == sorted([*acknowledged, "k0"])
+        assert sum(spool.lanes().values()) == 181
+
+
+def test_a_replacement_that_is_itself_damaged_is_made_anew(tmp_path: Path) -> None:
+    directory = tmp_path / "spool"
+    with_entries(directory, 30)
+    garbage(directory / "spool.db", 0, 4096)
+    (directory / "spool.db").rename(directory / "spool.db.corrupt-1")
+    (directory / "spool.db.new").write_bytes(b"garbage" * 1000)
+    with Spool(directory) as spool:
+        assert (spool.set_aside, spool.salvaged) == (str(directory / "spool.db.corrupt-1"), 30)
+        assert len(keys(spool)) == 30
+
+
 def killed_at(step: int, directory: Path) -> bool:
     """Whether a process that opens the spool gets to its `step`-th change of a name or a file, and is killed there."""
     calls = 0
@@ -453,7 +435,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return copy_files(root / "spool", root / "files")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(damages=st.lists(DAMAGE, min_size=1, max_size=3))
 def test_no_damage_gives_a_false_entry_or_an_unusable_spool(
     crashed: Path, damages: List[Tuple[str, float, str, bytes]]

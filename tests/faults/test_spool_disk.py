@@ -1,4 +1,4 @@
-"""The spool on disks that are full, read-only, somebody else's, or remote, and what it says then."""
+"""The spool on disks that are full, read-only, another user's or remote; and files of other versions and programs."""
 
 import contextlib
 import json
@@ -10,12 +10,24 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
+from unittest import mock
 
 import pytest
 
-from alerta_opsgenie.spool import Spool, SpoolUnavailable, place, try_lock
-from tests.support.spool_aids import NOBODY, copy_files, garbage, in_child, keep, keys, refusal, with_entries
+from alerta_opsgenie.spool import Spool, SpoolUnavailable, link, place, tables, try_lock
+from tests.support.spool_aids import (
+    NOBODY,
+    copy_files,
+    garbage,
+    in_child,
+    keep,
+    keys,
+    kill_me,
+    killed_in_child,
+    refusal,
+    with_entries,
+)
 
 pytestmark = pytest.mark.faults
 
@@ -297,6 +309,27 @@ def test_a_damaged_file_on_a_full_disk_is_carried_over_when_there_is_space(tmp_p
     assert aside.endswith("spool.db.corrupt-1")
 
 
+def without_room_for_names(directory: Path) -> Any:
+    taken = [directory / name for name in "ab"]
+    for path in taken:
+        path.touch()
+    label = refusal(lambda: Spool(directory / "spool")).label
+    for path in taken:
+        path.unlink()
+    subprocess.run(["mount", "-o", "remount,nr_inodes=100", str(directory)], check=True)
+    with Spool(directory / "spool") as spool:
+        keep(spool, "k")
+        return label, keys(spool)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may change a disk's number of files")
+@pytest.mark.parametrize("left", [0, 1, 2, 3, 4])
+def test_a_disk_that_can_have_no_more_files_is_told(tmp_path: Path, left: int) -> None:
+    """A spool takes five: its directory, the guard, the file, its log and its index."""
+    size = f"2m,nr_inodes={3 + left}"
+    assert on_small_disk(without_room_for_names, tmp_path / "disk", size) == ["disk-full", ["k"]]
+
+
 def read_only_for_a_while(directory: Path) -> Any:
     with Spool(directory / "spool") as spool:
         keep(spool, "before")
@@ -366,3 +399,71 @@ def test_a_parent_without_write_permission_is_told(tmp_path: Path) -> None:
     assert error.label == "denied"
     assert str(directory) in error.mend
     directory.chmod(0o700)
+
+
+# --- versions --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crashed", [False, True], ids=["closed", "crashed"])
+def test_a_newer_file_is_refused_and_stays_as_it_is(tmp_path: Path, crashed: bool) -> None:
+    with_entries(tmp_path / "spool", 2)
+    directory = tmp_path / "spool"
+    with Spool(directory) as spool:
+        spool._handle._linked().connection.execute("PRAGMA user_version = 99")
+        if crashed:
+            directory = copy_files(directory, tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in directory.iterdir() if path.name in ("spool.db", "spool.db-wal")}
+    assert len(before) == 1 + crashed
+    error = refusal(lambda: Spool(directory))
+    assert (error.label, "99" in error.reason, "upgrade" in error.mend) == ("newer", True, True)
+    assert {name: (directory / name).read_bytes() for name in before} == before
+
+
+def test_a_file_that_is_upgraded_while_it_is_open_is_not_written_any_more(tmp_path: Path) -> None:
+    with Spool(tmp_path / "spool") as spool, Spool(tmp_path / "spool") as upgrader:
+        keep(spool, "before")
+        upgrader._handle._linked().connection.execute("PRAGMA user_version = 99")
+        assert refusal(lambda: keep(spool, "after")).label == "newer"
+        assert keys(spool) == ["before"]
+
+
+def test_an_older_file_is_migrated_with_all_that_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_entries(tmp_path / "spool", 5)
+    newer = (*tables.MIGRATIONS, ("ALTER TABLE entries ADD COLUMN extra TEXT", "CREATE TABLE more (x)"))
+    monkeypatch.setattr(link, "MIGRATIONS", newer)
+    for _ in range(2):
+        with Spool(tmp_path / "spool") as spool:
+            connection = spool._handle._linked().connection
+            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+            assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
+            assert len(keys(spool)) == 5
+
+
+def test_a_migration_that_is_killed_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_entries(tmp_path / "spool", 5)
+    monkeypatch.setattr(link, "MIGRATIONS", (*tables.MIGRATIONS, ("CREATE TABLE more (x)", "CREATE TABLE yet (x)")))
+
+    def killed_between() -> None:
+        def script() -> Iterator[str]:
+            yield "CREATE TABLE more (x)"
+            kill_me()
+
+        with mock.patch.object(link, "MIGRATIONS", (*tables.MIGRATIONS, script())):
+            Spool(tmp_path / "spool")
+
+    killed_in_child(killed_between)
+    with Spool(tmp_path / "spool") as spool:
+        assert len(keys(spool)) == 5
+        assert spool._handle._linked().connection.execute("SELECT count(*) FROM yet").fetchone() == (0,)
+
+
+def test_another_programs_file_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir(mode=0o700)
+    path = tmp_path / "spool" / "spool.db"
+    with sqlite3.connect(path) as foreign:
+        foreign.execute("CREATE TABLE theirs (x)")
+    foreign.close()
+    before = path.read_bytes()
+    error = refusal(lambda: Spool(tmp_path / "spool"))
+    assert (error.label, "of its own" in error.mend) == ("foreign", True)
+    assert path.read_bytes() == before

@@ -11,7 +11,8 @@ from alerta_opsgenie.spool.link import NAP_MILLISECONDS, Damaged, Link, failure,
 from alerta_opsgenie.spool.place import Place, SpoolUnavailable
 
 _T = TypeVar("_T")
-_TRIES = 3
+# How often a file may be replaced by others, and found damaged by us, before one call gives up.
+_REPLACED, _DAMAGED = 20, 3
 
 
 class Handle:
@@ -79,41 +80,39 @@ class Handle:
             )
 
     def _attempt(self, run: Callable[[Link], _T]) -> _T:
-        tries, naps = _TRIES, 1 + self._busy_seconds * 1000 // NAP_MILLISECONDS
+        left = {_Busy: 1 + int(self._busy_seconds * 1000 / NAP_MILLISECONDS), _Replaced: _REPLACED, Damaged: _DAMAGED}
         with self.mutex:
-            while tries and naps > 0:
+            while True:
                 try:
-                    done = self._try(run)
-                except _Busy:
-                    naps -= 1
-                    continue
-                if done:
-                    return done[0]
-                tries -= 1
-        raise self.place.busy(self._busy_seconds) if tries else self.place.damaged()
+                    return self._try(run)
+                except (_Busy, _Replaced, Damaged) as error:  # noqa: PERF203 - the loop is for the failures
+                    left[type(error)] -= 1
+                    if not left[type(error)]:
+                        raise self._give_up(error) from error
 
-    def _try(self, run: Callable[[Link], _T]) -> List[_T]:
-        """The result, or nothing when it is worth another try."""
+    def _give_up(self, error: Exception) -> SpoolUnavailable:
+        return self.place.busy(self._busy_seconds) if isinstance(error, _Busy) else self.place.damaged()
+
+    def _try(self, run: Callable[[Link], _T]) -> _T:
+        """Do it once. Raises _Busy, _Replaced and Damaged where another try may do better."""
         try:
-            return [run(self._linked())]
-        except _Replaced:
-            return []
+            return run(self._linked())
         except Damaged as damaged:
             self._replace(damaged.link)
+            raise
         except OSError as error:
             raise self.place.failure(error) from error
         except sqlite3.Error as error:
-            self._judge(error)
-        return []
+            raise self._judged(error) from error
 
-    def _judge(self, error: sqlite3.Error) -> None:
-        if self._link is not None and self._link.moved():
-            return
-        if self._link is not None and is_busy(error):
-            raise _Busy
-        if self._link is None or not is_damage(error):
-            raise failure(self.place, error, self._busy_seconds) from error
-        self._replace(self._link)
+    def _judged(self, error: sqlite3.Error) -> Exception:
+        link = self._link
+        if link is not None and is_busy(error):
+            return _Busy()
+        if link is not None and is_damage(error):
+            self._replace(link)
+            return Damaged(link)
+        return failure(self.place, error, self._busy_seconds)
 
     def _replace(self, link: Link) -> None:
         try:

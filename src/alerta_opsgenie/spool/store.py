@@ -83,8 +83,8 @@ class Spool:
         )
 
         def work(connection: _Connection) -> bool:
-            known = "SELECT 1 FROM entries WHERE key = ?1 UNION ALL SELECT 1 FROM delivered WHERE key = ?1"
-            if connection.execute(known, (key,)).fetchone():
+            known = "SELECT 1 FROM entries WHERE key = ? UNION ALL SELECT 1 FROM delivered WHERE key = ?"
+            if connection.execute(known, (key, key)).fetchone():
                 return False
             connection.execute(
                 "INSERT INTO entries (key, lane, order_ns, body, kind, state, attempts, kept_at, due_at, reason,"
