@@ -18,9 +18,17 @@ BRIDGE_USER = "opsgenie-bridge@example.com"
 _PAYLOADS = Path(__file__).parent / "payloads"
 
 
+_TESTS = Path(__file__).parent
+
+# These look at all processes of the host, and start some that are to be found: never two of them at a time.
+_OF_THE_HOST = ("doctor/", "cli/test_doctor.py", "e2e/test_install.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that needs the real Alerta, directly or through another fixture."""
+    """Mark each test that needs the real Alerta; keep the tests of a file together where several run at once."""
     for item in items:
+        name = item.path.relative_to(_TESTS).as_posix()
+        item.add_marker(pytest.mark.xdist_group("host" if name.startswith(_OF_THE_HOST) else name))
         if "alerta" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.alerta)
 

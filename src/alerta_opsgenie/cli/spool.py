@@ -15,7 +15,7 @@ from alerta_opsgenie.core.outcome import Outcome
 from alerta_opsgenie.executor.delivery import adopt
 from alerta_opsgenie.executor.drainer import Drainer
 from alerta_opsgenie.lanes import Desk, mend_of
-from alerta_opsgenie.spool import Entry, Spool, SpoolUnavailable
+from alerta_opsgenie.spool import Counts, Entry, Spool, SpoolUnavailable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -53,10 +53,7 @@ def spool() -> None:
 def list_entries(state: Optional[Any], as_json: bool, spool_dir: Optional[str]) -> None:
     """List what waits and what is dead."""
     now = time.time()
-    with _open(spool_dir) as opened:
-        adopt(Desk(opened.directory), opened)
-        entries = list(opened.entries(state))
-        counts = opened.counts(now)
+    entries, counts = _look(spool_dir, state, now)
     if as_json:
         summary = {
             "waiting": counts.waiting,
@@ -71,6 +68,19 @@ def list_entries(state: Optional[Any], as_json: bool, spool_dir: Optional[str]) 
         click.echo(line)
     oldest = f", the oldest for {_age(counts.oldest_waiting_seconds)}" if counts.waiting else ""
     click.echo(f"{counts.waiting} waiting{oldest}; {counts.dead} dead")
+
+
+def _look(spool_dir: Optional[str], state: Optional[Any], now: float) -> Tuple[List[Entry], Counts]:
+    """Read what lies there. Where nothing was ever kept there is no spool, which is as it should be."""
+    try:
+        with _open(spool_dir) as opened:
+            adopt(Desk(opened.directory), opened)
+            return list(opened.entries(state)), opened.counts(now)
+    except SpoolUnavailable as error:
+        if error.label != "absent":
+            raise
+        click.echo(f"note: nothing has been kept in {directory_of(spool_dir)} yet", err=True)
+        return [], Counts(0, 0, 0, 0.0, 0.0)
 
 
 @spool.command()

@@ -1,6 +1,9 @@
 """Where Alerta is and where the spool lies: from a connector's configuration, options, or the environment."""
 
+import contextlib
 import os
+import pwd
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 import click
@@ -35,8 +38,22 @@ def alerta_options(command: _F) -> _F:
 
 
 def directory_of(spool_dir: Optional[str]) -> str:
-    """Name the spool's directory."""
-    return spool_dir or spool_directory(os.environ)
+    """Name the spool's directory; root goes on as the user whose it is."""
+    directory = spool_dir or spool_directory(os.environ)
+    with contextlib.suppress(OSError):
+        _go_on_as(Path(directory).stat().st_uid)
+    return directory
+
+
+def _go_on_as(uid: int) -> None:
+    """Let root become that user for good: files that root made in a spool would be of no use to the connector."""
+    if os.geteuid() != 0 or uid == 0:
+        return
+    with contextlib.suppress(KeyError):
+        group = pwd.getpwuid(uid).pw_gid
+        os.setgroups([])
+        os.setgid(group)
+        os.setuid(uid)
 
 
 def options_of(
@@ -54,7 +71,7 @@ def options_of(
         if config_path:
             arguments, variables = _told_by(config_path)
             found, notes = split(arguments)
-            environment = {**os.environ, **variables}
+            environment = {**_state_of(config_path), **os.environ, **variables}
         given = {
             "alertaApiUrl": alerta_url,
             "alertaApiKeyFile": alerta_key_file,
@@ -65,9 +82,19 @@ def options_of(
         if alerta_key_file:
             found.pop("alertaApiKey", None)
         found["drain"] = []
-        return read_options(found, notes, environment)
+        options = read_options(found, notes, environment)
+        return options._replace(spool_directory=directory_of(options.spool_directory))
     except UsageError as error:
         raise Failure(str(error), "or name the connector's own file with --config", 2) from None
+
+
+def _state_of(config_path: str) -> Dict[str, str]:
+    """Name the state directory of the user whose configuration it is, where root asks: the spool lies there."""
+    with contextlib.suppress(OSError, KeyError):
+        owner = Path(config_path).stat().st_uid
+        if os.geteuid() == 0 and owner != 0:
+            return {"XDG_STATE_HOME": f"{pwd.getpwuid(owner).pw_dir}/.local/state"}
+    return {}
 
 
 def courier_of(options: Options) -> Courier:
