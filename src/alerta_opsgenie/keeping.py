@@ -10,7 +10,7 @@ from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import registers
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.lanes import Desk, Job, Lane
+from alerta_opsgenie.lanes import Desk, Job, Lane, Orphan
 
 if TYPE_CHECKING:
     from alerta_opsgenie.spool import Entry, Spool
@@ -46,9 +46,6 @@ def written(message: Message) -> Dict[str, int]:
     return dict.fromkeys(registers(message), message.updated_ns) if message.updated_ns else {}
 
 
-_BEGUN = "begun "
-
-
 def note_begin(lane: Lane, message: Message) -> bool:
     """Let the lane, which must be locked, remember that an attempt begins. Gives whether one had begun before.
 
@@ -56,11 +53,10 @@ def note_begin(lane: Lane, message: Message) -> bool:
     it would undo what Alerta may have done, and our own second attempt would find its line there and do no more.
     Raises `OSError`.
     """
-    mark = _BEGUN + message.key
-    if lane.remembers(mark):
-        return True
-    lane.record(mark, written(message))
-    return False
+    before = lane.has_tried(message.key)
+    if not before:
+        lane.announce(message.key, written(message))
+    return before
 
 
 def first_attempt_seconds(message: Message, now_seconds: float) -> float:
@@ -73,11 +69,13 @@ def first_attempt_seconds(message: Message, now_seconds: float) -> float:
 
 
 def note_end(lane: Lane, message: Message, outcome: Outcome) -> None:
-    """Let the lane, which must be locked, remember an action that needs no second attempt. Raises `OSError`."""
+    """Let the lane, which must be locked, remember how an attempt ended. Raises `OSError`."""
     if outcome.kind in (Kind.APPLIED, Kind.ALREADY):
         lane.record(message.key, written(message))
     elif outcome.reason is Reason.STALE:
         lane.record(message.key, {})
+    elif outcome.kind is not Kind.KEPT:
+        lane.announce(message.key, {})  # it has written nothing, and will not
 
 
 def keep(spool: "Spool", job: Job, outcome: Outcome, attempted_at: Optional[float]) -> bool:
@@ -96,18 +94,29 @@ def keep(spool: "Spool", job: Job, outcome: Outcome, attempted_at: Optional[floa
 
 
 def adopt(desk: Desk, spool: "Spool") -> int:
-    """Take into the spool what killed processes had taken; gives how many."""
+    """Take into the spool what killed processes had taken, and gives how many that were.
+
+    Those of an alert that somebody is at are left to whoever that is, or for another time.
+    """
     adopted = 0
     for orphan in desk.orphans():
-        try:
-            keep(spool, orphan.job, _ADOPTED, orphan.job.taken_at)
-            desk.mark_waiting(waits=True)
-            desk.lane(orphan.job.lane).mark_waiting(waits=True)
-            orphan.adopted()
-            adopted += 1
-        finally:
+        with desk.lane(orphan.job.lane).locked(time.monotonic()) as held:
+            if held and orphan.is_there:
+                adopt_one(desk, spool, orphan)
+                adopted += 1
             orphan.close()
     return adopted
+
+
+def adopt_one(desk: Desk, spool: "Spool", orphan: Orphan) -> None:
+    """Do so with one of a lane that is held: it could have had its effect, and is found by nobody meanwhile."""
+    try:
+        keep(spool, orphan.job, _ADOPTED, orphan.job.taken_at)
+        desk.mark_waiting(waits=True)
+        desk.lane(orphan.job.lane).mark_waiting(waits=True)
+        orphan.adopted()
+    finally:
+        orphan.close()
 
 
 def settle(spool: "Spool", lane: Lane, entry: "Entry", outcome: Outcome, pause_seconds: float) -> None:

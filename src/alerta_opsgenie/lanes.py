@@ -3,12 +3,14 @@
 The usual action pays for no SQLite: a lane's file is its lock (`flock`, which the kernel lifts when its holder dies)
 and, as lines added at its end, its memory. Each line is one JSON object:
 
-    {"key": ..., "wrote": {"state": 1751623260456000789}}    an action that is done, and what it wrote when
-    {"waits": true}                                          something for this alert waits in the spool
+    {"tries": ..., "writes": {"state": 1751623260456000789}}   an action that is about to be tried, and what it writes
+    {"key": ..., "wrote": {"state": 1751623260456000789}}      an action that is done, and what it wrote when
+    {"waits": true}                                            something for this alert waits in the spool
 
 Before an action is tried, it is written down in a file of its own (`Taken`), locked as long as the process lives.
-Where such a file can be locked by another, its owner died, and the action is picked up from it. None of this is
-fsync'ed: it outlives every process, not a power cut; what must outlive that is in the spool.
+Where such a file can be locked by another (shared, so that those who look do not see each other), its owner died, and
+whoever holds the lane may pick the action up from it. None of this is fsync'ed: it outlives every process, not a power
+cut; what must outlive that is in the spool.
 """
 
 import contextlib
@@ -17,7 +19,7 @@ import fcntl
 import json
 import os
 import time
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, Mapping, NamedTuple, Optional
 
 FORGET_AFTER_SECONDS = 8 * 86400.0
 """A lane is forgotten a day after the last entry that could wait for it became a dead letter (7 days)."""
@@ -47,10 +49,12 @@ class Desk:
         self._waiting = os.path.join(directory, "waiting")
 
     def prepare(self) -> None:
-        """Make what is missing, readable by its owner alone."""
-        for path in (self.directory, self._lanes, self._taken):
-            if not os.path.isdir(path):
-                os.makedirs(path, mode=0o700, exist_ok=True)
+        """Make what is missing, readable by its owner alone. A directory of another user's is refused."""
+        _make_directory(self.directory)
+        if os.stat(self.directory).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "it belongs to another user")
+        _make_directory(self._lanes)
+        _make_directory(self._taken)
 
     def lane(self, name: str) -> "Lane":
         """Give the lane of that name (a UUID in lower case: it becomes a file name)."""
@@ -60,9 +64,11 @@ class Desk:
         """Write an action down before it is tried."""
         return Taken(self._taken, job)
 
-    def orphans(self) -> "Iterator[Orphan]":
-        """Find the actions whose process died."""
+    def orphans(self, lane: str = "") -> "Iterator[Orphan]":
+        """Find the actions whose process died: all, or those of one lane."""
         for name in sorted(os.listdir(self._taken)):
+            if lane and not name.startswith(f"{lane}."):
+                continue
             path = os.path.join(self._taken, name)
             if name.startswith(".") and _age_seconds(path) < _UNFINISHED_SECONDS:
                 continue  # its process is between making and locking it
@@ -70,9 +76,9 @@ class Desk:
             if orphan:
                 yield orphan
 
-    def has_orphans(self) -> bool:
-        """Whether there is an action whose process died."""
-        for orphan in self.orphans():
+    def has_orphans(self, lane: str = "") -> bool:
+        """Whether there is an action (of that lane) whose process died."""
+        for orphan in self.orphans(lane):
             orphan.close()
             return True
         return False
@@ -92,8 +98,10 @@ class Desk:
 
     def forget(self, now_seconds: float) -> None:
         """Remove the lanes that nothing has used for `FORGET_AFTER_SECONDS`."""
-        for shard in os.listdir(self._lanes):
-            for entry in os.scandir(os.path.join(self._lanes, shard)):
+        for shard in os.scandir(self._lanes):
+            if not shard.is_dir():
+                continue
+            for entry in os.scandir(shard.path):
                 if now_seconds - entry.stat().st_mtime > FORGET_AFTER_SECONDS:
                     _remove_unused(entry.path)
 
@@ -117,6 +125,7 @@ class Lane:
         self._path = path
         self._file = -1
         self._keys: FrozenSet[str] = frozenset()
+        self._tried: FrozenSet[str] = frozenset()
         self.newest_ns: Dict[str, int] = {}
         self.waits = False
 
@@ -133,19 +142,33 @@ class Lane:
 
     def read(self) -> None:
         """Learn what the lane remembers; a line that a killed process left unfinished is passed over."""
-        keys: List[str] = []
-        self.newest_ns, self.waits = {}, False
+        done: Dict[str, Mapping[str, int]] = {}
+        tried: Dict[str, Mapping[str, int]] = {}
+        self.waits = False
         for entry in self._lines():
             if isinstance(entry.get("key"), str):
-                keys.append(entry["key"])
-            for register, order_ns in (entry.get("wrote") or {}).items():
-                self.newest_ns[register] = max(order_ns, self.newest_ns.get(register, 0))
+                done[entry["key"]] = _registers(entry.get("wrote"))
+            elif isinstance(entry.get("tries"), str):
+                tried[entry["tries"]] = _registers(entry.get("writes"))
             self.waits = entry.get("waits", self.waits)
-        self._keys = frozenset(keys)
+        self.newest_ns = _newest((*done.values(), *tried.values()))
+        self._keys, self._tried = frozenset(done), frozenset(tried)
 
     def remembers(self, key: str) -> bool:
         """Whether the action of that key is done."""
         return key in self._keys
+
+    def has_tried(self, key: str) -> bool:
+        """Whether an attempt of the action of that key was announced before."""
+        return key in self._tried
+
+    def announce(self, key: str, writes: Mapping[str, int]) -> None:
+        """Remember what an action that is tried now will have written, whatever becomes of it: none where it fails.
+
+        An attempt of unknown end may have had its effect, and what is left of it is tried until it has. So an older
+        action that comes meanwhile is as late as it will be then.
+        """
+        self._append({"tries": key, "writes": dict(writes)})
 
     def record(self, key: str, wrote: Mapping[str, int]) -> None:
         """Remember an action that is done, and the `updatedAt` (ns) of each register that it wrote."""
@@ -184,7 +207,7 @@ class Lane:
         try:
             return os.open(self._path, flags, 0o600)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            _make_directory(os.path.dirname(self._path))
             return os.open(self._path, flags, 0o600)
 
     def _lock(self, deadline: float) -> bool:
@@ -232,18 +255,28 @@ class Taken:
         os.unlink(self.path)
         os.close(self._file)
 
+    def leave(self) -> None:
+        """Let others pick it up: it could not be delivered, and not be kept otherwise."""
+        os.close(self._file)
+
 
 class Orphan:
-    """An action whose process died; the file stays locked by us until `adopted` or `close`."""
+    """An action whose process died. Hold its lane to pick it up, and see then whether it `is_there` still."""
 
     def __init__(self, path: str, file: int, job: Job) -> None:
         self._path = path
         self._file = file
         self.job = job
 
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has picked it up meanwhile."""
+        return _is_file_of(self._path, self._file)
+
     def adopted(self) -> None:
         """Remove it: the action is in the spool."""
-        os.unlink(self._path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
         self.close()
 
     def close(self) -> None:
@@ -259,10 +292,12 @@ def _orphan(path: str) -> Optional[Orphan]:
     except FileNotFoundError:
         return None
     job = None
-    if _try_lock(file) and _is_file_of(path, file):
+    if _try_lock(file, fcntl.LOCK_SH) and _is_file_of(path, file):
         job = _job(file)
         if job is None:
-            os.unlink(path)  # killed while writing it down: nothing had been tried, and the rest is not there
+            # Killed while writing it down: nothing had been tried, and the rest is not there.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
     if job is None:
         os.close(file)
         return None
@@ -281,7 +316,7 @@ def _job(file: int) -> Optional[Job]:
 def _remove_unused(path: str) -> None:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if _try_lock(file) and _is_file_of(path, file):
+        if _try_lock(file, fcntl.LOCK_EX) and _is_file_of(path, file):
             os.unlink(path)
     finally:
         os.close(file)
@@ -294,9 +329,9 @@ def _age_seconds(path: str) -> float:
         return 0.0
 
 
-def _try_lock(file: int) -> bool:
+def _try_lock(file: int, operation: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, operation | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -307,6 +342,32 @@ def _is_file_of(path: str, file: int) -> bool:
         return os.path.samestat(os.stat(path), os.fstat(file))
     except FileNotFoundError:
         return False
+
+
+def _registers(value: Any) -> Mapping[str, int]:
+    """Give what stands in a line; a line that a broken disk has changed writes nothing."""
+    fits = isinstance(value, dict) and all(isinstance(order_ns, int) for order_ns in value.values())
+    return value if fits else {}
+
+
+def _newest(written: Iterable[Mapping[str, int]]) -> Dict[str, int]:
+    newest: Dict[str, int] = {}
+    for registers in written:
+        for register, order_ns in registers.items():
+            newest[register] = max(order_ns, newest.get(register, 0))
+    return newest
+
+
+def _make_directory(path: str) -> None:
+    """Make it and its parents for its owner alone: `os.makedirs` leaves the parents to the umask."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent != path:
+        _make_directory(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)  # a umask may have taken bits away
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -93,13 +93,19 @@ def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
     found: Dict[str, List[str]] = {}
     notes: List[str] = []
     rest = list(arguments)
+    behind_unknown = False
     while rest:
         argument = rest.pop(0)
         name, equals, value = argument.partition("=")
         known = _KNOWN.get(_spelling(name)) if name.startswith("-") else None
         if known is None:
-            notes.append("passed over an argument" + (f" {name}" if name.startswith("-") else ""))
-        elif known in _FLAGS:
+            # What stands behind an unknown name may be its value, and a secret, even with a dash before it.
+            named = name.startswith("-") and not behind_unknown
+            notes.append("passed over an argument" + (f" {name}" if named else ""))
+            behind_unknown = named and not equals
+            continue
+        behind_unknown = False
+        if known in _FLAGS:
             found[known] = []
         elif equals or rest:
             known = "payload" if known == "queuePayload" else known
@@ -119,7 +125,7 @@ def read_options(found: Mapping[str, List[str]], notes: Sequence[str], environme
         log_level=(_last(found, "logLevel") or "INFO").upper(),
         limit_seconds=_seconds(found, "timeLimit", DEFAULT_LIMIT_SECONDS, LONGEST_LIMIT_SECONDS),
         pipe=_last(found, "jecNamedPipe") or None,
-        spool_directory=_last(found, "spoolDir") or spool_directory(environment),
+        spool_directory=os.path.abspath(_last(found, "spoolDir") or spool_directory(environment)),
         settings=_settings(found),
         notes=tuple(notes),
     )
@@ -130,7 +136,13 @@ def spool_directory(environment: Mapping[str, str]) -> str:
     given = environment.get("ALERTA_OPSGENIE_SPOOL_DIR")
     if given:
         return given
-    state = environment.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    state = environment.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):  # to be ignored then (XDG Base Directory Specification)
+        home = environment.get("HOME") or os.path.expanduser("~")
+        if not os.path.isabs(home):
+            # A container's user that is only a number has none; `Desk` takes no directory that is another user's.
+            return f"/var/tmp/alerta-opsgenie-{os.getuid()}"  # noqa: S108
+        state = os.path.join(home, ".local", "state")
     return os.path.join(state, "alerta-opsgenie")
 
 
@@ -168,7 +180,8 @@ def _payload(found: Mapping[str, List[str]]) -> str:
     if not path:
         if "payload" not in found:
             raise UsageError("no message: give -payload JSON or --payloadFile FILE (- is standard input)")
-        return _last(found, "payload")
+        # A connector passes UTF-8, whatever locale Python has read it in.
+        return os.fsencode(_last(found, "payload")).decode("utf-8", "surrogateescape")
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
             # One byte more than the largest message, so that parsing can tell that it is too large.

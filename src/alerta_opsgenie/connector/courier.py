@@ -80,10 +80,10 @@ class Courier:
         """Remember what came of an attempt, or keep the action."""
         if outcome.kind is Kind.KEPT:
             return await self._keep(job, held, outcome, min(job.taken_at, attempted_at or job.taken_at))
-        if outcome.kind is Kind.REJECTED:
-            return await self._record_rejection(job, outcome)
         try:
             await held.do_last(lambda: keeping.note_end(held.lane, message, outcome))
+            if outcome.kind is Kind.REJECTED:
+                return await self._record_rejection(job, outcome)
         except OSError:
             # It is done all the same, and must not be done again for it.
             return Delivery(outcome, trouble=self.disk.trouble)

@@ -21,7 +21,8 @@ import alerta_opsgenie
 NAMES = ("oecAlertaExecutor.py", "oecAlertaExecutor")
 INTERPRETER = b"#!/usr/bin/env python3\n"
 
-_PARTS = ("__init__.py", "alerta.py", "options.py", "transport.py", "lanes.py", "core", "spool", "executor")
+_MODULES = ("__init__.py", "alerta.py", "keeping.py", "lanes.py", "options.py", "transport.py")
+_PACKAGES = ("core", "spool", "executor")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first instant that a zip can name
 
 
@@ -48,12 +49,14 @@ def _bytecode(name: str, source: bytes) -> bytes:
     """Compile as Python does for an unchecked, hash-based `.pyc` (PEP 552): no time of a file goes into it."""
     unchecked = (1).to_bytes(4, "little")
     code = compile(source, name, "exec", dont_inherit=True, optimize=0)
-    return importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source) + marshal.dumps(code)
+    # Later versions of the format mark what this very process refers to more than once, which differs by its history.
+    data = marshal.dumps(code, 2)
+    return importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source) + data
 
 
 def _files() -> Iterator[Tuple[str, bytes]]:
     root = os.path.dirname(os.path.abspath(alerta_opsgenie.__file__))
-    for part in _PARTS:
+    for part in (*_MODULES, *_PACKAGES):
         for path in _sources(os.path.join(root, part)):
             with open(path, "rb") as file:
                 data = file.read()

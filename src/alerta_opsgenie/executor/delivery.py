@@ -12,16 +12,27 @@ Where the directory cannot be used, the action is delivered all the same, withou
 could not be delivered is lost, loudly.
 """
 
+import contextlib
 import time
-from typing import TYPE_CHECKING, Callable, Dict, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, Iterator, NamedTuple, Optional
 
 from alerta_opsgenie.alerta import AlertaClient, drive
-from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.core.message import Message
-from alerta_opsgenie.core.order import registers, superseded
-from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.order import superseded
+from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.core.relay import Circumstances, Settings, gate, relay
+from alerta_opsgenie.keeping import (
+    BEHIND,
+    BUSY,
+    CALL_SECONDS,
+    DONE_BEFORE,
+    adopt_one,
+    job_of,
+    keep,
+    note_begin,
+    note_end,
+)
 from alerta_opsgenie.lanes import Desk, Job, Lane, Taken, mend_of
 
 if TYPE_CHECKING:
@@ -30,28 +41,27 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 5.0
 """How long what may pass is tried again at once; then it is better kept than a worker of the connector held up."""
 
-CALL_SECONDS = 10.0
-"""How long one attempt may take, so that a connection that has died in silence leaves time for a second one."""
-
 KEEPING_SECONDS = 1.0
 """What is left of the time limit for keeping an action that could not be delivered (a tenth of a shorter limit)."""
 
-_DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this very action is done")
-_BEHIND = Outcome(Kind.KEPT, Reason.BEHIND, "earlier actions on this alert wait")
-_BUSY = Outcome(Kind.KEPT, Reason.BEHIND, "an earlier action on this alert is still under way")
+
+class NoSpoolError(Exception):
+    """The spool cannot be used; the text says why and what to do."""
 
 
 class Delivery(NamedTuple):
     """How it ended, and what it cost.
 
-    `kept` tells that a KEPT action lies in the spool; one that does not is lost unless `trouble` says where it is.
-    `trouble` is what went wrong beside the delivery, with the mend.
+    `kept` tells that a KEPT action is on disk: in the spool, where `waiting` actions wait now, or where that failed in
+    the file `left_in`. `trouble` is what went wrong beside the delivery, with the mend.
     """
 
     outcome: Outcome
     calls: int = 0
     kept: bool = False
     trouble: str = ""
+    waiting: int = 0
+    left_in: str = ""
 
 
 class Courier:
@@ -68,15 +78,16 @@ class Courier:
         self.desk = Desk(directory)
         self._say = say
         self._trouble = ""
+        self._limit = 0.0
 
     def deliver(self, message: Message, deadline: float) -> Delivery:
         """Deliver a message or keep it, by `deadline` (of `time.monotonic`)."""
         shut = gate(message, self._settings)
         if shut:
             return Delivery(shut)
-        left = deadline - time.monotonic()
-        deadline -= min(KEEPING_SECONDS, left / 10)
-        job = _job(message)
+        self._limit = deadline
+        deadline -= min(KEEPING_SECONDS, (deadline - time.monotonic()) / 10)
+        job = job_of(message, time.time())
         taken = None
         try:
             self.desk.prepare()
@@ -86,22 +97,24 @@ class Courier:
             delivery = self._deliver_without_lane(message, job, deadline, error)
         return delivery if taken is None else self._let_go(taken, delivery)
 
+    def close(self) -> None:
+        """Close the connection to Alerta."""
+        self._client.close()
+
     def attempt(self, message: Message, lane: Lane, attempted_at: Optional[float], deadline: float) -> Outcome:
         """Try a message once in its lane, which must be locked and remembers what came of it."""
         if lane.remembers(message.key):
-            return _DONE_BEFORE
+            return DONE_BEFORE
         late = superseded(message, lane.newest_ns)
+        self._note(lambda: note_begin(lane, message))
         outcome = self._try(message, Circumstances(time.time(), attempted_at, late), deadline)
-        if outcome.kind in (Kind.APPLIED, Kind.ALREADY):
-            self._record(lane, message.key, _written(message))
-        elif outcome.reason is Reason.STALE:
-            self._record(lane, message.key, {})
+        self._note(lambda: note_end(lane, message, outcome))
         return outcome
 
-    def _record(self, lane: Lane, key: str, wrote: Dict[str, int]) -> None:
-        """Remember what is done; where that fails it is done all the same, and must not be done again for it."""
+    def _note(self, write: Callable[[], object]) -> None:
+        """Write into the lane; where that fails an action is done all the same, and must not be done again for it."""
         try:
-            lane.record(key, wrote)
+            write()
         except OSError as error:
             self._trouble = f"{self.desk.directory} ({error.strerror}): {mend_of(error)}"
 
@@ -113,18 +126,31 @@ class Courier:
         lane = self.desk.lane(job.lane)
         lane.read()
         if lane.remembers(job.key):
-            return Delivery(_DONE_BEFORE)
+            return Delivery(DONE_BEFORE)
         if lane.waits:
-            return self._keep(job, lane, _BEHIND, None)
+            return self._keep(job, lane, BEHIND, None)
         with lane.locked(deadline) as held:
             if not held:
-                return self._keep(job, lane, _BUSY, None)
-            if lane.waits and not lane.remembers(job.key):
-                return self._keep(job, lane, _BEHIND, None)
+                return self._keep(job, lane, BUSY, None)
+            if not lane.remembers(job.key) and (lane.waits or self._adopt(job.lane)):
+                return self._keep(job, lane, BEHIND, None)
             outcome = self._persist(lambda at: self.attempt(message, lane, at, deadline), deadline)
             if outcome.kind is Kind.KEPT:
                 return self._keep(job, lane, outcome, job.taken_at)
             return Delivery(outcome, self._client.calls, trouble=self._trouble)
+
+    def _adopt(self, lane: str) -> bool:
+        """Let what a killed process had under way for this alert go first, by the spool; False where nothing was."""
+        if not self.desk.has_orphans(lane):
+            return False
+        try:
+            with self._spool() as spool:
+                for orphan in self.desk.orphans(lane):
+                    adopt_one(self.desk, spool, orphan)
+        except NoSpoolError as error:
+            self._trouble = str(error)
+            return False
+        return True
 
     def _deliver_without_lane(self, message: Message, job: Job, deadline: float, error: OSError) -> Delivery:
         """Deliver where the directory cannot be used: without order and memory, but better than not at all."""
@@ -156,47 +182,45 @@ class Courier:
         return outcome
 
     def _keep(self, job: Job, lane: Optional[Lane], outcome: Outcome, attempted_at: Optional[float]) -> Delivery:
-        from alerta_opsgenie.spool import Spool, SpoolUnavailable  # noqa: PLC0415 - only what stays behind pays for SQLite
-
         try:
-            with Spool(self.desk.directory) as spool:
+            with self._spool() as spool:
                 keep(spool, job, outcome, attempted_at)
-                trouble = set_aside(spool)
-        except SpoolUnavailable as error:
-            return Delivery(outcome, self._client.calls, trouble=f"{error.reason}: {error.mend}")
+                trouble, waiting = set_aside(spool), spool.counts(time.time()).waiting
+        except NoSpoolError as error:
+            return Delivery(outcome, self._client.calls, trouble=str(error))
         try:
             self.desk.mark_waiting(waits=True)
             if lane is not None:
                 lane.mark_waiting(waits=True)
         except OSError as error:
             trouble = trouble or f"{self.desk.directory} ({error.strerror}): {mend_of(error)}"
-        return Delivery(outcome, self._client.calls, kept=True, trouble=trouble)
+        return Delivery(outcome, self._client.calls, kept=True, trouble=trouble, waiting=waiting)
+
+    @contextlib.contextmanager
+    def _spool(self) -> "Iterator[Spool]":
+        """Open the spool, which may be held by others for what is left of the time limit. Raises `NoSpoolError`."""
+        # Opening and writing each wait for others so long.
+        busy_seconds = max(0.1, (self._limit - time.monotonic()) / 2)
+        try:
+            from alerta_opsgenie.spool import Spool, SpoolUnavailable  # noqa: PLC0415 - only what stays behind needs SQLite
+        except ImportError:
+            raise NoSpoolError("this Python has no sqlite3: install that module, or take another Python") from None
+        try:
+            with Spool(self.desk.directory, busy_seconds=busy_seconds) as spool:
+                yield spool
+        except SpoolUnavailable as error:
+            raise NoSpoolError(f"{error.reason}: {error.mend}") from None
 
     def _let_go(self, taken: Taken, delivery: Delivery) -> Delivery:
         """Remove what was written down, unless that is all there is now of an action that could not be kept."""
         if delivery.outcome.kind is Kind.KEPT and not delivery.kept:
-            where = f"the action lies in {taken.path} and is picked up from there"
-            return delivery._replace(trouble=f"{delivery.trouble}; {where}", kept=True)
+            taken.leave()
+            return delivery._replace(kept=True, left_in=taken.path)
         try:
             taken.done()
         except OSError as error:
             return delivery._replace(trouble=delivery.trouble or f"{self.desk.directory}: {error.strerror}")
         return delivery
-
-
-def keep(spool: "Spool", job: Job, outcome: Outcome, attempted_at: Optional[float]) -> None:
-    """Put a job into the spool, with the reason why."""
-    spool.keep(
-        job.key,
-        job.lane,
-        job.order_ns,
-        job.body,
-        kind=job.kind,
-        now=time.time(),
-        reason=outcome.reason.value,
-        detail=outcome.detail,
-        attempted_at=attempted_at,
-    )
 
 
 def set_aside(spool: "Spool") -> str:
@@ -206,16 +230,7 @@ def set_aside(spool: "Spool") -> str:
     return f"the spool was damaged and is now {spool.set_aside}; {spool.salvaged} entries were carried over: look at it"
 
 
-def _job(message: Message) -> Job:
-    lane = str(fields.alias(message)).lower()
-    return Job(message.key, lane, message.updated_ns, message.action, fields.essence(message), time.time())
-
-
 def _pause_seconds(tries: int, outcome: Outcome) -> float:
     import random  # noqa: PLC0415 - brings hashlib along, which the usual action has no use for
 
     return delay_seconds(tries, random.random(), retry_after_seconds=outcome.retry_after_seconds)  # noqa: S311
-
-
-def _written(message: Message) -> Dict[str, int]:
-    return dict.fromkeys(registers(message), message.updated_ns) if message.updated_ns else {}

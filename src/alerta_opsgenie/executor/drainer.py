@@ -2,54 +2,73 @@
 
 An executor that leaves something behind starts one, detached, so that the connector does not wait for it; nobody has
 to set up a timer. It ends when nothing waits any more. Where the API key is refused it ends too: the next executor
-comes with the mended key and starts another.
+comes with the mended key and starts another. And it ends when an executor comes with another configuration than its
+own (a mended URL, a renewed key): the file `drainer.wants` names the newest, and the successor takes the role over.
 """
 
+import contextlib
+import fcntl
 import json
+import math
 import os
 import random
 import sys
 import threading
 import time
-from typing import Callable, Dict, List, Mapping, Optional
+from typing import Callable, Dict, Iterator, List, Mapping, Optional
 
 from alerta_opsgenie.alerta import AlertaClient
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.core.message import MessageError, recall
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.executor.delivery import CALL_SECONDS, Courier, keep
+from alerta_opsgenie.executor.delivery import Courier
+from alerta_opsgenie.keeping import (
+    CALL_SECONDS,
+    EXPIRE_AFTER_SECONDS,
+    LEASE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    ROLE,
+    adopt,
+    settle,
+    unmark,
+)
 from alerta_opsgenie.lanes import Desk, Lane
-from alerta_opsgenie.options import read_options
+from alerta_opsgenie.options import Options, read_options
 from alerta_opsgenie.spool import Entry, Spool, try_lock
 
-ROLE = "drainer"
 WORKERS = 4
 """Alerts delivered at once: one that Alerta hangs on holds up one of these."""
 
-LEASE_SECONDS = 60.0
-LONGEST_PAUSE_SECONDS = 15.0
-"""The longest wait between two attempts on one alert: after it Alerta may have been back for so long."""
-
-EXPIRE_AFTER_SECONDS = 7 * 86400.0
-"""What could not be delivered for so long becomes a dead letter."""
+TAKE_OVER_SECONDS = 30.0
+"""How long a drainer's successor waits for it: a worker may have two calls before it that Alerta hangs on."""
 
 _LOOK_SECONDS = 0.5
 _KEY_REFUSALS = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN})
 _KEY_PATIENCE = 3
-_ADOPTED = Outcome(Kind.KEPT, Reason.TIMEOUT, "the process that had taken it was killed")
 
 Report = Callable[[Entry, Outcome], None]
 
 
-def start(found: Mapping[str, List[str]], key: str, directory: str) -> None:
+def is_needed(options: Options) -> bool:
+    """Whether nobody delivers what waits, or nobody by this configuration. Raises `SpoolUnavailable`, `OSError`."""
+    if _want(options):
+        return True
+    lock = try_lock(options.spool_directory, ROLE)
+    if lock is None:
+        return False
+    lock.release()
+    return True
+
+
+def start(found: Mapping[str, List[str]], options: Options) -> None:
     """Start a drainer of its own session with the executor's arguments; the key goes by a pipe, not by argv."""
     import subprocess  # noqa: PLC0415 - only who leaves something behind pays for it
 
     arguments = {name: values for name, values in found.items() if name not in ("payload", "payloadFile")}
     arguments["drain"] = []
-    arguments["spoolDir"] = [directory]
+    arguments["spoolDir"] = [options.spool_directory]
     if "alertaApiKeyFile" not in arguments:
-        arguments["alertaApiKey"] = [key]
+        arguments["alertaApiKey"] = [options.alerta_key]
     process = subprocess.Popen(
         [sys.executable, *_this_program(), "--drain"],
         stdin=subprocess.PIPE,
@@ -71,67 +90,116 @@ def _this_program() -> List[str]:
     return ["-m", "alerta_opsgenie.executor"] if script.endswith(".py") and "__main__" in script else [script]
 
 
-def is_needed(directory: str) -> bool:
-    """Whether something waits and nobody delivers it. Raises `SpoolUnavailable`."""
-    lock = try_lock(directory, ROLE)
-    if lock is None:
-        return False
-    lock.release()
-    return True
+def _fingerprint(options: Options) -> str:
+    """Name what a drainer would deliver with, without telling the key."""
+    import hashlib  # noqa: PLC0415 - the same
+
+    settings = {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in options.settings._asdict().items()
+    }
+    whole = json.dumps([options.alerta_url, options.alerta_key, options.ca_file, settings], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
-def adopt(desk: Desk, spool: Spool) -> int:
-    """Take into the spool what killed processes had taken; gives how many."""
-    adopted = 0
-    for orphan in desk.orphans():
-        try:
-            keep(spool, orphan.job, _ADOPTED, orphan.job.taken_at)
-            desk.mark_waiting(waits=True)
-            desk.lane(orphan.job.lane).mark_waiting(waits=True)
-            orphan.adopted()
-            adopted += 1
-        finally:
-            orphan.close()
-    return adopted
+@contextlib.contextmanager
+def _wants(directory: str, operation: int) -> "Iterator[int]":
+    """Open and lock the file that names the newest configuration; gives -1 where others have it locked just now."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    file = os.open(os.path.join(directory, "drainer.wants"), flags, 0o600)
+    try:
+        fcntl.flock(file, operation | fcntl.LOCK_NB)
+        yield file
+    except BlockingIOError:
+        yield -1
+    finally:
+        os.close(file)
+
+
+def _want(options: Options) -> bool:
+    """Name a configuration as the newest. False: it is that already, or others are at it, who will be back."""
+    mine = _fingerprint(options).encode("ascii")
+    with _wants(options.spool_directory, fcntl.LOCK_EX) as file:
+        if file < 0 or os.read(file, 100) == mine:
+            return False
+        os.ftruncate(file, 0)
+        os.pwrite(file, mine, 0)
+        return True
+
+
+def _is_wanted(directory: str, fingerprint: str) -> bool:
+    with _wants(directory, fcntl.LOCK_SH) as file:
+        return file < 0 or os.read(file, 100) == fingerprint.encode("ascii")
 
 
 class Drainer:
-    """Delivers what waits in one spool. `connect` makes a courier for each worker; `report` hears of each ending."""
+    """Delivers what waits in one spool.
 
-    def __init__(self, directory: str, connect: Callable[[], Courier], report: Report) -> None:
+    `connect` makes a courier for each worker; `report` hears of each ending. `fingerprint` names the configuration of
+    one that an executor started: it ends when a newer one is wanted, which one that a person started does not.
+    """
+
+    def __init__(
+        self, directory: str, connect: Callable[[], Courier], report: Report, fingerprint: str = ""
+    ) -> None:
         self._directory = directory
         self._connect = connect
         self._report = report
+        self._fingerprint = fingerprint
         self._desk = Desk(directory)
         self._stopping = threading.Event()
         self._refusals = 0
         self._failure: Optional[Exception] = None
+        self.refused: Optional[Outcome] = None
+        """The refusal of the API key that ended it, if one did."""
 
-    def run(self, *, watch: bool = False) -> bool:
+    def run(self, *, watch: bool = False, patience_seconds: float = 0.0) -> bool:
         """Deliver until nothing waits (or for ever with `watch`). False: another drainer is at it.
 
-        Raises `SpoolUnavailable`, and whatever else ended a worker.
+        `patience_seconds` is how long to wait for one of another configuration to end; with `watch` there is no limit
+        to it. Raises `SpoolUnavailable`, and whatever else ended a worker.
         """
+        patience_ends = math.inf if watch else time.monotonic() + patience_seconds
         while True:
             lock = try_lock(self._directory, ROLE)
             if lock is None:
-                return False
+                if time.monotonic() >= patience_ends or not self._is_wanted() or self._has_twin():
+                    return False
+                if self._stopping.wait(_LOOK_SECONDS):
+                    return True
+                continue
             with lock:
+                _sign(lock.path, self._fingerprint)
                 self._drain(watch=watch)
             if self._failure:
                 raise self._failure
             # What was kept while we held the role found it taken and started nobody; so we look once more without it.
-            with Spool(self._directory) as spool:
-                if self._stopping.is_set() or not spool.counts(time.time()).waiting:
-                    return True
+            if self._stopping.is_set() or not self._is_something_left():
+                return True
 
     def stop(self) -> None:
         """Let the workers end after what they have in hand."""
         self._stopping.set()
 
+    def _is_wanted(self) -> bool:
+        return not self._fingerprint or _is_wanted(self._directory, self._fingerprint)
+
+    def _has_twin(self) -> bool:
+        """Whether the one that has the role was started with the same configuration."""
+        try:
+            with open(os.path.join(self._directory, f"{ROLE}.lock"), "rb") as file:
+                return bool(self._fingerprint) and file.read(100) == self._fingerprint.encode("ascii")
+        except FileNotFoundError:
+            return False
+
+    def _is_something_left(self) -> bool:
+        with Spool(self._directory) as spool:
+            return bool(spool.counts(time.time()).waiting) or self._desk.has_orphans()
+
     def _drain(self, *, watch: bool) -> None:
         self._desk.prepare()
         with Spool(self._directory) as spool:
+            _free_claims(spool)
             adopt(self._desk, spool)
             spool.expire(time.time(), EXPIRE_AFTER_SECONDS)
             spool.prune(time.time(), EXPIRE_AFTER_SECONDS)
@@ -142,18 +210,11 @@ class Drainer:
         for worker in workers:
             worker.join()
         with Spool(self._directory) as spool:
-            self._unmark(spool)
-
-    def _unmark(self, spool: Spool) -> None:
-        if not spool.counts(time.time()).waiting:
-            self._desk.mark_waiting(waits=False)
-            if spool.counts(time.time()).waiting:
-                self._desk.mark_waiting(waits=True)
+            unmark(self._desk, spool)
 
     def _work(self, *, watch: bool) -> None:
         try:
-            with Spool(self._directory) as spool:
-                courier = self._connect()
+            with Spool(self._directory) as spool, contextlib.closing(self._connect()) as courier:
                 while not self._stopping.is_set() and self._step(spool, courier, watch=watch):
                     pass
         except Exception as error:  # noqa: BLE001 - handed to run, which raises it in the caller's thread
@@ -162,16 +223,20 @@ class Drainer:
 
     def _step(self, spool: Spool, courier: Courier, *, watch: bool) -> bool:
         """Deliver one entry, or wait a little; False when nothing is left to wait for."""
+        if not self._is_wanted():
+            self._stopping.set()
+            return False
         now = time.time()
         entry = spool.claim(now, LEASE_SECONDS, f"drainer {os.getpid()}")
         if entry is not None:
             self._deliver(spool, courier, entry)
             return True
+        if adopt(self._desk, spool):
+            return True
         due_at = spool.next_due()
-        if due_at is None and not watch:
+        if due_at is None and not watch and not self._desk.has_orphans():
             return False
         if watch:
-            adopt(self._desk, spool)
             spool.expire(now, EXPIRE_AFTER_SECONDS)
         pause = _LOOK_SECONDS if due_at is None else min(_LOOK_SECONDS, max(0.01, due_at - now))
         self._stopping.wait(pause)
@@ -194,49 +259,56 @@ class Drainer:
         self._report(entry, outcome)
 
     def _settle(self, spool: Spool, lane: Lane, entry: Entry, outcome: Outcome) -> None:
-        now = time.time()
-        if outcome.kind is Kind.KEPT:
-            self._count_refusals(outcome)
-            pause = delay_seconds(
-                entry.attempts + 1,
-                random.random(),  # noqa: S311 - jitter
-                longest_seconds=LONGEST_PAUSE_SECONDS,
-                retry_after_seconds=outcome.retry_after_seconds,
-            )
-            spool.postpone(entry, now + pause, outcome.reason.value, outcome.detail)
-            return
-        self._refusals = 0
-        if outcome.kind is Kind.REJECTED:
-            spool.bury(entry, outcome.reason.value, outcome.detail, now)
-        else:
-            spool.deliver(entry, now)
-        if not spool.waits(entry.lane):
-            lane.mark_waiting(waits=False)
-            if spool.waits(entry.lane):
-                lane.mark_waiting(waits=True)
+        self._count_refusals(outcome)
+        pause = delay_seconds(
+            entry.attempts + 1,
+            random.random(),  # noqa: S311 - jitter
+            longest_seconds=LONGEST_PAUSE_SECONDS,
+            retry_after_seconds=outcome.retry_after_seconds,
+        )
+        settle(spool, lane, entry, outcome, pause)
 
     def _count_refusals(self, outcome: Outcome) -> None:
         """End when the key is refused again and again: only an executor with a mended one can go on."""
         self._refusals = self._refusals + 1 if outcome.reason in _KEY_REFUSALS else 0
         if self._refusals >= _KEY_PATIENCE:
+            self.refused = outcome
             self._stopping.set()
 
 
-def log_to(directory: str) -> Report:
-    """Write what a drainer without a terminal did into `drainer.log` beside the spool (one old one is kept)."""
-    path = os.path.join(directory, "drainer.log")
-    mutex = threading.Lock()
+def _sign(path: str, fingerprint: str) -> None:
+    """Say in the role's file who has it; on a full disk it goes without."""
+    with contextlib.suppress(OSError), open(path, "r+b") as file:
+        file.truncate()
+        file.write(fingerprint.encode("ascii"))
 
-    def report(entry: Entry, outcome: Outcome) -> None:
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        what = f"{outcome.kind.value} {entry.kind} {entry.lane}: {outcome.reason.value} {outcome.detail}"
-        with mutex:
-            _append_line(path, f"{when} {what}")
 
-    return report
+def _free_claims(spool: Spool) -> None:
+    """Take back what a killed drainer had claimed: whoever has the role is the only one who claims."""
+    for entry in spool.entries("waiting"):
+        if entry.leased_until is not None:
+            spool.release(entry)
 
 
 _LARGEST_LOG_BYTES = 1024 * 1024
+
+
+class _Log:
+    """What a drainer without a terminal did, in `drainer.log` beside the spool (one old one is kept)."""
+
+    def __init__(self, directory: str) -> None:
+        self._path = os.path.join(directory, "drainer.log")
+        self._mutex = threading.Lock()
+
+    def report(self, entry: Entry, outcome: Outcome) -> None:
+        """Write down how an entry ended."""
+        self.write(f"{outcome.kind.value} {entry.kind} {entry.lane}: {outcome.reason.value} {outcome.detail}")
+
+    def write(self, what: str) -> None:
+        """Write a line; where that fails the actions are delivered all the same."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        with self._mutex, contextlib.suppress(OSError):
+            _append_line(self._path, f"{when} {what}")
 
 
 def _append_line(path: str, line: str) -> None:
@@ -254,10 +326,17 @@ def run_detached(environment: Mapping[str, str]) -> int:
     """Be the drainer that `start` started: the arguments come by standard input."""
     found: Dict[str, List[str]] = json.loads(sys.stdin.buffer.read())
     options = read_options(found, (), environment)
+    log = _Log(options.spool_directory)
 
     def connect() -> Courier:
         client = AlertaClient(options.alerta_url, options.alerta_key, ca_file=options.ca_file)
         return Courier(client, options.settings, options.spool_directory)
 
-    Drainer(options.spool_directory, connect, log_to(options.spool_directory)).run()
+    try:
+        directory, fingerprint = options.spool_directory, _fingerprint(options)
+        drainer = Drainer(directory, connect, log.report, fingerprint)
+        drainer.run(patience_seconds=TAKE_OVER_SECONDS)
+    except Exception as error:  # noqa: BLE001 - nobody hears of it otherwise; the next executor starts another
+        log.write(f"the drainer ended: {type(error).__name__}: {error}".replace(options.alerta_key, "***"))
+        return 1
     return 0

@@ -16,11 +16,7 @@ LARGEST_RESULT_BYTES = 4096
 
 def write_result(path: str, result: Mapping[str, str]) -> str:
     """Write the result as JSON without waiting for anybody. Gives why it was not written, or an empty text."""
-    fields = dict(result)
-    data = json.dumps(fields).encode("ascii")
-    if len(data) > LARGEST_RESULT_BYTES:
-        fields["detail"] = fields.get("detail", "")[:200]
-        data = json.dumps(fields).encode("ascii")[:LARGEST_RESULT_BYTES]
+    data = _fitting_json(result)
     try:
         file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -34,3 +30,13 @@ def write_result(path: str, result: Mapping[str, str]) -> str:
     finally:
         os.close(file)
     return ""
+
+
+def _fitting_json(result: Mapping[str, str]) -> bytes:
+    """Cut the longest texts until it fits: an escape takes up to twelve bytes for one character."""
+    longest = LARGEST_RESULT_BYTES
+    while True:
+        data = json.dumps({name: text[:longest] for name, text in result.items()}).encode("ascii")
+        if len(data) <= LARGEST_RESULT_BYTES:
+            return data
+        longest //= 2

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], began: float)
     try:
         found, notes = split(arguments)
         if "help" in found or "version" in found:
-            sys.stdout.write(usage() if "help" in found else f"alerta-opsgenie {__version__}\n")
+            _print(sys.stdout, usage() if "help" in found else f"alerta-opsgenie {__version__}\n")
             return EXIT_DONE
         if "drain" in found:
             from alerta_opsgenie.executor.drainer import run_detached  # noqa: PLC0415 - needs SQLite
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], began: float)
         options = read_options(found, notes, environment)
         client = AlertaClient(options.alerta_url, options.alerta_key, ca_file=options.ca_file)
     except (UsageError, AddressError) as error:
-        sys.stderr.write(f"oecAlertaExecutor: {error}\n")
+        _print(sys.stderr, f"oecAlertaExecutor: {error}\n")
         return EXIT_USAGE
     log = Log(options, began)
     for note in options.notes:
@@ -68,8 +68,7 @@ class Log:
 
     def _write(self, level: str, text: str) -> None:
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with contextlib.suppress(OSError):  # a log that nobody reads is no reason to lose an action
-            _print(sys.stdout, f"{when} {level} {self.one_line(text)}\n")
+        _print(sys.stdout, f"{when} {level} {self.one_line(text)}\n")
 
 
 class Run:
@@ -103,12 +102,14 @@ class Run:
             wanted = False
         if not wanted:
             return delivery
-        from alerta_opsgenie.executor import drainer  # noqa: PLC0415 - needs SQLite
-        from alerta_opsgenie.spool import SpoolUnavailable  # noqa: PLC0415
-
         try:
-            if drainer.is_needed(desk.directory):
-                drainer.start(self._found, self._options.alerta_key, desk.directory)
+            from alerta_opsgenie.executor import drainer  # noqa: PLC0415 - needs SQLite
+            from alerta_opsgenie.spool import SpoolUnavailable  # noqa: PLC0415
+        except ImportError:
+            return delivery  # what is left behind has said so
+        try:
+            if drainer.is_needed(self._options):
+                drainer.start(self._found, self._options)
                 self._log.debug("started a drainer for what waits")
         except SpoolUnavailable as error:
             return delivery._replace(trouble=delivery.trouble or f"{error.reason}: {error.mend}")
@@ -119,7 +120,8 @@ class Run:
     def _tell(self, message: Optional[Message], delivery: Delivery, failure: str) -> None:
         about = _about(message)
         outcome = delivery.outcome
-        what = f"{outcome.kind.value} {about}: {outcome.reason.value}"
+        lost = outcome.kind is Kind.KEPT and not delivery.kept
+        what = f"{'LOST' if lost else outcome.kind.value} {about}: {outcome.reason.value}"
         if outcome.detail:
             what += f", {outcome.detail}"
         if delivery.kept:
@@ -128,8 +130,7 @@ class Run:
             what += f"; {delivery.trouble}"
         self._log.result(what, failed=bool(failure), warned=delivery.kept or bool(delivery.trouble))
         if failure:
-            with contextlib.suppress(OSError):
-                _print(sys.stderr, self._log.one_line(f"alerta: {about}: {failure}")[:1000] + "\n")
+            _print(sys.stderr, self._log.one_line(f"alerta: {about}: {failure}")[:1000] + "\n")
         if self._options.pipe:
             self._write_pipe(about, delivery)
 
@@ -137,8 +138,8 @@ class Run:
         from alerta_opsgenie.executor.pipe import write_result  # noqa: PLC0415 - JEC alone has one
 
         outcome = delivery.outcome
-        result = {"outcome": outcome.kind.value, "reason": outcome.reason.value, "action": about}
-        result["detail"] = self._log.one_line(outcome.detail)[:1000]
+        result = {"outcome": outcome.kind.value, "reason": outcome.reason.value, "action": self._log.one_line(about)}
+        result["detail"] = self._log.one_line(outcome.detail)
         trouble = write_result(self._options.pipe or "", result)
         if trouble:
             self._log.debug(trouble)
@@ -162,20 +163,42 @@ def _failure(delivery: Delivery) -> str:
     if not delivery.kept:
         return f"LOST: {outcome.detail}, and it could not be kept: {delivery.trouble}"
     if outcome.loud:
-        return f"{outcome.detail}; {outcome.mend}; the action is kept"
+        return f"{outcome.detail}; {outcome.mend}; {_where_left(delivery)}"
     # Written down but not in the spool: nothing is lost, but somebody has to mend the spool.
-    return delivery.trouble if "picked up" in delivery.trouble else ""
+    return f"{delivery.trouble}; {_where_left(delivery)}" if delivery.left_in else ""
+
+
+def _where_left(delivery: Delivery) -> str:
+    if delivery.left_in:
+        return f"the action lies in {delivery.left_in} and is picked up from there"
+    return f"the action is kept; {delivery.waiting} wait now"
 
 
 def _print(stream: TextIO, text: str) -> None:
-    """Write and flush, in UTF-8 whatever the locale: a connector started by systemd often has none."""
-    stream.buffer.write(text.encode("utf-8", "backslashreplace"))
-    stream.buffer.flush()
+    """Write at once and in UTF-8 whatever the locale: a connector started by systemd often has none.
+
+    Past Python's own buffer, which it would try to write once more at its end, and then fail with an exit code of its
+    own. Where nobody reads any more, the line is dropped.
+    """
+    data = text.encode("utf-8", "backslashreplace")
+    with contextlib.suppress(OSError):
+        while data:
+            data = data[os.write(stream.fileno(), data) :]
 
 
 def run_as_script() -> int:
     """Run with the process's own arguments and environment."""
     began = time.monotonic()
-    code = main(sys.argv[1:], os.environ, began)
-    sys.stdout.flush()
-    return code
+    _open_standard_streams()
+    return main(sys.argv[1:], os.environ, began)
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a stream is closed: else a file of ours gets its number, and a stray line goes there."""
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        number = os.open(os.devnull, os.O_RDWR)
+        while number <= 2:  # noqa: PLR2004 - the lowest number that is free is given
+            number = os.dup(number)
+        os.close(number)
+        sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

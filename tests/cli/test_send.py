@@ -1,0 +1,138 @@
+"""`alerta-opsgenie send`: one action by hand, on a real Alerta, through the same relay as everything else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from alerta_opsgenie.cli import group
+from alerta_opsgenie.demo.alerta_server import AlertaServer
+from alerta_opsgenie.spool import Spool
+from tests.support.console import Console
+
+NOWHERE = "http://127.0.0.1:9"
+ALICE = ("--user", "alice@example.com")
+
+Send = Callable[..., Result]
+
+
+@pytest.fixture
+def send(tmp_path: Path, alerta: AlertaServer, alerta_key: str) -> Send:
+    def run(*arguments: str, **environment: str) -> Result:
+        given = {"ALERTA_API_URL": alerta.url, "ALERTA_API_KEY": alerta_key, **environment}
+        command = ["send", *arguments, "--spool-dir", str(tmp_path / "spool")]
+        return CliRunner().invoke(group, command, env=given)
+
+    return run
+
+
+@pytest.fixture
+def alert_id(console: Console) -> str:
+    return str(console.create_alert()["id"])
+
+
+def test_each_action_by_its_short_name(send: Send, console: Console, alert_id: str) -> None:
+    def done(*arguments: str) -> None:
+        result = send(arguments[0], alert_id, *ALICE, *arguments[1:])
+        assert (result.exit_code, result.output) == (0, "applied (done)\n")
+
+    done("ack", "--note", "mine")
+    assert console.status(alert_id) == "ack"
+    done("unack")
+    assert console.status(alert_id) == "open"
+    done("snooze", "--minutes", "30")
+    assert console.status(alert_id) == "shelved"
+    done("unsnooze")
+    assert console.status(alert_id) == "open"
+    done("note", "--note", "seen")
+    assert [note["text"] for note in console.notes(alert_id)] == ["alice@example.com: seen"]
+    done("assign", "--owner", "bob@example.com")
+    assert console.get(alert_id)["attributes"]["owner"] == "bob@example.com"
+    done("take")
+    assert console.get(alert_id)["attributes"]["owner"] == "alice@example.com"
+    done("tag", "--tags", "a,b")
+    done("untag", "--tags", "a")
+    assert console.get(alert_id)["tags"] == ["b"]
+    done("priority", "--priority", "P1")
+    assert console.get(alert_id)["attributes"]["opsgenie-priority"] == "P1"
+    done("close")
+    assert console.status(alert_id) == "closed"
+
+
+def test_a_no_op_says_so_and_is_no_failure(send: Send, alert_id: str) -> None:
+    send("close", alert_id, *ALICE)
+    result = send("ack", alert_id, *ALICE)
+    assert (result.exit_code, result.output) == (0, "already (in-state: the alert is closed)\n")
+
+
+@pytest.mark.parametrize(
+    ("action", "needed"),
+    [
+        ("note", "--note"),
+        ("assign", "--owner"),
+        ("tag", "--tags"),
+        ("untag", "--tags"),
+        ("priority", "--priority"),
+        ("snooze", "--minutes"),
+    ],
+)
+def test_an_action_without_what_it_needs_is_wrong_usage(send: Send, alert_id: str, action: str, needed: str) -> None:
+    result = send(action, alert_id, *ALICE)
+    assert result.exit_code == 2
+    assert f"error: {action} needs {needed}\n" in result.output or f"{action} needs {needed}" in result.output
+
+
+@pytest.mark.parametrize("alert", [".*", "b7c1e0d4", "../users"])
+def test_what_is_no_whole_id_touches_nothing(send: Send, alert: str) -> None:
+    result = send("close", alert, *ALICE)
+    assert result.exit_code == 1
+    assert "rejected (bad-alias: $.alert.alias: is not the whole id of an alert in Alerta)" in result.output
+
+
+def test_an_alert_that_alerta_does_not_have_is_exit_1(send: Send) -> None:
+    result = send("close", "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e", *ALICE)
+    assert result.exit_code == 1
+    assert "rejected (not-found: Alerta has no such alert)" in result.output
+
+
+def test_what_cannot_be_delivered_is_kept_and_says_how_it_goes_on(send: Send, alert_id: str, tmp_path: Path) -> None:
+    result = send("ack", alert_id, *ALICE, "--time-limit", "0.5", ALERTA_API_URL=NOWHERE)
+    assert result.exit_code == 0
+    assert (
+        "kept (network: http://127.0.0.1:9: Connection refused); it is kept, and delivered by the next" in result.output
+    )
+    with Spool(tmp_path / "spool") as spool:
+        assert [entry.kind for entry in spool.entries()] == ["Acknowledge"]
+
+
+def test_a_refused_key_is_exit_1_with_the_mend(send: Send, alert_id: str) -> None:
+    result = send("ack", alert_id, *ALICE, ALERTA_API_KEY="no-such-key")
+    assert result.exit_code == 1
+    assert "kept (unauthorized: Alerta answered HTTP 401" in result.output
+    assert "no-such-key" not in result.output
+
+
+def test_as_a_process_with_its_failure_on_standard_error(
+    alerta: AlertaServer, alerta_key: str, console: Console, alert_id: str, tmp_path: Path
+) -> None:
+    program = [sys.executable, "-c", "from alerta_opsgenie.cli import main; main()", "send"]
+    environment = {**os.environ, "ALERTA_API_KEY": alerta_key, "ALERTA_OPSGENIE_SPOOL_DIR": str(tmp_path / "spool")}
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        command = [*program, *arguments, "--alerta-url", f"{alerta.api_url}/alert"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert call("ack", alert_id, *ALICE) == (0, "applied (done)\n", "")
+    assert console.status(alert_id) == "ack"
+    code, output, errors = call("close", ".*", *ALICE)
+    assert (code, output.split()[0]) == (1, "rejected")
+    assert errors == "error: close was not done\n  try: mend what the line above says\n"
+    assert call("ack", alert_id)[0] == 2
+    assert call("explode", alert_id, *ALICE)[0] == 2

@@ -1,0 +1,89 @@
+"""The one file: the same each time, complete, and at home on each Python from 3.9 on."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie import __version__
+from alerta_opsgenie.executor.build import INTERPRETER, NAMES, build
+from tests.support.executor import PYTHON_MINORS, Edge, await_true, bare_python, find_python, install
+from tests.support.stories import action
+
+BUILD = (sys.executable, "-m", "alerta_opsgenie.executor.build")
+
+
+def test_two_builds_are_the_same_to_the_byte(tmp_path: Path) -> None:
+    # Another process, umask, time zone, hash seed and directory.
+    environment = {**os.environ, "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
+    subprocess.run([*BUILD, "out"], cwd=tmp_path, env=environment, check=True, umask=0o077, stdout=subprocess.DEVNULL)
+    assert {(tmp_path / "out" / name).read_bytes() for name in NAMES} == {build()}
+
+
+def test_both_names_are_programs_that_begin_with_their_interpreter(tmp_path: Path) -> None:
+    done = subprocess.run([*BUILD, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert (
+        sorted(path.name for path in tmp_path.iterdir())
+        == sorted(NAMES)
+        == ["oecAlertaExecutor", "oecAlertaExecutor.py"]
+    )
+    for name in NAMES:
+        assert (tmp_path / name).read_bytes().startswith(b"#!/usr/bin/env python3\n")
+        assert INTERPRETER.startswith(b"#!")
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o755
+        assert str(tmp_path / name) in done.stdout
+
+
+def test_a_build_without_a_directory_is_wrong_usage() -> None:
+    done = subprocess.run(BUILD, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "usage: python -m alerta_opsgenie.executor.build DIRECTORY\n"
+
+
+def test_it_holds_each_source_with_its_bytecode_and_no_tests_or_tools(tmp_path: Path) -> None:
+    names = set(zipfile.ZipFile(install(tmp_path)).namelist())
+    sources = {name for name in names if name.endswith(".py")}
+    assert names == sources | {name + "c" for name in sources}
+    assert {"__main__.py", "alerta_opsgenie/lanes.py", "alerta_opsgenie/executor/drainer.py"} <= sources
+    assert not any(part in name for name in names for part in ("test", "build", "cli", "demo", "edge"))
+
+
+def test_it_holds_no_path_of_the_machine_that_built_it() -> None:
+    data = build()
+    assert str(Path(__file__).parents[2]).encode() not in data
+    assert sys.prefix.encode() not in data
+
+
+def test_its_bytecode_is_used_by_the_python_that_built_it(tmp_path: Path) -> None:
+    # The same file with each source made useless still runs.
+    path = tmp_path / "gutted.py"
+    with zipfile.ZipFile(install(tmp_path)) as whole, zipfile.ZipFile(path, "w") as gutted:
+        for name in whole.namelist():
+            gutted.writestr(name, whole.read(name) if name.endswith(".pyc") else b"raise SystemExit(9)\n")
+    done = subprocess.run([bare_python(), str(path), "--version"], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("minor", PYTHON_MINORS)
+class TestEachPython:
+    @pytest.fixture
+    def python(self, minor: int) -> str:
+        return find_python(minor) or pytest.skip(f"this machine has no working python3.{minor} on its PATH")
+
+    def test_it_tells_its_version(self, tmp_path: Path, python: str) -> None:
+        done = subprocess.run([python, str(install(tmp_path)), "--version"], check=True, capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == (f"alerta-opsgenie {__version__}\n", "")
+
+    def test_it_keeps_what_it_cannot_deliver_and_leaves_a_drainer(self, tmp_path: Path, python: str) -> None:
+        with Edge(tmp_path, "http://127.0.0.1:9", "key", python=python, arguments=("--timeLimit", "1")) as edge:
+            result = edge.run(action("AddNote", "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e", note="é"))
+            assert (result.exit_code, result.stderr) == (0, "")
+            assert "it is kept and will be delivered" in result.stdout
+            assert [entry.kind for entry in edge.entries()] == ["AddNote"]
+            await_true(edge.is_drained_by_someone)

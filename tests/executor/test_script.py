@@ -1,0 +1,203 @@
+"""What the script says and how it ends: lines for people, one line for the connector, an exit code, JEC's pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.edge.config import JEC
+from tests.support.bad_server import BadServer
+from tests.support.executor import Edge
+from tests.support.proxy import Proxy
+from tests.support.stories import JSON, action
+
+KEY = "a-key-that-nobody-must-see-77c1"
+STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    """Stand before a server that says ok to everything."""
+    with BadServer("ok") as server, Proxy(server.url) as made:
+        yield made
+
+
+@pytest.fixture
+def edge(tmp_path: Path, proxy: Proxy) -> Iterator[Edge]:
+    with Edge(tmp_path, proxy.url, KEY, arguments=("--timeLimit", "1")) as made:
+        yield made
+
+
+@pytest.fixture
+def alert_id() -> str:
+    return str(uuid.uuid4())
+
+
+def bare(**fields: Any) -> JSON:
+    return {"action": "Acknowledge", "actionType": "custom", **fields}
+
+
+class TestLines:
+    def test_an_action_is_one_line_with_instant_level_outcome_alert_person_and_cost(
+        self, edge: Edge, alert_id: str
+    ) -> None:
+        result = edge.run(action("Close", alert_id, by="jane.doe@example.org"))
+        line = rf"{STAMP} INFO applied Close {alert_id} by jane\.doe@example\.org: done \(\d+ ms\)\n"
+        assert re.fullmatch(line, result.stdout)
+
+    @pytest.mark.parametrize("level", ["ERROR", "error", "FATAL", "PANIC"])
+    def test_at_the_level_of_failures_a_success_is_silent(self, edge: Edge, alert_id: str, level: str) -> None:
+        edge.arguments += ("--logLevel", level)
+        assert edge.run(action("Close", alert_id)).stdout == ""
+
+    def test_at_the_level_of_failures_a_failure_is_told(self, edge: Edge) -> None:
+        edge.arguments += ("--logLevel", "ERROR")
+        assert " ERROR rejected Close b* by " in edge.run(action("Close", "b*")).stdout
+
+    @pytest.mark.parametrize("level", ["DEBUG", "TRACE", "debug"])
+    def test_more_is_told_to_whoever_looks_for_a_fault(
+        self, edge: Edge, proxy: Proxy, alert_id: str, level: str
+    ) -> None:
+        edge.arguments += ("--logLevel", level, "--newOption")
+        with proxy.answering(503, times=1):
+            lines = edge.run(action("Close", alert_id)).stdout.splitlines()
+        assert " DEBUG passed over an argument --newOption" in lines[0]
+        assert " DEBUG Alerta answered HTTP 503: the proxy says so; again in 0." in lines[1]
+        assert " INFO applied Close " in lines[2]
+
+    @pytest.mark.parametrize("level", ["WARN", "WARNING", "INFO", "nonsense"])
+    def test_any_other_level_has_the_one_line(self, edge: Edge, alert_id: str, level: str) -> None:
+        edge.arguments += ("--logLevel", level)
+        assert edge.run(action("Close", alert_id)).stdout.count("\n") == 1
+
+    def test_names_and_notes_with_line_ends_stay_on_one_line(self, edge: Edge, alert_id: str) -> None:
+        evil = "eve\nERROR applied\r\n\u2028\x1b[31m@example.com"
+        for name in ("Close", "Acknow\nledge", "AddNote"):
+            result = edge.run(action(name, alert_id, by=evil) | {"mappedActionV2": {"name": "Close"}})
+            for text in (result.stdout, result.stderr):
+                assert len(text.splitlines()) <= 1
+                assert "\x1b" not in text
+
+    def test_a_long_failure_is_cut(self, edge: Edge) -> None:
+        result = edge.run(action("Close", "x" * 5000, by="y" * 5000))
+        assert result.exit_code == 1
+        assert len(result.stderr) <= 1001
+
+
+class TestEndings:
+    @pytest.mark.parametrize(
+        ("message", "told"),
+        [
+            (bare(), "ignored Acknowledge by Opsgenie: no-alert, the message is about no alert"),
+            (bare(alert={}), "ignored Acknowledge by Opsgenie: no-alias, the alert has no alias"),
+            (bare(alert={"alias": "a", "source": "Zabbix"}), "foreign, the alert's source is 'Zabbix'"),
+            (
+                bare(alert={"alias": str(uuid.UUID(int=1)), "source": "Alerta", "username": "alerta"}),
+                "echo, it came from",
+            ),
+        ],
+    )
+    def test_what_is_none_of_ours_is_exit_0_and_no_call(
+        self, edge: Edge, proxy: Proxy, message: JSON, told: str
+    ) -> None:
+        result = edge.run(message)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert told in result.stdout
+        assert proxy.exchanges == []
+
+    @pytest.mark.parametrize(
+        ("alias", "told"),
+        [
+            (alias, "$.alert.alias: is not the whole id of an alert in Alerta")
+            for alias in (".*", "^", "b7c1e0d4", "../users", "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6", "%2e%2e")
+        ],
+    )
+    def test_an_alias_that_is_no_whole_id_is_exit_1_and_no_call(
+        self, edge: Edge, proxy: Proxy, alias: str, told: str
+    ) -> None:
+        result = edge.run(action("Close", alias))
+        assert result.exit_code == 1
+        assert result.stderr.endswith(f": {told}\n")
+        assert proxy.exchanges == []
+
+    @pytest.mark.parametrize(
+        ("payload", "told"),
+        [
+            ("", "message: $: is not JSON"),
+            ("null", "message: $: expected an object, found null"),
+            ("{}", "message: $.action: is missing"),
+            ('{"action": 5}', "message: $.action: expected a text, found a number"),
+            ('{"action": "Close", "alert": []}', "message: $.alert: expected an object, found a list"),
+            ("\ud800", "message: $: is not JSON"),
+            ("[" * 10_000, "message: $: is not JSON that can be read"),
+        ],
+    )
+    def test_what_is_no_message_is_exit_1_with_the_json_path(self, edge: Edge, payload: str, told: str) -> None:
+        arguments = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--payloadFile", "-"]
+        code, output, errors = edge.call(arguments, stdin=payload.encode("utf-8", "surrogatepass"))
+        assert code == 1
+        assert errors.startswith(f"alerta: {told}")
+        assert " ERROR rejected message: bad-message, " in output
+
+    def test_what_alerta_refuses_for_good_is_exit_1(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
+        body = b'{"status": "error", "message": "not found"}'
+        with proxy.answering(404, body=body):
+            result = edge.run(action("Close", alert_id))
+        assert result.exit_code == 1
+        assert result.stderr == f"alerta: Close {alert_id} by alice@example.com: Alerta has no such alert\n"
+        assert edge.taken() == []
+        assert edge.entries() == []
+
+    def test_what_is_kept_is_exit_0_and_a_warning(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
+        with proxy.answering(503):
+            result = edge.run(action("Close", alert_id))
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert " WARN kept Close " in result.stdout
+        assert ": unavailable, Alerta answered HTTP 503: the proxy says so; it is kept and will be" in result.stdout
+
+
+class TestPipe:
+    @pytest.fixture
+    def edge(self, tmp_path: Path, proxy: Proxy) -> Iterator[Edge]:
+        with Edge(tmp_path, proxy.url, KEY, dialect=JEC, arguments=("--timeLimit", "1", "--logLevel", "DEBUG")) as made:
+            yield made
+
+    def test_jec_is_told_the_outcome_as_json(self, edge: Edge, alert_id: str) -> None:
+        callback = edge.run(action("Close", alert_id, by="zoë@example.com")).callback or {}
+        assert json.loads(callback["callbackContext"]) == {
+            "outcome": "applied",
+            "reason": "done",
+            "action": f"Close {alert_id} by zoë@example.com",
+            "detail": "",
+        }
+
+    def test_what_is_kept_is_told_too(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
+        with proxy.answering(503):
+            callback = edge.run(action("Close", alert_id)).callback or {}
+        told = json.loads(callback["callbackContext"])
+        assert (told["outcome"], told["reason"]) == ("kept", "unavailable")
+
+    def test_where_jec_could_not_make_its_pipe_nothing_is_made(self, edge: Edge, alert_id: str) -> None:
+        missing = edge.directory / "no" / "such"
+        payload = json.dumps(action("Close", alert_id))
+        arguments = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--logLevel", "DEBUG", "-payload", payload]
+        code, output, errors = edge.call([*arguments, "--jecNamedPipe", str(missing / "jecCallbackPipe-1")])
+        assert (code, errors) == (0, "")
+        assert "DEBUG JEC's pipe: No such file or directory" in output
+        assert not missing.exists()
+
+    def test_a_pipe_that_nobody_reads_ends_nothing_and_keeps_nobody(self, edge: Edge, alert_id: str) -> None:
+        fifo = edge.directory / "jecCallbackPipe-1"
+        os.mkfifo(fifo)
+        payload = json.dumps(action("Close", alert_id))
+        arguments = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--logLevel", "DEBUG", "-payload", payload]
+        code, output, errors = edge.call([*arguments, "--jecNamedPipe", str(fifo)])
+        assert (code, errors) == (0, "")
+        assert "DEBUG nobody reads JEC's pipe" in output
