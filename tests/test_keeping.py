@@ -76,3 +76,21 @@ def test_settling_the_last_entry_frees_the_lane(tmp_path: Path, lane: Lane) -> N
         assert not spool.waits(ALIAS.lower())
     lane.read()
     assert not lane.waits
+
+
+def test_only_other_actions_with_the_same_words_since_the_attempt_are_twins(lane: Lane) -> None:
+    """Two notes of one person with one text; what is of another person or of long ago does not count."""
+    now = time.time()
+    keeping.note_end(lane, message(updated_ns=NS), Outcome(Kind.APPLIED, Reason.DONE))
+    keeping.note_end(lane, message("AddNote", updated_ns=NS + 1), Outcome(Kind.APPLIED, Reason.DONE))
+    lane.read()
+    assert keeping.count_twins(lane, message(updated_ns=NS + 2), now) == 1
+    assert keeping.count_twins(lane, message(updated_ns=NS + 2), now + 60) == 0
+    assert keeping.count_twins(lane, message("Close", updated_ns=NS + 2), now) == 0
+    assert keeping.count_twins(lane, message(updated_ns=NS + 2), None) == 0
+
+
+def test_a_no_op_leaves_no_line_and_is_nobodys_twin(lane: Lane) -> None:
+    keeping.note_end(lane, message(), Outcome(Kind.ALREADY, Reason.IN_STATE))
+    lane.read()
+    assert keeping.count_twins(lane, message(updated_ns=NS + 2), time.time()) == 0

@@ -3,6 +3,7 @@
 The executor, the drainer and the native connector share one directory, so they must agree on these.
 """
 
+import binascii
 import time
 from typing import TYPE_CHECKING, Dict, Optional
 
@@ -10,6 +11,7 @@ from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import registers
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.lanes import Desk, Job, Lane, Orphan
 
 if TYPE_CHECKING:
@@ -59,6 +61,21 @@ def note_begin(lane: Lane, message: Message) -> bool:
     return before
 
 
+def words_of(message: Message) -> str:
+    """Stand for the line that an action leaves in the alert's history: two with the same words leave the same one."""
+    alert = message.alert or {}
+    said = [message.action, fields.actor(message), *(str(alert.get(name)) for name in ("note", "owner"))]
+    return f"{binascii.crc32(repr(said).encode('utf-8', 'backslashreplace')):08x}"
+
+
+def count_twins(lane: Lane, message: Message, attempted_at_seconds: Optional[float]) -> int:
+    """Say how many other actions may have left this one's line since its first attempt; the lane must be locked."""
+    if attempted_at_seconds is None:
+        return 0
+    # The relay looks back further than the attempt, for the clocks' sake, and a Date header has no fractions.
+    return lane.count_said(words_of(message), attempted_at_seconds - CLOCK_DOUBT_SECONDS - 1.0)
+
+
 def first_attempt_seconds(message: Message, now_seconds: float) -> float:
     """Give an instant before which no attempt of this message can have begun: when the person acted.
 
@@ -70,7 +87,9 @@ def first_attempt_seconds(message: Message, now_seconds: float) -> float:
 
 def note_end(lane: Lane, message: Message, outcome: Outcome) -> None:
     """Let the lane, which must be locked, remember how an attempt ended. Raises `OSError`."""
-    if outcome.kind in (Kind.APPLIED, Kind.ALREADY):
+    if outcome.kind is Kind.APPLIED or outcome.reason is Reason.REDELIVERED:
+        lane.record(message.key, written(message), words_of(message), time.time())
+    elif outcome.kind is Kind.ALREADY:
         lane.record(message.key, written(message))
     elif outcome.reason is Reason.STALE:
         lane.record(message.key, {})

@@ -19,7 +19,7 @@ import fcntl
 import json
 import os
 import time
-from typing import Any, Dict, FrozenSet, Iterable, Iterator, Mapping, NamedTuple, Optional
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 FORGET_AFTER_SECONDS = 8 * 86400.0
 """A lane is forgotten a day after the last entry that could wait for it became a dead letter (7 days)."""
@@ -126,6 +126,7 @@ class Lane:
         self._file = -1
         self._keys: FrozenSet[str] = frozenset()
         self._tried: FrozenSet[str] = frozenset()
+        self._said: List[Tuple[str, float]] = []
         self.newest_ns: Dict[str, int] = {}
         self.waits = False
 
@@ -144,10 +145,12 @@ class Lane:
         """Learn what the lane remembers; a line that a killed process left unfinished is passed over."""
         done: Dict[str, Mapping[str, int]] = {}
         tried: Dict[str, Mapping[str, int]] = {}
-        self.waits = False
+        self._said, self.waits = [], False
         for entry in self._lines():
             if isinstance(entry.get("key"), str):
                 done[entry["key"]] = _registers(entry.get("wrote"))
+                if isinstance(entry.get("words"), str) and isinstance(entry.get("at"), float):
+                    self._said.append((entry["words"], entry["at"]))
             elif isinstance(entry.get("tries"), str):
                 tried[entry["tries"]] = _registers(entry.get("writes"))
             self.waits = entry.get("waits", self.waits)
@@ -170,9 +173,21 @@ class Lane:
         """
         self._append({"tries": key, "writes": dict(writes)})
 
-    def record(self, key: str, wrote: Mapping[str, int]) -> None:
-        """Remember an action that is done, and the `updatedAt` (ns) of each register that it wrote."""
-        self._append({"key": key, "wrote": dict(wrote)} if wrote else {"key": key})
+    def record(self, key: str, wrote: Mapping[str, int], words: str = "", at_seconds: float = 0.0) -> None:
+        """Remember an action that is done, and the `updatedAt` (ns) of each register that it wrote.
+
+        `words` stand for the line that it left in the alert's history, at that instant.
+        """
+        entry: Dict[str, Any] = {"key": key}
+        if wrote:
+            entry["wrote"] = dict(wrote)
+        if words:
+            entry.update(words=words, at=at_seconds)
+        self._append(entry)
+
+    def count_said(self, words: str, since_seconds: float) -> int:
+        """Say how many actions that are done left those words in the history since that instant."""
+        return sum(1 for said, at in self._said if said == words and at >= since_seconds)
 
     def mark_waiting(self, *, waits: bool) -> None:
         """Remember whether something for this alert waits in the spool. Needs no lock: lines are added whole."""

@@ -48,8 +48,9 @@ ADD_NOTE = message("AddNote", note="looking")
 CUSTOM = Settings(custom_actions={"RestartService": "restart"})
 
 
-def again(about: Message, *answers: Answer, settings: Settings | None = None) -> Played:
-    return play(about, *answers, settings=settings, circumstances=at(attempted_seconds_ago=AGO_SECONDS))
+def again(about: Message, *answers: Answer, settings: Settings | None = None, twins: int = 0) -> Played:
+    circumstances = at(attempted_seconds_ago=AGO_SECONDS)._replace(twins=twins)
+    return play(about, *answers, settings=settings, circumstances=circumstances)
 
 
 def ours(text: str, status: str = "open", *, seconds_after: float = 1.0) -> dict[str, Any]:
@@ -89,6 +90,19 @@ def test_an_ack_that_never_arrived_is_asked_for() -> None:
 def test_an_ack_that_somebody_has_undone_since_is_not_done_again() -> None:
     history = [ours(ACKED, "ack"), ours("unack operator action", "open", seconds_after=5)]
     played = again(message("Acknowledge"), seen("open", *history), OK)
+    assert "/action" not in [asked[1] for asked in played.asked]
+
+
+def test_the_line_of_another_action_of_that_person_does_not_stand_for_this_one() -> None:
+    """They acknowledged, unacknowledged, and acknowledged again, which never arrived."""
+    history = [ours(ACKED, "ack"), ours(UNACKED, "open", seconds_after=2)]
+    played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"), twins=1)
+    assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
+
+
+def test_its_own_line_beside_that_of_another_action_counts() -> None:
+    history = [ours(ACKED, "ack"), ours(UNACKED, "open", seconds_after=2), ours(ACKED, "ack", seconds_after=3)]
+    played = again(message("Acknowledge"), seen("ack", *history), OK, twins=1)
     assert "/action" not in [asked[1] for asked in played.asked]
 
 

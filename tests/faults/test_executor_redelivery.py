@@ -177,7 +177,6 @@ def edge_holding(edge: Edge, alert_id: str) -> AbstractContextManager[bool]:
     return edge.desk.lane(alert_id).locked(time.monotonic() + 1)
 
 
-@pytest.mark.xfail(strict=True, reason="the relay looks for its line by its words and the time alone (core/relay.py)")
 class TestSameWords:
     """Two actions of one person leave the same line in Alerta's history; the second must not be taken for the first."""
 

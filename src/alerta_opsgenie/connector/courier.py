@@ -67,12 +67,13 @@ class Courier:
     ) -> Outcome:
         """Try a message once, in its lane if there is one."""
         late = superseded(message, lane.newest_ns if lane else {})
+        twins = keeping.count_twins(lane, message, attempted_at) if lane else 0
         end = time.monotonic() + keeping.CALL_SECONDS
 
         async def send(call: Call) -> Answer:
             return await self._alerta.send(call, end - time.monotonic())
 
-        return await drive(relay(message, settings, Circumstances(time.time(), attempted_at, late)), send)
+        return await drive(relay(message, settings, Circumstances(time.time(), attempted_at, late, twins)), send)
 
     async def _conclude(
         self, message: Message, job: Job, held: HeldLane, outcome: Outcome, attempted_at: float | None

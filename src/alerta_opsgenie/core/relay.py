@@ -48,12 +48,15 @@ class Circumstances(NamedTuple):
 
     `now_seconds` is the present instant since the epoch. `attempted_at_seconds` is when the first attempt of this
     very message began that ended in KEPT or in nothing known: any of its calls may have had its effect. It is None
-    for a first attempt. `superseded` are the registers that something newer has written (`order.superseded`).
+    for a first attempt. `superseded` are the registers that something newer has written (`order.superseded`). `twins`
+    counts the other actions since then that are known to have left the same line in the alert's history: a person who
+    acknowledges, unacknowledges and acknowledges again leaves two.
     """
 
     now_seconds: float
     attempted_at_seconds: Optional[float] = None
     superseded: FrozenSet[str] = frozenset()
+    twins: int = 0
 
 
 Steps = Generator[Call, Answer, Outcome]
@@ -452,11 +455,8 @@ def _left_by_us(work: _Work, look: Answer, ours: _Trace) -> bool:
     if since is None or not isinstance(entries, list):
         return False
     since += look.clock_ahead_seconds - CLOCK_DOUBT_SECONDS
-    for entry in entries:
-        written = _written_seconds(entry, ours) if isinstance(entry, dict) else None
-        if written is not None and written >= since:
-            return True
-    return False
+    lines = [_written_seconds(entry, ours) for entry in entries if isinstance(entry, dict)]
+    return sum(1 for written in lines if written is not None and written >= since) > work.circumstances.twins
 
 
 def _written_seconds(entry: Mapping[str, Any], ours: _Trace) -> Optional[float]:

@@ -28,6 +28,7 @@ from alerta_opsgenie.keeping import (
     CALL_SECONDS,
     DONE_BEFORE,
     adopt_one,
+    count_twins,
     job_of,
     keep,
     note_begin,
@@ -105,9 +106,9 @@ class Courier:
         """Try a message once in its lane, which must be locked and remembers what came of it."""
         if lane.remembers(message.key):
             return DONE_BEFORE
-        late = superseded(message, lane.newest_ns)
+        late, twins = superseded(message, lane.newest_ns), count_twins(lane, message, attempted_at)
         self._note(lambda: note_begin(lane, message))
-        outcome = self._try(message, Circumstances(time.time(), attempted_at, late), deadline)
+        outcome = self._try(message, Circumstances(time.time(), attempted_at, late, twins), deadline)
         self._note(lambda: note_end(lane, message, outcome))
         return outcome
 
