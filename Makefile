@@ -35,7 +35,7 @@ lint: $(INSTALLED)
 	$(BIN)/vermin --quiet --no-tips --target=3.9- --violations $(ON_39)
 
 test: lint executor
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
 
 bench: $(INSTALLED) executor
 	$(BIN)/python -m bench

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,17 +22,32 @@ _PAYLOADS = Path(__file__).parent / "payloads"
 
 _TESTS = Path(__file__).parent
 
-# These look at all processes of the host, and start some that are to be found: never two of them at a time.
-_OF_THE_HOST = ("doctor/", "cli/test_doctor.py", "e2e/test_install.py")
+# These look at all processes and users of the host, and make some that are to be found: never two at a time.
+_OF_THE_HOST = ("doctor/", "setup/test_host.py", "cli/test_doctor.py", "e2e/test_install.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that needs the real Alerta; keep the tests of a file together where several run at once."""
+    """Mark each test that needs the real Alerta, directly or through another fixture."""
     for item in items:
-        name = item.path.relative_to(_TESTS).as_posix()
-        item.add_marker(pytest.mark.xdist_group("host" if name.startswith(_OF_THE_HOST) else name))
+        if _is_of_the_host(item.path):
+            item.add_marker(pytest.mark.timeout(600))  # it may have to wait for the others
         if "alerta" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.alerta)
+
+
+def _is_of_the_host(path: Path) -> bool:
+    return path.relative_to(_TESTS).as_posix().startswith(_OF_THE_HOST)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone_on_the_host(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let no two of those modules run at once, in whichever process."""
+    if not _is_of_the_host(request.path):
+        yield
+        return
+    with Path(tempfile.gettempdir(), "alerta-opsgenie-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,11 @@ _ALERT = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 def commands(command: click.Command = group, parent: click.Context | None = None) -> Iterator[click.Context]:
     """Give every command with its context, the groups before what is in them."""
     name = "alerta-opsgenie" if parent is None else command.name
-    context = click.Context(command, parent, name, terminal_width=_WIDTH, max_content_width=_WIDTH)
+    # What the command line itself sets; without it the names of --help would be click's own.
+    names = None if parent else list(group.context_settings["help_option_names"])
+    context = click.Context(
+        command, parent, name, terminal_width=_WIDTH, max_content_width=_WIDTH, help_option_names=names
+    )
     yield context
     if isinstance(command, click.Group):
         for child in command.list_commands(context):

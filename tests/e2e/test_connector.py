@@ -192,7 +192,7 @@ def test_a_script_of_somebody_else_runs_as_under_oec(make_rig: Any, tmp_path: Pa
         alert_id = console.create_alert()["id"]
         rig.create(alert_id)
         rig.person().acknowledge(alert_id)
-        failure = rig.wait_callbacks(2)[1]
+        failure = next(told for told in rig.wait_callbacks(2) if told["action"] == "Acknowledge")
         rig.wait_queue_empty()
     arguments = (tmp_path / "ran").read_text()
     assert arguments.startswith("-payload {")

@@ -269,7 +269,7 @@ class TestDelivery:
     def test_what_a_killed_drainer_had_claimed_is_free_at_once(self, shop: Shop) -> None:
         shop.keep(action("Acknowledge", new_id()))
         with Spool(shop.directory) as spool:
-            assert spool.claim(time.time(), 3600.0, "a drainer that was killed")
+            assert spool.claim(time.time(), 20.0, "a drainer that was killed")
         with BadServer("ok") as server:
             began = time.monotonic()
             assert shop.drain(server.url)

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 5.0
 """How long what may pass is tried again at once; then it is better kept than a worker of the connector held up."""
 
+LEAST_ATTEMPT_SECONDS = 0.2
+"""An attempt with less time than this is not begun: it would only end as a timeout and hide the reason before it."""
+
 KEEPING_SECONDS = 1.0
 """What is left of the time limit for keeping an action that could not be delivered (a tenth of a shorter limit)."""
 
@@ -174,7 +177,8 @@ class Courier:
         tries = 1
         while outcome.kind is Kind.KEPT and not outcome.loud:
             pause = _pause_seconds(tries, outcome)
-            if time.monotonic() + pause >= patience_ends:
+            again_at = time.monotonic() + pause
+            if again_at >= patience_ends or again_at + LEAST_ATTEMPT_SECONDS > deadline:
                 break
             self._say(f"{outcome.detail}; again in {pause:.2f} s")
             time.sleep(pause)
