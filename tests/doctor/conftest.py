@@ -1,4 +1,4 @@
-"""A patient for each test, with a stand-in for Opsgenie that all of them share, and the session's real Alerta."""
+"""A patient for each test, with a stand-in for Opsgenie, and the session's real Alerta."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.support.cloud import Running, running_cloud
 from tests.support.patient import Patient, install_patient, open_directory, put_python
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def opsgenie() -> Iterator[Running]:
-    """The stand-in; its OEC integration has a queue."""
+    """The stand-in, anew for each test: what it lists is what one of the checks judges by."""
     with running_cloud(expect_violations=True) as run:
         yield run
 
