@@ -17,11 +17,12 @@ import time
 from typing import TYPE_CHECKING, Callable, Iterator, NamedTuple, Optional
 
 from alerta_opsgenie.alerta import AlertaClient, drive
+from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import superseded
 from alerta_opsgenie.core.outcome import Kind, Outcome
-from alerta_opsgenie.core.relay import Circumstances, Settings, gate, relay
+from alerta_opsgenie.core.relay import Call, Circumstances, Settings, gate, relay
 from alerta_opsgenie.keeping import (
     BEHIND,
     BUSY,
@@ -35,6 +36,7 @@ from alerta_opsgenie.keeping import (
     note_end,
 )
 from alerta_opsgenie.lanes import Desk, Job, Lane, Taken, mend_of
+from alerta_opsgenie.transport import UnreachableError
 
 if TYPE_CHECKING:
     from alerta_opsgenie.spool import Spool
@@ -44,6 +46,9 @@ PATIENCE_SECONDS = 5.0
 
 LEAST_ATTEMPT_SECONDS = 0.2
 """An attempt with less time than this is not begun: it would only end as a timeout and hide the reason before it."""
+
+LANDING_SECONDS = 1.0
+"""How long a hung Alerta that answers again is given for what it had been sent before."""
 
 KEEPING_SECONDS = 1.0
 """What is left of the time limit for keeping an action that could not be delivered (a tenth of a shorter limit)."""
@@ -114,6 +119,19 @@ class Courier:
         outcome = self._try(message, Circumstances(time.time(), attempted_at, late, twins), deadline)
         self._note(lambda: note_end(lane, message, outcome))
         return outcome
+
+    def let_land(self, message: Message) -> None:
+        """Give Alerta time for what an earlier attempt sent it while it hung.
+
+        Such a request waits in the server's queue and may be served after the next one: then the look for our line
+        comes too early, and a note would be written twice. Once Alerta answers, the queue is short.
+        """
+        look = Call("GET", f"/alert/{fields.alias(message)}", None, "")
+        try:
+            self._client.send(look, time.monotonic() + CALL_SECONDS)
+        except UnreachableError:
+            return
+        time.sleep(LANDING_SECONDS)
 
     def _note(self, write: Callable[[], object]) -> None:
         """Write into the lane; where that fails an action is done all the same, and must not be done again for it."""
