@@ -21,8 +21,9 @@ _passed = set()
 
 
 def _note(text):
-    with open(_mark, "w") as file:
+    with open(_mark + ".new", "w") as file:
         file.write(text)
+    os.rename(_mark + ".new", _mark)
 
 
 def _kill(frame, why):
