@@ -151,13 +151,18 @@ def _bare(url: str, key: str, ids: list[str]) -> Cost:
 
 
 def _run(rig: Rig, connector: Connector, ids: list[str]) -> Cost:
-    """Send the acks to the queue and wait until the last of their messages is deleted."""
+    """Send the acks to the queue, and wait until the last result is told, which is after Alerta's answer.
+
+    The CPU is counted until the last message is deleted.
+    """
     model = rig.host.sqs.queue(rig.queue.url)
-    before, cpu, doubles = model.deleted, _cpu_seconds(connector.process.pid), time.process_time()
+    deleted, told = model.deleted, len(rig.cloud.records.callbacks)
+    cpu, doubles = _cpu_seconds(connector.process.pid), time.process_time()
     began = time.monotonic()
     _send(rig, [_message("Acknowledge", alert_id) for alert_id in ids])
-    wait_until(lambda: model.deleted - before >= len(ids), 300, rig.logs)
+    rig.wait_callbacks(told + len(ids), 300)
     took = time.monotonic() - began
+    wait_until(lambda: model.deleted - deleted >= len(ids), 10, rig.logs)
     return Cost(took, _cpu_seconds(connector.process.pid) - cpu, time.process_time() - doubles)
 
 

@@ -11,7 +11,7 @@ from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import registers
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import CLOCK_DOUBT_SECONDS
+from alerta_opsgenie.core.relay import CLOCK_DOUBT_SECONDS, Call
 from alerta_opsgenie.lanes import Desk, Job, Lane, Orphan
 
 if TYPE_CHECKING:
@@ -29,6 +29,15 @@ EXPIRE_AFTER_SECONDS = 7 * 86400.0
 
 CALL_SECONDS = 10.0
 """How long one attempt may take, so that a connection that has died in silence leaves time for a second one."""
+
+LANDING_SECONDS = 1.0
+"""How long Alerta, once it answers again, is given for what it was sent while it hung."""
+
+_ONCE = frozenset({
+    "Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete", "AddTags", "RemoveTags",
+    "UpdatePriority",
+})  # fmt: skip
+"""Done twice, these leave an alert as once; any other may leave a second note."""
 
 DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this very action is done")
 BEHIND = Outcome(Kind.KEPT, Reason.BEHIND, "earlier actions on this alert wait")
@@ -83,6 +92,16 @@ def first_attempt_seconds(message: Message, now_seconds: float) -> float:
     """
     acted = message.updated_ns / 1e9 - _CLOCKS_APART_SECONDS if message.updated_ns else 0.0
     return min(acted or now_seconds - EXPIRE_AFTER_SECONDS, now_seconds)
+
+
+def landing_look(message: Message) -> Optional[Call]:
+    """Give the call to make, and `LANDING_SECONDS` to wait after its answer, before a second attempt.
+
+    What an earlier attempt sent to an Alerta that hung waits in the server's queue and may be served after the next
+    request: then the look for our line comes too early, and a note would be written twice. Once Alerta answers, the
+    queue is short. None for an action that nobody could see twice.
+    """
+    return None if message.action in _ONCE else Call("GET", f"/alert/{fields.alias(message)}", None, "")
 
 
 def note_end(lane: Lane, message: Message, outcome: Outcome) -> None:

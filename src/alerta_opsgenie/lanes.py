@@ -195,12 +195,7 @@ class Lane:
         self.waits = waits
 
     def _lines(self) -> Iterator[Dict[str, Any]]:
-        try:
-            with open(self._path, "rb") as file:
-                raw = file.read()
-        except FileNotFoundError:
-            return
-        for line in raw.splitlines():
+        for line in self._content().splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
@@ -208,12 +203,24 @@ class Lane:
             if isinstance(entry, dict):
                 yield entry
 
+    def _content(self) -> bytes:
+        if self._file >= 0:
+            return os.pread(self._file, os.fstat(self._file).st_size, 0)
+        try:
+            with open(self._path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
     def _append(self, entry: Mapping[str, Any]) -> None:
-        line = json.dumps(entry, separators=(",", ":")).encode("ascii")
+        # A newline before the entry too: behind a line that a killed process left unfinished it would be lost.
+        data = b"\n" + json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+        if self._file >= 0:
+            os.write(self._file, data)
+            return
         file = self._open()
         try:
-            # A newline before the entry too: behind a line that a killed process left unfinished it would be lost.
-            os.write(file, b"\n" + line + b"\n")
+            os.write(file, data)
         finally:
             os.close(file)
 

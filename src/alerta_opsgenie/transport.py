@@ -6,6 +6,7 @@ and then passes every timeout on a single read. So each read here gets what is l
 not followed: a key is for the host that it was configured for.
 """
 
+import functools
 import http.client
 import io
 import os
@@ -351,6 +352,7 @@ def clock_ahead_seconds(date: Optional[str]) -> float:
     return 0.0 if instant is None else instant - time.time()
 
 
+@functools.lru_cache(maxsize=8)
 def _date_seconds(text: str) -> Optional[float]:
     try:
         return parsedate_to_datetime(text).timestamp()

@@ -26,14 +26,32 @@ ALIAS = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 ACTED_NS = 1751623260 * 10**9
 
 
+WRITTEN = "alice@example.com: only once"
+LANDS_SECONDS = 0.2
+
+
 class FakeAlerta:
-    """Answers as an Alerta with our plugin; `answers` come first. Notes are really kept."""
+    """Answers as an Alerta with our plugin; `answers` come first. Notes are really kept.
+
+    With `hung_note` set, it hangs for one call, and what was sent then is done `LANDS_SECONDS` after its next answer.
+    """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
         self.answers: list[Answer | Exception] = []
         self.notes: list[str] = []
         self.gate: asyncio.Event | None = None
+        self.hung_note = ""
+
+    def hang(self, note: str) -> None:
+        """Take the next call without an answer, and do it late."""
+        self.answers = [UnreachableError("no answer in time", timed_out=True)]
+        self.hung_note = note
+
+    def _answer_again(self) -> None:
+        if self.hung_note:
+            asyncio.get_running_loop().call_later(LANDS_SECONDS, self.notes.append, self.hung_note)
+            self.hung_note = ""
 
     async def send(self, call: Call, seconds: float) -> Answer:
         assert seconds > 0
@@ -45,6 +63,7 @@ class FakeAlerta:
             raise answer
         if answer is not None:
             return answer
+        self._answer_again()
         if call.method == "PUT" and call.path.endswith("/note"):
             self.notes.append(str((call.body or {})["text"]))
         return Answer(200, self._body(), on_behalf_of=call.on_behalf_of)
@@ -114,6 +133,19 @@ async def test_a_message_that_comes_again_while_it_waits_is_kept_once(case: Case
     await case.deliver(message())
     assert (await case.deliver(message())).safe
     assert await case.waiting() == ["Acknowledge"]
+
+
+async def test_a_redelivered_note_that_a_hung_alerta_does_late_is_not_written_twice(case: Case) -> None:
+    case.alerta.hung_note = WRITTEN
+    delivery = await case.deliver(message("AddNote", note="only once"), attempted_at=time.time() - 30)
+    assert delivery.outcome.kind is Kind.ALREADY
+    assert case.alerta.notes == [WRITTEN]
+
+
+async def test_a_redelivered_acknowledge_waits_for_nothing(case: Case) -> None:
+    began = time.monotonic()
+    await case.deliver(message(), attempted_at=time.time() - 30)
+    assert time.monotonic() - began < keeping.LANDING_SECONDS
 
 
 async def test_an_older_change_after_a_newer_one_is_stale(case: Case) -> None:

@@ -13,11 +13,11 @@ from alerta_opsgenie.connector.drain import SpoolDrainer
 from alerta_opsgenie.connector.progress import Progress
 from alerta_opsgenie.connector.tasks import end
 from alerta_opsgenie.core.message import Message
-from alerta_opsgenie.core.outcome import Answer, Kind, Outcome
+from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.lanes import Job
 from alerta_opsgenie.spool import Entry, try_lock
-from tests.connector.test_courier import ALIAS, Case, message
+from tests.connector.test_courier import ALIAS, LANDS_SECONDS, WRITTEN, Case, message
 from tests.connector.waiting import until
 
 
@@ -62,6 +62,15 @@ async def test_what_waits_goes_out_in_the_order_of_the_actions(drain: Drain) -> 
     await until(lambda: len(drain.ended) == 3)
     assert [text.rpartition(": ")[2] for text in drain.alerta.notes] == ["n1", "n2", "n3"]
     assert (await drain.deliver(message("AddNote", 4, note="n4"))).outcome.kind is not Kind.KEPT
+
+
+async def test_a_note_that_a_hung_alerta_does_late_is_not_written_twice(drain: Drain) -> None:
+    drain.alerta.hang(WRITTEN)
+    assert (await drain.deliver(message("AddNote", note="only once"))).outcome.reason is Reason.TIMEOUT
+    drain.start()
+    await until(lambda: bool(drain.ended), 5)
+    await asyncio.sleep(2 * LANDS_SECONDS)
+    assert drain.alerta.notes == [WRITTEN]
 
 
 async def test_what_fails_again_waits_longer_and_stays(drain: Drain) -> None:

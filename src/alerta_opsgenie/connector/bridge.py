@@ -11,10 +11,9 @@ import logging
 import time
 from dataclasses import dataclass
 
-import aiohttp
-
 from alerta_opsgenie.connector.alerta_async import AsyncAlerta
 from alerta_opsgenie.connector.callbacks import Callbacks
+from alerta_opsgenie.connector.cloud import find_proxy, open_session
 from alerta_opsgenie.connector.courier import Courier
 from alerta_opsgenie.connector.credentials import CredentialsKeeper, QueuePlace, Token
 from alerta_opsgenie.connector.disk import Disk
@@ -45,7 +44,6 @@ _QUEUE_SILENT_SECONDS = 90.0
 _ONCE_LOOK_SECONDS = 0.1
 _ONCE_FAILURES = 3
 _ONCE_EMPTY_POLLS = 2
-_LARGEST_HEADER_BYTES = 64 * 1024
 
 
 @dataclass(eq=False)
@@ -65,7 +63,7 @@ _log = logging.getLogger(__name__)
 class Bridge:
     """Takes the queues of one configuration. `once`: until they are empty. `opened` says whether `health` knows.
 
-    Raises `AddressError` where Alerta's URL or CA file cannot be used.
+    Raises `AddressError` where Alerta's URL or CA file, or a proxy, cannot be used.
     """
 
     def __init__(self, plan: Plan, metrics: Metrics, progress: Progress, *, once: bool = False) -> None:
@@ -81,6 +79,7 @@ class Bridge:
             environment=plan.environment,
             connections=own.workers + DRAIN_WORKERS + 1,
         )
+        self._proxy = find_proxy(plan.config.api_root)
         self._disk = Disk(options.spool_directory)
         self._work = Dispatcher(own.workers)
         self._scripts = Dispatcher(plan.config.pool.max_workers)
@@ -114,12 +113,7 @@ class Bridge:
     async def _open(self) -> None:
         config = self.plan.config
         self._alerta.open()
-        self._session = aiohttp.ClientSession(
-            # The header Token holds the credentials of every queue.
-            max_field_size=_LARGEST_HEADER_BYTES,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
-        )
+        self._session = open_session(self._proxy)
         try:
             await self._disk.prepare()
         except (SpoolUnavailable, OSError):

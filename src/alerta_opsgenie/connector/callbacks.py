@@ -14,6 +14,7 @@ from typing import Any, Callable, Mapping
 
 import aiohttp
 
+from alerta_opsgenie.connector.cloud import words_of
 from alerta_opsgenie.connector.credentials import CLIENT_INFO
 from alerta_opsgenie.connector.tasks import run_together
 from alerta_opsgenie.core.backoff import delay_seconds
@@ -139,4 +140,4 @@ class Callbacks:
         except asyncio.TimeoutError:
             return 0, None, f"{self._url} did not answer in time"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return 0, None, f"{self._url}: {' '.join(str(error).split())[:200]}"
+            return 0, None, f"{self._url}: {words_of(error)}"

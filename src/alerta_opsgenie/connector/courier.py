@@ -7,6 +7,7 @@ that an attempt began, because of a message that was sent twice each copy comes 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
 from alerta_opsgenie.lanes import Job, Lane
 from alerta_opsgenie.spool import SpoolUnavailable
+from alerta_opsgenie.transport import UnreachableError
 
 _RECORDED = frozenset({Reason.NOT_FOUND, Reason.REFUSED, Reason.BAD_MESSAGE})
 """Rejections that a person may mend and retry; an alias that is no id of Alerta's never becomes one."""
@@ -57,6 +59,8 @@ class Courier:
                 if held.lane.waits:
                     return await self._keep(job, held, keeping.BEHIND, attempted_at)
                 attempted_at = turn.attempted_at(attempted_at)
+                if attempted_at is not None:
+                    await self.let_land(message)
                 outcome = await self.attempt(message, settings, attempted_at, held.lane)
                 return await self._conclude(message, job, held, outcome, attempted_at)
         except OSError as error:
@@ -74,6 +78,15 @@ class Courier:
             return await self._alerta.send(call, end - time.monotonic())
 
         return await drive(relay(message, settings, Circumstances(time.time(), attempted_at, late, twins)), send)
+
+    async def let_land(self, message: Message) -> None:
+        """Give Alerta time for what an earlier attempt sent it while it hung."""
+        look = keeping.landing_look(message)
+        if look is None:
+            return
+        with contextlib.suppress(UnreachableError):
+            await self._alerta.send(look, keeping.CALL_SECONDS)
+            await asyncio.sleep(keeping.LANDING_SECONDS)
 
     async def _conclude(
         self, message: Message, job: Job, held: HeldLane, outcome: Outcome, attempted_at: float | None

@@ -18,6 +18,7 @@ from typing import Any, Callable, Mapping
 import aiohttp
 
 from alerta_opsgenie import __version__
+from alerta_opsgenie.connector.cloud import words_of
 from alerta_opsgenie.connector.progress import Progress
 from alerta_opsgenie.connector.tasks import wait_event
 from alerta_opsgenie.core.backoff import delay_seconds
@@ -181,8 +182,7 @@ class CredentialsKeeper:
         except asyncio.TimeoutError:
             raise CredentialsError(f"{self._url} did not answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            words = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
-            raise CredentialsError(f"{self._url}: {words}") from None
+            raise CredentialsError(f"{self._url}: {words_of(error)}") from None
 
     def _succeed(self, token: Token) -> None:
         if self.failure:

@@ -156,6 +156,8 @@ class SpoolDrainer:
     async def _attempt(self, message: Message, entry: Entry, held: HeldLane) -> Outcome:
         if held.lane.remembers(message.key):
             return keeping.DONE_BEFORE
+        if entry.reason == Reason.TIMEOUT.value:
+            await self._courier.let_land(message)
         await held.do(lambda: keeping.note_begin(held.lane, message))
         return await self._courier.attempt(message, self._settings_of(message), entry.attempted_at, held.lane)
 

@@ -15,13 +15,15 @@ from typing import Callable, Iterable, TypeVar
 
 from alerta_opsgenie.connector.progress import Progress
 from alerta_opsgenie.connector.queue import MOST_PER_BATCH, QueueError, Received, SqsQueue
-from alerta_opsgenie.connector.tasks import run_together
+from alerta_opsgenie.connector.tasks import run_together, wait_event
 from alerta_opsgenie.core.backoff import delay_seconds
 
 MOST_UNDELETED = 10_000
 """Deletions that wait while SQS is away; beyond that the oldest are left to come again."""
 
-_LINGER_SECONDS = 0.05
+_LINGER_SECONDS = 0.25
+"""How long a message that is done waits for others, to be deleted in one request; killed then, it comes again."""
+
 _LONGEST_PAUSE_SECONDS = 5.0
 _SLACK_SECONDS = 60.0
 _log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Holding:
         self._done: dict[str, None] = {}
         self._roomy = asyncio.Event()
         self._wanted = asyncio.Event()
+        self._batch_full = asyncio.Event()
         self._failures = 0
 
     def __len__(self) -> int:
@@ -82,6 +85,8 @@ class Holding:
             del self._done[next(iter(self._done))]
         self._done[received.handle] = None
         self._wanted.set()
+        if len(self._done) >= MOST_PER_BATCH:
+            self._batch_full.set()
 
     async def give_back(self, messages: Iterable[Received], seconds: int = 0) -> None:
         """Let go of messages, to be received again after `seconds`; where SQS is away that is when they reappear."""
@@ -146,16 +151,18 @@ class Holding:
             self._progress.forget(part)
             await self._wanted.wait()
             self._progress.beat(part)
-            self._wanted.clear()
+            self._batch_full.clear()
             if len(self._done) < MOST_PER_BATCH:
-                await asyncio.sleep(_LINGER_SECONDS)
+                await wait_event(self._batch_full, _LINGER_SECONDS)
+            self._wanted.clear()
             try:
-                while self._done:
+                if self._done:
                     await self._delete_some()
-                    self._progress.beat(part)
                 self._failures = 0
             except QueueError as error:
                 await self._pause(error)
+            if self._done:
+                self._wanted.set()
 
     async def _delete_some(self) -> None:
         batch = list(self._done)[:MOST_PER_BATCH]
@@ -175,7 +182,6 @@ class Holding:
             _log.warning("%s; %d messages that are done wait to be deleted", error, len(self._done))
         fraction = random.random()  # noqa: S311 - jitter
         await asyncio.sleep(delay_seconds(self._failures, fraction, longest_seconds=_LONGEST_PAUSE_SECONDS))
-        self._wanted.set()
 
 
 _T = TypeVar("_T")

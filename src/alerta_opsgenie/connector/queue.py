@@ -16,6 +16,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
+from alerta_opsgenie.connector.cloud import words_of
 from alerta_opsgenie.connector.credentials import CLIENT_INFO, Grant
 from alerta_opsgenie.connector.tasks import within
 from alerta_opsgenie.transport import clock_ahead_seconds
@@ -103,7 +104,7 @@ class SqsQueue:
             )
             self._client = await self._context.__aenter__()
         except (BotoCoreError, ValueError) as error:
-            raise QueueError(f"the queue {self.url} cannot be used: {_words(error)}", stale=True) from None
+            raise QueueError(f"the queue {self.url} cannot be used: {words_of(error)}", stale=True) from None
 
     async def renew(self, grant: Grant) -> None:
         """Use other credentials from now on."""
@@ -160,12 +161,12 @@ class SqsQueue:
             answer: dict[str, Any] = await within(seconds, call)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
-            text = f"the queue {self.name} refuses: {code or _words(error)}"
+            text = f"the queue {self.name} refuses: {code or words_of(error)}"
             raise QueueError(text, stale=any(known in code for known in _STALE_CODES)) from None
         except asyncio.TimeoutError:
             raise QueueError(f"the queue {self.name} at {self._endpoint} did not answer in time") from None
         except (BotoCoreError, OSError, ValueError) as error:
-            raise QueueError(f"the queue {self.name} at {self._endpoint}: {_words(error)}") from None
+            raise QueueError(f"the queue {self.name} at {self._endpoint}: {words_of(error)}") from None
         return answer
 
     def _read(self, message: Mapping[str, Any], ahead_seconds: float, now: float) -> Received:
@@ -194,7 +195,3 @@ def _number(value: Any) -> float:
         return float(value or 0)
     except (TypeError, ValueError):
         return 0.0
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

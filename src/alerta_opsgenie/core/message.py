@@ -157,8 +157,9 @@ def actor(message: Message) -> str:
     alert = message.alert or {}
     for field in ("username", "userFullName"):
         value = alert.get(field)
-        if isinstance(value, str) and clean_name(value):
-            return clean_name(value)
+        name = clean_name(value) if isinstance(value, str) else ""
+        if name:
+            return name
     return console(message)
 
 

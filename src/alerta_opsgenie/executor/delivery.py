@@ -17,21 +17,22 @@ import time
 from typing import TYPE_CHECKING, Callable, Iterator, NamedTuple, Optional
 
 from alerta_opsgenie.alerta import AlertaClient, drive
-from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import superseded
 from alerta_opsgenie.core.outcome import Kind, Outcome
-from alerta_opsgenie.core.relay import Call, Circumstances, Settings, gate, relay
+from alerta_opsgenie.core.relay import Circumstances, Settings, gate, relay
 from alerta_opsgenie.keeping import (
     BEHIND,
     BUSY,
     CALL_SECONDS,
     DONE_BEFORE,
+    LANDING_SECONDS,
     adopt_one,
     count_twins,
     job_of,
     keep,
+    landing_look,
     note_begin,
     note_end,
 )
@@ -46,9 +47,6 @@ PATIENCE_SECONDS = 5.0
 
 LEAST_ATTEMPT_SECONDS = 0.2
 """An attempt with less time than this is not begun: it would only end as a timeout and hide the reason before it."""
-
-LANDING_SECONDS = 1.0
-"""How long a hung Alerta that answers again is given for what it had been sent before."""
 
 KEEPING_SECONDS = 1.0
 """What is left of the time limit for keeping an action that could not be delivered (a tenth of a shorter limit)."""
@@ -121,12 +119,10 @@ class Courier:
         return outcome
 
     def let_land(self, message: Message) -> None:
-        """Give Alerta time for what an earlier attempt sent it while it hung.
-
-        Such a request waits in the server's queue and may be served after the next one: then the look for our line
-        comes too early, and a note would be written twice. Once Alerta answers, the queue is short.
-        """
-        look = Call("GET", f"/alert/{fields.alias(message)}", None, "")
+        """Give Alerta time for what an earlier attempt sent it while it hung."""
+        look = landing_look(message)
+        if look is None:
+            return
         try:
             self._client.send(look, time.monotonic() + CALL_SECONDS)
         except UnreachableError:

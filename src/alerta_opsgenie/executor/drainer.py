@@ -43,7 +43,6 @@ TAKE_OVER_SECONDS = 30.0
 """How long a drainer's successor waits for it: a worker may have two calls before it that Alerta hangs on."""
 
 _LOOK_SECONDS = 0.5
-_WRITE_NOTES = frozenset({"AddNote", "AssignOwnership", "TakeOwnership"})
 _KEY_REFUSALS = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN})
 _KEY_PATIENCE = 3
 
@@ -255,7 +254,7 @@ class Drainer:
             except MessageError as error:
                 outcome = Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))
             else:
-                if entry.reason == Reason.TIMEOUT.value and entry.kind in _WRITE_NOTES:
+                if entry.reason == Reason.TIMEOUT.value:
                     courier.let_land(message)
                 outcome = courier.attempt(message, lane, entry.attempted_at, time.monotonic() + CALL_SECONDS)
             self._settle(spool, lane, entry, outcome)
