@@ -1,8 +1,8 @@
-"""The ring: plugin, cloud and webhook in one circle, people acting on both sides; it settles, and both sides agree.
+"""The ring: plugin, cloud and a way back in one circle, people acting on both sides; it settles, and both sides agree.
 
 In each round each alert gets one random action from one side; then all must come to rest, with one effect on the
-other side for each action and not one message more. RING_ALERTS and RING_ROUNDS make it larger (50 and 20 are 1,000
-actions), RING_SEED another one.
+other side for each action and not one message more. In a burst it gets several, one right after the other.
+RING_ALERTS and RING_ROUNDS make it larger (50 and 20 are 1,000 actions), RING_SEED another one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -20,11 +21,13 @@ from alerta_opsgenie.core.publish import REQUESTS, Dialect
 from alerta_opsgenie.demo.alerta_server import AlertaServer
 from alerta_opsgenie.demo.cloud import Switches
 from alerta_opsgenie.demo.cloud.model import Alert
+from tests.support.doors import DOORS, Idle
 from tests.support.plugin import JSON, Plugged, plugged, wait_until
 
 ALERTS = int(os.environ.get("RING_ALERTS", "6"))
 ROUNDS = int(os.environ.get("RING_ROUNDS", "4"))
 SEED = int(os.environ.get("RING_SEED", "1"))
+SETTLE_SECONDS = 60.0 + ALERTS
 PEOPLE = ("alice@example.com", "bob@example.com")
 ADMIN = "admin@example.com"
 
@@ -33,7 +36,7 @@ OPERATOR = {
     "open": ("ack", "shelve", "close", "note"),
     "ack": ("unack", "shelve", "close", "note"),
     "shelved": ("unshelve", "close", "note"),
-    "closed": ("note",),
+    "closed": ("open", "note"),
 }
 PERSON = {
     "open": ("acknowledge", "snooze", "close", "note", "tag"),
@@ -96,27 +99,67 @@ def trouble(run: Plugged, kind: str) -> Iterator[None]:
         yield
 
 
+class Ring:
+    """The circle with some alerts in it."""
+
+    def __init__(self, run: Plugged, is_idle: Idle) -> None:
+        self.run = run
+        self._is_idle = is_idle
+        self.ids = [str(run.console.create_alert()["id"]) for _ in range(ALERTS)]
+        self.settle()
+
+    def settle(self) -> None:
+        """Return once nothing is on its way anywhere."""
+        self.run.settle()
+        assert wait_until(self._is_idle, SETTLE_SECONDS), "the way back does not come to rest"
+        self.run.settle()
+
+    def in_all(self, do: Callable[[str], None], kind: str) -> None:
+        """Do something to all alerts, several at once, while a side is away, and wait until they are at rest."""
+        with trouble(self.run, kind), ThreadPoolExecutor(4) as pool:
+            list(pool.map(do, self.ids))
+        self.settle()
+        assert wait_until(lambda: all(agree(self.run, alert_id) for alert_id in self.ids)), "the sides disagree"
+
+
+@contextmanager
+def ring(alerta: AlertaServer, directory: Path, door: str, echo: str) -> Iterator[Ring]:
+    """Close the circle by one of the ways back."""
+    switches = Switches(echo_source_name=echo)  # type: ignore[arg-type]
+    settings = {"OPSGENIE_TIMEOUT": 1, "OPSGENIE_CONFIRM": False}
+    with (
+        plugged(alerta.postgres, directory, switches=switches, settings=settings) as run,
+        DOORS[door](run, directory / "way back") as is_idle,
+    ):
+        yield Ring(run, is_idle)
+
+
 @pytest.mark.parametrize(
-    ("echo", "faults"), [("address", False), ("body", False), ("empty", True)], ids=["address", "body", "faults"]
+    ("door", "echo", "faults"),
+    [
+        ("webhook", "address", False),
+        ("webhook", "body", False),
+        ("webhook", "empty", True),
+        ("executor", "body", False),
+        ("executor", "address", True),
+        ("native", "address", True),
+        ("webhook and executor", "address", False),
+    ],
 )
 def test_both_sides_agree_and_each_action_has_one_effect(
-    alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory, echo: str, *, faults: bool
+    alerta: AlertaServer, tmp_path: Path, door: str, echo: str, *, faults: bool
 ) -> None:
-    switches = Switches(echo_source_name=echo)  # type: ignore[arg-type]
-    directory = tmp_path_factory.mktemp("ring")
-    settings = {"OPSGENIE_TIMEOUT": 1, "OPSGENIE_CONFIRM": False}
     rng = random.Random(SEED)
-    with plugged(alerta.postgres, directory, switches=switches, settings=settings, webhook=True) as run:
-        ids = [str(run.console.create_alert()["id"]) for _ in range(ALERTS)]
-        run.settle()
+    with ring(alerta, tmp_path, door, echo) as made:
         for number in range(ROUNDS):
-            play_round(run, ids, number, rng, ("", "cloud", "alerta")[number % 3] if faults else "")
+            play_round(made, number, rng, ("", "cloud", "alerta")[number % 3] if faults else "")
 
 
-def play_round(run: Plugged, ids: list[str], number: int, rng: random.Random, kind: str) -> None:
-    before = {alert_id: run.console.get(alert_id) for alert_id in ids}
-    told = {alert_id: len(run.told(alert_id)) for alert_id in ids}
-    plan = {alert_id: choose(before[alert_id]["status"], rng, kind) for alert_id in ids}
+def play_round(ring: Ring, number: int, rng: random.Random, kind: str) -> None:
+    run = ring.run
+    before = {alert_id: run.console.get(alert_id) for alert_id in ring.ids}
+    told = {alert_id: len(run.told(alert_id)) for alert_id in ring.ids}
+    plan = {alert_id: choose(before[alert_id]["status"], rng, kind) for alert_id in ring.ids}
 
     def one(alert_id: str) -> None:
         action, who = plan[alert_id]
@@ -125,11 +168,8 @@ def play_round(run: Plugged, ids: list[str], number: int, rng: random.Random, ki
         else:
             act(run, alert_id, action, number, who)
 
-    with trouble(run, kind), ThreadPoolExecutor(4) as pool:
-        list(pool.map(one, ids))
-    run.settle()
-    assert wait_until(lambda: all(agree(run, alert_id) for alert_id in ids)), "the sides disagree"
-    for alert_id in ids:
+    ring.in_all(one, kind)
+    for alert_id in ring.ids:
         check(run, alert_id, before[alert_id], plan[alert_id], told[alert_id])
 
 
@@ -161,3 +201,48 @@ def check(run: Plugged, alert_id: str, before: JSON, deed: tuple[str, str], told
         # An acknowledge of a shelved alert takes one step or two, by what it was before it was shelved.
         assert len(added) == entries or (action == "acknowledge" and len(added) == 2), where
     assert {entry["user"] for entry in added} <= {who}, where
+
+
+@pytest.mark.parametrize("door", ["webhook", "executor", "native", "webhook and executor"])
+def test_bursts_from_either_side_end_in_agreement_with_each_note_once(
+    alerta: AlertaServer, tmp_path: Path, door: str
+) -> None:
+    rng = random.Random(SEED)
+    with ring(alerta, tmp_path, door, "address") as made:
+        for number in range(ROUNDS):
+            play_burst(made, number, rng, ("", "cloud", "", "alerta")[number % 4])
+
+
+def play_burst(ring: Ring, number: int, rng: random.Random, kind: str) -> None:
+    """Let several actions on each alert come from one side, each chosen by the state that the ones before left."""
+    run = ring.run
+    told = {alert_id: len(run.told(alert_id)) for alert_id in ring.ids}
+    seeds = {alert_id: rng.random() for alert_id in ring.ids}
+    expected: dict[str, int] = {}
+    notes: dict[str, list[str]] = {}
+
+    def burst(alert_id: str) -> None:
+        own = random.Random(seeds[alert_id])
+        by_operator = {"cloud": True, "alerta": False}.get(kind, own.random() < 0.5)
+        expected[alert_id], notes[alert_id] = 0, []
+        for place in range(own.randint(2, 4)):
+            mark = number * 10 + place
+            if by_operator:
+                before = run.console.status(alert_id)
+                action = own.choice(OPERATOR[before])
+                operate(run, alert_id, action, mark)
+                expected[alert_id] += expected_requests(before, run.console.status(alert_id), action)
+            else:
+                upstream = run.cloud.alert(alert_id)
+                assert upstream is not None
+                action = own.choice(PERSON[state_of(upstream)])
+                act(run, alert_id, action, mark, own.choice(PEOPLE))
+                notes[alert_id] += [f"person's note {mark}"] if action == "note" else []
+
+    ring.in_all(burst, kind)
+    for alert_id in ring.ids:
+        more = run.told(alert_id)[told[alert_id] :]
+        assert len(more) == expected[alert_id], more
+        written = [entry["text"] for entry in run.console.get(alert_id)["history"] if entry["type"] == "note"]
+        for note in notes[alert_id]:
+            assert len([text for text in written if text.endswith(note)]) == 1, (note, written)

@@ -202,11 +202,12 @@ class Edge:
     def await_drained(self, seconds: float = 30.0) -> None:
         """Return when nothing waits, nothing is under way and no drainer is at it; AssertionError after `seconds`."""
         deadline = time.monotonic() + seconds
-        while not self._is_drained():
+        while not self.is_at_rest():
             assert time.monotonic() < deadline, f"not drained after {seconds} s: {self.counts()}, {self.taken()}"
             time.sleep(POLL_SECONDS)
 
-    def _is_drained(self) -> bool:
+    def is_at_rest(self) -> bool:
+        """Whether nothing waits, nothing is under way and no drainer is at it."""
         return not self.counts().waiting and not self.taken() and not self.is_drained_by_someone()
 
     def is_drained_by_someone(self) -> bool:
