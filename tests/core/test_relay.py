@@ -24,6 +24,7 @@ from tests.support.answers import (
     WRONG_URL,
     envelope,
     error,
+    line,
     message,
     ok_with_plugin,
     play,
@@ -66,6 +67,13 @@ ACKED_BY = attributes(acked_by=JANE)
 NOT_ACKED_BY = attributes(acked_by=None)
 
 ACKNOWLEDGE = message("Acknowledge")
+
+
+def shelved(seconds_ago: float, timeout: object) -> dict[str, object]:
+    """Give the line of history of a shelve."""
+    return {**line("by somebody", NOW_SECONDS - seconds_ago, "shelved", "shelve"), "timeout": timeout}
+
+
 SNOOZE = message("Snooze", snoozedUntil=HALF_AN_HOUR_MS)
 NOTHING_LEFT = error(500, "failed to update attributes")
 
@@ -198,6 +206,26 @@ ROWS = [
     Row("snooze of closed", SNOOZE, [CONFLICT, seen("closed")], [SHELVE, LOOK], IN_STATE),
     Row("snooze of expired", SNOOZE, [CONFLICT, seen("expired")], [SHELVE, LOOK], IN_STATE),
     Row("snooze again", SNOOZE, [CONFLICT, seen("shelved"), OK, OK], [SHELVE, LOOK, UNSHELVE, SHELVE]),
+    Row(
+        "the same snooze by another way",
+        SNOOZE,
+        [CONFLICT, seen("shelved", shelved(600, 60), shelved(3, 1803))],
+        [SHELVE, LOOK],
+        IN_STATE,
+    ),
+    Row(
+        "the same snooze by another way, Alerta's clock a minute ahead",
+        SNOOZE,
+        [CONFLICT, seen("shelved", shelved(-57, 1803), clock_ahead_seconds=60.0)],
+        [SHELVE, LOOK],
+        IN_STATE,
+    ),
+    Row(
+        "a snooze that ends a minute later than the one before",
+        SNOOZE,
+        [CONFLICT, seen("shelved", shelved(3, 1803), shelved(2, 1742)), OK, OK],
+        [SHELVE, LOOK, UNSHELVE, SHELVE],
+    ),
     Row(
         "snooze again, and the shelve fails",
         SNOOZE,

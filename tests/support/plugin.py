@@ -109,8 +109,12 @@ def plugged(
     workers: int = 2,
     webhook: bool = False,
     expect_violations: bool = False,
+    **options: Any,
 ) -> Iterator[Plugged]:
-    """Start Alerta with the plugin and the stand-in of `product`; `settings` are added to alertad.conf."""
+    """Start Alerta with the plugin and the stand-in of `product`.
+
+    `settings` are added to alertad.conf, `options` are further parameters of `AlertaServer`.
+    """
     cloud = Cloud(switches=switches)
     key = cloud.add_api(product=product)
     with CloudServer(cloud) as server:
@@ -127,7 +131,7 @@ def plugged(
             "OPSGENIE_WEBHOOK_SECRET": SECRET,
             **(settings or {}),
         }
-        with AlertaServer(postgres=postgres, settings=conf, workers=workers) as alerta:
+        with AlertaServer(postgres=postgres, settings=conf, workers=workers, **options) as alerta:
             if webhook:
                 url = f"{alerta.url}/webhooks/opsgenie"
                 cloud.add_webhook(url, headers={SECRET_HEADER: SECRET}, product=product)

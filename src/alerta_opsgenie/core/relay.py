@@ -63,6 +63,7 @@ Steps = Generator[Call, Answer, Outcome]
 
 ON_DELETE = frozenset({"close", "delete", "ignore"})
 LONGEST_SHELVE_SECONDS = 2**31 - 1  # Alerta's history keeps a timeout in PostgreSQL's integer
+_SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
 CLOCK_DOUBT_SECONDS = 2.0  # what rounding in the Date header and in Alerta's own times may come to
 
 _APPLIED = Outcome(Kind.APPLIED, Reason.DONE)
@@ -214,6 +215,8 @@ def _move_otherwise(work: _Work, to: _Transition, asked: Call, ours: _Trace) -> 
         return _Moved(look)
     if (status != _LEAVES[to.action]) if to.settled is None else (status in to.settled):
         return Outcome(Kind.ALREADY, Reason.IN_STATE, f"the alert is {status}")
+    if status == "shelved" and to is _SHELVE and _ends_then(work, look, asked):
+        return Outcome(Kind.ALREADY, Reason.IN_STATE, "the alert is shelved until then")
     if not (to.through_unshelve and status == "shelved"):
         return Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta refuses {to.action} of an alert that is {status}")
     first = yield work.act("unshelve", "Unshelved")
@@ -225,6 +228,14 @@ def _move_otherwise(work: _Work, to: _Transition, asked: Call, ours: _Trace) -> 
     if answer.no_way and to is _ACK and first.ok:
         return _Moved(first)  # unshelving led back to the acknowledged state that it had before
     return outcome_of_refusal(answer)
+
+
+def _ends_then(work: _Work, look: Answer, asked: Call) -> bool:
+    """Whether a shelved alert's time ends when the one that is asked for would: the same snooze came by two ways."""
+    now_seconds = work.circumstances.now_seconds + look.clock_ahead_seconds
+    end = _shelved_until_seconds(look)
+    wanted = now_seconds + (asked.body or {})["timeout"]
+    return end is not None and abs(end - wanted) <= _SAME_END_SECONDS
 
 
 def _look_back(work: _Work, ours: _Trace) -> "Generator[Call, Answer, Union[_Moved, Outcome, None]]":
@@ -446,6 +457,18 @@ def _alert(answer: Answer) -> Mapping[str, Any]:
 
 def _status(look: Answer) -> str:
     return _text(_alert(look), "status")
+
+
+def _shelved_until_seconds(look: Answer) -> Optional[float]:
+    """Tell from the newest shelve in the history when it ends; None where that cannot be read."""
+    history = _alert(look).get("history")
+    ends = {}
+    for line in history if isinstance(history, list) else []:
+        if isinstance(line, dict) and line.get("type") == "shelve" and isinstance(line.get("timeout"), int):
+            begun = fields.iso_seconds(_text(line, "updateTime"))
+            if begun is not None:
+                ends[begun] = begun + line["timeout"]
+    return ends[max(ends)] if ends else None
 
 
 def _left_by_us(work: _Work, look: Answer, ours: _Trace) -> bool:

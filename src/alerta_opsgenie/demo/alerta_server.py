@@ -72,6 +72,19 @@ control_socket_disable = True
 errorlog = "-"
 """
 
+# As the vendor's container images with uWSGI have it; `threads` is empty or a line.
+_UWSGI = """\
+[uwsgi]
+module = wsgi
+master = true
+processes = {workers}
+{threads}
+need-app = true
+die-on-term = true
+disable-logging = true
+"""
+SERVERS = ("gunicorn", "uwsgi", "uwsgi without threads")
+
 
 class AlertaError(RuntimeError):
     """Alerta does not run, or refused what its administrator asked; the message says why and what to do."""
@@ -84,13 +97,14 @@ class AlertaServer:
     one is made and removed at the end. `port`: 0 takes a free one. `workers`: gunicorn's processes.
     `preload`: load Alerta once, before gunicorn forks, as the vendor's uWSGI does; False loads it in each worker.
     `settings`: written to alertad.conf at each start, so what is changed in `.settings` holds after `restart`.
-    `env`: added to the processes' environment. `postgres`: a server to share (with a database of its own) instead of
-    starting one.
+    `env`: added to the processes' environment. `python`: the interpreter whose environment Alerta is installed in
+    (default: this one). `server`: one of `SERVERS`, of that environment too. `postgres`: a database server to share
+    (with a database of its own) instead of starting one.
 
     Also a context manager: starts on entering, `close`s on leaving.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing that a test may want to have differently
         self,
         directory: Path | None = None,
         *,
@@ -99,12 +113,16 @@ class AlertaServer:
         preload: bool = True,
         settings: Mapping[str, object] | None = None,
         env: Mapping[str, str] | None = None,
+        python: str = sys.executable,
+        server: str = "gunicorn",
         postgres: Postgres | None = None,
     ) -> None:
         self.settings: dict[str, object] = dict(settings or {})
         self.env: dict[str, str] = dict(env or {})
         self.workers = workers
         self.preload = preload
+        self._python = python
+        self._server = server
         self.admin_user = ADMIN_USER
         self.admin_key = secrets.token_urlsafe(30)
         self._port = port
@@ -317,6 +335,14 @@ class AlertaServer:
         _write_private(self.directory / "wsgi.py", _WSGI)
         gunicorn = _GUNICORN.format(workers=self.workers, preload=self.preload)
         _write_private(self.directory / "gunicorn.conf.py", gunicorn)
+        threads = "" if self._server == "uwsgi without threads" else "threads = 4"
+        _write_private(self.directory / "uwsgi.ini", _UWSGI.format(workers=self.workers, threads=threads))
+
+    def _command(self, listener: socket.socket) -> list[str]:
+        place = f"fd://{listener.fileno()}"
+        if self._server == "gunicorn":
+            return [self._python, "-m", "gunicorn", "--bind", place, "wsgi:application"]
+        return [str(Path(self._python).parent / "uwsgi"), "--ini", "uwsgi.ini", "--http-socket", place]
 
     def _spawn(self) -> None:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -327,7 +353,7 @@ class AlertaServer:
         with listening_socket(self._port) as listener, self.log_path.open("ab") as log:
             self._port = listener.getsockname()[1]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "wsgi:application"],
+                self._command(listener),
                 cwd=self.directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,

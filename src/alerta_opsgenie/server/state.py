@@ -10,6 +10,7 @@ from typing import Any, Optional
 from alerta.models.alert import Alert
 from flask import Flask, current_app, g
 
+from alerta_opsgenie.server.companion import Companion
 from alerta_opsgenie.server.outbox import Outbox
 from alerta_opsgenie.server.sender import Sender
 from alerta_opsgenie.server.settings import Settings, read_settings
@@ -30,6 +31,7 @@ class Process:
         self.outbox = Outbox(self.settings.spool_directory)
         self.sender = Sender(self.outbox, self.settings, self._report)
         self._started = False
+        self._companion: Optional[Companion] = None
         for problem in self.settings.problems:
             LOG.error("opsgenie: %s", problem)
 
@@ -39,16 +41,21 @@ class Process:
         return _enabled and self.settings.sends
 
     def start(self) -> None:
-        """Start sending, also what an earlier process left; more calls change nothing."""
+        """Start sending, also what an earlier process left; to be called with each request."""
+        if self._companion is not None:
+            self._companion.rouse()
         if self._started or not _enabled:
             return
         self._started = True
         if not self.settings.sends:
             LOG.error("opsgenie: nothing is sent: set OPSGENIE_SERVICE_KEY or OPSGENIE_SERVICE_KEY_FILE")
             return
-        _warn_of_uwsgi()
-        self.sender.start()
-        atexit.register(self.sender.stop)
+        if _threads_run():
+            self.sender.start()
+            atexit.register(self.sender.stop)
+        else:
+            self._companion = Companion(self.settings.spool_directory)
+            self._companion.rouse()
 
     def _report(self, alert_id: str, text: str) -> None:
         """Write a note on an alert, past the plugins: it is not to be sent."""
@@ -110,8 +117,13 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _warn_of_uwsgi() -> None:
-    """Say what keeps threads from running under uWSGI."""
+_UWSGI_WITH_THREADS = (2, 0, 30)
+"""From here on `enable-threads` is how uWSGI always is; with 2.0.26 it was not (tried; its change logs are silent)."""
+
+
+def _threads_run() -> bool:
+    """Whether threads get on between requests: under an older uWSGI they stand still without one of these options."""
     uwsgi: Any = sys.modules.get("uwsgi")  # exists inside uWSGI alone
-    if uwsgi and not uwsgi.opt.get("enable-threads") and not uwsgi.opt.get("threads"):
-        LOG.error("opsgenie: uWSGI runs without threads, so nothing is sent: set enable-threads = true")
+    if not uwsgi or tuple(uwsgi.version_info[:3]) >= _UWSGI_WITH_THREADS:
+        return True
+    return "enable-threads" in uwsgi.opt or "threads" in uwsgi.opt

@@ -1,0 +1,141 @@
+"""The plugin as an operator gets it: a wheel, put by pip into an environment of Alerta's own, under its servers.
+
+uWSGI is one of the last in which Python's threads stand still between requests unless it is told otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie.demo.alerta_server import SERVERS, AlertaServer
+from tests.support.executor import command_lines
+from tests.support.plugin import plugged, wait_until
+
+ROOT = Path(__file__).parents[2]
+UWSGI = "pyuwsgi<2.0.27"
+COMPANION = "alerta_opsgenie.server.companion"
+PERSON = "alice@example.com"
+OLDER = {
+    "alerta_opsgenie.py": "class OpsgeniePlugin:\n    pass\n",
+    "alerta_opsgenie-5.0.3.dist-info/METADATA": "Metadata-Version: 2.1\nName: alerta-opsgenie\nVersion: 5.0.3\n",
+    "alerta_opsgenie-5.0.3.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "alerta_opsgenie-5.0.3.dist-info/entry_points.txt": "[alerta.plugins]\nopsgenie = alerta_opsgenie:OpsgeniePlugin\n",
+}
+"""What the plugin of alerta-contrib looks like to pip: the same name, one module, the same entry point."""
+
+
+@dataclass
+class Environment:
+    """Alerta's own Python environment; `before` and `after` are what it held without and with our wheel."""
+
+    directory: Path
+    before: set[str]
+    after: set[str]
+
+    @property
+    def python(self) -> str:
+        return str(self.directory / "bin" / "python")
+
+    def run(self, *arguments: str) -> str:
+        """Run its interpreter, away from this project's directory, and give the output."""
+        command = [self.python, *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=self.directory)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    place = tmp_path_factory.mktemp("installed")
+    older = place / "alerta_opsgenie-5.0.3-py3-none-any.whl"
+    with zipfile.ZipFile(older, "w") as archive:
+        for name, text in OLDER.items():
+            archive.writestr(name, text)
+        record = [*OLDER, "alerta_opsgenie-5.0.3.dist-info/RECORD"]
+        archive.writestr(record[-1], "".join(f"{name},,\n" for name in record))
+    _pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(place / "ours"), str(ROOT))
+    [ours] = (place / "ours").glob("alerta_opsgenie-*.whl")
+    subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
+    made = Environment(place / "venv", set(), set())
+    same = [f"{name}=={version(name)}" for name in ("alerta-server", "psycopg2-binary", "gunicorn")]
+    _pip(made.python, "install", *same, UWSGI, str(older))
+    made.before = set(made.run("-m", "pip", "freeze").splitlines())
+    _pip(made.python, "install", str(ours))
+    made.after = set(made.run("-m", "pip", "freeze").splitlines())
+    return made
+
+
+def _pip(python: str, *arguments: str) -> None:
+    command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_pip_takes_the_older_plugin_away(environment: Environment) -> None:
+    look = "from importlib.metadata import distribution as d, entry_points as e; print(d('alerta-opsgenie').version,"
+    look += " *(p.value for p in e(group='alerta.plugins') if p.name == 'opsgenie'))"
+    assert environment.run("-c", look).split()[1:] == ["alerta_opsgenie.server.plugin:OpsgeniePlugin"]
+    assert not list(environment.directory.rglob("alerta_opsgenie.py"))
+
+
+def test_alertas_environment_gets_the_package_and_click_alone(environment: Environment) -> None:
+    names = {line.partition(" ")[0].partition("==")[0] for line in environment.after ^ environment.before}
+    assert names <= {"alerta-opsgenie", "click"}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("product", ["opsgenie", "jsm"])
+def test_under_each_server_both_ways_are_open(
+    environment: Environment, alerta: AlertaServer, tmp_path: Path, server: str, product: str
+) -> None:
+    with plugged(
+        alerta.postgres, tmp_path, product=product, webhook=True, python=environment.python, server=server
+    ) as run:
+        alert_id = str(run.console.create_alert()["id"])
+        assert run.upstream(alert_id).message == "major: a test's alert"
+        run.cloud.person(PERSON).acknowledge(alert_id)
+        assert wait_until(lambda: run.console.status(alert_id) == "ack")
+        assert run.console.history(alert_id)[-1]["user"] == PERSON
+        run.console.action(alert_id, "close")
+        assert run.upstream(alert_id).closed
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_under_each_server_what_waits_goes_out_without_another_request(
+    environment: Environment, alerta: AlertaServer, tmp_path: Path, server: str
+) -> None:
+    settings = {"OPSGENIE_TIMEOUT": 1}
+    with plugged(alerta.postgres, tmp_path, settings=settings, python=environment.python, server=server) as run:
+        with run.cloud.faults.hang():
+            alert_id = str(run.console.create_alert()["id"])
+            assert wait_until(lambda: any(entry.attempts for entry in run.spool().entries()))
+        assert run.upstream(alert_id).count == 1
+
+
+def test_where_threads_stand_still_the_next_request_replaces_a_killed_sender(
+    environment: Environment, alerta: AlertaServer, tmp_path: Path
+) -> None:
+    server = "uwsgi without threads"
+    with plugged(alerta.postgres, tmp_path, python=environment.python, server=server) as run:
+        run.upstream(str(run.console.create_alert()["id"]))
+        [sender] = _senders(run.spool_directory)
+        os.kill(sender, signal.SIGKILL)
+        alert_id = str(run.console.create_alert()["id"])
+        assert wait_until(lambda: run.console.status(alert_id) and run.waiting() == 0)
+        assert run.upstream(alert_id).count == 1
+        assert _senders(run.spool_directory) != [sender]
+    assert wait_until(lambda: _senders(tmp_path / "spool") == [])
+
+
+def _senders(spool_directory: Path) -> list[int]:
+    """Find the processes that send what lies in a spool."""
+    return [pid for pid, line in command_lines() if line[1:] == ["-m", COMPANION, str(spool_directory)]]
