@@ -139,6 +139,7 @@ class Rig:
         self.connectors: list[Connector] = []
         self.config_path = directory / "config.json"
         self.spool = directory / "spool"
+        self.spools = [self.spool]
         self.config: JSON = {
             "apiKey": self.integration.key,
             "logLevel": "INFO",
@@ -155,14 +156,30 @@ class Rig:
 
     def write_config(self) -> None:
         self.config["baseUrl"] = self.server.base_url
-        self.config_path.write_text(json.dumps(self.config))
-        self.config_path.chmod(0o600)
+        self._write(self.config_path, self.config)
+
+    def _write(self, path: Path, config: JSON) -> None:
+        path.write_text(json.dumps(config))
+        path.chmod(0o600)
 
     def start(self, *options: str, name: str = "", env: dict[str, str] | None = None) -> Connector:
         """Start a connector; it may take its time until it polls."""
         self.write_config()
-        log_path = self.directory / f"connector{name or len(self.connectors)}.log"
-        connector = Connector(self.config_path, log_path, "--dialect", self.dialect, *options, env=env)
+        return self._start(self.config_path, name or str(len(self.connectors)), options, env)
+
+    def start_elsewhere(self, name: str) -> Connector:
+        """Start a connector as on a host of its own: with another spool, `directory / name`."""
+        self.write_config()
+        spool = self.directory / name
+        self.spools.append(spool)
+        path = self.directory / f"config-{name}.json"
+        arguments = [str(spool) if text == str(self.spool) else text for text in self.config["globalArgs"]]
+        self._write(path, {**self.config, "globalArgs": arguments})
+        return self._start(path, name, (), None)
+
+    def _start(self, path: Path, name: str, options: tuple[str, ...], env: dict[str, str] | None) -> Connector:
+        log_path = self.directory / f"connector{name}.log"
+        connector = Connector(path, log_path, "--dialect", self.dialect, *options, env=env)
         self.connectors.append(connector)
         return connector
 

@@ -19,6 +19,7 @@ from alerta_opsgenie.demo.cloud import Switches
 from tests.connector.load import Load
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console
+from tests.support.plugin import plugged
 
 KILLS = int(os.environ.get("ALERTA_OPSGENIE_KILLS", "5"))
 ACTIONS = int(os.environ.get("ALERTA_OPSGENIE_ACTIONS", "120"))
@@ -68,3 +69,24 @@ def test_three_processes_one_of_which_is_killed(make_rig: Any, console: Console)
         next(connector for connector in connectors if "applied" in connector.log).kill()
         load.act(ACTIONS // 2)
         load.assert_all_there_once()
+
+
+def test_three_hosts_one_of_which_dies_keep_the_order_by_the_plugin(alerta: AlertaServer, tmp_path: Path) -> None:
+    """Each has a memory of its own; the queue gives them duplicates, disorder, and what the dead one had in hand."""
+    switches = Switches(duplicate_share=0.15, disorder_share=0.15)
+    with plugged(alerta.postgres, tmp_path / "alerta") as run:
+        directory, own = _made(tmp_path / "rig"), {"holdMessages": 20}
+        with Rig(run.alerta.url, run.bridge.key, directory, switches=switches, own=own) as rig:
+            load = Load(rig, run.console, alerts=10)
+            hosts = [rig.start_elsewhere(f"host{number}") for number in range(3)]
+            load.act(ACTIONS // 2)
+            wait_until(lambda: any("applied" in host.log for host in hosts))
+            next(host for host in hosts if "applied" in host.log).kill()
+            load.act(ACTIONS // 2)
+            load.assert_all_there_once()
+            assert sum("applied" in host.log for host in hosts) >= 2
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
