@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.alerta import ALERT_STATUS, ON_BEHALF_OF, AlertaClient, address_of, drive
+from alerta_opsgenie.alerta import ALERT_STATUS, ON_BEHALF_OF, AlertaClient, address_of, answer_of, drive, headers_of
 from alerta_opsgenie.core.message import clean_name
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Settings, Steps, relay
-from alerta_opsgenie.transport import AddressError, Response, UnreachableError
+from alerta_opsgenie.transport import AddressError, UnreachableError
 from tests.support.answers import ALIAS, JANE, OK, at, message
 from tests.support.bad_server import MODES, BadServer, PrivateCa
 
@@ -228,19 +228,18 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_percent_encoded_where_a_header_could_not_carry_it(name: str) -> None:
     who, header = NAMES[name]
-    assert client("http://a.example")._headers(LOOK._replace(on_behalf_of=who))[ON_BEHALF_OF] == header
+    assert headers_of(LOOK._replace(on_behalf_of=who), "key")[ON_BEHALF_OF] == header
 
 
 @given(st.text(st.characters(codec=None)))
 def test_any_name_of_a_message_is_a_safe_header_and_comes_back_as_it_was(raw: str) -> None:
     who = clean_name(raw)
-    asking = client("http://a.example")
-    header = asking._headers(LOOK._replace(on_behalf_of=who)).get(ON_BEHALF_OF, "")
+    header = headers_of(LOOK._replace(on_behalf_of=who), "key").get(ON_BEHALF_OF, "")
     assert header.isascii()
     assert header.isprintable()
     assert header == header.strip()
     assert len(header) < 4096
-    assert asking._answer(Response(200, {ON_BEHALF_OF.lower(): header}, b"{}")).on_behalf_of == who
+    assert answer_of(200, {ON_BEHALF_OF.lower(): header}, b"{}", "key").on_behalf_of == who
 
 
 # -- What comes back

@@ -9,7 +9,6 @@ from .core.relay import Call, Steps
 from .transport import (
     Address,
     Connection,
-    Response,
     UnreachableError,
     clock_ahead_seconds,
     read_address,
@@ -48,45 +47,53 @@ class AlertaClient:
 
     def send(self, call: Call, deadline: float) -> Answer:
         """Make one call, ended by `deadline` (of `time.monotonic`). Raises `UnreachableError`."""
-        if not _sendable(self._key):
-            return _NO_SUCH_KEY
+        if not is_sendable(self._key):
+            return NO_SUCH_KEY
         body = None if call.body is None else json.dumps(call.body).encode("ascii")
         self.calls += 1
-        return self._answer(self._connection.exchange(call.method, call.path, body, self._headers(call), deadline))
+        response = self._connection.exchange(call.method, call.path, body, headers_of(call, self._key), deadline)
+        return answer_of(response.status, response.headers, response.body, self._key)
 
     def close(self) -> None:
         """Close the connection, if there is one."""
         self._connection.close()
 
-    def _headers(self, call: Call) -> Dict[str, str]:
-        headers = {"Authorization": f"Key {self._key}", "Accept": "application/json"}
-        if call.body is not None:
-            headers["Content-Type"] = "application/json"
-        if call.on_behalf_of:
-            headers[ON_BEHALF_OF] = quote(call.on_behalf_of, safe=" !#$&'()*+,/:;=?@[]^`{|}~")
-        return headers
 
-    def _answer(self, response: Response) -> Answer:
-        try:
-            body = json.loads(response.body.decode("utf-8", "replace"))
-        except (ValueError, RecursionError):
-            body = None
-        return Answer(
-            status=response.status,
-            body=_without(self._key, body),
-            on_behalf_of=unquote(response.headers.get(ON_BEHALF_OF.lower(), "")),
-            alert_status=response.headers.get(ALERT_STATUS.lower(), ""),
-            retry_after_seconds=retry_after_seconds(response.headers.get("retry-after")),
-            clock_ahead_seconds=clock_ahead_seconds(response.headers.get("date")),
-        )
+# -- What a call and its answer look like, for any transport
 
 
-_NO_SUCH_KEY = Answer(401, {"status": "error", "message": "the API key has characters that no key of Alerta has"})
+NO_SUCH_KEY = Answer(401, {"status": "error", "message": "the API key has characters that no key of Alerta has"})
 
 
-def _sendable(key: str) -> bool:
+def is_sendable(key: str) -> bool:
     """Whether a key can stand in a header. Alerta would take one with a space for its beginning, and show that."""
     return key.isascii() and key.isprintable() and " " not in key
+
+
+def headers_of(call: Call, key: str) -> Dict[str, str]:
+    """Give the headers of a call."""
+    headers = {"Authorization": f"Key {key}", "Accept": "application/json"}
+    if call.body is not None:
+        headers["Content-Type"] = "application/json"
+    if call.on_behalf_of:
+        headers[ON_BEHALF_OF] = quote(call.on_behalf_of, safe=" !#$&'()*+,/:;=?@[]^`{|}~")
+    return headers
+
+
+def answer_of(status: int, headers: Mapping[str, str], raw: bytes, key: str) -> Answer:
+    """Read an answer; the names of `headers` are in lower case, or found in any case."""
+    try:
+        body = json.loads(raw.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        body = None
+    return Answer(
+        status=status,
+        body=_without(key, body),
+        on_behalf_of=unquote(headers.get(ON_BEHALF_OF.lower(), "")),
+        alert_status=headers.get(ALERT_STATUS.lower(), ""),
+        retry_after_seconds=retry_after_seconds(headers.get("retry-after")),
+        clock_ahead_seconds=clock_ahead_seconds(headers.get("date")),
+    )
 
 
 def _without(key: str, body: Any) -> Any:

@@ -130,3 +130,10 @@ async def test_the_driver_makes_of_no_answer_a_kept_action() -> None:
 def test_a_ca_file_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(AddressError, match="cannot be read as PEM"):
         AsyncAlerta("https://alerta.example.com/api", "k", ca_file=str(tmp_path / "none"))
+
+
+async def test_a_key_that_no_header_can_carry_is_refused_without_a_call() -> None:
+    with BadServer("ok") as server:
+        answer = await send(server.url, key="two\r\nlines")
+    assert answer.status == 401
+    assert "no key of Alerta" in answer.message

@@ -7,12 +7,11 @@ import json
 import os
 import ssl
 from typing import Awaitable, Callable, Mapping
-from urllib.parse import quote, unquote
 
 import aiohttp
 from yarl import URL
 
-from alerta_opsgenie.alerta import ALERT_STATUS, ON_BEHALF_OF, address_of
+from alerta_opsgenie.alerta import NO_SUCH_KEY, address_of, answer_of, headers_of, is_sendable
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Steps
 from alerta_opsgenie.transport import (
@@ -20,13 +19,10 @@ from alerta_opsgenie.transport import (
     LONGEST_IDLE_SECONDS,
     AddressError,
     UnreachableError,
-    clock_ahead_seconds,
     proxy_for,
-    retry_after_seconds,
 )
 
 _CHUNK_BYTES = 64 * 1024
-_FIRST_ERROR = 300
 
 
 class _CutError(aiohttp.ClientError):
@@ -65,7 +61,7 @@ class AsyncAlerta:
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Authorization": f"Key {self._key}", "Accept": "application/json", "Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity"},
             middlewares=(_send_once,),
         )
 
@@ -73,6 +69,8 @@ class AsyncAlerta:
         """Make one call, ended within `seconds`. Raises `UnreachableError`; nothing is sent a second time."""
         if self._session is None:
             raise RuntimeError("open was not called")
+        if not is_sendable(self._key):
+            return NO_SUCH_KEY
         if seconds <= 0:
             raise UnreachableError(f"{self.address} did not answer in time", timed_out=True)
         try:
@@ -80,12 +78,12 @@ class AsyncAlerta:
                 call.method,
                 URL(f"{self.address}{call.path}", encoded=True),
                 data=None if call.body is None else json.dumps(call.body).encode("ascii"),
-                headers=_headers(call),
+                headers=headers_of(call, self._key),
                 proxy=self._proxy,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds),
             ) as response:
-                return self._answer(response.status, response.headers, await _read(response))
+                return answer_of(response.status, response.headers, await _read(response), self._key)
         except asyncio.TimeoutError:
             raise UnreachableError(f"{self.address} did not answer in time", timed_out=True) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -96,24 +94,6 @@ class AsyncAlerta:
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-    def _answer(self, status: int, headers: Mapping[str, str], raw: bytes) -> Answer:
-        # Alerta's answer to an unknown key repeats the key (9.1.0, auth/decorators.py); nothing of it may be shown.
-        text = raw.decode("utf-8", "replace")
-        if self._key and status >= _FIRST_ERROR:
-            text = text.replace(self._key, "***")
-        try:
-            body = json.loads(text)
-        except (ValueError, RecursionError):
-            body = None
-        return Answer(
-            status=status,
-            body=body,
-            on_behalf_of=unquote(headers.get(ON_BEHALF_OF, "")),
-            alert_status=headers.get(ALERT_STATUS, ""),
-            retry_after_seconds=retry_after_seconds(headers.get("Retry-After")),
-            clock_ahead_seconds=clock_ahead_seconds(headers.get("Date")),
-        )
 
 
 async def drive(steps: Steps, send: Callable[[Call], Awaitable[Answer]]) -> Outcome:
@@ -147,13 +127,6 @@ def _context(ca_file: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError):
         raise AddressError(f"the CA file {ca_file} cannot be read as PEM certificates") from None
-
-
-def _headers(call: Call) -> dict[str, str]:
-    headers = {} if call.body is None else {"Content-Type": "application/json"}
-    if call.on_behalf_of:
-        headers[ON_BEHALF_OF] = quote(call.on_behalf_of, safe=" !#$&'()*+,/:;=?@[]^`{|}~")
-    return headers
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
