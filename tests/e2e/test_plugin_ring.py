@@ -67,7 +67,7 @@ def act(run: Plugged, alert_id: str, action: str, number: int, who: str) -> None
     deeds: dict[str, Callable[[], object]] = {
         "acknowledge": lambda: person.acknowledge(alert_id, f"person's {number}"),
         "unacknowledge": lambda: person.unacknowledge(alert_id),
-        "snooze": lambda: person.snooze_for(alert_id, 1800 + number),
+        "snooze": lambda: person.snooze_for(alert_id, 1800 + 60 * number),
         "close": lambda: person.close(alert_id),
         "note": lambda: person.add_note(alert_id, f"person's note {number}"),
         "tag": lambda: person.add_tags(alert_id, f"tag{number}"),
