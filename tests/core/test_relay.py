@@ -62,6 +62,7 @@ UNACK = act("unack", f"Unacknowledged by {JANE} in Opsgenie")
 CLOSE = act("close", f"Closed by {JANE} in Opsgenie")
 SHELVE = act("shelve", f"Snoozed by {JANE} in Opsgenie", timeout=1800)
 UNSHELVE = act("unshelve", f"Unshelved by {JANE} in Opsgenie")
+RESTATE = act("restate", f"Status stated again by {JANE} in Opsgenie")
 END_SNOOZE = act("unshelve", f"Snooze ended by {JANE} in Opsgenie")
 ACKED_BY = attributes(acked_by=JANE)
 NOT_ACKED_BY = attributes(acked_by=None)
@@ -136,16 +137,35 @@ ROWS = [
     Row(
         "ack of shelved that someone acknowledges meanwhile is left for another attempt",
         ACKNOWLEDGE,
-        [CONFLICT, seen("shelved"), CONFLICT, CONFLICT],
-        [ACK, LOOK, UNSHELVE, ACK],
+        [CONFLICT, seen("shelved"), CONFLICT, CONFLICT, OK, CONFLICT, CONFLICT],
+        [ACK, LOOK, UNSHELVE, ACK, RESTATE, UNSHELVE, ACK],
         (Kind.KEPT, Reason.CONFLICT),
+    ),
+    Row(
+        "ack of shelved whose history says that it is acknowledged",
+        ACKNOWLEDGE,
+        [CONFLICT, seen("shelved"), CONFLICT, CONFLICT, OK, OK, ok_with_plugin("ack")],
+        [ACK, LOOK, UNSHELVE, ACK, RESTATE, UNSHELVE, ACK],
+    ),
+    Row(
+        "ack of open whose history says that it is acknowledged",
+        ACKNOWLEDGE,
+        [CONFLICT, seen("open"), OK, ok_with_plugin("ack")],
+        [ACK, LOOK, RESTATE, ACK],
     ),
     Row(
         "ack of what Alerta's rules have no way from",
         ACKNOWLEDGE,
-        [CONFLICT, seen("open")],
-        [ACK, LOOK],
+        [CONFLICT, seen("open"), OK, CONFLICT],
+        [ACK, LOOK, RESTATE, ACK],
         (Kind.KEPT, Reason.CONFLICT),
+    ),
+    Row(
+        "ack of what Alerta's rules have no way from, and Alerta goes away",
+        ACKNOWLEDGE,
+        [CONFLICT, seen("open"), error(503)],
+        [ACK, LOOK, RESTATE],
+        (Kind.KEPT, Reason.UNAVAILABLE),
     ),
     Row("ack in a blackout, plugin", ACKNOWLEDGE, [ok_with_plugin("open"), ok_with_plugin("ack")], [ACK, ACK]),
     Row(

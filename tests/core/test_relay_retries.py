@@ -142,6 +142,18 @@ def test_an_ack_by_somebody_else_since_is_no_success_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
+    ("after_seconds", "ending_then"),
+    [(30.0, (Kind.KEPT, Reason.CONFLICT)), (61.0, (Kind.REJECTED, Reason.REFUSED))],
+)
+def test_a_change_that_alerta_goes_on_refusing_holds_up_the_alert_for_a_minute(
+    after_seconds: float, ending_then: tuple[Kind, Reason]
+) -> None:
+    answers = [seen("open"), CONFLICT, seen("open"), OK, CONFLICT]
+    played = play(message("Acknowledge"), *answers, circumstances=at(after_seconds))
+    assert ending(played) == ending_then
+
+
+@pytest.mark.parametrize(
     ("seconds_after", "clock_ahead", "known"),
     [
         (0.0, 0.0, True),

@@ -18,6 +18,7 @@ from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.core.relay import Circumstances, Settings, relay
 from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.conftest import BRIDGE_USER
+from tests.support.bridge import Made
 from tests.support.console import Console
 from tests.support.plugin import JSON, Plugged, audit_lines, plugged
 
@@ -244,12 +245,13 @@ def test_of_two_at_once_the_newer_one_stands(run: Plugged) -> None:
 # -- The whole relay, as the executor runs it
 
 
-def relay_to(run: Plugged, payload: JSON, alert_id: str) -> Outcome:
+def relay_to(run: Plugged, payload: JSON, alert_id: str) -> tuple[Outcome, int]:
+    """Give the outcome, and how many calls it took."""
     payload["alert"].update(alias=alert_id, source="Alerta", updatedAt=time.time_ns())
     client = AlertaClient(run.alerta.api_url, run.bridge.key)
     steps = relay(parse(json.dumps(payload)), Settings(), Circumstances(time.time()))
     try:
-        return drive(steps, lambda call: client.send(call, time.monotonic() + 10))
+        return drive(steps, lambda call: client.send(call, time.monotonic() + 10)), client.calls
     finally:
         client.close()
 
@@ -260,13 +262,15 @@ def relay_to(run: Plugged, payload: JSON, alert_id: str) -> Outcome:
 def test_the_relay_costs_one_call_and_shows_the_person(run: Plugged, payload: Any, name: str, calls: int) -> None:
     alert_id = run.console.create_alert()["id"]
     message = payload(name)
-    client = AlertaClient(run.alerta.api_url, run.bridge.key)
-    message["alert"].update(alias=alert_id, source="Alerta", updatedAt=time.time_ns())
-
-    steps = relay(parse(json.dumps(message)), Settings(), Circumstances(time.time()))
-    outcome = drive(steps, lambda call: client.send(call, time.monotonic() + 10))
-    client.close()
-
-    assert (outcome.kind, client.calls) == (Kind.APPLIED, calls)
+    outcome, took = relay_to(run, message, alert_id)
+    assert (outcome.kind, took) == (Kind.APPLIED, calls)
     assert run.console.history(alert_id)[-1]["user"] == message["alert"]["username"]
+    assert run.told(alert_id) == ["create"]
+
+
+def test_the_lines_of_an_alert_that_correlates_do_not_keep_one_from_its_change(run: Plugged, payload: Any) -> None:
+    alert_id = Made(run.console).beside_another("open", "ack")
+    outcome, _ = relay_to(run, payload("Acknowledge.oec"), alert_id)
+    assert outcome.kind is Kind.APPLIED
+    assert run.console.status(alert_id) == "ack"
     assert run.told(alert_id) == ["create"]

@@ -14,6 +14,7 @@ import pytest
 from alerta_opsgenie.demo.alerta_server import AlertaServer
 from alerta_opsgenie.demo.cloud import Switches
 from alerta_opsgenie.demo.cloud.person import Person
+from tests.support.bridge import Made
 from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged, audit_lines, plugged, wait_until
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
@@ -115,6 +116,14 @@ def test_an_unacknowledge_removes_acked_by(run: Plugged, alert_id: str, alice: P
     run.settle()
     assert "acked-by" not in run.console.get(alert_id)["attributes"]
     assert run.console.status(alert_id) == "open"
+
+
+def test_the_lines_of_an_alert_that_correlates_do_not_keep_one_from_its_change(run: Plugged, alice: Person) -> None:
+    alert_id = Made(run.console).beside_another("open", "ack")
+    run.settle()
+    alice.acknowledge(alert_id)
+    run.settle()
+    assert run.console.status(alert_id) == "ack"
 
 
 def test_what_alerta_told_is_not_done_again_when_it_comes_back(run: Plugged, alert_id: str) -> None:

@@ -161,6 +161,38 @@ def test_an_alert_that_housekeeping_expired_takes_no_ack(bridge: Bridge, alerta:
     assert bridge.console.status(alert_id) == "expired"
 
 
+# -- Where the state machine goes by another line of history than the alert's own status
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "others", "after"),
+    [
+        ("Acknowledge", "open", "ack", "ack"),
+        ("Acknowledge", "open", "closed", "ack"),
+        ("Acknowledge", "shelved", "ack", "ack"),
+        ("UnAcknowledge", "ack", "open", "open"),
+        ("Close", "ack", "closed", "closed"),
+        ("Snooze", "open", "closed", "shelved"),
+        ("SnoozeEnded", "shelved", "open", "open"),
+    ],
+)
+@pytest.mark.parametrize("plugin", ["without the plugin", "with the plugin"])
+def test_the_lines_of_an_alert_that_correlates_with_it_do_not_keep_it_from_its_change(
+    request: pytest.FixtureRequest, made: Made, plugin: str, action: str, status: str, others: str, after: str
+) -> None:
+    bridge = request.getfixturevalue("bridge_with_plugin" if plugin == "with the plugin" else "bridge")
+    alert_id = made.beside_another(status, others)
+    assert end(bridge.do(action, alert_id, snoozedUntil=in_minutes(30))) == APPLIED
+    assert bridge.console.status(alert_id) == after
+
+
+def test_a_status_that_is_stated_again_stays_as_it_is(bridge: Bridge, made: Made) -> None:
+    alert_id = made.beside_another("ack", "open")
+    bridge.do("UnAcknowledge", alert_id)
+    lines = [(line["type"], line["status"]) for line in bridge.console.history(alert_id)]
+    assert lines == [("new", "open"), ("ack", "ack"), ("action", "ack"), ("unack", "open")]
+
+
 # -- Assignment touches no status
 
 EACH_STATE = [

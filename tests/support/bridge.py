@@ -108,6 +108,23 @@ class Made:
         self.console.action(alert_id, "ack", "by a person")
         return alert_id
 
+    def beside_another(self, status: str, others_status: str) -> str:
+        """Give an alert in one status whose newest line of history, for Alerta's state machine, has another.
+
+        The lines of an alert that names this one's event in its `correlate` count as this one's.
+        """
+        unique = uuid.uuid4().hex
+        alert_id = str(self.console.create_alert(resource=unique, event="Down")["id"])
+        self._bring_to(alert_id, status)
+        other = self.console.create_alert(resource=unique, event="Slow", correlate=["Slow", "Down"])
+        self._bring_to(str(other["id"]), others_status)
+        return alert_id
+
+    def _bring_to(self, alert_id: str, status: str) -> None:
+        if status != "open":
+            action = {"ack": "ack", "closed": "close", "shelved": "shelve"}[status]
+            self.console.action(alert_id, action, "by a person")
+
     def _expired(self) -> str:
         return self._with_status("expired")
 

@@ -64,6 +64,7 @@ Steps = Generator[Call, Answer, Outcome]
 ON_DELETE = frozenset({"close", "delete", "ignore"})
 LONGEST_SHELVE_SECONDS = 2**31 - 1  # Alerta's history keeps a timeout in PostgreSQL's integer
 _SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
+_REFUSED_FOR_GOOD_SECONDS = 60.0  # until then other people's changes and the clocks of Alerta's hosts are waited out
 CLOCK_DOUBT_SECONDS = 2.0  # what rounding in the Date header and in Alerta's own times may come to
 
 _APPLIED = Outcome(Kind.APPLIED, Reason.DONE)
@@ -173,6 +174,13 @@ _SHELVE = _Transition("shelve", "Snoozed", _ENDED, leads_to="shelved", through_u
 _UNSHELVE = _Transition("unshelve", "Snooze ended", None)
 _LEAVES = {"unack": "ack", "unshelve": "shelved"}
 
+# Alerta's state machine goes by the newest line of history and not by the alert's status (9.1.0, models/alert.py,
+# `_get_hist_info`). The two part where a note and a change are written at once, where the clocks of two Alerta hosts
+# differ, and where another alert of the resource names this one's event in its `correlate`: then that one's lines
+# count too. An acknowledged alert may then never be unacknowledged. An action that Alerta does not know leaves the
+# alert as it is, and a line that says how it is.
+_RESTATE = "restate"
+
 
 class _Trace(NamedTuple):
     """What a step leaves in the alert's history: one of these texts, and one of these statuses (None: any)."""
@@ -188,6 +196,8 @@ class _Moved(NamedTuple):
 
 
 _Move = Generator[Call, Answer, Union[_Moved, Outcome]]
+_Try = Generator[Call, Answer, Union[_Moved, Outcome, None]]
+"""As a move; None: Alerta's state machine has no way."""
 
 
 def _move(work: _Work, to: _Transition, timeout_seconds: Optional[int] = None) -> _Move:
@@ -197,12 +207,8 @@ def _move(work: _Work, to: _Transition, timeout_seconds: Optional[int] = None) -
     if before is not None:
         return before
     asked = work.act(to.action, to.past, timeout_seconds)
-    answer = yield asked
-    if answer.ok:
-        return (yield from _settle(work, to, asked, answer))
-    if not answer.no_way:
-        return outcome_of_refusal(answer)
-    return (yield from _move_otherwise(work, to, asked, ours))
+    moved = yield from _ask(work, to, asked)
+    return (yield from _move_otherwise(work, to, asked, ours)) if moved is None else moved
 
 
 def _move_otherwise(work: _Work, to: _Transition, asked: Call, ours: _Trace) -> _Move:
@@ -217,17 +223,40 @@ def _move_otherwise(work: _Work, to: _Transition, asked: Call, ours: _Trace) -> 
         return Outcome(Kind.ALREADY, Reason.IN_STATE, f"the alert is {status}")
     if status == "shelved" and to is _SHELVE and _ends_then(work, look, asked):
         return Outcome(Kind.ALREADY, Reason.IN_STATE, "the alert is shelved until then")
-    if not (to.through_unshelve and status == "shelved"):
-        return Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta refuses {to.action} of an alert that is {status}")
-    first = yield work.act("unshelve", "Unshelved")
-    if not first.ok and not first.no_way:
-        return outcome_of_refusal(first)
+    unshelve = to.through_unshelve and status == "shelved"
+    ask = _ask_unshelved if unshelve else _ask
+    moved = (yield from ask(work, to, asked)) if unshelve else None
+    if moved is None:
+        restated = yield work.act(_RESTATE, "Status stated again")
+        moved = (yield from ask(work, to, asked)) if restated.ok else outcome_of_refusal(restated)
+    return moved or _refused(work, f"Alerta refuses {to.action} of an alert that is {status}")
+
+
+def _refused(work: _Work, what: str) -> Outcome:
+    """End a change that the table allows and Alerta refuses: somebody may just have made another, but not for long."""
+    since = work.circumstances.attempted_at_seconds
+    if since is not None and work.circumstances.now_seconds - since > _REFUSED_FOR_GOOD_SECONDS:
+        return Outcome(Kind.REJECTED, Reason.REFUSED, what)
+    return Outcome(Kind.KEPT, Reason.CONFLICT, what)
+
+
+def _ask(work: _Work, to: _Transition, asked: Call) -> _Try:
     answer = yield asked
     if answer.ok:
         return (yield from _settle(work, to, asked, answer))
-    if answer.no_way and to is _ACK and first.ok:
-        return _Moved(first)  # unshelving led back to the acknowledged state that it had before
-    return outcome_of_refusal(answer)
+    return None if answer.no_way else outcome_of_refusal(answer)
+
+
+def _ask_unshelved(work: _Work, to: _Transition, asked: Call) -> _Try:
+    """Unshelve first: Alerta's state machine has no way from shelved."""
+    first = yield work.act("unshelve", "Unshelved")
+    if not first.ok and not first.no_way:
+        return outcome_of_refusal(first)
+    moved = yield from _ask(work, to, asked)
+    if moved is None and first.ok:
+        # Unshelving led back to the acknowledged state that it had before; else somebody was faster.
+        return _Moved(first) if to is _ACK else Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta refuses {to.action}")
+    return moved
 
 
 def _ends_then(work: _Work, look: Answer, asked: Call) -> bool:
@@ -238,7 +267,7 @@ def _ends_then(work: _Work, look: Answer, asked: Call) -> bool:
     return end is not None and abs(end - wanted) <= _SAME_END_SECONDS
 
 
-def _look_back(work: _Work, ours: _Trace) -> "Generator[Call, Answer, Union[_Moved, Outcome, None]]":
+def _look_back(work: _Work, ours: _Trace) -> _Try:
     """See whether an earlier attempt of unknown end has done this step; None where it has to be done."""
     if work.circumstances.attempted_at_seconds is None:
         return None
