@@ -8,10 +8,11 @@ import time
 from typing import TYPE_CHECKING, Dict, Optional
 
 from alerta_opsgenie.core import message as fields
+from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import registers
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import CLOCK_DOUBT_SECONDS, Call
+from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.lanes import Desk, Job, Lane, Orphan
 
 if TYPE_CHECKING:

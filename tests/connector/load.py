@@ -6,6 +6,7 @@ import random
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 from alerta_opsgenie.spool import Spool
 from tests.connector.rig import Rig, wait_until
@@ -66,7 +67,13 @@ class Load:
         wanted = "ack" if self.acked[alert_id] else "open"
         if alert["status"] != wanted:
             trouble += f" is {alert['status']}, not {wanted}"
-        return trouble and alert_id + trouble
+        return trouble and "\n".join([alert_id + trouble, *_story(alert, self.rig)])
+
+
+def _story(alert: dict[str, Any], rig: Rig) -> list[str]:
+    """Tell what happened to an alert: its history, and what the connectors say of it."""
+    history = [f"{entry['updateTime']} {entry['type']} {entry['status']} {entry['text']}" for entry in alert["history"]]
+    return history + [line for path in rig.log_paths() for line in path.read_text().splitlines() if alert["id"] in line]
 
 
 def _count_waiting(place: Path) -> int:

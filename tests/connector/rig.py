@@ -210,6 +210,10 @@ class Rig:
         assert self.cloud.wait_settled(seconds)
         wait_until(lambda: self.queue_counts() == (0, 0, 0), seconds, lambda: f"{self.queue_counts()}\n{self.logs()}")
 
+    def log_paths(self) -> list[Path]:
+        """Give the files that the connectors have logged to."""
+        return sorted({connector.log_path for connector in self.connectors})
+
     def logs(self) -> str:
         return "\n".join(connector.log[-6000:] for connector in self.connectors)
 

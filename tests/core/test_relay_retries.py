@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
-from alerta_opsgenie.core.relay import CLOCK_DOUBT_SECONDS, Settings
+from alerta_opsgenie.core.relay import Settings
 from tests.support.answers import (
     BOB,
     CONFLICT,
@@ -100,6 +101,20 @@ def test_the_line_of_another_action_of_that_person_does_not_stand_for_this_one()
     assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
 
 
+@pytest.mark.parametrize("undone", [UNACKED, f"Unacknowledged by {BOB} in Opsgenie", "Unacknowledged in Opsgenie: why"])
+def test_a_line_behind_which_a_later_action_of_ours_stands_is_of_an_older_one(undone: str) -> None:
+    """That one's process was killed before it could note that it had left a line: no twin is known."""
+    history = [ours(ACKED, "ack"), ours(undone, "open", seconds_after=2)]
+    played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"))
+    assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
+
+
+def test_the_lines_of_history_are_read_by_their_times() -> None:
+    history = [ours(UNACKED, "open", seconds_after=2), ours(ACKED, "ack")]
+    played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"))
+    assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
+
+
 def test_its_own_line_beside_that_of_another_action_counts() -> None:
     history = [ours(ACKED, "ack"), ours(UNACKED, "open", seconds_after=2), ours(ACKED, "ack", seconds_after=3)]
     played = again(message("Acknowledge"), seen("ack", *history), OK, twins=1)
@@ -113,10 +128,20 @@ def test_a_close_does_not_hide_an_alert_that_was_raised_again_since() -> None:
     assert ending(played) == APPLIED
 
 
+def snoozed(timeout_seconds: object) -> dict[str, Any]:
+    return {**ours(SNOOZED, "shelved"), "type": "shelve", "timeout": timeout_seconds}
+
+
 def test_a_snooze_that_stands_is_not_begun_anew() -> None:
-    played = again(SNOOZE, seen("shelved", ours(SNOOZED, "shelved")))
+    played = again(SNOOZE, seen("shelved", snoozed(int(AGO_SECONDS) + 1799)))
     assert puts(played) == []
     assert ending(played) == APPLIED
+
+
+@pytest.mark.parametrize("timeout", [60, -1, 10**400, "1859", None])
+def test_a_snooze_that_ends_at_another_time_does_not_stand_for_this_one(timeout: object) -> None:
+    played = again(SNOOZE, seen("shelved", snoozed(timeout)), ok_with_plugin("shelved"))
+    assert [asked[2]["action"] for asked in puts(played)] == ["shelve"]
 
 
 def test_an_unack_that_stands_still_removes_the_attribute() -> None:

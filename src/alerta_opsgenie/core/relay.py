@@ -14,10 +14,11 @@ Where our plugin runs in Alerta it answers with the person's name in a header an
 action (`acked-by`); else the text names the person and the relay does the rest itself with a second call.
 """
 
-from typing import AbstractSet, Any, Callable, Dict, FrozenSet, Generator, Mapping, NamedTuple, Optional, Union
+from typing import Any, Callable, Dict, FrozenSet, Generator, Mapping, NamedTuple, Optional, Union
 
 from . import message as fields
 from .echo import is_echo
+from .history import Trace, has_left, is_shelved_until, status_of
 from .message import Message, MessageError
 from .order import registers
 from .outcome import REDELIVERED_MARK, Answer, Kind, Outcome, Reason, outcome_of_refusal
@@ -63,9 +64,7 @@ Steps = Generator[Call, Answer, Outcome]
 
 ON_DELETE = frozenset({"close", "delete", "ignore"})
 LONGEST_SHELVE_SECONDS = 2**31 - 1  # Alerta's history keeps a timeout in PostgreSQL's integer
-_SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
 _REFUSED_FOR_GOOD_SECONDS = 60.0  # until then other people's changes and the clocks of Alerta's hosts are waited out
-CLOCK_DOUBT_SECONDS = 2.0  # what rounding in the Date header and in Alerta's own times may come to
 
 _APPLIED = Outcome(Kind.APPLIED, Reason.DONE)
 _NOTHING_LEFT = "failed to update attributes"
@@ -156,7 +155,8 @@ class _Transition(NamedTuple):
 
     `settled` are the statuses that make it a no-op; None means every status but the one it leads away from.
     `leads_to` is the status it must end in, `past` its word in the history. A shelved alert is unshelved first
-    where `through_unshelve` says so, because Alerta's state machine has no way from shelved.
+    where `through_unshelve` says so, because Alerta's state machine has no way from shelved. `goes_on` is the word of
+    the step that the same message may take next.
     """
 
     action: str
@@ -164,6 +164,7 @@ class _Transition(NamedTuple):
     settled: Optional[FrozenSet[str]]
     leads_to: str = ""
     through_unshelve: bool = False
+    goes_on: str = ""
 
 
 _ENDED = frozenset({"closed", "expired"})
@@ -171,7 +172,8 @@ _ACK = _Transition("ack", "Acknowledged", _ENDED | {"ack"}, leads_to="ack", thro
 _UNACK = _Transition("unack", "Unacknowledged", None)
 _CLOSE = _Transition("close", "Closed", _ENDED, leads_to="closed")
 _SHELVE = _Transition("shelve", "Snoozed", _ENDED, leads_to="shelved", through_unshelve=True)
-_UNSHELVE = _Transition("unshelve", "Snooze ended", None)
+_UNSHELVE = _Transition("unshelve", "Snooze ended", None, goes_on=_UNACK.past)
+_PASTS = frozenset(to.past for to in (_ACK, _UNACK, _CLOSE, _SHELVE, _UNSHELVE))
 _LEAVES = {"unack": "ack", "unshelve": "shelved"}
 
 # Alerta's state machine goes by the newest line of history and not by the alert's status (9.1.0, models/alert.py,
@@ -180,13 +182,6 @@ _LEAVES = {"unack": "ack", "unshelve": "shelved"}
 # count too. An acknowledged alert may then never be unacknowledged. An action that Alerta does not know leaves the
 # alert as it is, and a line that says how it is.
 _RESTATE = "restate"
-
-
-class _Trace(NamedTuple):
-    """What a step leaves in the alert's history: one of these texts, and one of these statuses (None: any)."""
-
-    texts: AbstractSet[str]
-    statuses: Optional[AbstractSet[str]] = None
 
 
 class _Moved(NamedTuple):
@@ -202,7 +197,7 @@ _Try = Generator[Call, Answer, Union[_Moved, Outcome, None]]
 
 def _move(work: _Work, to: _Transition, timeout_seconds: Optional[int] = None) -> _Move:
     """Ask for a transition; on 409 look once and decide by the table."""
-    ours = _Trace({work.signed(to.past), work.unsigned(to.past)}, _ENDED | {to.leads_to} if to.leads_to else None)
+    ours = _trace(work, to)
     before = yield from _look_back(work, ours)
     if before is not None:
         return before
@@ -211,17 +206,27 @@ def _move(work: _Work, to: _Transition, timeout_seconds: Optional[int] = None) -
     return (yield from _move_otherwise(work, to, asked, ours)) if moved is None else moved
 
 
-def _move_otherwise(work: _Work, to: _Transition, asked: Call, ours: _Trace) -> _Move:
+def _trace(work: _Work, to: _Transition) -> Trace:
+    return Trace(
+        {work.signed(to.past), work.unsigned(to.past)},
+        _ENDED | {to.leads_to} if to.leads_to else None,
+        fields.snooze_end_seconds(work.message) if to is _SHELVE else None,
+        tuple(f"{past} " for past in _PASTS - {to.past, to.goes_on}),
+        f" in {fields.console(work.message)}",
+    )
+
+
+def _move_otherwise(work: _Work, to: _Transition, asked: Call, ours: Trace) -> _Move:
     """Look at the alert whose status has no way from there, and decide by the table."""
     look = yield work.call("GET")
-    status = _status(look)
+    status = status_of(look)
     if not status:
         return outcome_of_refusal(look)
-    if _left_by_us(work, look, ours):
+    if _has_left(work, look, ours):
         return _Moved(look)
     if (status != _LEAVES[to.action]) if to.settled is None else (status in to.settled):
         return Outcome(Kind.ALREADY, Reason.IN_STATE, f"the alert is {status}")
-    if status == "shelved" and to is _SHELVE and _ends_then(work, look, asked):
+    if status == "shelved" and to is _SHELVE and is_shelved_until(look, fields.snooze_end_seconds(work.message)):
         return Outcome(Kind.ALREADY, Reason.IN_STATE, "the alert is shelved until then")
     unshelve = to.through_unshelve and status == "shelved"
     ask = _ask_unshelved if unshelve else _ask
@@ -259,22 +264,14 @@ def _ask_unshelved(work: _Work, to: _Transition, asked: Call) -> _Try:
     return moved
 
 
-def _ends_then(work: _Work, look: Answer, asked: Call) -> bool:
-    """Whether a shelved alert's time ends when the one that is asked for would: the same snooze came by two ways."""
-    now_seconds = work.circumstances.now_seconds + look.clock_ahead_seconds
-    end = _shelved_until_seconds(look)
-    wanted = now_seconds + (asked.body or {})["timeout"]
-    return end is not None and abs(end - wanted) <= _SAME_END_SECONDS
-
-
-def _look_back(work: _Work, ours: _Trace) -> _Try:
+def _look_back(work: _Work, ours: Trace) -> _Try:
     """See whether an earlier attempt of unknown end has done this step; None where it has to be done."""
     if work.circumstances.attempted_at_seconds is None:
         return None
     look = yield work.call("GET")
     if not look.ok:
         return outcome_of_refusal(look)
-    return _Moved(look) if _left_by_us(work, look, ours) else None
+    return _Moved(look) if _has_left(work, look, ours) else None
 
 
 def _settle(work: _Work, to: _Transition, asked: Call, answer: Answer) -> _Move:
@@ -371,7 +368,7 @@ def _write_note(work: _Work, text: str, *, signed: bool) -> Steps:
     """Add a note once. A note of the person's own begins with the name where no plugin can show it."""
     full = f"{work.actor}: {text}" if signed else text
     # The history has the newest notes; the list of notes ends after the hundred oldest (9.1.0, get_alert_notes).
-    before = yield from _look_back(work, _Trace({full, text}))
+    before = yield from _look_back(work, Trace({full, text}))
     if isinstance(before, _Moved):
         return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
     if before is not None:
@@ -433,7 +430,7 @@ def _custom(work: _Work) -> Steps:
     if wanted is None:
         return Outcome(Kind.IGNORED, Reason.UNKNOWN_ACTION, f"no rule for the action {work.message.action!r}")
     what = work.message.action
-    before = yield from _look_back(work, _Trace({work.signed(what), work.unsigned(what)}))
+    before = yield from _look_back(work, Trace({work.signed(what), work.unsigned(what)}))
     if isinstance(before, _Moved):
         return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the action is in the history")
     if before is not None:
@@ -473,53 +470,13 @@ PLANS: Mapping[str, "Callable[[_Work], Steps]"] = {
 # -- Reading what Alerta answered
 
 
+def _has_left(work: _Work, look: Answer, ours: Trace) -> bool:
+    """Whether the alert's history has a line that an earlier attempt of this very message left behind."""
+    since = work.circumstances.attempted_at_seconds
+    return since is not None and has_left(look, ours, since, work.circumstances.twins)
+
+
 def _end(answer: Answer) -> Outcome:
     if answer.ok and answer.message.startswith(REDELIVERED_MARK):
         return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
     return _APPLIED if answer.ok else outcome_of_refusal(answer)
-
-
-def _alert(answer: Answer) -> Mapping[str, Any]:
-    alert = answer.body.get("alert") if answer.ok else None
-    return alert if isinstance(alert, dict) else {}
-
-
-def _status(look: Answer) -> str:
-    return _text(_alert(look), "status")
-
-
-def _shelved_until_seconds(look: Answer) -> Optional[float]:
-    """Tell from the newest shelve in the history when it ends; None where that cannot be read."""
-    history = _alert(look).get("history")
-    ends = {}
-    for line in history if isinstance(history, list) else []:
-        if isinstance(line, dict) and line.get("type") == "shelve" and isinstance(line.get("timeout"), int):
-            begun = fields.iso_seconds(_text(line, "updateTime"))
-            if begun is not None:
-                ends[begun] = begun + line["timeout"]
-    return ends[max(ends)] if ends else None
-
-
-def _left_by_us(work: _Work, look: Answer, ours: _Trace) -> bool:
-    """Whether the alert's history has a line that an earlier attempt of this very message left behind."""
-    since = work.circumstances.attempted_at_seconds
-    entries = _alert(look).get("history")
-    if since is None or not isinstance(entries, list):
-        return False
-    since += look.clock_ahead_seconds - CLOCK_DOUBT_SECONDS
-    lines = [_written_seconds(entry, ours) for entry in entries if isinstance(entry, dict)]
-    return sum(1 for written in lines if written is not None and written >= since) > work.circumstances.twins
-
-
-def _written_seconds(entry: Mapping[str, Any], ours: _Trace) -> Optional[float]:
-    """Tell when a line of history was written that could be ours; None for any other line."""
-    if _text(entry, "text") not in ours.texts:
-        return None
-    if ours.statuses is not None and _text(entry, "status") not in ours.statuses:
-        return None
-    return fields.iso_seconds(_text(entry, "updateTime"))
-
-
-def _text(where: Mapping[str, Any], name: str) -> str:
-    value = where.get(name)
-    return value if isinstance(value, str) else ""

@@ -1,0 +1,113 @@
+"""What a look at an alert tells: its status, when its shelve ends, and whether an earlier attempt has left its line."""
+
+from typing import AbstractSet, Any, Iterator, Mapping, NamedTuple, Optional, Tuple
+
+from . import message as fields
+from .outcome import Answer
+
+CLOCK_DOUBT_SECONDS = 2.0
+"""What rounding in the Date header and in Alerta's own times may come to."""
+
+_SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
+_MOST_SECONDS = 2**31  # what PostgreSQL's integer holds; a larger timeout is none that Alerta wrote
+
+
+class Trace(NamedTuple):
+    """What a step leaves in the alert's history: a line with one of these texts and one of these statuses (None: any).
+
+    `shelved_until_seconds` is when the shelve that it begins ends, by our clock (None: it begins none).
+    `overtaken_by` are the beginnings of what our other changes of state leave, `mark` what is further in each: an
+    action behind which one of those stands is older than ours, because a lane does its actions in their order.
+    """
+
+    texts: AbstractSet[str]
+    statuses: Optional[AbstractSet[str]] = None
+    shelved_until_seconds: Optional[float] = None
+    overtaken_by: Tuple[str, ...] = ()
+    mark: str = ""
+
+
+class _Line(NamedTuple):
+    """A line of history; `at_seconds` is Alerta's clock, since the epoch."""
+
+    at_seconds: float
+    kind: str
+    status: str
+    text: str
+    timeout_seconds: Optional[int]
+
+
+def status_of(look: Answer) -> str:
+    """Give the alert's status; an empty string where the answer shows no alert."""
+    return _text(_alert(look), "status")
+
+
+def is_shelved_until(look: Answer, end_seconds: float) -> bool:
+    """Whether the newest shelve in the history ends at `end_seconds` (our clock), as far as people care."""
+    ends = [end for line in _lines(look) if (end := _end_of(line)) is not None]
+    return bool(ends) and _is_same_end(ends[-1] - look.clock_ahead_seconds, end_seconds)
+
+
+def has_left(look: Answer, trace: Trace, since_seconds: float, twins: int) -> bool:
+    """Whether an attempt that began at `since_seconds` (our clock) has left its line.
+
+    `twins` is how many other actions are known to have left the same line since then.
+    """
+    ahead_seconds = look.clock_ahead_seconds
+    earliest_seconds = since_seconds + ahead_seconds - CLOCK_DOUBT_SECONDS
+    found, is_newest = 0, False
+    for line in _lines(look):
+        if line.at_seconds >= earliest_seconds and _is_of(trace, line, ahead_seconds):
+            found, is_newest = found + 1, True
+        elif line.text.startswith(trace.overtaken_by) and trace.mark in line.text:
+            is_newest = False
+    return is_newest and found > twins
+
+
+def _is_of(trace: Trace, line: _Line, ahead_seconds: float) -> bool:
+    if line.text not in trace.texts or not (trace.statuses is None or line.status in trace.statuses):
+        return False
+    if trace.shelved_until_seconds is None:
+        return True
+    end = _end_of(line)
+    return end is not None and _is_same_end(end - ahead_seconds, trace.shelved_until_seconds)
+
+
+def _is_same_end(end_seconds: float, other_seconds: float) -> bool:
+    return abs(end_seconds - other_seconds) <= _SAME_END_SECONDS
+
+
+def _end_of(line: _Line) -> Optional[float]:
+    if line.kind != "shelve" or line.timeout_seconds is None:
+        return None
+    return line.at_seconds + line.timeout_seconds
+
+
+def _lines(look: Answer) -> "list[_Line]":
+    """Give the lines whose time can be read, the oldest first."""
+    return sorted(_read_lines(look), key=lambda line: line.at_seconds)
+
+
+def _read_lines(look: Answer) -> Iterator[_Line]:
+    history = _alert(look).get("history")
+    for entry in history if isinstance(history, list) else []:
+        if isinstance(entry, dict):
+            at_seconds = fields.iso_seconds(_text(entry, "updateTime"))
+            if at_seconds is not None:
+                kind, status, text = (_text(entry, name) for name in ("type", "status", "text"))
+                yield _Line(at_seconds, kind, status, text, _timeout_seconds(entry))
+
+
+def _timeout_seconds(entry: Mapping[str, Any]) -> Optional[int]:
+    timeout = entry.get("timeout")
+    return timeout if isinstance(timeout, int) and 0 <= timeout < _MOST_SECONDS else None
+
+
+def _alert(answer: Answer) -> Mapping[str, Any]:
+    alert = answer.body.get("alert") if answer.ok else None
+    return alert if isinstance(alert, dict) else {}
+
+
+def _text(where: Mapping[str, Any], name: str) -> str:
+    value = where.get(name)
+    return value if isinstance(value, str) else ""
