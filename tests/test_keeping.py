@@ -52,18 +52,42 @@ def test_what_needs_no_second_attempt_is_remembered(lane: Lane, kind: Kind, reas
 
 
 def test_an_attempt_that_begins_makes_what_is_older_stale(lane: Lane) -> None:
-    assert not keeping.note_begin(lane, message())
+    keeping.note_begin(lane, message())
     lane.read()
     assert lane.newest_ns == {"state": NS}
     assert not lane.remembers(message().key)
-    assert keeping.note_begin(lane, message()), "and the second time it is known to have begun"
 
 
-def test_no_attempt_can_be_older_than_the_action(lane: Lane) -> None:
-    now = time.time()
-    assert NS / 1e9 - 10 < keeping.first_attempt_seconds(message(), now) < NS / 1e9
-    assert keeping.first_attempt_seconds(message(updated_ns=2**62), now) == now
-    assert keeping.first_attempt_seconds(message(updated_ns=0), now) < now - 86400
+def test_a_first_attempt_has_none_before_it(lane: Lane) -> None:
+    assert keeping.attempted_before(lane, message(), None) is None
+
+
+def test_what_an_attempt_knows_of_the_one_before_counts_more_than_what_the_lane_knows(lane: Lane) -> None:
+    keeping.note_begin(lane, message())
+    lane.read()
+    assert keeping.attempted_before(lane, message(), 5.0) == 5.0
+
+
+def before(lane: Lane, updated_ns: int) -> float:
+    """Tell what the lane alone knows of the attempt of a message with that `updatedAt`."""
+    tried = message(updated_ns=updated_ns)
+    keeping.note_begin(lane, tried)
+    lane.read()
+    at = keeping.attempted_before(lane, tried, None)
+    assert at is not None
+    return at
+
+
+def test_an_attempt_that_only_the_lane_knows_of_is_no_older_than_the_action(lane: Lane) -> None:
+    assert NS / 1e9 - 10 < before(lane, NS) < NS / 1e9
+
+
+def test_an_attempt_that_only_the_lane_knows_of_was_not_in_the_future(lane: Lane) -> None:
+    assert before(lane, 2**62) <= time.time()
+
+
+def test_an_attempt_of_an_action_without_a_time_may_be_as_old_as_what_the_spool_keeps(lane: Lane) -> None:
+    assert before(lane, 0) < time.time() - 86400
 
 
 def test_settling_the_last_entry_frees_the_lane(tmp_path: Path, lane: Lane) -> None:

@@ -58,17 +58,34 @@ def written(message: Message) -> Dict[str, int]:
     return dict.fromkeys(registers(message), message.updated_ns) if message.updated_ns else {}
 
 
-def note_begin(lane: Lane, message: Message) -> bool:
-    """Let the lane, which must be locked, remember that an attempt begins. Gives whether one had begun before.
+def note_begin(lane: Lane, message: Message) -> None:
+    """Let the lane, which must be locked, remember that an attempt begins. Raises `OSError`.
 
     From here on an older change of state is stale, whatever becomes of us: were it let through after we are killed,
     it would undo what Alerta may have done, and our own second attempt would find its line there and do no more.
-    Raises `OSError`.
     """
-    before = lane.has_tried(message.key)
-    if not before:
+    if not lane.has_tried(message.key):
         lane.announce(message.key, written(message))
-    return before
+
+
+def attempted_before(lane: Lane, message: Message, known_at: Optional[float]) -> Optional[float]:
+    """Say when an earlier attempt of unknown end may have begun, in seconds since the epoch; None: there was none.
+
+    `known_at` is what the message's own way tells. A copy of the message may have come another way, to a process that
+    was killed; the lane, which must be locked, remembers that.
+    """
+    if known_at is None and lane.has_tried(message.key):
+        return _first_attempt_seconds(message, time.time())
+    return known_at
+
+
+def _first_attempt_seconds(message: Message, now_seconds: float) -> float:
+    """Give an instant before which no attempt of this message can have begun: when the person acted.
+
+    The vendor's clock may be ahead of ours.
+    """
+    acted = message.updated_ns / 1e9 - _CLOCKS_APART_SECONDS if message.updated_ns else 0.0
+    return min(acted or now_seconds - EXPIRE_AFTER_SECONDS, now_seconds)
 
 
 def words_of(message: Message) -> str:
@@ -84,15 +101,6 @@ def count_twins(lane: Lane, message: Message, attempted_at_seconds: Optional[flo
         return 0
     # The relay looks back further than the attempt, for the clocks' sake, and a Date header has no fractions.
     return lane.count_said(words_of(message), attempted_at_seconds - CLOCK_DOUBT_SECONDS - 1.0)
-
-
-def first_attempt_seconds(message: Message, now_seconds: float) -> float:
-    """Give an instant before which no attempt of this message can have begun: when the person acted.
-
-    The vendor's clock may be ahead of ours.
-    """
-    acted = message.updated_ns / 1e9 - _CLOCKS_APART_SECONDS if message.updated_ns else 0.0
-    return min(acted or now_seconds - EXPIRE_AFTER_SECONDS, now_seconds)
 
 
 def landing_look(message: Message) -> Optional[Call]:

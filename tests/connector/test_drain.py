@@ -17,7 +17,7 @@ from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.lanes import Job
 from alerta_opsgenie.spool import Entry, try_lock
-from tests.connector.test_courier import ALIAS, LANDS_SECONDS, WRITTEN, Case, message
+from tests.connector.test_courier import ALIAS, LANDS_SECONDS, WRITTEN, Case, lane_of, message
 from tests.connector.waiting import until
 
 
@@ -71,6 +71,18 @@ async def test_a_note_that_a_hung_alerta_does_late_is_not_written_twice(drain: D
     await until(lambda: bool(drain.ended), 5)
     await asyncio.sleep(2 * LANDS_SECONDS)
     assert drain.alerta.notes == [WRITTEN]
+
+
+async def test_a_kept_copy_of_a_note_whose_attempt_was_killed_is_looked_for_first(drain: Drain) -> None:
+    """The other copy went to a process that was killed; this one was kept behind something else."""
+    note = message("AddNote", 2, note="only once")
+    drain.alerta.notes = ["alice@example.com: only once"]
+    await drain.disk.run(lambda: keeping.note_begin(lane_of(drain), note))
+    await drain.keep(message("AddNote", 1, note="first"))
+    assert (await drain.deliver(note)).outcome.reason is Reason.BEHIND
+    drain.start()
+    await until(lambda: len(drain.ended) == 2, 5)
+    assert sorted(drain.alerta.notes) == ["alice@example.com: first", "alice@example.com: only once"]
 
 
 async def test_what_fails_again_waits_longer_and_stays(drain: Drain) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from dataclasses import dataclass
 
@@ -49,16 +50,16 @@ class Courier:
         `attempted_at` (seconds since the epoch) is when an earlier attempt of unknown end may have begun.
         """
         job = keeping.job_of(message, time.time())
-        turn = _Turn(message)
+        begin = functools.partial(_begin, message)
         try:
-            async with self.disk.hold(job.lane, time.monotonic() + keeping.CALL_SECONDS, turn.begin) as held:
+            async with self.disk.hold(job.lane, time.monotonic() + keeping.CALL_SECONDS, begin) as held:
                 if held is None:
                     return await self._keep(job, None, keeping.BUSY, attempted_at)
                 if held.lane.remembers(message.key):
                     return Delivery(keeping.DONE_BEFORE)
                 if held.lane.waits:
                     return await self._keep(job, held, keeping.BEHIND, attempted_at)
-                attempted_at = turn.attempted_at(attempted_at)
+                attempted_at = keeping.attempted_before(held.lane, message, attempted_at)
                 if attempted_at is not None:
                     await self.let_land(message)
                 outcome = await self.attempt(message, settings, attempted_at, held.lane)
@@ -134,23 +135,9 @@ class Courier:
         return Delivery(outcome, trouble=trouble)
 
 
-class _Turn:
-    """What a message finds when its lane is held."""
-
-    def __init__(self, message: Message) -> None:
-        self._message = message
-        self._begun_before = False
-
-    def begin(self, lane: Lane) -> None:
-        """Note in the lane that the attempt begins, unless there will be none; done in a thread."""
-        if lane.waits or lane.remembers(self._message.key):
-            return
-        with contextlib.suppress(OSError):  # the attempt is worth more than its mark
-            self._begun_before = keeping.note_begin(lane, self._message)
-
-    def attempted_at(self, known: float | None) -> float | None:
-        """Say when an earlier attempt may have begun."""
-        if not self._begun_before:
-            return known
-        first = keeping.first_attempt_seconds(self._message, time.time())
-        return first if known is None else min(known, first)
+def _begin(message: Message, lane: Lane) -> None:
+    """Note in the lane that the attempt begins, unless there will be none; done in a thread."""
+    if lane.waits or lane.remembers(message.key):
+        return
+    with contextlib.suppress(OSError):  # the attempt is worth more than its mark
+        keeping.note_begin(lane, message)

@@ -156,10 +156,11 @@ class SpoolDrainer:
     async def _attempt(self, message: Message, entry: Entry, held: HeldLane) -> Outcome:
         if held.lane.remembers(message.key):
             return keeping.DONE_BEFORE
-        if entry.reason == Reason.TIMEOUT.value:
+        attempted_at = keeping.attempted_before(held.lane, message, entry.attempted_at)
+        if entry.reason == Reason.TIMEOUT.value or attempted_at != entry.attempted_at:
             await self._courier.let_land(message)
         await held.do(lambda: keeping.note_begin(held.lane, message))
-        return await self._courier.attempt(message, self._settings_of(message), entry.attempted_at, held.lane)
+        return await self._courier.attempt(message, self._settings_of(message), attempted_at, held.lane)
 
     def _settle(
         self, held: HeldLane, entry: Entry, message: Message | None, outcome: Outcome, pause_seconds: float

@@ -29,6 +29,7 @@ from alerta_opsgenie.keeping import (
     DONE_BEFORE,
     LANDING_SECONDS,
     adopt_one,
+    attempted_before,
     count_twins,
     job_of,
     keep,
@@ -112,6 +113,7 @@ class Courier:
         """Try a message once in its lane, which must be locked and remembers what came of it."""
         if lane.remembers(message.key):
             return DONE_BEFORE
+        attempted_at = attempted_before(lane, message, attempted_at)
         late, twins = superseded(message, lane.newest_ns), count_twins(lane, message, attempted_at)
         self._note(lambda: note_begin(lane, message))
         outcome = self._try(message, Circumstances(time.time(), attempted_at, late, twins), deadline)
