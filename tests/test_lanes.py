@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.lanes import FORGET_AFTER_SECONDS, Desk, Job, Lane, Taken, mend_of
-from tests.support.spool_aids import NOBODY, in_child, killed_in_child
+from alerta_opsgenie.lanes import FORGET_AFTER_SECONDS, MOST_BYTES, Desk, Job, Lane, Taken, mend_of
+from tests.support.spool_aids import NOBODY, in_child, kill_me, killed_in_child
 
 ALERT = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 OTHER = "c7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
@@ -230,6 +230,162 @@ class TestMemory:
             list(pool.map(add, range(8)))
         lane = self.reread(desk)
         assert all(lane.remembers(f"{number}-{index}") for number in range(8) for index in range(20))
+
+
+def act(lane: Lane, count: int, first: int = 0) -> None:
+    """Do so many actions on an alert."""
+    for number in range(first, first + count):
+        lane.announce(f"key{number}", {"state": number})
+        lane.record(f"key{number}", {"state": number}, "words", float(number))
+
+
+class TestLength:
+    """Each action reads all of its lane's file, and an alert may live for years."""
+
+    @pytest.fixture
+    def long(self, desk: Desk) -> Lane:
+        """A lane whose next holder writes its file anew."""
+        lane = desk.lane(ALERT)
+        lane.record("first", {"owner": 7})
+        act(lane, 1500)
+        lane.mark_waiting(waits=True)
+        assert lane_file(desk).stat().st_size > MOST_BYTES
+        return lane
+
+    def test_a_file_stays_short_however_many_actions_there_are(self, desk: Desk) -> None:
+        for number in range(40):
+            with desk.lane(ALERT).locked(soon()):
+                act(desk.lane(ALERT), 100, number * 100)
+        assert lane_file(desk).stat().st_size < 2 * MOST_BYTES
+
+    def test_the_newest_actions_are_remembered_whole(self, long: Lane) -> None:
+        with long.locked(soon()):
+            assert all(long.remembers(f"key{number}") for number in range(1400, 1500))
+            assert long.count_said("words", 1400.0) == 100
+            assert not long.remembers("key5")
+
+    def test_of_what_is_older_the_newest_of_each_register_counts(self, long: Lane) -> None:
+        with long.locked(soon()):
+            assert long.newest_ns == {"owner": 7, "state": 1499}
+
+    def test_what_was_tried_and_failed_writes_nothing_after_either(self, desk: Desk) -> None:
+        lane = desk.lane(ALERT)
+        lane.announce("failed", {"owner": 9})
+        lane.announce("failed", {})
+        act(lane, 1500)
+        with lane.locked(soon()):
+            assert lane.newest_ns == {"state": 1499}
+
+    def test_what_waits_waits(self, desk: Desk, long: Lane) -> None:
+        with long.locked(soon()):
+            assert long.waits
+        assert lane_file(desk).stat().st_size < MOST_BYTES
+
+    def test_who_waits_for_the_lock_gets_the_new_file(self, desk: Desk, long: Lane) -> None:
+        got = []
+
+        def wait() -> None:
+            other = desk.lane(ALERT)
+            with other.locked(time.monotonic() + 10):
+                other.record("from the other", {})
+                got.append(other.remembers("key1499"))
+
+        long._lock(soon())
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.05)  # it has the old file open, and waits
+        long._shorten()
+        long._unlock()
+        thread.join()
+        long.read()
+        assert (got, long.remembers("from the other")) == ([True], True)
+
+    def test_who_has_written_it_anew_holds_it_still(self, desk: Desk, long: Lane) -> None:
+        with long.locked(soon()), desk.lane(ALERT).locked(soon()) as second:
+            assert not second
+
+    def test_what_others_add_meanwhile_is_not_lost(
+        self, desk: Desk, long: Lane, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rename = os.rename
+
+        def late(before: str, after: str) -> None:
+            desk.lane(ALERT).record("meanwhile", {})
+            rename(before, after)
+
+        monkeypatch.setattr(os, "rename", late)
+        with long.locked(soon()):
+            assert long.remembers("meanwhile")
+
+    def test_what_is_added_to_the_file_before_goes_into_the_new_one(
+        self, desk: Desk, long: Lane, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = desk.lane(ALERT)
+        opened = other._open()
+        with long.locked(soon()):
+            pass
+        files = iter([opened])
+        original = Lane._open
+        monkeypatch.setattr(Lane, "_open", lambda lane: next(files, None) or original(lane))
+        other.record("late", {})
+        other.read()
+        assert other.remembers("late")
+
+    def test_each_mark_counts_whoever_writes_the_file_anew(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("alerta_opsgenie.lanes.MOST_BYTES", 2000)
+        monkeypatch.setattr("alerta_opsgenie.lanes.KEPT_LINES", 4)
+        ended = threading.Event()
+
+        def grow() -> None:
+            while not ended.is_set():
+                with desk.lane(ALERT).locked(soon()):
+                    act(desk.lane(ALERT), 5)
+
+        threads = [threading.Thread(target=grow) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        wrong = 0
+        for number in range(100):
+            desk.lane(ALERT).mark_waiting(waits=number % 2 == 0)
+            lane = desk.lane(ALERT)
+            with lane.locked(time.monotonic() + 10) as held:
+                assert held
+                wrong += lane.waits is not (number % 2 == 0)
+        ended.set()
+        for thread in threads:
+            thread.join()
+        assert wrong == 0
+
+    def test_a_full_disk_leaves_it_long_and_in_use(
+        self, desk: Desk, long: Lane, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "no room")
+
+        monkeypatch.setattr(os, "rename", full)
+        with long.locked(soon()) as held:
+            assert (held, long.remembers("key5")) == (True, True)
+        assert [path.name for path in lane_file(desk).parent.iterdir()] == [ALERT]
+
+    def test_one_who_is_killed_over_it_leaves_it_as_it_was(self, desk: Desk, long: Lane) -> None:
+        def killed() -> None:
+            os.rename = kill_me
+            long._lock(soon())
+            long._shorten()
+
+        killed_in_child(killed)
+        with long.locked(soon()) as held:
+            assert (held, long.waits, long.remembers("key1499")) == (True, True, True)
+        assert [path.name for path in lane_file(desk).parent.iterdir()] == [ALERT]
+
+    def test_one_of_few_long_lines_is_left_alone(self, desk: Desk) -> None:
+        lane = desk.lane(ALERT)
+        for number in range(20):
+            lane.record(f"{number}" * 8000, {})
+        before = lane_file(desk).stat()
+        with lane.locked(soon()):
+            pass
+        assert lane_file(desk).stat().st_ino == before.st_ino
 
 
 class TestTaken:

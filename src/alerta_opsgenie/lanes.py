@@ -19,13 +19,20 @@ import fcntl
 import json
 import os
 import time
-from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 FORGET_AFTER_SECONDS = 8 * 86400.0
 """A lane is forgotten a day after the last entry that could wait for it became a dead letter (7 days)."""
 
+MOST_BYTES = 131_072
+"""A lane's file that has grown beyond this is written anew: each action on the alert reads all of it."""
+
+KEPT_LINES = 400
+"""What of it is kept whole: a hundred actions and more. Of what is older only the newest of each register counts."""
+
 _POLL_SECONDS = 0.004
 _UNFINISHED_SECONDS = 60.0
+_OLDER = "older"  # no message has this key
 
 
 class Job(NamedTuple):
@@ -136,6 +143,8 @@ class Lane:
         held = self._lock(deadline)
         try:
             if held:
+                with contextlib.suppress(OSError):  # a long file is slow, and no reason to do nothing
+                    self._shorten()
                 self.read()
             yield held
         finally:
@@ -143,19 +152,16 @@ class Lane:
 
     def read(self) -> None:
         """Learn what the lane remembers; a line that a killed process left unfinished is passed over."""
-        done: Dict[str, Mapping[str, int]] = {}
-        tried: Dict[str, Mapping[str, int]] = {}
-        self._said, self.waits = [], False
-        for entry in self._lines():
-            if isinstance(entry.get("key"), str):
-                done[entry["key"]] = _registers(entry.get("wrote"))
-                if isinstance(entry.get("words"), str) and isinstance(entry.get("at"), float):
-                    self._said.append((entry["words"], entry["at"]))
-            elif isinstance(entry.get("tries"), str):
-                tried[entry["tries"]] = _registers(entry.get("writes"))
-            self.waits = entry.get("waits", self.waits)
+        entries = list(_entries(self._content()))
+        done, tried = _actions(entries)
         self.newest_ns = _newest((*done.values(), *tried.values()))
         self._keys, self._tried = frozenset(done), frozenset(tried)
+        self._said = [
+            (entry["words"], entry["at"])
+            for entry in entries
+            if "key" in entry and isinstance(entry.get("words"), str) and isinstance(entry.get("at"), float)
+        ]
+        self.waits = _waits(entries)
 
     def remembers(self, key: str) -> bool:
         """Whether the action of that key is done."""
@@ -194,15 +200,6 @@ class Lane:
         self._append({"waits": waits})
         self.waits = waits
 
-    def _lines(self) -> Iterator[Dict[str, Any]]:
-        for line in self._content().splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict):
-                yield entry
-
     def _content(self) -> bytes:
         if self._file >= 0:
             return os.pread(self._file, os.fstat(self._file).st_size, 0)
@@ -213,16 +210,51 @@ class Lane:
             return b""
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        # A newline before the entry too: behind a line that a killed process left unfinished it would be lost.
-        data = b"\n" + json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+        data = _line(entry)
         if self._file >= 0:
             os.write(self._file, data)
             return
-        file = self._open()
+        written = False
+        while not written:
+            file = self._open()
+            try:
+                os.write(file, data)
+                # Where somebody has written the file anew meanwhile, ours is in the one that nobody reads.
+                written = _is_file_of(self._path, file)
+            finally:
+                os.close(file)
+
+    def _shorten(self) -> None:
+        """Write the file anew where it has grown too long; the lane must be locked. Raises `OSError`."""
+        if os.fstat(self._file).st_size <= MOST_BYTES:
+            return
+        content = self._content()
+        entries = list(_entries(content))
+        recent = entries[-KEPT_LINES:]
+        names = {_name(entry) for entry in recent}
+        done, tried = _actions([entry for entry in entries[:-KEPT_LINES] if _name(entry) not in names])
+        older = {"key": _OLDER, "wrote": _newest((*done.values(), *tried.values()))}
+        data = b"".join(map(_line, [older, *recent, {"waits": _waits(entries)}]))
+        if len(data) > len(content) // 2:
+            return  # few lines and long ones: it would be done again each time
+
+        path = self._path + ".new"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            os.write(file, data)
-        finally:
+            fcntl.flock(file, fcntl.LOCK_EX)  # whoever finds it in its place must wait, as for the one before
+            _write_all(file, data)
+            os.rename(path, self._path)
+        except OSError:
             os.close(file)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise
+        before, self._file = self._file, file
+        try:
+            # What others have added without the lock since we read.
+            _write_all(file, os.pread(before, os.fstat(before).st_size, len(content)))
+        finally:
+            os.close(before)
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -364,6 +396,45 @@ def _is_file_of(path: str, file: int) -> bool:
         return os.path.samestat(os.stat(path), os.fstat(file))
     except FileNotFoundError:
         return False
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    # A newline before the entry too: behind a line that a killed process left unfinished it would be lost.
+    return b"\n" + json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _entries(content: bytes) -> Iterator[Dict[str, Any]]:
+    for line in content.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    """Name the action that a line is about."""
+    return str(entry.get("key") or entry.get("tries") or "")
+
+
+_Writes = Dict[str, Mapping[str, int]]
+
+
+def _actions(entries: Iterable[Mapping[str, Any]]) -> "Tuple[_Writes, _Writes]":
+    """Give what is done and what is tried: each action's key with what it writes, by its latest line."""
+    done: _Writes = {}
+    tried: _Writes = {}
+    for entry in entries:
+        if isinstance(entry.get("key"), str):
+            done[entry["key"]] = _registers(entry.get("wrote"))
+        elif isinstance(entry.get("tries"), str):
+            tried[entry["tries"]] = _registers(entry.get("writes"))
+    return done, tried
+
+
+def _waits(entries: Sequence[Mapping[str, Any]]) -> bool:
+    return next((bool(entry["waits"]) for entry in reversed(entries) if "waits" in entry), False)
 
 
 def _registers(value: Any) -> Mapping[str, int]:
