@@ -494,9 +494,10 @@ REFUSALS = {
 def test_a_refused_first_call_of_each_action_ends_it_as_the_table_of_statuses_says(action: str, refusal: str) -> None:
     answer, kind, reason = REFUSALS[refusal]
     row = FIRST_CALLS[action]
-    played = play(row.about, answer, settings=row.settings)
+    # An acknowledge that is too late looks whether there is a snooze that it ended.
+    late = [seen("open")] if answer is STALE and action == "Acknowledge" else []
+    played = play(row.about, answer, *late, settings=row.settings)
     assert (played.outcome.kind, played.outcome.reason) == (kind, reason)
-    assert len(played.calls) == 1
 
 
 NO_ALERT_IN_IT = [error(503), HTML, Answer(200, {"status": "ok"}), Answer(200, {"status": "ok", "alert": 1})]
@@ -514,9 +515,9 @@ def test_an_ack_of_shelved_that_is_refused_after_the_unshelve_ends_as_refused() 
 
 
 def test_an_ack_of_shelved_that_turns_out_stale_on_the_way_ends_so() -> None:
-    played = play(ACKNOWLEDGE, CONFLICT, seen("shelved"), STALE)
+    played = play(ACKNOWLEDGE, CONFLICT, seen("shelved"), STALE, seen("open"))
     assert (played.outcome.kind, played.outcome.reason) == (Kind.IGNORED, Reason.STALE)
-    played = play(ACKNOWLEDGE, CONFLICT, seen("shelved"), OK, STALE)
+    played = play(ACKNOWLEDGE, CONFLICT, seen("shelved"), OK, STALE, seen("open"))
     assert (played.outcome.kind, played.outcome.reason) == (Kind.IGNORED, Reason.STALE)
 
 

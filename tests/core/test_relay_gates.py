@@ -108,7 +108,7 @@ def test_a_gate_that_is_shut_costs_no_call() -> None:
 # -- Stale registers
 
 
-@pytest.mark.parametrize("action", ["Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete"])
+@pytest.mark.parametrize("action", ["UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete"])
 def test_a_change_of_state_behind_a_newer_one_is_stale(action: str) -> None:
     played = play(message(action), circumstances=at(superseded={"state"}))
     assert (played.outcome.kind, played.outcome.reason) == (Kind.IGNORED, Reason.STALE)

@@ -119,14 +119,28 @@ class Ring:
         with trouble(self.run, kind), ThreadPoolExecutor(4) as pool:
             list(pool.map(do, self.ids))
         self.settle()
-        assert wait_until(lambda: all(agree(self.run, alert_id) for alert_id in self.ids)), "the sides disagree"
+        assert wait_until(lambda: all(agree(self.run, alert_id) for alert_id in self.ids)), self._quarrel()
+
+    def _quarrel(self) -> str:
+        """Tell what happened to the alerts on which the sides disagree."""
+        told = []
+        for alert_id in self.ids:
+            upstream = self.run.cloud.alert(alert_id)
+            if upstream is not None and not agree(self.run, alert_id):
+                lines = self.run.console.history(alert_id)
+                told += [f"{alert_id}: Alerta is {self.run.console.status(alert_id)}, the cloud {state_of(upstream)}"]
+                told += [f"  {line['updateTime']} {line['type']} {line['status']} {line['text']}" for line in lines]
+                told += [f"  {entry.at_ns / 1e9:.3f} {entry.kind} {entry.text}" for entry in upstream.entries]
+                told += [f"  {words}" for words in self.run.told(alert_id)]
+        return "\n".join(told)
 
 
 @contextmanager
 def ring(alerta: AlertaServer, directory: Path, door: str, echo: str) -> Iterator[Ring]:
     """Close the circle by one of the ways back."""
     switches = Switches(echo_source_name=echo)  # type: ignore[arg-type]
-    settings = {"OPSGENIE_TIMEOUT": 1, "OPSGENIE_CONFIRM": False}
+    # A request that times out is sent again, and the cloud counts both: a busy machine needs more than a second.
+    settings = {"OPSGENIE_TIMEOUT": 4, "OPSGENIE_CONFIRM": False}
     with (
         plugged(alerta.postgres, directory, switches=switches, settings=settings) as run,
         DOORS[door](run, directory / "way back") as is_idle,

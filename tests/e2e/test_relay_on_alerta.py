@@ -311,6 +311,18 @@ def test_an_ack_ends_a_snooze_and_an_unack_then_opens(bridge: Bridge, made: Made
         assert bridge.console.status(alert_id) == status
 
 
+@pytest.mark.parametrize("state", ["shelved", "shelved from ack"])
+def test_an_ack_that_comes_after_the_unack_that_followed_it_ends_the_snooze(
+    bridge: Bridge, made: Made, state: str
+) -> None:
+    alert_id = made(state)
+    later = {name: time.time_ns() + seconds * 10**9 for name, seconds in (("Acknowledge", 10), ("UnAcknowledge", 20))}
+    assert end(bridge.do("UnAcknowledge", alert_id, updatedAt=later["UnAcknowledge"])) == IN_STATE
+    superseded = frozenset({"state"})
+    assert end(bridge.do("Acknowledge", alert_id, updatedAt=later["Acknowledge"], superseded=superseded)) == APPLIED
+    assert bridge.console.status(alert_id) == "open"
+
+
 # -- The status that has no rules, and blackouts
 
 

@@ -52,11 +52,12 @@ class Bridge:
         *,
         settings: Settings = DEFAULT,
         attempted_at: float | None = None,
+        superseded: frozenset[str] = frozenset(),
         **alert: Any,
     ) -> Outcome:
         before = self.client.calls
         about = parse(json.dumps(envelope(action, alias=alert_id, **alert)))
-        outcome = drive(relay(about, settings, Circumstances(time.time(), attempted_at)), self._send)
+        outcome = drive(relay(about, settings, Circumstances(time.time(), attempted_at, superseded)), self._send)
         self.calls = self.client.calls - before
         return outcome
 

@@ -48,6 +48,12 @@ def is_shelved_until(look: Answer, end_seconds: float) -> bool:
     return bool(ends) and _is_same_end(ends[-1] - look.clock_ahead_seconds, end_seconds)
 
 
+def shelved_since_seconds(look: Answer) -> Optional[float]:
+    """Tell since when (our clock) the alert is shelved; None where it is not, or where the history does not say."""
+    begun = [line.at_seconds for line in _lines(look) if line.kind == "shelve"]
+    return begun[-1] - look.clock_ahead_seconds if begun and status_of(look) == "shelved" else None
+
+
 def has_left(look: Answer, trace: Trace, since_seconds: float, twins: int) -> bool:
     """Whether an attempt that began at `since_seconds` (our clock) has left its line.
 

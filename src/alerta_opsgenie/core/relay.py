@@ -18,7 +18,14 @@ from typing import Any, Callable, Dict, FrozenSet, Generator, Mapping, NamedTupl
 
 from . import message as fields
 from .echo import is_echo
-from .history import Trace, has_left, is_shelved_until, status_of
+from .history import (
+    CLOCK_DOUBT_SECONDS,
+    Trace,
+    has_left,
+    is_shelved_until,
+    shelved_since_seconds,
+    status_of,
+)
 from .message import Message, MessageError
 from .order import registers
 from .outcome import REDELIVERED_MARK, Answer, Kind, Outcome, Reason, outcome_of_refusal
@@ -96,13 +103,19 @@ def relay(message: Message, settings: Settings, circumstances: Circumstances) ->
         shut = gate(message, settings)
         if shut:
             return shut
-        written = registers(message)
-        if written and written <= circumstances.superseded:
-            return Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened to the alert")
-        plan = PLANS.get(message.action, _custom)
-        return (yield from plan(_Work(message, settings, circumstances)))
+        work = _Work(message, settings, circumstances)
+        outcome = yield from _do(work)
+        came_late = outcome.reason is Reason.STALE and message.action == "Acknowledge"
+        return (yield from _acknowledge_late(work, outcome)) if came_late else outcome
     except MessageError as error:
         return Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))
+
+
+def _do(work: "_Work") -> Steps:
+    written = registers(work.message)
+    if written and written <= work.circumstances.superseded:
+        return Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened to the alert")
+    return (yield from PLANS.get(work.message.action, _custom)(work))
 
 
 class _Work(NamedTuple):
@@ -302,6 +315,25 @@ def _acknowledge(work: _Work) -> Steps:
     if isinstance(moved, Outcome):
         return moved
     return (yield from _attribute_unless_plugin(work, moved.answer, acked_by=work.actor))
+
+
+def _acknowledge_late(work: _Work, stale: Outcome) -> Steps:
+    """End the snooze that an acknowledge ends, even when the acknowledge itself comes too late.
+
+    Where the unacknowledge that followed it came first, that one found the alert shelved and had nothing to do. What
+    else can make an acknowledge late leaves the alert in no shelve from before it (but for a snooze to the same end).
+    """
+    look = yield work.call("GET")
+    if not look.ok:
+        refusal = outcome_of_refusal(look)
+        return refusal if refusal.kind is Kind.KEPT else stale
+    since_seconds = shelved_since_seconds(look)
+    acted_seconds = work.message.updated_ns / 1e9 - CLOCK_DOUBT_SECONDS
+    if since_seconds is None or since_seconds > acted_seconds:
+        return stale
+    # Our plugin would refuse what says how late it is.
+    ended = yield from _snooze_ended(work._replace(message=work.message._replace(updated_ns=0)))
+    return stale if ended.kind is Kind.ALREADY else ended
 
 
 def _unacknowledge(work: _Work) -> Steps:
