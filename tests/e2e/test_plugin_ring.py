@@ -28,6 +28,7 @@ ALERTS = int(os.environ.get("RING_ALERTS", "6"))
 ROUNDS = int(os.environ.get("RING_ROUNDS", "4"))
 SEED = int(os.environ.get("RING_SEED", "1"))
 SETTLE_SECONDS = 60.0 + ALERTS
+pytestmark = pytest.mark.timeout(120 * max(1, ALERTS * ROUNDS // 24))
 PEOPLE = ("alice@example.com", "bob@example.com")
 ADMIN = "admin@example.com"
 
