@@ -184,6 +184,19 @@ ROWS = [
     Row("ack that closes a normal alert, plugin", ACKNOWLEDGE, [ok_with_plugin("closed")], [ACK]),
     Row("unack", message("UnAcknowledge"), [OK, OK], [UNACK, NOT_ACKED_BY]),
     Row("unack, plugin", message("UnAcknowledge"), [ok_with_plugin("open")], [UNACK]),
+    Row(
+        "unack that leads back to ack, plugin",
+        message("UnAcknowledge"),
+        [ok_with_plugin("ack"), ok_with_plugin("open")],
+        [UNACK, opened("unack")],
+    ),
+    Row(
+        "unack that leads back to ack, and the alert cannot be opened, plugin",
+        message("UnAcknowledge"),
+        [ok_with_plugin("ack"), error(503)],
+        [UNACK, opened("unack")],
+        (Kind.KEPT, Reason.UNAVAILABLE),
+    ),
     Row("unack of open", message("UnAcknowledge"), [CONFLICT, seen("open")], [UNACK, LOOK], IN_STATE),
     Row("unack of closed", message("UnAcknowledge"), [CONFLICT, seen("closed")], [UNACK, LOOK], IN_STATE),
     Row(

@@ -193,6 +193,31 @@ def test_a_status_that_is_stated_again_stays_as_it_is(bridge: Bridge, made: Made
     assert lines == [("new", "open"), ("ack", "ack"), ("action", "ack"), ("unack", "open")]
 
 
+def acked_by_two_at_once(made: Made, alerta: AlertaServer) -> str:
+    """Give an alert that has two lines of an ack, as when two requests have seen it open."""
+    alert_id = made("ack")
+    with alerta.postgres.connection(alerta.database) as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE alerts SET history = history[1] || history WHERE id = %s", (alert_id,))
+    return alert_id
+
+
+def test_an_unack_of_an_alert_that_two_acknowledged_at_once_opens_it(
+    bridge_with_plugin: Bridge, made: Made, alerta: AlertaServer
+) -> None:
+    alert_id = acked_by_two_at_once(made, alerta)
+    assert end(bridge_with_plugin.do("UnAcknowledge", alert_id)) == APPLIED
+    assert bridge_with_plugin.console.status(alert_id) == "open"
+
+
+def test_without_the_plugin_an_unack_of_such_an_alert_leads_back_to_ack(
+    bridge: Bridge, made: Made, alerta: AlertaServer
+) -> None:
+    """Alerta answers 200 and nothing in its answer tells: what remains without our plugin."""
+    alert_id = acked_by_two_at_once(made, alerta)
+    assert end(bridge.do("UnAcknowledge", alert_id)) == APPLIED
+    assert bridge.console.status(alert_id) == "ack"
+
+
 # -- Assignment touches no status
 
 EACH_STATE = [

@@ -292,13 +292,16 @@ def _settle(work: _Work, to: _Transition, asked: Call, answer: Answer) -> _Move:
 
     Asked for an ack or a shelve, an alert in a blackout becomes open; one in status `assign` stays as it is whatever
     is asked. From open each of them has a rule, and setting the wanted status outright would not do: a shelved alert
-    without a shelve in its history never ends being so. Only our plugin tells the status in its answer.
+    without a shelve in its history never ends being so. And an unack leads to the status in the line below the ack,
+    which may be that of another alert's ack (see `_RESTATE`). Only our plugin tells the status in its answer.
     """
+    if answer.alert_status and answer.alert_status == _LEAVES.get(to.action):
+        opened = yield _open(work, to)
+        return _Moved(opened) if opened.ok else outcome_of_refusal(opened)
     if not to.leads_to or not answer.alert_status or answer.alert_status in (to.leads_to, *_ENDED):
         return _Moved(answer)
     if answer.alert_status != "open":
-        text = f"Opened for: {to.action}"
-        opened = yield work.call("PUT", "/status", {"status": "open", "text": text, "bridge": work.bridge(text)})
+        opened = yield _open(work, to)
         if not opened.ok:
             return outcome_of_refusal(opened)
     again = yield asked
@@ -308,6 +311,11 @@ def _settle(work: _Work, to: _Transition, asked: Call, answer: Answer) -> _Move:
         what = f"Alerta takes the action {to.action}, and the alert stays {again.alert_status}"
         return Outcome(Kind.REJECTED, Reason.REFUSED, what)
     return _Moved(again)
+
+
+def _open(work: _Work, to: _Transition) -> Call:
+    text = f"Opened for: {to.action}"
+    return work.call("PUT", "/status", {"status": "open", "text": text, "bridge": work.bridge(text)})
 
 
 def _acknowledge(work: _Work) -> Steps:

@@ -133,7 +133,7 @@ class AlertaServer:
         self._guard: Guard | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._secret = secrets.token_urlsafe(30)
-        self._database = f"alerta_{secrets.token_hex(4)}"
+        self.database = f"alerta_{secrets.token_hex(4)}"
 
     @property
     def port(self) -> int:
@@ -295,7 +295,7 @@ class AlertaServer:
         if self._postgres is None:
             self._postgres = Postgres(self.directory, self._guard)
         self._postgres.start()
-        uri = self._postgres.create_database(self._database)
+        uri = self._postgres.create_database(self.database)
         if first:
             self._create_schema(self._postgres)
         self._write_configuration(uri)
@@ -313,7 +313,7 @@ class AlertaServer:
     def _create_schema(self, postgres: Postgres) -> None:
         """Create tables and the administrator's key here: `alertad key` would cost another second."""
         key = (secrets.token_hex(16), self.admin_key, self.admin_user, ["admin", "write", "read"])
-        with postgres.connection(self._database) as connection, connection.cursor() as cursor:
+        with postgres.connection(self.database) as connection, connection.cursor() as cursor:
             cursor.execute(_schema_path().read_text())
             cursor.execute(
                 'INSERT INTO keys (id, key, "user", scopes, text, expire_time, count)'
