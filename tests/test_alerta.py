@@ -23,7 +23,7 @@ from tests.support.answers import ALIAS, JANE, OK, at, message
 from tests.support.bad_server import MODES, BadServer, PrivateCa
 
 LIMIT_SECONDS = 1.0
-GRACE_SECONDS = 0.5
+GRACE_SECONDS = 4.0
 KEY = "s3cret-key_8b1f"
 LOOK = Call("GET", f"/alert/{ALIAS}", None, JANE)
 

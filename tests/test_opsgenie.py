@@ -183,7 +183,7 @@ def test_silence_ends_at_the_deadline_and_is_ambiguous(run: Running) -> None:
     with run.cloud.faults.hang():
         start = time.monotonic()
         delivery = client.send(request(alert_id="hangs"), run.key.key, start + 0.3)
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 8
     assert (delivery.verdict, delivery.reason, delivery.ambiguous) == (Verdict.LATER, Reason.TIMEOUT, True)
     with run.cloud.faults.refuse():
         assert client.send(request(alert_id="hangs"), run.key.key, soon()).reason is Reason.NETWORK

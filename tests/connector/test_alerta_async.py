@@ -45,7 +45,7 @@ async def test_a_bad_server_is_never_taken_for_a_success_and_never_holds_us_up(m
         ok, words = await outcome_of(server.url)
         assert not ok
         assert "the-key-of-alerta" not in words
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8
         assert len(server.received) <= 1
 
 

@@ -127,7 +127,7 @@ def test_a_visibility_timeout_ends_by_itself(sqs: Sqs) -> None:
     started = time.monotonic()
     (again,) = sqs.receive(WaitTimeSeconds=5)
     assert again["Body"] == "b"
-    assert 0.5 < time.monotonic() - started < 3
+    assert 0.5 < time.monotonic() - started < 4.5
 
 
 def test_a_visibility_can_be_extended(sqs: Sqs) -> None:
@@ -197,13 +197,13 @@ def test_a_long_poll_ends_when_a_message_comes(sqs: Sqs) -> None:
     took = time.monotonic() - started
     sender.join()
     assert [message["Body"] for message in messages] == ["late"]
-    assert 0.25 < took < 3
+    assert 0.25 < took < 8
 
 
 def test_a_long_poll_ends_empty(sqs: Sqs) -> None:
     started = time.monotonic()
     assert sqs.receive(WaitTimeSeconds=1) == []
-    assert 0.8 < time.monotonic() - started < 3
+    assert 0.8 < time.monotonic() - started < 8
 
 
 def test_an_unknown_queue_is_refused(sqs: Sqs) -> None:

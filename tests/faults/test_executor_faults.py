@@ -27,8 +27,8 @@ from tests.support.proxy import Proxy
 from tests.support.stories import JSON, Stories, expected_after, found_in
 
 FULL = bool(os.environ.get("ALERTA_OPSGENIE_FULL_FAULTS"))
-FAULT_SECONDS = 20.0 if FULL else 4.0
-ARGUMENTS = ("--logLevel", "DEBUG") if FULL else ("--logLevel", "DEBUG", "--timeLimit", "3")
+FAULT_SECONDS = 20.0 if FULL else 5.0
+ARGUMENTS = ("--logLevel", "DEBUG") if FULL else ("--logLevel", "DEBUG", "--timeLimit", "4")
 DRAIN_SECONDS = 120.0
 
 ACTIONS = 100

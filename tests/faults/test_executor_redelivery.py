@@ -126,7 +126,7 @@ class TestOneAlert:
         with edge_holding(edge, held):
             began = time.monotonic()
             assert outcome(edge.run(action("Acknowledge", free))) == "applied done"
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 10
             edge.arguments = ("--timeLimit", "1")
             behind = edge.run(action("Acknowledge", held))
             assert (outcome(behind), behind.exit_code) == ("kept behind", 0)
@@ -146,7 +146,7 @@ class TestOneAlert:
             for number, name in enumerate(names[1:], 1):
                 began = time.monotonic()
                 assert outcome(edge.run(action(name, alert_id, at_ns=now_ns + number))) == "kept behind"
-                assert time.monotonic() - began < 2, "it is not tried at all"
+                assert time.monotonic() - began < 4.5, "it is not tried at all"
         edge.await_drained()
         kinds = [entry["type"] for entry in console.history(alert_id) if entry["type"] in ("ack", "unack", "close")]
         assert kinds == ["ack", "unack", "close"]

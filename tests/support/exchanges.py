@@ -11,7 +11,7 @@ import pytest
 from alerta_opsgenie.transport import Connection, Response, UnreachableError, read_address
 
 LIMIT_SECONDS = 1.0
-GRACE_SECONDS = 0.5
+GRACE_SECONDS = 4.0
 
 SECRET = "s3cret-key"
 HEADERS = {"Authorization": f"Key {SECRET}"}

@@ -131,7 +131,7 @@ def test_every_mode_ends_at_once_when_the_server_is_closed(mode: str) -> None:
         began = time.monotonic()
         server.close()
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
 
 
 def test_a_private_authority_is_trusted_by_who_is_told(tmp_path: Path) -> None:

@@ -49,8 +49,11 @@ PATIENCE_SECONDS = 5.0
 LEAST_ATTEMPT_SECONDS = 0.2
 """An attempt with less time than this is not begun: it would only end as a timeout and hide the reason before it."""
 
-KEEPING_SECONDS = 1.0
-"""What is left of the time limit for keeping an action that could not be delivered (a tenth of a shorter limit)."""
+KEEPING_SECONDS = 2.0
+"""What is left of the time limit for keeping an action that could not be delivered (a fifth of a limit below 10 s).
+
+On a busy host a dozen executors wait for one another to write and to sync.
+"""
 
 
 class NoSpoolError(Exception):
@@ -94,7 +97,7 @@ class Courier:
         if shut:
             return Delivery(shut)
         self._limit = deadline
-        deadline -= min(KEEPING_SECONDS, (deadline - time.monotonic()) / 10)
+        deadline -= min(KEEPING_SECONDS, (deadline - time.monotonic()) / 5)
         job = job_of(message, time.time())
         taken = None
         try:
