@@ -193,6 +193,16 @@ class TestMemory:
         assert lane.newest_ns == {"state": 5, "owner": 6}
         assert [lane.remembers(key) for key in ("a", "b", "half")] == [True, True, False]
 
+    @pytest.mark.parametrize("key", ["r1:Ack", 'a", "b": {:Ack', "}],[{:Ack"])
+    def test_such_a_line_never_runs_on_into_the_next_wherever_it_ends(self, desk: Desk, key: str) -> None:
+        desk.lane(ALERT).record(key, {"state": 9}, "words", 1.5)
+        line = lane_file(desk).read_bytes().strip()
+        for cut in range(1, len(line)):
+            lane_file(desk).write_bytes(line[:cut])
+            desk.lane(ALERT).record("b", {"owner": 6})
+            lane = self.reread(desk)
+            assert (lane.newest_ns, lane.remembers("b")) == ({"owner": 6}, True), line[:cut]
+
     @pytest.mark.parametrize(
         "garbage",
         [

@@ -34,25 +34,21 @@ def late(*answers: Answer) -> Played:
     return play(message("Acknowledge"), *answers, circumstances=at(superseded={"state"}))
 
 
-def ending(played: Played) -> tuple[Kind, Reason]:
-    return played.outcome.kind, played.outcome.reason
-
-
 def test_a_snooze_from_before_it_ends() -> None:
     played = late(seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open"))
     assert [asked[2]["action"] for asked in played.asked if asked[0] == "PUT"] == ["unshelve", "unack"]
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
 
 
 def test_a_snooze_of_an_acknowledged_alert_ends_and_leaves_it_open() -> None:
     played = late(seen("shelved", shelve(BEFORE)), ok_with_plugin("ack"), ok_with_plugin("open"))
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
 
 
 def test_a_snooze_from_after_it_stands() -> None:
     played = late(seen("shelved", shelve(BEFORE), shelve(AFTER)))
     assert len(played.calls) == 1
-    assert ending(played) == IGNORED
+    assert played.ending == IGNORED
 
 
 def test_a_snooze_is_dated_by_alertas_clock() -> None:
@@ -65,7 +61,7 @@ def test_a_snooze_is_dated_by_alertas_clock() -> None:
 def test_where_no_such_snooze_is_left_it_is_stale(look: Answer) -> None:
     played = late(look)
     assert len(played.calls) == 1
-    assert ending(played) == IGNORED
+    assert played.ending == IGNORED
 
 
 def test_our_plugin_is_told_no_time_by_which_it_would_refuse() -> None:
@@ -76,11 +72,11 @@ def test_our_plugin_is_told_no_time_by_which_it_would_refuse() -> None:
 
 def test_one_that_our_plugin_calls_stale_ends_the_snooze_too() -> None:
     answers = [STALE, seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open")]
-    assert ending(play(message("Acknowledge"), *answers, circumstances=at())) == APPLIED
+    assert play(message("Acknowledge"), *answers, circumstances=at()).ending == APPLIED
 
 
 def test_somebody_who_ends_the_snooze_meanwhile_leaves_it_stale() -> None:
-    assert ending(late(seen("shelved", shelve(BEFORE)), CONFLICT, seen("open"))) == IGNORED
+    assert late(seen("shelved", shelve(BEFORE)), CONFLICT, seen("open")).ending == IGNORED
 
 
 @pytest.mark.parametrize(
@@ -92,12 +88,12 @@ def test_somebody_who_ends_the_snooze_meanwhile_leaves_it_stale() -> None:
     ],
 )
 def test_a_look_that_fails_for_now_is_tried_again(look: Answer, expected: tuple[Kind, Reason]) -> None:
-    assert ending(late(look)) == expected
+    assert late(look).ending == expected
 
 
 def test_it_is_tried_again_where_the_snooze_could_not_be_ended() -> None:
     played = late(seen("shelved", shelve(BEFORE)), error(503))
-    assert ending(played) == (Kind.KEPT, Reason.UNAVAILABLE)
+    assert played.ending == (Kind.KEPT, Reason.UNAVAILABLE)
 
 
 def test_other_changes_that_are_late_look_nowhere() -> None:

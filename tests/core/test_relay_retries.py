@@ -58,10 +58,6 @@ def ours(text: str, status: str = "open", *, seconds_after: float = 1.0) -> dict
     return line(text, SINCE + seconds_after, status)
 
 
-def ending(played: Played) -> tuple[Kind, Reason]:
-    return played.outcome.kind, played.outcome.reason
-
-
 def puts(played: Played) -> list[tuple[Any, ...]]:
     """Give what was changed: each call but the looks."""
     return [asked for asked in played.asked if asked[0] != "GET"]
@@ -73,19 +69,19 @@ def puts(played: Played) -> list[tuple[Any, ...]]:
 def test_an_ack_that_stands_is_not_asked_for_again_and_gets_its_attribute() -> None:
     played = again(message("Acknowledge"), seen("ack", ours(ACKED, "ack")), OK)
     assert puts(played) == [("PUT", "/attributes", {"attributes": {"acked-by": JANE}})]
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
 
 
 def test_an_ack_that_the_plugin_wrote_down_without_the_name_is_known_again() -> None:
     played = again(message("Acknowledge"), seen("ack", ours("Acknowledged in Opsgenie", "ack")), OK)
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
     assert len(puts(played)) == 1
 
 
 def test_an_ack_that_never_arrived_is_asked_for() -> None:
     played = again(message("Acknowledge"), seen("open"), ok_with_plugin("ack"))
     assert [asked[:2] for asked in played.asked] == [("GET", ""), ("PUT", "/action")]
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
 
 
 def test_an_ack_that_somebody_has_undone_since_is_not_done_again() -> None:
@@ -109,6 +105,23 @@ def test_a_line_behind_which_a_later_action_of_ours_stands_is_of_an_older_one(un
     assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
 
 
+def test_a_note_that_reads_like_an_ack_does_not_stand_for_one() -> None:
+    posing = {**ours(ACKED, "ack"), "type": "note"}
+    played = again(message("Acknowledge"), seen("open", posing), ok_with_plugin("ack"))
+    assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
+
+
+def test_a_note_that_reads_like_an_unack_does_not_make_an_ack_older() -> None:
+    posing = {**ours(UNACKED, "ack", seconds_after=2), "type": "note"}
+    played = again(message("Acknowledge"), seen("ack", ours(ACKED, "ack"), posing), OK)
+    assert "/action" not in [asked[1] for asked in played.asked]
+
+
+def test_an_action_whose_text_reads_like_a_note_does_not_stand_for_one() -> None:
+    played = again(ADD_NOTE, seen("ack", ours(NOTE, "ack")), NOTED)
+    assert [asked[1] for asked in puts(played)] == ["/note"]
+
+
 def test_the_lines_of_history_are_read_by_their_times() -> None:
     history = [ours(UNACKED, "open", seconds_after=2), ours(ACKED, "ack")]
     played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"))
@@ -125,7 +138,7 @@ def test_a_close_does_not_hide_an_alert_that_was_raised_again_since() -> None:
     history = [ours(CLOSED, "closed"), ours("Disk full again", "open", seconds_after=5)]
     played = again(message("Close"), seen("open", *history))
     assert puts(played) == []
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
 
 
 def snoozed(timeout_seconds: object) -> dict[str, Any]:
@@ -135,7 +148,7 @@ def snoozed(timeout_seconds: object) -> dict[str, Any]:
 def test_a_snooze_that_stands_is_not_begun_anew() -> None:
     played = again(SNOOZE, seen("shelved", snoozed(int(AGO_SECONDS) + 1799)))
     assert puts(played) == []
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
 
 
 @pytest.mark.parametrize("timeout", [60, -1, 10**400, "1859", None])
@@ -157,13 +170,13 @@ def test_a_step_that_alerta_took_and_did_not_do_is_asked_for_again() -> None:
 
 def test_an_earlier_attempt_that_lands_between_look_and_question_counts_as_ours() -> None:
     played = again(message("Acknowledge"), seen("open"), CONFLICT, seen("ack", ours(ACKED, "ack")), OK)
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
 
 
 def test_an_ack_by_somebody_else_since_is_no_success_of_ours() -> None:
     others = ours(f"Acknowledged by {BOB} in Opsgenie", "ack")
     played = again(message("Acknowledge"), seen("ack", others), CONFLICT, seen("ack", others))
-    assert ending(played) == (Kind.ALREADY, Reason.IN_STATE)
+    assert played.ending == (Kind.ALREADY, Reason.IN_STATE)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +188,7 @@ def test_a_change_that_alerta_goes_on_refusing_holds_up_the_alert_for_a_minute(
 ) -> None:
     answers = [seen("open"), CONFLICT, seen("open"), OK, CONFLICT]
     played = play(message("Acknowledge"), *answers, circumstances=at(after_seconds))
-    assert ending(played) == ending_then
+    assert played.ending == ending_then
 
 
 @pytest.mark.parametrize(
@@ -196,7 +209,7 @@ def test_a_line_counts_only_if_alertas_clock_says_that_it_is_not_from_before(
     history = ours(CLOSED, "closed", seconds_after=seconds_after)
     look = seen("closed", history, clock_ahead_seconds=clock_ahead)
     played = again(message("Close"), *([look] if known else [look, CONFLICT, look]))
-    assert ending(played) == (APPLIED if known else (Kind.ALREADY, Reason.IN_STATE))
+    assert played.ending == (APPLIED if known else (Kind.ALREADY, Reason.IN_STATE))
 
 
 def test_a_first_attempt_looks_nowhere() -> None:
@@ -212,7 +225,7 @@ def test_nothing_is_asked_for_where_the_history_cannot_be_read(about: Message, l
 
 
 def test_an_alert_that_is_gone_since_rejects_the_action() -> None:
-    assert ending(again(message("Close"), error(404, "not found"))) == (Kind.REJECTED, Reason.NOT_FOUND)
+    assert again(message("Close"), error(404, "not found")).ending == (Kind.REJECTED, Reason.NOT_FOUND)
 
 
 # -- The end of a snooze
@@ -222,7 +235,7 @@ def test_an_end_of_snooze_that_stands_whole_changes_no_status() -> None:
     look = seen("open", ours(SNOOZE_ENDED, "ack"), ours(UNACKED, "open", seconds_after=2))
     played = again(message("SnoozeEnded"), look, look, OK)
     assert [asked[1] for asked in puts(played)] == ["/attributes"]
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
 
 
 def test_an_end_of_snooze_that_got_halfway_is_finished() -> None:
@@ -240,7 +253,7 @@ def test_an_end_of_snooze_does_not_undo_an_ack_since() -> None:
 def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_alone_where_nothing_is_shelved() -> None:
     played = again(message("SnoozeEnded"), seen("ack"), CONFLICT, seen("ack"))
     assert [asked[2]["action"] for asked in puts(played)] == ["unshelve"]
-    assert ending(played) == (Kind.ALREADY, Reason.IN_STATE)
+    assert played.ending == (Kind.ALREADY, Reason.IN_STATE)
 
 
 # -- Notes
@@ -249,21 +262,21 @@ def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_alone_where_nothing_i
 def test_a_note_that_stands_is_not_written_again() -> None:
     played = again(ADD_NOTE, seen("open", line(NOTE, SINCE + 1, kind="note")))
     assert puts(played) == []
-    assert ending(played) == REDELIVERED
+    assert played.ending == REDELIVERED
 
 
 def test_a_note_that_the_plugin_wrote_down_without_the_name_is_not_written_again() -> None:
-    assert ending(again(ADD_NOTE, seen("open", line("looking", SINCE + 1, kind="note")))) == REDELIVERED
+    assert again(ADD_NOTE, seen("open", line("looking", SINCE + 1, kind="note"))).ending == REDELIVERED
 
 
 def test_a_note_that_never_arrived_is_written() -> None:
     played = again(ADD_NOTE, seen("open"), NOTED)
     assert puts(played) == [("PUT", "/note", {"text": NOTE})]
-    assert ending(played) == APPLIED
+    assert played.ending == APPLIED
 
 
 def test_the_same_note_from_long_before_does_not_stand_for_this_one() -> None:
-    assert ending(again(ADD_NOTE, seen("open", line(NOTE, SINCE - 86_400, kind="note")), NOTED)) == APPLIED
+    assert again(ADD_NOTE, seen("open", line(NOTE, SINCE - 86_400, kind="note")), NOTED).ending == APPLIED
 
 
 def test_the_note_about_an_owner_is_not_written_again() -> None:
@@ -277,11 +290,11 @@ def test_the_note_about_an_owner_is_not_written_again() -> None:
 
 def test_a_custom_action_that_stands_is_not_run_again() -> None:
     done = ours(f"RestartService by {JANE} in Opsgenie")
-    assert ending(again(message("RestartService"), seen("open", done), settings=CUSTOM)) == REDELIVERED
+    assert again(message("RestartService"), seen("open", done), settings=CUSTOM).ending == REDELIVERED
 
 
 def test_a_custom_action_that_never_arrived_is_run() -> None:
-    assert ending(again(message("RestartService"), seen("open"), OK, settings=CUSTOM)) == APPLIED
+    assert again(message("RestartService"), seen("open"), OK, settings=CUSTOM).ending == APPLIED
 
 
 def test_a_custom_action_is_not_run_where_the_history_cannot_be_read() -> None:
@@ -292,7 +305,7 @@ def test_a_custom_action_is_not_run_where_the_history_cannot_be_read() -> None:
 
 def test_a_delete_that_stands_counts_as_done() -> None:
     played = again(message("Delete"), error(404, "not found"), settings=Settings(on_delete="delete"))
-    assert ending(played) == (Kind.ALREADY, Reason.IN_STATE)
+    assert played.ending == (Kind.ALREADY, Reason.IN_STATE)
 
 
 @pytest.mark.parametrize("action", ["AddTags", "RemoveTags"])
@@ -321,4 +334,4 @@ ODD_HISTORIES: list[Any] = [
 @pytest.mark.parametrize("history", ODD_HISTORIES, ids=repr)
 def test_a_history_that_cannot_be_read_has_no_line_of_ours(history: Any) -> None:
     look = Answer(200, {"status": "ok", "alert": {"status": "open", "history": history}})
-    assert ending(again(message("Acknowledge"), look, ok_with_plugin("ack"))) == APPLIED
+    assert again(message("Acknowledge"), look, ok_with_plugin("ack")).ending == APPLIED

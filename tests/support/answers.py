@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from alerta_opsgenie.core.message import Message, parse
-from alerta_opsgenie.core.outcome import Answer, Outcome
+from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
 
 ALIAS = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
@@ -85,6 +85,11 @@ class Played(NamedTuple):
 
     calls: list[Call]
     outcome: Outcome
+
+    @property
+    def ending(self) -> tuple[Kind, Reason]:
+        """How it ended, without the words."""
+        return self.outcome.kind, self.outcome.reason
 
     @property
     def asked(self) -> list[tuple[Any, ...]]:

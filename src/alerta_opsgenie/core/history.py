@@ -18,6 +18,7 @@ class Trace(NamedTuple):
     `shelved_until_seconds` is when the shelve that it begins ends, by our clock (None: it begins none).
     `overtaken_by` are the beginnings of what our other changes of state leave, `mark` what is further in each: an
     action behind which one of those stands is older than ours, because a lane does its actions in their order.
+    `is_note` says that the line is a note's. Anybody can write a note that reads like a change of state.
     """
 
     texts: AbstractSet[str]
@@ -25,6 +26,7 @@ class Trace(NamedTuple):
     shelved_until_seconds: Optional[float] = None
     overtaken_by: Tuple[str, ...] = ()
     mark: str = ""
+    is_note: bool = False
 
 
 class _Line(NamedTuple):
@@ -63,6 +65,8 @@ def has_left(look: Answer, trace: Trace, since_seconds: float, twins: int) -> bo
     earliest_seconds = since_seconds + ahead_seconds - CLOCK_DOUBT_SECONDS
     found, is_newest = 0, False
     for line in _lines(look):
+        if (line.kind == "note") != trace.is_note:
+            continue
         if line.at_seconds >= earliest_seconds and _is_of(trace, line, ahead_seconds):
             found, is_newest = found + 1, True
         elif line.text.startswith(trace.overtaken_by) and trace.mark in line.text:

@@ -408,7 +408,7 @@ def _write_note(work: _Work, text: str, *, signed: bool) -> Steps:
     """Add a note once. A note of the person's own begins with the name where no plugin can show it."""
     full = f"{work.actor}: {text}" if signed else text
     # The history has the newest notes; the list of notes ends after the hundred oldest (9.1.0, get_alert_notes).
-    before = yield from _look_back(work, Trace({full, text}))
+    before = yield from _look_back(work, Trace({full, text}, is_note=True))
     if isinstance(before, _Moved):
         return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
     if before is not None:
