@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # What runs on Python 3.9: the executor with all that it ships, and what runs inside Alerta.
-ON_39 := $(addprefix src/alerta_opsgenie/,core executor server spool alerta.py keeping.py lanes.py opsgenie.py options.py transport.py)
+ON_39 := $(addprefix src/alerta_opsgenie/,core executor plugin journal clients agent)
 
 .PHONY: help demo test lint bench executor docs clean
 .DEFAULT_GOAL := help
@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 demo: $(INSTALLED) executor
-	$(BIN)/alerta-opsgenie demo $(DEMO_ARGS)
+	$(BIN)/python -m lab $(DEMO_ARGS)
 
 executor: $(INSTALLED)
 	$(BIN)/python -m alerta_opsgenie.executor.build build

@@ -1,6 +1,6 @@
 """The native connector against the ceiling of its Alerta, against the executor, and against an Alerta of no weight.
 
-The queue is the double of `demo.cloud`, in the bench's own process: `moto` takes about 100 requests a second and spins
+The queue is the double of `lab.cloud`, in the bench's own process: `moto` takes about 100 requests a second and spins
 while it waits, so that it would be what is measured. The double takes thousands; its share is printed with the rest.
 
     python -m bench connector
@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+from lab.alerta_server import AlertaServer
+from lab.cloud.serving import AppThread
 
 from alerta_opsgenie.connector.settings import DEFAULT_WORKERS
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.demo.cloud.serving import AppThread
 from alerta_opsgenie.executor.build import write_to
 from bench.measure import print_table
 from tests.connector.rig import Connector, Rig, wait_until

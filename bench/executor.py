@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from alerta_opsgenie.executor.build import write_to
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
 from bench.measure import Cost, costs_of_programs, print_table, rate_per_second
 
 ROUNDS = 40
@@ -22,11 +22,11 @@ sys.modules["ssl"] = None
 import http.client
 del sys.modules["ssl"]
 sys.path.insert(0, sys.argv[1])
-from alerta_opsgenie.alerta import AlertaClient, drive
+from alerta_opsgenie.clients.alerta import AlertaClient, drive
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.relay import Circumstances, relay
 from alerta_opsgenie.executor import delivery, script
-from alerta_opsgenie.options import read_options, split
+from alerta_opsgenie.agent.options import read_options, split
 import os
 options = read_options(*split(sys.argv[2:]), os.environ)
 client = AlertaClient(options.alerta_url, options.alerta_key)

@@ -15,7 +15,8 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
+from lab.alerta_server import AlertaServer
+
 from bench.measure import print_table
 from tests.support.plugin import plugged
 

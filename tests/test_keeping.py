@@ -11,8 +11,8 @@ import pytest
 from alerta_opsgenie import keeping
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.journal import Spool
 from alerta_opsgenie.lanes import Desk, Lane
-from alerta_opsgenie.spool import Spool
 
 ALIAS = "B7C1E0D4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 NS = 1751623260456000789

@@ -5,7 +5,7 @@ from typing import Iterator, List, Optional
 
 import pytest
 
-from alerta_opsgenie.spool import Entry, Spool
+from alerta_opsgenie.journal import Entry, Spool
 
 
 @pytest.fixture

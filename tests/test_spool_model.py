@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from alerta_opsgenie.spool import Entry, Spool, store
+from alerta_opsgenie.journal import Entry, Spool, store
 from tests.support.spool_aids import copy_files, in_child, kill_me, killed_in_child
 
 KEYS = st.sampled_from([f"k{number}" for number in range(10)])

@@ -12,7 +12,7 @@ from typing import Iterator, List
 import pytest
 
 import alerta_opsgenie
-from alerta_opsgenie.spool import Entry, Spool, SpoolUnavailable, try_lock
+from alerta_opsgenie.journal import Entry, Spool, SpoolUnavailable, try_lock
 from tests.support.spool_aids import in_child, kill_me, killed_in_child
 
 SOURCE = str(Path(alerta_opsgenie.__file__).parents[1])
@@ -65,7 +65,7 @@ def test_two_objects_on_one_directory_see_the_same(tmp_path: Path) -> None:
 
 HAMMER = """
 import json, sys
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
 
 directory, name, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 lanes = [f"{name}-{index}" for index in range(4)]
@@ -185,7 +185,7 @@ def test_a_fork_waits_for_another_threads_transaction(spool: Spool) -> None:
 
 FOREIGN_FORK = """
 import ctypes, os, sys
-from alerta_opsgenie.spool import Spool, SpoolUnavailable
+from alerta_opsgenie.journal import Spool, SpoolUnavailable
 
 spool = Spool(sys.argv[1])
 if ctypes.PyDLL(None).fork():
@@ -307,7 +307,7 @@ def test_a_roles_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
 
 WRITER = """
 import itertools, sys
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
 
 spool = Spool(sys.argv[1])
 for index in itertools.count():
@@ -350,7 +350,7 @@ def test_a_keeping_is_on_the_disk_and_not_only_with_the_kernel(tmp_path: Path) -
 
 SMOKE = """
 import sys
-from alerta_opsgenie.spool import Spool, SpoolUnavailable, try_lock
+from alerta_opsgenie.journal import Spool, SpoolUnavailable, try_lock
 
 directory = sys.argv[1]
 with Spool(directory) as spool:

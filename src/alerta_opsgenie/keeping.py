@@ -16,7 +16,7 @@ from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.lanes import Desk, Job, Lane, Orphan
 
 if TYPE_CHECKING:
-    from alerta_opsgenie.spool import Entry, Spool
+    from alerta_opsgenie.journal import Entry, Spool
 
 ROLE = "drainer"
 """The role of whoever delivers what is left in a spool: one process at a time."""

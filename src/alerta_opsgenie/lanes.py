@@ -407,7 +407,7 @@ def _entries(content: bytes) -> List[Dict[str, Any]]:
     """Read the lines that are whole."""
     lines = [line for line in content.split(b"\n") if line]
     try:
-        # At once, which is four times as fast. One that is not whole cannot run on into the next, which begins with `{`.
+        # At once: four times as fast. What is not whole cannot run on into the next, which begins with `{`
         found = json.loads(b"[" + b",".join(lines) + b"]")
     except ValueError:
         found = [entry for line in lines for entry in _entry(line)]

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alerta_opsgenie.cli.config import config
-from alerta_opsgenie.edge.document import load_document
+from alerta_opsgenie.vendor.document import load_document
 from tests.support.edge_messages import API_KEY, edge_document
 
 VARIABLES = (

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.cli import group
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
 from tests.support.console import Console
 
 NOWHERE = "http://127.0.0.1:9"

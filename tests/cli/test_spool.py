@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 
 from alerta_opsgenie.cli import group
 from alerta_opsgenie.core.message import essence, parse
+from alerta_opsgenie.journal import Entry, Spool, try_lock
 from alerta_opsgenie.lanes import Desk, Job
-from alerta_opsgenie.spool import Entry, Spool, try_lock
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge, await_true
 from tests.support.proxy import Proxy

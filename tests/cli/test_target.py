@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.cli.target import options_of
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
 
 PROGRAM = [sys.executable, "-c", "from alerta_opsgenie.cli import main; main()"]
 NOBODY = pwd.getpwnam("nobody")

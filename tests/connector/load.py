@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from alerta_opsgenie.demo.cloud import Cloud, CloudServer, Double, Integration, QueueHost, Switches
-from alerta_opsgenie.demo.cloud.person import Person
+from lab.cloud import Cloud, CloudServer, Double, Integration, QueueHost, Switches
+from lab.cloud.person import Person
 
 if TYPE_CHECKING:
     from typing_extensions import Self

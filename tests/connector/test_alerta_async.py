@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.connector.alerta_async import AsyncAlerta, drive
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Steps
-from alerta_opsgenie.transport import AddressError, UnreachableError
 from tests.support.bad_server import MODES, BadServer
 
 CALL = Call("PUT", "/alert/x/note", {"text": "n"}, "jörg@example.com")

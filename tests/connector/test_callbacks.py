@@ -8,15 +8,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from lab.cloud import Cloud, CloudServer, Integration
 
 from alerta_opsgenie.connector import callbacks
 from alerta_opsgenie.connector.callbacks import Callbacks, is_failure, result_of
 from alerta_opsgenie.connector.tasks import end, within
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.demo.cloud import Cloud, CloudServer, Integration
-from alerta_opsgenie.edge.callback import read_envelope
-from alerta_opsgenie.edge.config import EdgeConfig
-from alerta_opsgenie.edge.secret import Secret
+from alerta_opsgenie.vendor.callback import read_envelope
+from alerta_opsgenie.vendor.config import EdgeConfig
+from alerta_opsgenie.vendor.secret import Secret
 from tests.connector.waiting import until
 
 

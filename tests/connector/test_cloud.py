@@ -11,10 +11,10 @@ import pytest
 from aiohttp import ClientError, web
 from yarl import URL
 
+from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector.cloud import find_proxy, open_session, words_of
 from alerta_opsgenie.connector.credentials import Grant
 from alerta_opsgenie.connector.queue import QueueError, SqsQueue
-from alerta_opsgenie.transport import AddressError
 
 VENDOR = "https://api.opsgenie.com"
 

@@ -14,12 +14,12 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from alerta_opsgenie import keeping
+from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.connector.courier import Courier, Delivery
 from alerta_opsgenie.connector.disk import Disk
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
 from alerta_opsgenie.core.relay import Call, Settings
-from alerta_opsgenie.transport import UnreachableError
 from tests.connector.waiting import until
 
 ALIAS = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from lab.cloud import Cloud, CloudServer, Queue
 
 from alerta_opsgenie.connector.credentials import (
     CredentialsError,
@@ -20,9 +21,8 @@ from alerta_opsgenie.connector.credentials import (
 )
 from alerta_opsgenie.connector.progress import Progress
 from alerta_opsgenie.connector.tasks import end
-from alerta_opsgenie.demo.cloud import Cloud, CloudServer, Queue
-from alerta_opsgenie.edge.config import EdgeConfig
-from alerta_opsgenie.edge.secret import Secret
+from alerta_opsgenie.vendor.config import EdgeConfig
+from alerta_opsgenie.vendor.secret import Secret
 from tests.connector.waiting import until
 
 PLACE = Queue("http://127.0.0.1:1/000000000000/alerta", "eu-west-1")

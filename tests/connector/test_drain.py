@@ -15,8 +15,8 @@ from alerta_opsgenie.connector.tasks import end
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.journal import Entry, try_lock
 from alerta_opsgenie.lanes import Job
-from alerta_opsgenie.spool import Entry, try_lock
 from tests.connector.test_courier import ALIAS, LANDS_SECONDS, WRITTEN, Case, lane_of, message
 from tests.connector.waiting import until
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lab.cloud import Double, Moto
+from lab.cloud.queues import client
 
 from alerta_opsgenie.connector.credentials import Grant
 from alerta_opsgenie.connector.queue import QueueError, Received, SqsQueue
-from alerta_opsgenie.demo.cloud import Double, Moto
-from alerta_opsgenie.demo.cloud.queues import client
 
 GRANT = Grant("ASIAEXAMPLE", time.time() + 3600, "secret-of-aws", "token-of-aws")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.agent.options import UsageError
 from alerta_opsgenie.connector.settings import Own, parse_listen, read_plan
 from alerta_opsgenie.core.message import parse
-from alerta_opsgenie.edge.problems import ConfigError
-from alerta_opsgenie.options import UsageError
+from alerta_opsgenie.vendor.problems import ConfigError
 
 EXECUTOR = {"filepath": "/home/opsgenie/oec/scripts/oecAlertaExecutor.py", "sourceType": "local"}
 URL, KEY = "https://alerta.example.com/api/alert", "the-key-of-alerta"

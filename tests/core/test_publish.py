@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lab.cloud.limits import check
 
 from alerta_opsgenie.core import limits
 from alerta_opsgenie.core.echo import MARK
@@ -16,7 +17,6 @@ from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import REQUESTS, Deed, Dialect, Policy, Request, publish
 from alerta_opsgenie.core.routing import Route
 from alerta_opsgenie.core.wording import Past, Subject, Templates
-from alerta_opsgenie.demo.cloud.limits import check
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 ALERT = Subject(

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import click
 
-from alerta_opsgenie import options
+from alerta_opsgenie.agent import options
 from alerta_opsgenie.cli import group
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.order import registers
 from alerta_opsgenie.core.outcome import Answer, Outcome
 from alerta_opsgenie.core.relay import PLANS, Call, Circumstances, Settings, relay
-from alerta_opsgenie.server.settings import PRIORITIES
+from alerta_opsgenie.plugin.settings import PRIORITIES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("cli", "executor", "actions", "settings")

@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.cloud import Cloud, CloudServer, Double
+
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.demo.cloud import Cloud, CloudServer, Double
+from alerta_opsgenie.journal import Spool
 from alerta_opsgenie.keeping import job_of, keep
-from alerta_opsgenie.spool import Spool
 from tests.docs.console_blocks import Command
 from tests.support.console import Console
 from tests.support.edge_messages import edge_message, write_script

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.docs.console_blocks import DOCS, NOT_RUN, Command, all_commands, commands_of, name_of, pages
 from tests.docs.sandbox import Sandbox, matches
 from tests.support.plugin import SECRET, plugged

@@ -9,12 +9,13 @@ from pathlib import Path
 import click
 import pytest
 
-from alerta_opsgenie import opsgenie, options
+from alerta_opsgenie.agent import options
+from alerta_opsgenie.clients import opsgenie
 from alerta_opsgenie.connector import settings as connector_settings
 from alerta_opsgenie.core.outcome import REASONS
 from alerta_opsgenie.core.relay import PLANS
-from alerta_opsgenie.edge import checks
-from alerta_opsgenie.server.settings import Settings, read_settings
+from alerta_opsgenie.plugin.settings import Settings, read_settings
+from alerta_opsgenie.vendor import checks
 from tests.docs.console_blocks import all_commands, name_of, pages
 from tests.docs.generate import DOCS, PAGES, PARTS, commands, fill, page
 

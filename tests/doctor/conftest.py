@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab.alerta_server import AlertaServer
+from lab.cloud import Queue
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.demo.cloud import Queue
 from tests.support.cloud import Running, running_cloud
 from tests.support.patient import Patient, install_patient, open_directory, put_python
 

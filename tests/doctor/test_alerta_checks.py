@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from alerta_opsgenie.doctor.alerta_checks import candidates
 from tests.conftest import BRIDGE_USER
 from tests.support.patient import Patient

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.edge.config import DOCUMENTED_ACTIONS
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS
 from tests.support.patient import Patient, follow
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.doctor.script_checks import look_into_spool
+from alerta_opsgenie.journal import Spool
 from alerta_opsgenie.setup.as_user import run_as
-from alerta_opsgenie.spool import Spool
 from tests.support.patient import Patient, follow, put_python
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
+from lab.alerta_server import AlertaServer
+
 from alerta_opsgenie.doctor.finding import Finding
 from alerta_opsgenie.doctor.trial import try_whole_way
 from tests.conftest import BRIDGE_USER

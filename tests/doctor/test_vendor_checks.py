@@ -6,8 +6,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from lab.cloud import Queue
 
-from alerta_opsgenie.demo.cloud import Queue
 from alerta_opsgenie.doctor.vendor_checks import END_OF_OPSGENIE, judge_clock
 from tests.support.cloud import Running
 from tests.support.patient import Patient

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.alerta_server import AlertaServer
+from lab.cloud import Cloud, Moto, QueueHost, Switches
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.demo.cloud import Cloud, Moto, QueueHost, Switches
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.edge.config import DOCUMENTED_ACTIONS, JEC, OEC, EdgeConfig, read_config
-from alerta_opsgenie.edge.runner import prepare_scripts, run_message
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC, EdgeConfig, read_config
+from alerta_opsgenie.vendor.runner import prepare_scripts, run_message
 from tests.support.console import Console
 from tests.support.executor import NAMES, PYTHON_MINORS, Edge, find_python
 from tests.support.proxy import Proxy

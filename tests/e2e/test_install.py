@@ -16,18 +16,18 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from lab.alerta_server import AlertaServer
+from lab.cloud import Queue
 
 from alerta_opsgenie.cli.doctor import doctor
 from alerta_opsgenie.cli.install import install
 from alerta_opsgenie.cli.uninstall import uninstall
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.demo.cloud import Queue
 from alerta_opsgenie.doctor.subject import Request
-from alerta_opsgenie.edge.config import DOCUMENTED_ACTIONS, read_config
-from alerta_opsgenie.edge.runner import Host, run_messages
 from alerta_opsgenie.setup.as_user import run_as
 from alerta_opsgenie.setup.layout import Layout, Places, layout_for
 from alerta_opsgenie.setup.record import DIRECTORY
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, read_config
+from alerta_opsgenie.vendor.runner import Host, run_messages
 from tests.support.cloud import Running, running_cloud
 from tests.support.console import Console
 from tests.support.edge_messages import edge_message

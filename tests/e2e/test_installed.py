@@ -15,14 +15,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from lab.alerta_server import SERVERS, AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import SERVERS, AlertaServer
 from tests.support.executor import command_lines
 from tests.support.plugin import plugged, wait_until
 
 ROOT = Path(__file__).parents[2]
 UWSGI = "pyuwsgi<2.0.27"
-COMPANION = "alerta_opsgenie.server.companion"
+COMPANION = "alerta_opsgenie.plugin.companion"
 PERSON = "alice@example.com"
 OLDER = {
     "alerta_opsgenie.py": "class OpsgeniePlugin:\n    pass\n",
@@ -83,7 +83,7 @@ def _pip(python: str, *arguments: str) -> None:
 def test_pip_takes_the_older_plugin_away(environment: Environment) -> None:
     look = "from importlib.metadata import distribution as d, entry_points as e; print(d('alerta-opsgenie').version,"
     look += " *(p.value for p in e(group='alerta.plugins') if p.name == 'opsgenie'))"
-    assert environment.run("-c", look).split()[1:] == ["alerta_opsgenie.server.plugin:OpsgeniePlugin"]
+    assert environment.run("-c", look).split()[1:] == ["alerta_opsgenie.plugin.plugin:OpsgeniePlugin"]
     assert not list(environment.directory.rglob("alerta_opsgenie.py"))
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.alerta import AlertaClient, drive
+from alerta_opsgenie.clients.alerta import AlertaClient, drive
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.core.relay import Circumstances, Settings, relay
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.conftest import BRIDGE_USER
 from tests.support.bridge import Made
 from tests.support.console import Console

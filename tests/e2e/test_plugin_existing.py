@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.support.plugin import Plugged, plugged, wait_until
 
 DEFAULT_KEY, PROXY_KEY = "54a634b1-fb0c-4758-840f-5d808c89e70e", "6b982aa3-1a8b-4834-8660-13a9477b1d00"

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.support.plugin import Plugged, plugged, wait_until
 
 pytestmark = pytest.mark.faults

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from lab.alerta_server import AlertaServer
+from lab.cloud import Switches
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.demo.cloud import Switches
 from tests.support.plugin import Plugged, plugged, wait_until
 
 SAME = ("resource", "event", "environment", "service")

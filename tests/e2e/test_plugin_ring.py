@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lab.alerta_server import AlertaServer
+from lab.cloud import Switches
+from lab.cloud.model import Alert
 
 from alerta_opsgenie.core.events import changes
 from alerta_opsgenie.core.publish import REQUESTS, Dialect
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.demo.cloud import Switches
-from alerta_opsgenie.demo.cloud.model import Alert
 from tests.support.doors import DOORS, Idle
 from tests.support.plugin import JSON, Plugged, plugged, wait_until
 

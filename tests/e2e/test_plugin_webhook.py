@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from lab.alerta_server import AlertaServer
+from lab.cloud import Switches
+from lab.cloud.person import Person
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.demo.cloud import Switches
-from alerta_opsgenie.demo.cloud.person import Person
 from tests.support.bridge import Made
 from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged, audit_lines, plugged, wait_until
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
 from alerta_opsgenie.core.relay import Call, Settings
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.conftest import BRIDGE_USER
 from tests.support.answers import BOB, JANE
 from tests.support.bridge import APPLIED, Bridge, Made, end, in_minutes

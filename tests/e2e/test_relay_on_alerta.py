@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.conftest import BRIDGE_USER
 from tests.support.answers import BOB, JANE
 from tests.support.bridge import APPLIED, IN_STATE, Bridge, Made, end, in_minutes, newest

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.support.answers import BOB, JANE
 from tests.support.bridge import APPLIED, Bridge, Made, end, newest
 from tests.support.console import Console

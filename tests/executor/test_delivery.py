@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.alerta import AlertaClient
+from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.message import Message, essence, parse
 from alerta_opsgenie.core.outcome import Kind, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.executor.delivery import PATIENCE_SECONDS, Courier, Delivery
+from alerta_opsgenie.journal import Entry, Spool
 from alerta_opsgenie.lanes import Desk, Job, Lane
-from alerta_opsgenie.spool import Entry, Spool
 from tests.support.bad_server import BadServer
 from tests.support.proxy import Proxy
 from tests.support.stories import action

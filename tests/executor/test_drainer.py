@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.alerta import AlertaClient
+from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.message import essence, parse
 from alerta_opsgenie.core.outcome import Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.executor.delivery import Courier
 from alerta_opsgenie.executor.drainer import Drainer
+from alerta_opsgenie.journal import Entry, Spool, try_lock
 from alerta_opsgenie.keeping import EXPIRE_AFTER_SECONDS, LONGEST_PAUSE_SECONDS
 from alerta_opsgenie.lanes import Desk, Job
-from alerta_opsgenie.spool import Entry, Spool, try_lock
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge, await_true
 from tests.support.proxy import Proxy

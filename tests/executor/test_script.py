@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.edge.config import JEC
+from alerta_opsgenie.vendor.config import JEC
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge
 from tests.support.proxy import Proxy

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.alerta_server import AlertaServer
+from lab.cloud import Switches
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.demo.cloud import Switches
 from tests.connector.load import Load
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console

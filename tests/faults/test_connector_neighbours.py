@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.connector.load import Load
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console

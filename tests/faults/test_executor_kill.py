@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core.message import essence, parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.demo.alerta_server import AlertaServer
+from alerta_opsgenie.journal import Spool
 from alerta_opsgenie.keeping import keep
 from alerta_opsgenie.lanes import Job
-from alerta_opsgenie.spool import Spool
 from tests.support.console import Console
 from tests.support.executor import Edge, await_true
 from tests.support.killer import Death, Killer

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.edge.runner import ScriptResult
+from alerta_opsgenie.vendor.runner import ScriptResult
 from tests.support.console import Console
 from tests.support.executor import Edge
 from tests.support.proxy import Proxy

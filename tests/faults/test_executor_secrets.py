@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.edge.config import JEC
+from alerta_opsgenie.vendor.config import JEC
 from tests.support.console import Console
 from tests.support.executor import Edge, await_true, command_lines
 from tests.support.proxy import Proxy

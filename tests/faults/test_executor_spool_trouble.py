@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.edge.runner import ScriptResult
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.vendor.runner import ScriptResult
 from tests.support.console import Console
 from tests.support.executor import PYTHON_MINORS, Edge, await_true, find_python
 from tests.support.spool_aids import NOBODY

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.core.outcome import Reason
-from alerta_opsgenie.edge.runner import ScriptResult
+from alerta_opsgenie.vendor.runner import ScriptResult
 from tests.support.bad_server import MODES, BadServer, PrivateCa
 from tests.support.executor import Edge
 from tests.support.stories import action

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerta_opsgenie.spool import Spool, SpoolUnavailable, database, link, salvage
+from alerta_opsgenie.journal import Spool, SpoolUnavailable, database, link, salvage
 from tests.support.spool_aids import (
     body_of,
     copy_files,
@@ -333,7 +333,7 @@ def test_a_setting_aside_that_is_killed_anywhere_is_completed(tmp_path: Path) ->
 
 KEEPER = """
 import sys
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
 
 for index in range(int(sys.argv[3])):
     if index % 5 == 0:

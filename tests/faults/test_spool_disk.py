@@ -15,7 +15,7 @@ from unittest import mock
 
 import pytest
 
-from alerta_opsgenie.spool import Spool, SpoolUnavailable, link, place, tables, try_lock
+from alerta_opsgenie.journal import Spool, SpoolUnavailable, link, place, tables, try_lock
 from tests.support.spool_aids import (
     NOBODY,
     copy_files,

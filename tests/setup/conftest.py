@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.edge.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout, layout_for
@@ -19,6 +18,7 @@ from alerta_opsgenie.setup.plan import Contents, Planned, apply_plan, assess_pla
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.removal import Undone, undo_all
 from alerta_opsgenie.setup.unit import render_unit
+from alerta_opsgenie.vendor.secret import Secret
 
 NOW = datetime(2026, 11, 3, 14, 5, 6, tzinfo=timezone.utc)
 API_KEY = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.edge.checks import check_config
-from alerta_opsgenie.edge.config import DOCUMENTED_ACTIONS
-from alerta_opsgenie.edge.document import Document
-from alerta_opsgenie.edge.problems import ConfigError
 from alerta_opsgenie.setup.connector_config import read_existing
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS
+from alerta_opsgenie.vendor.document import Document
+from alerta_opsgenie.vendor.problems import ConfigError
 from tests.setup.conftest import ALERTA_KEY, API_KEY, Image, make_image
 from tests.support.trees import OLD_ALERTA_KEY, OLD_API_KEY, hand_made, put, vendor_layout
 

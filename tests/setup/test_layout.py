@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.edge.config import JEC, NATIVE, OEC
-from alerta_opsgenie.edge.location import NATIVE_PATH, PACKAGE_PATHS
 from alerta_opsgenie.setup.layout import Places, layout_for
+from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
+from alerta_opsgenie.vendor.location import NATIVE_PATH, PACKAGE_PATHS
 
 
 @pytest.mark.parametrize(

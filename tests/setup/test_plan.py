@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.edge.secret import Secret
+from alerta_opsgenie.vendor.secret import Secret
 from tests.setup.conftest import Image, make_image
 from tests.support.trees import hand_made, put, snapshot, vendor_layout
 

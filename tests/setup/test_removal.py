@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 
 import pytest
 
+from alerta_opsgenie.journal import Spool
 from alerta_opsgenie.setup.removal import describe_undo
-from alerta_opsgenie.spool import Spool
 from tests.setup.conftest import Image
 from tests.support.trees import hand_made, put, snapshot, vendor_layout
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.edge.config import ActionMapping, EdgeConfig
-from alerta_opsgenie.edge.secret import Secret
 from alerta_opsgenie.setup.told import our_mapping, read_told
+from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.secret import Secret
 
 
 def config(**fields: object) -> EdgeConfig:

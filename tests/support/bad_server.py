@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import trustme
+from lab.alerta_server import LOOPBACK, listening_socket
 
-from alerta_opsgenie.demo.alerta_server import LOOPBACK, listening_socket
 from tests.support.proxy import ConnectionCutError, Message, Wire
 
 if TYPE_CHECKING:

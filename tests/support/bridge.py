@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import Any
 
-from alerta_opsgenie.alerta import AlertaClient, drive
+from alerta_opsgenie.clients.alerta import AlertaClient, drive
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay

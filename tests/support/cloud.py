@@ -15,8 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import requests
-
-from alerta_opsgenie.demo.cloud import (
+from lab.cloud import (
     Cloud,
     CloudServer,
     Double,

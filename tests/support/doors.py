@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+from lab.cloud import Cloud, Double
+from lab.cloud.integrations import Queue
 
-from alerta_opsgenie.demo.cloud import Cloud, Double
-from alerta_opsgenie.demo.cloud.integrations import Queue
-from alerta_opsgenie.edge.runner import DEFAULT_WORKERS, ScriptResult, run_message
-from alerta_opsgenie.spool import Spool
+from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.vendor.runner import DEFAULT_WORKERS, ScriptResult, run_message
 from tests.connector.rig import ACTIONS, EXECUTOR, Connector
 from tests.support.executor import Edge
 from tests.support.plugin import SECRET, SECRET_HEADER, Plugged

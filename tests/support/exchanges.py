@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.transport import Connection, Response, UnreachableError, read_address
+from alerta_opsgenie.clients.connection import Connection, Response, UnreachableError, read_address
 
 LIMIT_SECONDS = 1.0
 GRACE_SECONDS = 4.0

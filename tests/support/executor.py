@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alerta_opsgenie.edge.config import OEC, EdgeConfig, read_config
-from alerta_opsgenie.edge.runner import Host, Message, ScriptResult, run_message, run_messages
 from alerta_opsgenie.executor.build import build
+from alerta_opsgenie.journal import Counts, Entry, Spool
 from alerta_opsgenie.lanes import Desk
-from alerta_opsgenie.spool import Counts, Entry, Spool
+from alerta_opsgenie.vendor.config import OEC, EdgeConfig, read_config
+from alerta_opsgenie.vendor.runner import Host, Message, ScriptResult, run_message, run_messages
 from tests.support.edge_messages import edge_document
 
 if TYPE_CHECKING:

@@ -26,13 +26,13 @@ from alerta_opsgenie.doctor.finding import Finding
 from alerta_opsgenie.doctor.processes import PROGRAMS
 from alerta_opsgenie.doctor.subject import Request, Subject
 from alerta_opsgenie.doctor.table import NAMES, examine
-from alerta_opsgenie.edge.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.interpreter import Identity, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import SERVICE_PATH, Layout, Ownership, Places, layout_for
 from alerta_opsgenie.setup.plan import Contents, make_plan
 from alerta_opsgenie.setup.record import Record
+from alerta_opsgenie.vendor.secret import Secret
 
 
 def plain_user() -> tuple[str, str]:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
-from alerta_opsgenie.demo.cloud import Cloud, CloudServer, Integration, Switches
-from alerta_opsgenie.demo.cloud.model import Alert
-from alerta_opsgenie.demo.postgres import Postgres
-from alerta_opsgenie.spool import Spool
+from lab.alerta_server import AlertaServer
+from lab.cloud import Cloud, CloudServer, Integration, Switches
+from lab.cloud.model import Alert
+from lab.postgres import Postgres
+
+from alerta_opsgenie.journal import Spool
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
 

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from alerta_opsgenie.demo.alerta_server import LOOPBACK, listening_socket
+from lab.alerta_server import LOOPBACK, listening_socket
 
 if TYPE_CHECKING:
     from typing_extensions import Self

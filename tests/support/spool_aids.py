@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Optional
 
 import pytest
 
-from alerta_opsgenie.spool import Spool, SpoolUnavailable
+from alerta_opsgenie.journal import Spool, SpoolUnavailable
 
 NOBODY = 65534
 

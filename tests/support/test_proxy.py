@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.demo.alerta_server import AlertaServer
 from tests.support.bad_server import BadServer, PrivateCa
 from tests.support.console import Console
 from tests.support.proxy import Proxy

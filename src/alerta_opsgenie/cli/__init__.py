@@ -24,7 +24,6 @@ _COMMANDS: Dict[str, _Place] = {
     "config": _Place("config", "Check, show, write and convert a connector's configuration.", "connector"),
     "spool": _Place("spool", "See and mend what waits to be delivered to Alerta."),
     "send": _Place("send", "Do one action by hand, as if it came from Opsgenie."),
-    "demo": _Place("demo", "Show the whole bridge on embedded parts.", "demo"),
 }
 
 

@@ -16,23 +16,23 @@ from typing import Any, Callable, Mapping, TypeVar
 import click
 
 from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.edge.checks import check_config, check_file_mode
-from alerta_opsgenie.edge.config import (
+from alerta_opsgenie.vendor.checks import check_config, check_file_mode
+from alerta_opsgenie.vendor.config import (
     DIALECTS,
     DOCUMENTED_ACTIONS,
     NATIVE,
     guess_dialect,
     read_config,
 )
-from alerta_opsgenie.edge.convert import convert_config, difference
-from alerta_opsgenie.edge.document import Document, load_document
-from alerta_opsgenie.edge.effective import effective_config
-from alerta_opsgenie.edge.location import Location, find_config
-from alerta_opsgenie.edge.problems import ERROR, ConfigError, Problem
-from alerta_opsgenie.edge.redaction import redact_document
-from alerta_opsgenie.edge.render import REGIONS, RenderOptions, fill_template, render_config
-from alerta_opsgenie.edge.secret import Secret
-from alerta_opsgenie.edge.store import dump_document, write_document
+from alerta_opsgenie.vendor.convert import convert_config, difference
+from alerta_opsgenie.vendor.document import Document, load_document
+from alerta_opsgenie.vendor.effective import effective_config
+from alerta_opsgenie.vendor.location import Location, find_config
+from alerta_opsgenie.vendor.problems import ERROR, ConfigError, Problem
+from alerta_opsgenie.vendor.redaction import redact_document
+from alerta_opsgenie.vendor.render import REGIONS, RenderOptions, fill_template, render_config
+from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.vendor.store import dump_document, write_document
 
 EXIT_PROBLEMS = 1
 EXIT_USAGE = 2

@@ -20,10 +20,10 @@ from alerta_opsgenie.doctor.subject import Request, Subject
 from alerta_opsgenie.doctor.table import NAMES, Result, examine
 from alerta_opsgenie.doctor.trial import NAME as TRIAL
 from alerta_opsgenie.doctor.trial import try_whole_way
-from alerta_opsgenie.edge.config import DIALECTS
-from alerta_opsgenie.edge.location import find_config
-from alerta_opsgenie.edge.problems import ConfigError
 from alerta_opsgenie.setup.layout import EDGES
+from alerta_opsgenie.vendor.config import DIALECTS
+from alerta_opsgenie.vendor.location import find_config
+from alerta_opsgenie.vendor.problems import ConfigError
 
 EXIT_FAILS, EXIT_USAGE = 1, 2
 _COLOURS = dict(zip(LEVELS, ("green", "yellow", "red")))

@@ -14,12 +14,9 @@ from typing import Any, Callable, TypeVar
 
 import click
 
-from alerta_opsgenie.alerta import address_of
 from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.edge.config import DIALECTS, NATIVE, OEC
-from alerta_opsgenie.edge.problems import ConfigError
-from alerta_opsgenie.edge.render import REGIONS
-from alerta_opsgenie.edge.secret import Secret
+from alerta_opsgenie.clients.alerta import address_of
+from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
 from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
@@ -27,7 +24,10 @@ from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, la
 from alerta_opsgenie.setup.plan import Contents, Planned, apply_plan, assess_plan, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
-from alerta_opsgenie.transport import AddressError
+from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
+from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.render import REGIONS
+from alerta_opsgenie.vendor.secret import Secret
 
 EXIT_USAGE = 2
 _LONGEST_SECRET_CHARACTERS = 4096

@@ -10,18 +10,18 @@ from typing import Any
 
 import click
 
+from alerta_opsgenie.agent.options import UsageError
 from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.service import ListenError, Service
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, DEFAULT_WORKERS, Plan, parse_listen, read_plan
-from alerta_opsgenie.edge.checks import check_config
-from alerta_opsgenie.edge.config import DIALECTS, NATIVE
-from alerta_opsgenie.edge.document import load_document
-from alerta_opsgenie.edge.location import find_config
-from alerta_opsgenie.edge.problems import ConfigError
-from alerta_opsgenie.edge.runner import prepare_scripts
-from alerta_opsgenie.options import UsageError
-from alerta_opsgenie.transport import AddressError
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
+from alerta_opsgenie.vendor.document import load_document
+from alerta_opsgenie.vendor.location import find_config
+from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.runner import prepare_scripts
 
 _LEVELS = ("error", "warn", "info", "debug")
 _log = logging.getLogger("alerta_opsgenie.run")

@@ -13,9 +13,9 @@ from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.cli.target import alerta_options, courier_of, directory_of, options_of, spool_option
 from alerta_opsgenie.core.outcome import Outcome
 from alerta_opsgenie.executor.drainer import Drainer
+from alerta_opsgenie.journal import Counts, Entry, Spool, SpoolUnavailable
 from alerta_opsgenie.keeping import adopt
 from alerta_opsgenie.lanes import Desk, mend_of
-from alerta_opsgenie.spool import Counts, Entry, Spool, SpoolUnavailable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

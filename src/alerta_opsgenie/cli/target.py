@@ -8,11 +8,11 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 import click
 
-from alerta_opsgenie.alerta import AlertaClient
+from alerta_opsgenie.agent.options import Options, UsageError, read_options, split, spool_directory
 from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.executor.delivery import Courier
-from alerta_opsgenie.options import Options, UsageError, read_options, split, spool_directory
-from alerta_opsgenie.transport import AddressError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -109,10 +109,10 @@ def courier_of(options: Options) -> Courier:
 def _told_by(path: str) -> "Tuple[List[str], Mapping[str, str]]":
     """Give the arguments and the variables that the connector would start our executor with."""
     try:
-        from alerta_opsgenie.edge.arguments import environment_pairs  # noqa: PLC0415 - needs Python 3.10
-        from alerta_opsgenie.edge.config import ActionMapping, read_config  # noqa: PLC0415
-        from alerta_opsgenie.edge.problems import ConfigError  # noqa: PLC0415
         from alerta_opsgenie.setup.told import our_mapping  # noqa: PLC0415
+        from alerta_opsgenie.vendor.arguments import environment_pairs  # noqa: PLC0415 - needs Python 3.10
+        from alerta_opsgenie.vendor.config import ActionMapping, read_config  # noqa: PLC0415
+        from alerta_opsgenie.vendor.problems import ConfigError  # noqa: PLC0415
     except (ImportError, SyntaxError, TypeError):
         raise Failure("--config needs Python 3.10 or later", "give --alerta-url and --alerta-key-file", 2) from None
     try:

@@ -11,16 +11,16 @@ from typing import Awaitable, Callable, Mapping
 import aiohttp
 from yarl import URL
 
-from alerta_opsgenie.alerta import NO_SUCH_KEY, address_of, answer_of, headers_of, is_sendable
-from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Call, Steps
-from alerta_opsgenie.transport import (
+from alerta_opsgenie.clients.alerta import NO_SUCH_KEY, address_of, answer_of, headers_of, is_sendable
+from alerta_opsgenie.clients.connection import (
     LARGEST_RESPONSE_BYTES,
     LONGEST_IDLE_SECONDS,
     AddressError,
     UnreachableError,
     proxy_for,
 )
+from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Call, Steps
 
 _CHUNK_BYTES = 64 * 1024
 

@@ -30,7 +30,7 @@ from alerta_opsgenie.connector.settings import Plan
 from alerta_opsgenie.connector.tasks import end, run_together, wait_event, within
 from alerta_opsgenie.connector.web import Health
 from alerta_opsgenie.connector.work import Dispatcher
-from alerta_opsgenie.spool import SpoolUnavailable
+from alerta_opsgenie.journal import SpoolUnavailable
 
 STOP_SECONDS = 10.0
 """The end comes within this: systemd's own patience is 90 s, a container's 10 s."""

@@ -14,14 +14,14 @@ from typing import Any, Callable, Mapping
 
 import aiohttp
 
+from alerta_opsgenie.clients.connection import retry_after_seconds
 from alerta_opsgenie.connector.cloud import words_of
 from alerta_opsgenie.connector.credentials import CLIENT_INFO
 from alerta_opsgenie.connector.tasks import run_together
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.core.outcome import Kind, Outcome
-from alerta_opsgenie.edge.callback import Envelope, callback_body
-from alerta_opsgenie.edge.config import JEC, OEC, EdgeConfig
-from alerta_opsgenie.transport import retry_after_seconds
+from alerta_opsgenie.vendor.callback import Envelope, callback_body
+from alerta_opsgenie.vendor.config import JEC, OEC, EdgeConfig
 
 PATHS: Mapping[str, str] = {OEC: "/v1/oec/callback", JEC: "/jsm/ops/jec/v1/callback"}
 """Where each vendor takes results."""

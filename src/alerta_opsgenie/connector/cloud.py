@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from alerta_opsgenie.transport import AddressError
+from alerta_opsgenie.clients.connection import AddressError
 
 _LARGEST_HEADER_BYTES = 64 * 1024
 _LONGEST_WORDS = 200

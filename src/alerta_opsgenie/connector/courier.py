@@ -14,15 +14,15 @@ import time
 from dataclasses import dataclass
 
 from alerta_opsgenie import keeping
+from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.connector.alerta_async import AsyncAlerta, drive
 from alerta_opsgenie.connector.disk import Disk, HeldLane
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import superseded
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
+from alerta_opsgenie.journal import SpoolUnavailable
 from alerta_opsgenie.lanes import Job, Lane
-from alerta_opsgenie.spool import SpoolUnavailable
-from alerta_opsgenie.transport import UnreachableError
 
 _RECORDED = frozenset({Reason.NOT_FOUND, Reason.REFUSED, Reason.BAD_MESSAGE})
 """Rejections that a person may mend and retry; an alias that is no id of Alerta's never becomes one."""

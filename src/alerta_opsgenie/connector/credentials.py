@@ -18,12 +18,12 @@ from typing import Any, Callable, Mapping
 import aiohttp
 
 from alerta_opsgenie import __version__
+from alerta_opsgenie.clients.connection import clock_ahead_seconds
 from alerta_opsgenie.connector.cloud import words_of
 from alerta_opsgenie.connector.progress import Progress
 from alerta_opsgenie.connector.tasks import wait_event
 from alerta_opsgenie.core.backoff import delay_seconds
-from alerta_opsgenie.edge.config import JEC, OEC, EdgeConfig
-from alerta_opsgenie.transport import clock_ahead_seconds
+from alerta_opsgenie.vendor.config import JEC, OEC, EdgeConfig
 
 PATHS: Mapping[str, str] = {OEC: "/v1/oec/credentials", JEC: "/jsm/ops/jec/v1/credentials"}
 """Where each vendor's credentials are."""

@@ -14,8 +14,8 @@ from typing import AsyncIterator, Callable, TypeVar
 
 from alerta_opsgenie import keeping
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.journal import Counts, Spool, SpoolUnavailable
 from alerta_opsgenie.lanes import Desk, Job, Lane, mend_of
-from alerta_opsgenie.spool import Counts, Spool, SpoolUnavailable
 
 _T = TypeVar("_T")
 _THREADS = 6

@@ -22,7 +22,7 @@ from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.core.message import Message, MessageError, recall
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.spool import Entry, Lock, SpoolUnavailable, try_lock
+from alerta_opsgenie.journal import Entry, Lock, SpoolUnavailable, try_lock
 
 WORKERS = 4
 """Alerts delivered at once: one that Alerta hangs on holds up one of these."""

@@ -22,10 +22,10 @@ from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message, MessageError
 from alerta_opsgenie.core.outcome import MENDS, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import gate
-from alerta_opsgenie.edge.callback import callback_body
-from alerta_opsgenie.edge.config import JEC
-from alerta_opsgenie.edge.runner import ScriptResult
-from alerta_opsgenie.spool import Entry, SpoolUnavailable
+from alerta_opsgenie.journal import Entry, SpoolUnavailable
+from alerta_opsgenie.vendor.callback import callback_body
+from alerta_opsgenie.vendor.config import JEC
+from alerta_opsgenie.vendor.runner import ScriptResult
 
 AGAIN_SECONDS = 15
 """When a message comes again that could be neither delivered nor kept."""

@@ -12,10 +12,10 @@ import socket
 from typing import Callable
 
 from alerta_opsgenie import __version__
+from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.connector.alerta_async import AsyncAlerta
 from alerta_opsgenie.core.outcome import outcome_of_refusal
 from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.transport import UnreachableError
 
 CALL_SECONDS = 10.0
 _MISSED_BEFORE_STALE = 3

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from alerta_opsgenie.connector.queue import Received
 from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, Message, MessageError, parse
-from alerta_opsgenie.edge.callback import Envelope, NotUnderstood, read_envelope
-from alerta_opsgenie.edge.config import JEC, ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.callback import Envelope, NotUnderstood, read_envelope
+from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
 
 
 class MisfitError(ValueError):

@@ -19,7 +19,7 @@ from prometheus_client import (
 from alerta_opsgenie import __version__
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome
 from alerta_opsgenie.core.relay import PLANS
-from alerta_opsgenie.spool import Counts
+from alerta_opsgenie.journal import Counts
 
 CUSTOM = "custom"
 UNREADABLE = "unreadable"

@@ -16,10 +16,10 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
+from alerta_opsgenie.clients.connection import clock_ahead_seconds
 from alerta_opsgenie.connector.cloud import words_of
 from alerta_opsgenie.connector.credentials import CLIENT_INFO, Grant
 from alerta_opsgenie.connector.tasks import within
-from alerta_opsgenie.transport import clock_ahead_seconds
 
 MOST_PER_BATCH = 10
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html"""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from alerta_opsgenie.edge.config import EdgeConfig
-from alerta_opsgenie.edge.runner import Host, ScriptResult, run_message
+from alerta_opsgenie.vendor.config import EdgeConfig
+from alerta_opsgenie.vendor.runner import Host, ScriptResult, run_message
 
 
 async def run_script(config: EdgeConfig, body: str, message_id: str, time_limit_seconds: float) -> ScriptResult:

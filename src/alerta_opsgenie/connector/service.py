@@ -7,6 +7,8 @@ import logging
 import signal
 from typing import Callable
 
+from alerta_opsgenie.agent.options import UsageError
+from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.bridge import Bridge
 from alerta_opsgenie.connector.metrics import Metrics
@@ -15,9 +17,7 @@ from alerta_opsgenie.connector.progress import Progress
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, Plan, parse_listen
 from alerta_opsgenie.connector.tasks import end
 from alerta_opsgenie.connector.web import Health, WebServer
-from alerta_opsgenie.edge.problems import ConfigError
-from alerta_opsgenie.options import UsageError
-from alerta_opsgenie.transport import AddressError
+from alerta_opsgenie.vendor.problems import ConfigError
 
 _LOOK_SECONDS = 2.0
 _STARTING = Health(ready=False, status="starting")

@@ -1,6 +1,6 @@
 """What the connector was told: the Edge Connector's configuration, and in it the arguments of our executor.
 
-The executor's arguments keep their meaning (`alerta_opsgenie.options`), wherever a mapping would have been given them
+The executor's arguments keep their meaning (`agent.options`), wherever a mapping would have been given them
 from: `globalFlags`, `globalArgs`, its own flags and args, `globalEnv` and its own env.
 """
 
@@ -10,12 +10,12 @@ import os
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Mapping
 
+from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
 from alerta_opsgenie.core.message import Message, action_names
 from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.edge.arguments import environment_pairs
-from alerta_opsgenie.edge.config import NATIVE, ActionMapping, EdgeConfig, read_config
-from alerta_opsgenie.edge.problems import ConfigError
-from alerta_opsgenie.options import Options, UsageError, read_options, split
+from alerta_opsgenie.vendor.arguments import environment_pairs
+from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, read_config
+from alerta_opsgenie.vendor.problems import ConfigError
 
 DEFAULT_WORKERS = 12
 """Alerts at work at once: more brings nothing in front of Alerta's usual two to four processes (bench/connector.py)."""

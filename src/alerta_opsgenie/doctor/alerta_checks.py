@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Iterator
 from urllib.parse import urlsplit
 
-from alerta_opsgenie.alerta import AlertaClient, address_of
+from alerta_opsgenie.clients.alerta import AlertaClient, address_of
+from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
 from alerta_opsgenie.doctor.subject import Subject
 from alerta_opsgenie.doctor.vendor_checks import judge_clock
-from alerta_opsgenie.transport import AddressError, UnreachableError
 
 PERSON = "alerta-opsgenie doctor"
 """On whose behalf the doctor asks."""

@@ -19,9 +19,9 @@ from alerta_opsgenie.doctor.processes import connector_log, read_tail
 from alerta_opsgenie.doctor.running_checks import redact_line
 from alerta_opsgenie.doctor.script_checks import look_into_spool
 from alerta_opsgenie.doctor.subject import Subject
-from alerta_opsgenie.edge.effective import effective_config
-from alerta_opsgenie.edge.redaction import redact_document
 from alerta_opsgenie.setup.as_user import CannotBecomeError, run_as
+from alerta_opsgenie.vendor.effective import effective_config
+from alerta_opsgenie.vendor.redaction import redact_document
 
 LOG_LINES = 200
 _LIBRARIES = ("click", "aiohttp", "aiobotocore", "PyYAML", "alerta-server")

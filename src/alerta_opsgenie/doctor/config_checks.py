@@ -7,10 +7,10 @@ from typing import Iterator
 
 from alerta_opsgenie.doctor.finding import FAIL, WARN, Finding, fail, ok, warn
 from alerta_opsgenie.doctor.subject import Subject, group_name, user_name
-from alerta_opsgenie.edge.config import DOCUMENTED_ACTIONS, NATIVE
-from alerta_opsgenie.edge.problems import ERROR
 from alerta_opsgenie.setup.as_user import CannotBecomeError, run_as
 from alerta_opsgenie.setup.layout import layout_for
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, NATIVE
+from alerta_opsgenie.vendor.problems import ERROR
 
 _OTHERS = 0o007
 _GROUP_WRITES = 0o020

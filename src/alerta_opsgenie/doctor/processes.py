@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, Mapping
 
-from alerta_opsgenie.edge.config import JEC, NATIVE, OEC
+from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 
 PROGRAMS: Mapping[str, str] = {OEC: "OpsgenieEdgeConnector", JEC: "JiraEdgeConnector", NATIVE: "alerta-opsgenie"}
 """The names of the vendor's programs (release/oec-builder of opsgenie/oec and atlassian/jec), and of ours."""

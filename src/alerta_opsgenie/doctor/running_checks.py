@@ -12,7 +12,7 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
 from alerta_opsgenie.doctor.processes import PROGRAMS, SERVICES, connector_log, read_tail, read_version
 from alerta_opsgenie.doctor.subject import Subject, user_name
-from alerta_opsgenie.edge.config import NATIVE
+from alerta_opsgenie.vendor.config import NATIVE
 
 RECENT_SECONDS = 24 * 3600.0
 """A failure that is older is not worth a word."""

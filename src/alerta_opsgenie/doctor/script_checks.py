@@ -11,12 +11,12 @@ from typing import Any, Iterator
 from alerta_opsgenie import __version__
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
 from alerta_opsgenie.doctor.subject import Person, Subject, user_name
-from alerta_opsgenie.edge.config import NATIVE
-from alerta_opsgenie.edge.runner import INTERPRETERS
+from alerta_opsgenie.journal import Spool, SpoolUnavailable
 from alerta_opsgenie.lanes import Desk
 from alerta_opsgenie.setup.as_user import CannotBecomeError, run_as
 from alerta_opsgenie.setup.interpreter import LEAST_VERSION, Identity, Interpreter, find_interpreter
-from alerta_opsgenie.spool import Spool, SpoolUnavailable
+from alerta_opsgenie.vendor.config import NATIVE
+from alerta_opsgenie.vendor.runner import INTERPRETERS
 
 OLD_SECONDS = 15 * 60.0
 """From this age on what waits is worth a word: a drainer tries at least every 15 seconds."""

@@ -12,17 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Mapping
 
+from alerta_opsgenie.agent.options import spool_directory
 from alerta_opsgenie.doctor.processes import SERVICES, Process, is_connector, list_processes
-from alerta_opsgenie.edge.checks import check_config
-from alerta_opsgenie.edge.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
-from alerta_opsgenie.edge.document import Document, load_document
-from alerta_opsgenie.edge.location import NATIVE_PATH
-from alerta_opsgenie.edge.problems import ConfigError, Problem
-from alerta_opsgenie.edge.secret import Secret
-from alerta_opsgenie.edge.structure import read_structure
-from alerta_opsgenie.options import spool_directory
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
 from alerta_opsgenie.setup.told import Told, our_mapping, read_told
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
+from alerta_opsgenie.vendor.document import Document, load_document
+from alerta_opsgenie.vendor.location import NATIVE_PATH
+from alerta_opsgenie.vendor.problems import ConfigError, Problem
+from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.vendor.structure import read_structure
 
 _UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 _SETTING = re.compile(r"^\s*(?P<name>User|Environment|EnvironmentFile)\s*=\s*(?P<value>.*?)\s*$", re.MULTILINE)

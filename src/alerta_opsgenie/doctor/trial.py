@@ -8,19 +8,19 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Iterator
 
-from alerta_opsgenie.alerta import AlertaClient
+from alerta_opsgenie.agent.options import read_options, split
+from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Answer, Kind
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.doctor.alerta_checks import call
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
 from alerta_opsgenie.doctor.subject import Subject
-from alerta_opsgenie.edge.config import NATIVE
-from alerta_opsgenie.edge.runner import Host, run_message
 from alerta_opsgenie.executor.delivery import Courier
-from alerta_opsgenie.options import read_options, split
 from alerta_opsgenie.setup.as_user import CannotBecomeError, run_as
-from alerta_opsgenie.transport import AddressError, UnreachableError
+from alerta_opsgenie.vendor.config import NATIVE
+from alerta_opsgenie.vendor.runner import Host, run_message
 
 ACTOR = "alerta-opsgenie-doctor"
 """Who acts in the trial."""

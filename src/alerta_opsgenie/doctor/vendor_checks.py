@@ -9,11 +9,7 @@ from datetime import date, datetime, timezone
 from typing import Any, Iterator, Mapping
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.core.message import is_uuid
-from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
-from alerta_opsgenie.doctor.subject import Subject
-from alerta_opsgenie.edge.config import JEC, OEC
-from alerta_opsgenie.transport import (
+from alerta_opsgenie.clients.connection import (
     AddressError,
     Connection,
     Response,
@@ -21,6 +17,10 @@ from alerta_opsgenie.transport import (
     clock_ahead_seconds,
     read_address,
 )
+from alerta_opsgenie.core.message import is_uuid
+from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
+from alerta_opsgenie.doctor.subject import Subject
+from alerta_opsgenie.vendor.config import JEC, OEC
 
 CREDENTIALS: Mapping[str, str] = {OEC: "/v1/oec/credentials", JEC: "/jsm/ops/jec/v1/credentials"}
 """Where each connector fetches its queue's credentials (queue/processor.go of opsgenie/oec and atlassian/jec)."""

@@ -21,8 +21,8 @@ import alerta_opsgenie
 NAMES = ("oecAlertaExecutor.py", "oecAlertaExecutor")
 INTERPRETER = b"#!/usr/bin/env python3\n"
 
-_MODULES = ("__init__.py", "alerta.py", "keeping.py", "lanes.py", "options.py", "transport.py")
-_PACKAGES = ("core", "spool", "executor")
+_MODULES = ("__init__.py", "keeping.py", "lanes.py")
+_PACKAGES = ("core", "clients", "journal", "agent", "executor")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first instant that a zip can name
 
 

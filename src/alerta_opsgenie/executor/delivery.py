@@ -16,7 +16,8 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Callable, Iterator, NamedTuple, Optional
 
-from alerta_opsgenie.alerta import AlertaClient, drive
+from alerta_opsgenie.clients.alerta import AlertaClient, drive
+from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import superseded
@@ -38,10 +39,9 @@ from alerta_opsgenie.keeping import (
     note_end,
 )
 from alerta_opsgenie.lanes import Desk, Job, Lane, Taken, mend_of
-from alerta_opsgenie.transport import UnreachableError
 
 if TYPE_CHECKING:
-    from alerta_opsgenie.spool import Spool
+    from alerta_opsgenie.journal import Spool
 
 PATIENCE_SECONDS = 5.0
 """How long what may pass is tried again at once; then it is better kept than a worker of the connector held up."""
@@ -226,7 +226,7 @@ class Courier:
         # Opening and writing each wait for others so long.
         busy_seconds = max(0.1, (self._limit - time.monotonic()) / 2)
         try:
-            from alerta_opsgenie.spool import Spool, SpoolUnavailable  # noqa: PLC0415 - only what stays behind needs SQLite
+            from alerta_opsgenie.journal import Spool, SpoolUnavailable  # noqa: PLC0415 - only what stays behind needs SQLite
         except ImportError:
             raise NoSpoolError("this Python has no sqlite3: install that module, or take another Python") from None
         try:

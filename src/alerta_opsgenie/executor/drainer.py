@@ -17,11 +17,13 @@ import threading
 import time
 from typing import Callable, Dict, Iterator, List, Mapping, Optional
 
-from alerta_opsgenie.alerta import AlertaClient
+from alerta_opsgenie.agent.options import Options, read_options
+from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.core.message import MessageError, recall
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.executor.delivery import Courier
+from alerta_opsgenie.journal import Entry, Spool, try_lock
 from alerta_opsgenie.keeping import (
     CALL_SECONDS,
     EXPIRE_AFTER_SECONDS,
@@ -33,8 +35,6 @@ from alerta_opsgenie.keeping import (
     unmark,
 )
 from alerta_opsgenie.lanes import Desk, Lane
-from alerta_opsgenie.options import Options, read_options
-from alerta_opsgenie.spool import Entry, Spool, try_lock
 
 WORKERS = 4
 """Alerts delivered at once: one that Alerta hangs on holds up one of these."""

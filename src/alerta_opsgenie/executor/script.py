@@ -7,13 +7,13 @@ import time
 from typing import Dict, List, Mapping, Optional, Sequence, TextIO
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.alerta import AlertaClient
+from alerta_opsgenie.agent.options import Options, UsageError, read_options, split, usage
+from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message, MessageError, parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.executor.delivery import Courier, Delivery
-from alerta_opsgenie.options import Options, UsageError, read_options, split, usage
-from alerta_opsgenie.transport import AddressError
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -104,7 +104,7 @@ class Run:
             return delivery
         try:
             from alerta_opsgenie.executor import drainer  # noqa: PLC0415 - needs SQLite
-            from alerta_opsgenie.spool import SpoolUnavailable  # noqa: PLC0415
+            from alerta_opsgenie.journal import SpoolUnavailable  # noqa: PLC0415
         except ImportError:
             return delivery  # what is left behind has said so
         try:

@@ -6,7 +6,10 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from alerta_opsgenie.edge.arguments import (
+from alerta_opsgenie.setup.host import Host
+from alerta_opsgenie.setup.layout import Layout
+from alerta_opsgenie.setup.told import our_mapping, read_told
+from alerta_opsgenie.vendor.arguments import (
     CONNECTORS_OWN,
     KEY_FILE_OPTION,
     KEY_OPTION,
@@ -16,8 +19,8 @@ from alerta_opsgenie.edge.arguments import (
     find_options,
     without_options,
 )
-from alerta_opsgenie.edge.checks import check_config
-from alerta_opsgenie.edge.config import (
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import (
     DOCUMENTED_ACTIONS,
     EXECUTOR_NAMES,
     JEC,
@@ -26,17 +29,14 @@ from alerta_opsgenie.edge.config import (
     EdgeConfig,
     guess_dialect,
 )
-from alerta_opsgenie.edge.convert import KEY_PLACEHOLDER, difference
-from alerta_opsgenie.edge.document import Document, parse_document, syntax_of
-from alerta_opsgenie.edge.problems import ERROR, ConfigError, Problem
-from alerta_opsgenie.edge.redaction import is_secret_name
-from alerta_opsgenie.edge.render import RenderOptions, render_config
-from alerta_opsgenie.edge.secret import Secret
-from alerta_opsgenie.edge.store import dump_document
-from alerta_opsgenie.edge.structure import read_structure
-from alerta_opsgenie.setup.host import Host
-from alerta_opsgenie.setup.layout import Layout
-from alerta_opsgenie.setup.told import our_mapping, read_told
+from alerta_opsgenie.vendor.convert import KEY_PLACEHOLDER, difference
+from alerta_opsgenie.vendor.document import Document, parse_document, syntax_of
+from alerta_opsgenie.vendor.problems import ERROR, ConfigError, Problem
+from alerta_opsgenie.vendor.redaction import is_secret_name
+from alerta_opsgenie.vendor.render import RenderOptions, render_config
+from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.vendor.store import dump_document
+from alerta_opsgenie.vendor.structure import read_structure
 
 SAMPLE_KEYS = frozenset({KEY_PLACEHOLDER, "<API-KEY>", "<your_api_key>", "API_KEY", "…", "..."})
 """What stands for a key in the vendor's samples."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alerta_opsgenie.edge.config import JEC, NATIVE, OEC
-from alerta_opsgenie.edge.location import NATIVE_PATH
+from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
+from alerta_opsgenie.vendor.location import NATIVE_PATH
 
 EDGES = (OEC, JEC, NATIVE)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Callable, Mapping
 
-from alerta_opsgenie.edge.secret import Secret
 from alerta_opsgenie.executor.build import NAMES
 from alerta_opsgenie.setup.connector_config import encode_config, means_same, show_difference
 from alerta_opsgenie.setup.file_steps import LOG, PARENT, SPOOL, ExpectLeavings, LoadUnit, OwnFile, SetAside, WriteFile
@@ -15,6 +14,7 @@ from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.layout import ROOT, SCRIPT_MODE, STARTED_SCRIPT_MODE, Layout
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.steps import AddGroup, AddUser, Assessment, MakeDirectory, Step
+from alerta_opsgenie.vendor.secret import Secret
 
 VENDOR_LEFTOVERS = ("http.py", "actionExecutor.py", "__pycache__")
 """What the vendor's package puts beside the script; `http.py` shadows Python's own for scripts that are one file."""

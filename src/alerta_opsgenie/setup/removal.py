@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
+from alerta_opsgenie.journal import Spool, SpoolUnavailable, try_lock
 from alerta_opsgenie.lanes import Desk
 from alerta_opsgenie.setup.as_user import CannotBecomeError, run_as
 from alerta_opsgenie.setup.file_steps import LOG, PARENT
 from alerta_opsgenie.setup.host import Attributes, Host, SetupError, digest, run_command
 from alerta_opsgenie.setup.record import Entry, Record
 from alerta_opsgenie.setup.steps import ASIDE, ATTRIBUTES, DIRECTORY, FILE, GROUP, LEAVING, UNIT, USER
-from alerta_opsgenie.spool import Spool, SpoolUnavailable, try_lock
 
 _DRAINER = "drainer"
 

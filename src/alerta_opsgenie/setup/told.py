@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Mapping
 
-from alerta_opsgenie.edge.arguments import environment_pairs
-from alerta_opsgenie.edge.config import ActionMapping, EdgeConfig
-from alerta_opsgenie.edge.secret import Secret
-from alerta_opsgenie.options import UsageError, split
+from alerta_opsgenie.agent.options import UsageError, split
+from alerta_opsgenie.vendor.arguments import environment_pairs
+from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.secret import Secret
 
 DEFAULT_SOURCES = ("Alerta",)
 _NO_SECRET = Secret("")

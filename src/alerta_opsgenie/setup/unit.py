@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from alerta_opsgenie.edge.config import NATIVE
 from alerta_opsgenie.setup.layout import Layout, layout_for
+from alerta_opsgenie.vendor.config import NATIVE
 
 DEFAULT_COMMAND = "/opt/alerta-opsgenie/bin/alerta-opsgenie"
 """Where an administrator would put this package's environment."""

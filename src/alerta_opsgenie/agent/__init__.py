@@ -1,0 +1,1 @@
+"""The deliverer with its journal, and the socket over which others hand actions to it."""

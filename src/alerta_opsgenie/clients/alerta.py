@@ -1,0 +1,120 @@
+"""Blocking calls to Alerta, and the driver that runs a relay over them."""
+
+import json
+from typing import Any, Callable, Dict, Mapping, Optional
+from urllib.parse import quote, unquote
+
+from alerta_opsgenie.clients.connection import (
+    Address,
+    Connection,
+    UnreachableError,
+    clock_ahead_seconds,
+    read_address,
+    retry_after_seconds,
+)
+from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Call, Steps
+
+ON_BEHALF_OF = "X-Alerta-On-Behalf-Of"
+"""Names the person, percent-encoded where not ASCII; our plugin sends it back, which is how it is known to be there."""
+
+ALERT_STATUS = "X-Alerta-Alert-Status"
+"""Our plugin says here which status the alert has after the call."""
+
+
+def address_of(url: str) -> Address:
+    """Read the URL of Alerta's API, with or without `/alert` or a slash at its end. Raises `AddressError`.
+
+    The documented configuration ends in `/api/alert`; `/api` stays where the team's web server serves Alerta below it.
+    """
+    address = read_address(url, "Alerta", "https://alerta.example.com/api")
+    path = address.path
+    for ending in ("/alerts", "/alert"):
+        if path.endswith(ending):
+            path = path[: -len(ending)].rstrip("/")
+    return address._replace(path=path)
+
+
+class AlertaClient:
+    """Calls of one API key to one Alerta. Not for use by two threads at once. `calls` counts them."""
+
+    def __init__(
+        self, url: str, key: str, *, ca_file: Optional[str] = None, environment: Optional[Mapping[str, str]] = None
+    ) -> None:
+        self._connection = Connection(address_of(url), ca_file=ca_file, environment=environment)
+        self._key = key
+        self.calls = 0
+
+    def send(self, call: Call, deadline: float) -> Answer:
+        """Make one call, ended by `deadline` (of `time.monotonic`). Raises `UnreachableError`."""
+        if not is_sendable(self._key):
+            return NO_SUCH_KEY
+        body = None if call.body is None else json.dumps(call.body).encode("ascii")
+        self.calls += 1
+        response = self._connection.exchange(call.method, call.path, body, headers_of(call, self._key), deadline)
+        return answer_of(response.status, response.headers, response.body, self._key)
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        self._connection.close()
+
+
+# -- What a call and its answer look like, for any transport
+
+
+NO_SUCH_KEY = Answer(401, {"status": "error", "message": "the API key has characters that no key of Alerta has"})
+
+
+def is_sendable(key: str) -> bool:
+    """Whether a key can stand in a header. Alerta would take one with a space for its beginning, and show that."""
+    return key.isascii() and key.isprintable() and " " not in key
+
+
+def headers_of(call: Call, key: str) -> Dict[str, str]:
+    """Give the headers of a call."""
+    headers = {"Authorization": f"Key {key}", "Accept": "application/json"}
+    if call.body is not None:
+        headers["Content-Type"] = "application/json"
+    if call.on_behalf_of:
+        headers[ON_BEHALF_OF] = quote(call.on_behalf_of, safe=" !#$&'()*+,/:;=?@[]^`{|}~")
+    return headers
+
+
+def answer_of(status: int, headers: Mapping[str, str], raw: bytes, key: str) -> Answer:
+    """Read an answer; the names of `headers` are in lower case, or found in any case."""
+    try:
+        body = json.loads(raw.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        body = None
+    return Answer(
+        status=status,
+        body=_without(key, body),
+        on_behalf_of=unquote(headers.get(ON_BEHALF_OF.lower(), "")),
+        alert_status=headers.get(ALERT_STATUS.lower(), ""),
+        retry_after_seconds=retry_after_seconds(headers.get("retry-after")),
+        clock_ahead_seconds=clock_ahead_seconds(headers.get("date")),
+    )
+
+
+def _without(key: str, body: Any) -> Any:
+    """Take the key out of Alerta's message: its answer to an unknown key repeats it (9.1.0, auth/decorators.py).
+
+    Nothing else of an answer is ever shown, and a short key may well be part of something else in it.
+    """
+    said = body.get("message") if isinstance(body, dict) else None
+    if not key or not isinstance(said, str):
+        return body
+    return {**body, "message": said.replace(key, "***")}
+
+
+def drive(steps: Steps, send: Callable[[Call], Answer]) -> Outcome:
+    """Run a relay over a blocking `send`; what keeps an answer from coming makes the action KEPT."""
+    try:
+        call = next(steps)
+        while True:
+            call = steps.send(send(call))
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+    except UnreachableError as error:
+        return Outcome(Kind.KEPT, Reason.TIMEOUT if error.timed_out else Reason.NETWORK, str(error))

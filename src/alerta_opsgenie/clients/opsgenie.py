@@ -1,0 +1,243 @@
+"""Blocking calls to Opsgenie's REST API and to JSM's integration API, and what each answer means.
+
+A 202 says that the vendor has taken a request, not that it will work: an acknowledge of an alert that it does not have
+is taken too, and only the request's status tells (`OpsgenieClient.look_up`).
+"""
+
+import json
+from enum import Enum
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Union
+from urllib.parse import quote
+
+from alerta_opsgenie.clients.connection import (
+    Address,
+    Connection,
+    Response,
+    UnreachableError,
+    read_address,
+    retry_after_seconds,
+)
+from alerta_opsgenie.core.publish import Dialect, Request
+
+BASE_URLS: Mapping[Dialect, str] = {
+    Dialect.OPSGENIE: "https://api.opsgenie.com",
+    Dialect.JSM: "https://api.atlassian.com/jsm/ops/integration",
+}
+"""Where the APIs are; Opsgenie's accounts of the EU are at https://api.eu.opsgenie.com."""
+
+JSM_PATH = "/jsm/ops/integration"
+
+
+class Verdict(str, Enum):
+    """What to do after an answer, or after none.
+
+    DONE: nothing more. LATER: the same again, after a while. STUCK: the same again once a person has mended the key
+    or the URL, which all requests by that key wait for. FINAL: the same will never work.
+    """
+
+    DONE = "done"
+    LATER = "later"
+    STUCK = "stuck"
+    FINAL = "final"
+
+
+class Reason(str, Enum):
+    """Why; the label of logs, lists and metrics."""
+
+    ACCEPTED = "accepted"
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_OPSGENIE = "not-opsgenie"
+    REFUSED = "refused"
+    UNSUPPORTED = "unsupported"
+
+
+MENDS: Mapping[Reason, str] = {
+    Reason.UNAUTHORIZED: "give the key of an enabled API integration (OPSGENIE_SERVICE_KEY and its kin)",
+    Reason.FORBIDDEN: "give the API integration the right to create and update alerts, without read-only access",
+    Reason.NOT_OPSGENIE: "check OPSGENIE_URL: what answers there is not the alert API",
+}
+"""What a person has to do before anything goes on."""
+
+
+class Delivery(NamedTuple):
+    """How one request ended. `detail` is for people and holds no secret; `request_id` is the vendor's, for `look_up`.
+
+    `throttled` tells that the vendor asks for fewer requests, also beside a success. `ambiguous` tells that the
+    vendor may have done what it did not answer to.
+    """
+
+    verdict: Verdict
+    reason: Reason
+    detail: str = ""
+    retry_after_seconds: Optional[float] = None
+    request_id: str = ""
+    throttled: bool = False
+    ambiguous: bool = False
+
+
+class Status(str, Enum):
+    """What became of a request that was taken."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+
+
+class Lookup(NamedTuple):
+    """The status of a request; `text` is the vendor's own words."""
+
+    status: Status
+    text: str = ""
+
+
+def dialect_of(url: str) -> Dialect:
+    """Tell by its URL whose API it is."""
+    return Dialect.JSM if "api.atlassian.com" in url or "/jsm/" in url else Dialect.OPSGENIE
+
+
+def address_of(url: str, dialect: Dialect) -> Address:
+    """Read a base URL, with or without what the documentation shows behind it. Raises `AddressError`."""
+    address = read_address(url, "Opsgenie", BASE_URLS[dialect])
+    path = address.path
+    for ending in ("/alerts", "/v2"):
+        if path.endswith(ending):
+            path = path[: -len(ending)].rstrip("/")
+    if dialect is Dialect.JSM and not path.endswith(JSM_PATH):
+        path += JSM_PATH
+    return address._replace(path=path)
+
+
+def judge(operation: str, response: Response, *, key: str = "") -> Delivery:
+    """Tell what an answer means, for every HTTP status (https://docs.opsgenie.com/docs/response)."""
+    body = _json(response)
+    slow = response.headers.get("x-ratelimit-state", "").upper() == "THROTTLED"
+    wait = _wait_seconds(response.headers)
+    said = _words(response.status, body, key)
+    if response.status in _TAKEN and ("requestId" in body or "result" in body or "data" in body):
+        request_id = str(body.get("requestId") or response.headers.get("x-request-id") or "")
+        return Delivery(Verdict.DONE, Reason.ACCEPTED, said, wait if slow else None, request_id, slow)
+    verdict, reason = _refusal(operation, response.status, body)
+    return Delivery(verdict, reason, said, wait, throttled=slow or reason is Reason.THROTTLED)
+
+
+_TAKEN = frozenset({200, 201, 202})
+_LATER: Mapping[int, Reason] = {408: Reason.UNAVAILABLE, 425: Reason.UNAVAILABLE, 429: Reason.THROTTLED}
+_FORBIDDEN, _NOT_FOUND, _WRONG_METHOD, _UNPROCESSABLE, _CLIENT_ERROR, _SERVER_ERROR = 403, 404, 405, 422, 400, 500
+_UNAUTHORIZED, _NOT_IN_PLAN, _NOT_IMPLEMENTED = 401, 402, 501
+_UNSUPPORTED_CODE = 40302
+
+
+def _refusal(operation: str, status: int, body: Mapping[str, Any]) -> "tuple[Verdict, Reason]":
+    if status in _LATER:
+        return Verdict.LATER, _LATER[status]
+    if status >= _SERVER_ERROR and status != _NOT_IMPLEMENTED:
+        return Verdict.LATER, Reason.UNAVAILABLE
+    if status == _UNAUTHORIZED or (status == _UNPROCESSABLE and _is_about_key(body)):
+        return Verdict.STUCK, Reason.UNAUTHORIZED
+    if status == _FORBIDDEN and body.get("code") != _UNSUPPORTED_CODE:
+        return Verdict.STUCK, Reason.FORBIDDEN
+    if status < _CLIENT_ERROR or (status in (_NOT_FOUND, _WRONG_METHOD) and operation == "create"):
+        return Verdict.STUCK, Reason.NOT_OPSGENIE
+    if status in (_NOT_IN_PLAN, _FORBIDDEN, _NOT_FOUND, _WRONG_METHOD, _NOT_IMPLEMENTED):
+        return Verdict.FINAL, Reason.UNSUPPORTED
+    return Verdict.FINAL, Reason.REFUSED
+
+
+def _is_about_key(body: Mapping[str, Any]) -> bool:
+    """A key that is no UUID gets a 422 without `errors`; one about fields names them."""
+    return "errors" not in body and "key" in str(body.get("message", "")).lower()
+
+
+class OpsgenieClient:
+    """Calls to one base URL. Not for use by two threads at once. `environment` names the proxies."""
+
+    def __init__(
+        self,
+        url: str,
+        dialect: Dialect,
+        *,
+        ca_file: Optional[str] = None,
+        environment: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        self.address = address_of(url, dialect)
+        self._connection = Connection(self.address, ca_file=ca_file, environment=environment)
+
+    def send(self, request: Request, key: str, deadline: float) -> Delivery:
+        """Make one request, ended by `deadline` (of `time.monotonic`)."""
+        body = None if request.method == "DELETE" else json.dumps(request.body).encode("ascii")
+        response = self._exchange(request.method, request.path, body, key, deadline)
+        return response if isinstance(response, Delivery) else judge(request.operation, response, key=key)
+
+    def look_up(self, request_id: str, key: str, deadline: float) -> Lookup:
+        """Ask what became of a request that was taken."""
+        response = self._exchange("GET", f"/v2/alerts/requests/{quote(request_id, safe='')}", None, key, deadline)
+        if isinstance(response, Delivery):
+            return Lookup(Status.UNKNOWN, response.detail)
+        data = _json(response).get("data")
+        if response.status in _TAKEN and isinstance(data, dict):
+            succeeded = bool(data.get("isSuccess", data.get("success")))
+            return Lookup(Status.SUCCEEDED if succeeded else Status.FAILED, _line(data.get("status")))
+        # https://github.com/opsgenie/opsgenie-go-sdk-v2 takes this header for "ask again".
+        waits = response.headers.get("x-opsgenie-errortype", "") == "RequestNotProcessed"
+        return Lookup(Status.PENDING if waits else Status.UNKNOWN, f"HTTP {response.status}")
+
+    def read(self, alias: str, what: str, key: str, deadline: float) -> Any:
+        """Read an alert (`what` is empty) or its `/notes`: the answer's `data`, or None where none came."""
+        path = f"/v2/alerts/{quote(alias, safe='')}{what}?identifierType=alias"
+        response = self._exchange("GET", path, None, key, deadline)
+        if isinstance(response, Delivery) or response.status not in _TAKEN:
+            return None
+        return _json(response).get("data")
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        self._connection.close()
+
+    def _exchange(
+        self, method: str, path: str, body: Optional[bytes], key: str, deadline: float
+    ) -> Union[Response, Delivery]:
+        headers: Dict[str, str] = {"Authorization": f"GenieKey {key}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            return self._connection.exchange(method, path, body, headers, deadline)
+        except UnreachableError as error:
+            reason = Reason.TIMEOUT if error.timed_out else Reason.NETWORK
+            return Delivery(Verdict.LATER, reason, str(error), ambiguous=True)
+
+
+def _json(response: Response) -> Mapping[str, Any]:
+    try:
+        body = json.loads(response.body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _wait_seconds(headers: Mapping[str, str]) -> Optional[float]:
+    """Read how long to wait: `Retry-After` is not documented, the throttle's period is."""
+    asked = retry_after_seconds(headers.get("retry-after"))
+    if asked is not None:
+        return asked
+    period = headers.get("x-ratelimit-period-in-sec", "")
+    return float(period) if period.isascii() and period.isdigit() and len(period) < 6 else None  # noqa: PLR2004
+
+
+def _words(status: int, body: Mapping[str, Any], key: str) -> str:
+    """Say it in the vendor's own words, on one line, without the key."""
+    errors = body.get("errors")
+    parts = [_line(body.get("message"))]
+    if isinstance(errors, dict):
+        parts += [f"{_line(name)}: {_line(reason)}" for name, reason in errors.items()]
+    said = f"HTTP {status}" + "".join(f", {part}" for part in parts if part)
+    return said.replace(key, "***") if key else said
+
+
+def _line(value: Any) -> str:
+    return " ".join(str(value).split())[:200] if value is not None else ""

@@ -1,0 +1,168 @@
+"""The relay's calls, made in Alerta's own process: the same functions that Alerta's views call, in the same order.
+
+So plugins, state machine, history and audit trail work as they do for a call by HTTP
+(alerta 9.1.0, views/alerts.py). The database's own errors come back as a 500, which keeps the message for another try.
+"""
+
+import json
+from typing import Any, Callable, Dict, Mapping, Optional
+
+from alerta.exceptions import AlertaException, ApiError, ForwardingLoop, InvalidAction, RejectException
+from alerta.models.alert import Alert
+from alerta.utils.api import process_action, process_delete, process_note, process_status
+from alerta.utils.audit import write_audit_trail
+from flask import current_app, g, request
+
+from alerta_opsgenie.core.outcome import Answer
+from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.plugin import attribution, order, state
+from alerta_opsgenie.plugin.state import LOG
+
+_OK: Mapping[str, str] = {"status": "ok"}
+_Handler = Callable[[Alert, Mapping[str, Any], attribution.Behalf], Answer]
+
+
+def perform(call: Call, *, lend_name: bool) -> Answer:
+    """Do one call of the relay's. `lend_name` tells that the person's name may be shown."""
+    _, _, alert_id, *rest = call.path.split("/")
+    handler = _HANDLERS.get((call.method, rest[0] if rest else ""))
+    body = dict(call.body or {})
+    behalf = attribution.read_behalf(attribution.name_of(call.on_behalf_of), body.pop("bridge", None))
+    if handler is None:
+        return _refused(405, f"no such call: {call.method}")
+    if lend_name:
+        attribution.act_for(behalf)
+    else:
+        g.opsgenie_bridge = True
+    # Without the plugin nothing sets `acked-by` or counts notes, and the relay has to do as it does elsewhere.
+    shown = behalf.person if lend_name and state.is_enabled() else ""
+    return _run(handler, alert_id, body, behalf)._replace(on_behalf_of=shown)
+
+
+def _run(handler: _Handler, alert_id: str, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
+    try:
+        order.lock(alert_id)
+        alert = Alert.find_by_id(alert_id, g.get("customers"))
+        if alert is None or alert.id.lower() != alert_id.lower():
+            return _refused(404, "not found")
+        return handler(alert, body, behalf)
+    except InvalidAction as error:
+        order.note_refused(alert_id, behalf.updated_ns)
+        return _refused(409, str(error))
+    except ApiError as error:
+        return _refused(error.code, error.message)
+    except RejectException as error:
+        return _refused(400, str(error))
+    except ForwardingLoop as error:
+        said = {**_OK, "message": str(error)}
+        return Answer(200 if str(error) == order.REDELIVERED else 202, said)
+    except AlertaException as error:
+        return _refused(error.code, error.message)
+    except Exception as error:  # noqa: BLE001 - as Alerta's views do, and logged
+        LOG.exception("opsgenie: Alerta failed at what the webhook asked for")
+        return _refused(500, str(error))
+
+
+def _refused(status: int, message: str) -> Answer:
+    return Answer(status, {"status": "error", "message": message})
+
+
+def _look(alert: Alert, _body: Mapping[str, Any], _behalf: attribution.Behalf) -> Answer:
+    return _said(alert, {"alert": alert.serialize})
+
+
+def _notes(alert: Alert, _body: Mapping[str, Any], _behalf: attribution.Behalf) -> Answer:
+    return _said(alert, {"notes": [note.serialize for note in alert.get_alert_notes()]})
+
+
+def _act(alert: Alert, body: Mapping[str, Any], _behalf: attribution.Behalf) -> Answer:
+    text, timeout = str(body.get("text", "")), body.get("timeout")
+    alert, action, text, timeout = process_action(alert, body["action"], text, timeout)
+    alert = alert.from_action(action, text, timeout)
+    alert, action, text, timeout = process_action(alert, action, text, timeout, post_action=True)
+    _audit("alert-actioned", text, alert.id)
+    return _said(alert)
+
+
+def _set_status(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
+    order.check_state(alert, behalf.updated_ns)
+    alert, status, text = process_status(alert, body["status"], behalf.text or str(body.get("text", "")))
+    alert = alert.from_status(status, text, None)
+    _audit("alert-status-changed", text, alert.id)
+    return _said(alert)
+
+
+def _note(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
+    alert, text = process_note(alert, str(body["text"]))
+    note = alert.add_note(text)
+    order.remember_note(alert.id, text, behalf.updated_ns, behalf.key)
+    _audit("alert-note-added", "", note.id, kind="note")
+    return _said(alert)
+
+
+def _tag(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
+    return _change_tags(alert, body, behalf, "alert-tagged", alert.tag)
+
+
+def _untag(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
+    return _change_tags(alert, body, behalf, "alert-untagged", alert.untag)
+
+
+def _change_tags(
+    alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf, event: str, change: Callable[[Any], object]
+) -> Answer:
+    tags = order.fresh_tags(alert, body["tags"], behalf.updated_ns)
+    if not tags:
+        raise AlertaException(order.STALE, code=409)
+    _audit(event, "", alert.id)
+    change(tags)
+    order.write_tags(alert.id, tags, behalf.updated_ns)
+    return _said(alert)
+
+
+def _set_attributes(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
+    attributes: Dict[str, Any] = dict(body["attributes"])
+    order.claim_attributes(alert, attributes, behalf.updated_ns)
+    _audit("alert-attributes-updated", "", alert.id)
+    alert.update_attributes(attributes)
+    return _said(alert)
+
+
+def _delete(alert: Alert, _body: Mapping[str, Any], _behalf: attribution.Behalf) -> Answer:
+    if not process_delete(alert):
+        return _refused(500, "failed to delete alert")
+    _audit("alert-deleted", "", alert.id)
+    return Answer(200, _OK)
+
+
+_HANDLERS: Mapping["tuple[str, str]", _Handler] = {
+    ("GET", ""): _look,
+    ("GET", "notes"): _notes,
+    ("PUT", "action"): _act,
+    ("PUT", "status"): _set_status,
+    ("PUT", "note"): _note,
+    ("PUT", "tag"): _tag,
+    ("PUT", "untag"): _untag,
+    ("PUT", "attributes"): _set_attributes,
+    ("DELETE", ""): _delete,
+}
+
+
+def _said(alert: Alert, content: Mapping[str, Any] = {}) -> Answer:
+    """Answer as Alerta's API would, instants as texts."""
+    body: Any = json.loads(current_app.json.dumps({**_OK, **content}))
+    return Answer(200, body, alert_status=str(alert.status))
+
+
+def _audit(event: str, message: str, resource_id: Optional[str], *, kind: str = "alert") -> None:
+    write_audit_trail.send(
+        state.application(),
+        event=event,
+        message=message,
+        user=g.get("login"),
+        customers=g.get("customers"),
+        scopes=g.get("scopes"),
+        resource_id=resource_id,
+        type=kind,
+        request=request,
+    )

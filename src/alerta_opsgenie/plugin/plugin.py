@@ -1,0 +1,215 @@
+"""The plugin `opsgenie`: what happens in Alerta is told to Opsgenie or JSM, under the names of those who did it.
+
+Which hook tells what:
+
+- `post_receive`: alerts that come in. `post_action`: what people and the housekeeping job do, once it is written.
+- `status_change` is called before the writing, and for some ways (PUT /status, chat webhooks, bulk actions) it is the
+  only hook there is. So it only notes what is about to happen; if no other hook follows, that is sent at the end of
+  the request, if the alert then is in that state. Outside of a request (bulk actions run in Celery) it sends at once.
+- `take_note` and `delete` come before as well, and are sent once the request has succeeded.
+
+Nothing of what the bridge itself does is sent: it came from there.
+"""
+
+import time
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+
+from alerta.exceptions import ForwardingLoop, RejectException
+from alerta.models.alert import Alert
+from alerta.plugins import PluginBase
+from flask import Response, after_this_request, g, has_app_context, has_request_context, jsonify, request
+
+from alerta_opsgenie.core.events import Event, changes, receipt
+from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, Deed, publish
+from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.plugin import attribution, door, order, shelves, state
+from alerta_opsgenie.plugin.state import LOG
+from alerta_opsgenie.plugin.subjects import end_of, subject_of
+
+
+class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
+    """Tell Opsgenie or JSM Operations what happens to alerts; let the bridge act under people's own names."""
+
+    def __init__(self, name: Optional[str] = None) -> None:
+        super().__init__(name)
+        state.enable()
+        attribution.install()
+        door.install()
+        shelves.install()
+
+    def pre_receive(self, alert: Alert, **_: Any) -> Alert:
+        """Leave the alert as it is."""
+        return alert
+
+    def post_receive(self, alert: Alert, **_: Any) -> None:
+        """Tell of a new alert, of another severity, of the end of an alert."""
+        _present().forget(alert.id)
+        subject = subject_of(alert)
+        _send(subject, receipt(subject), "")
+
+    def take_action(self, alert: Alert, action: str, text: str, **kwargs: Any) -> Any:
+        """Before an action: refuse what is too early or too late, and give the person's own words."""
+        present = _present()
+        present.before[alert.id] = str(alert.status)
+        if action == "timeout" and shelves.is_too_early(alert, time.time()):
+            raise RejectException(f"the time of alert {alert.id} is not over")
+        if action == "unack":
+            alert.attributes.pop("acked-by", None)
+        behalf = attribution.behalf()
+        if behalf is None:
+            return None
+        order.check_state(alert, behalf.updated_ns)
+        if action == "ack":
+            alert.attributes["acked-by"] = behalf.person
+        return alert, action, behalf.text or text, kwargs.get("timeout")
+
+    def post_action(self, alert: Alert, action: str, text: str, **_: Any) -> None:
+        """After an action: tell of it."""
+        present = _present()
+        noted = present.forget(alert.id)
+        before = present.before.pop(alert.id, noted.before if noted else str(alert.status))
+        attribution.tell_status(str(alert.status))
+        _send(subject_of(alert), changes(before, str(alert.status), action), text)
+
+    def status_change(self, alert: Alert, status: str, text: str, **_: Any) -> Any:
+        """Before a status is written: note what it is about to be."""
+        attribution.tell_status(str(status))
+        behalf = attribution.behalf()
+        if behalf is not None:
+            if has_request_context() and request.endpoint == "api.set_status":
+                order.check_state(alert, behalf.updated_ns)
+                return alert, status, behalf.text or text
+            return None
+        if str(alert.status) != status and not attribution.by_bridge():
+            _present().expect(Change(alert.id, str(alert.status), status, text), alert)
+        return None
+
+    def take_note(self, alert: Alert, text: Optional[str], **_: Any) -> Any:
+        """Before a note: give the person's own words, or stop one that is there already; else tell of it."""
+        behalf = attribution.behalf()
+        if behalf is not None:
+            return _take_note_for(behalf, alert, text or "")
+        if text and not (has_request_context() and request.endpoint == "api.update_note"):
+            subject = subject_of(alert)
+            _after_success(lambda: _send(subject, (Event.NOTED,), text))
+        return None
+
+    def delete(self, alert: Alert, **_: Any) -> bool:
+        """Before an alert is deleted: tell of it once it is."""
+        subject = subject_of(alert)
+        _after_success(lambda: _send(subject, (Event.DELETED,), ""))
+        return True
+
+
+# -- What is on its way in the present request
+
+
+class Change(NamedTuple):
+    """A change of status that is about to be written."""
+
+    alert_id: str
+    before: str
+    after: str
+    text: str
+
+
+class Present:
+    """What the hooks of one request know of each other."""
+
+    def __init__(self) -> None:
+        self.before: Dict[str, str] = {}
+        self.expected: Dict[str, Change] = {}
+
+    def expect(self, change: Change, alert: Alert) -> None:
+        """Note a change, to be told by a later hook, or at the end of the request."""
+        if not has_request_context():
+            subject = subject_of(alert)._replace(status=change.after)
+            _send(subject, changes(change.before, change.after, ""), change.text)
+            return
+        if not self.expected:
+            after_this_request(self._tell_rest)
+        first = self.expected.get(change.alert_id, change)
+        self.expected[change.alert_id] = change._replace(before=first.before)
+
+    def forget(self, alert_id: str) -> Optional[Change]:
+        """Take a change out: another hook tells of it."""
+        return self.expected.pop(alert_id, None)
+
+    def _tell_rest(self, response: Response) -> Response:
+        """Tell of the changes that no other hook came for, if they did come about."""
+        for change in list(self.expected.values()):
+            alert = Alert.find_by_id(change.alert_id)
+            if alert and str(alert.status) == change.after:
+                _send(subject_of(alert), changes(change.before, change.after, ""), change.text)
+        self.expected.clear()
+        return response
+
+
+def _present() -> Present:
+    found: Optional[Present] = g.get("opsgenie_present")
+    if found is None:
+        found = g.opsgenie_present = Present()
+    return found
+
+
+def _after_success(tell: Callable[[], None]) -> None:
+    """Do it once the request has succeeded; at once where there is no request."""
+    if not has_request_context():
+        tell()
+        return
+
+    @after_this_request
+    def told(response: Response) -> Response:
+        if response.status_code in (200, 201):
+            tell()
+        return response
+
+
+# -- Telling
+
+
+def _send(subject: Subject, events: Tuple[Event, ...], text: str) -> None:
+    """Put the requests for some events into the outbox; nothing that the bridge did."""
+    if not events or attribution.by_bridge():
+        return
+    process = state.process()
+    if not process.sends:
+        return
+    deeds = [_deed(event, subject, text) for event in events]
+    dispatch = publish(subject, deeds, process.settings.policy)
+    if dispatch.cut:
+        LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", subject.id, ", ".join(dispatch.cut))
+    if dispatch.requests:
+        process.outbox.put(dispatch, subject.id)
+
+
+def _deed(event: Event, subject: Subject, text: str) -> Deed:
+    actor = str(g.get("login") or "") if has_app_context() else ""
+    until = None
+    if event is Event.SHELVED:
+        until = end_of(subject, "shelve") or time.time() + LONGEST_SNOOZE_SECONDS
+    return Deed(event, actor, text, until)
+
+
+# -- Notes of the bridge
+
+
+def _take_note_for(behalf: attribution.Behalf, alert: Alert, text: str) -> Tuple[Alert, str]:
+    words = behalf.text or text
+    if order.is_redelivered(alert, words, behalf.updated_ns, behalf.key):
+        if request.endpoint == "api.add_note":
+            after_this_request(_say_redelivered)
+        raise ForwardingLoop(order.REDELIVERED)
+    if request.endpoint == "api.add_note":
+        alert_id = str(alert.id)
+        _after_success(lambda: order.remember_note(alert_id, words, behalf.updated_ns, behalf.key))
+    return alert, words
+
+
+def _say_redelivered(response: Response) -> Response:
+    """Make a success of Alerta's answer: the note is there, which is what was asked for."""
+    said: Response = jsonify(status="ok", message=order.REDELIVERED)
+    said.headers.extend(
+        [(name, value) for name, value in response.headers if name.lower().startswith(("x-", "access-control-"))]
+    )
+    return said

@@ -1,0 +1,290 @@
+"""The plugin's settings, from the environment and Alerta's configuration; those of the existing plugin as they are.
+
+A setting that cannot be used never keeps Alerta from starting, nor alerts from being sent: it is named in `problems`,
+which are logged once, and its default is taken.
+"""
+
+import ast
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple, TypeVar
+
+from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
+from alerta_opsgenie.core import publish, routing, wording
+from alerta_opsgenie.core import relay as relaying
+from alerta_opsgenie.core.publish import Dialect, Policy
+from alerta_opsgenie.plugin.keys import Key
+
+T = TypeVar("T")
+
+PRIORITIES: Mapping[str, str] = {
+    "security": "P1",
+    "critical": "P1",
+    "major": "P2",
+    "minor": "P3",
+    "warning": "P4",
+    "indeterminate": "P4",
+    "informational": "P5",
+    "debug": "P5",
+    "trace": "P5",
+}
+"""Severity to priority where OPSGENIE_SEVERITY_MAP is not set."""
+
+SPOOL = "/var/lib/alerta-opsgenie/plugin"
+"""Where what waits for Opsgenie is kept, unless OPSGENIE_SPOOL_DIR names a place."""
+
+_MOST_TO_MAKE = 2  # /var/lib itself has to be there
+
+WEBHOOK_HEADER = "X-Alerta-Opsgenie-Secret"
+"""The header that the outgoing webhook carries the shared secret in, unless OPSGENIE_WEBHOOK_HEADER names one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of it. `keys` has a key for each route that has one of its own; `problems` say what could not be used.
+
+    `bridge_users` are the users of Alerta whose API keys may act for others. `timeout_seconds` is the time limit of
+    one request to Opsgenie, `senders` the number of requests at a time.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    url: str = BASE_URLS[Dialect.OPSGENIE]
+    key: Key = field(default_factory=Key)
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    spool_directory: str = SPOOL
+    timeout_seconds: float = 10.0
+    senders: int = 4
+    confirm: bool = True
+    ca_file: Optional[str] = None
+    proxies: Optional[Mapping[str, str]] = None
+    bridge_users: FrozenSet[str] = frozenset()
+    webhook_secret: Key = field(default_factory=Key)
+    webhook_header: str = WEBHOOK_HEADER
+    relay: relaying.Settings = field(default_factory=relaying.Settings)
+    problems: Tuple[str, ...] = ()
+
+    @property
+    def sends(self) -> bool:
+        """Whether there is a key to send with."""
+        return bool(self.key) or any(self.keys.values())
+
+    def key_of(self, route: str) -> Key:
+        """Give the key of a route; of one that is no longer configured, the general one."""
+        return self.keys.get(route) or self.key
+
+
+class Reader:
+    """Reads single settings: the environment goes first, as it does in Alerta; `problems` collects what is wrong."""
+
+    def __init__(self, config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+        self._config = config
+        self._environment = environment
+        self.problems: List[str] = []
+
+    def raw(self, name: str, default: Any = None) -> Any:
+        """Give a setting as it is; an empty one in the environment does not count."""
+        value = self._environment.get(name) or self._config.get(name)
+        return default if value is None else value
+
+    def text(self, name: str, default: str = "") -> str:
+        """Read a text."""
+        return str(self.raw(name, default)).strip()
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Read a truth value."""
+        value = self.raw(name, default)
+        return value.lower() in ("yes", "on", "true", "t", "1") if isinstance(value, str) else bool(value)
+
+    def number(self, name: str, default: float, least: float) -> float:
+        """Read a number."""
+        return self.checked(name, lambda value: max(least, float(value)), default)
+
+    def structure(self, name: str, kind: type, default: Any) -> Any:
+        """Read a list or a dict, which the environment has as JSON."""
+        value = self.raw(name, default)
+        if isinstance(value, str):
+            value = self._parsed(name, value, default)
+        if kind is list and isinstance(value, tuple):
+            value = list(value)
+        if isinstance(value, kind):
+            return value
+        self.problems.append(f"{name}: expected a {kind.__name__}")
+        return default
+
+    def _parsed(self, name: str, text: str, default: Any) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass  # people copy the Python of alertad.conf into the environment
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            self.problems.append(f"{name}: is no JSON")
+            return default
+
+    def checked(self, name: str, read: Callable[[Any], T], default: T) -> T:
+        """Read a setting by a function that raises ValueError for what it cannot use."""
+        value = self.raw(name)
+        if value is None or value == "":
+            return default
+        return self.attempt(name, lambda: read(value), default)
+
+    def attempt(self, name: str, read: Callable[[], T], default: T) -> T:
+        """Do something that raises ValueError for a setting that cannot be used."""
+        try:
+            return read()
+        except (ValueError, TypeError) as error:
+            text = str(error)
+            self.problems.append(text if text.startswith(name) else f"{name}: {text}")
+            return default
+
+    def key(self, name: str) -> Key:
+        """Read a secret, from the setting itself or from the file that `NAME_FILE` names."""
+        path = self.text(f"{name}_FILE")
+        return Key(path=path) if path else Key(self.text(name))
+
+
+def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, str]] = None) -> Settings:
+    """Read all settings."""
+    reader = Reader(config, os.environ if environment is None else environment)
+    key = reader.key("OPSGENIE_SERVICE_KEY")
+    routes, keys = _routes(reader)
+    url, dialect = _url(reader)
+    policy = _policy(reader, dialect, routes)
+    proxy = reader.text("OPSGENIE_PROXY")
+    return Settings(
+        policy=policy,
+        url=url,
+        key=key,
+        keys=keys,
+        spool_directory=reader.text("OPSGENIE_SPOOL_DIR") or _default_spool(reader),
+        timeout_seconds=reader.number("OPSGENIE_TIMEOUT", 10.0, 0.1),
+        senders=int(reader.number("OPSGENIE_SENDERS", 4, 1)),
+        confirm=reader.flag("OPSGENIE_CONFIRM", default=True),
+        ca_file=reader.text("OPSGENIE_CA_FILE") or None,
+        proxies={"https_proxy": proxy, "http_proxy": proxy} if proxy else None,
+        bridge_users=frozenset(routing.read_names(reader.raw("OPSGENIE_BRIDGE_USER"))),
+        webhook_secret=reader.key("OPSGENIE_WEBHOOK_SECRET"),
+        webhook_header=reader.text("OPSGENIE_WEBHOOK_HEADER") or WEBHOOK_HEADER,
+        relay=_relay(reader, policy),
+        problems=tuple(reader.problems),
+    )
+
+
+def _routes(reader: Reader) -> Tuple[Tuple[routing.Route, ...], Dict[str, Key]]:
+    """Read the routes, ours first, and the key of each that has one."""
+    routes: List[routing.Route] = []
+    keys: Dict[str, Key] = {}
+    readers = (("OPSGENIE_ROUTES", routing.read_route), ("SERVICE_KEY_MATCHERS", routing.read_matcher))
+    for name, read in readers:
+        for number, entry in enumerate(reader.structure(name, list, [])):
+            route = reader.attempt(name, lambda: read(number, entry), None)  # noqa: B023 - called at once
+            if route is None:
+                continue
+            routes.append(route)
+            if entry.get("api_key_file") or entry.get("api_key"):
+                keys[route.name] = Key(str(entry.get("api_key") or ""), path=str(entry.get("api_key_file") or ""))
+    return tuple(routes), keys
+
+
+def _url(reader: Reader) -> Tuple[str, Dialect]:
+    wanted = reader.checked("OPSGENIE_DIALECT", lambda value: Dialect(str(value).lower()), None)
+    url = reader.text("OPSGENIE_URL") or BASE_URLS[wanted or Dialect.OPSGENIE]
+    dialect = wanted or dialect_of(url)
+    try:
+        address_of(url, dialect)
+    except AddressError as error:
+        reader.problems.append(f"OPSGENIE_URL: {error}")
+        url = BASE_URLS[dialect]
+    return url, dialect
+
+
+def _policy(reader: Reader, dialect: Dialect, routes: Tuple[routing.Route, ...]) -> Policy:
+    return Policy(
+        dialect=dialect,
+        extra_calls=reader.flag("OPSGENIE_EXTRA_CALLS"),
+        source=reader.text("OPSGENIE_ALERT_SOURCE") or Policy().source,
+        teams=routing.read_names(reader.raw("OPSGENIE_TEAMS")),
+        priorities=_priorities(reader),
+        default_priority=reader.checked("OPSGENIE_DEFAULT_SEVERITY", _priority, "P3"),
+        send_warn=reader.flag("OPSGENIE_SEND_WARN"),
+        environments=routing.read_names(reader.raw("OPSGENIE_SEND_ENVIRONMENTS")),
+        normal=_normal(reader),
+        on_delete=reader.checked("OPSGENIE_ON_DELETE", _on_delete, "close"),
+        update_repeats=reader.flag("OPSGENIE_UPDATE_REPEATS"),
+        dashboard_url=reader.text("DASHBOARD_URL"),
+        templates=_templates(reader),
+        attributes=routing.read_names(reader.raw("OPSGENIE_ATTRIBUTES")),
+        routes=routes,
+    )
+
+
+def _priorities(reader: Reader) -> Dict[str, str]:
+    name = "OPSGENIE_SEVERITY_MAP"
+    wanted = reader.structure(name, dict, PRIORITIES)
+    read = {str(severity): reader.attempt(name, lambda: _priority(value), "") for severity, value in wanted.items()}  # noqa: B023
+    return {severity: priority for severity, priority in read.items() if priority}
+
+
+def _priority(value: Any) -> str:
+    return routing.read_priority("OPSGENIE_SEVERITY_MAP", value)
+
+
+def _normal(reader: Reader) -> Tuple[str, ...]:
+    own = reader.text("DEFAULT_NORMAL_SEVERITY")
+    return (*Policy().normal, *([own] if own else []))
+
+
+def _on_delete(value: Any) -> str:
+    if value not in publish.ON_DELETE:
+        raise ValueError(f"OPSGENIE_ON_DELETE: {value!r} is none of {', '.join(sorted(publish.ON_DELETE))}")
+    return str(value)
+
+
+def _templates(reader: Reader) -> wording.Templates:
+    def read(name: str) -> str:
+        return reader.checked(name, lambda value: wording.check_template(name, str(value)), "")
+
+    tags = "OPSGENIE_TAGS_TEMPLATES"
+    wanted = reader.structure(tags, list, [])
+    checked = [reader.attempt(tags, lambda: wording.check_template(tags, str(tag)), "") for tag in wanted]  # noqa: B023
+    return wording.Templates(
+        message=read("OPSGENIE_MESSAGE_TEMPLATE"),
+        description=read("OPSGENIE_DESCRIPTION_TEMPLATE"),
+        entity=read("OPSGENIE_ENTITY_TEMPLATE"),
+        tags=tuple(tag for tag in checked if tag),
+    )
+
+
+def _relay(reader: Reader, policy: Policy) -> relaying.Settings:
+    """Read how the webhook acts on Alerta."""
+    sources = routing.read_names(reader.raw("OPSGENIE_ACCEPT_SOURCES")) or (policy.source,)
+    on_delete = reader.text("OPSGENIE_WEBHOOK_ON_DELETE") or "close"
+    if on_delete not in relaying.ON_DELETE:
+        reader.problems.append(f"OPSGENIE_WEBHOOK_ON_DELETE: none of {', '.join(sorted(relaying.ON_DELETE))}")
+        on_delete = "close"
+    return relaying.Settings(
+        sources=frozenset(sources),
+        own_names=frozenset({policy.source.lower()}),
+        all_notes=reader.flag("OPSGENIE_ALL_NOTES"),
+        on_delete=on_delete,
+        custom_actions=reader.structure("OPSGENIE_CUSTOM_ACTIONS", dict, {}),
+    )
+
+
+def _default_spool(reader: Reader) -> str:
+    """Take the usual place if it can be had, else one that may not outlive the host's next start."""
+    usual = Path(SPOOL)
+    nearest = next(place for place in (usual, *usual.parents) if place.is_dir())
+    if len(usual.parts) - len(nearest.parts) <= _MOST_TO_MAKE and os.access(nearest, os.W_OK | os.X_OK):
+        return SPOOL
+    fallback = str(Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}")
+    reader.problems.append(
+        f"OPSGENIE_SPOOL_DIR is not set and {SPOOL} cannot be written: what waits for Opsgenie is kept in {fallback},"
+        " which may be emptied when the host restarts"
+    )
+    return fallback

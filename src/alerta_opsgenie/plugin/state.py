@@ -1,0 +1,129 @@
+"""What one process of Alerta holds: its settings, its outbox, and the threads that send."""
+
+import atexit
+import logging
+import os
+import sys
+import threading
+from typing import Any, Optional
+
+from alerta.models.alert import Alert
+from flask import Flask, current_app, g
+
+from alerta_opsgenie.plugin.companion import Companion
+from alerta_opsgenie.plugin.outbox import Outbox
+from alerta_opsgenie.plugin.sender import Sender
+from alerta_opsgenie.plugin.settings import Settings, read_settings
+
+LOG = logging.getLogger("alerta.plugins.opsgenie")
+
+REPORTER = "alerta-opsgenie"
+"""Whose notes they are that say why something could not be sent."""
+
+
+class Process:
+    """What belongs to one process; a forked child gets its own."""
+
+    def __init__(self, app: Flask) -> None:
+        self.pid = os.getpid()
+        self.app = app
+        self.settings = read_settings(app.config)
+        self.outbox = Outbox(self.settings.spool_directory)
+        self.sender = Sender(self.outbox, self.settings, self._report)
+        self._started = False
+        self._companion: Optional[Companion] = None
+        for problem in self.settings.problems:
+            LOG.error("opsgenie: %s", problem)
+
+    @property
+    def sends(self) -> bool:
+        """Whether anything goes out: the plugin is enabled and has a key."""
+        return _enabled and self.settings.sends
+
+    def start(self) -> None:
+        """Start sending, also what an earlier process left; to be called with each request."""
+        if self._companion is not None:
+            self._companion.rouse()
+        if self._started or not _enabled:
+            return
+        self._started = True
+        if not self.settings.sends:
+            LOG.error("opsgenie: nothing is sent: set OPSGENIE_SERVICE_KEY or OPSGENIE_SERVICE_KEY_FILE")
+            return
+        if _threads_run():
+            self.sender.start()
+            atexit.register(self.sender.stop)
+        else:
+            self._companion = Companion(self.settings.spool_directory)
+            self._companion.rouse()
+
+    def _report(self, alert_id: str, text: str) -> None:
+        """Write a note on an alert, past the plugins: it is not to be sent."""
+        with self.app.app_context():
+            g.login = REPORTER
+            alert = Alert.find_by_id(alert_id)
+            if alert and alert.id == alert_id:
+                alert.add_note(text)
+
+
+_process: Optional[Process] = None
+_enabled = False
+_mutex = threading.Lock()
+
+
+def enable() -> None:
+    """Note that the plugin is enabled (PLUGINS): Alerta makes the webhook in any case."""
+    global _enabled  # noqa: PLW0603 - Alerta makes plugins without the application they are for
+    _enabled = True
+
+
+def is_enabled() -> bool:
+    """Whether the plugin is enabled, so that its hooks are called."""
+    return _enabled
+
+
+def process() -> Process:
+    """Give this process's state, made at the first call in an application's context and after a fork."""
+    global _process  # noqa: PLW0603 - one per process, by its meaning
+    app = application()
+    found = _process
+    if found is not None and found.pid == os.getpid() and found.app is app:
+        return found
+    with _mutex:
+        if _process is None or _process.pid != os.getpid() or _process.app is not app:
+            if _process is not None and _process.pid == os.getpid():
+                _process.sender.stop()
+            _process = Process(app)
+        return _process
+
+
+def application() -> Flask:
+    """Give the application at hand."""
+    proxy: Any = current_app
+    found: Flask = proxy._get_current_object()  # noqa: SLF001 - Flask's own way to what is behind its proxy
+    return found
+
+
+def settings() -> Settings:
+    """Give the settings of the application at hand."""
+    return process().settings
+
+
+def _after_fork() -> None:
+    global _mutex  # noqa: PLW0603 - another thread of the parent may have held it
+    _mutex = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+_UWSGI_WITH_THREADS = (2, 0, 30)
+"""From here on `enable-threads` is how uWSGI always is; with 2.0.26 it was not (tried; its change logs are silent)."""
+
+
+def _threads_run() -> bool:
+    """Whether threads get on between requests: under an older uWSGI they stand still without one of these options."""
+    uwsgi: Any = sys.modules.get("uwsgi")  # exists inside uWSGI alone
+    if not uwsgi or tuple(uwsgi.version_info[:3]) >= _UWSGI_WITH_THREADS:
+        return True
+    return "enable-threads" in uwsgi.opt or "threads" in uwsgi.opt

@@ -1,0 +1,68 @@
+"""The webhook `opsgenie`: Opsgenie's or JSM's outgoing webhook posts straight to Alerta, and no connector is needed.
+
+The body is the same action message that the Edge Connectors get, and the same relay decides
+(POST {Alerta's API}/webhooks/opsgenie; docs: https://support.atlassian.com/opsgenie/docs/integrate-opsgenie-with-webhook/).
+The answer is the outcome as JSON. Its status is 200 for whatever is final, so that the message is not sent again, and
+503 for what another try can mend.
+"""
+
+import time
+from typing import Any, Dict
+
+from alerta.webhooks import WebhookBase
+from flask import Response, g, jsonify, request
+
+from alerta_opsgenie.clients.alerta import drive
+from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, clean_name, parse
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Circumstances, relay
+from alerta_opsgenie.plugin import attribution, door, inprocess, state
+from alerta_opsgenie.plugin.state import LOG
+
+RETRY_AFTER_SECONDS = 10
+
+
+class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
+    """Let people act on Alerta's alerts in Opsgenie or JSM Operations, by its outgoing webhook."""
+
+    def __init__(self, name: str = "opsgenie") -> None:
+        super().__init__(name)
+        attribution.install()
+        door.install()
+
+    def incoming(self, path: str, query_string: Any, payload: Any) -> Response:  # noqa: ARG002 - Alerta's signature
+        """Take one action message and do what it asks for."""
+        if request.method != "POST":
+            return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, "expected a POST"), 405)
+        if (request.content_length or 0) > LARGEST_MESSAGE_BYTES:
+            return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, "the message is too large"), 413)
+        try:
+            message = parse(request.get_data())
+        except MessageError as error:
+            return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)), 200)
+        settings = state.settings()
+        lend_name = door.by_secret() or (g.get("user_id") is None and g.get("login") in settings.bridge_users)
+        outcome = drive(
+            relay(message, settings.relay, Circumstances(time.time())),
+            lambda call: inprocess.perform(call, lend_name=lend_name),
+        )
+        return _answer(clean_name(message.action), outcome, 503 if outcome.kind is Kind.KEPT else 200)
+
+
+def _answer(action: str, outcome: Outcome, status: int) -> Response:
+    """Give the outcome as JSON, and a line of it in the log where a person should look."""
+    said: Dict[str, Any] = {
+        "status": "ok" if status == 200 else "error",  # noqa: PLR2004
+        "action": action,
+        "outcome": outcome.kind.value,
+        "reason": outcome.reason.value,
+        "message": outcome.detail,
+    }
+    if outcome.loud or outcome.kind is Kind.KEPT:
+        kind, reason = outcome.kind.value, outcome.reason.value
+        LOG.warning("opsgenie: webhook: %s %s (%s): %s", action, kind, reason, outcome.detail)
+    response = jsonify(said)
+    response.status_code = status
+    if outcome.kind is Kind.KEPT:
+        response.headers["Retry-After"] = str(int(outcome.retry_after_seconds or RETRY_AFTER_SECONDS))
+    return response

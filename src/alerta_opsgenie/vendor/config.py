@@ -1,0 +1,200 @@
+"""The Edge Connector's configuration, as OEC, JEC and the native connector understand it.
+
+One format serves all three (https://support.atlassian.com/opsgenie/docs/configure-opsgenie-edge-connector/,
+https://support.atlassian.com/jira-service-management-cloud/docs/configure-jira-edge-connector/); defaults and
+refusals are those of the Go connectors' code. The native connector's own settings live in the object
+`alertaOpsgenie`, which the Go connectors read over.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+from urllib.parse import urlsplit
+
+from alerta_opsgenie.vendor.document import Document, load_document
+from alerta_opsgenie.vendor.problems import ERROR, ConfigError
+from alerta_opsgenie.vendor.secret import Secret
+
+OEC = "oec"
+"""Opsgenie's Edge Connector."""
+
+JEC = "jec"
+"""Jira Service Management's Edge Connector."""
+
+NATIVE = "native"
+"""This project's own connector, which reads either one's file."""
+
+DIALECTS = (OEC, JEC)
+
+DEFAULT_BASE_URLS: Mapping[str, str] = {OEC: "https://api.opsgenie.com", JEC: "https://api.atlassian.com"}
+"""What the Go connectors take where the file has no baseUrl."""
+
+EU_BASE_URL = "https://api.eu.opsgenie.com"
+"""Opsgenie's European region; Jira Service Management has one host for all regions."""
+
+URL_ARGUMENTS: Mapping[str, str] = {OEC: "-opsgenieUrl", JEC: "-jsmUrl"}
+"""The argument by which each connector gives its base URL to a script."""
+
+DOCUMENTED_ACTIONS = ("Acknowledge", "AddNote", "Close", "AssignOwnership", "Snooze", "TakeOwnership", "UnAcknowledge")
+"""The actions that the bridge's documentation maps."""
+
+JEC_CATCH_ALL = "postActionToJEC"
+"""The mapping of JSM's own sample. Whether a plain JEC integration asks for it or for the action is not documented."""
+
+EXECUTOR_NAMES = frozenset({"oecAlertaExecutor.py", "oecAlertaExecutor"})
+"""The names under which our one-file executor is installed."""
+
+_INTEGRATION_PATH = "/jsm/ops/integration"
+
+
+@dataclass(frozen=True)
+class ActionMapping:
+    """Which script is started for an action, and how.
+
+    `filepath`, `stdout` and `stderr` are paths with `~/` already followed; the last two are empty where the connector
+    does not keep what the script writes. `flags` become `-name value`; for the type `http` they are made of the
+    mapping's url, method, headers and params. `args` and `env` (`NAME=value`) may hold secrets.
+    """
+
+    name: str
+    filepath: str
+    source_type: str = "local"
+    type: str = "custom"
+    flags: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: tuple[str, ...] = field(default=(), repr=False)
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def is_alerta_executor(self) -> bool:
+        """Whether the script is our own executor, by its name."""
+        return self.filepath.rpartition("/")[2] in EXECUTOR_NAMES
+
+
+@dataclass(frozen=True)
+class PollerConf:
+    """How the queue is asked, with the Go connectors' defaults filled in."""
+
+    polling_wait_interval_milliseconds: int = 100
+    visibility_timeout_seconds: int = 30
+    max_number_of_messages: int = 10
+
+
+@dataclass(frozen=True)
+class PoolConf:
+    """The pool of workers, with the Go connectors' defaults filled in."""
+
+    max_workers: int = 12
+    min_workers: int = 4
+    queue_size: int = 0
+    keep_alive_milliseconds: int = 6000
+    monitoring_period_milliseconds: int = 15000
+
+
+@dataclass(frozen=True)
+class EdgeConfig:
+    """A connector's configuration in effect.
+
+    `base_url` is as the file has it, since scripts are given it so; `api_root` is what requests are built on.
+    `mappings` has the action's name as its key. `own` is the object `alertaOpsgenie`, unread. Repr shows no secrets.
+    """
+
+    dialect: str
+    api_key: Secret
+    base_url: str
+    mappings: Mapping[str, ActionMapping]
+    log_level: str = "info"
+    app_name: str = ""
+    global_flags: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    global_args: tuple[str, ...] = field(default=(), repr=False)
+    global_env: tuple[str, ...] = field(default=(), repr=False)
+    poller: PollerConf = field(default_factory=PollerConf)
+    pool: PoolConf = field(default_factory=PoolConf)
+    own: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    where: str = ""
+
+    @property
+    def api_root(self) -> str:
+        """The base URL without a trailing slash and without JSM's integration path, which requests add themselves."""
+        return normalise_base_url(self.base_url)
+
+    def connector_args(self) -> tuple[str, ...]:
+        """Give the arguments that the connector puts before the file's own `globalArgs`; the second is a secret."""
+        url_argument = URL_ARGUMENTS[self.dialect]
+        return ("-apiKey", self.api_key.reveal(), url_argument, self.base_url, "-logLevel", self.log_level.upper())
+
+
+def normalise_base_url(url: str) -> str:
+    """Strip what people add to a base URL and requests would add again: a trailing slash, `/jsm/ops/integration`."""
+    bare = url.strip().rstrip("/")
+    position = bare.find(_INTEGRATION_PATH)
+    return bare if position < 0 else bare[:position].rstrip("/")
+
+
+def dialect_of_url(url: str) -> str | None:
+    """Say whose API a base URL is, by its host: `oec`, `jec`, or None for a host that is neither vendor's."""
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return None
+    if host == "atlassian.com" or host.endswith((".atlassian.com", ".atlassian.net")):
+        return JEC
+    if host == "opsgenie.com" or host.endswith((".opsgenie.com", ".opsgenie.eu")):
+        return OEC
+    return None
+
+
+def dialect_of_path(path: str) -> str | None:
+    """Say which connector's packages put a file there (`/home/opsgenie/oec/...`, `.../jec-config.json`), if they do."""
+    steps = [step.casefold() for step in path.replace("\\", "/").split("/")]
+    for dialect in DIALECTS:
+        if dialect in steps[:-1] or steps[-1].startswith((f"{dialect}-", f"{dialect}.")):
+            return dialect
+    return None
+
+
+def guess_dialect(document: Document, environment: Mapping[str, str] | None = None) -> str:
+    """Decide whose file this is: by its base URL, the connectors' variables, its mappings or its path; else OEC's."""
+    value = document.value
+    base_url = value.get("baseUrl")
+    by_url = dialect_of_url(base_url) if isinstance(base_url, str) else None
+    if by_url:
+        return by_url
+    prefixes = {name.partition("_")[0].casefold() for name in environment or {} if name.startswith(("OEC_", "JEC_"))}
+    if len(prefixes) == 1:
+        return prefixes.pop()
+    mappings = value.get("actionMappings")
+    if isinstance(mappings, dict) and JEC_CATCH_ALL in mappings:
+        return JEC
+    return dialect_of_path(document.where) or OEC
+
+
+def read_config(
+    path: str | os.PathLike[str],
+    *,
+    dialect: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    api_key: Secret | None = None,
+    target: str | None = None,
+) -> EdgeConfig:
+    """Read a configuration file for use. Raises `ConfigError` where the connector could not run with it.
+
+    `dialect` (`oec`, `jec`) is guessed where not given. `environment` (default: the process's) gives `HOME` and the
+    API key that overrides the file's, as the connectors have it; `api_key` overrides both. `target` says who will run
+    with it (`oec`, `jec`, `native`; default the dialect itself): the native connector has no `git` sources.
+    """
+    from alerta_opsgenie.vendor.structure import read_structure  # noqa: PLC0415 - it builds these classes
+
+    given = os.environ if environment is None else environment
+    document = load_document(path)
+    chosen = dialect or guess_dialect(document, given)
+    config, problems = read_structure(document, dialect=chosen, environment=given, api_key=api_key, target=target)
+    errors = [problem for problem in problems if problem.level == ERROR]
+    if errors:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more: alerta-opsgenie config check)" if len(errors) > 1 else ""
+        raise ConfigError(f"{document.where}: {first.path}", first.what, first.mend + more, problems)
+    return config

@@ -1,0 +1,146 @@
+"""A configuration made from options: the documented one, complete and with the right keys."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from alerta_opsgenie.vendor.arguments import KEY_FILE_OPTION, KEY_OPTION, KEY_VARIABLE, URL_OPTION
+from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, DOCUMENTED_ACTIONS, EU_BASE_URL, JEC, JEC_CATCH_ALL, OEC
+from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.secret import Secret
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
+
+REGIONS = ("us", "eu")
+
+DEFAULT_SCRIPTS = {
+    OEC: "/home/opsgenie/oec/scripts/oecAlertaExecutor.py",
+    JEC: "/home/jsm/jec/scripts/oecAlertaExecutor.py",
+}
+"""Where the installation puts our executor, by dialect."""
+
+DEFAULT_LOG_DIRECTORIES = {OEC: "/var/log/opsgenie", JEC: "/var/log/jec"}
+"""Where each connector's packages keep logs."""
+
+_MOST_MESSAGES = 10
+_IDLE_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What a configuration is made of.
+
+    `alerta_key` goes into the script's environment (`key_in="env"`), where other users of the host do not see it, or
+    into its arguments as the documentation has it (`"args"`); with `alerta_key_file` the script is only told the path.
+    `workers` is the number of scripts that may run at once.
+    """
+
+    dialect: str
+    api_key: Secret
+    alerta_url: str
+    alerta_key: Secret | None = None
+    alerta_key_file: str = ""
+    key_in: str = "env"
+    region: str = "us"
+    base_url: str = ""
+    script: str = ""
+    log_directory: str = ""
+    log_level: str = "WARN"
+    workers: int = 12
+    actions: tuple[str, ...] = DOCUMENTED_ACTIONS
+
+
+def base_url_for(dialect: str, region: str) -> str:
+    """Give the API's base URL. Raises `ConfigError` for a region that the dialect does not have."""
+    if region == "eu" and dialect == JEC:
+        raise ConfigError(
+            "--region", "eu is a region of Opsgenie; JSM has one host for all", "leave --region out", usage=True
+        )
+    return EU_BASE_URL if region == "eu" else DEFAULT_BASE_URLS[dialect]
+
+
+def render_config(options: RenderOptions) -> dict[str, Any]:
+    """Build the configuration. Raises `ConfigError` where the options do not make one."""
+    if not options.actions:
+        raise ConfigError("--action", "names no action", "leave it out for the documented ones", usage=True)
+    if options.alerta_key_file and options.alerta_key:
+        raise ConfigError("Alerta's key", "is given twice, itself and as a file", "give one of the two", usage=True)
+    names = options.actions
+    if options.dialect == JEC and JEC_CATCH_ALL not in names:
+        names = (*names, JEC_CATCH_ALL)
+    return {
+        "apiKey": options.api_key.reveal(),
+        "baseUrl": options.base_url or base_url_for(options.dialect, options.region),
+        "logLevel": options.log_level,
+        "globalArgs": _arguments(options),
+        "globalFlags": {},
+        **({"globalEnv": [_key_variable(options)]} if _key_variable(options) else {}),
+        "actionMappings": {name: _mapping(options) for name in names},
+        "pollerConf": {
+            "pollingWaitIntervalInMillis": 100,
+            "visibilityTimeoutInSeconds": 30,
+            "maxNumberOfMessages": _MOST_MESSAGES,
+        },
+        "poolConf": {
+            "maxNumberOfWorker": options.workers,
+            "minNumberOfWorker": min(_IDLE_WORKERS, options.workers),
+            "monitoringPeriodInMillis": 15000,
+            "keepAliveTimeInMillis": 6000,
+            "queueSize": 0,
+        },
+    }
+
+
+def _arguments(options: RenderOptions) -> list[str]:
+    arguments = [f"--{URL_OPTION}", options.alerta_url]
+    if options.alerta_key_file:
+        arguments += [f"--{KEY_FILE_OPTION}", options.alerta_key_file]
+    elif options.alerta_key and options.key_in == "args":
+        arguments += [f"--{KEY_OPTION}", options.alerta_key.reveal()]
+    return arguments
+
+
+def _key_variable(options: RenderOptions) -> str:
+    if options.alerta_key and options.key_in == "env" and not options.alerta_key_file:
+        return f"{KEY_VARIABLE}={options.alerta_key.reveal()}"
+    return ""
+
+
+def _mapping(options: RenderOptions) -> dict[str, Any]:
+    logs = (options.log_directory or DEFAULT_LOG_DIRECTORIES[options.dialect]).rstrip("/")
+    return {
+        "filepath": options.script or DEFAULT_SCRIPTS[options.dialect],
+        "sourceType": "local",
+        "env": [],
+        "stderr": f"{logs}/oecAlertaExecutor-errors.log",
+        "stdout": f"{logs}/oecAlertaExecutor.log",
+    }
+
+
+def fill_template(template: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+    """Put variables into a configuration: each `${NAME}` in a text is replaced.
+
+    Raises `ConfigError` naming the variables that are not set.
+    """
+    missing: set[str] = set()
+    filled: dict[str, Any] = _fill(dict(template), variables, missing)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise ConfigError("the template", f"uses variables that are not set: {names}", "set them", usage=True)
+    return filled
+
+
+def _fill(value: Any, variables: Mapping[str, str], missing: set[str]) -> Any:
+    def replace(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in variables:
+            missing.add(name)
+        return variables.get(name, "")
+
+    if isinstance(value, dict):
+        return {key: _fill(item, variables, missing) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, variables, missing) for item in value]
+    return _VARIABLE.sub(replace, value) if isinstance(value, str) else value

@@ -1,0 +1,267 @@
+"""Arguments as OEC, JEC and people give them, read without starting anything; the last class starts the real file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie.agent.options import Options, UsageError, read_options, split, spool_directory, usage
+from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, parse
+from alerta_opsgenie.core.relay import Settings
+from tests.support.executor import Edge
+
+URL = "https://alerta.example.com/api"
+KEY = "alerta-key-51ab"
+LEAST = ("--alertaApiUrl", URL, "--alertaApiKey", KEY, "-payload", "{}")
+HOME = {"HOME": "/home/opsgenie"}
+
+
+def read(*arguments: str, environment: Mapping[str, str] = HOME) -> Options:
+    found, notes = split(arguments)
+    return read_options(found, notes, environment)
+
+
+def refusal(*arguments: str, environment: Mapping[str, str] = HOME) -> str:
+    with pytest.raises(UsageError) as caught:
+        read(*arguments, environment=environment)
+    return str(caught.value)
+
+
+class TestSpellings:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("-alertaApiUrl", URL),
+            ("--alertaApiUrl", URL),
+            ("--alerta-api-url", URL),
+            ("-alerta_api_url", URL),
+            ("--ALERTAAPIURL", URL),
+            (f"-alertaApiUrl={URL}",),
+            (f"--alerta-api-url={URL}",),
+        ],
+    )
+    def test_a_name_counts_in_each_of_its_spellings(self, arguments: Sequence[str]) -> None:
+        assert read(*arguments, "-alertaApiKey", KEY, "-payload", "{}").alerta_url == URL
+
+    def test_what_oec_passes_is_understood_in_its_order(self) -> None:
+        payload = '{"action": "Acknowledge"}'
+        connectors = ("-payload", payload, "-apiKey", "opsgenie-key", "-opsgenieUrl", "https://api.opsgenie.com")
+        options = read(
+            "-flag", "one", *connectors, "-logLevel", "WARN", "--alertaApiUrl", URL, "--alertaApiKey", KEY, "own"
+        )
+        assert (options.payload, options.log_level) == (payload, "WARN")
+        assert (options.alerta_url, options.alerta_key) == (URL, KEY)
+        assert options.notes == ("passed over an argument -flag", "passed over an argument", "passed over an argument")
+
+    def test_what_jec_passes_is_understood_in_its_order(self) -> None:
+        options = read(
+            "-payload", "{}", "-apiKey", "jsm-key", "-jsmUrl", "https://api.atlassian.com", "-logLevel", "INFO",
+            "--alertaApiUrl", URL, "--alertaApiKey", KEY, "--jecNamedPipe", "/var/tmp/jec/jecCallbackPipe-1",
+        )  # fmt: skip
+        assert options.pipe == "/var/tmp/jec/jecCallbackPipe-1"
+        assert options.notes == ()
+
+    def test_the_name_that_oec_once_had_for_the_payload_is_known(self) -> None:
+        assert read("-queuePayload", "[]", *LEAST[:4]).payload == "[]"
+
+    def test_the_last_of_a_repeated_argument_counts(self) -> None:
+        assert read(*LEAST, "--alertaApiUrl", "http://other.example.com").alerta_url == "http://other.example.com"
+
+    def test_an_equals_sign_in_a_value_stays_in_it(self) -> None:
+        assert read(*LEAST, "--customAction=Restart=restart").settings.custom_actions == {"Restart": "restart"}
+        assert read(*LEAST[:4], "-payload", '{"a": "b=c"}').payload == '{"a": "b=c"}'
+
+    def test_the_settings_of_a_team_are_read(self) -> None:
+        settings = read(
+            *LEAST, "--source", "Alerta", "--source", "Zabbix", "--own-name", "Alerta", "--ownName", "Bridge",
+            "--notes", "all", "--onDelete", "ignore", "--ackTimeout", "3600",
+            "--customAction", "Restart=restart", "--customAction", " Wake = wake ",
+        ).settings  # fmt: skip
+        assert settings == Settings(
+            frozenset({"Alerta", "Zabbix"}), frozenset({"alerta", "bridge"}), True, "ignore",
+            {"Restart": "restart", "Wake": "wake"}, 3600,
+        )  # fmt: skip
+
+    def test_without_settings_the_defaults_of_the_relay_hold(self) -> None:
+        assert read(*LEAST).settings == Settings()
+
+
+class TestUnknownArguments:
+    def test_they_are_passed_over_with_a_note_each(self) -> None:
+        options = read("--colour", "red", *LEAST, "-v", "word")
+        assert options.payload == "{}"
+        assert options.notes[0] == "passed over an argument --colour"
+        assert len(options.notes) == 4
+
+    @pytest.mark.parametrize(
+        "arguments", [("--token", "s3cret"), ("--token=s3cret",), ("-token", "-s3cret"), ("--token", "--s3cret=x")]
+    )
+    def test_their_values_are_in_no_note(self, arguments: Sequence[str]) -> None:
+        assert "s3cret" not in "".join(read(*LEAST, *arguments).notes)
+
+
+class TestSecrets:
+    @pytest.fixture
+    def key_file(self, tmp_path: Path) -> str:
+        path = tmp_path / "key"
+        path.write_text("key-of-the-file\n")
+        return str(path)
+
+    def test_the_key_comes_from_an_argument_a_file_or_the_environment(self, key_file: str) -> None:
+        rest = ("--alertaApiUrl", URL, "-payload", "{}")
+        assert read(*rest, "--alertaApiKey", KEY).alerta_key == KEY
+        assert read(*rest, "--alertaApiKeyFile", key_file).alerta_key == "key-of-the-file"
+        assert read(*rest, environment={**HOME, "ALERTA_API_KEY": KEY}).alerta_key == KEY
+        assert read(*rest, environment={**HOME, "ALERTA_API_KEY_FILE": key_file}).alerta_key == "key-of-the-file"
+
+    def test_what_is_nearer_wins(self, key_file: str) -> None:
+        rest = ("--alertaApiUrl", URL, "-payload", "{}")
+        environment = {**HOME, "ALERTA_API_KEY": "from-the-environment", "ALERTA_API_KEY_FILE": "/nowhere"}
+        assert read(*rest, environment=environment).alerta_key == "from-the-environment"
+        assert read(*rest, "--alertaApiKeyFile", key_file, environment=environment).alerta_key == "key-of-the-file"
+        assert read(*rest, "--alertaApiKey", KEY, environment=environment).alerta_key == KEY
+
+    def test_url_and_ca_come_from_the_environment_too(self) -> None:
+        environment = {**HOME, "ALERTA_API_URL": URL, "ALERTA_API_KEY": KEY, "ALERTA_CA_FILE": "/ca.pem"}
+        options = read("-payload", "{}", environment=environment)
+        assert (options.alerta_url, options.ca_file) == (URL, "/ca.pem")
+
+    def test_an_empty_variable_is_none(self) -> None:
+        environment = {**HOME, "ALERTA_API_KEY": "", "ALERTA_API_URL": "", "ALERTA_OPSGENIE_SPOOL_DIR": ""}
+        assert "no Alerta to talk to" in refusal("-payload", "{}", environment=environment)
+
+    def test_the_repr_shows_neither_key_nor_message(self) -> None:
+        shown = repr(read("--alertaApiUrl", URL, "--alertaApiKey", KEY, "-payload", '{"note": "private"}'))
+        assert KEY not in shown
+        assert "private" not in shown
+
+
+class TestPayload:
+    def test_it_comes_from_a_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "message.json"
+        path.write_text('{"note": "größer"}', encoding="utf-8")
+        assert read(*LEAST[:4], "--payloadFile", str(path)).payload == '{"note": "größer"}'
+
+    def test_one_that_is_too_large_is_still_told_as_such(self, tmp_path: Path) -> None:
+        path = tmp_path / "message.json"
+        path.write_bytes(b" " * (LARGEST_MESSAGE_BYTES + 5))
+        text = read(*LEAST[:4], "--payloadFile", str(path)).payload
+        with pytest.raises(MessageError, match="larger than"):
+            parse(text or "")
+
+    def test_a_message_from_nowhere_is_refused_with_the_reason(self, tmp_path: Path) -> None:
+        assert "cannot be read: No such file" in refusal(*LEAST[:4], "--payloadFile", str(tmp_path / "none"))
+        assert "no message: give -payload" in refusal(*LEAST[:4])
+
+
+class TestSpoolDirectory:
+    def test_it_is_named_by_argument_variable_or_the_homes_state(self) -> None:
+        assert read(*LEAST, "--spoolDir", "/a", environment={"ALERTA_OPSGENIE_SPOOL_DIR": "/b"}).spool_directory == "/a"
+        assert spool_directory({"ALERTA_OPSGENIE_SPOOL_DIR": "/b", "XDG_STATE_HOME": "/c"}) == "/b"
+        assert spool_directory({"XDG_STATE_HOME": "/c", "HOME": "/d"}) == "/c/alerta-opsgenie"
+        assert spool_directory({"HOME": "/d"}) == "/d/.local/state/alerta-opsgenie"
+
+    def test_it_is_absolute_so_that_the_drainer_finds_it_from_anywhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert read(*LEAST, "--spoolDir", "here").spool_directory == str(tmp_path / "here")
+        assert spool_directory({"XDG_STATE_HOME": "relative", "HOME": "/d"}) == "/d/.local/state/alerta-opsgenie"
+
+    def test_a_user_without_any_home_still_has_one_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # As in a container that runs as a number: no HOME, and no such user in /etc/passwd.
+        monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+        assert spool_directory({}) == f"/var/tmp/alerta-opsgenie-{os.getuid()}"
+
+
+class TestUsageErrors:
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (LEAST[2:], "no Alerta to talk to: give --alertaApiUrl"),
+            ((*LEAST[:2], *LEAST[4:]), "no API key of Alerta: give --alertaApiKeyFile FILE, or set ALERTA_API_KEY"),
+            ((*LEAST, "--timeLimit"), "--timeLimit has no value"),
+            ((*LEAST, "--timeLimit", "soon"), "is no number of seconds: give one between 0 and 3600"),
+            ((*LEAST, "--timeLimit", "0"), "is no number of seconds"),
+            ((*LEAST, "--timeLimit", "-1"), "is no number of seconds"),
+            ((*LEAST, "--timeLimit", "nan"), "is no number of seconds"),
+            ((*LEAST, "--timeLimit", "1e9"), "is no number of seconds"),
+            ((*LEAST, "--ackTimeout", "x"), "is no number of seconds"),
+            ((*LEAST, "--notes", "some"), "is unknown: give one of all, own"),
+            ((*LEAST, "--onDelete", "shred"), "is unknown: give one of close, delete, ignore"),
+            ((*LEAST, "--customAction", "Restart"), "is no pair: give NAME=ACTION"),
+            ((*LEAST, "--customAction", "=restart"), "is no pair: give NAME=ACTION"),
+            ((*LEAST[:2], *LEAST[4:], "--alertaApiKeyFile", "/none"), "/none cannot be read: No such file"),
+            ((*LEAST[:2], *LEAST[4:], "--alertaApiKey", "two words"), "holds a character that no key has"),
+        ],
+    )
+    def test_each_says_what_is_wrong_and_what_to_give(self, arguments: Sequence[str], told: str) -> None:
+        assert told in refusal(*arguments)
+
+    @pytest.mark.parametrize("content", ["", "\n", "two\nlines", "schlüssel", "a b", "x" * 3 + "\x07"])
+    def test_a_key_file_without_a_key_is_refused_without_being_shown(self, tmp_path: Path, content: str) -> None:
+        path = tmp_path / "key"
+        path.write_text(content)
+        told = refusal(*LEAST[:2], *LEAST[4:], "--alertaApiKeyFile", str(path))
+        assert "key" in told
+        assert not content.strip() or content.strip() not in told
+
+    def test_usage_names_every_argument(self) -> None:
+        text = usage()
+        for name in ("payload", "payloadFile", "alertaApiKeyFile", "spoolDir", "jecNamedPipe", "timeLimit"):
+            assert f"  --{name} " in text
+        assert all(len(line) < 125 for line in text.splitlines())
+
+
+class TestTheFileItself:
+    """The same through the one file, as a process."""
+
+    @pytest.fixture
+    def edge(self, tmp_path: Path) -> Edge:
+        return Edge(tmp_path, "http://127.0.0.1:9", KEY)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            (),
+            ("--alertaApiUrl", "ftp://alerta.example.com", *LEAST[2:]),
+            ("--alertaApiUrl", "https://user:s3cret@alerta.example.com/api", *LEAST[2:]),
+            ("--alertaApiUrl", "https://alerta.example.com/api?api-key=s3cret", *LEAST[2:]),
+            ("--alertaApiUrl", "http://[::1", *LEAST[2:]),
+            (*LEAST, "--timeLimit", "never"),
+            (*LEAST[:2], "--alertaApiKey", "s3cret s3cret", *LEAST[4:]),
+            (*LEAST[:4], "--payloadFile", "/nowhere/message.json"),
+        ],
+    )
+    def test_wrong_usage_is_exit_2_and_one_line_without_a_secret(self, edge: Edge, arguments: Sequence[str]) -> None:
+        code, output, errors = edge.call(arguments)
+        assert (code, output) == (2, "")
+        assert errors.startswith("oecAlertaExecutor: ")
+        assert errors.count("\n") == 1
+        assert "s3cret" not in errors
+        assert KEY not in errors
+
+    @pytest.mark.parametrize("spelling", ["--help", "-help"])
+    def test_help_is_usage_and_exit_0(self, edge: Edge, spelling: str) -> None:
+        assert edge.call([spelling]) == (0, usage(), "")
+
+    def test_version_is_one_line_and_exit_0(self, edge: Edge) -> None:
+        code, output, errors = edge.call(["--version"])
+        assert (code, errors) == (0, "")
+        assert output.startswith("alerta-opsgenie ")
+        assert output.count("\n") == 1
+
+    def test_a_message_on_standard_input_is_read(self, edge: Edge) -> None:
+        message = json.dumps({"action": "Create", "alert": {"alias": "x", "source": "Elsewhere"}}).encode()
+        code, output, _ = edge.call([*LEAST[:4], "--payloadFile", "-"], stdin=message)
+        assert code == 0
+        assert "ignored Create" in output
+
+    def test_closed_standard_input_is_an_empty_message(self, edge: Edge) -> None:
+        code, _, errors = edge.call([*LEAST[:4], "--payloadFile", "-"], preexec_fn=lambda: os.close(0))
+        assert code == 1
+        assert errors.startswith("alerta: message: $: is not JSON")

@@ -1,0 +1,384 @@
+"""The client of Alerta's API, and how each thing that a server can do to it ends an action."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerta_opsgenie.clients.alerta import (
+    ALERT_STATUS,
+    ON_BEHALF_OF,
+    AlertaClient,
+    address_of,
+    answer_of,
+    drive,
+    headers_of,
+)
+from alerta_opsgenie.clients.connection import AddressError, UnreachableError
+from alerta_opsgenie.core.message import clean_name
+from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Call, Settings, Steps, relay
+from tests.support.answers import ALIAS, JANE, OK, at, message
+from tests.support.bad_server import MODES, BadServer, PrivateCa
+
+LIMIT_SECONDS = 1.0
+GRACE_SECONDS = 4.0
+KEY = "s3cret-key_8b1f"
+LOOK = Call("GET", f"/alert/{ALIAS}", None, JANE)
+
+
+def client(url: str, key: str = KEY, **options: Any) -> AlertaClient:
+    return AlertaClient(url, key, environment={}, **options)
+
+
+def send(server: BadServer, call: Call = LOOK, key: str = KEY) -> Answer:
+    asking = client(server.url, key)
+    try:
+        return asking.send(call, time.monotonic() + LIMIT_SECONDS)
+    finally:
+        asking.close()
+
+
+def close_through(asking: AlertaClient) -> Outcome:
+    """Run the relay for a Close, with a second for each call."""
+    began = time.monotonic()
+    steps = relay(message("Close"), Settings(), at())
+    outcome = drive(steps, lambda call: asking.send(call, time.monotonic() + LIMIT_SECONDS))
+    assert time.monotonic() - began < LIMIT_SECONDS + GRACE_SECONDS
+    asking.close()
+    return outcome
+
+
+class Replying(BadServer):
+    """Answers what `reply` was last told."""
+
+    def __init__(self) -> None:
+        super().__init__("own")
+        self.data = b""
+
+    def reply(self, status: int, body: Any, **headers: str) -> None:
+        """Set the answer; `headers` with dashes for underscores."""
+        data = json.dumps(body).encode()
+        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(data)}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.data = "\r\n".join([*lines, "", ""]).encode("latin-1") + data
+
+
+@pytest.fixture
+def replying(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replying]:
+    with Replying() as server:
+        monkeypatch.setitem(MODES, "own", lambda _server, wire: wire.send(server.data))
+        yield server
+
+
+# -- How each bad answer ends an action
+
+NETWORK, TIMEOUT, NOT_ALERTA = Reason.NETWORK, Reason.TIMEOUT, Reason.NOT_ALERTA
+ENDINGS = {
+    "ok": Reason.DONE,
+    "until-close": Reason.DONE,
+    "hang": TIMEOUT,
+    "drip-headers": TIMEOUT,
+    "drip-body": TIMEOUT,
+    "announce-1-gb": TIMEOUT,
+    "reset": NETWORK,
+    "close": NETWORK,
+    "close-in-headers": NETWORK,
+    "close-in-body": NETWORK,
+    "body-10-mb": NETWORK,
+    "long-header": NETWORK,
+    "many-headers": NETWORK,
+    "bad-chunks": NETWORK,
+    "bad-status": NETWORK,
+    "not-http": NETWORK,
+    "bad-length": NOT_ALERTA,
+    "html": NOT_ALERTA,
+    "no-content": NOT_ALERTA,
+    "empty": NOT_ALERTA,
+    "redirect": NOT_ALERTA,
+    "bad-json": NOT_ALERTA,
+    "json-list": NOT_ALERTA,
+    "json-null": NOT_ALERTA,
+    "not-utf-8": NOT_ALERTA,
+    "deep-json": NOT_ALERTA,
+}
+
+
+def test_each_mode_of_the_bad_server_has_an_ending_here() -> None:
+    assert set(ENDINGS) == set(MODES)
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_each_bad_answer_keeps_the_action_and_shows_no_key(mode: str) -> None:
+    with BadServer(mode, location="http://127.0.0.1:1/alert") as server:
+        outcome = close_through(client(server.url))
+        assert outcome.reason is ENDINGS[mode]
+        assert outcome.kind is (Kind.APPLIED if mode in ("ok", "until-close") else Kind.KEPT)
+        assert KEY not in str(outcome)
+        assert len(server.received) == 1
+
+
+def test_a_key_does_not_follow_a_redirect() -> None:
+    with BadServer("ok") as other, BadServer("redirect", location=other.url) as server:
+        close_through(client(server.url))
+        assert other.received == []
+
+
+def test_nobody_there_keeps_the_action() -> None:
+    outcome = close_through(client("http://127.0.0.1:1/api"))
+    assert outcome[:3] == (Kind.KEPT, Reason.NETWORK, "http://127.0.0.1:1/api: Connection refused")
+
+
+def test_a_certificate_that_is_not_trusted_keeps_the_action_and_says_so(tmp_path: Path) -> None:
+    ca = PrivateCa(tmp_path)
+    with BadServer("ok", tls=ca.server()) as server:
+        outcome = close_through(client(server.url))
+        assert (outcome.kind, outcome.reason) == (Kind.KEPT, Reason.NETWORK)
+        assert "not trusted" in outcome.detail
+        assert close_through(client(server.url, ca_file=str(ca.path))).kind is Kind.APPLIED
+
+
+# -- The driver
+
+
+def steps_of(*calls: Call) -> Steps:
+    answer = OK
+    for call in calls:
+        answer = yield call
+    return Outcome(Kind.APPLIED, Reason.DONE, str(answer.status))
+
+
+def test_the_driver_sends_each_call_and_gives_the_outcome() -> None:
+    sent: list[Call] = []
+
+    def note_down(call: Call) -> Answer:
+        sent.append(call)
+        return Answer(200 + len(sent))
+
+    second = LOOK._replace(method="PUT")
+    assert drive(steps_of(LOOK, second), note_down).detail == "202"
+    assert sent == [LOOK, second]
+
+
+def test_the_driver_sends_nothing_for_steps_without_calls() -> None:
+    assert drive(steps_of(), lambda _call: pytest.fail("a call")).kind is Kind.APPLIED
+
+
+@pytest.mark.parametrize(("timed_out", "reason"), [(True, Reason.TIMEOUT), (False, Reason.NETWORK)])
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_call_that_is_not_answered_keeps_the_action(timed_out: bool, reason: Reason, after: int) -> None:
+    answers = [OK] * after
+
+    def fail(_call: Call) -> Answer:
+        if answers:
+            return answers.pop()
+        raise UnreachableError("gone", timed_out=timed_out)
+
+    assert drive(steps_of(LOOK, LOOK), fail) == Outcome(Kind.KEPT, reason, "gone")
+
+
+# -- What is sent
+
+
+def test_a_call_goes_out_with_key_name_and_json() -> None:
+    with BadServer("ok") as server:
+        body = {"action": "ack", "text": "f\u00fcr 🔥"}
+        send(server, Call("PUT", f"/alert/{ALIAS}/action", body, JANE))
+        [request] = server.received
+    assert request.start == ["PUT", f"/alert/{ALIAS}/action", "HTTP/1.1"]
+    assert json.loads(request.body) == body
+    headers = request.headers
+    assert headers["authorization"] == f"Key {KEY}"
+    assert headers["accept"] == "application/json"
+    assert headers["content-type"] == "application/json"
+    assert headers[ON_BEHALF_OF.lower()] == JANE
+
+
+def test_a_call_without_body_or_name_has_no_header_for_them() -> None:
+    with BadServer("ok") as server:
+        send(server, LOOK._replace(on_behalf_of=""))
+        headers = server.received[0].headers
+    assert "content-type" not in headers
+    assert ON_BEHALF_OF.lower() not in headers
+
+
+def test_calls_are_counted_whether_they_are_answered_or_not() -> None:
+    with BadServer("ok") as server:
+        asking = client(server.url)
+        for mode in ("ok", "close", "ok"):
+            server.mode = mode
+            with contextlib.suppress(UnreachableError):
+                asking.send(LOOK, time.monotonic() + LIMIT_SECONDS)
+        assert asking.calls == 3
+        asking.close()
+
+
+NAMES = {
+    "plain": (JANE, JANE),
+    "spaces": ("Jane Doe", "Jane Doe"),
+    "umlaut": ("J\u00fcrgen", "J%C3%BCrgen"),
+    "emoji": ("🔥", "%F0%9F%94%A5"),
+    "percent": ("100%20", "100%2520"),
+    "quote": ('"x" <a@example.com>', "%22x%22 %3Ca@example.com%3E"),
+    "backslash": ("AD\\jane", "AD%5Cjane"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_percent_encoded_where_a_header_could_not_carry_it(name: str) -> None:
+    who, header = NAMES[name]
+    assert headers_of(LOOK._replace(on_behalf_of=who), "key")[ON_BEHALF_OF] == header
+
+
+@given(st.text(st.characters(codec=None)))
+def test_any_name_of_a_message_is_a_safe_header_and_comes_back_as_it_was(raw: str) -> None:
+    who = clean_name(raw)
+    header = headers_of(LOOK._replace(on_behalf_of=who), "key").get(ON_BEHALF_OF, "")
+    assert header.isascii()
+    assert header.isprintable()
+    assert header == header.strip()
+    assert len(header) < 4096
+    assert answer_of(200, {ON_BEHALF_OF.lower(): header}, b"{}", "key").on_behalf_of == who
+
+
+# -- What comes back
+
+
+def test_the_plugins_headers_are_read(replying: Replying) -> None:
+    replying.reply(
+        200,
+        {"status": "ok"},
+        X_Alerta_On_Behalf_Of="J%C3%BCrgen",
+        X_Alerta_Alert_Status="ack",
+        Retry_After="7",
+        Date=formatdate(time.time() + 3600, usegmt=True),
+    )
+    answer = send(replying)
+    assert answer[:5] == (200, {"status": "ok"}, "J\u00fcrgen", "ack", 7.0)
+    assert 3597 < answer.clock_ahead_seconds < 3601
+    assert ALERT_STATUS == "X-Alerta-Alert-Status"
+
+
+def test_without_them_nothing_is_assumed(replying: Replying) -> None:
+    replying.reply(200, {"status": "ok"})
+    assert send(replying) == OK
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0", 0), ("120", 120), ("999999999", 999_999_999)])
+def test_retry_after_is_seconds(replying: Replying, text: str, expected: float) -> None:
+    replying.reply(429, {"status": "error", "message": "slow"}, Retry_After=text)
+    assert send(replying).retry_after_seconds == expected
+
+
+@pytest.mark.parametrize(("ahead", "least", "most"), [(600, 500, 600), (-600, 0, 0)])
+def test_retry_after_is_a_date(replying: Replying, ahead: int, least: int, most: int) -> None:
+    date = formatdate(time.time() + ahead, usegmt=True)
+    replying.reply(429, {"status": "error", "message": "slow"}, Retry_After=date)
+    seconds = send(replying).retry_after_seconds
+    assert seconds is not None
+    assert least <= seconds <= most
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "1" * 400, "\u00b2", "Wed, 99 Oct 2015", "0x10", "1e9"])
+def test_a_retry_after_that_is_neither_is_none(replying: Replying, text: str) -> None:
+    replying.reply(429, {"status": "error", "message": "slow"}, Retry_After=text, Date=text)
+    answer = send(replying)
+    assert answer.retry_after_seconds is None
+    assert answer.clock_ahead_seconds == 0.0
+
+
+# -- The key
+
+REPEATED = {"status": "error", "code": 401, "message": f"API key parameter '{KEY}' is invalid", "requestId": "x"}
+
+
+def test_a_key_that_alerta_repeats_is_not_shown(replying: Replying) -> None:
+    replying.reply(401, REPEATED)
+    answer = send(replying)
+    assert answer.message == "API key parameter '***' is invalid"
+    assert KEY not in str(answer)
+
+
+@pytest.mark.parametrize("key", ["a/b\\c", 'a"b', "a<b&c", "'"])
+def test_a_key_that_json_or_html_would_escape_is_not_shown_either(replying: Replying, key: str) -> None:
+    replying.reply(401, {"status": "error", "message": f"the key ({key}) is invalid"})
+    assert send(replying, key=key).message == "the key (***) is invalid"
+
+
+def test_a_key_is_not_shown_whatever_the_status(replying: Replying) -> None:
+    for status in (200, 202, 400, 404, 409, 500):
+        replying.reply(status, REPEATED)
+        outcome = close_through(client(replying.url))
+        assert KEY not in str(outcome)
+
+
+@pytest.mark.parametrize("key", ["ok", "status", "o"])
+def test_a_key_that_is_a_word_of_alertas_spoils_no_answer(replying: Replying, key: str) -> None:
+    replying.reply(200, {"status": "ok", "alert": {"status": "open"}})
+    assert send(replying, key=key).body == {"status": "ok", "alert": {"status": "open"}}
+
+
+UNSENDABLE = ["8b1f x", "8b1f\n", "8b1f\r\nX-Admin: yes", "8b1f\x00", "8b1f\u00e4", "8b1f\u20ac", "8b1f\x7f", " 8b1f"]
+
+
+@pytest.mark.parametrize("key", UNSENDABLE)
+def test_a_key_that_no_header_can_carry_is_not_sent_and_is_told_as_a_wrong_key(key: str) -> None:
+    with BadServer("ok") as server:
+        asking = client(server.url, key)
+        outcome = close_through(asking)
+        assert (outcome.kind, outcome.reason) == (Kind.KEPT, Reason.UNAUTHORIZED)
+        assert outcome.loud
+        assert "8b1f" not in outcome.detail
+        assert server.received == []
+        assert asking.calls == 0
+
+
+def test_an_alerta_without_authentication_needs_no_key() -> None:
+    with BadServer("ok") as server:
+        assert close_through(client(server.url, "")).kind is Kind.APPLIED
+
+
+def test_no_error_of_a_connection_shows_the_key() -> None:
+    for mode in sorted(MODES):
+        if ENDINGS[mode] is Reason.NETWORK:
+            with BadServer(mode) as server, pytest.raises(UnreachableError) as caught:
+                send(server)
+            assert KEY not in str(caught.value)
+            assert KEY not in repr(caught.value.__cause__)
+
+
+# -- The URL
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://alerta.example.com/api/alert", "/api"),
+        ("https://alerta.example.com/api/alert/", "/api"),
+        ("https://alerta.example.com/api/alerts", "/api"),
+        ("https://alerta.example.com/api/", "/api"),
+        ("https://alerta.example.com/api", "/api"),
+        ("https://alerta.example.com/alert", ""),
+        ("https://alerta.example.com/", ""),
+        ("https://alerta.example.com", ""),
+        ("https://alerta.example.com//alert//", ""),
+        ("https://example.com/alert/api", "/alert/api"),
+        ("https://example.com/my-alert", "/my-alert"),
+    ],
+)
+def test_the_url_may_end_as_the_documented_one_does(url: str, base: str) -> None:
+    assert address_of(url).path == base
+
+
+def test_a_url_that_is_none_says_whose_it_is() -> None:
+    with pytest.raises(AddressError, match=r"the URL of Alerta .* something like https://alerta\.example\.com/api"):
+        AlertaClient("alerta.example.com", KEY, environment={})

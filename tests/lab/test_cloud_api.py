@@ -1,0 +1,495 @@
+"""The REST API of the stand-in keeps the vendor's rules (contracts, section 3), seen by a plain HTTP client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from lab.cloud import Switches
+from lab.cloud.integrations import RIGHTS, Integration
+
+from tests.support.cloud import ALIAS, Running, running_cloud
+
+OTHER_KEY = "00000000-1111-4222-8333-444444444444"
+
+
+@pytest.fixture
+def run() -> Iterator[Running]:
+    """A cloud whose client must break no rule."""
+    with running_cloud() as running:
+        yield running
+
+
+@pytest.fixture
+def wrong() -> Iterator[Running]:
+    """A cloud whose client breaks rules on purpose; the test says which."""
+    with running_cloud(expect_violations=True) as running:
+        yield running
+
+
+def soon(seconds: float = 3600) -> str:
+    return (datetime.now(timezone.utc) + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+# --- authentication -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status", "text"),
+    [
+        ("", 401, "Could not authenticate"),
+        (f"GenieKey {OTHER_KEY}", 401, "Could not authenticate"),
+        ("GenieKey nonsense", 422, "Key format is not valid!"),
+    ],
+)
+def test_an_unknown_key_is_refused(wrong: Running, authorization: str, status: int, text: str) -> None:
+    response = wrong.api.call("POST", "", {"message": "m"}, headers={"Authorization": authorization})
+    assert (response.status_code, response.json()["message"]) == (status, text)
+    assert wrong.cloud.alerts() == []
+
+
+def test_a_wrong_scheme_is_a_violation(wrong: Running) -> None:
+    response = wrong.api.call("GET", "", headers={"Authorization": f"Bearer {wrong.key.key}"})
+    assert response.status_code == 401
+    assert "GenieKey" in wrong.cloud.take_violations()[0]
+
+
+def test_a_disabled_integration_is_refused(run: Running) -> None:
+    run.cloud.add(Integration("api", "off", key=run.key.key, integration_id=run.key.integration_id, enabled=False))
+    assert run.api.create().status_code == 401
+
+
+def test_a_key_of_one_product_is_unknown_to_the_other(run: Running) -> None:
+    stranger = {"Authorization": f"GenieKey {run.jsm_key.key}"}
+    assert run.api.call("POST", "", {"message": "m"}, headers=stranger).status_code == 401
+
+
+def test_a_key_without_the_right_gets_403_with_the_code(run: Running) -> None:
+    reader = run.cloud.add_api("reader", rights=RIGHTS - {"write"})
+    response = run.api.call("POST", "", {"message": "m"}, headers={"Authorization": f"GenieKey {reader.key}"})
+    assert (response.status_code, response.json()["code"]) == (403, 40301)
+
+
+def test_keys_are_in_no_record_and_no_repr(wrong: Running) -> None:
+    wrong.api.create(nonsense=1)
+    shown = repr(wrong.cloud.records) + repr(wrong.key) + str(wrong.cloud.violations)
+    assert wrong.key.key not in shown
+
+
+# --- form of requests -----------------------------------------------------------------------------------------------
+
+
+def test_a_write_is_accepted_with_a_request_id(run: Running) -> None:
+    response = run.api.create()
+    body = response.json()
+    assert response.status_code == 202
+    assert body["result"] == "Request will be processed"
+    assert response.headers["X-Request-Id"] == body["requestId"]
+    assert response.headers["X-RateLimit-State"] == "OK"
+
+
+@pytest.mark.parametrize(
+    ("headers", "data", "status"),
+    [
+        ({"Content-Type": "text/plain"}, b'{"message": "m"}', 415),
+        ({"Content-Type": "application/json"}, b'{"message": ', 400),
+        ({"Content-Type": "application/json"}, b'["message"]', 400),
+        ({"Content-Type": "application/json"}, b"{}", 422),
+    ],
+)
+def test_a_body_that_is_not_a_json_object_is_a_violation(
+    wrong: Running, headers: dict[str, str], data: bytes, status: int
+) -> None:
+    assert wrong.api.call("POST", "", headers=headers, data=data).status_code == status
+    assert len(wrong.cloud.take_violations()) == 1
+
+
+def test_an_acknowledge_needs_no_body(run: Running) -> None:
+    run.api.create()
+    assert run.api.call("POST", f"/{ALIAS}/acknowledge?identifierType=alias").status_code == 202
+    assert run.api.get()["acknowledged"] is True
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("POST", "/x/nonsense", 404), ("PATCH", "/x/priority", 405)])
+def test_an_unknown_request_is_a_violation(wrong: Running, method: str, path: str, status: int) -> None:
+    assert wrong.api.call(method, path, {}).status_code == status
+    assert len(wrong.cloud.take_violations()) == 1
+
+
+def test_a_base_url_with_jsms_path_twice_is_a_violation(wrong: Running) -> None:
+    wrong.jsm.base_url += "/jsm/ops/integration"
+    assert wrong.jsm.create().status_code == 404
+    assert len(wrong.cloud.take_violations()) == 1
+
+
+def test_an_unknown_field_is_taken_but_is_a_violation(wrong: Running) -> None:
+    assert wrong.api.create(sevrity="major").status_code == 202
+    assert "sevrity" in wrong.cloud.take_violations()[0]
+
+
+def test_a_priority_change_takes_no_user(wrong: Running) -> None:
+    wrong.api.create()
+    wrong.api.call("PUT", f"/{ALIAS}/priority?identifierType=alias", {"priority": "P1", "user": "alice@example.com"})
+    assert "user" in wrong.cloud.take_violations()[0]
+
+
+def test_violations_fail_a_test() -> None:
+    with pytest.raises(AssertionError, match="sevrity"), running_cloud() as running:
+        running.api.create(sevrity="major")
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+REFUSED: list[tuple[str, dict[str, Any]]] = [
+    ("message", {"message": ""}),
+    ("message", {"message": "m" * 131}),
+    ("message", {"message": 7}),
+    ("alias", {"alias": "a" * 513}),
+    ("description", {"description": "d" * 15001}),
+    ("entity", {"entity": "e" * 513}),
+    ("source", {"source": "s" * 101}),
+    ("user", {"user": "u" * 101}),
+    ("note", {"note": "n" * 25001}),
+    ("priority", {"priority": "P6"}),
+    ("priority", {"priority": 3}),
+    ("tags", {"tags": [str(number) for number in range(21)]}),
+    ("tags", {"tags": ["t" * 51]}),
+    ("tags", {"tags": "a,b"}),
+    ("actions", {"actions": [str(number) for number in range(11)]}),
+    ("actions", {"actions": ["a" * 51]}),
+    ("details", {"details": {"count": 3}}),
+    ("details", {"details": ["a"]}),
+    ("responders", {"responders": [{"name": "ops", "type": "team"}] * 51}),
+    ("responders", {"responders": [{"name": "ops"}]}),
+    ("responders", {"responders": [{"type": "team"}]}),
+    ("responders", {"responders": ["ops"]}),
+    ("visibleTo", {"visibleTo": [{"name": "s", "type": "schedule"}]}),
+]
+
+TAKEN: list[dict[str, Any]] = [
+    {"message": "m" * 130},
+    {"alias": "a" * 512},
+    {"description": "d" * 15000},
+    {"entity": "e" * 512, "source": "s" * 100, "user": "u" * 100, "note": "n" * 25000},
+    {"tags": ["t" * 50 for _ in range(20)], "actions": ["a" * 50 for _ in range(10)]},
+    {"responders": [{"name": "ops", "type": "team"}] * 50, "visibleTo": [{"username": "u", "type": "user"}] * 50},
+    {"priority": "P1", "details": {"k": "v" * 7999}},
+]
+
+
+@pytest.mark.parametrize(("name", "fields"), REFUSED, ids=str)
+def test_a_field_beyond_its_limit_is_refused_by_name(wrong: Running, name: str, fields: dict[str, Any]) -> None:
+    response = wrong.api.create(**fields)
+    body = response.json()
+    assert response.status_code == 422
+    assert list(body["errors"]) == [name]
+    assert {"message", "errors", "took", "requestId"} == set(body)
+    assert len(wrong.cloud.take_violations()) == 1
+    assert wrong.cloud.alerts() == []
+
+
+@pytest.mark.parametrize("fields", TAKEN)
+def test_a_field_at_its_limit_is_taken(run: Running, fields: dict[str, Any]) -> None:
+    assert run.api.create(**fields).status_code == 202
+    assert run.cloud.records.cuts == []
+
+
+def test_an_empty_message_is_named_in_the_vendors_words(wrong: Running) -> None:
+    assert wrong.api.create(message="").json()["errors"] == {"message": "Message can not be empty."}
+
+
+def test_details_beyond_8000_characters_are_cut_and_not_refused(run: Running) -> None:
+    assert run.api.create(details={"a": "x" * 5000, "b": "y" * 5000, "c": "z"}).status_code == 202
+    kept = run.api.get()["details"]
+    assert sum(len(key) + len(value) for key, value in kept.items()) == 8000
+    assert "c" not in kept
+    assert "details" in run.cloud.records.cuts[0]
+
+
+@pytest.mark.parametrize(("unit", "status"), [("characters", 202), ("utf-16", 422)])
+def test_lengths_count_in_the_unit_of_the_switch(wrong: Running, unit: Any, status: int) -> None:
+    wrong.cloud.switches.length_in = unit
+    assert wrong.api.create(message="\N{FIRE}" * 66 + "m" * 64).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/snooze", {}, "endTime"),
+        ("POST", "/snooze", {"endTime": "tomorrow"}, "endTime"),
+        ("POST", "/snooze", {"endTime": "2040-01-01T00:00:00"}, "endTime"),
+        ("POST", "/snooze", {"endTime": soon(-5)}, "endTime"),
+        ("POST", "/notes", {}, "note"),
+        ("POST", "/assign", {}, "owner"),
+        ("POST", "/assign", {"owner": "alice@example.com"}, "owner"),
+        ("POST", "/escalate", {}, "escalation"),
+        ("POST", "/responders", {"responder": {"name": "x"}}, "responder"),
+        ("POST", "/teams", {}, "team"),
+        ("POST", "/tags", {"tags": []}, "tags"),
+        ("DELETE", "/tags", None, "tags"),
+        ("POST", "/details", {}, "details"),
+        ("DELETE", "/details", None, "keys"),
+        ("PUT", "/priority", {"priority": "high"}, "priority"),
+        ("PUT", "/message", {"message": "m" * 131}, "message"),
+        ("PUT", "/description", {}, "description"),
+    ],
+)
+def test_an_action_without_its_field_is_refused(wrong: Running, method: str, path: str, body: Any, field: str) -> None:
+    wrong.api.create()
+    response = wrong.api.call(method, f"/{ALIAS}{path}?identifierType=alias", body)
+    assert (response.status_code, list(response.json()["errors"])) == (422, [field])
+    assert len(wrong.cloud.take_violations()) == 1
+
+
+def test_a_past_snooze_is_taken_when_the_switch_says_so(run: Running) -> None:
+    run.cloud.switches.past_snooze = "end"
+    run.api.create()
+    run.api.act("snooze", endTime=soon())
+    assert run.api.act("snooze", endTime=soon(-5)).status_code == 202
+    assert run.api.get()["snoozed"] is False
+
+
+# --- asynchronous processing ----------------------------------------------------------------------------------------
+
+
+def test_a_request_is_404_with_its_errortype_until_it_is_processed(run: Running) -> None:
+    run.cloud.set_processing_delay(60)
+    created = run.api.create()
+    before = run.api.status_of(created)
+    assert before.status_code == 404
+    assert before.headers["X-Opsgenie-Errortype"] == "RequestNotProcessed"
+    assert run.api.get() is None
+    run.cloud.advance(61)
+    after = run.api.status_of(created).json()["data"]
+    assert (after["success"], after["isSuccess"], after["action"], after["alias"]) == (True, True, "Create", ALIAS)
+    assert run.api.get()["status"] == "open"
+
+
+def test_a_processing_delay_passes_by_itself(run: Running) -> None:
+    run.cloud.set_processing_delay(0.05)
+    run.api.create()
+    assert run.cloud.wait_settled(5)
+    assert run.api.get() is not None
+
+
+def test_requests_of_one_alert_are_processed_in_order(run: Running) -> None:
+    run.cloud.set_processing_delay(0, 60)
+    run.api.create()
+    for number in range(10):
+        run.api.act("notes", note=str(number))
+    run.cloud.advance(61)
+    assert [note["note"] for note in run.api.get(path="/notes")] == [str(number) for number in reversed(range(10))]
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "close"])
+def test_an_action_on_an_unknown_alias_is_accepted_and_fails_later(run: Running, action: str) -> None:
+    status = run.api.status_of(run.api.act(action, alias="nobody")).json()["data"]
+    assert (status["success"], status["status"], status["alertId"]) == (False, "Alert does not exist", "")
+
+
+def test_an_unknown_request_id_is_404(run: Running) -> None:
+    assert run.api.call("GET", f"/requests/{OTHER_KEY}").status_code == 404
+
+
+# --- rate limits ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("retry_after", [False, True])
+def test_requests_beyond_the_bucket_are_throttled_until_it_fills(retry_after: bool) -> None:
+    with running_cloud(Switches(retry_after=retry_after)) as run:
+        run.cloud.limit_rate("alert", per_minute=2)
+        statuses = [run.api.create().status_code for _ in range(2)]
+        throttled = run.api.create()
+        assert [*statuses, throttled.status_code] == [202, 202, 429]
+        assert throttled.headers["X-RateLimit-State"] == "THROTTLED"
+        assert throttled.headers["X-RateLimit-Period-In-Sec"] == "60"
+        assert throttled.headers["X-RateLimit-Reason"]
+        assert ("Retry-After" in throttled.headers) is retry_after
+        run.cloud.advance(30)
+        assert run.api.create().status_code == 202
+
+
+def test_searches_have_a_bucket_of_their_own(run: Running) -> None:
+    run.cloud.limit_rate("search", per_second=1)
+    assert [run.api.call("GET", "").status_code for _ in range(2)] == [200, 429]
+    assert run.api.create().status_code == 202
+
+
+# --- deduplication and identifiers ----------------------------------------------------------------------------------
+
+
+def test_a_repeat_counts_and_changes_no_text(run: Running) -> None:
+    run.api.create("first", priority="P2", description="one", tags=["a"])
+    first = run.api.get()
+    run.api.create("second", priority="P1", description="two", tags=["b"])
+    again = run.api.get()
+    assert again["count"] == 2
+    assert {key for key in first if first[key] != again[key]} <= {"count", "lastOccurredAt"}
+
+
+def test_after_a_close_the_alias_starts_a_new_alert(run: Running) -> None:
+    run.api.create()
+    first = run.api.get()
+    run.api.act("close")
+    run.api.create("again")
+    second = run.api.get()
+    assert (first["id"] != second["id"], second["count"], second["message"]) == (True, 1, "again")
+    assert run.api.call("GET", f"/{first['id']}").json()["data"]["status"] == "closed"
+
+
+def test_an_alert_is_found_by_id_by_tiny_id_and_by_alias(run: Running) -> None:
+    run.api.create()
+    alert = run.api.get()
+    assert run.api.call("GET", f"/{alert['id']}").json()["data"] == alert
+    assert run.api.call("GET", f"/{alert['tinyId']}?identifierType=tiny").json()["data"] == alert
+    assert run.api.call("GET", f"/{ALIAS}").status_code == 404  # the default is the id
+
+
+def test_an_unknown_identifier_type_is_refused(wrong: Running) -> None:
+    assert wrong.api.call("POST", f"/{ALIAS}/close?identifierType=name", {}).status_code == 422
+    assert len(wrong.cloud.take_violations()) == 1
+
+
+def test_an_alias_may_need_quoting(run: Running) -> None:
+    run.api.create(alias="disk /var: 97%")
+    quoted = quote("disk /var: 97%", safe="")
+    assert run.api.act("acknowledge", alias=quoted).status_code == 202
+    assert run.api.get(quoted)["acknowledged"] is True
+
+
+def test_without_a_source_it_is_the_clients_address(run: Running) -> None:
+    run.api.create(source=None)
+    assert run.api.get()["source"] == "127.0.0.1"
+
+
+def test_the_responders_of_a_teams_key_are_its_team(run: Running) -> None:
+    owned = run.cloud.add_api("owned", team="Database")
+    body = {"message": "m", "alias": "b", "responders": [{"name": "Ops", "type": "team"}]}
+    run.api.call("POST", "", body, headers={"Authorization": f"GenieKey {owned.key}"})
+    assert run.api.get("b")["responders"] == [{"type": "team", "name": "Database"}]
+
+
+# --- effects --------------------------------------------------------------------------------------------------------
+
+
+def test_every_action_of_the_api_shows_in_the_alert(run: Running) -> None:
+    query = f"/{ALIAS}%s?identifierType=alias"
+    run.api.create(tags=["a", "b"], details={"x": "1"}, actions=["Restart"])
+    run.api.act("tags", tags=["c"])
+    run.api.call("DELETE", query % "/tags" + "&tags=a,b&user=alice@example.com&note=gone&source=Alerta")
+    run.api.act("details", details={"y": "2"})
+    run.api.call("DELETE", query % "/details" + "&keys=x")
+    run.api.act("assign", owner={"username": "bob@example.com"})
+    run.api.act("responders", responder={"username": "carol@example.com", "type": "user"})
+    run.api.act("teams", team={"name": "Ops"})
+    run.api.act("escalate", escalation={"name": "Night"})
+    run.api.act("actions/Restart")
+    run.api.call("PUT", query % "/priority", {"priority": "P1"})
+    run.api.call("PUT", query % "/message", {"message": "new"})
+    run.api.call("PUT", query % "/description", {"description": "text"})
+    alert = run.api.get()
+    assert alert["tags"] == ["c"]
+    assert alert["details"] == {"y": "2"}
+    assert (alert["owner"], alert["priority"], alert["message"]) == ("bob@example.com", "P1", "new")
+    assert alert["description"] == "text"
+    assert [one["type"] for one in alert["responders"]] == ["user", "team", "escalation"]
+    assert [note["note"] for note in run.api.get(path="/notes")] == ["gone"]
+    assert run.api.get(path="/logs")[0]["log"].startswith("UpdateDescription")
+    run.api.call("DELETE", query % "" + "&user=alice@example.com&source=Alerta")
+    assert run.api.get() is None
+
+
+def test_a_snooze_ends_by_itself_open_and_not_acknowledged(run: Running) -> None:
+    run.api.create()
+    run.api.act("acknowledge")
+    run.api.act("snooze", endTime=soon(1800))
+    snoozed = run.api.get()
+    assert snoozed["snoozed"] is True
+    until = datetime.fromisoformat(snoozed["snoozedUntil"].replace("Z", "+00:00")).timestamp()
+    assert until == pytest.approx(time.time() + 1800, abs=5)
+    run.cloud.advance(1801)
+    ended = run.api.get()
+    assert (ended["snoozed"], ended["acknowledged"], ended["status"]) == (False, False, "open")
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "close"])
+def test_an_ack_and_a_close_end_a_snooze(run: Running, action: str) -> None:
+    run.api.create()
+    run.api.act("snooze", endTime=soon())
+    run.api.act(action)
+    assert run.api.get()["snoozed"] is False
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+def test_lists_are_searched_sorted_and_paged(run: Running) -> None:
+    for name in ("a", "b", "c"):
+        run.api.create(alias=name, tags=["x"] if name != "b" else ["y"])
+    run.api.act("close", alias="a")
+    query = "?query=status:open AND tag:x&sort=alias&order=asc"
+    assert [one["alias"] for one in run.api.call("GET", query).json()["data"]] == ["c"]
+    page = run.api.call("GET", "?limit=2&offset=1&sort=alias&order=asc").json()["data"]
+    assert [one["alias"] for one in page] == ["b", "c"]
+    assert run.api.call("GET", "/count?query=status:open").json()["data"] == {"count": 2}
+
+
+@pytest.mark.parametrize("query", ["limit=101", "limit=0", "offset=19990&limit=20", "sort=nonsense", "query=a OR b"])
+def test_a_list_beyond_its_limits_is_refused(wrong: Running, query: str) -> None:
+    assert wrong.api.call("GET", f"?{query}").status_code == 422
+    assert len(wrong.cloud.take_violations()) == 1
+
+
+# --- JSM ------------------------------------------------------------------------------------------------------------
+
+UNDOCUMENTED: list[tuple[str, str, Any]] = [
+    ("POST", "/unacknowledge", {}),
+    ("POST", "/snooze", {"endTime": soon()}),
+    ("POST", "/assign", {"owner": {"username": "u"}}),
+    ("POST", "/tags", {"tags": ["a"]}),
+    ("PUT", "/priority", {"priority": "P1"}),
+    ("DELETE", "", None),
+]
+
+
+def test_jsms_integration_api_takes_what_is_documented(run: Running) -> None:
+    assert run.jsm.create().status_code == 202
+    for action, fields in (("acknowledge", {}), ("notes", {"note": "n"}), ("close", {})):
+        status = run.jsm.status_of(run.jsm.act(action, **fields)).json()["data"]
+        assert status["success"] is True
+    assert run.jsm.get()["status"] == "closed"
+
+
+@pytest.mark.parametrize("missing_status", [404, 405])
+@pytest.mark.parametrize(("method", "path", "body"), UNDOCUMENTED)
+def test_jsms_undocumented_actions_are_a_switch(method: str, path: str, body: Any, missing_status: Any) -> None:
+    with running_cloud(Switches(jsm_missing_status=missing_status)) as run:
+        run.jsm.create()
+        target = f"/{ALIAS}{path}?identifierType=alias"
+        assert run.jsm.call(method, target, body).status_code == missing_status
+        run.cloud.switches.jsm_undocumented_actions = True
+        assert run.jsm.call(method, target, body).status_code == 202
+
+
+# --- records --------------------------------------------------------------------------------------------------------
+
+
+def test_answers_are_dated_by_the_clouds_clock(run: Running) -> None:
+    run.cloud.advance(3600)
+    dated = parsedate_to_datetime(run.api.create().headers["Date"]).timestamp()
+    assert dated == pytest.approx(time.time() + 3600, abs=5)
+
+
+def test_requests_are_recorded_with_their_answer(run: Running) -> None:
+    run.api.create("text")
+    run.api.act("acknowledge", user="alice@example.com")
+    create, acknowledge = run.cloud.records.requests
+    assert (create.method, create.path, create.status) == ("POST", "/v2/alerts", 202)
+    assert create.body["message"] == "text"
+    assert acknowledge.path == f"/v2/alerts/{ALIAS}/acknowledge?identifierType=alias"
+    assert acknowledge.integration_id == run.key.integration_id

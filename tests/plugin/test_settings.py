@@ -1,0 +1,177 @@
+"""The plugin's settings: the existing plugin's as they are, and nothing that is wrong keeps alerts from being sent."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.core.publish import Dialect
+from alerta_opsgenie.core.routing import choose
+from alerta_opsgenie.core.wording import Subject, values
+from alerta_opsgenie.plugin.settings import PRIORITIES, SPOOL, Settings, read_settings
+
+
+def read(config: dict[str, Any] | None = None, **environment: str) -> Settings:
+    return read_settings({"OPSGENIE_SPOOL_DIR": "/tmp/spool", **(config or {})}, environment)
+
+
+def test_the_example_of_the_existing_plugin_s_readme_works_unchanged() -> None:
+    settings = read(
+        {
+            "OPSGENIE_SERVICE_KEY": "54A634B1-FB0C-4758-840F-5D808C89E70E",
+            "SERVICE_KEY_MATCHERS": [{"regex": "proxy[\\d+]", "api_key": "6b982ii3l8p834566oo13zx9477p1zxd"}],
+            "DASHBOARD_URL": "https://try.alerta.io",
+            "OPSGENIE_SEND_WARN": False,
+        }
+    )
+    assert settings.problems == ()
+    assert key_for(settings, "proxy1.example.com") == "6b982ii3l8p834566oo13zx9477p1zxd"
+    assert key_for(settings, "my-proxy1") == "54A634B1-FB0C-4758-840F-5D808C89E70E", "matched from the beginning"
+    assert settings.policy.dashboard_url == "https://try.alerta.io"
+    assert (settings.policy.send_warn, settings.policy.default_priority) == (False, "P3")
+
+
+def key_for(settings: Settings, resource: str) -> str:
+    route = choose(settings.policy.routes, values(Subject("id", resource=resource)))
+    return settings.key_of(route.name).reveal()
+
+
+def test_without_any_setting_it_starts_and_sends_nothing() -> None:
+    """The existing plugin ends with a KeyError without OPSGENIE_SERVICE_KEY and SERVICE_KEY_MATCHERS."""
+    settings = read()
+    assert (settings.sends, settings.problems) == (False, ())
+
+
+def test_the_environment_goes_first_and_has_lists_as_json() -> None:
+    settings = read(
+        {"OPSGENIE_SERVICE_KEY": "from-file", "OPSGENIE_TEAMS": "a"},
+        OPSGENIE_SERVICE_KEY="from-env",
+        OPSGENIE_TEAMS="ops, dba,",
+        OPSGENIE_SEND_WARN="False",
+        SERVICE_KEY_MATCHERS=json.dumps([{"regex": "db", "api_key": "k"}]),
+        OPSGENIE_SEVERITY_MAP='{"major": "p1"}',
+        OPSGENIE_SEND_ENVIRONMENTS="['Production', 'Code']",
+    )
+    assert settings.key.reveal() == "from-env"
+    assert settings.policy.teams == ("ops", "dba")
+    assert settings.policy.send_warn is False
+    assert key_for(settings, "db1") == "k"
+    assert settings.policy.priorities == {"major": "P1"}
+
+
+def test_an_empty_variable_does_not_hide_the_file_s_setting() -> None:
+    assert read({"OPSGENIE_SERVICE_KEY": "k"}, OPSGENIE_SERVICE_KEY="").key.reveal() == "k"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVICE_KEY_MATCHERS", "no list"),
+        ("SERVICE_KEY_MATCHERS", [{"regex": "("}]),
+        ("SERVICE_KEY_MATCHERS", [{"api_key": "k"}]),
+        ("SERVICE_KEY_MATCHERS", [7]),
+        ("OPSGENIE_ROUTES", [{"match": {"nothing": "x"}}]),
+        ("OPSGENIE_ROUTES", [{"match": {}}]),
+        ("OPSGENIE_ROUTES", [{"match": {"resource": "x"}, "teem": "x"}]),
+        ("OPSGENIE_ROUTES", [{"match": {"resource": "x"}, "priority": "P9"}]),
+        ("OPSGENIE_SEVERITY_MAP", {"major": "urgent"}),
+        ("OPSGENIE_SEVERITY_MAP", "{"),
+        ("OPSGENIE_DEFAULT_SEVERITY", "high"),
+        ("OPSGENIE_URL", "api.opsgenie.com"),
+        ("OPSGENIE_DIALECT", "pagerduty"),
+        ("OPSGENIE_MESSAGE_TEMPLATE", "{nothing}"),
+        ("OPSGENIE_MESSAGE_TEMPLATE", "{text.__class__}"),
+        ("OPSGENIE_MESSAGE_TEMPLATE", "{"),
+        ("OPSGENIE_TAGS_TEMPLATES", ["{0}"]),
+        ("OPSGENIE_TIMEOUT", "soon"),
+        ("OPSGENIE_ON_DELETE", "forget"),
+        ("OPSGENIE_WEBHOOK_ON_DELETE", "forget"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_the_rest_goes_on(name: str, value: Any) -> None:
+    settings = read({"OPSGENIE_SERVICE_KEY": "k", name: value})
+    assert len(settings.problems) == 1
+    assert name in settings.problems[0]
+    assert settings.sends
+
+
+def test_a_route_matches_on_any_field_and_goes_before_the_matchers() -> None:
+    settings = read(
+        {
+            "OPSGENIE_ROUTES": [
+                {"match": {"environment": "Prod.*", "tag": ["db", "sql.*"]}, "api_key": "dba", "teams": "dba"},
+                {"match": {"customer": "acme", "attributes.site": "east"}, "priority": "P1"},
+                {"match": {"environment": "Development"}, "send": False},
+            ],
+            "SERVICE_KEY_MATCHERS": [{"regex": "", "api_key": "matched"}],
+        }
+    )
+
+    def route(**fields: Any) -> Any:
+        return choose(settings.policy.routes, values(Subject("id", **fields)))
+
+    assert route(environment="Production", tags=("web", "sql1")).teams == ("dba",)
+    assert route(environment="Production", tags=("web",)).name == "matcher "
+    assert route(customer="acme", attributes={"site": "east"}).priority == "P1"
+    assert route(environment="Development").send is False
+
+
+def test_keys_come_from_files_and_follow_them(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("first\n")
+    key = read({"OPSGENIE_SERVICE_KEY_FILE": str(path)}).key
+    assert key.reveal() == "first"
+    path.write_text("second key\n")
+    assert key.reveal() == "second key"
+
+
+def test_no_key_is_ever_shown() -> None:
+    settings = read({"OPSGENIE_SERVICE_KEY": "planted", "OPSGENIE_WEBHOOK_SECRET": "planted",
+                     "SERVICE_KEY_MATCHERS": [{"regex": "x", "api_key": "planted"}]})  # fmt: skip
+    assert "planted" not in repr(settings) + str(settings.key)
+
+
+def test_a_route_that_is_gone_is_sent_by_the_general_key() -> None:
+    assert read({"OPSGENIE_SERVICE_KEY": "k"}).key_of("matcher of yesterday").reveal() == "k"
+
+
+@pytest.mark.parametrize(
+    ("config", "url", "dialect"),
+    [
+        ({}, "https://api.opsgenie.com", Dialect.OPSGENIE),
+        ({"OPSGENIE_URL": "https://api.eu.opsgenie.com"}, "https://api.eu.opsgenie.com", Dialect.OPSGENIE),
+        ({"OPSGENIE_DIALECT": "jsm"}, "https://api.atlassian.com/jsm/ops/integration", Dialect.JSM),
+        ({"OPSGENIE_URL": "https://api.atlassian.com"}, "https://api.atlassian.com", Dialect.JSM),
+        ({"OPSGENIE_URL": "http://proxy.example.com", "OPSGENIE_DIALECT": "JSM"}, "http://proxy.example.com",
+         Dialect.JSM),
+    ],
+)  # fmt: skip
+def test_the_dialect_is_told_by_the_url_unless_it_is_set(config: dict[str, str], url: str, dialect: Dialect) -> None:
+    settings = read(config)
+    assert (settings.url, settings.policy.dialect) == (url, dialect)
+
+
+def test_each_severity_of_alerta_has_a_priority_unless_it_ends_the_alert() -> None:
+    assert set(PRIORITIES.values()) <= {"P1", "P2", "P3", "P4", "P5"}
+    assert read().policy.priorities == PRIORITIES
+
+
+def test_nobody_lends_names_unless_it_is_set() -> None:
+    assert read().bridge_users == frozenset()
+    assert read({"OPSGENIE_BRIDGE_USER": "a, b"}).bridge_users == {"a", "b"}
+
+
+def test_where_the_usual_spool_cannot_be_another_is_taken_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    settings = read_settings({}, {})
+    assert settings.spool_directory != SPOOL
+    assert "OPSGENIE_SPOOL_DIR" in settings.problems[0]
+
+
+def test_the_webhook_takes_the_source_that_the_plugin_gives() -> None:
+    relay = read({"OPSGENIE_ALERT_SOURCE": "Alerta East"}).relay
+    assert (relay.sources, relay.own_names) == (frozenset({"Alerta East"}), frozenset({"alerta east"}))

@@ -1,0 +1,100 @@
+"""The envelope as the connectors read it, and the callback as they write it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerta_opsgenie.vendor.callback import Envelope, NotUnderstood, callback_body, http_response, read_envelope
+from alerta_opsgenie.vendor.config import JEC, OEC
+from tests.support.edge_messages import ENTITY_ID, REQUEST_ID, edge_message
+from tests.vendor.test_document import JSON_VALUES
+
+_PAYLOADS = Path(__file__).parents[1] / "payloads"
+ENVELOPE = Envelope("Close", "custom", REQUEST_ID, ENTITY_ID, "alert", discard_response=False)
+
+
+def test_the_fields_that_the_connectors_look_at_are_read_from_values_and_from_text() -> None:
+    message = edge_message("Close")
+    assert read_envelope(message) == read_envelope(json.dumps(message)) == ENVELOPE
+
+
+def test_keys_match_whatever_their_case_as_in_go() -> None:
+    assert read_envelope({"ACTION": "Close", "Entity": {"ID": "x"}}).entity_id == "x"
+
+
+def test_null_is_as_good_as_absent() -> None:
+    message = {"action": "Close", "entity": None, "mappedActionV2": None, "discardScriptResponse": None}
+    assert read_envelope(message) == Envelope("Close", "", "", "", "", discard_response=False)
+
+
+@pytest.mark.parametrize("path", sorted(_PAYLOADS.glob("*.?ec.json")), ids=lambda path: path.name)
+def test_each_message_of_the_collection_has_an_action(path: Path) -> None:
+    assert read_envelope(path.read_text()).action
+
+
+ENVELOPES = st.dictionaries(st.sampled_from(["action", "entity", "mappedActionV2", "actionType"]), JSON_VALUES)
+
+
+@given(JSON_VALUES | ENVELOPES)
+def test_any_json_is_an_envelope_or_not_understood(value: Any) -> None:
+    try:
+        envelope = read_envelope(json.dumps(value))
+    except NotUnderstood:
+        return
+    assert envelope.action
+
+
+@given(ENVELOPES)
+def test_any_object_is_an_envelope_or_not_understood(value: Any) -> None:
+    try:
+        envelope = read_envelope(value)
+    except NotUnderstood:
+        return
+    assert envelope.action
+
+
+def test_a_success_of_oec_and_of_jec() -> None:
+    common = {
+        "requestId": REQUEST_ID,
+        "isSuccessful": True,
+        "entityId": ENTITY_ID,
+        "entityType": "alert",
+        "action": "Close",
+        "actionType": "custom",
+    }
+    assert callback_body(OEC, ENVELOPE, context="lost") == common
+    assert callback_body(JEC, ENVELOPE, context="x") == {**common, "callbackContext": "x"}
+    assert callback_body(JEC, ENVELOPE)["callbackContext"] == ""
+
+
+def test_a_failure_lacks_is_successful() -> None:
+    body = callback_body(OEC, ENVELOPE, failure="Err: x")
+    assert "isSuccessful" not in body
+    assert body["failureMessage"] == "Err: x"
+
+
+@pytest.mark.parametrize(
+    ("text", "response"),
+    [
+        ('{"headers":{"A":"b"},"body":"x","statusCode":200}', {"headers": {"A": "b"}, "body": "x", "statusCode": 200}),
+        ("{}", {"headers": None, "body": "", "statusCode": 0}),
+        ('{"HEADERS":null,"StatusCode":1}', {"headers": None, "body": "", "statusCode": 1}),
+        ('{"headers":{"A":1}}', None),
+        ('{"headers":[]}', None),
+        ('{"body":5}', None),
+        ('{"statusCode":true}', None),
+        ('{"statusCode":"1"}', None),
+        ('{"statusCode":0.5}', None),
+        ("[]", None),
+        ("", None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_the_answer_of_an_http_script_is_read_by_its_types(text: str, response: Any) -> None:
+    assert http_response(text) == response

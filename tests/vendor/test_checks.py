@@ -1,0 +1,407 @@
+"""What starts and yet does not do as meant: each check with the case that it is for, and the one that it lets pass."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.vendor.checks import check_config, check_file_mode
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, NATIVE, OEC
+from alerta_opsgenie.vendor.document import parse_document
+from alerta_opsgenie.vendor.problems import ERROR, WARNING, Problem
+from tests.support.edge_messages import edge_document
+
+SCRIPT = {"sourceType": "local", "filepath": "/opt/a.sh"}
+
+
+def check(value: Any, **options: Any) -> list[Problem]:
+    data = value if isinstance(value, str) else json.dumps(value)
+    document = parse_document(data.encode(), syntax=options.pop("syntax", "json"), where=options.pop("where", "c.json"))
+    return check_config(document, **{"environment": {}, **options})
+
+
+def found(value: Any, **options: Any) -> dict[str, tuple[str, str, str]]:
+    return {problem.path: (problem.level, problem.what, problem.mend) for problem in check(value, **options)}
+
+
+def with_mapping(name: str, **changes: Any) -> dict[str, Any]:
+    value = edge_document()
+    value["actionMappings"][name] = {**value["actionMappings"]["Close"], **changes}
+    return value
+
+
+def jec_document(**changes: Any) -> dict[str, Any]:
+    value = edge_document(baseUrl="https://api.atlassian.com", **changes)
+    value["actionMappings"]["postActionToJEC"] = dict(value["actionMappings"]["Close"])
+    return value
+
+
+@pytest.mark.parametrize("target", [None, OEC, NATIVE])
+def test_the_documented_configuration_has_no_problem(target: str | None) -> None:
+    assert check(edge_document(), target=target) == []
+
+
+def test_a_full_jec_configuration_has_no_problem() -> None:
+    assert check(jec_document(), dialect=JEC, where="/home/jsm/jec/conf/jec-config.json") == []
+
+
+def test_errors_come_before_warnings() -> None:
+    problems = check(edge_document(logLevel="loud", wrong=1, actionMappings={"Close": {}}))
+    assert [problem.level for problem in problems] == sorted(problem.level for problem in problems)
+    assert {problem.level for problem in problems} == {ERROR, WARNING}
+
+
+class TestKeys:
+    def test_the_misnamed_timeout_of_every_sample_is_named_with_the_right_one(self) -> None:
+        value = edge_document(pollerConf={"visibilityTimeoutInSec": 30})
+        level, what, mend = found(value)["$.pollerConf.visibilityTimeoutInSec"]
+        assert level == WARNING
+        assert "has no effect; visibilityTimeoutInSeconds is meant" in what
+        assert mend == "write visibilityTimeoutInSeconds"
+        assert "here it is taken for" in found(value, target=NATIVE)["$.pollerConf.visibilityTimeoutInSec"][1]
+
+    @pytest.mark.parametrize(
+        ("place", "key", "meant"),
+        [
+            ((), "apikeys", "apiKey"),
+            ((), "actionMapping", "actionMappings"),
+            (("pollerConf",), "pollingWaitIntervalInMs", "pollingWaitIntervalInMillis"),
+            (("poolConf",), "maxNumberOfWorkers", "maxNumberOfWorker"),
+            (("actionMappings", "Close"), "environmentVariables", "env"),
+            (("actionMappings", "Close"), "file", None),
+            (("actionMappings", "Close"), "url", None),
+            ((), "colour", None),
+        ],
+    )
+    def test_an_unknown_key_is_named_with_the_nearest_right_one(
+        self, place: tuple[str, ...], key: str, meant: str | None
+    ) -> None:
+        value = edge_document()
+        owner = value
+        for step in place:
+            owner = owner[step]
+        owner[key] = 1 if meant else "x"
+        level, what, mend = found(value)["$." + ".".join((*place, key))]
+        assert level == WARNING
+        assert "has no effect" in what
+        assert mend == (f"write {meant}" if meant else mend)
+        assert meant is None or f"{meant} is meant" in what
+
+    def test_a_key_in_the_wrong_case_works_in_json_and_is_lost_in_yaml(self) -> None:
+        value = edge_document(loglevel="WARN", logLevel=None)
+        assert "not in YAML" in found(value)["$.loglevel"][1]
+        assert "has no effect; logLevel is meant" in found(value, syntax="yaml")["$.loglevel"][1]
+
+    def test_a_key_that_stands_twice_is_named(self) -> None:
+        text = json.dumps(edge_document()).replace('"AddNote":', '"Close":')
+        assert "more than once" in found(text)["$.actionMappings.Close"][1]
+
+    def test_the_fields_of_http_mappings_and_of_git_options_are_known(self) -> None:
+        value = edge_document()
+        value["actionMappings"]["Retrieve"] = {
+            **SCRIPT,
+            "type": "http",
+            "url": "https://x.example.com",
+            "method": "GET",
+        }
+        value["actionMappings"]["Other"] = {
+            "sourceType": "git",
+            "filepath": "a.py",
+            "gitOptions": {"url": "https://x.example.com", "passPhrase": "p", "branch": "main"},
+        }
+        paths = set(found(value))
+        assert paths == {
+            "$.actionMappings.Other.gitOptions.passPhrase",
+            "$.actionMappings.Other.gitOptions.branch",
+        }
+
+
+class TestBaseUrl:
+    @pytest.mark.parametrize(
+        ("url", "level", "what"),
+        [
+            ("api.opsgenie.com", ERROR, "not a URL"),
+            ("https://", ERROR, "not a URL"),
+            ("ftp://api.opsgenie.com", ERROR, "not a URL"),
+            (" https://api.opsgenie.com", ERROR, "not a URL"),
+            ("https://[::1", ERROR, "is not a URL"),
+            ("http://api.opsgenie.com", ERROR, "in the clear"),
+            ("http://proxy.example.com", WARNING, "in the clear"),
+            ("https://api.opsgenie.com/", WARNING, "ends in a slash"),
+            ("https://api.opsgenie.com/v2", WARNING, "goes on behind the host"),
+            ("https://api.opsgenie.com?a=b", WARNING, "goes on behind the host"),
+            ("https://app.opsgenie.com", ERROR, "the web interface"),
+            ("https://app.eu.opsgenie.com", ERROR, "the web interface"),
+            ("https://eu.api.opsgenie.com", ERROR, "European region"),
+            ("https://api.opsgenie.eu", ERROR, "European region"),
+            ("https://api.atlassian.com/jsm/ops/integration", ERROR, "it would stand there twice"),
+            ("https://example.atlassian.net", ERROR, "the site's own address"),
+        ],
+    )
+    def test_a_wrong_base_url_is_found(self, url: str, level: str, what: str) -> None:
+        problem = found(edge_document(baseUrl=url))["$.baseUrl"]
+        assert problem[0] == level
+        assert what in problem[1]
+
+    @pytest.mark.parametrize(
+        ("wrong", "right"),
+        [
+            ("https://app.eu.opsgenie.com", "https://api.eu.opsgenie.com"),
+            ("https://eu.api.opsgenie.com", "https://api.eu.opsgenie.com"),
+            ("https://api.atlassian.com/jsm/ops/integration/v2", "https://api.atlassian.com"),
+            ("opsgenie", "https://api.opsgenie.com"),
+        ],
+    )
+    def test_the_mend_names_the_right_one(self, wrong: str, right: str) -> None:
+        assert found(edge_document(baseUrl=wrong))["$.baseUrl"][2] == f"write {right}"
+
+    @pytest.mark.parametrize(
+        "url",
+        ["https://api.eu.opsgenie.com", "http://127.0.0.1:4000", "http://localhost:4000", "http://[::1]:4000"],
+    )
+    def test_the_european_host_and_a_stand_in_on_loopback_are_fine(self, url: str) -> None:
+        assert check(edge_document(baseUrl=url)) == []
+
+    def test_user_information_is_not_repeated(self) -> None:
+        assert "s3cr3t" not in str(check(edge_document(baseUrl="ftp://me:s3cr3t@api.opsgenie.com?k=s3cr3t")))
+
+
+class TestDialect:
+    @pytest.mark.parametrize(
+        ("url", "options"),
+        [
+            ("https://api.atlassian.com", {"dialect": OEC}),
+            ("https://api.atlassian.com", {"where": "/home/opsgenie/oec/conf/config.json"}),
+            ("https://api.opsgenie.com", {"dialect": JEC}),
+            ("https://api.opsgenie.com", {"where": "/home/jsm/jec/conf/jec-config.json"}),
+        ],
+    )
+    def test_one_connectors_file_with_the_others_host_is_an_error(self, url: str, options: dict[str, Any]) -> None:
+        level, what, mend = found(edge_document(baseUrl=url), **options)["$.baseUrl"]
+        assert level == ERROR
+        assert "Opsgenie" in what
+        assert "Jira Service Management" in what
+        assert "config convert --to" in mend
+
+    def test_jec_with_opsgenies_european_host_is_told_that_jsm_has_none(self) -> None:
+        problems = check(jec_document() | {"baseUrl": "https://api.eu.opsgenie.com"}, dialect=JEC)
+        assert any("one host for all regions" in problem.what for problem in problems)
+
+
+class TestPlaceholders:
+    @pytest.mark.parametrize("text", ["<API_KEY>", "<path_of_script>", "…", "...", " <local | git> "])
+    def test_what_the_sample_left_to_be_filled_in_is_an_error(self, text: str) -> None:
+        value = edge_document(globalArgs=[text, "--alertaApiUrl", "https://a.example.com"])
+        assert found(value)["$.globalArgs[0]"][0] == ERROR
+
+    def test_the_keys_placeholder_is_fine_where_the_environment_has_the_key(self) -> None:
+        value = edge_document(apiKey="<API_KEY>")
+        assert "$.apiKey" in found(value)
+        assert "$.apiKey" not in found(value, environment={"OEC_API_KEY": "k"})
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("section", "name", "value", "level"),
+        [
+            ("pollerConf", "pollingWaitIntervalInMillis", 0, WARNING),
+            ("pollerConf", "maxNumberOfMessages", -1, WARNING),
+            ("pollerConf", "maxNumberOfMessages", 11, ERROR),
+            ("pollerConf", "visibilityTimeoutInSeconds", 14, WARNING),
+            ("pollerConf", "visibilityTimeoutInSeconds", 43201, ERROR),
+            ("poolConf", "maxNumberOfWorker", 0, WARNING),
+            ("poolConf", "minNumberOfWorker", -1, WARNING),
+            ("poolConf", "minNumberOfWorker", 13, WARNING),
+            ("poolConf", "queueSize", -1, WARNING),
+            ("poolConf", "keepAliveTimeInMillis", 0, WARNING),
+            ("poolConf", "monitoringPeriodInMillis", -9, WARNING),
+        ],
+    )
+    def test_a_number_that_is_replaced_or_refused_is_named(
+        self, section: str, name: str, value: int, level: str
+    ) -> None:
+        document = edge_document()
+        document[section][name] = value
+        problem = found(document)[f"$.{section}.{name}"]
+        assert problem[0] == level
+        assert problem[1].startswith((f"is {value}", "is larger than"))
+
+    @pytest.mark.parametrize(
+        ("section", "name", "value"),
+        [
+            ("pollerConf", "maxNumberOfMessages", 1),
+            ("pollerConf", "visibilityTimeoutInSeconds", 15),
+            ("pollerConf", "visibilityTimeoutInSeconds", 43200),
+            ("poolConf", "minNumberOfWorker", 0),
+            ("poolConf", "minNumberOfWorker", 12),
+        ],
+    )
+    def test_the_ends_of_the_ranges_are_fine(self, section: str, name: str, value: int) -> None:
+        document = edge_document()
+        document[section][name] = value
+        assert check(document) == []
+
+    def test_a_wrong_log_level_counts_as_info_and_the_right_one_is_named(self) -> None:
+        level, what, mend = found(edge_document(logLevel="WARNNG"))["$.logLevel"]
+        assert (level, mend) == (WARNING, "write WARNING")
+        assert "counts as info" in what
+
+
+class TestMappings:
+    @pytest.mark.parametrize("name", DOCUMENTED_ACTIONS)
+    def test_a_documented_action_without_mapping_is_named(self, name: str) -> None:
+        value = edge_document()
+        del value["actionMappings"][name]
+        problem = found(value)[f"$.actionMappings.{name}"]
+        assert problem[0] == WARNING
+        assert "Alerta never hears of it" in problem[1]
+        assert "oecAlertaExecutor.py" in problem[2]
+
+    def test_a_name_in_the_wrong_case_is_an_error_unless_the_right_one_is_there_as_well(self) -> None:
+        value = edge_document()
+        value["actionMappings"]["acknowledge"] = value["actionMappings"]["Close"]
+        assert found(value)["$.actionMappings.acknowledge"][0] == WARNING
+        del value["actionMappings"]["Acknowledge"]
+        problem = found(value)["$.actionMappings.acknowledge"]
+        assert (problem[0], problem[2]) == (ERROR, "write Acknowledge")
+
+    def test_a_misspelt_name_is_named_with_the_nearest_missing_one_and_a_custom_action_is_not(self) -> None:
+        value = with_mapping("Restart server")
+        assert check(value) == []
+        value["actionMappings"]["Aknowledge"] = value["actionMappings"].pop("Acknowledge")
+        assert "write Acknowledge" in found(value)["$.actionMappings.Aknowledge"][2]
+
+    def test_jec_s_catch_all_name_is_wanted_beside_the_actions(self) -> None:
+        value = edge_document(baseUrl="https://api.atlassian.com")
+        assert list(found(value)) == ["$.actionMappings.postActionToJEC"]
+
+    def test_the_actions_own_names_are_wanted_beside_jec_s_catch_all(self) -> None:
+        value = jec_document()
+        value["actionMappings"] = {"postActionToJEC": value["actionMappings"]["Close"]}
+        assert set(found(value)) == {f"$.actionMappings.{name}" for name in DOCUMENTED_ACTIONS}
+
+    def test_a_file_with_scripts_of_others_alone_is_told_once(self) -> None:
+        assert list(found(edge_document(actionMappings={"Create": SCRIPT}))) == ["$.actionMappings"]
+
+    @pytest.mark.parametrize("action_type", ["http", "Custom", "x"])
+    def test_our_executor_with_a_type_that_no_alert_action_has_is_an_error(self, action_type: str) -> None:
+        value = with_mapping("Close", type=action_type)
+        assert found(value)["$.actionMappings.Close.type"][0] == ERROR
+
+    def test_a_path_that_depends_on_the_directory_is_named(self) -> None:
+        problem = found(with_mapping("Close", filepath="scripts/oecAlertaExecutor.py"))
+        assert problem["$.actionMappings.Close.filepath"][0] == WARNING
+
+    def test_variables_without_a_name_or_a_value_are_named(self) -> None:
+        value = with_mapping("Close", env=["A=1", "B", "=c"]) | {"globalEnv": ["X", "Y="]}
+        assert set(found(value)) == {
+            "$.actionMappings.Close.env[1]",
+            "$.actionMappings.Close.env[2]",
+            "$.globalEnv[0]",
+        }
+
+
+class TestArguments:
+    @pytest.mark.parametrize("dash", ["-", "--"])
+    def test_a_secret_among_the_arguments_is_named_but_not_shown(self, dash: str) -> None:
+        args = ["--alertaApiUrl", "https://a.example.com", f"{dash}alertaApiKey", "s3cr3t"]
+        problem = found(edge_document(globalArgs=args))["$.globalArgs[2]"]
+        assert problem[0] == WARNING
+        assert "every user of the host" in problem[1]
+        assert "--alertaApiKeyFile" in problem[2]
+        assert "s3cr3t" not in str(problem)
+        joined = [*args[:2], f"{dash}alertaApiKey=s3cr3t"]
+        assert "$.globalArgs[2]" in found(edge_document(globalArgs=joined))
+
+    def test_other_secrets_in_arguments_and_flags_are_named(self) -> None:
+        value = with_mapping("Close", args=["-password", "s3cr3t"]) | {"globalFlags": {"token": "s3cr3t", "user": "me"}}
+        problems = found(value)
+        assert set(problems) == {"$.actionMappings.Close.args[0]", "$.globalFlags.token"}
+        assert "s3cr3t" not in str(problems)
+
+    def test_a_key_in_the_scripts_environment_is_fine(self) -> None:
+        value = edge_document(
+            globalArgs=["--alertaApiUrl", "https://a.example.com"], globalEnv=["ALERTA_API_KEY=s3cr3t"]
+        )
+        assert check(value) == []
+
+    @pytest.mark.parametrize("name", ["opsgenieUrl", "apiKey", "jsmUrl", "logLevel", "jecNamedPipe", "payload"])
+    def test_what_the_connector_passes_itself_is_named(self, name: str) -> None:
+        value = edge_document(globalArgs=["--alertaApiUrl", "https://a.example.com", f"-{name}", "x"])
+        assert "passed by the connector itself" in found(value)["$.globalArgs[2]"][1]
+
+    def test_our_executor_without_alertas_url_is_an_error_told_once(self) -> None:
+        problems = [problem for problem in check(edge_document(globalArgs=[])) if problem.level == ERROR]
+        assert len(problems) == 1
+        assert "nothing tells it where Alerta is" in problems[0].what
+
+    def test_the_native_connectors_own_settings_may_have_alertas_url(self) -> None:
+        value = edge_document(globalArgs=[], alertaOpsgenie={"alertaUrl": "https://a.example.com"})
+        assert check(value, target=NATIVE) == []
+        assert check(value) != []
+
+    @pytest.mark.parametrize("form", [["-alertaApiUrl", "https://a"], ["--alertaApiUrl=https://a"]])
+    def test_alertas_url_is_found_in_each_form_and_place(self, form: list[str]) -> None:
+        assert check(edge_document(globalArgs=form)) == []
+        value = edge_document(globalArgs=[])
+        for mapping in value["actionMappings"].values():
+            mapping["args"] = form
+        assert check(value) == []
+        assert check(edge_document(globalArgs=[], globalFlags={"alertaApiUrl": "https://a"})) == []
+
+    def test_a_nul_character_is_an_error(self) -> None:
+        value = edge_document(globalArgs=["--alertaApiUrl", "https://a\0"])
+        assert found(value)["$.globalArgs"][0] == ERROR
+
+
+class TestMode:
+    @pytest.mark.parametrize(
+        ("mode", "levels"),
+        [(0o600, []), (0o640, []), (0o644, [WARNING]), (0o660, [ERROR]), (0o602, [ERROR]), (0o666, [ERROR])],
+    )
+    def test_a_file_that_others_may_read_or_change_is_named(self, tmp_path: Path, mode: int, levels: list[str]) -> None:
+        path = tmp_path / "c.json"
+        path.touch()
+        path.chmod(mode)
+        problems = check_file_mode(str(path))
+        assert [problem.level for problem in problems] == levels
+        assert all(problem.mend == f"chmod 600 {path}" for problem in problems)
+
+    def test_a_file_that_is_gone_is_a_problem_and_no_exception(self, tmp_path: Path) -> None:
+        assert [problem.level for problem in check_file_mode(str(tmp_path / "gone"))] == [ERROR]
+
+
+VENDOR_POLLER = {"pollingWaitIntervalInMillis": 100, "visibilityTimeoutInSec": 30, "maxNumberOfMessages": 10}
+
+
+@pytest.mark.parametrize(
+    ("actions", "extra"),
+    [
+        (("Create",), {"env": ["e1=v1"], "stdout": "<path_of_output_file_of_script>"}),
+        (("createIssue", "resolveIssue"), {"environmentVariables": []}),
+        (("Create", "Acknowledge", "AddNote"), {"env": []}),
+    ],
+)
+def test_samples_of_the_vendors_shape_are_told_what_is_left_to_fill_in(actions: tuple[str, ...], extra: Any) -> None:
+    """The vendor's samples have one shape: placeholders for key, path and source, and the misnamed timeout."""
+    mapping = {"filepath": "<path_of_script>", "sourceType": "<local | git>", **extra}
+    value = {
+        "apiKey": "<API_KEY>",
+        "baseUrl": "https://api.opsgenie.com",
+        "logLevel": "DEBUG",
+        "globalArgs": ["<list_of_args_you_want_to_pass_to_the_scripts>"],
+        "globalFlags": {"user": "Admin", "password": "zabbix"},
+        "actionMappings": {name: dict(mapping) for name in actions},
+        "pollerConf": dict(VENDOR_POLLER),
+    }
+    problems = found(value)
+    expected = {"$.apiKey", "$.globalArgs[0]", "$.pollerConf.visibilityTimeoutInSec", "$.globalFlags.password"}
+    for name in actions:
+        expected |= {f"$.actionMappings.{name}.filepath", f"$.actionMappings.{name}.sourceType"}
+        expected |= {f"$.actionMappings.{name}.stdout"} if "stdout" in extra else set()
+        expected |= {f"$.actionMappings.{name}.environmentVariables"} if "environmentVariables" in extra else set()
+    assert expected <= set(problems)
+    assert "zabbix" not in str(problems)

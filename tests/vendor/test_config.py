@@ -1,0 +1,201 @@
+"""Reading a configuration for use, and deciding whose it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import (
+    JEC,
+    NATIVE,
+    OEC,
+    ActionMapping,
+    EdgeConfig,
+    dialect_of_path,
+    dialect_of_url,
+    guess_dialect,
+    normalise_base_url,
+    read_config,
+)
+from alerta_opsgenie.vendor.document import parse_document
+from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.secret import Secret
+from tests.support.edge_messages import API_KEY, edge_document
+from tests.vendor.test_document import JSON_VALUES
+
+
+def write(path: Path, value: Any) -> Path:
+    path.write_text(json.dumps(value))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("url", "dialect"),
+    [
+        ("https://api.opsgenie.com", OEC),
+        ("https://api.eu.opsgenie.com/", OEC),
+        ("https://API.Atlassian.com", JEC),
+        ("https://example.atlassian.net", JEC),
+        ("http://127.0.0.1:4000", None),
+        ("https://api.opsgenie.com.evil.example.com", None),
+        ("https://notopsgenie.com", None),
+        ("https://notatlassian.com", None),
+        ("https://[::1", None),
+        ("", None),
+    ],
+)
+def test_whose_api_a_url_is_shows_by_its_host(url: str, dialect: str | None) -> None:
+    assert dialect_of_url(url) == dialect
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/home/opsgenie/oec/conf/config.json", OEC),
+        ("/home/jsm/jec/conf/jec-config.json", JEC),
+        ("/etc/jec.json", JEC),
+        ("/etc/alerta-opsgenie/config.json", None),
+        ("config.json", None),
+    ],
+)
+def test_whose_file_it_is_shows_by_the_packages_paths(path: str, dialect: str | None) -> None:
+    assert dialect_of_path(path) == dialect
+
+
+@pytest.mark.parametrize(
+    ("value", "where", "environment", "dialect"),
+    [
+        ({"baseUrl": "https://api.atlassian.com"}, "/oec/c.json", {"OEC_API_KEY": "x"}, JEC),
+        ({"baseUrl": "http://127.0.0.1"}, "/oec/c.json", {"JEC_CONF_SOURCE_TYPE": "local"}, JEC),
+        ({"baseUrl": 5}, "c.json", {"OEC_API_KEY": "x", "JEC_API_KEY": "x"}, OEC),
+        ({"actionMappings": {"postActionToJEC": {}}}, "c.json", {}, JEC),
+        ({}, "/home/jsm/jec/conf/jec-config.json", {}, JEC),
+        ({}, "c.json", {}, OEC),
+    ],
+)
+def test_a_dialect_is_guessed_by_url_then_environment_then_mappings_then_path(
+    value: Any, where: str, environment: dict[str, str], dialect: str
+) -> None:
+    assert guess_dialect(parse_document(json.dumps(value).encode(), where=where), environment) == dialect
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("https://api.opsgenie.com", "https://api.opsgenie.com"),
+        ("https://api.opsgenie.com/ ", "https://api.opsgenie.com"),
+        ("https://api.atlassian.com/jsm/ops/integration/", "https://api.atlassian.com"),
+        ("https://api.atlassian.com/jsm/ops/integration/v2/alerts", "https://api.atlassian.com"),
+    ],
+)
+def test_what_requests_add_themselves_is_taken_off_a_base_url(url: str, root: str) -> None:
+    assert normalise_base_url(url) == root
+    assert EdgeConfig(JEC, Secret("k"), url, {}).api_root == root
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [("/a/oecAlertaExecutor.py", True), ("oecAlertaExecutor", True), ("/oecAlertaExecutor/a.py", False)],
+)
+def test_our_executor_is_known_by_its_name(path: str, ours: bool) -> None:
+    assert ActionMapping("Close", path).is_alerta_executor is ours
+
+
+def test_the_connectors_own_arguments_carry_the_url_as_the_file_has_it() -> None:
+    config = EdgeConfig(JEC, Secret("k"), "https://api.atlassian.com/", {}, log_level="debug")
+    assert config.connector_args() == ("-apiKey", "k", "-jsmUrl", "https://api.atlassian.com/", "-logLevel", "DEBUG")
+
+
+class TestReading:
+    def test_a_sound_file_is_read_and_shows_no_secret(self, tmp_path: Path) -> None:
+        value = edge_document(globalArgs=["--alertaApiUrl", "https://a.example.com", "--alertaApiKey", "alerta-s3cr3t"])
+        config = read_config(write(tmp_path / "config.json", value), environment={})
+        assert (config.dialect, config.api_key) == (OEC, Secret(API_KEY))
+        assert config.where == str(tmp_path / "config.json")
+        assert "s3cr3t" not in repr(config)
+        assert API_KEY not in repr(config)
+
+    def test_a_yaml_file_with_an_anchor_is_read_as_well(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yml"
+        path.write_text(
+            "apiKey: k\nactionMappings:\n  Close: &script {sourceType: local, filepath: ~/a.py}\n  AddNote: *script\n"
+        )
+        config = read_config(path, environment={"HOME": "/home/me"})
+        assert config.mappings["AddNote"].filepath == "/home/me/a.py"
+
+    def test_a_file_with_faults_is_one_error_that_names_the_first_and_counts_the_rest(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "config.json", edge_document(apiKey=None, globalArgs=5, actionMappings={"Close": {}}))
+        with pytest.raises(ConfigError) as caught:
+            read_config(path, environment={})
+        assert caught.value.where == f"{path}: $.apiKey"
+        assert caught.value.what == "is missing"
+        assert "2 more" in caught.value.mend
+        assert len(caught.value.problems) == 3
+
+    def test_dialect_key_and_target_can_be_given(self, tmp_path: Path) -> None:
+        git = {"filepath": "a.py", "sourceType": "git", "gitOptions": {"url": "https://git.example.com/a.git"}}
+        path = write(tmp_path / "config.json", edge_document(apiKey=None, actionMappings={"Close": git}))
+        config = read_config(path, dialect=JEC, api_key=Secret("given"), environment={})
+        assert (config.dialect, config.api_key) == (JEC, Secret("given"))
+        with pytest.raises(ConfigError, match="sourceType"):
+            read_config(path, api_key=Secret("given"), environment={}, target=NATIVE)
+
+    def test_the_processs_environment_is_the_default(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OEC_API_KEY", "from-env")
+        path = write(tmp_path / "config.json", edge_document())
+        assert read_config(path).api_key == Secret("from-env")
+
+
+_TOP = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("apiKey", "baseUrl", "logLevel", "globalFlags", "globalArgs", "globalEnv", "pollerConf", "poolConf"),
+        JSON_VALUES,
+    )
+    | {
+        "actionMappings": JSON_VALUES
+        | st.dictionaries(
+            st.text(max_size=5),
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    name: JSON_VALUES | st.sampled_from(["local", "git", "http", "custom", "oecAlertaExecutor.py"])
+                    for name in (
+                        "type",
+                        "sourceType",
+                        "filepath",
+                        "flags",
+                        "args",
+                        "env",
+                        "headers",
+                        "gitOptions",
+                        "stdout",
+                    )
+                },
+            ),
+            max_size=3,
+        )
+    }
+    | {"alertaOpsgenie": JSON_VALUES},
+)
+
+
+@given(_TOP | JSON_VALUES, st.sampled_from([None, OEC, JEC]), st.sampled_from([None, OEC, JEC, NATIVE]))
+def test_any_json_value_gives_a_configuration_or_problems_or_one_config_error(
+    value: Any, dialect: str | None, target: str | None
+) -> None:
+    """Attackers and typing errors alike end in words."""
+    try:
+        document = parse_document(json.dumps(value).encode())
+    except ConfigError:
+        return
+    for problem in check_config(document, dialect=dialect, target=target, environment={}):
+        assert str(problem).isprintable()
+        assert problem.what
+        assert problem.mend

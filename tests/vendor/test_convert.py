@@ -1,0 +1,209 @@
+"""The move from one connector to another: what comes out is sound for the other, and drives its runner."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, NATIVE, OEC
+from alerta_opsgenie.vendor.convert import KEY_PLACEHOLDER, Conversion, convert_config, difference
+from alerta_opsgenie.vendor.document import Document, parse_document
+from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.runner import Host, run_message
+from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.vendor.structure import read_structure
+from tests.support.edge_messages import edge_document, edge_message, write_script
+from tests.vendor.test_document import JSON_VALUES
+
+
+def as_document(value: Any) -> Document:
+    return parse_document(json.dumps(value).encode(), where="c.json")
+
+
+def convert(value: Any, to: str, **options: Any) -> Conversion:
+    return convert_config(as_document(value), to=to, **options)
+
+
+def documented() -> dict[str, Any]:
+    """The documented configuration as people have it today, with its mistakes."""
+    value = edge_document(
+        globalArgs=["--alertaApiUrl", "https://alerta.example.com/api/alert", "--alertaApiKey", "alerta-s3cr3t"],
+        pollerConf={"pollingWaitIntervalInMillis": 100, "visibilityTimeoutInSec": 30, "maxNumberOfMessages": 10},
+    )
+    value["alertaOpsgenie"] = {"unknown": {"to": ["us"]}}
+    return value
+
+
+class TestToJec:
+    def test_the_documented_configuration_becomes_sound_for_jec(self) -> None:
+        made = convert(documented(), JEC, api_key=Secret("jec-key"))
+        problems = check_config(as_document(made.document), dialect=JEC, environment={})
+        # The one thing that is left was so before: the key on the command line.
+        assert [problem.path for problem in problems] == ["$.globalArgs[2]"]
+        assert made.dialect == JEC
+        assert made.document["apiKey"] == "jec-key"
+        assert made.document["baseUrl"] == "https://api.atlassian.com"
+        assert made.document["pollerConf"]["visibilityTimeoutInSeconds"] == 30
+        assert "visibilityTimeoutInSec" not in made.document["pollerConf"]
+
+    def test_raw_names_and_the_catch_all_are_mapped_to_the_moved_script(self) -> None:
+        mappings = convert(documented(), JEC).document["actionMappings"]
+        assert tuple(mappings) == (*DOCUMENTED_ACTIONS, "postActionToJEC")
+        for mapping in mappings.values():
+            assert mapping["filepath"] == "/home/jsm/jec/scripts/oecAlertaExecutor.py"
+            assert mapping["stdout"] == "/var/log/jec/oecAlertaExecutor.log"
+
+    def test_without_a_new_key_a_placeholder_stands_there_that_the_check_finds(self) -> None:
+        made = convert(documented(), JEC)
+        assert made.document["apiKey"] == KEY_PLACEHOLDER
+        assert any("$.apiKey" in note for note in made.notes)
+        problems = check_config(as_document(made.document), dialect=JEC, environment={})
+        assert problems[0].path == "$.apiKey"
+
+    def test_the_result_drives_the_jec_runner(self, tmp_path: Path) -> None:
+        script = write_script(tmp_path / "a.sh", 'for last; do :; done\nprintf done > "$last"\n')
+        value = documented()
+        for mapping in value["actionMappings"].values():
+            mapping.update(filepath=str(script), stdout="", stderr="")
+        made = convert(value, JEC, api_key=Secret("jec-key"))
+        config, problems = read_structure(as_document(made.document), dialect=JEC, environment={})
+        assert problems == []
+        host = Host(environment={"PATH": "/usr/bin:/bin"}, pipe_directory=str(tmp_path))
+        catch_all = {"name": "postActionToJEC", "extraField": ""}
+        for message in (edge_message("Snooze"), edge_message("Snooze", mappedActionV2=catch_all)):
+            result = run_message(config, message, host=host)
+            assert result.succeeded
+            assert result.callback is not None
+            assert result.callback["callbackContext"] == "done"
+            assert "-jsmUrl" in result.argv
+
+    def test_what_the_connector_passes_itself_is_dropped_with_its_value(self) -> None:
+        args = ["-opsgenieUrl", "https://api.opsgenie.com", "--mine", "1", "-apiKey=k"]
+        value = documented() | {"globalArgs": args}
+        value["actionMappings"]["Close"]["args"] = ["-logLevel", "DEBUG", "last"]
+        made = convert(value, JEC)
+        assert made.document["globalArgs"] == ["--mine", "1"]
+        assert made.document["actionMappings"]["Close"]["args"] == ["last"]
+        assert not any("=k" in note for note in made.notes)
+
+    def test_paths_among_arguments_move_along_and_those_of_others_stay(self) -> None:
+        value = documented() | {"globalArgs": ["--alertaApiKeyFile", "/home/opsgenie/oec/conf/alerta.key", "/opt/x"]}
+        value["actionMappings"]["Close"]["args"] = ["--log", "/var/log/opsgenie/x.log"]
+        made = convert(value, JEC)
+        assert made.document["globalArgs"] == ["--alertaApiKeyFile", "/home/jsm/jec/conf/alerta.key", "/opt/x"]
+        assert made.document["actionMappings"]["Close"]["args"] == ["--log", "/var/log/jec/x.log"]
+
+    def test_other_scripts_and_unknown_keys_come_through_untouched(self) -> None:
+        value = documented() | {"theirs": {"deep": [1, None]}}
+        value["actionMappings"]["Restart"] = {"filepath": "/opt/restart.sh", "sourceType": "local", "odd": True}
+        made = convert(value, JEC)
+        assert made.document["theirs"] == {"deep": [1, None]}
+        assert made.document["alertaOpsgenie"] == {"unknown": {"to": ["us"]}}
+        assert made.document["actionMappings"]["Restart"] == value["actionMappings"]["Restart"]
+
+    def test_the_document_that_is_converted_is_not_changed(self) -> None:
+        document = as_document(documented())
+        convert_config(document, to=JEC)
+        assert document.value == documented()
+
+
+class TestToOec:
+    def test_there_and_back_gives_the_same(self) -> None:
+        value = edge_document()
+        there = convert(value, JEC, api_key=Secret("jec-key")).document
+        back = convert(there, OEC, api_key=Secret(value["apiKey"])).document
+        assert back == value
+
+    def test_a_catch_all_alone_becomes_the_documented_actions(self) -> None:
+        mapping = {"filepath": "/home/jsm/jec/scripts/oecAlertaExecutor.py", "sourceType": "local"}
+        value = edge_document(baseUrl="https://api.atlassian.com", actionMappings={"postActionToJEC": mapping})
+        mappings = convert(value, OEC).document["actionMappings"]
+        assert tuple(mappings) == DOCUMENTED_ACTIONS
+        assert mappings["Close"]["filepath"] == "/home/opsgenie/oec/scripts/oecAlertaExecutor.py"
+        assert mappings["Close"] is not mappings["Snooze"]
+
+    def test_a_catch_all_beside_raw_names_is_left_out(self) -> None:
+        value = edge_document(baseUrl="https://api.atlassian.com")
+        value["actionMappings"]["postActionToJEC"] = value["actionMappings"]["Close"]
+        assert tuple(convert(value, OEC).document["actionMappings"]) == DOCUMENTED_ACTIONS
+
+    def test_the_region_can_be_chosen(self) -> None:
+        value = edge_document(baseUrl="https://api.atlassian.com")
+        made = convert(value, OEC, base_url="https://api.eu.opsgenie.com")
+        assert made.document["baseUrl"] == "https://api.eu.opsgenie.com"
+
+
+class TestToNative:
+    @pytest.mark.parametrize("base_url", ["https://api.opsgenie.com", "https://api.atlassian.com"])
+    def test_the_dialect_key_and_mappings_stay_and_mistakes_are_mended(self, base_url: str) -> None:
+        value = documented() | {"baseUrl": base_url + "/"}
+        made = convert(value, NATIVE)
+        assert made.document["baseUrl"] == base_url
+        assert made.document["apiKey"] == value["apiKey"]
+        assert made.document["actionMappings"] == value["actionMappings"]
+        assert made.document["pollerConf"]["visibilityTimeoutInSeconds"] == 30
+
+    def test_an_integration_path_is_taken_off_the_base_url(self) -> None:
+        value = edge_document(baseUrl="https://api.atlassian.com/jsm/ops/integration")
+        assert convert(value, NATIVE).document["baseUrl"] == "https://api.atlassian.com"
+
+    def test_a_stand_ins_address_is_kept(self) -> None:
+        value = edge_document(baseUrl="http://127.0.0.1:4000")
+        assert convert(value, JEC).document["baseUrl"] == "http://127.0.0.1:4000"
+
+    def test_a_sound_file_needs_no_change(self) -> None:
+        made = convert(edge_document(), NATIVE)
+        assert (made.document, made.notes) == (edge_document(), ())
+        assert difference(edge_document(), made.document) == ""
+
+
+class TestOldNames:
+    def test_the_right_key_goes_before_the_misnamed_one_beside_it(self) -> None:
+        value = edge_document(pollerConf={"visibilityTimeoutInSec": 99, "visibilityTimeoutInSeconds": 60})
+        made = convert(value, NATIVE)
+        assert made.document["pollerConf"] == {"visibilityTimeoutInSeconds": 60}
+
+    def test_old_and_wrongly_written_keys_are_renamed_in_their_place(self) -> None:
+        value = edge_document(apiKey=None)
+        value = {"APIKEY": "k", **value}
+        value["actionMappings"]["Close"] = {"filePath": "/a", "sourceType": "local", "environmentVariables": ["A=1"]}
+        made = convert(value, NATIVE).document
+        assert next(iter(made)) == "apiKey"
+        assert made["actionMappings"]["Close"] == {"filepath": "/a", "sourceType": "local", "env": ["A=1"]}
+
+
+def test_the_difference_shows_what_changes_and_no_secret() -> None:
+    made = convert(documented(), JEC, api_key=Secret("jec-s3cr3t"))
+    text = difference(documented(), made.document, names=("old.json", "new.json"))
+    assert text.startswith("--- old.json\n+++ new.json\n")
+    assert '-  "baseUrl": "https://api.opsgenie.com",' in text
+    assert '+  "baseUrl": "https://api.atlassian.com",' in text
+    for secret in ("s3cr3t", documented()["apiKey"]):
+        assert secret not in text
+        assert secret not in "\n".join(made.notes)
+        assert secret not in repr(made)
+
+
+@settings(max_examples=50)
+@given(JSON_VALUES, JSON_VALUES)
+def test_whatever_stands_there_is_converted_or_refused_in_words(value: Any, mapping: Any) -> None:
+    top = {
+        "actionMappings": {"Close": mapping, "postActionToJEC": value},
+        "globalArgs": value,
+        "pollerConf": mapping,
+        "baseUrl": value,
+        "x": mapping,
+    }
+    try:
+        document = as_document(top)
+    except ConfigError:
+        return
+    for to in (OEC, JEC, NATIVE):
+        made = convert_config(document, to=to)
+        json.dumps(made.document)
+        difference(document.value, made.document)

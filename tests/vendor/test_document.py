@@ -1,0 +1,212 @@
+"""Reading the file: what the Go connectors would refuse is one clear error with its position, never anything else."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerta_opsgenie.vendor.document import (
+    DEEPEST_NESTING,
+    LARGEST_FILE_BYTES,
+    Document,
+    load_document,
+    parse_document,
+    syntax_of,
+)
+from alerta_opsgenie.vendor.problems import ConfigError
+
+JSON_VALUES: Any = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def test_a_json_document_is_given_as_plain_values() -> None:
+    document = parse_document(b'{"a": {"b": [1, "x", null, true]}}', where="x.json")
+    assert document == Document({"a": {"b": [1, "x", None, True]}}, "json", "x.json")
+    assert type(document.value["a"]) is dict
+
+
+def test_a_documents_repr_shows_no_secret() -> None:
+    document = parse_document(b"apiKey: 47114711\n", syntax="yaml")
+    assert document.literals
+    assert "4711" not in repr(document)
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "is empty"),
+        (b" \n\t ", "is empty"),
+        (b'{"a": 1,}', "line 1, column 9"),
+        (b'{\n  "a" 1\n}', "line 2, column 7"),
+        (b"// comment\n{}", "line 1, column 1"),
+        (b"[]", "holds a list"),
+        (b'"text"', "holds a text"),
+        (b"null", "holds null"),
+        (b"\xef\xbb\xbf{}", "UTF-8 with a byte order mark"),
+        ("\ufeff{}".encode("utf-16-le"), "UTF-16"),
+        ("\ufeff{}".encode("utf-16-be"), "UTF-16"),
+        (b'{\n"a": "\xff"}', "is not UTF-8 at line 2 (byte 8)"),
+        (b'{"a": NaN}', "NaN is no JSON value"),
+        (b'{"a": -Infinity}', "-Infinity is no JSON value"),
+        (b"[" * 100_000, f"nested more than {DEEPEST_NESTING} levels deep at line 1, column 33"),
+        (b'{"a":' * 5000 + b"\n", f"nested more than {DEEPEST_NESTING} levels deep"),
+        (b" " * (LARGEST_FILE_BYTES + 1), "is larger than 256 KiB"),
+        (b'{"a": "' + b"x" * LARGEST_FILE_BYTES + b'"}', "is larger than 256 KiB"),
+    ],
+)
+def test_what_is_no_configuration_is_refused_with_its_position(data: bytes, what: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_document(data, where="x.json")
+    assert what in caught.value.what
+    assert caught.value.where == "x.json"
+    assert caught.value.mend
+
+
+def test_brackets_inside_texts_are_not_counted_as_nesting() -> None:
+    value = {"a": "[" * 500 + '\\"' + "{" * 500}
+    assert parse_document(json.dumps(value).encode()).value == value
+
+
+def test_keys_that_stand_twice_are_remembered_with_their_place_and_the_last_one_counts() -> None:
+    document = parse_document(b'{"a": 1, "b": [{"c": 1, "c": 2}], "a": 3}')
+    assert document.value == {"a": 3, "b": [{"c": 2}]}
+    assert set(document.repeated) == {("a",), ("b", 0, "c")}
+
+
+def test_lone_surrogates_are_replaced_as_go_does() -> None:
+    document = parse_document(rb'{"\ud800k": "a\udfffb", "fine": "\ud83d\ude00"}')
+    assert document.value == {"\N{REPLACEMENT CHARACTER}k": "a\N{REPLACEMENT CHARACTER}b", "fine": "\N{GRINNING FACE}"}
+
+
+def test_a_number_of_any_length_is_read_without_ado() -> None:
+    value = parse_document(b'{"a": ' + b"9" * 10_000 + b', "b": 1e999}').value
+    assert value["a"] == value["b"] == float("inf")
+
+
+class TestYaml:
+    def parse(self, text: str) -> Document:
+        return parse_document(text.encode(), syntax="yaml", where="x.yml")
+
+    def test_a_yaml_document_gives_the_same_values_as_json(self) -> None:
+        text = "---\napiKey: abc\npollerConf:\n  maxNumberOfMessages: 10\nglobalArgs: [a, '1']\nnothing: ~\nyes: true\n"
+        assert self.parse(text).value == {
+            "apiKey": "abc",
+            "pollerConf": {"maxNumberOfMessages": 10},
+            "globalArgs": ["a", "1"],
+            "nothing": None,
+            "yes": True,
+        }
+
+    def test_the_text_of_a_number_is_kept_where_a_text_is_wanted(self) -> None:
+        document = self.parse("apiKey: 0123\nglobalArgs: [1.50, yes, text]\n")
+        assert document.literals == {("apiKey",): "0123", ("globalArgs", 0): "1.50", ("globalArgs", 1): "yes"}
+
+    def test_a_byte_order_mark_is_read_past(self) -> None:
+        assert parse_document(b"\xef\xbb\xbfa: b\n", syntax="yaml").value == {"a": "b"}
+
+    @pytest.mark.parametrize(
+        ("text", "what"),
+        [
+            ("a: [1\nb: 2\n", "line 2, column 2"),
+            ("a: 'x\n", "is not YAML"),
+            ("\ta: 1\n", "line 1, column 1"),
+            ("- a\n- b\n", "holds a list"),
+            ("[" * 200, "is not YAML"),
+            ("a: " + "[" * 100 + "]" * 100, "nesting of more than"),
+            ("a: " + "{b: " * 5000, "nested more than"),
+            (
+                "a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+                + "".join(f"{chr(99 + n)}: &{chr(99 + n)} [{','.join(['*' + chr(98 + n)] * 9)}]\n" for n in range(8)),
+                "aliases",
+            ),
+            ("a: &a [*a]\n", "nesting of more than"),
+            ("? [x]\n: y\n", "a key that is not a text"),
+            ("a: 1\n--- \nb: 2\n", "is not YAML"),
+            ("a: \x01\n", "is not YAML"),
+            ("<<: 5\n", "a merge"),
+            ("n: " + "9" * 10_000 + "\n", "a number that cannot be read"),
+        ],
+    )
+    def test_what_is_no_yaml_is_refused(self, text: str, what: str) -> None:
+        with pytest.raises(ConfigError) as caught:
+            self.parse(text)
+        assert what in caught.value.what
+        assert "\n" not in caught.value.what
+
+
+def test_yaml_without_pyyaml_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "yaml", None)
+    with pytest.raises(ConfigError) as caught:
+        parse_document(b"a: b\n", syntax="yaml", where="x.yml")
+    assert "PyYAML is not installed" in caught.value.what
+    assert "pip install" in caught.value.mend
+
+
+class TestFiles:
+    @pytest.mark.parametrize(
+        ("name", "syntax"), [("a.json", "json"), ("A.JSON", "json"), ("a.yml", "yaml"), ("a.YAML", "yaml")]
+    )
+    def test_the_ending_decides_the_syntax_as_in_go(self, name: str, syntax: str) -> None:
+        assert syntax_of(name) == syntax
+
+    @pytest.mark.parametrize("name", ["config", "config.conf", "json", ".json.bak"])
+    def test_other_endings_are_refused(self, name: str) -> None:
+        with pytest.raises(ConfigError, match="has the ending"):
+            syntax_of(name)
+
+    def test_a_file_is_read_and_named_in_the_document(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.json"
+        path.write_text('{"a": 1}')
+        assert load_document(path) == Document({"a": 1}, "json", str(path))
+
+    def test_what_is_no_readable_file_is_an_error_of_usage_and_never_waited_for(self, tmp_path: Path) -> None:
+        (tmp_path / "dir.json").mkdir()
+        os.mkfifo(tmp_path / "fifo.json")
+        (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
+        for name, what in [
+            ("gone.json", "does not exist"),
+            ("dir.json", "is not a file"),
+            ("fifo.json", "is not a file"),
+            ("loop.json", "cannot be opened"),
+            ("nul\0.json", "NUL"),
+        ]:
+            with pytest.raises(ConfigError) as caught:
+                load_document(tmp_path / name)
+            assert what in caught.value.what
+            assert caught.value.usage
+
+
+@given(st.binary(max_size=300), st.sampled_from(["json", "yaml"]))
+def test_any_bytes_are_a_document_or_one_config_error(data: bytes, syntax: str) -> None:
+    try:
+        document = parse_document(data, syntax=syntax)
+    except ConfigError as error:
+        assert str(error).isprintable()  # noqa: PT017 - any other exception fails the test
+    else:
+        assert isinstance(document.value, dict)
+
+
+@given(JSON_VALUES)
+def test_any_json_value_is_a_document_or_one_config_error(value: Any) -> None:
+    try:
+        document = parse_document(json.dumps({"x": value}).encode())
+    except ConfigError:
+        return
+    json.dumps(document.value, ensure_ascii=False).encode()
+
+
+@given(st.text(alphabet="{}[],:&*!|>'\"%@`#-? \n\tab1<~"))
+def test_any_text_of_yaml_marks_is_a_document_or_one_config_error(text: str) -> None:
+    try:
+        parse_document(text.encode(), syntax="yaml")
+    except ConfigError:
+        return

@@ -1,0 +1,116 @@
+"""What may be shown of a configuration: planted secrets are searched for in all that comes out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerta_opsgenie.vendor.redaction import (
+    is_secret_name,
+    redact,
+    redact_arguments,
+    redact_document,
+    redact_text,
+    safe_url,
+)
+from tests.support.edge_messages import edge_document
+from tests.vendor.test_document import JSON_VALUES
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("apiKey", True),
+        ("ALERTA_API_KEY", True),
+        ("alertaApiKey", True),
+        ("password", True),
+        ("gitPassphrase", True),
+        ("client-secret", True),
+        ("Authorization", True),
+        ("alertaApiKeyFile", False),
+        ("privateKeyFilepath", False),
+        ("username", False),
+        ("projectKey", False),
+        ("keepAliveTimeInMillis", False),
+        ("logLevel", False),
+    ],
+)
+def test_secrets_are_known_by_the_name_they_go_under(name: str, secret: bool) -> None:
+    assert is_secret_name(name) is secret
+
+
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        (["--alertaApiKey", "s", "--x", "1"], ["--alertaApiKey", "***", "--x", "1"]),
+        (["-alertaApiKey=s"], ["-alertaApiKey=***"]),
+        (["--alertaApiKey", "--x"], ["--alertaApiKey", "--x"]),
+        (["--alertaApiKeyFile", "/etc/a"], ["--alertaApiKeyFile", "/etc/a"]),
+        (["--alertaApiUrl", "https://u:s@a/api?k=s"], ["--alertaApiUrl", "https://***@a/api?***"]),
+        (["9f8e7d6c5b4a39281706"], ["***"]),
+        (["-p", "9f8e7d6c-5b4a-3928-1706-f5e4d3c2b1a0"], ["-p", "***"]),
+        (["/home/opsgenie/oec2/scripts/a1.py"], ["/home/opsgenie/oec2/scripts/a1.py"]),
+    ],
+)
+def test_arguments_lose_their_secrets_and_keep_the_rest(args: list[str], shown: list[str]) -> None:
+    assert redact_arguments(args) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://api.opsgenie.com/v2", "https://api.opsgenie.com/v2"),
+        ("https://me:s@h:8080/p", "https://***@h:8080/p"),
+        ("https://h/p?api-key=s#s", "https://h/p?***#***"),
+        ("https://[::1", "***"),
+    ],
+)
+def test_urls_lose_user_query_and_fragment(url: str, shown: str) -> None:
+    assert safe_url(url) == shown
+    assert redact_text(url) == shown
+
+
+def planted() -> tuple[dict[str, Any], list[str]]:
+    names = [f"s3cr3t-{number}" for number in range(12)]
+    value = edge_document(
+        apiKey=names[0],
+        globalArgs=["--alertaApiKey", names[1], f"--token={names[2]}", "https://x", names[0]],
+        globalEnv=[f"ALERTA_API_KEY={names[3]}", "A=b"],
+        globalFlags={"password": names[4], "url": f"https://me:{names[5]}@h"},
+        alertaOpsgenie={"keys": {"a": names[6]}, "tokens": [names[7]], "list": [{"secret": names[8]}]},
+    )
+    value["actionMappings"]["Close"] |= {"args": ["-p", f"/path/{names[0]}/x"], "env": [f"T_TOKEN={names[9]}"]}
+    value["actionMappings"]["Http"] = {"headers": {"X-Custom": names[10]}, "params": {"apikey": names[11]}}
+    value["actionMappings"]["Rotate key"] = {"filepath": "/a.sh"}
+    return value, names
+
+
+def test_no_planted_secret_comes_out_and_what_is_none_stays() -> None:
+    value, _ = planted()
+    shown = redact_document(value)
+    assert "s3cr3t" not in json.dumps(shown)
+    assert shown["globalEnv"] == ["ALERTA_API_KEY=***", "A=b"]
+    assert shown["actionMappings"]["Rotate key"] == {"filepath": "/a.sh"}
+    assert shown["actionMappings"]["Close"]["args"] == ["-p", "/path/***/x"]
+    assert shown["pollerConf"] == value["pollerConf"]
+    assert value == planted()[0]
+
+
+def test_a_short_secret_is_hidden_where_a_whole_value_equals_it_and_not_inside_words() -> None:
+    shown = redact_document({"apiKey": "abc", "note": "abc", "word": "abcde"})
+    assert shown == {"apiKey": "***", "note": "***", "word": "abcde"}
+
+
+def test_empty_secrets_are_shown_as_empty() -> None:
+    assert redact({"apiKey": "", "password": None, "token": 5}) == {"apiKey": "", "password": None, "token": "***"}
+
+
+@given(JSON_VALUES, st.text(min_size=8))
+def test_whatever_shape_a_secret_has_it_does_not_come_out(value: Any, secret: str) -> None:
+    shown = redact_document({"x": value, "apiKey": secret, "password": [{"deep": secret}], "note": f"<{secret}>"})
+    assert (shown["apiKey"], shown["password"]) == ("***", "***")
+    assert secret not in shown["note"]

@@ -1,0 +1,92 @@
+"""A configuration made from options is the documented one, and sound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC
+from alerta_opsgenie.vendor.document import Document
+from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.render import RenderOptions, base_url_for, fill_template, render_config
+from alerta_opsgenie.vendor.secret import Secret
+from tests.support.edge_messages import API_KEY, edge_document
+
+
+def render(dialect: str = OEC, **changes: Any) -> dict[str, Any]:
+    given = {"api_key": Secret(API_KEY), "alerta_url": "https://alerta.example.com/api", **changes}
+    return render_config(RenderOptions(dialect, **given))
+
+
+def test_the_documented_configuration_comes_out() -> None:
+    assert render(alerta_key_file="/etc/alerta.key") == edge_document()
+
+
+@pytest.mark.parametrize("dialect", [OEC, JEC])
+@pytest.mark.parametrize("changes", [{"alerta_key": Secret("s3cr3t")}, {"alerta_key_file": "/etc/alerta.key"}])
+def test_what_comes_out_passes_its_own_check(dialect: str, changes: Any) -> None:
+    document = Document(render(dialect, **changes), "json", "rendered")
+    assert check_config(document, dialect=dialect, environment={}) == []
+
+
+def test_jec_gets_its_own_host_paths_and_catch_all_name() -> None:
+    value = render(JEC)
+    assert value["baseUrl"] == "https://api.atlassian.com"
+    assert tuple(value["actionMappings"]) == (*DOCUMENTED_ACTIONS, "postActionToJEC")
+    mapping = value["actionMappings"]["Close"]
+    assert mapping["filepath"] == "/home/jsm/jec/scripts/oecAlertaExecutor.py"
+    assert mapping["stderr"] == "/var/log/jec/oecAlertaExecutor-errors.log"
+
+
+def test_alertas_key_goes_into_the_environment_unless_the_arguments_are_asked_for() -> None:
+    by_environment = render(alerta_key=Secret("s3cr3t"))
+    assert by_environment["globalEnv"] == ["ALERTA_API_KEY=s3cr3t"]
+    assert "s3cr3t" not in by_environment["globalArgs"]
+    by_arguments = render(alerta_key=Secret("s3cr3t"), key_in="args")
+    assert by_arguments["globalArgs"][2:] == ["--alertaApiKey", "s3cr3t"]
+    assert "globalEnv" not in by_arguments
+
+
+def test_options_reach_their_place() -> None:
+    value = render(
+        region="eu", script="/opt/x", log_directory="/var/log/x/", log_level="DEBUG", workers=2, actions=("Close",)
+    )
+    assert value["baseUrl"] == "https://api.eu.opsgenie.com"
+    assert value["logLevel"] == "DEBUG"
+    assert (value["poolConf"]["maxNumberOfWorker"], value["poolConf"]["minNumberOfWorker"]) == (2, 2)
+    assert list(value["actionMappings"]) == ["Close"]
+    assert value["actionMappings"]["Close"]["stdout"] == "/var/log/x/oecAlertaExecutor.log"
+    assert render(base_url="http://127.0.0.1:4000")["baseUrl"] == "http://127.0.0.1:4000"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "changes", "what"),
+    [
+        (JEC, {"region": "eu"}, "JSM has one host"),
+        (OEC, {"actions": ()}, "names no action"),
+        (OEC, {"alerta_key": Secret("a"), "alerta_key_file": "/a"}, "given twice"),
+    ],
+)
+def test_options_that_make_no_configuration_are_refused(dialect: str, changes: Any, what: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        render(dialect, **changes)
+    assert what in caught.value.what
+    assert caught.value.usage
+
+
+def test_regions_are_opsgenies() -> None:
+    assert base_url_for(OEC, "us") == "https://api.opsgenie.com"
+    assert base_url_for(JEC, "us") == "https://api.atlassian.com"
+
+
+class TestTemplate:
+    def test_variables_are_put_in_wherever_they_stand(self) -> None:
+        template = {"apiKey": "${KEY}", "globalArgs": ["--url=${HOST}/${PATH_1}", "$x", "${not one}"], "n": 5}
+        filled = fill_template(template, {"KEY": "k", "HOST": "https://a", "PATH_1": "${KEY}"})
+        assert filled == {"apiKey": "k", "globalArgs": ["--url=https://a/${KEY}", "$x", "${not one}"], "n": 5}
+
+    def test_all_variables_that_are_not_set_are_named(self) -> None:
+        with pytest.raises(ConfigError, match="not set: A, B"):
+            fill_template({"x": "${B}", "y": ["${A}", "${C}"]}, {"C": ""})

@@ -1,0 +1,572 @@
+"""The runner starts a script as the Go connectors do; each test is one of their habits, on real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.vendor.config import JEC, OEC, ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.runner import Host, ScriptResult, prepare_scripts, run_message, run_messages, script_argv
+from alerta_opsgenie.vendor.secret import Secret
+from tests.support.edge_messages import API_KEY, ENTITY_ID, REQUEST_ID, connector_path, edge_message, write_script
+
+_DUMP = """\
+import json, os, sys
+with open(os.environ["DUMP"], "w") as file:
+    json.dump({"argv": sys.argv, "env": dict(os.environ)}, file)
+"""
+
+MakeConfig = Callable[..., EdgeConfig]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A connector's host whose `python` is this interpreter and whose scripts can dump what they were given."""
+    environment = {"PATH": connector_path(tmp_path / "bin"), "DUMP": str(tmp_path / "dump.json"), "HOME": "/root"}
+    return Host(environment=environment, pipe_directory=str(tmp_path))
+
+
+def edge_config(filepath: Path | str, dialect: str = OEC, **changes: Any) -> EdgeConfig:
+    """Build a configuration with one mapping; `changes` are the mapping's fields, or `global_...` ones."""
+    on_top = {name: changes.pop(name) for name in list(changes) if name.startswith(("global_", "log_"))}
+    base_url = "https://api.opsgenie.com" if dialect == OEC else "https://api.atlassian.com"
+    mapping = ActionMapping(name="Acknowledge", filepath=str(filepath), **changes)
+    return EdgeConfig(dialect, Secret(API_KEY), base_url, {"Acknowledge": mapping}, **{"log_level": "warn", **on_top})
+
+
+def sh(tmp_path: Path, text: str) -> Path:
+    return write_script(tmp_path / "script.sh", text)
+
+
+def run(config: EdgeConfig, host: Host, **changes: Any) -> ScriptResult:
+    return run_message(config, edge_message("Acknowledge", **changes), host=host)
+
+
+class TestArguments:
+    def test_oec_passes_flags_payload_its_own_arguments_and_those_of_the_file_in_its_order(
+        self, tmp_path: Path, host: Host
+    ) -> None:
+        script = write_script(tmp_path / "dump.py", _DUMP)
+        config = edge_config(
+            script,
+            flags=(("user", "nagios"),),
+            args=("--mine", "2"),
+            global_flags=(("url", "http://localhost"),),
+            global_args=("--alertaApiUrl", "https://alerta.example.com/api"),
+        )
+        result = run_message(config, '{"action": "Acknowledge", "actionType": "custom"}', host=host)
+        assert result.failure == ""
+        got = json.loads((tmp_path / "dump.json").read_text())["argv"]
+        assert got == [
+            str(script),
+            "-url",
+            "http://localhost",
+            "-user",
+            "nagios",
+            "-payload",
+            '{"action": "Acknowledge", "actionType": "custom"}',
+            "-apiKey",
+            API_KEY,
+            "-opsgenieUrl",
+            "https://api.opsgenie.com",
+            "-logLevel",
+            "WARN",
+            "--alertaApiUrl",
+            "https://alerta.example.com/api",
+            "--mine",
+            "2",
+        ]
+        assert result.argv == ("python", *got)
+
+    def test_jec_says_jsm_url_and_puts_its_pipe_last(self, tmp_path: Path, host: Host) -> None:
+        config = edge_config(write_script(tmp_path / "dump.py", _DUMP), JEC, args=("--mine",))
+        run_message(config, edge_message("Acknowledge"), message_id="m-1", host=host)
+        got = json.loads((tmp_path / "dump.json").read_text())["argv"]
+        assert got[3:5] == ["-apiKey", API_KEY]
+        assert got[5:9] == ["-jsmUrl", "https://api.atlassian.com", "-logLevel", "WARN"]
+        assert got[9:] == ["--mine", "--jecNamedPipe", str(tmp_path / "jecCallbackPipe-m-1")]
+
+    def test_the_dialect_can_be_chosen_against_the_file(self, tmp_path: Path, host: Host) -> None:
+        config = edge_config(sh(tmp_path, "exit 0\n"))
+        result = run_message(config, edge_message("Acknowledge"), dialect=JEC, host=host)
+        assert "-jsmUrl" in result.argv
+        assert "--jecNamedPipe" in result.argv
+
+    def test_a_message_that_is_no_text_is_written_compact_and_in_utf8(self, tmp_path: Path) -> None:
+        config = edge_config(tmp_path / "x")
+        argv = script_argv(config, config.mappings["Acknowledge"], "body")
+        assert argv[:3] == (str(tmp_path / "x"), "-payload", "body")
+        host = Host(environment={"PATH": "/usr/bin:/bin"})
+        result = run_message(edge_config(sh(tmp_path, "exit 0\n")), edge_message("Acknowledge", note="é"), host=host)
+        assert '"note":"é"' in result.argv[3]
+
+    @pytest.mark.parametrize(
+        ("name", "interpreter"),
+        [
+            ("a.py", ("python",)),
+            ("a.PY", ("python",)),
+            ("a.sh", ("sh",)),
+            ("a.ps1", ("powershell", "-File")),
+            ("a.go", ("go", "run")),
+            ("a.groovy", ("groovy",)),
+            ("a.cmd", ("cmd", "/C")),
+            ("a", ()),
+            ("a.pl", ()),
+            ("a.py.bak", ()),
+            ("dir.py/a", ()),
+            (".py", ("python",)),
+        ],
+    )
+    def test_the_interpreter_is_chosen_by_the_ending_alone(self, name: str, interpreter: tuple[str, ...]) -> None:
+        config = edge_config(f"/opt/{name}")
+        argv = script_argv(config, config.mappings["Acknowledge"], "{}")
+        assert argv[: len(interpreter) + 1] == (*interpreter, f"/opt/{name}")
+
+    def test_a_script_without_ending_is_started_directly_by_its_own_first_line(
+        self, tmp_path: Path, host: Host
+    ) -> None:
+        script = write_script(tmp_path / "direct", '#!/bin/sh\necho "$0 $1" >&2\nexit 1\n')
+        assert run(edge_config(script), host).stderr == f"{script} -payload\n"
+
+    def test_the_result_does_not_show_the_connectors_key(self, tmp_path: Path, host: Host) -> None:
+        config = edge_config(sh(tmp_path, "exit 0\n"), global_args=("--alertaApiKey", "alerta-secret"))
+        result = run(config, host)
+        assert API_KEY in result.argv
+        assert API_KEY not in repr(result)
+        assert API_KEY not in repr(config)
+        assert "alerta-secret" not in repr(config)
+
+
+class TestEnvironment:
+    def test_a_script_inherits_the_connectors_variables_and_gets_the_files_on_top(
+        self, tmp_path: Path, host: Host
+    ) -> None:
+        config = edge_config(
+            write_script(tmp_path / "dump.py", _DUMP),
+            global_env=("A=global", "B=global", "HOME=/elsewhere"),
+            env=("B=mapping", "C=x=y", "broken"),
+        )
+        run(config, host)
+        got = json.loads((tmp_path / "dump.json").read_text())["env"]
+        assert {name: got.get(name) for name in ("A", "B", "C", "HOME", "broken")} == {
+            "A": "global",
+            "B": "mapping",
+            "C": "x=y",
+            "HOME": "/elsewhere",
+            "broken": None,
+        }
+
+    def test_the_interpreter_is_looked_for_on_the_connectors_path_not_on_the_mappings(
+        self, tmp_path: Path, host: Host
+    ) -> None:
+        config = edge_config(write_script(tmp_path / "dump.py", _DUMP), env=("PATH=/nowhere",))
+        assert run(config, host).failure == ""
+        assert json.loads((tmp_path / "dump.json").read_text())["env"]["PATH"] == "/nowhere"
+
+    def test_a_scripts_standard_input_is_dev_null_whatever_the_connectors_is(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, "[ /dev/stdin -ef /dev/null ] && echo null >&2; exit 1\n")
+        reader, writer = os.pipe()
+        before = os.dup(0)
+        os.dup2(reader, 0)
+        try:
+            assert run(edge_config(script), host).stderr == "null\n"
+        finally:
+            os.dup2(before, 0)
+            for descriptor in (reader, writer, before):
+                os.close(descriptor)
+
+    def test_without_an_environment_of_its_own_a_host_has_that_of_this_process(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TOKEN_OF_TEST", "here")
+        script = sh(tmp_path, 'echo "$TOKEN_OF_TEST" >&2; exit 1\n')
+        assert run(edge_config(script), Host()).stderr == "here\n"
+
+
+class TestOutput:
+    def test_stdout_goes_nowhere_where_the_mapping_names_no_file(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, "echo out; [ /dev/stdout -ef /dev/null ] && echo null >&2; exit 1\n")
+        result = run(edge_config(script), host)
+        assert (result.stdout, result.stderr) == ("", "null\n")
+
+    def test_both_streams_are_appended_to_the_files_of_the_mapping(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, "echo out; echo err >&2; exit 3\n")
+        out, err = tmp_path / "logs" / "out.log", tmp_path / "logs" / "err.log"
+        config = edge_config(script, stdout=str(out), stderr=str(err))
+        results = [run(config, host), run(config, host)]
+        assert [result.stderr for result in results] == ["err\n", "err\n"]
+        assert (out.read_text(), err.read_text()) == ("out\nout\n", "err\nerr\n")
+
+    def test_an_output_file_that_cannot_be_written_makes_a_failure_of_a_success(
+        self, tmp_path: Path, host: Host
+    ) -> None:
+        (tmp_path / "file").write_text("in the way")
+        log = tmp_path / "file" / "out.log"
+        result = run(edge_config(sh(tmp_path, "echo out; exit 0\n"), stdout=str(log)), host)
+        assert result.exit_code == 0
+        assert result.callback is not None
+        assert "isSuccessful" not in result.callback
+        assert result.failure == f"error getting log file info: stat {log}: not a directory"
+
+    def test_a_script_whose_output_file_fails_finds_its_stdout_closed_and_is_not_left_hanging(
+        self, tmp_path: Path, host: Host
+    ) -> None:
+        (tmp_path / "file").write_text("in the way")
+        script = sh(tmp_path, "head -c 300000 /dev/zero; echo $? >&2; exit 4\n")
+        result = run(edge_config(script, stdout=str(tmp_path / "file" / "out.log")), host)
+        assert result.exit_code == 4
+        assert result.failure == "exit status 4"
+
+    def test_more_than_a_megabyte_of_stderr_is_read_to_its_end_and_kept_in_part(
+        self, tmp_path: Path, host: Host
+    ) -> None:
+        log = tmp_path / "err.log"
+        script = sh(tmp_path, "head -c 2000000 /dev/zero | tr '\\0' x >&2; exit 1\n")
+        result = run(edge_config(script, stderr=str(log)), host)
+        assert len(result.stderr) == 1024 * 1024
+        assert log.stat().st_size == 2000000
+
+    def test_output_that_is_no_utf8_is_reported_with_replacement_characters(self, tmp_path: Path, host: Host) -> None:
+        result = run(edge_config(sh(tmp_path, "printf 'a\\377b' >&2; exit 1\n")), host)
+        assert result.stderr == "a\N{REPLACEMENT CHARACTER}b"
+        assert json.dumps(result.callback)
+
+
+class TestDropping:
+    @pytest.mark.parametrize(
+        ("message", "reason"),
+        [
+            ("not json", "not JSON"),
+            ("[1]", "no JSON object"),
+            ("[" * 100_000, "not JSON"),
+            ({"alert": {}}, "no action"),
+            ({"action": 5}, "action is not a text"),
+            ({"action": "Acknowledge", "entity": "x"}, "entity is not an object"),
+            ({"action": "Acknowledge", "discardScriptResponse": "yes"}, "true or false"),
+            ({"action": "Nope", "actionType": "custom"}, "no mapped action"),
+            ({"action": "acknowledge", "actionType": "custom"}, "no mapped action"),
+            ({"action": "Acknowledge"}, "type[custom]"),
+            ({"action": "Acknowledge", "actionType": "http"}, "requested type[http]"),
+        ],
+    )
+    def test_oec_drops_what_it_cannot_read_or_has_no_mapping_for_and_reports_nothing(
+        self, tmp_path: Path, host: Host, message: Any, reason: str
+    ) -> None:
+        config = edge_config(sh(tmp_path, f"touch {tmp_path}/started\n"))
+        result = run_message(config, message, host=host)
+        assert reason in (result.dropped_reason or "")
+        assert (result.callback, result.argv, result.succeeded) == (None, (), False)
+        assert not (tmp_path / "started").exists()
+
+    def test_jec_reports_an_action_without_mapping_through_the_callback(self, host: Host) -> None:
+        result = run_message(edge_config("/x", JEC), edge_message("Nope"), host=host)
+        text = "No mapped action is configured for requested action[Nope]. The request will be ignored."
+        assert result.dropped_reason == text
+        assert result.callback == {
+            "requestId": REQUEST_ID,
+            "entityId": ENTITY_ID,
+            "entityType": "alert",
+            "action": "Nope",
+            "actionType": "custom",
+            "failureMessage": text,
+            "callbackContext": "",
+        }
+
+    def test_the_mapped_name_goes_before_the_actions_own(self, tmp_path: Path, host: Host) -> None:
+        config = edge_config(sh(tmp_path, "exit 0\n"))
+        mapped = {"name": "Acknowledge", "extraField": ""}
+        assert run_message(config, edge_message("Nope", mappedActionV2=mapped), host=host).dropped_reason is None
+        other = {"name": "postActionToJEC", "extraField": ""}
+        assert run_message(config, edge_message("Acknowledge", mappedActionV2=other), host=host).dropped_reason
+
+    def test_scripts_from_git_are_not_run(self, host: Host) -> None:
+        result = run(edge_config("a.sh", source_type="git"), host)
+        assert "git" in (result.dropped_reason or "")
+
+
+class TestCallback:
+    def test_oec_leaves_out_what_is_empty_and_sends_no_context(self, tmp_path: Path, host: Host) -> None:
+        result = run(edge_config(sh(tmp_path, "exit 0\n")), host, requestId=None)
+        assert result.succeeded
+        assert result.callback == {
+            "isSuccessful": True,
+            "entityId": ENTITY_ID,
+            "entityType": "alert",
+            "action": "Acknowledge",
+            "actionType": "custom",
+        }
+
+    def test_a_failure_lacks_is_successful_and_carries_go_s_text_and_stderr(
+        self, tmp_path: Path, host: Host, payload: Callable[[str], dict[str, Any]]
+    ) -> None:
+        script = sh(tmp_path, "printf 'alerta: HTTP 500' >&2; exit 1\n")
+        result = run_message(edge_config(script), payload("Acknowledge.oec"), host=host)
+        assert result.callback == payload("callback.oec-failure")
+        assert result.exit_code == 1
+
+    def test_a_signal_is_named_as_go_names_it(self, tmp_path: Path, host: Host) -> None:
+        result = run(edge_config(sh(tmp_path, "kill -TERM $$\n")), host)
+        assert result.callback is not None
+        assert result.callback["failureMessage"] == "Err: signal: terminated, Stderr: "
+        assert result.exit_code == -15
+
+    def test_a_missing_interpreter_is_a_failure_with_go_s_words(self, tmp_path: Path) -> None:
+        script = write_script(tmp_path / "a.py", "")
+        result = run(edge_config(script), Host(environment={"PATH": str(tmp_path / "empty")}))
+        assert result.failure == 'exec: "python": executable file not found in $PATH'
+        assert result.callback is not None
+        assert result.callback["failureMessage"] == f"Err: {result.failure}, Stderr: "
+        assert result.exit_code is None
+
+    @pytest.mark.parametrize(
+        ("make", "text"),
+        [
+            (lambda _path: None, "no such file or directory"),
+            (lambda path: write_script(path, "#!/bin/sh\n", mode=0o644), "permission denied"),
+            (lambda path: write_script(path, "just text, no first line\n"), "exec format error"),
+            (lambda path: path.mkdir(), "permission denied"),
+        ],
+    )
+    def test_a_script_that_cannot_be_started_is_a_failure_with_go_s_words(
+        self, tmp_path: Path, host: Host, make: Callable[[Path], object], text: str
+    ) -> None:
+        make(tmp_path / "direct")
+        result = run(edge_config(tmp_path / "direct"), host)
+        assert result.failure == f"fork/exec {tmp_path}/direct: {text}"
+
+    def test_a_payload_over_the_kernels_limit_is_a_failure_and_no_exception(self, tmp_path: Path, host: Host) -> None:
+        config = edge_config(write_script(tmp_path / "direct", "#!/bin/sh\n"))
+        fits, too_long = 128 * 1024 - 1, 128 * 1024
+        frame = len(run_message(config, edge_message("Acknowledge", note=""), host=host).argv[2])
+        assert run(config, host, note="x" * (fits - frame)).failure == ""
+        result = run(config, host, note="x" * (too_long - frame))
+        assert result.failure == f"fork/exec {tmp_path}/direct: argument list too long"
+        assert result.callback is not None
+        assert "argument list too long" in result.callback["failureMessage"]
+
+    @pytest.mark.parametrize("where", ["args", "env"])
+    def test_a_nul_character_is_a_failure_and_no_exception(self, tmp_path: Path, host: Host, where: str) -> None:
+        changes: dict[str, Any] = {where: ("A=\0",)}
+        assert run(edge_config(sh(tmp_path, "exit 0\n"), **changes), host).failure.endswith(": invalid argument")
+
+    def test_a_lone_surrogate_in_a_message_stops_nothing(self, tmp_path: Path, host: Host) -> None:
+        config = edge_config(sh(tmp_path, "exit 0\n"))
+        assert run_message(config, '{"action":"Acknowledge","actionType":"custom","x":"\ud800"}', host=host).succeeded
+
+    def test_the_answer_of_an_http_script_stands_beside_the_other_fields(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, """echo '{"headers":{"A":"b"},"body":"done","statusCode":200}'\n""")
+        result = run(edge_config(script, type="http"), host, actionType="http")
+        assert result.callback is not None
+        assert {"headers": {"A": "b"}, "body": "done", "statusCode": 200}.items() <= result.callback.items()
+        assert result.succeeded
+
+    @pytest.mark.parametrize("printed", ["hello", '{"statusCode": "200"}', "[]"])
+    def test_an_http_script_that_prints_something_else_has_failed(
+        self, tmp_path: Path, host: Host, printed: str
+    ) -> None:
+        config = edge_config(sh(tmp_path, f"printf '%s' '{printed}'\n"), type="http")
+        result = run(config, host, actionType="http")
+        assert result.callback is not None
+        assert result.callback["failureMessage"] == f"Could not parse http response fields: {printed}"
+        assert run(config, host, actionType="http", discardScriptResponse=True).succeeded
+
+
+class TestPipe:
+    def test_what_a_script_writes_into_the_pipe_is_the_callbacks_context(
+        self, tmp_path: Path, host: Host, payload: Callable[[str], dict[str, Any]]
+    ) -> None:
+        script = sh(tmp_path, 'for last; do :; done\nprintf \'%s\' \'{"alerta": "ack", "result": "ok"}\' > "$last"\n')
+        config = edge_config(script, JEC)
+        config = EdgeConfig(JEC, config.api_key, config.base_url, {"postActionToJEC": config.mappings["Acknowledge"]})
+        result = run_message(config, payload("Acknowledge.jec"), message_id="m-2", host=host)
+        assert result.callback == payload("callback.jec-success")
+        assert not (tmp_path / "jecCallbackPipe-m-2").exists()
+
+    def test_a_script_that_leaves_the_pipe_alone_gets_the_default_text(self, tmp_path: Path, host: Host) -> None:
+        result = run(edge_config(sh(tmp_path, "exit 0\n"), JEC), host)
+        assert result.callback is not None
+        assert result.callback["callbackContext"] == "Execution Finished!"
+
+    def test_a_pipe_that_is_opened_and_closed_gives_an_empty_context(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, 'for last; do :; done\n: > "$last"\n')
+        result = run(edge_config(script, JEC), host)
+        assert result.callback is not None
+        assert result.callback["callbackContext"] == ""
+
+    def test_16_kib_are_kept_and_a_script_that_writes_more_is_not_held_up(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, "for last; do :; done\nhead -c 200000 /dev/zero | tr '\\0' y > \"$last\"\n")
+        result = run(edge_config(script, JEC), host)
+        assert result.callback is not None
+        assert result.callback["callbackContext"] == "y" * 16384
+
+    def test_the_context_of_a_script_that_fails_is_lost(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, 'for last; do :; done\necho context > "$last"\nexit 1\n')
+        result = run(edge_config(script, JEC), host)
+        assert result.callback is not None
+        assert result.callback["callbackContext"] == ""
+        assert result.callback["failureMessage"] == "Err: exit status 1, Stderr: "
+
+    def test_where_the_directory_is_missing_the_path_is_passed_and_the_context_is_empty(self, tmp_path: Path) -> None:
+        host = Host(environment={"PATH": "/usr/bin:/bin"}, pipe_directory=str(tmp_path / "missing"))
+        result = run(edge_config(sh(tmp_path, "exit 0\n"), JEC), host)
+        assert result.argv[-1].startswith(f"{tmp_path}/missing/jecCallbackPipe-")
+        assert result.callback is not None
+        assert result.callback["callbackContext"] == ""
+        assert result.succeeded
+
+    def test_each_message_has_a_pipe_of_its_own(self, tmp_path: Path, host: Host) -> None:
+        config = edge_config(sh(tmp_path, "exit 0\n"), JEC)
+        results = run_messages(config, [edge_message("Acknowledge")] * 3, 3, host=host)
+        assert len({result.argv[-1] for result in results}) == 3
+        assert not list(tmp_path.glob("jecCallbackPipe-*"))
+
+
+class TestWaiting:
+    """A worker is held by whatever holds the script's output, and by nothing else."""
+
+    def test_a_detached_child_that_holds_stderr_keeps_the_worker(self, tmp_path: Path, host: Host) -> None:
+        gate = tmp_path / "gate"
+        os.mkfifo(gate)
+        script = sh(tmp_path, f"(cat {gate} > /dev/null) &\nexit 0\n")
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(run, edge_config(script), host)
+            # The gate opens once the child has it open, so the script is past its start.
+            with gate.open("w"), pytest.raises(TimeoutError):
+                running.result(timeout=0.3)
+            assert running.result(timeout=10).succeeded
+
+    def test_a_detached_child_that_holds_stdout_keeps_the_worker_only_where_stdout_is_kept(
+        self, tmp_path: Path, host: Host
+    ) -> None:
+        gates = [tmp_path / "gate-1", tmp_path / "gate-2"]
+        scripts = []
+        for gate in gates:
+            os.mkfifo(gate)
+            scripts.append(write_script(Path(f"{gate}.sh"), f"cat {gate} 2> /dev/null &\nexit 0\n"))
+        with ThreadPoolExecutor() as pool:
+            to_null = pool.submit(run, edge_config(scripts[0]), host)
+            with gates[0].open("w"):
+                assert to_null.result(timeout=10).succeeded
+            to_file = pool.submit(run, edge_config(scripts[1], stdout=str(tmp_path / "out.log")), host)
+            with gates[1].open("w"), pytest.raises(TimeoutError):
+                to_file.result(timeout=0.3)
+            assert to_file.result(timeout=10).succeeded
+
+    def test_a_detached_child_with_its_own_output_lets_the_worker_go(self, tmp_path: Path, host: Host) -> None:
+        gate = tmp_path / "gate"
+        os.mkfifo(gate)
+        script = sh(tmp_path, f"setsid cat {gate} > /dev/null 2>&1 &\nexit 0\n")
+        config = edge_config(script, stdout=str(tmp_path / "out.log"), stderr=str(tmp_path / "err.log"))
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(run, config, host)
+            with gate.open("w"):
+                assert running.result(timeout=10).succeeded
+
+    def test_a_script_that_closes_its_output_is_waited_for_all_the_same(self, tmp_path: Path, host: Host) -> None:
+        gate = tmp_path / "gate"
+        os.mkfifo(gate)
+        script = sh(tmp_path, f"exec > /dev/null 2>&1\ncat {gate}\nexit 5\n")
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(run, edge_config(script), host)
+            with gate.open("w"), pytest.raises(TimeoutError):
+                running.result(timeout=0.3)
+            assert running.result(timeout=10).exit_code == 5
+
+
+class TestTimeLimit:
+    def limited(self, host: Host, seconds: float = 0.3) -> Host:
+        return Host(host.environment, host.pipe_directory, time_limit_seconds=seconds)
+
+    def test_a_script_over_its_time_is_stopped_with_its_children(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, f"echo $$ > {tmp_path}/pid\nsleep 60 &\necho $! > {tmp_path}/child\nwait\n")
+        began = time.monotonic()
+        result = run(edge_config(script), self.limited(host))
+        assert time.monotonic() - began < 20
+        assert (result.timed_out, result.exit_code) == (True, -15)
+        assert result.callback is not None
+        assert result.callback["failureMessage"].startswith("Err: the script did not end within 0.3 s")
+        for name in ("pid", "child"):
+            assert not _runs(int((tmp_path / name).read_text()))
+
+    def test_a_script_that_ignores_sigterm_is_killed(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, f"trap '' TERM\ncat {tmp_path}/gate {tmp_path}/gate\n")
+        os.mkfifo(tmp_path / "gate")
+        result = run(edge_config(script), self.limited(host))
+        assert (result.timed_out, result.exit_code) == (True, -9)
+
+    def test_a_detached_child_in_another_session_cannot_hold_the_worker_beyond_the_limit(
+        self, tmp_path: Path, host: Host
+    ) -> None:
+        gate = tmp_path / "gate"
+        os.mkfifo(gate)
+        script = sh(tmp_path, f"setsid cat {gate} > /dev/null &\nexit 0\n")
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(run, edge_config(script), self.limited(host))
+            with gate.open("w"):
+                result = running.result(timeout=10)
+        assert (result.timed_out, result.exit_code) == (True, 0)
+
+    def test_a_script_within_its_time_is_not_touched(self, tmp_path: Path, host: Host) -> None:
+        result = run(edge_config(sh(tmp_path, "echo fine >&2; exit 0\n")), self.limited(host, 30))
+        assert (result.timed_out, result.succeeded, result.stderr) == (False, True, "fine\n")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")
+    except FileNotFoundError:
+        return False
+
+
+class TestPool:
+    def test_as_many_scripts_run_at_once_as_there_are_workers(self, tmp_path: Path, host: Host) -> None:
+        """Three scripts that wait for each other end only if all three run at once."""
+        script = sh(
+            tmp_path,
+            f'touch {tmp_path}/here-$$\nuntil [ "$(ls {tmp_path} | grep -c here-)" -ge 3 ]; do sleep 0.02; done\n',
+        )
+        limited = Host(host.environment, time_limit_seconds=20)
+        results = run_messages(edge_config(script), [edge_message("Acknowledge")] * 3, workers=3, host=limited)
+        assert [result.succeeded for result in results] == [True, True, True]
+
+    def test_results_come_in_the_order_of_the_messages(self, tmp_path: Path, host: Host) -> None:
+        script = sh(tmp_path, 'echo "$2" >&2; exit 1\n')
+        messages = [edge_message("Acknowledge", requestId=f"r-{number}") for number in range(6)]
+        results = run_messages(edge_config(script), messages, workers=4, host=host)
+        assert [json.loads(result.stderr)["requestId"] for result in results] == [f"r-{n}" for n in range(6)]
+
+    def test_workers_share_an_output_file_line_by_line(self, tmp_path: Path, host: Host) -> None:
+        log = tmp_path / "out.log"
+        script = sh(tmp_path, 'echo "one whole line of a script that was started for a message"\n')
+        run_messages(edge_config(script, stdout=str(log)), [edge_message("Acknowledge")] * 12, workers=6, host=host)
+        assert set(log.read_text().splitlines()) == {"one whole line of a script that was started for a message"}
+        assert len(log.read_text().splitlines()) == 12
+
+
+def test_no_descriptor_and_no_thread_is_left_behind(tmp_path: Path, host: Host) -> None:
+    config = edge_config(sh(tmp_path, "echo out; exit 0\n"), JEC, stdout=str(tmp_path / "out.log"))
+    run(config, host)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        run(config, host)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    waiting = [thread for thread in threading.enumerate() if thread.name == "script-wait"]
+    for thread in waiting:
+        thread.join(timeout=5)
+    assert not any(thread.is_alive() for thread in waiting)
+
+
+def test_the_connectors_set_the_mode_of_local_scripts_when_they_start(tmp_path: Path) -> None:
+    script = write_script(tmp_path / "a.sh", "", mode=0o644)
+    assert prepare_scripts(edge_config(script)) == []
+    assert script.stat().st_mode & 0o777 == 0o700
+    assert prepare_scripts(edge_config(tmp_path / "gone")) == [f"chmod {tmp_path}/gone: no such file or directory"]
+    assert prepare_scripts(edge_config(tmp_path / "gone", source_type="git")) == []

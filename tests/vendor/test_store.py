@@ -1,0 +1,120 @@
+"""A configuration is written whole, for its owner alone, and never over another without a copy."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alerta_opsgenie.vendor.document import load_document
+from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.store import dump_document, write_document
+from tests.support.edge_messages import edge_document
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("name", ["c.json", "c.yml", "c.yaml"])
+def test_what_is_written_reads_back_the_same_with_mode_0600(tmp_path: Path, name: str) -> None:
+    value = edge_document(appName="é")
+    assert write_document(tmp_path / name, value) is None
+    assert load_document(tmp_path / name).value == value
+    assert mode(tmp_path / name) == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_that_is_there_is_not_touched_without_force(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text("mine")
+    with pytest.raises(ConfigError, match="already there") as caught:
+        write_document(path, {})
+    assert caught.value.usage
+    assert path.read_text() == "mine"
+
+
+def test_with_force_the_old_file_is_kept_under_a_dated_name(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text("mine")
+    path.chmod(0o644)
+    backup = write_document(path, {"a": 1}, force=True, now=NOW)
+    assert backup == tmp_path / "c.json.2026-03-04T05-06-07.bak"
+    assert backup.read_text() == "mine"
+    assert (mode(backup), mode(path)) == (0o600, 0o600)
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_two_replacements_in_one_second_keep_two_copies(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    for number in range(3):
+        path.touch()
+        write_document(path, {"n": number}, force=True, now=NOW)
+    assert len(list(tmp_path.glob("*.bak"))) == 3
+
+
+def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    real = tmp_path / "real" / "c.json"
+    real.write_text("mine")
+    (tmp_path / "c.json").symlink_to(real)
+    backup = write_document(tmp_path / "c.json", {"a": 1}, force=True, now=NOW)
+    assert (tmp_path / "c.json").is_symlink()
+    assert json.loads(real.read_text()) == {"a": 1}
+    assert backup is not None
+    assert backup.parent == real.parent
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_replaced_file_keeps_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.touch()
+    os.chown(path, 12345, 23456)
+    write_document(path, {}, force=True)
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
+def test_a_directory_that_is_not_there_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        write_document(tmp_path / "gone" / "c.json", {})
+    assert "cannot be written: No such file or directory" in caught.value.what
+
+
+def test_a_write_that_fails_in_the_middle_leaves_the_old_file_and_no_rubbish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.json"
+    path.write_text("mine")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fchmod", full)
+    with pytest.raises(ConfigError, match="No space left"):
+        write_document(path, {"a": 1}, force=True, now=NOW)
+    assert path.read_text() == "mine"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["c.json", "c.json.2026-03-04T05-06-07.bak"]
+
+
+def test_other_endings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has the ending"):
+        write_document(tmp_path / "c.conf", {})
+
+
+def test_json_and_yaml_keep_the_order_of_the_keys() -> None:
+    value = {"z": 1, "a": ["é"]}
+    assert dump_document(value) == '{\n  "z": 1,\n  "a": [\n    "é"\n  ]\n}\n'
+    assert list(yaml.safe_load(dump_document(value, syntax="yaml"))) == ["z", "a"]
+
+
+def test_yaml_without_pyyaml_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "yaml", None)
+    with pytest.raises(ConfigError, match="PyYAML"):
+        dump_document({}, syntax="yaml")

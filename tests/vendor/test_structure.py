@@ -1,0 +1,250 @@
+"""What a connector makes of a document: Go's types, needs and defaults, every miss with its path."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.vendor.config import (
+    JEC,
+    NATIVE,
+    OEC,
+    ActionMapping,
+    EdgeConfig,
+    PollerConf,
+    PoolConf,
+)
+from alerta_opsgenie.vendor.document import parse_document
+from alerta_opsgenie.vendor.problems import Problem
+from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.vendor.structure import clean_path, read_structure
+from tests.support.edge_messages import API_KEY, edge_document
+
+SCRIPT = {"sourceType": "local", "filepath": "/opt/a.sh"}
+
+
+def read(value: Any, **options: Any) -> tuple[EdgeConfig, list[Problem]]:
+    syntax = options.pop("syntax", "json")
+    data = value if isinstance(value, str) else json.dumps(value)
+    document = parse_document(data.encode(), syntax=syntax, where="config")
+    return read_structure(document, **{"dialect": OEC, "environment": {}, **options})
+
+
+def errors(value: Any, **options: Any) -> dict[str, str]:
+    return {problem.path: problem.what for problem in read(value, **options)[1]}
+
+
+def test_the_documented_configuration_has_no_fault_and_gives_every_field() -> None:
+    config, problems = read(edge_document(appName="bridge", globalEnv=["A=1"], globalFlags={"url": "x"}))
+    assert problems == []
+    assert config.api_key == Secret(API_KEY)
+    assert (config.base_url, config.log_level, config.app_name) == ("https://api.opsgenie.com", "WARN", "bridge")
+    assert config.global_args[0] == "--alertaApiUrl"
+    assert (config.global_env, config.global_flags) == (("A=1",), (("url", "x"),))
+    assert config.mappings["Close"] == ActionMapping(
+        name="Close",
+        filepath="/home/opsgenie/oec/scripts/oecAlertaExecutor.py",
+        stdout="/var/log/opsgenie/oecAlertaExecutor.log",
+        stderr="/var/log/opsgenie/oecAlertaExecutor-errors.log",
+    )
+    assert (config.poller, config.pool) == (PollerConf(), PoolConf())
+
+
+@pytest.mark.parametrize(("dialect", "url"), [(OEC, "https://api.opsgenie.com"), (JEC, "https://api.atlassian.com")])
+def test_an_absent_base_url_is_the_vendors(dialect: str, url: str) -> None:
+    assert read(edge_document(baseUrl=None), dialect=dialect)[0].base_url == url
+
+
+@pytest.mark.parametrize(
+    ("level", "effective"), [("DEBUG", "DEBUG"), ("warning", "warning"), ("loud", "info"), (None, "info")]
+)
+def test_an_unknown_log_level_counts_as_info(level: str | None, effective: str) -> None:
+    assert read(edge_document(logLevel=level))[0].log_level == effective
+
+
+class TestNeeds:
+    def test_a_missing_key_is_an_error_unless_the_environment_or_the_caller_has_it(self) -> None:
+        value = edge_document(apiKey=None)
+        assert errors(value) == {"$.apiKey": "is missing"}
+        assert read(value, environment={"OEC_API_KEY": "from-env"})[0].api_key == Secret("from-env")
+        assert errors(value, environment={"JEC_API_KEY": "from-env"}) == {"$.apiKey": "is missing"}
+        assert read(value, api_key=Secret("given"))[1] == []
+
+    def test_the_environments_key_goes_before_the_files_and_the_callers_before_both(self) -> None:
+        environment = {"OEC_API_KEY": "from-env"}
+        assert read(edge_document(), environment=environment)[0].api_key == Secret("from-env")
+        assert read(edge_document(), environment=environment, api_key=Secret("given"))[0].api_key == Secret("given")
+
+    @pytest.mark.parametrize("mappings", [None, {}])
+    def test_no_mappings_at_all_is_an_error(self, mappings: Any) -> None:
+        assert list(errors(edge_document(actionMappings=mappings))) == ["$.actionMappings"]
+
+    @pytest.mark.parametrize("empty", [{}, None])
+    def test_an_empty_mapping_names_no_script(self, empty: Any) -> None:
+        found = errors(edge_document(actionMappings={"Close": empty, "AddNote": SCRIPT}))
+        assert found == {"$.actionMappings.Close": "is empty: it names no script"}
+
+    @pytest.mark.parametrize(
+        ("mapping", "path"),
+        [
+            ({"sourceType": "local"}, "$.actionMappings.Close.filepath"),
+            ({"filepath": "/a"}, "$.actionMappings.Close.sourceType"),
+            ({"filepath": "/a", "sourceType": "Local"}, "$.actionMappings.Close.sourceType"),
+            ({"filepath": "/a", "sourceType": "<local | git>"}, "$.actionMappings.Close.sourceType"),
+            ({"filepath": "a", "sourceType": "git"}, "$.actionMappings.Close.gitOptions"),
+            ({**SCRIPT, "type": "http", "method": "FETCH"}, "$.actionMappings.Close.method"),
+        ],
+    )
+    def test_what_a_connector_would_not_start_with_is_an_error(self, mapping: Any, path: str) -> None:
+        assert list(errors(edge_document(actionMappings={"Close": mapping}))) == [path]
+
+    def test_git_is_fine_for_the_go_connectors_and_refused_for_the_native_one(self) -> None:
+        git = {"filepath": "a.py", "sourceType": "git", "gitOptions": {"url": "https://git.example.com/a.git"}}
+        value = edge_document(actionMappings={"Close": git})
+        assert errors(value) == {}
+        found = errors(value, target=NATIVE)
+        assert "native connector takes scripts from this host alone" in found["$.actionMappings.Close.sourceType"]
+
+
+class TestTypes:
+    @pytest.mark.parametrize(
+        ("changes", "path", "what"),
+        [
+            ({"apiKey": 5}, "$.apiKey", "is a number where a text is wanted"),
+            ({"baseUrl": []}, "$.baseUrl", "is a list where a text is wanted"),
+            ({"logLevel": True}, "$.logLevel", "is true or false where a text is wanted"),
+            ({"globalArgs": "x"}, "$.globalArgs", "is a text where a list is wanted"),
+            ({"globalArgs": ["a", 5]}, "$.globalArgs[1]", "is a number where a text is wanted"),
+            ({"globalFlags": {"n": 5}}, "$.globalFlags.n", "is a number where a text is wanted"),
+            ({"globalFlags": []}, "$.globalFlags", "is a list where an object is wanted"),
+            ({"globalEnv": {}}, "$.globalEnv", "is an object where a list is wanted"),
+            ({"actionMappings": []}, "$.actionMappings", "is a list where an object is wanted"),
+            ({"actionMappings": {"A": "x"}}, "$.actionMappings.A", "is a text where an object is wanted"),
+            ({"actionMappings": {"A": {**SCRIPT, "env": 5}}}, "$.actionMappings.A.env", "is a number where"),
+            ({"actionMappings": {"A": {**SCRIPT, "filepath": 5}}}, "$.actionMappings.A.filepath", "is a number"),
+            ({"pollerConf": 5}, "$.pollerConf", "is a number where an object is wanted"),
+            ({"pollerConf": {"maxNumberOfMessages": "10"}}, "$.pollerConf.maxNumberOfMessages", "is a text where"),
+            ({"pollerConf": {"maxNumberOfMessages": 10.0}}, "$.pollerConf.maxNumberOfMessages", "fraction or exponent"),
+            ({"pollerConf": {"maxNumberOfMessages": True}}, "$.pollerConf.maxNumberOfMessages", "true or false"),
+            ({"poolConf": {"queueSize": 2**31}}, "$.poolConf.queueSize", "beyond what the connector can hold"),
+            ({"poolConf": {"queueSize": -(2**31) - 1}}, "$.poolConf.queueSize", "beyond what"),
+            ({"poolConf": {"keepAliveTimeInMillis": 2**63}}, "$.poolConf.keepAliveTimeInMillis", "beyond what"),
+        ],
+    )
+    def test_a_wrong_type_is_one_error_with_its_path(self, changes: Any, path: str, what: str) -> None:
+        found = errors(edge_document(**changes))
+        assert list(found) == [path]
+        assert what in found[path]
+
+    def test_null_is_as_good_as_absent(self) -> None:
+        value = {**edge_document(), "globalArgs": None, "globalFlags": None, "pollerConf": None, "logLevel": None}
+        config, problems = read(value)
+        assert problems == []
+        assert (config.global_args, config.poller) == ((), PollerConf())
+
+    def test_json_keys_match_whatever_their_case_and_yaml_keys_do_not(self) -> None:
+        value = edge_document(apiKey=None)
+        value["APIKEY"] = "k"
+        assert read(value)[0].api_key == Secret("k")
+        assert list(errors(value, syntax="yaml")) == ["$.apiKey"]
+
+    def test_yaml_scalars_are_texts_where_a_text_is_wanted(self) -> None:
+        text = (
+            "apiKey: 0123\nglobalArgs: [--port, 8080, yes]\nglobalFlags: {n: 1.50}\n"
+            "actionMappings: {Close: {sourceType: local, filepath: /a}}\npollerConf: {maxNumberOfMessages: 5.0}\n"
+        )
+        config, problems = read(text, syntax="yaml")
+        assert problems == []
+        assert config.api_key == Secret("0123")
+        assert config.global_args == ("--port", "8080", "yes")
+        assert config.global_flags == (("n", "1.50"),)
+        assert config.poller.max_number_of_messages == 5
+
+
+class TestDefaults:
+    @pytest.mark.parametrize(
+        ("section", "effective"),
+        [
+            ({}, PollerConf(100, 30, 10)),
+            ({"pollingWaitIntervalInMillis": 0, "maxNumberOfMessages": -1}, PollerConf(100, 30, 10)),
+            ({"visibilityTimeoutInSeconds": 14}, PollerConf(100, 30, 10)),
+            ({"visibilityTimeoutInSeconds": 15}, PollerConf(100, 15, 10)),
+            ({"visibilityTimeoutInSec": 60}, PollerConf(100, 30, 10)),
+            ({"maxNumberOfMessages": 3, "pollingWaitIntervalInMillis": 500}, PollerConf(500, 30, 3)),
+        ],
+    )
+    def test_the_pollers_are_those_of_the_go_code(self, section: Any, effective: PollerConf) -> None:
+        assert read(edge_document(pollerConf=section))[0].poller == effective
+
+    @pytest.mark.parametrize(
+        ("section", "seconds"),
+        [
+            ({"visibilityTimeoutInSec": 60}, 60),
+            ({"visibilityTimeoutInSec": 60, "visibilityTimeoutInSeconds": 90}, 90),
+            ({"visibilityTimeoutInSec": 5}, 30),
+        ],
+    )
+    def test_the_native_connector_takes_the_misnamed_timeout_as_meant(self, section: Any, seconds: int) -> None:
+        config = read(edge_document(pollerConf=section), target=NATIVE)[0]
+        assert config.poller.visibility_timeout_seconds == seconds
+
+    @pytest.mark.parametrize(
+        ("section", "effective"),
+        [
+            ({}, PoolConf(12, 0, 0, 6000, 15000)),
+            ({"maxNumberOfWorker": 0, "minNumberOfWorker": -1}, PoolConf(12, 4, 0, 6000, 15000)),
+            ({"maxNumberOfWorker": 2, "minNumberOfWorker": 4}, PoolConf(2, 2, 0, 6000, 15000)),
+            ({"queueSize": -5, "keepAliveTimeInMillis": -1}, PoolConf(12, 0, 0, 6000, 15000)),
+            ({"queueSize": 7, "monitoringPeriodInMillis": 1}, PoolConf(12, 0, 7, 6000, 1)),
+        ],
+    )
+    def test_the_pools_are_those_of_the_go_code(self, section: Any, effective: PoolConf) -> None:
+        assert read(edge_document(poolConf=section))[0].pool == effective
+
+
+def test_an_http_mappings_flags_are_made_of_its_own_fields_and_replace_others() -> None:
+    mapping = {
+        **SCRIPT,
+        "type": "http",
+        "flags": {"lost": "x"},
+        "url": "https://a.example.com/?a=1&b=2",
+        "headers": {"B": "2", "A": "<1&2>"},
+        "params": {},
+        "method": "put",
+    }
+    config, problems = read(edge_document(actionMappings={"Retrieve": mapping}))
+    assert problems == []
+    assert config.mappings["Retrieve"].flags == (
+        ("url", "https://a.example.com/?a=1&b=2"),
+        ("method", "put"),
+        ("headers", '{"A":"\\u003c1\\u00262\\u003e","B":"2"}'),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "clean"),
+    [
+        ("", ""),
+        ("/a/../b//c/", "/b/c"),
+        ("//a", "/a"),
+        ("~/oec/x.py", "/home/me/oec/x.py"),
+        ("~other/x", "~other/x"),
+        ("./scripts/x", "scripts/x"),
+    ],
+)
+def test_paths_are_tidied_as_go_does(path: str, clean: str) -> None:
+    assert clean_path(path, "/home/me") == clean
+
+
+def test_the_native_settings_come_through_as_they_are_and_must_be_an_object_for_the_native_connector() -> None:
+    own = {"alertaUrl": "https://alerta.example.com", "deep": {"x": [1]}}
+    assert read(edge_document(alertaOpsgenie=own), target=NATIVE)[0].own == own
+    assert errors(edge_document(alertaOpsgenie=5)) == {}
+    assert list(errors(edge_document(alertaOpsgenie=5), target=NATIVE)) == ["$.alertaOpsgenie"]
+
+
+def test_no_error_shows_a_value_that_could_be_a_secret() -> None:
+    value = edge_document(apiKey=["s3cr3t-value"], globalArgs=[["s3cr3t-value"]], globalEnv="s3cr3t-value")
+    assert "s3cr3t" not in str(read(value)[1])
