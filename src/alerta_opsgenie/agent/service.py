@@ -70,15 +70,13 @@ class Service:
         return answer_frame(shown, result, options.pipe or "", newer)
 
     def _deliver(self, options: Options, began: float) -> Tuple[Shown, Result]:
-        if options.payload is None:
-            raise UsageError(NO_MESSAGE)
-        (ticket,) = self._deliverer.submit([Request(options.payload, options)])
+        (ticket,) = self._deliverer.submit([Request(need_message(options), options)])
         spent = time.monotonic() - began
         seconds = options.limit_seconds - 1.5 * handover.keeping_seconds(options.limit_seconds) - spent
         result = ticket.wait(max(0.0, seconds), PATIENCE_SECONDS)
         self._deliverer.forget(ticket)
         waiting = self._count_waiting() if result.outcome.kind is Kind.KEPT else 0
-        return show(options, result, time.monotonic() - began, waiting), result
+        return show(options, result, time.monotonic() - began, waiting, ticket.failures), result
 
     def _count_waiting(self) -> int:
         try:
@@ -101,7 +99,11 @@ class Service:
         }
 
 
-NO_MESSAGE = "no message: give -payload JSON or --payloadFile FILE (- is standard input)"
+def need_message(options: Options) -> str:
+    """Give the message. Raises UsageError where there is none."""
+    if options.payload is None:
+        raise UsageError("no message: give -payload JSON or --payloadFile FILE (- is standard input)")
+    return options.payload
 
 
 def read_call_options(call: Call) -> Tuple[Options, str]:
