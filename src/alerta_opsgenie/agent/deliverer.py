@@ -199,7 +199,8 @@ class Deliverer:
 
     def _refuse(self, request: Request, message: Optional[Message], outcome: Outcome) -> Ticket:
         """Record what is refused before it reaches Alerta as a dead letter."""
-        text = request.payload if isinstance(request.payload, str) else request.payload.decode("utf-8", "replace")
+        raw = request.payload
+        text = (raw if isinstance(raw, bytes) else raw.encode("utf-8", "backslashreplace")).decode("utf-8", "replace")
         trouble = self.bury(request.options, text, outcome, message.action if message else "unreadable")
         return Ticket(message, Result(message, outcome, kept=not trouble, trouble=trouble))
 
@@ -383,6 +384,7 @@ class Deliverer:
         with self._changed:
             target.backing_off.add(action.alert)
             target.look_at = min(target.look_at, time.monotonic() + pause)
+            self._changed.notify_all()
 
     def _resolve(self, target: Target, action: Action, result: Result, *, is_final: bool) -> None:
         key = (target.name, action.id)
