@@ -27,7 +27,7 @@ from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import Message, MessageError, clean_name, parse
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings, gate
+from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, Counts, Journal, JournalError, Lock, New, try_lock
 from alerta_opsgenie.journal.upgrade import take_over_spool
 
@@ -187,7 +187,7 @@ class Deliverer:
         except MessageError as error:
             return self._refuse(request, None, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))), None
         settings = request.options.settings
-        shut = gate(message, settings)
+        shut = delivery.outcome_without_alerta(message, settings, time.time())
         if shut is None:
             entry = delivery.entry_of(message, time.time())
             options = settings_to_json(settings)
