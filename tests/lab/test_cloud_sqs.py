@@ -20,6 +20,7 @@ from lab.cloud.sqs_model import QueueModel, Refusal, digest_attributes
 
 NAMES = (f"q{number}" for number in count())
 OWNER = {"ownerId": {"DataType": "String", "StringValue": "owner-1"}}
+LONGEST_POLL_SECONDS = 20  # SQS's own limit
 BOTH = {**OWNER, "channelId": {"DataType": "String", "StringValue": "channel-1"}}
 
 
@@ -100,13 +101,15 @@ def test_all_attributes_are_chosen_in_several_ways(sqs: Sqs, names: list[str]) -
 
 @pytest.mark.parametrize("parameter", ["AttributeNames", "MessageSystemAttributeNames"])
 def test_the_receive_count_grows_with_each_receipt(sqs: Sqs, parameter: str) -> None:
+    before_ms = int(time.time() * 1000)
     sqs.send("b")
+    after_ms = int(time.time() * 1000) + 1
     counts = []
     for _ in range(2):
         asked: dict[str, Any] = {parameter: ["ApproximateReceiveCount", "SentTimestamp"]}
         (message,) = sqs.receive(VisibilityTimeout=0, **asked)
         counts.append(message["Attributes"]["ApproximateReceiveCount"])
-        assert abs(int(message["Attributes"]["SentTimestamp"]) / 1000 - time.time()) < 10
+        assert before_ms <= int(message["Attributes"]["SentTimestamp"]) <= after_ms
     assert counts == ["1", "2"]
 
 
@@ -122,11 +125,11 @@ def test_a_received_message_is_hidden_until_it_is_given_back(sqs: Sqs) -> None:
 
 def test_a_visibility_timeout_ends_by_itself(sqs: Sqs) -> None:
     sqs.send("b")
-    sqs.receive(VisibilityTimeout=1)
     started = time.monotonic()
-    (again,) = sqs.receive(WaitTimeSeconds=5)
+    sqs.receive(VisibilityTimeout=1)
+    (again,) = sqs.receive(WaitTimeSeconds=LONGEST_POLL_SECONDS)
     assert again["Body"] == "b"
-    assert 0.5 < time.monotonic() - started < 4.5
+    assert 0.9 < time.monotonic() - started < LONGEST_POLL_SECONDS
 
 
 def test_a_visibility_can_be_extended(sqs: Sqs) -> None:
@@ -190,19 +193,19 @@ def test_a_malformed_batch_is_refused(sqs: Sqs, ids: list[str], code: str) -> No
 
 def test_a_long_poll_ends_when_a_message_comes(sqs: Sqs) -> None:
     sender = threading.Timer(0.3, sqs.send, ["late"])
-    sender.start()
     started = time.monotonic()
-    messages = sqs.receive(WaitTimeSeconds=10)
+    sender.start()
+    messages = sqs.receive(WaitTimeSeconds=LONGEST_POLL_SECONDS)
     took = time.monotonic() - started
     sender.join()
     assert [message["Body"] for message in messages] == ["late"]
-    assert 0.25 < took < 8
+    assert 0.25 < took < LONGEST_POLL_SECONDS
 
 
 def test_a_long_poll_ends_empty(sqs: Sqs) -> None:
     started = time.monotonic()
     assert sqs.receive(WaitTimeSeconds=1) == []
-    assert 0.8 < time.monotonic() - started < 8
+    assert 0.8 < time.monotonic() - started < 60
 
 
 def test_an_unknown_queue_is_refused(sqs: Sqs) -> None:
