@@ -39,7 +39,7 @@ LOOPBACK = "127.0.0.1"
 BRIDGE_SCOPES = ("write:alerts",)
 
 START_SECONDS = 60.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 30.0
 REQUEST_SECONDS = 30.0
 
 # Kept out of the processes' environment are Alerta's own variables, which would win over its settings file.

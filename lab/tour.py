@@ -23,7 +23,7 @@ from lab.alerta_server import AlertaServer
 BRIDGE_USER = "opsgenie-bridge@example.com"
 PERSON = "alice@example.com"
 SNOOZE_SECONDS = 30 * 60
-# Alerta keeps a whole number of seconds that begin when it is told, so the end moves by rounding and by the delivery.
+# Alerta keeps a whole number of seconds that begin with its call, so the end moves by rounding and by the delivery.
 _ROUNDING_SECONDS = 2
 _DELIVERY_SECONDS = 300
 

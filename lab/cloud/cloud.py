@@ -186,8 +186,8 @@ class Cloud:
         """Accept `command` as from the API: it is processed after the processing delay."""
         with self._lock:
             known = self._model.find(command.identifier, command.identifier_type)
-            lane = known.alias if known else command.fields.get("alias") or command.identifier
-            self._intake.put(command, lane, self.now_ns())
+            alert_key = known.alias if known else command.fields.get("alias") or command.identifier
+            self._intake.put(command, alert_key, self.now_ns())
             self.run_due()
         self._wake()
 

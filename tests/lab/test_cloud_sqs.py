@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import socket
 import threading
@@ -13,9 +12,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from aiobotocore.session import get_session
 from lab.cloud import Double, Moto, QueueHost, sqs_model
-from lab.cloud.queues import REGION, client
+from lab.cloud.queues import client
 from lab.cloud.sqs_model import QueueModel, Refusal, digest_attributes
 
 NAMES = (f"q{number}" for number in count())
@@ -223,22 +221,6 @@ def test_purge_empties_a_queue(sqs: Sqs) -> None:
     sqs.send("b")
     sqs.client.purge_queue(QueueUrl=sqs.url)
     assert sqs.receive() == []
-
-
-async def test_the_asynchronous_client_speaks_to_it(host: QueueHost) -> None:
-    url = host.create(next(NAMES)).url
-    made = get_session().create_client(
-        "sqs",
-        endpoint_url=host.endpoint_url,
-        region_name=REGION,
-        aws_access_key_id="AKIDEXAMPLE",
-        aws_secret_access_key="example",
-    )
-    async with made as sqs:
-        waiting = asyncio.create_task(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10))
-        await sqs.send_message(QueueUrl=url, MessageBody="b", MessageAttributes=OWNER)
-        (message,) = (await asyncio.wait_for(waiting, 5))["Messages"]
-        assert message["Body"] == "b"
 
 
 # --- the double alone -----------------------------------------------------------------------------------------------
