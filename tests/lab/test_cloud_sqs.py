@@ -271,19 +271,6 @@ def test_many_receivers_share_a_queue_without_doubles() -> None:
     assert sorted(taken, key=int) == [str(number) for number in range(100)]
 
 
-def test_a_queue_can_be_filled_without_requests() -> None:
-    with Double() as double:
-        queue = double.create("q")
-        waiting = Sqs(client(double.endpoint_url), queue.url)
-        timer = threading.Timer(0.1, double.fill, [queue, [(str(number), OWNER) for number in range(3)]])
-        timer.start()
-        messages = waiting.receive(WaitTimeSeconds=5)
-        timer.join()
-        waiting.delete(messages[0])
-        found = double.count(queue)
-    assert (found.visible + found.in_flight, found.deleted) == (2, 1)
-
-
 def test_an_older_receipt_handle_deletes_nothing() -> None:
     queue = QueueModel("q", visibility_seconds=10)
     queue.send("b", {}, now=0)
