@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
-import signal
 import sys
 import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+
+from lab.agents import end_agent
 
 from alerta_opsgenie.executor.build import write_to
 from alerta_opsgenie.journal import Journal, New
@@ -61,7 +60,7 @@ def _one_action(executor: str, directory: str) -> None:
                 costs.setdefault(name, []).append(cost)
     finally:
         server.shutdown()
-        _end_agent(directory)
+        end_agent(f"{directory}/state")
     # The first round started the agent.
     medians = {name: sorted(found[1:], key=lambda cost: cost.seconds)[ROUNDS // 2] for name, found in costs.items()}
     _print_costs(f"One action with an agent that runs already (median of {ROUNDS} in turn)", medians)
@@ -77,15 +76,6 @@ def _arguments(directory: str, url: str, number: int) -> list[str]:
     payload = json.dumps({"action": "Acknowledge", "requestId": f"bench-{number}", "alert": alert})
     connector = ["-payload", payload, "-apiKey", "K", "-opsgenieUrl", "https://api.opsgenie.com", "-logLevel", "WARN"]
     return [*connector, "--alertaApiUrl", url, "--alertaApiKey", "k", "--spoolDir", f"{directory}/state"]
-
-
-def _end_agent(directory: str) -> None:
-    """End the agent of this bench alone, found by its state directory."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            line = (process / "cmdline").read_bytes().split(b"\0")
-            if b"--agent" in line and f"{directory}/state".encode() in line:
-                os.kill(int(process.name), signal.SIGTERM)
 
 
 def _appends(directory: str) -> None:
