@@ -65,7 +65,7 @@ def _check(directory: str, found: os.stat_result) -> None:
     file_system = _file_system(found.st_dev)
     if file_system in NETWORK_FILE_SYSTEMS:
         raise JournalError(
-            f"the directory {directory} is on a network file system ({file_system}), where SQLite cannot lock its files",
+            f"the directory {directory} is on a network file system ({file_system}): SQLite cannot lock files there",
             "name a directory on a local disk", "network",
         )  # fmt: skip
 
