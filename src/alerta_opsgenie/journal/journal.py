@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from alerta_opsgenie.journal.file import Connection, File
 from alerta_opsgenie.journal.rows import (
