@@ -49,7 +49,8 @@ def write_document(
     old one is root's and read by another group). `now` dates the copy (default: the clock). Raises `ConfigError`.
     """
     text = dump_document(value, syntax=syntax_of(path)).encode("utf-8", "replace")
-    target = Path(os.path.realpath(path))  # the file itself is replaced, never a link to it
+    # The file itself is replaced, never a link to it; root follows none, since somebody else may have made it.
+    target = Path(os.path.realpath(path) if os.geteuid() != 0 else os.path.abspath(path))  # noqa: PTH100 - no link
     try:
         with _safe_directory(target.parent) as directory:
             old = _look(directory, target.name)
@@ -61,7 +62,7 @@ def write_document(
             _write_beside(directory, target.name, text, old)
             return target.with_name(backup) if backup else None
     except OSError as error:
-        mend = "check the directory, its owner and the space left"
+        mend = "check the directory, its owner and the space left; root follows no links"
         raise ConfigError(os.fspath(path), f"cannot be written: {error.strerror}", mend) from None
 
 
