@@ -68,15 +68,15 @@ def write_document(
 
 @contextlib.contextmanager
 def _safe_directory(path: Path) -> Iterator[int]:
-    """Open a directory step by step from the root. Raises `ConfigError` for root where another can change a step."""
-    descriptor = os.open("/", _DIRECTORY)
+    """Open a directory. Root steps down to it: raises `ConfigError` where others than root can change a step."""
+    is_root = os.geteuid() == 0
+    descriptor = os.open("/" if is_root else path, _DIRECTORY)
     try:
-        for step in ("", *path.parts[1:]):
-            if step:
-                below = os.open(step, _DIRECTORY, dir_fd=descriptor)
-                os.close(descriptor)
-                descriptor = below
-            if os.geteuid() == 0 and _others_may_change(os.fstat(descriptor)):
+        for step in path.parts if is_root else ():
+            below = os.open(step, _DIRECTORY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+            if _others_may_change(os.fstat(descriptor)):
                 what = f"is in {path}, which others than root can change, and root does not write there"
                 raise ConfigError("--output", what, "run this as the directory's user, or use --output -", usage=True)
         yield descriptor
