@@ -110,8 +110,8 @@ def _told_by(path: str) -> "Tuple[List[str], Mapping[str, str]]":
     """Give the arguments and the variables that the connector would start our executor with."""
     try:
         from alerta_opsgenie.setup.told import our_mapping  # noqa: PLC0415
-        from alerta_opsgenie.vendor.arguments import environment_pairs  # noqa: PLC0415 - needs Python 3.10
-        from alerta_opsgenie.vendor.config import ActionMapping, read_config  # noqa: PLC0415
+        from alerta_opsgenie.vendor.arguments import mapping_arguments  # noqa: PLC0415 - needs Python 3.10
+        from alerta_opsgenie.vendor.config import read_config  # noqa: PLC0415
         from alerta_opsgenie.vendor.problems import ConfigError  # noqa: PLC0415
     except (ImportError, SyntaxError, TypeError):
         raise Failure("--config needs Python 3.10 or later", "give --alerta-url and --alerta-key-file", 2) from None
@@ -119,7 +119,4 @@ def _told_by(path: str) -> "Tuple[List[str], Mapping[str, str]]":
         config = read_config(path)
     except ConfigError as error:
         raise Failure(f"{error.where}: {error.what}", error.mend, 2) from None
-    mapping = our_mapping(config) or ActionMapping("", "")
-    flags = [f"-{name}={value}" for name, value in (*config.global_flags, *mapping.flags)]
-    arguments = [*flags, *config.global_args, *mapping.args]
-    return arguments, environment_pairs((*config.global_env, *mapping.env))
+    return mapping_arguments(config, our_mapping(config))
