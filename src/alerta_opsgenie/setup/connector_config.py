@@ -26,7 +26,6 @@ from alerta_opsgenie.vendor.config import (
     JEC,
     JEC_CATCH_ALL,
     NATIVE,
-    EdgeConfig,
     guess_dialect,
 )
 from alerta_opsgenie.vendor.convert import KEY_PLACEHOLDER, difference
@@ -55,6 +54,7 @@ class Existing:
     base_url: str = ""
     alerta_url: str = ""
     alerta_key: Secret = _NO_SECRET
+    state_directory: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,33 +72,28 @@ class Wanted:
 
 
 def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Existing:
-    """Read the configuration that is there, and Alerta's key where it says that one is."""
-    found = host.look(layout.config)
+    """Read the configuration that is there, and Alerta's key where it says that one is. Raises `OSError`."""
+    found = host.files.look(layout.config)
     if found is None or found.kind != "file":
         return Existing()
     try:
-        document = parse_document(host.read(layout.config), syntax=syntax_of(layout.config), where=layout.config)
+        document = parse_document(host.files.read(layout.config), syntax=syntax_of(layout.config), where=layout.config)
     except ConfigError as error:
         return Existing(trouble=f"{error.where} {error.what}")
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config, _ = read_structure(document, dialect=chosen, environment={})
     api_key = "" if config.api_key.reveal() in SAMPLE_KEYS else config.api_key.reveal()
-    url, key = _alerta(host, config)
-    return Existing(document, "", chosen, Secret(api_key), config.base_url, url, key)
-
-
-def _alerta(host: Host, config: EdgeConfig) -> tuple[str, Secret]:
     told = read_told(config, our_mapping(config))
-    return told.url, told.key or _key_in(host, told.key_file)
+    key = told.key or _key_in(host, told.key_file, host.files.writer(layout.config))
+    return Existing(document, "", chosen, Secret(api_key), config.base_url, told.url, key, told.spool_directory)
 
 
-def _key_in(host: Host, path: str) -> Secret:
-    if not path.startswith("/") or host.look(path) is None:
-        return Secret("")
+def _key_in(host: Host, path: str, writer: int) -> Secret:
+    """Read the file that the configuration names with the rights of whom can write the configuration."""
     try:
-        return Secret(host.read(path).decode("ascii").strip())
+        return Secret(host.files.read(path, writer).decode("ascii").strip()) if path else _NO_SECRET
     except (OSError, UnicodeDecodeError):
-        return Secret("")
+        return _NO_SECRET
 
 
 def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str, Any]:
@@ -115,7 +110,7 @@ def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str,
             log_directory=layout.log_directory,
         )
     )
-    fresh["globalArgs"] += _more_arguments(wanted)
+    fresh["globalArgs"] += _more_arguments(layout, wanted)
     if layout.edge == NATIVE:
         for mapping in fresh["actionMappings"].values():
             # It starts no script for these and has one log of its own, the journal.
@@ -125,9 +120,11 @@ def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str,
     return made
 
 
-def _more_arguments(wanted: Wanted) -> list[str]:
+def _more_arguments(layout: Layout, wanted: Wanted) -> list[str]:
+    """Name the state directory, so that whoever is given this configuration, root too, uses the same."""
     sources = [part for source in wanted.sources for part in ("--source", source)]
-    return [*sources, *(["--alertaCaFile", wanted.ca_file] if wanted.ca_file else [])]
+    ca_file = ["--alertaCaFile", wanted.ca_file] if wanted.ca_file else []
+    return ["--spoolDir", layout.state_directory, *sources, *ca_file]
 
 
 def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wanted: Wanted) -> dict[str, Any]:
