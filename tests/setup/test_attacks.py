@@ -106,7 +106,11 @@ def test_a_configuration_that_came_with_set_user_id_comes_back_without(victim: P
 def test_a_directory_swapped_for_a_link_after_the_plan_leads_nowhere(
     monkeypatch: pytest.MonkeyPatch, victim: Path, directory: Path
 ) -> None:
-    as_mallory(lambda: shutil.rmtree(directory) or directory.mkdir())
+    def empty() -> None:
+        shutil.rmtree(directory)
+        directory.mkdir()
+
+    as_mallory(empty)
     before = snapshot(victim)
     swap_after_the_plan(monkeypatch, directory, victim)
     result = install("--force")
@@ -165,7 +169,11 @@ def test_a_file_that_is_linked_into_the_home_is_not_copied_for_the_user() -> Non
 
 @pytest.mark.usefixtures("installed")
 def test_a_pipe_in_the_place_of_the_configuration_is_refused_and_not_waited_for() -> None:
-    as_mallory(lambda: CONFIG.unlink() or os.mkfifo(CONFIG))
+    def put_pipe() -> None:
+        CONFIG.unlink()
+        os.mkfifo(CONFIG)
+
+    as_mallory(put_pipe)
     result = install("--force")
     assert result.exit_code == 1
     assert "special file" in result.stderr

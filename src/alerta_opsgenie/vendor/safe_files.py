@@ -108,7 +108,8 @@ class SafeFiles:
         """Give a user (uid) who can change this file; 0: nobody but root can."""
         with self._walk(path) as place:
             status = os.lstat(place.name, dir_fd=place.directory)
-        return place.owner or status.st_uid or (NOBODY if place.shared or _others_write(status) else 0)
+        others = place.shared or (_others_write(status) and not stat.S_ISLNK(status.st_mode))
+        return place.owner or status.st_uid or (NOBODY if others else 0)
 
     def read(self, path: str, uid: int | None = None) -> bytes:
         """Read a plain file; with `uid` as that user, because it is that user who has named the file."""
@@ -138,16 +139,19 @@ class SafeFiles:
             _refuse_shared(place, path)
             _refuse_stranger(place, owner, path)
             new = _temporary(place.name)
-            with suppress(FileNotFoundError):
-                os.unlink(new, dir_fd=place.directory)
-            with os.fdopen(os.open(new, _CREATE, 0o600, dir_fd=place.directory), "wb") as file:
-                file.write(data)
-                file.flush()
-                if owner is not None and os.geteuid() == 0:
-                    os.fchown(file.fileno(), *owner)
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            os.rename(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+            _unlink(place, new)
+            try:
+                with os.fdopen(os.open(new, _CREATE, 0o600, dir_fd=place.directory), "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    if owner is not None and os.geteuid() == 0:
+                        os.fchown(file.fileno(), *owner)
+                    os.fchmod(file.fileno(), mode)
+                    os.fsync(file.fileno())
+                os.rename(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+            except OSError:
+                _unlink(place, new)
+                raise
             _sync(place)
 
         self._act(path, work)
@@ -208,9 +212,8 @@ class SafeFiles:
 
         def work(place: Place) -> None:
             _refuse_shared(place, path)
-            for name in (place.name, _temporary(place.name)):
-                with suppress(FileNotFoundError):
-                    os.unlink(name, dir_fd=place.directory)
+            _unlink(place, place.name)
+            _unlink(place, _temporary(place.name))
 
         self._act(path, work)
 
@@ -343,6 +346,11 @@ def _read_open(descriptor: int, path: str) -> str:
     if len(data) > LARGEST_FILE_BYTES:
         raise OSError(errno.EFBIG, f"is larger than {LARGEST_FILE_BYTES} bytes", path)
     return data.decode("latin-1")
+
+
+def _unlink(place: Place, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=place.directory)
 
 
 def _remove_entry(name: str, directory: int) -> None:
