@@ -207,7 +207,7 @@ def test_what_is_left_is_named(root: Path) -> None:
     put(root, "var/log/opsgenie/oec1.log", "the connector's own")
     result = undo(root, "--yes")
     assert result.exit_code == 0
-    assert "left /var/log/opsgenie/: oec1.log is in it" in result.stdout
+    assert 'left /var/log/opsgenie/: "oec1.log" is in it' in result.stdout
     assert result.stdout.splitlines()[-1].startswith("Undone; ")
 
 

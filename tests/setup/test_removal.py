@@ -70,7 +70,7 @@ def test_what_a_person_changed_after_the_installation_is_left_until_purge(image:
 def test_others_files_in_a_directory_of_ours_are_left_even_by_purge(image: Image) -> None:
     image.install()
     put(image.root, "var/log/opsgenie/oec12.log", "not ours")
-    assert "oec12.log is in it" in left(image.uninstall(purge=True))["left /var/log/opsgenie/"]
+    assert '"oec12.log" is in it' in left(image.uninstall(purge=True))["left /var/log/opsgenie/"]
     assert files(image.root) == ["var/log/opsgenie/oec12.log"]
 
 

@@ -18,6 +18,7 @@ from alerta_opsgenie.setup.layout import Layout
 from alerta_opsgenie.setup.plan import digest
 from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+from alerta_opsgenie.vendor.problems import shown
 
 AGENT_SECONDS = 10.0
 """An agent ends this long after SIGTERM."""
@@ -92,7 +93,7 @@ class Removal:
         if not uid or self._host.staged:
             return
         self._end_agents(uid)
-        running = [f"{pid} ({command[:60]})" for pid, command in self._programs(uid)]
+        running = [f"{pid} ({shown(command)})" for pid, command in self._programs(uid)]
         if running:
             what = f"the connector still runs as {self._layout.user}: process {', '.join(running)}"
             raise SetupError(what, "stop it (systemctl stop …), then run this again")
@@ -152,8 +153,8 @@ class Removal:
             self._files.clear(path)
         if self._files.remove_directory(path):
             return Undone(f"removed {path}/")
-        names = self._files.names(path)
-        why = f"{', '.join(names[:5])} {'is' if len(names) == 1 else 'are'} in it: remove what is not needed"
+        names = [shown(name) for name in self._files.names(path)[:5]]
+        why = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} in it: remove what is not needed"
         return Undone(f"left {path}/", left=True, why=why)
 
     def _what_waits(self, uid: int) -> str:
