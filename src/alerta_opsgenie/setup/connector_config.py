@@ -6,15 +6,16 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Mapping
 
+from alerta_opsgenie.agent.options import UsageError, split
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout
-from alerta_opsgenie.setup.told import our_mapping, read_told
 from alerta_opsgenie.vendor.arguments import (
     CONNECTORS_OWN,
     KEY_FILE_OPTION,
     KEY_OPTION,
     KEY_VARIABLE,
     URL_OPTION,
+    URL_VARIABLE,
     environment_pairs,
     find_options,
     without_options,
@@ -26,6 +27,8 @@ from alerta_opsgenie.vendor.config import (
     JEC,
     JEC_CATCH_ALL,
     NATIVE,
+    ActionMapping,
+    EdgeConfig,
     guess_dialect,
 )
 from alerta_opsgenie.vendor.convert import KEY_PLACEHOLDER, difference
@@ -83,9 +86,27 @@ def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Exi
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config, _ = read_structure(document, dialect=chosen, environment={})
     api_key = "" if config.api_key.reveal() in SAMPLE_KEYS else config.api_key.reveal()
-    told = read_told(config, our_mapping(config))
-    key = told.key or _key_in(host, told.key_file, host.files.writer(layout.config))
-    return Existing(document, "", chosen, Secret(api_key), config.base_url, told.url, key, told.spool_directory)
+    given, variables = _executor_input(config)
+    key, key_file = given.get(KEY_OPTION, ""), given.get(KEY_FILE_OPTION, "")
+    if not key and not key_file:
+        key, key_file = variables.get(KEY_VARIABLE, ""), variables.get(f"{KEY_VARIABLE}_FILE", "")
+    alerta_key = Secret(key.strip()) or _key_in(host, key_file, host.files.writer(layout.config))
+    url = given.get(URL_OPTION) or variables.get(URL_VARIABLE, "")
+    state = given.get("spoolDir") or variables.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
+    return Existing(document, "", chosen, Secret(api_key), config.base_url, url, alerta_key, state)
+
+
+def _executor_input(config: EdgeConfig) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the arguments by name, and the variables, with which the connector starts our executor."""
+    ours = (mapping for mapping in config.mappings.values() if mapping.is_alerta_executor)
+    own = next(ours, ActionMapping("", ""))
+    flags = [f"-{name}={value}" for name, value in (*config.global_flags, *own.flags)]
+    try:
+        found, _ = split([*flags, *config.global_args, *own.args])
+    except UsageError:
+        found = {}
+    last = {name: values[-1] for name, values in found.items() if values}
+    return last, environment_pairs((*config.global_env, *own.env))
 
 
 def _key_in(host: Host, path: str, writer: int) -> Secret:
