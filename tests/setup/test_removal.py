@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.setup.host import Host
+from alerta_opsgenie.setup.plan import apply_plan, make_plan
 from alerta_opsgenie.setup.removal import Undone, describe_undo
+from alerta_opsgenie.setup.unit import render_unit
 from alerta_opsgenie.vendor.as_user import run_as
 from tests.setup.conftest import Image
 from tests.support.trees import hand_made, put, snapshot, vendor_layout
@@ -142,6 +147,23 @@ def test_undoing_twice_changes_nothing_more(image: Image) -> None:
     state = snapshot(image.root)
     assert image.uninstall() == []
     assert snapshot(image.root) == state
+
+
+def test_systemd_reads_the_agents_unit_once_for_each_version_starts_it_and_lets_go_of_it(
+    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    systemctl = put(tmp_path, "bin/systemctl", f'#!/bin/sh\necho "$*" >> {told}\n', 0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(Host, "has_systemd", True)
+    for command in ("/opt/1/bin/alerta-opsgenie", "/opt/1/bin/alerta-opsgenie", "/opt/2/bin/alerta-opsgenie"):
+        contents = replace(image.contents(), unit=render_unit(image.layout, command))
+        plan = make_plan(image.host, image.layout, image.record(), contents)
+        apply_plan(image.layout, image.record(), plan, lambda _: None)
+    image.uninstall()
+    name = "alerta-opsgenie-agent.service"
+    loaded = ["daemon-reload", f"enable --now {name}"]
+    assert told.read_text().splitlines() == [*loaded, *loaded, f"disable --now {name}", "daemon-reload"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "alerta.key"])

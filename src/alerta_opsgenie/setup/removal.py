@@ -59,17 +59,22 @@ class Removal:
     def run(self, tell: Callable[[Undone], None]) -> int:
         """Undo all and give how much is left. Raises `SetupError` where the connector still runs."""
         units = [entry for entry in self._record.entries if entry["kind"] == UNIT]
-        rest = [entry for entry in reversed(self._record.entries) if entry not in units]
-        left = 0
-        for number, entry in enumerate([*units, *rest]):
-            if number == len(units):
-                self._refuse_running()
-            ending = self._undo(entry)
-            left += ending.left
-            if not ending.left:
+        rest = [entry for entry in reversed(self._record.entries) if entry["kind"] != UNIT]
+        if not units or self._layout.scripts:
+            self._refuse(self._programs(agents=False))
+        left = self._undo_all(units, tell)
+        self._end_agents()
+        self._refuse(self._programs())
+        return left + self._undo_all(rest, tell)
+
+    def _undo_all(self, entries: list[Entry], tell: Callable[[Undone], None]) -> int:
+        endings = []
+        for entry in entries:
+            endings.append(self._undo(entry))
+            if not endings[-1].left:
                 self._record.drop(entry)
-            tell(ending)
-        return left
+            tell(endings[-1])
+        return sum(ending.left for ending in endings)
 
     def _undo(self, entry: Entry) -> Undone:
         undo: dict[str, Callable[[Entry], Undone]] = {
@@ -87,30 +92,28 @@ class Removal:
 
     # -- what runs
 
-    def _refuse_running(self) -> None:
-        """Refuse while the connector runs with our script; an agent that it has left behind is ended."""
+    def _programs(self, *, agents: bool = True) -> dict[int, str]:
+        """Give the processes of the connector's user that are a connector or ours, by number."""
         uid = self._host.user_number(self._layout.user)
-        if not uid or self._host.staged:
-            return
-        self._end_agents(uid)
-        running = [f"{pid} ({shown(command)})" for pid, command in self._programs(uid)]
+        found = dict(self._host.processes_of(uid)) if uid else {}
+        ours = {pid: command for pid, command in found.items() if any(name in command for name in _PROGRAMS)}
+        return {pid: command for pid, command in ours.items() if agents or not _is_agent(command)}
+
+    def _refuse(self, running: dict[int, str]) -> None:
         if running:
-            what = f"the connector still runs as {self._layout.user}: process {', '.join(running)}"
+            names = ", ".join(f"{pid} ({shown(command)})" for pid, command in running.items())
+            what = f"the connector still runs as {self._layout.user}: process {names}"
             raise SetupError(what, "stop it (systemctl stop …), then run this again")
 
-    def _programs(self, uid: int) -> list[tuple[int, str]]:
-        found = self._host.processes_of(uid)
-        return [(pid, command) for pid, command in found if any(name in command for name in _PROGRAMS)]
-
-    def _end_agents(self, uid: int) -> None:
-        agents = [pid for pid, command in self._programs(uid) if "--agent" in command.split()]
-        deadline = time.monotonic() + AGENT_SECONDS
-        if agents:
+    def _end_agents(self) -> None:
+        """End an agent that the connector has started and left behind."""
+        agents = [pid for pid, command in self._programs().items() if _is_agent(command)]
+        uid, deadline = self._host.user_number(self._layout.user), time.monotonic() + AGENT_SECONDS
+        if agents and uid:
             # As that user: by now the number may be another process's.
             run_as(uid, self._files.groups(uid), lambda: _end(agents))
-        while agents and time.monotonic() < deadline:
+        while time.monotonic() < deadline and self._programs().keys() & set(agents):
             time.sleep(0.05)
-            agents = [pid for pid, _ in self._programs(uid) if pid in agents]
 
     # -- each kind of entry
 
@@ -196,6 +199,10 @@ class Removal:
         for log in logs:
             self._files.remove(f"{directory}/{log}")
         return Undone(f"removed {entry['name']}" if logs else f"{entry['name']} never came to be")
+
+
+def _is_agent(command: str) -> bool:
+    return bool({"agent", "--agent"} & set(command.split()))
 
 
 def _end(processes: list[int]) -> None:
