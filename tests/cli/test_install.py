@@ -107,6 +107,18 @@ def test_keep_config_installs_the_rest(root: Path) -> None:
     assert (root / "home/opsgenie/oec/scripts/oecAlertaExecutor").exists()
 
 
+def test_a_kept_configuration_with_another_state_directory_is_warned_of(root: Path) -> None:
+    hand_made(root)
+    config = root / CONFIG
+    config.write_text(
+        config.read_text().replace('"--source"', '"--spoolDir", "/srv/x\\nExecStart=/bin/sh", "--source"')
+    )
+    result = run(root, *URL, "--yes", "--keep-config")
+    assert (result.exit_code, result.stderr.count("\n")) == (0, 1), result.output
+    assert "warning: the configuration names the state directory" in result.stderr
+    assert "ExecStart=/bin/sh" not in (root / "etc/systemd/system/alerta-opsgenie-agent.service").read_text()
+
+
 def test_secrets_may_come_from_files(root: Path, tmp_path: Path) -> None:
     api_key, alerta_key = tmp_path / "api", tmp_path / "alerta"
     api_key.write_text(f"{API_KEY}\n")

@@ -62,6 +62,17 @@ def test_the_advice_works_afterwards_purge_takes_what_waits(image: Image) -> Non
     assert not image.at(STATE).exists()
 
 
+def test_after_half_an_uninstall_it_can_be_installed_again_with_what_waits(image: Image) -> None:
+    image.install()
+    keep_an_action(image)
+    image.uninstall()
+    image.install()
+    assert image.plan() == []
+    assert "1 actions wait in it" in left(image.uninstall())[f"left {STATE}/"]
+    assert left(image.uninstall(purge=True)) == {}
+    assert not image.at("/home").exists()
+
+
 def test_what_a_person_changed_after_the_installation_is_left_until_purge(image: Image) -> None:
     image.install()
     image.at(CONFIG).write_text("{}")

@@ -25,7 +25,7 @@ from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, failure_of,
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
-from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.problems import ConfigError, shown
 from alerta_opsgenie.vendor.render import REGIONS
 from alerta_opsgenie.vendor.secret import Secret
 
@@ -146,8 +146,15 @@ def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
     executor = build_executor(interpreter, wish.service_path or SERVICE_PATH) if layout.scripts else b""
     unit = render_unit(layout, _unit_command(wish.command, host))
     if keeps:
+        _warn_of_state(layout, existing.state_directory)
         return Contents(executor, None, key, unit, existing.state_directory)
     return Contents(executor, make_config(layout, wanted, existing), key, unit)
+
+
+def _warn_of_state(layout: Layout, kept: str) -> None:
+    if kept not in {"", layout.state_directory}:
+        what = f"the configuration names the state directory {shown(kept)}, and the unit may write to another"
+        click.echo(f'warning: {what}: put "--spoolDir" and {layout.state_directory} into globalArgs', err=True)
 
 
 def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter | None, str]:
