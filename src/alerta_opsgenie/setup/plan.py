@@ -75,43 +75,31 @@ class File:
 def make_plan(
     host: Host, layout: Layout, record: Record, contents: Contents, *, tidy: bool = False, now: datetime | None = None
 ) -> list[Change]:
-    """Give all changes that are needed, in their order. Raises `SetupError` for what stands in the way."""
+    """Give all changes that are needed, in their order. Raises `SetupError` and `OSError`."""
     _refuse_others_places([*layout.own_places, layout.unit, contents.kept_state], record)
     stamp = (now or datetime.now().astimezone()).strftime("%Y-%m-%dT%H-%M-%S")
     plan = _Planner(host, layout, record, stamp)
-    try:
-        return [
-            *plan.users(),
-            *plan.ownership(),
-            *plan.above(),
-            *(change for directory in layout.directories for change in plan.directory(directory)),
-            *(plan.asides() if tidy and layout.scripts else ()),
-            *(change for file in _files(layout, contents) for change in plan.file(file)),
-            *plan.logs(),
-            *plan.unit(contents.unit),
-        ]
-    except OSError as error:
-        raise failure_of(error, "look") from None
-
-
-def failure_of(error: OSError, what: str) -> SetupError:
-    """Say of a file what failed."""
-    mend = "look at its owner and mode (ls -ld), correct what is wrong, then run this again"
-    return SetupError(f"{error.filename or what}: {error.strerror}", mend)
+    return [
+        *plan.users(),
+        *plan.ownership(),
+        *plan.above(),
+        *(change for directory in layout.directories for change in plan.directory(directory)),
+        *(plan.asides() if tidy and layout.scripts else ()),
+        *(change for file in _files(layout, contents) for change in plan.file(file)),
+        *plan.logs(),
+        *plan.unit(contents.unit),
+    ]
 
 
 def apply_plan(layout: Layout, record: Record, changes: list[Change], tell: Callable[[str], None]) -> None:
-    """Make the changes; `tell` hears of each. Raises `SetupError`."""
+    """Make the changes; `tell` hears of each. Raises `SetupError` and `OSError`; run again, it goes on from there."""
     with record.opened():
         own = [*layout.own_places, layout.unit]
         record.places = {"home": layout.home, "log_directory": layout.log_directory, "own": own}
         for change in changes:
             if change.entry is not None:
                 record.put(change.entry)
-            try:
-                change.do()
-            except OSError as error:
-                raise failure_of(error, change.text) from None
+            change.do()
             if change.after is not None:
                 record.put(change.after)
             if change.text:
