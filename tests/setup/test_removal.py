@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.agent.state import journal_of, target_name
+from alerta_opsgenie.journal import New
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.plan import apply_plan, make_plan
 from alerta_opsgenie.setup.removal import Undone, describe_undo
@@ -40,8 +42,8 @@ def as_owner_of(path: Path, work: Callable[[], object]) -> None:
 
 def keep_an_action(image: Image) -> None:
     def work() -> None:
-        with Spool(image.at(STATE)) as spool:
-            spool.keep("key", "lane", 1, "{}", now=0.0)
+        with closing(journal_of(str(image.at(STATE)), target_name("https://alerta.example.com/api"))) as journal:
+            journal.append([New("key", "alert", 1, "Close", "{}")], 0.0)
 
     as_owner_of(image.at(STATE), work)
 
@@ -51,6 +53,12 @@ def test_a_state_directory_in_which_actions_wait_is_left_with_a_word(image: Imag
     keep_an_action(image)
     assert "1 actions wait in it" in left(image.uninstall())[f"left {STATE}/"]
     assert image.at(STATE).exists()
+
+
+def test_a_spool_that_the_version_before_has_left_stays(image: Image) -> None:
+    image.install()
+    as_owner_of(image.at(STATE), lambda: put(image.at(STATE), "spool.db", "") and None)
+    assert "actions of the version before" in left(image.uninstall())[f"left {STATE}/"]
 
 
 def test_the_advice_works_afterwards_purge_takes_what_waits(image: Image) -> None:

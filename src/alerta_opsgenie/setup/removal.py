@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any, Callable
+from pathlib import Path
+from typing import Callable
 
-from alerta_opsgenie.journal import Spool, SpoolUnavailable
+from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.setup.host import Host, SetupError, remove_group, remove_user, run_command
 from alerta_opsgenie.setup.layout import Layout
 from alerta_opsgenie.setup.plan import digest
@@ -166,6 +167,8 @@ class Removal:
             held = run_as(uid, self._files.groups(uid), lambda: count(self._host.root + self._layout.state_directory))
         except CannotBecomeError as error:
             return f"it cannot be looked into ({error})"
+        if held["earlier"]:
+            return "it holds actions of the version before, which the next start takes over"
         return f"{held['waiting']} actions wait in it and {held['dead']} are dead letters" if any(held.values()) else ""
 
     def _file(self, entry: Entry) -> Undone:
@@ -211,13 +214,12 @@ def _end(processes: list[int]) -> None:
             os.kill(process, signal.SIGTERM)
 
 
-def count(directory: str) -> dict[str, Any]:
-    """Count what waits and what is dead in a state directory."""
-    try:
-        with Spool(directory, create=False) as spool:
-            counts = spool.counts(0.0)
-    except SpoolUnavailable as error:
-        if error.label == "absent":
-            return {"waiting": 0, "dead": 0}
-        raise
-    return {"waiting": counts.waiting, "dead": counts.dead}
+def count(directory: str) -> dict[str, int]:
+    """Count what waits and what is dead in a state directory; `earlier` is 1 for a spool of version 1."""
+    found = {"waiting": 0, "dead": 0, "earlier": int((Path(directory) / "spool.db").exists())}
+    for target in targets(directory):
+        with closing(journal_of(directory, target)) as journal:
+            counts = journal.counts(time.time())
+        found["waiting"] += counts.waiting + counts.in_flight
+        found["dead"] += counts.dead
+    return found
