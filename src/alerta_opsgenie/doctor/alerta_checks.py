@@ -13,10 +13,11 @@ from typing import Any, Iterator
 from urllib.parse import urlsplit
 
 from alerta_opsgenie.clients.alerta import AlertaClient, address_of
-from alerta_opsgenie.clients.connection import AddressError, Connection, UnreachableError
+from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.http import FORBIDDEN, NOT_FOUND, OK, UNAUTHORIZED, ask
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.vendor_checks import judge_clock
 from alerta_opsgenie.vendor.config import NATIVE
@@ -33,7 +34,6 @@ USEFUL_SCOPES = NEEDED_SCOPES | {
 }  # fmt: skip
 SOON_DAYS = 30
 
-_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 200, 401, 403, 404
 _WEBHOOK = "/webhooks/opsgenie"
 _MOST_CANDIDATES_UNREACHED = 2
 
@@ -49,7 +49,7 @@ class Found:
     @property
     def is_alerta(self) -> bool:
         """Whether it is Alerta's API that answered."""
-        return self.answer is not None and self.answer.status == _OK and bool(self.links)
+        return self.answer is not None and self.answer.status == OK and bool(self.links)
 
     @property
     def links(self) -> list[str]:
@@ -155,19 +155,20 @@ def check_key(inst: Installation) -> Iterator[Finding]:
     if answer is None:
         return
     yield _judge_key(inst, answer)
-    if answer.status == _NOT_FOUND:
+    if answer.status == NOT_FOUND:
         yield from _check_scopes(inst)
         yield from _check_heartbeats(inst)
 
 
 def _judge_key(inst: Installation, answer: Answer) -> Finding:
     place = inst.access.key_file or inst.path
-    if answer.status == _UNAUTHORIZED:
+    if answer.status == UNAUTHORIZED:
         advice = f"make a key in Alerta (Configuration, API Keys) and write it into {place}"
         return fail(f"Alerta refuses the key: {answer.message}", advice)
-    if answer.status == _FORBIDDEN:
-        return fail(f"the key may not act on alerts: {answer.message}", f"{make_key_command()}, and write it into {place}")
-    if answer.status == _NOT_FOUND and answer.message:
+    if answer.status == FORBIDDEN:
+        advice = f"{make_key_command()}, and write it into {place}"
+        return fail(f"the key may not act on alerts: {answer.message}", advice)
+    if answer.status == NOT_FOUND and answer.message:
         return ok("the key may read and change alerts")
     said = f": {answer.message}" if answer.message else ""
     return fail(f"Alerta answers HTTP {answer.status} to an action{said}", "see Alerta's log, and the check alerta")
@@ -198,7 +199,7 @@ def _check_scopes(inst: Installation) -> Iterator[Finding]:
 
 def _own_entry(inst: Installation, answer: Answer | None) -> dict[str, Any] | None:
     key = inst.alerta_key[0].reveal()
-    listed = answer.body.get("keys") if answer and answer.status == _OK and isinstance(answer.body, dict) else None
+    listed = answer.body.get("keys") if answer and answer.status == OK and isinstance(answer.body, dict) else None
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     return next((entry for entry in entries if entry.get("key") == key), None)
 
@@ -218,7 +219,7 @@ def _check_heartbeats(inst: Installation) -> Iterator[Finding]:
     if inst.edge != NATIVE or (inst.config and inst.config.own.get("heartbeatIntervalInSeconds") == 0):
         return
     answer = try_call(inst, Call("POST", "/heartbeat", {"tags": "none, so that nothing is made of it"}, ""))
-    if answer is not None and answer.status == _FORBIDDEN:
+    if answer is not None and answer.status == FORBIDDEN:
         advice = f"{make_key_command('write:heartbeats')}, or set heartbeatIntervalInSeconds to 0 in {inst.path}"
         yield warn("the key may not send heartbeats (write:heartbeats)", advice)
 
@@ -231,7 +232,7 @@ def check_attribution(inst: Installation) -> Iterator[Finding]:
     if not _is_usable(inst):
         return
     answer = try_call(inst, Call("GET", f"/alert/{uuid.uuid4()}", None, PERSON))
-    if answer is None or answer.status in {_UNAUTHORIZED, _FORBIDDEN}:
+    if answer is None or answer.status in {UNAUTHORIZED, FORBIDDEN}:
         return
     if answer.on_behalf_of == PERSON:
         yield ok("our plugin is in Alerta, and what people do is shown under their own names")
@@ -239,7 +240,7 @@ def check_attribution(inst: Installation) -> Iterator[Finding]:
         what = "our plugin does not recognise this key as the bridge's, so one user is shown for everybody"
         yield warn(what, make_key_command(BRIDGE_SCOPE))
     else:
-        advice = "where Alerta runs: pip install alerta-opsgenie; add 'opsgenie' to PLUGINS in alertad.conf; restart Alerta"
+        advice = "where Alerta runs: pip install alerta-opsgenie, add 'opsgenie' to PLUGINS in alertad.conf, restart it"
         yield warn("our plugin is not in Alerta: actions show the key's user, and the person in the text alone", advice)
 
 
@@ -253,10 +254,10 @@ def check_open_access(inst: Installation) -> Iterator[Finding]:
         return
     nobody = str(uuid.uuid4())
     act = _ask_without_key(inst, "PUT", f"/alert/{nobody}/action", b'{"action": "ack", "text": ""}')
-    if act == _NOT_FOUND:
+    if act == NOT_FOUND:
         advice = "set AUTH_REQUIRED = True in alertad.conf and restart Alerta"
         yield warn("Alerta acts for everybody who reaches it, without a key", advice)
-    elif act in {_UNAUTHORIZED, _FORBIDDEN}:
+    elif act in {UNAUTHORIZED, FORBIDDEN}:
         yield ok("Alerta does nothing without a key")
     if _has_webhook(inst):
         yield from _check_webhook(inst, nobody)
@@ -265,7 +266,7 @@ def check_open_access(inst: Installation) -> Iterator[Finding]:
 def _check_webhook(inst: Installation, nobody: str) -> Iterator[Finding]:
     body = b'{"action": "Acknowledge", "alert": {"alias": "%s", "username": "doctor"}}' % nobody.encode()
     status = _ask_without_key(inst, "POST", _WEBHOOK, body)
-    if status in {_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND}:
+    if status in {UNAUTHORIZED, FORBIDDEN, NOT_FOUND}:
         yield ok("the webhook refuses whoever has neither its secret nor a key")
     elif status:
         advice = "set OPSGENIE_WEBHOOK_SECRET_FILE in alertad.conf and restart Alerta"
@@ -274,12 +275,5 @@ def _check_webhook(inst: Installation, nobody: str) -> Iterator[Finding]:
 
 def _ask_without_key(inst: Installation, method: str, path: str, body: bytes) -> int:
     """Make one request without a key and give the status; 0 where there is no answer."""
-    url = address_of(inst.access.url)
-    connection = Connection(url, ca_file=inst.access.ca_file or None, environment=inst.request.environment)
-    try:
-        deadline = time.monotonic() + inst.request.limit_seconds
-        return connection.exchange(method, path, body, {"Content-Type": "application/json"}, deadline).status
-    except UnreachableError:
-        return 0
-    finally:
-        connection.close()
+    url, headers = str(address_of(inst.access.url)), {"Content-Type": "application/json"}
+    return ask(inst, url, path, headers, body, method=method, ca_file=inst.access.ca_file).status

@@ -73,5 +73,5 @@ def examine(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Result
             for finding in check.run(inst):
                 yield Result(check.name, finding)
         except Exception as error:  # noqa: BLE001 - it is reported, as the finding that it is
-            what = f"the check itself failed: {type(error).__name__}"
-            yield Result(check.name, fail(what, "report this, with the archive of: alerta-opsgenie doctor --bundle FILE"))
+            advice = "report this, with the archive that alerta-opsgenie doctor --bundle FILE writes"
+            yield Result(check.name, fail(f"the check itself failed: {type(error).__name__}", advice))

@@ -42,7 +42,7 @@ def check_private(inst: Installation, path: str) -> Finding:
         return fail(f"{path} holds a key and has mode {mode:04o}: others may use it", f"chmod {right:o} {path}")
     person = inst.person
     if person is None:
-        return fail(f"it is not known as whom the connector runs, so nor whether it can read {path}", name_the_user(inst))
+        return fail(f"the connector's user is not known, so nor whether it can read {path}", name_the_user(inst))
     if not person.is_us:
         return skip(f"whether {person.name} can read {path} ({owner})", "run doctor as root")
     if not os.access(path, os.R_OK):
@@ -110,7 +110,7 @@ def check_key_file(inst: Installation) -> Iterator[Finding]:
     elif access.read_key()[0]:
         yield ok("Alerta's key is in the script's environment")
     else:
-        advice = f'in {inst.path}, add "--alertaApiKeyFile", "{key_file}" to globalArgs, and write the key into that file'
+        advice = f'in {inst.path}, add "--alertaApiKeyFile", "{key_file}" to globalArgs; write the key into that file'
         yield fail("the executor is not given a key of Alerta's", advice)
 
 

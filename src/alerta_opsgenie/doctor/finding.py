@@ -13,8 +13,9 @@ LEVELS = (OK, SKIP, WARN, FAIL)
 class Finding:
     """One result of a check.
 
-    `level` is ok (it was tried and works), skip (it could not be tried), warn (it works, but not for long or not as well
-    as it could) or fail. `what` says what is the case, `advice` the next thing to do; both are one line without secrets.
+    `level` is ok (it was tried and works), skip (it could not be tried), warn (it works, but not for long or not as
+    well as it could) or fail. `what` says what is the case, `advice` the next thing to do; both are one line without
+    secrets.
     """
 
     level: str

@@ -11,16 +11,17 @@ from typing import Any, Mapping
 
 from alerta_opsgenie.agent.handover import state_directory
 from alerta_opsgenie.doctor.access import Access, our_mappings, read_access
-from alerta_opsgenie.doctor.person import Person, become, owner_of, person_of_name, person_of_uid
+from alerta_opsgenie.doctor.person import Person, become, person_of_name, person_of_uid
 from alerta_opsgenie.doctor.processes import SERVICES, Process, is_connector, is_run_command, list_processes
 from alerta_opsgenie.doctor.units import DIRECTORIES, Unit, find_units
-from alerta_opsgenie.setup.as_user import CannotBecomeError, run_as
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
+from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
 from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
 from alerta_opsgenie.vendor.document import Document, load_document
 from alerta_opsgenie.vendor.location import NATIVE_PATH
 from alerta_opsgenie.vendor.problems import ConfigError, Problem
+from alerta_opsgenie.vendor.safe_files import SafeFiles
 from alerta_opsgenie.vendor.secret import Secret
 from alerta_opsgenie.vendor.structure import read_structure
 
@@ -59,11 +60,12 @@ class Installation:
         """The configuration's path."""
         return self.request.config_path
 
-    def drop_rights(self) -> None:
-        """Gather what only root can see, then become the connector's user for good. Raises OSError."""
-        _ = self.processes, self.units, self.document, self.service_environment
-        if self.person is not None:
-            become(self.person)
+    def drop_rights(self, other: Person | None = None) -> None:
+        """Gather what only root can see, then become the connector's user, or another one, for good. Raises OSError."""
+        _ = self.config, self.unit, self.service_environment
+        person = other or self.person
+        if person is not None:
+            become(person)
 
     # -- the configuration
 
@@ -71,10 +73,13 @@ class Installation:
     def _loaded(self) -> tuple[Document | None, ConfigError | None]:
         """Read the file as the user who decides what lies there."""
         try:
-            owner = person_of_uid(owner_of(self.path))
-            found = run_as(owner.uid, owner.gid, self._load) if os.geteuid() == 0 and owner.uid else self._load()
+            owner = person_of_uid(SafeFiles().writer(self.path) if os.geteuid() == 0 else os.geteuid())
+            found = run_as(owner.uid, owner.gid, self._load) if owner.uid else self._load()
+        except FileNotFoundError:
+            return None, ConfigError(self.path, "does not exist", "alerta-opsgenie install, or name another with --config")
         except (CannotBecomeError, OSError) as error:
-            return None, ConfigError(self.path, f"cannot be read: {error}", "run this as root")
+            why = getattr(error, "strerror", None) or error
+            return None, ConfigError(self.path, f"cannot be read: {why}", f"see what is there: ls -la {self.path}")
         if "error" in found:
             return None, ConfigError(*found["error"])
         literals = {tuple(path): text for path, text in found["literals"]}

@@ -6,16 +6,21 @@ lead to a file of root's. So root gathers what only root can see, then becomes t
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401 - looking up a host needs it, and it may lie where only root can read
+import contextlib
 import grp
+import importlib
 import os
 import pwd
-import stat
 from dataclasses import dataclass
-from pathlib import Path
 
-_NOBODY = 65534  # the kernel's overflow user: /proc/sys/kernel/overflowuid
-_OTHERS_WRITE = 0o022
+from alerta_opsgenie.vendor import as_user
+
+# Python imports these when they are first used; by then it may no longer be allowed to read them (below /root).
+_IMPORTED_LATE = (
+    "encodings.ascii", "encodings.idna", "encodings.latin_1", "stringprep", "_strptime", "ssl", "hashlib", "random",
+    "email.utils", "email.parser", "traceback", "gzip", "sqlite3", "yaml",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Person:
@@ -64,27 +69,6 @@ def group_name(gid: int) -> str:
         return str(gid)
 
 
-def owner_of(path: str) -> int:
-    """Give the user who decides what lies at a path: 0 where root alone does, all the way down.
-
-    Where anybody may change something on the way, that is `nobody`. What is not there yet is decided by whoever owns
-    the directory above. Raises OSError.
-    """
-    where = Path(path).absolute()
-    for step in (*reversed(where.parents), where):
-        try:
-            found = step.lstat()
-        except FileNotFoundError:
-            break
-        if stat.S_ISLNK(found.st_mode) and found.st_uid == 0:
-            return owner_of(str(step.parent / step.readlink() / where.relative_to(step)))
-        if found.st_uid != 0:
-            return found.st_uid
-        if found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX and not stat.S_ISLNK(found.st_mode):
-            return _NOBODY
-    return 0
-
-
 def become(person: Person) -> None:
     """Let root become this user for good; for anybody else nothing changes. Raises OSError.
 
@@ -92,12 +76,10 @@ def become(person: Person) -> None:
     """
     if os.geteuid() != 0 or person.uid == 0:
         return
-    if person.name.isdecimal():
-        os.setgroups([])
-    else:
-        os.initgroups(person.name, person.gid)
-    os.setresgid(person.gid, person.gid, person.gid)
-    os.setresuid(person.uid, person.uid, person.uid)
+    for name in _IMPORTED_LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    as_user.become(person.uid, person.gid)
     os.chdir("/")
     for name in [name for name in os.environ if name.startswith("XDG_")]:
         del os.environ[name]

@@ -7,15 +7,15 @@ each receipt counts towards a dead-letter queue.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass, field
 from typing import Any, Iterator
 from urllib.parse import urlsplit
 
-from alerta_opsgenie.clients.connection import AddressError, Connection, Response, UnreachableError, read_address
+from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip
+from alerta_opsgenie.doctor.http import OK, Asked, ask
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.vendor_checks import CREDENTIALS, ask
+from alerta_opsgenie.doctor.vendor_checks import CREDENTIALS, ask_vendor
 
 try:
     from botocore.auth import SigV4Auth
@@ -24,7 +24,6 @@ try:
 except ImportError:  # an installation without the extra `connector`
     SigV4Auth = None
 
-_OK = 200
 _DENIED = ("AccessDenied", "UnauthorizedOperation")
 _WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 
@@ -42,20 +41,20 @@ class Queue:
     @property
     def name(self) -> str:
         """The queue's name, the last part of its URL."""
-        return urlsplit(self.url).path.rpartition("/")[2]
+        return self.url.rpartition("/")[2]
 
 
 def check_queue(inst: Installation) -> Iterator[Finding]:
     """Ask each queue that the vendor gives for its attributes."""
     if inst.config is None:
         return
-    asked = ask(inst, CREDENTIALS[inst.dialect])
-    if asked.response is None or asked.response.status != _OK:
+    asked = ask_vendor(inst, CREDENTIALS[inst.dialect])
+    if asked.response is None or asked.response.status != OK:
         return  # the check before says why
     queues = _read_token(asked.response.headers.get("token", ""))
     if not queues:
         kind = inst.dialect.upper()
-        what = "the answer brings no queue (header Token)" if queues is None else "no queue is given to this integration"
+        what = "the header Token cannot be read" if queues is None else "no queue is given to this integration"
         yield fail(what, f"see in the {kind} integration that it is turned on and sends actions to {kind}")
         return
     for queue in queues:
@@ -79,38 +78,36 @@ def _read_queue(entry: Any) -> Queue:
 def _check(inst: Installation, queue: Queue) -> Finding:
     if SigV4Auth is None:
         return skip(f"the queue {queue.name}: botocore is missing", "pip install 'alerta-opsgenie[connector]'")
-    advice = "open the way there for this host (name server, firewall, proxy)"
-    try:
-        response = _ask_attributes(inst, queue)
-    except (UnreachableError, AddressError, ValueError) as error:
-        return fail(f"the queue {queue.name} is not reached: {error}", advice)
+    asked = _ask_attributes(inst, queue)
+    if asked.response is None:
+        advice = "open the way there for this host (name server, firewall, proxy)"
+        return fail(f"the queue {queue.name} is not reached: {asked.error}", advice)
+    response = asked.response
     code = _error_code(response)
-    if response.status == _OK:
+    if response.status == OK:
         counts = _attributes(response)
         number, taken = counts.get(_WAITING, "?"), counts.get(_IN_FLIGHT, "?")
         return ok(f"the queue {queue.name} ({queue.region}) answers: {number} messages wait, {taken} are taken")
     if any(denied in code for denied in _DENIED):
         what = f"the queue {queue.name}: it answers, and these credentials may not ask for its attributes"
         return skip(what, "see connector-log and last-success")
-    return fail(f"the queue {queue.name} refuses: {code or f'HTTP {response.status}'}", "see that the clocks agree (vendor)")
+    what = f"the queue {queue.name} refuses: {code or f'HTTP {response.status}'}"
+    return fail(what, "see that the clocks agree (check vendor); the integration may have been made anew")
 
 
-def _ask_attributes(inst: Installation, queue: Queue) -> Response:
-    """Send GetQueueAttributes. Raises UnreachableError, AddressError, ValueError."""
-    parts = urlsplit(queue.url)
+def _ask_attributes(inst: Installation, queue: Queue) -> Asked:
+    """Send GetQueueAttributes."""
+    try:
+        parts = urlsplit(queue.url)
+    except ValueError:
+        return Asked(queue.url, error="its URL cannot be read")
     origin = f"{parts.scheme}://{parts.netloc}"
     body = json.dumps({"QueueUrl": queue.url, "AttributeNames": [_WAITING, _IN_FLIGHT]}).encode()
     headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.GetQueueAttributes"}
     request = AWSRequest("POST", f"{origin}/", data=body, headers=headers)
     credentials = Credentials(queue.access_key_id, queue.secret_access_key, queue.session_token)
     SigV4Auth(credentials, "sqs", queue.region).add_auth(request)
-    address = read_address(origin, "the queue", "https://sqs.us-west-2.amazonaws.com")
-    connection = Connection(address, environment=inst.request.environment)
-    try:
-        deadline = time.monotonic() + inst.request.limit_seconds
-        return connection.exchange("POST", "/", body, dict(request.headers.items()), deadline)
-    finally:
-        connection.close()
+    return ask(inst, origin, "/", dict(request.headers.items()), body, method="POST")
 
 
 def _attributes(response: Response) -> dict[str, str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.clients.connection import AddressError, Connection, Response, UnreachableError, read_address
+from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.http import OK, ask
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.logs import connector_log, last_failure, read_tail, read_version
 from alerta_opsgenie.doctor.person import user_name
@@ -32,7 +33,6 @@ _FAILED = {"rejected", "kept"}
 _QUEUE_WORDS = ("receive message", "token", "credential", "could not start", "poller")
 _LARGEST_LOOKED_AT_BYTES = 256 * 1024
 _OTHERS_READ = 0o004
-_OK = 200
 
 
 def check_process(inst: Installation) -> Iterator[Finding]:
@@ -80,23 +80,14 @@ def check_ready(inst: Installation) -> Iterator[Finding]:
     if listen == "off":
         yield skip("whether it is ready: it serves no page (listen is off)")
         return
-    try:
-        response = _get(inst, f"http://{listen}", "/readyz")
-    except (UnreachableError, AddressError) as error:
-        yield fail(f"{listen}/readyz does not answer: {error}", f"journalctl -u {inst.service}")
-        return
-    if response.status == _OK:
+    asked = ask(inst, f"http://{listen}", "/readyz", {})
+    if asked.response is None:
+        yield fail(f"{listen}/readyz does not answer: {asked.error}", f"journalctl -u {inst.service}")
+    elif asked.status == OK:
         yield ok(f"it is ready ({listen}/readyz); this is version {__version__}")
     else:
-        yield fail(f"it is not ready: {_reasons(response) or f'HTTP {response.status}'}", f"journalctl -u {inst.service}")
-
-
-def _get(inst: Installation, url: str, path: str) -> Response:
-    connection = Connection(read_address(url, "the connector's page", "http://127.0.0.1:7070"), environment={})
-    try:
-        return connection.exchange("GET", path, None, {}, time.monotonic() + inst.request.limit_seconds)
-    finally:
-        connection.close()
+        why = _reasons(asked.response) or f"HTTP {asked.status}"
+        yield fail(f"it is not ready: {why}", f"journalctl -u {inst.service}")
 
 
 def _reasons(response: Response) -> str:

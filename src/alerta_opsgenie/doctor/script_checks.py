@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Iterator
 
@@ -44,7 +45,8 @@ def _check_script(inst: Installation, path: str) -> Finding:
     try:
         status = Path(path).stat()
     except FileNotFoundError:
-        return fail(f"{path}, which the actions are mapped to, is not there", f"alerta-opsgenie install --edge {inst.edge}")
+        install = f"alerta-opsgenie install --edge {inst.edge}"
+        return fail(f"{path}, which the actions are mapped to, is not there", install)
     except OSError as error:
         return fail(f"{path} cannot be looked at: {error.strerror}", f"see what is there: ls -la {Path(path).parent}")
     person, mode = inst.person, status.st_mode & 0o777
@@ -230,8 +232,6 @@ def _check_journal(inst: Installation, directory: str, name: str) -> Iterator[Fi
 def _own_targets(inst: Installation) -> set[str]:
     names = set()
     for access in inst.accesses:
-        try:
+        with suppress(AddressError):
             names.add(target_name(access.url))
-        except AddressError:
-            continue
     return names

@@ -7,12 +7,11 @@ import time
 import uuid
 from typing import Any, Iterator, NamedTuple
 
+from alerta_opsgenie.agent import client, handover
 from alerta_opsgenie.agent.options import UsageError
-from alerta_opsgenie.clients.alerta import AlertaClient, drive
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
-from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Answer, Kind
-from alerta_opsgenie.core.relay import Call, Circumstances, relay
+from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.doctor.alerta_checks import call
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
 from alerta_opsgenie.doctor.installation import Installation
@@ -83,7 +82,7 @@ def _environment(inst: Installation) -> str:
 
 def _act(inst: Installation, alert_id: str) -> Iterator[Finding]:
     message, began = json.dumps(_message(inst, alert_id)), time.monotonic()
-    ran = _relay(inst, message) if inst.edge == NATIVE else _start(inst, message)
+    ran = _hand_over(inst, message) if inst.edge == NATIVE else _start(inst, message)
     seconds = time.monotonic() - began
     if ran.error:
         yield fail(f"the action failed: {ran.error}", "follow what the line says, or the check above that names it")
@@ -142,19 +141,15 @@ def _start(inst: Installation, message: str) -> Ran:
     return Ran(": ".join([result.failure, *said])[:400] if result.failure else "", line)
 
 
-def _relay(inst: Installation, message: str) -> Ran:
-    """Relay it by the settings of the mapping, as the native connector does."""
+def _hand_over(inst: Installation, message: str) -> Ran:
+    """Hand it to our own connector, by the settings of the mapping."""
+    if client.ask_status(inst.state_directory) is None:
+        return Ran(f"no connector answers in {inst.state_directory}", "")
     try:
-        options = inst.access.options()
-        client = AlertaClient(
-            options.alerta_url, options.alerta_key, ca_file=options.ca_file, environment=inst.request.environment
-        )
-    except (UsageError, AddressError) as error:
+        reply = client.submit(inst.access.options(spoolDir=inst.state_directory), message)
+    except (UsageError, handover.NoAgentError) as error:
         return Ran(str(error), "")
-    deadline = time.monotonic() + options.limit_seconds
-    steps = relay(parse(message), options.settings, Circumstances(time.time()))
-    outcome = drive(steps, lambda request: client.send(request, deadline))
-    client.close()
+    outcome = reply.outcome
     line = f"{outcome.kind.value}: {outcome.reason.value}{', ' + outcome.detail if outcome.detail else ''}"
     return Ran("" if outcome.kind in {Kind.APPLIED, Kind.ALREADY} else line, line)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, Mapping
 
-from alerta_opsgenie.doctor.person import owner_of
+from alerta_opsgenie.vendor.safe_files import SafeFiles
 
 DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
@@ -59,7 +59,7 @@ def read_unit(path: str, directories: tuple[str, ...] = DIRECTORIES) -> Unit:
 def _lines(path: Path) -> list[str]:
     """Give the lines that count, those with a backslash at the end joined. None of what others than root decide."""
     try:
-        if owner_of(str(path)) != 0:
+        if SafeFiles().writer(str(path)) != 0:
             return []
         with path.open(encoding="utf-8", errors="replace") as file:
             text = file.read(_LARGEST_BYTES)

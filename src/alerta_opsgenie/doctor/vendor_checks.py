@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from typing import Any, Iterator, Mapping
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.clients.connection import (
-    AddressError,
-    Connection,
-    Response,
-    UnreachableError,
-    clock_ahead_seconds,
-    read_address,
-)
+from alerta_opsgenie.clients.connection import Response, clock_ahead_seconds
 from alerta_opsgenie.core.message import is_uuid
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.http import FORBIDDEN, NOT_FOUND, OK, UNAUTHORIZED, UNPROCESSABLE, Asked, ask
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import JEC, OEC
 
@@ -37,45 +29,24 @@ CLOCK_FAIL_SECONDS = 240.0
 
 NAMES: Mapping[str, str] = {OEC: "Opsgenie", JEC: "Jira Service Management"}
 _ALERTS_LOOKED_AT = 50
-_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _UNPROCESSABLE = 200, 401, 403, 404, 422
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The answer to one request, or the error that there was instead."""
-
-    where: str
-    response: Response | None = None
-    error: str = ""
-
-
-def ask(inst: Installation, path: str) -> Asked:
+def ask_vendor(inst: Installation, path: str) -> Asked:
     """Make one GET with the connector's key."""
     config = inst.config
     assert config is not None  # noqa: S101 - the callers look at it
-    try:
-        address = read_address(config.api_root, NAMES[inst.dialect], "https://api.opsgenie.com")
-    except AddressError as error:
-        return Asked(config.api_root, error=str(error))
     headers = {
         "Authorization": f"GenieKey {config.api_key.reveal()}",
         f"X-{inst.dialect.upper()}-Client-Info": f"alerta-opsgenie/{__version__} doctor",
     }
-    connection = Connection(address, environment=inst.request.environment)
-    try:
-        deadline = time.monotonic() + inst.request.limit_seconds
-        return Asked(str(address), connection.exchange("GET", path, None, headers, deadline))
-    except UnreachableError as error:
-        return Asked(str(address), error=str(error))
-    finally:
-        connection.close()
+    return ask(inst, config.api_root, path, headers)
 
 
 def check_vendor(inst: Installation) -> Iterator[Finding]:
     """Fetch the queue's credentials, as the connector does at its start."""
     if inst.config is None:
         return
-    asked = ask(inst, CREDENTIALS[inst.dialect])
+    asked = ask_vendor(inst, CREDENTIALS[inst.dialect])
     if asked.response is None:
         advice = f"open the way there for this host (name server, firewall, proxy), or correct baseUrl in {inst.path}"
         yield fail(f"{NAMES[inst.dialect]} is not reached: {asked.error}", advice)
@@ -87,15 +58,16 @@ def check_vendor(inst: Installation) -> Iterator[Finding]:
 
 def _judge_answer(inst: Installation, response: Response) -> Finding:
     kind = inst.dialect.upper()
-    if response.status in {_UNAUTHORIZED, _UNPROCESSABLE}:
+    if response.status in {UNAUTHORIZED, UNPROCESSABLE}:
         advice = f"put the API key of the {kind} integration into apiKey in {inst.path}, and turn the integration on"
         return fail(f"the key is refused (HTTP {response.status})", advice)
-    if response.status == _FORBIDDEN:
-        return fail("the key is known and may not do this (HTTP 403)", f"put an {kind} integration's key into {inst.path}")
-    if response.status == _NOT_FOUND:
+    if response.status == FORBIDDEN:
+        advice = f"put the API key of an {kind} integration into apiKey in {inst.path}"
+        return fail("the key is known and may not do this (HTTP 403)", advice)
+    if response.status == NOT_FOUND:
         advice = f"correct baseUrl in {inst.path}, or give --dialect"
         return fail("what answers there is not the connectors' API (HTTP 404)", advice)
-    if response.status != _OK:
+    if response.status != OK:
         return warn(f"the answer is HTTP {response.status}", "try again later; the connector does so by itself")
     return ok("the key is accepted")
 
@@ -122,30 +94,27 @@ def check_sources(inst: Installation) -> Iterator[Finding]:
     if "*" in acted_on:
         yield ok("the executor acts on alerts of every source")
         return
-    asked = ask(inst, f"{ALERTS[inst.dialect]}?limit={_ALERTS_LOOKED_AT}&sort=createdAt&order=desc")
+    asked = ask_vendor(inst, f"{ALERTS[inst.dialect]}?limit={_ALERTS_LOOKED_AT}&sort=createdAt&order=desc")
     wanted, seen = ", ".join(acted_on), _sources_seen(asked.response)
     if seen is None:
-        why = asked.error or f"the list of alerts is refused to this key (HTTP {_status(asked)})"
+        why = asked.error or f"the list of alerts is refused to this key (HTTP {asked.status})"
         yield skip(f"whether alerts over there have the source {wanted}: {why}")
         return
     other = sorted(seen - set(acted_on))
     if other:
         flags = ", ".join(f'"--source", {json.dumps(name)}' for name in (*acted_on, *other))
         advice = f"in {inst.path}, add {flags} to globalArgs"
-        yield fail(f"alerts of Alerta's have the source {', '.join(other)}, the executor acts on {wanted} alone", advice)
+        what = f"alerts of Alerta's have the source {', '.join(other)}, the executor acts on {wanted} alone"
+        yield fail(what, advice)
     elif seen:
         yield ok(f"alerts of Alerta's have the source {', '.join(sorted(seen))}, which the executor acts on")
     else:
         yield ok(f"the executor acts on {wanted}; there is no alert of Alerta's over there yet")
 
 
-def _status(asked: Asked) -> int:
-    return asked.response.status if asked.response else 0
-
-
 def _sources_seen(response: Response | None) -> set[str] | None:
     """Give the sources of alerts whose alias is an id of Alerta's; None where there is no list."""
-    if response is None or response.status != _OK:
+    if response is None or response.status != OK:
         return None
     try:
         alerts: list[dict[str, Any]] = json.loads(response.body)["data"]
