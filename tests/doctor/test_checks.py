@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from alerta_opsgenie.doctor import checks
+from alerta_opsgenie.doctor.checks import NAMES, Check
 from alerta_opsgenie.doctor.finding import Finding
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.checks import NAMES, Check, examine
 from tests.support.patient import Patient
 
 

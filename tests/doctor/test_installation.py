@@ -139,5 +139,3 @@ def test_a_process_of_somebody_who_cannot_read_the_configuration_is_not_the_conn
     assert inst.process is None
     assert inst.person is not None
     assert inst.person.name == patient.layout.user
-
-

@@ -10,10 +10,10 @@ import pytest
 from lab.cloud import Queue
 from lab.cloud.queues import Double
 
+from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.doctor import queue_checks
 from alerta_opsgenie.doctor.finding import Finding
 from alerta_opsgenie.doctor.http import Asked
-from alerta_opsgenie.clients.connection import Response
 from tests.support.cloud import Running, RunningEdge, running_edge
 from tests.support.patient import Patient
 
@@ -63,9 +63,7 @@ def judge(patient: Patient, monkeypatch: pytest.MonkeyPatch, status: int, body: 
     return patient.worst("queue")
 
 
-def test_attributes_that_are_denied_are_not_tried_and_not_ok(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_attributes_that_are_denied_are_not_tried_and_not_ok(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     found = judge(patient, monkeypatch, 403, {"__type": "com.amazonaws.sqs#AccessDenied"})
     assert (found.level, found.what.startswith("not tried")) == ("skip", True)
 

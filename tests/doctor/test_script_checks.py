@@ -1,4 +1,4 @@
-"""The executor, its Python, its logs and its state directory broken in each way; following the advice makes it well again."""
+"""The executor and what it needs, broken in each way; following the advice makes it well again."""
 
 from __future__ import annotations
 

@@ -21,7 +21,10 @@ def read(tmp_path: Path, text: str, **drop_ins: str) -> dict[str, str]:
 
 
 def test_user_command_and_variables_are_read(tmp_path: Path) -> None:
-    text = '[Unit]\nUser=no\n[Service]\nUser=opsgenie\nExecStart=-/bin/x run \\\n  --config "/a b"\nEnvironment="A=1 2" B=3\n'
+    text = (
+        "[Unit]\nUser=no\n[Service]\nUser=opsgenie\n"
+        'ExecStart=-/bin/x run \\\n  --config "/a b"\nEnvironment="A=1 2" B=3\n'
+    )
     (tmp_path / "a.service").write_text(text)
     unit = read_unit(str(tmp_path / "a.service"), ())
     assert (unit.user, unit.command) == ("opsgenie", ("/bin/x", "run", "--config", "/a b"))
@@ -59,7 +62,7 @@ def test_a_missing_file_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_file_that_others_decide_is_not_read() -> None:
-    """systemd reads it as root; what stands there could be a link to any file of root's."""
+    """Systemd reads it as root; what stands there could be a link to any file of root's."""
     with open_directory() as directory:
         (directory / "units").mkdir()
         (directory / "open").mkdir()

@@ -59,5 +59,14 @@ def write_in_any_encoding() -> None:
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - it is registered for writing alone
-    text = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{text[at]:02x}{text[at + 1]:02x}" for at in range(0, len(text), 2)), error.end
+    return _by_number(error.object[error.start : error.end]), error.end
+
+
+def printable(text: str) -> str:
+    """Show control characters by their number, so that no terminal obeys what a stranger wrote; lines stay lines."""
+    return "".join(one if one.isprintable() or one == "\n" else _by_number(one) for one in text)
+
+
+def _by_number(text: str) -> str:
+    data = text.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{data[at]:02x}{data[at + 1]:02x}" for at in range(0, len(data), 2))

@@ -12,7 +12,7 @@ from typing import Any, Iterable, Iterator, NamedTuple
 import click
 
 from alerta_opsgenie.agent import client, state
-from alerta_opsgenie.cli.failure import Failure, explained
+from alerta_opsgenie.cli.failure import Failure, explained, printable
 from alerta_opsgenie.cli.target import Place, alerta_options, find_place, place_options
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import MENDS
@@ -75,8 +75,8 @@ def show(prefix: str, **place: Any) -> None:
     """Show one action whole, with its message. The beginning of its ID is enough."""
     (row,) = _choose(find_place(**place), [prefix])
     for name, value in _fields(row).items():
-        click.echo(f"{name + ':':14} {value}")
-    click.echo(_readable(row.action.body))
+        click.echo(printable(f"{name + ':':14} {value}"))
+    click.echo(printable(_readable(row.action.body)))
 
 
 def _selection(command: Any) -> Any:
@@ -322,12 +322,12 @@ def _table(rows: list[Row], now: float) -> Iterator[str]:
         yield f"{'ID':8} {'STATE':9} {'AGE':>6} {'TRIES':>5} {'ACTION':16} {'ALERT':36} {'TARGET ' * has_targets}REASON"
     for row in rows:
         action, target = row.action, f"{state.target_url(row.target)} " * has_targets
-        what = f"{action.reason}: {action.detail}" if action.detail else action.reason
+        what = f"{action.reason}: {' '.join(action.detail.split())}" if action.detail else action.reason
         head = f"{row.id:8} {action.state:9} {age(now - action.accepted_at):>6}"
         if is_narrow:
-            yield f"{head} {action.kind}\n  {action.alert}\n  {target}{what}"
+            yield printable(f"{head} {action.kind}\n  {action.alert}\n  {target}{what}")
         else:
-            yield f"{head} {action.attempts:5} {action.kind:16.16} {action.alert:36} {target}{what}"
+            yield printable(f"{head} {action.attempts:5} {action.kind:16.16} {action.alert:36} {target}{what}")
 
 
 def age(seconds: float) -> str:

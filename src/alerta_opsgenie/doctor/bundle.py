@@ -78,7 +78,8 @@ def _config(inst: Installation) -> Any:
 
 def _actions(inst: Installation) -> Any:
     """List what waits and what is dead without the messages, which name people and their alerts."""
-    directory, found = inst.state_directory, {}
+    directory = inst.state_directory
+    found: dict[str, Any] = {}
     for name in targets(directory):
         try:
             journal = journal_of(directory, name)

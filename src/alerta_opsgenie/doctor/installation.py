@@ -76,7 +76,9 @@ class Installation:
             owner = person_of_uid(SafeFiles().writer(self.path) if os.geteuid() == 0 else os.geteuid())
             found = run_as(owner.uid, owner.gid, self._load) if owner.uid else self._load()
         except FileNotFoundError:
-            return None, ConfigError(self.path, "does not exist", "alerta-opsgenie install, or name another with --config")
+            return None, ConfigError(
+                self.path, "does not exist", "alerta-opsgenie install, or name another with --config"
+            )
         except (CannotBecomeError, OSError) as error:
             why = getattr(error, "strerror", None) or error
             return None, ConfigError(self.path, f"cannot be read: {why}", f"see what is there: ls -la {self.path}")
