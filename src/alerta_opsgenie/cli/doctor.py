@@ -64,7 +64,8 @@ def doctor(as_json: bool, send_test: bool, bundle: str, **asked: Any) -> None:
     else:
         click.echo(", ".join(f"{count} {level}" for level, count in report["counts"].items()))
     if archive is not None and inst is not None:
-        names = write_bundle(archive, inst, report)
+        with archive:
+            names = write_bundle(archive, inst, report)
         click.echo(f"Written: {bundle} ({', '.join(names)}); look into it before you pass it on", err=True)
     sys.exit(EXIT_FAILS if report["level"] == FAIL else 0)
 
