@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Mapping, NamedTuple, Optional
+from typing import Mapping, NamedTuple, Optional, Sequence
 
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.ticket import Result
@@ -28,14 +28,17 @@ class Shown(NamedTuple):
     pipe_text: str = ""
 
 
-def show(options: Options, result: Result, seconds: float, waiting: int) -> Shown:
-    """Make the lines of one action. `waiting` is how many actions wait for this Alerta now."""
+def show(options: Options, result: Result, seconds: float, waiting: int, failures: Sequence[str] = ()) -> Shown:
+    """Make the lines of one action. `waiting` is how many actions wait for this Alerta now.
+
+    `failures` are what the attempts so far came to, for the level DEBUG.
+    """
     about = about_message(result.message)
     failure = _failure(result, waiting)
     level = "ERROR" if failure else "WARN" if _is_warned(result) else "INFO"
     output = ""
     if options.log_level in ("DEBUG", "TRACE"):
-        output = "".join(_line("DEBUG", note, options) for note in options.notes)
+        output = "".join(_line("DEBUG", note, options) for note in (*options.notes, *failures))
     if failure or options.log_level not in _FAILURES_ONLY:
         output += _line(level, f"{_what(about, result)} ({seconds * 1000:.0f} ms)", options)
     errors = one_line(f"alerta: {about}: {failure}", options.alerta_key)[:_LONGEST_ERROR] + "\n" if failure else ""

@@ -240,7 +240,27 @@ def _custom_actions(pairs: Sequence[str]) -> Dict[str, str]:
     return actions
 
 
-# -- The settings, as they travel with an action
+# -- Options and settings, as they travel with an action
+
+
+def arguments_of(options: Options) -> Tuple[List[str], Dict[str, str]]:
+    """Give arguments and environment that mean these options; the key is in the environment."""
+    settings = options.settings
+    found = [
+        ("alertaApiUrl", options.alerta_url),
+        ("alertaCaFile", options.ca_file or ""),
+        ("spoolDir", options.spool_directory),
+        ("timeLimit", f"{options.limit_seconds:g}"),
+        ("logLevel", options.log_level),
+        ("notes", "all" if settings.all_notes else "own"),
+        ("onDelete", settings.on_delete),
+        ("ackTimeout", str(settings.ack_timeout_seconds or "")),
+        *(("source", name) for name in sorted(settings.sources)),
+        *(("ownName", name) for name in sorted(settings.own_names)),
+        *(("customAction", f"{name}={action}") for name, action in sorted(settings.custom_actions.items())),
+    ]
+    arguments = [f"--{name}={value}" for name, value in found if value]
+    return arguments, {"ALERTA_API_KEY": options.alerta_key, **dict(options.proxies)}
 
 
 def settings_to_json(settings: Settings) -> str:

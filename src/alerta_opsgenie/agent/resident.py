@@ -13,16 +13,13 @@ import time
 import types
 from typing import Callable, Optional
 
-from alerta_opsgenie.agent import handover, state
+from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.deliverer import Deliverer, Report
 from alerta_opsgenie.agent.lines import about_message, say
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.journal import JournalError
-
-IDLE_SECONDS = 600.0
-"""An agent that an executor has started ends after so long without a call and with nothing to deliver."""
 
 STOP_SECONDS = 8.0
 TAKE_OVER_SECONDS = 15.0
@@ -66,7 +63,7 @@ class Log:
 class Agent:
     """The resident agent of one state directory. `idle_seconds` of None: it never ends by itself."""
 
-    def __init__(self, state_directory: str, *, idle_seconds: Optional[float] = IDLE_SECONDS) -> None:
+    def __init__(self, state_directory: str, *, idle_seconds: Optional[float] = client.IDLE_SECONDS) -> None:
         self._path = state_directory
         self._idle_seconds = idle_seconds
         self._ending = threading.Event()
@@ -105,7 +102,7 @@ class Agent:
             return True
         if not take_over:
             return False
-        return wait_until(self.deliverer.start, TAKE_OVER_SECONDS, lambda: ask_to_retire(self._path))
+        return wait_until(self.deliverer.start, TAKE_OVER_SECONDS, lambda: client.ask_to_retire(self._path))
 
     def _is_idle(self) -> bool:
         if self._idle_seconds is None or self._server.callers:
@@ -131,14 +128,6 @@ def wait_until(condition: Callable[[], bool], seconds: float, first: Callable[[]
             return False
         time.sleep(_LOOK_SECONDS / 5)
     return True
-
-
-def ask_to_retire(state_directory: str) -> bytes:
-    """Ask who holds the delivery lock to end. Gives its kind (`agent` ends, `run` does not), empty for nobody."""
-    try:
-        return handover.exchange(state_directory, handover.request(handover.RETIRE, [], {}, "0"), 5.0)[0]
-    except handover.NoAgentError:
-        return b""
 
 
 def run_detached(state_directory: str, idle_seconds: float, *, take_over: bool) -> int:

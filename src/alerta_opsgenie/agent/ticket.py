@@ -36,6 +36,8 @@ class Ticket:
 
     def __init__(self, message: Optional[Message] = None, result: Optional[Result] = None) -> None:
         self.message = message
+        self.failures: List[str] = []
+        """What the attempts before the last one came to, for whoever looks for a fault."""
         self.row: Tuple[str, int] = ("", 0)
         self.wants_more = True
         """Whether a result that is not final is to be followed by the next one."""
@@ -56,6 +58,9 @@ class Ticket:
         """Take a result in."""
         with self._changed:
             self._result = result
+            if result.again_at is not None:
+                pause = result.again_at - time.monotonic()
+                self.failures.append(f"{result.outcome.detail}; again in {pause:.2f} s")
             callbacks, self._callbacks = self._callbacks, []
             self._changed.notify_all()
         for call in callbacks:

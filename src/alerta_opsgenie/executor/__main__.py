@@ -3,7 +3,7 @@
 import sys
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.executor.full import program_of_package
+from alerta_opsgenie.agent.client import PACKAGE
 from alerta_opsgenie.executor.start import main
 
-sys.exit(main(program_of_package(), __version__))
+sys.exit(main(list(PACKAGE), __version__))

@@ -9,26 +9,22 @@
 
 import contextlib
 import os
-import sys
 import time
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.agent import handover, state
+from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer, Request, outcome_of_row
-from alerta_opsgenie.agent.lines import EXIT_USAGE, Shown, show
+from alerta_opsgenie.agent.lines import EXIT_FAILED, EXIT_USAGE, Shown, show
 from alerta_opsgenie.agent.options import Options, UsageError, split
-from alerta_opsgenie.agent.service import NO_MESSAGE, Call, answer_frame, read_call_options
+from alerta_opsgenie.agent.service import Call, answer_frame, need_message, read_call_options
 from alerta_opsgenie.agent.target import name_of
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.journal import JournalError
 
-START_SECONDS = 5.0
-"""How long to wait for an agent that was started; it takes about a tenth of a second."""
-
-_FIRST_LOOK_SECONDS, _LOOK_SECONDS = 0.02, 0.05
+_LOOK_SECONDS = 0.05
 
 
 class Run(NamedTuple):
@@ -44,65 +40,41 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
     """Deliver or keep one action and show how that ended. `program` is how this program is started."""
     this = Run(program, arguments, dict(environment), began)
     try:
-        call = Call(__version__, handover.RUN, os.getcwd(), arguments, this.environment)
+        call = Call(__version__, handover.RUN, 0.0, os.getcwd(), arguments, this.environment)
         options, text = read_call_options(call)
         if text:
             handover.write_all(1, text.encode())
             return 0
+        need_message(options)
+        client.become_owner(options.spool_directory)
         fields = _hand_over(this, options) or _deliver_here(options, began)
     except (UsageError, AddressError) as error:
         fields = _fields(answer_frame(Shown(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")))
-    return handover.finish(fields)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the connector is to be told in one line
+        fields = _fields(answer_frame(Shown(EXIT_FAILED, errors=f"alerta: LOST: a fault of this program: {error!r}\n")))
+    return handover.finish(fields, arguments)
 
 
 def _fields(frame: bytes) -> List[bytes]:
     return frame[8:].split(b"\0")
 
 
-def become_owner(directory: str) -> None:
-    """Drop root's rights for those of the state directory's owner, for good."""
-    if os.geteuid() != 0:
-        return
-    try:
-        found = os.lstat(directory)
-    except OSError:
-        return
-    if found.st_uid:
-        os.setgroups([])
-        os.setgid(found.st_gid)
-        os.setuid(found.st_uid)
-
-
 # -- With an agent
 
 
 def _hand_over(this: Run, options: Options) -> List[bytes]:
-    """Start an agent where there is none and give its answer; an empty list where there is none to be had."""
-    if options.payload is None:
-        raise UsageError(NO_MESSAGE)
-    become_owner(options.spool_directory)
-    starts_none = "noAgent" in split(this.arguments)[0]
-    data = handover.request(handover.RUN, _with_payload(this.arguments, options), this.environment, __version__)
-    limit = options.limit_seconds
-    end = this.began + limit - handover.keeping_seconds(limit)
-    is_started = False
-    pause = _FIRST_LOOK_SECONDS
-    while time.monotonic() < min(end, this.began + START_SECONDS):
-        try:
-            return handover.exchange(options.spool_directory, data, max(0.1, end - time.monotonic()))
-        except handover.UnsafeError:
-            return []
-        except handover.NoAgentError:
-            if starts_none or not (is_started or _start(this, options)):
-                return []
-            is_started = True
-        time.sleep(pause)
-        pause = _LOOK_SECONDS
-    return []
+    """Give the answer of the agent, which is started where there is none; an empty list where none is to be had."""
+    arguments = _with_payload(this.arguments, options)
+    end = this.began + options.limit_seconds - handover.keeping_seconds(options.limit_seconds)
+    starts = "noAgent" not in split(this.arguments)[0]
 
+    def request(seconds: float) -> bytes:
+        return handover.request(handover.RUN, arguments, this.environment, __version__, seconds)
 
-def _start(this: Run, options: Options) -> bool:
-    return start_agent(this.program, options.spool_directory, options.agent_idle_seconds)
+    try:
+        return client.exchange(this.program, options, request, end, starts=starts)
+    except handover.NoAgentError:
+        return []
 
 
 def _with_payload(arguments: List[str], options: Options) -> List[str]:
@@ -112,27 +84,11 @@ def _with_payload(arguments: List[str], options: Options) -> List[str]:
     return [*given, "--payloadFile=", f"-payload={os.fsdecode(raw)}"]
 
 
-def start_agent(program: Sequence[str], directory: str, idle_seconds: float, *, take_over: bool = False) -> bool:
-    """Start an agent of its own session, with /dev/null for its standard streams. False: that is not possible."""
-    try:
-        state.prepare(directory)
-    except (OSError, handover.NoAgentError):
-        return False
-    flags = ["--takeOver"] if take_over else []
-    arguments = [*program, "--agent", directory, f"{idle_seconds:g}", *flags]
-    environment = {"PATH": os.environ.get("PATH", os.defpath)}
-    null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    try:
-        os.posix_spawn(program[0], arguments, environment, file_actions=null, setsid=True)
-    except (OSError, NotImplementedError):
-        return False
-    return True
-
-
 def replace_agent(program: Sequence[str], arguments: List[str], environment: Mapping[str, str]) -> None:
     """Start an agent of this version, which takes over from the one that runs."""
     directory = handover.state_directory(arguments, dict(environment))
-    start_agent(program, directory, Options("", "").agent_idle_seconds, take_over=True)
+    with contextlib.suppress(handover.NoAgentError):  # the next action brings the same wish
+        client.start(program, directory, client.IDLE_SECONDS, take_over=True)
 
 
 # -- Without one
@@ -174,8 +130,3 @@ def _wait_for_row(deliverer: Deliverer, options: Options, end: float) -> Optiona
             time.sleep(_LOOK_SECONDS)
             action = journal.get(action.id) or action._replace(state="done", reason=Reason.DONE.value)
     return Result(ticket.message, outcome_of_row(action, is_ours=is_ours))
-
-
-def program_of_package() -> List[str]:
-    """Say how this program is started from an installed package."""
-    return [sys.executable, "-m", "alerta_opsgenie.executor"]
