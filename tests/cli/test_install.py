@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from alerta_opsgenie.cli.install import install
 from alerta_opsgenie.cli.uninstall import uninstall
+from alerta_opsgenie.setup.layout import EDGES, Places, layout_for
 from tests.support.trees import OLD_ALERTA_KEY, hand_made, put, snapshot, vendor_layout
 
 API_KEY = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -73,7 +74,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(root: Path) -> None:
     result = run(root, *URL, "--dry-run", "--tidy")
     assert result.exit_code == 0
     assert "oecAlertaExecutor.py opsgenie:opsgenie 0755" in result.stdout
-    assert "http.py is set aside" in result.stdout
+    assert "http.py is set aside, as" in result.stdout
     assert snapshot(root) == before
 
 
@@ -130,12 +131,25 @@ def test_sources_a_private_ca_and_the_region_go_into_the_configuration(root: Pat
     assert value["globalArgs"][-4:] == ["--source", "Alerta-EU", "--alertaCaFile", "/etc/ssl/ours.pem"]
 
 
+@pytest.mark.parametrize("edge", EDGES)
+def test_the_state_directory_of_the_user_stands_in_the_configuration(root: Path, edge: str) -> None:
+    assert run(root, *URL, "--yes", "--user", "staging", edge=edge).exit_code == 0
+    layout = layout_for(edge, Places("staging"))
+    arguments = json.loads((root / layout.config.lstrip("/")).read_text())["globalArgs"]
+    assert arguments[arguments.index("--spoolDir") + 1] == layout.state_directory
+    assert (root / layout.state_directory.lstrip("/")).stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize(
     ("arguments", "env", "word"),
     [
         ((), SECRETS, "--alerta-url"),
-        (URL, {}, "OEC_API_KEY"),
-        (URL, {"OEC_API_KEY": API_KEY}, "ALERTA_API_KEY"),
+        (URL, {"ALERTA_API_KEY": ALERTA_KEY}, "OEC_API_KEY"),
+        (URL, {}, "ALERTA_API_KEY"),
+        (URL, {"OEC_API_KEY": ALERTA_KEY, "ALERTA_API_KEY": API_KEY}, "swapped"),
+        (URL, {"OEC_API_KEY": ALERTA_KEY, "ALERTA_API_KEY": ALERTA_KEY}, "the same text"),
+        ((*URL, "--home", "/etc"), SECRETS, "--home"),
+        ((*URL, "--command", "/opt/a b"), SECRETS, "--command"),
         (("--alerta-url", "alerta.example.com"), SECRETS, "--alerta-url"),
         ((*URL, "--api-key-file", "/no/such/file"), SECRETS, "cannot be read"),
         ((*URL, "--owner", "opsgenie"), SECRETS, "--owner 990:990"),
@@ -193,7 +207,7 @@ def test_what_is_left_is_named(root: Path) -> None:
     put(root, "var/log/opsgenie/oec1.log", "the connector's own")
     result = undo(root, "--yes")
     assert result.exit_code == 0
-    assert "left /var/log/opsgenie/: others' files are in it (oec1.log)" in result.stdout
+    assert 'left /var/log/opsgenie/: "oec1.log" is in it' in result.stdout
     assert result.stdout.splitlines()[-1].startswith("Undone; ")
 
 
@@ -241,7 +255,11 @@ def test_on_a_terminal_it_asks_for_what_it_needs_and_shows_no_secret(root: Path)
             "Do it?": "y",
         },
     )
-    assert "10 steps to do" in shown
+    places = [
+        shown.index(question) for question in ("URL of Alerta's API", "Alerta's API key:", "integration's API key")
+    ]
+    assert places == sorted(places)
+    assert "changes to make." in shown
     assert API_KEY not in shown
     assert ALERTA_KEY not in shown
     assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY

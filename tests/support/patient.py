@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timezone
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -152,13 +152,10 @@ def install_patient(directory: Path, *, alerta_url: str, alerta_key: str, base_u
     layout = _owned(layout_for("oec", Places(user, str(directory / "home"), str(directory / "log"))), group)
     wanted = Wanted("oec", Secret(api_key), alerta_url, base_url, f"{layout.scripts}/oecAlertaExecutor.py")
     executor = _executor(str(Path(search_path, "python").resolve()))
-    contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key))
-    host, now = Host(), datetime.now(timezone.utc)
-    record = Record(Host(str(directory)), "oec", user)  # never root's own
-    with record:
-        for step in make_plan(layout, contents):
-            if step.assess(host, record).needed:
-                step.apply(host, record, now)
+    contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key), "")
+    host = Host()
+    for change in make_plan(host, layout, Record(Host(str(directory)), "oec", user), contents):
+        change.do()  # without a record, which would be root's own
     request = Request(
         config_path=layout.config,
         user=user,
@@ -184,7 +181,8 @@ def _executor(python: str) -> bytes:
 def _owned(layout: Layout, group: str) -> Layout:
     own = Ownership(layout.user, group)
     directories = tuple(replace(directory, ownership=own) for directory in layout.directories)
-    return replace(layout, group=group, directories=directories, config_ownership=own)
+    unit = f"{layout.home}-agent.service"  # never among the machine's own
+    return replace(layout, group=group, directories=directories, config_ownership=own, unit=unit)
 
 
 def follow(advice: str) -> None:

@@ -15,6 +15,7 @@ from alerta_opsgenie.vendor.document import load_document
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.store import dump_document, write_document
 from tests.support.edge_messages import edge_document
+from tests.support.patient import open_directory
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
 
@@ -81,6 +82,20 @@ def test_a_replaced_file_keeps_its_owner(tmp_path: Path) -> None:
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has more rights than others")
+def test_root_is_led_nowhere_by_a_users_link_and_leaves_no_file_that_the_user_cannot_read(tmp_path: Path) -> None:
+    with open_directory() as place:
+        os.chown(place, 12345, 23456)
+        (place / "link.json").symlink_to(tmp_path / "c.json")
+        (place / "below").symlink_to(tmp_path)
+        for name in ("link.json", "below/c.json"):
+            with pytest.raises(ConfigError, match="symbolic link"):
+                write_document(place / name, {"a": 1}, force=True)
+        write_document(place / "own.json", {"a": 1})
+        assert (place / "own.json").stat().st_uid == 12345
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_directory_that_is_not_there_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         write_document(tmp_path / "gone" / "c.json", {})
@@ -100,7 +115,7 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_file_and_no_rubbish(
     with pytest.raises(ConfigError, match="No space left"):
         write_document(path, {"a": 1}, force=True, now=NOW)
     assert path.read_text() == "mine"
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["c.json", "c.json.2026-03-04T05-06-07.bak"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["c.json"]
 
 
 def test_other_endings_are_refused(tmp_path: Path) -> None:

@@ -6,15 +6,16 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Mapping
 
+from alerta_opsgenie.agent.options import UsageError, split
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout
-from alerta_opsgenie.setup.told import our_mapping, read_told
 from alerta_opsgenie.vendor.arguments import (
     CONNECTORS_OWN,
     KEY_FILE_OPTION,
     KEY_OPTION,
     KEY_VARIABLE,
     URL_OPTION,
+    URL_VARIABLE,
     environment_pairs,
     find_options,
     without_options,
@@ -26,6 +27,7 @@ from alerta_opsgenie.vendor.config import (
     JEC,
     JEC_CATCH_ALL,
     NATIVE,
+    ActionMapping,
     EdgeConfig,
     guess_dialect,
 )
@@ -55,6 +57,7 @@ class Existing:
     base_url: str = ""
     alerta_url: str = ""
     alerta_key: Secret = _NO_SECRET
+    state_directory: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,33 +75,46 @@ class Wanted:
 
 
 def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Existing:
-    """Read the configuration that is there, and Alerta's key where it says that one is."""
-    found = host.look(layout.config)
+    """Read the configuration that is there, and Alerta's key where it says that one is. Raises `OSError`."""
+    found = host.files.look(layout.config)
     if found is None or found.kind != "file":
         return Existing()
     try:
-        document = parse_document(host.read(layout.config), syntax=syntax_of(layout.config), where=layout.config)
+        document = parse_document(host.files.read(layout.config), syntax=syntax_of(layout.config), where=layout.config)
     except ConfigError as error:
         return Existing(trouble=f"{error.where} {error.what}")
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config, _ = read_structure(document, dialect=chosen, environment={})
     api_key = "" if config.api_key.reveal() in SAMPLE_KEYS else config.api_key.reveal()
-    url, key = _alerta(host, config)
-    return Existing(document, "", chosen, Secret(api_key), config.base_url, url, key)
+    given, variables = _executor_input(config)
+    key, key_file = given.get(KEY_OPTION, ""), given.get(KEY_FILE_OPTION, "")
+    if not key and not key_file:
+        key, key_file = variables.get(KEY_VARIABLE, ""), variables.get(f"{KEY_VARIABLE}_FILE", "")
+    alerta_key = Secret(key.strip()) or _key_in(host, key_file, host.files.writer(layout.config))
+    url = given.get(URL_OPTION) or variables.get(URL_VARIABLE, "")
+    state = given.get("spoolDir") or variables.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
+    return Existing(document, "", chosen, Secret(api_key), config.base_url, url, alerta_key, state)
 
 
-def _alerta(host: Host, config: EdgeConfig) -> tuple[str, Secret]:
-    told = read_told(config, our_mapping(config))
-    return told.url, told.key or _key_in(host, told.key_file)
-
-
-def _key_in(host: Host, path: str) -> Secret:
-    if not path.startswith("/") or host.look(path) is None:
-        return Secret("")
+def _executor_input(config: EdgeConfig) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the arguments by name, and the variables, with which the connector starts our executor."""
+    ours = (mapping for mapping in config.mappings.values() if mapping.is_alerta_executor)
+    own = next(ours, ActionMapping("", ""))
+    flags = [f"-{name}={value}" for name, value in (*config.global_flags, *own.flags)]
     try:
-        return Secret(host.read(path).decode("ascii").strip())
+        found, _ = split([*flags, *config.global_args, *own.args])
+    except UsageError:
+        found = {}
+    last = {name: values[-1] for name, values in found.items() if values}
+    return last, environment_pairs((*config.global_env, *own.env))
+
+
+def _key_in(host: Host, path: str, writer: int) -> Secret:
+    """Read the file that the configuration names with the rights of whom can write the configuration."""
+    try:
+        return Secret(host.files.read(path, writer).decode("ascii").strip()) if path else _NO_SECRET
     except (OSError, UnicodeDecodeError):
-        return Secret("")
+        return _NO_SECRET
 
 
 def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str, Any]:
@@ -115,7 +131,7 @@ def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str,
             log_directory=layout.log_directory,
         )
     )
-    fresh["globalArgs"] += _more_arguments(wanted)
+    fresh["globalArgs"] += _more_arguments(layout, wanted)
     if layout.edge == NATIVE:
         for mapping in fresh["actionMappings"].values():
             # It starts no script for these and has one log of its own, the journal.
@@ -125,9 +141,11 @@ def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str,
     return made
 
 
-def _more_arguments(wanted: Wanted) -> list[str]:
+def _more_arguments(layout: Layout, wanted: Wanted) -> list[str]:
+    """Name the state directory, so that whoever is given this configuration, root too, uses the same."""
     sources = [part for source in wanted.sources for part in ("--source", source)]
-    return [*sources, *(["--alertaCaFile", wanted.ca_file] if wanted.ca_file else [])]
+    ca_file = ["--alertaCaFile", wanted.ca_file] if wanted.ca_file else []
+    return ["--spoolDir", layout.state_directory, *sources, *ca_file]
 
 
 def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wanted: Wanted) -> dict[str, Any]:
