@@ -5,6 +5,7 @@ All of it by requests that change nothing: they name an alert that cannot exist,
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ from alerta_opsgenie.vendor.config import NATIVE
 PERSON = "alerta-opsgenie doctor"
 """On whose behalf the doctor asks."""
 
-BRIDGE_SCOPE = "admin:alerta-opsgenie"
-"""By this scope, listed literally, the plugin knows the bridge's key."""
+BRIDGE_SCOPE = "admin:alerta_opsgenie"
+"""By this scope, listed literally, the plugin knows the bridge's key (plugin/keys.py)."""
 
 NEEDED_SCOPES = frozenset({"read:alerts", "write:alerts"})
 USEFUL_SCOPES = NEEDED_SCOPES | {
@@ -238,7 +239,8 @@ def check_attribution(inst: Installation) -> Iterator[Finding]:
         yield ok("our plugin is in Alerta, and what people do is shown under their own names")
     elif _has_webhook(inst):
         what = "our plugin does not recognise this key as the bridge's, so one user is shown for everybody"
-        yield warn(what, make_key_command(BRIDGE_SCOPE))
+        digest = hashlib.sha256(inst.alerta_key[0].reveal().encode()).hexdigest()
+        yield warn(what, f"in alertad.conf, set OPSGENIE_BRIDGE_KEY = ['sha256:{digest}'], and restart Alerta")
     else:
         advice = "where Alerta runs: pip install alerta-opsgenie, add 'opsgenie' to PLUGINS in alertad.conf, restart it"
         yield warn("our plugin is not in Alerta: actions show the key's user, and the person in the text alone", advice)

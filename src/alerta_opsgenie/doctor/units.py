@@ -1,8 +1,7 @@
-"""Services of this host, as systemd reads their units and environment files (systemd.unit(5), systemd.exec(5))."""
+"""The services of this host, found among systemd's units."""
 
 from __future__ import annotations
 
-import glob
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -10,13 +9,11 @@ from pathlib import Path
 from typing import Iterator, Mapping
 
 from alerta_opsgenie.vendor.safe_files import SafeFiles
+from alerta_opsgenie.vendor.systemd import read_unit
 
-DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_COMMENTS = ("#", ";")
-_EXEC_PREFIXES = "@-:+!"
-_LARGEST_BYTES = 64 * 1024
+_COMMAND = re.compile(r"^\s*ExecStart\s*=[@:+!-]*\s*(\S.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,83 +32,33 @@ class Unit:
 
 
 def find_units(directories: tuple[str, ...] = DIRECTORIES) -> Iterator[Unit]:
-    """Read the services that root alone defines; a unit in an earlier directory goes before one of the same name."""
-    seen: set[str] = set()
-    for directory in directories:
-        for path in sorted(glob.glob(f"{glob.escape(directory)}/*.service")):  # noqa: PTH207 - one of a fixed place
-            if Path(path).name not in seen:
-                seen.add(Path(path).name)
-                yield read_unit(path, directories)
+    """Read the services; a unit in an earlier directory goes before one of the same name."""
+    found: dict[str, Path] = {}
+    for directory in reversed(directories):
+        found.update({path.name: path for path in Path(directory).glob("*.service")})
+    return (_read(found[name], directories) for name in sorted(found))
 
 
-def read_unit(path: str, directories: tuple[str, ...] = DIRECTORIES) -> Unit:
-    """Read a unit with its drop-ins."""
-    dropped = {
-        part.name: part
-        for directory in reversed(directories)
-        for part in Path(directory, f"{Path(path).name}.d").glob("*.conf")
-    }
-    lines = [line for part in (Path(path), *(dropped[name] for name in sorted(dropped))) for line in _lines(part)]
-    settings = [(name, value) for name, value in _service_settings(lines)]
-    return Unit(path, _last(settings, "User"), tuple(_words(_last(settings, "ExecStart"))), _environment(settings))
+def _read(path: Path, directories: tuple[str, ...]) -> Unit:
+    parts: dict[str, Path] = {}
+    for directory in reversed(directories):
+        parts.update({part.name: part for part in Path(directory, f"{path.name}.d").glob("*.conf")})
+    texts = [_text(str(one)) for one in (path, *(parts[name] for name in sorted(parts)))]
+    service = read_unit(texts, _text)
+    commands = _COMMAND.findall("\n".join(texts).replace("\\\n", " "))
+    return Unit(str(path), service.user, _words(commands[-1]) if commands else (), service.variables)
 
 
-def _lines(path: Path) -> list[str]:
-    """Give the lines that count, those with a backslash at the end joined. None of what others than root decide."""
+def _text(path: str) -> str:
+    """Read what root alone decides; what others could put there may be a link to any file of root's."""
     try:
-        if SafeFiles().writer(str(path)) != 0:
-            return []
-        with path.open(encoding="utf-8", errors="replace") as file:
-            text = file.read(_LARGEST_BYTES)
+        return SafeFiles().read(path).decode("utf-8", "replace") if SafeFiles().writer(path) == 0 else ""
     except OSError:
-        return []
-    text = re.sub(r"\\\n", " ", text)
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(_COMMENTS)]
+        return ""
 
 
-def _service_settings(lines: list[str]) -> Iterator[tuple[str, str]]:
-    section = ""
-    for line in lines:
-        if line.startswith("["):
-            section = line
-        elif section == "[Service]":
-            name, _, value = line.partition("=")
-            yield name.strip(), value.strip()
-
-
-def _last(settings: list[tuple[str, str]], wanted: str) -> str:
-    return next((value for name, value in reversed(settings) if name == wanted), "").lstrip(_EXEC_PREFIXES)
-
-
-def _environment(settings: list[tuple[str, str]]) -> dict[str, str]:
-    """Collect the variables: an empty setting forgets those before it, and files go before `Environment=`."""
-    own: dict[str, str] = {}
-    files: list[str] = []
-    for name, value in settings:
-        if name == "Environment":
-            own = {**own, **dict(_assignments(_words(value)))} if value else {}
-        elif name == "EnvironmentFile":
-            files = [*files, value.lstrip("-")] if value else []
-    found = [path for pattern in files for path in sorted(glob.glob(pattern))]  # noqa: PTH207 - a pattern as a whole
-    return {**own, **{name: value for path in found for name, value in _assignments(_file_words(path))}}
-
-
-def _file_words(path: str) -> Iterator[str]:
-    for line in _lines(Path(path)):
-        name, mark, value = line.partition("=")
-        quoted = value.strip().startswith(('"', "'"))
-        yield f"{name.strip()}{mark}{''.join(_words(value)) if quoted else value.strip()}"
-
-
-def _assignments(words: Iterator[str] | list[str]) -> Iterator[tuple[str, str]]:
-    for word in words:
-        name, mark, value = word.partition("=")
-        if mark and _NAME.fullmatch(name):
-            yield name, value.replace("%%", "%")
-
-
-def _words(text: str) -> list[str]:
+def _words(command: str) -> tuple[str, ...]:
     try:
-        return shlex.split(text)
+        return tuple(shlex.split(command))
     except ValueError:
-        return []
+        return ()
