@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def use(patient: Patient, edge: RunningEdge) -> None:
 def test_a_queue_that_answers_is_well_and_nothing_is_received(patient: Patient, edge: RunningEdge) -> None:
     use(patient, edge)
     assert isinstance(edge.host, Double)
-    edge.host.fill(edge.queue, [("{}", {})])
+    edge.host.sqs.queue(edge.queue.url).send("{}", {}, time.time())
     found = patient.worst("queue")
     assert (found.level, "1 messages wait, 0 are taken" in found.what) == ("ok", True)
     assert edge.host.count(edge.queue).visible == 1
