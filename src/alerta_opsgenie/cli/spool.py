@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import collections
 import json
-import shutil
 import sys
 import time
-from typing import Any, Iterable, Iterator, NamedTuple
+from typing import Any, Iterable, Iterator
 
 import click
 
 from alerta_opsgenie.agent import client, state
+from alerta_opsgenie.cli.actions import LIVING, choose, fields, readable, rows_of, summary, table, total
 from alerta_opsgenie.cli.failure import Failure, explained, printable
 from alerta_opsgenie.cli.target import Place, alerta_options, find_place, place_options
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import MENDS
-from alerta_opsgenie.journal import Action, Counts, Journal
+from alerta_opsgenie.journal import Journal
 
-LIVING = ("in-flight", "waiting", "dead")
 QUIET_SECONDS = 3.0
 """`drain` ends when nothing is in flight and nothing has changed for so long."""
 
 _LONGEST_STILL_SECONDS = 60.0  # an attempt in flight may last as long as the executor's time limit
 _LOOK_SECONDS = 0.25
-_SHORTEST_ID = 8
-_NARROWEST_TABLE_COLUMNS = 110
-
-
-class Row(NamedTuple):
-    """An action with the target that it is for."""
-
-    target: str
-    journal: Journal
-    action: Action
-    id: str = ""
 
 
 @click.group()
@@ -54,15 +42,15 @@ def spool() -> None:
 def list_actions(wanted: str | None, as_json: bool, **place: Any) -> None:
     """List what is in flight, waits, or is dead."""
     found, now = find_place(**place), time.time()
-    rows = [row for row in _rows(found) if wanted in {None, row.action.state}]
+    rows = [row for row in rows_of(found) if wanted in {None, row.action.state}]
     counts = total(journal.counts(now) for _, journal in found.journals())
     if as_json:
-        actions = [_fields(row) for row in rows]
+        actions = [fields(row) for row in rows]
         click.echo(json.dumps({"directory": found.directory, **counts, "actions": actions}, indent=2))
         return
     if not state.targets(found.directory):
         click.echo(f"note: nothing has been kept in {found.directory} yet", err=True)
-    for line in _table(rows, now):
+    for line in table(rows, now):
         click.echo(line)
     click.echo(summary(counts))
 
@@ -73,10 +61,10 @@ def list_actions(wanted: str | None, as_json: bool, **place: Any) -> None:
 @explained
 def show(prefix: str, **place: Any) -> None:
     """Show one action whole, with its message. The beginning of its ID is enough."""
-    (row,) = _choose(find_place(**place), [prefix])
-    for name, value in _fields(row).items():
+    (row,) = choose(find_place(**place), [prefix])
+    for name, value in fields(row).items():
         click.echo(printable(f"{name + ':':14} {value}"))
-    click.echo(printable(_readable(row.action.body)))
+    click.echo(printable(readable(row.action.body)))
 
 
 def _selection(command: Any) -> Any:
@@ -107,8 +95,8 @@ def drop(prefixes: tuple[str, ...], every: bool, yes: bool, **place: Any) -> Non
 def _decide(verb: str, place: Place, prefixes: tuple[str, ...], *, every: bool, yes: bool, do: Any) -> int:
     if every == bool(prefixes):
         raise Failure("name the actions by their ID, or say --all", "alerta-opsgenie spool list", 2)
-    rows = [row for row in _rows(place) if row.action.state == "dead"] if every else _choose(place, prefixes)
-    for line in _table(rows, time.time()):
+    rows = [row for row in rows_of(place) if row.action.state == "dead"] if every else choose(place, prefixes)
+    for line in table(rows, time.time()):
         click.echo(line)
     _confirm(f"{verb} {len(rows)}?", yes=yes)
     journals = {row.target: row.journal for row in rows}
@@ -169,7 +157,7 @@ def _report_left(place: Place, ours: dict[str, str]) -> None:
     if not any(left.values()):
         click.echo("nothing waits")
         return
-    rows = [row for row in _rows(place) if row.action.state != "dead" and row.target in ours]
+    rows = [row for row in rows_of(place) if row.action.state != "dead" and row.target in ours]
     reason = collections.Counter(row.action.reason for row in rows).most_common(1)[0][0] if rows else ""
     advice = next((text for known, text in MENDS.items() if known.value == reason), "alerta-opsgenie spool list")
     raise Failure(f"{sum(left.values())} could not be delivered" + (f" ({reason})" if reason else ""), advice)
@@ -243,100 +231,3 @@ def _by_target(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     if "" in found:
         raise Failure("the first line names no target", "alerta-opsgenie spool export", 2)
     yield from found.items()
-
-
-# -- What is shown
-
-
-def _rows(place: Place) -> list[Row]:
-    """Give the actions that are not done, with the shortest ids that tell them apart."""
-    rows = [
-        Row(name, journal, action)
-        for name, journal in place.journals()
-        for wanted in LIVING
-        for action in journal.actions(wanted)
-    ]
-    keys = {row.action.key for row in rows}
-    length = _SHORTEST_ID
-    while len({key[:length] for key in keys}) < len(keys):
-        length += 4
-    return [row._replace(id=row.action.key[:length]) for row in rows]
-
-
-def _choose(place: Place, prefixes: Iterable[str]) -> list[Row]:
-    rows = _rows(place)
-    chosen = {}
-    for prefix in prefixes:
-        found = [row for row in rows if row.action.key.startswith(prefix)]
-        if len(found) != 1:
-            what = f"{prefix} stands for {len(found)} actions" if found else f"there is no action {prefix}"
-            raise Failure(what, "alerta-opsgenie spool list", 2)
-        chosen[found[0].id] = found[0]
-    return list(chosen.values())
-
-
-def total(counts: Iterable[Counts]) -> dict[str, Any]:
-    """Add the counts of all targets up."""
-    found = list(counts)
-    sums = {name: sum(getattr(one, name) for one in found) for name in ("waiting", "in_flight", "dead")}
-    oldest = ("oldest_waiting_seconds", "oldest_dead_seconds")
-    return {**sums, **{name: round(max((getattr(one, name) for one in found), default=0.0), 1) for name in oldest}}
-
-
-def summary(counts: dict[str, Any]) -> str:
-    """Say the counts in one line."""
-    oldest = f", the oldest for {age(counts['oldest_waiting_seconds'])}" if counts["oldest_waiting_seconds"] else ""
-    return f"{counts['in_flight']} in flight; {counts['waiting']} waiting{oldest}; {counts['dead']} dead"
-
-
-def _readable(body: str) -> str:
-    """Give a message as JSON for people; one that is none as a JSON text, so that no terminal obeys it."""
-    try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
-        return json.dumps(body)
-
-
-def _fields(row: Row) -> dict[str, Any]:
-    action = row.action
-    return {
-        "id": row.id,
-        "target": state.target_url(row.target),
-        "state": action.state,
-        "action": action.kind,
-        "alert": action.alert,
-        "reason": action.reason,
-        "detail": action.detail,
-        "attempts": action.attempts,
-        "accepted_at": _instant(action.accepted_at),
-        "due_at": _instant(action.due_at),
-        "key": action.key,
-    }
-
-
-def _table(rows: list[Row], now: float) -> Iterator[str]:
-    """Lay the actions out: a line for each, or three where the terminal is narrow."""
-    is_narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < _NARROWEST_TABLE_COLUMNS
-    has_targets = len({row.target for row in rows}) > 1
-    if rows and not is_narrow:
-        yield f"{'ID':8} {'STATE':9} {'AGE':>6} {'TRIES':>5} {'ACTION':16} {'ALERT':36} {'TARGET ' * has_targets}REASON"
-    for row in rows:
-        action, target = row.action, f"{state.target_url(row.target)} " * has_targets
-        what = f"{action.reason}: {' '.join(action.detail.split())}" if action.detail else action.reason
-        head = f"{row.id:8} {action.state:9} {age(now - action.accepted_at):>6}"
-        if is_narrow:
-            yield printable(f"{head} {action.kind}\n  {action.alert}\n  {target}{what}")
-        else:
-            yield printable(f"{head} {action.attempts:5} {action.kind:16.16} {action.alert:36} {target}{what}")
-
-
-def age(seconds: float) -> str:
-    """Say how long something has lasted, in its largest unit."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
-
-
-def _instant(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -10,8 +10,8 @@ from typing import Any, Iterator
 import click
 
 from alerta_opsgenie.agent import client, state
+from alerta_opsgenie.cli.actions import age, summary, total
 from alerta_opsgenie.cli.failure import explained
-from alerta_opsgenie.cli.spool import age, summary, total
 from alerta_opsgenie.cli.target import Place, find_place, place_options
 from alerta_opsgenie.doctor.vendor_checks import days_left
 from alerta_opsgenie.vendor.config import OEC

@@ -56,13 +56,14 @@ class Place:
     directory: str
     installation: Installation | None = None
     given: dict[str, str | None] = field(default_factory=dict)
+    _journals: dict[str, Journal] = field(default_factory=dict)
 
     def journals(self) -> Iterator[tuple[str, Journal]]:
         """Give each target's name and journal."""
         if os.path.isdir(self.directory):  # noqa: PTH112
             os.close(open_directory(self.directory))
         for name in state.targets(self.directory):
-            yield name, state.journal_of(self.directory, name)
+            yield name, self._journals.setdefault(name, state.journal_of(self.directory, name))
 
     def options(self) -> list[Options]:
         """Give the options of each target that the configuration names. Raises `Failure`."""
