@@ -67,12 +67,13 @@ class StateDirectory:
         return CliRunner().invoke(group, command, input=answer, env={**ENVIRONMENT, **environment})
 
     def call(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
-        """Run a command as a process."""
+        """Run a command as a process, whose output has the encoding of PYTHONIOENCODING."""
         command = [*PROGRAM, *arguments, "--spool-dir", str(self.directory)]
         every = {**os.environ, **ENVIRONMENT, **environment}
         done = subprocess.run(
-            command, env=every, capture_output=True, text=True, check=False, timeout=90, stdin=subprocess.DEVNULL
-        )
+            command, env=every, capture_output=True, encoding=every.get("PYTHONIOENCODING", "utf-8"), check=False,
+            timeout=90, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
 
     def end_agent(self) -> None:

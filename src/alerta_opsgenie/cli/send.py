@@ -11,7 +11,7 @@ import click
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.cli.failure import Failure, explained
-from alerta_opsgenie.cli.target import alerta_options, find_place, place_options
+from alerta_opsgenie.cli.target import ADVICE, alerta_options, find_place, place_options
 from alerta_opsgenie.core.outcome import Kind
 
 _ACTIONS = {
@@ -64,7 +64,7 @@ def send(action: str, alert: str, user: str, time_limit: float, **given: Any) ->
     hint = KEPT_HINT if outcome.kind is Kind.KEPT and reply.kept else ""
     click.echo(f"{outcome.kind.value} ({outcome.reason.value}{detail}){hint}")
     if reply.exit_code or outcome.loud:
-        raise Failure(f"{action} was not done", outcome.mend or "alerta-opsgenie doctor")
+        raise Failure(f"{action} was not done", ADVICE.get(outcome.reason.value, "alerta-opsgenie doctor"))
 
 
 def _message(action: str, alert: str, user: str, source: str, fields: dict[str, Any]) -> dict[str, Any]:

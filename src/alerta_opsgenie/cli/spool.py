@@ -13,9 +13,8 @@ import click
 from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.cli.actions import LIVING, choose, fields, readable, rows_of, summary, table, total
 from alerta_opsgenie.cli.failure import Failure, explained, printable
-from alerta_opsgenie.cli.target import Place, alerta_options, find_place, place_options
+from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, find_place, place_options
 from alerta_opsgenie.clients.connection import AddressError
-from alerta_opsgenie.core.outcome import MENDS
 from alerta_opsgenie.journal import Journal
 
 QUIET_SECONDS = 3.0
@@ -159,8 +158,8 @@ def _report_left(place: Place, ours: dict[str, str]) -> None:
         return
     rows = [row for row in rows_of(place) if row.action.state != "dead" and row.target in ours]
     reason = collections.Counter(row.action.reason for row in rows).most_common(1)[0][0] if rows else ""
-    advice = next((text for known, text in MENDS.items() if known.value == reason), "alerta-opsgenie spool list")
-    raise Failure(f"{sum(left.values())} could not be delivered" + (f" ({reason})" if reason else ""), advice)
+    what = f"{sum(left.values())} could not be delivered" + (f" ({reason})" if reason else "")
+    raise Failure(what, ADVICE.get(reason, "alerta-opsgenie spool list"))
 
 
 def _waiting(journal: Journal) -> int:

@@ -13,6 +13,7 @@ from alerta_opsgenie.agent.handover import open_directory, state_directory
 from alerta_opsgenie.agent.options import Options, UsageError
 from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.core.outcome import Reason
 from alerta_opsgenie.doctor.access import Access
 from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.doctor.person import Person, become, person_of_uid
@@ -21,6 +22,13 @@ from alerta_opsgenie.vendor.location import find_config
 from alerta_opsgenie.vendor.problems import ConfigError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+ADVICE = {
+    Reason.UNAUTHORIZED.value: "write a key that Alerta knows into the key file, or give --alerta-key-file",
+    Reason.FORBIDDEN.value: "give the key the scope write:alerts in Alerta",
+    Reason.NOT_ALERTA.value: "correct Alerta's URL in the configuration, or give --alerta-url",
+}
+"""What to do about an action that waits for this reason, in the words of these commands' options."""
 
 _PLACE_OPTIONS = (
     click.option("--config", "config_path", metavar="FILE", help="The connector's configuration; found if not given."),
