@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.doctor.access import Access, our_mappings, read_access
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.secret import Secret
 
 
 def config(**fields: object) -> EdgeConfig:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.doctor.running_checks import redact_line
 from tests.support.patient import Patient, follow
 
 NEVER = "00000000-0000-4000-8000-000000000000"
@@ -130,7 +129,7 @@ def test_a_copy_of_the_configuration_that_others_can_read_fails(patient: Patient
 )
 def test_lines_of_logs_lose_their_secrets(patient: Patient, line: str) -> None:
     inst = patient.installation()
-    text = redact_line(line.format(secret="an-unknown-secret", other=inst.secrets()[0]), inst)
+    text = inst.redact(line.format(secret="an-unknown-secret", other=inst.secrets()[0]))
     assert "an-unknown-secret" not in text
     assert inst.secrets()[0] not in text
 

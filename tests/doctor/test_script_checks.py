@@ -224,6 +224,7 @@ def test_a_state_directory_that_others_can_write_fails(patient: Patient) -> None
 def test_a_place_in_which_no_state_directory_can_be_made_fails(patient: Patient) -> None:
     os.chown(patient.layout.home, 0, 0)
     Path(patient.layout.home).chmod(0o755)
+    patient.ask(state_directory=f"{patient.layout.home}/elsewhere")
     found = patient.worst("spool")
     assert found.level == "fail"
     follow(found.advice)

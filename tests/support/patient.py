@@ -22,6 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.doctor.checks import NAMES, Result, examine
 from alerta_opsgenie.doctor.finding import LEVELS, Finding
 from alerta_opsgenie.doctor.installation import Installation, Request
@@ -33,7 +34,6 @@ from alerta_opsgenie.setup.layout import SERVICE_PATH, Layout, Ownership, Places
 from alerta_opsgenie.setup.plan import Contents, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.vendor.as_user import run_as
-from alerta_opsgenie.vendor.secret import Secret
 
 
 def plain_user() -> tuple[str, str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Mapping
 
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
-from alerta_opsgenie.vendor.arguments import environment_pairs
+from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.vendor.arguments import mapping_arguments
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.secret import Secret
 
 DEFAULT_SOURCES = ("Alerta",)
 _LARGEST_KEY_CHARACTERS = 4096
@@ -89,13 +89,12 @@ def read_access(config: EdgeConfig, mapping: ActionMapping | None, environment: 
 
     `environment` is the connector's own, which its scripts inherit.
     """
-    own = mapping or ActionMapping("", "")
-    flags = [f"-{name}={value}" for name, value in (*config.global_flags, *own.flags)]
+    arguments, variables = mapping_arguments(config, mapping)
     try:
-        found, _ = split([*flags, *config.global_args, *own.args])
+        found, _ = split(arguments)
     except UsageError:
         found = {}
-    return Access(found, {**environment, **environment_pairs((*config.global_env, *own.env))})
+    return Access(found, {**environment, **variables})
 
 
 def our_mappings(config: EdgeConfig) -> list[ActionMapping]:

@@ -18,7 +18,6 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.logs import connector_log, read_tail
-from alerta_opsgenie.doctor.running_checks import redact_line
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.vendor.effective import effective_config
 from alerta_opsgenie.vendor.redaction import redact_document
@@ -43,13 +42,14 @@ def write_bundle(file: BinaryIO, inst: Installation, report: Any) -> list[str]:
         **{f"logs/{name}": text for name, text in _logs(inst)},
     }
     # Whatever is missed elsewhere: no known secret leaves this host.
-    clean = {name: "\n".join(redact_line(line, inst) for line in text.split("\n")) for name, text in parts.items()}
+    clean = {name: "\n".join(map(inst.redact, text.split("\n"))) for name, text in parts.items()}
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         for name, text in clean.items():
             data = text.encode("utf-8", "replace")
             entry = tarfile.TarInfo(f"alerta-opsgenie-doctor/{name}")
             entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
             archive.addfile(entry, io.BytesIO(data))
+    file.flush()
     return list(clean)
 
 

@@ -6,14 +6,15 @@ import os
 from pathlib import Path
 from typing import Iterator
 
-from alerta_opsgenie.doctor.finding import FAIL, WARN, Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.finding import FAIL, SKIP, WARN, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.person import group_name, user_name
 from alerta_opsgenie.setup.layout import layout_for
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, NATIVE
-from alerta_opsgenie.vendor.problems import ERROR
+from alerta_opsgenie.vendor.problems import ERROR, NOTE, WARNING
 
 _OTHERS_OR_GROUP_WRITES = 0o027
+_LEVELS = {ERROR: FAIL, WARNING: WARN, NOTE: SKIP}
 
 
 def check_readable(inst: Installation) -> Iterator[Finding]:
@@ -67,8 +68,7 @@ def check_content(inst: Installation) -> Iterator[Finding]:
         return
     others = [problem for problem in inst.problems if not _is_reported_elsewhere(problem.path, problem.what)]
     for problem in others:
-        level = FAIL if problem.level == ERROR else WARN
-        yield Finding(level, f"{inst.path}: {problem.path}: {problem.what}", problem.mend)
+        yield Finding(_LEVELS[problem.level], f"{inst.path}: {problem.path}: {problem.what}", problem.mend)
     if not others:
         yield ok("its keys and values are what the connector knows")
 

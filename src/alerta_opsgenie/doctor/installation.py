@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from alerta_opsgenie.agent.handover import state_directory
+from alerta_opsgenie.core.secret import Secret, mask, redact_text
 from alerta_opsgenie.doctor.access import Access, our_mappings, read_access
-from alerta_opsgenie.doctor.person import Person, become, person_of_name, person_of_uid
+from alerta_opsgenie.doctor.person import Person, become, import_late, person_of_name, person_of_uid
 from alerta_opsgenie.doctor.processes import SERVICES, Process, is_connector, is_run_command, list_processes
 from alerta_opsgenie.doctor.units import DIRECTORIES, Unit, find_units
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
@@ -22,7 +23,6 @@ from alerta_opsgenie.vendor.document import Document, load_document
 from alerta_opsgenie.vendor.location import NATIVE_PATH
 from alerta_opsgenie.vendor.problems import ConfigError, Problem
 from alerta_opsgenie.vendor.safe_files import SafeFiles
-from alerta_opsgenie.vendor.secret import Secret
 from alerta_opsgenie.vendor.structure import read_structure
 
 _OWN_SETTINGS = "alertaOpsgenie"
@@ -72,6 +72,7 @@ class Installation:
     @cached_property
     def _loaded(self) -> tuple[Document | None, ConfigError | None]:
         """Read the file as the user who decides what lies there."""
+        import_late()
         try:
             owner = person_of_uid(SafeFiles().writer(self.path) if os.geteuid() == 0 else os.geteuid())
             found = run_as(owner.uid, owner.gid, self._load) if owner.uid else self._load()
@@ -84,17 +85,15 @@ class Installation:
             return None, ConfigError(self.path, f"cannot be read: {why}", f"see what is there: ls -la {self.path}")
         if "error" in found:
             return None, ConfigError(*found["error"])
-        literals = {tuple(path): text for path, text in found["literals"]}
         repeated = tuple(tuple(path) for path in found["repeated"])
-        return Document(found["value"], found["syntax"], self.path, repeated, literals), None
+        return Document(found["value"], found["syntax"], self.path, repeated), None
 
     def _load(self) -> dict[str, Any]:
         try:
             document = load_document(self.path)
         except ConfigError as error:
             return {"error": [error.where, error.what, error.mend]}
-        literals, repeated = list(document.literals.items()), list(document.repeated)
-        return {"value": document.value, "syntax": document.syntax, "repeated": repeated, "literals": literals}
+        return {"value": document.value, "syntax": document.syntax, "repeated": list(document.repeated)}
 
     @property
     def document(self) -> Document | None:
@@ -176,6 +175,10 @@ class Installation:
         """Give all that must never be shown."""
         known = [self.alerta_key[0].reveal(), self.config.api_key.reveal() if self.config else ""]
         return [secret for secret in known if secret]
+
+    def redact(self, line: str) -> str:
+        """Take the secrets that are known, and what looks like another, out of a line."""
+        return redact_text(mask(line, self.secrets()))
 
     # -- the connector
 

@@ -17,8 +17,8 @@ from alerta_opsgenie.vendor import as_user
 
 # Python imports these when they are first used; by then it may no longer be allowed to read them (below /root).
 _IMPORTED_LATE = (
-    "encodings.ascii", "encodings.idna", "encodings.latin_1", "stringprep", "_strptime", "ssl", "hashlib", "random",
-    "email.utils", "email.parser", "traceback", "gzip", "sqlite3", "yaml",
+    "encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_16", "encodings.utf_8_sig", "stringprep",
+    "_strptime", "ssl", "hashlib", "random", "email.utils", "email.parser", "traceback", "gzip", "sqlite3", "yaml",
 )  # fmt: skip
 
 
@@ -69,6 +69,13 @@ def group_name(gid: int) -> str:
         return str(gid)
 
 
+def import_late() -> None:
+    """Import what Python would import later."""
+    for name in _IMPORTED_LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
 def become(person: Person) -> None:
     """Let root become this user for good; for anybody else nothing changes. Raises OSError.
 
@@ -76,9 +83,7 @@ def become(person: Person) -> None:
     """
     if os.geteuid() != 0 or person.uid == 0:
         return
-    for name in _IMPORTED_LATE:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    import_late()
     as_user.become(person.uid, person.gid)
     os.chdir("/")
     for name in [name for name in os.environ if name.startswith("XDG_")]:

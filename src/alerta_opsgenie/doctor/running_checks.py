@@ -66,7 +66,7 @@ def check_log(inst: Installation) -> Iterator[Finding]:
     if failure is None or age >= RECENT_SECONDS:
         yield ok(f"its log {log} has no error of the last 24 hours" + (f"; it is version {version}" if version else ""))
         return
-    text = f"it logged {max(0.0, age) / 60:.0f} minutes ago: {redact_line(failure.text, inst)[:300]}"
+    text = f"it logged {max(0.0, age) / 60:.0f} minutes ago: {inst.redact(failure.text)[:300]}"
     is_queue = any(word in failure.text.lower() for word in _QUEUE_WORDS)
     yield (fail if is_queue and age < STILL_SECONDS else warn)(text, f"tail {log}")
 
@@ -111,7 +111,7 @@ def check_last_success(inst: Installation) -> Iterator[Finding]:
         return
     last = results[-1]
     if last["kind"] in _FAILED and last["level"] == "ERROR" and _age_seconds(last["when"]) < RECENT_SECONDS:
-        text = redact_line(f"{last['kind']} {last['what']}", inst)[:300]
+        text = inst.redact(f"{last['kind']} {last['what']}")[:300]
         yield warn(f"the last action failed at {last['when']}: {text}", f"tail {path}")
     if done:
         yield ok(f"the last action reached Alerta at {done[-1]['when']}")
@@ -120,17 +120,6 @@ def check_last_success(inst: Installation) -> Iterator[Finding]:
 def _age_seconds(when: str) -> float:
     at = datetime.strptime(when, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
     return time.time() - at.timestamp()
-
-
-def redact_line(line: str, inst: Installation) -> str:
-    """Take the secrets that are known, and what looks like another, out of a line of a log."""
-    for secret in inst.secrets():
-        line = line.replace(secret, "***")
-    return _USER_INFORMATION.sub(r"\1***@", _AUTHORIZATION.sub(r"\1***", line))
-
-
-_AUTHORIZATION = re.compile(r"((?:GenieKey|Key|Bearer|Basic|-{1,2}\w*[kK]ey)[ =:]+)[^\s\"',]+")
-_USER_INFORMATION = re.compile(r"(\w+://)[^/\s@]+@")
 
 
 def check_secrets(inst: Installation) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from alerta_opsgenie.vendor.systemd import read_unit
 
 DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")
 
-_COMMAND = re.compile(r"^\s*ExecStart\s*=[@:+!-]*\s*(\S.*)$", re.MULTILINE)
+_COMMAND = re.compile(r"^[ \t]*ExecStart[ \t]*=[ \t]*[@:+!-]*[ \t]*(\S.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
