@@ -74,6 +74,12 @@ class TestCheck:
         assert run("check", "--strict", file).exit_code == 1
         assert "1 warning" in run("check", file).output
 
+    def test_notes_end_with_0_even_where_warnings_count(self, file: Path) -> None:
+        write(file, edge_document(globalArgs=[]))
+        result = run("check", "--strict", file)
+        assert result.exit_code == 0
+        assert result.output.splitlines()[-1] == f"{file}: 2 notes (read as OEC's)"
+
     def test_json_has_file_dialect_and_problems(self, file: Path) -> None:
         write(file, edge_document(apiKey=None, logLevel="loud"))
         file.chmod(0o644)
@@ -174,8 +180,23 @@ class TestRender:
     def test_a_key_that_stays_in_its_file_is_only_named(self) -> None:
         keys = ("--alerta-key-file", "/etc/alerta.key", "--alerta-key-in", "file")
         value = json.loads(run("render", *ALERTA_URL, *keys, "--output", "-", OEC_API_KEY="k").stdout)
-        assert value["globalArgs"][2:] == ["--alertaApiKeyFile", "/etc/alerta.key"]
+        assert value["globalArgs"][2:4] == ["--alertaApiKeyFile", "/etc/alerta.key"]
         assert_two_lines(run("render", *ALERTA_URL, "--alerta-key-in", "file", OEC_API_KEY="k"), 2)
+
+    @pytest.mark.parametrize(
+        ("options", "directory"),
+        [
+            ((), "/home/opsgenie/.local/state/alerta-opsgenie"),
+            (("--edge", "jec"), "/home/jsm/.local/state/alerta-opsgenie"),
+            (("--state-dir", "/srv/state"), "/srv/state"),
+        ],
+    )
+    def test_the_state_directory_is_written_down_for_whoever_starts_the_executor(
+        self, options: tuple[str, ...], directory: str
+    ) -> None:
+        keys = {**KEYS, "JEC_API_KEY": "k"}
+        value = json.loads(run("render", *ALERTA_URL, *options, "--output", "-", **keys).stdout)
+        assert value["globalArgs"][-2:] == ["--spoolDir", directory]
 
     @pytest.mark.parametrize(
         "args",

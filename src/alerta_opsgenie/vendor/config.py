@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 from urllib.parse import urlsplit
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.document import Document, load_document
 from alerta_opsgenie.vendor.problems import ERROR, ConfigError
-from alerta_opsgenie.vendor.secret import Secret
 
 OEC = "oec"
 """Opsgenie's Edge Connector."""
