@@ -1,7 +1,6 @@
-"""A look at something as another user sees it: in a child process that has become that user.
+"""Work that root has done as another user, in a child process that gives up root's rights for good.
 
-Only so is it known what the connector may read and write; and a spool that root opened would be left with files of
-root's that the connector can no longer use.
+So root reads and writes nothing that the user could not read and write, and leaves no file of root's behind.
 """
 
 from __future__ import annotations
@@ -22,8 +21,15 @@ class CannotBecomeError(Exception):
 
 
 def may_become(uid: int) -> bool:
-    """Whether this process is that user, or may become that user."""
+    """Tell whether this process is that user, or may become that user."""
     return os.geteuid() in (0, uid)
+
+
+def become(uid: int, gid: int) -> None:
+    """Become this user for good: no other groups, and no saved user id that leads back. Only for root."""
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
 
 
 def run_as(uid: int, gid: int, work: Callable[[], Any], *, limit_seconds: float = LIMIT_SECONDS) -> Any:
@@ -54,9 +60,7 @@ def run_as(uid: int, gid: int, work: Callable[[], Any], *, limit_seconds: float 
 def _be_child(writer: int, uid: int, gid: int, work: Callable[[], Any]) -> None:
     try:
         if os.geteuid() == 0 and uid != 0:
-            os.setgroups([])
-            os.setgid(gid)
-            os.setuid(uid)
+            become(uid, gid)
         answer = {"result": work()}
     except Exception as error:  # noqa: BLE001 - it is handed to the parent, which raises it
         answer = {"error": f"{type(error).__name__}: {error}"}

@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, Iterable, Iterator
 
-from alerta_opsgenie.doctor import alerta_checks, config_checks, running_checks, script_checks, vendor_checks
+from alerta_opsgenie.doctor import (
+    alerta_checks,
+    config_checks,
+    queue_checks,
+    running_checks,
+    script_checks,
+    vendor_checks,
+)
 from alerta_opsgenie.doctor.finding import Finding, fail
-from alerta_opsgenie.doctor.subject import Subject
+from alerta_opsgenie.doctor.installation import Installation
 
 
 @dataclass(frozen=True)
@@ -15,7 +22,7 @@ class Check:
     """One check: its name, for `--skip` and `--json`, and what it does."""
 
     name: str
-    run: Callable[[Subject], Iterable[Finding]]
+    run: Callable[[Installation], Iterable[Finding]]
 
 
 @dataclass(frozen=True)
@@ -37,13 +44,17 @@ CHECKS = (
     Check("executor", script_checks.check_starts),
     Check("script-logs", script_checks.check_logs),
     Check("vendor", vendor_checks.check_vendor),
+    Check("queue", queue_checks.check_queue),
     Check("sources", vendor_checks.check_sources),
     Check("alerta", alerta_checks.check_reachable),
     Check("alerta-key", alerta_checks.check_key),
     Check("attribution", alerta_checks.check_attribution),
-    Check("spool", script_checks.check_spool),
+    Check("open-access", alerta_checks.check_open_access),
+    Check("spool", script_checks.check_state),
+    Check("service", script_checks.check_service),
     Check("process", running_checks.check_process),
     Check("connector-log", running_checks.check_log),
+    Check("ready", running_checks.check_ready),
     Check("last-success", running_checks.check_last_success),
     Check("secrets", running_checks.check_secrets),
     Check("end-of-opsgenie", vendor_checks.check_end),
@@ -52,15 +63,15 @@ CHECKS = (
 NAMES = tuple(check.name for check in CHECKS)
 
 
-def examine(subject: Subject, names: Iterable[str] = NAMES) -> Iterator[Result]:
-    """Do the named checks. One that fails by itself is a finding, and does not keep the others from theirs."""
+def examine(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Result]:
+    """Do the named checks. One that fails by itself is a finding, and the others are done all the same."""
     wanted = set(names)
     for check in CHECKS:
         if check.name not in wanted:
             continue
         try:
-            for finding in check.run(subject):
+            for finding in check.run(inst):
                 yield Result(check.name, finding)
         except Exception as error:  # noqa: BLE001 - it is reported, as the finding that it is
-            what = f"the check itself failed: {type(error).__name__}"
-            yield Result(check.name, fail(what, "report this, with the archive of --bundle FILE"))
+            advice = "report this, with the archive that alerta-opsgenie doctor --bundle FILE writes"
+            yield Result(check.name, fail(f"the check itself failed: {type(error).__name__}", advice))

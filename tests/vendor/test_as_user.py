@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.setup.as_user import CannotBecomeError, may_become, run_as
+from alerta_opsgenie.vendor.as_user import CannotBecomeError, may_become, run_as
 
 NOBODY = 65534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

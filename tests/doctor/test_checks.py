@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.doctor import table
+from alerta_opsgenie.doctor import checks
+from alerta_opsgenie.doctor.checks import NAMES, Check
 from alerta_opsgenie.doctor.finding import Finding
-from alerta_opsgenie.doctor.subject import Subject
-from alerta_opsgenie.doctor.table import NAMES, Check, examine
+from alerta_opsgenie.doctor.installation import Installation
 from tests.support.patient import Patient
 
 
 def test_nothing_fails_on_one_that_is_well(patient: Patient) -> None:
-    """The one warning is that this Alerta lends no names: its bridge user is not configured."""
-    results = list(examine(patient.subject()))
+    """The warnings are that this Alerta lends no names; the queue of the stand-in is none."""
+    patient.ask(unit_directories=())
+    results = patient.results(*(set(NAMES) - {"queue"}))
     assert [result for result in results if result.finding.level == "fail"] == []
     assert {result.check for result in results if result.finding.level == "warn"} == {"attribution"}
 
@@ -22,28 +23,28 @@ def test_nothing_is_changed_by_looking(patient: Patient) -> None:
     from tests.support.trees import snapshot  # noqa: PLC0415
 
     before = snapshot(patient.directory)
-    list(examine(patient.subject()))
+    patient.findings()
     assert snapshot(patient.directory) == before
 
 
 def test_no_finding_shows_a_secret(patient: Patient) -> None:
-    subject = patient.subject()
-    text = " ".join(f"{finding.what} {finding.mend}" for finding in patient.findings())
-    assert len(subject.secrets()) == 2
-    assert not [secret for secret in subject.secrets() if secret in text]
+    secrets = patient.installation().secrets()
+    text = " ".join(f"{finding.what} {finding.advice}" for finding in patient.findings())
+    assert len(secrets) == 2
+    assert not [secret for secret in secrets if secret in text]
 
 
 def test_every_warning_and_failure_says_what_to_do(patient: Patient) -> None:
     patient.config.write_text("{}")
     patient.config.chmod(0o666)
     patient.stop_connector()
-    assert [finding for finding in patient.findings() if finding.level != "ok" and not finding.mend] == []
+    assert [finding for finding in patient.findings() if finding.level in {"warn", "fail"} and not finding.advice] == []
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"apiKey": 3}', '{"actionMappings": {"Close": 7}}'])
 def test_whatever_the_configuration_holds_no_check_fails_by_itself(patient: Patient, content: str) -> None:
     patient.config.write_text(content)
-    results = list(examine(patient.subject()))
+    results = patient.results()
     assert any(result.finding.level == "fail" for result in results)
     assert not [result for result in results if "check itself" in result.finding.what]
 
@@ -51,14 +52,14 @@ def test_whatever_the_configuration_holds_no_check_fails_by_itself(patient: Pati
 def test_a_check_that_fails_by_itself_does_not_keep_the_others_from_theirs(
     patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_subject: Subject) -> list[Finding]:
+    def broken(_inst: Installation) -> list[Finding]:
         raise RuntimeError
 
-    monkeypatch.setattr(table, "CHECKS", (Check("python", broken), *table.CHECKS[:1]))
-    levels = [result.finding.level for result in examine(patient.subject())]
+    monkeypatch.setattr(checks, "CHECKS", (Check("python", broken), *checks.CHECKS[:1]))
+    levels = [result.finding.level for result in patient.results()]
     assert levels == ["fail", "ok"]
 
 
 def test_only_the_checks_that_are_named_are_done(patient: Patient) -> None:
-    assert {result.check for result in examine(patient.subject(), ["mappings"])} == {"mappings"}
+    assert {result.check for result in patient.results("mappings")} == {"mappings"}
     assert len(set(NAMES)) == len(NAMES)
