@@ -10,8 +10,9 @@ from typing import Any, Iterable, Iterator
 
 import click
 
-from alerta_opsgenie.agent import client, state
+from alerta_opsgenie.agent import state
 from alerta_opsgenie.cli.actions import LIVING, choose, fields, readable, rows_of, summary, table, total
+from alerta_opsgenie.cli.delivery import Delivery
 from alerta_opsgenie.cli.failure import Failure, explained, printable
 from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, find_place, place_options
 from alerta_opsgenie.clients.connection import AddressError
@@ -124,9 +125,10 @@ def drain(**place: Any) -> None:
     accesses = found.options()
     ours = {state.target_name(options.alerta_url): options.alerta_url for options in accesses}
     if any(_waiting(journal) for name, journal in found.journals() if name in ours):
-        for options in accesses:
-            client.wake(options)
-        _watch(found, set(ours))
+        with Delivery(found.directory) as delivery:
+            for options in accesses:
+                delivery.wake(options)
+            _watch(found, set(ours))
     _report_left(found, ours)
 
 
