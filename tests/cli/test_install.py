@@ -49,17 +49,6 @@ def assert_told(result: Result, code: int) -> None:
     assert result.stderr.strip().splitlines()[1].startswith("  try: ")
 
 
-@pytest.mark.parametrize("edge", ["oec", "jec", "native"])
-def test_it_is_done_and_undone(root: Path, edge: str) -> None:
-    before = snapshot(root)
-    done = run(root, *URL, "--yes", edge=edge)
-    assert done.exit_code == 0, done.output
-    assert snapshot(root) != before
-    undone = CliRunner().invoke(uninstall, ["--edge", edge, "--root", str(root), "--yes"])
-    assert (undone.exit_code, undone.stdout.splitlines()[-1]) == (0, "Undone.")
-    assert snapshot(root) == before
-
-
 def test_no_secret_is_shown_whatever_happens(root: Path) -> None:
     hand_made(root)
     texts = [run(root, *URL, *more).output for more in (["--dry-run"], ["--yes"], ["--yes", "--force"], ["--yes"])]
@@ -105,6 +94,18 @@ def test_keep_config_installs_the_rest(root: Path) -> None:
     assert run(root, *URL, "--yes", "--keep-config").exit_code == 0
     assert (root / CONFIG).read_bytes() == before
     assert (root / "home/opsgenie/oec/scripts/oecAlertaExecutor").exists()
+
+
+def test_a_kept_configuration_with_another_state_directory_is_warned_of(root: Path) -> None:
+    hand_made(root)
+    config = root / CONFIG
+    config.write_text(
+        config.read_text().replace('"--source"', '"--spoolDir", "/srv/x\\nExecStart=/bin/sh", "--source"')
+    )
+    result = run(root, *URL, "--yes", "--keep-config")
+    assert (result.exit_code, result.stderr.count("\n")) == (0, 1), result.output
+    assert "warning: the configuration names the state directory" in result.stderr
+    assert "ExecStart=/bin/sh" not in (root / "etc/systemd/system/alerta-opsgenie-agent.service").read_text()
 
 
 def test_secrets_may_come_from_files(root: Path, tmp_path: Path) -> None:
@@ -153,6 +154,7 @@ def test_the_state_directory_of_the_user_stands_in_the_configuration(root: Path,
         (("--alerta-url", "alerta.example.com"), SECRETS, "--alerta-url"),
         ((*URL, "--api-key-file", "/no/such/file"), SECRETS, "cannot be read"),
         ((*URL, "--owner", "opsgenie"), SECRETS, "--owner 990:990"),
+        ((*URL, "--owner", "4294967296:1"), SECRETS, "--owner 990:990"),
         ((*URL, "--dialect", "jec"), SECRETS, "--dialect"),
         (URL, {**SECRETS, "ALERTA_API_KEY": "two words"}, "key"),
         ((*URL, "--base-url", "ftp://x"), SECRETS, "baseUrl"),
@@ -178,14 +180,6 @@ def test_a_host_is_set_up_by_root_alone(monkeypatch: pytest.MonkeyPatch) -> None
     result = run(None, *URL, "--yes")
     assert_told(result, 2)
     assert "sudo" in result.stderr
-
-
-def test_a_link_in_the_layouts_place_stops_it(root: Path, tmp_path: Path) -> None:
-    (root / "home").mkdir()
-    (root / "home/opsgenie").symlink_to(tmp_path)
-    result = run(root, *URL, "--yes")
-    assert_told(result, 1)
-    assert "symbolic link" in result.stderr
 
 
 def test_undoing_what_was_never_done_is_refused_and_leaves_no_trace(root: Path) -> None:

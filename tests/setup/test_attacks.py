@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from click.testing import CliRunner, Result
 
 from alerta_opsgenie.cli import install as command
 from alerta_opsgenie.cli.uninstall import uninstall
-from alerta_opsgenie.vendor.as_user import run_as
+from alerta_opsgenie.vendor.as_user import become, run_as
 from tests.setup.conftest import ALERTA_KEY, API_KEY
 from tests.support.own_host import USER_ID
 from tests.support.trees import snapshot
@@ -116,6 +118,38 @@ def test_a_directory_swapped_for_a_link_after_the_plan_leads_nowhere(
     result = install("--force")
     assert result.exit_code == 1, result.output
     assert "symbolic link" in result.stderr
+    assert snapshot(victim) == before
+
+
+@contextmanager
+def swapping(directory: Path, goal: Path) -> Iterator[None]:
+    """Swap a directory for a link and back, as mallory, as fast as it goes."""
+    child = os.fork()
+    if child == 0:
+        become(USER_ID, USER_ID)
+        link, before = Path(f"{directory}.link"), Path(f"{directory}.before")
+        link.symlink_to(goal)
+        while True:
+            with suppress(OSError):
+                directory.rename(before)
+                link.rename(directory)
+                directory.rename(link)
+                before.rename(directory)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere(victim: Path) -> None:
+    before = snapshot(victim)
+    with swapping(HOME / "oec/scripts", victim):
+        for _ in range(5):
+            result = install("--force")
+            assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+            undo("--purge")
     assert snapshot(victim) == before
 
 

@@ -12,6 +12,7 @@ import pytest
 from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.layout import Places, layout_for
 from alerta_opsgenie.setup.plan import apply_plan, make_plan
+from alerta_opsgenie.vendor.as_user import run_as
 from alerta_opsgenie.vendor.secret import Secret
 from tests.setup.conftest import Image, make_image
 from tests.support.trees import Snapshot, hand_made, put, snapshot, vendor_layout
@@ -199,3 +200,17 @@ def test_a_kept_configuration_may_not_name_the_state_directory_of_another_instal
     kept = replace(other.contents(), config=None, kept_state=image.layout.state_directory)
     with pytest.raises(SetupError, match="belongs to the installation oec-opsgenie"):
         make_plan(other.host, other.layout, other.record(), kept)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a user other than root is needed")
+def test_an_image_is_made_and_undone_without_roots_rights(quick_path: Path) -> None:
+    image = make_image(quick_path, "oec")
+    for path in (image.root, *image.root.rglob("*")):
+        os.chown(path, 4711, 4711)
+
+    def work() -> list[bool]:
+        made = bool(image.install()), image.plan() == []
+        image.uninstall()
+        return [*made, not image.at("/home").exists()]
+
+    assert run_as(4711, 4711, work) == [True, True, True]

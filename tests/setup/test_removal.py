@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.agent.state import journal_of, target_name
+from alerta_opsgenie.journal import New
+from alerta_opsgenie.setup.host import Host
+from alerta_opsgenie.setup.plan import apply_plan, make_plan
 from alerta_opsgenie.setup.removal import Undone, describe_undo
+from alerta_opsgenie.setup.unit import render_unit
 from alerta_opsgenie.vendor.as_user import run_as
 from tests.setup.conftest import Image
 from tests.support.trees import hand_made, put, snapshot, vendor_layout
@@ -35,8 +42,8 @@ def as_owner_of(path: Path, work: Callable[[], object]) -> None:
 
 def keep_an_action(image: Image) -> None:
     def work() -> None:
-        with Spool(image.at(STATE)) as spool:
-            spool.keep("key", "lane", 1, "{}", now=0.0)
+        with closing(journal_of(str(image.at(STATE)), target_name("https://alerta.example.com/api"))) as journal:
+            journal.append([New("key", "alert", 1, "Close", "{}")], 0.0)
 
     as_owner_of(image.at(STATE), work)
 
@@ -48,6 +55,12 @@ def test_a_state_directory_in_which_actions_wait_is_left_with_a_word(image: Imag
     assert image.at(STATE).exists()
 
 
+def test_a_spool_that_the_version_before_has_left_stays(image: Image) -> None:
+    image.install()
+    as_owner_of(image.at(STATE), lambda: put(image.at(STATE), "spool.db", "") and None)
+    assert "actions of the version before" in left(image.uninstall())[f"left {STATE}/"]
+
+
 def test_the_advice_works_afterwards_purge_takes_what_waits(image: Image) -> None:
     image.install()
     keep_an_action(image)
@@ -55,6 +68,17 @@ def test_the_advice_works_afterwards_purge_takes_what_waits(image: Image) -> Non
     assert left(image.uninstall(purge=True)) == {}
     assert files(image.root) == []
     assert not image.at(STATE).exists()
+
+
+def test_after_half_an_uninstall_it_can_be_installed_again_with_what_waits(image: Image) -> None:
+    image.install()
+    keep_an_action(image)
+    image.uninstall()
+    image.install()
+    assert image.plan() == []
+    assert "1 actions wait in it" in left(image.uninstall())[f"left {STATE}/"]
+    assert left(image.uninstall(purge=True)) == {}
+    assert not image.at("/home").exists()
 
 
 def test_what_a_person_changed_after_the_installation_is_left_until_purge(image: Image) -> None:
@@ -142,6 +166,23 @@ def test_undoing_twice_changes_nothing_more(image: Image) -> None:
     state = snapshot(image.root)
     assert image.uninstall() == []
     assert snapshot(image.root) == state
+
+
+def test_systemd_reads_the_agents_unit_once_for_each_version_starts_it_and_lets_go_of_it(
+    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    systemctl = put(tmp_path, "bin/systemctl", f'#!/bin/sh\necho "$*" >> {told}\n', 0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(Host, "has_systemd", True)
+    for command in ("/opt/1/bin/alerta-opsgenie", "/opt/1/bin/alerta-opsgenie", "/opt/2/bin/alerta-opsgenie"):
+        contents = replace(image.contents(), unit=render_unit(image.layout, command))
+        plan = make_plan(image.host, image.layout, image.record(), contents)
+        apply_plan(image.layout, image.record(), plan, lambda _: None)
+    image.uninstall()
+    name = "alerta-opsgenie-agent.service"
+    loaded = ["daemon-reload", f"enable --now {name}"]
+    assert told.read_text().splitlines() == [*loaded, *loaded, f"disable --now {name}", "daemon-reload"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "alerta.key"])

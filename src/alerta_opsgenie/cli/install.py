@@ -21,16 +21,17 @@ from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config
 from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.interpreter import Identity, Interpreter, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
-from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, failure_of, make_plan
+from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
-from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.problems import ConfigError, shown
 from alerta_opsgenie.vendor.render import REGIONS
 from alerta_opsgenie.vendor.secret import Secret
 
 EXIT_USAGE = 2
 _LONGEST_SECRET_CHARACTERS = 4096
+_NO_NUMBER = 2**32 - 1  # chown(2) takes it for "leave it"
 _COMMAND = "alerta-opsgenie"
 _COMMAND_PATH = re.compile(r"(?:/[A-Za-z0-9._+@-]+)+")  # a unit's line has no room for blanks and % signs
 _INTEGRATION_KEY = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -43,6 +44,11 @@ _PLACE_OPTIONS = (
     click.option("--user", default="", metavar="NAME", help="The connector's user, where it is not the usual one."),
     click.option("--root", default="", metavar="DIR", help="Do it in this directory, as in an image; makes no users."),
 )
+
+
+def failure_of(error: OSError) -> Failure:
+    """Say which file it was."""
+    return Failure(f"{error.filename}: {error.strerror}", "look at its owner and mode (ls -ld), and correct them", 1)
 
 
 def place_options(command: _Command) -> _Command:
@@ -114,6 +120,8 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
             apply_plan(layout, record, plan, lambda text: click.echo(f"  done: {text}"))
     except (SetupError, ConfigError) as error:
         raise Failure(str(error), error.mend, EXIT_USAGE if error.usage else 1) from None
+    except OSError as error:
+        raise failure_of(error) from None
     _say_next(host, layout)
 
 
@@ -127,17 +135,14 @@ def _host(root: str, owner: str, *, dry_run: bool) -> Host:
     if not Path(root).is_dir():
         raise SetupError(f"--root {root} is no directory", f"mkdir {root}", usage=True)
     numbers = tuple(int(part) if part.isdecimal() else -1 for part in owner.split(":")) if owner else ()
-    if owner and (len(numbers) != 2 or min(numbers) < 0):  # noqa: PLR2004
+    if owner and (len(numbers) != 2 or min(numbers) < 0 or max(numbers) >= _NO_NUMBER):  # noqa: PLR2004
         raise SetupError(f"--owner {owner} is not a user and a group by number", "write --owner 990:990", usage=True)
     return Host(str(Path(root).resolve()), (numbers[0], numbers[1]) if owner else None)
 
 
 def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
     """Gather what goes into the files; what is not given is taken from what is there, else asked for."""
-    try:
-        existing = read_existing(host, layout, wish.dialect)
-    except OSError as error:
-        raise failure_of(error, "look") from None
+    existing = read_existing(host, layout, wish.dialect)
     if existing.trouble:
         click.echo(f"warning: {existing.trouble}", err=True)
     interpreter, script = _script(host, layout, wish.service_path)
@@ -146,8 +151,15 @@ def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
     executor = build_executor(interpreter, wish.service_path or SERVICE_PATH) if layout.scripts else b""
     unit = render_unit(layout, _unit_command(wish.command, host))
     if keeps:
+        _warn_of_state(layout, existing.state_directory)
         return Contents(executor, None, key, unit, existing.state_directory)
     return Contents(executor, make_config(layout, wanted, existing), key, unit)
+
+
+def _warn_of_state(layout: Layout, kept: str) -> None:
+    if kept not in {"", layout.state_directory}:
+        what = f"the configuration names the state directory {shown(kept)}, and the unit may write to another"
+        click.echo(f'warning: {what}: put "--spoolDir" and {layout.state_directory} into globalArgs', err=True)
 
 
 def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter | None, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.cli.install import EXIT_USAGE, place_options
+from alerta_opsgenie.cli.install import EXIT_USAGE, failure_of, place_options
 from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.layout import Places, layout_for
 from alerta_opsgenie.setup.record import Record
@@ -45,6 +45,8 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
             left = Removal(host, layout_for(edge, places), record, purge=purge).run(_tell)
     except SetupError as error:
         raise Failure(error.what, error.mend, EXIT_USAGE if error.usage else 1) from None
+    except OSError as error:
+        raise failure_of(error) from None
     click.echo("Undone." if not left else f"Undone; {left} left as named above. Run it again for what is left.")
 
 

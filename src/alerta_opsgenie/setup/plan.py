@@ -6,10 +6,12 @@ a dated name.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any, Callable, Iterator, Mapping
 
 from alerta_opsgenie.executor.build import NAMES
@@ -42,12 +44,14 @@ class Contents:
 class Change:
     """One change: `text` says it (empty: not worth a line), `entry` goes into the record before `do` makes it.
 
+    `after` goes there when it is made.
     `question` is set where something of a person's would be replaced; `difference` shows what, without secrets.
     """
 
     text: str
     do: Callable[[], None] = field(default=lambda: None, repr=False)
     entry: Entry | None = None
+    after: Entry | None = None
     question: str = ""
     difference: str = ""
 
@@ -71,42 +75,33 @@ class File:
 def make_plan(
     host: Host, layout: Layout, record: Record, contents: Contents, *, tidy: bool = False, now: datetime | None = None
 ) -> list[Change]:
-    """Give all changes that are needed, in their order. Raises `SetupError` for what stands in the way."""
+    """Give all changes that are needed, in their order. Raises `SetupError` and `OSError`."""
     _refuse_others_places([*layout.own_places, layout.unit, contents.kept_state], record)
     stamp = (now or datetime.now().astimezone()).strftime("%Y-%m-%dT%H-%M-%S")
     plan = _Planner(host, layout, record, stamp)
-    try:
-        return [
-            *plan.users(),
-            *plan.ownership(),
-            *(change for directory in layout.directories for change in plan.directory(directory)),
-            *(plan.asides() if tidy and layout.scripts else ()),
-            *(change for file in _files(layout, contents) for change in plan.file(file)),
-            *plan.logs(),
-            *plan.unit(contents.unit),
-        ]
-    except OSError as error:
-        raise failure_of(error, "look") from None
-
-
-def failure_of(error: OSError, what: str) -> SetupError:
-    """Say of a file what failed."""
-    mend = "look at its owner and mode (ls -ld), correct what is wrong, then run this again"
-    return SetupError(f"{error.filename or what}: {error.strerror}", mend)
+    return [
+        *plan.users(),
+        *plan.ownership(),
+        *plan.above(),
+        *(change for directory in layout.directories for change in plan.directory(directory)),
+        *(plan.asides() if tidy and layout.scripts else ()),
+        *(change for file in _files(layout, contents) for change in plan.file(file)),
+        *plan.logs(),
+        *plan.unit(contents.unit),
+    ]
 
 
 def apply_plan(layout: Layout, record: Record, changes: list[Change], tell: Callable[[str], None]) -> None:
-    """Make the changes; `tell` hears of each. Raises `SetupError`."""
+    """Make the changes; `tell` hears of each. Raises `SetupError` and `OSError`; run again, it goes on from there."""
     with record.opened():
         own = [*layout.own_places, layout.unit]
         record.places = {"home": layout.home, "log_directory": layout.log_directory, "own": own}
         for change in changes:
             if change.entry is not None:
                 record.put(change.entry)
-            try:
-                change.do()
-            except OSError as error:
-                raise failure_of(error, change.text) from None
+            change.do()
+            if change.after is not None:
+                record.put(change.after)
             if change.text:
                 tell(change.text)
 
@@ -162,25 +157,28 @@ class _Planner:
 
     def ownership(self) -> Iterator[Change]:
         """Give what root has made by hand to the connector's user, the deepest first: all above is root's then."""
-        layout = self._layout
-        wanted = {directory.path: directory.mode for directory in layout.directories}
-        wanted |= dict.fromkeys(layout.logs, _LOG_MODE)
-        wanted |= dict.fromkeys((f"{layout.scripts}/{name}" for name in NAMES), SCRIPT_MODE) if layout.scripts else {}
-        wanted |= dict.fromkeys((layout.config, layout.key_file), layout.config_mode)
-        for path, mode in sorted(wanted.items(), key=lambda item: -item[0].count("/")):
+        for path, mode in sorted(self._users_own().items(), key=lambda item: -item[0].count("/")):
             found = self._look(path)
-            if found is not None and found.kind in {"file", "directory"} and self._is_strangers(found, path):
-                if found.uid != 0 or self._host.files.writer(path) != 0:
-                    if found.kind == "file" and path not in layout.logs:
-                        continue  # the user writes it anew
-                    what = f"{path} belongs to user {found.uid}, and not to {self._layout.user}"
-                    raise SetupError(what, f"if it should: chown -h {self._layout.ownership} {path}")
+            if found is None or found.kind not in {"file", "directory"} or not self._is_strangers(found):
+                continue
+            if found.uid == 0 and self._host.files.writer(path) == 0:
                 yield Change(f"{path} becomes {self._layout.ownership}'s", self._giving(path, mode))
+            elif found.kind == "directory" or path in self._layout.logs:  # any other file is written anew
+                what = f"{path} belongs to user {found.uid}, and not to {self._layout.user}"
+                raise SetupError(what, f"if it should: chown -h {self._layout.ownership} {path}")
 
-    def _is_strangers(self, found: Found, path: str) -> bool:
-        """Tell whether it should be the connector's user's and is not."""
-        shared = self._layout.config_ownership.user == "root" and path.startswith("/etc/")
-        if shared or os.geteuid() != 0:
+    def _users_own(self) -> dict[str, int]:
+        """Give the modes of what should be the connector's user's, by path."""
+        layout = self._layout
+        found = {place.path: place.mode for place in layout.directories if place.ownership == layout.ownership}
+        if layout.scripts:
+            found |= dict.fromkeys((f"{layout.scripts}/{name}" for name in NAMES), SCRIPT_MODE)
+            found |= dict.fromkeys((layout.config, layout.key_file), layout.config_mode)
+        return found | dict.fromkeys(layout.logs, _LOG_MODE)
+
+    def _is_strangers(self, found: Found) -> bool:
+        """Tell whether what should be the connector's user's is another's."""
+        if os.geteuid() != 0:
             return False
         numbers = self._host.numbers(self._layout.ownership)
         return found.uid != numbers[0] if numbers else not self._host.staged
@@ -193,36 +191,35 @@ class _Planner:
 
         return give
 
+    def above(self) -> Iterator[Change]:
+        """Make the directories of the system that are not there; an image may lack them."""
+        planned = [directory.path for directory in self._layout.directories]
+        parents = {str(parent) for path in (*planned, self._layout.unit) for parent in PurePosixPath(path).parents}
+        for path in sorted(parents - {*planned, "/"}):
+            if self._look(path) is None:
+                yield Change("", self._making(path, 0o755), {"kind": DIRECTORY_MADE, "name": path})
+
+    def _making(self, path: str, mode: int, ownership: Ownership = ROOT) -> Callable[[], None]:
+        return lambda: self._host.files.make_directory(path, mode, self._host.numbers(ownership))
+
     def directory(self, directory: Directory) -> Iterator[Change]:
         """Make a directory, or see that nobody else may write to it. OEC sets its log directory to 0744 by itself."""
         path, mode, files = directory.path, directory.mode, self._host.files
         found, owner = self._look(path), self._host.numbers(directory.ownership)
         text, entry = f"{path}/ {directory.ownership} {mode:04o}", {"kind": DIRECTORY_MADE, "name": path}
         if found is None:
-            yield from self._above(path)
-            yield Change(text, lambda: files.make_directory(path, mode, self._host.numbers(directory.ownership)), entry)
+            yield Change(text, self._making(path, mode, directory.ownership), entry)
             return
         _require(found, path, "directory")
         right = found.mode & _OWNER_ALL == _OWNER_ALL and not found.mode & _OTHERS_WRITE
         if not right or (directory.ownership.user == "root" and owner and (found.uid, found.gid) != owner):
             yield Change(text, lambda: files.set_directory(path, mode, owner))
 
-    def _above(self, path: str) -> Iterator[Change]:
-        planned = {directory.path for directory in self._layout.directories}
-        parts = path.strip("/").split("/")[:-1]
-        for above in ("/" + "/".join(parts[: count + 1]) for count in range(len(parts))):
-            if above not in planned and self._look(above) is None:
-                yield Change("", self._making_above(above), {"kind": DIRECTORY_MADE, "name": above})
-
-    def _making_above(self, path: str) -> Callable[[], None]:
-        return lambda: self._host.files.make_directory(path, 0o755) if self._look(path) is None else None
-
     def file(self, file: File) -> Iterator[Change]:
         """Write a file; a person's version is kept beside it."""
         found = self._look(file.path)
         text = f"{file.path} {file.ownership} {file.modes[0]:04o}"
         if found is None:
-            yield from self._above(file.path)
             yield Change(text, self._writing(file, file.data), self._entry(file))
             return
         _require(found, file.path, "file")
@@ -231,9 +228,7 @@ class _Planner:
             if not self._is_right(found, file):
                 yield Change(text, self._writing(file, content))
         elif digest(content) in self._digests(file.path):
-            yield Change(
-                f"{text} (replaces an earlier version of it)", self._writing(file, file.data), self._entry(file)
-            )
+            yield Change(f"{text} (a new version)", self._writing(file, file.data), self._entry(file))
         else:
             yield self._replacement(file, content, text)
 
@@ -257,7 +252,7 @@ class _Planner:
         change = Change(f"{text} (replaces another, kept as {backup})", replace, self._entry(file, backup))
         if file.difference is None:
             return change
-        return Change(change.text, replace, change.entry, f"Replace {file.path}?", file.difference(content))
+        return dataclasses.replace(change, question=f"Replace {file.path}?", difference=file.difference(content))
 
     def _digests(self, path: str) -> list[str]:
         entry = self._record.find(FILE, path)
@@ -290,9 +285,9 @@ class _Planner:
             if self._look(path) is None and self._record.find(LOG, path) is None:
                 yield Change("", entry={"kind": LOG, "name": path})
 
-    def unit(self, text: str) -> Iterator[Change]:
+    def unit(self, content: str) -> Iterator[Change]:
         """Have systemd read the unit. The agent is started at once; the native connector when a person has looked."""
-        name, version = self._layout.unit_name, digest(text.encode("utf-8"))
+        name, version = self._layout.unit_name, digest(content.encode("utf-8"))
         there = self._record.find(UNIT, name)
         if not self._host.has_systemd or (there and there.get("loaded") == version):
             return
@@ -301,10 +296,9 @@ class _Planner:
         def load() -> None:
             for command in commands:
                 run_command(["systemctl", *command])
-            self._record.put({"kind": UNIT, "name": name, "loaded": version})
 
-        told = "; ".join(f"systemctl {' '.join(command)}" for command in commands)
-        yield Change(told, load, {"kind": UNIT, "name": name})
+        text, entry = "; ".join(f"systemctl {' '.join(command)}" for command in commands), {"kind": UNIT, "name": name}
+        yield Change(text, load, entry, {**entry, "loaded": version})
 
 
 def _require(found: Found, path: str, kind: str) -> None:

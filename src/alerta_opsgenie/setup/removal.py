@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any, Callable
+from pathlib import Path
+from typing import Callable
 
-from alerta_opsgenie.journal import Spool, SpoolUnavailable
+from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.setup.host import Host, SetupError, remove_group, remove_user, run_command
 from alerta_opsgenie.setup.layout import Layout
 from alerta_opsgenie.setup.plan import digest
@@ -59,17 +60,22 @@ class Removal:
     def run(self, tell: Callable[[Undone], None]) -> int:
         """Undo all and give how much is left. Raises `SetupError` where the connector still runs."""
         units = [entry for entry in self._record.entries if entry["kind"] == UNIT]
-        rest = [entry for entry in reversed(self._record.entries) if entry not in units]
-        left = 0
-        for number, entry in enumerate([*units, *rest]):
-            if number == len(units):
-                self._refuse_running()
-            ending = self._undo(entry)
-            left += ending.left
-            if not ending.left:
+        rest = [entry for entry in reversed(self._record.entries) if entry["kind"] != UNIT]
+        if not units or self._layout.scripts:
+            self._refuse(self._programs(agents=False))
+        left = self._undo_all(units, tell)
+        self._end_agents()
+        self._refuse(self._programs())
+        return left + self._undo_all(rest, tell)
+
+    def _undo_all(self, entries: list[Entry], tell: Callable[[Undone], None]) -> int:
+        endings = []
+        for entry in entries:
+            endings.append(self._undo(entry))
+            if not endings[-1].left:
                 self._record.drop(entry)
-            tell(ending)
-        return left
+            tell(endings[-1])
+        return sum(ending.left for ending in endings)
 
     def _undo(self, entry: Entry) -> Undone:
         undo: dict[str, Callable[[Entry], Undone]] = {
@@ -87,30 +93,28 @@ class Removal:
 
     # -- what runs
 
-    def _refuse_running(self) -> None:
-        """Refuse while the connector runs with our script; an agent that it has left behind is ended."""
+    def _programs(self, *, agents: bool = True) -> dict[int, str]:
+        """Give the processes of the connector's user that are a connector or ours, by number."""
         uid = self._host.user_number(self._layout.user)
-        if not uid or self._host.staged:
-            return
-        self._end_agents(uid)
-        running = [f"{pid} ({shown(command)})" for pid, command in self._programs(uid)]
+        found = dict(self._host.processes_of(uid)) if uid else {}
+        ours = {pid: command for pid, command in found.items() if any(name in command for name in _PROGRAMS)}
+        return {pid: command for pid, command in ours.items() if agents or not _is_agent(command)}
+
+    def _refuse(self, running: dict[int, str]) -> None:
         if running:
-            what = f"the connector still runs as {self._layout.user}: process {', '.join(running)}"
+            names = ", ".join(f"{pid} ({shown(command)})" for pid, command in running.items())
+            what = f"the connector still runs as {self._layout.user}: process {names}"
             raise SetupError(what, "stop it (systemctl stop …), then run this again")
 
-    def _programs(self, uid: int) -> list[tuple[int, str]]:
-        found = self._host.processes_of(uid)
-        return [(pid, command) for pid, command in found if any(name in command for name in _PROGRAMS)]
-
-    def _end_agents(self, uid: int) -> None:
-        agents = [pid for pid, command in self._programs(uid) if "--agent" in command.split()]
-        deadline = time.monotonic() + AGENT_SECONDS
-        if agents:
+    def _end_agents(self) -> None:
+        """End an agent that the connector has started and left behind."""
+        agents = [pid for pid, command in self._programs().items() if _is_agent(command)]
+        uid, deadline = self._host.user_number(self._layout.user), time.monotonic() + AGENT_SECONDS
+        if agents and uid:
             # As that user: by now the number may be another process's.
             run_as(uid, self._files.groups(uid), lambda: _end(agents))
-        while agents and time.monotonic() < deadline:
+        while time.monotonic() < deadline and self._programs().keys() & set(agents):
             time.sleep(0.05)
-            agents = [pid for pid, _ in self._programs(uid) if pid in agents]
 
     # -- each kind of entry
 
@@ -163,6 +167,8 @@ class Removal:
             held = run_as(uid, self._files.groups(uid), lambda: count(self._host.root + self._layout.state_directory))
         except CannotBecomeError as error:
             return f"it cannot be looked into ({error})"
+        if held["earlier"]:
+            return "it holds actions of the version before, which the next start takes over"
         return f"{held['waiting']} actions wait in it and {held['dead']} are dead letters" if any(held.values()) else ""
 
     def _file(self, entry: Entry) -> Undone:
@@ -198,19 +204,22 @@ class Removal:
         return Undone(f"removed {entry['name']}" if logs else f"{entry['name']} never came to be")
 
 
+def _is_agent(command: str) -> bool:
+    return bool({"agent", "--agent"} & set(command.split()))
+
+
 def _end(processes: list[int]) -> None:
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGTERM)
 
 
-def count(directory: str) -> dict[str, Any]:
-    """Count what waits and what is dead in a state directory."""
-    try:
-        with Spool(directory, create=False) as spool:
-            counts = spool.counts(0.0)
-    except SpoolUnavailable as error:
-        if error.label == "absent":
-            return {"waiting": 0, "dead": 0}
-        raise
-    return {"waiting": counts.waiting, "dead": counts.dead}
+def count(directory: str) -> dict[str, int]:
+    """Count what waits and what is dead in a state directory; `earlier` is 1 for a spool of version 1."""
+    found = {"waiting": 0, "dead": 0, "earlier": int((Path(directory) / "spool.db").exists())}
+    for target in targets(directory):
+        with closing(journal_of(directory, target)) as journal:
+            counts = journal.counts(time.time())
+        found["waiting"] += counts.waiting + counts.in_flight
+        found["dead"] += counts.dead
+    return found

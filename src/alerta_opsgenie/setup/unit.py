@@ -64,6 +64,8 @@ NotifyAccess=main
 ExecStart={command} run --config {config}
 ExecReload=/bin/kill -HUP $MAINPID
 EnvironmentFile=-{directory}/environment
+# Of use for a configuration without --spoolDir alone.
+Environment=ALERTA_OPSGENIE_SPOOL_DIR={state}
 User={user}
 Group={group}
 {state_lines}
