@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,20 @@ def test_two_replacements_in_one_second_keep_two_copies(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.bak"))) == 3
 
 
-def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("root", [False, True])
+def test_a_users_link_stays_a_link_and_its_file_is_replaced_and_root_follows_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
     (tmp_path / "real").mkdir()
     real = tmp_path / "real" / "c.json"
     real.write_text("mine")
     (tmp_path / "c.json").symlink_to(real)
+    if root:
+        with pytest.raises(ConfigError):
+            write_document(tmp_path / "c.json", {"a": 1}, force=True, now=NOW)
+        assert real.read_text() == "mine"
+        return
     backup = write_document(tmp_path / "c.json", {"a": 1}, force=True, now=NOW)
     assert (tmp_path / "c.json").is_symlink()
     assert json.loads(real.read_text()) == {"a": 1}
@@ -116,6 +126,68 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_file_and_no_rubbish(
         write_document(path, {"a": 1}, force=True, now=NOW)
     assert path.read_text() == "mine"
     assert [entry.name for entry in tmp_path.iterdir()] == ["c.json"]
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be led astray")
+
+
+@needs_root
+@pytest.mark.parametrize(("owner", "mode"), [(12345, 0o700), (0, 0o777), (0, 0o770)])
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_root_does_not_write_where_others_can_change_a_directory(
+    tmp_path: Path, owner: int, mode: int, below: str
+) -> None:
+    directory = tmp_path / "theirs" / below
+    directory.mkdir(parents=True)
+    os.chown(tmp_path / "theirs", owner, owner)
+    (tmp_path / "theirs").chmod(mode)
+    with pytest.raises(ConfigError, match="which others than root can change") as caught:
+        write_document(directory / "c.json", {})
+    assert "as the directory's user" in caught.value.mend
+    assert list(directory.iterdir()) == []
+
+
+@needs_root
+def test_root_writes_into_a_sticky_directory_and_over_no_link_that_another_put_there(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o1777)
+    victim = tmp_path / "victim.json"
+    victim.write_text("root's")
+    write_document(tmp_path / "shared" / "c.json", {"a": 1})
+    (tmp_path / "shared" / "d.json").symlink_to(victim)
+    os.chown(tmp_path / "shared" / "d.json", 12345, 12345, follow_symlinks=False)
+    with pytest.raises(ConfigError, match="is no file"):
+        write_document(tmp_path / "shared" / "d.json", {"a": 1}, force=True)
+    assert victim.read_text() == "root's"
+
+
+@needs_root
+def test_root_follows_no_link_to_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "conf").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="cannot be written") as caught:
+        write_document(tmp_path / "conf" / "c.json", {})
+    assert "follows no links" in caught.value.mend
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@needs_root
+def test_a_file_that_a_service_reads_by_its_group_stays_so_and_nothing_else_of_its_mode_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.touch()
+    os.chown(path, 0, 23456)
+    path.chmod(0o6757)
+    backup = write_document(path, {}, force=True)
+    assert backup is not None
+    assert (path.stat().st_mode & 0o7777, path.stat().st_gid) == (0o640, 23456)
+    assert (backup.stat().st_mode & 0o7777, backup.stat().st_gid) == (0o600, 0)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "c.json")
+    with pytest.raises(ConfigError, match="is no file"):
+        write_document(tmp_path / "c.json", {}, force=True)
 
 
 def test_other_endings_are_refused(tmp_path: Path) -> None:
