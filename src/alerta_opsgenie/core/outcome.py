@@ -48,6 +48,7 @@ class Reason(str, Enum):
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     NOT_ALERTA = "not-alerta"
+    FAULT = "fault"
 
 
 REASONS: Mapping[Kind, "frozenset[Reason]"] = {
@@ -76,6 +77,7 @@ REASONS: Mapping[Kind, "frozenset[Reason]"] = {
             Reason.UNAUTHORIZED,
             Reason.FORBIDDEN,
             Reason.NOT_ALERTA,
+            Reason.FAULT,
         }
     ),
 }
