@@ -30,7 +30,7 @@ def make_rig(alerta: AlertaServer, alerta_key: str, tmp_path: Path) -> Callable[
     return lambda url="", **settings: Rig(url or alerta.url, alerta_key, tmp_path, **settings)
 
 
-def test_alerta_away_everything_waits_in_the_spool_and_then_goes_in_order(
+def test_alerta_away_everything_waits_in_the_journal_and_then_goes_in_order(
     make_rig: Any, console: Console, proxy: Proxy
 ) -> None:
     with make_rig(proxy.url) as rig:

@@ -122,7 +122,7 @@ class Bridge:
 
     def _make_heartbeat(self) -> Heartbeat | None:
         seconds = self._plan.own.heartbeat_seconds
-        clients = [_client_of(access.options) for access in self._plan.each_access()]
+        clients = [_client_of(options) for options in self._plan.each_alerta()]
         if not seconds or self._once:
             return None
         count = self._metrics.heartbeats

@@ -46,11 +46,11 @@ def authenticate(api: VendorApi, seconds: float) -> Token:
         raise CredentialsError(str(error)) from None
     refuse(url, response)
     value = _json_object(response.body)
-    channel, owner = value.get("channelId"), value.get("ownerId")
-    if not _is_id(channel):
+    channel, owner = _id(value.get("channelId")), _id(value.get("ownerId"))
+    if not channel:
         raise CredentialsError(f"{url}: the answer names no channel that can be used ($.channelId)")
     return Token(
-        owner if _is_id(owner) else channel,
+        owner or channel,
         refresh_seconds=ASK_V1_AGAIN_SECONDS,
         ahead_seconds=clock_ahead_seconds(response.headers.get("date")),
         channel=channel,
@@ -128,16 +128,16 @@ class Channel:
     def _received(self, entry: Any) -> Received | None:
         """Read a message. One that cannot even be deleted is left; one without a body is a dead letter later."""
         given = entry if isinstance(entry, dict) else {}
-        message_id, handle, body = given.get("id"), given.get("receiptHandle"), given.get("body")
-        if not _is_text(message_id, _LONGEST_ID) or not _is_text(handle, _LONGEST_HANDLE):
+        message_id, handle = _text(given.get("id"), _LONGEST_ID), _text(given.get("receiptHandle"), _LONGEST_HANDLE)
+        if not message_id or not handle:
             return None
         # The channel does not say how often a message was given. What this host has begun is in its journal.
         count = self._seen[message_id] = self._seen.get(message_id, 0) + 1
         if len(self._seen) > _MOST_MESSAGES * 10:
             del self._seen[next(iter(self._seen))]
-        now = time.time()
-        text = body if isinstance(body, str) else ""
-        return Received(Receipt(message_id, handle), text, self._attributes, count, now, now)
+        given_body, now = given.get("body"), time.time()
+        body = given_body if isinstance(given_body, str) else ""
+        return Received(Receipt(message_id, handle), body, self._attributes, count, now, now)
 
 
 def _json_object(raw: bytes) -> dict[str, Any]:
@@ -148,9 +148,11 @@ def _json_object(raw: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _is_id(value: Any) -> bool:
-    return _is_text(value, _LONGEST_ID) and value.isascii() and value.isprintable() and "/" not in value
+def _id(value: Any) -> str:
+    text = _text(value, _LONGEST_ID)
+    return text if text.isascii() and text.isprintable() and "/" not in text else ""
 
 
-def _is_text(value: Any, longest: int) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= longest
+def _text(value: Any, longest: int) -> str:
+    """Give a text that is not too long; an empty one for anything else."""
+    return value if isinstance(value, str) and len(value) <= longest else ""

@@ -38,7 +38,7 @@ MEANINGS: Mapping[int, str] = {
     403: "check that apiKey belongs to an OEC or JEC integration",
     404: "check baseUrl and --dialect",
     405: "what answers is another API: check baseUrl and --dialect",
-    410: "this API is switched off for the account: if it has moved to Jira Service Management, use its key and baseUrl",
+    410: "switched off for this account: after a move to Jira Service Management its key and baseUrl are needed",
     415: "what answers is another API: check baseUrl and --dialect",
     501: "the vendor has no such function any more: check baseUrl and --dialect",
 }

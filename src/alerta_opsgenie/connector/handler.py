@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 from collections import OrderedDict
 from typing import Iterator, Protocol, Sequence
 
+from alerta_opsgenie.agent.deliverer import Request
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.connector.callbacks import Callbacks, is_failure, result_of
-from alerta_opsgenie.connector.front import Front, Item
+from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.intake import Action, MisfitError, read_action
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.room import MOST_BYTES, Room
@@ -65,8 +67,9 @@ class Handler:
         """Deal with messages; waits where they are more than there is room for in memory."""
         for portion in self._portions(messages):
             actions = [(one, action) for one in portion if (action := self._sort(source, one)) is not None]
-            items = [self._item(received, action) for received, action in actions]
-            for (received, action), ticket in zip(actions, self._front.submit(items) if items else []):
+            requests = [self._request(received, action) for received, action in actions]
+            tickets = self._front.submit(requests) if requests else []
+            for (received, action), ticket in zip(actions, tickets):
                 self._follow(source, received, action, ticket)
 
     def _portions(self, messages: Sequence[Received]) -> Iterator[list[Received]]:
@@ -87,12 +90,13 @@ class Handler:
         """Give an action to deliver; anything else is dealt with here."""
         if received.count > MOST_RECEIPTS and received.message_id not in self._left:
             why = f"it was received {received.count} times and may have ended this program"
-            self._set_aside(source, received, why)
+            self._set_aside(source, received, received.body.encode("utf-8", "backslashreplace").decode("utf-8"), why)
             return None
         try:
             action = read_action(received, self.owner_id, self._plan.config)
         except MisfitError as error:
-            self._set_aside(source, received, str(error))
+            # In a list, so that no retry by hand takes it for an action: it is not for us.
+            self._set_aside(source, received, json.dumps([received.body]), str(error))
             return None
         if action.mapping is None:
             self._pass_over(source, received, action)
@@ -102,9 +106,9 @@ class Handler:
             return None
         return action
 
-    def _item(self, received: Received, action: Action) -> Item:
+    def _request(self, received: Received, action: Action) -> Request:
         assert action.mapping is not None  # noqa: S101 - of `_sort`
-        return Item(received.body, self._plan.accesses[action.mapping.name], received.attempted_at)
+        return Request(received.body, self._plan.relays[action.mapping.name], received.attempted_at)
 
     # -- An action of ours
 
@@ -114,9 +118,8 @@ class Handler:
         if is_committed:
             source.finish(received.receipt)
         self.room.enter(len(received.body))
-        ticket.add_callback(
-            functools.partial(self._ended, None if is_committed else source, received.receipt, len(received.body), action)
-        )
+        to_finish = None if is_committed else source
+        ticket.add_callback(functools.partial(self._ended, to_finish, received.receipt, len(received.body), action))
 
     def _ended(self, source: Source | None, receipt: Receipt, size: int, action: Action, result: Result) -> None:
         """Take the first result in. `source` is None where the message is deleted already."""
@@ -148,9 +151,8 @@ class Handler:
             self._callbacks.put(callback_body(JEC, action.envelope, failure=action.refusal))
         source.finish(received.receipt)
 
-    def _set_aside(self, source: Source, received: Received, why: str) -> None:
-        text = received.body.encode("utf-8", "backslashreplace").decode("utf-8")
-        trouble = self._front.bury(self._plan.default, text, why)
+    def _set_aside(self, source: Source, received: Received, text: str, why: str) -> None:
+        trouble = self._front.bury(text, why)
         if trouble:
             self._leave(received.receipt)
             _log.error("%s; it cannot be recorded and stays in the queue %s: %s", why, source.name, trouble)

@@ -48,7 +48,9 @@ class Keeper:
     success; `advice` what to do about it. Instants are in seconds since the epoch.
     """
 
-    def __init__(self, api: VendorApi, dialect: str, use: Callable[[Token], None], parts: Parts, transport: str) -> None:
+    def __init__(
+        self, api: VendorApi, dialect: str, use: Callable[[Token], None], parts: Parts, transport: str = "auto"
+    ) -> None:
         self._api = api
         self._dialect = dialect
         self._use = use

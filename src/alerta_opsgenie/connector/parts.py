@@ -55,7 +55,7 @@ class Parts:
     def _run(self, name: str, run: Callable[[], None]) -> None:
         try:
             run()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, the whole ends and is started anew
             _log.exception("a fault of this program in its part %r", name)
             self.broken = name
             self._on_broken()

@@ -144,7 +144,7 @@ class Poller:
     def _take(self, messages: list[Received]) -> None:
         try:
             self._handler.take(self, messages)
-        except Exception:
+        except Exception:  # noqa: BLE001 - these messages come again; the others must go on
             _log.exception("a fault of this program; messages stay in the queue %s", self.name)
 
     def _note(self, messages: list[Received]) -> None:

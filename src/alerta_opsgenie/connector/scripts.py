@@ -1,4 +1,7 @@
-"""Scripts of other people, run as OEC and JEC run them, with a time limit; the message is deleted when one has ended."""
+"""Scripts of other people, run as OEC and JEC run them, with a time limit.
+
+The message is deleted when its script has ended: one that was killed with the connector runs again.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +100,7 @@ class Scripts:
             run.source.extend(receipt, self._limit_seconds + _SLACK_SECONDS)
             try:
                 self._run(run)
-            except Exception:
+            except Exception:  # noqa: BLE001 - one broken script must not end the others
                 _log.exception("a fault of this program; the message stays in the queue")
                 self._forget(run, is_done=False)
             else:

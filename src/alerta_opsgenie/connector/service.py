@@ -21,7 +21,7 @@ from alerta_opsgenie.connector.web import Health, WebServer
 from alerta_opsgenie.vendor.problems import ConfigError
 
 FINISH_SECONDS = 4.5
-"""For the attempts under way at the end. With the rest of it the end comes within 10 seconds, a container's patience."""
+"""For the attempts under way at the end. With all else the end comes within 10 seconds, a container's patience."""
 
 _LOOK_SECONDS = 2.0
 _STARTING = Health(ready=False, status="starting")
@@ -60,14 +60,13 @@ class Service:
         self._listen()
         self._catch_signals()
         watching = threading.Thread(target=self._watch, name="watch", daemon=True)
-        watching.start()
         try:
             self._front.start()
             self._notifier.ready()
+            watching.start()
             return self._serve(bridge)
         finally:
             self._over.set()
-            watching.join(_LOOK_SECONDS)
             if self._web is not None:
                 self._web.stop()
 
@@ -92,7 +91,7 @@ class Service:
 
     def _take_over(self, plan: Plan) -> None:
         self._plan, self._next = plan, None
-        if (plan.state_directory, plan.own.workers) == (self._front.state_directory, self._front.workers):
+        if (plan.options.spool_directory, plan.own.workers) == (self._front.state_directory, self._front.workers):
             self._front.use(plan)
             return
         self._front.stop(FINISH_SECONDS)

@@ -63,42 +63,26 @@ _OWN_CHOICES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Access:
-    """How the actions of a mapping are delivered: its options, and the executor's arguments that say the same."""
-
-    options: Options
-    arguments: tuple[str, ...] = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Plan:
-    """A configuration ready for use. `accesses` are those of each mapping that our executor stands behind.
+    """A configuration ready for use. `relays` are the options of each mapping that our executor stands behind.
 
-    `default` is for messages that no mapping is for.
+    `options` are those of the first, or what any would have: they are for what is no action of ours.
     """
 
     config: EdgeConfig
-    default: Access
-    accesses: Mapping[str, Access]
+    options: Options
+    relays: Mapping[str, Options]
     own: Own
     environment: Mapping[str, str] = field(repr=False, default_factory=dict)
 
-    @property
-    def state_directory(self) -> str:
-        """Where the journals are."""
-        return self.default.options.spool_directory
-
-    def each_access(self) -> list[Access]:
-        """Give one access for each Alerta and key."""
-        found = {}
-        for access in (self.default, *self.accesses.values()):
-            options = access.options
-            found.setdefault((options.alerta_url, options.alerta_key, options.ca_file), access)
-        return list(found.values())
+    def each_alerta(self) -> list[Options]:
+        """Give options for each Alerta and key."""
+        every = (self.options, *self.relays.values())
+        return list({(one.alerta_url, one.alerta_key, one.ca_file): one for one in every}.values())
 
     def secrets(self) -> list[str]:
         """Give what must never be shown."""
-        return [self.config.api_key.reveal(), *(access.options.alerta_key for access in self.each_access())]
+        return [self.config.api_key.reveal(), *(options.alerta_key for options in self.each_alerta())]
 
 
 def read_plan(
@@ -115,43 +99,33 @@ def read_plan(
     given = os.environ if environment is None else environment
     config = read_config(path, dialect=dialect, environment=given, target=NATIVE)
     ours = [mapping for mapping in config.mappings.values() if mapping.is_alerta_executor]
-    accesses = {mapping.name: _access(config, mapping, given) for mapping in ours}
+    relays = {mapping.name: _options(config, mapping, given) for mapping in ours}
+    options = next(iter(relays.values())) if relays else _options(config, None, given)
     chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
-    _check_state_directory(config, accesses)
-    plan = Plan(
-        config=config,
-        default=next(iter(accesses.values())) if accesses else _access(config, None, given),
-        accesses=accesses,
-        own=replace(_read_own(config), **chosen),
-        environment=given,
-    )
-    for access in plan.each_access():
-        address_of(access.options.alerta_url)
+    plan = Plan(config, options, relays, replace(_read_own(config), **chosen), given)
+    _check(plan)
     return plan
 
 
-def _access(config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str]) -> Access:
+def _options(config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str]) -> Options:
     """Read what the executor behind a mapping would be told; without a mapping, what any would be."""
     flags = (*config.global_flags, *(mapping.flags if mapping else ()))
     arguments = [f"--{name}={value}" for name, value in flags]
     arguments += [*config.global_args, *(mapping.args if mapping else ())]
     variables = environment_pairs((*config.global_env, *(mapping.env if mapping else ())))
     found, notes = split(arguments)
-    options = read_options(found, notes, {**environment, **variables})
-    # What the variables say is said as arguments: whoever these are handed to has variables of its own.
-    told = [f"--alertaApiUrl={options.alerta_url}", f"--alertaApiKey={options.alerta_key}"]
-    told += [f"--alertaCaFile={options.ca_file}"] if options.ca_file else []
-    return Access(options, (*arguments, *told, f"--spoolDir={options.spool_directory}"))
+    return read_options(found, notes, {**environment, **variables})
 
 
-def _check_state_directory(config: EdgeConfig, accesses: Mapping[str, Access]) -> None:
-    """One process delivers from one state directory. Raises `ConfigError` where the mappings name several."""
-    (first, access), *others = list(accesses.items()) or [("", None)]
-    for name, other in others:
-        if access is not None and other.options.spool_directory != access.options.spool_directory:
+def _check(plan: Plan) -> None:
+    """Raise `AddressError` for a URL that is none, `ConfigError` where mappings differ in the state directory."""
+    for options in plan.each_alerta():
+        address_of(options.alerta_url)
+    for name, options in plan.relays.items():
+        if options.spool_directory != plan.options.spool_directory:
             raise ConfigError(
-                f"{config.where}: $.actionMappings",
-                f"the state directory (--spoolDir) differs between {first!r} and {name!r}",
+                f"{plan.config.where}: $.actionMappings",
+                f"the state directory (--spoolDir) of {name!r} differs from that of {next(iter(plan.relays))!r}",
                 "put it into globalArgs once",
             )
 

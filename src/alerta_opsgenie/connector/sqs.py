@@ -42,7 +42,7 @@ _MOST_RECEIPTS = 1e9
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, LookupError, RecursionError)
 
 
-class _Held(Credentials):  # type: ignore[misc] - botocore has no types
+class _Held(Credentials):  # type: ignore[misc]
     """The newest credentials that the vendor gave, all three at once for each request; a provider of themselves."""
 
     def __init__(self, grant: Grant) -> None:

@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "alerta-opsgenie"
     sys_version = ""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server looks for
+    def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/metrics":
             self._answer(_OK, _METRICS_TYPE, self.server.of.render())
