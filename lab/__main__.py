@@ -39,7 +39,7 @@ def main(keep: bool, only: str | None) -> None:
         if only != "executor":
             wrong += _show_circle(console, keep=keep)
     except AlertaError as error:
-        raise Failure(str(error), "mend that, then run the demo again") from None
+        raise Failure(str(error), "fix that, then run the demo again") from None
     if wrong:
         raise Failure("; ".join(wrong), "run it again with --keep and look at Alerta")
     console.print("Each side holds what it should.")

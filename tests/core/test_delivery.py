@@ -89,6 +89,26 @@ class TestAttempt:
         assert (found.steps, found.outcome.reason) == ([], Reason.STALE)
 
 
+class TestWithoutAlerta:
+    @pytest.mark.parametrize(
+        ("about", "reason"),
+        [
+            (message("Create"), Reason.NOT_WANTED),
+            (message("RestartService"), Reason.UNKNOWN_ACTION),
+            (message("AddNote", note=""), Reason.BAD_MESSAGE),
+            (parse('{"action": "Close"}'), Reason.NO_ALERT),
+        ],
+        ids=["create", "unknown", "empty note", "no alert"],
+    )
+    def test_what_needs_no_call_ends_at_once(self, about: Message, reason: Reason) -> None:
+        outcome = delivery.outcome_without_alerta(about, Settings(), NOW)
+        assert outcome is not None
+        assert outcome.reason is reason
+
+    def test_what_needs_a_call_has_no_outcome_yet(self) -> None:
+        assert delivery.outcome_without_alerta(message("Close"), Settings(), NOW) is None
+
+
 class TestEntry:
     def test_it_names_the_alert_in_lower_case_and_holds_what_the_relay_reads(self) -> None:
         about = parse(json.dumps({"action": "Close", "alert": {"alias": ALIAS.upper(), "updatedAt": 10**18}}))

@@ -167,7 +167,7 @@ def _named(pattern: re.Pattern[str], path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", pages(), ids=name_of)
 def test_every_option_that_a_page_names_is_one(path: Path) -> None:
-    fine = {"--drain"}  # the executor's own, for its drainer (docs/decisions/the-drainer.md)
+    fine = {"--drain"}  # the executor's own, for its drainer
     written_otherwise = {"--alerta-api-url"}  # reference/executor.md, on the spellings of a name
     assert _named(_OPTION, path) - _known_options() - fine - written_otherwise == set()
 

@@ -25,7 +25,7 @@ from tests.support.console import Console
 JSON = dict[str, Any]
 SECRET = "a-shared-secret-of-the-webhook"
 SECRET_HEADER = "X-Alerta-Opsgenie-Secret"
-SETTLE_SECONDS = 20.0
+SETTLE_SECONDS = 60.0
 TAKEN = 202
 
 

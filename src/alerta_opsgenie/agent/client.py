@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover, state
@@ -49,21 +49,28 @@ def wake(options: Options) -> None:
 
 def _ask(what: bytes, options: Options, more: List[str]) -> List[bytes]:
     arguments, environment = arguments_of(options)
-    data = handover.request(what, [*arguments, *more], environment, __version__)
     end = time.monotonic() + options.limit_seconds
-    return exchange(PACKAGE, options, data, end, starts=True)
+
+    def request(seconds: float) -> bytes:
+        return handover.request(what, [*arguments, *more], environment, __version__, seconds)
+
+    return exchange(PACKAGE, options, request, end, starts=True)
 
 
-def exchange(program: Sequence[str], options: Options, data: bytes, end: float, *, starts: bool) -> List[bytes]:
+def exchange(
+    program: Sequence[str], options: Options, request: Callable[[float], bytes], end: float, *, starts: bool
+) -> List[bytes]:
     """Send a frame to the agent and give its answer; `starts`: start one where there is none.
 
-    `end` is the instant (of `time.monotonic`) until which the answer is waited for. Raises NoAgentError.
+    `request` makes the frame, given for how many seconds the answer is waited for; `end` is when (of
+    `time.monotonic`) that is over. Raises NoAgentError.
     """
     start_ends = min(end, time.monotonic() + START_SECONDS)
     is_started, pause = False, _FIRST_LOOK_SECONDS
     while True:
+        seconds = max(0.1, end - time.monotonic())
         try:
-            return handover.exchange(options.spool_directory, data, max(0.1, end - time.monotonic()))
+            return handover.exchange(options.spool_directory, request(seconds), seconds)
         except handover.UnsafeError:
             raise
         except handover.NoAgentError:
@@ -92,7 +99,7 @@ def start(program: Sequence[str], directory: str, idle_seconds: float, *, take_o
 def ask_status(state_directory: str) -> Optional[Dict[str, Any]]:
     """Give what the process that delivers tells of itself; None where there is none."""
     try:
-        data = handover.request(handover.STATUS, [], {}, __version__)
+        data = handover.request(handover.STATUS, [], {}, __version__, _ASK_SECONDS)
         found: Dict[str, Any] = json.loads(handover.exchange(state_directory, data, _ASK_SECONDS)[0])
     except (handover.NoAgentError, ValueError):
         return None
@@ -102,7 +109,7 @@ def ask_status(state_directory: str) -> Optional[Dict[str, Any]]:
 def ask_to_retire(state_directory: str) -> bytes:
     """Ask the process that delivers to end. Gives its kind (`agent` ends, `run` does not), empty for nobody."""
     try:
-        data = handover.request(handover.RETIRE, [], {}, __version__)
+        data = handover.request(handover.RETIRE, [], {}, __version__, _ASK_SECONDS)
         return handover.exchange(state_directory, data, _ASK_SECONDS)[0]
     except handover.NoAgentError:
         return b""

@@ -27,7 +27,7 @@ from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import Message, MessageError, clean_name, parse
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings, gate
+from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, Counts, Journal, JournalError, Lock, New, try_lock
 from alerta_opsgenie.journal.upgrade import take_over_spool
 
@@ -187,7 +187,7 @@ class Deliverer:
         except MessageError as error:
             return self._refuse(request, None, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))), None
         settings = request.options.settings
-        shut = gate(message, settings)
+        shut = delivery.outcome_without_alerta(message, settings, time.time())
         if shut is None:
             entry = delivery.entry_of(message, time.time())
             options = settings_to_json(settings)
@@ -199,7 +199,8 @@ class Deliverer:
 
     def _refuse(self, request: Request, message: Optional[Message], outcome: Outcome) -> Ticket:
         """Record what is refused before it reaches Alerta as a dead letter."""
-        text = request.payload if isinstance(request.payload, str) else request.payload.decode("utf-8", "replace")
+        raw = request.payload
+        text = (raw if isinstance(raw, bytes) else raw.encode("utf-8", "backslashreplace")).decode("utf-8", "replace")
         trouble = self.bury(request.options, text, outcome, message.action if message else "unreadable")
         return Ticket(message, Result(message, outcome, kept=not trouble, trouble=trouble))
 
@@ -383,6 +384,7 @@ class Deliverer:
         with self._changed:
             target.backing_off.add(action.alert)
             target.look_at = min(target.look_at, time.monotonic() + pause)
+            self._changed.notify_all()
 
     def _resolve(self, target: Target, action: Action, result: Result, *, is_final: bool) -> None:
         key = (target.name, action.id)

@@ -5,7 +5,8 @@ only what Python has loaded already, and keeps to syntax that an old Python read
 
 A frame is eight hexadecimal digits, which are the length of the rest, and fields with a NUL byte between them:
 
-    executor -> agent   protocol, version, what, working directory, count of arguments, arguments..., NAME=value...
+    executor -> agent   protocol, version, what, milliseconds, working directory, count, arguments..., NAME=value...
+                        (milliseconds: how long the answer is waited for; count: that of the arguments)
     agent -> executor   exit code, successor, outcome, reason, detail, kept, output, errors, pipe, text for the pipe
 
 No side trusts the other by its name. The client looks at the owner and the mode of the directory, by its descriptor,
@@ -35,6 +36,7 @@ VARIABLES = (
 _SO_PEERCRED = 17  # socket(7), Linux
 _OTHERS_MAY_WRITE = 0o022
 _KIND, _PIPE = 0o170000, 0o010000  # inode(7)
+_NO_READER = 6  # ENXIO, open(2)
 
 
 class NoAgentError(Exception):
@@ -99,9 +101,12 @@ def frame(fields: "list[bytes]") -> bytes:
     return b"%08x" % len(body) + body
 
 
-def request(what: bytes, arguments: "list[str]", environment: "dict[str, str]", version: str) -> bytes:
-    """Make the frame that hands an action over."""
-    fields = [PROTOCOL, version.encode("ascii"), what, os.fsencode(os.getcwd()), b"%d" % len(arguments)]
+def request(
+    what: bytes, arguments: "list[str]", environment: "dict[str, str]", version: str, seconds: float
+) -> bytes:
+    """Make a frame for the agent, whose answer is waited for so long."""
+    fields = [PROTOCOL, version.encode("ascii"), what, b"%d" % (seconds * 1000), os.fsencode(os.getcwd())]
+    fields.append(b"%d" % len(arguments))
     fields += [os.fsencode(argument) for argument in arguments]
     fields += [os.fsencode(name + "=" + environment[name]) for name in VARIABLES if name in environment]
     return frame(fields)
@@ -212,21 +217,27 @@ def write_pipe(path: bytes, text: bytes) -> str:
     try:
         file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
+        return "nobody reads JEC's pipe" if error.errno == _NO_READER else "JEC's pipe: %s" % error.strerror
+    try:
+        found = os.fstat(file)
+        if found.st_mode & _KIND != _PIPE or found.st_uid not in (os.geteuid(), 0):
+            return "what JEC names as its pipe is no pipe of this user"
+        os.write(file, text)
+    except OSError as error:
         return "JEC's pipe: %s" % error.strerror
-    found = os.fstat(file)
-    is_ours = found.st_mode & _KIND == _PIPE and found.st_uid in (os.geteuid(), 0)
-    if is_ours:
-        write_all(file, text)
-    os.close(file)
-    return "" if is_ours else "what JEC names as its pipe is no pipe of this user"
+    finally:
+        os.close(file)
+    return ""
 
 
-def finish(fields: "list[bytes]") -> int:
+def finish(fields: "list[bytes]", arguments: "list[str]") -> int:
     """Show what the agent answered, and give the exit code. Raises ValueError where that is no answer."""
     code, _successor, _outcome, _reason, _detail, _kept, output, errors, pipe, text = fields[:10]
     exit_code = int(code)
     not_written = write_pipe(pipe, text) if pipe else ""
-    write_all(1, output + (b"WARN " + os.fsencode(not_written) + b"\n" if not_written else b""))
+    if not_written and last_value(arguments, "logLevel").upper() in ("DEBUG", "TRACE"):
+        output += b"DEBUG " + os.fsencode(not_written) + b"\n"
+    write_all(1, output)
     write_all(2, errors)
     return exit_code
 
@@ -241,8 +252,9 @@ def run_usual(arguments: "list[str]", environment: "dict[str, str]", version: st
         raise NoAgentError("the message is in a file")
     limit = limit_seconds(arguments)
     path = state_directory(arguments, environment)
-    fields = exchange(path, request(RUN, arguments, environment, version), limit - keeping_seconds(limit))
+    seconds = limit - keeping_seconds(limit)
+    fields = exchange(path, request(RUN, arguments, environment, version, seconds), seconds)
     try:
-        return finish(fields), fields[1] == b"1"
+        return finish(fields, arguments), fields[1] == b"1"
     except ValueError:
         raise NoAgentError("the agent's answer cannot be read")

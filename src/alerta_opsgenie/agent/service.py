@@ -15,12 +15,16 @@ from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.journal import JournalError
 
+_ANSWER_SECONDS = 0.5
+"""An answer is given so long before the caller's time is over: both may be slow on a busy host."""
+
 
 class Call(NamedTuple):
-    """A frame that was read: who calls, what it wants, and with which arguments."""
+    """A frame that was read: who calls, what it wants, for how many seconds, and with which arguments."""
 
     version: str
     what: bytes
+    seconds: float
     directory: str
     arguments: List[str]
     environment: Dict[str, str]
@@ -28,15 +32,15 @@ class Call(NamedTuple):
 
 def read_call(fields: List[bytes]) -> Call:
     """Read the fields of a frame. Raises ValueError."""
-    protocol, version, what, directory, count = fields[:5]
+    protocol, version, what, milliseconds, directory, count = fields[:6]
     if protocol != handover.PROTOCOL:
         raise ValueError("it speaks another protocol")
-    end = 5 + int(count)
-    arguments = [os.fsdecode(field) for field in fields[5:end]]
+    end = 6 + int(count)
+    arguments = [os.fsdecode(field) for field in fields[6:end]]
     pairs = (os.fsdecode(field).partition("=") for field in fields[end:])
-    return Call(
-        version.decode("ascii"), what, os.fsdecode(directory), arguments, {name: value for name, _, value in pairs}
-    )
+    environment = {name: value for name, _, value in pairs}
+    seconds = int(milliseconds) / 1000
+    return Call(version.decode("ascii"), what, seconds, os.fsdecode(directory), arguments, environment)
 
 
 class Service:
@@ -64,16 +68,15 @@ class Service:
             if call.what == handover.WAKE:
                 self._deliverer.wake(options)
                 return answer_frame(Shown(EXIT_DONE), newer=newer)
-            shown, result = self._deliver(options, began)
+            shown, result = self._deliver(options, began, call.seconds)
         except (UsageError, AddressError) as error:
             return answer_frame(Shown(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n"), newer=newer)
         return answer_frame(shown, result, options.pipe or "", newer)
 
-    def _deliver(self, options: Options, began: float) -> Tuple[Shown, Result]:
+    def _deliver(self, options: Options, began: float, seconds: float) -> Tuple[Shown, Result]:
         (ticket,) = self._deliverer.submit([Request(need_message(options), options)])
-        spent = time.monotonic() - began
-        seconds = options.limit_seconds - 1.5 * handover.keeping_seconds(options.limit_seconds) - spent
-        result = ticket.wait(max(0.0, seconds), PATIENCE_SECONDS)
+        answer_by = began + seconds - min(_ANSWER_SECONDS, seconds / 5)
+        result = ticket.wait(max(0.0, answer_by - time.monotonic()), PATIENCE_SECONDS)
         self._deliverer.forget(ticket)
         waiting = self._count_waiting() if result.outcome.kind is Kind.KEPT else 0
         return show(options, result, time.monotonic() - began, waiting, ticket.failures), result

@@ -1,8 +1,8 @@
 """Blocking HTTP with a deadline, for Alerta and for Opsgenie: one request out, one response back, or not at all.
 
 `http.client` alone, because the executor starts once per action and the plugin must not clash with Alerta's own
-libraries (docs/decisions/standard-library.md). It has no total time limit of its own: a server that drips a byte now
-and then passes every timeout on a single read. So each read here gets what is left until the deadline. Redirects are
+libraries (docs/decisions/0001-standard-library.md). It has no total time limit of its own: a server that drips a byte
+now and then passes every timeout on a single read. So each read here gets what is left until the deadline. Redirects are
 not followed: a key is for the host that it was configured for.
 """
 

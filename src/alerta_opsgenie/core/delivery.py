@@ -124,6 +124,18 @@ def count_words_since(first_attempt_at: float) -> float:
     return first_attempt_at - CLOCK_DOUBT_SECONDS - 1.0
 
 
+def outcome_without_alerta(message: Message, settings: Settings, now_seconds: float) -> Optional[Outcome]:
+    """Give the outcome of an action that is about nothing in Alerta, or that cannot be done; None: Alerta is needed."""
+    flow = attempt(message, settings, Earlier(), now_seconds)
+    try:
+        next(flow)
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+    flow.close()
+    return None
+
+
 def attempt(message: Message, settings: Settings, earlier: Earlier, now_seconds: float) -> Attempt:
     """Try an action once. Yields calls and pauses, is sent answers, returns how it ended."""
     if _may_land_late(message, earlier):

@@ -2,7 +2,7 @@
 
 `Reason` is a closed set, because it is also the label of a metric and the word that operators search for. The names
 are tuples and not dataclasses throughout the core: `dataclasses` imports `inspect`, which the script that is started
-once per action would pay for each time (docs/decisions/named-tuples.md).
+once per action would pay for each time (docs/decisions/0002-named-tuples.md).
 """
 
 from enum import Enum

@@ -19,7 +19,7 @@ import marshal
 import os
 import sys
 import zlib
-from typing import Dict, Iterator, List, Tuple
+from typing import Iterator, List, Tuple
 
 import alerta_opsgenie
 
@@ -152,12 +152,15 @@ def write_to(directory: str) -> List[str]:
     return paths
 
 
-def _main(arguments: List[str]) -> int:
-    sizes: Dict[str, int] = {path: os.path.getsize(path) for path in write_to(arguments[0] if arguments else "build")}
-    for path, size in sizes.items():
-        sys.stdout.write(f"{path} ({size} bytes)\n")
+def main() -> int:
+    """Write the executor into the directory that is named."""
+    if len(sys.argv) != 2:
+        sys.stderr.write("usage: python -m alerta_opsgenie.executor.build DIRECTORY\n")
+        return 2
+    for path in write_to(sys.argv[1]):
+        sys.stdout.write(f"{path} ({os.path.getsize(path)} bytes)\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))
+    sys.exit(main())

@@ -15,7 +15,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer, Request, outcome_of_row
-from alerta_opsgenie.agent.lines import EXIT_USAGE, Shown, show
+from alerta_opsgenie.agent.lines import EXIT_FAILED, EXIT_USAGE, Shown, show
 from alerta_opsgenie.agent.options import Options, UsageError, split
 from alerta_opsgenie.agent.service import Call, answer_frame, need_message, read_call_options
 from alerta_opsgenie.agent.target import name_of
@@ -40,7 +40,7 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
     """Deliver or keep one action and show how that ended. `program` is how this program is started."""
     this = Run(program, arguments, dict(environment), began)
     try:
-        call = Call(__version__, handover.RUN, os.getcwd(), arguments, this.environment)
+        call = Call(__version__, handover.RUN, 0.0, os.getcwd(), arguments, this.environment)
         options, text = read_call_options(call)
         if text:
             handover.write_all(1, text.encode())
@@ -50,7 +50,9 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
         fields = _hand_over(this, options) or _deliver_here(options, began)
     except (UsageError, AddressError) as error:
         fields = _fields(answer_frame(Shown(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")))
-    return handover.finish(fields)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the connector is to be told in one line
+        fields = _fields(answer_frame(Shown(EXIT_FAILED, errors=f"alerta: LOST: a fault of this program: {error!r}\n")))
+    return handover.finish(fields, arguments)
 
 
 def _fields(frame: bytes) -> List[bytes]:
@@ -63,11 +65,14 @@ def _fields(frame: bytes) -> List[bytes]:
 def _hand_over(this: Run, options: Options) -> List[bytes]:
     """Give the answer of the agent, which is started where there is none; an empty list where none is to be had."""
     arguments = _with_payload(this.arguments, options)
-    data = handover.request(handover.RUN, arguments, this.environment, __version__)
     end = this.began + options.limit_seconds - handover.keeping_seconds(options.limit_seconds)
     starts = "noAgent" not in split(this.arguments)[0]
+
+    def request(seconds: float) -> bytes:
+        return handover.request(handover.RUN, arguments, this.environment, __version__, seconds)
+
     try:
-        return client.exchange(this.program, options, data, end, starts=starts)
+        return client.exchange(this.program, options, request, end, starts=starts)
     except handover.NoAgentError:
         return []
 

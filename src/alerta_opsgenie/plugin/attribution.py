@@ -4,7 +4,7 @@ Alerta's views write `g.login` into history, notes and the audit trail, and it i
 decorator, once the key is known to be good. So `g` is given a class of its own (`Flask.app_ctx_globals_class`) that
 sees this assignment: when the key is the bridge's and the header names a person, the person's name is what is stored.
 This covers each endpoint alike, those without a plugin hook and alerts in a blackout included
-(docs/decisions/attribution.md). Scopes and customers stay those of the key: a name is lent, never a right.
+(docs/decisions/0005-attribution.md). Scopes and customers stay those of the key: a name is lent, never a right.
 """
 
 import logging
