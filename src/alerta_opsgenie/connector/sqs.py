@@ -64,12 +64,12 @@ class SqsQueue:
 
     def __init__(self, url: str, region: str, grant: Grant, *, visibility_seconds: int = 30) -> None:
         self.url = url
-        parts = urlsplit(url)
-        self.name = parts.path.rpartition("/")[2] or parts.netloc
-        self._endpoint = f"{parts.scheme}://{parts.netloc}"
         self._visibility_seconds = visibility_seconds
         self._credentials = _Held(grant)
         try:
+            parts = urlsplit(url)
+            self.name = parts.path.rpartition("/")[2] or parts.netloc
+            self._endpoint = f"{parts.scheme}://{parts.netloc}"
             self._client = _make_client(self._endpoint, region, self._credentials)
         except (BotoCoreError, OSError, *_UNREADABLE) as error:
             raise TransportError(f"the queue {url} cannot be used: {words_of(error)}", stale=True) from None
