@@ -1,4 +1,4 @@
-"""JEC's channel: messages come, are deleted with their newest handle, and no answer is anything but that or an error."""
+"""JEC's channel: messages come, are deleted by their newest handle, and no answer is anything but that or an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FakeApi:
         self.answers = list(answers)
         self.asked: list[tuple[str, str, Any]] = []
 
-    def request(self, method: str, path: str, body: Any = None, *, seconds: float) -> Response:
+    def request(self, method: str, path: str, body: Any = None, *, seconds: float) -> Response:  # noqa: ARG002
         self.asked.append((method, path, body))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):

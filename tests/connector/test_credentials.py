@@ -64,27 +64,27 @@ _CONF = "queueProperties.0.queueConfiguration"
 _ROLE = "queueProperties.0.assumeRoleResult.credentials"
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        *((f"{_CONF}.queueUrl", url) for url in (
-            "http://[::1", "http://q:port/1", "ftp://q/1", "http:///1", "http://u:p@q/1", "http://q/\n", "", 7, None,
-            "http://" + "q" * 3000,
-        )),
-        *((f"{_CONF}.region", region) for region in ("", "eu west", "../x", "EU", 1, None, "a" * 41)),
-        *((f"{_ROLE}.expireTimeMillis", value) for value in (
-            math.inf, -math.inf, math.nan, -1, 10**400, 1e300, "1e999", "nan", "soon", None, True, [], {},
-        )),
-        *((f"{_ROLE}.{name}", value) for name in ("accessKeyId", "secretAccessKey", "sessionToken")
-          for value in ("", "a b", "a\r\nb", "\u00fc", 1, None, "x" * 20_000)),
-        *((f"{_CONF}.credential{name}RefreshPeriod", value) for name in ("Success", "Error")
-          for value in (-5, 0.001, math.inf, math.nan, 10**9, "often", True, [])),
-        *(("ownerId", value) for value in ("", None, 5, "a b", "x" * 201)),
-        *(("queueProperties", value) for value in (None, {}, "x", [1], [{}], [{"queueConfiguration": 1}], [None] * 51)),
-        ("queueProperties.0.assumeRoleResult", {"credentials": "x"}),
-        ("queueProperties.0.assumeRoleResult", "x"),
-    ],
-)  # fmt: skip
+_BAD: list[tuple[str, Any]] = [
+    *((f"{_CONF}.queueUrl", url) for url in (
+        "http://[::1", "http://q:port/1", "ftp://q/1", "http:///1", "http://u:p@q/1", "http://q/\n", "", 7, None,
+        "http://" + "q" * 3000,
+    )),
+    *((f"{_CONF}.region", region) for region in ("", "eu west", "../x", "EU", 1, None, "a" * 41)),
+    *((f"{_ROLE}.expireTimeMillis", value) for value in (
+        math.inf, -math.inf, math.nan, -1, 10**400, 1e300, "1e999", "nan", "soon", None, True, [], {},
+    )),
+    *((f"{_ROLE}.{name}", value) for name in ("accessKeyId", "secretAccessKey", "sessionToken")
+      for value in ("", "a b", "a\r\nb", "\u00fc", 1, None, "x" * 20_000)),
+    *((f"{_CONF}.credential{name}RefreshPeriod", value) for name in ("Success", "Error")
+      for value in (-5, 0.001, math.inf, math.nan, 10**9, "often", True, [])),
+    *(("ownerId", value) for value in ("", None, 5, "a b", "x" * 201)),
+    *(("queueProperties", value) for value in (None, {}, "x", [1], [{}], [{"queueConfiguration": 1}], [None] * 51)),
+    ("queueProperties.0.assumeRoleResult", {"credentials": "x"}),
+    ("queueProperties.0.assumeRoleResult", "x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value"), _BAD)
 def test_a_field_that_cannot_be_is_named(path: str, value: Any) -> None:
     with pytest.raises(CredentialsError) as raised:
         read_token(changed(path, value))

@@ -1,4 +1,4 @@
-"""Where the messages are is asked again for ever, never in a hurry, and by JEC's version 2 where version 1 has ended."""
+"""The vendor is asked again for ever, never in a hurry, and by JEC's version 2 where version 1 has ended."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class FakeApi:
     def url(self, path: str) -> str:
         return f"https://api.example.com{path.partition('?')[0]}"
 
-    def request(self, _method: str, path: str, _body: Any = None, *, seconds: float) -> Response:
+    def request(self, _method: str, path: str, _body: Any = None, *, seconds: float) -> Response:  # noqa: ARG002
         self.asked.append(path)
         return self.answers["v2" if "/v2/" in path else "v1"]
 
@@ -111,7 +111,7 @@ def fetched(transport: str = "auto", dialect: str = "jec", **answers: Response) 
         keeper.stop()
 
     keeper = Keeper(api, dialect, use, Parts(), transport)  # type: ignore[arg-type]
-    keeper._rest = lambda _pause: keeper.stop()  # type: ignore[method-assign]
+    keeper._rest = lambda pause: keeper.stop()  # type: ignore[method-assign]
     keeper.run()
     return keeper, api, tokens
 

@@ -34,7 +34,7 @@ class Run:
     def finish(self, receipt: Receipt) -> None:
         self.events.append(("finish", receipt.handle))
 
-    def extend(self, receipt: Receipt, seconds: int) -> None:
+    def extend(self, _receipt: Receipt, seconds: int) -> None:
         self.events.append(("extend", seconds))
 
     def put(self, body: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -124,18 +125,25 @@ def test_a_server_that_is_away_is_an_error_and_a_passing_one() -> None:
         assert queue.receive(1, 0) == []
 
 
-_ENDLESS = ("drip", "hang", "sil")
+def outcome(queue: SqsQueue) -> list[Any]:
+    """Give what comes of a poll and of a deletion: messages, receipts, or `TransportError`."""
+    found: list[Any] = []
+    for call in (lambda: queue.receive(10, 0), lambda: queue.done([Receipt("m", "h")])):
+        with suppress(TransportError):
+            found.append(call())
+            continue
+        found.append(TransportError)
+    return found
+
+
+_ENDLESS = ("drip", "hang", "announce")
 
 
 @pytest.mark.parametrize("mode", sorted(mode for mode in MODES if not any(word in mode for word in _ENDLESS)))
 def test_no_answer_is_anything_but_messages_or_an_error(mode: str) -> None:
     with BadServer(mode, location="http://127.0.0.1:1/") as server:
         queue = connected(f"{server.url}/0/q")
-        for call in (lambda: queue.receive(10, 0), lambda: queue.done([Receipt("m", "h")])):
-            try:
-                assert call() in ([], [Receipt("m", "h")])
-            except TransportError as error:
-                assert "\n" not in str(error)
+        assert outcome(queue) in ([[], []], [TransportError, TransportError], [[], TransportError])
 
 
 OFFLINE = connected("http://127.0.0.1:1/0/q")
@@ -158,11 +166,7 @@ def test_anything_for_an_answer_gives_messages_or_an_error(messages: Any, attrib
     message = {"MessageId": "m", "ReceiptHandle": "h", "MessageAttributes": attributes, "Attributes": system}
     for answer in ({"Messages": messages}, {"Messages": [message]}, {"Failed": messages}, messages):
         OFFLINE._client = FakeClient(answer)
-        for call in (lambda: OFFLINE.receive(10, 0), lambda: OFFLINE.done([Receipt("m", "h")])):
-            try:
-                call()
-            except TransportError:
-                continue
+        outcome(OFFLINE)
 
 
 @pytest.mark.parametrize("count", ["inf", "nan", "-5", "1e400", "many", "", None, [], 10**400])

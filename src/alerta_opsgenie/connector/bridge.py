@@ -224,7 +224,7 @@ class Bridge:
 
     def _count_journals(self) -> None:
         try:
-            self._metrics.journals(list(self._front.counts().values()))
+            self._metrics.journals(list(self._front.counts().values()), self._scripts.in_hand)
         except JournalError:
             self._metrics.spool_usable.set(0)
             return

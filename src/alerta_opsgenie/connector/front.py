@@ -89,7 +89,8 @@ class Front:
             where = f"holds the delivery lock of {self.state_directory}; actions are handed over to it"
             problem = "" if holder == b"agent" else f"another process {where}"
         except (handover.UnsafeError, OSError, JournalError) as error:
-            problem = f"the state directory {self.state_directory} cannot be used: {_words(error)}"
+            what = "it is not a directory" if isinstance(error, FileExistsError) else _words(error)
+            problem = f"the state directory {self.state_directory} cannot be used: {what}"
             if self._deliverer is None:
                 deliverer.start_without_journal(problem)
                 self._deliverer = deliverer

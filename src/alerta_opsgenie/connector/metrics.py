@@ -102,13 +102,13 @@ class Metrics:
         label = action if action in PLANS or action == UNREADABLE else CUSTOM
         self.actions.labels(label, outcome.kind.value, outcome.reason.value).inc()
 
-    def journals(self, counts: Sequence[Counts]) -> None:
-        """Take over what lies in the journals of all targets."""
+    def journals(self, counts: Sequence[Counts], scripts: int) -> None:
+        """Take over what lies in the journals of all targets; `scripts` are being run."""
         waiting, dead = sum(one.waiting for one in counts), sum(one.dead for one in counts)
         in_flight = sum(one.in_flight for one in counts)
         for state, count in zip(STATES, (waiting, in_flight, sum(one.done for one in counts), dead)):
             self.journal.labels(state).set(count)
-        self.in_hand.set(in_flight)
+        self.in_hand.set(in_flight + scripts)
         self.spool_waiting.set(waiting)
         self.spool_dead.set(dead)
         self.spool_oldest.set(max((one.oldest_waiting_seconds for one in counts), default=0.0))

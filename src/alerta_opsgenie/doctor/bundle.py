@@ -24,7 +24,7 @@ from alerta_opsgenie.vendor.effective import effective_config
 from alerta_opsgenie.vendor.redaction import redact_document
 
 LOG_LINES = 200
-_LIBRARIES = ("click", "aiohttp", "aiobotocore", "PyYAML", "alerta-server")
+_LIBRARIES = ("click", "botocore", "PyYAML", "alerta-server")
 
 
 def write_bundle(path: str, subject: Subject, report: Any) -> list[str]:
