@@ -203,12 +203,14 @@ class Edge:
         """What waits or is in flight."""
         return [action for action in self.entries() if action.state != "dead"]
 
-    def kill_agents(self) -> None:
-        """Kill the agents, and wait until they are gone."""
-        for pid in self.agents():
+    def kill_agents(self) -> list[int]:
+        """Kill the agents that run now, wait until they are gone, and give their process ids."""
+        killed = self.agents()
+        for pid in killed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        await_true(lambda: not self.agents(), 10, "the end of killed agents")
+        await_true(lambda: not set(killed) & set(self.agents()), 30, "the end of killed agents")
+        return killed
 
     def __enter__(self) -> Self:
         return self

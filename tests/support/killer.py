@@ -36,7 +36,7 @@ def _kill(frame, why):
 def _trace(frame, event, _arg):
     global _lines, _counting
     code = frame.f_code
-    if "alerta_opsgenie" not in code.co_filename:
+    if "alerta_opsgenie" not in code.co_filename and "oecAlertaExecutor" not in code.co_filename:
         return None
     if event == "call":
         _passed.add(code.co_name)

@@ -71,7 +71,7 @@ def exchange(
         seconds = max(0.1, end - time.monotonic())
         try:
             return handover.exchange(options.spool_directory, request(seconds), seconds)
-        except handover.UnsafeError:
+        except (handover.UnsafeError, handover.UnansweredError):
             raise
         except handover.NoAgentError:
             if not starts or time.monotonic() >= start_ends:

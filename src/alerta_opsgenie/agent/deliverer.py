@@ -24,6 +24,7 @@ from alerta_opsgenie.agent.attempts import Attempts
 from alerta_opsgenie.agent.options import Options, settings_to_json
 from alerta_opsgenie.agent.target import Target, access_of, name_of
 from alerta_opsgenie.agent.ticket import Result, Ticket
+from alerta_opsgenie.agent.waiting import BEHIND, Waiting
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import Message, MessageError, clean_name, parse
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
@@ -41,7 +42,6 @@ _LOOK_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 3600.0
 _SAVED_AGAIN_SECONDS = 1.0
 
-BEHIND = Outcome(Kind.KEPT, Reason.BEHIND, "earlier actions on this alert wait")
 DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this very action is done")
 
 
@@ -95,7 +95,7 @@ class Deliverer:
         self._queue: queue.SimpleQueue[Optional[_Job]] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._targets: Dict[str, Target] = {}
-        self._tickets: Dict[Tuple[str, int], List[Ticket]] = {}
+        self.waiting = Waiting()
         self._unsaved: List[_Unsaved] = []
         self._in_hand = 0
         self._stopping = threading.Event()
@@ -258,16 +258,15 @@ class Deliverer:
         if not action.is_new and action.state in ("done", "dead"):
             ticket.resolve(Result(ticket.message, outcome_of_row(action)))
             return
-        ticket.row = (target.name, action.id)
-        with self._changed:
-            self._tickets.setdefault(ticket.row, []).append(ticket)
+        self.waiting.add(target.name, action, ticket)
         if action.is_new and action.state == "in-flight":
+            ticket.is_tried = True
             self._hand_out(_Job(target, action))
             return
         self._look_now(target)
         if target.reach.is_down or action.alert in target.backing_off:
             outcome = BEHIND if action.alert in target.backing_off else _unreached(target)
-            self._resolve(target, action, Result(ticket.message, outcome), is_final=False)
+            self.waiting.resolve(target.name, action, Result(ticket.message, outcome))
 
     def _has_room(self, target: Target, count: int) -> bool:
         with self._changed:
@@ -375,7 +374,12 @@ class Deliverer:
             with self._changed:
                 self._unsaved.append(_Unsaved(target, action, outcome))
         result = Result(message, outcome, again_at=again_at, trouble=self._disk_trouble)
-        self._resolve(target, action, result, is_final=outcome.kind is not Kind.KEPT)
+        self.waiting.resolve(target.name, action, result)
+        if outcome.kind is Kind.KEPT:
+            self.waiting.resolve_behind(target.name, action)
+        else:
+            with self._changed:
+                target.backing_off.discard(action.alert)
         return following[-1]
 
     def _postpone(self, target: Target, action: Action, outcome: Outcome, pause: float) -> None:
@@ -385,26 +389,6 @@ class Deliverer:
             target.backing_off.add(action.alert)
             target.look_at = min(target.look_at, time.monotonic() + pause)
             self._changed.notify_all()
-
-    def _resolve(self, target: Target, action: Action, result: Result, *, is_final: bool) -> None:
-        key = (target.name, action.id)
-        with self._changed:
-            if is_final:
-                target.backing_off.discard(action.alert)
-            tickets = self._tickets.pop(key, [])
-            if not is_final and any(ticket.wants_more for ticket in tickets):
-                self._tickets[key] = [ticket for ticket in tickets if ticket.wants_more]
-        for ticket in tickets:
-            ticket.resolve(result._replace(message=result.message or ticket.message))
-
-    def forget(self, ticket: Ticket) -> None:
-        """Stop telling a ticket: nobody waits for it any more."""
-        with self._changed:
-            tickets = self._tickets.get(ticket.row, [])
-            if ticket in tickets:
-                tickets.remove(ticket)
-            if not tickets:
-                self._tickets.pop(ticket.row, None)
 
     def _deliver_without_journal(self, job: _Job, attempts: Attempts) -> None:
         """Try an action that could not be written down, for as long as that is worth a worker."""

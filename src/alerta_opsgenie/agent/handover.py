@@ -43,6 +43,10 @@ class NoAgentError(Exception):
     """No agent could be reached, or it ended before it answered."""
 
 
+class UnansweredError(NoAgentError):
+    """The agent has got the action and did not answer in time."""
+
+
 class UnsafeError(NoAgentError):
     """The directory or the server belongs to somebody else; the text says which."""
 
@@ -190,6 +194,8 @@ def exchange(path: str, data: bytes, seconds: float) -> "list[bytes]":
     try:
         connection.sendall(data)
         return read_frame(connection)
+    except _socket.timeout:
+        raise UnansweredError("the agent in %s did not answer in time" % path)
     except OSError as error:
         raise NoAgentError("the agent in %s did not answer: %s" % (path, error.strerror or error))
     finally:

@@ -51,7 +51,8 @@ def about_message(message: Optional[Message]) -> str:
     if message is None:
         return "message"
     alias = (message.alert or {}).get("alias")
-    return f"{message.action} {fields.clean_name(str(alias or ''))[:40]} by {fields.actor(message)}"
+    alias = alias if isinstance(alias, str) else ""
+    return f"{message.action} {fields.clean_name(alias)[:40]} by {fields.actor(message)}"
 
 
 def say(outcome: Outcome) -> str:

@@ -77,7 +77,7 @@ class Service:
         (ticket,) = self._deliverer.submit([Request(need_message(options), options)])
         answer_by = began + seconds - min(_ANSWER_SECONDS, seconds / 5)
         result = ticket.wait(max(0.0, answer_by - time.monotonic()), PATIENCE_SECONDS)
-        self._deliverer.forget(ticket)
+        self._deliverer.waiting.forget(ticket)
         waiting = self._count_waiting() if result.outcome.kind is Kind.KEPT else 0
         return show(options, result, time.monotonic() - began, waiting, ticket.failures), result
 

@@ -28,7 +28,8 @@ class Result(NamedTuple):
         return self.outcome.kind is not Kind.KEPT or self.kept
 
 
-_UNDER_WAY = Outcome(Kind.KEPT, Reason.BEHIND, "it is under way")
+_UNANSWERED = Outcome(Kind.KEPT, Reason.TIMEOUT, "Alerta has not answered yet")
+_UNTRIED = Outcome(Kind.KEPT, Reason.BEHIND, "other actions are under way")
 
 
 class Ticket:
@@ -36,9 +37,12 @@ class Ticket:
 
     def __init__(self, message: Optional[Message] = None, result: Optional[Result] = None) -> None:
         self.message = message
+        self.is_tried = False
+        """Whether an attempt has begun."""
         self.failures: List[str] = []
         """What the attempts before the last one came to, for whoever looks for a fault."""
-        self.row: Tuple[str, int] = ("", 0)
+        self.row: Tuple[str, str, int] = ("", "", 0)
+        """Target, alert, and id of the row that it is about."""
         self.wants_more = True
         """Whether a result that is not final is to be followed by the next one."""
         self._result = result
@@ -80,7 +84,7 @@ class Ticket:
                     return result
                 left = (end if result is None else patience_ends) - time.monotonic()
                 if left <= 0:
-                    return result or Result(self.message, _UNDER_WAY)
+                    return result or Result(self.message, _UNANSWERED if self.is_tried else _UNTRIED)
                 self._changed.wait(left)
 
 

@@ -87,8 +87,14 @@ class _Plain(ast.NodeTransformer):
         return self._without_docstring(node)
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
+        # Names of types are not needed.
         node.body = [one for one in node.body if not _is_own_import(one)]  # those names are in the same file
         return self._without_docstring(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        value = self.generic_visit(node)
+        assert isinstance(value, ast.AnnAssign) and value.value is not None  # noqa: S101, PT018
+        return ast.copy_location(ast.Assign([value.target], value.value), node)
 
     def _without_docstring(self, node: ast.AST) -> ast.AST:
         body: List[ast.stmt] = node.body  # type: ignore[attr-defined]
@@ -99,7 +105,7 @@ class _Plain(ast.NodeTransformer):
 
 
 def _is_own_import(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and str(node.module).startswith(_PACKAGE)
+    return isinstance(node, ast.ImportFrom) and str(node.module).startswith((_PACKAGE, "typing"))
 
 
 def _modules() -> Iterator[Tuple[str, Tuple[bool, str, bytes, bytes]]]:

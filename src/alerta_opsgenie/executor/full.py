@@ -22,7 +22,7 @@ from alerta_opsgenie.agent.target import name_of
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.journal import Journal, JournalError
 
 _LOOK_SECONDS = 0.05
 
@@ -73,8 +73,32 @@ def _hand_over(this: Run, options: Options) -> List[bytes]:
 
     try:
         return client.exchange(this.program, options, request, end, starts=starts)
+    except handover.UnansweredError:
+        return _keep(options, this.began)
     except handover.NoAgentError:
         return []
+
+
+def _keep(options: Options, began: float) -> List[bytes]:
+    """Write the action down where an agent that is at work did not answer in time: it may have it in memory alone.
+
+    To deliver it here could do it twice.
+    """
+    ticket, new = Deliverer(options.spool_directory).read(Request(options.payload or "", options))
+    result = Result(ticket.message, Outcome(Kind.KEPT, Reason.BEHIND, "the agent has not answered in time"))
+    seconds = max(0.2, began + options.limit_seconds - time.monotonic())
+    try:
+        if new is not None:
+            with contextlib.closing(_journal(options, seconds)) as journal:
+                journal.append([new], time.time())
+    except JournalError as error:
+        result = result._replace(kept=False, trouble=str(error))
+    shown = show(options, result, time.monotonic() - began, 1)
+    return _fields(answer_frame(shown, result, options.pipe or ""))
+
+
+def _journal(options: Options, busy_seconds: float) -> Journal:
+    return state.journal_of(options.spool_directory, name_of(options), busy_seconds=busy_seconds)
 
 
 def _with_payload(arguments: List[str], options: Options) -> List[str]:
@@ -118,7 +142,7 @@ def _wait_for_row(deliverer: Deliverer, options: Options, end: float) -> Optiona
     ticket, new = deliverer.read(Request(options.payload or "", options))
     if new is None:
         return ticket.wait(0.0)
-    with contextlib.closing(state.journal_of(options.spool_directory, name_of(options))) as journal:
+    with contextlib.closing(_journal(options, max(0.2, end - time.monotonic()))) as journal:
         (action,) = journal.append([new], time.time())
         is_ours = action.is_new
         while action.state in ("waiting", "in-flight"):

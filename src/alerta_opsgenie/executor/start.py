@@ -19,7 +19,7 @@ def main(program: "list[str]", version: str) -> int:
 
         return run_detached(arguments[1], float(arguments[2]), take_over="--takeOver" in arguments)
     try:
-        code, wants_newer = run_usual(arguments, os.environ, version)
+        code, wants_newer = run_usual(arguments, dict(os.environ), version)
     except NoAgentError:
         import_rest(program[-1])
         from alerta_opsgenie.executor.full import run

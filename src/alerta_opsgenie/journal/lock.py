@@ -1,21 +1,21 @@
-"""One owner per role: 'one drainer per spool', 'one sender across the workers'."""
+"""One holder of a lock: the process that delivers from a state directory, the one that sends for all workers."""
 
 import fcntl
 import os
 import re
 from typing import Optional, Set
 
-from alerta_opsgenie.journal.place import PathLike, Place, open_private
+from alerta_opsgenie.journal import place
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
 class Lock:
-    """A role that this process holds until `release`, or until it dies, by whatever signal.
+    """A lock that this process holds until `release`, or until it dies, by whatever signal.
 
     Programs that are started do not get it. A forked child does not get it either: its copy is closed at the fork
-    (`os.register_at_fork`), `held` is false there, and the parent keeps the role. A fork that skips Python's hooks
-    (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`) leaves a copy behind, and the role is then free only when
+    (`os.register_at_fork`), `held` is false there, and the parent keeps the lock. A fork that skips Python's hooks
+    (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`) leaves a copy behind, and the lock is then free only when
     both have ended: take it after the fork.
     """
 
@@ -27,11 +27,11 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether the calling process holds the role."""
+        """Whether the calling process holds the lock."""
         return self in _held and self._process == os.getpid()
 
     def release(self) -> None:
-        """Give the role back. A second call does nothing, nor does one in a forked child."""
+        """Give the lock back. A second call does nothing, nor does one in a forked child."""
         if self.held:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self._forget()
@@ -51,27 +51,26 @@ class Lock:
 _held: Set[Lock] = set()
 
 
-def try_lock(directory: PathLike, name: str) -> Optional[Lock]:
-    """Take the role `name` (lower-case letters, digits, hyphens) of a spool's directory; None when another has it.
+def try_lock(directory: str, name: str) -> Optional[Lock]:
+    """Take the lock `name` (lower-case letters, digits, hyphens) of a directory; None when another process has it.
 
-    It never waits. Whoever stops because nothing is left to do releases the role first and then looks once more:
-    what was kept in between found the role taken. Raises SpoolUnavailable as `Spool` does, ValueError on the name.
+    Never waits. Raises JournalError.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a role: lower-case letters, digits and hyphens")
-    place = Place(directory)
-    place.prepare()
-    path = os.path.join(place.directory, name + ".lock")
-    descriptor = open_private(path, place)
+        raise ValueError(f"{name!r} is no name of a lock: lower-case letters, digits and hyphens")
+    where = place.prepare(directory)
+    try:
+        descriptor = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=where)
+    except OSError as error:
+        raise place.failure(directory, error) from error
+    finally:
+        os.close(where)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
-    except OSError as error:
-        os.close(descriptor)
-        raise place.failure(error) from error
-    return Lock(path, descriptor)
+    return Lock(os.path.join(directory, f"{name}.lock"), descriptor)
 
 
 def _leave_to_parent() -> None:
