@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from lab.alerta_server import AlertaServer
 
 from tests.support.console import Console
 from tests.support.executor import Edge, await_true

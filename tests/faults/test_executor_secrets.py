@@ -116,7 +116,7 @@ def test_the_agent_has_no_descriptor_of_the_connectors(edge: Edge, new_alert: Ca
         payload = json.dumps(action("Close", new_alert()))
         edge.call(["--alertaApiUrl", edge.url, "--alertaApiKey", "k", "-payload", payload], pass_fds=[file.fileno()])
     [pid] = edge.agents()
-    found = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    found = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
     assert found[:3] == ["/dev/null"] * 3 or found.count("/dev/null") == 3
     assert not [path for path in found if "of the connector" in path or path.startswith("pipe:")]
     assert os.getsid(pid) == pid

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 from alerta_opsgenie.agent.options import settings_from_json
 from alerta_opsgenie.agent.target import Clients, Target
@@ -45,9 +45,17 @@ class Attempts:
             return message, _fault(error, action.attempts)
 
     def persist(
-        self, target: Target, message: Message, settings: Settings, patience_seconds: float
+        self,
+        target: Target,
+        message: Message,
+        settings: Settings,
+        patience_seconds: float,
+        failed: Callable[[Outcome, float], None],
     ) -> Tuple[Outcome, int]:
-        """Try an action that is in no journal, again and again for so long. Gives the outcome and the attempts."""
+        """Try an action that is in no journal, again and again for so long. Gives the outcome and the attempts.
+
+        `failed` hears of each attempt that is followed by another, and of the pause between them.
+        """
         began, began_at = time.monotonic(), time.time()
         earlier, count = delivery.Earlier(), 0
         while True:
@@ -57,6 +65,7 @@ class Attempts:
             is_over = time.monotonic() + pause - began > patience_seconds or self._stopping.is_set()
             if outcome.kind is not Kind.KEPT or outcome.loud or is_over:
                 return outcome, count
+            failed(outcome, pause)
             self._stopping.wait(pause)
             earlier = delivery.Earlier(first_attempt_at=began_at, last_reason=outcome.reason.value)
 

@@ -251,6 +251,7 @@ class Deliverer:
 
     def _deliver_unrecorded(self, target: Target, found: List[Tuple[Ticket, Request, New]]) -> None:
         for ticket, request, _new in found:
+            ticket.is_kept, ticket.trouble = False, self._disk_trouble
             self._hand_out(_Job(target, None, ticket.message, request.options.settings, ticket))
 
     def _admit(self, target: Target, ticket: Ticket, action: Action) -> None:
@@ -373,7 +374,7 @@ class Deliverer:
         if not saved:
             with self._changed:
                 self._unsaved.append(_Unsaved(target, action, outcome))
-        result = Result(message, outcome, again_at=again_at, trouble=self._disk_trouble)
+        result = Result(message, outcome, again_at=again_at, trouble=self._disk_trouble or target.news())
         self.waiting.resolve(target.name, action, result)
         if outcome.kind is Kind.KEPT:
             self.waiting.resolve_behind(target.name, action)
@@ -394,8 +395,13 @@ class Deliverer:
         """Try an action that could not be written down, for as long as that is worth a worker."""
         message, settings, ticket = job.message, job.settings, job.ticket
         assert message is not None and settings is not None and ticket is not None  # noqa: S101, PT018 - of `_accept`
+
+        def failed(outcome: Outcome, pause: float) -> None:
+            again_at = time.monotonic() + pause
+            ticket.resolve(Result(message, outcome, kept=False, again_at=again_at, trouble=self._disk_trouble))
+
         began = time.monotonic()
-        outcome, count = attempts.persist(job.target, message, settings, PATIENCE_SECONDS)
+        outcome, count = attempts.persist(job.target, message, settings, PATIENCE_SECONDS, failed)
         took = time.monotonic() - began
         self._report(Report(job.target.name, message.action, "", message, outcome, count, took))
         ticket.resolve(Result(message, outcome, kept=False, trouble=self._disk_trouble))

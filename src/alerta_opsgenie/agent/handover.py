@@ -109,11 +109,19 @@ def request(
     what: bytes, arguments: "list[str]", environment: "dict[str, str]", version: str, seconds: float
 ) -> bytes:
     """Make a frame for the agent, whose answer is waited for so long."""
-    fields = [PROTOCOL, version.encode("ascii"), what, b"%d" % (seconds * 1000), os.fsencode(os.getcwd())]
+    fields = [PROTOCOL, version.encode("ascii"), what, b"%d" % (seconds * 1000), os.fsencode(working_directory())]
     fields.append(b"%d" % len(arguments))
     fields += [os.fsencode(argument) for argument in arguments]
     fields += [os.fsencode(name + "=" + environment[name]) for name in VARIABLES if name in environment]
     return frame(fields)
+
+
+def working_directory() -> str:
+    """Give the working directory; the root where it has been removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
 
 
 def read_frame(connection: "_socket.socket") -> "list[bytes]":

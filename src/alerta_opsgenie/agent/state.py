@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from alerta_opsgenie.agent.handover import open_directory
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.journal import Journal
+from alerta_opsgenie.journal.place import make_directory
 
 LOCK_NAME = "agent"
 
@@ -25,7 +26,7 @@ _LONGEST_NAME = 200  # a file name has up to 255 bytes on Linux
 def prepare(path: str) -> None:
     """Make the state directory where it is missing, for its owner alone. Raises UnsafeError, OSError."""
     for directory in (path, os.path.join(path, "targets")):
-        os.makedirs(directory, 0o700, exist_ok=True)
+        make_directory(directory)
         os.close(open_directory(directory))
 
 

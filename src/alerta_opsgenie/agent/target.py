@@ -53,8 +53,17 @@ class Target:
         self.backing_off: Set[str] = set()
         """Alerts whose oldest action has failed and waits."""
         self._mutex = threading.Lock()
+        self._said = ""
         self._accesses: List[Access] = []
         self._refused: Set[Access] = set()
+
+    def news(self) -> str:
+        """Say once that the journal was damaged and set aside, if it was."""
+        path = self.journal.set_aside
+        if not path or path == self._said:
+            return ""
+        self._said = path
+        return f"the journal was damaged and is now {path}; {self.journal.carried_over} actions were carried over"
 
     def use(self, access: Access) -> None:
         """Take an access that an action came with: a new one is tried first."""

@@ -39,6 +39,9 @@ class Ticket:
         self.message = message
         self.is_tried = False
         """Whether an attempt has begun."""
+        self.is_kept = True
+        """Whether the journal has the action."""
+        self.trouble = ""
         self.failures: List[str] = []
         """What the attempts before the last one came to, for whoever looks for a fault."""
         self.row: Tuple[str, str, int] = ("", "", 0)
@@ -84,7 +87,8 @@ class Ticket:
                     return result
                 left = (end if result is None else patience_ends) - time.monotonic()
                 if left <= 0:
-                    return result or Result(self.message, _UNANSWERED if self.is_tried else _UNTRIED)
+                    outcome = _UNANSWERED if self.is_tried else _UNTRIED
+                    return result or Result(self.message, outcome, self.is_kept, trouble=self.trouble)
                 self._changed.wait(left)
 
 

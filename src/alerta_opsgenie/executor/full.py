@@ -40,7 +40,7 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
     """Deliver or keep one action and show how that ended. `program` is how this program is started."""
     this = Run(program, arguments, dict(environment), began)
     try:
-        call = Call(__version__, handover.RUN, 0.0, os.getcwd(), arguments, this.environment)
+        call = Call(__version__, handover.RUN, 0.0, handover.working_directory(), arguments, this.environment)
         options, text = read_call_options(call)
         if text:
             handover.write_all(1, text.encode())

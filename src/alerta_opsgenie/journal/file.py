@@ -10,7 +10,6 @@ transaction, each work in a savepoint of its own, and commits once; the others f
 
 import contextlib
 import os
-import sqlite3
 import threading
 import time
 import weakref
@@ -19,6 +18,7 @@ from typing import Any, Callable, List, Optional, Tuple, TypeVar
 from alerta_opsgenie.journal import place
 from alerta_opsgenie.journal.place import JournalError
 from alerta_opsgenie.journal.rows import APPLICATION_ID, MIGRATIONS
+from alerta_opsgenie.journal.sqlite import sqlite3
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -144,7 +144,7 @@ class File:
         for _ in range(_MOST_DAMAGED):
             try:
                 return do()
-            except _Moved:
+            except _Moved:  # noqa: PERF203 - the loop is for the failures
                 self.close()
             except sqlite3.Error as error:
                 if not is_damage(error):
@@ -241,9 +241,7 @@ def migrate(connection: Connection, path: str) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise JournalError(f"the journal {path} was made by a newer version", "upgrade this program", "newer")
+        version = _check_version(connection, path)
         for statement in (statement for script in MIGRATIONS[version:] for statement in script):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
@@ -252,6 +250,13 @@ def migrate(connection: Connection, path: str) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _check_version(connection: Connection, path: str) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise JournalError(f"the journal {path} was made by a newer version", "upgrade this program", "newer")
+    return version
 
 
 def is_damage(error: sqlite3.Error) -> bool:

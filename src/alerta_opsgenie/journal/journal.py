@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from alerta_opsgenie.journal.file import Connection, File
 from alerta_opsgenie.journal.rows import (
@@ -21,6 +21,7 @@ from alerta_opsgenie.journal.rows import (
     plain,
 )
 from alerta_opsgenie.journal.salvage import salvage
+from alerta_opsgenie.journal.sqlite import sqlite3
 
 _SELECT = f"SELECT {COLUMNS} FROM actions"  # noqa: S608 - a constant
 _INSERT = f"INSERT INTO actions ({COLUMNS}) VALUES (NULL{', ?' * len(FIELDS)})"  # noqa: S608
@@ -212,7 +213,8 @@ class Journal:
     def _prune(self, which: str, key: str, before: float) -> int:
         count = 0
         while True:
-            query = f"DELETE FROM {which.split(maxsplit=1)[0]} WHERE ({key}) IN (SELECT {key} FROM {which} LIMIT {_PRUNED_ROWS})"  # noqa: S608
+            some = f"SELECT {key} FROM {which} LIMIT {_PRUNED_ROWS}"  # noqa: S608 - constants
+            query = f"DELETE FROM {which.partition(' ')[0]} WHERE ({key}) IN ({some})"  # noqa: S608 - the same
             removed = self._file.write(lambda connection: connection.execute(query, (before,)).rowcount)  # noqa: B023
             count += removed
             if removed < _PRUNED_ROWS:
@@ -265,7 +267,8 @@ class Journal:
         filters = "".join(f" AND {name} = ?" for name in wanted)
         last, left = 0, limit if limit is not None else 2**62
         while left > 0:
-            page = self._rows(f"WHERE id > ?{filters} ORDER BY id LIMIT ?", last, *wanted.values(), min(left, _PAGE_ROWS))
+            query = f"WHERE id > ?{filters} ORDER BY id LIMIT ?"
+            page = self._rows(query, last, *wanted.values(), min(left, _PAGE_ROWS))
             yield from page
             if len(page) < _PAGE_ROWS:
                 return
@@ -319,7 +322,7 @@ class Journal:
         """Give what waits, is in flight or is dead, as lines of JSON."""
         for action in self.actions():
             if action.state != DONE:
-                yield json.dumps({name: value for name, value in action._asdict().items() if name not in ("id", "is_new")})
+                yield json.dumps(dict(zip(FIELDS[1:], action[1:])))
 
     def import_(self, lines: Iterable[str]) -> int:
         """Append what `export` gave; gives how many were new. What was in flight waits. Raises ValueError."""
@@ -344,7 +347,7 @@ class Journal:
         chosen = None if numbers is None else set(numbers)
         moved = [action for action in self.actions() if action.state in (WAITING, DEAD)]
         moved = [action for action in moved if chosen is None or action.id in chosen]
-        other.import_(json.dumps(action._asdict()) for action in moved)
+        other.import_(json.dumps(dict(zip(FIELDS[1:], action[1:]))) for action in moved)
         return self.drop(action.id for action in moved)
 
 
@@ -352,13 +355,14 @@ class Journal:
 
 
 def _append(connection: Connection, new: New, now: float, claim: bool) -> Action:
-    new = New(*(plain(value) if isinstance(value, str) else value for value in new))
+    texts: Dict[str, Any] = {name: plain(text) for name, text in new._asdict().items() if isinstance(text, str)}
+    new = new._replace(**texts)
     row = connection.execute(f"{_SELECT} WHERE key = ?", (new.key,)).fetchone()
     if row is not None:
         return action_of(row)
     flies = claim and not _is_busy(connection, new.alert)
     state = IN_FLIGHT if flies else WAITING
-    action = Action(0, *new, state, 0, now, now, now, "", "", is_new=True)  # type: ignore[misc,arg-type,call-arg]
+    action = Action(0, *new, state, 0, now, now, now, "", "", is_new=True)
     first = now if flies and new.first_attempt_at is None else new.first_attempt_at
     number = _insert(connection, action._replace(first_attempt_at=first))
     if not flies:
@@ -398,7 +402,8 @@ def _claim_next(connection: Connection, alert: str, now: float, due_by: Optional
 
 def _end(connection: Connection, action: Action, state: str, now: float, reason: str, detail: str) -> None:
     connection.execute(
-        "UPDATE actions SET state = ?, since = ?, reason = ?, detail = ?, body = ?, words = ?, checksum = ? WHERE id = ?",
+        "UPDATE actions SET state = ?, since = ?, reason = ?, detail = ?, body = ?, words = ?, checksum = ?"
+        " WHERE id = ?",
         (state, now, plain(reason), plain(detail), action.body, action.words, checksum(*action[1:8]), action.id),
     )
     _settle(connection, action.alert)
@@ -424,8 +429,6 @@ def _read_line(line: str, number: int) -> Action:
         action = Action(id=0, **values)
         action = action._replace(state=DEAD if action.state == DEAD else WAITING)
         action_of((*action[:-1], checksum(*action[1:8])))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, sqlite3.Error) as error:
         raise ValueError(f"line {number} is no action of an export: {error}") from None
-    except Exception as error:
-        raise ValueError(f"line {number} is no action of an export") from error
     return action

@@ -38,7 +38,7 @@ def prepare(directory: str) -> int:
     One that is another user's, that others may write, that is a link, or that is on a network file system is refused.
     """
     try:
-        os.makedirs(directory, 0o700, exist_ok=True)
+        make_directory(directory)
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise failure(directory, error) from error
@@ -48,6 +48,18 @@ def prepare(directory: str) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def make_directory(directory: str) -> None:
+    """Make a directory and what is missing above it, for their owner alone, whatever the umask. Raises OSError."""
+    if os.path.isdir(directory):
+        return
+    make_directory(os.path.dirname(directory))
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
+        os.chmod(directory, 0o700)
+    if not os.path.isdir(directory):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), directory)
 
 
 def _check(directory: str, found: os.stat_result) -> None:
@@ -65,7 +77,7 @@ def _check(directory: str, found: os.stat_result) -> None:
     file_system = _file_system(found.st_dev)
     if file_system in NETWORK_FILE_SYSTEMS:
         raise JournalError(
-            f"the directory {directory} is on a network file system ({file_system}), where SQLite cannot lock its files",
+            f"the directory {directory} is on a network file system ({file_system}): SQLite cannot lock files there",
             "name a directory on a local disk", "network",
         )  # fmt: skip
 

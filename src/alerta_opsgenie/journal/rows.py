@@ -1,8 +1,10 @@
 """What a journal holds, as its callers see it, and the tables that hold it."""
 
-import sqlite3
+
 import zlib
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
+
+from alerta_opsgenie.journal.sqlite import sqlite3
 
 APPLICATION_ID = 0x414F504A  # "AOPJ", so that another program's file is known for what it is
 

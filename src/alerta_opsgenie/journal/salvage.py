@@ -1,10 +1,10 @@
 """What can still be read of a damaged file, carried over into a new one."""
 
 import contextlib
-import sqlite3
 from typing import Any, Iterator, Tuple
 
 from alerta_opsgenie.journal.rows import COLUMNS, is_sound
+from alerta_opsgenie.journal.sqlite import sqlite3
 
 # Ids that are tried one by one from each side of the damage: a lost leaf holds a few rows, a lost inner page some
 # thousands.

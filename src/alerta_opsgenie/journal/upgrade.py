@@ -4,12 +4,12 @@ import contextlib
 import glob
 import json
 import os
-import sqlite3
 import time
 from typing import Any, Dict, Iterator, List
 
 from alerta_opsgenie.journal.journal import Journal
 from alerta_opsgenie.journal.rows import New
+from alerta_opsgenie.journal.sqlite import sqlite3
 
 _QUERY = "SELECT key, lane, order_ns, kind, body, state, attempted_at, reason, detail FROM entries ORDER BY id"
 
