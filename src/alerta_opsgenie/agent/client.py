@@ -10,6 +10,7 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover, state
 from alerta_opsgenie.agent.options import Options, arguments_of
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.journal import JournalError
 
 START_SECONDS = 5.0
 """How long to wait for an agent that was started; it takes about a tenth of a second."""
@@ -92,7 +93,7 @@ def start(program: Sequence[str], directory: str, idle_seconds: float, *, take_o
     try:
         state.prepare(directory)
         os.posix_spawn(program[0], arguments, environment, file_actions=null, setsid=True)
-    except (OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError, JournalError) as error:
         raise handover.NoAgentError(f"no agent can be started: {error}") from None
 
 

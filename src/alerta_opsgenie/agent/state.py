@@ -13,10 +13,9 @@ import os
 from typing import List
 from urllib.parse import quote, unquote
 
-from alerta_opsgenie.agent.handover import open_directory
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.journal import Journal
-from alerta_opsgenie.journal.place import make_directory
+from alerta_opsgenie.journal.directory import open_directory
 
 LOCK_NAME = "agent"
 
@@ -24,9 +23,8 @@ _LONGEST_NAME = 200  # a file name has up to 255 bytes on Linux
 
 
 def prepare(path: str) -> None:
-    """Make the state directory where it is missing, for its owner alone. Raises UnsafeError, OSError."""
+    """Make the state directory where it is missing, for its owner alone. Raises JournalError."""
     for directory in (path, os.path.join(path, "targets")):
-        make_directory(directory)
         os.close(open_directory(directory))
 
 

@@ -22,6 +22,9 @@ def main(program: "list[str]", version: str) -> int:
         code, wants_newer = run_usual(arguments, dict(os.environ), version)
     except NoAgentError:
         import_rest(program[-1])
+        from alerta_opsgenie.executor.no_sqlite import supply_sqlite
+
+        supply_sqlite()
         from alerta_opsgenie.executor.full import run
 
         return run(program, arguments, os.environ, began)

@@ -1,434 +1,307 @@
-"""What can be done with a journal: append, claim, end; look and set right by hand."""
+"""The journal itself: actions come in by `append`, are given by `claim`, and end by `done` and `dead`."""
 
-import json
 import os
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+import sqlite3
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, TypeVar
 
-from alerta_opsgenie.journal.file import Connection, File
-from alerta_opsgenie.journal.rows import (
-    COLUMNS,
-    DEAD,
-    DONE,
-    FIELDS,
-    IN_FLIGHT,
-    WAITING,
-    Action,
-    Counts,
-    Memory,
-    New,
-    action_of,
-    checksum,
-    plain,
-)
-from alerta_opsgenie.journal.salvage import salvage
-from alerta_opsgenie.journal.sqlite import sqlite3
+from alerta_opsgenie.journal import lines, statements
+from alerta_opsgenie.journal.directory import PathLike
+from alerta_opsgenie.journal.file import File
+from alerta_opsgenie.journal.rows import Action, Counts, Memory, New, plain, to_action
+from alerta_opsgenie.journal.schema import settle
+from alerta_opsgenie.journal.statements import End
+from alerta_opsgenie.journal.writer import Writer
 
-_SELECT = f"SELECT {COLUMNS} FROM actions"  # noqa: S608 - a constant
-_INSERT = f"INSERT INTO actions ({COLUMNS}) VALUES (NULL{', ?' * len(FIELDS)})"  # noqa: S608
-_HEAD = f"{_SELECT} WHERE alert = ? AND state = 'waiting' ORDER BY order_ns, id LIMIT 1"
-_PAGE_ROWS = 256
-_PRUNED_ROWS = 1000
+_T = TypeVar("_T")
+_Connection = sqlite3.Connection
+
+_PAGE_ROWS = 200  # read at a time, so that others need not wait long
+_STEP_ROWS = 1000  # removed or changed in one transaction
 
 
 class Journal:
-    """The journal in one directory. The file is opened at the first use. Any method raises JournalError."""
+    """The actions in one directory, shared with every other process and thread that opens it.
 
-    def __init__(
-        self, directory: Union[str, "os.PathLike[str]"], *, busy_seconds: float = 5.0, name: str = "journal.db"
-    ) -> None:
-        self._file = File(os.fspath(directory), name, busy_seconds, salvage)
+    `directory` is made (0700) if need be; it must be this user's alone and on a local disk. The file is opened at the
+    first use. `busy_seconds` is how long a call waits for other processes. Every call raises JournalError where the
+    disk, the directory or other processes keep it from its work; nothing is half done then. Instants (`now`, `due_at`)
+    are seconds since the epoch, always the caller's: the journal has no clock.
 
-    @property
-    def directory(self) -> str:
-        """Where it lies."""
-        return self._file.directory
+    `set_aside` is the path of a damaged file that this object has replaced ('' for none), `carried_over` how many rows
+    of it were saved. Whoever finds one should say so loudly.
+    """
+
+    def __init__(self, directory: PathLike, *, busy_seconds: float = 5.0, name: str = "journal.db") -> None:
+        self.directory = os.path.abspath(os.fspath(directory))
+        self._file = File(self.directory, name, busy_seconds)
+        self._writer = Writer(self._file)
+
+    def __enter__(self) -> "Journal":  # noqa: PYI034 - typing.Self is not in 3.9
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close for good. A second call does nothing."""
+        self._writer.close()
 
     @property
     def set_aside(self) -> str:
-        """The damaged file that this object has replaced; empty where there was none."""
+        """The path of the last damaged file that this object has set aside; '': there was none."""
         return self._file.set_aside
 
     @property
     def carried_over(self) -> int:
-        """How many actions of that file could be read."""
+        """How many rows of that file are in the new one."""
         return self._file.carried_over
 
-    def close(self) -> None:
-        """Close the file; the next call opens it again."""
-        self._file.close()
-
-    # -- Anybody
+    # -- Coming in
 
     def append(self, actions: Sequence[New], now: float, *, claim: bool = False) -> List[Action]:
-        """Commit actions. A key that is known gives its row as it is.
+        """Put actions on the disk, all or none, by one commit. Gives a row for each.
 
-        `claim`, which only the holder of the lock may ask for: an action whose alert has nothing waiting or in flight
-        is in flight at once.
+        A key that is known gives its row as it is. With `claim` (only for the holder of the lock) a new action whose
+        alert has nothing waiting or in flight is in flight at once.
         """
-        return self._file.write(lambda connection: [_append(connection, new, now, claim) for new in actions])
+
+        def work(connection: _Connection) -> List[Action]:
+            found: Dict[int, Action] = {}
+            for place, new in sorted(enumerate(actions), key=lambda item: item[1].order_ns):
+                found[place] = statements.append(connection, new, now, claim=claim)
+            return [found[place] for place in range(len(actions))]
+
+        return self._writer.write(work) if actions else []
 
     def bury(self, new: New, now: float, reason: str, detail: str) -> Action:
-        """Commit an action as a dead letter."""
+        """Append a dead letter: input that was refused. A key that is known gives its row as it is."""
 
-        def do(connection: Connection) -> Action:
-            action = _append(connection, new, now, claim=False)
-            if action.is_new:
-                _end(connection, action, DEAD, now, reason, detail)
-            return action
+        def work(connection: _Connection) -> Action:
+            known = statements.by_key(connection, new.key)
+            return known or statements.insert(connection, new, End("dead", now, reason, detail))
 
-        return self._file.write(do)
+        return self._writer.write(work)
 
-    # -- The holder of the lock
-
-    def recover(self, now: float) -> int:
-        """Let wait what a killed holder of the lock had in flight; gives how many. It is known to have been tried."""
-
-        def do(connection: Connection) -> int:
-            alerts = connection.execute("SELECT DISTINCT alert FROM actions WHERE state = 'in-flight'").fetchall()
-            count = connection.execute(
-                "UPDATE actions SET state = 'waiting', due_at = ?, since = ? WHERE state = 'in-flight'", (now, now)
-            ).rowcount
-            for (alert,) in alerts:
-                _settle(connection, alert)
-            return count
-
-        return self._file.write(do)
+    # -- Going out: for the holder of the lock alone
 
     def claim(self, now: float, limit: int, longest_pause_seconds: float) -> List[Action]:
-        """Take the oldest actions of alerts that are due, and let them be in flight.
+        """Take the heads of up to `limit` alerts that are due: in flight then. No alert has two in flight.
 
-        One that lies further ahead than the longest pause is due: a clock was set back.
+        What is due further ahead than the longest pause is due now: a clock was set back.
         """
 
-        def due(connection: Connection) -> List[str]:
-            rows = connection.execute(
-                "SELECT alert FROM alerts WHERE due_at <= ? OR due_at > ? ORDER BY due_at LIMIT ?",
-                (now, now + longest_pause_seconds, limit),
-            )
-            return [alert for (alert,) in rows]
+        def work(connection: _Connection) -> List[Action]:
+            alerts = statements.due_alerts(connection, now, limit, longest_pause_seconds)
+            return [action for alert in alerts for action in statements.claim_head(connection, alert, now)]
 
-        def do(connection: Connection) -> List[Action]:
-            found = (_claim_next(connection, alert, now) for alert in due(connection))
-            return [action for action in found if action is not None]
-
-        # Looked at before the write lock is asked for: most looks find nothing.
-        return self._file.write(do) if self._file.read(due) else []
+        # Most looks of an idle deliverer find nothing, and need no write lock.
+        due = self._read(lambda connection: statements.due_alerts(connection, now, 1, longest_pause_seconds))
+        return self._writer.write(work) if due else []
 
     def next_due(self, now: float, longest_pause_seconds: float) -> Optional[float]:
-        """Give the earliest instant at which `claim` could give something; None: never."""
+        """Give the instant at which `claim` finds something next; None: nothing waits that may be claimed."""
 
-        def do(connection: Connection) -> Optional[float]:
-            far = now + longest_pause_seconds
-            if connection.execute("SELECT 1 FROM alerts WHERE due_at > ? LIMIT 1", (far,)).fetchone():
-                return now
-            (found,) = connection.execute("SELECT min(due_at) FROM alerts").fetchone()
-            return None if found is None else float(found)
+        def work(connection: _Connection) -> Optional[float]:
+            due = statements.due_alerts(connection, now, 1, longest_pause_seconds)
+            found: Optional[float] = statements.one(connection, "SELECT min(ready_at) FROM alerts")
+            return now if due else found
 
-        return self._file.read(do)
+        return self._read(work)
 
-    def done(
-        self,
-        action: Action,
-        now: float,
-        reason: str,
-        detail: str = "",
-        *,
-        wrote: Mapping[str, int] = {},
-        count_words: bool = True,
-        claim_next: bool = False,
-    ) -> Optional[Action]:
-        """Remember an action that is done, what it wrote, and its words; its body is let go of.
+    def recover(self, now: float) -> int:
+        """Let everything wait that is in flight, due now; for a new holder of the lock. Says how many.
 
-        `claim_next`: gives the next action of the alert, in flight, where one is due.
+        Their attempts have an unknown end, which `first_attempt_at` tells.
         """
 
-        def do(connection: Connection) -> Optional[Action]:
-            ended = action._replace(body="", words=action.words if count_words else "")
-            _end(connection, ended, DONE, now, reason, detail)
-            for field, updated_ns in wrote.items():
-                connection.execute(
-                    "INSERT INTO newest (alert, field, updated_ns, at) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                    " SET updated_ns = max(updated_ns, excluded.updated_ns), at = excluded.at",
-                    (action.alert, field, updated_ns, now),
-                )
-            return _claim_next(connection, action.alert, now, due_by=now) if claim_next else None
+        def work(connection: _Connection) -> int:
+            alerts = connection.execute("SELECT alert FROM actions WHERE state = 'in-flight'").fetchall()
+            connection.execute("UPDATE actions SET state = 'waiting', due_at = ? WHERE state = 'in-flight'", (now,))
+            for (alert,) in set(alerts):
+                settle(connection, alert)
+            return len(alerts)
 
-        return self._file.write(do)
+        return self._writer.write(work)
+
+    def done(
+        self, action: Action, now: float, reason: str, detail: str = "", *, wrote: Mapping[str, int] = {},
+        count_words: bool = True, claim_next: bool = False,
+    ) -> Optional[Action]:
+        """Remember an action as done: its key, the newest of `wrote` (field: updatedAt in ns), its words; not its body.
+
+        With `claim_next` it gives the next action of the same alert, in flight, if one is due.
+        """
+
+        def work(connection: _Connection) -> Optional[Action]:
+            words = action.words if count_words else ""
+            left = statements.new_of(action)._replace(body="", options="", writes="", words=words)
+            statements.finish(connection, action, left, End("done", now, reason, detail))
+            statements.remember(connection, action.alert, wrote, now)
+            return statements.claim_next(connection, action.alert, now) if claim_next else None
+
+        return self._writer.write(work)
 
     def dead(
         self, action: Action, now: float, reason: str, detail: str, *, claim_next: bool = False
     ) -> Optional[Action]:
-        """Make an action a dead letter; `claim_next` as for `done`."""
+        """Make an action a dead letter. `claim_next` as in `done`."""
 
-        def do(connection: Connection) -> Optional[Action]:
-            _end(connection, action, DEAD, now, reason, detail)
-            return _claim_next(connection, action.alert, now, due_by=now) if claim_next else None
+        def work(connection: _Connection) -> Optional[Action]:
+            statements.finish(connection, action, statements.new_of(action), End("dead", now, reason, detail))
+            return statements.claim_next(connection, action.alert, now) if claim_next else None
 
-        return self._file.write(do)
+        return self._writer.write(work)
 
     def postpone(self, action: Action, now: float, due_at: float, reason: str, detail: str) -> None:
-        """Let an action wait until `due_at`, after an attempt that failed."""
-        self._update(
-            action,
-            "state = 'waiting', attempts = attempts + 1, due_at = ?, since = ?, reason = ?, detail = ?",
-            due_at, now, plain(reason), plain(detail),
-        )  # fmt: skip
+        """Let an action wait until `due_at` after an attempt."""
+        end = End("waiting", now, reason, detail)
+        self._writer.write(lambda connection: statements.postpone(connection, action, end, due_at))
 
     def release(self, action: Action) -> None:
-        """Let an action wait as it did before: it was not tried."""
-        self._update(action, "state = 'waiting', first_attempt_at = ?", action.first_attempt_at)
+        """Let an action that was given in flight wait again as it was: it was not attempted."""
 
-    def _update(self, action: Action, assignments: str, *values: object) -> None:
-        def do(connection: Connection) -> None:
-            connection.execute(f"UPDATE actions SET {assignments} WHERE id = ?", (*values, action.id))  # noqa: S608
-            _settle(connection, action.alert)
+        def work(connection: _Connection) -> None:
+            connection.execute(
+                "UPDATE actions SET state = 'waiting', first_attempt_at = ? WHERE id = ? AND key = ?"
+                " AND state = 'in-flight'",
+                (action.first_attempt_at, action.id, plain(action.key)),
+            )
+            settle(connection, plain(action.alert))
 
-        self._file.write(do)
+        self._writer.write(work)
 
     def expire(self, now: float, older_than_seconds: float) -> List[Action]:
-        """Make dead letters of what has waited so long since it was accepted, or since it was retried by hand."""
+        """Make dead letters (`expired`) of what has waited so long. Gives them.
 
-        def old(connection: Connection) -> List[Tuple[Any, ...]]:
-            query = f"{_SELECT} WHERE state = 'waiting' AND accepted_at <= ?"
-            return connection.execute(query, (now - older_than_seconds,)).fetchall()
+        What was accepted in the future, by a clock that was set back since, counts from now.
+        """
+        limit = now - older_than_seconds
+        any_found = "SELECT 1 FROM actions WHERE state = 'waiting' AND (since <= ? OR since > ?)"
+        old = f"{statements.SELECT} WHERE state = 'waiting' AND since <= ? ORDER BY id LIMIT ?"
 
-        def do(connection: Connection) -> List[Action]:
-            actions = [action_of(row) for row in old(connection)]
-            for action in actions:
-                why = ": ".join(part for part in (action.reason, action.detail) if part)
-                _end(connection, action, DEAD, now, "expired", why)
-            return actions
+        def work(connection: _Connection) -> List[Action]:
+            connection.execute("UPDATE actions SET since = ? WHERE state = 'waiting' AND since > ?", (now, now))
+            rows = connection.execute(old, (limit, _STEP_ROWS)).fetchall()
+            return [statements.expire(connection, to_action(row), now) for row in rows]
 
-        return self._file.write(do) if self._file.read(old) else []
+        found = self._read(lambda connection: connection.execute(any_found, (limit, now)).fetchone())
+        return self._writer.write(work) if found else []
 
     def prune(self, now: float, older_than_seconds: float) -> int:
-        """Forget what was done so long ago, some at a time; gives how many."""
-        before = now - older_than_seconds
-        counts = (
-            self._prune("actions WHERE state = 'done' AND since < ?", "id", before),
-            self._prune("newest WHERE at < ?", "alert, field", before),
-        )
-        return counts[0]
-
-    def _prune(self, which: str, key: str, before: float) -> int:
-        count = 0
+        """Forget done actions and memory of that age and older, some at a time. Says how many actions."""
+        limit, count = (now - older_than_seconds, _STEP_ROWS), 0
+        actions = "DELETE FROM actions WHERE id IN (SELECT id FROM actions WHERE state = 'done' AND since <= ? LIMIT ?)"
+        memory = "DELETE FROM newest WHERE (alert, field) IN (SELECT alert, field FROM newest WHERE at <= ? LIMIT ?)"
         while True:
-            some = f"SELECT {key} FROM {which} LIMIT {_PRUNED_ROWS}"  # noqa: S608 - constants
-            query = f"DELETE FROM {which.partition(' ')[0]} WHERE ({key}) IN ({some})"  # noqa: S608 - the same
-            removed = self._file.write(lambda connection: connection.execute(query, (before,)).rowcount)  # noqa: B023
-            count += removed
-            if removed < _PRUNED_ROWS:
+            gone = self._writer.write(
+                lambda connection: [connection.execute(query, limit).rowcount for query in (actions, memory)]
+            )
+            count += gone[0]
+            if max(gone) < _STEP_ROWS:
                 return count
 
     # -- What is known of an alert
 
     def memory(self, alert: str) -> Memory:
-        """Give the newest `updatedAt` of each field of an alert."""
-
-        def do(connection: Connection) -> Memory:
-            newest = dict(connection.execute("SELECT field, updated_ns FROM newest WHERE alert = ?", (alert,)))
-            for state in (WAITING, IN_FLIGHT):
-                rows = connection.execute(
-                    f"SELECT writes FROM actions WHERE alert = ? AND state = '{state}'"  # noqa: S608 - a constant
-                    " AND first_attempt_at IS NOT NULL AND writes != ''",
-                    (alert,),
-                )
-                for (writes,) in rows:
-                    for field, updated_ns in json.loads(writes).items():
-                        newest[field] = max(newest.get(field, 0), updated_ns)
-            return Memory(newest)
-
-        return self._file.read(do)
+        """Give the newest updatedAt of each field: of done actions, and of attempts whose end is not known."""
+        return Memory(self._read(lambda connection: statements.newest(connection, plain(alert))))
 
     def count_words(self, alert: str, words: str, since: float) -> int:
-        """Say how many actions of an alert, done since then, have left these words."""
-        query = "SELECT count(*) FROM actions WHERE alert = ? AND words = ? AND state = 'done' AND words != ''"
-        return self._file.read(
-            lambda connection: int(
-                connection.execute(f"{query} AND since >= ?", (alert, words, since)).fetchone()[0]
-            )
+        """Count the done actions on an alert that have left those words since then."""
+        query = (
+            "SELECT count(*) FROM actions WHERE alert = ? AND words = ? AND since >= ? AND state = 'done'"
+            " AND words <> ''"
         )
+        return int(self._read(lambda connection: statements.one(connection, query, plain(alert), plain(words), since)))
 
-    # -- Looking, and setting right by hand
+    def waits(self, alert: str) -> bool:
+        """Whether anything on that alert waits or is in flight."""
+        return self._read(lambda connection: statements.is_busy(connection, alert))
+
+    # -- For people and their tools
 
     def get(self, number: int) -> Optional[Action]:
         """Give the action with that id."""
-        return next(iter(self._rows("WHERE id = ?", number)), None)
+        return self._read(lambda connection: statements.first(connection, "id = ?", number))
 
     def by_key(self, key: str) -> Optional[Action]:
         """Give the action with that key."""
-        return next(iter(self._rows("WHERE key = ?", key)), None)
+        return self._read(lambda connection: statements.by_key(connection, key))
 
     def actions(
         self, state: Optional[str] = None, alert: Optional[str] = None, limit: Optional[int] = None
     ) -> Iterator[Action]:
-        """Give the actions by id, some hundred at a time: what changes meanwhile may be seen or not."""
-        wanted = {name: value for name, value in (("state", state), ("alert", alert)) if value is not None}
-        filters = "".join(f" AND {name} = ?" for name in wanted)
-        last, left = 0, limit if limit is not None else 2**62
-        while left > 0:
-            query = f"WHERE id > ?{filters} ORDER BY id LIMIT ?"
-            page = self._rows(query, last, *wanted.values(), min(left, _PAGE_ROWS))
-            yield from page
-            if len(page) < _PAGE_ROWS:
+        """Give actions by id, as they are when they are read; those of a state, of an alert, so many at most."""
+        where = "id > ?" + (" AND state = ?" if state else "") + (" AND alert = ?" if alert is not None else "")
+        query = f"{statements.SELECT} WHERE {where} ORDER BY id LIMIT ?"
+        chosen = [*([state] if state else []), *([] if alert is None else [plain(alert)])]
+        last, given = 0, 0
+        while limit is None or given < limit:
+            size = _PAGE_ROWS if limit is None else min(limit - given, _PAGE_ROWS)
+            values = (last, *chosen, size)
+            rows = self._read(lambda connection: connection.execute(query, values).fetchall())  # noqa: B023
+            found = [to_action(row) for row in rows]
+            yield from found
+            if len(found) < size:
                 return
-            last, left = page[-1].id, left - len(page)
-
-    def _rows(self, query: str, *values: object) -> List[Action]:
-        return self._file.read(
-            lambda connection: [action_of(row) for row in connection.execute(f"{_SELECT} {query}", values)]
-        )
+            last, given = found[-1].id, given + size
 
     def counts(self, now: float) -> Counts:
-        """Count what it holds."""
+        """Count what lies here."""
 
-        def do(connection: Connection) -> Counts:
-            rows = connection.execute("SELECT state, count(*), min(accepted_at) FROM actions GROUP BY state").fetchall()
-            found = {state: (count, max(0.0, now - oldest)) for state, count, oldest in rows}
-            alerts = connection.execute("SELECT count(*) FROM alerts").fetchone()[0]
-            waiting, flying, dead, done = (found.get(state, (0, 0.0)) for state in (WAITING, IN_FLIGHT, DEAD, DONE))
-            return Counts(waiting[0], flying[0], dead[0], done[0], alerts, max(waiting[1], flying[1]), dead[1])
+        def work(connection: _Connection) -> Counts:
+            numbers = dict(connection.execute("SELECT state, count(*) FROM actions GROUP BY state").fetchall())
+            oldest = dict(connection.execute(
+                "SELECT CASE state WHEN 'dead' THEN 'dead' ELSE 'waiting' END, min(accepted_at) FROM actions"
+                " WHERE state <> 'done' GROUP BY 1"
+            ).fetchall())  # fmt: skip
+            waiting, in_flight = numbers.get("waiting", 0), numbers.get("in-flight", 0)
+            alerts = in_flight + int(statements.one(connection, "SELECT count(*) FROM alerts"))
+            ages = [max(0.0, now - oldest.get(state, now)) for state in ("waiting", "dead")]
+            return Counts(waiting, in_flight, numbers.get("dead", 0), numbers.get("done", 0), ages[0], ages[1], alerts)
 
-        return self._file.read(do)
+        return self._read(work)
 
-    def retry(self, numbers: Iterable[int], now: float) -> int:
-        """Let dead letters wait again, and what waits be due, at their old place; gives how many there were."""
-        return self._each(
-            numbers,
-            "UPDATE actions SET due_at = ?, accepted_at = CASE state WHEN 'dead' THEN ? ELSE accepted_at END,"
-            " state = 'waiting', since = ? WHERE id = ? AND state IN ('dead', 'waiting')",
-            now, now, now,
-        )  # fmt: skip
+    def retry(self, ids: Iterable[int], now: float) -> int:
+        """Make dead letters wait again, and what waits due: now. Says how many."""
+        statement = (
+            "UPDATE actions SET since = CASE state WHEN 'dead' THEN ? ELSE since END, state = 'waiting', due_at = ?"
+            " WHERE state IN ('waiting', 'dead') AND id = ?"
+        )
+        numbers = list(ids)
+        return self._writer.write(lambda found: statements.change_each(found, numbers, statement, (now, now)))
 
-    def drop(self, numbers: Iterable[int]) -> int:
-        """Remove actions that wait or are dead, and forget their keys; gives how many there were."""
-        return self._each(numbers, "DELETE FROM actions WHERE id = ? AND state IN ('waiting', 'dead')")
-
-    def _each(self, numbers: Iterable[int], statement: str, *values: object) -> int:
-        chosen = list(numbers)
-
-        def do(connection: Connection) -> int:
-            count = 0
-            for number in chosen:
-                row = connection.execute("SELECT alert FROM actions WHERE id = ?", (number,)).fetchone()
-                if row is not None:
-                    count += connection.execute(statement, (*values, number)).rowcount
-                    _settle(connection, row[0])
-            return count
-
-        return self._file.write(do)
+    def drop(self, ids: Iterable[int]) -> int:
+        """Remove actions that wait or are dead, and forget their keys. Says how many."""
+        statement = "DELETE FROM actions WHERE state IN ('waiting', 'dead') AND id = ?"
+        numbers = list(ids)
+        return self._writer.write(lambda connection: statements.change_each(connection, numbers, statement, ()))
 
     def export(self) -> Iterator[str]:
-        """Give what waits, is in flight or is dead, as lines of JSON."""
-        for action in self.actions():
-            if action.state != DONE:
-                yield json.dumps(dict(zip(FIELDS[1:], action[1:])))
+        """Give what is not done as JSON lines, for `import_`."""
+        return (lines.to_line(action) for action in self.actions() if action.state != "done")
 
-    def import_(self, lines: Iterable[str]) -> int:
-        """Append what `export` gave; gives how many were new. What was in flight waits. Raises ValueError."""
-        actions = [_read_line(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+    def import_(self, text: Iterable[str]) -> int:
+        """Append what `export` gave, all or nothing. Says how many were new. Raises JournalError (`input`)."""
+        return self.take(lines.read_lines(text))
 
-        def do(connection: Connection) -> int:
-            count = 0
-            for action in actions:
-                if connection.execute("SELECT 1 FROM actions WHERE key = ?", (action.key,)).fetchone() is None:
-                    _insert(connection, action)
-                    _settle(connection, action.alert)
-                    count += 1
-            return count
+    def take(self, actions: Sequence[Action]) -> int:
+        """Append actions of another journal as they are there, in one commit. Says how many were new."""
+        return self._writer.write(lambda found: sum(statements.restore(found, action) for action in actions))
 
-        return self._file.write(do)
+    def move_to(self, other: "Journal", ids: Optional[Iterable[int]] = None) -> int:
+        """Move what waits or is dead (of `ids`, if given) to another journal. Says how many.
 
-    def move_to(self, other: "Journal", numbers: Optional[Iterable[int]] = None) -> int:
-        """Move what waits or is dead into another journal (all, or those); gives how many.
-
-        A crash in between leaves an action in both; its key makes the next move remove it here.
+        They are on the disk there before they are removed here.
         """
-        chosen = None if numbers is None else set(numbers)
-        moved = [action for action in self.actions() if action.state in (WAITING, DEAD)]
-        moved = [action for action in moved if chosen is None or action.id in chosen]
-        other.import_(json.dumps(dict(zip(FIELDS[1:], action[1:]))) for action in moved)
-        return self.drop(action.id for action in moved)
+        wanted = None if ids is None else set(ids)
+        batch = [
+            action
+            for action in self.actions()
+            if action.state in ("waiting", "dead") and (wanted is None or action.id in wanted)
+        ]
+        other.take(batch)
+        return self.drop(action.id for action in batch)
 
-
-# -- Rows
-
-
-def _append(connection: Connection, new: New, now: float, claim: bool) -> Action:
-    texts: Dict[str, Any] = {name: plain(text) for name, text in new._asdict().items() if isinstance(text, str)}
-    new = new._replace(**texts)
-    row = connection.execute(f"{_SELECT} WHERE key = ?", (new.key,)).fetchone()
-    if row is not None:
-        return action_of(row)
-    flies = claim and not _is_busy(connection, new.alert)
-    state = IN_FLIGHT if flies else WAITING
-    action = Action(0, *new, state, 0, now, now, now, "", "", is_new=True)
-    first = now if flies and new.first_attempt_at is None else new.first_attempt_at
-    number = _insert(connection, action._replace(first_attempt_at=first))
-    if not flies:
-        _settle(connection, new.alert)
-    return action._replace(id=number)
-
-
-def _is_busy(connection: Connection, alert: str) -> bool:
-    return any(
-        connection.execute(f"SELECT 1 FROM actions WHERE alert = ? AND state = '{state}'", (alert,)).fetchone()  # noqa: S608
-        for state in (IN_FLIGHT, WAITING)
-    )
-
-
-def _insert(connection: Connection, action: Action) -> int:
-    number = connection.execute(_INSERT, (*action[1:-1], checksum(*action[1:8]))).lastrowid
-    return int(number or 0)
-
-
-def _claim_next(connection: Connection, alert: str, now: float, due_by: Optional[float] = None) -> Optional[Action]:
-    """Let the oldest action of an alert be in flight, if it is due, and give it as it was."""
-    row = connection.execute(_HEAD, (alert,)).fetchone()
-    if row is None:
-        _settle(connection, alert)
-        return None
-    action = action_of(row)
-    if due_by is not None and action.due_at > due_by:
-        _settle(connection, alert)
-        return None
-    connection.execute(
-        "UPDATE actions SET state = 'in-flight', first_attempt_at = coalesce(first_attempt_at, ?) WHERE id = ?",
-        (now, action.id),
-    )
-    connection.execute("DELETE FROM alerts WHERE alert = ?", (alert,))
-    return action._replace(state=IN_FLIGHT)
-
-
-def _end(connection: Connection, action: Action, state: str, now: float, reason: str, detail: str) -> None:
-    connection.execute(
-        "UPDATE actions SET state = ?, since = ?, reason = ?, detail = ?, body = ?, words = ?, checksum = ?"
-        " WHERE id = ?",
-        (state, now, plain(reason), plain(detail), action.body, action.words, checksum(*action[1:8]), action.id),
-    )
-    _settle(connection, action.alert)
-
-
-def _settle(connection: Connection, alert: str) -> None:
-    """Bring the row in `alerts` up to date: when the oldest action may be claimed; none while one is in flight."""
-    flying = connection.execute("SELECT 1 FROM actions WHERE alert = ? AND state = 'in-flight'", (alert,)).fetchone()
-    head = connection.execute(
-        "SELECT due_at FROM actions WHERE alert = ? AND state = 'waiting' ORDER BY order_ns, id LIMIT 1", (alert,)
-    ).fetchone()
-    if flying is not None or head is None:
-        connection.execute("DELETE FROM alerts WHERE alert = ?", (alert,))
-    else:
-        connection.execute("INSERT OR REPLACE INTO alerts (alert, due_at) VALUES (?, ?)", (alert, head[0]))
-
-
-def _read_line(line: str, number: int) -> Action:
-    """Read a line of an export; it waits, unless it is a dead letter. Raises ValueError."""
-    try:
-        found = json.loads(line)
-        values = {name: found[name] for name in FIELDS if name != "id"}
-        action = Action(id=0, **values)
-        action = action._replace(state=DEAD if action.state == DEAD else WAITING)
-        action_of((*action[:-1], checksum(*action[1:8])))
-    except (ValueError, KeyError, TypeError, AttributeError, sqlite3.Error) as error:
-        raise ValueError(f"line {number} is no action of an export: {error}") from None
-    return action
+    def _read(self, work: Callable[[_Connection], _T]) -> _T:
+        return self._writer.read(work)

@@ -1,22 +1,22 @@
-"""One holder of a lock: the process that delivers from a state directory, the one that sends for all workers."""
+"""Locks between processes: one deliverer per state directory, one sender across the workers of Alerta."""
 
 import fcntl
 import os
 import re
 from typing import Optional, Set
 
-from alerta_opsgenie.journal import place
+from alerta_opsgenie.journal.directory import PathLike, open_directory, open_private
+from alerta_opsgenie.journal.errors import failure
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
 class Lock:
-    """A lock that this process holds until `release`, or until it dies, by whatever signal.
+    """Held until `close`, or until the process ends, by whatever signal.
 
-    Programs that are started do not get it. A forked child does not get it either: its copy is closed at the fork
-    (`os.register_at_fork`), `held` is false there, and the parent keeps the lock. A fork that skips Python's hooks
-    (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`) leaves a copy behind, and the lock is then free only when
-    both have ended: take it after the fork.
+    Programs that are started do not get it, nor does a forked child: its copy is closed at the fork
+    (`os.register_at_fork`). A fork that skips Python's hooks (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`)
+    leaves a copy behind, and the lock is free only when both have ended: take it after the fork.
     """
 
     def __init__(self, path: str, descriptor: int) -> None:
@@ -27,14 +27,16 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether the calling process holds the lock."""
+        """Whether the calling process holds it."""
         return self in _held and self._process == os.getpid()
 
-    def release(self) -> None:
-        """Give the lock back. A second call does nothing, nor does one in a forked child."""
+    def close(self) -> None:
+        """Give it back. A second call does nothing, nor does one in a forked child."""
         if self.held:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self._forget()
+
+    release = close
 
     def _forget(self) -> None:
         if self in _held:
@@ -45,32 +47,33 @@ class Lock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        self.close()
 
 
 _held: Set[Lock] = set()
 
 
-def try_lock(directory: str, name: str) -> Optional[Lock]:
-    """Take the lock `name` (lower-case letters, digits, hyphens) of a directory; None when another process has it.
+def try_lock(directory: PathLike, name: str) -> Optional[Lock]:
+    """Take the lock `name` (lower-case letters, digits, hyphens) of a directory; None where another has it.
 
-    Never waits. Raises JournalError.
+    It never waits. Raises JournalError where the directory cannot be used, ValueError on the name.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a lock: lower-case letters, digits and hyphens")
-    where = place.prepare(directory)
+        raise ValueError(f"{name!r} cannot name a lock: lower-case letters, digits and hyphens can")
+    path = os.path.abspath(os.fspath(directory))
+    place = open_directory(path)
     try:
-        descriptor = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=where)
-    except OSError as error:
-        raise place.failure(directory, error) from error
+        descriptor = open_private(path, place, name + ".lock")
     finally:
-        os.close(where)
+        os.close(place)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(descriptor)
-        return None
-    return Lock(os.path.join(directory, f"{name}.lock"), descriptor)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise failure(path, error) from error
+    return Lock(os.path.join(path, name + ".lock"), descriptor)
 
 
 def _leave_to_parent() -> None:

@@ -1,42 +1,32 @@
-"""What a journal holds, as its callers see it, and the tables that hold it."""
+"""What a row of the journal holds, for its callers and in the file. Instants: seconds since the epoch."""
 
-
+import sqlite3
 import zlib
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
-from alerta_opsgenie.journal.sqlite import sqlite3
-
-APPLICATION_ID = 0x414F504A  # "AOPJ", so that another program's file is known for what it is
-
-WAITING, IN_FLIGHT, DONE, DEAD = "waiting", "in-flight", "done", "dead"
-
 
 class New(NamedTuple):
-    """An action to append.
-
-    `key` is its idempotency key. `order_ns` is its place among those of its alert (ns since the epoch). `options` is
-    JSON that travels with it. `writes` is JSON: per field of the alert, the `updatedAt` (ns) that it writes. `words`
-    stand for the line that it leaves in the alert's history. `first_attempt_at` (seconds since the epoch): an attempt
-    of unknown end may have begun then.
-    """
+    """An action to append."""
 
     key: str
+    """The idempotency key: what makes it the same action when it comes again."""
     alert: str
     order_ns: int
+    """Place among the actions of the alert; equal ones go by arrival."""
     kind: str
     body: str
     options: str = ""
+    """JSON text that travels with the action."""
     writes: str = ""
+    """JSON {field: updatedAt in ns} that it will write when done; '' for none."""
     words: str = ""
+    """Stands for the line that it leaves in the alert's history."""
     first_attempt_at: Optional[float] = None
+    """An attempt of unknown end may have begun then."""
 
 
 class Action(NamedTuple):
-    """A row. Instants are seconds since the epoch.
-
-    `first_attempt_at` of an action that `claim` or `append` gave in flight is that of earlier attempts; None: this is
-    the first. `is_new` says that this very `append` made the row.
-    """
+    """A row: all of `New`, and what became of it."""
 
     id: int
     key: str
@@ -48,109 +38,96 @@ class Action(NamedTuple):
     writes: str
     words: str
     first_attempt_at: Optional[float]
+    """Of an action that was given in flight just now: of earlier attempts; None: this is the first."""
     state: str
+    """`waiting`, `in-flight`, `done` or `dead`."""
     attempts: int
     accepted_at: float
     due_at: float
     since: float
+    """When it was accepted or retried; of a done or dead one, when it ended."""
     reason: str
     detail: str
     is_new: bool = False
-
-    def __repr__(self) -> str:
-        """Leave out the body: it may be long, or private."""
-        return f"Action({self.id}, {self.kind} {self.alert}, {self.state}, {self.reason!r}, attempts={self.attempts})"
+    """Whether the very `append` that gave it has made it."""
 
 
 class Memory(NamedTuple):
-    """What is known of an alert: per field the newest `updatedAt` (ns) of all that was done, or tried with no end."""
+    """What is known of an alert: per field the newest updatedAt that was written, or may have been."""
 
     newest_ns: Mapping[str, int]
 
 
 class Counts(NamedTuple):
-    """What a journal holds. Ages count from the accepting, in seconds; 0 where there is nothing."""
+    """What lies in a journal. Ages count from the accepting and are 0 where nothing lies."""
 
     waiting: int
     in_flight: int
     dead: int
     done: int
-    alerts: int
     oldest_waiting_seconds: float
     oldest_dead_seconds: float
+    alerts: int
+    """Alerts of which something waits or is in flight."""
 
 
-# One script per version, applied in order; the file's `user_version` tells how many it has had. Never edit one that
-# was released. `alerts` can be made anew from `actions` at any time: it has the alerts with something waiting and
-# nothing in flight, so that a claim need not look at every action.
-MIGRATIONS: Tuple[Tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE actions (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            key TEXT NOT NULL UNIQUE,
-            alert TEXT NOT NULL,
-            order_ns INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            body TEXT NOT NULL,
-            options TEXT NOT NULL,
-            writes TEXT NOT NULL,
-            words TEXT NOT NULL,
-            first_attempt_at REAL,
-            state TEXT NOT NULL CHECK (state IN ('waiting', 'in-flight', 'done', 'dead')),
-            attempts INTEGER NOT NULL,
-            accepted_at REAL NOT NULL,
-            due_at REAL NOT NULL,
-            since REAL NOT NULL,
-            reason TEXT NOT NULL,
-            detail TEXT NOT NULL,
-            checksum INTEGER NOT NULL
-        )""",
-        "CREATE INDEX actions_waiting ON actions (alert, order_ns, id) WHERE state = 'waiting'",
-        "CREATE INDEX actions_in_flight ON actions (alert) WHERE state = 'in-flight'",
-        "CREATE INDEX actions_words ON actions (alert, words) WHERE state = 'done' AND words != ''",
-        "CREATE INDEX actions_done ON actions (since) WHERE state = 'done'",
-        "CREATE INDEX actions_age ON actions (state, accepted_at)",
-        "CREATE TABLE alerts (alert TEXT PRIMARY KEY, due_at REAL NOT NULL) WITHOUT ROWID",
-        "CREATE INDEX alerts_due ON alerts (due_at)",
-        """CREATE TABLE newest (alert TEXT NOT NULL, field TEXT NOT NULL, updated_ns INTEGER NOT NULL, at REAL NOT NULL,
-            PRIMARY KEY (alert, field)) WITHOUT ROWID""",
-        "CREATE INDEX newest_age ON newest (at)",
-    ),
+COLUMNS = (
+    "id, key, alert, order_ns, kind, body, options, writes, words, first_attempt_at, state, attempts, accepted_at,"
+    " due_at, since, reason, detail, checksum"
 )
+STATES = ("waiting", "in-flight", "done", "dead")
 
-FIELDS = Action._fields[:-1]
-COLUMNS = ", ".join((*FIELDS, "checksum"))
-_BODY, _STATE = FIELDS.index("body"), FIELDS.index("state")
-_NONE = type(None)
+_FIXED = slice(1, 9)  # the columns that `checksum` covers
+_STATE, _BODY = 10, 5
+_NUMBER = (int, float)
 _TYPES: Tuple[Tuple[type, ...], ...] = (
-    (int,), (str,), (str,), (int,), (str,), (str,), (str,), (str,), (str,), (float, _NONE), (str,), (int,), (float,),
-    (float,), (float,), (str,), (str,), (int,),
+    (int,), (str,), (str,), (int,), (str,), (bytes,), (str,), (str,), (str,), (int, float, type(None)), (str,), (int,),
+    _NUMBER, _NUMBER, _NUMBER, (str,), (str,), (int,),
 )  # fmt: skip
+_MOST_INTEGER = 2**63 - 1  # SQLite's largest: https://www.sqlite.org/datatype3.html
 
 
-def checksum(key: str, alert: str, order_ns: int, kind: str, body: str, options: str, writes: str) -> int:
-    """Of what changes only when an action is done. SQLite's pages have no checksums of their own."""
-    text = "\0".join((key, alert, str(order_ns), kind, body, options, writes))
-    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+class BadRowError(sqlite3.DatabaseError):
+    """A row that is not as it was written, on a page that SQLite takes for a good one."""
+
+    def __init__(self) -> None:
+        super().__init__("a row is malformed")
+
+
+def plain(text: str) -> str:
+    """Give the text as SQLite can hold it: JSON may hold half a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def fixed_columns(new: New) -> Tuple[Any, ...]:
+    """Give the columns of `New` but for `first_attempt_at`, as they lie in the file."""
+    order_ns = max(-_MOST_INTEGER, min(new.order_ns, _MOST_INTEGER))
+    body = new.body.encode("utf-8", "surrogatepass")
+    return (plain(new.key), plain(new.alert), order_ns, plain(new.kind), body, *map(plain, new[5:8]))
+
+
+def checksum(fixed: Tuple[Any, ...]) -> int:
+    """Sum up the columns that only change when an action ends. SQLite's own pages have no checksums."""
+    *texts, body = (*fixed[:4], *fixed[5:], fixed[4])
+    return zlib.crc32(body, zlib.crc32("\0".join(map(str, texts)).encode("utf-8", "backslashreplace")))
 
 
 def is_sound(row: Tuple[Any, ...]) -> bool:
     """Whether a row of `COLUMNS` can have been written by us."""
-    return (
-        len(row) == len(_TYPES)
-        and all(isinstance(value, types) for value, types in zip(row, _TYPES))
-        and row[_STATE] in (WAITING, IN_FLIGHT, DONE, DEAD)
-        and row[-1] == checksum(*row[1:8])
-    )
+    types_fit = all(isinstance(value, types) for value, types in zip(row, _TYPES))
+    return types_fit and row[_STATE] in STATES and row[-1] == checksum(row[_FIXED])
 
 
-def action_of(row: Tuple[Any, ...]) -> Action:
-    """Make an action of a row of `COLUMNS`. Raises sqlite3.DatabaseError where it is not as it was written."""
+def to_action(row: Tuple[Any, ...]) -> Action:
+    """Make an action of a row of `COLUMNS`. Raises BadRowError."""
     if not is_sound(row):
-        raise sqlite3.DatabaseError("a row is malformed")
-    return Action(*row[:-1])
+        raise BadRowError
+    body = row[_BODY].decode("utf-8", "surrogatepass")
+    return Action._make((*row[:_BODY], body, *row[_BODY + 1 : -1], False))
 
 
-def plain(text: str) -> str:
-    """Give the text as SQLite can hold it: half a surrogate pair, which JSON may contain, becomes its escape."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def number(value: Any) -> float:
+    """Give the value if it is the number that it must be. Raises BadRowError."""
+    if not isinstance(value, (int, float)):
+        raise BadRowError
+    return value

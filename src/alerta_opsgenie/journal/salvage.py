@@ -1,63 +1,127 @@
-"""What can still be read of a damaged file, carried over into a new one."""
+"""What can still be read of a damaged file, carried over into a new one. Imported only when there is such a file."""
 
 import contextlib
+import os
+import shutil
+import sqlite3
+import time
 from typing import Any, Iterator, Tuple
 
+from alerta_opsgenie.journal.file import PAGE_BYTES, open_connection, prepare, transaction
 from alerta_opsgenie.journal.rows import COLUMNS, is_sound
-from alerta_opsgenie.journal.sqlite import sqlite3
+from alerta_opsgenie.journal.schema import settle
 
 # Ids that are tried one by one from each side of the damage: a lost leaf holds a few rows, a lost inner page some
-# thousands.
+# thousands; and a scan that ends in an error has swallowed the row before it.
 _GAP_IDS = 20_000
 
 _SELECT = f"SELECT {COLUMNS} FROM actions NOT INDEXED"  # noqa: S608 - a constant
 _INSERT = f"INSERT OR IGNORE INTO actions ({COLUMNS}) VALUES ({','.join('?' * len(COLUMNS.split(',')))})"  # noqa: S608
-_NEWEST = "INSERT OR IGNORE INTO newest (alert, field, updated_ns, at) VALUES (?, ?, ?, ?)"
 
 
-def salvage(damaged: str, new: str) -> int:
-    """Copy what is sound from one file into another, which has its tables; gives how many actions.
+def rescue(source: str, target: str) -> None:
+    """Make `target` a journal's file with all that can be read of `source`, which is only read.
 
-    Raises sqlite3.Error where the new file fails.
+    Where its first page is lost, or says more than the file is long, a copy gets a new file's first page: files of
+    one version have their tables on the same pages. Raises OSError and sqlite3.Error when `target` fails.
     """
-    source = sqlite3.connect(f"file:{damaged}?mode=ro", uri=True)
-    source.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    into = sqlite3.connect(new, isolation_level=None)
-    with contextlib.closing(source), contextlib.closing(into):
-        into.execute("BEGIN IMMEDIATE")
-        into.executemany(_INSERT, (row for row in _actions(source) if is_sound(row)))
-        rows = _rows(source, "SELECT alert, field, updated_ns, at FROM newest")
-        into.executemany(_NEWEST, (row for row in rows if isinstance(row[2], int) and isinstance(row[3], float)))
-        into.execute(
-            "INSERT INTO alerts SELECT alert, min(due_at) FROM actions WHERE state = 'waiting' AND alert NOT IN"
-            " (SELECT alert FROM actions WHERE state = 'in-flight') GROUP BY alert"
-        )
-        count = int(into.execute("SELECT count(*) FROM actions").fetchone()[0])
-        into.execute("COMMIT")
-        into.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return count
+    scratch = target + ".scratch"
+    _start_over(target)
+    try:
+        with contextlib.closing(open_connection(target)) as into:
+            prepare(into, target)
+            with transaction(into, time.monotonic() + 1.0):
+                if not _copy(source, into):
+                    _graft(source, scratch)
+                    _copy(scratch, into)
+                for (alert,) in into.execute("SELECT DISTINCT alert FROM actions WHERE state = 'waiting'").fetchall():
+                    settle(into, alert)
+            into.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        _remove(scratch)
 
 
-def _rows(source: sqlite3.Connection, query: str, *values: object) -> Iterator[Tuple[Any, ...]]:
-    """Read until the damage: an error ends the scan, and that there are some is why we are here."""
-    with contextlib.suppress(sqlite3.Error):
-        yield from source.execute(query, values)
+def _start_over(path: str) -> None:
+    _remove(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.chmod(path, 0o600)
 
 
-def _actions(source: sqlite3.Connection) -> Iterator[Tuple[Any, ...]]:
-    """Read towards the damage from both ends, and then id by id between them."""
-    first, last = 0, _highest(source) + 1
-    for row in _rows(source, f"{_SELECT} ORDER BY id"):
-        first = row[0]
-        yield row
-    for row in _rows(source, f"{_SELECT} WHERE id > ? ORDER BY id DESC", first):
-        last = row[0]
-        yield row
-    gap = range(first + 1, last)
-    for number in sorted({*gap[:_GAP_IDS], *gap[-_GAP_IDS:]}):
-        yield from _rows(source, f"{_SELECT} WHERE id = ?", number)
+def _remove(path: str) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + suffix)
 
 
-def _highest(source: sqlite3.Connection) -> int:
-    found = next(_rows(source, "SELECT seq FROM sqlite_sequence WHERE name = 'actions'"), None)
-    return found[0] if found and isinstance(found[0], int) else _GAP_IDS
+def _copy(source: str, into: sqlite3.Connection) -> bool:
+    """Copy actions and memory; False where not even the tables could be found."""
+    # SQLite would remove the log of an empty file, even for a mere reader.
+    if os.path.getsize(source) <= 1:
+        return False
+    with contextlib.closing(open_connection(source, "ro")) as connection:
+        reader = _Reader(connection)
+        if not list(reader.rows("SELECT 1 FROM sqlite_master WHERE name = 'actions'")):
+            return False
+        into.executemany(_INSERT, (row for row in reader.actions() if is_sound(row)))
+        into.executemany("INSERT OR IGNORE INTO newest VALUES (?, ?, ?, ?)", reader.newest())
+        return True
+
+
+class _Reader:
+    """Reads towards the damage from both ends. Its errors end a scan: that there are some is why it is here."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._damaged = False
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+
+    def rows(self, query: str, *parameters: object) -> Iterator[Tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(query, parameters)
+        except sqlite3.Error:
+            self._damaged = True
+
+    def actions(self) -> Iterator[Tuple[Any, ...]]:
+        last, self._damaged = 0, False
+        for row in self.rows(f"{_SELECT} ORDER BY id"):
+            last = row[0]
+            yield row
+        if self._damaged:
+            first = self._highest() + 1
+            for row in self.rows(f"{_SELECT} WHERE id > ? ORDER BY id DESC", last):
+                first = row[0]
+                yield row
+            gap = range(last + 1, first)
+            for number in {*gap[:_GAP_IDS], *gap[-_GAP_IDS:]}:
+                yield from self.rows(f"{_SELECT} WHERE id = ?", number)
+
+    def _highest(self) -> int:
+        found = list(self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'actions'"))
+        return found[0][0] if found and isinstance(found[0][0], int) else _GAP_IDS
+
+    def newest(self) -> Iterator[Tuple[Any, ...]]:
+        types = (str, str, int, float)
+        for direction in ("ASC", "DESC"):
+            self._damaged = False
+            order = f"ORDER BY alert {direction}, field {direction}"
+            for row in self.rows(f"SELECT alert, field, order_ns, at FROM newest {order}"):  # noqa: S608
+                if all(isinstance(value, kind) for value, kind in zip(row, types)):
+                    yield row
+            if not self._damaged:
+                return
+
+
+def _graft(source: str, scratch: str) -> None:
+    _start_over(scratch)
+    with contextlib.closing(open_connection(scratch)) as connection:
+        prepare(connection, scratch)
+    with open(scratch, "r+b") as copy, open(source, "rb") as old:
+        old.seek(PAGE_BYTES)
+        copy.seek(PAGE_BYTES)
+        shutil.copyfileobj(old, copy)
+        pages = -(-max(os.fstat(copy.fileno()).st_size, PAGE_BYTES) // PAGE_BYTES)
+        copy.truncate(pages * PAGE_BYTES)
+        copy.seek(28)  # the header's count of pages: https://www.sqlite.org/fileformat.html
+        copy.write(pages.to_bytes(4, "big"))
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(source + "-wal", scratch + "-wal")

@@ -1,4 +1,4 @@
-"""What the tests of the spool share: work done in a process of its own, and copies of a spool's files."""
+"""What the tests of the journal share: work done in a process of its own, and copies of a journal's files."""
 
 import os
 import pickle
@@ -10,9 +10,11 @@ from typing import Any, Callable, List, Optional
 
 import pytest
 
-from alerta_opsgenie.journal import Spool, SpoolUnavailable
+from alerta_opsgenie.journal import Action, Journal, JournalError, New
 
 NOBODY = 65534
+PAUSE = 1000.0
+"""The longest pause that the tests use."""
 
 
 def in_child(work: Callable[[], Any], *, user: Optional[int] = None) -> Any:
@@ -62,52 +64,55 @@ def kill_me(*_: Any, **__: Any) -> None:
 
 
 def copy_files(source: Path, target: Path) -> Path:
-    """The files of a spool as they are on the disk now, without any process' memory of them."""
+    """The files of a journal as they are on the disk now, without any process' memory of them."""
     target.mkdir(mode=0o700)
-    for name in ("spool.db", "spool.db-wal"):
+    for name in ("journal.db", "journal.db-wal"):
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
     return target
 
 
-def keep(spool: Spool, key: str, size: int = 100) -> None:
-    """Keep an entry in the lane of the key's last character."""
-    assert spool.keep(key, f"lane {key[-1]}", 0, body_of(key, size), now=100.0)
+def new(key: str, alert: str = "a", order_ns: int = 0, body: str = "", **more: Any) -> New:
+    return New(key, alert, order_ns, "Close", body or f"body of {key}", **more)
 
 
-def body_of(key: str, size: int = 100) -> str:
-    return f"{key} " * (size // len(key))
+def append(journal: Journal, key: str, alert: str = "a", order_ns: int = 0, now: float = 100.0, **more: Any) -> Action:
+    """Append an action that is new."""
+    (action,) = journal.append([new(key, alert, order_ns, **more)], now)
+    assert action.is_new
+    return action
 
 
-def keys(spool: Spool) -> List[str]:
-    return [entry.key for entry in spool.entries()]
+def claim(journal: Journal, now: float = 100.0) -> Action:
+    """Take the one action that is due first."""
+    (action,) = journal.claim(now, 1, PAUSE)
+    return action
 
 
-def refusal(work: Callable[[], object]) -> SpoolUnavailable:
+def keys(journal: Journal, state: Optional[str] = None) -> List[str]:
+    return [action.key for action in journal.actions(state)]
+
+
+def refusal(work: Callable[[], object]) -> JournalError:
     """What `work` is refused with."""
-    with pytest.raises(SpoolUnavailable) as caught:
+    with pytest.raises(JournalError) as caught:
         work()
     return caught.value
 
 
-def size_of(number: int) -> int:
-    """The body's size of an entry of `with_entries`: from one line to more than a page of the file."""
-    return 50 + number * 997 % 6000
+def body_of(number: int) -> str:
+    """The body of the action `k<number>` of `with_actions`: from one line to more than a page of the file."""
+    return f"k{number} " * (10 + number * 337 % 1500)
 
 
-def with_entries(directory: Path, number: int, *, user: Optional[int] = None) -> None:
-    """Leave a closed spool with that many entries in ten lanes, and as many delivered keys."""
-
-    def work() -> None:
-        with Spool(directory) as spool:
-            for index in range(number):
-                keep(spool, f"k{index}", size_of(index))
-                spool.remember(f"d{index}", 100.0)
-
-    if user is None:
-        work()
-    else:
-        in_child(work, user=user)
+def with_actions(directory: Path, count: int) -> None:
+    """Leave a closed journal with that many waiting actions on ten alerts, and as many that are done."""
+    with Journal(directory) as journal:
+        journal.append([new(f"d{number}", f"done {number}") for number in range(count)], 50.0)
+        for action in journal.claim(50.0, count, PAUSE):
+            journal.done(action, 60.0, "applied", wrote={"state": 7})
+        for number in range(count):
+            append(journal, f"k{number}", f"alert {number % 10}", body=body_of(number))
 
 
 def garbage(path: Path, start: int, length: int) -> None:
