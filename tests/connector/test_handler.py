@@ -41,7 +41,7 @@ class FakeFront:
         self.submitted.append(list(requests))
         tickets = [Ticket(None, DONE if self.is_quick else None) for _ in requests]
         for number, ticket in enumerate(tickets):
-            ticket.row = ("target", number + 1) if self.commits else ("", 0)
+            ticket.row = ("target", ALERT, number + 1) if self.commits else ("", "", 0)
         self.tickets += tickets
         return tickets
 

@@ -178,7 +178,9 @@ class Front:
         return not self._handed_over and (self._deliverer is None or self._deliverer.is_idle)
 
     def counts(self) -> Mapping[str, Counts]:
-        """Count the rows of every journal in the state directory. Raises `JournalError`."""
+        """Count the rows of the journals in the state directory. Raises `JournalError`."""
+        if self._deliverer is not None:
+            return self._deliverer.counts()
         found = {}
         for name in state.targets(self.state_directory):
             journal = state.journal_of(self.state_directory, name, busy_seconds=1.0)
