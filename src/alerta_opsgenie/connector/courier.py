@@ -71,7 +71,7 @@ class Courier:
         self, message: Message, settings: Settings, attempted_at: float | None, lane: Lane | None
     ) -> Outcome:
         """Try a message once, in its lane if there is one."""
-        late = superseded(message, lane.newest_ns if lane else {})
+        late = superseded(message, lane.newest_ns if lane else {}, time.time())
         twins = keeping.count_twins(lane, message, attempted_at) if lane else 0
         end = time.monotonic() + keeping.CALL_SECONDS
 

@@ -15,8 +15,9 @@ from urllib.parse import quote
 from . import limits, routing, wording
 from .echo import MARK
 from .events import Event, before_receipt, is_known
+from .history import ENDED
 from .limits import Fitting
-from .wording import ENDED, Subject, Templates
+from .wording import Subject, Templates
 
 
 class Dialect(str, Enum):

@@ -117,7 +117,7 @@ class Courier:
         if lane.remembers(message.key):
             return DONE_BEFORE
         attempted_at = attempted_before(lane, message, attempted_at)
-        late, twins = superseded(message, lane.newest_ns), count_twins(lane, message, attempted_at)
+        late, twins = superseded(message, lane.newest_ns, time.time()), count_twins(lane, message, attempted_at)
         self._note(lambda: note_begin(lane, message))
         outcome = self._try(message, Circumstances(time.time(), attempted_at, late, twins), deadline)
         self._note(lambda: note_end(lane, message, outcome))
