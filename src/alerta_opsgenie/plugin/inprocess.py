@@ -45,7 +45,6 @@ def _run(handler: _Handler, alert_id: str, body: Mapping[str, Any], behalf: attr
             return _refused(404, "not found")
         return handler(alert, body, behalf)
     except InvalidAction as error:
-        order.note_no_op(alert_id, behalf)
         return _refused(409, str(error))
     except ApiError as error:
         return _refused(error.code, error.message)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
 from alerta.app import db
 from alerta.exceptions import AlertaException, ApiError
 from alerta.models.alert import Alert
-from flask import Response, current_app, request
+from flask import current_app, request
 
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
@@ -154,17 +154,26 @@ def lock(alert_id: str) -> None:
         raise ApiError(f"another call for alert {alert_id} takes too long", 503) from None
 
 
-def check_state(alert: Alert, behalf: "Behalf") -> None:
+def check_state(alert: Alert, behalf: "Behalf", *, may_be_no_op: bool = False) -> None:
     """Refuse a change of state that is stale, else note it on the alert, which Alerta then writes with the change.
 
-    Raises AlertaException for a 409 whose message begins with `stale:`.
+    An action is written before Alerta's state machine finds it to be a no-op (`may_be_no_op`). So one whose time lies
+    in the future is not noted here but by `note_state`, later. Raises AlertaException for a 409 whose message begins
+    with `stale:`.
     """
     record = record_of(alert)
     if record.is_of_earlier_outage(behalf.updated_ns, behalf.incident_ns):
         _refuse(str(alert.id), EARLIER_OUTAGE.detail)
     if record.is_stale(STATE, behalf.updated_ns):
         _refuse(str(alert.id), NEWER)
+    if not (may_be_no_op and behalf.is_ahead):
+        note_state(alert, behalf)
+
+
+def note_state(alert: Alert, behalf: "Behalf") -> None:
+    """Note a change of state on the alert, which Alerta then writes."""
     if behalf.updated_ns:
+        record = record_of(alert)
         record.write([STATE], behalf.updated_ns)
         record.write([INCIDENT], behalf.incident_ns)
         alert.attributes[ATTRIBUTE] = _text_of(alert, record)
@@ -181,12 +190,6 @@ def note_opened(alert: Alert) -> None:
     record = record_of(alert)
     record.write([OPENED], time.time_ns())
     alert.attributes[ATTRIBUTE] = _text_of(alert, record)
-
-
-def note_no_op(alert_id: str, behalf: "Behalf") -> None:
-    """Note a change that Alerta refuses because it is a no-op: an older one is stale all the same."""
-    if behalf.updated_ns and not behalf.is_ahead:
-        _write(alert_id, lambda record: record.write([STATE], behalf.updated_ns))
 
 
 def is_redelivered(alert: Alert, text: str, behalf: "Behalf") -> bool:
@@ -243,8 +246,6 @@ def _write(alert_id: str, change: Callable[[Record], None]) -> None:
 def enter(endpoint: str, alert_id: str, behalf: "Behalf", body: Dict[str, Any]) -> None:
     """Begin a call that changes an alert: others wait; a stale change of tags or attributes ends here with a 409."""
     lock(alert_id)
-    if endpoint == "api.action_alert":
-        _after(lambda response: note_no_op(alert_id, behalf) if _is_no_op(response) else None)
     change = _AROUND.get(endpoint)
     alert = Alert.find_by_id(alert_id) if change else None
     if change is None or alert is None:
@@ -255,17 +256,16 @@ def enter(endpoint: str, alert_id: str, behalf: "Behalf", body: Dict[str, Any]) 
         raise ApiError(error.message, error.code) from None
 
 
-def _is_no_op(response: Response) -> bool:
-    return response.status_code == _CONFLICT and STALE_MARK.encode() not in response.get_data()
-
-
 def _around_tags(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
     tags = body.get("tags")
     if not isinstance(tags, list) or not tags:
         return
     fresh = tags[:] = fresh_tags(alert, tags, updated_ns)
     alert_id = str(alert.id)
-    _after(lambda response: write_tags(alert_id, fresh, updated_ns) if response.status_code == _DONE else None)
+    guard.after_request(
+        "noting whose tags are the newest",
+        lambda response: write_tags(alert_id, fresh, updated_ns) if response.status_code == _DONE else None,
+    )
 
 
 def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
@@ -279,7 +279,3 @@ _AROUND: Mapping[str, Callable[[Alert, Dict[str, Any], int], None]] = {
     "api.untag_alert": _around_tags,
     "api.update_attributes": _around_attributes,
 }
-
-
-def _after(do: Callable[[Response], None]) -> None:
-    guard.after_request("noting what the bridge did", do)

@@ -70,19 +70,24 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         behalf = attribution.behalf()
         if behalf is None:
             return None
-        order.check_state(alert, behalf)
+        order.check_state(alert, behalf, may_be_no_op=True)
         if action == "ack":
             alert.attributes["acked-by"] = behalf.person
         return alert, action, behalf.text or text, kwargs.get("timeout")
 
     @guarded(_nothing)
-    def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> None:
+    def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> Any:
         """After an action: tell of it."""
         present = _present()
         noted = present.forget(alert.id)
         before = present.before.pop(alert.id, noted.before if noted else str(alert.status))
         attribution.tell_status(str(alert.status))
+        behalf = attribution.behalf()
         _send(subject_of(alert), changes(before, str(alert.status), action), text)
+        if behalf is None or not behalf.is_ahead:
+            return None
+        order.note_state(alert, behalf)
+        return alert
 
     @guarded(_nothing)
     def status_change(self, alert: Alert, status: str, text: Any, **_: Any) -> Any:
