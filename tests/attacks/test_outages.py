@@ -1,7 +1,7 @@
 """Outages: a Close that was kept for a night does not close the next outage.
 
-Alerta gives an alert that comes again the same id, and so does Opsgenie its alias. Each way in is tried, with our plugin
-in Alerta and without it.
+Alerta gives an alert that comes again the same id, and so does Opsgenie its alias. Each way in is tried, with our
+plugin in Alerta and without it.
 """
 
 from __future__ import annotations
