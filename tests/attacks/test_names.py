@@ -108,6 +108,14 @@ def test_a_key_with_the_id_of_the_bridge_s_cannot_be_made(by_id: tuple[AlertaSer
     assert other.exchange("POST", "/key", wanted)[0] >= 400
 
 
+def test_the_id_of_the_bridge_s_key_does_not_act_as_its_key(closed: Site) -> None:
+    """Who: a reader of Alerta's audit log. Alerta takes a key's id in the place of the key; we do not."""
+    found = closed.run.alerta.call("GET", f"/key/{closed.run.bridge.key}")["key"]["id"]
+    alert_id = closed.new_alert()
+    assert "x-alerta-on-behalf-of" not in pose(Console(closed.run.alerta.url, found), alert_id, "ack")[1]
+    assert CEO not in users_of(closed, alert_id)
+
+
 # -- Markup
 
 

@@ -9,6 +9,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +168,12 @@ def test_all_documented_actions_flow_as_the_connectors_user(machine: Machine, co
     messages = []
     for number, action in enumerate(DOCUMENTED_ACTIONS):
         alert_id = console.create_alert()["id"]
-        about = {"alias": alert_id, "source": "Alerta", "username": "alice@example.com", "updatedAt": 10**18 + number}
+        about = {
+            "alias": alert_id,
+            "source": "Alerta",
+            "username": "alice@example.com",
+            "updatedAt": time.time_ns() + number,
+        }
         messages.append(edge_message(action, alert={**about, **extra.get(action, {})}, requestId=f"request-{number}"))
     environment = {"PATH": str(machine.directory / "bin"), "HOME": str(machine.directory / "home")}
     user = pwd.getpwnam(machine.user)

@@ -28,7 +28,7 @@ _LONGEST_NAME = 320  # the longest e-mail address (RFC 3696, erratum 1690); Opsg
 
 
 class MessageError(ValueError):
-    """The message cannot be used: `path` is the JSON path of the trouble, `what` says what is wrong there."""
+    """The message cannot be used: `path` is the JSON path of what is wrong, `what` says what it is."""
 
     def __init__(self, path: str, what: str) -> None:
         super().__init__(f"{path}: {what}")

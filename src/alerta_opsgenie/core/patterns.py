@@ -1,7 +1,7 @@
 """Regular expressions that take a bounded time, whatever text they are tried on.
 
-Python's `re` tries one way after another to match, and cannot be interrupted. How many ways there are is told by the
-pattern and the length of the text:
+Python's `re` tries one way after another to match, and cannot be interrupted. The pattern and the length of the text
+decide how many ways there are:
 
 | pattern | ways on n characters |
 |---|---|
