@@ -68,7 +68,7 @@ class Bridge:
         **alert: Any,
     ) -> Outcome:
         before = self.client.calls
-        about = parse(json.dumps(envelope(action, alias=alert_id, **alert)))
+        about = parse(json.dumps(envelope(action, alias=alert_id, **{"updatedAt": time.time_ns(), **alert})))
         outcome = drive(relay(about, settings, Circumstances(time.time(), attempted_at, superseded)), self._send)
         self.calls = self.client.calls - before
         return outcome

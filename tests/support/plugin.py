@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +29,11 @@ SECRET = "a-shared-secret-of-the-webhook"
 SECRET_HEADER = "X-Alerta-Opsgenie-Secret"
 SETTLE_SECONDS = 60.0
 TAKEN = 202
+
+
+def fingerprint(key: str) -> str:
+    """Name an API key as OPSGENIE_BRIDGE_KEY does."""
+    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def wait_until(condition: Callable[[], object], seconds: float = SETTLE_SECONDS) -> bool:
@@ -117,6 +124,7 @@ def plugged(
     `settings` are added to alertad.conf, `options` are further parameters of `AlertaServer`.
     """
     cloud = Cloud(switches=switches)
+    bridge_key = secrets.token_urlsafe(30)
     key = cloud.add_api(product=product)
     with CloudServer(cloud) as server:
         conf = {
@@ -128,7 +136,7 @@ def plugged(
             "OPSGENIE_URL": server.base_url if product == "opsgenie" else server.jsm_url,
             "OPSGENIE_SPOOL_DIR": str(directory / "spool"),
             "OPSGENIE_TIMEOUT": 2,
-            "OPSGENIE_BRIDGE_USER": BRIDGE_USER,
+            "OPSGENIE_BRIDGE_KEY": [fingerprint(bridge_key)],
             "OPSGENIE_WEBHOOK_SECRET": SECRET,
             **(settings or {}),
         }
@@ -136,7 +144,7 @@ def plugged(
             if webhook:
                 url = f"{alerta.url}/webhooks/opsgenie"
                 cloud.add_webhook(url, headers={SECRET_HEADER: SECRET}, product=product)
-            bridge_key = alerta.create_key(BRIDGE_USER)
+            alerta.create_key(BRIDGE_USER, key=bridge_key)
             console, bridge = Console(alerta.url, alerta.admin_key), Console(alerta.url, bridge_key)
             yield Plugged(alerta, cloud, server, key, console, bridge, directory / "spool")
     if not expect_violations:

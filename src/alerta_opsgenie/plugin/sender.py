@@ -286,4 +286,3 @@ def _is_note(note: object, text: str, since_seconds: float) -> bool:
         return False
     written = iso_seconds(str(note.get("createdAt") or ""))
     return written is None or written >= since_seconds
-
