@@ -22,7 +22,7 @@ from tests.support.plugin import plugged, wait_until
 
 ROOT = Path(__file__).parents[2]
 UWSGI = "pyuwsgi<2.0.27"
-COMPANION = "alerta_opsgenie.plugin.companion"
+SENDER_PROCESS = "alerta_opsgenie.plugin.sender_process"
 PERSON = "alice@example.com"
 OLDER = {
     "alerta_opsgenie.py": "class OpsgeniePlugin:\n    pass\n",
@@ -117,7 +117,7 @@ def test_under_each_server_what_waits_goes_out_without_another_request(
     with plugged(alerta.postgres, tmp_path, settings=settings, python=environment.python, server=server) as run:
         with run.cloud.faults.hang():
             alert_id = str(run.console.create_alert()["id"])
-            assert wait_until(lambda: any(entry.attempts for entry in run.spool().entries()))
+            assert wait_until(lambda: any(row.attempts for row in run.outbox().actions()))
         assert run.upstream(alert_id).count == 1
 
 
@@ -137,5 +137,5 @@ def test_where_threads_stand_still_the_next_request_replaces_a_killed_sender(
 
 
 def _senders(spool_directory: Path) -> list[int]:
-    """Find the processes that send what lies in a spool."""
-    return [pid for pid, line in command_lines() if line[1:] == ["-m", COMPANION, str(spool_directory)]]
+    """Find the processes that send what is in an outbox."""
+    return [pid for pid, line in command_lines() if line[1:] == ["-m", SENDER_PROCESS, str(spool_directory)]]
