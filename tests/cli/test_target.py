@@ -14,6 +14,7 @@ import pytest
 from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.cli.target import find_place
 from tests.cli.state_directory import PROGRAM, StateDirectory
+from tests.support.bad_server import BadServer
 from tests.support.patient import open_directory
 
 NOBODY = pwd.getpwnam("nobody")
@@ -116,6 +117,19 @@ def test_root_with_a_configuration_works_in_its_owners_state_directory_as_its_ow
     command = [*PROGRAM, "status", "--json", "--config", str(config)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout)["directory"] == f"{NOBODY.pw_dir}/.local/state/alerta-opsgenie"
+
+
+@ROOT
+def test_root_delivers_as_the_owner_also_where_no_agent_can_be_started(shared: Path) -> None:
+    """As where this program lies below /root: its owner may not start it."""
+    place = StateDirectory(shared / "state")
+    with BadServer("ok") as server:
+        place.keep("Close", url=server.url)
+        give_away(place.directory)
+        code, output, _ = place.call("spool", "drain", ALERTA_API_URL=server.url)
+        assert (code, output.endswith("nothing waits\n")) == (0, True)
+    owners = {path.stat().st_uid for path in (place.directory, *place.directory.rglob("*"))}
+    assert owners == {NOBODY.pw_uid}
 
 
 @ROOT

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from alerta_opsgenie.doctor import checks
@@ -63,3 +68,17 @@ def test_a_check_that_fails_by_itself_does_not_keep_the_others_from_theirs(
 def test_only_the_checks_that_are_named_are_done(patient: Patient) -> None:
     assert {result.check for result in patient.results("mappings")} == {"mappings"}
     assert len(set(NAMES)) == len(NAMES)
+
+
+def test_the_command_itself_goes_the_same_way_and_shows_no_secret(patient: Patient, tmp_path: Path) -> None:
+    """As a process, because root gives up its rights in it for good."""
+    program = [sys.executable, "-c", "from alerta_opsgenie.cli import main; main()", "doctor"]
+    where = ["--config", str(patient.config), "--log-dir", patient.layout.log_directory]
+    more = ["--service-path", patient.search_path, "--json", "--send-test", "--bundle", str(tmp_path / "b.tar.gz")]
+    done = subprocess.run([*program, *where, *more], capture_output=True, text=True, check=False, timeout=110)
+    report = json.loads(done.stdout)
+    assert report["user"] == patient.layout.user
+    assert [one for one in report["findings"] if "check itself" in one["what"]] == []
+    assert {one["check"] for one in report["findings"] if one["level"] == "fail"} <= {"queue", "end-of-opsgenie"}
+    assert not [secret for secret in patient.installation().secrets() if secret in done.stdout + done.stderr]
+    assert "Written: " in done.stderr

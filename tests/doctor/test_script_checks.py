@@ -220,6 +220,22 @@ def test_a_state_directory_that_others_can_write_fails(patient: Patient) -> None
     assert patient.worst("spool").level == "warn"
 
 
+def test_a_directory_that_is_not_ours_is_never_advised_to_be_changed(patient: Patient) -> None:
+    patient.ask(state_directory="/tmp")
+    found = patient.worst("spool")
+    assert (found.level, "chmod" in found.advice, "chown" in found.advice) == ("fail", False, False)
+
+
+@only_root
+def test_a_log_in_a_directory_of_the_systems_is_made_alone(patient: Patient) -> None:
+    """Version 1 advised to give the whole directory away."""
+    patient.change(lambda value: value["actionMappings"]["Acknowledge"].update(stdout="/var/log/alerta-test.log"))
+    found = [finding for finding in patient.findings("script-logs") if finding.level == "fail"]
+    assert [finding.advice for finding in found] == [
+        f"install -o {patient.layout.user} -m 640 /dev/null /var/log/alerta-test.log"
+    ]
+
+
 @only_root
 def test_a_place_in_which_no_state_directory_can_be_made_fails(patient: Patient) -> None:
     os.chown(patient.layout.home, 0, 0)

@@ -15,6 +15,8 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,7 +189,12 @@ def test_all_documented_actions_flow_as_the_connectors_user(make: Make, console:
     messages = []
     for number, action in enumerate(DOCUMENTED_ACTIONS):
         alert_id = console.create_alert()["id"]
-        about = {"alias": alert_id, "source": "Alerta", "username": "alice@example.com", "updatedAt": 10**18 + number}
+        about = {
+            "alias": alert_id,
+            "source": "Alerta",
+            "username": "alice@example.com",
+            "updatedAt": time.time_ns() + number,
+        }
         messages.append(edge_message(action, alert={**about, **extra.get(action, {})}, requestId=f"request-{number}"))
     host = Host(environment={"PATH": oec.search_path, "HOME": oec.layout.home}, working_directory="/")
     user = pwd.getpwnam("opsgenie")

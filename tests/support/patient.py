@@ -22,6 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from alerta_opsgenie.agent import client
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.doctor.checks import NAMES, Result, examine
 from alerta_opsgenie.doctor.finding import LEVELS, Finding
@@ -135,6 +136,12 @@ class Patient:
         log = Path(self.layout.log_directory) / f"{edge}{process.pid}.log"
         log.write_text(f"INFO[2026-01-05T10:00:00Z] {edge.upper()} version is 1.1.4\n")
         return process.pid
+
+    def end_agent(self) -> None:
+        """End the agent that an executor has started."""
+        directory = self.request.state_directory
+        entry = pwd.getpwnam(self.layout.user)
+        run_as(entry.pw_uid, entry.pw_gid, lambda: client.ask_to_retire(directory).decode())
 
     def stop_connector(self) -> None:
         while self.running:

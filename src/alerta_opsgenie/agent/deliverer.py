@@ -434,6 +434,11 @@ class Deliverer:
     # -- What others may know
 
     @property
+    def disk_trouble(self) -> str:
+        """Why actions cannot be written down; empty where they can."""
+        return self._disk_trouble
+
+    @property
     def trouble(self) -> str:
         """What a person has to do about the disk or an Alerta; empty where nothing."""
         troubles = [self._disk_trouble, *(target.trouble for target in self._targets.values())]

@@ -24,6 +24,7 @@ _COMMANDS = {
     "uninstall": _Command("uninstall", "Undo what install did, and nothing else."),
     "doctor": _Command("doctor", "Say why nothing happens, and what to do about it."),
     "run": _Command("run", "Take the queue itself, in the place of OEC or JEC.", "connector"),
+    "agent": _Command("agent", "Deliver what OEC's or JEC's scripts hand over, as a service."),
     "config": _Command("config", "Check, show, write and convert a connector's configuration.", "connector"),
     "status": _Command("status", "Show what is in flight, waits and is dead, and which process delivers it."),
     "spool": _Command("spool", "See what waits to be delivered to Alerta, and decide about what was refused."),

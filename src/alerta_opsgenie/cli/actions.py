@@ -8,9 +8,8 @@ import sys
 import time
 from typing import Any, Iterable, Iterator, NamedTuple
 
-from alerta_opsgenie.agent import state
 from alerta_opsgenie.cli.failure import Failure, printable
-from alerta_opsgenie.cli.target import Place
+from alerta_opsgenie.cli.target import Place, label_of
 from alerta_opsgenie.journal import Action, Counts, Journal
 
 LIVING = ("in-flight", "waiting", "dead")
@@ -83,7 +82,7 @@ def fields(row: Row) -> dict[str, Any]:
     action = row.action
     return {
         "id": row.id,
-        "target": state.target_url(row.target),
+        "target": label_of(row.target),
         "state": action.state,
         "action": action.kind,
         "alert": action.alert,
@@ -103,7 +102,7 @@ def table(rows: list[Row], now: float) -> Iterator[str]:
     if rows and not is_narrow:
         yield f"{'ID':8} {'STATE':9} {'AGE':>6} {'TRIES':>5} {'ACTION':16} {'ALERT':36} {'TARGET ' * has_targets}REASON"
     for row in rows:
-        action, target = row.action, f"{state.target_url(row.target)} " * has_targets
+        action, target = row.action, f"{label_of(row.target)} " * has_targets
         what = f"{action.reason}: {' '.join(action.detail.split())}" if action.detail else action.reason
         head = f"{row.id:8} {action.state:9} {age(now - action.accepted_at):>6}"
         if is_narrow:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from alerta_opsgenie.agent import client
+from alerta_opsgenie.cli.delivery import Delivery
 from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.target import ADVICE, alerta_options, find_place, place_options
 from alerta_opsgenie.core.outcome import Kind
@@ -58,12 +58,12 @@ def send(action: str, alert: str, user: str, time_limit: float, **given: Any) ->
         raise Failure(f"{action} needs --{_NEEDED[action]}", "alerta-opsgenie send --help", 2)
     options = find_place(**given).options()[0]._replace(limit_seconds=time_limit)
     source = min(options.settings.sources)
-    reply = client.submit(options, json.dumps(_message(action, alert, user, source, fields)))
-    outcome = reply.outcome
+    with Delivery(options.spool_directory) as delivery:
+        outcome, kept = delivery.submit(options, json.dumps(_message(action, alert, user, source, fields)))
     detail = f": {outcome.detail}" if outcome.detail else ""
-    hint = KEPT_HINT if outcome.kind is Kind.KEPT and reply.kept else ""
+    hint = KEPT_HINT if outcome.kind is Kind.KEPT and kept else ""
     click.echo(f"{outcome.kind.value} ({outcome.reason.value}{detail}){hint}")
-    if reply.exit_code or outcome.loud:
+    if outcome.loud or (outcome.kind is Kind.KEPT and not kept):
         raise Failure(f"{action} was not done", ADVICE.get(outcome.reason.value, "alerta-opsgenie doctor"))
 
 

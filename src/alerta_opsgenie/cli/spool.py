@@ -10,10 +10,11 @@ from typing import Any, Iterable, Iterator
 
 import click
 
-from alerta_opsgenie.agent import client, state
+from alerta_opsgenie.agent import state
 from alerta_opsgenie.cli.actions import LIVING, choose, fields, readable, rows_of, summary, table, total
+from alerta_opsgenie.cli.delivery import Delivery
 from alerta_opsgenie.cli.failure import Failure, explained, printable
-from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, find_place, place_options
+from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, find_place, label_of, place_options
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.journal import Journal
 
@@ -47,7 +48,7 @@ def list_actions(wanted: str | None, as_json: bool, **place: Any) -> None:
         actions = [fields(row) for row in rows]
         click.echo(json.dumps({"directory": found.directory, **counts, "actions": actions}, indent=2))
         return
-    if not state.targets(found.directory):
+    if not rows and not any(found.journals()):
         click.echo(f"note: nothing has been kept in {found.directory} yet", err=True)
     for line in table(rows, now):
         click.echo(line)
@@ -124,9 +125,10 @@ def drain(**place: Any) -> None:
     accesses = found.options()
     ours = {state.target_name(options.alerta_url): options.alerta_url for options in accesses}
     if any(_waiting(journal) for name, journal in found.journals() if name in ours):
-        for options in accesses:
-            client.wake(options)
-        _watch(found, set(ours))
+        with Delivery(found.directory) as delivery:
+            for options in accesses:
+                delivery.wake(options)
+            _watch(found, set(ours))
     _report_left(found, ours)
 
 
@@ -148,6 +150,8 @@ def _watch(place: Place, ours: set[str]) -> None:
 
 def _report_left(place: Place, ours: dict[str, str]) -> None:
     left = {name: _waiting(journal) for name, journal in place.journals()}
+    if left.pop("", 0):
+        click.echo("what waits for Opsgenie is delivered by the plugin inside Alerta")
     for name, count in left.items():
         if count and name not in ours:
             old, new = state.target_url(name), next(iter(ours.values()))
@@ -182,7 +186,7 @@ def retarget(old: str, new: str, yes: bool, **place: Any) -> None:
         raise Failure(str(error), "give both as URLs of Alerta's API", 2) from None
     journals = dict(found.journals())
     if source not in journals:
-        known = ", ".join(map(state.target_url, journals)) or "none"
+        known = ", ".join(map(label_of, journals)) or "none"
         raise Failure(f"nothing was ever kept for {old}", f"there are actions for: {known}", 2)
     if source == target:
         raise Failure(f"{old} and {new} are the same target", "alerta-opsgenie spool list", 2)
@@ -198,7 +202,7 @@ def retarget(old: str, new: str, yes: bool, **place: Any) -> None:
 def export_actions(**place: Any) -> None:
     """Write all actions as JSON lines; a line with the target goes before those of each target."""
     for name, journal in find_place(**place).journals():
-        click.echo(json.dumps({"target": state.target_url(name)}))
+        click.echo(json.dumps({"target": label_of(name)}))
         for line in journal.export():
             click.echo(line.rstrip("\n"))
 

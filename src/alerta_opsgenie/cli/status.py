@@ -9,10 +9,10 @@ from typing import Any, Iterator
 
 import click
 
-from alerta_opsgenie.agent import client, state
+from alerta_opsgenie.agent import client
 from alerta_opsgenie.cli.actions import age, summary, total
 from alerta_opsgenie.cli.failure import explained
-from alerta_opsgenie.cli.target import Place, find_place, place_options
+from alerta_opsgenie.cli.target import Place, find_place, label_of, place_options
 from alerta_opsgenie.doctor.vendor_checks import days_left
 from alerta_opsgenie.vendor.config import OEC
 
@@ -42,7 +42,7 @@ def status(watch: bool, as_json: bool, **place: Any) -> None:
 
 def _report(place: Place) -> dict[str, Any]:
     now = time.time()
-    counts = {state.target_url(name): total([journal.counts(now)]) for name, journal in place.journals()}
+    counts = {label_of(name): total([journal.counts(now)]) for name, journal in place.journals()}
     dialect = place.installation.dialect if place.installation else OEC
     return {
         "directory": place.directory,

@@ -67,9 +67,11 @@ class Place:
     _journals: dict[str, Journal] = field(default_factory=dict)
 
     def journals(self) -> Iterator[tuple[str, Journal]]:
-        """Give each target's name and journal."""
+        """Give each target's name and journal; the plugin's outbox has one journal, whose name is empty."""
         if os.path.isdir(self.directory):  # noqa: PTH112
             os.close(open_directory(self.directory))
+        if os.path.isfile(f"{self.directory}/journal.db"):  # noqa: PTH113
+            yield "", self._journals.setdefault("", Journal(self.directory))
         for name in state.targets(self.directory):
             yield name, self._journals.setdefault(name, state.journal_of(self.directory, name))
 
@@ -95,6 +97,11 @@ class Place:
             where = f" in {self.installation.path}" if self.installation else ""
             raise Failure(str(error), f"correct it{where}", 2) from None
         return options
+
+
+def label_of(target: str) -> str:
+    """Name a target for people."""
+    return state.target_url(target) if target else "Opsgenie"
 
 
 def find_place(config_path: str | None, spool_dir: str | None, *, alerta_url: str | None = None,

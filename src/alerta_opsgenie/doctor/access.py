@@ -74,7 +74,7 @@ class Access:
 
     def options(self, **given: str | None) -> Options:
         """Make the executor's options of it, with what is `given` by the name of an argument. Raises UsageError."""
-        found = {**self.found, **{name: [value] for name, value in given.items() if value}, "drain": []}
+        found = {**self.found, **{name: [value] for name, value in given.items() if value}}
         if given.get("alertaApiKeyFile"):
             found.pop("alertaApiKey", None)
         return read_options(found, (), self.variables)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Iterator
+from typing import Any, Iterator, NamedTuple
 from urllib.parse import urlsplit
 
 from alerta_opsgenie.clients.alerta import AlertaClient, address_of
@@ -39,27 +38,13 @@ _WEBHOOK = "/webhooks/opsgenie"
 _MOST_CANDIDATES_UNREACHED = 2
 
 
-@dataclass(frozen=True)
-class Found:
-    """What answered at a URL; `error` says why nothing did."""
+class Found(NamedTuple):
+    """What answered at a URL for the root of an API. `links` are the addresses that Alerta lists there."""
 
-    url: str
-    answer: Answer | None = None
+    links: list[str]
+    status: int = 0
+    clock_ahead_seconds: float = 0.0
     error: str = ""
-
-    @property
-    def is_alerta(self) -> bool:
-        """Whether it is Alerta's API that answered."""
-        return self.answer is not None and self.answer.status == OK and bool(self.links)
-
-    @property
-    def links(self) -> list[str]:
-        """The addresses that Alerta's API lists at its root."""
-        body = self.answer.body if self.answer else None
-        listed = body.get("links") if isinstance(body, dict) else None
-        if not isinstance(listed, list):
-            return []
-        return [str(link.get("href")) for link in listed if isinstance(link, dict)]
 
 
 def call(inst: Installation, url: str, request: Call) -> Answer:
@@ -83,9 +68,12 @@ def try_call(inst: Installation, request: Call) -> Answer | None:
 def look_at(inst: Installation, url: str) -> Found:
     """Ask for the root of an API, which needs no key and lists what there is."""
     try:
-        return Found(url, call(inst, url, Call("GET", "/", None, "")))
+        answer = call(inst, url, Call("GET", "/", None, ""))
     except (UnreachableError, AddressError) as error:
-        return Found(url, error=str(error))
+        return Found([], error=str(error))
+    listed = answer.body.get("links") if answer.status == OK and isinstance(answer.body, dict) else None
+    links = [str(link.get("href")) for link in listed if isinstance(link, dict)] if isinstance(listed, list) else []
+    return Found(links, answer.status, answer.clock_ahead_seconds)
 
 
 def candidates(url: str) -> list[str]:
@@ -113,19 +101,19 @@ def check_reachable(inst: Installation) -> Iterator[Finding]:
         yield fail(str(error), f"correct --alertaApiUrl in {inst.path}")
         return
     found = look_at(inst, url)
-    if found.is_alerta and found.answer is not None:
+    if found.links:
         yield ok(f"Alerta answers at {address}")
-        yield from judge_clock("Alerta", found.answer.clock_ahead_seconds)
-        return
-    status = found.answer.status if found.answer else 0
-    yield fail(found.error or f"{address} answers (HTTP {status}), but not as Alerta's API", _suggest(inst, url))
+        yield from judge_clock("Alerta", found.clock_ahead_seconds)
+    else:
+        what = found.error or f"{address} answers (HTTP {found.status}), but not as Alerta's API"
+        yield fail(what, _suggest(inst, url))
 
 
 def _suggest(inst: Installation, url: str) -> str:
     unreached = 0
     for tried in candidates(url):
         found = look_at(inst, tried)
-        if found.is_alerta:
+        if found.links:
             return f'in {inst.path}, write "--alertaApiUrl", "{tried}" in globalArgs: Alerta answers there'
         unreached += bool(found.error)
         if unreached > _MOST_CANDIDATES_UNREACHED:  # a host that does not answer makes each try last its whole limit

@@ -23,7 +23,7 @@ from alerta_opsgenie.vendor.effective import effective_config
 from alerta_opsgenie.vendor.redaction import redact_document
 
 LOG_LINES = 200
-_LIBRARIES = ("click", "boto3", "botocore", "PyYAML", "alerta-server")
+_LIBRARIES = ("click", "botocore", "PyYAML", "alerta-server")
 
 
 def open_bundle(path: str) -> BinaryIO:

@@ -156,9 +156,16 @@ def check_logs(inst: Installation) -> Iterator[Finding]:
         return
     refused = [path for path in files if not _may_write(path)]
     for path in refused:
-        yield fail(f"{inst.person.name} cannot write {path}", f"chown -R {inst.person.name}: {Path(path).parent}")
+        yield fail(f"{inst.person.name} cannot write {path}", _make_writable(inst, path, inst.person.name))
     if not refused:
         yield ok(f"{inst.person.name} can write {' and '.join(files)}")
+
+
+def _make_writable(inst: Installation, path: str, user: str) -> str:
+    """Give a command for the connector's log directory, or else for the file alone: others may use its directory."""
+    if str(Path(path).parent) == inst.log_directory:
+        return f"chown -R {user}: {inst.log_directory}"
+    return f"chown {user}: {path}" if Path(path).exists() else f"install -o {user} -m 640 /dev/null {path}"
 
 
 def _may_write(path: str) -> bool:
@@ -196,7 +203,11 @@ def _check_creatable(directory: str) -> Finding:
 def _check_journals(inst: Installation, directory: str) -> Iterator[Finding]:
     status = Path(directory).stat()
     me = user_name(os.geteuid())
-    if status.st_uid != os.geteuid():
+    is_wrong = status.st_uid != os.geteuid() or bool(status.st_mode & _OTHERS_WRITE)
+    if is_wrong and not os.path.isdir(f"{directory}/targets"):  # noqa: PTH112
+        # Somebody else's directory is not to be changed.
+        yield fail(f"{directory} is no state directory of {me}", f"name another one with --spoolDir in {inst.path}")
+    elif status.st_uid != os.geteuid():
         yield fail(f"the state directory {directory} belongs to {user_name(status.st_uid)}", f"chown {me}: {directory}")
     elif status.st_mode & _OTHERS_WRITE:
         yield fail(f"the state directory {directory} is open to other users", f"chmod 700 {directory}")

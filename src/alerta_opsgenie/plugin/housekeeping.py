@@ -1,0 +1,55 @@
+"""Keeps Alerta from ending a shelve or an ack before its time.
+
+Alerta 9.1.0 looks for shelves that are over with `h.type='shelve' AND a.update_time + h.timeout < now` over the whole
+history (database/backends/postgres/base.py, `get_unshelve`; `get_unack` is alike): any older, shorter shelve of an
+alert ends the newest one. So what Alerta finds is looked at once more, and only what is over by its newest entry is
+left. A plugin's veto alone would do as well, but then each round of the housekeeping job ends in a 500.
+"""
+
+import time
+from typing import Any, List, Tuple
+
+from alerta.models.alert import Alert
+
+from alerta_opsgenie.plugin import guard
+from alerta_opsgenie.plugin.alert_values import end_of, subject_of
+
+_Found = Tuple[List[Alert], List[Alert], List[Alert]]
+
+_CHANGES = {"shelved": "shelve", "ack": "ack"}
+_MARK = "alerta_opsgenie_checked"
+
+
+def is_too_early(alert: Alert, now: float) -> bool:
+    """Whether a timeout would end the alert's shelve or ack before its time."""
+    change = _CHANGES.get(str(alert.status))
+    if change is None:
+        return False
+    subject = subject_of(alert)
+    if not any(past.change == change for past in subject.history):
+        return False
+    end = end_of(subject, change)
+    return end is None or now < end
+
+
+def _without_early(found: List[Alert]) -> List[Alert]:
+    try:
+        now = time.time()
+        return [alert for alert in found if not is_too_early(alert, now)]
+    except Exception:  # noqa: BLE001 - Alerta's job goes on as it would without us
+        guard.report("the housekeeping")
+        return found
+
+
+def install() -> None:
+    """Let Alerta's housekeeping look twice; more calls change nothing."""
+    original: Any = Alert.housekeeping
+    if getattr(original, _MARK, False):
+        return
+
+    def housekeeping(*args: Any, **kwargs: Any) -> _Found:
+        expired, shelved, acked = original(*args, **kwargs)
+        return expired, _without_early(shelved), _without_early(acked)
+
+    setattr(housekeeping, _MARK, True)
+    Alert.housekeeping = staticmethod(housekeeping)
