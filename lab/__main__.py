@@ -46,8 +46,11 @@ def main(keep: bool, only: str | None) -> None:
 
 
 def _show_executor(console: Console, *, keep: bool) -> list[str]:
-    with tempfile.TemporaryDirectory(prefix="ao-") as directory, AlertaServer() as alerta:
-        stage = Stage(alerta, Path(directory))
+    with (
+        tempfile.TemporaryDirectory(prefix="ao-") as directory,
+        AlertaServer() as alerta,
+        Stage(alerta, Path(directory)) as stage,
+    ):
         played = [stage.play(scene) for scene in scenes(time.time())]
         headings = ("alert", "action in Opsgenie", "before", "after", "outcome", "last line of Alerta's history")
         table = _table("Through oecAlertaExecutor.py, as OEC starts it (no plugin in Alerta)", headings)

@@ -11,14 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alerta_opsgenie.executor.build import write_to
 from alerta_opsgenie.vendor.config import EdgeConfig, read_config
 from alerta_opsgenie.vendor.render import RenderOptions, render_config
 from alerta_opsgenie.vendor.runner import Host, ScriptResult, run_message
 from alerta_opsgenie.vendor.secret import Secret
+from lab.agents import end_agent
 from lab.alerta_server import AlertaServer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 BRIDGE_USER = "opsgenie-bridge@example.com"
 PERSON = "alice@example.com"
@@ -82,7 +86,10 @@ class Played:
 
 
 class Stage:
-    """Alerta and a connector's directory tree with the built executor and a `config.json` in the documented form."""
+    """Alerta and a connector's directory tree with the built executor and a `config.json` in the documented form.
+
+    A context manager that ends the agent which the executors start.
+    """
 
     def __init__(self, alerta: AlertaServer, directory: Path) -> None:
         self._alerta = alerta
@@ -94,8 +101,14 @@ class Stage:
         self.config = self._configure(directory / "oec" / "output")
         # The connectors start `python`; where the system has none, the demo's own is meant.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        spool = str(directory / "spool")
-        self._host = Host(environment={**os.environ, "PATH": path, "ALERTA_OPSGENIE_SPOOL_DIR": spool})
+        self._state = str(directory / "state")
+        self._host = Host(environment={**os.environ, "PATH": path, "ALERTA_OPSGENIE_SPOOL_DIR": self._state})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_agent(self._state)
 
     def play(self, scene: Scene) -> Played:
         """Make the alert, let the connector start the executor, and look at what Alerta holds."""
@@ -198,5 +211,3 @@ def _outcome(result: ScriptResult) -> str:
     """Take the outcome out of the executor's line: time, level, outcome, ..."""
     words = result.stdout.split()
     return words[2] if len(words) > 2 else "none"  # noqa: PLR2004
-
-

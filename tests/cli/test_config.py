@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from alerta_opsgenie.cli.config import config
+from alerta_opsgenie.cli import group
 from alerta_opsgenie.vendor.document import load_document
 from tests.support.edge_messages import API_KEY, edge_document
 
@@ -29,7 +29,7 @@ KEYS = {"OEC_API_KEY": "edge-s3cr3t-1", "ALERTA_API_KEY": "alerta-s3cr3t-2"}
 
 
 def run(*args: str | Path, **environment: str) -> Result:
-    return CliRunner().invoke(config, [str(argument) for argument in args], env={**CLEAN, **environment})
+    return CliRunner().invoke(group, ["config", *(str(argument) for argument in args)], env={**CLEAN, **environment})
 
 
 @pytest.fixture
@@ -222,7 +222,10 @@ class TestRender:
     def test_a_key_is_asked_for_without_showing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("alerta_opsgenie.cli.config._is_interactive", lambda: True)
         result = CliRunner().invoke(
-            config, ["render", *ALERTA_URL, "--output", "-"], input="typed-s3cr3t-1\ntyped-s3cr3t-2\n", env=CLEAN
+            group,
+            ["config", "render", *ALERTA_URL, "--output", "-"],
+            input="typed-s3cr3t-1\ntyped-s3cr3t-2\n",
+            env=CLEAN,
         )
         assert json.loads(result.stdout)["apiKey"] == "typed-s3cr3t-1"
         assert "s3cr3t" not in result.stderr

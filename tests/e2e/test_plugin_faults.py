@@ -153,8 +153,8 @@ def test_a_snooze_that_is_over_before_it_could_be_sent_is_not_sent(run: Plugged)
     alert_id = run.console.create_alert()["id"]
     run.settle()
     with run.cloud.faults.refuse():
-        run.console.action(alert_id, "shelve", timeout=2)
-        time.sleep(0.5)
+        run.console.action(alert_id, "shelve", timeout=1)
+        time.sleep(1.5)  # refused until the shelve is over, however fast the sender tries again
     assert run.told(alert_id) == ["create"]
 
 
@@ -191,7 +191,7 @@ def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tm
             run.console.note(ids[0], "once")
             start = time.monotonic()
             run.alerta.stop()
-            assert time.monotonic() - start < 8
+            assert time.monotonic() - start < 25  # gunicorn kills its workers after 30 seconds
         run.alerta.start()
         run.console.create_alert()
         assert [run.upstream(alert_id).count for alert_id in ids] == [1] * len(ids)

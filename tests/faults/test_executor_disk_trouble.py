@@ -158,7 +158,7 @@ class TestOrdinaryUser:
         alert_id = new_alert()
         code, output, _ = self.call(edge, edge.url, "Acknowledge", alert_id)
         assert (code, console.status(alert_id)) == (0, "ack")
-        assert "belongs to user 0" in output
+        assert "belongs to root" in output
         assert list(edge.spool_directory.iterdir()) == []
 
     def test_root_acts_as_the_directorys_owner(self, edge: Edge, console: Console, new_alert: NewAlert) -> None:
@@ -183,7 +183,7 @@ class TestOrdinaryUser:
         code, _, errors = self.call(edge, NOWHERE, "AddNote", alert_id)
         assert code == 1
         assert "LOST: " in errors
-        assert "Permission denied" in errors
+        assert "look at owner and mode" in errors
         edge.home.chmod(0o700)
 
 

@@ -138,7 +138,7 @@ class TestOneAlert:
     ) -> None:
         alert_id, now_ns = new_alert(), time.time_ns()
         names = ("Acknowledge", "UnAcknowledge", "Close")
-        edge.arguments = ("--timeLimit", "0.6")
+        edge.arguments = ("--timeLimit", "3")
         with proxy.answering(503):
             first = edge.run(action(names[0], alert_id, at_ns=now_ns, by="alice@example.com"))
             assert outcome(first) == "kept unavailable"
@@ -146,7 +146,7 @@ class TestOneAlert:
             for number, name in enumerate(names[1:], 1):
                 began = time.monotonic()
                 assert outcome(edge.run(action(name, alert_id, at_ns=now_ns + number))) == "kept behind"
-                assert time.monotonic() - began < 4.5, "it is not tried at all"
+                assert time.monotonic() - began < 15, "it is not tried at all"
         edge.await_drained()
         kinds = [entry["type"] for entry in console.history(alert_id) if entry["type"] in ("ack", "unack", "close")]
         assert kinds == ["ack", "unack", "close"]

@@ -95,9 +95,9 @@ def test_a_redirect_is_not_followed_with_the_key(reach: Reach) -> None:
 
 
 def test_a_port_that_nobody_listens_on_is_tried_again_and_then_kept(reach: Reach) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    result = acknowledge(edge := reach(f"http://127.0.0.1:{port}"))
+    with socket.socket() as closed:  # bound, so that nobody else gets the port
+        closed.bind(("127.0.0.1", 0))
+        result = acknowledge(edge := reach(f"http://127.0.0.1:{closed.getsockname()[1]}"))
     assert_kept(edge, result, Reason.NETWORK)
     assert result.stdout.count("Connection refused; again in") >= 2
 

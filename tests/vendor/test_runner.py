@@ -94,12 +94,6 @@ class TestArguments:
         assert got[5:9] == ["-jsmUrl", "https://api.atlassian.com", "-logLevel", "WARN"]
         assert got[9:] == ["--mine", "--jecNamedPipe", str(tmp_path / "jecCallbackPipe-m-1")]
 
-    def test_the_dialect_can_be_chosen_against_the_file(self, tmp_path: Path, host: Host) -> None:
-        config = edge_config(sh(tmp_path, "exit 0\n"))
-        result = run_message(config, edge_message("Acknowledge"), dialect=JEC, host=host)
-        assert "-jsmUrl" in result.argv
-        assert "--jecNamedPipe" in result.argv
-
     @pytest.mark.parametrize(
         ("name", "interpreter"),
         [
@@ -174,13 +168,6 @@ class TestEnvironment:
             os.dup2(before, 0)
             for descriptor in (reader, writer, before):
                 os.close(descriptor)
-
-    def test_without_an_environment_of_its_own_a_host_has_that_of_this_process(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("TOKEN_OF_TEST", "here")
-        script = sh(tmp_path, 'echo "$TOKEN_OF_TEST" >&2; exit 1\n')
-        assert run(edge_config(script), Host()).stderr == "here\n"
 
 
 class TestOutput:
@@ -399,12 +386,6 @@ class TestPipe:
         assert result.callback["callbackContext"] == ""
         assert result.succeeded
 
-    def test_each_message_has_a_pipe_of_its_own(self, tmp_path: Path, host: Host) -> None:
-        config = edge_config(sh(tmp_path, "exit 0\n"), JEC)
-        results = run_messages(config, [edge_message("Acknowledge")] * 3, 3, host=host)
-        assert len({result.argv[-1] for result in results}) == 3
-        assert not list(tmp_path.glob("jecCallbackPipe-*"))
-
 
 class TestWaiting:
     """A worker is held by whatever holds the script's output, and by nothing else."""
@@ -419,23 +400,6 @@ class TestWaiting:
             with gate.open("w"), pytest.raises(TimeoutError):
                 running.result(timeout=0.3)
             assert running.result(timeout=10).succeeded
-
-    def test_a_detached_child_that_holds_stdout_keeps_the_worker_only_where_stdout_is_kept(
-        self, tmp_path: Path, host: Host
-    ) -> None:
-        gates = [tmp_path / "gate-1", tmp_path / "gate-2"]
-        scripts = []
-        for gate in gates:
-            os.mkfifo(gate)
-            scripts.append(write_script(Path(f"{gate}.sh"), f"cat {gate} 2> /dev/null &\nexit 0\n"))
-        with ThreadPoolExecutor() as pool:
-            to_null = pool.submit(run, edge_config(scripts[0]), host)
-            with gates[0].open("w"):
-                assert to_null.result(timeout=10).succeeded
-            to_file = pool.submit(run, edge_config(scripts[1], stdout=str(tmp_path / "out.log")), host)
-            with gates[1].open("w"), pytest.raises(TimeoutError):
-                to_file.result(timeout=0.3)
-            assert to_file.result(timeout=10).succeeded
 
     def test_a_detached_child_with_its_own_output_lets_the_worker_go(self, tmp_path: Path, host: Host) -> None:
         gate = tmp_path / "gate"
@@ -481,10 +445,6 @@ class TestTimeLimit:
                 result = running.result(timeout=10)
         assert (result.timed_out, result.exit_code) == (True, 0)
 
-    def test_a_script_within_its_time_is_not_touched(self, tmp_path: Path, host: Host) -> None:
-        result = run(edge_config(sh(tmp_path, "echo fine >&2; exit 0\n")), self.limited(host, 30))
-        assert (result.timed_out, result.succeeded, result.stderr) == (False, True, "fine\n")
-
 
 def _runs(pid: int) -> bool:
     try:
@@ -494,16 +454,6 @@ def _runs(pid: int) -> bool:
 
 
 class TestPool:
-    def test_as_many_scripts_run_at_once_as_there_are_workers(self, tmp_path: Path, host: Host) -> None:
-        """Three scripts that wait for each other end only if all three run at once."""
-        script = sh(
-            tmp_path,
-            f'touch {tmp_path}/here-$$\nuntil [ "$(ls {tmp_path} | grep -c here-)" -ge 3 ]; do sleep 0.02; done\n',
-        )
-        limited = Host(host.environment, time_limit_seconds=20)
-        results = run_messages(edge_config(script), [edge_message("Acknowledge")] * 3, workers=3, host=limited)
-        assert [result.succeeded for result in results] == [True, True, True]
-
     def test_results_come_in_the_order_of_the_messages(self, tmp_path: Path, host: Host) -> None:
         script = sh(tmp_path, 'echo "$2" >&2; exit 1\n')
         messages = [edge_message("Acknowledge", requestId=f"r-{number}") for number in range(6)]

@@ -92,20 +92,6 @@ def test_a_replaced_file_keeps_its_owner(tmp_path: Path) -> None:
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has more rights than others")
-def test_root_is_led_nowhere_by_a_users_link_and_leaves_no_file_that_the_user_cannot_read(tmp_path: Path) -> None:
-    with open_directory() as place:
-        os.chown(place, 12345, 23456)
-        (place / "link.json").symlink_to(tmp_path / "c.json")
-        (place / "below").symlink_to(tmp_path)
-        for name in ("link.json", "below/c.json"):
-            with pytest.raises(ConfigError, match="symbolic link"):
-                write_document(place / name, {"a": 1}, force=True)
-        write_document(place / "own.json", {"a": 1})
-        assert (place / "own.json").stat().st_uid == 12345
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_directory_that_is_not_there_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         write_document(tmp_path / "gone" / "c.json", {})
@@ -132,19 +118,25 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be led 
 
 
 @needs_root
-@pytest.mark.parametrize(("owner", "mode"), [(12345, 0o700), (0, 0o777), (0, 0o770)])
-@pytest.mark.parametrize("below", ["", "deeper"])
-def test_root_does_not_write_where_others_can_change_a_directory(
-    tmp_path: Path, owner: int, mode: int, below: str
-) -> None:
-    directory = tmp_path / "theirs" / below
-    directory.mkdir(parents=True)
-    os.chown(tmp_path / "theirs", owner, owner)
-    (tmp_path / "theirs").chmod(mode)
-    with pytest.raises(ConfigError, match="which others than root can change") as caught:
-        write_document(directory / "c.json", {})
-    assert "as the directory's user" in caught.value.mend
-    assert list(directory.iterdir()) == []
+def test_root_does_not_write_where_others_can_rename(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match="others can write to a directory above it"):
+        write_document(tmp_path / "c.json", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_root
+def test_in_a_users_directory_the_user_writes_it_for_root_and_a_link_leads_nowhere(tmp_path: Path) -> None:
+    with open_directory() as place:
+        os.chown(place, 12345, 23456)
+        (place / "link.json").symlink_to(tmp_path / "c.json")
+        (place / "below").symlink_to(tmp_path)
+        for name in ("link.json", "below/c.json"):
+            with pytest.raises(ConfigError, match=r"symbolic link|is no file"):
+                write_document(place / name, {"a": 1}, force=True)
+        write_document(place / "own.json", {"a": 1})
+        assert (place / "own.json").stat().st_uid == 12345
+    assert list(tmp_path.iterdir()) == []
 
 
 @needs_root

@@ -26,6 +26,9 @@ from alerta_opsgenie.journal import Journal, JournalError
 
 _LOOK_SECONDS = 0.05
 
+_KEEP_SECONDS = 5.0
+"""How long the journal is waited for, even beyond the time limit, where else an action could be lost."""
+
 
 class Run(NamedTuple):
     """One executor. `began` is the instant (of `time.monotonic`) from which the time limit counts."""
@@ -86,7 +89,7 @@ def _keep(options: Options, began: float) -> List[bytes]:
     """
     ticket, new = Deliverer(options.spool_directory).read(Request(options.payload or "", options))
     result = Result(ticket.message, Outcome(Kind.KEPT, Reason.BEHIND, "the agent has not answered in time"))
-    seconds = max(0.2, began + options.limit_seconds - time.monotonic())
+    seconds = max(_KEEP_SECONDS, began + options.limit_seconds - time.monotonic())
     try:
         if new is not None:
             with contextlib.closing(_journal(options, seconds)) as journal:

@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from alerta_opsgenie.core.secret import is_secret_name, safe_url
 from alerta_opsgenie.vendor import structure
@@ -144,45 +144,44 @@ def _check_base_url(case: _Case) -> Iterator[Problem]:
     url = case.reading.value.get("baseUrl")
     if not isinstance(url, str) or not url:
         return
-    right = DEFAULT_BASE_URLS[case.dialect]
+    right = f"write {DEFAULT_BASE_URLS[case.dialect]}"
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
     except ValueError:
-        yield Problem(ERROR, "$.baseUrl", "is not a URL", f"write {right}")
+        yield Problem(ERROR, "$.baseUrl", "is not a URL", right)
         return
     if parts.scheme not in {"http", "https"} or not host or url != url.strip():
         what = f"is {shown(safe_url(url))}, not a URL with http(s):// and a host"
-        yield Problem(ERROR, "$.baseUrl", what, f"write {right}")
+        yield Problem(ERROR, "$.baseUrl", what, right)
         return
-    if parts.scheme == "http" and not _LOOPBACK.fullmatch(host):
-        level = ERROR if dialect_of_url(url) else WARNING
-        yield Problem(level, "$.baseUrl", "sends the API key in the clear over http://", "write https://")
-    yield from _check_host(host)
-    yield from _check_rest_of_url(right, parts.path, parts.query + parts.fragment)
+    for is_so, level, what, mend in (*_host_faults(url, host), *_path_faults(parts, right)):
+        if is_so:
+            yield Problem(level, "$.baseUrl", what, mend)
 
 
-def _check_host(host: str) -> Iterator[Problem]:
-    if host in _WEB_INTERFACE_HOSTS:
-        what = f"is the host of the web interface ({host}), not of the API"
-        yield Problem(ERROR, "$.baseUrl", what, f"write {_WEB_INTERFACE_HOSTS[host]}")
-    elif dialect_of_url(f"//{host}") == OEC and "eu" in host.split(".") and host != urlsplit(EU_BASE_URL).hostname:
-        yield Problem(ERROR, "$.baseUrl", f"is no host of Opsgenie's European region ({host})", f"write {EU_BASE_URL}")
-    elif host.endswith(".atlassian.net"):
-        what = f"is the site's own address ({host}), and the connector speaks to the API"
-        yield Problem(ERROR, "$.baseUrl", what, f"write {DEFAULT_BASE_URLS[JEC]}")
+def _host_faults(url: str, host: str) -> Iterator[tuple[bool, str, str, str]]:
+    """Say of each fault whether a URL has it, how bad it is, and the words for it."""
+    whose = dialect_of_url(url)
+    in_clear = url.casefold().startswith("http:") and not _LOOPBACK.fullmatch(host)
+    yield in_clear, ERROR if whose else WARNING, "sends the API key in the clear over http://", "write https://"
+    web = f"is the host of the web interface ({host}), not of the API"
+    yield host in _WEB_INTERFACE_HOSTS, ERROR, web, f"write {_WEB_INTERFACE_HOSTS.get(host)}"
+    other = host not in {*_WEB_INTERFACE_HOSTS, urlsplit(EU_BASE_URL).hostname}
+    no_region = f"is no host of Opsgenie's European region ({host})"
+    yield whose == OEC and "eu" in host.split(".") and other, ERROR, no_region, f"write {EU_BASE_URL}"
+    site = f"is the site's own address ({host}), and the connector speaks to the API"
+    yield host.endswith(".atlassian.net"), ERROR, site, f"write {DEFAULT_BASE_URLS[JEC]}"
 
 
-def _check_rest_of_url(right: str, path: str, rest: str) -> Iterator[Problem]:
-    if "/jsm/ops" in path:
-        what = "holds /jsm/ops/…, which the connector and the scripts add themselves: it would stand there twice"
-        yield Problem(ERROR, "$.baseUrl", what, f"write {right}")
-    elif path.strip("/") or rest:
-        what = "goes on behind the host, where the connector puts its own path"
-        yield Problem(WARNING, "$.baseUrl", what, f"write {right}")
-    elif path:
-        what = "ends in a slash, and the requests would go to //…"
-        yield Problem(WARNING, "$.baseUrl", what, "remove the slash at its end")
+def _path_faults(parts: SplitResult, right: str) -> Iterator[tuple[bool, str, str, str]]:
+    twice = "/jsm/ops" in parts.path
+    what = "holds /jsm/ops/…, which the connector and the scripts add themselves: it would stand there twice"
+    yield twice, ERROR, what, right
+    goes_on = bool(parts.path.strip("/") or parts.query or parts.fragment)
+    yield goes_on and not twice, WARNING, "goes on behind the host, where the connector puts its own path", right
+    slash = "ends in a slash, and the requests would go to //…"
+    yield bool(parts.path) and not goes_on, WARNING, slash, "remove the slash at its end"
 
 
 def _check_dialect(case: _Case, *, explicit: str | None) -> Iterator[Problem]:

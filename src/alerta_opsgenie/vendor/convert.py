@@ -90,34 +90,27 @@ def difference(
 
 def _rename_old_keys(value: dict[str, Any]) -> Iterator[str]:
     """Write keys as the connectors spell them: YAML, and the steps behind this one, would not know `apikey`."""
-    _spell(value, ROOT_KEYS)
+    yield from _rename(value, ROOT_KEYS, "$")
     yield from _rename(value.get("pollerConf"), POLLER_KEYS, "$.pollerConf")
     yield from _rename(value.get("poolConf"), POOL_KEYS, "$.poolConf")
     for name, mapping in _mappings(value).items():
         yield from _rename(mapping, MAPPING_KEYS, f"$.actionMappings.{name}")
 
 
-def _spell(owner: dict[str, Any], known: tuple[str, ...]) -> None:
-    spelling = {name.casefold(): name for name in known if name not in owner}
-    _replace_all(owner, {spelling.get(key.casefold(), key): item for key, item in owner.items()})
-
-
 def _rename(owner: Any, known: tuple[str, ...], place: str) -> Iterator[str]:
     if not isinstance(owner, dict):
         return
-    _spell(owner, known)
-    for old, new in OLD_NAMES.items():
-        if old in owner and new in known:
-            yield f"{place}.{old} renamed to {new}, which the connectors read"
-            # Where both stand, the one counts that the connectors have read so far.
-            key = old if new in owner else new
-            _replace_all(owner, {(key if name == old else name): item for name, item in owner.items()})
-            owner.pop(old, None)
-
-
-def _replace_all(owner: dict[str, Any], content: dict[str, Any]) -> None:
+    meant = {**{name.casefold(): name for name in known}, **{old.casefold(): new for old, new in OLD_NAMES.items()}}
+    before = dict(owner)
     owner.clear()
-    owner.update(content)
+    for key, item in before.items():
+        name = key if key in known else meant.get(key.casefold(), key)
+        name = name if name in known else key
+        if key in OLD_NAMES and name != key:
+            yield f"{place}.{key} renamed to {name}, which the connectors read"
+        # Where both stand, the one counts that the connectors have read so far.
+        if name == key or name not in before:
+            owner[name] = item
 
 
 def _convert_base_url(value: dict[str, Any], goal: str, wanted: str) -> Iterator[str]:
@@ -157,26 +150,28 @@ def _drop_connectors_arguments(value: dict[str, Any]) -> Iterator[str]:
 
 
 def _move_paths(value: dict[str, Any], goal: str) -> Iterator[str]:
+    """Move paths in the packages' directories: of scripts and their output, and among what scripts are given."""
     moved: dict[str, str] = {}
-    for owner, key in list(_places_of_paths(value)):
-        before, mark, path = owner[key].rpartition("=") if "=/" in owner[key] else ("", "", owner[key])
-        for old, new in _PATHS[goal]:
-            if path.startswith(old):
-                moved[path] = new + path[len(old) :]
-                owner[key] = f"{before}{mark}{moved[path]}"
+    for key in ("globalFlags", "globalArgs", "globalEnv", "actionMappings"):
+        if key in value:
+            value[key] = _with_moved_paths(value[key], goal, moved)
     yield from (f"path {old} became {new}" for old, new in moved.items())
 
 
-def _places_of_paths(value: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
-    """Give all (owner, key) whose value is a text that may be a path: of mappings, of arguments, flags, variables."""
-    owners: list[Any] = [value.get("globalFlags"), value.get("globalArgs"), value.get("globalEnv")]
-    for mapping in _mappings(value).values():
-        if isinstance(mapping, dict):
-            yield from ((mapping, key) for key in ("filepath", "stdout", "stderr") if isinstance(mapping.get(key), str))
-            owners += [mapping.get("flags"), mapping.get("args"), mapping.get("env")]
-    for owner in owners:
-        items = owner.items() if isinstance(owner, dict) else enumerate(owner) if isinstance(owner, list) else ()
-        yield from ((owner, key) for key, item in items if isinstance(item, str))
+def _with_moved_paths(value: Any, goal: str, moved: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_moved_paths(item, goal, moved) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_moved_paths(item, goal, moved) for item in value]
+    if not isinstance(value, str):
+        return value
+    # `--option=/path` and `NAME=/path` are paths, too.
+    before, mark, path = value.partition("=") if "=" in value and not value.startswith(("/", "~")) else ("", "", value)
+    for old, new in _PATHS[goal]:
+        if path.startswith(old):
+            moved[path] = new + path[len(old) :]
+            return f"{before}{mark}{moved[path]}"
+    return value
 
 
 def _map_catch_all(value: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import json
 import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 
@@ -83,7 +83,6 @@ def run_message(
     config: EdgeConfig,
     message: Message | str,
     *,
-    dialect: str | None = None,
     message_id: str | None = None,
     host: Host | None = None,
 ) -> ScriptResult:
@@ -91,9 +90,8 @@ def run_message(
 
     A `str` is the body as it came from the queue and is passed on to the letter. Blocks until the script and all that
     holds its output has ended. Never raises for what a message, a script or the system does: that is in the result.
-    `dialect` overrides the configuration's; `message_id` names JEC's pipe (default: a new one).
+    `message_id` names JEC's pipe (default: a new one).
     """
-    config = replace(config, dialect=dialect) if dialect else config
     body = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False, separators=(",", ":"))
     try:
         envelope = read_envelope(message)
@@ -113,12 +111,11 @@ def run_messages(
     messages: Iterable[Message | str],
     workers: int = DEFAULT_WORKERS,
     *,
-    dialect: str | None = None,
     host: Host | None = None,
 ) -> list[ScriptResult]:
     """Run messages as a connector's pool does, up to `workers` at once; gives the results in the messages' order."""
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="edge-worker") as pool:
-        return list(pool.map(lambda message: run_message(config, message, dialect=dialect, host=host), messages))
+        return list(pool.map(lambda message: run_message(config, message, host=host), messages))
 
 
 def prepare_scripts(config: EdgeConfig) -> list[str]:

@@ -8,24 +8,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Mapping
 
+import yaml
+
 from alerta_opsgenie.vendor.document import syntax_of
 from alerta_opsgenie.vendor.problems import ConfigError
-from alerta_opsgenie.vendor.safe_files import SafeFiles
+from alerta_opsgenie.vendor.safe_files import Found, SafeFiles
 
 PRIVATE_MODE = 0o600
 """The file holds keys: its owner reads and writes it, and nobody else."""
+
+SERVICE_MODE = 0o640
+"""Of a file that is root's and that a service reads by its group."""
 
 
 def dump_document(value: Mapping[str, Any], *, syntax: str = "json") -> str:
     """Write a configuration as text, in the order of its keys, with a newline at its end."""
     if syntax == "json":
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    try:
-        import yaml  # noqa: PLC0415 - only needed for this syntax
-    except ImportError:
-        raise ConfigError(
-            "YAML", "cannot be written without PyYAML", "pip install 'alerta-opsgenie[connector]', or write .json"
-        ) from None
     text: str = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, default_flow_style=False)
     return text
 
@@ -33,15 +32,16 @@ def dump_document(value: Mapping[str, Any], *, syntax: str = "json") -> str:
 def write_document(
     path: str | os.PathLike[str], value: Mapping[str, Any], *, force: bool = False, now: datetime | None = None
 ) -> Path | None:
-    """Write a configuration to `path`, as JSON or YAML by its name, atomically and with the mode 0600.
+    """Write a configuration to `path`, as JSON or YAML by its name, atomically.
 
     A file that is there already is only replaced with `force`; it is kept beside the new one under a dated name, which
-    is given back. In a directory that is not root's, root has its owner write it (`safe_files`). `now` dates the copy
-    (default: the clock). Raises `ConfigError`.
+    is given back. The mode is 0600, or 0640 where the old file is root's and read by another group. In a directory that
+    is not root's, root has its owner write the file (`safe_files`). `now` dates the copy (default: the clock). Raises
+    `ConfigError`.
     """
-    data, files = dump_document(value, syntax=syntax_of(path)).encode("utf-8"), SafeFiles()
+    data, files = dump_document(value, syntax=syntax_of(path)).encode("utf-8", "replace"), SafeFiles()
     try:
-        target = _target(files, os.fspath(path))
+        target = _target(os.fspath(path))
         found = files.look(target)
         if found is not None and not force:
             raise ConfigError(
@@ -50,26 +50,25 @@ def write_document(
         if found is None:
             files.write(target, data, PRIVATE_MODE)
             return None
+        if found.kind != "file":
+            raise ConfigError(os.fspath(path), "is there and is no file", "choose another --output", usage=True)
         backup = _free_name(files, target, now or datetime.now().astimezone())
-        owner = (found.uid, found.gid) if files.writer(os.path.dirname(target)) == 0 else None  # noqa: PTH120
-        files.write(backup, files.read(target), PRIVATE_MODE, owner)
-        files.write(target, data, PRIVATE_MODE, owner)
+        is_roots = files.writer(os.path.dirname(target)) == 0  # noqa: PTH120
+        files.write(backup, files.read(target), PRIVATE_MODE, (found.uid, 0) if is_roots else None)
+        files.write(target, data, _mode(found), (found.uid, found.gid) if is_roots else None)
     except OSError as error:
-        raise ConfigError(
-            os.fspath(path), f"cannot be written: {error.strerror}", "check the directory, its owner and the space left"
-        ) from None
+        mend = "check the directory, its owner and the space left; root follows no links"
+        raise ConfigError(os.fspath(path), f"cannot be written: {error.strerror}", mend) from None
     return Path(backup)
 
 
-def _target(files: SafeFiles, path: str) -> str:
-    """Name the file itself, never a link to it. Root follows a link only where nobody else can have made it."""
-    if os.geteuid() != 0:
-        return os.path.realpath(path)
-    target = os.path.abspath(path)  # noqa: PTH100 - follows nothing
-    found = files.look(target)
-    if found is not None and found.kind == "symbolic link" and files.writer(target) == 0:
-        return os.path.normpath(os.path.join(os.path.dirname(target), os.readlink(target)))  # noqa: PTH115, PTH118, PTH120
-    return target
+def _mode(found: Found) -> int:
+    return SERVICE_MODE if found.uid == 0 and found.gid != 0 and found.mode & 0o040 else PRIVATE_MODE
+
+
+def _target(path: str) -> str:
+    """Name the file itself, never a link to it. Root follows none: somebody else may have made it."""
+    return os.path.realpath(path) if os.geteuid() != 0 else os.path.abspath(path)  # noqa: PTH100 - follows nothing
 
 
 def _free_name(files: SafeFiles, target: str, now: datetime) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
@@ -226,6 +226,7 @@ def _native_problems(value: Mapping[str, Any]) -> Iterator[Problem]:
 def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, where: str) -> EdgeConfig:
     log_level = _text(value, "logLevel")
     mappings = _object(value, "actionMappings")
+    pool = PoolConf(*_numbers(value, "poolConf"))
     return EdgeConfig(
         dialect=dialect,
         api_key=key,
@@ -238,8 +239,8 @@ def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, w
         global_flags=_named(value, "globalFlags"),
         global_args=_texts(value, "globalArgs"),
         global_env=_texts(value, "globalEnv"),
-        poller=_poller_of(_object(value, "pollerConf")),
-        pool=_pool_of(_object(value, "poolConf")),
+        poller=PollerConf(*_numbers(value, "pollerConf")),
+        pool=replace(pool, min_workers=min(pool.min_workers, pool.max_workers)),
         own=_object(value, "alertaOpsgenie"),
         where=where,
     )
@@ -275,25 +276,17 @@ def _go_json(pairs: Sequence[tuple[str, str]]) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _poller_of(section: Mapping[str, Any]) -> PollerConf:
-    return PollerConf(
-        _whole(section, "pollingWaitIntervalInMillis", 1, 100),
-        _whole(section, "visibilityTimeoutInSeconds", 15, 30),
-        _whole(section, "maxNumberOfMessages", 1, 10),
-    )
-
-
-def _pool_of(section: Mapping[str, Any]) -> PoolConf:
-    max_workers = _whole(section, "maxNumberOfWorker", 1, 12)
+def _numbers(value: Mapping[str, Any], part: str) -> list[int]:
+    """Give the numbers of `pollerConf` or `poolConf` in the schema's order, with what a connector replaces."""
+    rules = _PARTS[part]["properties"]
     # An absent minimum is 0 in Go, and 0 is allowed; only a negative one gets the default.
-    min_workers = _whole(section, "minNumberOfWorker", 0, 4) if "minNumberOfWorker" in section else 0
-    return PoolConf(
-        max_workers,
-        min(min_workers, max_workers),
-        _whole(section, "queueSize", 0, 0),
-        _whole(section, "keepAliveTimeInMillis", 1, 6000),
-        _whole(section, "monitoringPeriodInMillis", 1, 15000),
-    )
+    section = {"minNumberOfWorker": 0, **_object(value, part)}
+    return [_number(section.get(name), rules[name]["allOf"][1]) for name in rules]
+
+
+def _number(value: Any, rule: Mapping[str, Any]) -> int:
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= rule["minimum"]
+    return int(value if fits else rule["default"])
 
 
 # What follows gives something harmless for a value of a wrong type: that it is wrong is said already.
@@ -316,11 +309,6 @@ def _named(owner: Mapping[str, Any], name: str) -> tuple[tuple[str, str], ...]:
 def _object(owner: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = owner.get(name)
     return value if isinstance(value, dict) else {}
-
-
-def _whole(owner: Mapping[str, Any], name: str, least: int, default: int) -> int:
-    value = owner.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= least else default
 
 
 def clean_path(path: str, home: str) -> str:
