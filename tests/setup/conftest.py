@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout, layout_for
@@ -18,7 +19,6 @@ from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.removal import Removal, Undone
 from alerta_opsgenie.setup.unit import render_unit
-from alerta_opsgenie.vendor.secret import Secret
 from tests.support.own_host import may_have_own_host, own_host
 
 NOW = datetime(2026, 11, 3, 14, 5, 6, tzinfo=timezone.utc)

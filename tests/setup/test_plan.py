@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.layout import Places, layout_for
 from alerta_opsgenie.setup.plan import apply_plan, make_plan
 from alerta_opsgenie.vendor.as_user import run_as
-from alerta_opsgenie.vendor.secret import Secret
 from tests.setup.conftest import Image, make_image
 from tests.support.trees import Snapshot, hand_made, put, snapshot, vendor_layout
 

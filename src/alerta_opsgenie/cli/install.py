@@ -17,6 +17,7 @@ import click
 from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
 from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.interpreter import Identity, Interpreter, build_executor, find_interpreter
@@ -27,7 +28,6 @@ from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
 from alerta_opsgenie.vendor.problems import ConfigError, shown
 from alerta_opsgenie.vendor.render import REGIONS
-from alerta_opsgenie.vendor.secret import Secret
 
 EXIT_USAGE = 2
 _LONGEST_SECRET_CHARACTERS = 4096

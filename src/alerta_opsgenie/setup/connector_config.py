@@ -7,41 +7,39 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 from alerta_opsgenie.agent.options import UsageError, split
+from alerta_opsgenie.core.secret import Secret, is_secret_name
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout
 from alerta_opsgenie.vendor.arguments import (
     CONNECTORS_OWN,
     KEY_FILE_OPTION,
+    KEY_FILE_VARIABLE,
     KEY_OPTION,
     KEY_VARIABLE,
+    STATE_OPTION,
     URL_OPTION,
     URL_VARIABLE,
     environment_pairs,
     find_options,
+    mapping_arguments,
     without_options,
 )
-from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.checks import check_config, is_placeholder
 from alerta_opsgenie.vendor.config import (
     DOCUMENTED_ACTIONS,
     EXECUTOR_NAMES,
     JEC,
     JEC_CATCH_ALL,
     NATIVE,
-    ActionMapping,
     EdgeConfig,
     guess_dialect,
 )
-from alerta_opsgenie.vendor.convert import KEY_PLACEHOLDER, difference
+from alerta_opsgenie.vendor.convert import difference
 from alerta_opsgenie.vendor.document import Document, parse_document, syntax_of
 from alerta_opsgenie.vendor.problems import ERROR, ConfigError, Problem
-from alerta_opsgenie.vendor.redaction import is_secret_name
 from alerta_opsgenie.vendor.render import RenderOptions, render_config
-from alerta_opsgenie.vendor.secret import Secret
 from alerta_opsgenie.vendor.store import dump_document
 from alerta_opsgenie.vendor.structure import read_structure
-
-SAMPLE_KEYS = frozenset({KEY_PLACEHOLDER, "<API-KEY>", "<your_api_key>", "API_KEY", "…", "..."})
-"""What stands for a key in the vendor's samples."""
 
 _NO_SECRET = Secret("")
 
@@ -85,28 +83,31 @@ def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Exi
         return Existing(trouble=f"{error.where} {error.what}")
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config, _ = read_structure(document, dialect=chosen, environment={})
-    api_key = "" if config.api_key.reveal() in SAMPLE_KEYS else config.api_key.reveal()
     given, variables = _executor_input(config)
     key, key_file = given.get(KEY_OPTION, ""), given.get(KEY_FILE_OPTION, "")
     if not key and not key_file:
-        key, key_file = variables.get(KEY_VARIABLE, ""), variables.get(f"{KEY_VARIABLE}_FILE", "")
+        key, key_file = variables.get(KEY_VARIABLE, ""), variables.get(KEY_FILE_VARIABLE, "")
     alerta_key = Secret(key.strip()) or _key_in(host, key_file, host.files.writer(layout.config))
     url = given.get(URL_OPTION) or variables.get(URL_VARIABLE, "")
-    state = given.get("spoolDir") or variables.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
-    return Existing(document, "", chosen, Secret(api_key), config.base_url, url, alerta_key, state)
+    api_key, base_url = Secret(_filled(config.api_key.reveal())), _filled(config.base_url)
+    state = given.get(STATE_OPTION) or variables.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
+    return Existing(document, "", chosen, api_key, base_url, url, alerta_key, state)
 
 
 def _executor_input(config: EdgeConfig) -> tuple[dict[str, str], dict[str, str]]:
     """Give the arguments by name, and the variables, with which the connector starts our executor."""
     ours = (mapping for mapping in config.mappings.values() if mapping.is_alerta_executor)
-    own = next(ours, ActionMapping("", ""))
-    flags = [f"-{name}={value}" for name, value in (*config.global_flags, *own.flags)]
+    arguments, variables = mapping_arguments(config, next(ours, None))
     try:
-        found, _ = split([*flags, *config.global_args, *own.args])
+        found, _ = split(arguments)
     except UsageError:
         found = {}
-    last = {name: values[-1] for name, values in found.items() if values}
-    return last, environment_pairs((*config.global_env, *own.env))
+    return {name: _filled(values[-1]) for name, values in found.items() if values}, variables
+
+
+def _filled(text: str) -> str:
+    """Give a text, or nothing where a sample's stands there still."""
+    return "" if is_placeholder(text) else text
 
 
 def _key_in(host: Host, path: str, writer: int) -> Secret:
@@ -145,7 +146,7 @@ def _more_arguments(layout: Layout, wanted: Wanted) -> list[str]:
     """Name the state directory, so that whoever is given this configuration, root too, uses the same."""
     sources = [part for source in wanted.sources for part in ("--source", source)]
     ca_file = ["--alertaCaFile", wanted.ca_file] if wanted.ca_file else []
-    return ["--spoolDir", layout.state_directory, *sources, *ca_file]
+    return [f"--{STATE_OPTION}", layout.state_directory, *sources, *ca_file]
 
 
 def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wanted: Wanted) -> dict[str, Any]:

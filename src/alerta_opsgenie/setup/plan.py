@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Callable, Iterator, Mapping
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.executor.build import NAMES
 from alerta_opsgenie.setup.connector_config import encode_config, means_same, show_difference
 from alerta_opsgenie.setup.host import Host, SetupError, add_group, add_user, run_command
 from alerta_opsgenie.setup.layout import ROOT, SCRIPT_MODE, STARTED_SCRIPT_MODE, Directory, Layout, Ownership
 from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
 from alerta_opsgenie.vendor.safe_files import Found
-from alerta_opsgenie.vendor.secret import Secret
 
 VENDOR_SCRIPTS = ("http.py", "actionExecutor.py", "__pycache__")
 """What the vendor's package puts beside the script; `http.py` hides Python's own from scripts that are one file."""

@@ -198,6 +198,11 @@ def _check_dialect(case: _Case, *, explicit: str | None) -> Iterator[Problem]:
         yield Problem(WARNING, "$.baseUrl", what, f"write {DEFAULT_BASE_URLS[JEC]}")
 
 
+def is_placeholder(text: str) -> bool:
+    """Whether a text is what a sample left to be filled in."""
+    return bool(_PLACEHOLDER.search(text.strip()))
+
+
 def _check_placeholders(case: _Case) -> Iterator[Problem]:
     """Find what a sample left to be filled in. In the arguments of other people's scripts it may be meant so."""
     # `{{.Payload}}` is harmless as the value of an option that the connector passes itself.
@@ -205,7 +210,7 @@ def _check_placeholders(case: _Case) -> Iterator[Problem]:
     passed_anyway = {place for option in own for place in option.places}
     for path, text in _texts(case.reading.value, ()):
         given_elsewhere = path == ("apiKey",) and case.key_given
-        if _PLACEHOLDER.search(text.strip()) and not given_elsewhere and path not in passed_anyway:
+        if is_placeholder(text) and not given_elsewhere and path not in passed_anyway:
             level = WARNING if _is_for_others(case.config, path) else ERROR
             yield Problem(level, json_path(*path), "still holds a placeholder", "put the real value there")
 
