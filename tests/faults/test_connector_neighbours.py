@@ -6,7 +6,6 @@ Away for as long as in a full run: ALERTA_OPSGENIE_AWAY_SECONDS=20 pytest tests/
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable
