@@ -26,7 +26,7 @@ from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.message import clean_name
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call
-from tests.support.answers import ALIAS, JANE, OK, message
+from tests.support.answers import ALIAS, JANE, OK, message, play
 from tests.support.bad_server import MODES, BadServer, PrivateCa
 
 LIMIT_SECONDS = 1.0

@@ -12,6 +12,7 @@ what other processes have appended, what a killed deliverer had left.
 Where the journal cannot be used (a full disk), an action is delivered without order and memory, and its result says so.
 """
 
+import functools
 import math
 import queue
 import random
@@ -372,7 +373,8 @@ class Deliverer:
             saved = self._try_to_save(lambda: self._postpone(target, action, outcome, pause))
         else:
             go_on = not self._stopping.is_set()
-            saved = self._try_to_save(lambda: following.append(_finish(target, action, outcome, wrote, claim_next=go_on)))
+            end = functools.partial(_finish, target, action, outcome, wrote, claim_next=go_on)
+            saved = self._try_to_save(lambda: following.append(end()))
         if not saved:
             with self._changed:
                 self._unsaved.append(_Unsaved(target, action, outcome, wrote))
