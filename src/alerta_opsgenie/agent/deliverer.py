@@ -12,12 +12,13 @@ what other processes have appended, what a killed deliverer had left.
 Where the journal cannot be used (a full disk), an action is delivered without order and memory, and its result says so.
 """
 
+import functools
 import math
 import queue
 import random
 import threading
 import time
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from alerta_opsgenie.agent import state
 from alerta_opsgenie.agent.attempts import Attempts
@@ -81,6 +82,7 @@ class _Unsaved(NamedTuple):
     target: Target
     action: Action
     outcome: Outcome
+    wrote: Mapping[str, int]
 
 
 class Deliverer:
@@ -363,6 +365,7 @@ class Deliverer:
     ) -> Optional[Action]:
         """Commit what an attempt came to, and tell those who wait."""
         following: List[Optional[Action]] = [None]
+        wrote = delivery.wrote(message, outcome, time.time())
         again_at = None
         if outcome.kind is Kind.KEPT:
             pause = delivery.pause_seconds(outcome, action.attempts + 1, random.random())  # noqa: S311 - jitter
@@ -370,10 +373,11 @@ class Deliverer:
             saved = self._try_to_save(lambda: self._postpone(target, action, outcome, pause))
         else:
             go_on = not self._stopping.is_set()
-            saved = self._try_to_save(lambda: following.append(_finish(target, action, outcome, claim_next=go_on)))
+            end = functools.partial(_finish, target, action, outcome, wrote, claim_next=go_on)
+            saved = self._try_to_save(lambda: following.append(end()))
         if not saved:
             with self._changed:
-                self._unsaved.append(_Unsaved(target, action, outcome))
+                self._unsaved.append(_Unsaved(target, action, outcome, wrote))
         result = Result(message, outcome, again_at=again_at, trouble=self._disk_trouble or target.news())
         self.waiting.resolve(target.name, action, result)
         if outcome.kind is Kind.KEPT:
@@ -426,7 +430,7 @@ class Deliverer:
             if one.outcome.kind is Kind.KEPT:
                 saved = self._try_to_save(lambda one=one: self._postpone(one.target, one.action, one.outcome, 0.0))  # type: ignore[misc]
             else:
-                saved = self._try_to_save(lambda one=one: _finish(one.target, one.action, one.outcome))  # type: ignore[misc]
+                saved = self._try_to_save(lambda one=one: _finish(*one))  # type: ignore[misc]
             if not saved:
                 with self._changed:
                     self._unsaved.append(one)
@@ -466,7 +470,9 @@ def _open(journal: Journal, state_directory: str) -> None:
     journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
 
 
-def _finish(target: Target, action: Action, outcome: Outcome, *, claim_next: bool = False) -> Optional[Action]:
+def _finish(
+    target: Target, action: Action, outcome: Outcome, wrote: Mapping[str, int], *, claim_next: bool = False
+) -> Optional[Action]:
     journal, now, reason = target.journal, time.time(), outcome.reason.value
     if outcome.kind is Kind.REJECTED:
         return journal.dead(action, now, reason, outcome.detail, claim_next=claim_next)
@@ -475,7 +481,7 @@ def _finish(target: Target, action: Action, outcome: Outcome, *, claim_next: boo
         now,
         reason,
         outcome.detail,
-        wrote=delivery.wrote(action.writes, outcome),
+        wrote=wrote,
         count_words=delivery.left_words(outcome),
         claim_next=claim_next,
     )
