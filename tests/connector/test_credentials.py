@@ -78,7 +78,7 @@ _BAD: list[tuple[str, Any]] = [
     *((f"{_CONF}.credential{name}RefreshPeriod", value) for name in ("Success", "Error")
       for value in (-5, 0.001, math.inf, math.nan, 10**9, "often", True, [1])),
     *(("ownerId", value) for value in ("", None, 5, "a b", "x" * 201)),
-    *(("queueProperties", value) for value in (None, {}, "x", [1], [{}], [{"queueConfiguration": 1}], [None] * 51)),
+    *(("queueProperties", value) for value in (None, {"a": 1}, "x", [1], [{"a": 1}], [None] * 51)),
     ("queueProperties.0.assumeRoleResult", {"credentials": "x"}),
     ("queueProperties.0.assumeRoleResult", "x"),
 ]  # fmt: skip

@@ -302,7 +302,6 @@ def test_where_jecs_queues_end_its_channel_takes_over_and_a_refused_key_changes_
         with rig.cloud.faults.status(401, "credentials"):
             connector.wait_log("answered HTTP 401")
         assert "another way" not in connector.log
-        connector.send(signal.SIGHUP)
         connector.wait_log("messages come by another way from now on: channel")
         for alert_id in ids:
             rig.person().close(alert_id)
