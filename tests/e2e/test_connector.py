@@ -298,6 +298,7 @@ def test_where_jecs_queues_end_its_channel_takes_over_and_a_refused_key_changes_
         for alert_id in ids:
             rig.create(alert_id)
             rig.person().acknowledge(alert_id)
+        connector.wait_log("applied")
         rig.cloud.channel = Channel(rig.host)
         with rig.cloud.faults.status(401, "credentials"):
             connector.wait_log("answered HTTP 401")
