@@ -1,12 +1,11 @@
 """The connector without each of its neighbours in turn: Alerta, the queue, the credentials, the disk, the callbacks.
 
-Away for as long as in a full run: ALERTA_OPSGENIE_AWAY_SECONDS=20 pytest tests/faults/test_connector_neighbours.py
+Away for 3 seconds, and for 20 in `make test-long`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable
@@ -20,11 +19,12 @@ from tests.connector.load import Load
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console
 from tests.support.proxy import Proxy
+from tests.support.tiers import amount, grows
 
-AWAY_SECONDS = float(os.environ.get("ALERTA_OPSGENIE_AWAY_SECONDS", "3"))
+AWAY_SECONDS = float(amount(3, 20))
 ACTIONS = 120
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, grows, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
