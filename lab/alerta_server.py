@@ -235,12 +235,19 @@ class AlertaServer:
             self._guard.close()
         self._guard = self._directory = None
 
-    def create_key(self, user: str, scopes: Sequence[str] = BRIDGE_SCOPES, customer: str | None = None) -> str:
+    def create_key(
+        self,
+        user: str,
+        scopes: Sequence[str] = BRIDGE_SCOPES,
+        customer: str | None = None,
+        key: str | None = None,
+    ) -> str:
         """Make an API key whose actions Alerta's history shows as `user`'s, and return it.
 
-        `scopes` are Alerta's, such as `read:alerts` or `admin`; `customer` ties the key to one customer's alerts.
+        `scopes` are Alerta's, such as `read:alerts` or `admin`; `customer` ties the key to one customer's alerts. `key`
+        is the key itself, where it has to be known before Alerta starts.
         """
-        wanted = {"user": user, "scopes": list(scopes), "customer": customer, "text": "alerta-opsgenie"}
+        wanted = {"user": user, "scopes": list(scopes), "customer": customer, "text": "alerta-opsgenie", "key": key}
         return str(self.call("POST", "/key", wanted)["key"])
 
     def create_user(self, email: str, name: str, password: str, roles: Sequence[str] = ("user",)) -> str:

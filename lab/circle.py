@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -57,6 +59,7 @@ class Circle:
         self.config_path = directory / "config.json"
         self.alerta: AlertaServer
         self.operator_key = ""
+        self._bridge_key = secrets.token_urlsafe(30)
 
     def __enter__(self) -> Self:
         with ExitStack() as parts:
@@ -71,7 +74,7 @@ class Circle:
                 "OPSGENIE_SERVICE_KEY": key,
                 "OPSGENIE_URL": server.base_url,
                 "OPSGENIE_SPOOL_DIR": str(self._directory / "plugin"),
-                "OPSGENIE_BRIDGE_USER": BRIDGE_USER,
+                "OPSGENIE_BRIDGE_KEY": [f"sha256:{hashlib.sha256(self._bridge_key.encode()).hexdigest()}"],
             }
             self.alerta = parts.enter_context(AlertaServer(settings=settings))
             self.operator_key = self.alerta.create_key(OPERATOR, scopes=("write:alerts", "read:alerts"))
@@ -118,7 +121,7 @@ class Circle:
 
     def _configure(self, base_url: str, edge_key: str) -> None:
         mapping = {"filepath": "/home/opsgenie/oec/scripts/oecAlertaExecutor.py", "sourceType": "local"}
-        key = self.alerta.create_key(BRIDGE_USER)
+        key = self.alerta.create_key(BRIDGE_USER, key=self._bridge_key)
         spool = self._directory / "spool"
         config = {
             "apiKey": edge_key,

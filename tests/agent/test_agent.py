@@ -23,7 +23,7 @@ from alerta_opsgenie.executor import build
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge, await_true, bare_python
 from tests.support.proxy import Proxy
-from tests.support.stories import action
+from tests.support.stories import JSON, action
 
 KEY = "a-key-of-forty-characters-or-there-abou"
 
@@ -41,8 +41,8 @@ def edge(tmp_path: Path, proxy: Proxy) -> Iterator[Edge]:
         yield made
 
 
-def close(**fields: object) -> dict[str, object]:
-    return action("Close", str(uuid.uuid4()), **fields)
+def close(by: str = "alice@example.com") -> JSON:
+    return action("Close", str(uuid.uuid4()), by=by)
 
 
 class TestSocket:

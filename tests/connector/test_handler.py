@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.agent.deliverer import Request
+from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.connector.handler import MOST_RECEIPTS, Handler
@@ -41,7 +41,7 @@ class FakeFront:
         self.submitted.append(list(requests))
         tickets = [Ticket(None, DONE if self.is_quick else None) for _ in requests]
         for number, ticket in enumerate(tickets):
-            ticket.row = ("target", number + 1) if self.commits else ("", 0)
+            ticket.row = ("target", ALERT, number + 1) if self.commits else ("", "", 0)
         self.tickets += tickets
         return tickets
 

@@ -111,7 +111,7 @@ def fetched(transport: str = "auto", dialect: str = "jec", **answers: Response) 
         keeper.stop()
 
     keeper = Keeper(api, dialect, use, Parts(), transport)  # type: ignore[arg-type]
-    keeper._rest = lambda pause: keeper.stop()  # type: ignore[method-assign]
+    keeper._rest = lambda pause: keeper.stop()  # type: ignore[method-assign]  # noqa: ARG005
     keeper.run()
     return keeper, api, tokens
 

@@ -13,6 +13,7 @@ from tests.support.answers import JANE, envelope
 
 OWN = frozenset({"alerta", "alerta eu"})
 
+
 class _Absent:
     """Stands for a field that the message does not have."""
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
-from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, Message, MessageError, parse
+from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, Message, MessageError, harmless_name, parse
 from tests.support.answers import JANE, UPDATED_NS, envelope, message
 
 LARGEST_NS = 2**63 - 1
@@ -391,3 +391,39 @@ def test_bytes_that_msgspec_cannot_read_at_all_are_at_most_what_the_standard_lib
     except (msgspec.DecodeError, UnicodeDecodeError):
         if judged(data) is not None:
             json.loads(data)
+
+
+# -- Names that strangers chose
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("alice@example.com", "alice@example.com"),
+        ("Zo\u00eb M\u00fcller (on call) & co", "Zo\u00eb M\u00fcller (on call) & co"),
+        ("<img src=x onerror=alert(1)>", "img src=x onerror=alert(1)"),
+        ("Alice <alice@example.com>", "Alice alice@example.com"),
+        ("http://evil.example.com", "http evil.example.com"),
+        (":<//", ": //"),
+        ("::////", ": //"),
+        ("<<>>", ""),
+    ],
+)
+def test_a_harmless_name_has_no_markup(name: str, shown: str) -> None:
+    assert harmless_name(name) == shown
+
+
+@given(st.text(alphabet="<>:/ ab\u200b\x00", max_size=30))
+def test_whatever_is_put_together_no_markup_comes_of_it(name: str) -> None:
+    shown = harmless_name(name)
+    assert not [part for part in ("<", ">", "://") if part in shown]
+    assert harmless_name(shown) == shown
+
+
+def test_a_name_of_nothing_but_markup_gives_way_to_the_full_name() -> None:
+    assert fields.actor(message("Acknowledge", username="<>", userFullName="Jane")) == "Jane"
+
+
+def test_an_owner_of_nothing_but_markup_is_none() -> None:
+    with pytest.raises(MessageError, match="owner"):
+        fields.owner(message("AssignOwnership", owner="<>"))

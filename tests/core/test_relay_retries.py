@@ -49,8 +49,8 @@ ADD_NOTE = message("AddNote", note="looking")
 CUSTOM = Settings(custom_actions={"RestartService": "restart"})
 
 
-def again(about: Message, *answers: Answer, settings: Settings | None = None, twins: int = 0) -> Played:
-    circumstances = at(attempted_seconds_ago=AGO_SECONDS)._replace(twins=twins)
+def again(about: Message, *answers: Answer, settings: Settings | None = None, equal_lines: int = 0) -> Played:
+    circumstances = at(attempted_seconds_ago=AGO_SECONDS)._replace(equal_lines=equal_lines)
     return play(about, *answers, settings=settings, circumstances=circumstances)
 
 
@@ -93,13 +93,13 @@ def test_an_ack_that_somebody_has_undone_since_is_not_done_again() -> None:
 def test_the_line_of_another_action_of_that_person_does_not_stand_for_this_one() -> None:
     """They acknowledged, unacknowledged, and acknowledged again, which never arrived."""
     history = [ours(ACKED, "ack"), ours(UNACKED, "open", seconds_after=2)]
-    played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"), twins=1)
+    played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"), equal_lines=1)
     assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
 
 
 @pytest.mark.parametrize("undone", [UNACKED, f"Unacknowledged by {BOB} in Opsgenie", "Unacknowledged in Opsgenie: why"])
 def test_a_line_behind_which_a_later_action_of_ours_stands_is_of_an_older_one(undone: str) -> None:
-    """That one's process was killed before it could note that it had left a line: no twin is known."""
+    """That one's process was killed before it could note that it had left a line: no equal line is known."""
     history = [ours(ACKED, "ack"), ours(undone, "open", seconds_after=2)]
     played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"))
     assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
@@ -130,7 +130,7 @@ def test_the_lines_of_history_are_read_by_their_times() -> None:
 
 def test_its_own_line_beside_that_of_another_action_counts() -> None:
     history = [ours(ACKED, "ack"), ours(UNACKED, "open", seconds_after=2), ours(ACKED, "ack", seconds_after=3)]
-    played = again(message("Acknowledge"), seen("ack", *history), OK, twins=1)
+    played = again(message("Acknowledge"), seen("ack", *history), OK, equal_lines=1)
     assert "/action" not in [asked[1] for asked in played.asked]
 
 

@@ -61,7 +61,8 @@ def _executor() -> str:
 def _message(action: str) -> Message:
     """Make a message that has every field an action could need."""
     alert = {
-        "alias": _ALERT, "source": "Alerta", "username": "alice@example.com", "updatedAt": 1, "note": "words",
+        "alias": _ALERT, "source": "Alerta", "username": "alice@example.com", "note": "words",
+        "updatedAt": int(_NOW_SECONDS) * 10**9,
         "owner": "bob@example.com", "addedTags": "tag", "removedTags": "tag", "priority": "P1",
         "snoozedUntil": int((_NOW_SECONDS + 1800) * 1000), "message": "text", "description": "text",
         "responder": "ops", "team": "ops", "recipient": "ops",

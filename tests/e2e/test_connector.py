@@ -316,7 +316,7 @@ def test_a_refused_key_of_alerta_keeps_the_action_loudly_and_a_mended_one_delive
         rig.create(alert_id)
         rig.person().acknowledge(alert_id)
         failure = rig.wait_callbacks(2)[1]
-        rig.wait_delivered()
+        rig.wait_queue_empty()
         _, page = connector.page("/healthz")
         refuses = connector.page("/metrics")[1]
         key_file.write_text(alerta_key)

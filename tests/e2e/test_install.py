@@ -13,6 +13,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -187,7 +188,12 @@ def test_all_documented_actions_flow_as_the_connectors_user(make: Make, console:
     messages = []
     for number, action in enumerate(DOCUMENTED_ACTIONS):
         alert_id = console.create_alert()["id"]
-        about = {"alias": alert_id, "source": "Alerta", "username": "alice@example.com", "updatedAt": 10**18 + number}
+        about = {
+            "alias": alert_id,
+            "source": "Alerta",
+            "username": "alice@example.com",
+            "updatedAt": time.time_ns() + number,
+        }
         messages.append(edge_message(action, alert={**about, **extra.get(action, {})}, requestId=f"request-{number}"))
     host = Host(environment={"PATH": oec.search_path, "HOME": oec.layout.home}, working_directory="/")
     user = pwd.getpwnam("opsgenie")

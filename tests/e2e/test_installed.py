@@ -20,7 +20,7 @@ from tests.support.executor import command_lines
 from tests.support.plugin import plugged, wait_until
 
 UWSGI = "pyuwsgi<2.0.27"
-COMPANION = "alerta_opsgenie.plugin.companion"
+SENDER_PROCESS = "alerta_opsgenie.plugin.sender_process"
 PERSON = "alice@example.com"
 SERVERS_BY_TIER = [SERVERS[0], *(pytest.param(name, marks=pytest.mark.long) for name in SERVERS[1:])]
 OLDER = {
@@ -94,7 +94,7 @@ def test_under_each_server_what_waits_goes_out_without_another_request(
     with plugged(alerta.postgres, tmp_path, settings=settings, python=environment.python, server=server) as run:
         with run.cloud.faults.hang():
             alert_id = str(run.console.create_alert()["id"])
-            assert wait_until(lambda: any(entry.attempts for entry in run.spool().entries()))
+            assert wait_until(lambda: any(row.attempts for row in run.outbox().actions()))
         assert run.upstream(alert_id).count == 1
 
 
@@ -114,5 +114,5 @@ def test_where_threads_stand_still_the_next_request_replaces_a_killed_sender(
 
 
 def _senders(spool_directory: Path) -> list[int]:
-    """Find the processes that send what lies in a spool."""
-    return [pid for pid, line in command_lines() if line[1:] == ["-m", COMPANION, str(spool_directory)]]
+    """Find the processes that send what is in an outbox."""
+    return [pid for pid, line in command_lines() if line[1:] == ["-m", SENDER_PROCESS, str(spool_directory)]]

@@ -154,7 +154,8 @@ def test_an_action_whose_agent_is_killed_is_done_once(
         return death
 
     edge.run(action("AddNote", new_alert(), note="makes the directory"))
-    deaths = [one(at) for at in (*steps(500), "claim", "done", "send", "_answer", "finish", "append")]
+    walk: list[int | str] = [*steps(500), "claim", "done", "send", "_answer", "finish", "append"]
+    deaths = [one(at) for at in walk]
     assert sum(death is not None and death.killed for death in deaths) >= len(deaths) * 0.5
     assert_nothing_broken(edge)
 
@@ -185,7 +186,8 @@ def test_what_a_killed_agent_had_before_it_is_done_once_by_the_next(
         agent.wait()
         return killer.death(environment)
 
-    deaths = [one(at) for at in (*steps(600), "recover", "postpone", "release")]
+    walk: list[int | str] = [*steps(600), "recover", "postpone", "release"]
+    deaths = [one(at) for at in walk]
     assert sum(death is not None and death.killed for death in deaths) >= len(deaths) * 0.4
     assert_nothing_broken(edge)
 

@@ -105,14 +105,17 @@ def body_of(number: int) -> str:
     return f"k{number} " * (10 + number * 337 % 1500)
 
 
+DONE = 4
+
+
 def with_actions(directory: Path, count: int) -> None:
-    """Leave a closed journal with that many waiting actions on ten alerts, and as many that are done."""
+    """Leave a closed journal with that many waiting actions on ten alerts, and `DONE` that are done."""
     with Journal(directory) as journal:
-        journal.append([new(f"d{number}", f"done {number}") for number in range(count)], 50.0)
-        for action in journal.claim(50.0, count, PAUSE):
+        for action in journal.append([new(f"d{number}", f"done {number}") for number in range(DONE)], 50.0, claim=True):
             journal.done(action, 60.0, "applied", wrote={"state": 7})
-        for number in range(count):
-            append(journal, f"k{number}", f"alert {number % 10}", body=body_of(number))
+        journal.append(
+            [new(f"k{number}", f"alert {number % 10}", body=body_of(number)) for number in range(count)], 100.0
+        )
 
 
 def garbage(path: Path, start: int, length: int) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.plugin.order import MOST_NOTES, MOST_TAGS, Record, note_digest, tag_register
+from alerta_opsgenie.plugin.order import MOST_NOTES, MOST_TAGS, Record, note_digest, sign, tag_register, verified
 
 NS = 1_767_225_600_123_456_789
 
@@ -58,3 +59,41 @@ def test_the_same_note_by_two_connectors_is_one_and_another_time_is_another() ->
     assert note_digest("hello", NS, "queue-1") == note_digest("hello", NS, "webhook-2")
     assert note_digest("hello", NS, "a") != note_digest("hello", NS + 1, "a")
     assert note_digest("hello", 0, "a") != note_digest("hello", 0, "b")
+
+
+# -- The signature
+
+TEXT = f"state={NS} note=0123456789abcdef"
+SIGNED = sign("secret", "alert-1", TEXT)
+
+
+@pytest.mark.parametrize("text", [TEXT, "", "state=1"])
+def test_what_is_signed_comes_back(text: str) -> None:
+    assert verified("secret", "alert-1", sign("secret", "alert-1", text)) == text
+
+
+@pytest.mark.parametrize(
+    ("secret", "alert_id", "signed"),
+    [
+        ("secret", "alert-2", SIGNED),
+        ("another", "alert-1", SIGNED),
+        ("secret", "alert-1", SIGNED.replace(f"{NS}", f"{NS + 1}")),
+        ("secret", "alert-1", SIGNED + " state=9"),
+        ("secret", "alert-1", TEXT),
+        ("secret", "alert-1", f"state={2**63 - 1}"),
+        ("secret", "alert-1", "\u00e4 signature=\ud800"),
+        ("secret", "alert-1", 7),
+        ("secret", "alert-1", None),
+    ],
+)
+def test_what_somebody_else_wrote_counts_as_nothing(secret: str, alert_id: str, signed: object) -> None:
+    assert verified(secret, alert_id, signed) == ""
+
+
+def test_an_action_from_before_the_alert_came_again_is_of_an_earlier_outage() -> None:
+    record = Record(f"opened={NS} incident={NS}")
+    assert record.is_of_earlier_outage(NS - 10**10, 0)
+    assert not record.is_of_earlier_outage(NS + 1, 0)
+    assert record.is_of_earlier_outage(0, NS - 1)
+    assert not record.is_of_earlier_outage(0, NS)
+    assert not record.is_of_earlier_outage(0, 0)

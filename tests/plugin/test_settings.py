@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -160,9 +162,112 @@ def test_each_severity_of_alerta_has_a_priority_unless_it_ends_the_alert() -> No
     assert read().policy.priorities == PRIORITIES
 
 
+HASH = hashlib.sha256(b"the bridge's key").hexdigest()
+ID = "2c6f2f0b-6d0a-4b0e-9d0c-7f5f0f1e2d3c"
+
+
+def test_the_bridge_is_named_by_hash_or_id_of_its_key() -> None:
+    keys = read({"OPSGENIE_BRIDGE_KEY": [f"sha256:{HASH}", ID.upper()]}).bridge_keys
+    assert keys.include("the bridge's key", lambda: "")
+    assert keys.include("another", lambda: ID)
+    assert not keys.include("another", lambda: "x")
+
+
 def test_nobody_lends_names_unless_it_is_set() -> None:
-    assert read().bridge_users == frozenset()
-    assert read({"OPSGENIE_BRIDGE_USER": "a, b"}).bridge_users == {"a", "b"}
+    assert not read().bridge_keys.include("", lambda: "")
+
+
+@pytest.mark.parametrize("value", [f"{HASH}", f"['sha256:{HASH}']", f'["{HASH.upper()}"]', f" {HASH} , {ID}"])
+def test_the_bridge_s_key_comes_as_any_list(value: str) -> None:
+    assert read(OPSGENIE_BRIDGE_KEY=value).bridge_keys.include("the bridge's key", lambda: "")
+
+
+def test_a_key_itself_is_not_taken_for_its_hash_and_never_shown() -> None:
+    settings = read({"OPSGENIE_BRIDGE_KEY": "the-planted-key-itself"})
+    assert len(settings.problems) == 1
+    assert "sha256sum" in settings.problems[0]
+    assert "planted" not in settings.problems[0]
+    assert not settings.bridge_keys.include("the-planted-key-itself", lambda: "")
+
+
+def test_a_user_alone_lends_no_names_and_the_line_says_what_does() -> None:
+    settings = read({"OPSGENIE_BRIDGE_USER": "opsgenie-bridge@example.com"})
+    assert len(settings.problems) == 1
+    assert "OPSGENIE_BRIDGE_KEY" in settings.problems[0]
+    assert "sha256sum" in settings.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "read_of"),
+    [
+        ("OPSGENIE_SEND_ENVIRONMENTS", lambda settings: settings.policy.environments),
+        ("OPSGENIE_TEAMS", lambda settings: settings.policy.teams),
+        ("OPSGENIE_ATTRIBUTES", lambda settings: settings.policy.attributes),
+        ("OPSGENIE_ACCEPT_SOURCES", lambda settings: tuple(sorted(settings.relay.sources))),
+        ("OPSGENIE_WEBHOOK_CUSTOMERS", lambda settings: settings.webhook_customers),
+    ],
+)
+@pytest.mark.parametrize("value", ['["A", "B"]', "['A', 'B']", "('A', 'B')", "A, B", ["A", "B"]])
+def test_each_list_may_be_json_python_or_commas(name: str, read_of: Callable[[Settings], Any], value: Any) -> None:
+    settings = read({name: value})
+    assert (read_of(settings), settings.problems) == (("A", "B"), ())
+
+
+@pytest.mark.parametrize("value", ["['A',", "[A, B]", '{"A": 1'])
+def test_a_list_that_cannot_be_read_is_named(value: str) -> None:
+    (problem,) = read({"OPSGENIE_SEND_ENVIRONMENTS": value}).problems
+    assert problem.startswith("OPSGENIE_SEND_ENVIRONMENTS: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("OPSGENIE_TEAM", "OPSGENIE_TEAMS"),
+        ("OPGENIE_SEVERITY_MAP", "OPSGENIE_SEVERITY_MAP"),
+        ("OPSGENIE_DEFAULT_TEAM", "OPSGENIE_DEFAULT_SEVERITY"),
+        ("OPSGENIE_WEBHOOK_SECRETFILE", "OPSGENIE_WEBHOOK_SECRET_FILE"),
+    ],
+)
+def test_a_setting_that_nobody_knows_is_named_with_the_nearest_one(name: str, nearest: str) -> None:
+    (problem,) = read({name: "x"}).problems
+    assert name in problem
+    assert nearest in problem
+
+
+@pytest.mark.parametrize("value", ["", [], None])
+def test_empty_matchers_are_none(value: Any) -> None:
+    settings = read({"SERVICE_KEY_MATCHERS": value})
+    assert (settings.policy.routes, settings.problems) == ((), ())
+
+
+def test_a_pattern_that_could_stop_alerta_is_named_and_the_other_routes_stand() -> None:
+    routes = [{"match": {"resource": "(a+)+b"}}, {"match": {"resource": "web.*"}, "priority": "P1"}]
+    settings = read({"OPSGENIE_ROUTES": routes})
+    assert "OPSGENIE_ROUTES[0]" in settings.problems[0]
+    assert choose(settings.policy.routes, values(Subject("id", resource="web1"))).priority == "P1"
+
+
+# -- Customers
+
+SECRET = {"OPSGENIE_WEBHOOK_SECRET": "s"}
+
+
+def test_a_secret_for_everybody_s_alerts_is_named_where_alerta_keeps_customers_apart() -> None:
+    (problem,) = read({**SECRET, "CUSTOMER_VIEWS": True}).problems
+    assert "OPSGENIE_WEBHOOK_CUSTOMERS" in problem
+
+
+@pytest.mark.parametrize(("value", "customers"), [("acme", ("acme",)), ("*", ())])
+def test_that_ends_when_the_customers_are_named(value: str, customers: tuple[str, ...]) -> None:
+    settings = read({**SECRET, "CUSTOMER_VIEWS": True, "OPSGENIE_WEBHOOK_CUSTOMERS": value})
+    assert (settings.webhook_customers, settings.problems) == (customers, ())
+
+
+@pytest.mark.parametrize("value", ["[", " ", ","])
+def test_customers_that_cannot_be_read_open_the_webhook_to_nobody(value: str) -> None:
+    settings = read({**SECRET, "OPSGENIE_WEBHOOK_CUSTOMERS": value})
+    assert settings.problems
+    assert not settings.webhook_secret.equals("s")
 
 
 def test_where_the_usual_spool_cannot_be_another_is_taken_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Call, Circumstances, Settings, Steps, relay
+from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
+from alerta_opsgenie.core.task import drive
 from tests.support.answers import envelope
 from tests.support.console import Console
 
@@ -32,17 +32,6 @@ def in_minutes(minutes: float) -> int:
 def newest(console: Console, alert_id: str, kind: str) -> dict[str, Any]:
     """Give the newest line of history of that kind; Alerta lists the oldest first."""
     return [line for line in console.history(alert_id) if line["type"] == kind][-1]
-
-
-def drive(steps: Steps, send: Callable[[Call], Answer]) -> Outcome:
-    """Run a relay over a blocking `send`."""
-    try:
-        call = next(steps)
-        while True:
-            call = steps.send(send(call))
-    except StopIteration as stop:
-        outcome: Outcome = stop.value
-        return outcome
 
 
 class Bridge:
@@ -68,7 +57,7 @@ class Bridge:
         **alert: Any,
     ) -> Outcome:
         before = self.client.calls
-        about = parse(json.dumps(envelope(action, alias=alert_id, **alert)))
+        about = parse(json.dumps(envelope(action, alias=alert_id, **{"updatedAt": time.time_ns(), **alert})))
         outcome = drive(relay(about, settings, Circumstances(time.time(), attempted_at, superseded)), self._send)
         self.calls = self.client.calls - before
         return outcome

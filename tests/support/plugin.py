@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from lab.cloud import Cloud, CloudServer, Integration, Switches
 from lab.cloud.model import Alert
 from lab.postgres import Postgres
 
-from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.journal import Journal
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
 
@@ -27,6 +29,11 @@ SECRET = "a-shared-secret-of-the-webhook"
 SECRET_HEADER = "X-Alerta-Opsgenie-Secret"
 SETTLE_SECONDS = 60.0
 TAKEN = 202
+
+
+def fingerprint(key: str) -> str:
+    """Name an API key as OPSGENIE_BRIDGE_KEY does."""
+    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def wait_until(condition: Callable[[], object], seconds: float = SETTLE_SECONDS) -> bool:
@@ -52,22 +59,24 @@ class Plugged:
     spool_directory: Path
 
     def settle(self) -> None:
-        """Return once nothing waits in the plugin's spool and nothing is on its way in the cloud."""
+        """Return once nothing waits in the plugin's outbox and nothing is on its way in the cloud."""
         assert wait_until(lambda: self.waiting() == 0), f"still waiting: {self.entries()}"
         assert self.cloud.wait_settled(), "the cloud has not settled"
 
     def waiting(self) -> int:
-        """How many requests wait in the plugin's spool."""
-        return self.spool().counts(time.time()).waiting
+        """How many requests wait in the plugin's outbox, or are being sent."""
+        with self.outbox() as outbox:
+            counts = outbox.counts(time.time())
+        return counts.waiting + counts.in_flight
 
-    def spool(self) -> Spool:
-        """The plugin's spool, opened anew."""
-        return Spool(self.spool_directory)
+    def outbox(self) -> Journal:
+        """The plugin's outbox, opened anew."""
+        return Journal(self.spool_directory)
 
     def entries(self) -> list[str]:
-        """What lies in the plugin's spool, for a failing test."""
-        with self.spool() as spool:
-            return [f"{entry.kind} {entry.state} {entry.reason} {entry.detail}" for entry in spool.entries()]
+        """What is in the plugin's outbox, for a failing test."""
+        with self.outbox() as outbox:
+            return [f"{row.kind} {row.state} {row.reason} {row.detail}" for row in outbox.actions()]
 
     def upstream(self, alert_id: str) -> Alert:
         """The cloud's alert of that alias; fails where there is none."""
@@ -117,6 +126,7 @@ def plugged(
     `settings` are added to alertad.conf, `options` are further parameters of `AlertaServer`.
     """
     cloud = Cloud(switches=switches)
+    bridge_key = secrets.token_urlsafe(30)
     key = cloud.add_api(product=product)
     with CloudServer(cloud) as server:
         conf = {
@@ -128,7 +138,7 @@ def plugged(
             "OPSGENIE_URL": server.base_url if product == "opsgenie" else server.jsm_url,
             "OPSGENIE_SPOOL_DIR": str(directory / "spool"),
             "OPSGENIE_TIMEOUT": 2,
-            "OPSGENIE_BRIDGE_USER": BRIDGE_USER,
+            "OPSGENIE_BRIDGE_KEY": [fingerprint(bridge_key)],
             "OPSGENIE_WEBHOOK_SECRET": SECRET,
             **(settings or {}),
         }
@@ -136,7 +146,7 @@ def plugged(
             if webhook:
                 url = f"{alerta.url}/webhooks/opsgenie"
                 cloud.add_webhook(url, headers={SECRET_HEADER: SECRET}, product=product)
-            bridge_key = alerta.create_key(BRIDGE_USER)
+            alerta.create_key(BRIDGE_USER, key=bridge_key)
             console, bridge = Console(alerta.url, alerta.admin_key), Console(alerta.url, bridge_key)
             yield Plugged(alerta, cloud, server, key, console, bridge, directory / "spool")
     if not expect_violations:

@@ -14,7 +14,8 @@ import types
 from typing import Callable, Optional
 
 from alerta_opsgenie.agent import client, handover, state
-from alerta_opsgenie.agent.deliverer import Deliverer, Report
+from alerta_opsgenie.agent.deliverer import Deliverer
+from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.lines import about_message, say
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.server import Server

@@ -52,6 +52,11 @@ class Ticket:
         self._changed = threading.Condition()
         self._callbacks: List[Callable[[Result], None]] = []
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether the journal has the action, whatever comes."""
+        return bool(self.row[2])
+
     def add_callback(self, call: Callable[[Result], None]) -> None:
         """Have the first result told: at once where there is one, else from the deliverer's thread."""
         with self._changed:

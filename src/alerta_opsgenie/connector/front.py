@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Mapping, Sequence
 
 from alerta_opsgenie.agent import client, handover, state
-from alerta_opsgenie.agent.deliverer import Deliverer, Report, Request
+from alerta_opsgenie.agent.deliverer import Deliverer
+from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.agent.ticket import Result, Ticket
@@ -178,7 +179,9 @@ class Front:
         return not self._handed_over and (self._deliverer is None or self._deliverer.is_idle)
 
     def counts(self) -> Mapping[str, Counts]:
-        """Count the rows of every journal in the state directory. Raises `JournalError`."""
+        """Count the rows of the journals in the state directory. Raises `JournalError`."""
+        if self._deliverer is not None:
+            return self._deliverer.counts()
         found = {}
         for name in state.targets(self.state_directory):
             journal = state.journal_of(self.state_directory, name, busy_seconds=1.0)

@@ -8,7 +8,7 @@ import logging
 from collections import OrderedDict
 from typing import Iterator, Protocol, Sequence
 
-from alerta_opsgenie.agent.deliverer import Request
+from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.connector.callbacks import Callbacks, is_failure, result_of
 from alerta_opsgenie.connector.front import Front
@@ -114,11 +114,10 @@ class Handler:
 
     def _follow(self, source: Source, received: Received, action: Action, ticket: Ticket) -> None:
         """Delete the message as soon as its action is safe, and tell the vendor how it ended."""
-        is_committed = bool(ticket.row[1])
-        if is_committed:
+        if ticket.is_committed:
             source.finish(received.receipt)
         self.room.enter(len(received.body))
-        to_finish = None if is_committed else source
+        to_finish = None if ticket.is_committed else source
         ticket.add_callback(functools.partial(self._ended, to_finish, received.receipt, len(received.body), action))
 
     def _ended(self, source: Source | None, receipt: Receipt, size: int, action: Action, result: Result) -> None:

@@ -23,7 +23,7 @@ from . import message as fields
 from .backoff import delay_seconds
 from .history import CLOCK_DOUBT_SECONDS
 from .message import Message
-from .order import registers, superseded
+from .order import effective_ns, superseded, writes
 from .outcome import Answer, Kind, Outcome, Reason
 from .relay import Call, Circumstances, Settings, relay
 
@@ -96,17 +96,12 @@ def entry_of(message: Message, now_seconds: float) -> Entry:
     return Entry(
         key=message.key,
         alert=str(fields.alias(message)).lower(),
-        order_ns=message.updated_ns or int(now_seconds * 1e9),
+        order_ns=effective_ns(message, now_seconds) or int(now_seconds * 1e9),
         kind=message.action,
         body=fields.essence(message),
-        writes=json.dumps(written(message)),
+        writes=json.dumps(writes(message, Kind.APPLIED, now_seconds)),
         words=_words(message),
     )
-
-
-def written(message: Message) -> Dict[str, int]:
-    """Give what a message writes: each field with its `updatedAt` (ns)."""
-    return dict.fromkeys(registers(message), message.updated_ns) if message.updated_ns else {}
 
 
 def _words(message: Message) -> str:
@@ -143,9 +138,9 @@ def attempt(message: Message, settings: Settings, earlier: Earlier, now_seconds:
         if isinstance(look, NoAnswer):
             return _outcome_of_silence(look)
         yield Pause(LANDING_SECONDS)
-    late = superseded(message, earlier.newest_ns)
-    steps = relay(message, settings, Circumstances(now_seconds, earlier.first_attempt_at, late, earlier.same_words))
-    return (yield from _follow(steps))
+    late = superseded(message, earlier.newest_ns, now_seconds)
+    circumstances = Circumstances(now_seconds, earlier.first_attempt_at, late, earlier.same_words)
+    return (yield from _follow(relay(message, settings, circumstances)))
 
 
 def _follow(steps: Any) -> Attempt:
@@ -175,12 +170,9 @@ def _outcome_of_silence(silence: NoAnswer) -> Outcome:
 # -- What an outcome means for the row
 
 
-def wrote(writes: str, outcome: Outcome) -> Dict[str, int]:
-    """Give what an ended action has written; `writes` is the entry's. What is ignored has written nothing."""
-    if outcome.kind not in (Kind.APPLIED, Kind.ALREADY):
-        return {}
-    found: Dict[str, int] = json.loads(writes or "{}")
-    return found
+def wrote(message: Optional[Message], outcome: Outcome, now_seconds: float) -> Dict[str, int]:
+    """Give what an action that ended so has written: each field of the alert with its `updatedAt` (ns)."""
+    return writes(message, outcome.kind, now_seconds) if message is not None else {}
 
 
 def left_words(outcome: Outcome) -> bool:

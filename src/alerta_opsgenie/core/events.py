@@ -3,7 +3,8 @@
 from enum import Enum
 from typing import Callable, Mapping, Optional, Tuple
 
-from .wording import ENDED, Subject
+from .history import ENDED
+from .wording import Subject
 
 
 class Event(str, Enum):

@@ -1,6 +1,11 @@
-"""What a look at an alert tells: its status, when its shelve ends, and whether an earlier attempt has left its line."""
+"""What a look at an alert tells: its status, its shelve, its outage, and whether an earlier attempt left its line.
 
-from typing import AbstractSet, Any, Iterator, Mapping, NamedTuple, Optional, Tuple
+The times in a history are Alerta's, except those of alerts that came in: these are the sender's `createTime`. A
+sender's clock may be wrong, so no such time counts as later than the alert's last change of status, which Alerta itself
+dates (`updateTime`).
+"""
+
+from typing import AbstractSet, Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import message as fields
 from .outcome import Answer
@@ -8,24 +13,35 @@ from .outcome import Answer
 CLOCK_DOUBT_SECONDS = 2.0
 """What rounding in the Date header and in Alerta's own times may come to."""
 
+ENDED = frozenset({"closed", "expired"})
+"""Alerta's statuses in which nobody is asked to do anything."""
+
 _SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
 _MOST_SECONDS = 2**31  # what PostgreSQL's integer holds; a larger timeout is none that Alerta wrote
+_OF_NO_STATUS = frozenset({"note", "dismiss"})
 
 
-class Trace(NamedTuple):
-    """What a step leaves in the alert's history: a line with one of these texts and one of these statuses (None: any).
+class OwnLine(NamedTuple):
+    """The line of history by which an earlier attempt of an action is known again.
 
+    `texts` are the texts that it can have, `statuses` the statuses that it can show (None: any).
     `shelved_until_seconds` is when the shelve that it begins ends, by our clock (None: it begins none).
-    `overtaken_by` are the beginnings of what our other changes of state leave, `mark` what is further in each: an
-    action behind which one of those stands is older than ours, because a lane does its actions in their order.
+
+    The same person may have done the same twice. Actions on one alert are done in their order, so a line of ours that
+    stands behind an equal one shows that the equal one belongs to an older action:
+
+        10:00  "Acknowledged by alice in Opsgenie"      an older action
+        10:01  "Unacknowledged by alice in Opsgenie"    begins as one of `later_begin`, and has `later_have` in it
+        10:02  our acknowledge, whose answer was lost   has left no line: it has to be asked for
+
     `is_note` says that the line is a note's. Anybody can write a note that reads like a change of state.
     """
 
     texts: AbstractSet[str]
     statuses: Optional[AbstractSet[str]] = None
     shelved_until_seconds: Optional[float] = None
-    overtaken_by: Tuple[str, ...] = ()
-    mark: str = ""
+    later_begin: Tuple[str, ...] = ()
+    later_have: str = ""
     is_note: bool = False
 
 
@@ -56,31 +72,52 @@ def shelved_since_seconds(look: Answer) -> Optional[float]:
     return begun[-1] - look.clock_ahead_seconds if begun and status_of(look) == "shelved" else None
 
 
-def has_left(look: Answer, trace: Trace, since_seconds: float, twins: int) -> bool:
+def opened_seconds(look: Answer) -> Optional[float]:
+    """Tell when (our clock) the alert came, or came again after its end; None where the history does not say."""
+    changed = fields.iso_seconds(_text(_alert(look), "updateTime"))
+    opened = _opened_by_lines(look, changed)
+    if opened is None:
+        return None
+    return (opened if changed is None else min(opened, changed)) - look.clock_ahead_seconds
+
+
+def _opened_by_lines(look: Answer, changed: Optional[float]) -> Optional[float]:
+    opened, before = None, ""
+    for line in _lines(look):
+        if line.kind in _OF_NO_STATUS or not line.status:
+            continue
+        if line.status not in ENDED and (line.kind == "new" or before in ENDED):
+            opened = line.at_seconds
+        before = line.status
+    # The line of an alert whose sender's clock is behind stands before the close that it came after.
+    return changed if before in ENDED and status_of(look) not in ENDED else opened
+
+
+def has_line(look: Answer, own: OwnLine, since_seconds: float, equal_lines: int) -> bool:
     """Whether an attempt that began at `since_seconds` (our clock) has left its line.
 
-    `twins` is how many other actions are known to have left the same line since then.
+    `equal_lines` is how many other actions are known to have left the same line since then.
     """
     ahead_seconds = look.clock_ahead_seconds
     earliest_seconds = since_seconds + ahead_seconds - CLOCK_DOUBT_SECONDS
     found, is_newest = 0, False
     for line in _lines(look):
-        if (line.kind == "note") != trace.is_note:
+        if (line.kind == "note") != own.is_note:
             continue
-        if line.at_seconds >= earliest_seconds and _is_of(trace, line, ahead_seconds):
+        if line.at_seconds >= earliest_seconds and _is_own(own, line, ahead_seconds):
             found, is_newest = found + 1, True
-        elif line.text.startswith(trace.overtaken_by) and trace.mark in line.text:
+        elif line.text.startswith(own.later_begin) and own.later_have in line.text:
             is_newest = False
-    return is_newest and found > twins
+    return is_newest and found > equal_lines
 
 
-def _is_of(trace: Trace, line: _Line, ahead_seconds: float) -> bool:
-    if line.text not in trace.texts or not (trace.statuses is None or line.status in trace.statuses):
+def _is_own(own: OwnLine, line: _Line, ahead_seconds: float) -> bool:
+    if line.text not in own.texts or not (own.statuses is None or line.status in own.statuses):
         return False
-    if trace.shelved_until_seconds is None:
+    if own.shelved_until_seconds is None:
         return True
     end = _end_of(line)
-    return end is not None and _is_same_end(end - ahead_seconds, trace.shelved_until_seconds)
+    return end is not None and _is_same_end(end - ahead_seconds, own.shelved_until_seconds)
 
 
 def _is_same_end(end_seconds: float, other_seconds: float) -> bool:
@@ -93,7 +130,7 @@ def _end_of(line: _Line) -> Optional[float]:
     return line.at_seconds + line.timeout_seconds
 
 
-def _lines(look: Answer) -> "list[_Line]":
+def _lines(look: Answer) -> List[_Line]:
     """Give the lines whose time can be read, the oldest first."""
     return sorted(_read_lines(look), key=lambda line: line.at_seconds)
 

@@ -23,11 +23,12 @@ _LONGEST_REQUEST_ID = 100  # the connectors' are UUIDs
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Controls, line ends of Unicode, and what turns or hides text so that a name looks like another.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff]+")
+_MARKUP = re.compile(r"\s*(?:[<>]|://)+\s*")
 _LONGEST_NAME = 320  # the longest e-mail address (RFC 3696, erratum 1690); Opsgenie's user names are addresses
 
 
 class MessageError(ValueError):
-    """The message cannot be used: `path` is the JSON path of the trouble, `what` says what is wrong there."""
+    """The message cannot be used: `path` is the JSON path of what is wrong, `what` says what it is."""
 
     def __init__(self, path: str, what: str) -> None:
         super().__init__(f"{path}: {what}")
@@ -161,7 +162,7 @@ def actor(message: Message) -> str:
     alert = message.alert or {}
     for field in ("username", "userFullName"):
         value = alert.get(field)
-        name = clean_name(value) if isinstance(value, str) else ""
+        name = harmless_name(value) if isinstance(value, str) else ""
         if name:
             return name
     return console(message)
@@ -176,6 +177,15 @@ def console(message: Message) -> str:
 def clean_name(text: str) -> str:
     """Make a name fit for one line of a log, a header or a history."""
     return _CONTROL.sub(" ", clean_text(text)).strip()[:_LONGEST_NAME].rstrip()
+
+
+def harmless_name(text: str) -> str:
+    """Make a name that strangers chose fit for an attribute, a tag or the author of a note.
+
+    Some versions of Alerta's web interface show an attribute as HTML where it has `://` in it. So nothing of markup
+    is left: no `<`, no `>`, no `://`.
+    """
+    return clean_name(_MARKUP.sub(" ", clean_name(text)))
 
 
 def is_one_line(text: str) -> bool:
@@ -207,7 +217,10 @@ def owner(message: Message) -> str:
     value = (message.alert or {}).get("owner")
     if (value is None or value == "") and message.action == "TakeOwnership":
         return actor(message)
-    return clean_name(_needed_text(message, "owner"))
+    name = harmless_name(_needed_text(message, "owner"))
+    if not name:
+        raise MessageError("$.alert.owner", "is no name")
+    return name
 
 
 def tags(message: Message, field: str) -> List[str]:
@@ -217,7 +230,7 @@ def tags(message: Message, field: str) -> List[str]:
         parts = [part for part in value if isinstance(part, str)]
     else:
         parts = _needed_text(message, field).split(",")
-    found = [clean_name(part) for part in parts]
+    found = [harmless_name(part) for part in parts]
     wanted = [tag for tag in dict.fromkeys(found) if tag]
     if not wanted:
         raise MessageError(f"$.alert.{field}", "names no tag")

@@ -1,15 +1,34 @@
-"""What an action writes, so that an older one that arrives late undoes nothing.
+"""Which of two actions on one alert is the newer one, so that an older one that arrives late undoes nothing.
 
-Each action writes registers (the state, the owner, the priority, each tag); each register remembers the `updatedAt`
-of its newest writer. An action all of whose registers have a newer writer is stale. Notes write none: a note is never
-stale.
+Each action writes registers: the state, the owner, the priority, each tag. For each register the newest `updatedAt`
+that wrote it is remembered, and an action all of whose registers were written by something newer is stale. Notes write
+no register: a note is never stale.
+
+An `updatedAt` is a claim by the sender, whose clock may be wrong by accident or on purpose:
+
+| `updatedAt` is | of an action that changed the alert | of an action that found nothing to change |
+|---|---|---|
+| in the past | orders | orders |
+| up to 2 minutes ahead of our clock | orders | orders nothing |
+| further ahead | orders as if it were now | orders nothing |
+
+An action belongs to the outage that it was made for. Opsgenie makes a new alert for each outage, under the same alias,
+and its `alertId` ends in the time when it was made. So `incident` is remembered beside the registers: a change of state
+that was made on an earlier alert of Opsgenie's is stale, whatever its `updatedAt` says.
 """
 
-from typing import FrozenSet, Mapping
+import re
+from typing import Dict, FrozenSet, Mapping
 
 from .message import Message, MessageError, tags
+from .outcome import Kind
 
 STATE = "state"
+INCIDENT = "incident"
+"""The time when Opsgenie's alert was made, in nanoseconds since the epoch, of the newest that changed the state."""
+
+MOST_AHEAD_SECONDS = 120
+"""How far a sender's clock may be ahead of ours and still be believed."""
 
 _REGISTERS: Mapping[str, str] = {
     "Acknowledge": STATE,
@@ -23,6 +42,8 @@ _REGISTERS: Mapping[str, str] = {
     "UpdatePriority": "priority",
 }
 _TAG_FIELDS: Mapping[str, str] = {"AddTags": "addedTags", "RemoveTags": "removedTags"}
+# `<UUID>-<milliseconds since the epoch>` in the vendor's examples and in every capture.
+_ALERT_ID = re.compile(r"[0-9a-f-]{36}-(\d{12,14})", re.IGNORECASE | re.ASCII)
 
 
 def registers(message: Message) -> FrozenSet[str]:
@@ -37,11 +58,57 @@ def registers(message: Message) -> FrozenSet[str]:
     return frozenset({register}) if register else frozenset()
 
 
-def superseded(message: Message, newest_ns: Mapping[str, int]) -> FrozenSet[str]:
-    """Name those of its registers that something newer has written (`newest_ns`: register -> `updatedAt`).
+def effective_ns(message: Message, now_seconds: float) -> int:
+    """Give the `updatedAt` that counts, in nanoseconds since the epoch; 0 where the message has none."""
+    return believable_ns(message.updated_ns, now_seconds)
+
+
+def believable_ns(updated_ns: int, now_seconds: float) -> int:
+    """Take a time that is more than `MOST_AHEAD_SECONDS` ahead of our clock as now."""
+    now_ns = _ns(now_seconds)
+    return now_ns if updated_ns > now_ns + MOST_AHEAD_SECONDS * 10**9 else updated_ns
+
+
+def is_ahead(updated_ns: int, now_seconds: float) -> bool:
+    """Whether a time lies in the future, by our clock."""
+    return updated_ns > _ns(now_seconds)
+
+
+def incident_ns(message: Message, now_seconds: float) -> int:
+    """Tell when Opsgenie made the alert, in nanoseconds since the epoch; 0 where that is unknown or not believable."""
+    alert_id = (message.alert or {}).get("alertId")
+    match = _ALERT_ID.fullmatch(alert_id) if isinstance(alert_id, str) else None
+    made_ns = int(match.group(1)) * 10**6 if match else 0
+    return made_ns if believable_ns(made_ns, now_seconds) == made_ns else 0
+
+
+def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: float) -> FrozenSet[str]:
+    """Name those of its registers that something newer has written (`newest_ns`: as `writes` gave it).
 
     A message without `updatedAt` is taken as the newest: it is better applied in doubt than lost.
     """
-    if not message.updated_ns:
+    updated_ns = effective_ns(message, now_seconds)
+    if not updated_ns:
         return frozenset()
-    return frozenset(name for name in registers(message) if newest_ns.get(name, 0) > message.updated_ns)
+    written = registers(message)
+    late = {name for name in written if newest_ns.get(name, 0) > updated_ns}
+    if 0 < incident_ns(message, now_seconds) < newest_ns.get(INCIDENT, 0):
+        late |= written & {STATE}
+    return frozenset(late)
+
+
+def writes(message: Message, kind: Kind, now_seconds: float) -> Dict[str, int]:
+    """Tell what to remember of an action that ended so: register (or `incident`) to nanoseconds since the epoch.
+
+    For an attempt of which nobody knows how it ended, `kind` is APPLIED.
+    """
+    orders = kind is Kind.APPLIED or (kind is Kind.ALREADY and not is_ahead(message.updated_ns, now_seconds))
+    if not orders or not message.updated_ns:
+        return {}
+    written = dict.fromkeys(registers(message), effective_ns(message, now_seconds))
+    incident = incident_ns(message, now_seconds)
+    return {**written, INCIDENT: incident} if incident and STATE in written else written
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 10**9)

@@ -108,6 +108,11 @@ class Outcome(NamedTuple):
         return self.kind is Kind.REJECTED or self.reason in MENDS
 
     @property
+    def warns(self) -> bool:
+        """Whether a log should warn of it: somebody's action was not done."""
+        return self.loud or self.reason is Reason.STALE
+
+    @property
     def mend(self) -> str:
         """The next thing to do, or an empty string."""
         return MENDS.get(self.reason, "")
@@ -182,7 +187,7 @@ def outcome_of_refusal(answer: Answer) -> Outcome:
         return Outcome(Kind.REJECTED, Reason.NOT_FOUND, "Alerta has no such alert")
     if status == CONFLICT:
         if answer.message.startswith(STALE_MARK):
-            return Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened to the alert")
+            return Outcome(Kind.IGNORED, Reason.STALE, answer.message[len(STALE_MARK) :].strip())
         return Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta answered {said}")
     if (_refusable(status) and answer.from_alerta) or _stopped_by_plugin(answer):
         return Outcome(Kind.REJECTED, Reason.REFUSED, f"Alerta refuses it, {said}")

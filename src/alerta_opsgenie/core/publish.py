@@ -15,8 +15,9 @@ from urllib.parse import quote
 from . import limits, routing, wording
 from .echo import MARK
 from .events import Event, before_receipt, is_known
+from .history import ENDED
 from .limits import Fitting
-from .wording import ENDED, Subject, Templates
+from .wording import Subject, Templates
 
 
 class Dialect(str, Enum):
@@ -94,11 +95,11 @@ def publish(subject: Subject, deeds: Sequence[Deed], policy: Policy) -> Dispatch
     fitting = Fitting()
     requests: List[Request] = []
     for deed in deeds:
-        settled = _settle(deed, subject, policy, known=known)
-        if settled is not None:
+        wanted = _to_send(deed, subject, policy, known=known)
+        if wanted is not None:
             known = True
-            work = _Work(subject, settled, policy, route, fitting)
-            requests.extend(build(work) for build in REQUESTS[_effective(policy)][settled.event])
+            work = _Work(subject, wanted, policy, route, fitting)
+            requests.extend(build(work) for build in REQUESTS[_effective(policy)][wanted.event])
     return Dispatch(route.name, tuple(requests), fitting.names)
 
 
@@ -106,7 +107,7 @@ def _effective(policy: Policy) -> Dialect:
     return Dialect.OPSGENIE if policy.extra_calls else policy.dialect
 
 
-def _settle(deed: Deed, subject: Subject, policy: Policy, *, known: bool) -> Optional[Deed]:
+def _to_send(deed: Deed, subject: Subject, policy: Policy, *, known: bool) -> Optional[Deed]:
     """Decide by what is wanted over there and what is known there; None: nothing is to be told."""
     wanted = is_wanted(subject.severity, policy)
     if deed.event is Event.RAISED:

@@ -1,7 +1,11 @@
-"""Which key, teams and priority an alert of Alerta's goes out with, or that it does not go out at all."""
+"""Which key, teams and priority an alert of Alerta's goes out with, or that it does not go out at all.
 
-import re
-from typing import Any, Mapping, NamedTuple, Optional, Pattern, Sequence, Tuple
+Whoever may send alerts chooses the texts that the patterns are tried on, so each pattern is bounded (`patterns`).
+"""
+
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from .patterns import BoundedPattern, PatternError
 
 FIELDS = frozenset(
     {"resource", "environment", "service", "group", "event", "severity", "tag", "customer", "origin", "type", "text"}
@@ -26,7 +30,7 @@ class Route(NamedTuple):
     """
 
     name: str
-    patterns: Tuple[Tuple[str, Pattern[str]], ...] = ()
+    patterns: Tuple[Tuple[str, BoundedPattern], ...] = ()
     teams: Optional[Tuple[str, ...]] = None
     priority: Optional[str] = None
     send: bool = True
@@ -34,10 +38,7 @@ class Route(NamedTuple):
 
     def matches(self, values: Values) -> bool:
         """Whether each of its patterns matches."""
-        return all(self._fits(pattern, values.get(field, ())) for field, pattern in self.patterns)
-
-    def _fits(self, pattern: Pattern[str], values: Sequence[str]) -> bool:
-        return any(pattern.fullmatch(value) if self.whole else pattern.match(value) for value in values)
+        return all(pattern.fits(values.get(field, ()), whole=self.whole) for field, pattern in self.patterns)
 
 
 def choose(routes: Sequence[Route], values: Values) -> Route:
@@ -94,10 +95,10 @@ def _field(where: str, name: Any) -> str:
     return str(name)
 
 
-def _pattern(where: str, wanted: Any) -> Pattern[str]:
+def _pattern(where: str, wanted: Any) -> BoundedPattern:
     """Compile a pattern, or a list of them of which one has to match."""
     texts = wanted if isinstance(wanted, (list, tuple)) else [wanted]
     try:
-        return re.compile("|".join(f"(?:{text})" for text in texts))
-    except re.error as error:
-        raise RouteError(f"{where}: {wanted!r} is no regular expression: {error}") from None
+        return BoundedPattern.compile("|".join(f"(?:{text})" for text in texts))
+    except PatternError as error:
+        raise RouteError(f"{where}: {wanted!r} {error}") from None

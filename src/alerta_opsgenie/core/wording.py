@@ -4,9 +4,6 @@ import datetime as dt
 import string
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-ENDED = frozenset({"closed", "expired"})
-"""Alerta's statuses in which nobody is asked to do anything."""
-
 STOCK_TEXTS = frozenset(
     [f"{action} operator action" for action in ("open", "assign", "ack", "unack", "shelve", "unshelve", "close")]
     + ["bulk status update", "status change via console"]

@@ -11,6 +11,7 @@ import fcntl
 import os
 import sqlite3
 import time
+import weakref
 from typing import Callable, Iterator, Optional, Tuple, TypeVar
 
 from alerta_opsgenie.journal import errors
@@ -44,22 +45,30 @@ class File:
         self._identity: Optional[Tuple[int, int]] = None
         self._place = self._guard = -1
         self._process = 0
+        _files.add(self)
 
     def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Do `work`; again if the file was replaced or was found damaged. Raises JournalError."""
-        if self._process not in (0, os.getpid()):
-            # SQLite's record of its locks is the parent's then, for any connection of this process to the file:
-            # https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
-            raise JournalError(
-                f"{self.path} was opened by process {self._process}, which forked this one without telling Python",
-                "open it after the fork (uWSGI: lazy-apps = true, or py-call-uwsgi-fork-hooks = true)", "forked",
-            )
+        for opened in list(_files):
+            opened.check_process()
         try:
             return self._run(work)
         except sqlite3.Error as error:
             raise self._failure(error) from error
         except OSError as error:
             raise errors.failure(self.directory, error) from error
+
+    def check_process(self) -> None:
+        """Raise JournalError (`forked`) if this process was forked with the file open, past Python's hooks.
+
+        SQLite's record of its locks is then wrong in the child, for any connection to the same file:
+        https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
+        """
+        if self._process not in (0, os.getpid()):
+            raise JournalError(
+                f"{self.path} was opened by process {self._process}, which forked this one without telling Python",
+                "open it after the fork (uWSGI: lazy-apps = true, or py-call-uwsgi-fork-hooks = true)", "forked",
+            )
 
     def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         for _ in range(_TRIES):
@@ -215,6 +224,9 @@ class File:
         self.set_aside, self.carried_over = aside, carried_over
         # Only now: SQLite leaves a log alone whose file has lost its name, and else would move it into the file.
         self._disconnect()
+
+
+_files: "weakref.WeakSet[File]" = weakref.WeakSet()
 
 
 def _aside(path: str, instant: float) -> str:

@@ -2,12 +2,13 @@
 
 import os
 import sqlite3
+from functools import partial
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, TypeVar
 
 from alerta_opsgenie.journal import lines, statements
 from alerta_opsgenie.journal.directory import PathLike
 from alerta_opsgenie.journal.file import File
-from alerta_opsgenie.journal.rows import Action, Counts, Memory, New, plain, to_action
+from alerta_opsgenie.journal.rows import Action, Counts, Memory, New, plain
 from alerta_opsgenie.journal.schema import settle
 from alerta_opsgenie.journal.statements import End
 from alerta_opsgenie.journal.writer import Writer
@@ -181,8 +182,8 @@ class Journal:
 
         def work(connection: _Connection) -> List[Action]:
             connection.execute("UPDATE actions SET since = ? WHERE state = 'waiting' AND since > ?", (now, now))
-            rows = connection.execute(old, (limit, _STEP_ROWS)).fetchall()
-            return [statements.expire(connection, to_action(row), now) for row in rows]
+            found = statements.many(connection, old, (limit, _STEP_ROWS))
+            return [statements.expire(connection, action, now) for action in found]
 
         found = self._read(lambda connection: connection.execute(any_found, (limit, now)).fetchone())
         return self._writer.write(work) if found else []
@@ -238,9 +239,7 @@ class Journal:
         last, given = 0, 0
         while limit is None or given < limit:
             size = _PAGE_ROWS if limit is None else min(limit - given, _PAGE_ROWS)
-            values = (last, *chosen, size)
-            rows = self._read(lambda connection: connection.execute(query, values).fetchall())  # noqa: B023
-            found = [to_action(row) for row in rows]
+            found = self._read(partial(statements.many, query=query, values=(last, *chosen, size)))
             yield from found
             if len(found) < size:
                 return

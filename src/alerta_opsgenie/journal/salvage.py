@@ -119,6 +119,7 @@ def _graft(source: str, scratch: str) -> None:
         old.seek(PAGE_BYTES)
         copy.seek(PAGE_BYTES)
         shutil.copyfileobj(old, copy)
+        copy.flush()
         pages = -(-max(os.fstat(copy.fileno()).st_size, PAGE_BYTES) // PAGE_BYTES)
         copy.truncate(pages * PAGE_BYTES)
         copy.seek(28)  # the header's count of pages: https://www.sqlite.org/fileformat.html

@@ -36,6 +36,11 @@ def first(connection: _Connection, condition: str, *values: object) -> Optional[
     return None if row is None else to_action(row)
 
 
+def many(connection: _Connection, query: str, values: Tuple[object, ...]) -> List[Action]:
+    """Give the actions that a query for rows asks for."""
+    return [to_action(row) for row in connection.execute(query, values).fetchall()]
+
+
 def by_key(connection: _Connection, key: str) -> Optional[Action]:
     """Give the action with that key."""
     return first(connection, "key = ?", plain(key))

@@ -1,42 +1,40 @@
 """Who acts: a request by the bridge's own API key is shown under the name of the person on whose behalf it is made.
 
-Alerta's views write `g.login` into history, notes and the audit trail, and it is set in one place, by its permission
-decorator, once the key is known to be good. So `g` is given a class of its own (`Flask.app_ctx_globals_class`) that
-sees this assignment: when the key is the bridge's and the header names a person, the person's name is what is stored.
-This covers each endpoint alike, those without a plugin hook and alerts in a blackout included
-(docs/decisions/0005-attribution.md). Scopes and customers stay those of the key: a name is lent, never a right.
+Alerta's views write `g.login` into history, notes and the audit trail. Its permission decorator sets that in one place,
+once the key is known to be good, and `g.scopes` last of all. So `g` is given a class of its own
+(`Flask.app_ctx_globals_class`) that sees this last assignment: when the key is the bridge's and the header names a
+person, `g.login` becomes the person's name. This covers each endpoint alike, those without a plugin hook and alerts in
+a blackout included (docs/decisions/0005-attribution.md). Scopes and customers stay those of the key: a name is lent,
+never a right.
 """
 
-import logging
 import time
 from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
 from alerta.models.alert import Alert
 from alerta.models.user import User
-from flask import (
-    Flask,
-    Response,
-    after_this_request,
-    appcontext_pushed,
-    g,
-    has_app_context,
-    has_request_context,
-    request,
-)
+from flask import Flask, Response, appcontext_pushed, g, has_app_context, has_request_context, request
 from flask.globals import app_ctx
 
 from alerta_opsgenie.clients.alerta import ALERT_STATUS, ON_BEHALF_OF
-from alerta_opsgenie.core.message import clean_name
-from alerta_opsgenie.plugin import order, state
-
-LOG = logging.getLogger("alerta.plugins.opsgenie")
+from alerta_opsgenie.core.message import harmless_name
+from alerta_opsgenie.core.order import believable_ns, is_ahead
+from alerta_opsgenie.plugin import callers, guard, order, state
+from alerta_opsgenie.plugin.state import LOG
 
 ENDPOINTS: FrozenSet[str] = frozenset(
     f"api.{name}"
     for name in (
-        "get_alert", "get_notes", "action_alert", "set_status", "add_note", "delete_alert", "update_attributes",
-        "tag_alert", "untag_alert",
+        "get_alert",
+        "get_notes",
+        "action_alert",
+        "set_status",
+        "add_note",
+        "delete_alert",
+        "update_attributes",
+        "tag_alert",
+        "untag_alert",
     )
 )
 """Where a name can be lent: what the bridge calls, and nothing that makes keys, users or blackouts."""
@@ -48,37 +46,47 @@ _MOST_REMEMBERED = 1000
 
 
 class Behalf(NamedTuple):
-    """On whose behalf a call is made, and what goes with it: see `core.relay`, `_Work.bridge`.
+    """On whose behalf a call is made, and what goes with it: see `core.task`, `Task.for_plugin`.
 
-    `text` is what the history should say, without the name; `updated_ns` orders what happened to the alert; `key` is
-    the message's.
+    `text` is what the history should say, without the name. `updated_ns` orders what happened to the alert (0: not
+    known); `is_ahead` tells that it lies in the future. `incident_ns` is when Opsgenie made its alert (0: not known).
+    `key` is the message's.
     """
 
     person: str
     text: str = ""
     updated_ns: int = 0
+    is_ahead: bool = False
+    incident_ns: int = 0
     key: str = ""
 
 
 def read_behalf(person: str, bridge: Any) -> Behalf:
-    """Read what the bridge says beside what Alerta knows."""
+    """Read what the bridge says beside what Alerta knows; times that nobody can believe are corrected."""
     said: Mapping[str, Any] = bridge if isinstance(bridge, dict) else {}
-    text, updated, key = said.get("text"), said.get("updatedAt"), said.get("key")
+    text, key = said.get("text"), said.get("key")
+    updated, incident, now = _whole(said.get("updatedAt")), _whole(said.get("incident")), time.time()
     return Behalf(
         person,
         text if isinstance(text, str) else "",
-        updated if isinstance(updated, int) and not isinstance(updated, bool) else 0,
+        believable_ns(updated, now),
+        is_ahead(updated, now),
+        incident if believable_ns(incident, now) == incident else 0,
         key if isinstance(key, str) else "",
     )
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 class Attributed:
     """Mixed into the class of Flask's `g`."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "login":
-            value = _login_to_show(self, value)
         super().__setattr__(name, value)
+        if name == "scopes":
+            guard.attempt("finding out who calls", lambda: _authenticated(self))
 
 
 def install() -> None:
@@ -113,7 +121,7 @@ def by_bridge() -> bool:
 
 
 def act_for(person: Behalf) -> None:
-    """Make what follows in this context the deed of a person, for the webhook."""
+    """Do what follows in this context under the name of a person, for the webhook."""
     g.opsgenie_bridge = True
     g.opsgenie_behalf = person
     g.login = person.person
@@ -124,15 +132,16 @@ def tell_status(status: str) -> None:
     g.opsgenie_status = status
 
 
-def name_of(claimed: str) -> str:
-    """Give the login of the user whom Alerta knows by that login or e-mail address, else the name as it is."""
+def shown_name(claimed: str) -> str:
+    """Give the login of the user whom Alerta knows by that login or e-mail address, else the name, without markup."""
     now = time.monotonic()
     known = _known.get(claimed)
     if known is None or known[1] < now:
         user = User.find_by_username(claimed) or User.find_by_username(claimed.lower())
         if len(_known) >= _MOST_REMEMBERED:
             _known.clear()
-        known = _known[claimed] = (user.login if user else claimed, now + REMEMBER_SECONDS)
+        name = harmless_name(user.login) if user else ""
+        known = _known[claimed] = (name or harmless_name(claimed), now + REMEMBER_SECONDS)
     return known[0]
 
 
@@ -140,34 +149,34 @@ _known: Dict[str, Tuple[str, float]] = {}
 _warned: Dict[Optional[str], bool] = {}
 
 
-def _login_to_show(context: Any, login: Optional[str]) -> Optional[str]:
-    """Decide whose name is stored, at the moment when Alerta has checked the key."""
-    if not state.is_enabled() or not has_request_context() or request.endpoint not in ENDPOINTS:
-        return login
-    is_bridge = login is not None and context.get("user_id") is None and login in state.settings().bridge_users
-    if is_bridge:
-        context.opsgenie_bridge = True
+def _authenticated(context: Any) -> None:
+    """Decide whose name is stored, at the moment when Alerta has found out who calls."""
+    if not state.is_enabled() or not has_request_context():
+        return
+    endpoint = request.endpoint or ""
+    order.drop_forged(endpoint)
+    if endpoint not in ENDPOINTS:
+        return
     claimed = request.headers.get(ON_BEHALF_OF, "")
-    if not claimed:
-        return login
-    if not is_bridge:
-        _warn(login)
-        return login
-    return _lend(context, claimed) or login
+    if callers.is_bridge(callers.shown_key(), context.scopes):
+        context.opsgenie_bridge = True
+        _lend(context, claimed)
+    elif claimed:
+        _warn(context.login)
 
 
-def _lend(context: Any, claimed: str) -> str:
-    person = clean_name(unquote(claimed))
+def _lend(context: Any, claimed: str) -> None:
+    person = harmless_name(unquote(claimed))
     if not person:
-        return ""
-    person = name_of(person)
+        return
     body = request.get_json(silent=True)
-    found = context.opsgenie_behalf = read_behalf(person, body.get("bridge") if isinstance(body, dict) else None)
-    after_this_request(lambda response: _answer(response, claimed))
+    body = body if isinstance(body, dict) else {}
+    context.login = shown_name(person)
+    found = context.opsgenie_behalf = read_behalf(context.login, body.get("bridge"))
+    guard.after_request("the answer to the bridge", lambda response: _answer(response, claimed))
     alert_id = str((request.view_args or {}).get("alert_id", ""))
     if request.endpoint not in READING:
-        order.enter(request.endpoint or "", alert_id, found.updated_ns, body if isinstance(body, dict) else {})
-    return person
+        order.enter(request.endpoint or "", alert_id, found, body)
 
 
 def _answer(response: Response, claimed: str) -> Response:
@@ -188,10 +197,10 @@ def _look_status(response: Response) -> str:
 
 
 def _warn(login: Optional[str]) -> None:
-    if login not in _warned:
+    if login not in _warned and len(_warned) < _MOST_REMEMBERED:
         _warned[login] = True
         LOG.warning(
-            "opsgenie: the key of %s sends %s, which is ignored: only a user in OPSGENIE_BRIDGE_USER acts for others",
+            "opsgenie: the key of %s sends %s, which is ignored: only a key in OPSGENIE_BRIDGE_KEY acts for others",
             login or "nobody",
             ON_BEHALF_OF,
         )

@@ -23,20 +23,18 @@ _Handler = Callable[[Alert, Mapping[str, Any], attribution.Behalf], Answer]
 
 
 def perform(call: Call, *, lend_name: bool) -> Answer:
-    """Do one call of the relay's. `lend_name` tells that the person's name may be shown."""
+    """Do one call of the relay's. `lend_name`: it is done under the person's name, and Opsgenie is not told of it."""
     _, _, alert_id, *rest = call.path.split("/")
     handler = _HANDLERS.get((call.method, rest[0] if rest else ""))
     body = dict(call.body or {})
-    behalf = attribution.read_behalf(attribution.name_of(call.on_behalf_of), body.pop("bridge", None))
+    said = body.pop("bridge", None)
+    # Only the bridge's own times put actions in order; nobody else's make others stale.
+    behalf = attribution.read_behalf(attribution.shown_name(call.on_behalf_of), said if lend_name else None)
     if handler is None:
         return _refused(405, f"no such call: {call.method}")
     if lend_name:
         attribution.act_for(behalf)
-    else:
-        g.opsgenie_bridge = True
-    # Without the plugin nothing sets `acked-by` or counts notes, and the relay has to do as it does elsewhere.
-    shown = behalf.person if lend_name and state.is_enabled() else ""
-    return _run(handler, alert_id, body, behalf)._replace(on_behalf_of=shown)
+    return _run(handler, alert_id, body, behalf)._replace(on_behalf_of=behalf.person if lend_name else "")
 
 
 def _run(handler: _Handler, alert_id: str, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
@@ -47,7 +45,6 @@ def _run(handler: _Handler, alert_id: str, body: Mapping[str, Any], behalf: attr
             return _refused(404, "not found")
         return handler(alert, body, behalf)
     except InvalidAction as error:
-        order.note_refused(alert_id, behalf.updated_ns)
         return _refused(409, str(error))
     except ApiError as error:
         return _refused(error.code, error.message)
@@ -85,7 +82,7 @@ def _act(alert: Alert, body: Mapping[str, Any], _behalf: attribution.Behalf) -> 
 
 
 def _set_status(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
-    order.check_state(alert, behalf.updated_ns)
+    order.check_state(alert, behalf)
     alert, status, text = process_status(alert, body["status"], behalf.text or str(body.get("text", "")))
     alert = alert.from_status(status, text, None)
     _audit("alert-status-changed", text, alert.id)
@@ -95,7 +92,8 @@ def _set_status(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behal
 def _note(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
     alert, text = process_note(alert, str(body["text"]))
     note = alert.add_note(text)
-    order.remember_note(alert.id, text, behalf.updated_ns, behalf.key)
+    if attribution.by_bridge():
+        order.remember_note(alert.id, text, behalf)
     _audit("alert-note-added", "", note.id, kind="note")
     return _said(alert)
 
@@ -112,8 +110,6 @@ def _change_tags(
     alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf, event: str, change: Callable[[Any], object]
 ) -> Answer:
     tags = order.fresh_tags(alert, body["tags"], behalf.updated_ns)
-    if not tags:
-        raise AlertaException(order.STALE, code=409)
     _audit(event, "", alert.id)
     change(tags)
     order.write_tags(alert.id, tags, behalf.updated_ns)

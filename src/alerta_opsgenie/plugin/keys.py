@@ -1,8 +1,25 @@
-"""Keys and shared secrets: shown as `***` wherever they turn up, and read anew when their file changes."""
+"""Keys and shared secrets: compared in constant time, shown as `***`, read anew when their file changes."""
 
+import hashlib
 import hmac
+import re
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Any, Callable, FrozenSet, NamedTuple, Optional, Tuple
+
+BRIDGE_SCOPE = "admin:alerta_opsgenie"
+"""A key that lists this scope is the bridge's.
+
+Alerta lets nobody give it to a key who has neither `admin` nor this very scope (9.1.0, views/keys.py); a scope
+`write:...` could be given by whoever has `write`.
+"""
+
+HOW_TO_NAME_A_KEY = (
+    "name the bridge's key by its hash, OPSGENIE_BRIDGE_KEY = ['sha256:...'], which is made by"
+    ' `printf %s "$KEY" | sha256sum`'
+)
+
+_HASH = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE | re.ASCII)
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
 class Key:
@@ -35,3 +52,32 @@ class Key:
         return "***"
 
     __str__ = __repr__
+
+
+class BridgeKeys(NamedTuple):
+    """Which API keys of Alerta's are the bridge's: SHA-256 hashes (64 hexadecimal digits), and ids in Alerta."""
+
+    hashes: FrozenSet[str] = frozenset()
+    ids: FrozenSet[str] = frozenset()
+
+    def include(self, key: str, id_of_key: Callable[[], str]) -> bool:
+        """Whether a key that Alerta has found good is one of them; `id_of_key` costs a look into the database."""
+        shown = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        if sum(hmac.compare_digest(shown, known) for known in self.hashes):
+            return True
+        return bool(self.ids) and id_of_key().lower() in self.ids
+
+
+def read_bridge_keys(entries: Tuple[Any, ...]) -> BridgeKeys:
+    """Read OPSGENIE_BRIDGE_KEY. Raises ValueError, which never repeats the entry: it may be the key itself."""
+    hashes, ids = set(), set()
+    for entry in entries:
+        text = str(entry).strip()
+        match = _HASH.fullmatch(text)
+        if match:
+            hashes.add(match.group(1).lower())
+        elif _ID.fullmatch(text):
+            ids.add(text.lower())
+        else:
+            raise ValueError(f"an entry is neither a SHA-256 hash nor the id of a key; {HOW_TO_NAME_A_KEY}")
+    return BridgeKeys(frozenset(hashes), frozenset(ids))

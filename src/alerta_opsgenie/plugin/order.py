@@ -1,43 +1,56 @@
 """What the bridge did to an alert, kept on the alert itself, so that Alerta refuses what comes late or twice.
 
-Each register (`core.order`: the state, the owner, the priority, each tag) remembers the `updatedAt` of its newest
-writer; notes are remembered by a digest. All of it is one short text in the attribute `opsgenie-order`, so that it
-holds for all workers and hosts. While a call of the bridge is worked on, a lock on the alert (PostgreSQL's advisory
-one, given up with the request's connection) keeps the next one out: without it, two calls that read the same state
-could be written in either order.
+Each register (`core.order`: the state, the owner, the priority, each tag) has the `updatedAt` of the newest action that
+wrote it; notes are remembered by a digest; `opened` is when the alert came again after its end, by this server's clock.
+All of it is one short text in the attribute `opsgenie-order`, so that it holds for all workers and hosts.
+
+Whoever may write alerts may write attributes. So the text ends in a signature, made with Alerta's `SECRET_KEY` and good
+for this one alert, and a text without it counts as none. What others send under that name is taken out of their
+requests besides, so that they cannot wipe the record out.
+
+While a call of the bridge is worked on, a lock on the alert (PostgreSQL's advisory one, given up with the request's
+connection) keeps the next one out. Without it two calls could read the same state and be written in either order.
 """
 
 import hashlib
-import logging
-from typing import Any, Callable, Dict, Iterable, List, Mapping
+import hmac
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
 
 from alerta.app import db
 from alerta.exceptions import AlertaException, ApiError
 from alerta.models.alert import Alert
-from flask import Response, after_this_request
+from flask import current_app, request
 
-from alerta_opsgenie.core.order import STATE
+from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
+from alerta_opsgenie.core.order import INCIDENT, STATE
 from alerta_opsgenie.core.outcome import REDELIVERED_MARK, STALE_MARK
+from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
+from alerta_opsgenie.plugin import guard
+from alerta_opsgenie.plugin.state import LOG
 
-LOG = logging.getLogger("alerta.plugins.opsgenie")
+if TYPE_CHECKING:
+    from alerta_opsgenie.plugin.attribution import Behalf
 
 ATTRIBUTE = "opsgenie-order"
+OPENED = "opened"
 MOST_TAGS = 20
 MOST_NOTES = 20
-STALE = f"{STALE_MARK} something newer has happened to the alert"
+NEWER = "something newer has happened to the alert"
 REDELIVERED = f"{REDELIVERED_MARK} the note is there"
 
-_NOTE = "note"
+_NOTE, _SIGNATURE = "note", "signature"
 _MOST_DIGITS = 19  # nanoseconds since the epoch
 _DONE = 200
 _CONFLICT = 409
 _LOCK_SPACE = 0x4F50  # keeps our advisory locks apart from anybody else's
 _LOCK = "SET lock_timeout = '5s'; SELECT pg_advisory_lock(%s, hashtext(%s)); SET lock_timeout = DEFAULT"
 _OWNED = {"owner": "owner", "opsgenie-priority": "priority"}
+_WRITES_ATTRIBUTES = frozenset({"api.receive", "api.update_attributes", "api.bulk_update_attributes"})
 
 
 class Record:
-    """The registers and notes of one alert; `str` gives the attribute's text."""
+    """The registers and notes of one alert; `str` gives the attribute's text, without the signature."""
 
     def __init__(self, text: Any) -> None:
         self.newest: Dict[str, int] = {}
@@ -52,6 +65,11 @@ class Record:
     def is_stale(self, register: str, updated_ns: int) -> bool:
         """Whether something newer has written the register; what has no `updatedAt` counts as the newest."""
         return bool(updated_ns) and self.newest.get(register, 0) > updated_ns
+
+    def is_of_earlier_outage(self, updated_ns: int, incident_ns: int) -> bool:
+        """Whether the alert came again after an action, or Opsgenie made a new alert; 0 stands for an unknown time."""
+        opened_ns = self.newest.get(OPENED, 0) - int(CLOCK_DOUBT_SECONDS * 10**9)
+        return 0 < updated_ns < opened_ns or 0 < incident_ns < self.newest.get(INCIDENT, 0)
 
     def write(self, registers: Iterable[str], updated_ns: int) -> None:
         """Note the newest writer."""
@@ -70,9 +88,33 @@ class Record:
         return " ".join(parts)
 
 
+def sign(secret: str, alert_id: str, text: str) -> str:
+    """Add the signature to a record's text."""
+    signed = f"{ATTRIBUTE} {alert_id} {text}".encode("utf-8", "backslashreplace")
+    digest = hmac.new(secret.encode("utf-8", "backslashreplace"), signed, hashlib.sha256).hexdigest()[:32]
+    return f"{text} {_SIGNATURE}={digest}"
+
+
+def verified(secret: str, alert_id: str, signed: Any) -> str:
+    """Give the text that `sign` signed for this alert; an empty one for anything else."""
+    text = signed.rpartition(" ")[0] if isinstance(signed, str) else ""
+    same = isinstance(signed, str) and hmac.compare_digest(
+        sign(secret, alert_id, text).encode("ascii", "backslashreplace"), signed.encode("ascii", "backslashreplace")
+    )
+    return text if same else ""
+
+
 def record_of(alert: Alert) -> Record:
     """Read the record of an alert."""
-    return Record(alert.attributes.get(ATTRIBUTE))
+    return Record(verified(_secret(), str(alert.id), alert.attributes.get(ATTRIBUTE)))
+
+
+def _text_of(alert: Alert, record: Record) -> str:
+    return sign(_secret(), str(alert.id), str(record))
+
+
+def _secret() -> str:
+    return str(current_app.config["SECRET_KEY"])
 
 
 def note_digest(text: str, updated_ns: int, key: str) -> str:
@@ -83,6 +125,17 @@ def note_digest(text: str, updated_ns: int, key: str) -> str:
 def tag_register(tag: str) -> str:
     """Name a tag's register; tags may hold spaces, which the attribute's text may not."""
     return f"tag:{hashlib.sha256(tag.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
+
+
+def drop_forged(endpoint: str) -> None:
+    """Take the record out of a request that writes attributes: nobody sends one, and our own is added later.
+
+    The views read the very body that is changed here, because Flask parses it once.
+    """
+    body = request.get_json(silent=True) if endpoint in _WRITES_ATTRIBUTES else None
+    attributes = body.get("attributes") if isinstance(body, dict) else None
+    if isinstance(attributes, dict) and attributes.pop(ATTRIBUTE, None) is not None:
+        LOG.warning("opsgenie: %s is taken out of a request: only the plugin writes it", ATTRIBUTE)
 
 
 # -- A call of the bridge
@@ -101,40 +154,62 @@ def lock(alert_id: str) -> None:
         raise ApiError(f"another call for alert {alert_id} takes too long", 503) from None
 
 
-def check_state(alert: Alert, updated_ns: int) -> None:
+def check_state(alert: Alert, behalf: "Behalf", *, may_be_no_op: bool = False) -> None:
     """Refuse a change of state that is stale, else note it on the alert, which Alerta then writes with the change.
 
-    Raises AlertaException for a 409 whose message begins with `stale:`.
+    An action is written before Alerta's state machine finds it to be a no-op (`may_be_no_op`). So one whose time lies
+    in the future is not noted here but by `note_state`, later. Raises AlertaException for a 409 whose message begins
+    with `stale:`.
     """
     record = record_of(alert)
-    if record.is_stale(STATE, updated_ns):
-        raise AlertaException(STALE, code=_CONFLICT)
-    if updated_ns:
-        record.write([STATE], updated_ns)
-        alert.attributes[ATTRIBUTE] = str(record)
+    if record.is_of_earlier_outage(behalf.updated_ns, behalf.incident_ns):
+        _refuse(str(alert.id), EARLIER_OUTAGE.detail)
+    if record.is_stale(STATE, behalf.updated_ns):
+        _refuse(str(alert.id), NEWER)
+    if not (may_be_no_op and behalf.is_ahead):
+        note_state(alert, behalf)
 
 
-def note_refused(alert_id: str, updated_ns: int) -> None:
-    """Note a change that Alerta refuses because it is a no-op: an older one is stale all the same."""
-    if updated_ns:
-        _write(alert_id, lambda record: record.write([STATE], updated_ns))
+def note_state(alert: Alert, behalf: "Behalf") -> None:
+    """Note a change of state on the alert, which Alerta then writes."""
+    if behalf.updated_ns:
+        record = record_of(alert)
+        record.write([STATE], behalf.updated_ns)
+        record.write([INCIDENT], behalf.incident_ns)
+        alert.attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
-def is_redelivered(alert: Alert, text: str, updated_ns: int, key: str) -> bool:
+def _refuse(alert_id: str, why: str) -> None:
+    LOG.warning("opsgenie: an action on alert %s is not done: %s", alert_id, why)
+    guard.count(guard.STALE)
+    raise AlertaException(f"{STALE_MARK} {why}", code=_CONFLICT)
+
+
+def note_opened(alert: Alert) -> None:
+    """Note on an alert that it is about to come again after its end."""
+    record = record_of(alert)
+    record.write([OPENED], time.time_ns())
+    alert.attributes[ATTRIBUTE] = _text_of(alert, record)
+
+
+def is_redelivered(alert: Alert, text: str, behalf: "Behalf") -> bool:
     """Whether that note was written before."""
-    return note_digest(text, updated_ns, key) in record_of(alert).notes
+    return note_digest(text, behalf.updated_ns, behalf.key) in record_of(alert).notes
 
 
-def remember_note(alert_id: str, text: str, updated_ns: int, key: str) -> None:
+def remember_note(alert_id: str, text: str, behalf: "Behalf") -> None:
     """Note that a note was written. After the writing, not before: twice is better than never."""
-    digest = note_digest(text, updated_ns, key)
+    digest = note_digest(text, behalf.updated_ns, behalf.key)
     _write(alert_id, lambda record: record.write_note(digest))
 
 
 def fresh_tags(alert: Alert, tags: List[str], updated_ns: int) -> List[str]:
-    """Leave out the tags that something newer has written."""
+    """Leave out the tags that something newer has written. Raises AlertaException where none is left."""
     record = record_of(alert)
-    return [tag for tag in tags if not record.is_stale(tag_register(str(tag)), updated_ns)]
+    fresh = [tag for tag in tags if not record.is_stale(tag_register(str(tag)), updated_ns)]
+    if not fresh:
+        _refuse(str(alert.id), NEWER)
+    return fresh
 
 
 def write_tags(alert_id: str, tags: Iterable[str], updated_ns: int) -> None:
@@ -151,9 +226,9 @@ def claim_attributes(alert: Alert, attributes: Dict[str, Any], updated_ns: int) 
         return
     record = record_of(alert)
     if all(record.is_stale(register, updated_ns) for register in registers):
-        raise AlertaException(STALE, code=_CONFLICT)
+        _refuse(str(alert.id), NEWER)
     record.write(registers, updated_ns)
-    attributes[ATTRIBUTE] = str(record)
+    attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
 def _write(alert_id: str, change: Callable[[Record], None]) -> None:
@@ -162,44 +237,35 @@ def _write(alert_id: str, change: Callable[[Record], None]) -> None:
     if alert:
         record = record_of(alert)
         change(record)
-        alert.update_attributes({ATTRIBUTE: str(record)})
+        alert.update_attributes({ATTRIBUTE: _text_of(alert, record)})
 
 
 # -- The same around Alerta's own views, for calls by HTTP
 
 
-def enter(endpoint: str, alert_id: str, updated_ns: int, body: Dict[str, Any]) -> None:
-    """Begin a call that changes an alert: others wait; a stale change of tags or attributes ends here with a 409.
-
-    The views read the very body that is changed here, because Flask parses it once.
-    """
+def enter(endpoint: str, alert_id: str, behalf: "Behalf", body: Dict[str, Any]) -> None:
+    """Begin a call that changes an alert: others wait; a stale change of tags or attributes ends here with a 409."""
     lock(alert_id)
-    if endpoint == "api.action_alert":
-        _after(lambda response: note_refused(alert_id, updated_ns) if _is_no_op(response) else None)
     change = _AROUND.get(endpoint)
     alert = Alert.find_by_id(alert_id) if change else None
     if change is None or alert is None:
         return
     try:
-        change(alert, body, updated_ns)
+        change(alert, body, behalf.updated_ns)
     except AlertaException as error:
         raise ApiError(error.message, error.code) from None
-
-
-def _is_no_op(response: Response) -> bool:
-    return response.status_code == _CONFLICT and STALE.encode() not in response.get_data()
 
 
 def _around_tags(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
     tags = body.get("tags")
     if not isinstance(tags, list) or not tags:
         return
-    fresh = fresh_tags(alert, tags, updated_ns)
-    if not fresh:
-        raise AlertaException(STALE, code=_CONFLICT)
-    tags[:] = fresh
+    fresh = tags[:] = fresh_tags(alert, tags, updated_ns)
     alert_id = str(alert.id)
-    _after(lambda response: write_tags(alert_id, fresh, updated_ns) if response.status_code == _DONE else None)
+    guard.after_request(
+        "noting whose tags are the newest",
+        lambda response: write_tags(alert_id, fresh, updated_ns) if response.status_code == _DONE else None,
+    )
 
 
 def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
@@ -213,10 +279,3 @@ _AROUND: Mapping[str, Callable[[Alert, Dict[str, Any], int], None]] = {
     "api.untag_alert": _around_tags,
     "api.update_attributes": _around_attributes,
 }
-
-
-def _after(do: Callable[[Response], None]) -> None:
-    @after_this_request
-    def done(response: Response) -> Response:
-        do(response)
-        return response

@@ -17,14 +17,22 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 from alerta.exceptions import ForwardingLoop, RejectException
 from alerta.models.alert import Alert
 from alerta.plugins import PluginBase
-from flask import Response, after_this_request, g, has_app_context, has_request_context, jsonify, request
+from flask import Response, g, has_app_context, has_request_context, jsonify, request
 
 from alerta_opsgenie.core.events import Event, changes, receipt
+from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, Deed, publish
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import attribution, door, order, shelves, state
+from alerta_opsgenie.plugin import attribution, guard, housekeeping, order, state, webhook_access
+from alerta_opsgenie.plugin.alert_values import end_of, subject_of
+from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
-from alerta_opsgenie.plugin.subjects import end_of, subject_of
+
+_DONE = (200, 201)
+
+
+def _nothing(_alert: Alert) -> None:
+    """What a hook answers that has nothing to change."""
 
 
 class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
@@ -34,68 +42,86 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         super().__init__(name)
         state.enable()
         attribution.install()
-        door.install()
-        shelves.install()
+        webhook_access.install()
+        housekeeping.install()
 
+    @guarded(lambda alert: alert)
     def pre_receive(self, alert: Alert, **_: Any) -> Alert:
-        """Leave the alert as it is."""
+        """Take out what nobody but the plugin writes."""
+        alert.attributes.pop(order.ATTRIBUTE, None)
         return alert
 
+    @guarded(_nothing)
     def post_receive(self, alert: Alert, **_: Any) -> None:
         """Tell of a new alert, of another severity, of the end of an alert."""
         _present().forget(alert.id)
         subject = subject_of(alert)
         _send(subject, receipt(subject), "")
 
+    @guarded(_nothing)
     def take_action(self, alert: Alert, action: str, text: str, **kwargs: Any) -> Any:
         """Before an action: refuse what is too early or too late, and give the person's own words."""
         present = _present()
         present.before[alert.id] = str(alert.status)
-        if action == "timeout" and shelves.is_too_early(alert, time.time()):
+        if action == "timeout" and housekeeping.is_too_early(alert, time.time()):
             raise RejectException(f"the time of alert {alert.id} is not over")
         if action == "unack":
             alert.attributes.pop("acked-by", None)
         behalf = attribution.behalf()
         if behalf is None:
             return None
-        order.check_state(alert, behalf.updated_ns)
+        order.check_state(alert, behalf, may_be_no_op=True)
         if action == "ack":
             alert.attributes["acked-by"] = behalf.person
         return alert, action, behalf.text or text, kwargs.get("timeout")
 
-    def post_action(self, alert: Alert, action: str, text: str, **_: Any) -> None:
+    @guarded(_nothing)
+    def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> Any:
         """After an action: tell of it."""
         present = _present()
         noted = present.forget(alert.id)
         before = present.before.pop(alert.id, noted.before if noted else str(alert.status))
         attribution.tell_status(str(alert.status))
+        behalf = attribution.behalf()
         _send(subject_of(alert), changes(before, str(alert.status), action), text)
+        if behalf is None or not behalf.is_ahead:
+            return None
+        order.note_state(alert, behalf)
+        return alert
 
-    def status_change(self, alert: Alert, status: str, text: str, **_: Any) -> Any:
+    @guarded(_nothing)
+    def status_change(self, alert: Alert, status: str, text: Any, **_: Any) -> Any:
         """Before a status is written: note what it is about to be."""
         attribution.tell_status(str(status))
+        before = str(alert.status)
+        comes_again = before in ENDED and status not in ENDED
+        if comes_again:
+            order.note_opened(alert)
         behalf = attribution.behalf()
-        if behalf is not None:
-            if has_request_context() and request.endpoint == "api.set_status":
-                order.check_state(alert, behalf.updated_ns)
-                return alert, status, behalf.text or text
-            return None
-        if str(alert.status) != status and not attribution.by_bridge():
-            _present().expect(Change(alert.id, str(alert.status), status, text), alert)
-        return None
+        if behalf is not None and has_request_context() and request.endpoint == "api.set_status":
+            order.check_state(alert, behalf)
+            return alert, status, behalf.text or text
+        if before != status and not attribution.by_bridge():
+            _present().expect(Change(alert.id, before, status, _words(text)), alert)
+        return (alert, status, text) if comes_again else None  # only with an answer Alerta writes the attributes
 
-    def take_note(self, alert: Alert, text: Optional[str], **_: Any) -> Any:
+    @guarded(_nothing)
+    def take_note(self, alert: Alert, text: Any, **_: Any) -> Any:
         """Before a note: give the person's own words, or stop one that is there already; else tell of it."""
         behalf = attribution.behalf()
         if behalf is not None:
-            return _take_note_for(behalf, alert, text or "")
+            return _take_note_for(behalf, alert, _words(text))
         if text and not (has_request_context() and request.endpoint == "api.update_note"):
             subject = subject_of(alert)
             _after_success(lambda: _send(subject, (Event.NOTED,), text))
         return None
 
+    @guarded(lambda _alert: True)
     def delete(self, alert: Alert, **_: Any) -> bool:
-        """Before an alert is deleted: tell of it once it is."""
+        """Before an alert is deleted: refuse what is too late; tell of it once it is."""
+        behalf = attribution.behalf()
+        if behalf is not None:
+            order.check_state(alert, behalf)
         subject = subject_of(alert)
         _after_success(lambda: _send(subject, (Event.DELETED,), ""))
         return True
@@ -127,7 +153,7 @@ class Present:
             _send(subject, changes(change.before, change.after, ""), change.text)
             return
         if not self.expected:
-            after_this_request(self._tell_rest)
+            guard.after_request("telling of a change of status", self._tell_rest)
         first = self.expected.get(change.alert_id, change)
         self.expected[change.alert_id] = change._replace(before=first.before)
 
@@ -135,14 +161,13 @@ class Present:
         """Take a change out: another hook tells of it."""
         return self.expected.pop(alert_id, None)
 
-    def _tell_rest(self, response: Response) -> Response:
+    def _tell_rest(self, _response: Response) -> None:
         """Tell of the changes that no other hook came for, if they did come about."""
         for change in list(self.expected.values()):
             alert = Alert.find_by_id(change.alert_id)
             if alert and str(alert.status) == change.after:
                 _send(subject_of(alert), changes(change.before, change.after, ""), change.text)
         self.expected.clear()
-        return response
 
 
 def _present() -> Present:
@@ -157,30 +182,30 @@ def _after_success(tell: Callable[[], None]) -> None:
     if not has_request_context():
         tell()
         return
-
-    @after_this_request
-    def told(response: Response) -> Response:
-        if response.status_code in (200, 201):
-            tell()
-        return response
+    guard.after_request("telling of a note or delete", lambda answer: tell() if answer.status_code in _DONE else None)
 
 
 # -- Telling
 
 
-def _send(subject: Subject, events: Tuple[Event, ...], text: str) -> None:
+def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
     """Put the requests for some events into the outbox; nothing that the bridge did."""
     if not events or attribution.by_bridge():
         return
     process = state.process()
     if not process.sends:
         return
-    deeds = [_deed(event, subject, text) for event in events]
+    deeds = [_deed(event, subject, _words(text)) for event in events]
     dispatch = publish(subject, deeds, process.settings.policy)
     if dispatch.cut:
         LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", subject.id, ", ".join(dispatch.cut))
     if dispatch.requests:
         process.outbox.put(dispatch, subject.id)
+
+
+def _words(text: Any) -> str:
+    """Give what a person wrote; Alerta takes nothing and numbers for a text too, and they say nothing."""
+    return text if isinstance(text, str) else ""
 
 
 def _deed(event: Event, subject: Subject, text: str) -> Deed:
@@ -196,13 +221,13 @@ def _deed(event: Event, subject: Subject, text: str) -> Deed:
 
 def _take_note_for(behalf: attribution.Behalf, alert: Alert, text: str) -> Tuple[Alert, str]:
     words = behalf.text or text
-    if order.is_redelivered(alert, words, behalf.updated_ns, behalf.key):
+    if order.is_redelivered(alert, words, behalf):
         if request.endpoint == "api.add_note":
-            after_this_request(_say_redelivered)
+            guard.after_request("answering that a note is there", _say_redelivered)
         raise ForwardingLoop(order.REDELIVERED)
     if request.endpoint == "api.add_note":
         alert_id = str(alert.id)
-        _after_success(lambda: order.remember_note(alert_id, words, behalf.updated_ns, behalf.key))
+        _after_success(lambda: order.remember_note(alert_id, words, behalf))
     return alert, words
 
 

@@ -5,19 +5,20 @@ which are logged once, and its default is taken.
 """
 
 import ast
+import difflib
 import json
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, TypeVar
 
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
 from alerta_opsgenie.core import publish, routing, wording
 from alerta_opsgenie.core import relay as relaying
 from alerta_opsgenie.core.publish import Dialect, Policy
-from alerta_opsgenie.plugin.keys import Key
+from alerta_opsgenie.plugin.keys import HOW_TO_NAME_A_KEY, BridgeKeys, Key, read_bridge_keys
 
 T = TypeVar("T")
 
@@ -47,8 +48,9 @@ WEBHOOK_HEADER = "X-Alerta-Opsgenie-Secret"
 class Settings:
     """All of it. `keys` has a key for each route that has one of its own; `problems` say what could not be used.
 
-    `bridge_users` are the users of Alerta whose API keys may act for others. `timeout_seconds` is the time limit of
-    one request to Opsgenie, `senders` the number of requests at a time.
+    `bridge_keys` are the API keys of Alerta that may act for others. `webhook_customers` are the customers whose alerts
+    the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie, `senders`
+    the number of requests at a time.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -61,9 +63,10 @@ class Settings:
     confirm: bool = True
     ca_file: Optional[str] = None
     proxies: Optional[Mapping[str, str]] = None
-    bridge_users: FrozenSet[str] = frozenset()
+    bridge_keys: BridgeKeys = field(default_factory=BridgeKeys)
     webhook_secret: Key = field(default_factory=Key)
     webhook_header: str = WEBHOOK_HEADER
+    webhook_customers: Tuple[str, ...] = ()
     relay: relaying.Settings = field(default_factory=relaying.Settings)
     problems: Tuple[str, ...] = ()
 
@@ -83,10 +86,12 @@ class Reader:
     def __init__(self, config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self._config = config
         self._environment = environment
+        self._known: Set[str] = set()
         self.problems: List[str] = []
 
     def raw(self, name: str, default: Any = None) -> Any:
         """Give a setting as it is; an empty one in the environment does not count."""
+        self._known.add(name)
         value = self._environment.get(name) or self._config.get(name)
         return default if value is None else value
 
@@ -103,9 +108,18 @@ class Reader:
         """Read a number."""
         return self.checked(name, lambda value: max(least, float(value)), default)
 
+    def names(self, name: str) -> Tuple[str, ...]:
+        """Read a list of names: a list, one text with commas, or the list as JSON or Python text."""
+        value = self.raw(name)
+        if isinstance(value, str) and value.lstrip()[:1] in ("[", "{", "("):
+            value = self.structure(name, list, [])
+        return self.attempt(name, lambda: routing.read_names(value), ())
+
     def structure(self, name: str, kind: type, default: Any) -> Any:
-        """Read a list or a dict, which the environment has as JSON."""
-        value = self.raw(name, default)
+        """Read a list or a dict, which the environment has as JSON or as Python text."""
+        value = self.raw(name)
+        if value is None or value == "":
+            return default
         if isinstance(value, str):
             value = self._parsed(name, value, default)
         if kind is list and isinstance(value, tuple):
@@ -122,8 +136,8 @@ class Reader:
             pass  # people copy the Python of alertad.conf into the environment
         try:
             return ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            self.problems.append(f"{name}: is no JSON")
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            self.problems.append(f"{name}: can be read neither as JSON nor as Python")
             return default
 
     def checked(self, name: str, read: Callable[[Any], T], default: T) -> T:
@@ -144,8 +158,16 @@ class Reader:
 
     def key(self, name: str) -> Key:
         """Read a secret, from the setting itself or from the file that `NAME_FILE` names."""
-        path = self.text(f"{name}_FILE")
-        return Key(path=path) if path else Key(self.text(name))
+        path, text = self.text(f"{name}_FILE"), self.text(name)
+        return Key(path=path) if path else Key(text)
+
+    def check_names(self) -> None:
+        """Name the settings that look like ours and that nobody reads. To be called when all are read."""
+        for name in sorted({*self._environment, *self._config} - self._known):
+            if "GENIE_" in name:
+                nearest = difflib.get_close_matches(name, sorted(self._known), 1, cutoff=0.5)
+                advice = f"; did you mean {nearest[0]}?" if nearest else ""
+                self.problems.append(f"{name}: there is no such setting{advice}")
 
 
 def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, str]] = None) -> Settings:
@@ -156,7 +178,8 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
     url, dialect = _url(reader)
     policy = _policy(reader, dialect, routes)
     proxy = reader.text("OPSGENIE_PROXY")
-    return Settings(
+    secret, customers = _webhook_secret(reader)
+    settings = Settings(
         policy=policy,
         url=url,
         key=key,
@@ -167,12 +190,39 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         confirm=reader.flag("OPSGENIE_CONFIRM", default=True),
         ca_file=reader.text("OPSGENIE_CA_FILE") or None,
         proxies={"https_proxy": proxy, "http_proxy": proxy} if proxy else None,
-        bridge_users=frozenset(routing.read_names(reader.raw("OPSGENIE_BRIDGE_USER"))),
-        webhook_secret=reader.key("OPSGENIE_WEBHOOK_SECRET"),
+        bridge_keys=_bridge_keys(reader),
+        webhook_secret=secret,
         webhook_header=reader.text("OPSGENIE_WEBHOOK_HEADER") or WEBHOOK_HEADER,
+        webhook_customers=customers,
         relay=_relay(reader, policy),
-        problems=tuple(reader.problems),
     )
+    reader.check_names()
+    return replace(settings, problems=tuple(reader.problems))
+
+
+def _bridge_keys(reader: Reader) -> BridgeKeys:
+    name = "OPSGENIE_BRIDGE_KEY"
+    keys = reader.attempt(name, lambda: read_bridge_keys(reader.names(name)), BridgeKeys())
+    if reader.text("OPSGENIE_BRIDGE_USER"):
+        reader.problems.append(
+            "OPSGENIE_BRIDGE_USER lends no names any more, for anybody can register a login;"
+            f" take it out, and {HOW_TO_NAME_A_KEY}"
+        )
+    return keys
+
+
+def _webhook_secret(reader: Reader) -> Tuple[Key, Tuple[str, ...]]:
+    """Read the webhook's secret, and the customers that it is bound to; empty: it reaches everybody's alerts."""
+    secret, name = reader.key("OPSGENIE_WEBHOOK_SECRET"), "OPSGENIE_WEBHOOK_CUSTOMERS"
+    customers = reader.names(name)
+    if reader.raw(name) and not customers:
+        reader.problems.append(f"{name}: names no customer, so the webhook's secret is not taken")
+        return Key(), ()
+    if secret and not customers and reader.flag("CUSTOMER_VIEWS"):
+        reader.problems.append(
+            f"OPSGENIE_WEBHOOK_SECRET reaches the alerts of all customers: name those it is for in {name}, or '*'"
+        )
+    return secret, () if "*" in customers else customers
 
 
 def _routes(reader: Reader) -> Tuple[Tuple[routing.Route, ...], Dict[str, Key]]:
@@ -208,17 +258,17 @@ def _policy(reader: Reader, dialect: Dialect, routes: Tuple[routing.Route, ...])
         dialect=dialect,
         extra_calls=reader.flag("OPSGENIE_EXTRA_CALLS"),
         source=reader.text("OPSGENIE_ALERT_SOURCE") or Policy().source,
-        teams=routing.read_names(reader.raw("OPSGENIE_TEAMS")),
+        teams=reader.names("OPSGENIE_TEAMS"),
         priorities=_priorities(reader),
         default_priority=reader.checked("OPSGENIE_DEFAULT_SEVERITY", _priority, "P3"),
         send_warn=reader.flag("OPSGENIE_SEND_WARN"),
-        environments=routing.read_names(reader.raw("OPSGENIE_SEND_ENVIRONMENTS")),
+        environments=reader.names("OPSGENIE_SEND_ENVIRONMENTS"),
         normal=_normal(reader),
         on_delete=reader.checked("OPSGENIE_ON_DELETE", _on_delete, "close"),
         update_repeats=reader.flag("OPSGENIE_UPDATE_REPEATS"),
         dashboard_url=reader.text("DASHBOARD_URL"),
         templates=_templates(reader),
-        attributes=routing.read_names(reader.raw("OPSGENIE_ATTRIBUTES")),
+        attributes=reader.names("OPSGENIE_ATTRIBUTES"),
         routes=routes,
     )
 
@@ -262,7 +312,7 @@ def _templates(reader: Reader) -> wording.Templates:
 
 def _relay(reader: Reader, policy: Policy) -> relaying.Settings:
     """Read how the webhook acts on Alerta."""
-    sources = routing.read_names(reader.raw("OPSGENIE_ACCEPT_SOURCES")) or (policy.source,)
+    sources = reader.names("OPSGENIE_ACCEPT_SOURCES") or (policy.source,)
     on_delete = reader.text("OPSGENIE_WEBHOOK_ON_DELETE") or "close"
     if on_delete not in relaying.ON_DELETE:
         reader.problems.append(f"OPSGENIE_WEBHOOK_ON_DELETE: none of {', '.join(sorted(relaying.ON_DELETE))}")

@@ -3,20 +3,21 @@
 The body is the same action message that the Edge Connectors get, and the same relay decides
 (POST {Alerta's API}/webhooks/opsgenie; docs: https://support.atlassian.com/opsgenie/docs/integrate-opsgenie-with-webhook/).
 The answer is the outcome as JSON. Its status is 200 for whatever is final, so that the message is not sent again, and
-503 for what another try can mend.
+503 for what another try can do.
 """
 
 import time
 from typing import Any, Dict
 
+from alerta.exceptions import AlertaException
 from alerta.webhooks import WebhookBase
-from flask import Response, g, jsonify, request
+from flask import Response, jsonify, request
 
-from alerta_opsgenie.clients.alerta import drive
 from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, clean_name, parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Circumstances, relay
-from alerta_opsgenie.plugin import attribution, door, inprocess, state
+from alerta_opsgenie.core.task import drive
+from alerta_opsgenie.plugin import inprocess, state, webhook_access
 from alerta_opsgenie.plugin.state import LOG
 
 RETRY_AFTER_SECONDS = 10
@@ -27,11 +28,12 @@ class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
 
     def __init__(self, name: str = "opsgenie") -> None:
         super().__init__(name)
-        attribution.install()
-        door.install()
 
     def incoming(self, path: str, query_string: Any, payload: Any) -> Response:  # noqa: ARG002 - Alerta's signature
-        """Take one action message and do what it asks for."""
+        """Take one action message and do what it asks for. Raises AlertaException for whoever may not post here."""
+        if not state.is_enabled():  # Alerta makes the webhook as soon as the package is there
+            raise AlertaException("the webhook is off: put opsgenie into PLUGINS", code=404)
+        caller = webhook_access.caller()
         if request.method != "POST":
             return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, "expected a POST"), 405)
         if (request.content_length or 0) > LARGEST_MESSAGE_BYTES:
@@ -40,11 +42,9 @@ class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
             message = parse(request.get_data())
         except MessageError as error:
             return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)), 200)
-        settings = state.settings()
-        lend_name = door.by_secret() or (g.get("user_id") is None and g.get("login") in settings.bridge_users)
         outcome = drive(
-            relay(message, settings.relay, Circumstances(time.time())),
-            lambda call: inprocess.perform(call, lend_name=lend_name),
+            relay(message, state.settings().relay, Circumstances(time.time())),
+            lambda call: inprocess.perform(call, lend_name=caller.lends_names),
         )
         return _answer(clean_name(message.action), outcome, 503 if outcome.kind is Kind.KEPT else 200)
 
@@ -58,7 +58,7 @@ def _answer(action: str, outcome: Outcome, status: int) -> Response:
         "reason": outcome.reason.value,
         "message": outcome.detail,
     }
-    if outcome.loud or outcome.kind is Kind.KEPT:
+    if outcome.warns or outcome.kind is Kind.KEPT:
         kind, reason = outcome.kind.value, outcome.reason.value
         LOG.warning("opsgenie: webhook: %s %s (%s): %s", action, kind, reason, outcome.detail)
     response = jsonify(said)

@@ -2,7 +2,7 @@
 
 The vendor's limits are per account and not published (https://docs.opsgenie.com/docs/api-rate-limiting). So nothing
 is held back until a 429 or a header says THROTTLED; then the key pauses, and goes on more slowly, faster again with
-each success, and without any restraint once some time has passed in peace.
+each success, and without a limit once it was not throttled for some time.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ _FASTEST_INTERVAL_SECONDS = 0.005
 _RECOVERY = 0.95
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
-PEACE_SECONDS = 60.0
+CALM_SECONDS = 60.0
 
 
 @dataclass
-class Pace:
-    """The speed of one key. Not for use by two threads at once."""
+class RateLimit:
+    """The rate of one key. Not for use by two threads at once."""
 
     interval_seconds: float = 0.0
     paused_until: float = 0.0
@@ -28,7 +28,7 @@ class Pace:
     throttled_at: float = 0.0
 
     def reserve(self, now: float) -> float:
-        """Take the next place in line: gives the instant at which the request may go out."""
+        """Take the next place: the instant (monotonic) at which the request may go out."""
         if not self.is_slow(now):
             self.interval_seconds = 0.0
         at = max(now, self.paused_until, self.next_at)
@@ -36,8 +36,8 @@ class Pace:
         return at
 
     def is_slow(self, now: float) -> bool:
-        """Whether the last throttling has not been made up for yet."""
-        return self.interval_seconds > 0 and now < max(self.throttled_at, self.paused_until) + PEACE_SECONDS
+        """Whether the last throttling was too recent to go on without a limit."""
+        return self.interval_seconds > 0 and now < max(self.throttled_at, self.paused_until) + CALM_SECONDS
 
     def speed_up(self) -> None:
         """Note a success."""

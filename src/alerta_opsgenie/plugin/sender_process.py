@@ -14,25 +14,25 @@ import time
 from pathlib import Path
 from typing import List, Optional
 
-from alerta_opsgenie.journal import SpoolUnavailable, try_lock
+from alerta_opsgenie.journal import JournalError, try_lock
 from alerta_opsgenie.plugin.sender import LOOK_SECONDS
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
-ROLE = "companion"
+LOCK_NAME = "sender-process"
 """Held from its first moments, so that several workers do not start one each."""
 
 
-class Companion:
-    """What a worker has of it; `rouse` with each request."""
+class SenderProcess:
+    """What a worker has of it; `ensure` with each request."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._look_at = 0.0
-        self._trouble = ""
+        self._logged = ""
 
-    def rouse(self) -> None:
+    def ensure(self) -> None:
         """Start it, unless one runs for this worker or for another. Returns at once."""
         if self._process is not None and self._process.poll() is None:
             return
@@ -41,12 +41,12 @@ class Companion:
             return
         self._look_at = now + LOOK_SECONDS
         try:
-            lock = try_lock(self._directory, ROLE)
+            lock = try_lock(self._directory, LOCK_NAME)
             if lock is None:
                 return
-            lock.release()
+            lock.close()
             self._process = self._start()
-        except (SpoolUnavailable, OSError) as error:
+        except (JournalError, OSError) as error:
             self._complain(f"nothing is sent, for the process that sends cannot be started: {error}")
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -56,10 +56,10 @@ class Companion:
         LOG.info("opsgenie: uWSGI runs without threads, so process %d sends", process.pid)
         return process
 
-    def _complain(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            LOG.error("opsgenie: %s; set enable-threads = true (UWSGI_THREADS=1 for the vendor's image)", trouble)
+    def _complain(self, problem: str) -> None:
+        if problem != self._logged:
+            self._logged = problem
+            LOG.error("opsgenie: %s; set enable-threads = true (UWSGI_THREADS=1 for the vendor's image)", problem)
 
 
 def _python() -> str:
@@ -77,8 +77,8 @@ def _path() -> List[str]:
 
 
 def main(directory: str) -> None:
-    """Send what lies in the spool until standard input is closed; at once an end where another does so."""
-    lock = try_lock(directory, ROLE)
+    """Send what is in the outbox until standard input is closed; at once an end where another does so."""
+    lock = try_lock(directory, LOCK_NAME)
     if lock is None:
         return
     # Only now, for it takes its time.

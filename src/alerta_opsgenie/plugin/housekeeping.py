@@ -11,7 +11,8 @@ from typing import Any, List, Tuple
 
 from alerta.models.alert import Alert
 
-from alerta_opsgenie.plugin.subjects import end_of, subject_of
+from alerta_opsgenie.plugin import guard
+from alerta_opsgenie.plugin.alert_values import end_of, subject_of
 
 _Found = Tuple[List[Alert], List[Alert], List[Alert]]
 
@@ -31,6 +32,15 @@ def is_too_early(alert: Alert, now: float) -> bool:
     return end is None or now < end
 
 
+def _without_early(found: List[Alert]) -> List[Alert]:
+    try:
+        now = time.time()
+        return [alert for alert in found if not is_too_early(alert, now)]
+    except Exception:  # noqa: BLE001 - Alerta's job goes on as it would without us
+        guard.report("the housekeeping")
+        return found
+
+
 def install() -> None:
     """Let Alerta's housekeeping look twice; more calls change nothing."""
     original: Any = Alert.housekeeping
@@ -39,8 +49,7 @@ def install() -> None:
 
     def housekeeping(*args: Any, **kwargs: Any) -> _Found:
         expired, shelved, acked = original(*args, **kwargs)
-        now = time.time()
-        return expired, *([alert for alert in found if not is_too_early(alert, now)] for found in (shelved, acked))
+        return expired, _without_early(shelved), _without_early(acked)
 
     setattr(housekeeping, _MARK, True)
     Alert.housekeeping = staticmethod(housekeeping)

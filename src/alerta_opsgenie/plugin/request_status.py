@@ -1,8 +1,8 @@
-"""Looks up, in idle moments, what became of requests for which a 202 is no proof.
+"""Looks up the status of requests for which a 202 is no proof.
 
 An acknowledge, a close or a snooze of an alert that the vendor does not have is taken with a 202 like any other; only
 the request's status tells. The cost is bounded: at most `MOST_PER_SECOND` look-ups, none while the vendor throttles
-the key, and what cannot be looked up in time is let go. Nothing depends on it but the knowledge.
+the key, and what cannot be looked up in time is not looked up. Nothing depends on it but what people are told.
 """
 
 import collections
@@ -11,7 +11,7 @@ import time
 from typing import Callable, Deque, NamedTuple, Protocol
 
 from alerta_opsgenie.clients.opsgenie import OpsgenieClient, Status
-from alerta_opsgenie.plugin.outbox import Outbox, Parcel
+from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest
 from alerta_opsgenie.plugin.settings import Settings
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
@@ -36,28 +36,28 @@ class Throttled(Protocol):
 class Pending(NamedTuple):
     """A request whose status is to be looked up at `due_at` (monotonic), for the n-th time."""
 
-    parcel: Parcel
+    outgoing: OutgoingRequest
     request_id: str
     due_at: float
     looks: int = 0
 
 
-class Confirmer:
+class StatusLookups:
     """Fed by the working threads, run by the leading one."""
 
     def __init__(
-        self, settings: Settings, traffic: Throttled, report: Callable[[str, str], None], outbox: Outbox
+        self, settings: Settings, limits: Throttled, report: Callable[[str, str], None], outbox: Outbox
     ) -> None:
         self._settings = settings
-        self._traffic = traffic
+        self._limits = limits
         self._report = report
         self._outbox = outbox
         self._pending: Deque[Pending] = collections.deque(maxlen=MOST_WAITING)
 
-    def add(self, parcel: Parcel, request_id: str) -> None:
+    def add(self, outgoing: OutgoingRequest, request_id: str) -> None:
         """Remember a request that was taken, if a look-up is wanted for its kind."""
-        if self._settings.confirm and request_id and parcel.request.operation in CONFIRMED:
-            self._pending.append(Pending(parcel, request_id, time.monotonic() + FIRST_LOOK_SECONDS))
+        if self._settings.confirm and request_id and outgoing.request.operation in CONFIRMED:
+            self._pending.append(Pending(outgoing, request_id, time.monotonic() + FIRST_LOOK_SECONDS))
 
     def next_look_seconds(self, longest: float) -> float:
         """Tell when the next look-up is due."""
@@ -70,10 +70,10 @@ class Confirmer:
         if not self._pending or self._pending[0].due_at > time.monotonic():
             return
         pending = self._pending.popleft()
-        if self._traffic.throttled_lately(pending.parcel.route, time.monotonic()):
+        if self._limits.throttled_lately(pending.outgoing.route, time.monotonic()):
             return
         try:
-            key = self._settings.key_of(pending.parcel.route).reveal()
+            key = self._settings.key_of(pending.outgoing.route).reveal()
         except OSError:
             return
         found = client.look_up(pending.request_id, key, time.monotonic() + self._settings.timeout_seconds)
@@ -81,7 +81,7 @@ class Confirmer:
             due_at = time.monotonic() + FIRST_LOOK_SECONDS * 2**pending.looks
             self._pending.append(pending._replace(due_at=due_at, looks=pending.looks + 1))
         elif found.status is Status.FAILED:
-            self._tell(pending.parcel, found.text)
+            self._report_failure(pending.outgoing, found.text)
         self._hold_back()
 
     def _hold_back(self) -> None:
@@ -91,16 +91,16 @@ class Confirmer:
             soonest = time.monotonic() + 1.0 / MOST_PER_SECOND
             self._pending.appendleft(first._replace(due_at=max(first.due_at, soonest)))
 
-    def _tell(self, parcel: Parcel, text: str) -> None:
+    def _report_failure(self, outgoing: OutgoingRequest, text: str) -> None:
         """Repeat what came before its create was processed; else say on Alerta's alert that it had no effect."""
         if "already" in text.lower():
             return
-        repeats = parcel.key.count(_REPEATED)
+        repeats = outgoing.key.count(_REPEATED)
         if "not exist" in text.lower() and repeats < MOST_REPEATS:
-            again = parcel._replace(key=parcel.key + _REPEATED)
-            self._outbox.keep(again, delay_seconds=FIRST_LOOK_SECONDS * 2**repeats)
+            again = outgoing._replace(key=outgoing.key + _REPEATED)
+            self._outbox.repeat(again, FIRST_LOOK_SECONDS * 2**repeats)
             return
-        if parcel.request.operation == "close":
+        if outgoing.request.operation == "close":
             return  # what is not there need not be closed
-        LOG.warning("opsgenie: %s of alert %s had no effect: %s", parcel.request.operation, parcel.lane, text)
-        self._report(parcel.lane, f"Opsgenie did not do this ({parcel.request.operation}): {text}")
+        LOG.warning("opsgenie: %s of alert %s had no effect: %s", outgoing.request.operation, outgoing.alert, text)
+        self._report(outgoing.alert, f"Opsgenie did not do this ({outgoing.request.operation}): {text}")

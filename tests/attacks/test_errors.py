@@ -1,0 +1,88 @@
+"""Errors: nothing that somebody sends, and no fault of our own, makes Alerta fail after the change was written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.attacks.people import Site, pose
+from tests.attacks.test_order import metrics
+
+ODD_TEXTS: list[Any] = [None, 5, 1.5, True, ""]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+@pytest.mark.parametrize(
+    ("action", "told"), [("ack", "acknowledge"), ("shelve", "snooze"), ("close", "close"), ("assign", "assign")]
+)
+def test_a_text_that_is_none_is_taken_and_told_without_words(closed: Site, action: str, told: str, text: Any) -> None:
+    alert_id = closed.new_alert()
+    status, _, answer = closed.console.exchange("PUT", f"/alert/{alert_id}/action", {"action": action, "text": text})
+    assert (status, answer["status"]) == (200, "ok")
+    sent = [(last, body) for _, last, body in closed.run.requests(alert_id)][1:]
+    assert [last for last, _ in sent] == [told]
+    assert str(text) not in str(sent[0][1].get("note", "")) or text == ""
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_so_is_one_of_a_status(closed: Site, text: Any) -> None:
+    alert_id = closed.new_alert()
+    body = {"status": "ack", "text": text}
+    assert closed.console.exchange("PUT", f"/alert/{alert_id}/status", body)[0] == 200
+    assert closed.run.told(alert_id) == ["create", "acknowledge"]
+
+
+def test_so_is_one_of_a_bulk_change(closed: Site) -> None:
+    alert_id = closed.new_alert()
+    body = {"status": "ack", "text": None}
+    assert closed.console.exchange("PUT", f"/_bulk/alerts/status?id={alert_id}", body)[0] == 200
+    assert closed.run.told(alert_id) == ["create", "acknowledge"]
+
+
+def test_a_note_that_is_a_number_stops_nothing(closed: Site) -> None:
+    alert_id = closed.new_alert()
+    assert closed.console.exchange("PUT", f"/alert/{alert_id}/note", {"note": 7})[0] in (201, 400)
+    assert closed.console.status(alert_id) == "open"
+
+
+@pytest.mark.parametrize("beside", [7, "x", [], {"updatedAt": "x", "text": 5, "key": [], "incident": {}}, None])
+def test_nonsense_beside_the_bridge_s_call_stops_nothing(closed: Site, beside: Any) -> None:
+    alert_id = closed.new_alert()
+    body = {"action": "ack", "text": "t", "bridge": beside}
+    status, _, _ = closed.run.bridge.exchange("PUT", f"/alert/{alert_id}/action", body, X_Alerta_On_Behalf_Of="a")
+    assert (status, closed.console.status(alert_id)) == (200, "ack")
+
+
+# -- A fault of our own
+
+
+def test_alerta_goes_on_without_us_and_the_log_names_the_alert(faulty: Site) -> None:
+    """A plugin's exception would be a 500 after the change was written (PLUGINS_RAISE_ON_ERROR is Alerta's default)."""
+    alert_id = faulty.new_alert()
+    faulty.console.action(alert_id, "ack")
+    faulty.console.set_status(alert_id, "open")
+    faulty.console.note(alert_id, "a note")
+    faulty.console.action(alert_id, "close")
+    assert faulty.console.status(alert_id) == "closed"
+    log = faulty.run.log()
+    assert f"an error of the plugin, in post_receive of alert {alert_id}" in log
+    assert f"an error of the plugin, in post_action of alert {alert_id}" in log
+    assert "a planted fault" in log
+
+
+def test_each_error_is_counted(faulty: Site) -> None:
+    faulty.new_alert()
+    assert "alerta_opsgenie_errors_total" in metrics(faulty)
+
+
+def test_a_delete_is_done_all_the_same(faulty: Site) -> None:
+    alert_id = faulty.new_alert()
+    faulty.console.delete(alert_id)
+    assert faulty.console.exchange("GET", f"/alert/{alert_id}")[0] == 404
+
+
+def test_refusals_that_are_meant_still_refuse(faulty: Site) -> None:
+    alert_id = faulty.new_alert()
+    pose(faulty.run.bridge, alert_id, "ack", updatedAt=2_000)
+    assert pose(faulty.run.bridge, alert_id, "close", updatedAt=1_000)[0] == 409

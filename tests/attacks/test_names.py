@@ -1,0 +1,152 @@
+"""Names: nobody acts under somebody else's name, and no name carries markup.
+
+Trusted: the bridge's own key, and the webhook's secret. Everybody else who can call Alerta acts as themselves,
+and what they do is told to Opsgenie like any other act at the console.
+"""
+
+from __future__ import annotations
+
+import pytest
+from lab.alerta_server import AlertaServer
+
+from tests.attacks.people import ALICE, BRIDGE_LOGIN, CEO, Site, message, pose, scopes_of, users_of
+from tests.support.console import Console
+from tests.support.plugin import wait_until
+
+BRIDGE_SCOPE = "admin:alerta_opsgenie"
+MARKUP = "<img src=x onerror=alert(1)> http://evil.example.com"
+
+
+def test_a_stranger_who_registers_the_bridge_s_login_acts_as_nobody_else(closed: Site) -> None:
+    """Who: anybody. May: sign up. Tried: the login that OPSGENIE_BRIDGE_USER names, a key, and the CEO's name."""
+    alert_id = closed.new_alert()
+    _, stranger = closed.sign_up(BRIDGE_LOGIN)
+
+    status, headers, _ = pose(stranger, alert_id, "close")
+
+    assert status == 200, "closing alerts is what a user may do"
+    assert "x-alerta-on-behalf-of" not in headers
+    assert CEO not in users_of(closed, alert_id)
+    assert closed.run.told(alert_id) == ["create", "close"], "Opsgenie hears of it"
+
+
+def test_a_user_whose_address_is_the_bridge_s_login_acts_as_nobody_else(closed: Site) -> None:
+    """Who: a user. May: change their own e-mail address. Tried: to become the bridge by it."""
+    token, user = closed.sign_up("mallory-1@example.com")
+    closed.raw("PUT", "/user/me", {"email": "bridge-2@example.com"}, Authorization=f"Bearer {token}")
+    alert_id = closed.new_alert()
+    assert "x-alerta-on-behalf-of" not in pose(user, alert_id, "close")[1]
+    assert CEO not in users_of(closed, alert_id)
+
+
+def test_the_log_says_loudly_that_the_old_setting_lends_no_names_and_what_to_do(closed: Site) -> None:
+    assert wait_until(lambda: "OPSGENIE_BRIDGE_USER lends no names any more" in closed.run.log())
+    assert "sha256sum" in closed.run.log()
+
+
+@pytest.mark.parametrize(
+    "scopes",
+    [["read", "write"], ["admin", "write", "read"], ["admin:alerts", "write"], ["write:alerta_opsgenie", "write"]],
+    ids=scopes_of,
+)
+def test_no_scope_lends_names_but_the_one_that_only_an_admin_can_grant(closed: Site, scopes: list[str]) -> None:
+    """Who: holders of other keys, administrators among them: `admin` implies each `admin:...`, and does not count."""
+    alert_id = closed.new_alert()
+    assert "x-alerta-on-behalf-of" not in pose(closed.key(*scopes), alert_id, "ack")[1]
+    assert CEO not in users_of(closed, alert_id)
+
+
+def test_a_key_that_lists_the_scope_is_the_bridge_s(closed: Site) -> None:
+    alert_id = closed.new_alert()
+    bridge = closed.key("write:alerts", BRIDGE_SCOPE, user="second-bridge@example.com")
+    assert pose(bridge, alert_id, "ack", person=ALICE)[1]["x-alerta-on-behalf-of"] == ALICE
+    assert closed.run.told(alert_id) == ["create"]
+
+
+def test_nobody_can_give_that_scope_to_a_key_but_an_admin(closed: Site) -> None:
+    """Who: a user. May: make keys with what they have. Tried: a key with the bridge's scope, and to add it later."""
+    token, user = closed.sign_up("mallory-3@example.com")
+    wanted = {"user": "mallory-3@example.com", "scopes": ["write:alerts", BRIDGE_SCOPE], "text": ""}
+    assert closed.raw("POST", "/key", wanted, Authorization=f"Bearer {token}")[0] == 403
+    changed = {"scopes": ["write", BRIDGE_SCOPE]}
+    assert closed.raw("PUT", f"/key/{user.key}", changed, Authorization=f"Bearer {token}")[0] == 403
+    alert_id = closed.new_alert()
+    assert "x-alerta-on-behalf-of" not in pose(user, alert_id, "ack")[1]
+
+
+def test_a_person_s_session_is_never_the_bridge_s(closed: Site) -> None:
+    """Who: a user in the console. Tried: the header with a login's token."""
+    token, _ = closed.sign_up("mallory-4@example.com")
+    alert_id = closed.new_alert()
+    body = {"action": "ack", "text": "x"}
+    headers = {"Authorization": f"Bearer {token}", "X_Alerta_On_Behalf_Of": CEO}
+    assert closed.raw("PUT", f"/alert/{alert_id}/action", body, **headers)[0] == 200
+    assert CEO not in users_of(closed, alert_id)
+
+
+def test_the_bridge_is_known_by_its_key_s_id_as_well(by_id: tuple[AlertaServer, str]) -> None:
+    server, key = by_id
+    console = Console(server.url, server.admin_key)
+    alert_id = str(console.create_alert()["id"])
+    assert pose(Console(server.url, key), alert_id, "ack", person=ALICE)[1]["x-alerta-on-behalf-of"] == ALICE
+
+
+def test_a_second_key_of_the_bridge_s_user_is_not_the_bridge_s(by_id: tuple[AlertaServer, str]) -> None:
+    server, _ = by_id
+    console = Console(server.url, server.admin_key)
+    alert_id = str(console.create_alert()["id"])
+    second = Console(server.url, server.create_key(BRIDGE_LOGIN))
+    assert "x-alerta-on-behalf-of" not in pose(second, alert_id, "ack")[1]
+
+
+def test_a_key_with_the_id_of_the_bridge_s_cannot_be_made(by_id: tuple[AlertaServer, str]) -> None:
+    """Who: whoever may make keys, and knows the id from a log. Tried: a key of their own under that id."""
+    server, key = by_id
+    found = server.call("GET", f"/key/{key}")["key"]["id"]
+    other = Console(server.url, server.create_key("mallory@example.com", ["write:alerts", "write:keys"]))
+    wanted = {"id": found, "key": "mallorys-own-key", "scopes": ["write:alerts"], "text": ""}
+    assert other.exchange("POST", "/key", wanted)[0] >= 400
+
+
+def test_the_id_of_the_bridge_s_key_does_not_act_as_its_key(closed: Site) -> None:
+    """Who: a reader of Alerta's audit log. Alerta takes a key's id in the place of the key; we do not."""
+    found = closed.run.alerta.call("GET", f"/key/{closed.run.bridge.key}")["key"]["id"]
+    alert_id = closed.new_alert()
+    assert "x-alerta-on-behalf-of" not in pose(Console(closed.run.alerta.url, found), alert_id, "ack")[1]
+    assert CEO not in users_of(closed, alert_id)
+
+
+# -- Markup
+
+
+@pytest.mark.parametrize("name", [MARKUP, "a<b>c", ":<//", "javascript://x", "<<<>>>"])
+def test_no_markup_of_a_stranger_s_name_gets_into_alerta(closed: Site, name: str) -> None:
+    """Who: a user of Opsgenie, who chooses their own name. Tried: HTML in names, owners and tags."""
+    alert_id = closed.new_alert()
+    closed.vendor(message(alert_id, "Acknowledge", username=name))
+    closed.vendor(message(alert_id, "AddTags", username=name, addedTags=name + ",plain"))
+    closed.vendor(message(alert_id, "AddNote", username=name, note="look"))
+    if name != "<<<>>>":
+        closed.vendor(message(alert_id, "AssignOwnership", username=name, owner=name))
+
+    alert = closed.console.get(alert_id)
+    shown = [alert["attributes"].get("acked-by", ""), alert["attributes"].get("owner", ""), *alert["tags"]]
+    shown += [note["user"] for note in closed.console.notes(alert_id)]
+    shown += [line["user"] for line in alert["history"]]
+    assert not [text for text in shown if "<" in text or ">" in text or "://" in text]
+
+
+def test_the_header_is_cleaned_too(closed: Site) -> None:
+    """Who: somebody in Opsgenie, by way of the bridge's own key."""
+    alert_id = closed.new_alert()
+    pose(closed.run.bridge, alert_id, "ack", person=MARKUP)
+    assert closed.console.get(alert_id)["attributes"]["acked-by"] == "img src=x onerror=alert(1) http evil.example.com"
+
+
+def test_a_login_with_markup_is_not_shown_for_an_address(closed: Site) -> None:
+    """Who: a user whose login is HTML and whose address is Alice's. Tried: to be shown in Alice's place."""
+    user = {"name": "m", "login": "<b>mallory</b>", "email": "alice-2@example.com", "password": "pw", "roles": ["user"]}
+    closed.run.alerta.call("POST", "/user", user)
+    alert_id = closed.new_alert()
+    pose(closed.run.bridge, alert_id, "ack", person="alice-2@example.com")
+    assert "<" not in closed.console.get(alert_id)["attributes"]["acked-by"]

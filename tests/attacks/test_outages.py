@@ -1,0 +1,135 @@
+"""Outages: a Close that was kept for a night does not close the next outage.
+
+Alerta gives an alert that comes again the same id, and so does Opsgenie its alias. Each way in is tried, with our
+plugin in Alerta and without it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import pytest
+from lab.alerta_server import AlertaServer
+
+from tests.attacks.people import ALICE, Site, message, pose
+from tests.support.bridge import Bridge
+from tests.support.console import Console
+
+MINUTE_NS = 60 * 10**9
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("Acknowledge", {}),
+    ("Close", {}),
+    ("Delete", {}),
+    ("Snooze", {"snoozedUntil": int((time.time() + 86_400) * 1000)}),
+]
+
+
+def came_again(console: Console) -> str:
+    """Make an alert that has ended, and has come again just now."""
+    alert = console.create_alert()
+    same = {name: alert[name] for name in ("resource", "event", "environment", "service", "severity")}
+    console.action(alert["id"], "close")
+    console.create_alert(**same)
+    assert console.status(alert["id"]) == "open"
+    return str(alert["id"])
+
+
+@pytest.mark.parametrize(("action", "fields"), CHANGES)
+def test_an_old_action_by_the_webhook_leaves_the_next_outage_alone(
+    closed: Site, action: str, fields: dict[str, Any]
+) -> None:
+    alert_id = came_again(closed.console)
+    answer = closed.vendor(message(alert_id, action, updatedAt=time.time_ns() - 10 * MINUTE_NS, **fields))
+    assert (answer["outcome"], answer["reason"]) == ("ignored", "stale")
+    assert closed.console.status(alert_id) == "open"
+
+
+@pytest.mark.parametrize("action", ["ack", "close", "shelve"])
+def test_an_old_action_by_the_bridge_s_key_is_refused_by_the_plugin_itself(closed: Site, action: str) -> None:
+    """Even one that is too young for the relay to look first: the plugin knows when the alert came again."""
+    alert_id = came_again(closed.console)
+    status, _, answer = pose(closed.run.bridge, alert_id, action, person=ALICE, updatedAt=time.time_ns() - 8 * 10**9)
+    assert (status, answer["message"][:6]) == (409, "stale:")
+    assert closed.console.status(alert_id) == "open"
+
+
+def test_so_is_an_old_delete(closed: Site) -> None:
+    alert_id = came_again(closed.console)
+    body = {"bridge": {"text": "", "updatedAt": time.time_ns() - 10 * MINUTE_NS, "key": "k"}}
+    status, _, _ = closed.run.bridge.exchange("DELETE", f"/alert/{alert_id}", body, X_Alerta_On_Behalf_Of=ALICE)
+    assert status == 409
+    assert closed.console.status(alert_id) == "open"
+
+
+def test_an_operator_who_opens_a_closed_alert_begins_an_outage_too(closed: Site) -> None:
+    alert_id = closed.new_alert()
+    closed.console.action(alert_id, "close")
+    closed.console.action(alert_id, "open")
+    status, _, _ = pose(closed.run.bridge, alert_id, "close", updatedAt=time.time_ns() - MINUTE_NS)
+    assert (status, closed.console.status(alert_id)) == (409, "open")
+
+
+def test_so_does_one_who_sets_the_status(closed: Site) -> None:
+    alert_id = closed.new_alert()
+    closed.console.action(alert_id, "close")
+    closed.console.set_status(alert_id, "open")
+    assert pose(closed.run.bridge, alert_id, "close", updatedAt=time.time_ns() - MINUTE_NS)[0] == 409
+
+
+def test_an_action_of_the_present_outage_is_done(closed: Site) -> None:
+    alert_id = came_again(closed.console)
+    assert closed.vendor(message(alert_id, "Acknowledge"))["outcome"] == "applied"
+
+
+def test_an_action_on_an_earlier_alert_of_opsgenies_is_stale_whatever_its_time(closed: Site) -> None:
+    """Opsgenie's clock says when it made each of its alerts; somebody acts on the old one in a stale browser tab."""
+    alert_id = closed.new_alert()
+    now_ms = time.time_ns() // 10**6
+    ids = [f"{uuid.uuid4()}-{made_ms}" for made_ms in (now_ms - 60_000, now_ms)]
+    assert closed.vendor(message(alert_id, "Acknowledge", alertId=ids[1]))["outcome"] == "applied"
+    answer = closed.vendor(message(alert_id, "Close", alertId=ids[0]))
+    assert (answer["outcome"], answer["reason"]) == ("ignored", "stale")
+    assert closed.vendor(message(alert_id, "Close", alertId=ids[1]))["outcome"] == "applied"
+
+
+def test_an_alert_id_from_the_far_future_shuts_nobody_out(closed: Site) -> None:
+    """Who: a sender with the secret. Tried: an `alertId` that says it was made in the year 2286."""
+    alert_id = closed.new_alert()
+    closed.vendor(message(alert_id, "Acknowledge", alertId=f"{uuid.uuid4()}-9999999999999"))
+    real = f"{uuid.uuid4()}-{time.time_ns() // 10**6}"
+    assert closed.vendor(message(alert_id, "Close", alertId=real))["outcome"] == "applied"
+
+
+def test_a_sender_whose_clock_is_ahead_shuts_nobody_out(closed: Site) -> None:
+    """Who: whoever may send alerts. Tried: a `createTime` of tomorrow, which stands in the history as it is."""
+    alert = closed.console.create_alert()
+    same = {name: alert[name] for name in ("resource", "event", "environment", "service", "severity")}
+    closed.console.action(alert["id"], "close")
+    closed.console.create_alert(**same, createTime="2099-01-01T00:00:00.000Z")
+    assert closed.vendor(message(alert["id"], "Close"))["outcome"] == "applied"
+
+
+# -- Without our plugin
+
+
+@pytest.fixture
+def bare(alerta: AlertaServer, alerta_key: str, console: Console) -> Bridge:
+    return Bridge(alerta.url, alerta_key, console)
+
+
+@pytest.mark.parametrize(("action", "fields"), CHANGES)
+def test_without_the_plugin_an_old_action_leaves_the_next_outage_alone(
+    bare: Bridge, action: str, fields: dict[str, Any]
+) -> None:
+    alert_id = came_again(bare.console)
+    outcome = bare.do(action, alert_id, updatedAt=time.time_ns() - 10 * MINUTE_NS, **fields)
+    assert (outcome.kind.value, outcome.reason.value, bare.calls) == ("ignored", "stale", 1)
+    assert bare.console.status(alert_id) == "open"
+
+
+def test_without_the_plugin_an_old_action_of_the_same_outage_costs_one_look(bare: Bridge) -> None:
+    alert_id = str(bare.console.create_alert(createTime="2020-01-01T00:00:00.000Z")["id"])
+    outcome = bare.do("Close", alert_id, updatedAt=time.time_ns() - 31 * 10**9)
+    assert (outcome.kind.value, bare.calls) == ("applied", 2)

@@ -1,0 +1,127 @@
+"""The webhook: only Opsgenie comes in, whatever AUTH_REQUIRED says.
+
+Trusted: the shared secret; an API key that may write alerts acts as itself. Nobody else is.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.attacks.people import ALICE, Site, message, users_of
+from tests.support.plugin import SECRET, SECRET_HEADER
+
+HEADER = SECRET_HEADER.replace("-", "_")
+
+
+@pytest.fixture(params=["closed", "unauthenticated"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """The webhook has a secret; Alerta asks for authentication, or does not."""
+    found: Site = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {HEADER: "wrong"},
+        {HEADER: ""},
+        {HEADER: SECRET + "x"},
+        {"Authorization": "Key "},
+        {"Authorization": "Key no-such-key"},
+        {"X_API_Key": "no-such-key"},
+        {"Authorization": "Bearer x.y.z"},
+        {"Authorization": "Basic eDp5"},
+    ],
+    ids=str,
+)
+def test_whoever_knows_the_url_and_no_secret_does_nothing(site: Site, headers: dict[str, str]) -> None:
+    """Who: anybody on the network. Tried: to close an alert."""
+    alert_id = site.new_alert()
+    status, _ = site.webhook(message(alert_id, "Close"), **headers)
+    assert status == 401
+    assert site.console.status(alert_id) == "open"
+
+
+@pytest.mark.parametrize("scopes", [["write:webhooks"], ["write:webhooks", "read:alerts"], ["read"]])
+def test_a_key_that_may_not_write_alerts_does_nothing(site: Site, scopes: list[str]) -> None:
+    """Who: another webhook's key. May: make alerts by webhooks. Tried: to acknowledge, close and tag as Alice."""
+    alert_id = site.new_alert()
+    key = site.key(*scopes).key
+    for action, fields in (("Acknowledge", {}), ("AddTags", {"addedTags": "x"}), ("Close", {})):
+        assert site.webhook(message(alert_id, action, **fields), Authorization=f"Key {key}")[0] == 403
+    alert = site.console.get(alert_id)
+    assert (alert["status"], alert["tags"], "acked-by" in alert["attributes"]) == ("open", [], False)
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X_API_Key"])
+def test_a_key_that_may_write_alerts_acts_as_itself_and_opsgenie_hears_of_it(site: Site, header: str) -> None:
+    """Who: a user with a key. Tried: to act as Alice, unnoticed."""
+    alert_id = site.new_alert()
+    key = site.key("write:alerts").key
+    status, answer = site.webhook(
+        message(alert_id, "Close"), **{header: f"Key {key}" if header == "Authorization" else key}
+    )
+    assert (status, answer["outcome"]) == (200, "applied")
+    assert ALICE not in users_of(site, alert_id)
+    assert site.run.told(alert_id) == ["create", "close"]
+
+
+def test_a_key_in_the_url_is_refused(site: Site) -> None:
+    """Addresses are logged by everything on the way, so a key does not belong there."""
+    alert_id = site.new_alert()
+    key = site.key("write").key
+    assert site.webhook(message(alert_id, "Close"), f"?api-key={key}")[0] == 401
+    assert site.console.status(alert_id) == "open"
+
+
+def test_a_person_s_session_is_not_opsgenie(closed: Site) -> None:
+    """Who: a user in the console, who may use webhooks. Tried: to act as Alice."""
+    token, _ = closed.sign_up("mallory-w@example.com")
+    alert_id = closed.new_alert()
+    assert closed.webhook(message(alert_id, "Close"), Authorization=f"Bearer {token}")[0] == 401
+    assert closed.console.status(alert_id) == "open"
+
+
+def test_the_secret_acts_as_the_person_and_opsgenie_hears_nothing_of_it(site: Site) -> None:
+    alert_id = site.new_alert()
+    assert site.vendor(message(alert_id, "Acknowledge"))["outcome"] == "applied"
+    assert site.console.get(alert_id)["attributes"]["acked-by"] == ALICE
+    assert site.run.told(alert_id) == ["create"]
+
+
+def test_a_secret_beside_somebody_s_key_is_still_the_secret(site: Site) -> None:
+    alert_id = site.new_alert()
+    poor = site.key("read:alerts").key
+    status, answer = site.webhook(message(alert_id, "Close"), Authorization=f"Key {poor}", **{HEADER: SECRET})
+    assert (status, answer["outcome"]) == (200, "applied")
+
+
+def test_where_nothing_is_set_up_the_webhook_refuses_and_says_what_to_set(without_secret: Site) -> None:
+    """Who: anybody. Alerta asks nobody for a key, and the webhook has no secret."""
+    alert_id = without_secret.new_alert()
+    for headers in ({}, {HEADER: ""}, {HEADER: "None"}):
+        status, answer = without_secret.webhook(message(alert_id, "Close"), **headers)
+        assert status == 401
+        assert "OPSGENIE_WEBHOOK_SECRET_FILE" in answer["message"]
+    assert without_secret.console.status(alert_id) == "open"
+    assert "the webhook refuses a request: no secret is set" in without_secret.run.log()
+
+
+def test_the_webhook_is_off_until_the_plugin_is_enabled(not_enabled: Site) -> None:
+    """The package alone opens nothing, not even to the secret."""
+    alert_id = not_enabled.new_alert()
+    for headers in ({}, {HEADER: SECRET}, {"Authorization": f"Key {not_enabled.run.bridge.key}"}):
+        status, answer = not_enabled.webhook(message(alert_id, "Close"), **headers)
+        assert status in (401, 403, 404), answer
+    assert not_enabled.console.status(alert_id) == "open"
+
+
+def test_neither_secret_nor_key_is_in_the_log(closed: Site) -> None:
+    alert_id = closed.new_alert()
+    key = closed.key("write:alerts").key
+    closed.webhook(message(alert_id, "Acknowledge"), Authorization=f"Key {key}")
+    closed.vendor(message(alert_id, "Close"))
+    assert "Webhook Request" in closed.run.log()
+    assert SECRET not in closed.run.log()
+    assert key not in closed.run.log()
