@@ -6,16 +6,25 @@ INSTALLED := $(VENV)/.installed
 # What runs on Python 3.9: the executor with all that it ships, and what runs inside Alerta.
 ON_39 := $(addprefix src/alerta_opsgenie/,core executor plugin journal clients agent)
 
-.PHONY: help demo test lint bench executor docs clean
+# Where it is set, every process of the tests compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Tests run at once in so many processes. One file is one process's: its fixtures are set up once.
+PROCESSES ?= 4
+PYTEST = $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+
+.PHONY: help demo check test test-long lint bench executor docs clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo      the whole bridge on embedded parts, with a table of what each side shows"
-	@echo "make test      lint, types and all tests"
-	@echo "make lint      ruff, mypy, import-linter, vermin"
-	@echo "make bench     the figures of the documentation, as ratios side by side"
-	@echo "make executor  build/oecAlertaExecutor.py, the one file that OEC and JEC start"
-	@echo "make docs      the documentation as HTML, in docs/_build"
+	@echo "make demo       the whole bridge on embedded parts, with a table of what each side shows"
+	@echo "make check      lint, types, and the tests that need no Alerta and break nothing: under a minute"
+	@echo "make test       lint, types, and all tests but the long ones: under 8 minutes on two cores"
+	@echo "make test-long  the long tests: servers and packages, fuzzing, kills in the hundreds"
+	@echo "make lint       ruff, mypy, import-linter, vermin"
+	@echo "make bench      the figures of the documentation, as ratios side by side"
+	@echo "make executor   build/oecAlertaExecutor.py, the one file that OEC and JEC start"
+	@echo "make docs       the documentation as HTML, in docs/_build"
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -34,8 +43,14 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/vermin --quiet --no-tips --target=3.9- --violations $(ON_39)
 
+check: lint
+	$(PYTEST) -m "not alerta and not faults and not long" --ignore=tests/e2e --ignore=tests/faults $(PYTEST_ARGS)
+
 test: lint executor
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
+	$(PYTEST) -m "not long" $(PYTEST_ARGS)
+
+test-long: $(INSTALLED) executor
+	ALERTA_OPSGENIE_LONG=1 $(PYTEST) -m "long or grows" $(PYTEST_ARGS)
 
 bench: $(INSTALLED) executor
 	$(BIN)/python -m bench

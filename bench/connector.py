@@ -1,4 +1,4 @@
-"""The native connector against the ceiling of its Alerta, against the executor, and against an Alerta of no weight.
+"""The native connector against the limit of its Alerta, and against an Alerta that answers at once.
 
 The queue is the double of `lab.cloud`, in the bench's own process: `moto` takes about 100 requests a second and spins
 while it waits, so that it would be what is measured. The double takes thousands; its share is printed with the rest.
@@ -31,7 +31,6 @@ from lab.alerta_server import AlertaServer
 from lab.cloud.serving import AppThread
 
 from alerta_opsgenie.connector.settings import DEFAULT_WORKERS
-from alerta_opsgenie.executor.build import write_to
 from bench.measure import print_table
 from tests.connector.rig import Connector, Rig, wait_until
 from tests.support.console import Console
@@ -58,7 +57,7 @@ def main() -> None:
     """Print the connector's figures."""
     with tempfile.TemporaryDirectory() as directory:
         with AlertaServer() as alerta:
-            _against_the_ceiling(alerta, Path(directory, "ceiling"))
+            _against_the_limit(alerta, Path(directory, "limit"))
             _idle(alerta, Path(directory, "idle"))
         _without_weight(Path(directory, "light"))
 
@@ -66,12 +65,11 @@ def main() -> None:
 # -- the same acks into the same Alerta
 
 
-def _against_the_ceiling(alerta: AlertaServer, directory: Path) -> None:
+def _against_the_limit(alerta: AlertaServer, directory: Path) -> None:
     """Let each kind of client do its part of the acks in each turn, so that a noisy neighbour disturbs all alike."""
     directory.mkdir()
     key = alerta.create_key("bench@example.com")
     console = Console(alerta.url, alerta.admin_key)
-    spool = str(directory / "executor")
     bare = f"{CLIENTS} bare keep-alive clients"
     clients: dict[str, Callable[[list[str]], Cost]] = {bare: functools.partial(_bare, alerta.url, key)}
     with ExitStack() as stack:
@@ -82,7 +80,6 @@ def _against_the_ceiling(alerta: AlertaServer, directory: Path) -> None:
             connector = rig.start("--log-level", "error")
             _wait_polling(rig, connector)
             clients[f"run, {workers} workers"] = functools.partial(_run, rig, connector)
-        clients[f"executor, {CLIENTS} at once"] = functools.partial(_executors, alerta.url, key, spool)
         for do in clients.values():
             do(_alerts(console, CLIENTS))  # warm
         costs: dict[str, list[Cost]] = {name: [] for name in clients}
@@ -92,7 +89,7 @@ def _against_the_ceiling(alerta: AlertaServer, directory: Path) -> None:
     seconds = {name: sum(cost.seconds for cost in costs[name]) for name in clients}
     print_table(
         f"{ACKS} acks into one Alerta (two workers, all on {os.cpu_count()} shared cores), {TURNS} parts each, in turn",
-        ("", "acks/s", "of the ceiling", "its CPU ms/ack", "of the doubles"),
+        ("", "acks/s", "of the limit", "its CPU ms/ack", "of the doubles"),
         [
             (
                 name,
@@ -164,26 +161,6 @@ def _run(rig: Rig, connector: Connector, ids: list[str]) -> Cost:
     took = time.monotonic() - began
     wait_until(lambda: model.deleted - deleted >= len(ids), 10, rig.logs)
     return Cost(took, _cpu_seconds(connector.process.pid) - cpu, time.process_time() - doubles)
-
-
-def _executors(url: str, key: str, spool: str, ids: list[str]) -> Cost:
-    with tempfile.TemporaryDirectory() as directory:
-        executor = str(write_to(directory)[0])
-
-        def start(alert_id: str) -> None:
-            command = [sys.executable, executor, "-payload", json.dumps(_message("Acknowledge", alert_id))]
-            command += ["-apiKey", "K", "-opsgenieUrl", "https://api.opsgenie.com", "-logLevel", "ERROR"]
-            command += ["--alertaApiUrl", url, "--alertaApiKey", key, "--spoolDir", spool]
-            subprocess.run(command, check=True)
-
-        children = os.times()
-        began = time.monotonic()
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            list(pool.map(start, ids))
-        took = time.monotonic() - began
-        ended = os.times()
-    used = ended.children_user + ended.children_system - children.children_user - children.children_system
-    return Cost(took, used, 0.0)
 
 
 # -- one action, nothing else going on

@@ -1,40 +1,23 @@
-"""What the executor costs to start, and what order and memory on disk add to an action that needs no spool."""
+"""What one action costs in the executor's process, and how many actions a second the journal takes."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import sys
 import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+
+from lab.agents import end_agent
 
 from alerta_opsgenie.executor.build import write_to
-from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.journal import Journal, New
 from bench.measure import Cost, costs_of_programs, print_table, rate_per_second
 
 ROUNDS = 40
-
-_WITHOUT_DISK = """
-import sys, time
-sys.modules["ssl"] = None
-import http.client
-del sys.modules["ssl"]
-sys.path.insert(0, sys.argv[1])
-from alerta_opsgenie.clients.alerta import AlertaClient, drive
-from alerta_opsgenie.core.message import parse
-from alerta_opsgenie.core.relay import Circumstances, relay
-from alerta_opsgenie.executor import delivery, script
-from alerta_opsgenie.agent.options import read_options, split
-import os
-options = read_options(*split(sys.argv[2:]), os.environ)
-client = AlertaClient(options.alerta_url, options.alerta_key)
-end = time.monotonic() + 20
-steps = relay(parse(options.payload), options.settings, Circumstances(time.time()))
-print(drive(steps, lambda call: client.send(call, end)).kind.value)
-"""
-
 
 class _Alerta(BaseHTTPRequestHandler):
     """Answers at once, as an Alerta with our plugin would: what is measured is the executor."""
@@ -57,72 +40,57 @@ class _Alerta(BaseHTTPRequestHandler):
 def main() -> None:
     """Print the executor's figures."""
     with tempfile.TemporaryDirectory() as directory:
-        executor = write_to(directory)[0]
-        _start_up(executor, directory)
-        _disk(executor, directory)
-        _keeps(directory)
+        _one_action(write_to(directory)[0], directory)
+        _appends(directory)
 
 
-def _arguments(directory: str, url: str, source: str = "Alerta") -> list[str]:
-    alert = {
-        "alias": "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e",
-        "source": source,
-        "username": "alice@example.com",
-        "updatedAt": time.time_ns(),
-    }
-    # No request id: each start would find its action done. The digest would be the same, so the source differs.
-    payload = json.dumps({"action": "Acknowledge", "alert": alert})
-    connector = ["-payload", payload, "-apiKey", "K", "-opsgenieUrl", "https://api.opsgenie.com", "-logLevel", "WARN"]
-    return [*connector, "--alertaApiUrl", url, "--alertaApiKey", "k", "--spoolDir", f"{directory}/spool"]
-
-
-def _start_up(executor: str, directory: str) -> None:
-    ignored = _arguments(directory, "http://127.0.0.1:9/api", source="somebody else's")
-    costs = costs_of_programs(
-        {
-            "python -c 'import json, http.client'": [sys.executable, "-c", "import json, http.client"],
-            "executor, built file": [sys.executable, executor, *ignored],
-            "python -c 'import requests'": [sys.executable, "-c", "import requests"],
-        },
-        ROUNDS,
-    )
-    _print_costs(f"Start-up (median of {ROUNDS} in turn; the executor reads a message and ignores it)", costs)
-
-
-def _disk(executor: str, directory: str) -> None:
+def _one_action(executor: str, directory: str) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Alerta)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
-    without = Path(directory, "without.py")
-    without.write_text(_WITHOUT_DISK, encoding="ascii")
     costs: dict[str, list[Cost]] = {}
-    for _ in range(ROUNDS):  # a new payload each round: a lane remembers what it has done
-        arguments = _arguments(directory, url)
-        round_costs = costs_of_programs(
-            {
-                "one ack, nothing on disk": [sys.executable, str(without), executor, *arguments],
-                "one ack, executor": [sys.executable, executor, *arguments],
-            },
-            1,
-        )
-        for name, cost in round_costs.items():
-            costs.setdefault(name, []).append(cost)
-    server.shutdown()
-    medians = {name: sorted(found, key=lambda cost: cost.seconds)[ROUNDS // 2] for name, found in costs.items()}
-    _print_costs("What order, memory and the written-down action cost one that needs no spool", medians)
+    try:
+        for number in range(ROUNDS + 1):  # each an action of its own: the journal knows what has been done
+            programs = {
+                "python -c pass": [sys.executable, "-c", "pass"],
+                "executor, one acknowledge": [sys.executable, executor, *_arguments(directory, url, number)],
+                "python -c 'import requests'": [sys.executable, "-c", "import requests"],
+            }
+            for name, cost in costs_of_programs(programs, 1).items():
+                costs.setdefault(name, []).append(cost)
+    finally:
+        server.shutdown()
+        end_agent(f"{directory}/state")
+    # The first round started the agent.
+    medians = {name: sorted(found[1:], key=lambda cost: cost.seconds)[ROUNDS // 2] for name, found in costs.items()}
+    _print_costs(f"One action with an agent that runs already (median of {ROUNDS} in turn)", medians)
 
 
-def _keeps(directory: str) -> None:
+def _arguments(directory: str, url: str, number: int) -> list[str]:
+    alert = {
+        "alias": "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e",
+        "source": "Alerta",
+        "username": "alice@example.com",
+        "updatedAt": time.time_ns(),
+    }
+    payload = json.dumps({"action": "Acknowledge", "requestId": f"bench-{number}", "alert": alert})
+    connector = ["-payload", payload, "-apiKey", "K", "-opsgenieUrl", "https://api.opsgenie.com", "-logLevel", "WARN"]
+    return [*connector, "--alertaApiUrl", url, "--alertaApiKey", "k", "--spoolDir", f"{directory}/state"]
+
+
+def _appends(directory: str) -> None:
     body = json.dumps({"action": "AddNote", "alert": {"note": "x" * 300}})
-    counter = iter(range(10**9))
-    with Spool(f"{directory}/keeps") as spool:
+    counter = itertools.count()
+    with contextlib.closing(Journal(f"{directory}/journal")) as journal:
 
-        def keep() -> None:
+        def append() -> None:
             number = next(counter)
-            spool.keep(f"key-{number}", f"lane-{number % 30}", number, body, now=time.time())
+            new = New(f"key-{number}", f"alert-{number % 30}", number, "AddNote", body)
+            journal.append([new], time.time())
 
-        durable = rate_per_second(keep, 2.0)
-    print_table("Durable keeps (fsync'ed, one process)", ("keeps per second",), [(f"{durable:.0f}",)])
+        rate = rate_per_second(append, 2.0)
+    title = "The journal (each action on the disk before the next, one process)"
+    print_table(title, ("actions/s",), [(f"{rate:.0f}",)])
 
 
 def _print_costs(title: str, costs: dict[str, Cost]) -> None:

@@ -39,15 +39,18 @@ def main(keep: bool, only: str | None) -> None:
         if only != "executor":
             wrong += _show_circle(console, keep=keep)
     except AlertaError as error:
-        raise Failure(str(error), "mend that, then run the demo again") from None
+        raise Failure(str(error), "fix that, then run the demo again") from None
     if wrong:
         raise Failure("; ".join(wrong), "run it again with --keep and look at Alerta")
     console.print("Each side holds what it should.")
 
 
 def _show_executor(console: Console, *, keep: bool) -> list[str]:
-    with tempfile.TemporaryDirectory(prefix="ao-") as directory, AlertaServer() as alerta:
-        stage = Stage(alerta, Path(directory))
+    with (
+        tempfile.TemporaryDirectory(prefix="ao-") as directory,
+        AlertaServer() as alerta,
+        Stage(alerta, Path(directory)) as stage,
+    ):
         played = [stage.play(scene) for scene in scenes(time.time())]
         headings = ("alert", "action in Opsgenie", "before", "after", "outcome", "last line of Alerta's history")
         table = _table("Through oecAlertaExecutor.py, as OEC starts it (no plugin in Alerta)", headings)

@@ -38,8 +38,8 @@ LOOPBACK = "127.0.0.1"
 # Alerta's DELETE_SCOPES holds `delete:alerts` (alerta/models/permission.py, is_in_scope).
 BRIDGE_SCOPES = ("write:alerts",)
 
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 REQUEST_SECONDS = 30.0
 
 # Kept out of the processes' environment are Alerta's own variables, which would win over its settings file.
@@ -184,7 +184,7 @@ class AlertaServer:
     def start(self) -> None:
         """Start Alerta, the database too on the first call, and return when it answers. No effect while it runs.
 
-        Raises AlertaError or PostgresError with the end of the log when it does not come up in 30 seconds.
+        Raises AlertaError or PostgresError with the end of the log when it does not come up in a minute.
         """
         if self.running:
             return

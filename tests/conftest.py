@@ -14,6 +14,7 @@ from lab.alerta_server import AlertaServer
 
 from tests.support.console import Console
 from tests.support.proxy import Proxy
+from tests.support.tiers import LONG
 
 BRIDGE_USER = "opsgenie-bridge@example.com"
 
@@ -25,24 +26,42 @@ _TESTS = Path(__file__).parent
 # These look at all processes and users of the host, and make some that are to be found: never two at a time.
 _OF_THE_HOST = ("doctor/", "setup/test_host.py", "cli/test_doctor.py", "e2e/test_install.py")
 
+# Where the markers come from the path. A test that uses the fixture `alerta` is marked wherever it lies.
+_WITH_ALERTA = ("e2e/", "lab/test_alerta_server.py", "lab/test_demo.py")
+_WITH_FAULTS = ("faults/",)
+
+_LONG_SECONDS = 3600  # for a test of `make test-long`: it tells an end from a hang
+
+_LONGEST_FIRST = ("faults/", "e2e/", "lab/", "docs/", "setup/", "executor/", "connector/")
+"""The order in which files begin, so that no long file is left to one process at the end."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that needs the real Alerta, directly or through another fixture."""
+    """Mark each test by its path and fixtures, and let the long rooms begin."""
     for item in items:
-        if _is_of_the_host(item.path):
+        if _lies_in(item.path, _OF_THE_HOST):
             item.add_marker(pytest.mark.timeout(600))  # it may have to wait for the others
-        if "alerta" in getattr(item, "fixturenames", ()):
+        if _lies_in(item.path, _WITH_ALERTA) or "alerta" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.alerta)
+        if _lies_in(item.path, _WITH_FAULTS):
+            item.add_marker(pytest.mark.faults)
+        if LONG:
+            item.add_marker(pytest.mark.timeout(_LONG_SECONDS), append=False)
+    items.sort(key=lambda item: _place(item.path))
 
 
-def _is_of_the_host(path: Path) -> bool:
-    return path.relative_to(_TESTS).as_posix().startswith(_OF_THE_HOST)
+def _place(path: Path) -> int:
+    return next((place for place, room in enumerate(_LONGEST_FIRST) if _lies_in(path, (room,))), len(_LONGEST_FIRST))
+
+
+def _lies_in(path: Path, rooms: tuple[str, ...]) -> bool:
+    return path.relative_to(_TESTS).as_posix().startswith(rooms)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _alone_on_the_host(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let no two of those modules run at once, in whichever process."""
-    if not _is_of_the_host(request.path):
+    if not _lies_in(request.path, _OF_THE_HOST):
         yield
         return
     with Path(tempfile.gettempdir(), "alerta-opsgenie-tests.lock").open("w") as lock:

@@ -15,14 +15,14 @@ TOOK_SECONDS = 0.001
 
 
 @dataclass
-class Told:
-    """What a handler tells the recorder of its request: whose key it was, and the body as JSON."""
+class Noted:
+    """What a handler notes for the record of its request: whose key it was, and the body as JSON."""
 
     integration_id: str = ""
     body: Any = None
 
 
-TOLD: ContextVar[Told] = ContextVar("told")
+NOTED: ContextVar[Noted] = ContextVar("noted")
 
 
 def answer(

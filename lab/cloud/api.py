@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from lab.cloud import views
-from lab.cloud.answers import TOLD, Told, answer, error, throttled
+from lab.cloud.answers import NOTED, Noted, answer, error, throttled
 from lab.cloud.cloud import Cloud, Seen
 from lab.cloud.intake import Domain, Processed
 from lab.cloud.integrations import Integration, Product
@@ -114,7 +114,7 @@ class Api:
         if caller is None:
             well_formed = UUID_LIKE.fullmatch(key) or not key
             return error(401, "Could not authenticate") if well_formed else error(422, "Key format is not valid!")
-        TOLD.get().integration_id = caller.integration_id
+        NOTED.get().integration_id = caller.integration_id
         if not caller.enabled or caller.product != product:
             return error(401, "Could not authenticate")
         period_seconds = self._cloud.admit(domain)
@@ -143,7 +143,7 @@ class Api:
             body = json.loads(raw or b"{}")
         except ValueError:
             return self._refuse(request, 400, "Could not parse request body. It should be valid JSON.")
-        TOLD.get().body = body
+        NOTED.get().body = body
         if not isinstance(body, dict):
             return self._refuse(request, 400, "Request body should be a JSON object.")
         return body
@@ -237,8 +237,8 @@ def record_requests(cloud: Cloud) -> Middleware:
 
     @web.middleware
     async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
-        told = Told()
-        TOLD.set(told)
+        noted = Noted()
+        NOTED.set(noted)
         try:
             response = await handler(request)
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as problem:
@@ -247,9 +247,9 @@ def record_requests(cloud: Cloud) -> Middleware:
         except Exception as problem:
             cloud.note_violation(f"{request.method} {request.path}: the stand-in itself failed: {problem!r}")
             raise
-        # The vendor's clock is the cloud's, also where it was told to jump.
+        # The vendor's clock is the cloud's, also after `advance`.
         response.headers["Date"] = formatdate(cloud.now_ns() / 1e9, usegmt=True)
-        whose, body = told.integration_id, told.body
+        whose, body = noted.integration_id, noted.body
         cloud.note(Seen(request.method, request.path_qs, response.status, whose, body, cloud.now_ns()))
         return response
 

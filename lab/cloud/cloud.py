@@ -25,6 +25,7 @@ from lab.cloud.person import Person
 from lab.cloud.switches import Switches
 
 RECORDS_KEPT = 50_000
+PATIENCE_SECONDS = 60.0  # nothing takes so long, also on a busy machine: it will never come
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,8 @@ class Cloud:
         """Accept `command` as from the API: it is processed after the processing delay."""
         with self._lock:
             known = self._model.find(command.identifier, command.identifier_type)
-            lane = known.alias if known else command.fields.get("alias") or command.identifier
-            self._intake.put(command, lane, self.now_ns())
+            alert_key = known.alias if known else command.fields.get("alias") or command.identifier
+            self._intake.put(command, alert_key, self.now_ns())
             self.run_due()
         self._wake()
 
@@ -252,12 +253,12 @@ class Cloud:
         with self._lock:
             return self._sent_ids.get(request_id) == integration.integration_id
 
-    def wait_until(self, condition: Callable[[], bool], timeout_seconds: float = 10.0) -> bool:
+    def wait_until(self, condition: Callable[[], bool], timeout_seconds: float = PATIENCE_SECONDS) -> bool:
         """Wait until `condition` holds; it is looked at whenever something happens in the cloud."""
         with self._changed:
             return self._changed.wait_for(condition, timeout_seconds)
 
-    def wait_settled(self, timeout_seconds: float = 10.0) -> bool:
+    def wait_settled(self, timeout_seconds: float = PATIENCE_SECONDS) -> bool:
         """Wait until no request waits for processing and no message for delivery; return whether that came."""
         return self.wait_until(lambda: not self._on_its_way and not self._intake.pending, timeout_seconds)
 

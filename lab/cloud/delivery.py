@@ -5,59 +5,56 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import threading
 from contextlib import suppress
 from typing import Any
 
 import aiohttp
-from aiobotocore.session import get_session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lab.cloud.cloud import Cloud
 from lab.cloud.integrations import Integration, Queue
 from lab.cloud.messages import CUSTOMER_ID, Message
-from lab.cloud.queues import origin
+from lab.cloud.queues import client, origin
 
 MOST_PER_BATCH = 10
 HOLD_SECONDS = 0.1  # how long an overtaken message waits for one to overtake it
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.05, 1.0
 TOO_MANY, SERVER_ERRORS, SUCCESSES = 429, range(500, 600), range(200, 300)
-QUICK = Config(retries={"max_attempts": 0}, connect_timeout=3, read_timeout=10)
 
 Inbox = asyncio.Queue[Message]
 
 
 class Delivery:
-    """One lane per outgoing integration; lives on the event loop that starts it, and is fed from any thread."""
+    """One task per outgoing integration; lives on the event loop that starts it, and takes messages from any thread."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._loop = asyncio.get_running_loop()
-        self._lanes: dict[str, tuple[Inbox, asyncio.Task[None]]] = {}
+        self._tasks: dict[str, tuple[Inbox, asyncio.Task[None]]] = {}
         self._http = aiohttp.ClientSession()
         self._clients: dict[tuple[str, str], Any] = {}
+        self._making_client = threading.Lock()
 
     def put(self, message: Message) -> None:
         """Take a message (from any thread)."""
         self._loop.call_soon_threadsafe(self._take, message)
 
     async def stop(self) -> None:
-        """End all lanes; what is not delivered is not delivered."""
-        tasks = [task for _, task in self._lanes.values()]
+        """End all tasks; what is not delivered stays undelivered."""
+        tasks = [task for _, task in self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for client in self._clients.values():
-            await client.__aexit__(None, None, None)
         await self._http.close()
 
     def _take(self, message: Message) -> None:
         integration = message.integration
-        if integration.integration_id not in self._lanes:
+        if integration.integration_id not in self._tasks:
             inbox: Inbox = asyncio.Queue()
             run = self._run_queue if integration.on_queue else self._run_webhook
-            self._lanes[integration.integration_id] = (inbox, self._loop.create_task(run(integration, inbox)))
-        self._lanes[integration.integration_id][0].put_nowait(message)
+            self._tasks[integration.integration_id] = (inbox, self._loop.create_task(run(integration, inbox)))
+        self._tasks[integration.integration_id][0].put_nowait(message)
 
     # --- webhooks ---------------------------------------------------------------------------------------------
 
@@ -155,9 +152,8 @@ class Delivery:
             for index, message in enumerate(batch)
         ]
         try:
-            client = await self._client(queue)
-            answer = await client.send_message_batch(QueueUrl=queue.url, Entries=entries)
-        except (BotoCoreError, ClientError, OSError, asyncio.TimeoutError):
+            answer = await asyncio.to_thread(self._send_entries, queue, entries)
+        except (BotoCoreError, ClientError, OSError):
             return batch
         return [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
 
@@ -171,21 +167,19 @@ class Delivery:
             values = {"ownerId": owner if by_owner else CUSTOMER_ID, "channelId": CUSTOMER_ID if by_owner else owner}
         return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
 
-    async def _client(self, queue: Queue) -> Any:
+    def _send_entries(self, queue: Queue, entries: list[dict[str, Any]]) -> Any:
         place = (origin(queue.url), queue.region)
-        if place not in self._clients:
-            grant = self._cloud.credentials.own
-            context = get_session().create_client(
-                "sqs",
-                endpoint_url=place[0],
-                region_name=place[1],
-                aws_access_key_id=grant.access_key_id,
-                aws_secret_access_key=grant.secret_access_key,
-                aws_session_token=grant.session_token,
-                config=QUICK,
-            )
-            self._clients[place] = await context.__aenter__()
-        return self._clients[place]
+        with self._making_client:
+            if place not in self._clients:
+                grant = self._cloud.credentials.own
+                self._clients[place] = client(
+                    place[0],
+                    region=place[1],
+                    aws_access_key_id=grant.access_key_id,
+                    aws_secret_access_key=grant.secret_access_key,
+                    aws_session_token=grant.session_token,
+                )
+        return self._clients[place].send_message_batch(QueueUrl=queue.url, Entries=entries)
 
     def _finish(self, messages: list[Message], *, delivered: bool) -> None:
         for message in messages:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lab.cloud.answers import TOLD, answer, error
+from lab.cloud.answers import NOTED, answer, error
 from lab.cloud.cloud import Callback, Cloud
 from lab.cloud.integrations import Integration, Kind
 from lab.cloud.model import JSON
@@ -48,7 +48,7 @@ class Edge:
             caller = self._cloud.authenticate(key) if scheme == "GenieKey" else None
             if caller is None or caller.kind != kind or not caller.enabled:
                 return error(401, "Could not authenticate")
-            TOLD.get().integration_id = caller.integration_id
+            NOTED.get().integration_id = caller.integration_id
             return await handle(request, caller)
 
         return guarded
@@ -70,7 +70,7 @@ class Edge:
             body = json.loads(await request.read())
         except ValueError:
             return self._refuse(request, 400, "Could not parse request body. It should be valid JSON.")
-        TOLD.get().body = body
+        NOTED.get().body = body
         problem = find_fault(body, caller.kind)
         if problem:
             return self._refuse(request, 422, problem)

@@ -32,15 +32,15 @@ class Intake:
         self.delay_seconds = (0.0, 0.0)
         self._rng = rng
         self._waiting: list[tuple[int, int, Command]] = []
-        self._lanes: dict[str, int] = {}
+        self._last_due_ns: dict[str, int] = {}
         self._taken = 0
         self.processed: dict[str, Processed] = {}
         self.pending: set[str] = set()
 
-    def put(self, command: Command, lane: str, now_ns: int) -> None:
-        """Accept `command`; it is due after its delay, and not before an earlier one of the same lane."""
+    def put(self, command: Command, alert_key: str, now_ns: int) -> None:
+        """Accept `command`; it is due after its delay, and not before an earlier one of the same alert."""
         due_ns = now_ns + int(self._rng.uniform(*self.delay_seconds) * NS_PER_SECOND)
-        due_ns = self._lanes[lane] = max(due_ns, self._lanes.get(lane, 0))
+        due_ns = self._last_due_ns[alert_key] = max(due_ns, self._last_due_ns.get(alert_key, 0))
         self._taken += 1
         heapq.heappush(self._waiting, (due_ns, self._taken, command))
         self.pending.add(command.request_id)
@@ -50,7 +50,7 @@ class Intake:
         if not self._waiting or self._waiting[0][0] > now_ns:
             return None
         if len(self._waiting) == 1:
-            self._lanes.clear()  # nothing waits behind anything any more
+            self._last_due_ns.clear()  # nothing waits behind anything any more
         return heapq.heappop(self._waiting)[2]
 
     def finish(self, command: Command, outcome: Outcome, now_ns: int) -> None:

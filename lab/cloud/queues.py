@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -107,17 +106,6 @@ class Double:
         """Create a queue and return it."""
         return Queue(self.sqs.create(name, visibility_seconds), REGION)
 
-    def fill(self, queue: Queue, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        """Put messages (body, SQS message attributes) into a queue without a request for each, for benches."""
-
-        async def put() -> None:
-            model = self.sqs.queue(queue.url)
-            for body, attributes in messages:
-                model.send(body, attributes, self.sqs.now())
-                self.sqs.wake(model)
-
-        self._server.call(put())
-
     def count(self, queue: Queue) -> QueueCount:
         """Return how many messages are visible, in flight, delayed, and were deleted."""
 
@@ -146,10 +134,10 @@ class Double:
         self.stop()
 
 
-def client(endpoint_url: str, **credentials: str) -> Any:
+def client(endpoint_url: str, region: str = REGION, **credentials: str) -> Any:
     """Return a botocore client for the queues at `endpoint_url`; credentials default to made-up ones."""
     given = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "example", **credentials}
-    return get_session().create_client("sqs", endpoint_url=endpoint_url, region_name=REGION, config=QUICK, **given)
+    return get_session().create_client("sqs", endpoint_url=endpoint_url, region_name=region, config=QUICK, **given)
 
 
 def origin(queue_url: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.agent.options import Options, UsageError, read_options, split, spool_directory, usage
+from alerta_opsgenie.agent.handover import state_directory
+from alerta_opsgenie.agent.options import Options, UsageError, arguments_of, read_options, split, usage
 from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, parse
 from alerta_opsgenie.core.relay import Settings
 from tests.support.executor import Edge
@@ -153,29 +154,29 @@ class TestPayload:
         with pytest.raises(MessageError, match="larger than"):
             parse(text or "")
 
-    def test_a_message_from_nowhere_is_refused_with_the_reason(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_there_is_refused_with_the_reason_and_no_message_is_none(self, tmp_path: Path) -> None:
         assert "cannot be read: No such file" in refusal(*LEAST[:4], "--payloadFile", str(tmp_path / "none"))
-        assert "no message: give -payload" in refusal(*LEAST[:4])
+        assert read(*LEAST[:4]).payload is None
 
 
 class TestSpoolDirectory:
     def test_it_is_named_by_argument_variable_or_the_homes_state(self) -> None:
         assert read(*LEAST, "--spoolDir", "/a", environment={"ALERTA_OPSGENIE_SPOOL_DIR": "/b"}).spool_directory == "/a"
-        assert spool_directory({"ALERTA_OPSGENIE_SPOOL_DIR": "/b", "XDG_STATE_HOME": "/c"}) == "/b"
-        assert spool_directory({"XDG_STATE_HOME": "/c", "HOME": "/d"}) == "/c/alerta-opsgenie"
-        assert spool_directory({"HOME": "/d"}) == "/d/.local/state/alerta-opsgenie"
+        assert state_directory([], {"ALERTA_OPSGENIE_SPOOL_DIR": "/b", "XDG_STATE_HOME": "/c"}) == "/b"
+        assert state_directory([], {"XDG_STATE_HOME": "/c", "HOME": "/d"}) == "/c/alerta-opsgenie"
+        assert state_directory([], {"HOME": "/d"}) == "/d/.local/state/alerta-opsgenie"
 
-    def test_it_is_absolute_so_that_the_drainer_finds_it_from_anywhere(
+    def test_it_is_absolute_so_that_the_agent_finds_it_from_anywhere(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
         assert read(*LEAST, "--spoolDir", "here").spool_directory == str(tmp_path / "here")
-        assert spool_directory({"XDG_STATE_HOME": "relative", "HOME": "/d"}) == "/d/.local/state/alerta-opsgenie"
+        assert state_directory([], {"XDG_STATE_HOME": "relative", "HOME": "/d"}) == "/d/.local/state/alerta-opsgenie"
 
     def test_a_user_without_any_home_still_has_one_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
         # As in a container that runs as a number: no HOME, and no such user in /etc/passwd.
         monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-        assert spool_directory({}) == f"/var/tmp/alerta-opsgenie-{os.getuid()}"
+        assert state_directory([], {}) == f"/var/tmp/alerta-opsgenie-{os.getuid()}"
 
 
 class TestUsageErrors:
@@ -265,3 +266,15 @@ class TestTheFileItself:
         code, _, errors = edge.call([*LEAST[:4], "--payloadFile", "-"], preexec_fn=lambda: os.close(0))
         assert code == 1
         assert errors.startswith("alerta: message: $: is not JSON")
+
+
+def test_arguments_made_of_options_mean_the_same_options() -> None:
+    arguments = [
+        "--alertaApiUrl", "https://a.example.com/api", "--alertaApiKey", "k" * 40, "--spoolDir", "/s", "--notes", "all",
+        "--onDelete", "ignore", "--source", "A", "--source", "B", "--ownName", "x", "--customAction", "Restart=restart",
+        "--ackTimeout", "60", "--alertaCaFile", "/ca.pem", "--timeLimit", "7", "--logLevel", "DEBUG",
+    ]  # fmt: skip
+    found, notes = split(arguments)
+    options = read_options(found, notes, {"https_proxy": "http://p:1"})
+    again, environment = arguments_of(options)
+    assert read_options(*split(again), environment) == options

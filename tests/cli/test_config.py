@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from alerta_opsgenie.cli.config import config
+from alerta_opsgenie.cli import group
 from alerta_opsgenie.vendor.document import load_document
 from tests.support.edge_messages import API_KEY, edge_document
 
@@ -29,7 +29,7 @@ KEYS = {"OEC_API_KEY": "edge-s3cr3t-1", "ALERTA_API_KEY": "alerta-s3cr3t-2"}
 
 
 def run(*args: str | Path, **environment: str) -> Result:
-    return CliRunner().invoke(config, [str(argument) for argument in args], env={**CLEAN, **environment})
+    return CliRunner().invoke(group, ["config", *(str(argument) for argument in args)], env={**CLEAN, **environment})
 
 
 @pytest.fixture
@@ -73,6 +73,12 @@ class TestCheck:
         assert run("check", file).exit_code == 0
         assert run("check", "--strict", file).exit_code == 1
         assert "1 warning" in run("check", file).output
+
+    def test_notes_end_with_0_even_where_warnings_count(self, file: Path) -> None:
+        write(file, edge_document(globalArgs=[]))
+        result = run("check", "--strict", file)
+        assert result.exit_code == 0
+        assert result.output.splitlines()[-1] == f"{file}: 2 notes (read as OEC's)"
 
     def test_json_has_file_dialect_and_problems(self, file: Path) -> None:
         write(file, edge_document(apiKey=None, logLevel="loud"))
@@ -174,8 +180,23 @@ class TestRender:
     def test_a_key_that_stays_in_its_file_is_only_named(self) -> None:
         keys = ("--alerta-key-file", "/etc/alerta.key", "--alerta-key-in", "file")
         value = json.loads(run("render", *ALERTA_URL, *keys, "--output", "-", OEC_API_KEY="k").stdout)
-        assert value["globalArgs"][2:] == ["--alertaApiKeyFile", "/etc/alerta.key"]
+        assert value["globalArgs"][2:4] == ["--alertaApiKeyFile", "/etc/alerta.key"]
         assert_two_lines(run("render", *ALERTA_URL, "--alerta-key-in", "file", OEC_API_KEY="k"), 2)
+
+    @pytest.mark.parametrize(
+        ("options", "directory"),
+        [
+            ((), "/home/opsgenie/.local/state/alerta-opsgenie"),
+            (("--edge", "jec"), "/home/jsm/.local/state/alerta-opsgenie"),
+            (("--state-dir", "/srv/state"), "/srv/state"),
+        ],
+    )
+    def test_the_state_directory_is_written_down_for_whoever_starts_the_executor(
+        self, options: tuple[str, ...], directory: str
+    ) -> None:
+        keys = {**KEYS, "JEC_API_KEY": "k"}
+        value = json.loads(run("render", *ALERTA_URL, *options, "--output", "-", **keys).stdout)
+        assert value["globalArgs"][-2:] == ["--spoolDir", directory]
 
     @pytest.mark.parametrize(
         "args",
@@ -201,7 +222,10 @@ class TestRender:
     def test_a_key_is_asked_for_without_showing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("alerta_opsgenie.cli.config._is_interactive", lambda: True)
         result = CliRunner().invoke(
-            config, ["render", *ALERTA_URL, "--output", "-"], input="typed-s3cr3t-1\ntyped-s3cr3t-2\n", env=CLEAN
+            group,
+            ["config", "render", *ALERTA_URL, "--output", "-"],
+            input="typed-s3cr3t-1\ntyped-s3cr3t-2\n",
+            env=CLEAN,
         )
         assert json.loads(result.stdout)["apiKey"] == "typed-s3cr3t-1"
         assert "s3cr3t" not in result.stderr

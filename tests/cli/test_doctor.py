@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alerta_opsgenie.cli.doctor import doctor
-from alerta_opsgenie.doctor.table import NAMES
+from alerta_opsgenie.doctor.checks import NAMES
 from tests.support.edge_messages import edge_document
 
-OFFLINE = ("vendor", "sources", "alerta", "alerta-key", "attribution")
+OFFLINE = ("vendor", "queue", "sources", "alerta", "alerta-key", "attribution", "open-access")
 SECRET = "an-alerta-key-0123456789"
 
 
@@ -35,7 +35,7 @@ def test_a_finding_is_two_lines_what_and_what_to_do(config: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0].startswith("fail  process: no OpsgenieEdgeConnector runs")
     assert "systemctl start oec" in lines[1]
-    assert lines[-1] == "0 ok, 0 warn, 1 fail"
+    assert lines[-1] == "0 ok, 0 skip, 0 warn, 1 fail"
 
 
 @pytest.mark.parametrize(("mode", "code"), [(0o600, 0), (0o644, 1)])
@@ -59,8 +59,22 @@ def test_json_is_one_object_with_every_finding(config: Path) -> None:
     assert report["level"] == "fail"
     assert report["edge"] == "oec"
     assert {finding["check"] for finding in report["findings"]} <= set(NAMES) - set(OFFLINE)
-    assert all(set(finding) == {"check", "level", "what", "mend"} for finding in report["findings"])
+    assert all(set(finding) == {"check", "level", "what", "advice"} for finding in report["findings"])
     assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_where_nothing_is_set_up_it_says_install(as_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 1 said that the configuration is at none of the usual places, and no JSON."""
+    monkeypatch.setattr("alerta_opsgenie.vendor.location._usual_places", lambda *_: [])
+    result = run("--json") if as_json else run()
+    assert result.exit_code == 1
+    if as_json:
+        report = json.loads(result.stdout)
+        assert (report["level"], report["config"]) == ("fail", None)
+        assert report["findings"][0]["advice"] == "alerta-opsgenie install"
+    else:
+        assert "alerta-opsgenie install" in result.stdout
 
 
 def test_a_configuration_that_is_not_there_is_a_finding(tmp_path: Path) -> None:

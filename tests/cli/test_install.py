@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from alerta_opsgenie.cli.install import install
 from alerta_opsgenie.cli.uninstall import uninstall
+from alerta_opsgenie.setup.layout import EDGES, Places, layout_for
 from tests.support.trees import OLD_ALERTA_KEY, hand_made, put, snapshot, vendor_layout
 
 API_KEY = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -48,17 +49,6 @@ def assert_told(result: Result, code: int) -> None:
     assert result.stderr.strip().splitlines()[1].startswith("  try: ")
 
 
-@pytest.mark.parametrize("edge", ["oec", "jec", "native"])
-def test_it_is_done_and_undone(root: Path, edge: str) -> None:
-    before = snapshot(root)
-    done = run(root, *URL, "--yes", edge=edge)
-    assert done.exit_code == 0, done.output
-    assert snapshot(root) != before
-    undone = CliRunner().invoke(uninstall, ["--edge", edge, "--root", str(root), "--yes"])
-    assert (undone.exit_code, undone.stdout.splitlines()[-1]) == (0, "Undone.")
-    assert snapshot(root) == before
-
-
 def test_no_secret_is_shown_whatever_happens(root: Path) -> None:
     hand_made(root)
     texts = [run(root, *URL, *more).output for more in (["--dry-run"], ["--yes"], ["--yes", "--force"], ["--yes"])]
@@ -73,7 +63,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(root: Path) -> None:
     result = run(root, *URL, "--dry-run", "--tidy")
     assert result.exit_code == 0
     assert "oecAlertaExecutor.py opsgenie:opsgenie 0755" in result.stdout
-    assert "http.py is set aside" in result.stdout
+    assert "http.py is set aside, as" in result.stdout
     assert snapshot(root) == before
 
 
@@ -106,6 +96,18 @@ def test_keep_config_installs_the_rest(root: Path) -> None:
     assert (root / "home/opsgenie/oec/scripts/oecAlertaExecutor").exists()
 
 
+def test_a_kept_configuration_with_another_state_directory_is_warned_of(root: Path) -> None:
+    hand_made(root)
+    config = root / CONFIG
+    config.write_text(
+        config.read_text().replace('"--source"', '"--spoolDir", "/srv/x\\nExecStart=/bin/sh", "--source"')
+    )
+    result = run(root, *URL, "--yes", "--keep-config")
+    assert (result.exit_code, result.stderr.count("\n")) == (0, 1), result.output
+    assert "warning: the configuration names the state directory" in result.stderr
+    assert "ExecStart=/bin/sh" not in (root / "etc/systemd/system/alerta-opsgenie-agent.service").read_text()
+
+
 def test_secrets_may_come_from_files(root: Path, tmp_path: Path) -> None:
     api_key, alerta_key = tmp_path / "api", tmp_path / "alerta"
     api_key.write_text(f"{API_KEY}\n")
@@ -130,15 +132,29 @@ def test_sources_a_private_ca_and_the_region_go_into_the_configuration(root: Pat
     assert value["globalArgs"][-4:] == ["--source", "Alerta-EU", "--alertaCaFile", "/etc/ssl/ours.pem"]
 
 
+@pytest.mark.parametrize("edge", EDGES)
+def test_the_state_directory_of_the_user_stands_in_the_configuration(root: Path, edge: str) -> None:
+    assert run(root, *URL, "--yes", "--user", "staging", edge=edge).exit_code == 0
+    layout = layout_for(edge, Places("staging"))
+    arguments = json.loads((root / layout.config.lstrip("/")).read_text())["globalArgs"]
+    assert arguments[arguments.index("--spoolDir") + 1] == layout.state_directory
+    assert (root / layout.state_directory.lstrip("/")).stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize(
     ("arguments", "env", "word"),
     [
         ((), SECRETS, "--alerta-url"),
-        (URL, {}, "OEC_API_KEY"),
-        (URL, {"OEC_API_KEY": API_KEY}, "ALERTA_API_KEY"),
+        (URL, {"ALERTA_API_KEY": ALERTA_KEY}, "OEC_API_KEY"),
+        (URL, {}, "ALERTA_API_KEY"),
+        (URL, {"OEC_API_KEY": ALERTA_KEY, "ALERTA_API_KEY": API_KEY}, "swapped"),
+        (URL, {"OEC_API_KEY": ALERTA_KEY, "ALERTA_API_KEY": ALERTA_KEY}, "the same text"),
+        ((*URL, "--home", "/etc"), SECRETS, "--home"),
+        ((*URL, "--command", "/opt/a b"), SECRETS, "--command"),
         (("--alerta-url", "alerta.example.com"), SECRETS, "--alerta-url"),
         ((*URL, "--api-key-file", "/no/such/file"), SECRETS, "cannot be read"),
         ((*URL, "--owner", "opsgenie"), SECRETS, "--owner 990:990"),
+        ((*URL, "--owner", "4294967296:1"), SECRETS, "--owner 990:990"),
         ((*URL, "--dialect", "jec"), SECRETS, "--dialect"),
         (URL, {**SECRETS, "ALERTA_API_KEY": "two words"}, "key"),
         ((*URL, "--base-url", "ftp://x"), SECRETS, "baseUrl"),
@@ -166,14 +182,6 @@ def test_a_host_is_set_up_by_root_alone(monkeypatch: pytest.MonkeyPatch) -> None
     assert "sudo" in result.stderr
 
 
-def test_a_link_in_the_layouts_place_stops_it(root: Path, tmp_path: Path) -> None:
-    (root / "home").mkdir()
-    (root / "home/opsgenie").symlink_to(tmp_path)
-    result = run(root, *URL, "--yes")
-    assert_told(result, 1)
-    assert "symbolic link" in result.stderr
-
-
 def test_undoing_what_was_never_done_is_refused_and_leaves_no_trace(root: Path) -> None:
     before = snapshot(root)
     assert_told(undo(root, "--yes"), 2)
@@ -193,7 +201,7 @@ def test_what_is_left_is_named(root: Path) -> None:
     put(root, "var/log/opsgenie/oec1.log", "the connector's own")
     result = undo(root, "--yes")
     assert result.exit_code == 0
-    assert "left /var/log/opsgenie/: others' files are in it (oec1.log)" in result.stdout
+    assert 'left /var/log/opsgenie/: "oec1.log" is in it' in result.stdout
     assert result.stdout.splitlines()[-1].startswith("Undone; ")
 
 
@@ -241,7 +249,11 @@ def test_on_a_terminal_it_asks_for_what_it_needs_and_shows_no_secret(root: Path)
             "Do it?": "y",
         },
     )
-    assert "10 steps to do" in shown
+    places = [
+        shown.index(question) for question in ("URL of Alerta's API", "Alerta's API key:", "integration's API key")
+    ]
+    assert places == sorted(places)
+    assert "changes to make." in shown
     assert API_KEY not in shown
     assert ALERTA_KEY not in shown
     assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.cli import group
-from alerta_opsgenie.journal import Spool
+from tests.cli.state_directory import NOWHERE, StateDirectory, open_state_directory
 from tests.support.console import Console
 
-NOWHERE = "http://127.0.0.1:9"
 ALICE = ("--user", "alice@example.com")
 
 Send = Callable[..., Result]
 
 
 @pytest.fixture
-def send(tmp_path: Path, alerta: AlertaServer, alerta_key: str) -> Send:
+def place(tmp_path: Path) -> Iterator[StateDirectory]:
+    with open_state_directory(tmp_path / "state") as made:
+        yield made
+
+
+@pytest.fixture
+def send(place: StateDirectory, alerta: AlertaServer, alerta_key: str) -> Send:
     def run(*arguments: str, **environment: str) -> Result:
-        given = {"ALERTA_API_URL": alerta.url, "ALERTA_API_KEY": alerta_key, **environment}
-        command = ["send", *arguments, "--spool-dir", str(tmp_path / "spool")]
-        return CliRunner().invoke(group, command, env=given)
+        return place.run(
+            "send", *arguments, **{"ALERTA_API_URL": alerta.url, "ALERTA_API_KEY": alerta_key, **environment}
+        )
 
     return run
 
@@ -101,14 +102,13 @@ def test_an_alert_that_alerta_does_not_have_is_exit_1(send: Send) -> None:
     assert "rejected (not-found: Alerta has no such alert)" in result.output
 
 
-def test_what_cannot_be_delivered_is_kept_and_says_how_it_goes_on(send: Send, alert_id: str, tmp_path: Path) -> None:
-    result = send("ack", alert_id, *ALICE, "--time-limit", "0.5", ALERTA_API_URL=NOWHERE)
+def test_what_cannot_be_delivered_is_kept_and_says_how_it_goes_on(
+    send: Send, alert_id: str, place: StateDirectory
+) -> None:
+    result = send("ack", alert_id, *ALICE, "--time-limit", "2", ALERTA_API_URL=NOWHERE)
     assert result.exit_code == 0
-    assert (
-        "kept (network: http://127.0.0.1:9: Connection refused); it is kept, and delivered by the next" in result.output
-    )
-    with Spool(tmp_path / "spool") as spool:
-        assert [entry.kind for entry in spool.entries()] == ["Acknowledge"]
+    assert result.output.startswith("kept (network: http://127.0.0.1:9: Connection refused); it is kept")
+    assert place.states() == [("Acknowledge", "waiting")]
 
 
 def test_a_refused_key_is_exit_1_with_the_mend(send: Send, alert_id: str) -> None:
@@ -119,20 +119,16 @@ def test_a_refused_key_is_exit_1_with_the_mend(send: Send, alert_id: str) -> Non
 
 
 def test_as_a_process_with_its_failure_on_standard_error(
-    alerta: AlertaServer, alerta_key: str, console: Console, alert_id: str, tmp_path: Path
+    alerta: AlertaServer, alerta_key: str, console: Console, alert_id: str, place: StateDirectory
 ) -> None:
-    program = [sys.executable, "-c", "from alerta_opsgenie.cli import main; main()", "send"]
-    environment = {**os.environ, "ALERTA_API_KEY": alerta_key, "ALERTA_OPSGENIE_SPOOL_DIR": str(tmp_path / "spool")}
-
     def call(*arguments: str) -> tuple[int, str, str]:
-        command = [*program, *arguments, "--alerta-url", f"{alerta.api_url}/alert"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout, done.stderr
+        url = f"{alerta.api_url}/alert"
+        return place.call("send", *arguments, "--alerta-url", url, ALERTA_API_URL="", ALERTA_API_KEY=alerta_key)
 
     assert call("ack", alert_id, *ALICE) == (0, "applied (done)\n", "")
     assert console.status(alert_id) == "ack"
     code, output, errors = call("close", ".*", *ALICE)
     assert (code, output.split()[0]) == (1, "rejected")
-    assert errors == "error: close was not done\n  try: mend what the line above says\n"
+    assert errors == "error: close was not done\n  try: alerta-opsgenie doctor\n"
     assert call("ack", alert_id)[0] == 2
     assert call("explode", alert_id, *ALICE)[0] == 2

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import random
 import re
-import time
-from pathlib import Path
 from typing import Any
 
-from alerta_opsgenie.journal import Spool
-from tests.connector.rig import Rig, wait_until
+from tests.connector.rig import Rig
 from tests.support.console import Console
 
 _NOTE = re.compile(r"\bnote \d+$")  # behind the person's name where there is no plugin
@@ -46,14 +43,10 @@ class Load:
                 self.acked[alert_id] = True
 
     def assert_all_there_once(self) -> None:
-        """Wait until queue and spool are empty, then compare with Alerta."""
-        self.rig.wait_queue_empty(SETTLED_SECONDS)
-        wait_until(self._spools_are_empty, SETTLED_SECONDS, lambda: f"the spool does not empty:\n{self.rig.logs()}")
+        """Wait until queue and journals are empty, then compare with Alerta."""
+        self.rig.wait_delivered(SETTLED_SECONDS)
         wrong = [trouble for alert_id in self.ids if (trouble := self._compare(alert_id))]
         assert not wrong, "\n".join(wrong)
-
-    def _spools_are_empty(self) -> bool:
-        return not any(_count_waiting(place) for place in self.rig.spools)
 
     def _compare(self, alert_id: str) -> str:
         alert = self.console.get(alert_id)
@@ -74,8 +67,3 @@ def _story(alert: dict[str, Any], rig: Rig) -> list[str]:
     """Tell what happened to an alert: its history, and what the connectors say of it."""
     history = [f"{entry['updateTime']} {entry['type']} {entry['status']} {entry['text']}" for entry in alert["history"]]
     return history + [line for path in rig.log_paths() for line in path.read_text().splitlines() if alert["id"] in line]
-
-
-def _count_waiting(place: Path) -> int:
-    with Spool(place) as spool:
-        return spool.counts(time.time()).waiting

@@ -25,6 +25,9 @@ from typing import TYPE_CHECKING, Any
 from lab.cloud import Cloud, CloudServer, Double, Integration, QueueHost, Switches
 from lab.cloud.person import Person
 
+from alerta_opsgenie.agent import state
+from alerta_opsgenie.journal import Action
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -209,6 +212,25 @@ class Rig:
         """Wait until every message is sent and deleted (the double's queue alone)."""
         assert self.cloud.wait_settled(seconds)
         wait_until(lambda: self.queue_counts() == (0, 0, 0), seconds, lambda: f"{self.queue_counts()}\n{self.logs()}")
+
+    def rows(self, which: str, place: Path | None = None) -> list[Action]:
+        """Give the actions in one state of all journals in a state directory."""
+        directory = str(place or self.spool)
+        found: list[Action] = []
+        for name in state.targets(directory):
+            journal = state.journal_of(directory, name)
+            found += journal.actions(which)
+            journal.close()
+        return found
+
+    def count_undelivered(self) -> int:
+        """Count the actions in all journals that are not ended."""
+        return sum(len(self.rows(which, place)) for place in self.spools for which in ("waiting", "in-flight"))
+
+    def wait_delivered(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until every message is sent and deleted, and every action in the journals has ended."""
+        self.wait_queue_empty(seconds)
+        wait_until(lambda: not self.count_undelivered(), seconds, self.logs)
 
     def log_paths(self) -> list[Path]:
         """Give the files that the connectors have logged to."""

@@ -1,51 +1,28 @@
-"""Queue credentials: read, named as held, renewed in time, and asked for again for ever where they are refused."""
+"""The header `Token`: every field is checked, and no bytes give anything but a token or a refusal."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+import math
 from typing import Any
 
-import aiohttp
 import pytest
-from lab.cloud import Cloud, CloudServer, Queue
+from hypothesis import given
+from hypothesis import strategies as st
 
+from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.connector.credentials import (
+    MEANINGS,
     CredentialsError,
-    CredentialsKeeper,
     Grant,
     QueuePlace,
     Token,
-    parse_token,
+    credentials_path,
+    read_answer,
+    read_token,
 )
-from alerta_opsgenie.connector.progress import Progress
-from alerta_opsgenie.connector.tasks import end
-from alerta_opsgenie.vendor.config import EdgeConfig
-from alerta_opsgenie.vendor.secret import Secret
-from tests.connector.waiting import until
 
-PLACE = Queue("http://127.0.0.1:1/000000000000/alerta", "eu-west-1")
-
-
-def test_a_token_is_read_with_what_it_says_about_refreshing() -> None:
-    token = parse_token(json.dumps(described()), ahead_seconds=2.0)
-    assert token == Token(
-        "me", (QueuePlace("http://q/1", "eu-west-1", Grant("A", 1751623.2, "S", "T")),), 30.0, 15.0, 2.0
-    )
-    assert "'T'" not in repr(token)
-
-
-def test_a_queue_without_credentials_keeps_those_that_are_held() -> None:
-    value = described()
-    value["queueProperties"][0]["assumeRoleResult"] = {}
-    assert parse_token(json.dumps(value)).queues[0].grant is None
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"queueProperties": [{}]}', '{"queueProperties": [1]}', "[" * 9999])
-def test_a_header_that_cannot_be_read_is_an_error_and_nothing_worse(text: str) -> None:
-    with pytest.raises(CredentialsError):
-        parse_token(text)
+URL = "https://api.opsgenie.com/v1/oec/credentials"
 
 
 def described() -> dict[str, Any]:
@@ -60,73 +37,120 @@ def described() -> dict[str, Any]:
     return {"ownerId": "me", "queueProperties": [properties]}
 
 
-class Run:
-    """A keeper at work on a stand-in."""
-
-    def __init__(self, dialect: str, cloud: Cloud, server: CloudServer, session: aiohttp.ClientSession) -> None:
-        self.cloud = cloud
-        add = cloud.add_oec if dialect == "oec" else cloud.add_jec
-        self.integration = add(queues=(PLACE,))
-        self.tokens: list[Token] = []
-        self.came = asyncio.Event()
-        config = EdgeConfig(dialect, Secret(self.integration.key), server.base_url, {})
-        self.keeper = CredentialsKeeper(config, session, self._use, Progress())
-        self.task = asyncio.ensure_future(self.keeper.run())
-
-    def _use(self, token: Token) -> None:
-        self.tokens.append(token)
-        self.came.set()
-
-    async def next(self) -> Token:
-        await asyncio.wait({asyncio.ensure_future(self.came.wait())}, timeout=10)
-        assert self.came.is_set(), self.keeper.failure
-        self.came.clear()
-        return self.tokens[-1]
+def changed(path: str, value: Any) -> str:
+    """Give the text of a token in which one field is another."""
+    token = described()
+    *steps, last = path.split(".")
+    place: Any = token
+    for step in steps:
+        place = place[int(step) if step.isdigit() else step]
+    place[last] = value
+    return json.dumps(token)
 
 
-@pytest.fixture(params=["oec", "jec"])
-async def run(request: pytest.FixtureRequest) -> AsyncIterator[Run]:
-    cloud = Cloud()
-    server = CloudServer(cloud)
-    await asyncio.to_thread(server.start)
-    async with aiohttp.ClientSession() as session:
-        running = Run(request.param, cloud, server, session)
-        yield running
-        await end(running.task)
-    await asyncio.to_thread(server.stop)
+def test_a_token_is_read_with_what_it_says_about_refreshing() -> None:
+    token = read_token(json.dumps(described()), ahead_seconds=2.0)
+    assert token == Token(
+        "me", (QueuePlace("http://q/1", "eu-west-1", Grant("A", 1751623.2, "S", "T")),), 30.0, 15.0, 2.0
+    )
+    assert "'T'" not in repr(token)
 
 
-async def test_credentials_come_with_the_queue_and_its_owner(run: Run) -> None:
-    token = await run.next()
-    assert token.owner_id == run.integration.owner_id
-    assert token.queues[0].url == PLACE.url
-    assert token.queues[0].grant is not None
-    assert run.cloud.records.client_infos[0].startswith("alerta-opsgenie/")
+def test_a_queue_without_credentials_keeps_those_that_are_held() -> None:
+    assert read_token(changed("queueProperties.0.assumeRoleResult", {})).queues[0].grant is None
 
 
-async def test_they_are_renewed_before_they_expire(run: Run) -> None:
-    run.cloud.credentials.lifetime_seconds, run.cloud.credentials.renew_before_seconds = 2.0, 1.5
-    first = (await run.next()).queues[0].grant
-    grants = [first]
-    while len(grants) < 3:
-        grants.append((await run.next()).queues[0].grant or grants[-1])
-    assert grants[-1] != first, "asked in time, though told to ask once a minute"
+_CONF = "queueProperties.0.queueConfiguration"
+_ROLE = "queueProperties.0.assumeRoleResult.credentials"
 
 
-async def test_what_was_refused_is_not_named_as_held(run: Run) -> None:
-    await run.next()
-    run.keeper.refresh()
-    assert (await run.next()).queues[0].grant is not None
+_BAD: list[tuple[str, Any]] = [
+    *((f"{_CONF}.queueUrl", url) for url in (
+        "http://[::1", "http://q:port/1", "ftp://q/1", "http:///1", "http://u:p@q/1", "http://q/\n", "", 7, None,
+        "http://" + "q" * 3000,
+    )),
+    *((f"{_CONF}.region", region) for region in ("", "eu west", "../x", "EU", 1, None, "a" * 41)),
+    *((f"{_ROLE}.expireTimeMillis", value) for value in (
+        math.inf, -math.inf, math.nan, -1, 10**400, 1e300, "1e999", "nan", "soon", None, True, [], {},
+    )),
+    *((f"{_ROLE}.{name}", value) for name in ("accessKeyId", "secretAccessKey", "sessionToken")
+      for value in ("", "a b", "a\r\nb", "\u00fc", 1, None, "x" * 20_000)),
+    *((f"{_CONF}.credential{name}RefreshPeriod", value) for name in ("Success", "Error")
+      for value in (-5, 0.001, math.inf, math.nan, 10**9, "often", True, [])),
+    *(("ownerId", value) for value in ("", None, 5, "a b", "x" * 201)),
+    *(("queueProperties", value) for value in (None, {}, "x", [1], [{}], [{"queueConfiguration": 1}], [None] * 51)),
+    ("queueProperties.0.assumeRoleResult", {"credentials": "x"}),
+    ("queueProperties.0.assumeRoleResult", "x"),
+]  # fmt: skip
 
 
-async def test_a_refused_endpoint_is_asked_again_and_said_once(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    with run.cloud.faults.status(503, "credentials"):
-        run.keeper.refresh()
-        await until(lambda: run.keeper.failures >= 2)
-        assert "HTTP 503" in run.keeper.failure
-    await run.next()
-    while run.keeper.failure:
-        await run.next()
-    said = [record for record in caplog.records if "no credentials" in record.getMessage()]
-    assert len(said) == 1
-    assert run.integration.key not in caplog.text
+@pytest.mark.parametrize(("path", "value"), _BAD)
+def test_a_field_that_cannot_be_is_named(path: str, value: Any) -> None:
+    with pytest.raises(CredentialsError) as raised:
+        read_token(changed(path, value))
+    assert "$" in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [0, None, ""])
+def test_a_refresh_that_is_not_said_is_once_a_minute(value: Any) -> None:
+    assert read_token(changed(f"{_CONF}.credentialSuccessRefreshPeriod", value)).refresh_seconds == 60
+
+
+@given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
+def test_any_text_is_a_token_or_a_refusal(text: str) -> None:
+    with pytest.raises(CredentialsError):
+        read_token(text)
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
+    max_leaves=10,
+)
+_FIELDS = ["ownerId", "queueProperties", "queueProperties.0"]
+_FIELDS += [f"queueProperties.0.{name}" for name in ("assumeRoleResult", "queueConfiguration")]
+_FIELDS += [f"{_ROLE}.{name}" for name in ("accessKeyId", "secretAccessKey", "sessionToken", "expireTimeMillis")]
+_FIELDS += [f"{_CONF}.{name}" for name in ("queueUrl", "region", "credentialSuccessRefreshPeriod")]
+
+
+@given(st.sampled_from(_FIELDS), _ANYTHING)
+def test_anything_in_any_field_is_a_token_or_a_refusal(path: str, value: Any) -> None:
+    if path == "queueProperties.0":
+        path, value = "queueProperties", [value]
+    try:
+        token = read_token(changed(path, value))
+    except CredentialsError:
+        return
+    assert token.refresh_seconds >= 1
+    assert all(place.grant is None or math.isfinite(place.grant.expires_at) for place in token.queues)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 410, 415, 501])
+def test_a_refusal_for_good_says_what_it_means(status: int) -> None:
+    with pytest.raises(CredentialsError) as raised:
+        read_answer(URL, Response(status, {}, b""))
+    assert raised.value.permanent
+    assert raised.value.advice == MEANINGS[status]
+    assert raised.value.gone == (status in (404, 410, 501))
+
+
+@pytest.mark.parametrize("status", [204, 302, 429, 500, 503])
+def test_any_other_status_may_pass(status: int) -> None:
+    with pytest.raises(CredentialsError) as raised:
+        read_answer(URL, Response(status, {}, b""))
+    assert not raised.value.permanent
+
+
+def test_an_answer_without_the_header_is_one_of_something_else() -> None:
+    with pytest.raises(CredentialsError, match="without the header Token"):
+        read_answer(URL, Response(200, {}, b"<html>"))
+
+
+def test_an_answer_without_a_queue_may_mean_that_this_version_has_ended() -> None:
+    with pytest.raises(CredentialsError) as raised:
+        read_answer(URL, Response(200, {"token": changed("queueProperties", [])}, b""))
+    assert raised.value.gone
+
+
+def test_what_is_held_is_named_by_its_region() -> None:
+    assert credentials_path("oec", {"eu-west-1": 1751623.2, "x": 0.0}) == "/v1/oec/credentials?eu-west-1=1751623200"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.connector.intake import MisfitError, read_action
-from alerta_opsgenie.connector.queue import Received
+from alerta_opsgenie.connector.transport import Receipt, Received
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.secret import Secret
 
@@ -23,7 +23,7 @@ def config(dialect: str = "oec", **mappings: ActionMapping) -> EdgeConfig:
 
 def received(body: Any = None, **attributes: str) -> Received:
     text = body if isinstance(body, str) else json.dumps(body or {"action": "Acknowledge", "actionType": "custom"})
-    return Received(None, "m", "h", text, attributes, 1, 0.0, 0.0)  # type: ignore[arg-type]
+    return Received(Receipt("m", "h"), text, attributes, 1, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(

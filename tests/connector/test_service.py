@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,6 @@ from click.testing import CliRunner
 from alerta_opsgenie.cli.run import run
 from alerta_opsgenie.connector.service import Service
 from alerta_opsgenie.connector.settings import Plan, read_plan
-from alerta_opsgenie.connector.tasks import end
 from alerta_opsgenie.connector.web import Health
 from tests.connector.waiting import until
 
@@ -35,7 +36,7 @@ def plan(config: Path) -> Plan:
     return read_plan(str(config), environment={})
 
 
-async def test_a_process_that_stands_still_does_not_feed_the_watchdog(
+def test_a_process_that_stands_still_does_not_feed_the_watchdog(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -46,28 +47,26 @@ async def test_a_process_that_stands_still_does_not_feed_the_watchdog(
         service = Service(plan, lambda: plan)
         health = [Health(ready=True)]
         monkeypatch.setattr(service, "_health", lambda: health[0])
-        watching = asyncio.ensure_future(service._watch())
+        threading.Thread(target=service._watch, daemon=True).start()
         fed: list[str] = []
 
         def feed() -> None:
-            try:
+            with suppress(BlockingIOError):
                 while True:
                     fed.append(manager.recv(1000).decode())
-            except BlockingIOError:
-                return
 
         def fed_twice() -> bool:
             feed()
             return fed.count("WATCHDOG=1") >= 2
 
-        await until(fed_twice)
+        until(fed_twice)
         health[0] = Health(ready=True, stuck=("work",), status="no good")
-        await asyncio.sleep(0.03)
+        time.sleep(0.03)
         feed()
         fed.clear()
-        await asyncio.sleep(0.15)
+        time.sleep(0.15)
         feed()
-        await end(watching)
+        service._over.set()
     assert "WATCHDOG=1" not in fed
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from alerta_opsgenie.agent.options import UsageError
 from alerta_opsgenie.connector.settings import Own, parse_listen, read_plan
-from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.vendor.problems import ConfigError
 
 EXECUTOR = {"filepath": "/home/opsgenie/oec/scripts/oecAlertaExecutor.py", "sourceType": "local"}
@@ -38,7 +37,7 @@ def test_the_executors_arguments_keep_their_meaning(path: Path) -> None:
     arguments += ["--ackTimeout", "60", "--customAction", "Restart=restart"]
     both = ["--alertaApiUrl", URL, "--alertaApiKey", KEY, *arguments]
     plan = read_plan(write(path, globalArgs=both), environment={})
-    settings = plan.relays["Acknowledge"]
+    settings = plan.relays["Acknowledge"].settings
     assert (plan.options.alerta_url, plan.options.alerta_key) == (URL, KEY)
     assert settings.sources == {"Alerta", "Zabbix"}
     assert (settings.all_notes, settings.on_delete, settings.ack_timeout_seconds) == (True, "ignore", 60)
@@ -48,9 +47,8 @@ def test_the_executors_arguments_keep_their_meaning(path: Path) -> None:
 def test_a_mappings_own_arguments_are_for_it_alone(path: Path) -> None:
     mappings = {"Acknowledge": EXECUTOR, "Delete": {**EXECUTOR, "args": ["--onDelete", "delete"]}}
     plan = read_plan(write(path, actionMappings=mappings), environment={})
-    assert plan.relays["Acknowledge"].on_delete == "close"
-    assert plan.relays["Delete"].on_delete == "delete"
-    assert plan.settings_of(parse('{"action": "Delete"}')).on_delete == "delete"
+    assert plan.relays["Acknowledge"].settings.on_delete == "close"
+    assert plan.relays["Delete"].settings.on_delete == "delete"
 
 
 def test_flags_and_variables_count_as_they_do_for_the_executor(path: Path) -> None:
@@ -59,9 +57,16 @@ def test_flags_and_variables_count_as_they_do_for_the_executor(path: Path) -> No
     assert (plan.options.alerta_url, plan.options.alerta_key) == (URL, KEY)
 
 
-def test_two_alertas_in_one_configuration_are_refused(path: Path) -> None:
-    mappings = {"Acknowledge": EXECUTOR, "Close": {**EXECUTOR, "args": ["--alertaApiUrl", "https://other.example.com"]}}
-    with pytest.raises(ConfigError, match="Alerta's URL differs"):
+def test_two_mappings_may_have_two_alertas(path: Path) -> None:
+    other = "https://other.example.com"
+    mappings = {"Acknowledge": EXECUTOR, "Close": {**EXECUTOR, "args": ["--alertaApiUrl", other]}}
+    plan = read_plan(write(path, actionMappings=mappings), environment={})
+    assert [options.alerta_url for options in plan.each_alerta()] == [URL, other]
+
+
+def test_two_state_directories_in_one_configuration_are_refused(path: Path) -> None:
+    mappings = {"Acknowledge": EXECUTOR, "Close": {**EXECUTOR, "args": ["--spoolDir", "/var/lib/y"]}}
+    with pytest.raises(ConfigError, match="state directory"):
         read_plan(write(path, actionMappings=mappings), environment={})
 
 
@@ -88,10 +93,19 @@ def test_the_command_line_comes_before_the_file(path: Path) -> None:
     assert plan.own.most_held == 28
 
 
-@pytest.mark.parametrize("own", [{"worker": 5}, {"workers": 0}, {"workers": "5"}, {"workers": True}, {"listen": 7070}])
+@pytest.mark.parametrize(
+    "own",
+    [{"worker": 5}, {"workers": 0}, {"workers": "5"}, {"workers": True}, {"listen": 7070}, {"logLevel": "loud"},
+     {"logLevel": 1}, {"logLevel": []}, {"transport": "pigeon"}],
+)  # fmt: skip
 def test_a_setting_that_cannot_be_used_is_named(path: Path, own: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"\$\.alertaOpsgenie\." + next(iter(own))):
         read_plan(write(path, alertaOpsgenie=own), environment={})
+
+
+def test_the_files_log_level_is_that_of_oec_and_ours_is_our_own(path: Path) -> None:
+    assert read_plan(write(path, logLevel="WARN"), environment={}).own.log_level == "info"
+    assert read_plan(write(path, alertaOpsgenie={"logLevel": "debug"}), environment={}).own.log_level == "debug"
 
 
 @pytest.mark.parametrize(

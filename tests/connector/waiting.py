@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait until a condition holds, letting the other tasks run."""
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came"
-        await asyncio.sleep(0.01)
+        time.sleep(0.01)

@@ -21,6 +21,7 @@ from alerta_opsgenie.core.message import Message, MessageError, essence, parse, 
 from alerta_opsgenie.core.outcome import REASONS, Answer, Outcome
 from alerta_opsgenie.core.relay import Circumstances, Settings, gate, relay
 from tests.support.answers import ALIAS, NOW_SECONDS, envelope, line
+from tests.support.tiers import amount, grows
 
 PAYLOADS = sorted((Path(__file__).parent.parent / "payloads").glob("*.json"))
 REAL = [json.loads(path.read_text()) for path in PAYLOADS]
@@ -187,7 +188,8 @@ def test_any_json_has_a_known_ending(body: Any, answers: list[Answer], circumsta
     check(json.dumps(body), answers, EVERYTHING, circumstances)
 
 
-@settings(max_examples=500)
+@grows
+@settings(max_examples=amount(500, 100_000))
 @given(
     changed_messages(), st.lists(ANSWERS, max_size=MOST_CALLS), st.sampled_from([Settings(), EVERYTHING]), CIRCUMSTANCES
 )
@@ -197,7 +199,8 @@ def test_any_change_of_a_real_message_has_a_known_ending(
     check(json.dumps(body), answers, wanted, circumstances)
 
 
-@settings(max_examples=300)
+@grows
+@settings(max_examples=amount(300, 100_000))
 @given(
     st.sampled_from(sorted({str(body.get("action")) for body in REAL if "action" in body})),
     st.lists(ANSWERS, min_size=MOST_CALLS, max_size=MOST_CALLS),
@@ -210,11 +213,12 @@ def test_each_action_has_a_known_ending_whatever_alerta_answers(
     check(json.dumps(body), answers, EVERYTHING, circumstances)
 
 
+@grows
 @pytest.mark.parametrize("path", PAYLOADS, ids=lambda path: path.stem)
 def test_a_real_message_with_any_byte_changed_or_cut_off_has_a_known_ending(path: Path) -> None:
     data = path.read_bytes()
     chance = random.Random(path.name)
-    for _ in range(60):
+    for _ in range(amount(60, 6_000)):
         spoilt = bytearray(data)
         spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
         for variant in (bytes(spoilt), data[: chance.randrange(len(data))]):

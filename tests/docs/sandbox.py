@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 
 from lab.cloud import Cloud, CloudServer, Double
 
-from alerta_opsgenie.core.message import parse
-from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.journal import Spool
-from alerta_opsgenie.keeping import job_of, keep
+from alerta_opsgenie.agent import state
+from alerta_opsgenie.core.outcome import Reason
+from alerta_opsgenie.journal import New
 from tests.docs.console_blocks import Command
 from tests.support.console import Console
 from tests.support.edge_messages import edge_message, write_script
@@ -100,15 +99,15 @@ class Sandbox:
         ended = self.run(f"alerta-opsgenie config render --alerta-url {ALERTA} {keys} --output config.json")
         assert ended.returncode == 0, ended.stderr
 
-    def bury(self, spool: str, count: int) -> None:
-        """Put dead letters into a spool."""
-        with Spool(str(self.root / spool)) as opened:
-            for number in range(count):
-                message = parse(_text(edge_message("AddNote", requestId=f"dead-{number}"), self.alert_id))
-                keep(opened, job_of(message, time.time()), Outcome(Kind.KEPT, Reason.NETWORK), None)
-                entry = opened.claim(time.time(), 60, "test")
-                assert entry is not None
-                opened.bury(entry, Reason.REFUSED.value, "a test's dead letter", time.time())
+    def bury(self, directory: str, *keys: str) -> None:
+        """Put dead letters into a state directory, whose ids begin so."""
+        path = str(self.root / directory)
+        state.prepare(path)
+        journal = state.journal_of(path, state.target_name(self.alerta))
+        for key in keys:
+            body = _text(edge_message("AddNote", requestId=key), self.alert_id)
+            new = New(key.ljust(64, "0"), self.alert_id, time.time_ns(), "AddNote", body)
+            journal.bury(new, time.time(), Reason.REFUSED.value, "a test's dead letter")
 
     # -- running
 

@@ -14,7 +14,7 @@ from tests.docs.console_blocks import DOCS, NOT_RUN, Command, all_commands, comm
 from tests.docs.sandbox import Sandbox, matches
 from tests.support.plugin import SECRET, plugged
 
-SPOOL = "home/opsgenie/.local/state/alerta-opsgenie"
+STATE = "home/opsgenie/.local/state/alerta-opsgenie"
 
 
 def _installed(*edges: str) -> Callable[[Sandbox], None]:
@@ -27,7 +27,9 @@ def _installed(*edges: str) -> Callable[[Sandbox], None]:
 
 def _in_trouble(sandbox: Sandbox) -> None:
     sandbox.install("oec")
-    sandbox.bury(SPOOL, 2)
+    sandbox.bury(STATE, "3fa9c2d1", "77b0")
+    # As on the host of its reader, where the configuration is at its usual place.
+    sandbox.environment["OEC_CONF_LOCAL_FILEPATH"] = str(sandbox.root / "home/opsgenie/oec/conf/config.json")
 
 
 PREPARED: dict[str, Callable[[Sandbox], None]] = {

@@ -150,7 +150,8 @@ def test_the_native_connectors_own_keys_are_all_there_are_with_their_defaults() 
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8").partition("connector's own\n")[2]
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `?([^|`]+?)`? \|$", text, re.MULTILINE))
     own = connector_settings.Own()
-    known = {name: str(getattr(own, found[0])) for name, found in connector_settings._OWN_KEYS.items()}
+    keys = {**connector_settings._OWN_KEYS, **connector_settings._OWN_CHOICES}
+    known = {name: str(getattr(own, str(found[0]))) for name, found in keys.items()}
     assert rows == {**known, "listen": own.listen}
 
 
@@ -167,7 +168,7 @@ def _named(pattern: re.Pattern[str], path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", pages(), ids=name_of)
 def test_every_option_that_a_page_names_is_one(path: Path) -> None:
-    fine = {"--drain"}  # the executor's own, for its drainer (docs/decisions/the-drainer.md)
+    fine = {"--drain"}  # the executor's own, for its drainer
     written_otherwise = {"--alerta-api-url"}  # reference/executor.md, on the spellings of a name
     assert _named(_OPTION, path) - _known_options() - fine - written_otherwise == set()
 

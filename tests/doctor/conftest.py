@@ -38,3 +38,4 @@ def patient(opsgenie: Running, alerta: AlertaServer, alerta_key: str, tmp_path: 
             yield made
         finally:
             made.stop_connector()
+            made.end_agent()

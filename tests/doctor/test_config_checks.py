@@ -1,4 +1,4 @@
-"""The configuration broken in each way; following the mend makes it well again."""
+"""The configuration broken in each way; following the advice makes it well again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_file_with_keys_that_others_may_use_fails(patient: Patient, name: str,
     check = "config-access" if name == "config.json" else "key-file"
     found = patient.worst(check)
     assert found.level == "fail"
-    follow(found.mend)
+    follow(found.advice)
     assert patient.worst(check).level == "ok"
 
 
@@ -50,7 +50,7 @@ def test_a_file_that_the_connectors_user_cannot_read_fails(patient: Patient, nam
     check = "config-access" if name == "config.json" else "key-file"
     found = patient.worst(check)
     assert (found.level, "cannot read" in found.what) == ("fail", True)
-    follow(found.mend.replace(f"{patient.layout.user}:{patient.layout.user}", f"{patient.layout.user}:"))
+    follow(found.advice)
     assert patient.worst(check).level == "ok"
 
 
@@ -64,7 +64,8 @@ def test_a_directory_above_that_the_user_may_not_enter_fails(patient: Patient) -
 def test_a_configuration_without_keys_of_its_own_or_with_misnamed_ones_is_told_of(patient: Patient) -> None:
     patient.change(lambda value: value["pollerConf"].update(visibilityTimeoutInSec=30))
     found = patient.worst("config-content")
-    assert (found.level, found.mend) == ("warn", "write visibilityTimeoutInSeconds")
+    assert (found.level, found.advice) == ("warn", "write visibilityTimeoutInSeconds")
+    assert found.what.startswith(str(patient.config))
     patient.change(lambda value: value["pollerConf"].pop("visibilityTimeoutInSec"))
     assert patient.worst("config-content").level == "ok"
 
@@ -74,7 +75,6 @@ def test_a_configuration_without_keys_of_its_own_or_with_misnamed_ones_is_told_o
     [
         lambda value: value.update(baseUrl="ftp://api.opsgenie.com"),
         lambda value: value["actionMappings"]["Close"].update(type="http"),
-        lambda value: value["actionMappings"].update(acknowledge=value["actionMappings"].pop("Acknowledge")),
     ],
 )
 def test_values_with_which_nothing_can_work_fail(patient: Patient, alter: Callable[[Any], None]) -> None:
@@ -87,7 +87,7 @@ def test_an_action_that_is_not_mapped_fails_by_its_name(patient: Patient) -> Non
     patient.change(lambda value: value["actionMappings"].pop("Snooze"))
     found = patient.worst("mappings")
     assert (found.level, "Snooze" in found.what) == ("fail", True)
-    assert "install --edge oec" in found.mend
+    assert "install --edge oec" in found.advice
     patient.config.write_text(whole)
     found = patient.worst("mappings")
     assert (found.level, str(len(DOCUMENTED_ACTIONS)) in found.what) == ("ok", True)
@@ -106,8 +106,8 @@ def test_a_key_among_the_arguments_is_warned_of(patient: Patient) -> None:
     whole = patient.config.read_text()
     patient.change(put_key)
     found = patient.worst("key-file")
-    assert (found.level, "--alertaApiKeyFile" in found.mend) == ("warn", True)
-    assert "seen-by-everybody" not in found.what + found.mend
+    assert (found.level, "--alertaApiKeyFile" in found.advice) == ("warn", True)
+    assert "seen-by-everybody" not in found.what + found.advice
     patient.config.write_text(whole)
     assert patient.worst("key-file").level == "ok"
 
@@ -116,6 +116,17 @@ def test_no_key_at_all_fails(patient: Patient) -> None:
     whole = patient.config.read_text()
     patient.change(lambda value: value.update(globalArgs=value["globalArgs"][:2]))
     found = patient.worst("key-file")
-    assert (found.level, "--alertaApiKeyFile" in found.mend) == ("fail", True)
+    assert (found.level, "--alertaApiKeyFile" in found.advice) == ("fail", True)
     patient.config.write_text(whole)
+    assert patient.worst("key-file").level == "ok"
+
+
+def test_an_empty_key_file_fails_by_its_name(patient: Patient) -> None:
+    """Version 1 said that the file is its owner's alone and can be read, ok."""
+    key_file = patient.config.with_name("alerta.key")
+    whole = key_file.read_text()
+    key_file.write_text("\n")
+    found = patient.worst("key-file")
+    assert (found.level, found.what) == ("fail", f"{key_file} is empty")
+    key_file.write_text(whole)
     assert patient.worst("key-file").level == "ok"

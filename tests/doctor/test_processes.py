@@ -6,14 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.doctor.processes import (
-    Process,
-    connector_log,
-    is_connector,
-    list_processes,
-    read_tail,
-    read_version,
-)
+from alerta_opsgenie.doctor.processes import Process, is_connector, list_processes
 
 
 def process(*arguments: str) -> Process:
@@ -46,20 +39,3 @@ def test_a_proc_of_vanishing_processes_is_read_without_them(tmp_path: Path) -> N
     (tmp_path / "self").mkdir()
     found = list(list_processes(tmp_path))
     assert [(one.pid, one.arguments, one.environment) for one in found] == [(13, ("/bin/sleep", "600"), None)]
-
-
-def test_the_log_of_its_process_goes_before_a_newer_one(tmp_path: Path) -> None:
-    for name in ("oec7.log", "oec8.log", "oecAlertaExecutor.log"):
-        (tmp_path / name).write_text("OEC version is 1.2.3\n")
-    assert connector_log(str(tmp_path), "oec", 7) == str(tmp_path / "oec7.log")
-    assert connector_log(str(tmp_path), "oec", 99) in {str(tmp_path / "oec7.log"), str(tmp_path / "oec8.log")}
-    assert connector_log(str(tmp_path / "none"), "oec", 7) is None
-    assert read_version(str(tmp_path / "oec7.log")) == "1.2.3"
-
-
-def test_the_end_of_a_large_log_is_read_in_whole_lines(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text("".join(f"line {number}\n" for number in range(1000)))
-    assert read_tail(str(log), most_bytes=100)[-1] == "line 999"
-    assert all(line.startswith("line ") for line in read_tail(str(log), most_bytes=100))
-    assert read_tail(str(tmp_path / "none")) == []

@@ -1,17 +1,18 @@
-"""The executor, its Python, its logs and its spool broken in each way; following the mend makes it well again."""
+"""The executor and what it needs, broken in each way; following the advice makes it well again."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.doctor.script_checks import look_into_spool
-from alerta_opsgenie.journal import Spool
-from alerta_opsgenie.setup.as_user import run_as
+from alerta_opsgenie.agent.state import journal_of, prepare, target_name, targets
+from alerta_opsgenie.journal import New
+from alerta_opsgenie.vendor.as_user import run_as
 from tests.support.patient import Patient, follow, put_python
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -25,7 +26,7 @@ def test_a_script_that_is_not_there_fails(patient: Patient) -> None:
     script = script_of(patient)
     away = script.rename(script.with_name("away.py"))
     found = patient.worst("script")
-    assert (found.level, found.mend) == ("fail", "alerta-opsgenie install --edge oec")
+    assert (found.level, found.advice) == ("fail", "alerta-opsgenie install --edge oec")
     away.rename(script)
     assert patient.worst("script").level == "ok"
 
@@ -35,7 +36,7 @@ def test_a_script_that_others_can_change_fails(patient: Patient, mode: int) -> N
     script_of(patient).chmod(mode)
     found = patient.worst("script")
     assert found.level == "fail"
-    follow(found.mend)
+    follow(found.advice)
     assert patient.worst("script").level == "ok"
 
 
@@ -46,7 +47,7 @@ def test_a_script_that_the_user_cannot_read_fails(patient: Patient) -> None:
     os.chown(script, 0, 0)
     found = patient.worst("script")
     assert (found.level, "cannot start" in found.what) == ("fail", True)
-    follow(found.mend)
+    follow(found.advice)
     assert patient.worst("script").level == "ok"
 
 
@@ -55,7 +56,7 @@ def test_a_script_that_is_a_third_users_fails(patient: Patient) -> None:
     os.chown(script_of(patient), 1, 1)
     found = patient.worst("script")
     assert found.level == "fail"
-    follow(found.mend)
+    follow(found.advice)
     assert patient.worst("script").level == "ok"
 
 
@@ -70,7 +71,7 @@ def test_no_python_on_the_services_path_fails_where_a_py_is_mapped(patient: Pati
     empty.mkdir()
     patient.ask(service_path=str(empty))
     found = patient.worst("python")
-    assert (found.level, "map the actions to oecAlertaExecutor" in found.mend) == ("fail", True)
+    assert (found.level, f"map the actions to {script_of(patient).with_suffix('')}" in found.advice) == ("fail", True)
 
 
 def test_mapping_to_the_name_without_py_mends_that(patient: Patient) -> None:
@@ -113,7 +114,7 @@ def test_another_script_of_that_name_fails(patient: Patient) -> None:
     ours = script.read_bytes()
     script.write_text("print('the old one')\n")
     found = patient.worst("executor")
-    assert (found.level, "install --edge oec" in found.mend) == ("fail", True)
+    assert (found.level, "install --edge oec" in found.advice) == ("fail", True)
     script.write_bytes(ours)
     assert patient.worst("executor").level == "ok"
 
@@ -134,36 +135,38 @@ def test_a_log_directory_that_the_user_cannot_write_fails(patient: Patient) -> N
     os.chown(patient.layout.log_directory, 0, 0)
     found = patient.worst("script-logs")
     assert found.level == "fail"
-    follow(found.mend)
+    follow(found.advice)
     assert patient.worst("script-logs").level == "ok"
 
 
-# -- the spool
+# -- the state directory
 
 
-def keep(patient: Patient, *, age_seconds: float, dead: bool = False) -> None:
-    """Put an action into the patient's spool, as its user does."""
+def keep(patient: Patient, *, age_seconds: float, dead: bool = False, url: str = "") -> None:
+    """Put an action into the patient's journal, as its user does."""
     entry = pwd.getpwnam(patient.layout.user)
-    directory, now = patient.request.spool_directory, time.time()
+    directory, now = patient.request.state_directory, time.time()
+    name = target_name(url or patient.installation().access.url)
 
     def work() -> None:
-        with Spool(directory) as spool:
-            spool.keep("key", "lane", 1, '{"secret": "message"}', now=now - age_seconds, kind="Close", reason="network")
-            if dead:
-                claimed = spool.claim(now, 60.0, "test")
-                assert claimed is not None
-                spool.bury(claimed, "unauthorized", "", now)
+        prepare(directory)
+        journal = journal_of(directory, name)
+        new = New(f"{uuid.uuid4().hex}", str(uuid.uuid4()), 1, "Close", '{"secret": "message"}')
+        (action,) = journal.append([new], now - age_seconds, claim=dead)
+        if dead:
+            journal.dead(action, now, "unauthorized", "")
 
     run_as(entry.pw_uid, entry.pw_gid, work)
 
 
 def drop_all(patient: Patient) -> None:
     entry = pwd.getpwnam(patient.layout.user)
-    directory = patient.request.spool_directory
+    directory = patient.request.state_directory
 
-    def work() -> int:
-        with Spool(directory) as spool:
-            return spool.drop([one.id for one in spool.entries(None)])
+    def work() -> None:
+        for name in targets(directory):
+            journal = journal_of(directory, name)
+            journal.drop([action.id for state in ("waiting", "dead") for action in journal.actions(state)])
 
     run_as(entry.pw_uid, entry.pw_gid, work)
 
@@ -171,59 +174,99 @@ def drop_all(patient: Patient) -> None:
 @pytest.mark.parametrize(
     ("age_seconds", "dead", "level"), [(30.0, False, "warn"), (3600.0, False, "fail"), (30.0, True, "warn")]
 )
-def test_what_lies_in_the_spool_is_told_of(patient: Patient, age_seconds: float, dead: bool, level: str) -> None:
+def test_what_waits_or_is_dead_is_reported(patient: Patient, age_seconds: float, dead: bool, level: str) -> None:
     keep(patient, age_seconds=age_seconds, dead=dead)
     found = patient.worst("spool")
-    assert (found.level, "spool" in found.mend) == (level, True)
+    assert (found.level, "spool list" in found.advice) == (level, True)
     drop_all(patient)
     assert patient.worst("spool").level == "ok"
 
 
+def test_what_waits_for_an_alerta_that_is_named_no_more_fails_with_the_way_to_move_it(patient: Patient) -> None:
+    """Version 1 said: actions wait, the oldest for 30 s."""
+    keep(patient, age_seconds=30.0, url="https://old.example.com/api")
+    found = patient.worst("spool")
+    new = patient.installation().access.url
+    assert found.level == "fail"
+    assert f"spool retarget https://old.example.com/api {new}" in found.advice
+
+
 @only_root
-def test_looking_leaves_no_file_of_roots_in_the_spool(patient: Patient) -> None:
+def test_looking_leaves_no_file_of_roots_there(patient: Patient) -> None:
     """SQLite makes files beside its own when it opens it; root's would lock the connector out."""
     keep(patient, age_seconds=1.0)
     patient.findings("spool")
-    owners = {path.stat().st_uid for path in Path(patient.request.spool_directory).rglob("*")}
+    owners = {path.stat().st_uid for path in Path(patient.request.state_directory).rglob("*")}
     assert owners == {pwd.getpwnam(patient.layout.user).pw_uid}
 
 
 @only_root
-def test_a_spool_of_another_user_fails(patient: Patient) -> None:
+def test_a_state_directory_of_another_user_fails(patient: Patient) -> None:
     keep(patient, age_seconds=1.0)
-    os.chown(patient.request.spool_directory, 0, 0)
+    os.chown(patient.request.state_directory, 0, 0)
+    Path(patient.request.state_directory).chmod(0o755)
     found = patient.worst("spool")
     assert found.level == "fail"
-    follow(f"chown {patient.layout.user}: {patient.request.spool_directory}")
+    follow(found.advice)
     assert patient.worst("spool").level == "warn"
 
 
-def test_a_spool_that_others_can_read_fails(patient: Patient) -> None:
+def test_a_state_directory_that_others_can_write_fails(patient: Patient) -> None:
     keep(patient, age_seconds=1.0)
-    Path(patient.request.spool_directory).chmod(0o755)
+    Path(patient.request.state_directory).chmod(0o777)
     found = patient.worst("spool")
     assert found.level == "fail"
-    follow(found.mend)
+    follow(found.advice)
     assert patient.worst("spool").level == "warn"
+
+
+def test_a_directory_that_is_not_ours_is_never_advised_to_be_changed(patient: Patient) -> None:
+    patient.ask(state_directory="/tmp")
+    found = patient.worst("spool")
+    assert (found.level, "chmod" in found.advice, "chown" in found.advice) == ("fail", False, False)
 
 
 @only_root
-def test_a_place_in_which_no_spool_can_be_made_fails(patient: Patient) -> None:
+def test_a_log_in_a_directory_of_the_systems_is_made_alone(patient: Patient) -> None:
+    """Version 1 advised to give the whole directory away."""
+    patient.change(lambda value: value["actionMappings"]["Acknowledge"].update(stdout="/var/log/alerta-test.log"))
+    found = [finding for finding in patient.findings("script-logs") if finding.level == "fail"]
+    assert [finding.advice for finding in found] == [
+        f"install -o {patient.layout.user} -m 640 /dev/null /var/log/alerta-test.log"
+    ]
+
+
+@only_root
+def test_a_place_in_which_no_state_directory_can_be_made_fails(patient: Patient) -> None:
     os.chown(patient.layout.home, 0, 0)
     Path(patient.layout.home).chmod(0o755)
-    assert patient.worst("spool").level == "fail"
-
-
-def test_the_list_holds_no_messages(patient: Patient) -> None:
-    keep(patient, age_seconds=1.0)
-    entry = pwd.getpwnam(patient.layout.user)
-    directory = patient.request.spool_directory
-    held = run_as(entry.pw_uid, entry.pw_gid, lambda: look_into_spool(directory))
-    assert (held["waiting"], held["entries"][0]["action"]) == (1, "Close")
-    assert "message" not in str(held)
+    patient.ask(state_directory=f"{patient.layout.home}/elsewhere")
+    found = patient.worst("spool")
+    assert found.level == "fail"
+    follow(found.advice)
+    assert patient.worst("spool").level == "ok"
 
 
 def test_an_unknown_user_is_a_failure_of_its_own(patient: Patient) -> None:
     patient.ask(user="no-such-user")
     assert patient.worst("spool").level == "fail"
-    assert "--user" in patient.worst("spool").mend
+    assert "--user" in patient.worst("spool").advice
+
+
+# -- our own connector's service
+
+
+def test_a_service_whose_program_does_not_start_as_its_user_fails(patient: Patient) -> None:
+    """Version 1 never looked: an environment below /root, or one without the extra, was ok."""
+    units = patient.directory / "units"
+    units.mkdir()
+    program = patient.directory / "alerta-opsgenie"
+    unit = f"[Service]\nUser={patient.layout.user}\nExecStart={program} run --config {patient.config}\n"
+    (units / "bridge.service").write_text(unit)
+    assert patient.worst("service").level == "fail"
+    program.write_text("#!/bin/sh\necho 'error: run needs the library aiohttp, which is not installed' >&2; exit 1\n")
+    program.chmod(0o755)
+    found = patient.worst("service")
+    assert (found.level, "the library aiohttp" in found.what) == ("fail", True)
+    program.write_text("#!/bin/sh\nexit 0\n")
+    assert patient.worst("service").level == "ok"

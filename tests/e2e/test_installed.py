@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import zipfile
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,13 +15,14 @@ from pathlib import Path
 import pytest
 from lab.alerta_server import SERVERS, AlertaServer
 
+from tests.e2e.conftest import Environment, make_environment
 from tests.support.executor import command_lines
 from tests.support.plugin import plugged, wait_until
 
-ROOT = Path(__file__).parents[2]
 UWSGI = "pyuwsgi<2.0.27"
-COMPANION = "alerta_opsgenie.plugin.companion"
+SENDER_PROCESS = "alerta_opsgenie.plugin.sender_process"
 PERSON = "alice@example.com"
+SERVERS_BY_TIER = [SERVERS[0], *(pytest.param(name, marks=pytest.mark.long) for name in SERVERS[1:])]
 OLDER = {
     "alerta_opsgenie.py": "class OpsgeniePlugin:\n    pass\n",
     "alerta_opsgenie-5.0.3.dist-info/METADATA": "Metadata-Version: 2.1\nName: alerta-opsgenie\nVersion: 5.0.3\n",
@@ -33,28 +32,16 @@ OLDER = {
 """What the plugin of alerta-contrib looks like to pip: the same name, one module, the same entry point."""
 
 
-@dataclass
-class Environment:
+@dataclass(frozen=True)
+class OfAlerta(Environment):
     """Alerta's own Python environment; `before` and `after` are what it held without and with our wheel."""
 
-    directory: Path
     before: set[str]
     after: set[str]
 
-    @property
-    def python(self) -> str:
-        return str(self.directory / "bin" / "python")
-
-    def run(self, *arguments: str) -> str:
-        """Run its interpreter, away from this project's directory, and give the output."""
-        command = [self.python, *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=self.directory)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> OfAlerta:
     place = tmp_path_factory.mktemp("installed")
     older = place / "alerta_opsgenie-5.0.3-py3-none-any.whl"
     with zipfile.ZipFile(older, "w") as archive:
@@ -62,40 +49,30 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
             archive.writestr(name, text)
         record = [*OLDER, "alerta_opsgenie-5.0.3.dist-info/RECORD"]
         archive.writestr(record[-1], "".join(f"{name},,\n" for name in record))
-    _pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(place / "ours"), str(ROOT))
-    [ours] = (place / "ours").glob("alerta_opsgenie-*.whl")
-    subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
-    made = Environment(place / "venv", set(), set())
+    made = make_environment(place / "venv")
     same = [f"{name}=={version(name)}" for name in ("alerta-server", "psycopg2-binary", "gunicorn")]
-    _pip(made.python, "install", *same, UWSGI, str(older))
-    made.before = set(made.run("-m", "pip", "freeze").splitlines())
-    _pip(made.python, "install", str(ours))
-    made.after = set(made.run("-m", "pip", "freeze").splitlines())
-    return made
+    made.install(*same, UWSGI, str(older))
+    before = made.packages()
+    made.install(str(wheel))
+    return OfAlerta(made.directory, before, made.packages())
 
 
-def _pip(python: str, *arguments: str) -> None:
-    command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-def test_pip_takes_the_older_plugin_away(environment: Environment) -> None:
+def test_pip_takes_the_older_plugin_away(environment: OfAlerta) -> None:
     look = "from importlib.metadata import distribution as d, entry_points as e; print(d('alerta-opsgenie').version,"
     look += " *(p.value for p in e(group='alerta.plugins') if p.name == 'opsgenie'))"
     assert environment.run("-c", look).split()[1:] == ["alerta_opsgenie.plugin.plugin:OpsgeniePlugin"]
     assert not list(environment.directory.rglob("alerta_opsgenie.py"))
 
 
-def test_alertas_environment_gets_the_package_and_click_alone(environment: Environment) -> None:
+def test_alertas_environment_gets_the_package_and_click_alone(environment: OfAlerta) -> None:
     names = {line.partition(" ")[0].partition("==")[0] for line in environment.after ^ environment.before}
     assert names <= {"alerta-opsgenie", "click"}
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", SERVERS_BY_TIER)
 @pytest.mark.parametrize("product", ["opsgenie", "jsm"])
 def test_under_each_server_both_ways_are_open(
-    environment: Environment, alerta: AlertaServer, tmp_path: Path, server: str, product: str
+    environment: OfAlerta, alerta: AlertaServer, tmp_path: Path, server: str, product: str
 ) -> None:
     with plugged(
         alerta.postgres, tmp_path, product=product, webhook=True, python=environment.python, server=server
@@ -109,20 +86,20 @@ def test_under_each_server_both_ways_are_open(
         assert run.upstream(alert_id).closed
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", SERVERS_BY_TIER)
 def test_under_each_server_what_waits_goes_out_without_another_request(
-    environment: Environment, alerta: AlertaServer, tmp_path: Path, server: str
+    environment: OfAlerta, alerta: AlertaServer, tmp_path: Path, server: str
 ) -> None:
     settings = {"OPSGENIE_TIMEOUT": 1}
     with plugged(alerta.postgres, tmp_path, settings=settings, python=environment.python, server=server) as run:
         with run.cloud.faults.hang():
             alert_id = str(run.console.create_alert()["id"])
-            assert wait_until(lambda: any(entry.attempts for entry in run.spool().entries()))
+            assert wait_until(lambda: any(row.attempts for row in run.outbox().actions()))
         assert run.upstream(alert_id).count == 1
 
 
 def test_where_threads_stand_still_the_next_request_replaces_a_killed_sender(
-    environment: Environment, alerta: AlertaServer, tmp_path: Path
+    environment: OfAlerta, alerta: AlertaServer, tmp_path: Path
 ) -> None:
     server = "uwsgi without threads"
     with plugged(alerta.postgres, tmp_path, python=environment.python, server=server) as run:
@@ -137,5 +114,5 @@ def test_where_threads_stand_still_the_next_request_replaces_a_killed_sender(
 
 
 def _senders(spool_directory: Path) -> list[int]:
-    """Find the processes that send what lies in a spool."""
-    return [pid for pid, line in command_lines() if line[1:] == ["-m", COMPANION, str(spool_directory)]]
+    """Find the processes that send what is in an outbox."""
+    return [pid for pid, line in command_lines() if line[1:] == ["-m", SENDER_PROCESS, str(spool_directory)]]

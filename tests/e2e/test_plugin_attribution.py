@@ -13,10 +13,11 @@ from urllib.parse import quote
 import pytest
 from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.clients.alerta import AlertaClient, drive
+from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.core.relay import Circumstances, Settings, relay
+from alerta_opsgenie.core.task import drive
 from tests.conftest import BRIDGE_USER
 from tests.support.bridge import Made
 from tests.support.console import Console

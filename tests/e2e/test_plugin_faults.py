@@ -69,10 +69,10 @@ def test_a_request_whose_answer_was_lost_has_one_effect(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.settle()
     with run.cloud.faults.hang(r"/notes", takes_effect=True) as fault:
-        run.console.note(alert_id, "said once")
+        run.console.note(alert_id, "logged once")
         assert wait_until(lambda: fault.struck >= 1)
         time.sleep(1.2)
-    assert run.upstream(alert_id).notes == ["said once"]
+    assert run.upstream(alert_id).notes == ["logged once"]
 
     with run.cloud.faults.reset(r"/v2/alerts$", 1, takes_effect=True):
         second = run.console.create_alert()["id"]
@@ -120,23 +120,23 @@ def test_what_is_refused_for_good_is_a_dead_letter_and_a_note_on_the_alert(run: 
     texts = [note["text"] for note in run.console.notes(alert_id)]
     assert "Opsgenie did not take this (close): HTTP 422, Something went wrong, please try again." in texts
     assert run.upstream(alert_id).notes == ["behind it"], "the note about it stays here"
-    with run.spool() as spool:
-        assert [entry.kind for entry in spool.entries("dead") if entry.lane == alert_id] == ["close"]
+    with run.outbox() as outbox:
+        assert [row.kind for row in outbox.actions("dead", alert_id)] == ["close"]
 
 
-def test_a_key_that_is_refused_holds_everything_until_it_is_mended(run: Plugged) -> None:
+def test_a_key_that_is_refused_holds_everything_until_somebody_acts(run: Plugged) -> None:
     from dataclasses import replace  # noqa: PLC0415
 
     run.settle()
     run.cloud.add(replace(run.key, enabled=False))
     alert_id = run.console.create_alert()["id"]
     try:
-        assert wait_until(lambda: "nothing goes out by default until this is mended" in run.log())
+        assert wait_until(lambda: "nothing goes out by default until somebody acts" in run.log())
         assert run.waiting() == 1
     finally:
         run.cloud.add(run.key)
     assert run.upstream(alert_id).count == 1
-    assert run.log().count("until this is mended") == 1, "said once"
+    assert run.log().count("until somebody acts") == 1, "logged once"
 
 
 def test_an_alert_that_opsgenie_processes_late_is_closed_all_the_same(run: Plugged) -> None:
@@ -153,8 +153,8 @@ def test_a_snooze_that_is_over_before_it_could_be_sent_is_not_sent(run: Plugged)
     alert_id = run.console.create_alert()["id"]
     run.settle()
     with run.cloud.faults.refuse():
-        run.console.action(alert_id, "shelve", timeout=2)
-        time.sleep(0.5)
+        run.console.action(alert_id, "shelve", timeout=1)
+        time.sleep(1.5)  # refused until the shelve is over, however fast the sender tries again
     assert run.told(alert_id) == ["create"]
 
 
@@ -176,12 +176,12 @@ def test_the_sender_s_death_makes_another_worker_the_sender(alerta: AlertaServer
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _: run.console.create_alert(), range(16)))
         run.settle()
-        senders = [line for line in run.log().splitlines() if "sends what lies in" in line]
+        senders = [line for line in run.log().splitlines() if "sends what is in" in line]
         assert len(senders) == 1, "one of the workers sends"
         os.kill(int(senders[0].split("process ")[1].split()[0].rpartition(":")[2]), signal.SIGKILL)
         alert_id = run.console.create_alert()["id"]
         assert run.upstream(alert_id).count == 1
-        assert wait_until(lambda: run.log().count("sends what lies in") == 2)
+        assert wait_until(lambda: run.log().count("sends what is in") == 2)
 
 
 def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tmp_path: Path) -> None:
@@ -191,15 +191,15 @@ def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tm
             run.console.note(ids[0], "once")
             start = time.monotonic()
             run.alerta.stop()
-            assert time.monotonic() - start < 8
+            assert time.monotonic() - start < 25  # gunicorn kills its workers after 30 seconds
         run.alerta.start()
         run.console.create_alert()
         assert [run.upstream(alert_id).count for alert_id in ids] == [1] * len(ids)
         assert run.upstream(ids[0]).notes == ["once"]
 
 
-def test_without_a_spool_alerts_go_out_all_the_same(alerta: AlertaServer, tmp_path: Path) -> None:
-    """A spool that cannot be used is loud, and no reason to wake nobody."""
+def test_without_an_outbox_on_disk_alerts_go_out_all_the_same(alerta: AlertaServer, tmp_path: Path) -> None:
+    """A directory that cannot be used is loud, and no reason to wake nobody."""
     (tmp_path / "spool").write_text("not a directory")
     with plugged(alerta.postgres, tmp_path, workers=1) as run:
         alert_id = run.console.create_alert()["id"]

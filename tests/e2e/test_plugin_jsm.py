@@ -91,6 +91,6 @@ def test_a_call_that_turns_out_to_be_missing_is_a_dead_letter_and_a_note_here(
         note = run.console.notes(alert_id)[0]
         assert note["user"] == "alerta-opsgenie"
         assert note["text"].startswith(f"JSM did not take this (unacknowledge): HTTP {status}")
-        with run.spool() as spool:
-            assert [(entry.kind, entry.reason) for entry in spool.entries("dead")] == [("unacknowledge", "unsupported")]
+        with run.outbox() as outbox:
+            assert [(row.kind, row.reason) for row in outbox.actions("dead")] == [("unacknowledge", "unsupported")]
         assert run.told(alert_id)[-1] == "close", "the note about it is not sent"

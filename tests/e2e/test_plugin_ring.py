@@ -2,7 +2,7 @@
 
 In each round each alert gets one random action from one side; then all must come to rest, with one effect on the
 other side for each action and not one message more. In a burst it gets several, one right after the other.
-RING_ALERTS and RING_ROUNDS make it larger (50 and 20 are 1,000 actions), RING_SEED another one.
+`make test-long` makes a thousand actions in each; RING_SEED makes others.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from alerta_opsgenie.core.events import changes
 from alerta_opsgenie.core.publish import REQUESTS, Dialect
 from tests.support.doors import DOORS, Idle
 from tests.support.plugin import JSON, Plugged, plugged, wait_until
+from tests.support.tiers import amount, grows
 
-ALERTS = int(os.environ.get("RING_ALERTS", "6"))
-ROUNDS = int(os.environ.get("RING_ROUNDS", "4"))
+ALERTS = amount(6, 50)
+ROUNDS = amount(4, 20)
 SEED = int(os.environ.get("RING_SEED", "1"))
 SETTLE_SECONDS = 60.0 + ALERTS
-pytestmark = pytest.mark.timeout(120 * max(1, ALERTS * ROUNDS // 24))
+pytestmark = [grows, pytest.mark.timeout(120 * max(1, ALERTS * ROUNDS // 24))]
 PEOPLE = ("alice@example.com", "bob@example.com")
 ADMIN = "admin@example.com"
 

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.executor.pipe import LARGEST_RESULT_BYTES, write_result
+from alerta_opsgenie.agent.handover import write_pipe
+from alerta_opsgenie.agent.lines import LARGEST_PIPE_BYTES, show
+from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.ticket import Result
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 
 RESULT = {"outcome": "applied", "reason": "done", "action": "Acknowledge", "detail": ""}
+TEXT = json.dumps(RESULT).encode()
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def fifo(tmp_path: Path) -> Path:
 
 def test_a_reader_gets_the_outcome_as_json(fifo: Path) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    assert write_result(str(fifo), RESULT) == ""
+    assert write_pipe(os.fsencode(fifo), TEXT) == ""
     assert json.loads(os.read(reader, 65536)) == RESULT
     assert os.read(reader, 65536) == b"", "the pipe is closed again, by which JEC knows that it is all"
     os.close(reader)
@@ -32,7 +37,7 @@ def test_a_reader_gets_the_outcome_as_json(fifo: Path) -> None:
 
 def test_a_pipe_that_nobody_reads_is_left_alone_at_once(fifo: Path) -> None:
     began = time.monotonic()
-    assert write_result(str(fifo), RESULT) == "nobody reads JEC's pipe"
+    assert write_pipe(os.fsencode(fifo), TEXT) == "nobody reads JEC's pipe"
     assert time.monotonic() - began < 5
 
 
@@ -42,7 +47,7 @@ def test_a_full_pipe_is_not_waited_for(fifo: Path) -> None:
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(filler, b"x" * 4096)
-    assert write_result(str(fifo), RESULT).startswith("JEC's pipe: Resource temporarily unavailable")
+    assert write_pipe(os.fsencode(fifo), TEXT).startswith("JEC's pipe: Resource temporarily unavailable")
     os.close(filler)
     os.close(reader)
 
@@ -50,7 +55,7 @@ def test_a_full_pipe_is_not_waited_for(fifo: Path) -> None:
 def test_a_regular_file_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("precious")
-    assert write_result(str(path), RESULT) == "what JEC names as its pipe is none"
+    assert write_pipe(os.fsencode(path), TEXT) == "what JEC names as its pipe is no pipe of this user"
     assert path.read_text() == "precious"
 
 
@@ -60,30 +65,42 @@ def test_a_link_is_not_followed(tmp_path: Path, fifo: Path) -> None:
     for number, aim in enumerate((target, fifo)):
         link = tmp_path / f"link-{number}"
         link.symlink_to(aim)
-        assert write_result(str(link), RESULT).startswith("JEC's pipe: ")
+        assert write_pipe(os.fsencode(link), TEXT).startswith("JEC's pipe: ")
     assert target.read_text() == "precious"
 
 
 def test_a_missing_path_makes_no_file(tmp_path: Path) -> None:
-    assert write_result(str(tmp_path / "none"), RESULT) == "JEC's pipe: No such file or directory"
-    assert write_result(str(tmp_path / "no" / "where"), RESULT) == "JEC's pipe: No such file or directory"
-    assert write_result(str(tmp_path), RESULT) == "JEC's pipe: Is a directory"
+    assert write_pipe(os.fsencode(tmp_path / "none"), TEXT) == "JEC's pipe: No such file or directory"
+    assert write_pipe(os.fsencode(tmp_path / "no" / "where"), TEXT) == "JEC's pipe: No such file or directory"
+    assert write_pipe(os.fsencode(tmp_path), TEXT) == "JEC's pipe: Is a directory"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_device_is_not_written() -> None:
     assert Path("/dev/null").is_char_device()
-    assert write_result("/dev/null", RESULT) == "what JEC names as its pipe is none"
+    assert write_pipe(b"/dev/null", TEXT) == "what JEC names as its pipe is no pipe of this user"
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "\U0001f525", '"', "\\"])
-@pytest.mark.parametrize("field", ["detail", "action"])
-def test_it_is_never_more_than_one_whole_write_and_always_json(fifo: Path, field: str, letter: str) -> None:
+def test_it_is_never_more_than_one_whole_write_and_always_json(letter: str) -> None:
+    outcome = Outcome(Kind.REJECTED, Reason.REFUSED, letter * 5000)
+    text = show(Options("http://x", "k" * 20, pipe="/pipe"), Result(None, outcome), 0.1, 0).pipe_text
+    assert len(text.encode()) <= LARGEST_PIPE_BYTES == 4096
+    read = json.loads(text)
+    assert read["outcome"] == "rejected"
+    assert read["detail"] == letter * len(read["detail"]) != ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's pipe")
+def test_another_users_pipe_is_left_alone(fifo: Path) -> None:
+    os.chown(fifo, 65534, 65534)
+    fifo.chmod(0o666)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    assert write_result(str(fifo), {**RESULT, field: letter * 5000}) == ""
-    data = os.read(reader, 65536)
+    child = os.fork()
+    if not child:
+        os.setuid(65533)
+        os._exit(0 if "no pipe of this user" in write_pipe(os.fsencode(fifo), TEXT) or not os.access(fifo, 2) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    with contextlib.suppress(BlockingIOError):
+        assert os.read(reader, 100) == b""
     os.close(reader)
-    assert len(data) <= LARGEST_RESULT_BYTES == 4096
-    read = json.loads(data)
-    assert read["outcome"] == "applied"
-    assert read[field] == letter * len(read[field]) != ""

@@ -152,8 +152,8 @@ class TestEndings:
             result = edge.run(action("Close", alert_id))
         assert result.exit_code == 1
         assert result.stderr == f"alerta: Close {alert_id} by alice@example.com: Alerta has no such alert\n"
-        assert edge.taken() == []
-        assert edge.entries() == []
+        [refused] = edge.entries()
+        assert (refused.state, refused.reason, refused.kind) == ("dead", "not-found", "Close")
 
     def test_what_is_kept_is_exit_0_and_a_warning(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
         with proxy.answering(503):

@@ -1,11 +1,12 @@
 """The connector without each of its neighbours in turn: Alerta, the queue, the credentials, the disk, the callbacks.
 
-Away for as long as in a full run: ALERTA_OPSGENIE_AWAY_SECONDS=20 pytest tests/faults/test_connector_neighbours.py
+Away for 3 seconds, and for 20 in `make test-long`.
 """
 
 from __future__ import annotations
 
-import os
+import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,12 @@ from tests.connector.load import Load
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console
 from tests.support.proxy import Proxy
+from tests.support.tiers import amount, grows
 
-AWAY_SECONDS = float(os.environ.get("ALERTA_OPSGENIE_AWAY_SECONDS", "3"))
+AWAY_SECONDS = float(amount(3, 20))
 ACTIONS = 120
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, grows, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def make_rig(alerta: AlertaServer, alerta_key: str, tmp_path: Path) -> Callable[
     return lambda url="", **settings: Rig(url or alerta.url, alerta_key, tmp_path, **settings)
 
 
-def test_alerta_away_everything_waits_in_the_spool_and_then_goes_in_order(
+def test_alerta_away_everything_waits_in_the_journal_and_then_goes_in_order(
     make_rig: Any, console: Console, proxy: Proxy
 ) -> None:
     with make_rig(proxy.url) as rig:
@@ -121,3 +123,23 @@ def test_without_its_directory_it_delivers_and_leaves_the_rest_in_the_queue(
         assert "not a directory" in connector.page("/healthz")[1]
         rig.spool.unlink()
         wait_until(lambda: console.status(alert_id) == "open", 60, say=lambda: connector.log)
+
+
+def test_sixty_messages_of_a_mebibyte_take_no_more_memory_than_the_unit_gives(make_rig: Any, console: Console) -> None:
+    """They are read as 25 MiB each: the most that JSON of that size can become."""
+    with make_rig() as rig:
+        alert_id = console.create_alert()["id"]
+        rig.create(alert_id)
+        owner = {"ownerId": {"DataType": "String", "StringValue": rig.integration.owner_id}}
+        queue = rig.host.sqs.queue(rig.queue.url)
+        for number in range(60):
+            alert = {"alias": alert_id, "source": "Alerta", "username": "alice@example.com", "note": f"note {number}"}
+            message = {"action": "AddNote", "actionType": "custom", "requestId": f"r{number}", "alert": alert}
+            text = json.dumps({**message, "padding": []})
+            queue.send(text.replace("[]", "[" + "[]," * 340_000 + "[]]"), owner, time.time())
+        connector = rig.start()
+        rig.wait_delivered(120)
+        peak = int(re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{connector.process.pid}/status").read_text())[0])
+        notes = sum(": note " in entry["text"] for entry in console.history(alert_id))
+    assert notes == 60
+    assert peak < 256 * 1024

@@ -7,7 +7,6 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -36,13 +35,13 @@ def new_alert(console: Console) -> NewAlert:
     return lambda: str(console.create_alert()["id"])
 
 
-def of_twins(messages: Sequence[JSON], twins: dict[str, str]) -> list[JSON]:
+def on_other_alerts(messages: Sequence[JSON], others: dict[str, str]) -> list[JSON]:
     """The same actions on other alerts, as messages of their own."""
     return [
         {
             **message,
             "requestId": str(uuid.uuid4()),
-            "alert": {**message["alert"], "alias": twins[message["alert"]["alias"]]},
+            "alert": {**message["alert"], "alias": others[message["alert"]["alias"]]},
         }
         for message in messages
     ]
@@ -58,16 +57,16 @@ def test_everything_twice_and_in_random_order_ends_like_once_and_in_order(
 ) -> None:
     stories = Stories(seed)
     alert_ids = [new_alert() for _ in range(8)]
-    twins = {alert_id: new_alert() for alert_id in alert_ids}
+    others = {alert_id: new_alert() for alert_id in alert_ids}
     told = stories.tell(alert_ids, 32)
     in_order = [edge.run(message) for message in told]
-    chaos = edge.run_all(stories.shuffled(2 * of_twins(told, twins)))
+    chaos = edge.run_all(stories.shuffled(2 * on_other_alerts(told, others)))
     assert {(result.exit_code, result.stderr) for result in in_order + chaos} == {(0, "")}
     edge.await_drained()
     for alert_id in alert_ids:
         story = [message for message in told if message["alert"]["alias"] == alert_id]
         assert shown(console, alert_id) == expected_after(story)
-        assert shown(console, twins[alert_id]) == expected_after(story), [message["action"] for message in story]
+        assert shown(console, others[alert_id]) == expected_after(story), [message["action"] for message in story]
 
 
 def outcome(result: ScriptResult) -> str:
@@ -121,15 +120,16 @@ class TestOneAlert:
             assert time.monotonic() - began >= 4 * 0.3
         assert len(seen) == 4
 
-    def test_others_do_not_wait_for_it(self, edge: Edge, console: Console, new_alert: NewAlert) -> None:
+    def test_others_do_not_wait_for_it(
+        self, edge: Edge, proxy: Proxy, console: Console, new_alert: NewAlert
+    ) -> None:
         held, free = new_alert(), new_alert()
-        with edge_holding(edge, held):
-            began = time.monotonic()
+        edge.arguments = ("--timeLimit", "2")
+        with proxy.hanging(times=1) as fault:
+            first = edge.run(action("Acknowledge", held))
+            fault.wait_hit()
+            assert (outcome(first), first.exit_code) == ("kept timeout", 0)
             assert outcome(edge.run(action("Acknowledge", free))) == "applied done"
-            assert time.monotonic() - began < 10
-            edge.arguments = ("--timeLimit", "1")
-            behind = edge.run(action("Acknowledge", held))
-            assert (outcome(behind), behind.exit_code) == ("kept behind", 0)
         edge.await_drained()
         assert console.status(held) == "ack"
 
@@ -138,7 +138,7 @@ class TestOneAlert:
     ) -> None:
         alert_id, now_ns = new_alert(), time.time_ns()
         names = ("Acknowledge", "UnAcknowledge", "Close")
-        edge.arguments = ("--timeLimit", "0.6")
+        edge.arguments = ("--timeLimit", "3")
         with proxy.answering(503):
             first = edge.run(action(names[0], alert_id, at_ns=now_ns, by="alice@example.com"))
             assert outcome(first) == "kept unavailable"
@@ -146,7 +146,7 @@ class TestOneAlert:
             for number, name in enumerate(names[1:], 1):
                 began = time.monotonic()
                 assert outcome(edge.run(action(name, alert_id, at_ns=now_ns + number))) == "kept behind"
-                assert time.monotonic() - began < 4.5, "it is not tried at all"
+                assert time.monotonic() - began < 15, "it is not tried at all"
         edge.await_drained()
         kinds = [entry["type"] for entry in console.history(alert_id) if entry["type"] in ("ack", "unack", "close")]
         assert kinds == ["ack", "unack", "close"]
@@ -163,18 +163,13 @@ class TestOneAlert:
         with proxy.dropping_answers():
             assert "kept" in outcome(edge.run(newest))
             assert console.status(alert_id) == "ack"
-            edge.kill_drainers()
-            assert "kept" in outcome(edge.run(action("UnAcknowledge", alert_id, at_ns=now_ns + 5)))
-            edge.kill_drainers()
+            edge.kill_agents()
+            older = edge.run(action("UnAcknowledge", alert_id, at_ns=now_ns + 5))
+            assert outcome(older) in ("ignored stale", "kept behind")
+            edge.kill_agents()
         edge.run(action("AddNote", new_alert(), note="of another alert"))
         edge.await_drained()
         assert console.status(alert_id) == "ack"
-
-
-def edge_holding(edge: Edge, alert_id: str) -> AbstractContextManager[bool]:
-    """Hold the alert's lane as another process would."""
-    edge.desk.prepare()
-    return edge.desk.lane(alert_id).locked(time.monotonic() + 1)
 
 
 class TestSameWords:

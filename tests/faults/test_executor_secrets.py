@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,21 +93,33 @@ def test_nothing_shows_them_at_any_level(
             assert EDGE_KEY in result.argv
             assert_hidden(result.stdout, result.stderr, json.dumps(result.callback))
             assert result.stderr.count("\n") <= 1
-        # One call that nobody answers takes a drainer ten seconds.
-        await_true(lambda: not edge.entries() or (edge.spool_directory / "drainer.log").exists(), 30)
-    edge.kill_drainers()
+        await_true((edge.spool_directory / "agent.log").exists)
+    edge.kill_agents()
     assert_hidden_in_files(edge)
 
 
-def test_the_drainer_has_them_in_no_argument(edge: Edge, proxy: Proxy, new_alert: Callable[[], str]) -> None:
+def test_the_agent_has_them_in_no_argument_and_not_in_its_environment(
+    edge: Edge, proxy: Proxy, new_alert: Callable[[], str]
+) -> None:
     edge.arguments = ("--timeLimit", "0.5")
     with proxy.hanging():
-        edge.run(planted("AddNote", new_alert(), note="seen"))
-        await_true(edge.is_drained_by_someone)
-        [pid] = edge.drainers()
+        edge.run(planted("AddNote", new_alert(), note="seen"), ALERTA_API_KEY=ALERTA_KEY)
+        [pid] = edge.agents()
         [line] = [line for number, line in command_lines() if number == pid]
-        assert line[1:] == [str(edge.script), "--drain"]
-        assert_hidden(" ".join(line))
+        assert line[1:] == [str(edge.script), "--agent", str(edge.spool_directory), "600"]
+        assert_hidden(" ".join(line), Path(f"/proc/{pid}/environ").read_text())
+
+
+def test_the_agent_has_no_descriptor_of_the_connectors(edge: Edge, new_alert: Callable[[], str]) -> None:
+    with (edge.directory / "of the connector").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        payload = json.dumps(action("Close", new_alert()))
+        edge.call(["--alertaApiUrl", edge.url, "--alertaApiKey", "k", "-payload", payload], pass_fds=[file.fileno()])
+    [pid] = edge.agents()
+    found = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    assert found[:3] == ["/dev/null"] * 3 or found.count("/dev/null") == 3
+    assert not [path for path in found if "of the connector" in path or path.startswith("pipe:")]
+    assert os.getsid(pid) == pid
 
 
 @pytest.mark.parametrize("way", ["argument", "file", "environment"])
@@ -125,7 +139,7 @@ def test_the_key_is_hidden_whichever_way_it_comes(
     assert code == 1
     assert "Alerta answered HTTP 401" in errors
     assert_hidden(output, errors)
-    await_true((edge.spool_directory / "drainer.log").exists)
+    await_true((edge.spool_directory / "agent.log").exists)
     assert_hidden_in_files(edge)
 
 
@@ -155,6 +169,9 @@ def test_a_delivered_action_leaves_nothing_of_the_message_behind(
 ) -> None:
     with Edge(tmp_path, alerta.url, alerta_key) as edge:
         assert edge.run(planted("AddNote", new_alert(), note="for the team alone")).exit_code == 0
+        [pid] = edge.agents()
+        os.kill(pid, signal.SIGTERM)
+        await_true(lambda: not edge.agents(), 30)
         for path in edge.files():
             content = path.read_bytes()
             assert b"for the team alone" not in content

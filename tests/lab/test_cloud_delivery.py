@@ -54,7 +54,7 @@ def write_notes(run: Running, count: int) -> None:
     alice.create("m", ALIAS, source="Alerta")
     for number in range(count):
         alice.add_note(ALIAS, str(number))
-    assert run.cloud.wait_settled(15)
+    assert run.cloud.wait_settled()
 
 
 # --- webhooks -------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def add(run: Running, kind: str) -> Integration:
 def get_credentials(run: Running, integration: Integration, **query: str) -> requests.Response:
     headers = {"Authorization": f"GenieKey {integration.key}", f"X-{integration.type_name}-Client-Info": "test 1.0"}
     url = run.server.base_url + PATHS[integration.kind][0]
-    return requests.get(url, headers=headers, params=query, timeout=10)
+    return requests.get(url, headers=headers, params=query, timeout=60)
 
 
 def read_token(response: requests.Response) -> Any:
@@ -45,7 +45,7 @@ def read_token(response: requests.Response) -> Any:
 
 def post_callback(run: Running, integration: Integration, body: Any, **headers: str) -> requests.Response:
     given = {"Authorization": f"GenieKey {integration.key}", **headers}
-    return requests.post(run.server.base_url + PATHS[integration.kind][1], json=body, headers=given, timeout=10)
+    return requests.post(run.server.base_url + PATHS[integration.kind][1], json=body, headers=given, timeout=60)
 
 
 def result_for(run: Running, integration: Integration, **fields: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_credentials_need_the_integrations_own_key(run: Running, kind: str) -> N
     integration = add(run, kind)
     url = run.server.base_url + PATHS[kind][0]
     for key in ("", run.key.key, add(run, "jec" if kind == "oec" else "oec").key):
-        assert requests.get(url, headers={"Authorization": f"GenieKey {key}"}, timeout=10).status_code == 401
+        assert requests.get(url, headers={"Authorization": f"GenieKey {key}"}, timeout=60).status_code == 401
     assert get_credentials(run, integration).status_code == 200
 
 

@@ -27,14 +27,14 @@ class Process:
         self.api = ApiClient(self.said["base_url"], self.said["keys"]["opsgenie"])
 
     def control(self, method: str, path: str, body: Any = None) -> requests.Response:
-        return requests.request(method, f"{self.said['base_url']}/_cloud/{path}", json=body, timeout=10)
+        return requests.request(method, f"{self.said['base_url']}/_cloud/{path}", json=body, timeout=60)
 
     def person(self, action: str, **fields: Any) -> Any:
         return self.control("POST", "person", {"username": "alice@example.com", "action": action, **fields}).json()
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(10)
+        code = self.process.wait(60)
         if self.process.stdout is not None:
             self.process.stdout.close()
         self.api.session.close()
@@ -64,7 +64,7 @@ def test_messages_reach_the_queues_that_it_names(process: Process) -> None:
     grant = requests.get(
         f"{process.said['base_url']}/v1/oec/credentials",
         headers={"Authorization": f"GenieKey {process.said['keys']['oec']}"},
-        timeout=10,
+        timeout=60,
     ).headers["Token"]
     given = json.loads(grant)["queueProperties"][0]["assumeRoleResult"]["credentials"]
     sqs = client(
@@ -119,5 +119,5 @@ def test_callbacks_are_listed(process: Process) -> None:
     result = {"requestId": message["requestId"], "action": "Create", "actionType": "custom", "isSuccessful": True}
     headers = {"Authorization": f"GenieKey {process.said['keys']['oec']}"}
     url = f"{process.said['base_url']}/v1/oec/callback"
-    assert requests.post(url, json=result, headers=headers, timeout=10).status_code == 202
+    assert requests.post(url, json=result, headers=headers, timeout=60).status_code == 202
     assert result in process.control("GET", "callbacks").json()

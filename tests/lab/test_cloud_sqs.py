@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import socket
 import threading
@@ -13,13 +12,13 @@ from itertools import count
 from typing import Any
 
 import pytest
-from aiobotocore.session import get_session
 from lab.cloud import Double, Moto, QueueHost, sqs_model
-from lab.cloud.queues import REGION, client
+from lab.cloud.queues import client
 from lab.cloud.sqs_model import QueueModel, Refusal, digest_attributes
 
 NAMES = (f"q{number}" for number in count())
 OWNER = {"ownerId": {"DataType": "String", "StringValue": "owner-1"}}
+LONGEST_POLL_SECONDS = 20  # SQS's own limit
 BOTH = {**OWNER, "channelId": {"DataType": "String", "StringValue": "channel-1"}}
 
 
@@ -100,13 +99,15 @@ def test_all_attributes_are_chosen_in_several_ways(sqs: Sqs, names: list[str]) -
 
 @pytest.mark.parametrize("parameter", ["AttributeNames", "MessageSystemAttributeNames"])
 def test_the_receive_count_grows_with_each_receipt(sqs: Sqs, parameter: str) -> None:
+    before_ms = int(time.time() * 1000)
     sqs.send("b")
+    after_ms = int(time.time() * 1000) + 1
     counts = []
     for _ in range(2):
         asked: dict[str, Any] = {parameter: ["ApproximateReceiveCount", "SentTimestamp"]}
         (message,) = sqs.receive(VisibilityTimeout=0, **asked)
         counts.append(message["Attributes"]["ApproximateReceiveCount"])
-        assert abs(int(message["Attributes"]["SentTimestamp"]) / 1000 - time.time()) < 10
+        assert before_ms <= int(message["Attributes"]["SentTimestamp"]) <= after_ms
     assert counts == ["1", "2"]
 
 
@@ -122,11 +123,11 @@ def test_a_received_message_is_hidden_until_it_is_given_back(sqs: Sqs) -> None:
 
 def test_a_visibility_timeout_ends_by_itself(sqs: Sqs) -> None:
     sqs.send("b")
-    sqs.receive(VisibilityTimeout=1)
     started = time.monotonic()
-    (again,) = sqs.receive(WaitTimeSeconds=5)
+    sqs.receive(VisibilityTimeout=1)
+    (again,) = sqs.receive(WaitTimeSeconds=LONGEST_POLL_SECONDS)
     assert again["Body"] == "b"
-    assert 0.5 < time.monotonic() - started < 4.5
+    assert 0.9 < time.monotonic() - started < LONGEST_POLL_SECONDS
 
 
 def test_a_visibility_can_be_extended(sqs: Sqs) -> None:
@@ -190,19 +191,19 @@ def test_a_malformed_batch_is_refused(sqs: Sqs, ids: list[str], code: str) -> No
 
 def test_a_long_poll_ends_when_a_message_comes(sqs: Sqs) -> None:
     sender = threading.Timer(0.3, sqs.send, ["late"])
-    sender.start()
     started = time.monotonic()
-    messages = sqs.receive(WaitTimeSeconds=10)
+    sender.start()
+    messages = sqs.receive(WaitTimeSeconds=LONGEST_POLL_SECONDS)
     took = time.monotonic() - started
     sender.join()
     assert [message["Body"] for message in messages] == ["late"]
-    assert 0.25 < took < 8
+    assert 0.25 < took < LONGEST_POLL_SECONDS
 
 
 def test_a_long_poll_ends_empty(sqs: Sqs) -> None:
     started = time.monotonic()
     assert sqs.receive(WaitTimeSeconds=1) == []
-    assert 0.8 < time.monotonic() - started < 8
+    assert 0.8 < time.monotonic() - started < 60
 
 
 def test_an_unknown_queue_is_refused(sqs: Sqs) -> None:
@@ -220,22 +221,6 @@ def test_purge_empties_a_queue(sqs: Sqs) -> None:
     sqs.send("b")
     sqs.client.purge_queue(QueueUrl=sqs.url)
     assert sqs.receive() == []
-
-
-async def test_the_asynchronous_client_speaks_to_it(host: QueueHost) -> None:
-    url = host.create(next(NAMES)).url
-    made = get_session().create_client(
-        "sqs",
-        endpoint_url=host.endpoint_url,
-        region_name=REGION,
-        aws_access_key_id="AKIDEXAMPLE",
-        aws_secret_access_key="example",
-    )
-    async with made as sqs:
-        waiting = asyncio.create_task(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10))
-        await sqs.send_message(QueueUrl=url, MessageBody="b", MessageAttributes=OWNER)
-        (message,) = (await asyncio.wait_for(waiting, 5))["Messages"]
-        assert message["Body"] == "b"
 
 
 # --- the double alone -----------------------------------------------------------------------------------------------
@@ -284,19 +269,6 @@ def test_many_receivers_share_a_queue_without_doubles() -> None:
         for thread in threads:
             thread.join()
     assert sorted(taken, key=int) == [str(number) for number in range(100)]
-
-
-def test_a_queue_can_be_filled_without_requests() -> None:
-    with Double() as double:
-        queue = double.create("q")
-        waiting = Sqs(client(double.endpoint_url), queue.url)
-        timer = threading.Timer(0.1, double.fill, [queue, [(str(number), OWNER) for number in range(3)]])
-        timer.start()
-        messages = waiting.receive(WaitTimeSeconds=5)
-        timer.join()
-        waiting.delete(messages[0])
-        found = double.count(queue)
-    assert (found.visible + found.in_flight, found.deleted) == (2, 1)
 
 
 def test_an_older_receipt_handle_deletes_nothing() -> None:

@@ -11,12 +11,13 @@ from lab.tour import scenes
 
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS
 
+pytestmark = pytest.mark.timeout(600)  # eighteen acts, each with its own end; on a quiet machine it takes 30 s
 PROGRAM = [sys.executable, "-m", "lab"]
 
 
 @pytest.fixture(scope="module")
 def shown() -> subprocess.CompletedProcess[str]:
-    return subprocess.run(PROGRAM, capture_output=True, text=True, timeout=110, check=False)
+    return subprocess.run(PROGRAM, capture_output=True, text=True, timeout=540, check=False)
 
 
 def test_the_demo_shows_both_parts_and_ends_with_0(shown: subprocess.CompletedProcess[str]) -> None:

@@ -1,10 +1,11 @@
-"""The outbox and the sender without Alerta: durable, in order for each alert, one sender for each spool."""
+"""The outbox and the sender without Alerta: durable, in order for each alert, one sender for each outbox."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,16 +16,18 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.clients.opsgenie import Delivery, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import Deed, Dialect, Dispatch, Policy, Request, publish
 from alerta_opsgenie.core.wording import Past, Subject
-from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.journal import Journal, New
+from alerta_opsgenie.plugin import outbox
 from alerta_opsgenie.plugin.keys import Key
-from alerta_opsgenie.plugin.outbox import Outbox, Parcel, read_parcel
+from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, own_directory, read_row
+from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.sender import Sender
 from alerta_opsgenie.plugin.settings import Settings
-from alerta_opsgenie.plugin.traffic import Traffic
+from tests.journal.test_upgrade import INSERT, TABLES
 from tests.support.cloud import Running, running_cloud
 from tests.support.plugin import wait_until
 
@@ -35,7 +38,7 @@ def run() -> Iterator[Running]:
         yield run
 
 
-class Desk:
+class Plugin:
     """An outbox and a sender over the stand-in."""
 
     def __init__(self, run: Running, directory: Path, *, confirm: bool = True, timeout_seconds: float = 1.0) -> None:
@@ -47,7 +50,7 @@ class Desk:
         self.outbox = Outbox(str(directory))
         self.sender = Sender(self.outbox, self.settings, lambda alert, text: self.reports.append((alert, text)))
 
-    def tell(self, alert_id: str, *events: Event, text: str = "") -> None:
+    def happen(self, alert_id: str, *events: Event, text: str = "") -> None:
         history = (Past("new", "open", "major", alert_id),)
         subject = Subject(alert_id, resource="r", event="e", severity="major", history=history)
         self.outbox.put(publish(subject, [Deed(event, "alice", text, time.time() + 60) for event in events], Policy()),
@@ -55,50 +58,132 @@ class Desk:
 
 
 @contextmanager
-def sending(desk: Desk) -> Iterator[Desk]:
-    desk.sender.start()
+def sending(plugin: Plugin) -> Iterator[Plugin]:
+    plugin.sender.start()
     try:
-        yield desk
+        yield plugin
     finally:
-        desk.sender.stop()
+        plugin.sender.stop()
 
 
 def emptied(directory: Path) -> Callable[[], bool]:
     def look() -> bool:
-        with Spool(directory) as spool:
-            return spool.counts(time.time()).waiting == 0
+        with Journal(directory) as journal:
+            counts = journal.counts(time.time())
+            return counts.waiting + counts.in_flight == 0
 
     return look
 
 
-def test_a_parcel_comes_back_as_it_was_and_names_no_key() -> None:
+def test_a_request_comes_back_from_its_row_as_it_was_and_names_no_key(tmp_path: Path) -> None:
     request = Request("note", "POST", "/v2/alerts/a/notes?identifierType=alias", {"note": "\N{PILE OF POO} \u00e4"})
-    parcel = Parcel("k", "a", 7, "default", request)
-    assert read_parcel("k", "a", 7, parcel.to_text()) == parcel
-    assert set(json.loads(parcel.to_text())) == {"v", "route", "operation", "method", "path", "body"}
+    outgoing = OutgoingRequest("k", "a", 7, "default", request)
+    with Journal(tmp_path) as journal:
+        (action,) = journal.append([outgoing.to_row()], 1.0)
+    assert read_row(action) == outgoing
+    assert set(json.loads(action.body)) == {"v", "route", "operation", "method", "path", "body"}
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "nonsense", '{"route": "r"}'])
-def test_what_is_no_parcel_is_a_value_error(text: str) -> None:
+def test_a_row_that_holds_no_request_is_a_value_error(tmp_path: Path, text: str) -> None:
+    with Journal(tmp_path) as journal:
+        (action,) = journal.append([New("k", "a", 7, "note", text)], 1.0)
     with pytest.raises(ValueError):  # noqa: PT011 - which one it is says json or we
-        read_parcel("k", "a", 7, text)
+        read_row(action)
+
+
+# -- Where it is kept
+
+
+def test_a_directory_of_our_own_is_used_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir(mode=0o750)
+    assert own_directory(str(tmp_path / "own")) == str(tmp_path / "own")
+    assert own_directory(str(tmp_path / "missing")) == str(tmp_path / "missing")
+
+
+def test_in_a_shared_volume_a_directory_of_our_own_is_made(run: Running, tmp_path: Path) -> None:
+    shared = tmp_path / "volume"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    plugin = Plugin(run, shared)
+    plugin.happen("a", Event.RAISED)
+    own = shared / f"alerta-opsgenie-{os.geteuid()}"
+    assert plugin.outbox.directory == str(own)
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert not plugin.outbox.memory
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize("mode", [0o755, 0o777])
+def test_another_users_directory_is_refused_and_requests_are_sent_from_memory(
+    run: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    theirs.chmod(mode)
+    plugin = Plugin(run, theirs)
+    with sending(plugin):
+        plugin.happen("a", Event.RAISED)
+        assert wait_until(lambda: run.cloud.alert("a"))
+    assert list(theirs.iterdir()) == []
+    assert "requests wait in memory" in caplog.text
+    assert "belongs to nobody" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_somebody_elses_directory_in_a_shared_volume_is_refused(run: Running, tmp_path: Path) -> None:
+    shared = tmp_path / "volume"
+    theirs = shared / f"alerta-opsgenie-{os.geteuid()}"
+    theirs.mkdir(parents=True)
+    shared.chmod(0o1777)
+    os.chown(theirs, 65534, 65534)
+    plugin = Plugin(run, shared)
+    plugin.happen("a", Event.RAISED)
+    assert len(plugin.outbox.memory) == 1
+
+
+def test_requests_in_memory_keep_their_order_and_move_to_the_disk_when_it_can_be_used(
+    run: Running, tmp_path: Path
+) -> None:
+    (tmp_path / "spool").write_text("in the way")
+    plugin = Plugin(run, tmp_path / "spool")
+    plugin.happen("a", Event.RAISED, Event.ACKED)
+    (tmp_path / "spool").unlink()
+    plugin.happen("a", Event.CLOSED)
+    assert plugin.outbox.save_memory()
+    with Journal(tmp_path / "spool") as journal:
+        assert [action.kind for action in journal.actions()] == ["create", "acknowledge", "close"]
+    assert not plugin.outbox.memory
+
+
+def test_memory_that_is_full_loses_the_oldest_and_says_so(
+    run: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MOST_IN_MEMORY", 2)
+    (tmp_path / "spool").write_text("in the way")
+    plugin = Plugin(run, tmp_path / "spool")
+    for alert_id in ("a", "b", "c"):
+        plugin.happen(alert_id, Event.RAISED)
+    assert [outgoing.alert for outgoing in plugin.outbox.memory] == ["b", "c"]
+    assert "a request for alert a is lost" in caplog.text
 
 
 def test_what_is_put_is_on_the_disk_before_anybody_sends(run: Running, tmp_path: Path) -> None:
-    Desk(run, tmp_path).tell("a", Event.RAISED, Event.ACKED)
-    with Spool(tmp_path) as spool:
-        assert [entry.kind for entry in spool.entries()] == ["create", "acknowledge"]
+    Plugin(run, tmp_path).happen("a", Event.RAISED, Event.ACKED)
+    with Journal(tmp_path) as journal:
+        assert [action.kind for action in journal.actions()] == ["create", "acknowledge"]
 
 
 def test_all_of_it_arrives_in_order_for_each_alert(run: Running, tmp_path: Path) -> None:
-    desk = Desk(run, tmp_path)
+    plugin = Plugin(run, tmp_path)
     ids = [f"alert-{number}" for number in range(12)]
-    with sending(desk):
+    with sending(plugin):
         for alert_id in ids:
-            desk.tell(alert_id, Event.RAISED)
+            plugin.happen(alert_id, Event.RAISED)
         for alert_id in ids:
             for number in range(3):
-                desk.tell(alert_id, Event.NOTED, text=str(number))
+                plugin.happen(alert_id, Event.NOTED, text=str(number))
         assert wait_until(emptied(tmp_path))
     for alert_id in ids:
         upstream = run.cloud.alert(alert_id)
@@ -107,7 +192,7 @@ def test_all_of_it_arrives_in_order_for_each_alert(run: Running, tmp_path: Path)
 
 
 def test_of_several_processes_one_sends_and_another_takes_over(run: Running, tmp_path: Path) -> None:
-    """The role is a lock that ends with its process, however that ends."""
+    """The lock ends with its process, however that ends."""
     code = (
         "import sys, time\n"
         "from alerta_opsgenie.plugin.outbox import Outbox\n"
@@ -120,64 +205,114 @@ def test_of_several_processes_one_sends_and_another_takes_over(run: Running, tmp
     )
     command = [sys.executable, "-c", code, run.key.key, run.server.base_url, str(tmp_path)]
     first = subprocess.Popen(command)
-    desk = Desk(run, tmp_path)
+    plugin = Plugin(run, tmp_path)
     try:
-        desk.tell("a", Event.RAISED)
+        plugin.happen("a", Event.RAISED)
         assert wait_until(lambda: run.cloud.alert("a"))
-        with sending(desk):
+        with sending(plugin):
             os.kill(first.pid, signal.SIGKILL)
-            desk.tell("b", Event.RAISED)
+            plugin.happen("b", Event.RAISED)
             assert wait_until(lambda: run.cloud.alert("b"))
     finally:
         first.kill()
         first.wait()
 
 
-def test_an_entry_that_cannot_be_read_holds_up_nothing(run: Running, tmp_path: Path) -> None:
-    desk = Desk(run, tmp_path)
-    with Spool(tmp_path) as spool:
-        spool.keep("k", "a", 1, "nonsense", now=time.time(), kind="?")
-    with sending(desk):
-        desk.tell("a", Event.RAISED)
-        assert wait_until(lambda: run.cloud.alert("a"))
-    with Spool(tmp_path) as spool:
-        assert [entry.reason for entry in spool.entries("dead")] == ["unreadable"]
+def test_a_row_that_cannot_be_read_holds_up_nothing(run: Running, tmp_path: Path) -> None:
+    plugin = Plugin(run, tmp_path)
+    with Journal(tmp_path) as journal:
+        journal.append([New("k", "a", 1, "?", "nonsense")], time.time())
+        with sending(plugin):
+            plugin.happen("a", Event.RAISED)
+            assert wait_until(lambda: run.cloud.alert("a"))
+        assert [action.reason for action in journal.actions("dead")] == ["unreadable"]
+
+
+def test_what_a_killed_sender_had_in_flight_is_sent_again_unless_it_is_there(run: Running, tmp_path: Path) -> None:
+    plugin = Plugin(run, tmp_path)
+    plugin.happen("a", Event.RAISED)
+    plugin.happen("b", Event.RAISED)
+    for action in plugin.outbox.journal.claim(time.time(), 2, 1e4):
+        if action.alert == "a":
+            plugin.sender._send(plugin.sender._client(), read_row(action))
+    assert wait_until(lambda: run.cloud.alert("a"))
+    with sending(plugin):
+        assert wait_until(emptied(tmp_path))
+    posts = [seen.body["alias"] for seen in run.cloud.records.requests if seen.method == "POST"]
+    assert posts == ["a", "b"]
+
+
+def test_what_version_1_left_is_sent(run: Running, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    request = Request("create", "POST", "/v2/alerts", {"message": "m", "alias": "old"})
+    body = OutgoingRequest("k", "old", 1, "default", request).to_row().body
+    spool_of_version_1(tmp_path / "spool.db", ("k", "old", 1, body.encode(), "create"))
+    with sending(Plugin(run, tmp_path)):
+        assert wait_until(lambda: run.cloud.alert("old"))
+    assert not (tmp_path / "spool.db").exists()
+
+
+def spool_of_version_1(path: Path, row: tuple[object, ...]) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.executescript(TABLES)
+        connection.execute(INSERT, (*row, "waiting", 0, 1.0, 1.0, "", "", None, 1.0))
+    connection.close()
+
+
+def test_a_fault_of_this_program_holds_up_one_alert_and_leaves_nothing_in_flight(
+    run: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = Plugin(run, tmp_path)
+    send = plugin.sender._send
+
+    def failing(client: OpsgenieClient, outgoing: OutgoingRequest) -> Delivery:
+        if outgoing.alert == "a":
+            raise ZeroDivisionError
+        return send(client, outgoing)
+
+    monkeypatch.setattr(plugin.sender, "_send", failing)
+    with sending(plugin), Journal(tmp_path) as journal:
+        plugin.happen("a", Event.RAISED)
+        plugin.happen("b", Event.RAISED)
+        assert wait_until(lambda: run.cloud.alert("b"))
+        assert wait_until(lambda: any(action.attempts for action in journal.actions("waiting", "a")))
+        assert journal.counts(time.time()).in_flight == 0
 
 
 def test_a_stop_waits_for_what_is_on_its_way(run: Running, tmp_path: Path) -> None:
-    desk = Desk(run, tmp_path, timeout_seconds=5)
+    plugin = Plugin(run, tmp_path, timeout_seconds=5)
     with run.cloud.faults.delay(0.5):
-        desk.sender.start()
-        desk.tell("a", Event.RAISED)
+        plugin.sender.start()
+        plugin.happen("a", Event.RAISED)
         assert wait_until(lambda: run.cloud.faults.take("/_") is not None or threading.active_count() > 4)
         time.sleep(0.2)
-        desk.sender.stop()
+        plugin.sender.stop()
     assert emptied(tmp_path)()
     assert run.cloud.alert("a") is not None
 
 
 def test_a_failed_action_is_reported_after_it_was_repeated(run: Running, tmp_path: Path) -> None:
-    desk = Desk(run, tmp_path)
-    with sending(desk):
-        desk.tell("unknown", Event.ACKED)
-        assert wait_until(lambda: desk.reports)
-    assert desk.reports == [("unknown", "Opsgenie did not do this (acknowledge): Alert does not exist")]
+    plugin = Plugin(run, tmp_path)
+    with sending(plugin):
+        plugin.happen("unknown", Event.ACKED)
+        assert wait_until(lambda: plugin.reports)
+    assert plugin.reports == [("unknown", "Opsgenie did not do this (acknowledge): Alert does not exist")]
     posts = [seen for seen in run.cloud.records.requests if seen.method == "POST"]
     assert len(posts) == 3
 
 
 def test_a_close_of_what_is_not_there_is_no_failure(run: Running, tmp_path: Path) -> None:
-    desk = Desk(run, tmp_path)
-    with sending(desk):
-        desk.tell("unknown", Event.CLOSED)
+    plugin = Plugin(run, tmp_path)
+    with sending(plugin):
+        plugin.happen("unknown", Event.CLOSED)
         assert wait_until(lambda: sum(seen.method == "GET" for seen in run.cloud.records.requests) >= 3)
-    assert desk.reports == []
+    assert plugin.reports == []
 
 
 def test_without_confirmation_no_request_is_looked_up(run: Running, tmp_path: Path) -> None:
-    desk = Desk(run, tmp_path, confirm=False)
-    with sending(desk):
-        desk.tell("a", Event.RAISED, Event.ACKED, Event.CLOSED)
+    plugin = Plugin(run, tmp_path, confirm=False)
+    with sending(plugin):
+        plugin.happen("a", Event.RAISED, Event.ACKED, Event.CLOSED)
         assert wait_until(emptied(tmp_path))
         time.sleep(1.3)
     assert [seen.method for seen in run.cloud.records.requests] == ["POST"] * 3
@@ -185,22 +320,22 @@ def test_without_confirmation_no_request_is_looked_up(run: Running, tmp_path: Pa
 
 def test_a_key_that_is_paused_does_not_hold_up_another(run: Running, tmp_path: Path) -> None:
     other = run.cloud.add_api("other")
-    desk = Desk(run, tmp_path)
-    bad = Settings(**{**desk.settings.__dict__, "keys": {"good": Key(other.key)}, "key": Key("0" * 36)})
-    desk.sender = Sender(desk.outbox, bad, lambda *_: None)
+    plugin = Plugin(run, tmp_path)
+    bad = Settings(**{**plugin.settings.__dict__, "keys": {"good": Key(other.key)}, "key": Key("0" * 36)})
+    plugin.sender = Sender(plugin.outbox, bad, lambda *_: None)
     request = Request("create", "POST", "/v2/alerts", {"message": "m", "alias": "stuck"})
-    with sending(desk):
+    with sending(plugin):
         for number in range(6):
-            desk.outbox.put(Dispatch("default", (request,)), f"stuck-{number}")
+            plugin.outbox.put(Dispatch("default", (request,)), f"stuck-{number}")
         good = request._replace(body={"message": "m", "alias": "good"})
-        desk.outbox.put(Dispatch("good", (good,)), "good")
+        plugin.outbox.put(Dispatch("good", (good,)), "good")
         assert wait_until(lambda: run.cloud.alert("good"))
     assert run.cloud.alert("stuck") is None
-    with Spool(tmp_path) as spool:
-        assert spool.counts(time.time()).waiting == 6
+    with Journal(tmp_path) as journal:
+        assert journal.counts(time.time()).waiting == 6
 
 
-# -- Traffic
+# -- Rate limits
 
 
 def delivery(reason: Reason, verdict: Verdict = Verdict.LATER, **more: object) -> Delivery:
@@ -208,30 +343,30 @@ def delivery(reason: Reason, verdict: Verdict = Verdict.LATER, **more: object) -
 
 
 def test_no_answer_pauses_the_address_and_an_answer_ends_the_growth() -> None:
-    traffic = Traffic()
+    limits = RateLimits()
     pauses, now = [], 100.0
     for _ in range(12):
-        traffic.note("r", delivery(Reason.TIMEOUT), now)
-        pauses.append(traffic.wait_seconds("other", now))
+        limits.note("r", delivery(Reason.TIMEOUT), now)
+        pauses.append(limits.wait_seconds("other", now))
         now += pauses[-1]
     assert 0.05 <= pauses[0] <= 0.2
     assert pauses[-1] <= 15.0
     assert pauses[-1] > pauses[0]
-    traffic.note("r", delivery(Reason.UNAVAILABLE), now)
-    traffic.note("r", delivery(Reason.NETWORK), now)
-    assert traffic.wait_seconds("other", now) <= 0.2
+    limits.note("r", delivery(Reason.UNAVAILABLE), now)
+    limits.note("r", delivery(Reason.NETWORK), now)
+    assert limits.wait_seconds("other", now) <= 0.2
 
 
 def test_answers_that_come_together_pause_the_address_once() -> None:
-    traffic = Traffic()
+    limits = RateLimits()
     for _ in range(8):
-        traffic.note("r", delivery(Reason.NETWORK), 100.0)
-    assert traffic.wait_seconds("r", 100.0) <= 0.2
+        limits.note("r", delivery(Reason.NETWORK), 100.0)
+    assert limits.wait_seconds("r", 100.0) <= 0.2
 
 
 def test_a_refused_key_pauses_alone() -> None:
-    traffic = Traffic()
-    traffic.note("bad", delivery(Reason.UNAUTHORIZED, Verdict.STUCK), 0.0)
-    assert traffic.wait_seconds("bad", 0.0) > 0
-    assert traffic.wait_seconds("good", 0.0) == 0
+    limits = RateLimits()
+    limits.note("bad", delivery(Reason.UNAUTHORIZED, Verdict.STUCK), 0.0)
+    assert limits.wait_seconds("bad", 0.0) > 0
+    assert limits.wait_seconds("good", 0.0) == 0
     assert Dialect.OPSGENIE.value == "opsgenie"

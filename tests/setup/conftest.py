@@ -1,4 +1,4 @@
-"""What the tests of install and uninstall share: a host below a directory, and a way to install into it."""
+"""What the tests of install and uninstall share: an image below a directory, and a host of the test's own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout, layout_for
-from alerta_opsgenie.setup.plan import Contents, Planned, apply_plan, assess_plan, make_plan
+from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
-from alerta_opsgenie.setup.removal import Undone, undo_all
+from alerta_opsgenie.setup.removal import Removal, Undone
 from alerta_opsgenie.setup.unit import render_unit
-from alerta_opsgenie.vendor.secret import Secret
+from tests.support.own_host import may_have_own_host, own_host
 
 NOW = datetime(2026, 11, 3, 14, 5, 6, tzinfo=timezone.utc)
 API_KEY = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -37,7 +38,7 @@ class Image:
         return Path(self.host.root)
 
     def at(self, path: str) -> Path:
-        return self.host.at(path)
+        return self.root / path.lstrip("/")
 
     def contents(self, executor: bytes = b"#!/usr/bin/env python3\nthe executor\n", **changes: Any) -> Contents:
         existing = read_existing(self.host, self.layout)
@@ -51,22 +52,23 @@ class Image:
         }
         wanted = Wanted(dialect, **{**values, **changes})
         config = make_config(self.layout, wanted, existing if existing.document else Existing())
-        return Contents(executor, config, Secret(key), render_unit(self.layout) if self.layout.unit else "")
+        return Contents(executor, config, Secret(key), render_unit(self.layout))
 
-    def plan(self, *, tidy: bool = False, **changes: Any) -> list[Planned]:
-        steps = make_plan(self.layout, self.contents(**changes), tidy=tidy)
-        return assess_plan(self.host, self.record(), steps)
+    def plan(self, *, tidy: bool = False, now: datetime = NOW, **changes: Any) -> list[Change]:
+        return make_plan(self.host, self.layout, self.record(), self.contents(**changes), tidy=tidy, now=now)
 
     def install(self, *, tidy: bool = False, now: datetime = NOW, **changes: Any) -> list[str]:
-        planned = self.plan(tidy=tidy, **changes)
+        plan = self.plan(tidy=tidy, now=now, **changes)
         done: list[str] = []
-        with Record(self.host, self.layout.edge, self.layout.user) as record:
-            apply_plan(self.host, record, planned, now, done.append)
+        apply_plan(self.layout, self.record(), plan, done.append)
         return done
 
     def uninstall(self, *, purge: bool = False) -> list[Undone]:
-        with Record(self.host, self.layout.edge, self.layout.user) as record:
-            return undo_all(self.host, record, lambda _: None, purge=purge)
+        endings: list[Undone] = []
+        record = self.record()
+        with record.opened():
+            Removal(self.host, self.layout, record, purge=purge).run(endings.append)
+        return endings
 
     def record(self) -> Record:
         return Record(self.host, self.layout.edge, self.layout.user)
@@ -74,9 +76,10 @@ class Image:
 
 @pytest.fixture
 def quick_path() -> Iterator[Path]:
-    """A directory in memory where there is one, for tests that write to the disk thousands of times."""
+    """A directory in memory where there is one, for tests that write to the disk often; every user may enter it."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
+        Path(directory).chmod(0o755)
         yield Path(directory)
 
 
@@ -91,3 +94,12 @@ def make_image(directory: Path, edge: str) -> Image:
     root = directory / "image"
     (root / "var/lib").mkdir(parents=True)
     return Image(Host(str(root), (990, 990)), layout_for(edge))
+
+
+@pytest.fixture
+def own_root() -> Iterator[Path]:
+    """This host, with an /etc, a /home and a /var of the test's own."""
+    if not may_have_own_host():
+        pytest.skip("only root can make a mount namespace")
+    with own_host() as directory:
+        yield directory

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.setup.host import Host, SetupError
+from alerta_opsgenie.setup.layout import Places, layout_for
+from alerta_opsgenie.setup.plan import apply_plan, make_plan
+from alerta_opsgenie.vendor.as_user import run_as
 from tests.setup.conftest import Image, make_image
-from tests.support.trees import hand_made, put, snapshot, vendor_layout
+from tests.support.trees import Snapshot, hand_made, put, snapshot, vendor_layout
 
 EDGES = ("oec", "jec", "native")
+CONFIG = "/home/opsgenie/oec/conf/config.json"
+EXECUTOR = "/home/opsgenie/oec/scripts/oecAlertaExecutor.py"
 BEFORE: dict[str, Callable[[Path], None]] = {
     "nothing": lambda _: None,
     "the vendor's layout": vendor_layout,
@@ -20,8 +27,13 @@ BEFORE: dict[str, Callable[[Path], None]] = {
 }
 
 
-def files(root: Path) -> list[str]:
-    return [path for path, entry in snapshot(root).items() if entry[0] != "directory" or path.count("/") > 1]
+def contents(root: Path) -> dict[str, tuple[str, bytes]]:
+    """What is there, without owners and modes: what root has made by hand is the connector's afterwards."""
+    return {path: (entry[0], entry[4]) for path, entry in snapshot(root).items()}
+
+
+def owners(found: Snapshot, below: str) -> set[int]:
+    return {entry[2] for path, entry in found.items() if path.startswith(below)}
 
 
 @pytest.mark.parametrize("edge", EDGES)
@@ -29,8 +41,7 @@ def test_a_second_installation_finds_nothing_to_do(quick_path: Path, edge: str) 
     image = make_image(quick_path, edge)
     assert image.install()
     before = snapshot(image.root)
-    assert not [one.assessment.text for one in image.plan() if one.assessment.needed]
-    assert image.install() == []
+    assert image.plan() == []
     assert snapshot(image.root) == before
 
 
@@ -39,21 +50,42 @@ def test_a_second_installation_finds_nothing_to_do(quick_path: Path, edge: str) 
 def test_uninstall_leaves_what_was_there_before(quick_path: Path, edge: str, before: str) -> None:
     image = make_image(quick_path, edge)
     BEFORE[before](image.root)
-    state = snapshot(image.root)
+    state = contents(image.root)
     image.install(tidy=True)
-    assert snapshot(image.root) != state
+    assert contents(image.root) != state
     image.uninstall()
-    assert snapshot(image.root) == state
+    assert contents(image.root) == state
 
 
 def test_twice_in_a_row_with_an_upgrade_in_between_undoes_to_the_beginning(image: Image) -> None:
     hand_made(image.root)
-    state = snapshot(image.root)
+    state = contents(image.root)
     for executor in (b"version 1", b"version 2"):
         image.install(executor=executor)
-    assert image.at("/home/opsgenie/oec/scripts/oecAlertaExecutor.py").read_bytes() == b"version 2"
+    assert image.at(EXECUTOR).read_bytes() == b"version 2"
     image.uninstall()
-    assert snapshot(image.root) == state
+    assert contents(image.root) == state
+
+
+@pytest.mark.parametrize("count", range(0, 15, 2))
+def test_an_installation_that_stopped_halfway_is_completed_by_the_next_one_and_undone_whole(
+    image: Image, count: int
+) -> None:
+    hand_made(image.root)
+    state = contents(image.root)
+
+    def stop(_text: str) -> None:
+        done.append(_text)
+        if len(done) > count:
+            raise KeyboardInterrupt
+
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        apply_plan(image.layout, image.record(), image.plan(), stop)
+    image.install()
+    assert image.plan() == []
+    image.uninstall()
+    assert contents(image.root) == state
 
 
 def test_the_layout_is_the_documented_one(image: Image) -> None:
@@ -63,21 +95,37 @@ def test_the_layout_is_the_documented_one(image: Image) -> None:
     assert kinds["home/opsgenie/oec/scripts/oecAlertaExecutor"] == ("file", 0o755)
     assert kinds["home/opsgenie/oec/conf/config.json"] == ("file", 0o600)
     assert kinds["home/opsgenie/oec/conf/alerta.key"] == ("file", 0o600)
+    assert kinds["home/opsgenie/.local/state/alerta-opsgenie"] == ("directory", 0o700)
+    assert kinds["etc/systemd/system/alerta-opsgenie-agent.service"] == ("file", 0o644)
     assert kinds["home/opsgenie/oec/output"][0] == kinds["var/log/opsgenie"][0] == "directory"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_all_that_is_made_in_the_home_is_the_connectors_users(image: Image) -> None:
+@pytest.mark.parametrize("before", BEFORE)
+def test_all_in_the_home_that_it_knows_is_the_connectors_users(image: Image, before: str) -> None:
+    BEFORE[before](image.root)
     image.install()
-    owners = {path: entry[2:4] for path, entry in snapshot(image.root).items() if path.startswith("home/opsgenie")}
-    assert set(owners.values()) == {(990, 990)}
+    found = snapshot(image.root)
+    for below in ("home/opsgenie/oec/conf", "home/opsgenie/.local", "home/opsgenie/oec/scripts/oecAlerta"):
+        assert owners(found, below) - {0} == {990}
+    assert {found[path][2] for path in ("home/opsgenie", "home/opsgenie/oec", "var/log/opsgenie")} == {990}
+    assert owners(found, "etc") == {0}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_another_user_could_have_put_there_is_not_given_away(image: Image) -> None:
+    put(image.root, CONFIG, "{}")
+    os.chown(image.at("/home/opsgenie/oec"), 990, 990)
+    with pytest.raises(SetupError, match="oec/conf belongs to user 0") as caught:
+        image.plan()
+    assert "chown -h opsgenie:opsgenie" in caught.value.mend
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755])
 def test_the_mode_that_a_started_connector_gives_its_scripts_is_left(image: Image, mode: int) -> None:
     """OEC and JEC set their scripts to 0700 when they start; that is no reason to change anything."""
     image.install()
-    image.at("/home/opsgenie/oec/scripts/oecAlertaExecutor.py").chmod(mode)
+    image.at(EXECUTOR).chmod(mode)
     assert image.install() == []
 
 
@@ -90,67 +138,79 @@ def test_a_mode_that_was_widened_is_set_right_again(image: Image, name: str) -> 
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(("mode", "becomes"), [(0o700, 0o700), (0o744, 0o744), (0o777, 0o755), (0o500, 0o755)])
+def test_a_directory_that_is_there_keeps_a_mode_that_will_do(image: Image, mode: int, becomes: int) -> None:
+    """OEC itself sets its log directory to 0744."""
+    image.install()
+    image.at("/var/log/opsgenie").chmod(mode)
+    image.install()
+    assert image.at("/var/log/opsgenie").stat().st_mode & 0o777 == becomes
+
+
 def test_an_edited_configuration_is_asked_about_and_its_difference_shown_without_secrets(image: Image) -> None:
-    put(image.root, "home/opsgenie/oec/conf/config.json", '{"apiKey": "my-own-secret-key-1", "actionMappings": {}}')
-    asked = [one.assessment for one in image.plan(api_key=Secret("another-secret-key-2")) if one.assessment.question]
-    assert [one.question for one in asked] == ["Replace /home/opsgenie/oec/conf/config.json?"]
+    put(image.root, CONFIG, '{"apiKey": "my-own-secret-key-1", "actionMappings": {}}')
+    asked = [change for change in image.plan(api_key=Secret("another-secret-key-2")) if change.question]
+    assert [change.question for change in asked] == [f"Replace {CONFIG}?"]
     assert "+" in asked[0].difference
     assert "Acknowledge" in asked[0].difference
     assert "secret-key" not in asked[0].difference
 
 
-def test_what_a_person_changed_after_the_installation_is_left_with_a_word(image: Image) -> None:
+def test_what_was_there_is_kept_under_a_dated_name_with_our_mode(image: Image) -> None:
+    put(image.root, CONFIG, '{"apiKey": "k"}', 0o644)
     image.install()
-    config = image.at("/home/opsgenie/oec/conf/config.json")
-    config.write_text("{}")
-    left = [ending for ending in image.uninstall() if ending.left]
-    assert config.read_text() == "{}"
-    assert any(ending.text == "left /home/opsgenie/oec/conf/config.json" for ending in left)
-    assert not image.at("/home/opsgenie/oec/scripts").exists()
+    backup = image.at(f"{CONFIG}.2026-11-03T14-05-06.bak")
+    assert (backup.read_text(), backup.stat().st_mode & 0o7777) == ('{"apiKey": "k"}', 0o600)
 
 
-def test_purge_takes_that_too(image: Image) -> None:
-    image.install()
-    image.at("/home/opsgenie/oec/conf/config.json").write_text("{}")
-    image.uninstall(purge=True)
-    assert files(image.root) == []
+def test_two_copies_of_one_second_do_not_replace_each_other(image: Image) -> None:
+    for text in ("first", "second"):
+        put(image.root, EXECUTOR, text)
+        image.install()
+    assert {path.read_text() for path in image.at(EXECUTOR).parent.glob("*.bak")} == {"first", "second"}
 
 
-def test_others_files_in_a_directory_of_ours_are_left(image: Image) -> None:
-    image.install()
-    put(image.root, "var/log/opsgenie/oec12.log", "not ours")
-    left = [ending for ending in image.uninstall() if ending.left]
-    assert files(image.root) == ["var/log/opsgenie", "var/log/opsgenie/oec12.log"]
-    assert "oec12.log" in left[0].why
+def test_our_own_earlier_version_is_replaced_without_a_copy(image: Image) -> None:
+    image.install(executor=b"version 1")
+    image.install(executor=b"version 2")
+    assert list(image.at(EXECUTOR).parent.glob("*.bak")) == []
 
 
-def test_what_the_executor_made_while_it_ran_goes_too(image: Image) -> None:
-    image.install()
-    for name in (
-        "oecAlertaExecutor.log",
-        "oecAlertaExecutor-errors.log",
-        "oecAlertaExecutor-2026-11-03T10-00-00.000.log",
-    ):
-        put(image.root, f"var/log/opsgenie/{name}", "a line")
-    spool = image.at("/home/opsgenie/.local/state/alerta-opsgenie")
-    spool.mkdir(parents=True)
-    spool.chmod(0o700)
-    image.uninstall()
-    assert files(image.root) == []
-
-
-def test_logs_of_before_stay(image: Image) -> None:
-    hand_made(image.root)
-    image.install()
-    image.uninstall()
-    assert image.at("/var/log/opsgenie/oecAlertaExecutor.log").read_text() == "an old line\n"
-
-
-def test_a_directory_that_is_a_link_is_refused_and_nothing_is_written_through_it(image: Image, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    image.at("/home/opsgenie").mkdir(parents=True)
-    image.at("/home/opsgenie/oec").symlink_to(outside)
-    with pytest.raises(Exception, match="symbolic link"):
+@pytest.mark.parametrize("path", ["/home/opsgenie/oec", EXECUTOR, "/home"])
+def test_a_link_is_refused_and_nothing_is_written_through_it(image: Image, tmp_path: Path, path: str) -> None:
+    image.at(path).parent.mkdir(parents=True, exist_ok=True)
+    image.at(path).symlink_to(tmp_path)
+    with pytest.raises((SetupError, OSError), match="symbolic link"):
         image.plan()
-    assert snapshot(outside) == {}
+    assert snapshot(tmp_path) == {}
+
+
+def test_a_place_of_another_installation_is_refused(image: Image) -> None:
+    image.install()
+    other = Image(
+        Host(image.host.root, (991, 991)), layout_for("oec", Places("other", log_directory="/var/log/opsgenie"))
+    )
+    with pytest.raises(SetupError, match="/var/log/opsgenie belongs to the installation oec-opsgenie"):
+        other.plan()
+
+
+def test_a_kept_configuration_may_not_name_the_state_directory_of_another_installation(image: Image) -> None:
+    image.install()
+    other = Image(Host(image.host.root, (991, 991)), layout_for("oec", Places("other")))
+    kept = replace(other.contents(), config=None, kept_state=image.layout.state_directory)
+    with pytest.raises(SetupError, match="belongs to the installation oec-opsgenie"):
+        make_plan(other.host, other.layout, other.record(), kept)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a user other than root is needed")
+def test_an_image_is_made_and_undone_without_roots_rights(quick_path: Path) -> None:
+    image = make_image(quick_path, "oec")
+    for path in (image.root, *image.root.rglob("*")):
+        os.chown(path, 4711, 4711)
+
+    def work() -> list[bool]:
+        made = bool(image.install()), image.plan() == []
+        image.uninstall()
+        return [*made, not image.at("/home").exists()]
+
+    assert run_as(4711, 4711, work) == [True, True, True]

@@ -11,63 +11,77 @@ import pytest
 from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.record import DIRECTORY, Record
 
+GROUP = {"kind": "group", "name": "opsgenie"}
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(str(tmp_path))
 
 
+def record_of(host: Host, *entries: dict[str, str], edge: str = "oec") -> Record:
+    record = Record(host, edge, "opsgenie")
+    with record.opened():
+        for entry in entries:
+            record.put(entry)
+    return record
+
+
 def test_what_was_put_is_there_for_the_next_process(host: Host) -> None:
-    with Record(host, "oec", "opsgenie") as record:
-        record.put("file", "/a", made=True)
-    found = Record(host, "oec", "opsgenie").find("file", "/a")
-    assert found == {"kind": "file", "name": "/a", "made": True}
+    record_of(host, {"kind": "file", "name": "/a", "backup": ""}, {"kind": "file", "name": "/a", "backup": "/b"})
+    assert Record(host, "oec", "opsgenie").entries == [{"kind": "file", "name": "/a", "backup": "/b"}]
 
 
 def test_nobody_but_its_owner_can_read_or_write_it(host: Host) -> None:
-    with Record(host, "oec", "opsgenie") as record:
-        record.put("group", "opsgenie")
-        assert host.at(record.path).stat().st_mode & 0o777 == 0o600
-        assert host.at(DIRECTORY).stat().st_mode & 0o022 == 0
+    record = record_of(host, GROUP)
+    assert Path(host.root + record.path).stat().st_mode & 0o777 == 0o600
+    assert Path(host.root + DIRECTORY).stat().st_mode & 0o022 == 0
 
 
-def test_an_empty_one_leaves_no_trace(host: Host) -> None:
-    with Record(host, "oec", "opsgenie") as record:
-        record.drop(record.put("group", "opsgenie"))
-    assert not host.at(DIRECTORY).exists()
+def test_an_empty_one_leaves_no_trace_and_anothers_stays(host: Host) -> None:
+    record = record_of(host, GROUP)
+    record_of(host, GROUP, edge="jec")
+    with record.opened():
+        record.drop(record.entries[0])
+    assert Record(host, "jec", "opsgenie").entries
+    other = Record(host, "jec", "opsgenie")
+    with other.opened():
+        other.drop(other.entries[0])
+    assert not Path(host.root + DIRECTORY).exists()
 
 
-def test_another_installations_record_stays(host: Host) -> None:
-    with Record(host, "jec", "jec") as other:
-        other.put("group", "jec")
-    with Record(host, "oec", "opsgenie"):
-        pass
-    assert Record(host, "jec", "jec").entries
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 2, "entries": []}', "not json"])
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 3, "entries": []}', "not json"])
 def test_one_that_cannot_be_understood_stops_everything(host: Host, text: str) -> None:
-    with Record(host, "oec", "opsgenie") as record:
-        record.put("group", "opsgenie")
-    host.at(record.path).write_text(text)
+    record = record_of(host, GROUP)
+    Path(host.root + record.path).write_text(text)
     with pytest.raises(SetupError, match="cannot be understood"):
         Record(host, "oec", "opsgenie")
 
 
+def test_one_of_the_version_before_is_read(host: Host) -> None:
+    record = record_of(host, GROUP)
+    made = {"kind": "file", "name": "/a", "made": True, "copies": [], "ours": ["1"]}
+    replaced = {"kind": "file", "name": "/b", "made": False, "copies": [{"path": "/b.bak"}], "ours": ["2"]}
+    others = [{"kind": "leaving", "name": "/log", "what": "log"}, {"kind": "attributes", "name": "/c", "was": {}}]
+    text = json.dumps({"version": 1, "entries": [GROUP, made, replaced, *others]})
+    Path(host.root + record.path).write_text(text)
+    entries = Record(host, "oec", "opsgenie").entries
+    assert [(entry["kind"], entry.get("backup")) for entry in entries] == [
+        ("group", None),
+        ("file", ""),
+        ("file", "/b.bak"),
+        ("log", None),
+    ]
+
+
 def _enter(root: str) -> None:
-    with Record(Host(root), "oec", "opsgenie"):
+    with Record(Host(root), "oec", "opsgenie").opened():
         pass
 
 
 def test_two_at_once_are_refused(host: Host) -> None:
-    with Record(host, "jec", "jec"):
+    with Record(host, "jec", "jec").opened():
         other = multiprocessing.get_context("fork").Process(target=_enter, args=(host.root,))
         other.start()
         other.join(20)
         assert other.exitcode == 1
-
-
-def test_it_is_json_that_a_person_can_read(host: Host) -> None:
-    with Record(host, "oec", "opsgenie") as record:
-        record.put("directory", "/a")
-        assert json.loads(host.at(record.path).read_text())["entries"][0]["kind"] == "directory"

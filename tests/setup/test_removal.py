@@ -1,64 +1,147 @@
-"""Undoing what the record tells of, each entry against what is really there."""
+"""Undoing what the record names, each entry against what is really there."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.journal import Spool
-from alerta_opsgenie.setup.removal import describe_undo
+from alerta_opsgenie.agent.state import journal_of, target_name
+from alerta_opsgenie.journal import New
+from alerta_opsgenie.setup.host import Host
+from alerta_opsgenie.setup.plan import apply_plan, make_plan
+from alerta_opsgenie.setup.removal import Undone, describe_undo
+from alerta_opsgenie.setup.unit import render_unit
+from alerta_opsgenie.vendor.as_user import run_as
 from tests.setup.conftest import Image
 from tests.support.trees import hand_made, put, snapshot, vendor_layout
 
 LATER = datetime(2026, 11, 4, tzinfo=timezone.utc)
 CONFIG = "/home/opsgenie/oec/conf/config.json"
-SPOOL = "/home/opsgenie/.local/state/alerta-opsgenie"
+STATE = "/home/opsgenie/.local/state/alerta-opsgenie"
 
 
-def test_a_spool_in_which_actions_wait_is_left_with_a_word(image: Image) -> None:
+def files(root: Path) -> list[str]:
+    return [
+        path for path, entry in snapshot(root).items() if entry[0] == "file" and "alerta-opsgenie-setup" not in path
+    ]
+
+
+def left(endings: list[Undone]) -> dict[str, str]:
+    return {ending.text: ending.why for ending in endings if ending.left}
+
+
+def as_owner_of(path: Path, work: Callable[[], object]) -> None:
+    run_as(path.stat().st_uid, path.stat().st_gid, work)
+
+
+def keep_an_action(image: Image) -> None:
+    def work() -> None:
+        with closing(journal_of(str(image.at(STATE)), target_name("https://alerta.example.com/api"))) as journal:
+            journal.append([New("key", "alert", 1, "Close", "{}")], 0.0)
+
+    as_owner_of(image.at(STATE), work)
+
+
+def test_a_state_directory_in_which_actions_wait_is_left_with_a_word(image: Image) -> None:
     image.install()
-    directory = image.at(SPOOL)
-    directory.mkdir(parents=True, mode=0o700)
-    directory.chmod(0o700)
-    with Spool(directory) as spool:
-        spool.keep("key", "lane", 1, "{}", now=0.0)
-    left = [ending for ending in image.uninstall() if ending.left]
-    assert "1 actions wait in it" in left[0].why
-    assert (directory / "spool.db").exists()
+    keep_an_action(image)
+    assert "1 actions wait in it" in left(image.uninstall())[f"left {STATE}/"]
+    assert image.at(STATE).exists()
 
 
-def test_purge_takes_the_spool_with_what_waits(image: Image) -> None:
+def test_a_spool_that_the_version_before_has_left_stays(image: Image) -> None:
     image.install()
-    directory = image.at(SPOOL)
-    directory.mkdir(parents=True)
-    directory.chmod(0o700)
-    with Spool(directory) as spool:
-        spool.keep("key", "lane", 1, "{}", now=0.0)
-    image.uninstall(purge=True)
-    assert not directory.exists()
+    as_owner_of(image.at(STATE), lambda: put(image.at(STATE), "spool.db", "") and None)
+    assert "actions of the version before" in left(image.uninstall())[f"left {STATE}/"]
 
 
-def test_the_original_comes_back_even_after_an_edit_was_replaced_and_the_edit_is_kept(image: Image) -> None:
+def test_the_advice_works_afterwards_purge_takes_what_waits(image: Image) -> None:
+    image.install()
+    keep_an_action(image)
+    image.uninstall()
+    assert left(image.uninstall(purge=True)) == {}
+    assert files(image.root) == []
+    assert not image.at(STATE).exists()
+
+
+def test_after_half_an_uninstall_it_can_be_installed_again_with_what_waits(image: Image) -> None:
+    image.install()
+    keep_an_action(image)
+    image.uninstall()
+    image.install()
+    assert image.plan() == []
+    assert "1 actions wait in it" in left(image.uninstall())[f"left {STATE}/"]
+    assert left(image.uninstall(purge=True)) == {}
+    assert not image.at("/home").exists()
+
+
+def test_what_a_person_changed_after_the_installation_is_left_until_purge(image: Image) -> None:
+    image.install()
+    image.at(CONFIG).write_text("{}")
+    assert "it was changed since" in left(image.uninstall())[f"left {CONFIG}"]
+    assert image.at(CONFIG).read_text() == "{}"
+    assert not image.at("/home/opsgenie/oec/scripts").exists()
+    assert left(image.uninstall(purge=True)) == {}
+    assert not image.at("/home/opsgenie").exists()
+
+
+def test_others_files_in_a_directory_of_ours_are_left_even_by_purge(image: Image) -> None:
+    image.install()
+    put(image.root, "var/log/opsgenie/oec12.log", "not ours")
+    assert '"oec12.log" is in it' in left(image.uninstall(purge=True))["left /var/log/opsgenie/"]
+    assert files(image.root) == ["var/log/opsgenie/oec12.log"]
+
+
+def test_the_record_stays_until_everything_is_gone(image: Image) -> None:
+    image.install()
+    log = put(image.root, "var/log/opsgenie/oec12.log", "not ours")
+    image.uninstall()
+    assert [entry["name"] for entry in image.record().entries][-1] == "/var/log/opsgenie"
+    log.unlink()
+    assert left(image.uninstall()) == {}
+    assert not image.at("/var/lib/alerta-opsgenie-setup").exists()
+
+
+def test_the_logs_and_the_state_of_the_executor_go_too(image: Image) -> None:
+    image.install()
+    for name in ("Executor.log", "Executor-errors.log", "Executor-2026-11-03T10-00-00.000.log"):
+        put(image.root, f"var/log/opsgenie/oecAlerta{name}", "a line")
+    as_owner_of(image.at(STATE), lambda: put(image.at(STATE), "targets/x/agent.log", "a line") and None)
+    image.uninstall()
+    assert files(image.root) == []
+
+
+def test_logs_of_before_stay(image: Image) -> None:
+    hand_made(image.root)
+    image.install()
+    image.uninstall()
+    assert image.at("/var/log/opsgenie/oecAlertaExecutor.log").read_text() == "an old line\n"
+
+
+def test_the_original_comes_back_and_a_later_edit_stays_beside_it(image: Image) -> None:
     hand_made(image.root)
     original = image.at(CONFIG).read_bytes()
     image.install()
     image.at(CONFIG).write_text('{"apiKey": "k", "actionMappings": {}}')
     image.install(now=LATER)
-    left = [ending for ending in image.uninstall() if ending.left]
+    image.uninstall()
     assert image.at(CONFIG).read_bytes() == original
-    assert "config.json.2026-11-04T00-00-00.bak" in left[0].why
+    assert image.at(f"{CONFIG}.2026-11-04T00-00-00.bak").exists()
 
 
-def test_a_backup_that_somebody_took_away_is_told_of_and_nothing_is_removed(image: Image) -> None:
+def test_a_backup_that_somebody_took_away_is_named_and_nothing_is_removed(image: Image) -> None:
     hand_made(image.root)
     image.install()
     backup = next(image.at(CONFIG).parent.glob("*.bak"))
     backup.unlink()
-    left = [ending for ending in image.uninstall() if ending.left]
+    assert backup.name in left(image.uninstall())[f"left {CONFIG}"]
     assert image.at(CONFIG).exists()
-    assert any(backup.name in ending.why for ending in left)
 
 
 def test_what_was_set_aside_stays_so_where_there_is_another_by_now(image: Image) -> None:
@@ -67,19 +150,7 @@ def test_what_was_set_aside_stays_so_where_there_is_another_by_now(image: Image)
     put(image.root, "home/opsgenie/oec/scripts/http.py", "another")
     image.uninstall()
     assert image.at("/home/opsgenie/oec/scripts/http.py").read_text() == "another"
-    assert list(image.at("/home/opsgenie/oec").glob("set-aside.*/http.py"))
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_an_owner_that_was_set_is_given_back_unless_changed_since(image: Image) -> None:
-    vendor_layout(image.root)
-    image.install()
-    scripts = image.at("/home/opsgenie/oec/scripts")
-    assert scripts.stat().st_uid == 990
-    os.chown(image.at("/var/log/opsgenie"), 55, 55)
-    image.uninstall()
-    assert scripts.stat().st_uid == 0
-    assert image.at("/var/log/opsgenie").stat().st_uid == 55
+    assert list(image.at("/home/opsgenie/oec/scripts").glob("http.py.*.bak"))
 
 
 def test_every_entry_can_be_described_before_it_is_undone(image: Image) -> None:
@@ -95,3 +166,28 @@ def test_undoing_twice_changes_nothing_more(image: Image) -> None:
     state = snapshot(image.root)
     assert image.uninstall() == []
     assert snapshot(image.root) == state
+
+
+def test_systemd_reads_the_agents_unit_once_for_each_version_starts_it_and_lets_go_of_it(
+    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    systemctl = put(tmp_path, "bin/systemctl", f'#!/bin/sh\necho "$*" >> {told}\n', 0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(Host, "has_systemd", True)
+    for command in ("/opt/1/bin/alerta-opsgenie", "/opt/1/bin/alerta-opsgenie", "/opt/2/bin/alerta-opsgenie"):
+        contents = replace(image.contents(), unit=render_unit(image.layout, command))
+        plan = make_plan(image.host, image.layout, image.record(), contents)
+        apply_plan(image.layout, image.record(), plan, lambda _: None)
+    image.uninstall()
+    name = "alerta-opsgenie-agent.service"
+    loaded = ["daemon-reload", f"enable --now {name}"]
+    assert told.read_text().splitlines() == [*loaded, *loaded, f"disable --now {name}", "daemon-reload"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "alerta.key"])
+def test_what_a_killed_writing_has_left_goes_too(image: Image, name: str) -> None:
+    image.install()
+    put(image.root, f"home/opsgenie/oec/conf/.{name}.alerta-opsgenie-new", "half")
+    image.uninstall()
+    assert files(image.root) == []

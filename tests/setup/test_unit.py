@@ -1,4 +1,4 @@
-"""The native connector's unit."""
+"""The systemd units."""
 
 from __future__ import annotations
 
@@ -8,31 +8,47 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.setup.layout import Places, layout_for
+from alerta_opsgenie.setup.layout import EDGES, Places, layout_for
 from alerta_opsgenie.setup.unit import render_unit
 
-EXAMPLE = Path(__file__).parents[2] / "deploy/systemd/alerta-opsgenie.service"
+EXAMPLES = Path(__file__).parents[2] / "deploy/systemd"
 
 
-def test_it_starts_the_connector_with_the_layouts_places_and_user() -> None:
+def test_the_native_unit_starts_the_connector_with_the_layouts_places_and_user() -> None:
     text = render_unit(layout_for("native", Places("bridge", "/srv/bridge")), "/opt/x/bin/alerta-opsgenie")
-    assert "ExecStart=/opt/x/bin/alerta-opsgenie run --config /etc/bridge/config.json" in text
+    assert "ExecStart=/opt/x/bin/alerta-opsgenie run --config /etc/alerta-opsgenie-bridge/config.json" in text
     assert "User=bridge" in text
-    assert "Environment=ALERTA_OPSGENIE_SPOOL_DIR=/srv/bridge/spool" in text
     assert "ReadWritePaths=/srv/bridge" in text
     assert "StateDirectory" not in text
-    assert "alerta-opsgenie" not in text.partition("[Service]")[2].replace("/opt/x/bin/alerta-opsgenie", "")
 
 
-@pytest.mark.skipif(not EXAMPLE.exists(), reason="deploy/systemd/alerta-opsgenie.service is not there")
-def test_the_example_in_deploy_is_this_one() -> None:
-    assert EXAMPLE.read_text() == render_unit(layout_for("native"))
+def test_the_agents_unit_starts_it_with_the_connectors_configuration_and_user() -> None:
+    text = render_unit(layout_for("oec", Places("staging")), "/opt/x/bin/alerta-opsgenie").splitlines()
+    wanted = {
+        "ExecStart=/opt/x/bin/alerta-opsgenie agent --config /home/staging/oec/conf/config.json",
+        "User=staging",
+        "ReadWritePaths=/home/staging/.local/state/alerta-opsgenie",
+        "Restart=always",
+        "KillMode=mixed",
+        "PrivateTmp=no",
+        "NoNewPrivileges=yes",
+    }
+    assert wanted <= set(text)
+
+
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="deploy/systemd is not there")
+@pytest.mark.parametrize("edge", ["oec", "native"])
+def test_the_example_in_deploy_is_this_one(edge: str) -> None:
+    layout = layout_for(edge)
+    assert (EXAMPLES / layout.unit_name).read_text() == render_unit(layout)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
-    unit = tmp_path / "alerta-opsgenie.service"
-    unit.write_text(render_unit(layout_for("native"), "/bin/true"))
+@pytest.mark.parametrize("edge", EDGES)
+def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, edge: str) -> None:
+    layout = layout_for(edge)
+    unit = tmp_path / layout.unit_name
+    unit.write_text(render_unit(layout, "/bin/true"))
     ended = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
     said = [line for line in ended.stderr.splitlines() if str(unit) in line or "alerta-opsgenie" in line]
     assert said == []

@@ -7,10 +7,11 @@ import time
 import uuid
 from typing import Any
 
-from alerta_opsgenie.clients.alerta import AlertaClient, drive
+from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
+from alerta_opsgenie.core.task import drive
 from tests.support.answers import envelope
 from tests.support.console import Console
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 ALIAS = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
-CLIENT_SECONDS = 10
+CLIENT_SECONDS = 60
 
 
 @dataclass

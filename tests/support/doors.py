@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import botocore.session
 from lab.cloud import Cloud, Double
 from lab.cloud.integrations import Queue
 
-from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.vendor.runner import DEFAULT_WORKERS, ScriptResult, run_message
 from tests.connector.rig import ACTIONS, EXECUTOR, Connector
 from tests.support.executor import Edge
@@ -53,9 +53,9 @@ class VendorConnector:
         self._poller = threading.Thread(target=self._poll)
 
     def is_idle(self) -> bool:
-        """Whether nothing is in the queue, at work, or in the executor's spool."""
+        """Whether nothing is in the queue, at work, or in the journal of the executors' agent."""
         queued = any(self._host.count(self._queue)[:3])
-        return not queued and all(run.done() for run in self._runs) and self._edge.is_at_rest()
+        return not queued and all(run.done() for run in self._runs) and not self._edge.unfinished()
 
     def failures(self) -> list[str]:
         """What the executors said on standard error, and how many of them there were."""
@@ -111,12 +111,12 @@ def native(run: Plugged, directory: Path) -> Iterator[Idle]:
         host = stack.enter_context(Double(run.cloud.credentials.check))
         queue = host.create("alerta", QUEUE_VISIBILITY_SECONDS)
         integration = run.cloud.add_oec(queues=(queue,), source_filter="Alerta")
-        spool = directory / "spool"
+        state = str(directory / "state")
         config = {
             "apiKey": integration.key,
             "baseUrl": run.server.base_url,
             "globalArgs": [
-                "--alertaApiUrl", run.alerta.url, "--alertaApiKey", run.bridge.key, "--spoolDir", str(spool),
+                "--alertaApiUrl", run.alerta.url, "--alertaApiKey", run.bridge.key, "--spoolDir", state,
             ],
             "actionMappings": {name: {"filepath": EXECUTOR, "sourceType": "local"} for name in ACTIONS},
             "alertaOpsgenie": {"listen": "127.0.0.1:0", "heartbeatIntervalInSeconds": 0},
@@ -126,9 +126,17 @@ def native(run: Plugged, directory: Path) -> Iterator[Idle]:
         path.chmod(0o600)
         connector = Connector(path, directory / "log", "--dialect", "oec")
         stack.callback(connector.stop)
+        yield lambda: not any(host.count(queue)[:3]) and not is_something_left(state)
 
-        with Spool(spool) as kept:
-            yield lambda: not any(host.count(queue)[:3]) and not kept.counts(time.time()).waiting
+
+def is_something_left(state_directory: str) -> bool:
+    """Whether an action waits or is in flight in one of the journals."""
+    for target in targets(state_directory):
+        with closing(journal_of(state_directory, target)) as journal:
+            counts = journal.counts(time.time())
+        if counts.waiting or counts.in_flight:
+            return True
+    return False
 
 
 @contextmanager

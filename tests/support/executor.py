@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import fcntl
 import functools
 import json
 import os
@@ -18,9 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alerta_opsgenie.agent import handover
+from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.executor.build import build
-from alerta_opsgenie.journal import Counts, Entry, Spool
-from alerta_opsgenie.lanes import Desk
+from alerta_opsgenie.journal import Action
 from alerta_opsgenie.vendor.config import OEC, EdgeConfig, read_config
 from alerta_opsgenie.vendor.runner import Host, Message, ScriptResult, run_message, run_messages
 from tests.support.edge_messages import edge_document
@@ -74,9 +74,9 @@ def install(directory: Path, name: str = NAMES[0]) -> Path:
 
 
 class Edge:
-    """A connector's host: the executor, the documented configuration, an environment and a spool of its own.
+    """A connector's host: the executor, the documented configuration, an environment and a state directory of its own.
 
-    A context manager that ends the drainers left behind. `arguments` come behind those of `globalArgs`.
+    A context manager that ends the agents left behind. `arguments` come behind those of `globalArgs`.
     """
 
     def __init__(
@@ -169,71 +169,54 @@ class Edge:
 
     # --- what it leaves behind ---------------------------------------------------------------------------------------
 
-    @property
-    def desk(self) -> Desk:
-        return Desk(str(self.spool_directory))
+    def actions(self, state: str | None = None) -> list[Action]:
+        """What lies in the journals, whatever became of it."""
+        found: list[Action] = []
+        for target in targets(str(self.spool_directory)):
+            journal = journal_of(str(self.spool_directory), target)
+            with contextlib.closing(journal):
+                found += journal.actions(state)
+        return found
 
-    def taken(self) -> list[Path]:
-        """The actions that are written down as under way, or left so by a killed process."""
-        directory = self.spool_directory / "taken"
-        return sorted(path for path in directory.iterdir() if path.name[0] != ".") if directory.is_dir() else []
-
-    def entries(self) -> list[Entry]:
-        """What lies in the spool."""
-        if not (self.spool_directory / "spool.db").exists():
-            return []
-        with Spool(self.spool_directory) as spool:
-            return list(spool.entries())
-
-    def counts(self) -> Counts:
-        if not (self.spool_directory / "spool.db").exists():
-            return Counts(0, 0, 0, 0.0, 0.0)
-        with Spool(self.spool_directory) as spool:
-            return spool.counts(time.time())
+    def entries(self) -> list[Action]:
+        """What waits, is in flight, or is a dead letter."""
+        return [action for action in self.actions() if action.state != "done"]
 
     def files(self) -> Iterator[Path]:
-        """Every file below the spool's directory."""
+        """Every file below the state directory."""
         yield from (path for path in self.spool_directory.rglob("*") if path.is_file())
 
-    def drainers(self) -> list[int]:
-        """The process ids of the drainers of this host."""
-        return [pid for pid, line in command_lines() if line[-1:] == ["--drain"] and str(self.script) in line]
+    def agents(self) -> list[int]:
+        """The process ids of the agents of this host."""
+        return [pid for pid, line in command_lines() if "--agent" in line and str(self.spool_directory) in line]
 
-    def await_drained(self, seconds: float = 30.0) -> None:
-        """Return when nothing waits, nothing is under way and no drainer is at it; AssertionError after `seconds`."""
-        deadline = time.monotonic() + seconds
-        while not self.is_at_rest():
-            assert time.monotonic() < deadline, f"not drained after {seconds} s: {self.counts()}, {self.taken()}"
-            time.sleep(POLL_SECONDS)
+    def status(self) -> dict[str, Any]:
+        """What the agent tells of itself; raises NoAgentError where there is none."""
+        path = str(self.spool_directory)
+        return dict(json.loads(handover.exchange(path, handover.request(handover.STATUS, [], {}, "0", 10.0), 10.0)[0]))
 
-    def is_at_rest(self) -> bool:
-        """Whether nothing waits, nothing is under way and no drainer is at it."""
-        return not self.counts().waiting and not self.taken() and not self.is_drained_by_someone()
+    def await_drained(self, seconds: float = 60.0) -> None:
+        """Return when nothing waits and nothing is in flight; AssertionError after `seconds`."""
+        await_true(lambda: not self.unfinished(), seconds, f"everything delivered, and not {self.unfinished()}")
 
-    def is_drained_by_someone(self) -> bool:
-        """Whether a drainer holds its role."""
-        try:
-            descriptor = os.open(self.spool_directory / "drainer.lock", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+    def unfinished(self) -> list[Action]:
+        """What waits or is in flight."""
+        return [action for action in self.entries() if action.state != "dead"]
 
-    def kill_drainers(self) -> None:
-        for pid in self.drainers():
+    def kill_agents(self) -> list[int]:
+        """Kill the agents that run now, wait until they are gone, and give their process ids."""
+        killed = self.agents()
+        for pid in killed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        await_true(lambda: not set(killed) & set(self.agents()), 30, "the end of killed agents")
+        return killed
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill_drainers()
+        self.kill_agents()
 
 
 def command_lines() -> Iterator[tuple[int, list[str]]]:

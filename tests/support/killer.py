@@ -1,4 +1,4 @@
-"""Kills the executor or its drainer from outside at a chosen step: `kill -9` after so many lines, or at a function.
+"""Kills the executor or its agent from outside at a chosen step: `kill -9` after so many lines, or at a function.
 
 A `sitecustomize.py` on PYTHONPATH counts the lines of this package that the process runs from a given function on.
 Nothing in the code under test knows of it.
@@ -14,7 +14,7 @@ import atexit, os, signal, sys, threading
 
 _role, _start, _at, _mark = (os.environ.get("KILL_" + name, "") for name in ("ROLE", "FROM", "AT", "MARK"))
 with open("/proc/self/cmdline", "rb") as _file:
-    _is_drainer = b"--drain" in _file.read().split(b"\\0")
+    _is_agent = b"--agent" in _file.read().split(b"\\0")
 _lines = 0
 _counting = not _start
 _passed = set()
@@ -36,7 +36,7 @@ def _kill(frame, why):
 def _trace(frame, event, _arg):
     global _lines, _counting
     code = frame.f_code
-    if "alerta_opsgenie" not in code.co_filename:
+    if "alerta_opsgenie" not in code.co_filename and "oecAlertaExecutor" not in code.co_filename:
         return None
     if event == "call":
         _passed.add(code.co_name)
@@ -50,7 +50,7 @@ def _trace(frame, event, _arg):
     return _trace
 
 
-if _role and _is_drainer == (_role == "drainer"):
+if _role and _is_agent == (_role == "agent"):
     atexit.register(lambda: _note("ended lines=%d passed=%s" % (_lines, ",".join(sorted(_passed)))))
     threading.settrace(_trace)
     sys.settrace(_trace)
@@ -77,7 +77,7 @@ class Killer:
         self._number = 0
 
     def environment(self, role: str, at: int | str, start: str = "") -> dict[str, str]:
-        """Kill the `role` (executor or drainer) at its `at`-th line from the function `start` on, or at a function."""
+        """Kill the `role` (executor or agent) at its `at`-th line from the function `start` on, or at a function."""
         self._number += 1
         mark = self._site / f"mark-{self._number}"
         names = {"ROLE": role, "FROM": start, "AT": str(at), "MARK": str(mark)}

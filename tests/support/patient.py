@@ -18,21 +18,23 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timezone
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from alerta_opsgenie.doctor.finding import Finding
+from alerta_opsgenie.agent import client
+from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.doctor.checks import NAMES, Result, examine
+from alerta_opsgenie.doctor.finding import LEVELS, Finding
+from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.doctor.processes import PROGRAMS
-from alerta_opsgenie.doctor.subject import Request, Subject
-from alerta_opsgenie.doctor.table import NAMES, examine
 from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.interpreter import Identity, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import SERVICE_PATH, Layout, Ownership, Places, layout_for
 from alerta_opsgenie.setup.plan import Contents, make_plan
 from alerta_opsgenie.setup.record import Record
-from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.vendor.as_user import run_as
 
 
 def plain_user() -> tuple[str, str]:
@@ -90,21 +92,35 @@ class Patient:
         """Ask the doctor otherwise from now on."""
         self.request = replace(self.request, **changes)
 
-    def subject(self) -> Subject:
-        return Subject(self.request)
+    def installation(self) -> Installation:
+        return Installation(self.request)
+
+    def as_user(self, work: Callable[[Installation], Any]) -> Any:
+        """Do something as the command does it: root gathers, then becomes the connector's user. Gives JSON."""
+        inst = self.installation()
+
+        def drop_and_work() -> Any:
+            inst.drop_rights()
+            return work(inst)
+
+        return run_as(os.geteuid(), os.getegid(), drop_and_work)
+
+    def results(self, *names: str) -> list[Result]:
+        """What the named checks (or all) find now, with their names."""
+        found = self.as_user(lambda inst: [[one.check, vars(one.finding)] for one in examine(inst, names or NAMES)])
+        return [Result(check, Finding(**finding)) for check, finding in found]
 
     def findings(self, *names: str) -> list[Finding]:
         """What the named checks (or all) find now."""
-        return [result.finding for result in examine(self.subject(), names or NAMES)]
+        return [result.finding for result in self.results(*names)]
 
     def worst(self, *names: str) -> Finding:
         """The first of the worst findings of these checks."""
-        order = {"fail": 0, "warn": 1, "ok": 2}
-        return min(self.findings(*names), key=lambda finding: order[finding.level])
+        return max(self.findings(*names), key=lambda finding: LEVELS.index(finding.level))
 
-    def start_connector(self, *arguments: str, name: str = "", **environment: str) -> int:
+    def start_connector(self, *arguments: str, name: str = "", user: str = "", **environment: str) -> int:
         """Start something that goes by the connector's name, as its user; gives the process id."""
-        entry = pwd.getpwnam(self.layout.user)
+        entry = pwd.getpwnam(user or self.layout.user)
         extra: dict[str, Any] = {}
         if os.geteuid() == 0:
             extra = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
@@ -120,6 +136,12 @@ class Patient:
         log = Path(self.layout.log_directory) / f"{edge}{process.pid}.log"
         log.write_text(f"INFO[2026-01-05T10:00:00Z] {edge.upper()} version is 1.1.4\n")
         return process.pid
+
+    def end_agent(self) -> None:
+        """End the agent that an executor has started."""
+        directory = self.request.state_directory
+        entry = pwd.getpwnam(self.layout.user)
+        run_as(entry.pw_uid, entry.pw_gid, lambda: client.ask_to_retire(directory).decode())
 
     def stop_connector(self) -> None:
         while self.running:
@@ -137,19 +159,17 @@ def install_patient(directory: Path, *, alerta_url: str, alerta_key: str, base_u
     layout = _owned(layout_for("oec", Places(user, str(directory / "home"), str(directory / "log"))), group)
     wanted = Wanted("oec", Secret(api_key), alerta_url, base_url, f"{layout.scripts}/oecAlertaExecutor.py")
     executor = _executor(str(Path(search_path, "python").resolve()))
-    contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key))
-    host, now = Host(), datetime.now(timezone.utc)
-    record = Record(Host(str(directory)), "oec", user)  # never root's own
-    with record:
-        for step in make_plan(layout, contents):
-            if step.assess(host, record).needed:
-                step.apply(host, record, now)
+    contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key), "")
+    host = Host()
+    for change in make_plan(host, layout, Record(Host(str(directory)), "oec", user), contents):
+        change.do()  # without a record, which would be root's own
     request = Request(
         config_path=layout.config,
         user=user,
         service_path=search_path,
         log_directory=layout.log_directory,
-        spool_directory=str(directory / "home/.local/state/alerta-opsgenie"),
+        unit_directories=(str(directory / "units"),),
+        state_directory=str(directory / "home/.local/state/alerta-opsgenie"),
         environment={},
         today=date(2026, 1, 5),
     )
@@ -168,14 +188,14 @@ def _executor(python: str) -> bytes:
 def _owned(layout: Layout, group: str) -> Layout:
     own = Ownership(layout.user, group)
     directories = tuple(replace(directory, ownership=own) for directory in layout.directories)
-    return replace(layout, group=group, directories=directories, config_ownership=own)
+    unit = f"{layout.home}-agent.service"  # never among the machine's own
+    return replace(layout, group=group, directories=directories, config_ownership=own, unit=unit)
 
 
-def follow(mend: str) -> None:
-    """Do what a mend says, where it is a command."""
-    command = mend.partition(", and ")[0]
-    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, f"{command}: {ended.stderr}"
+def follow(advice: str) -> None:
+    """Type an advice that is a command, as it is printed."""
+    ended = subprocess.run(["sh", "-c", advice], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, f"{advice}: {ended.stderr}"
 
 
 def remove_user(name: str) -> None:

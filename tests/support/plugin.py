@@ -20,14 +20,14 @@ from lab.cloud import Cloud, CloudServer, Integration, Switches
 from lab.cloud.model import Alert
 from lab.postgres import Postgres
 
-from alerta_opsgenie.journal import Spool
+from alerta_opsgenie.journal import Journal
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
 
 JSON = dict[str, Any]
 SECRET = "a-shared-secret-of-the-webhook"
 SECRET_HEADER = "X-Alerta-Opsgenie-Secret"
-SETTLE_SECONDS = 20.0
+SETTLE_SECONDS = 60.0
 TAKEN = 202
 
 
@@ -59,22 +59,24 @@ class Plugged:
     spool_directory: Path
 
     def settle(self) -> None:
-        """Return once nothing waits in the plugin's spool and nothing is on its way in the cloud."""
+        """Return once nothing waits in the plugin's outbox and nothing is on its way in the cloud."""
         assert wait_until(lambda: self.waiting() == 0), f"still waiting: {self.entries()}"
         assert self.cloud.wait_settled(), "the cloud has not settled"
 
     def waiting(self) -> int:
-        """How many requests wait in the plugin's spool."""
-        return self.spool().counts(time.time()).waiting
+        """How many requests wait in the plugin's outbox, or are being sent."""
+        with self.outbox() as outbox:
+            counts = outbox.counts(time.time())
+        return counts.waiting + counts.in_flight
 
-    def spool(self) -> Spool:
-        """The plugin's spool, opened anew."""
-        return Spool(self.spool_directory)
+    def outbox(self) -> Journal:
+        """The plugin's outbox, opened anew."""
+        return Journal(self.spool_directory)
 
     def entries(self) -> list[str]:
-        """What lies in the plugin's spool, for a failing test."""
-        with self.spool() as spool:
-            return [f"{entry.kind} {entry.state} {entry.reason} {entry.detail}" for entry in spool.entries()]
+        """What is in the plugin's outbox, for a failing test."""
+        with self.outbox() as outbox:
+            return [f"{row.kind} {row.state} {row.reason} {row.detail}" for row in outbox.actions()]
 
     def upstream(self, alert_id: str) -> Alert:
         """The cloud's alert of that alias; fails where there is none."""

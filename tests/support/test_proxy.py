@@ -36,7 +36,7 @@ def relay(upstream: BadServer) -> Iterator[Proxy]:
 @pytest.fixture
 def client(relay: Proxy) -> Iterator[http.client.HTTPConnection]:
     """One client connection to the proxy, kept alive."""
-    connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=60)
     yield connection
     connection.close()
 
@@ -92,13 +92,13 @@ def test_only_requests_within_the_block_are_seen(relay: Proxy, client: http.clie
 
 def test_an_answer_without_a_length_ends_with_its_connection() -> None:
     with BadServer("until-close") as server, Proxy(server.url) as proxy:
-        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
         client.request("GET", "/")
         assert json.loads(client.getresponse().read()) == {"status": "ok"}
 
 
 def test_after_the_answer_to_head_the_connection_serves_the_next_request(proxy: Proxy) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
     for method, body in (("HEAD", b""), ("GET", b"OK")):
         client.request(method, "/management/gtg")
         assert client.getresponse().read() == body
@@ -109,7 +109,7 @@ def test_after_the_answer_to_head_the_connection_serves_the_next_request(proxy: 
 @pytest.mark.parametrize("mode", ["close", "close-in-headers", "close-in-body", "reset"])
 def test_a_server_that_breaks_off_is_passed_on_as_broken_off(mode: str) -> None:
     with BadServer(mode) as server, Proxy(server.url) as proxy, proxy.requests_seen() as seen:
-        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
         with pytest.raises((http.client.HTTPException, OSError)):
             ask(client)
 
@@ -245,14 +245,14 @@ def test_with_tls_the_proxy_is_trusted_by_who_knows_its_authority(upstream: BadS
     with Proxy(upstream.url, tls=authority.server()) as proxy:
         context = authority.client()
         for _ in range(2):
-            client = http.client.HTTPSConnection("127.0.0.1", proxy.port, timeout=5, context=context)
+            client = http.client.HTTPSConnection("127.0.0.1", proxy.port, timeout=60, context=context)
             assert (proxy.url[:8], ask(client)) == ("https://", 200)
             client.close()
 
 
 def test_closing_ends_a_hung_connection_at_once(upstream: BadServer) -> None:
     with Proxy(upstream.url) as proxy:
-        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=5)
+        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
         with proxy.hanging() as fault:
             client.request("GET", "/")
             fault.wait_hit()

@@ -1,4 +1,4 @@
-"""Options are found in each form in which people write them."""
+"""Options are found in each form in which people write them, and one reader gives what a mapping's script gets."""
 
 from __future__ import annotations
 
@@ -8,22 +8,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.arguments import (
     Option,
     environment_pairs,
     find_options,
-    names_alerta,
+    mapping_arguments,
+    tells,
     without_options,
 )
 from alerta_opsgenie.vendor.config import OEC, ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.secret import Secret
+
+URL = (("alertaApiUrl",), ("ALERTA_API_URL",))
+
+
+def config_with(**changes: Any) -> EdgeConfig:
+    return EdgeConfig(OEC, Secret("k"), "https://api.opsgenie.com", {}, **changes)
+
+
+def test_a_mappings_arguments_and_variables_are_in_the_connectors_order_without_its_own() -> None:
+    config = config_with(global_flags=(("a", "1"),), global_args=("--c", "3"), global_env=("X=global", "Y=global"))
+    mapping = ActionMapping("Close", "/a", flags=(("b", "2"),), args=("--d=4",), env=("Y=own", "none"))
+    assert mapping_arguments(config, mapping) == (
+        ["-a", "1", "-b", "2", "--c", "3", "--d=4"],
+        {"X": "global", "Y": "own"},
+    )
+    assert mapping_arguments(config) == (["-a", "1", "--c", "3"], {"X": "global", "Y": "global"})
 
 
 @pytest.mark.parametrize(
     ("args", "options"),
     [
         (["-a", "1"], [Option("a", "1", 0, 2)]),
-        (["--a", "1"], [Option("a", "1", 0, 2)]),
         (["--a=1"], [Option("a", "1", 0, 1)]),
         (["-a="], [Option("a", "", 0, 1)]),
         (["--a", "--b", "2"], [Option("a", None, 0, 1), Option("b", "2", 1, 2)]),
@@ -51,34 +67,22 @@ def test_the_last_of_a_variable_counts_and_what_is_none_is_passed_over() -> None
     assert environment_pairs(["A=1", "B", "=x", "A=2", "C=", "D=a=b"]) == {"A": "2", "C": "", "D": "a=b"}
 
 
-def config_with(**changes: Any) -> EdgeConfig:
-    return EdgeConfig(OEC, Secret("k"), "https://api.opsgenie.com", {}, **changes)
-
-
 @pytest.mark.parametrize(
-    "args",
+    ("place", "value"),
     [
-        ("--alertaApiUrl", "https://a"),
-        ("-alertaApiUrl", "https://a"),
-        ("--alerta-api-url=https://a",),
-        ("--ALERTA_API_URL", "https://a"),
+        ("args", ("--alertaApiUrl", "https://a")),
+        ("args", ("--alerta-api-url=https://a",)),
+        ("args", ("--ALERTA_API_URL", "https://a")),
+        ("flags", (("alertaApiUrl", "https://a"),)),
+        ("env", ("ALERTA_API_URL=https://a",)),
     ],
 )
-def test_alertas_url_is_known_in_each_spelling_and_place(args: tuple[str, ...]) -> None:
-    plain = ActionMapping("Close", "/a")
-    assert names_alerta(config_with(global_args=args), plain)
-    assert names_alerta(config_with(), ActionMapping("Close", "/a", args=args))
-
-
-def test_alertas_url_is_known_among_flags_and_variables() -> None:
-    plain = ActionMapping("Close", "/a")
-    assert names_alerta(config_with(global_flags=(("alertaApiUrl", "https://a"),)), plain)
-    assert names_alerta(config_with(global_env=("ALERTA_API_URL=https://a",)), plain)
-    assert names_alerta(config_with(), ActionMapping("Close", "/a", env=("ALERTA_API_URL=https://a",)))
+def test_a_value_is_known_in_each_spelling_and_place(place: str, value: Any) -> None:
+    assert tells(config_with(**{f"global_{place}": value}), ActionMapping("Close", "/a"), *URL)
+    assert tells(config_with(), ActionMapping("Close", "/a", **{place: value}), *URL)
 
 
 @pytest.mark.parametrize("args", [(), ("--alertaApiUrl",), ("--alertaApiUrl=",), ("alertaApiUrl", "https://a")])
-def test_an_option_without_a_value_names_no_alerta(args: tuple[str, ...]) -> None:
-    assert not names_alerta(
-        config_with(global_args=args, global_env=("ALERTA_API_URL=",)), ActionMapping("Close", "/a")
-    )
+def test_an_option_without_a_value_tells_nothing(args: tuple[str, ...]) -> None:
+    config = config_with(global_args=args, global_env=("ALERTA_API_URL=",))
+    assert not tells(config, ActionMapping("Close", "/a"), *URL)

@@ -11,59 +11,37 @@ import pytest
 from alerta_opsgenie.vendor.callback_pipe import LARGEST_CONTEXT_BYTES, CallbackPipe
 
 
-def write(pipe: CallbackPipe, data: bytes) -> None:
-    with Path(pipe.path).open("wb", buffering=0) as file:
-        file.write(data)
+def context_of(directory: Path, *written: bytes) -> str:
+    """Let a script write each text by an open pipe of its own; gives what JEC would pass on."""
+    with CallbackPipe(str(directory), "m-1") as pipe:
+        for data in written:
+            with Path(pipe.path).open("wb", buffering=0) as file:
+                file.write(data)
+    return pipe.context
 
 
-def test_the_pipe_is_a_fifo_that_a_writer_can_open_without_waiting(tmp_path: Path) -> None:
-    pipe = CallbackPipe(str(tmp_path), "m-1")
-    pipe.make()
-    assert stat.S_ISFIFO(Path(pipe.path).stat().st_mode)
-    os.close(os.open(pipe.path, os.O_WRONLY | os.O_NONBLOCK))
-    pipe.remove()
+def test_the_pipe_is_its_users_alone_and_is_gone_afterwards(tmp_path: Path) -> None:
+    with CallbackPipe(str(tmp_path), "m-1") as pipe:
+        mode = Path(pipe.path).stat().st_mode
+        assert (stat.S_ISFIFO(mode), mode & 0o777) == (True, 0o600)
+        os.close(os.open(pipe.path, os.O_WRONLY | os.O_NONBLOCK))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_written_is_the_context_without_nul_characters_around_it(tmp_path: Path) -> None:
-    pipe = CallbackPipe(str(tmp_path), "m-1")
-    pipe.make()
-    write(pipe, b"\0\0a\0b\0")
-    pipe.drain()
-    assert pipe.context() == "a\0b"
-    assert not Path(pipe.path).exists()
-
-
-def test_reading_ends_with_the_first_writer_and_the_pipe_goes_with_it(tmp_path: Path) -> None:
-    pipe = CallbackPipe(str(tmp_path), "m-1")
-    pipe.make()
-    write(pipe, b"first")
-    assert pipe.read()
-    assert not pipe.read()
-    assert not Path(pipe.path).exists()
-    assert pipe.descriptor is None
-    assert not pipe.read()
-
-
-def test_a_pipe_that_nobody_opened_gives_the_default_and_a_pipe_held_open_gives_nothing(tmp_path: Path) -> None:
-    pipe = CallbackPipe(str(tmp_path), "m-1")
-    pipe.make()
-    pipe.drain()
-    assert pipe.context() == "Execution Finished!"
-    holder = os.open(pipe.path, os.O_WRONLY | os.O_NONBLOCK)
-    os.write(holder, b"half")
-    pipe.drain()
-    assert pipe.context() == ""
-    os.close(holder)
-    pipe.remove()
-
-
-def test_no_more_than_jec_s_buffer_is_kept(tmp_path: Path) -> None:
-    pipe = CallbackPipe(str(tmp_path), "m-1")
-    pipe.make()
-    write(pipe, b"x" * (LARGEST_CONTEXT_BYTES + 10))
-    pipe.drain()
-    assert pipe.context() == "x" * LARGEST_CONTEXT_BYTES
+@pytest.mark.parametrize(
+    ("written", "context"),
+    [
+        ((), "Execution Finished!"),
+        ((b"",), "Execution Finished!"),
+        ((b"done",), "done"),
+        ((b"first, ", b"second"), "first, second"),
+        ((b"\0\0a\0",), "a"),
+        ((b"\xff",), "\N{REPLACEMENT CHARACTER}"),
+        ((b"x" * (LARGEST_CONTEXT_BYTES * 20),), "x" * LARGEST_CONTEXT_BYTES),
+    ],
+)
+def test_what_is_written_is_the_context(tmp_path: Path, written: tuple[bytes, ...], context: str) -> None:
+    assert context_of(tmp_path, *written) == context
 
 
 @pytest.mark.parametrize("message_id", ["../../etc/x", "a/b", "", "x" * 200, "a\0b"])
@@ -73,19 +51,23 @@ def test_an_id_from_the_queue_cannot_name_a_path(tmp_path: Path, message_id: str
 
 def test_a_pipe_left_from_before_is_used_again(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "jecCallbackPipe-m-1")
-    pipe = CallbackPipe(str(tmp_path), "m-1")
-    pipe.make()
-    write(pipe, b"again")
-    pipe.drain()
-    assert pipe.context() == "again"
+    assert context_of(tmp_path, b"again") == "again"
 
 
-def test_what_is_no_pipe_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", "link", "somebody else's"])
+def test_what_is_no_pipe_of_ours_is_left_alone(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "jecCallbackPipe-m-1"
-    path.write_text("someone's file")
-    pipe = CallbackPipe(str(tmp_path), "m-1")
-    pipe.make()
-    pipe.drain()
-    pipe.remove()
-    assert pipe.context() == ""
-    assert path.read_text() == "someone's file"
+    if kind == "file":
+        path.write_text("someone's file")
+    elif kind == "link":
+        os.mkfifo(tmp_path / "other")
+        path.symlink_to(tmp_path / "other")
+    elif os.geteuid() == 0:
+        os.mkfifo(path)
+        os.chown(path, 12345, 12345)
+    else:
+        pytest.skip("only root gives files away")
+    before = path.lstat()
+    with CallbackPipe(str(tmp_path), "m-1") as pipe:
+        pass
+    assert (pipe.context, path.lstat().st_ino) == ("", before.st_ino)

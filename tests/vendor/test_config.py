@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import (
     JEC,
@@ -25,7 +26,6 @@ from alerta_opsgenie.vendor.config import (
 )
 from alerta_opsgenie.vendor.document import parse_document
 from alerta_opsgenie.vendor.problems import ConfigError
-from alerta_opsgenie.vendor.secret import Secret
 from tests.support.edge_messages import API_KEY, edge_document
 from tests.vendor.test_document import JSON_VALUES
 

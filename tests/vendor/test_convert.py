@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, NATIVE, OEC
 from alerta_opsgenie.vendor.convert import KEY_PLACEHOLDER, Conversion, convert_config, difference
 from alerta_opsgenie.vendor.document import Document, parse_document
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.runner import Host, run_message
-from alerta_opsgenie.vendor.secret import Secret
 from alerta_opsgenie.vendor.structure import read_structure
 from tests.support.edge_messages import edge_document, edge_message, write_script
 from tests.vendor.test_document import JSON_VALUES
@@ -66,7 +66,9 @@ class TestToJec:
         assert problems[0].path == "$.apiKey"
 
     def test_the_result_drives_the_jec_runner(self, tmp_path: Path) -> None:
-        script = write_script(tmp_path / "a.sh", 'for last; do :; done\nprintf done > "$last"\n')
+        script = write_script(
+            tmp_path / "oecAlertaExecutor", '#!/bin/sh\nfor last; do :; done\nprintf done > "$last"\n'
+        )
         value = documented()
         for mapping in value["actionMappings"].values():
             mapping.update(filepath=str(script), stdout="", stderr="")
@@ -93,9 +95,13 @@ class TestToJec:
 
     def test_paths_among_arguments_move_along_and_those_of_others_stay(self) -> None:
         value = documented() | {"globalArgs": ["--alertaApiKeyFile", "/home/opsgenie/oec/conf/alerta.key", "/opt/x"]}
+        value["globalEnv"] = ["ALERTA_API_KEY_FILE=/home/opsgenie/oec/conf/alerta.key"]
+        value["globalFlags"] = {"f": "/var/log/opsgenie/f", "apiKey": "k"}
         value["actionMappings"]["Close"]["args"] = ["--log", "/var/log/opsgenie/x.log"]
         made = convert(value, JEC)
         assert made.document["globalArgs"] == ["--alertaApiKeyFile", "/home/jsm/jec/conf/alerta.key", "/opt/x"]
+        assert made.document["globalEnv"] == ["ALERTA_API_KEY_FILE=/home/jsm/jec/conf/alerta.key"]
+        assert made.document["globalFlags"] == {"f": "/var/log/jec/f"}
         assert made.document["actionMappings"]["Close"]["args"] == ["--log", "/var/log/jec/x.log"]
 
     def test_other_scripts_and_unknown_keys_come_through_untouched(self) -> None:

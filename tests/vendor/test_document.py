@@ -35,9 +35,7 @@ def test_a_json_document_is_given_as_plain_values() -> None:
 
 
 def test_a_documents_repr_shows_no_secret() -> None:
-    document = parse_document(b"apiKey: 47114711\n", syntax="yaml")
-    assert document.literals
-    assert "4711" not in repr(document)
+    assert "4711" not in repr(parse_document(b"apiKey: 47114711\n", syntax="yaml"))
 
 
 @pytest.mark.parametrize(
@@ -51,13 +49,13 @@ def test_a_documents_repr_shows_no_secret() -> None:
         (b"[]", "holds a list"),
         (b'"text"', "holds a text"),
         (b"null", "holds null"),
-        (b"\xef\xbb\xbf{}", "UTF-8 with a byte order mark"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
         ("\ufeff{}".encode("utf-16-le"), "UTF-16"),
         ("\ufeff{}".encode("utf-16-be"), "UTF-16"),
         (b'{\n"a": "\xff"}', "is not UTF-8 at line 2 (byte 8)"),
         (b'{"a": NaN}', "NaN is no JSON value"),
         (b'{"a": -Infinity}', "-Infinity is no JSON value"),
-        (b"[" * 100_000, f"nested more than {DEEPEST_NESTING} levels deep at line 1, column 33"),
+        (b"[" * 100_000, f"nested more than {DEEPEST_NESTING} levels deep"),
         (b'{"a":' * 5000 + b"\n", f"nested more than {DEEPEST_NESTING} levels deep"),
         (b" " * (LARGEST_FILE_BYTES + 1), "is larger than 256 KiB"),
         (b'{"a": "' + b"x" * LARGEST_FILE_BYTES + b'"}', "is larger than 256 KiB"),
@@ -103,12 +101,20 @@ class TestYaml:
             "pollerConf": {"maxNumberOfMessages": 10},
             "globalArgs": ["a", "1"],
             "nothing": None,
-            "yes": True,
+            "yes": "true",
         }
 
-    def test_the_text_of_a_number_is_kept_where_a_text_is_wanted(self) -> None:
-        document = self.parse("apiKey: 0123\nglobalArgs: [1.50, yes, text]\n")
-        assert document.literals == {("apiKey",): "0123", ("globalArgs", 0): "1.50", ("globalArgs", 1): "yes"}
+    def test_numbers_are_such_where_the_format_has_any_and_their_texts_elsewhere(self) -> None:
+        text = "apiKey: 0123\nglobalArgs: [1.50, yes, '5']\npoolConf: {a: 5, b: 5.0, c: 1.5, d: yes, e: '5'}\n"
+        assert self.parse(text).value == {
+            "apiKey": "0123",
+            "globalArgs": ["1.50", "yes", "5"],
+            "poolConf": {"a": 5, "b": 5, "c": 1.5, "d": True, "e": "5"},
+        }
+
+    def test_what_a_mapping_is_merged_with_is_overridden_by_its_own_keys_and_by_earlier_sources(self) -> None:
+        text = "x: &x {a: 1, b: 1}\ny: &y {a: 2, c: 2}\nz: {<<: [*x, *y], b: 3}\n"
+        assert self.parse(text).value["z"] == {"a": "1", "b": "3", "c": "2"}
 
     def test_a_byte_order_mark_is_read_past(self) -> None:
         assert parse_document(b"\xef\xbb\xbfa: b\n", syntax="yaml").value == {"a": "b"}
@@ -121,19 +127,13 @@ class TestYaml:
             ("\ta: 1\n", "line 1, column 1"),
             ("- a\n- b\n", "holds a list"),
             ("[" * 200, "is not YAML"),
-            ("a: " + "[" * 100 + "]" * 100, "nesting of more than"),
-            ("a: " + "{b: " * 5000, "nested more than"),
-            (
-                "a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
-                + "".join(f"{chr(99 + n)}: &{chr(99 + n)} [{','.join(['*' + chr(98 + n)] * 9)}]\n" for n in range(8)),
-                "aliases",
-            ),
-            ("a: &a [*a]\n", "nesting of more than"),
+            ("a: " + "[" * 100 + "]" * 100, "nested more than"),
+            ("a: &a [*a]\n", "nested more than"),
             ("? [x]\n: y\n", "a key that is not a text"),
             ("a: 1\n--- \nb: 2\n", "is not YAML"),
             ("a: \x01\n", "is not YAML"),
             ("<<: 5\n", "a merge"),
-            ("n: " + "9" * 10_000 + "\n", "a number that cannot be read"),
+            ("poolConf: {n: " + "9" * 10_000 + "}\n", "a number that cannot be read at line 1"),
         ],
     )
     def test_what_is_no_yaml_is_refused(self, text: str, what: str) -> None:
@@ -141,14 +141,6 @@ class TestYaml:
             self.parse(text)
         assert what in caught.value.what
         assert "\n" not in caught.value.what
-
-
-def test_yaml_without_pyyaml_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "yaml", None)
-    with pytest.raises(ConfigError) as caught:
-        parse_document(b"a: b\n", syntax="yaml", where="x.yml")
-    assert "PyYAML is not installed" in caught.value.what
-    assert "pip install" in caught.value.mend
 
 
 class TestFiles:

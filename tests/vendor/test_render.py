@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC
 from alerta_opsgenie.vendor.document import Document
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.render import RenderOptions, base_url_for, fill_template, render_config
-from alerta_opsgenie.vendor.secret import Secret
 from tests.support.edge_messages import API_KEY, edge_document
 
 
@@ -47,6 +47,15 @@ def test_alertas_key_goes_into_the_environment_unless_the_arguments_are_asked_fo
     by_arguments = render(alerta_key=Secret("s3cr3t"), key_in="args")
     assert by_arguments["globalArgs"][2:] == ["--alertaApiKey", "s3cr3t"]
     assert "globalEnv" not in by_arguments
+
+
+@pytest.mark.parametrize(("given", "arguments"), [("", []), ("/srv/state", ["--spoolDir", "/srv/state"])])
+def test_the_state_directory_is_the_same_for_whoever_starts_the_executor(given: str, arguments: list[str]) -> None:
+    assert render(state_directory=given)["globalArgs"] == [
+        "--alertaApiUrl",
+        "https://alerta.example.com/api",
+        *arguments,
+    ]
 
 
 def test_options_reach_their_place() -> None:

@@ -1,4 +1,4 @@
-"""The runner starts a script as the Go connectors do; each test is one of their habits, on real processes."""
+"""The runner starts a script as the connectors do; each test is one of their habits, on real processes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import JEC, OEC, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.runner import Host, ScriptResult, prepare_scripts, run_message, run_messages, script_argv
-from alerta_opsgenie.vendor.secret import Secret
 from tests.support.edge_messages import API_KEY, ENTITY_ID, REQUEST_ID, connector_path, edge_message, write_script
 
 _DUMP = """\
@@ -94,20 +94,6 @@ class TestArguments:
         assert got[5:9] == ["-jsmUrl", "https://api.atlassian.com", "-logLevel", "WARN"]
         assert got[9:] == ["--mine", "--jecNamedPipe", str(tmp_path / "jecCallbackPipe-m-1")]
 
-    def test_the_dialect_can_be_chosen_against_the_file(self, tmp_path: Path, host: Host) -> None:
-        config = edge_config(sh(tmp_path, "exit 0\n"))
-        result = run_message(config, edge_message("Acknowledge"), dialect=JEC, host=host)
-        assert "-jsmUrl" in result.argv
-        assert "--jecNamedPipe" in result.argv
-
-    def test_a_message_that_is_no_text_is_written_compact_and_in_utf8(self, tmp_path: Path) -> None:
-        config = edge_config(tmp_path / "x")
-        argv = script_argv(config, config.mappings["Acknowledge"], "body")
-        assert argv[:3] == (str(tmp_path / "x"), "-payload", "body")
-        host = Host(environment={"PATH": "/usr/bin:/bin"})
-        result = run_message(edge_config(sh(tmp_path, "exit 0\n")), edge_message("Acknowledge", note="é"), host=host)
-        assert '"note":"é"' in result.argv[3]
-
     @pytest.mark.parametrize(
         ("name", "interpreter"),
         [
@@ -183,13 +169,6 @@ class TestEnvironment:
             for descriptor in (reader, writer, before):
                 os.close(descriptor)
 
-    def test_without_an_environment_of_its_own_a_host_has_that_of_this_process(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("TOKEN_OF_TEST", "here")
-        script = sh(tmp_path, 'echo "$TOKEN_OF_TEST" >&2; exit 1\n')
-        assert run(edge_config(script), Host()).stderr == "here\n"
-
 
 class TestOutput:
     def test_stdout_goes_nowhere_where_the_mapping_names_no_file(self, tmp_path: Path, host: Host) -> None:
@@ -205,34 +184,40 @@ class TestOutput:
         assert [result.stderr for result in results] == ["err\n", "err\n"]
         assert (out.read_text(), err.read_text()) == ("out\nout\n", "err\nerr\n")
 
-    def test_an_output_file_that_cannot_be_written_makes_a_failure_of_a_success(
-        self, tmp_path: Path, host: Host
+    @pytest.mark.parametrize("in_the_way", [Path.touch, os.mkfifo])
+    def test_an_output_file_that_cannot_be_written_is_said_once_and_harms_no_script(
+        self, tmp_path: Path, host: Host, caplog: pytest.LogCaptureFixture, in_the_way: Callable[[Path], object]
     ) -> None:
-        (tmp_path / "file").write_text("in the way")
-        log = tmp_path / "file" / "out.log"
-        result = run(edge_config(sh(tmp_path, "echo out; exit 0\n"), stdout=str(log)), host)
-        assert result.exit_code == 0
-        assert result.callback is not None
-        assert "isSuccessful" not in result.callback
-        assert result.failure == f"error getting log file info: stat {log}: not a directory"
+        in_the_way(tmp_path / "x")
+        log = tmp_path / "x" / "out.log" if (tmp_path / "x").is_file() else tmp_path / "x"
+        config = edge_config(sh(tmp_path, "echo out; echo out; exit 0\n"), stdout=str(log))
+        assert run(config, host).succeeded
+        assert run(config, host).stdout == "out\nout\n"
+        assert [str(log) in record.getMessage() for record in caplog.records] == [True]
 
-    def test_a_script_whose_output_file_fails_finds_its_stdout_closed_and_is_not_left_hanging(
-        self, tmp_path: Path, host: Host
-    ) -> None:
-        (tmp_path / "file").write_text("in the way")
-        script = sh(tmp_path, "head -c 300000 /dev/zero; echo $? >&2; exit 4\n")
-        result = run(edge_config(script, stdout=str(tmp_path / "file" / "out.log")), host)
-        assert result.exit_code == 4
-        assert result.failure == "exit status 4"
-
-    def test_more_than_a_megabyte_of_stderr_is_read_to_its_end_and_kept_in_part(
-        self, tmp_path: Path, host: Host
-    ) -> None:
+    def test_more_than_a_megabyte_is_read_to_its_end_and_kept_in_part(self, tmp_path: Path, host: Host) -> None:
         log = tmp_path / "err.log"
         script = sh(tmp_path, "head -c 2000000 /dev/zero | tr '\\0' x >&2; exit 1\n")
         result = run(edge_config(script, stderr=str(log)), host)
         assert len(result.stderr) == 1024 * 1024
-        assert log.stat().st_size == 2000000
+        assert log.read_text().count("x") == 2_000_000
+
+    def test_output_files_are_their_owners_alone_and_rotated_at_3_mib(self, tmp_path: Path, host: Host) -> None:
+        log = tmp_path / "out.log"
+        config = edge_config(sh(tmp_path, "head -c 3000000 /dev/zero | tr '\\0' x\n"), stdout=str(log))
+        for _ in range(3):
+            run(config, host)
+        assert sorted(path.name for path in tmp_path.glob("out.log*")) == ["out.log", "out.log.1"]
+        assert all(path.stat().st_size <= 3 * 1024 * 1024 for path in tmp_path.glob("out.log*"))
+        assert log.stat().st_mode & 0o777 == 0o600
+
+    def test_a_file_that_was_moved_away_is_made_anew(self, tmp_path: Path, host: Host) -> None:
+        log = tmp_path / "out.log"
+        config = edge_config(sh(tmp_path, "echo out\n"), stdout=str(log))
+        run(config, host)
+        log.rename(tmp_path / "moved")
+        run(config, host)
+        assert (log.read_text(), (tmp_path / "moved").read_text()) == ("out\n", "out\n")
 
     def test_output_that_is_no_utf8_is_reported_with_replacement_characters(self, tmp_path: Path, host: Host) -> None:
         result = run(edge_config(sh(tmp_path, "printf 'a\\377b' >&2; exit 1\n")), host)
@@ -253,8 +238,8 @@ class TestDropping:
             ({"action": "Acknowledge", "discardScriptResponse": "yes"}, "true or false"),
             ({"action": "Nope", "actionType": "custom"}, "no mapped action"),
             ({"action": "acknowledge", "actionType": "custom"}, "no mapped action"),
-            ({"action": "Acknowledge"}, "type[custom]"),
-            ({"action": "Acknowledge", "actionType": "http"}, "requested type[http]"),
+            ({"action": "Acknowledge"}, "mapped as type 'custom'"),
+            ({"action": "Acknowledge", "actionType": "http"}, "sent as another"),
         ],
     )
     def test_oec_drops_what_it_cannot_read_or_has_no_mapping_for_and_reports_nothing(
@@ -268,7 +253,7 @@ class TestDropping:
 
     def test_jec_reports_an_action_without_mapping_through_the_callback(self, host: Host) -> None:
         result = run_message(edge_config("/x", JEC), edge_message("Nope"), host=host)
-        text = "No mapped action is configured for requested action[Nope]. The request will be ignored."
+        text = "no mapped action is configured for the action 'Nope'"
         assert result.dropped_reason == text
         assert result.callback == {
             "requestId": REQUEST_ID,
@@ -304,7 +289,7 @@ class TestCallback:
             "actionType": "custom",
         }
 
-    def test_a_failure_lacks_is_successful_and_carries_go_s_text_and_stderr(
+    def test_a_failure_lacks_is_successful_and_carries_the_exit_and_stderr(
         self, tmp_path: Path, host: Host, payload: Callable[[str], dict[str, Any]]
     ) -> None:
         script = sh(tmp_path, "printf 'alerta: HTTP 500' >&2; exit 1\n")
@@ -312,50 +297,46 @@ class TestCallback:
         assert result.callback == payload("callback.oec-failure")
         assert result.exit_code == 1
 
-    def test_a_signal_is_named_as_go_names_it(self, tmp_path: Path, host: Host) -> None:
+    def test_a_signal_is_named(self, tmp_path: Path, host: Host) -> None:
         result = run(edge_config(sh(tmp_path, "kill -TERM $$\n")), host)
         assert result.callback is not None
-        assert result.callback["failureMessage"] == "Err: signal: terminated, Stderr: "
+        assert result.callback["failureMessage"] == "Err: stopped by the signal Terminated, Stderr: "
         assert result.exit_code == -15
 
-    def test_a_missing_interpreter_is_a_failure_with_go_s_words(self, tmp_path: Path) -> None:
+    def test_a_missing_interpreter_is_a_failure(self, tmp_path: Path) -> None:
         script = write_script(tmp_path / "a.py", "")
         result = run(edge_config(script), Host(environment={"PATH": str(tmp_path / "empty")}))
-        assert result.failure == 'exec: "python": executable file not found in $PATH'
+        assert (result.exit_code, result.failure) == (None, "python is not found in the connector's PATH")
         assert result.callback is not None
         assert result.callback["failureMessage"] == f"Err: {result.failure}, Stderr: "
-        assert result.exit_code is None
 
     @pytest.mark.parametrize(
-        ("make", "text"),
+        ("make", "why"),
         [
-            (lambda _path: None, "no such file or directory"),
-            (lambda path: write_script(path, "#!/bin/sh\n", mode=0o644), "permission denied"),
-            (lambda path: write_script(path, "just text, no first line\n"), "exec format error"),
-            (lambda path: path.mkdir(), "permission denied"),
+            (lambda _path: None, "No such file or directory"),
+            (lambda path: write_script(path, "#!/bin/sh\n", mode=0o644), "Permission denied"),
+            (lambda path: write_script(path, "just text, no first line\n"), "Exec format error"),
+            (lambda path: path.mkdir(), "Permission denied"),
         ],
     )
-    def test_a_script_that_cannot_be_started_is_a_failure_with_go_s_words(
-        self, tmp_path: Path, host: Host, make: Callable[[Path], object], text: str
+    def test_a_script_that_cannot_be_started_is_a_failure(
+        self, tmp_path: Path, host: Host, make: Callable[[Path], object], why: str
     ) -> None:
         make(tmp_path / "direct")
         result = run(edge_config(tmp_path / "direct"), host)
-        assert result.failure == f"fork/exec {tmp_path}/direct: {text}"
+        assert result.failure == f"{tmp_path}/direct cannot be started: {why}"
 
     def test_a_payload_over_the_kernels_limit_is_a_failure_and_no_exception(self, tmp_path: Path, host: Host) -> None:
         config = edge_config(write_script(tmp_path / "direct", "#!/bin/sh\n"))
         fits, too_long = 128 * 1024 - 1, 128 * 1024
-        frame = len(run_message(config, edge_message("Acknowledge", note=""), host=host).argv[2])
+        frame = len(run(config, host, note="").argv[2])
         assert run(config, host, note="x" * (fits - frame)).failure == ""
-        result = run(config, host, note="x" * (too_long - frame))
-        assert result.failure == f"fork/exec {tmp_path}/direct: argument list too long"
-        assert result.callback is not None
-        assert "argument list too long" in result.callback["failureMessage"]
+        assert run(config, host, note="x" * (too_long - frame)).failure.endswith("Argument list too long")
 
     @pytest.mark.parametrize("where", ["args", "env"])
     def test_a_nul_character_is_a_failure_and_no_exception(self, tmp_path: Path, host: Host, where: str) -> None:
         changes: dict[str, Any] = {where: ("A=\0",)}
-        assert run(edge_config(sh(tmp_path, "exit 0\n"), **changes), host).failure.endswith(": invalid argument")
+        assert "a NUL character" in run(edge_config(sh(tmp_path, "exit 0\n"), **changes), host).failure
 
     def test_a_lone_surrogate_in_a_message_stops_nothing(self, tmp_path: Path, host: Host) -> None:
         config = edge_config(sh(tmp_path, "exit 0\n"))
@@ -390,23 +371,6 @@ class TestPipe:
         assert result.callback == payload("callback.jec-success")
         assert not (tmp_path / "jecCallbackPipe-m-2").exists()
 
-    def test_a_script_that_leaves_the_pipe_alone_gets_the_default_text(self, tmp_path: Path, host: Host) -> None:
-        result = run(edge_config(sh(tmp_path, "exit 0\n"), JEC), host)
-        assert result.callback is not None
-        assert result.callback["callbackContext"] == "Execution Finished!"
-
-    def test_a_pipe_that_is_opened_and_closed_gives_an_empty_context(self, tmp_path: Path, host: Host) -> None:
-        script = sh(tmp_path, 'for last; do :; done\n: > "$last"\n')
-        result = run(edge_config(script, JEC), host)
-        assert result.callback is not None
-        assert result.callback["callbackContext"] == ""
-
-    def test_16_kib_are_kept_and_a_script_that_writes_more_is_not_held_up(self, tmp_path: Path, host: Host) -> None:
-        script = sh(tmp_path, "for last; do :; done\nhead -c 200000 /dev/zero | tr '\\0' y > \"$last\"\n")
-        result = run(edge_config(script, JEC), host)
-        assert result.callback is not None
-        assert result.callback["callbackContext"] == "y" * 16384
-
     def test_the_context_of_a_script_that_fails_is_lost(self, tmp_path: Path, host: Host) -> None:
         script = sh(tmp_path, 'for last; do :; done\necho context > "$last"\nexit 1\n')
         result = run(edge_config(script, JEC), host)
@@ -421,12 +385,6 @@ class TestPipe:
         assert result.callback is not None
         assert result.callback["callbackContext"] == ""
         assert result.succeeded
-
-    def test_each_message_has_a_pipe_of_its_own(self, tmp_path: Path, host: Host) -> None:
-        config = edge_config(sh(tmp_path, "exit 0\n"), JEC)
-        results = run_messages(config, [edge_message("Acknowledge")] * 3, 3, host=host)
-        assert len({result.argv[-1] for result in results}) == 3
-        assert not list(tmp_path.glob("jecCallbackPipe-*"))
 
 
 class TestWaiting:
@@ -443,23 +401,6 @@ class TestWaiting:
                 running.result(timeout=0.3)
             assert running.result(timeout=10).succeeded
 
-    def test_a_detached_child_that_holds_stdout_keeps_the_worker_only_where_stdout_is_kept(
-        self, tmp_path: Path, host: Host
-    ) -> None:
-        gates = [tmp_path / "gate-1", tmp_path / "gate-2"]
-        scripts = []
-        for gate in gates:
-            os.mkfifo(gate)
-            scripts.append(write_script(Path(f"{gate}.sh"), f"cat {gate} 2> /dev/null &\nexit 0\n"))
-        with ThreadPoolExecutor() as pool:
-            to_null = pool.submit(run, edge_config(scripts[0]), host)
-            with gates[0].open("w"):
-                assert to_null.result(timeout=10).succeeded
-            to_file = pool.submit(run, edge_config(scripts[1], stdout=str(tmp_path / "out.log")), host)
-            with gates[1].open("w"), pytest.raises(TimeoutError):
-                to_file.result(timeout=0.3)
-            assert to_file.result(timeout=10).succeeded
-
     def test_a_detached_child_with_its_own_output_lets_the_worker_go(self, tmp_path: Path, host: Host) -> None:
         gate = tmp_path / "gate"
         os.mkfifo(gate)
@@ -469,16 +410,6 @@ class TestWaiting:
             running = pool.submit(run, config, host)
             with gate.open("w"):
                 assert running.result(timeout=10).succeeded
-
-    def test_a_script_that_closes_its_output_is_waited_for_all_the_same(self, tmp_path: Path, host: Host) -> None:
-        gate = tmp_path / "gate"
-        os.mkfifo(gate)
-        script = sh(tmp_path, f"exec > /dev/null 2>&1\ncat {gate}\nexit 5\n")
-        with ThreadPoolExecutor() as pool:
-            running = pool.submit(run, edge_config(script), host)
-            with gate.open("w"), pytest.raises(TimeoutError):
-                running.result(timeout=0.3)
-            assert running.result(timeout=10).exit_code == 5
 
 
 class TestTimeLimit:
@@ -514,10 +445,6 @@ class TestTimeLimit:
                 result = running.result(timeout=10)
         assert (result.timed_out, result.exit_code) == (True, 0)
 
-    def test_a_script_within_its_time_is_not_touched(self, tmp_path: Path, host: Host) -> None:
-        result = run(edge_config(sh(tmp_path, "echo fine >&2; exit 0\n")), self.limited(host, 30))
-        assert (result.timed_out, result.succeeded, result.stderr) == (False, True, "fine\n")
-
 
 def _runs(pid: int) -> bool:
     try:
@@ -527,16 +454,6 @@ def _runs(pid: int) -> bool:
 
 
 class TestPool:
-    def test_as_many_scripts_run_at_once_as_there_are_workers(self, tmp_path: Path, host: Host) -> None:
-        """Three scripts that wait for each other end only if all three run at once."""
-        script = sh(
-            tmp_path,
-            f'touch {tmp_path}/here-$$\nuntil [ "$(ls {tmp_path} | grep -c here-)" -ge 3 ]; do sleep 0.02; done\n',
-        )
-        limited = Host(host.environment, time_limit_seconds=20)
-        results = run_messages(edge_config(script), [edge_message("Acknowledge")] * 3, workers=3, host=limited)
-        assert [result.succeeded for result in results] == [True, True, True]
-
     def test_results_come_in_the_order_of_the_messages(self, tmp_path: Path, host: Host) -> None:
         script = sh(tmp_path, 'echo "$2" >&2; exit 1\n')
         messages = [edge_message("Acknowledge", requestId=f"r-{number}") for number in range(6)]
@@ -558,7 +475,7 @@ def test_no_descriptor_and_no_thread_is_left_behind(tmp_path: Path, host: Host) 
     for _ in range(5):
         run(config, host)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    waiting = [thread for thread in threading.enumerate() if thread.name == "script-wait"]
+    waiting = [thread for thread in threading.enumerate() if thread.name == "script-output"]
     for thread in waiting:
         thread.join(timeout=5)
     assert not any(thread.is_alive() for thread in waiting)
@@ -568,5 +485,5 @@ def test_the_connectors_set_the_mode_of_local_scripts_when_they_start(tmp_path: 
     script = write_script(tmp_path / "a.sh", "", mode=0o644)
     assert prepare_scripts(edge_config(script)) == []
     assert script.stat().st_mode & 0o777 == 0o700
-    assert prepare_scripts(edge_config(tmp_path / "gone")) == [f"chmod {tmp_path}/gone: no such file or directory"]
+    assert prepare_scripts(edge_config(tmp_path / "gone")) == [f"chmod {tmp_path}/gone: No such file or directory"]
     assert prepare_scripts(edge_config(tmp_path / "gone", source_type="git")) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from alerta_opsgenie.vendor.document import load_document
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.store import dump_document, write_document
 from tests.support.edge_messages import edge_document
+from tests.support.patient import open_directory
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
 
@@ -60,11 +62,20 @@ def test_two_replacements_in_one_second_keep_two_copies(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.bak"))) == 3
 
 
-def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("root", [False, True])
+def test_a_users_link_stays_a_link_and_its_file_is_replaced_and_root_follows_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
     (tmp_path / "real").mkdir()
     real = tmp_path / "real" / "c.json"
     real.write_text("mine")
     (tmp_path / "c.json").symlink_to(real)
+    if root:
+        with pytest.raises(ConfigError):
+            write_document(tmp_path / "c.json", {"a": 1}, force=True, now=NOW)
+        assert real.read_text() == "mine"
+        return
     backup = write_document(tmp_path / "c.json", {"a": 1}, force=True, now=NOW)
     assert (tmp_path / "c.json").is_symlink()
     assert json.loads(real.read_text()) == {"a": 1}
@@ -96,11 +107,79 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_file_and_no_rubbish(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fchmod", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ConfigError, match="No space left"):
         write_document(path, {"a": 1}, force=True, now=NOW)
     assert path.read_text() == "mine"
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["c.json", "c.json.2026-03-04T05-06-07.bak"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["c.json"]
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be led astray")
+
+
+@needs_root
+def test_root_does_not_write_where_others_can_rename(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match="others can write to a directory above it"):
+        write_document(tmp_path / "c.json", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_root
+def test_in_a_users_directory_the_user_writes_it_for_root_and_a_link_leads_nowhere(tmp_path: Path) -> None:
+    with open_directory() as place:
+        os.chown(place, 12345, 23456)
+        (place / "link.json").symlink_to(tmp_path / "c.json")
+        (place / "below").symlink_to(tmp_path)
+        for name in ("link.json", "below/c.json"):
+            with pytest.raises(ConfigError, match=r"symbolic link|is no file"):
+                write_document(place / name, {"a": 1}, force=True)
+        write_document(place / "own.json", {"a": 1})
+        assert (place / "own.json").stat().st_uid == 12345
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_root
+def test_root_writes_into_a_sticky_directory_and_over_no_link_that_another_put_there(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o1777)
+    victim = tmp_path / "victim.json"
+    victim.write_text("root's")
+    write_document(tmp_path / "shared" / "c.json", {"a": 1})
+    (tmp_path / "shared" / "d.json").symlink_to(victim)
+    os.chown(tmp_path / "shared" / "d.json", 12345, 12345, follow_symlinks=False)
+    with pytest.raises(ConfigError, match="is no file"):
+        write_document(tmp_path / "shared" / "d.json", {"a": 1}, force=True)
+    assert victim.read_text() == "root's"
+
+
+@needs_root
+def test_root_follows_no_link_to_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "conf").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="cannot be written") as caught:
+        write_document(tmp_path / "conf" / "c.json", {})
+    assert "follows no links" in caught.value.mend
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@needs_root
+def test_a_file_that_a_service_reads_by_its_group_stays_so_and_nothing_else_of_its_mode_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.touch()
+    os.chown(path, 0, 23456)
+    path.chmod(0o6757)
+    backup = write_document(path, {}, force=True)
+    assert backup is not None
+    assert (path.stat().st_mode & 0o7777, path.stat().st_gid) == (0o640, 23456)
+    assert (backup.stat().st_mode & 0o7777, backup.stat().st_gid) == (0o600, 0)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "c.json")
+    with pytest.raises(ConfigError, match="is no file"):
+        write_document(tmp_path / "c.json", {}, force=True)
 
 
 def test_other_endings_are_refused(tmp_path: Path) -> None:
@@ -112,9 +191,3 @@ def test_json_and_yaml_keep_the_order_of_the_keys() -> None:
     value = {"z": 1, "a": ["é"]}
     assert dump_document(value) == '{\n  "z": 1,\n  "a": [\n    "é"\n  ]\n}\n'
     assert list(yaml.safe_load(dump_document(value, syntax="yaml"))) == ["z", "a"]
-
-
-def test_yaml_without_pyyaml_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "yaml", None)
-    with pytest.raises(ConfigError, match="PyYAML"):
-        dump_document({}, syntax="yaml")

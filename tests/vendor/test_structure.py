@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import (
     JEC,
     NATIVE,
@@ -18,7 +19,6 @@ from alerta_opsgenie.vendor.config import (
 )
 from alerta_opsgenie.vendor.document import parse_document
 from alerta_opsgenie.vendor.problems import Problem
-from alerta_opsgenie.vendor.secret import Secret
 from alerta_opsgenie.vendor.structure import clean_path, read_structure
 from tests.support.edge_messages import API_KEY, edge_document
 

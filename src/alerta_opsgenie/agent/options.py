@@ -5,13 +5,12 @@ that it does not know, is of no use here. A name counts in any of its spellings:
 `--alerta-api-url`, and with `=value` behind it.
 """
 
+import json
 import os
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from alerta_opsgenie.agent.handover import DEFAULT_LIMIT_SECONDS, LONGEST_LIMIT_SECONDS, spelling, state_directory
 from alerta_opsgenie.core.relay import ON_DELETE, Settings
-
-DEFAULT_LIMIT_SECONDS = 20.0
-LONGEST_LIMIT_SECONDS = 3600.0
 
 
 class UsageError(Exception):
@@ -19,7 +18,10 @@ class UsageError(Exception):
 
 
 class Options(NamedTuple):
-    """What the executor was told. `payload` is None for a drainer. `notes` are debug lines about the arguments."""
+    """What the executor was told. `payload` is None where there is no message. `notes` are debug lines on arguments.
+
+    `proxies` are the variables of the environment that name proxies.
+    """
 
     alerta_url: str
     alerta_key: str
@@ -29,7 +31,9 @@ class Options(NamedTuple):
     limit_seconds: float = DEFAULT_LIMIT_SECONDS
     pipe: Optional[str] = None
     spool_directory: str = ""
+    agent_idle_seconds: float = 600.0
     settings: Settings = Settings()
+    proxies: Tuple[Tuple[str, str], ...] = ()
     notes: Tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -46,6 +50,7 @@ _HELP: Mapping[str, Tuple[str, str]] = {
     "alertaCaFile": ("FILE", "certificates (PEM) of the private CA that signed Alerta's"),
     "timeLimit": ("SECONDS", f"end after so long, whatever Alerta does (default {DEFAULT_LIMIT_SECONDS:g})"),
     "spoolDir": ("DIR", "where actions wait that could not be delivered (or ALERTA_OPSGENIE_SPOOL_DIR)"),
+    "agentIdle": ("SECONDS", "a process that was started to deliver ends after so long without work (default 600)"),
     "source": ("NAME", "act on alerts with this source (default Alerta; * takes all; may be repeated)"),
     "ownName": ("NAME", "user or source that the plugin in Alerta sends, to know our own actions (default Alerta)"),
     "notes": ("all|own", "all: changed texts, responders and escalations become notes too (default own)"),
@@ -58,7 +63,7 @@ _HELP: Mapping[str, Tuple[str, str]] = {
     "opsgenieUrl": ("URL", "passed by OEC; not needed"),
     "jsmUrl": ("URL", "passed by JEC; not needed"),
 }
-_FLAGS = {"help", "version", "drain"}
+_FLAGS = {"help", "version", "noAgent"}
 _REPEATED = {"source", "ownName", "customAction"}
 
 
@@ -72,6 +77,7 @@ def usage() -> str:
     ]
     lines += [f"  --{name} {value}".ljust(36) + text for name, (value, text) in _HELP.items()]
     lines += [
+        "  --noAgent".ljust(36) + "leave no process behind; what waits is delivered by the next executor",
         "  --version, --help",
         "",
         "The API key may also be in ALERTA_API_KEY. Exit: 0 done, nothing to do, or kept for later; 1 failed, the",
@@ -81,11 +87,7 @@ def usage() -> str:
     return "\n".join(lines)
 
 
-def _spelling(name: str) -> str:
-    return name.replace("-", "").replace("_", "").lower()
-
-
-_KNOWN = {_spelling(name): name for name in (*_HELP, *_FLAGS, "queuePayload")}
+_KNOWN = {spelling(name): name for name in (*_HELP, *_FLAGS, "queuePayload")}
 
 
 def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
@@ -97,7 +99,7 @@ def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
     while rest:
         argument = rest.pop(0)
         name, equals, value = argument.partition("=")
-        known = _KNOWN.get(_spelling(name)) if name.startswith("-") else None
+        known = _KNOWN.get(spelling(name)) if name.startswith("-") else None
         if known is None:
             # What stands behind an unknown name may be its value, and a secret, even with a dash before it.
             named = name.startswith("-") and not behind_unknown
@@ -115,35 +117,40 @@ def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
     return found, notes
 
 
-def read_options(found: Mapping[str, List[str]], notes: Sequence[str], environment: Mapping[str, str]) -> Options:
-    """Make options of the arguments and the environment. Raises `UsageError`."""
+def read_options(
+    found: Mapping[str, List[str]], notes: Sequence[str], environment: Mapping[str, str], directory: str = ""
+) -> Options:
+    """Make options of the arguments and the environment. Raises `UsageError`.
+
+    Relative paths are below `directory`, by default the process's own.
+    """
     return Options(
         alerta_url=_last(found, "alertaApiUrl") or environment.get("ALERTA_API_URL") or _no_url(),
-        alerta_key=_key(found, environment),
-        payload=None if "drain" in found else _payload(found),
-        ca_file=_last(found, "alertaCaFile") or environment.get("ALERTA_CA_FILE") or None,
+        alerta_key=_key(found, environment, directory),
+        payload=_payload(found, directory),
+        ca_file=_ca_file(found, environment, directory),
         log_level=(_last(found, "logLevel") or "INFO").upper(),
         limit_seconds=_seconds(found, "timeLimit", DEFAULT_LIMIT_SECONDS, LONGEST_LIMIT_SECONDS),
         pipe=_last(found, "jecNamedPipe") or None,
-        spool_directory=os.path.abspath(_last(found, "spoolDir") or spool_directory(environment)),
+        spool_directory=_state_directory(found, environment),
+        agent_idle_seconds=_seconds(found, "agentIdle", 600.0, 86_400.0),
         settings=_settings(found),
+        proxies=tuple((name, environment[name]) for name in _PROXIES if name in environment),
         notes=tuple(notes),
     )
 
 
-def spool_directory(environment: Mapping[str, str]) -> str:
-    """Name the directory of the spool: as the environment says, else in the home of whom the connector runs as."""
-    given = environment.get("ALERTA_OPSGENIE_SPOOL_DIR")
-    if given:
-        return given
-    state = environment.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):  # to be ignored then (XDG Base Directory Specification)
-        home = environment.get("HOME") or os.path.expanduser("~")
-        if not os.path.isabs(home):
-            # A container's user that is only a number has none; `Desk` takes no directory that is another user's.
-            return f"/var/tmp/alerta-opsgenie-{os.getuid()}"  # noqa: S108
-        state = os.path.join(home, ".local", "state")
-    return os.path.join(state, "alerta-opsgenie")
+_PROXIES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+
+
+def _state_directory(found: Mapping[str, List[str]], environment: Mapping[str, str]) -> str:
+    given = _last(found, "spoolDir")
+    return state_directory([f"--spoolDir={given}"] if given else [], dict(environment))
+
+
+def _ca_file(found: Mapping[str, List[str]], environment: Mapping[str, str], directory: str) -> Optional[str]:
+    path = _last(found, "alertaCaFile") or environment.get("ALERTA_CA_FILE")
+    return os.path.join(directory, path) if path else None
 
 
 def _last(found: Mapping[str, List[str]], name: str) -> str:
@@ -154,7 +161,7 @@ def _no_url() -> str:
     raise UsageError("no Alerta to talk to: give --alertaApiUrl https://alerta.example.com/api (or ALERTA_API_URL)")
 
 
-def _key(found: Mapping[str, List[str]], environment: Mapping[str, str]) -> str:
+def _key(found: Mapping[str, List[str]], environment: Mapping[str, str], directory: str) -> str:
     given = _last(found, "alertaApiKey")
     path = _last(found, "alertaApiKeyFile")
     if not given and not path:
@@ -162,7 +169,7 @@ def _key(found: Mapping[str, List[str]], environment: Mapping[str, str]) -> str:
         path = environment.get("ALERTA_API_KEY_FILE", "")
     if not given and path:
         try:
-            with open(path, encoding="ascii") as file:
+            with open(os.path.join(directory, path), encoding="ascii") as file:
                 given = file.read(4096)
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it holds no key"
@@ -175,15 +182,15 @@ def _key(found: Mapping[str, List[str]], environment: Mapping[str, str]) -> str:
     return key
 
 
-def _payload(found: Mapping[str, List[str]]) -> str:
+def _payload(found: Mapping[str, List[str]], directory: str) -> Optional[str]:
     path = _last(found, "payloadFile")
     if not path:
         if "payload" not in found:
-            raise UsageError("no message: give -payload JSON or --payloadFile FILE (- is standard input)")
+            return None
         # A connector passes UTF-8, whatever locale Python has read it in.
         return os.fsencode(_last(found, "payload")).decode("utf-8", "surrogateescape")
     try:
-        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+        with open(0 if path == "-" else os.path.join(directory, path), "rb", closefd=path != "-") as file:
             # One byte more than the largest message, so that parsing can tell that it is too large.
             return file.read(1024 * 1024 + 1).decode("utf-8", "surrogateescape")
     except OSError as error:
@@ -231,3 +238,45 @@ def _custom_actions(pairs: Sequence[str]) -> Dict[str, str]:
             raise UsageError(f"--customAction {pair[:40]!r} is no pair: give NAME=ACTION (RestartService=restart)")
         actions[name.strip()] = action.strip()
     return actions
+
+
+# -- Options and settings, as they travel with an action
+
+
+def arguments_of(options: Options) -> Tuple[List[str], Dict[str, str]]:
+    """Give arguments and environment that mean these options; the key is in the environment."""
+    settings = options.settings
+    found = [
+        ("alertaApiUrl", options.alerta_url),
+        ("alertaCaFile", options.ca_file or ""),
+        ("spoolDir", options.spool_directory),
+        ("timeLimit", f"{options.limit_seconds:g}"),
+        ("logLevel", options.log_level),
+        ("notes", "all" if settings.all_notes else "own"),
+        ("onDelete", settings.on_delete),
+        ("ackTimeout", str(settings.ack_timeout_seconds or "")),
+        *(("source", name) for name in sorted(settings.sources)),
+        *(("ownName", name) for name in sorted(settings.own_names)),
+        *(("customAction", f"{name}={action}") for name, action in sorted(settings.custom_actions.items())),
+    ]
+    arguments = [f"--{name}={value}" for name, value in found if value]
+    return arguments, {"ALERTA_API_KEY": options.alerta_key, **dict(options.proxies)}
+
+
+def settings_to_json(settings: Settings) -> str:
+    """Give the settings as JSON; what is not said is the default."""
+    default = Settings()
+    values = {name: value for name, value in settings._asdict().items() if value != getattr(default, name)}
+    return json.dumps(values, default=sorted)  # a set is written as a list
+
+
+def settings_from_json(text: str) -> Settings:
+    """Read what travelled with an action. Raises ValueError."""
+    values = json.loads(text) if text else {}
+    for name in ("sources", "own_names"):
+        if name in values:
+            values[name] = frozenset(values[name])
+    try:
+        return Settings(**values)
+    except TypeError:
+        raise ValueError("its options are of another version") from None

@@ -1,55 +1,60 @@
 """The command line: one module for each command, loaded when it is asked for."""
 
+from __future__ import annotations
+
 import importlib
+import os
 import sys
-from typing import Dict, List, NamedTuple, Optional
+from typing import NamedTuple
 
 import click
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.cli.failure import Failure, write_in_any_encoding
 
 
-class _Place(NamedTuple):
+class _Command(NamedTuple):
     module: str
     help: str
     extra: str = ""
 
 
-_COMMANDS: Dict[str, _Place] = {
-    "install": _Place("install", "Set a connector up on this host: user, layout, executor, configuration, unit."),
-    "uninstall": _Place("uninstall", "Undo what install did, and nothing else."),
-    "doctor": _Place("doctor", "Say why nothing happens, and what to do about it."),
-    "run": _Place("run", "Take the queue itself, in the place of OEC or JEC.", "connector"),
-    "config": _Place("config", "Check, show, write and convert a connector's configuration.", "connector"),
-    "spool": _Place("spool", "See and mend what waits to be delivered to Alerta."),
-    "send": _Place("send", "Do one action by hand, as if it came from Opsgenie."),
+_COMMANDS = {
+    "install": _Command("install", "Set a connector up on this host: user, layout, executor, configuration, unit."),
+    "uninstall": _Command("uninstall", "Undo what install did, and nothing else."),
+    "doctor": _Command("doctor", "Say why nothing happens, and what to do about it."),
+    "run": _Command("run", "Take the queue itself, in the place of OEC or JEC.", "connector"),
+    "agent": _Command("agent", "Deliver what OEC's or JEC's scripts hand over, as a service."),
+    "config": _Command("config", "Check, show, write and convert a connector's configuration.", "connector"),
+    "status": _Command("status", "Show what is in flight, waits and is dead, and which process delivers it."),
+    "spool": _Command("spool", "See what waits to be delivered to Alerta, and decide about what was refused."),
+    "send": _Command("send", "Do one action by hand, as if it came from Opsgenie."),
 }
 
 
 class _Commands(click.Group):
-    """Imports a command only when it is used: the spool's commands need none of the connector's libraries."""
+    """Imports a command only when it is used: the others need none of the connector's libraries."""
 
-    def list_commands(self, ctx: click.Context) -> List[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:  # noqa: ARG002
-        place = _COMMANDS.get(cmd_name)
-        if place is None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        known = _COMMANDS.get(cmd_name)
+        if known is None:
             return None
         try:
-            module = importlib.import_module(f"alerta_opsgenie.cli.{place.module}")
+            module = importlib.import_module(f"alerta_opsgenie.cli.{known.module}")
         except ModuleNotFoundError as error:
             if str(error.name).startswith("alerta_opsgenie"):
                 raise
             what = f"{cmd_name} needs the library {error.name}, which is not installed"
-            raise Failure(what, f"pip install 'alerta-opsgenie[{place.extra or 'connector'}]'") from None
-        command: click.Command = getattr(module, place.module)
+            raise Failure(what, f"pip install 'alerta-opsgenie[{known.extra or 'connector'}]'") from None
+        command: click.Command = getattr(module, known.module)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, place.help) for name, place in _COMMANDS.items()])
+            formatter.write_dl([(name, known.help) for name, known in _COMMANDS.items()])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,8 +68,10 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line; every failure is two lines, what is wrong and what to do."""
+    write_in_any_encoding()
     try:
-        sys.exit(group.main(standalone_mode=False) or 0)
+        # https://no-color.org: present and not empty, whatever its value
+        sys.exit(group.main(standalone_mode=False, color=False if os.environ.get("NO_COLOR") else None) or 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:

@@ -16,6 +16,7 @@ from typing import Any, Callable, Mapping, TypeVar
 import click
 
 from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.checks import check_config, check_file_mode
 from alerta_opsgenie.vendor.config import (
     DIALECTS,
@@ -28,10 +29,15 @@ from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, load_document
 from alerta_opsgenie.vendor.effective import effective_config
 from alerta_opsgenie.vendor.location import Location, find_config
-from alerta_opsgenie.vendor.problems import ERROR, ConfigError, Problem
+from alerta_opsgenie.vendor.problems import ERROR, LEVELS, WARNING, ConfigError, Problem
 from alerta_opsgenie.vendor.redaction import redact_document
-from alerta_opsgenie.vendor.render import REGIONS, RenderOptions, fill_template, render_config
-from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.vendor.render import (
+    DEFAULT_STATE_DIRECTORIES,
+    REGIONS,
+    RenderOptions,
+    fill_template,
+    render_config,
+)
 from alerta_opsgenie.vendor.store import dump_document, write_document
 
 EXIT_PROBLEMS = 1
@@ -96,7 +102,8 @@ def check(file: str | None, dialect: str | None, target: str | None, strict: boo
         problems += check_config(document, dialect=place.dialect, target=target)
     problems.sort(key=lambda problem: problem.level != ERROR)
     _print_problems(place.path, chosen, problems, as_json=as_json)
-    if problems if strict else any(problem.level == ERROR for problem in problems):
+    counting = {ERROR, WARNING} if strict else {ERROR}
+    if any(problem.level in counting for problem in problems):
         sys.exit(EXIT_PROBLEMS)
 
 
@@ -116,9 +123,7 @@ def _print_problems(path: str, dialect: str | None, problems: list[Problem], *, 
 
 
 def _count(problems: list[Problem]) -> str:
-    errors = sum(problem.level == ERROR for problem in problems)
-    warnings = len(problems) - errors
-    parts = [(errors, "error"), (warnings, "warning")]
+    parts = [(sum(problem.level == level for problem in problems), level) for level in LEVELS]
     return ", ".join(f"{number} {name}{'s' * (number > 1)}" for number, name in parts if number) or "no problems"
 
 
@@ -157,6 +162,12 @@ def show(file: str | None, dialect: str | None, target: str | None) -> None:
 )
 @click.option("--script", default="", metavar="PATH", help="The executor; by default where install puts it.")
 @click.option("--log-dir", "log_directory", default="", metavar="DIR", help="Where the script's output goes.")
+@click.option(
+    "--state-dir",
+    "state_directory",
+    metavar="DIR",
+    help="Where actions wait; by default in the home of OEC's or JEC's user.",
+)
 @click.option("--log-level", default="WARN", show_default=True, help="The connector's and the script's log level.")
 @click.option("--workers", type=click.IntRange(1, 1000), default=12, show_default=True, help="Scripts at once.")
 @click.option(
@@ -194,6 +205,7 @@ def _render_options(edge: str, **given: Any) -> RenderOptions:
     if key_in == "file" and not alerta_key_file:
         raise ConfigError("--alerta-key-in file", "needs the file", "name it: --alerta-key-file FILE", usage=True)
     given["actions"] = given["actions"] or DOCUMENTED_ACTIONS
+    given["state_directory"] = given["state_directory"] or DEFAULT_STATE_DIRECTORIES[edge]
     stays_in_file = key_in == "file"
     return RenderOptions(
         dialect=edge,

@@ -1,4 +1,4 @@
-"""`alerta-opsgenie doctor`: every cause of "nothing happens", each with its mend.
+"""`alerta-opsgenie doctor`: every cause of "nothing happens", each with advice.
 
 Exit codes: 0 nothing fails (there may be warnings), 1 something fails, 2 wrong usage.
 """
@@ -8,25 +8,25 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, BinaryIO, Iterator
 
 import click
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.doctor.bundle import write_bundle
-from alerta_opsgenie.doctor.finding import FAIL, LEVELS, worst
-from alerta_opsgenie.doctor.subject import Request, Subject
-from alerta_opsgenie.doctor.table import NAMES, Result, examine
-from alerta_opsgenie.doctor.trial import NAME as TRIAL
-from alerta_opsgenie.doctor.trial import try_whole_way
+from alerta_opsgenie.doctor.bundle import open_bundle, write_bundle
+from alerta_opsgenie.doctor.checks import NAMES, Result, examine
+from alerta_opsgenie.doctor.finding import FAIL, LEVELS, fail, worst
+from alerta_opsgenie.doctor.installation import Installation, Request
+from alerta_opsgenie.doctor.send_test import NAME as SEND_TEST
+from alerta_opsgenie.doctor.send_test import send_test as do_send_test
 from alerta_opsgenie.setup.layout import EDGES
 from alerta_opsgenie.vendor.config import DIALECTS
 from alerta_opsgenie.vendor.location import find_config
 from alerta_opsgenie.vendor.problems import ConfigError
 
 EXIT_FAILS, EXIT_USAGE = 1, 2
-_COLOURS = dict(zip(LEVELS, ("green", "yellow", "red")))
+_COLOURS = dict(zip(LEVELS, ("green", "cyan", "yellow", "red")))
 
 
 @click.command("doctor")
@@ -36,7 +36,7 @@ _COLOURS = dict(zip(LEVELS, ("green", "yellow", "red")))
 @click.option("--user", default="", metavar="NAME", help="As whom the connector runs, where it cannot be known.")
 @click.option("--service-path", default="", metavar="PATH", help="The PATH of its service, where it cannot be known.")
 @click.option("--log-dir", default="", metavar="DIR", help="Where the connector's own logs are.")
-@click.option("--spool-dir", default="", metavar="DIR", help="Where its executor's spool is.")
+@click.option("--spool-dir", default="", metavar="DIR", help="Its state directory.")
 @click.option("--time-limit", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, metavar="SECONDS",
               help="For each request over the network.")  # fmt: skip
 @click.option("--only", multiple=True, type=click.Choice(NAMES), metavar="CHECK", help="Only this check.")
@@ -47,83 +47,91 @@ _COLOURS = dict(zip(LEVELS, ("green", "yellow", "red")))
 def doctor(as_json: bool, send_test: bool, bundle: str, **asked: Any) -> None:
     """Say why nothing happens, and what to do about it.
 
-    Nothing on this host is changed. Run it as root where the connector runs: then it sees what the connector's user
-    sees. Exit code 1 where something fails, 0 where all is well or only warned of.
+    Nothing on this host is changed. Run it as root where the connector runs: it then looks as the connector's user.
+    "skip" says that something could not be tried. Exit code 1 where something fails.
     """
     only, skip = set(asked.pop("only")), set(asked.pop("skip"))
-    subject = _subject(**asked)
+    archive = _open_bundle(bundle) if bundle else None
+    inst = _installation(**asked)
     results = []
-    for result in examine(subject, (only or set(NAMES)) - skip):
+    for result in _results(inst, (only or set(NAMES)) - skip, send_test=send_test):
         results.append(result)
-        _tell(result, quiet=as_json)
-    for finding in try_whole_way(subject) if send_test else ():
-        results.append(Result(TRIAL, finding))
-        _tell(results[-1], quiet=as_json)
-    report = _report(subject, results)
+        if not as_json:
+            _show(result)
+    report = _report(inst, results)
     if as_json:
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(report, indent=2))
     else:
-        click.echo(_summary(report))
-    if bundle:
-        _write_bundle(bundle, subject, report)
+        click.echo(", ".join(f"{count} {level}" for level, count in report["counts"].items()))
+    if archive is not None and inst is not None:
+        with archive:
+            names = write_bundle(archive, inst, report)
+        click.echo(f"Written: {bundle} ({', '.join(names)}); look into it before you pass it on", err=True)
     sys.exit(EXIT_FAILS if report["level"] == FAIL else 0)
 
 
-def _subject(config_path: str | None, time_limit: float, **asked: Any) -> Subject:
-    path, dialect = config_path, asked.pop("dialect")
+def _installation(config_path: str | None, time_limit: float, **asked: Any) -> Installation | None:
+    """Find the connector and, as root, become its user; None: none is set up."""
+    path, dialect, edge = config_path, asked["dialect"], asked["edge"]
     if not path:
-        edge = asked["edge"]
         try:
             place = find_config(dialect=dialect or (edge if edge in DIALECTS else None))
-        except ConfigError as error:
-            raise Failure(str(error), error.mend, EXIT_USAGE) from None
+        except ConfigError:
+            return None
         path, dialect = place.path, dialect or place.dialect
-    return Subject(
-        Request(
-            config_path=os.path.abspath(path),  # noqa: PTH100 - resolve() would follow links
-            dialect=dialect,
-            edge=asked["edge"] or "",
-            user=asked["user"],
-            service_path=asked["service_path"],
-            log_directory=asked["log_dir"],
-            spool_directory=asked["spool_dir"],
-            limit_seconds=time_limit,
-        )
+    request = Request(
+        config_path=os.path.abspath(path),  # noqa: PTH100 - resolve() would follow links
+        dialect=dialect,
+        edge=edge or "",
+        user=asked["user"],
+        service_path=asked["service_path"],
+        log_directory=asked["log_dir"],
+        state_directory=asked["spool_dir"],
+        limit_seconds=time_limit,
     )
+    inst = Installation(request)
+    inst.drop_rights()
+    return inst
 
 
-def _tell(result: Result, *, quiet: bool) -> None:
-    if quiet:
+def _results(inst: Installation | None, names: set[str], *, send_test: bool) -> Iterator[Result]:
+    if inst is None:
+        try:
+            find_config()
+            what, advice = "no such connector is set up here", "leave --edge and --dialect out"
+        except ConfigError as error:
+            what, advice = str(error), error.mend if "usual places" not in str(error) else "alerta-opsgenie install"
+        yield Result("config", fail(what, advice))
         return
+    yield from examine(inst, names)
+    if send_test:
+        yield from (Result(SEND_TEST, finding) for finding in do_send_test(inst))
+
+
+def _show(result: Result) -> None:
     finding = result.finding
     click.echo(f"{click.style(f'{finding.level:4}', fg=_COLOURS[finding.level])}  {result.check}: {finding.what}")
-    if finding.mend:
-        click.echo(f"      {' ' * len(result.check)}  {finding.mend}")
+    if finding.advice:
+        click.echo(f"      {' ' * len(result.check)}  {finding.advice}")
 
 
-def _report(subject: Subject, results: list[Result]) -> dict[str, Any]:
+def _report(inst: Installation | None, results: list[Result]) -> dict[str, Any]:
     findings = [result.finding for result in results]
     return {
         "version": __version__,
-        "config": subject.path,
-        "edge": subject.edge,
-        "user": subject.person.name if subject.person else None,
+        "config": inst.path if inst else None,
+        "edge": inst.edge if inst else None,
+        "user": inst.person.name if inst and inst.person else None,
         "level": worst(findings),
         "counts": {level: sum(finding.level == level for finding in findings) for level in LEVELS},
         "findings": [{"check": result.check, **vars(result.finding)} for result in results],
     }
 
 
-def _summary(report: dict[str, Any]) -> str:
-    counts = report["counts"]
-    return f"{counts['ok']} ok, {counts['warn']} warn, {counts['fail']} fail"
-
-
-def _write_bundle(path: str, subject: Subject, report: dict[str, Any]) -> None:
+def _open_bundle(path: str) -> BinaryIO:
     try:
-        names = write_bundle(path, subject, report)
+        return open_bundle(path)
     except FileExistsError:
         raise Failure(f"{path} is already there", "name another file for --bundle", EXIT_USAGE) from None
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}", "name another place for --bundle") from None
-    click.echo(f"Written: {path} ({', '.join(names)}); look into it before you pass it on", err=True)

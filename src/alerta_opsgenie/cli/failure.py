@@ -1,21 +1,72 @@
-"""How a command fails: one line says what is wrong, one what to do."""
+"""How a command fails (one line says what is wrong, one what to do), and how it writes in any encoding."""
 
-from typing import IO, Any, Optional
+from __future__ import annotations
+
+import codecs
+import functools
+import sys
+from typing import IO, Any, Callable, TypeVar
 
 import click
 
+from alerta_opsgenie.agent.handover import NoAgentError
+from alerta_opsgenie.journal import JournalError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 
 class Failure(click.ClickException):
-    """The command failed: `what` is wrong, `mend` is the next thing to do."""
+    """The command failed: `what` is wrong, `advice` is the next thing to do."""
 
-    def __init__(self, what: str, mend: str, exit_code: int = 1) -> None:
+    def __init__(self, what: str, advice: str, exit_code: int = 1) -> None:
         super().__init__(what)
         self.what = what
-        self.mend = mend
+        self.advice = advice
         self.exit_code = exit_code  # type: ignore[misc]
 
-    def show(self, file: Optional[IO[Any]] = None) -> None:
+    def show(self, file: IO[Any] | None = None) -> None:
         """Write the two lines to standard error."""
         click.echo(f"error: {self.what}", file=file, err=file is None)
-        if self.mend:
-            click.echo(f"  try: {self.mend}", file=file, err=file is None)
+        if self.advice:
+            click.echo(f"  try: {self.advice}", file=file, err=file is None)
+
+
+def explained(command: _Command) -> _Command:
+    """Turn what the journal and the system say into a `Failure`."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except JournalError as error:
+            raise Failure(error.reason, error.advice) from None
+        except NoAgentError as error:
+            raise Failure(str(error), "alerta-opsgenie doctor") from None
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise Failure(f"{where}{error.strerror or error}", "see its owner and mode: ls -la") from None
+
+    return run  # type: ignore[return-value]
+
+
+def write_in_any_encoding() -> None:
+    """Let standard output and error show as JSON does what the terminal's encoding lacks: an ellipsis by its number."""
+    codecs.register_error("json-escape", _escape)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="json-escape")
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - it is registered for writing alone
+    return _by_number(error.object[error.start : error.end]), error.end
+
+
+def printable(text: str) -> str:
+    """Show control characters by their number, so that no terminal obeys what a stranger wrote; lines stay lines."""
+    return "".join(one if one.isprintable() or one == "\n" else _by_number(one) for one in text)
+
+
+def _by_number(text: str) -> str:
+    data = text.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{data[at]:02x}{data[at + 1]:02x}" for at in range(0, len(data), 2))

@@ -6,9 +6,9 @@ Exit codes: 0 it is installed (or was already), 1 it failed or was not confirmed
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Callable, TypeVar
 
@@ -17,21 +17,26 @@ import click
 from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
 from alerta_opsgenie.setup.host import Host, SetupError
-from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
+from alerta_opsgenie.setup.interpreter import Identity, Interpreter, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
-from alerta_opsgenie.setup.plan import Contents, Planned, apply_plan, assess_plan, make_plan
+from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
-from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.problems import ConfigError, shown
 from alerta_opsgenie.vendor.render import REGIONS
-from alerta_opsgenie.vendor.secret import Secret
 
 EXIT_USAGE = 2
 _LONGEST_SECRET_CHARACTERS = 4096
-_UNIT_COMMAND = "alerta-opsgenie"
+_NO_NUMBER = 2**32 - 1  # chown(2) takes it for "leave it"
+_COMMAND = "alerta-opsgenie"
+_COMMAND_PATH = re.compile(r"(?:/[A-Za-z0-9._+@-]+)+")  # a unit's line has no room for blanks and % signs
+_INTEGRATION_KEY = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""An integration's key is a UUID. Alerta makes keys of 40 characters."""
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _PLACE_OPTIONS = (
@@ -39,6 +44,11 @@ _PLACE_OPTIONS = (
     click.option("--user", default="", metavar="NAME", help="The connector's user, where it is not the usual one."),
     click.option("--root", default="", metavar="DIR", help="Do it in this directory, as in an image; makes no users."),
 )
+
+
+def failure_of(error: OSError) -> Failure:
+    """Say which file it was."""
+    return Failure(f"{error.filename}: {error.strerror}", "look at its owner and mode (ls -ld), and correct them", 1)
 
 
 def place_options(command: _Command) -> _Command:
@@ -81,7 +91,7 @@ class Asked:
 @click.option("--home", default="", metavar="DIR", help="The user's home, where it is not the documented one.")
 @click.option("--log-dir", default="", metavar="DIR", help="The log directory, where it is not the documented one.")
 @click.option("--service-path", default="", metavar="PATH", help="The PATH that the connector's service has.")
-@click.option("--command", default="", metavar="PATH", help="For native: the alerta-opsgenie that the unit starts.")
+@click.option("--command", default="", metavar="PATH", help="The alerta-opsgenie that the unit starts.")
 @click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number, where it knows none.")
 @click.option("--tidy", is_flag=True, help="Set aside what the vendor's package puts beside the script.")
 @click.option("--keep-config", is_flag=True, help="Leave a configuration that is there as it is.")
@@ -89,27 +99,30 @@ class Asked:
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--yes", is_flag=True, help="Do it without asking; an edited configuration still needs --force.")
 def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: bool, yes: bool, **asked: Any) -> None:
-    """Set a connector up: user, directories, executor, configuration, Alerta's key; for native the systemd unit.
+    """Set a connector up: user, directories, executor, configuration, Alerta's key, systemd unit.
 
-    The plan is shown before anything is changed. Run again, it changes what is not as it should be, and nothing else.
-    What was there is kept under a dated name; `alerta-opsgenie uninstall` puts it back.
+    The unit is the native connector's own, or that of the agent beside OEC and JEC. The plan is shown before anything
+    is changed. Run again, it changes what is not as it should be, and nothing else. What was there is kept under a
+    dated name; `alerta-opsgenie uninstall` puts it back. With another --user, all places are named after that user.
     """
-    wish = Asked(command=asked.pop("command"), **asked)
-    layout = layout_for(wish.edge, Places(user, home, log_dir))
+    wish = Asked(**asked)
     try:
+        layout = layout_for(wish.edge, Places(user, home, log_dir))
         host = _host(root, owner, dry_run=dry_run)
-        steps = make_plan(layout, _contents(host, layout, wish), tidy=wish.tidy)
-        planned = assess_plan(host, Record(host, layout.edge, layout.user), steps)
-        _show(planned)
+        record = Record(host, layout.edge, layout.user)
+        plan = make_plan(host, layout, record, _contents(host, layout, wish), tidy=wish.tidy)
+        _show(plan)
         if dry_run:
             click.echo("Nothing was changed (--dry-run).")
             return
-        planned = _confirm(planned, wish, yes=yes)
-        if any(one.assessment.needed for one in planned):
-            _apply(host, layout, planned)
+        plan = _confirm(plan, wish, yes=yes)
+        if plan:
+            apply_plan(layout, record, plan, lambda text: click.echo(f"  done: {text}"))
     except (SetupError, ConfigError) as error:
         raise Failure(str(error), error.mend, EXIT_USAGE if error.usage else 1) from None
-    _tell_next(host, layout)
+    except OSError as error:
+        raise failure_of(error) from None
+    _say_next(host, layout)
 
 
 def _host(root: str, owner: str, *, dry_run: bool) -> Host:
@@ -122,7 +135,7 @@ def _host(root: str, owner: str, *, dry_run: bool) -> Host:
     if not Path(root).is_dir():
         raise SetupError(f"--root {root} is no directory", f"mkdir {root}", usage=True)
     numbers = tuple(int(part) if part.isdecimal() else -1 for part in owner.split(":")) if owner else ()
-    if owner and (len(numbers) != 2 or min(numbers) < 0):  # noqa: PLR2004
+    if owner and (len(numbers) != 2 or min(numbers) < 0 or max(numbers) >= _NO_NUMBER):  # noqa: PLR2004
         raise SetupError(f"--owner {owner} is not a user and a group by number", "write --owner 990:990", usage=True)
     return Host(str(Path(root).resolve()), (numbers[0], numbers[1]) if owner else None)
 
@@ -133,14 +146,20 @@ def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
     if existing.trouble:
         click.echo(f"warning: {existing.trouble}", err=True)
     interpreter, script = _script(host, layout, wish.service_path)
-    wanted = _wanted(layout, wish, existing, script)
-    key = _secret("Alerta's API key", wish.alerta_key_file, "ALERTA_API_KEY", "--alerta-key-file", existing.alerta_key)
-    _check_key(key)
+    wanted, key = _wanted(layout, wish, existing, script)
     keeps = wish.keep_config and existing.document is not None
     executor = build_executor(interpreter, wish.service_path or SERVICE_PATH) if layout.scripts else b""
-    unit = render_unit(layout, _unit_command(wish.command, host)) if layout.unit else ""
-    config = None if keeps else make_config(layout, wanted, existing)
-    return Contents(executor, config, key, unit)
+    unit = render_unit(layout, _unit_command(wish.command, host))
+    if keeps:
+        _warn_of_state(layout, existing.state_directory)
+        return Contents(executor, None, key, unit, existing.state_directory)
+    return Contents(executor, make_config(layout, wanted, existing), key, unit)
+
+
+def _warn_of_state(layout: Layout, kept: str) -> None:
+    if kept not in {"", layout.state_directory}:
+        what = f"the configuration names the state directory {shown(kept)}, and the unit may write to another"
+        click.echo(f'warning: {what}: put "--spoolDir" and {layout.state_directory} into globalArgs', err=True)
 
 
 def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter | None, str]:
@@ -151,10 +170,12 @@ def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter 
     if host.staged and not service_path:
         return None, direct
     path = service_path or SERVICE_PATH
-    found = find_interpreter("python", path)
+    uid, gid = host.user_number(layout.user), host.group_number(layout.group)
+    identity = Identity(uid, gid) if uid is not None and gid is not None and os.geteuid() == 0 else None
+    found = find_interpreter("python", path, identity)
     if found is not None and found.is_usable:
         return found, plain
-    third = find_interpreter("python3", path)
+    third = find_interpreter("python3", path, identity)
     if third is None or not third.is_usable:
         what = f"there is no Python 3.9 or later on the service's PATH ({path})"
         click.echo(f"warning: {what}: install one, or name the right PATH with --service-path", err=True)
@@ -162,7 +183,8 @@ def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter 
     return third, direct
 
 
-def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> Wanted:
+def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tuple[Wanted, Secret]:
+    """Give what the configuration is made of, and Alerta's key."""
     dialect = wish.dialect or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
     if layout.edge not in {NATIVE, dialect}:
         raise SetupError(f"--dialect {dialect} does not go with --edge {layout.edge}", "leave it out", usage=True)
@@ -171,11 +193,13 @@ def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> Wan
         address_of(url)
     except AddressError as error:
         raise SetupError(str(error), "give it with --alerta-url", usage=True) from None
+    key = _secret("Alerta's API key", wish.alerta_key_file, "ALERTA_API_KEY", "--alerta-key-file", existing.alerta_key)
     key_name = f"{dialect.upper()}_API_KEY"
     api_key = _secret("the integration's API key", wish.api_key_file, key_name, "--api-key-file", existing.api_key)
+    _check_keys(key, api_key)
     if wish.alerta_ca_file and not wish.alerta_ca_file.startswith("/"):
         wish = replace(wish, alerta_ca_file=str(Path(wish.alerta_ca_file).absolute()))
-    return Wanted(dialect, api_key, url, wish.base_url, script, wish.region, wish.sources, wish.alerta_ca_file)
+    return Wanted(dialect, api_key, url, wish.base_url, script, wish.region, wish.sources, wish.alerta_ca_file), key
 
 
 def _ask_url() -> str:
@@ -210,19 +234,27 @@ def _secret_in(name: str, path: str) -> Secret:
     return Secret(text)
 
 
-def _check_key(key: Secret) -> None:
-    text = key.reveal()
+def _check_keys(alerta_key: Secret, api_key: Secret) -> None:
+    text = alerta_key.reveal()
     if not text.isascii() or not text.isprintable() or " " in text or not text:
         what = "Alerta's API key holds a character that no key has"
         raise SetupError(what, "give the key alone, as Alerta shows it", usage=True)
+    if _INTEGRATION_KEY.fullmatch(text) and not _INTEGRATION_KEY.fullmatch(api_key.reveal()):
+        what = "the keys are swapped: what is given as Alerta's key looks like an integration's (a UUID)"
+        raise SetupError(
+            what, "give Alerta's with --alerta-key-file, the integration's with --api-key-file", usage=True
+        )
+    if alerta_key == api_key:
+        what = "Alerta's key and the integration's key are the same text"
+        raise SetupError(what, "look up each where it was made: in Alerta, and in Opsgenie or JSM", usage=True)
 
 
 def _unit_command(given: str, host: Host) -> str:
-    if given:
-        return given
-    command = DEFAULT_COMMAND if host.staged else str(Path(sys.executable).with_name(_UNIT_COMMAND))
+    if given and not _COMMAND_PATH.fullmatch(given):
+        raise SetupError(f"--command {given} is not a whole path", f"give one like {DEFAULT_COMMAND}", usage=True)
+    command = given or (DEFAULT_COMMAND if host.staged else str(Path(sys.executable).with_name(_COMMAND)))
     if command.startswith(("/root/", "/home/")) and not host.staged:
-        what = f"the unit will start {command}, which a service cannot reach (its user's rights, ProtectHome)"
+        what = f"the unit will start {command}, which the service's user may not be able to read"
         click.echo(f"warning: {what}: install this package below /opt or /usr, or give --command", err=True)
     return command
 
@@ -230,24 +262,19 @@ def _unit_command(given: str, host: Host) -> str:
 # -- the plan
 
 
-def _show(planned: list[Planned]) -> None:
-    for one in planned:
-        if one.assessment.text and (one.assessment.needed or one.assessment.question):
-            click.echo(f"  + {one.assessment.text}")
-        if one.assessment.difference:
-            click.echo("\n".join(f"      {line}" for line in one.assessment.difference.splitlines()))
-    done = sum(1 for one in planned if one.assessment.text and not one.assessment.needed)
-    todo = sum(1 for one in planned if one.assessment.text and one.assessment.needed)
-    click.echo(f"{todo} steps to do, {done} done already." if todo else "Nothing to do: all is as it should be.")
+def _show(plan: list[Change]) -> None:
+    shown = [change for change in plan if change.text]
+    for change in shown:
+        click.echo(f"  + {change.text}")
+        if change.difference:
+            click.echo("\n".join(f"      {line}" for line in change.difference.splitlines()))
+    click.echo(f"{len(shown)} changes to make." if shown else "Nothing to do: all is as it should be.")
 
 
-def _confirm(planned: list[Planned], wish: Asked, *, yes: bool) -> list[Planned]:
+def _confirm(plan: list[Change], wish: Asked, *, yes: bool) -> list[Change]:
     """Ask before a person's own configuration is replaced, and before anything is changed at all."""
-    chosen = []
-    for one in planned:
-        keeps = bool(one.assessment.question) and not wish.force and not _agrees(one.assessment.question)
-        chosen.append(replace(one, assessment=replace(one.assessment, needed=False)) if keeps else one)
-    if not any(one.assessment.text and one.assessment.needed for one in chosen) or yes:
+    chosen = [change for change in plan if not change.question or wish.force or _agrees(change.question)]
+    if yes or not any(change.text for change in chosen):
         return chosen
     if not sys.stdin.isatty():
         raise SetupError("nothing was changed: there is nobody to ask", "look at the plan, then add --yes", usage=True)
@@ -263,15 +290,11 @@ def _agrees(question: str) -> bool:
     return click.confirm(question, err=True)
 
 
-def _apply(host: Host, layout: Layout, planned: list[Planned]) -> None:
-    with Record(host, layout.edge, layout.user) as record:
-        apply_plan(host, record, planned, datetime.now().astimezone(), lambda text: click.echo(f"  done: {text}"))
-
-
-def _tell_next(host: Host, layout: Layout) -> None:
+def _say_next(host: Host, layout: Layout) -> None:
     if host.staged:
         click.echo(f"Installed below {host.root}.")
         return
-    service = layout.unit.rpartition("/")[2] if layout.unit else f"{layout.edge}.service"
-    start = f"systemctl enable --now {service}" if layout.unit else f"systemctl restart {service}"
-    click.echo(f"Next: {start}; alerta-opsgenie doctor --config {layout.config}")
+    restart = (
+        f"systemctl restart {layout.edge}.service" if layout.scripts else f"systemctl enable --now {layout.unit_name}"
+    )
+    click.echo(f"Next: {restart}; alerta-opsgenie doctor --config {layout.config}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from dataclasses import replace
-from typing import Any
 
 import click
 
@@ -15,7 +13,14 @@ from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.service import ListenError, Service
-from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, DEFAULT_WORKERS, Plan, parse_listen, read_plan
+from alerta_opsgenie.connector.settings import (
+    DEFAULT_LISTEN,
+    DEFAULT_WORKERS,
+    LOG_LEVELS,
+    Plan,
+    parse_listen,
+    read_plan,
+)
 from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
 from alerta_opsgenie.vendor.document import load_document
@@ -23,7 +28,6 @@ from alerta_opsgenie.vendor.location import find_config
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.runner import prepare_scripts
 
-_LEVELS = ("error", "warn", "info", "debug")
 _log = logging.getLogger("alerta_opsgenie.run")
 
 
@@ -40,7 +44,7 @@ _log = logging.getLogger("alerta_opsgenie.run")
 )
 @click.option("--once", is_flag=True, help="Take what is there, deliver it, and end.")
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True)
-@click.option("--log-level", type=click.Choice(_LEVELS), help="Default: the file's logLevel.")
+@click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Default: info, or alertaOpsgenie.logLevel.")
 def run(
     path: str | None,
     dialect: str | None,
@@ -54,7 +58,7 @@ def run(
 
     SIGTERM ends it within 10 seconds, SIGHUP reads the configuration again.
     """
-    overrides = {"workers": workers, "listen": listen}
+    overrides = {"workers": workers, "listen": listen, "log_level": log_level}
 
     def read() -> Plan:
         return read_plan(where, dialect=chosen, overrides=overrides)
@@ -63,22 +67,21 @@ def run(
         where, chosen = _locate(path, dialect)
         plan = read()
         parse_listen(plan.own.listen)
-        logs.set_up(log_format, log_level or plan.config.log_level)
+        logs.set_up(log_format, plan.own.log_level)
         logs.hide(plan.secrets())
         _warn(where, chosen, plan)
-        left = asyncio.run(_serve(plan, read, once=once))
+        service = Service(plan, read, once=once)
+        left = service.run()
     except ConfigError as error:
         raise Failure(str(error), error.mend, 2 if error.usage else 1) from None
     except (UsageError, AddressError) as error:
         raise Failure(str(error), "see all that is wrong with: alerta-opsgenie config check", 2) from None
     except ListenError as error:
         raise Failure(str(error), "give another place with --listen HOST:PORT, or --listen off") from None
+    if once:
+        click.echo(service.reporter.summary())
     if once and left:
-        raise Failure(left, "alerta-opsgenie spool list shows what waits; run it again when the cause is mended")
-
-
-async def _serve(plan: Plan, read: Any, *, once: bool) -> str:
-    return await Service(plan, read, once=once).run()
+        raise Failure(left, "alerta-opsgenie spool list shows what waits; run it again when the cause is away")
 
 
 def _locate(path: str | None, dialect: str | None) -> tuple[str, str | None]:

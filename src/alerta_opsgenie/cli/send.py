@@ -1,19 +1,20 @@
-"""`alerta-opsgenie send`: one action by hand, through the same relay as everything else."""
+"""`alerta-opsgenie send`: one action by hand, handed to the agent as an executor does it."""
 
-import contextlib
+from __future__ import annotations
+
 import json
 import time
 import uuid
-from typing import Any, Dict, Optional
+from typing import Any
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.cli.target import alerta_options, courier_of, options_of, spool_option
-from alerta_opsgenie.core.message import parse
+from alerta_opsgenie.cli.delivery import Delivery
+from alerta_opsgenie.cli.failure import Failure, explained
+from alerta_opsgenie.cli.target import ADVICE, alerta_options, find_place, place_options
 from alerta_opsgenie.core.outcome import Kind
 
-_ACTIONS: Dict[str, str] = {
+_ACTIONS = {
     "ack": "Acknowledge",
     "unack": "UnAcknowledge",
     "close": "Close",
@@ -26,15 +27,15 @@ _ACTIONS: Dict[str, str] = {
     "untag": "RemoveTags",
     "priority": "UpdatePriority",
 }
-KEPT_HINT = "; it is kept, and delivered by the next executor or by: alerta-opsgenie spool drain"
-_NEEDED: Dict[str, str] = {
-    "note": "--note",
-    "assign": "--owner",
-    "tag": "--tags",
-    "untag": "--tags",
-    "priority": "--priority",
-    "snooze": "--minutes",
+_NEEDED = {
+    "note": "note",
+    "assign": "owner",
+    "tag": "tags",
+    "untag": "tags",
+    "priority": "priority",
+    "snooze": "minutes",
 }
+KEPT_HINT = "; it is kept and tried again by itself; to have it done now: alerta-opsgenie spool drain"
 
 
 @click.command()
@@ -47,49 +48,43 @@ _NEEDED: Dict[str, str] = {
 @click.option("--tags", metavar="A,B", help="For tag and untag.")
 @click.option("--priority", metavar="P1..P5", help="For priority.")
 @click.option("--time-limit", type=click.FloatRange(0.5, 3600), default=20.0, show_default=True, metavar="SECONDS")
+@place_options
 @alerta_options
-@spool_option
-def send(  # noqa: PLR0913, PLR0917 - an option each
-    action: str,
-    alert: str,
-    user: str,
-    note: Optional[str],
-    owner: Optional[str],
-    minutes: Optional[float],
-    tags: Optional[str],
-    priority: Optional[str],
-    time_limit: float,
-    **target: Any,
-) -> None:
+@explained
+def send(action: str, alert: str, user: str, time_limit: float, **given: Any) -> None:
     """Do one ACTION on an ALERT (Alerta's whole id), as if it came from Opsgenie: to try things, or in a runbook."""
-    now = time.time()
-    given = {"--note": note, "--owner": owner, "--minutes": minutes, "--tags": tags, "--priority": priority}
-    if action in _NEEDED and not given[_NEEDED[action]]:
-        raise Failure(f"{action} needs {_NEEDED[action]}", "alerta-opsgenie send --help", 2)
-    options = options_of(**target)
-    fields: Dict[str, Any] = {
-        "note": note,
-        "owner": owner,
-        "priority": priority,
-        "snoozedUntil": int((now + minutes * 60) * 1000) if minutes else None,
-        "addedTags" if action == "tag" else "removedTags": tags,
+    fields = {name: given.pop(name) for name in ("note", "owner", "minutes", "tags", "priority")}
+    if action in _NEEDED and not fields[_NEEDED[action]]:
+        raise Failure(f"{action} needs --{_NEEDED[action]}", "alerta-opsgenie send --help", 2)
+    options = find_place(**given).options()[0]._replace(limit_seconds=time_limit)
+    source = min(options.settings.sources)
+    with Delivery(options.spool_directory) as delivery:
+        outcome, kept = delivery.submit(options, json.dumps(_message(action, alert, user, source, fields)))
+    detail = f": {outcome.detail}" if outcome.detail else ""
+    hint = KEPT_HINT if outcome.kind is Kind.KEPT and kept else ""
+    click.echo(f"{outcome.kind.value} ({outcome.reason.value}{detail}){hint}")
+    if outcome.loud or (outcome.kind is Kind.KEPT and not kept):
+        raise Failure(f"{action} was not done", ADVICE.get(outcome.reason.value, "alerta-opsgenie doctor"))
+
+
+def _message(action: str, alert: str, user: str, source: str, fields: dict[str, Any]) -> dict[str, Any]:
+    minutes = fields["minutes"]
+    more = {
+        "note": fields["note"],
+        "owner": fields["owner"],
+        "priority": fields["priority"],
+        "snoozedUntil": int((time.time() + minutes * 60) * 1000) if minutes else None,
+        "addedTags" if action == "tag" else "removedTags": fields["tags"],
     }
-    body = {
+    return {
         "action": _ACTIONS[action],
         "requestId": str(uuid.uuid4()),
         "source": {"name": "alerta-opsgenie send", "type": "cli"},
         "alert": {
             "alias": alert,
-            "source": next(iter(sorted(options.settings.sources))),
+            "source": source,
             "username": user,
             "updatedAt": time.time_ns(),
-            **{name: value for name, value in fields.items() if value is not None},
+            **{name: value for name, value in more.items() if value is not None},
         },
     }
-    with contextlib.closing(courier_of(options)) as courier:
-        delivery = courier.deliver(parse(json.dumps(body)), time.monotonic() + time_limit)
-    outcome = delivery.outcome
-    detail = f": {outcome.detail}" if outcome.detail else ""
-    click.echo(f"{outcome.kind.value} ({outcome.reason.value}{detail})" + (KEPT_HINT if delivery.kept else ""))
-    if outcome.kind is Kind.REJECTED or outcome.loud or (outcome.kind is Kind.KEPT and not delivery.kept):
-        raise Failure(f"{action} was not done", outcome.mend or delivery.trouble or "mend what the line above says")

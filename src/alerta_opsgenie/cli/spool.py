@@ -1,252 +1,236 @@
 """`alerta-opsgenie spool`: what waits, what is dead, and what a person does about it."""
 
-import functools
+from __future__ import annotations
+
+import collections
 import json
-import signal
+import sys
 import time
-from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Iterable, Iterator
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.cli.target import alerta_options, courier_of, directory_of, options_of, spool_option
-from alerta_opsgenie.core.outcome import Outcome
-from alerta_opsgenie.executor.drainer import Drainer
-from alerta_opsgenie.journal import Counts, Entry, Spool, SpoolUnavailable
-from alerta_opsgenie.keeping import adopt
-from alerta_opsgenie.lanes import Desk, mend_of
+from alerta_opsgenie.agent import state
+from alerta_opsgenie.cli.actions import LIVING, choose, fields, readable, rows_of, summary, table, total
+from alerta_opsgenie.cli.delivery import Delivery
+from alerta_opsgenie.cli.failure import Failure, explained, printable
+from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, find_place, label_of, place_options
+from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.journal import Journal
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+QUIET_SECONDS = 3.0
+"""`drain` ends when nothing is in flight and nothing has changed for so long."""
 
-
-def _explained(command: _Command) -> _Command:
-    """Turn what the spool and the system say into two lines and an exit code."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> Any:
-        try:
-            return command(*args, **options)
-        except SpoolUnavailable as error:
-            raise Failure(error.reason, error.mend) from None
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            raise Failure(f"{where}{error.strerror or error}", mend_of(error)) from None
-
-    return run  # type: ignore[return-value]
+_LONGEST_STILL_SECONDS = 60.0  # an attempt in flight may last as long as the executor's time limit
+_LOOK_SECONDS = 0.25
 
 
 @click.group()
 def spool() -> None:
-    """See and mend what waits to be delivered to Alerta.
+    """See what waits to be delivered to Alerta, and decide about what was refused.
 
-    What an executor could not deliver waits in its spool and is delivered by itself. What was refused for good, or
-    waited for more than 7 days, is a dead letter: it is kept until `retry` or `drop`.
+    What could not be delivered waits and is tried again by itself. What was refused for good, or waited for more than 7
+    days, is a dead letter: it is kept until `retry` or `drop`.
     """
 
 
 @spool.command("list")
-@click.option("--state", type=click.Choice(["waiting", "dead"]), help="Only these.")
-@click.option("--json", "as_json", is_flag=True, help="For programs: one object with the entries and the counts.")
-@spool_option
-@_explained
-def list_entries(state: Optional[Any], as_json: bool, spool_dir: Optional[str]) -> None:
-    """List what waits and what is dead."""
-    now = time.time()
-    entries, counts = _look(spool_dir, state, now)
+@click.option("--state", "wanted", type=click.Choice(LIVING), help="Only these.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one object with the actions and the counts.")
+@place_options
+@explained
+def list_actions(wanted: str | None, as_json: bool, **place: Any) -> None:
+    """List what is in flight, waits, or is dead."""
+    found, now = find_place(**place), time.time()
+    rows = [row for row in rows_of(found) if wanted in {None, row.action.state}]
+    counts = total(journal.counts(now) for _, journal in found.journals())
     if as_json:
-        summary = {
-            "waiting": counts.waiting,
-            "dead": counts.dead,
-            "oldest_waiting_seconds": round(counts.oldest_waiting_seconds, 1),
-            "oldest_dead_seconds": round(counts.oldest_dead_seconds, 1),
-            "entries": [_fields(entry) for entry in entries],
-        }
-        click.echo(json.dumps(summary, indent=2))
+        actions = [fields(row) for row in rows]
+        click.echo(json.dumps({"directory": found.directory, **counts, "actions": actions}, indent=2))
         return
-    for line in _table(entries, now):
+    if not rows and not any(found.journals()):
+        click.echo(f"note: nothing has been kept in {found.directory} yet", err=True)
+    for line in table(rows, now):
         click.echo(line)
-    oldest = f", the oldest for {_age(counts.oldest_waiting_seconds)}" if counts.waiting else ""
-    click.echo(f"{counts.waiting} waiting{oldest}; {counts.dead} dead")
-
-
-def _look(spool_dir: Optional[str], state: Optional[Any], now: float) -> Tuple[List[Entry], Counts]:
-    """Read what lies there. Where nothing was ever kept there is no spool, which is as it should be."""
-    try:
-        with _open(spool_dir) as opened:
-            adopt(Desk(opened.directory), opened)
-            return list(opened.entries(state)), opened.counts(now)
-    except SpoolUnavailable as error:
-        if error.label != "absent":
-            raise
-        click.echo(f"note: nothing has been kept in {directory_of(spool_dir)} yet", err=True)
-        return [], Counts(0, 0, 0, 0.0, 0.0)
+    click.echo(summary(counts))
 
 
 @spool.command()
-@click.argument("number", metavar="ID", type=int)
-@spool_option
-@_explained
-def show(number: int, spool_dir: Optional[str]) -> None:
-    """Show one entry whole, with its message."""
-    with _open(spool_dir) as opened:
-        entry = opened.get(number)
-    if entry is None:
-        raise _no_entry(number)
-    for name, value in _fields(entry).items():
-        click.echo(f"{name + ':':14} {value}")
-    click.echo(_readable(entry.body))
+@click.argument("prefix", metavar="ID")
+@place_options
+@explained
+def show(prefix: str, **place: Any) -> None:
+    """Show one action whole, with its message. The beginning of its ID is enough."""
+    (row,) = choose(find_place(**place), [prefix])
+    for name, value in fields(row).items():
+        click.echo(printable(f"{name + ':':14} {value}"))
+    click.echo(printable(readable(row.action.body)))
 
 
 def _selection(command: Any) -> Any:
-    command = click.option("--all", "every", is_flag=True, help="All of them.")(command)
+    command = click.option("--all", "every", is_flag=True, help="All dead letters.")(command)
     command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
-    return click.argument("numbers", metavar="[ID]...", type=int, nargs=-1)(command)
+    return place_options(click.argument("prefixes", metavar="[ID]...", nargs=-1)(command))
 
 
 @spool.command()
 @_selection
-@spool_option
-@_explained
-def retry(numbers: Tuple[int, ...], every: bool, yes: bool, spool_dir: Optional[str]) -> None:
+@explained
+def retry(prefixes: tuple[str, ...], every: bool, yes: bool, **place: Any) -> None:
     """Let dead letters wait again, due at once."""
-    with _open(spool_dir) as opened:
-        chosen = _choose(opened, numbers, "dead", every=every)
-        _confirm("retry", chosen, yes=yes)
-        desk = Desk(opened.directory)
-        # What comes for these alerts from here on goes behind them.
-        for entry in chosen:
-            desk.lane(entry.lane).mark_waiting(waits=True)
-        desk.mark_waiting(waits=True)
-        done = opened.retry([entry.id for entry in chosen], time.time())
-    click.echo(f"{done} will be tried again by the next drainer: alerta-opsgenie spool drain")
+    found = find_place(**place)
+    done = _decide("retry", found, prefixes, every=every, yes=yes, do=lambda one, ids: one.retry(ids, time.time()))
+    click.echo(f"{done} will be tried again; to have it done now: alerta-opsgenie spool drain")
 
 
 @spool.command()
 @_selection
-@spool_option
-@_explained
-def drop(numbers: Tuple[int, ...], every: bool, yes: bool, spool_dir: Optional[str]) -> None:
+@explained
+def drop(prefixes: tuple[str, ...], every: bool, yes: bool, **place: Any) -> None:
     """Remove dead letters (or, by ID, anything) for good. `--all` takes the dead ones alone."""
-    with _open(spool_dir) as opened:
-        chosen = _choose(opened, numbers, "dead", every=every)
-        _confirm("drop", chosen, yes=yes)
-        done = opened.drop([entry.id for entry in chosen])
+    done = _decide("drop", find_place(**place), prefixes, every=every, yes=yes, do=Journal.drop)
     click.echo(f"{done} dropped")
 
 
-@spool.command()
-@click.option("--watch", is_flag=True, help="Go on for ever, as a service does.")
-@alerta_options
-@spool_option
-@_explained
-def drain(
-    watch: bool,
-    config_path: Optional[str],
-    alerta_url: Optional[str],
-    alerta_key_file: Optional[str],
-    alerta_ca_file: Optional[str],
-    spool_dir: Optional[str],
-) -> None:
-    """Deliver what waits, now, and end when nothing waits any more.
-
-    An executor that leaves something behind starts a drainer by itself; this is for cron, for a service of one's own,
-    or after the API key was mended. Ends with 1 where something is left.
-    """
-    options = options_of(config_path, alerta_url, alerta_key_file, alerta_ca_file, spool_dir)
-    courier_of(options)
-    drainer = Drainer(options.spool_directory, lambda: courier_of(options), _report)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: drainer.stop())
-    if not drainer.run(watch=watch):
-        click.echo("another drainer is at work on this spool already")
-        return
-    with Spool(options.spool_directory) as opened:
-        counts = opened.counts(time.time())
-    click.echo(f"{counts.waiting} waiting, {counts.dead} dead")
-    if drainer.refused:
-        raise Failure(drainer.refused.detail, drainer.refused.mend)
-    if counts.waiting and not watch:
-        raise Failure(f"{counts.waiting} could not be delivered", "see why with: alerta-opsgenie spool list")
-
-
-def _report(entry: Entry, outcome: Outcome) -> None:
-    detail = f", {outcome.detail}" if outcome.detail else ""
-    click.echo(f"{outcome.kind.value:9} {entry.kind:16} {entry.lane} {outcome.reason.value}{detail}")
-
-
-def _open(spool_dir: Optional[str]) -> Spool:
-    directory = directory_of(spool_dir)
-    # An executor whose SQLite failed may have left actions beside a spool that is not there.
-    opened = Spool(directory, create=(Path(directory) / "taken").is_dir())
-    Desk(directory).prepare()
-    if opened.set_aside:
-        click.echo(f"warning: the spool was damaged and lies in {opened.set_aside} now; look at it", err=True)
-    return opened
-
-
-def _no_entry(number: int) -> Failure:
-    return Failure(f"there is no entry {number}", "alerta-opsgenie spool list", 2)
-
-
-def _choose(opened: Spool, numbers: Sequence[int], state: Any, *, every: bool) -> List[Entry]:
-    if every == bool(numbers):
-        raise Failure("name the entries by their ID, or say --all", "alerta-opsgenie spool list", 2)
-    if every:
-        return list(opened.entries(state))
-    chosen = []
-    for number in numbers:
-        entry = opened.get(number)
-        if entry is None:
-            raise _no_entry(number)
-        chosen.append(entry)
-    return chosen
-
-
-def _confirm(verb: str, chosen: Sequence[Entry], *, yes: bool) -> None:
-    for line in _table(chosen, time.time()):
+def _decide(verb: str, place: Place, prefixes: tuple[str, ...], *, every: bool, yes: bool, do: Any) -> int:
+    if every == bool(prefixes):
+        raise Failure("name the actions by their ID, or say --all", "alerta-opsgenie spool list", 2)
+    rows = [row for row in rows_of(place) if row.action.state == "dead"] if every else choose(place, prefixes)
+    for line in table(rows, time.time()):
         click.echo(line)
-    if not yes and not click.confirm(f"{verb} {len(chosen)}?"):
+    _confirm(f"{verb} {len(rows)}?", yes=yes)
+    journals = {row.target: row.journal for row in rows}
+    ids = collections.defaultdict(list)
+    for row in rows:
+        ids[row.target].append(row.action.id)
+    return sum(do(journals[target], found) for target, found in ids.items())
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if not yes and not click.confirm(question):
         raise click.Abort
 
 
-def _readable(body: str) -> str:
-    """Give a message as JSON for people; one that is none as a JSON text, so that no terminal obeys it."""
+@spool.command()
+@place_options
+@alerta_options
+@explained
+def drain(**place: Any) -> None:
+    """Deliver what waits, now, and end when nothing waits any more.
+
+    What waits is tried again by itself; this is for when the cause was repaired, as after a new API key. Ends with 1
+    where something is left.
+    """
+    found = find_place(**place)
+    accesses = found.options()
+    ours = {state.target_name(options.alerta_url): options.alerta_url for options in accesses}
+    if any(_waiting(journal) for name, journal in found.journals() if name in ours):
+        with Delivery(found.directory) as delivery:
+            for options in accesses:
+                delivery.wake(options)
+            _watch(found, set(ours))
+    _report_left(found, ours)
+
+
+def _watch(place: Place, ours: set[str]) -> None:
+    """Show how the numbers change until nothing waits, or nothing changes any more."""
+    seen, changed_at = "", time.monotonic()
+    while True:
+        counts = total(journal.counts(time.time()) for name, journal in place.journals() if name in ours)
+        line, now = summary({**counts, "oldest_waiting_seconds": None}), time.monotonic()
+        if line != seen:
+            click.echo(line)
+            seen, changed_at = line, now
+        still = now - changed_at
+        is_still = still > (_LONGEST_STILL_SECONDS if counts["in_flight"] else QUIET_SECONDS)
+        if is_still or not counts["waiting"] + counts["in_flight"]:
+            return
+        time.sleep(_LOOK_SECONDS)
+
+
+def _report_left(place: Place, ours: dict[str, str]) -> None:
+    left = {name: _waiting(journal) for name, journal in place.journals()}
+    if left.pop("", 0):
+        click.echo("what waits for Opsgenie is delivered by the plugin inside Alerta")
+    for name, count in left.items():
+        if count and name not in ours:
+            old, new = state.target_url(name), next(iter(ours.values()))
+            click.echo(f"{count} wait for {old}, which the configuration does not name; to move them:")
+            click.echo(f"  alerta-opsgenie spool retarget {old} {new} --spool-dir {place.directory}")
+    if not any(left.values()):
+        click.echo("nothing waits")
+        return
+    rows = [row for row in rows_of(place) if row.action.state != "dead" and row.target in ours]
+    reason = collections.Counter(row.action.reason for row in rows).most_common(1)[0][0] if rows else ""
+    what = f"{sum(left.values())} could not be delivered" + (f" ({reason})" if reason else "")
+    raise Failure(what, ADVICE.get(reason, "alerta-opsgenie spool list"))
+
+
+def _waiting(journal: Journal) -> int:
+    counts = journal.counts(time.time())
+    return counts.waiting + counts.in_flight
+
+
+@spool.command()
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@place_options
+@explained
+def retarget(old: str, new: str, yes: bool, **place: Any) -> None:
+    """Move what waits for the Alerta at the URL OLD to the Alerta at the URL NEW."""
+    found = find_place(**place)
     try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
-        return json.dumps(body)
+        source, target = state.target_name(old), state.target_name(new)
+    except AddressError as error:
+        raise Failure(str(error), "give both as URLs of Alerta's API", 2) from None
+    journals = dict(found.journals())
+    if source not in journals:
+        known = ", ".join(map(label_of, journals)) or "none"
+        raise Failure(f"nothing was ever kept for {old}", f"there are actions for: {known}", 2)
+    if source == target:
+        raise Failure(f"{old} and {new} are the same target", "alerta-opsgenie spool list", 2)
+    count = _waiting(journals[source])
+    _confirm(f"move {count} from {state.target_url(source)} to {state.target_url(target)}?", yes=yes)
+    moved = journals[source].move_to(state.journal_of(found.directory, target))
+    click.echo(f"{moved} moved; to have them delivered now: alerta-opsgenie spool drain")
 
 
-def _fields(entry: Entry) -> Dict[str, Any]:
-    return {
-        "id": entry.id,
-        "state": entry.state,
-        "action": entry.kind,
-        "alert": entry.lane,
-        "reason": entry.reason,
-        "detail": entry.detail,
-        "attempts": entry.attempts,
-        "kept_at": _instant(entry.kept_at),
-        "due_at": _instant(entry.due_at),
-        "key": entry.key,
-    }
+@spool.command("export")
+@place_options
+@explained
+def export_actions(**place: Any) -> None:
+    """Write all actions as JSON lines; a line with the target goes before those of each target."""
+    for name, journal in find_place(**place).journals():
+        click.echo(json.dumps({"target": label_of(name)}))
+        for line in journal.export():
+            click.echo(line.rstrip("\n"))
 
 
-def _table(entries: Sequence[Entry], now: float) -> Iterator[str]:
-    if entries:
-        yield f"{'ID':>6} {'STATE':8} {'AGE':>6} {'TRIES':>5} {'ACTION':16} {'ALERT':36} REASON"
-    for entry in entries:
-        age, what = _age(now - entry.kept_at), f"{entry.reason}: {entry.detail}" if entry.detail else entry.reason
-        yield f"{entry.id:6} {entry.state:8} {age:>6} {entry.attempts:5} {entry.kind:16.16} {entry.lane:36} {what}"
+@spool.command("import")
+@place_options
+@explained
+def import_actions(**place: Any) -> None:
+    """Read the lines of `export` from standard input. What is known already stays as it is."""
+    found, count = find_place(**place), 0
+    state.prepare(found.directory)
+    for target, lines in _by_target(sys.stdin):
+        count += state.journal_of(found.directory, target).import_(lines)
+    click.echo(f"{count} imported")
 
 
-def _age(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
-
-
-def _instant(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+def _by_target(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    target = ""
+    try:
+        for line in lines:
+            value = json.loads(line)
+            if set(value) == {"target"}:
+                target = state.target_name(value["target"])
+            else:
+                found.setdefault(target, []).append(line)
+    except (ValueError, AttributeError, TypeError):
+        raise Failure("this is not what `spool export` writes", "alerta-opsgenie spool export > FILE", 2) from None
+    if "" in found:
+        raise Failure("the first line names no target", "alerta-opsgenie spool export", 2)
+    yield from found.items()

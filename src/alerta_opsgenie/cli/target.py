@@ -1,125 +1,144 @@
-"""Where Alerta is and where the spool lies: from a connector's configuration, options, or the environment."""
+"""Which state directory and which Alerta a command works with: as `run` and `doctor` find them, or as options say."""
 
-import contextlib
+from __future__ import annotations
+
 import os
-import pwd
-from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Callable, Iterable, Iterator, TypeVar
 
 import click
 
-from alerta_opsgenie.agent.options import Options, UsageError, read_options, split, spool_directory
+from alerta_opsgenie.agent import state
+from alerta_opsgenie.agent.handover import open_directory, state_directory
+from alerta_opsgenie.agent.options import Options, UsageError
 from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError
-from alerta_opsgenie.executor.delivery import Courier
+from alerta_opsgenie.core.outcome import Reason
+from alerta_opsgenie.doctor.access import Access
+from alerta_opsgenie.doctor.installation import Installation, Request
+from alerta_opsgenie.doctor.person import Person, become, person_of_uid
+from alerta_opsgenie.journal import Journal
+from alerta_opsgenie.vendor.location import find_config
+from alerta_opsgenie.vendor.problems import ConfigError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_OPTIONS = (
-    click.option("--config", "config_path", metavar="FILE", help="Take Alerta's URL and key from OEC's or JEC's file."),
-    click.option("--alerta-url", metavar="URL", help="Alerta's API, with or without /alert (or ALERTA_API_URL)."),
-    click.option("--alerta-key-file", metavar="FILE", help="A file with its API key (or ALERTA_API_KEY)."),
+ADVICE = {
+    Reason.UNAUTHORIZED.value: "write a key that Alerta knows into the key file, or give --alerta-key-file",
+    Reason.FORBIDDEN.value: "give the key the scope write:alerts in Alerta",
+    Reason.NOT_ALERTA.value: "correct Alerta's URL in the configuration, or give --alerta-url",
+}
+"""What to do about an action that waits for this reason, in the words of these commands' options."""
+
+_PLACE_OPTIONS = (
+    click.option("--config", "config_path", metavar="FILE", help="The connector's configuration; found if not given."),
+    click.option("--spool-dir", metavar="DIR", help="The state directory; the configuration's where not given."),
+)
+_ALERTA_OPTIONS = (
+    click.option("--alerta-url", metavar="URL", help="Alerta's API, instead of the configuration's."),
+    click.option("--alerta-key-file", metavar="FILE", help="A file with Alerta's API key, instead of its key."),
     click.option("--alerta-ca-file", metavar="FILE", help="Certificates (PEM) of a private CA."),
 )
 
 
-def spool_option(command: _F) -> _F:
-    """Add `--spool-dir`."""
-    text = "The spool's directory (or ALERTA_OPSGENIE_SPOOL_DIR; default: that of the user who runs this)."
-    return click.option("--spool-dir", metavar="DIR", help=text)(command)
+def place_options(command: _F) -> _F:
+    """Add the options that say which state directory it is."""
+    return _add(_PLACE_OPTIONS, command)
 
 
 def alerta_options(command: _F) -> _F:
     """Add the options that say where Alerta is."""
-    for option in reversed(_OPTIONS):
+    return _add(_ALERTA_OPTIONS, command)
+
+
+def _add(options: Iterable[Callable[[_F], _F]], command: _F) -> _F:
+    for option in reversed(list(options)):
         command = option(command)
     return command
 
 
-def directory_of(spool_dir: Optional[str]) -> str:
-    """Name the spool's directory; root goes on as the user whose it is."""
-    directory = spool_dir or spool_directory(os.environ)
-    with contextlib.suppress(OSError):
-        _go_on_as(Path(directory).stat().st_uid)
-    return directory
+@dataclass(frozen=True)
+class Place:
+    """A state directory, with the connector that it belongs to where one is known."""
+
+    directory: str
+    installation: Installation | None = None
+    given: dict[str, str | None] = field(default_factory=dict)
+    _journals: dict[str, Journal] = field(default_factory=dict)
+
+    def journals(self) -> Iterator[tuple[str, Journal]]:
+        """Give each target's name and journal; the plugin's outbox has one journal, whose name is empty."""
+        if os.path.isdir(self.directory):  # noqa: PTH112
+            os.close(open_directory(self.directory))
+        if os.path.isfile(f"{self.directory}/journal.db"):  # noqa: PTH113
+            yield "", self._journals.setdefault("", Journal(self.directory))
+        for name in state.targets(self.directory):
+            yield name, self._journals.setdefault(name, state.journal_of(self.directory, name))
+
+    def options(self) -> list[Options]:
+        """Give the options of each target that the configuration names. Raises `Failure`."""
+        accesses = self.installation.accesses if self.installation and self.installation.config else []
+        if self.given.get("alertaApiUrl") or not accesses:
+            accesses = accesses[:1] or [Access({}, os.environ)]
+        found = [self._read(access) for access in accesses]
+        return list({state.target_name(options.alerta_url): options for options in found}.values())
+
+    def _read(self, access: Access) -> Options:
+        if not (self.given.get("alertaApiUrl") or access.url):
+            raise Failure("Alerta's URL is not known", "name the configuration with --config, or give --alerta-url", 2)
+        if not self.given.get("alertaApiKeyFile"):
+            key, why = access.read_key()
+            if not key:
+                raise Failure(f"Alerta's key: {why}", "name a file that holds it: --alerta-key-file FILE", 2)
+        try:
+            options = access.options(**self.given, spoolDir=self.directory)
+            state.target_name(options.alerta_url)
+        except (UsageError, AddressError) as error:
+            where = f" in {self.installation.path}" if self.installation else ""
+            raise Failure(str(error), f"correct it{where}", 2) from None
+        return options
 
 
-def _go_on_as(uid: int) -> None:
-    """Let root become that user for good: files that root made in a spool would be of no use to the connector."""
-    if os.geteuid() != 0 or uid == 0:
-        return
-    with contextlib.suppress(KeyError):
-        group = pwd.getpwuid(uid).pw_gid
-        os.setgroups([])
-        os.setgid(group)
-        os.setuid(uid)
+def label_of(target: str) -> str:
+    """Name a target for people."""
+    return state.target_url(target) if target else "Opsgenie"
 
 
-def options_of(
-    config_path: Optional[str],
-    alerta_url: Optional[str],
-    alerta_key_file: Optional[str],
-    alerta_ca_file: Optional[str],
-    spool_dir: Optional[str],
-) -> Options:
-    """Read where Alerta is. Raises `Failure`."""
-    found: Dict[str, List[str]] = {}
-    notes: List[str] = []
-    environment: Mapping[str, str] = os.environ
+def find_place(config_path: str | None, spool_dir: str | None, *, alerta_url: str | None = None,
+               alerta_key_file: str | None = None, alerta_ca_file: str | None = None) -> Place:  # fmt: skip
+    """Find the state directory. Root becomes its owner for good before anything in it is opened. Raises `Failure`."""
+    given = {
+        name: os.path.abspath(path) if path else None  # noqa: PTH100 - resolve() would follow links
+        for name, path in (("alertaApiKeyFile", alerta_key_file), ("alertaCaFile", alerta_ca_file))
+    }
+    given["alertaApiUrl"] = alerta_url
+    named = spool_dir or os.environ.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
+    named = os.path.abspath(named) if named else ""  # noqa: PTH100
+    inst = _find_installation(config_path, named)
+    directory = inst.state_directory if inst else named or state_directory([], dict(os.environ))
+    owner = _owner(named if inst else directory)
+    if inst is not None:
+        inst.drop_rights(owner)
+    elif owner is not None:
+        become(owner)
+    return Place(directory, inst, given)
+
+
+def _find_installation(config_path: str | None, named: str) -> Installation | None:
+    """Find the connector of this host; None: there is none. Raises `Failure` where its configuration is needed."""
     try:
-        if config_path:
-            arguments, variables = _told_by(config_path)
-            found, notes = split(arguments)
-            environment = {**_state_of(config_path), **os.environ, **variables}
-        given = {
-            "alertaApiUrl": alerta_url,
-            "alertaApiKeyFile": alerta_key_file,
-            "alertaCaFile": alerta_ca_file,
-            "spoolDir": spool_dir,
-        }
-        found.update({name: [value] for name, value in given.items() if value})
-        if alerta_key_file:
-            found.pop("alertaApiKey", None)
-        found["drain"] = []
-        options = read_options(found, notes, environment)
-        return options._replace(spool_directory=directory_of(options.spool_directory))
-    except UsageError as error:
-        raise Failure(str(error), "or name the connector's own file with --config", 2) from None
+        path = config_path or find_config().path
+    except ConfigError:
+        return None
+    inst = Installation(Request(os.path.abspath(path), state_directory=named))  # noqa: PTH100
+    if inst.error is None:
+        return inst
+    if config_path or not named:
+        raise Failure(f"{inst.error.where}: {inst.error.what}", inst.error.mend, 2)
+    return None
 
 
-def _state_of(config_path: str) -> Dict[str, str]:
-    """Name the state directory of the user whose configuration it is, where root asks: the spool lies there."""
-    with contextlib.suppress(OSError, KeyError):
-        owner = Path(config_path).stat().st_uid
-        if os.geteuid() == 0 and owner != 0:
-            return {"XDG_STATE_HOME": f"{pwd.getpwuid(owner).pw_dir}/.local/state"}
-    return {}
-
-
-def courier_of(options: Options) -> Courier:
-    """Make a courier to that Alerta. Raises `Failure`."""
-    try:
-        client = AlertaClient(options.alerta_url, options.alerta_key, ca_file=options.ca_file)
-    except AddressError as error:
-        raise Failure(str(error), "give the URL of Alerta's API with --alerta-url", 2) from None
-    return Courier(client, options.settings, options.spool_directory)
-
-
-def _told_by(path: str) -> "Tuple[List[str], Mapping[str, str]]":
-    """Give the arguments and the variables that the connector would start our executor with."""
-    try:
-        from alerta_opsgenie.setup.told import our_mapping  # noqa: PLC0415
-        from alerta_opsgenie.vendor.arguments import environment_pairs  # noqa: PLC0415 - needs Python 3.10
-        from alerta_opsgenie.vendor.config import ActionMapping, read_config  # noqa: PLC0415
-        from alerta_opsgenie.vendor.problems import ConfigError  # noqa: PLC0415
-    except (ImportError, SyntaxError, TypeError):
-        raise Failure("--config needs Python 3.10 or later", "give --alerta-url and --alerta-key-file", 2) from None
-    try:
-        config = read_config(path)
-    except ConfigError as error:
-        raise Failure(f"{error.where}: {error.what}", error.mend, 2) from None
-    mapping = our_mapping(config) or ActionMapping("", "")
-    flags = [f"-{name}={value}" for name, value in (*config.global_flags, *mapping.flags)]
-    arguments = [*flags, *config.global_args, *mapping.args]
-    return arguments, environment_pairs((*config.global_env, *mapping.env))
+def _owner(directory: str) -> Person | None:
+    """Give the owner of a directory; None for root, and where there is none yet."""
+    uid = os.lstat(directory).st_uid if directory and os.path.isdir(directory) else 0  # noqa: PTH112
+    return person_of_uid(uid) if uid else None

@@ -12,41 +12,42 @@ from pathlib import Path
 import click
 
 from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.cli.install import EXIT_USAGE, place_options
+from alerta_opsgenie.cli.install import EXIT_USAGE, failure_of, place_options
 from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.layout import Places, layout_for
-from alerta_opsgenie.setup.record import Record, record_path
-from alerta_opsgenie.setup.removal import Undone, describe_undo, undo_all
+from alerta_opsgenie.setup.record import Record
+from alerta_opsgenie.setup.removal import Removal, Undone, describe_undo
 
 
 @click.command("uninstall")
 @place_options
-@click.option("--purge", is_flag=True, help="Remove also what was changed since, and a spool in which actions wait.")
+@click.option("--purge", is_flag=True, help="Remove also what was changed since, and actions that wait.")
 @click.option("--dry-run", is_flag=True, help="Show what would be undone and change nothing.")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: bool) -> None:
     """Undo what `install` did here, the last step first.
 
-    What a person has changed since, and directories with others' files in them, are left and named. Stop the connector
-    before.
+    What a person has changed since, and directories with others' files in them, are left and named; run it again when
+    they are gone, or with --purge. It refuses while the connector still runs.
     """
-    layout = layout_for(edge, Places(user))
     try:
         host = _host(root)
-        record = Record(host, edge, layout.user)
-        _require_entries(host, record, edge, layout.user)
+        record = Record(host, edge, layout_for(edge, Places(user)).user)
+        _require_entries(record, edge, user)
+        places = Places(user, record.places.get("home", ""), record.places.get("log_directory", ""))
         for entry in reversed(record.entries):
             click.echo(f"  - {describe_undo(entry)}")
         if dry_run:
             click.echo("Nothing was changed (--dry-run).")
             return
         _confirm(yes=yes)
-        with Record(host, edge, layout.user) as opened:
-            endings = undo_all(host, opened, _tell, purge=purge)
+        with record.opened():
+            left = Removal(host, layout_for(edge, places), record, purge=purge).run(_tell)
     except SetupError as error:
         raise Failure(error.what, error.mend, EXIT_USAGE if error.usage else 1) from None
-    left = sum(ending.left for ending in endings)
-    click.echo("Undone." if not left else f"Undone; {left} left as named above.")
+    except OSError as error:
+        raise failure_of(error) from None
+    click.echo("Undone." if not left else f"Undone; {left} left as named above. Run it again for what is left.")
 
 
 def _host(root: str) -> Host:
@@ -57,12 +58,10 @@ def _host(root: str) -> Host:
     return Host()
 
 
-def _require_entries(host: Host, record: Record, edge: str, user: str) -> None:
+def _require_entries(record: Record, edge: str, user: str) -> None:
     if not record.entries:
-        with Record(host, edge, user):
-            pass  # leaving it takes away what an installation that was killed at its very start had made
-        mend = f"name the installation with --edge and --user; its record would be {record_path(edge, user)}"
-        raise SetupError(f"nothing of {edge} was installed here for the user {user}", mend, usage=True)
+        mend = f"name the installation with --edge and --user; its record would be {record.path}"
+        raise SetupError(f"nothing of {edge} was installed here for {user or 'the usual user'}", mend, usage=True)
 
 
 def _confirm(*, yes: bool) -> None:

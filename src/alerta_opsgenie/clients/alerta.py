@@ -1,19 +1,18 @@
-"""Blocking calls to Alerta, and the driver that runs a relay over them."""
+"""Blocking calls to Alerta."""
 
 import json
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 from urllib.parse import quote, unquote
 
 from alerta_opsgenie.clients.connection import (
     Address,
     Connection,
-    UnreachableError,
     clock_ahead_seconds,
     read_address,
     retry_after_seconds,
 )
-from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Call, Steps
+from alerta_opsgenie.core.outcome import Answer
+from alerta_opsgenie.core.relay import Call
 
 ON_BEHALF_OF = "X-Alerta-On-Behalf-Of"
 """Names the person, percent-encoded where not ASCII; our plugin sends it back, which is how it is known to be there."""
@@ -105,16 +104,3 @@ def _without(key: str, body: Any) -> Any:
     if not key or not isinstance(said, str):
         return body
     return {**body, "message": said.replace(key, "***")}
-
-
-def drive(steps: Steps, send: Callable[[Call], Answer]) -> Outcome:
-    """Run a relay over a blocking `send`; what keeps an answer from coming makes the action KEPT."""
-    try:
-        call = next(steps)
-        while True:
-            call = steps.send(send(call))
-    except StopIteration as stop:
-        outcome: Outcome = stop.value
-        return outcome
-    except UnreachableError as error:
-        return Outcome(Kind.KEPT, Reason.TIMEOUT if error.timed_out else Reason.NETWORK, str(error))

@@ -1,9 +1,9 @@
 """Blocking HTTP with a deadline, for Alerta and for Opsgenie: one request out, one response back, or not at all.
 
 `http.client` alone, because the executor starts once per action and the plugin must not clash with Alerta's own
-libraries (docs/decisions/standard-library.md). It has no total time limit of its own: a server that drips a byte now
-and then passes every timeout on a single read. So each read here gets what is left until the deadline. Redirects are
-not followed: a key is for the host that it was configured for.
+libraries (docs/decisions/0001-standard-library.md). It has no total time limit of its own: a server that drips a byte
+now and then passes every timeout on a single read. So each read here gets what is left until the deadline. Redirects
+are not followed: a key is for the host that it was configured for.
 """
 
 import functools
@@ -14,7 +14,7 @@ import select
 import socket
 import time
 from email.utils import parsedate_to_datetime
-from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 LARGEST_RESPONSE_BYTES = 4 * 1024 * 1024
@@ -60,6 +60,18 @@ class Address(NamedTuple):
         """The same as a `Host` header has it: without the scheme's own port, and in ASCII."""
         where = self.where if self.host.isascii() else f"{self.host.encode('idna').decode('ascii')}:{self.port}"
         return where[: -len(f":{self.port}")] if self.port == _STANDARD_PORTS[self.scheme] else where
+
+
+class Proxy(NamedTuple):
+    """A proxy; `login` is what `Proxy-Authorization` says, empty where it needs none."""
+
+    host: str
+    port: int
+    login: str = ""
+
+    def __repr__(self) -> str:
+        """Show everything but the secret."""
+        return f"Proxy({self.host!r}, {self.port})"
 
 
 class Response(NamedTuple):
@@ -124,7 +136,7 @@ class Connection:
         try:
             connection = self._http or self._open(deadline)
             self._socket.deadline = deadline
-            connection.request(method, self._target(path), body, {"Host": self.address.authority, **headers})
+            connection.request(method, self._target(path), body, {**self._own_headers(), **headers})
             response = connection.getresponse()
             if self._socket.ended:  # http.client takes headers that were cut off for all there are
                 raise http.client.IncompleteRead(b"")
@@ -148,13 +160,19 @@ class Connection:
             self._http = None
             self._socket.plain.close()
 
+    def _own_headers(self) -> Dict[str, str]:
+        own = {"Host": self.address.authority}
+        if self._proxy and self._proxy.login and self.address.scheme == "http":
+            own["Proxy-Authorization"] = self._proxy.login
+        return own
+
     def _target(self, path: str) -> str:
         if self._proxy and self.address.scheme == "http":
             return f"{self.address}{path}"
         return self.address.path + path
 
     def _open(self, deadline: float) -> http.client.HTTPConnection:
-        host, port = self._proxy or (self.address.host, self.address.port)
+        host, port = self._proxy[:2] if self._proxy else (self.address.host, self.address.port)
         plain = _connect(host, port, deadline)
         self._socket = _DeadlineSocket(plain, deadline)
         self._http = connection = http.client.HTTPConnection(host, port)
@@ -169,7 +187,8 @@ class Connection:
     def _tunnel(self, deadline: float) -> None:
         where = self.address.where
         through = _DeadlineSocket(self._socket.plain, deadline)
-        through.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode("ascii"))
+        login = f"Proxy-Authorization: {self._proxy.login}\r\n" if self._proxy and self._proxy.login else ""
+        through.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{login}\r\n".encode("ascii"))
         response = http.client.HTTPResponse(through, method="CONNECT")  # type: ignore[arg-type]
         response.begin()
         if response.status != http.client.OK:
@@ -186,7 +205,7 @@ class Connection:
         return context.wrap_socket(plain, server_hostname=self.address.host)
 
 
-def proxy_for(address: Address, environment: Mapping[str, str]) -> Optional[Tuple[str, int]]:
+def proxy_for(address: Address, environment: Mapping[str, str]) -> Optional[Proxy]:
     """Find the proxy that the environment names for the address, as curl and the Go connectors do."""
     name = f"{address.scheme}_proxy"
     # HTTP_PROXY in capitals is left alone: in a CGI process a client's header could set it (CVE-2016-5385).
@@ -198,9 +217,18 @@ def proxy_for(address: Address, environment: Mapping[str, str]) -> Optional[Tupl
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in ("", "http") or not parts.hostname or parts.username:
-        raise AddressError(f"the proxy in {name} cannot be used: expected http://HOST:PORT without credentials")
-    return parts.hostname, port or 80
+    if parts.scheme not in ("", "http") or not parts.hostname:
+        expected = "http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
+        raise AddressError(f"the proxy in {name} cannot be used: expected {expected}")
+    return Proxy(parts.hostname, port or 80, _basic(parts.username, parts.password) if parts.username else "")
+
+
+def _basic(user: str, password: Optional[str]) -> str:
+    import base64  # noqa: PLC0415 - hardly any proxy wants it
+    from urllib.parse import unquote  # noqa: PLC0415
+
+    both = f"{unquote(user)}:{unquote(password or '')}".encode("utf-8", "surrogateescape")
+    return "Basic " + base64.b64encode(both).decode("ascii")
 
 
 def _proxy_not_wanted(address: Address, no_proxy: str) -> bool:

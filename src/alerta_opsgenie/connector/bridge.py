@@ -1,348 +1,263 @@
 """One configuration at work, from its first request to its last: what `run` starts and stops.
 
-What is in our hands at the end is finished or given back, within `STOP_SECONDS`.
+An action is safe once the deliverer has it in its journal, so at the end little has to be waited for: messages in hand
+are committed, what is done is deleted from the queue, results are told.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
+import threading
 import time
-from dataclasses import dataclass
+from typing import Callable
 
-from alerta_opsgenie.connector.alerta_async import AsyncAlerta
-from alerta_opsgenie.connector.callbacks import Callbacks
-from alerta_opsgenie.connector.cloud import find_proxy, open_session
-from alerta_opsgenie.connector.courier import Courier
-from alerta_opsgenie.connector.credentials import CredentialsKeeper, QueuePlace, Token
-from alerta_opsgenie.connector.disk import Disk
-from alerta_opsgenie.connector.drain import WORKERS as DRAIN_WORKERS
-from alerta_opsgenie.connector.drain import SpoolDrainer
+from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.target import access_of
+from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.connector.callbacks import SENDERS, Callbacks
+from alerta_opsgenie.connector.channel import Channel
+from alerta_opsgenie.connector.cloud import VendorApi
+from alerta_opsgenie.connector.credentials import QueuePlace, Token
+from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.handler import Handler
 from alerta_opsgenie.connector.heartbeat import Heartbeat
-from alerta_opsgenie.connector.holding import Holding
+from alerta_opsgenie.connector.keeper import Keeper
 from alerta_opsgenie.connector.metrics import Metrics
+from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.connector.poller import Poller
-from alerta_opsgenie.connector.progress import Progress
-from alerta_opsgenie.connector.queue import QueueError, SqsQueue
+from alerta_opsgenie.connector.report import Reporter
+from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.settings import Plan
-from alerta_opsgenie.connector.tasks import end, run_together, wait_event, within
+from alerta_opsgenie.connector.sqs import SqsQueue
+from alerta_opsgenie.connector.transport import Transport, TransportError
 from alerta_opsgenie.connector.web import Health
-from alerta_opsgenie.connector.work import Dispatcher
-from alerta_opsgenie.journal import SpoolUnavailable
+from alerta_opsgenie.journal import JournalError
 
-STOP_SECONDS = 10.0
-"""The end comes within this: systemd's own patience is 90 s, a container's 10 s."""
-
-LONGEST_HAND_SECONDS = 120.0
-"""An action in hand for longer than its own limits allow means that this program stands still."""
-
-_POLL_SECONDS, _FINISH_SECONDS, _GIVE_BACK_SECONDS, _TELL_SECONDS = 0.5, 5.5, 2.0, 1.0
+_POLL_SECONDS, _SCRIPT_SECONDS, _DELETE_SECONDS, _TELL_SECONDS = 0.5, 1.0, 1.5, 0.8
 _SAMPLE_SECONDS, _COUNT_EVERY = 1.0, 5
 _QUEUE_SILENT_SECONDS = 90.0
 _ONCE_LOOK_SECONDS = 0.1
-_ONCE_FAILURES = 3
-_ONCE_EMPTY_POLLS = 2
-
-
-@dataclass(eq=False)
-class _Intake:
-    """One queue with what belongs to it."""
-
-    queue: SqsQueue
-    holding: Holding
-    poller: Poller
-    polling: asyncio.Task[None]
-    keeping: asyncio.Task[None]
-
-
+_ONCE_FAILURES, _ONCE_EMPTY_POLLS = 3, 2
 _log = logging.getLogger(__name__)
 
 
 class Bridge:
-    """Takes the queues of one configuration. `once`: until they are empty. `opened` says whether `health` knows.
+    """Takes the queues of one configuration. `once`: until they are empty.
 
-    Raises `AddressError` where Alerta's URL or CA file, or a proxy, cannot be used.
+    Raises `AddressError` where a URL, a CA file or a proxy cannot be used.
     """
 
-    def __init__(self, plan: Plan, metrics: Metrics, progress: Progress, *, once: bool = False) -> None:
-        own, options = plan.own, plan.options
-        self.plan = plan
+    def __init__(self, plan: Plan, front: Front, metrics: Metrics, reporter: Reporter, *, once: bool = False) -> None:
+        self._plan = plan
+        self._front = front
         self._metrics = metrics
-        self._progress = progress
+        self._reporter = reporter
         self._once = once
-        self._alerta = AsyncAlerta(
-            options.alerta_url,
-            options.alerta_key,
-            ca_file=options.ca_file,
-            environment=plan.environment,
-            connections=own.workers + DRAIN_WORKERS + 1,
-        )
-        self._proxy = find_proxy(plan.config.api_root)
-        self._disk = Disk(options.spool_directory)
-        self._work = Dispatcher(own.workers)
-        self._scripts = Dispatcher(plan.config.pool.max_workers)
-        self._intakes: dict[str, _Intake] = {}
-        self._token = asyncio.Event()
-        self._latest: Token | None = None
-        self.opened = False
-        self._stopping = False
+        self._ending = threading.Event()
+        self._parts = Parts(self._ending.set)
+        config, own = plan.config, plan.own
+        self._callbacks = Callbacks(config.dialect, self._make_api, lambda how: metrics.callbacks.labels(how).inc())
+        self._scripts = Scripts(config, own.script_limit_seconds, self._callbacks, metrics)
+        self._handler = Handler(plan, front, self._callbacks, self._scripts, reporter)
+        self._keeper = Keeper(self._make_api(), config.dialect, self._use, self._parts, own.transport)
+        self._pollers: dict[str, Poller] = {}
+        self._heartbeat = self._make_heartbeat()
         self._left_over = ""
-        self._give_up = ""
 
-    # -- its life
+    # -- Its life
 
-    async def run(self, stop: asyncio.Event) -> str:
-        """Work until `stop` is set, or with `once` until nothing is left. Gives what was left undone, if anything."""
-        await self._open()
-        parts = asyncio.create_task(self._run_parts())
-        waits = [parts, asyncio.create_task(stop.wait())]
-        if self._once:
-            waits.append(asyncio.create_task(self._wait_done()))
+    def run(self, stop: threading.Event, finish: Callable[[], None] = lambda: None) -> str:
+        """Work until `stop` is set, or with `once` until nothing is left. Gives what was left undone, if anything.
+
+        `finish` is called at the end, when no more is taken and before the last results are told.
+        """
+        self._start()
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if parts.done():
-                parts.result()
+            while not stop.wait(_ONCE_LOOK_SECONDS) and not self._ending.is_set():
+                if self._once and self._is_done():
+                    break
         finally:
-            for task in waits[1:]:
-                task.cancel()
-            await self._stop(parts)
-        return self._give_up or self._left_over
+            self._stop(finish)
+        if self._parts.broken:
+            raise RuntimeError(f"the part {self._parts.broken!r} has failed")
+        return self._left_over
 
-    async def _open(self) -> None:
-        config = self.plan.config
-        self._alerta.open()
-        self._session = open_session(self._proxy)
-        try:
-            await self._disk.prepare()
-        except (SpoolUnavailable, OSError):
-            _log.error("nothing can be kept now: %s", self._disk.trouble)
-        courier = Courier(self._alerta, self._disk)
-        self._callbacks = Callbacks(config, self._session, lambda how: self._metrics.callbacks.labels(how).inc())
-        self._handler = Handler(self.plan, courier, self._callbacks, self._metrics, self._work, self._scripts)
-        self._drainer = SpoolDrainer(courier, self.plan.settings_of, self._handler.drained, self._progress)
-        self._handler.drainer = self._drainer
-        self._credentials = CredentialsKeeper(config, self._session, self._use, self._progress)
-        self._work.start()
-        self._scripts.start()
-        self.opened = True
+    def _start(self) -> None:
+        for number in range(SENDERS):
+            self._parts.start(f"results {number}", self._callbacks.run)
+        self._parts.start("credentials", self._keeper.run)
+        self._parts.start("numbers", self._sample)
+        if self._heartbeat is not None:
+            heartbeat = self._heartbeat
+            self._parts.start("heartbeat", lambda: heartbeat.run(self._ending))
 
-    async def _run_parts(self) -> None:
-        parts = [
-            self._credentials.run(), self._manage_queues(), self._callbacks.run(), self._drainer.run(), self._sample(),
-        ]  # fmt: skip
-        seconds = self.plan.own.heartbeat_seconds
-        if seconds and not self._once:
-            heartbeat = Heartbeat(
-                self._alerta,
-                seconds,
-                self.plan.config.dialect,
-                lambda: self.health().ready and not self._handler.alerta_trouble,
-                lambda how: self._metrics.heartbeats.labels(how).inc(),
-            )
-            parts.append(heartbeat.run())
-        await run_together(*parts)
-
-    async def _stop(self, parts: asyncio.Task[None]) -> None:
-        """Take nothing more; finish what is in hand or give it back; delete and tell what is done."""
+    def _stop(self, finish: Callable[[], None]) -> None:
+        """Take nothing more; commit what is in hand; delete and tell what is done."""
         began = time.monotonic()
-        self._stopping = True
-        self._drainer.stop()
-        await asyncio.gather(
-            *(intake.poller.stop(intake.polling, _POLL_SECONDS) for intake in self._intakes.values()),
-            self._work.stop(_FINISH_SECONDS),
-            self._scripts.stop(_FINISH_SECONDS),
-            wait_event(self._drainer.ended, _FINISH_SECONDS),
+        self._ending.set()
+        self._keeper.stop()
+        pollers = list(self._pollers.values())
+        for poller in pollers:
+            poller.stop()
+        self._handler.room.close()
+        self._wait_for_polls(pollers)
+        finish()
+        self._scripts.stop(_SCRIPT_SECONDS)
+        end = time.monotonic() + _DELETE_SECONDS
+        for poller in pollers:
+            poller.flush(max(0.1, end - time.monotonic()))
+        self._callbacks.stop(_TELL_SECONDS)
+        _log.info("the queues are left, after %.1f s", time.monotonic() - began)
+
+    @staticmethod
+    def _wait_for_polls(pollers: list[Poller]) -> None:
+        """Wait a little for polls under way: what they bring would stay hidden until its time is over."""
+        until = time.monotonic() + _POLL_SECONDS
+        while any(poller.is_polling() for poller in pollers) and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def _make_api(self) -> VendorApi:
+        return VendorApi(self._plan.config, self._plan.environment)
+
+    def _make_heartbeat(self) -> Heartbeat | None:
+        seconds = self._plan.own.heartbeat_seconds
+        clients = [_client_of(options) for options in self._plan.each_alerta()]
+        if not seconds or self._once:
+            return None
+        count = self._metrics.heartbeats
+        return Heartbeat(
+            clients, seconds, self._plan.config.dialect, self._is_well, lambda how: count.labels(how).inc()
         )
-        with contextlib.suppress(asyncio.TimeoutError):
-            await within(_GIVE_BACK_SECONDS, self._let_go())
-        with contextlib.suppress(asyncio.TimeoutError):
-            await within(_TELL_SECONDS, self._callbacks.flush())
-        await end(parts, *(intake.keeping for intake in self._intakes.values()))
-        await self._close()
-        _log.info("stopped after %.1f s", time.monotonic() - began)
 
-    async def _let_go(self) -> None:
-        await asyncio.gather(*(self._let_go_of(intake) for intake in self._intakes.values()))
-
-    async def _let_go_of(self, intake: _Intake) -> None:
-        await intake.holding.flush()
-        await intake.holding.give_back(intake.holding.messages())
-
-    async def _close(self) -> None:
-        for intake in self._intakes.values():
-            self._forget(intake)
-            await intake.queue.close()
-        await self._alerta.close()
-        await self._session.close()
-        with contextlib.suppress(SpoolUnavailable, OSError):
-            await self._disk.close()
-
-    # -- queues
+    # -- Queues
 
     def _use(self, token: Token) -> None:
-        self._latest = token
-        self._token.set()
+        """Take up what the vendor names, renew its credentials, and leave what it names no more."""
+        self._handler.owner_id = token.owner_id
+        wanted = {token.channel} if token.channel else {place.url for place in token.queues}
+        if token.channel:
+            self._begin(token.channel, lambda: self._make_channel(token))
+        for place in token.queues:
+            self._take_up(place)
+        for url in set(self._pollers) - wanted:
+            self._leave(self._pollers.pop(url))
 
-    async def _manage_queues(self) -> None:
-        """Take up the queues that the vendor names, renew their credentials, and leave those that it names no more."""
-        while True:
-            await self._token.wait()
-            self._token.clear()
-            token = self._latest
-            if token is None or self._stopping:
-                continue
-            self._handler.owner_id = token.owner_id
-            for place in token.queues:
-                await self._take_up(place)
-            for url in set(self._intakes) - {place.url for place in token.queues}:
-                await self._leave(self._intakes.pop(url))
+    def _take_up(self, place: QueuePlace) -> None:
+        known = self._pollers.get(place.url)
+        if known is not None and place.grant is not None and isinstance(known.transport, SqsQueue):
+            known.transport.renew(place.grant)
+            return
+        self._begin(place.url, lambda: self._make_queue(place))
 
-    async def _take_up(self, place: QueuePlace) -> None:
-        known = self._intakes.get(place.url)
-        if known is not None:
-            if place.grant is not None:
-                await known.queue.renew(place.grant)
+    def _make_queue(self, place: QueuePlace) -> Transport:
+        assert place.grant is not None  # noqa: S101 - of the keeper
+        visibility = self._plan.config.poller.visibility_timeout_seconds
+        return SqsQueue(place.url, place.region, place.grant, visibility_seconds=visibility)
+
+    def _make_channel(self, token: Token) -> Transport:
+        wait_seconds = self._plan.config.poller.polling_wait_interval_milliseconds / 1000
+        return Channel(token.channel, token.owner_id, self._make_api, wait_seconds=wait_seconds)
+
+    def _begin(self, url: str, make: Callable[[], Transport]) -> None:
+        if url in self._pollers or self._ending.is_set():
             return
-        if place.grant is None:
-            self._credentials.refresh()
-            return
-        queue = SqsQueue(place.url, place.region, place.grant)
         try:
-            await queue.connect()
-        except QueueError as error:
+            transport = make()
+        except (TransportError, AddressError) as error:
             _log.error("%s", error)
             return
-        if self._stopping:
-            await queue.close()
-            return
-        self._intakes[place.url] = self._begin(queue)
-        _log.info("taking the queue %s (%s)", queue.name, place.region)
-
-    def _begin(self, queue: SqsQueue) -> _Intake:
-        poller_conf = self.plan.config.poller
-        self._metrics.queue(queue.name)
-        holding = Holding(
-            queue,
-            most=self.plan.own.most_held,
-            visibility_seconds=poller_conf.visibility_timeout_seconds,
-            progress=self._progress,
-            stale=self._credentials.refresh,
-        )
+        batch = self._plan.config.poller.max_number_of_messages
         poller = Poller(
-            holding,
-            self._handler.accept,
-            self._credentials.refresh,
-            self._metrics,
-            self._progress,
-            batch=poller_conf.max_number_of_messages,
-            once=self._once,
+            transport, self._handler, self._keeper.refresh, self._metrics, self._parts, batch=batch, once=self._once
         )
-        polling, keeping = asyncio.create_task(poller.run()), asyncio.create_task(holding.run())
-        return _Intake(queue, holding, poller, polling, keeping)
+        self._pollers[url] = poller
+        poller.start()
+        _log.info("taking the queue %s", transport.name)
 
-    async def _leave(self, intake: _Intake) -> None:
-        """Leave a queue; what of it is in our hands comes to its next receiver."""
-        _log.info("leaving the queue %s", intake.queue.name)
-        await intake.poller.stop(intake.polling, _POLL_SECONDS)
-        await intake.holding.flush()
-        await intake.holding.give_back(intake.holding.messages())
-        await end(intake.keeping)
-        self._forget(intake)
-        await intake.queue.close()
+    @staticmethod
+    def _leave(poller: Poller) -> None:
+        _log.info("leaving the queue %s", poller.name)
+        poller.stop()
+        poller.flush(_DELETE_SECONDS)
 
-    def _forget(self, intake: _Intake) -> None:
-        for part in ("queue", "visibility", "deletions"):
-            self._progress.forget(f"{part} {intake.queue.name}")
-
-    # -- how it goes
+    # -- How it goes
 
     def health(self) -> Health:
         """Say how it goes."""
         now = time.time()
-        troubles = [intake.poller.failure for intake in self._intakes.values() if intake.poller.failure]
-        polled = [intake for intake in self._intakes.values() if now - intake.poller.polled_at < _QUEUE_SILENT_SECONDS]
-        if self._credentials.failure:
-            troubles.append(f"no credentials: {self._credentials.failure}")
-        troubles += [trouble for trouble in (self._handler.alerta_trouble, self._disk.trouble) if trouble]
-        stuck = self._progress.stuck()
-        if self._work.oldest_seconds() > LONGEST_HAND_SECONDS:
-            stuck.append("work")
-        broken = [task for intake in self._intakes.values() for task in (intake.polling, intake.keeping) if task.done()]
-        stuck += ["queue"] * bool(broken)
-        ready = bool(polled) and not any(intake.poller.failure for intake in polled)
-        held = sum(len(intake.holding) for intake in self._intakes.values())
-        status = f"{len(polled)} of {len(self._intakes)} queues answer, {held} messages in hand"
+        pollers = list(self._pollers.values())
+        polled = [poller for poller in pollers if now - poller.polled_at < _QUEUE_SILENT_SECONDS]
+        troubles = [poller.failure for poller in pollers if poller.failure]
+        if self._keeper.failure:
+            troubles.append("; ".join(filter(None, [f"no credentials: {self._keeper.failure}", self._keeper.advice])))
+        troubles += filter(None, [self._reporter.alerta_trouble, self._front.trouble])
+        ready = bool(polled) and not any(poller.failure for poller in polled)
+        held = len(self._handler.room)
+        status = f"{len(polled)} of {len(pollers)} queues answer, {held} messages in hand"
         if troubles:
             status = f"{troubles[0]}; {status}"
-        return Health(ready, tuple(stuck), tuple(troubles), status, {"held": held})
+        return Health(ready, tuple(self._parts.stuck()), tuple(troubles), status, {"held": held})
 
-    async def _sample(self) -> None:
-        """Bring the gauges up to date, and see that no part has ended that should not."""
+    def _is_well(self) -> bool:
+        return self.health().ready and not self._reporter.alerta_trouble
+
+    def _sample(self) -> None:
+        """Bring the gauges up to date."""
         rounds = 0
-        while True:
+        while not self._ending.wait(_SAMPLE_SECONDS if rounds else 0.0):
             self._take_gauges()
             if rounds % _COUNT_EVERY == 0:
-                await self._count_spool()
+                self._count_journals()
             rounds += 1
-            for intake in self._intakes.values():
-                for task in (intake.polling, intake.keeping):
-                    if task.done() and not task.cancelled():
-                        task.result()  # raises what ended it, which ends us too: the service is started anew
-            await asyncio.sleep(_SAMPLE_SECONDS)
 
     def _take_gauges(self) -> None:
-        metrics, credentials, now = self._metrics, self._credentials, time.time()
-        metrics.in_hand.set(self._work.in_hand + self._scripts.in_hand)
+        metrics, keeper, now = self._metrics, self._keeper, time.time()
+        metrics.held.set(len(self._handler.room))
         metrics.callbacks_waiting.set(len(self._callbacks))
-        metrics.credentials_failures.set(credentials.failures)
-        metrics.credentials_age.set(now - credentials.fetched_at if credentials.fetched_at else 0)
-        metrics.credentials_left.set(credentials.expires_at - now if credentials.expires_at else 0)
-        metrics.alerta_refuses.set(bool(self._handler.alerta_trouble))
-        metrics.spool_usable.set(not self._disk.trouble)
-        for intake in self._intakes.values():
-            name, holding = intake.queue.name, intake.holding
-            metrics.held.labels(name).set(len(holding))
-            metrics.undeleted.labels(name).set(holding.undeleted)
-            counted = metrics.deleted.labels(name)
-            counted.inc(holding.take_deleted())
+        metrics.credentials_failures.set(keeper.failures)
+        metrics.credentials_age.set(now - keeper.fetched_at if keeper.fetched_at else 0)
+        metrics.credentials_left.set(keeper.expires_at - now if keeper.expires_at else 0)
+        metrics.alerta_refuses.set(bool(self._reporter.alerta_trouble))
+        for poller in list(self._pollers.values()):
+            metrics.undeleted.labels(poller.name).set(poller.undeleted)
 
-    async def _count_spool(self) -> None:
+    def _count_journals(self) -> None:
         try:
-            counts = await self._disk.counts()
-        except (SpoolUnavailable, OSError):
-            return  # Disk.trouble says so in health and metrics
-        self._metrics.spool(counts)
+            self._metrics.journals(list(self._front.counts().values()), self._scripts.in_hand)
+        except JournalError:
+            self._metrics.spool_usable.set(0)
+            return
+        self._metrics.spool_usable.set(not self._front.disk_trouble)
 
-    # -- once
+    # -- Once
 
-    async def _wait_done(self) -> None:
-        """Wait until queues and spool are empty, or nothing more can be done now."""
-        while not await self._is_done():  # noqa: ASYNC110 - half a dozen parts have to be quiet at once
-            await asyncio.sleep(_ONCE_LOOK_SECONDS)
-
-    async def _is_done(self) -> bool:
-        if not self._credentials.fetched_at:
-            if self._credentials.failures >= _ONCE_FAILURES:
-                self._give_up = f"no credentials: {self._credentials.failure}"
-            return bool(self._give_up)
-        intakes = self._intakes.values()
-        if not intakes or any(intake.poller.empty_polls < _ONCE_EMPTY_POLLS for intake in intakes):
+    def _is_done(self) -> bool:
+        """Whether queues and journals are empty, or nothing more can be done now."""
+        if not self._keeper.fetched_at:
+            return self._is_given_up()
+        pollers = list(self._pollers.values())
+        if not pollers or any(poller.empty_polls < _ONCE_EMPTY_POLLS for poller in pollers):
             return False
-        if any(len(intake.holding) or intake.holding.undeleted for intake in intakes) or len(self._callbacks):
+        if any(poller.undeleted for poller in pollers) or len(self._handler.room) or len(self._callbacks):
             return False
-        return await self._spool_done()
+        return self._front.is_idle and self._count_left()
 
-    async def _spool_done(self) -> bool:
-        """Whether what waits in the spool is gone, or has to wait for Alerta."""
+    def _is_given_up(self) -> bool:
+        if self._keeper.permanent or self._keeper.failures >= _ONCE_FAILURES:
+            self._left_over = f"no credentials: {self._keeper.failure}; {self._keeper.advice}".rstrip("; ")
+        return bool(self._left_over)
+
+    def _count_left(self) -> bool:
         try:
-            waiting = (await self._disk.counts()).waiting
-            due_at = await self._disk.run(lambda: self._disk.spool().next_due())
-        except (SpoolUnavailable, OSError):
-            self._give_up = self._disk.trouble
+            waiting = sum(one.waiting for one in self._front.counts().values())
+        except JournalError as error:
+            self._left_over = str(error)
             return True
-        if self._drainer.in_hand or (self._drainer.leads and waiting and due_at is not None and due_at <= time.time()):
-            return False
-        self._left_over = f"{waiting} actions wait in the spool until Alerta takes them" if waiting else ""
+        self._left_over = f"{waiting} actions wait in the journal until Alerta takes them" if waiting else ""
         return True
+
+
+def _client_of(options: Options) -> AlertaClient:
+    access = access_of(options)
+    return AlertaClient(access.url, access.key, ca_file=access.ca_file, environment=access.environment)

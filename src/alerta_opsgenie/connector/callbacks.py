@@ -1,27 +1,23 @@
 """Tells Opsgenie or JSM how each action ended, in the background: never in the way of the next action.
 
-What cannot be told within a few tries is let go; the action itself is done or kept all the same.
+What cannot be told within a few tries is dropped and counted; the action itself is done or kept all the same.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import random
+import threading
 from collections import deque
 from typing import Any, Callable, Mapping
 
-import aiohttp
-
-from alerta_opsgenie.clients.connection import retry_after_seconds
-from alerta_opsgenie.connector.cloud import words_of
-from alerta_opsgenie.connector.credentials import CLIENT_INFO
-from alerta_opsgenie.connector.tasks import run_together
+from alerta_opsgenie.clients.connection import UnreachableError, retry_after_seconds
+from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.vendor.callback import Envelope, callback_body
-from alerta_opsgenie.vendor.config import JEC, OEC, EdgeConfig
+from alerta_opsgenie.vendor.config import JEC, OEC
 
 PATHS: Mapping[str, str] = {OEC: "/v1/oec/callback", JEC: "/jsm/ops/jec/v1/callback"}
 """Where each vendor takes results."""
@@ -56,20 +52,15 @@ def is_failure(outcome: Outcome, *, safe: bool) -> bool:
 class Callbacks:
     """Sends what `put` was given. `count` is called with `sent`, `refused`, `failed` or `dropped`."""
 
-    def __init__(self, config: EdgeConfig, session: aiohttp.ClientSession, count: Callable[[str], None]) -> None:
-        self._url = config.api_root + PATHS[config.dialect]
-        self._headers = {
-            "Authorization": f"GenieKey {config.api_key.reveal()}",
-            f"X-{config.dialect.upper()}-Client-Info": CLIENT_INFO,
-        }
-        self._session = session
+    def __init__(self, dialect: str, make_api: Callable[[], VendorApi], count: Callable[[str], None]) -> None:
+        self._path = PATHS[dialect]
+        self._make_api = make_api
         self._count = count
         self._waiting: deque[dict[str, Any]] = deque()
         self._in_hand = 0
         self._failure = ""
-        self._wake = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
 
     def __len__(self) -> int:
         return len(self._waiting) + self._in_hand
@@ -78,66 +69,67 @@ class Callbacks:
         """Send this soon. Without a request id there is nobody to tell."""
         if not body.get("requestId"):
             return
-        if len(self._waiting) >= MOST_WAITING:
-            self._waiting.popleft()
+        is_dropped = False
+        with self._changed:
+            if len(self._waiting) >= MOST_WAITING:
+                self._waiting.popleft()
+                is_dropped = True
+            self._waiting.append(body)
+            self._changed.notify()
+        if is_dropped:
             self._count("dropped")
-        self._waiting.append(body)
-        self._empty.clear()
-        self._wake.set()
 
-    async def run(self) -> None:
-        """Send until cancelled."""
-        await run_together(*(self._send_all() for _ in range(SENDERS)))
-
-    async def flush(self) -> None:
-        """Wait until all is sent."""
-        await self._empty.wait()
-
-    async def _send_all(self) -> None:
-        while True:
-            while not self._waiting:
-                self._wake.clear()
-                await self._wake.wait()
-            body = self._waiting.popleft()
-            self._in_hand += 1
-            try:
-                self._count(await self._send(body))
-            finally:
+    def run(self) -> None:
+        """Send until `stop`; in as many threads as there are `SENDERS`."""
+        api = self._make_api()
+        while (body := self._next()) is not None:
+            how = self._send(api, body)
+            with self._changed:
                 self._in_hand -= 1
-                if not len(self):
-                    self._empty.set()
+                self._changed.notify_all()
+            self._count(how)
+        api.close()
 
-    async def _send(self, body: dict[str, Any]) -> str:
+    def stop(self, seconds: float) -> None:
+        """Send what waits, for so long, and end."""
+        with self._changed:
+            self._changed.wait_for(lambda: not len(self), seconds)
+            self._waiting.clear()
+            self._stopping.set()
+            self._changed.notify_all()
+
+    def _next(self) -> dict[str, Any] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._stopping.is_set())
+            if not self._waiting:
+                return None
+            self._in_hand += 1
+            return self._waiting.popleft()
+
+    def _send(self, api: VendorApi, body: dict[str, Any]) -> str:
         """Send one result; says how that ended."""
+        is_passing, words = True, ""
         for tries in range(1, TRIES + 1):
-            status, retry_after, words = await self._post(body)
+            status, retry_after, words = self._post(api, body)
             if status in _ACCEPTED:
                 self._failure = ""
                 return "sent"
-            passing = not status or status == _TOO_MANY or status >= _SERVER_ERROR
-            if not passing:
+            is_passing = not status or status == _TOO_MANY or status >= _SERVER_ERROR
+            if not is_passing or self._stopping.is_set():
                 break
             if tries < TRIES:
                 fraction = random.random()  # noqa: S311 - jitter
-                await asyncio.sleep(delay_seconds(tries, fraction, retry_after_seconds=retry_after))
+                self._stopping.wait(delay_seconds(tries, fraction, retry_after_seconds=retry_after))
         if words != self._failure:
             _log.warning("a result could not be told: %s; the action itself is not touched by this", words)
         self._failure = words
-        return "failed" if passing else "refused"
+        return "failed" if is_passing else "refused"
 
-    async def _post(self, body: dict[str, Any]) -> tuple[int, float | None, str]:
+    def _post(self, api: VendorApi, body: dict[str, Any]) -> tuple[int, float | None, str]:
         """Post once: the status (0 for no answer), what Retry-After says, and words for a log."""
         try:
-            async with self._session.post(
-                self._url,
-                data=json.dumps(body).encode("ascii"),
-                headers={**self._headers, "Content-Type": "application/json"},
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
-            ) as response:
-                retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-                return response.status, retry_after, f"{self._url} answered HTTP {response.status}"
-        except asyncio.TimeoutError:
-            return 0, None, f"{self._url} did not answer in time"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return 0, None, f"{self._url}: {words_of(error)}"
+            response = api.request("POST", self._path, body, seconds=REQUEST_SECONDS)
+        except UnreachableError as error:
+            return 0, None, str(error)
+        retry_after = retry_after_seconds(response.headers.get("retry-after"))
+        return response.status, retry_after, f"{api.url(self._path)} answered HTTP {response.status}"

@@ -1,55 +1,54 @@
-"""The session to the vendor's cloud, which credentials and results share.
-
-aiohttp's own `trust_env` looks for a proxy, and for a password in ~/.netrc, in a thread and anew for each request; an
-entry there for the vendor's host, or a default one, would make every request fail beside our own Authorization.
-"""
+"""Requests to the vendor's API with the integration's key: credentials, results, and JEC's channel."""
 
 from __future__ import annotations
 
+import json
 import re
-from urllib.request import getproxies, proxy_bypass
+import time
+from typing import Any, Mapping
 
-import aiohttp
-from yarl import URL
+from alerta_opsgenie import __version__
+from alerta_opsgenie.clients.connection import Connection, Response, read_address
+from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, EdgeConfig
 
-from alerta_opsgenie.clients.connection import AddressError
+CLIENT_INFO = f"alerta-opsgenie/{__version__}"
 
-_LARGEST_HEADER_BYTES = 64 * 1024
 _LONGEST_WORDS = 200
 _LOGIN = re.compile(r"(?<=://)[^/\s]*@")
 
 
-def find_proxy(url: str) -> URL | None:
-    """Find the proxy that the environment names for `url`; a user and a password may stand in it.
+class VendorApi:
+    """A kept connection to the vendor. Not for use by two threads at once.
 
-    Raises `AddressError`, which shows neither.
+    Raises `AddressError` where the base URL, or the proxy that `environment` names, cannot be used.
     """
-    wanted = URL(url)
-    text = getproxies().get(wanted.scheme)
-    if not text or proxy_bypass(wanted.host or ""):
-        return None
-    try:
-        proxy = URL(text if "//" in text else f"//{text}")
-        proxy = proxy if proxy.scheme else proxy.with_scheme("http")
-    except ValueError:
-        proxy = URL()
-    if proxy.scheme not in ("http", "https") or not proxy.host:
-        expected = "http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
-        raise AddressError(f"the proxy in {wanted.scheme}_proxy cannot be used: expected {expected}")
-    return proxy
+
+    def __init__(self, config: EdgeConfig, environment: Mapping[str, str]) -> None:
+        address = read_address(config.api_root, "Opsgenie or JSM (baseUrl)", DEFAULT_BASE_URLS[config.dialect])
+        self._connection = Connection(address, environment=environment)
+        self._root = str(address)
+        self._headers = {
+            "Authorization": f"GenieKey {config.api_key.reveal()}",
+            f"X-{config.dialect.upper()}-Client-Info": CLIENT_INFO,
+        }
+
+    def url(self, path: str) -> str:
+        """Give the whole URL of a path, to be shown."""
+        return self._root + path.partition("?")[0]
+
+    def request(self, method: str, path: str, body: Any = None, *, seconds: float) -> Response:
+        """Make one request. Raises `UnreachableError`."""
+        headers, raw = self._headers, None
+        if body is not None:
+            headers, raw = {**headers, "Content-Type": "application/json"}, json.dumps(body).encode("ascii")
+        return self._connection.exchange(method, path, raw, headers, time.monotonic() + seconds)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
 
 def words_of(error: Exception) -> str:
-    """Say on one line what went wrong; aiohttp and botocore would show the password in a proxy's address."""
+    """Say on one line what went wrong; botocore would show the password in a proxy's address."""
     text = str(getattr(error, "strerror", None) or error)
     return _LOGIN.sub("***@", " ".join(text.split()))[:_LONGEST_WORDS]
-
-
-def open_session(proxy: URL | None) -> aiohttp.ClientSession:
-    """Make the session; on the event loop alone."""
-    return aiohttp.ClientSession(
-        # The header Token holds the credentials of every queue.
-        max_field_size=_LARGEST_HEADER_BYTES,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        proxy=proxy,
-    )

@@ -2,28 +2,20 @@
 
 The endpoint answers with a `Token` header whose content is JSON; its body says nothing (queue/processor.go of
 opsgenie/oec and atlassian/jec). What is held is named in the query (`?<region>=<expireTimeMillis>`), and the answer
-then leaves out what is still good.
+then leaves out what is still good. Nothing in an answer is believed before it is within its bounds.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-import random
-import time
+import math
+import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
+from urllib.parse import urlencode
 
-import aiohttp
-
-from alerta_opsgenie import __version__
-from alerta_opsgenie.clients.connection import clock_ahead_seconds
-from alerta_opsgenie.connector.cloud import words_of
-from alerta_opsgenie.connector.progress import Progress
-from alerta_opsgenie.connector.tasks import wait_event
-from alerta_opsgenie.core.backoff import delay_seconds
-from alerta_opsgenie.vendor.config import JEC, OEC, EdgeConfig
+from alerta_opsgenie.clients.connection import AddressError, Response, clock_ahead_seconds, read_address
+from alerta_opsgenie.vendor.config import JEC, OEC
 
 PATHS: Mapping[str, str] = {OEC: "/v1/oec/credentials", JEC: "/jsm/ops/jec/v1/credentials"}
 """Where each vendor's credentials are."""
@@ -31,24 +23,43 @@ PATHS: Mapping[str, str] = {OEC: "/v1/oec/credentials", JEC: "/jsm/ops/jec/v1/cr
 DEFAULT_REFRESH_SECONDS = 60.0
 """How often the Go connectors ask where the answer does not say (queue/processor.go)."""
 
-REQUEST_SECONDS = 40.0
-"""The Go connectors' own limit for a request (retryer/retryer.go)."""
-
-CLIENT_INFO = f"alerta-opsgenie/{__version__}"
-
 _MILLISECONDS = 1000.0
-_LONGEST_PAUSE_SECONDS = 60.0
-_SHORTEST_PAUSE_SECONDS = 0.2
-_LARGEST_HEADER_BYTES = 64 * 1024
-_log = logging.getLogger(__name__)
+_LARGEST_HEADER = 64 * 1024
+_MOST_QUEUES = 50
+_LONGEST_URL, _LONGEST_NAME, _LONGEST_TOKEN = 2000, 200, 16 * 1024
+_LATEST_MS = 4.2e12  # the year 2103
+_REFRESH_SECONDS = (1.0, 86_400.0)
+_REGION = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
+
+MEANINGS: Mapping[int, str] = {
+    400: "the vendor does not understand the question: check baseUrl and --dialect",
+    401: "check apiKey in the configuration, and that the integration is switched on",
+    402: "the plan of the account does not include this integration, or the account is suspended",
+    403: "check that apiKey belongs to an OEC or JEC integration",
+    404: "check baseUrl and --dialect",
+    405: "what answers is another API: check baseUrl and --dialect",
+    410: "switched off for this account: after a move to Jira Service Management its key and baseUrl are needed",
+    415: "what answers is another API: check baseUrl and --dialect",
+    501: "the vendor has no such function any more: check baseUrl and --dialect",
+}
+"""What each refusal means that asking again does not change."""
+
+GONE = frozenset({404, 410, 501})
+"""Refusals that may mean that version 1 of JEC's API has ended."""
 
 
 class CredentialsError(Exception):
-    """No credentials came; the text says why, without secrets. `mend` is what to do about it, if anything."""
+    """No queue came; the text says why, without secrets. `advice` is what to do about it, if anything.
 
-    def __init__(self, text: str, mend: str = "") -> None:
+    `permanent`: asking again does not help, a person has to change something. `gone`: another version of the API may
+    have what is asked for.
+    """
+
+    def __init__(self, text: str, advice: str = "", *, permanent: bool = False, gone: bool = False) -> None:
         super().__init__(text)
-        self.mend = mend
+        self.advice = advice
+        self.permanent = permanent
+        self.gone = gone
 
 
 @dataclass(frozen=True)
@@ -72,160 +83,127 @@ class QueuePlace:
 
 @dataclass(frozen=True)
 class Token:
-    """One answer. `owner_id` marks the messages that are ours; the vendor's clock is `ahead_seconds` ahead of ours."""
+    """One answer. `owner_id` marks the messages that are ours; the vendor's clock is `ahead_seconds` ahead of ours.
+
+    With a `channel` of JEC's version 2 there are no queues.
+    """
 
     owner_id: str
-    queues: tuple[QueuePlace, ...]
+    queues: tuple[QueuePlace, ...] = ()
     refresh_seconds: float = DEFAULT_REFRESH_SECONDS
     error_refresh_seconds: float = DEFAULT_REFRESH_SECONDS
     ahead_seconds: float = 0.0
+    channel: str = ""
 
 
-def parse_token(text: str, ahead_seconds: float = 0.0) -> Token:
-    """Read the `Token` header. Raises `CredentialsError`."""
+def credentials_path(dialect: str, held: Mapping[str, float]) -> str:
+    """Give the path to ask; `held` has the expiry (seconds since the epoch) of what is held by region."""
+    query = urlencode({region: int(at * _MILLISECONDS) for region, at in held.items() if at})
+    return PATHS[dialect] + (f"?{query}" if query else "")
+
+
+def read_answer(url: str, response: Response) -> Token:
+    """Read the answer of the endpoint at `url`. Raises `CredentialsError`."""
+    refuse(url, response)
+    text = response.headers.get("token", "")
+    if not text or len(text) > _LARGEST_HEADER:
+        raise CredentialsError(f"{url} answered without the header Token", MEANINGS[404])
+    try:
+        return read_token(text, clock_ahead_seconds(response.headers.get("date")))
+    except CredentialsError as error:
+        raise CredentialsError(f"{url}: {error}", gone=error.gone) from None
+
+
+def refuse(url: str, response: Response) -> None:
+    """Raise `CredentialsError` for any status but 200."""
+    status = response.status
+    if status != 200:  # noqa: PLR2004
+        advice = MEANINGS.get(status, "")
+        raise CredentialsError(
+            f"{url} answered HTTP {status}", advice, permanent=bool(advice), gone=status in GONE
+        )
+
+
+def read_token(text: str, ahead_seconds: float = 0.0) -> Token:
+    """Read the `Token` header. Raises `CredentialsError`, which names the field."""
     try:
         value = json.loads(text)
-        places = tuple(_place(entry) for entry in value.get("queueProperties") or [])
-        conf = (value.get("queueProperties") or [{}])[0].get("queueConfiguration") or {}
-        refresh, error_refresh = (
-            float(conf.get(name) or DEFAULT_REFRESH_SECONDS)
-            for name in ("credentialSuccessRefreshPeriod", "credentialErrorRefreshPeriod")
-        )
-        return Token(str(value.get("ownerId") or ""), places, refresh, error_refresh, ahead_seconds)
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
-        raise CredentialsError("the header Token of the answer cannot be read") from None
+    except (ValueError, RecursionError):
+        raise CredentialsError("the header Token is not JSON") from None
+    owner = _text(value, "ownerId", "$", _LONGEST_NAME)
+    entries = _of(value, "queueProperties", "$")
+    if not isinstance(entries, list) or len(entries) > _MOST_QUEUES:
+        raise _bad("$.queueProperties", f"is no list of up to {_MOST_QUEUES} queues")
+    if not entries:
+        raise CredentialsError("the header Token names no queue", gone=True)
+    places = tuple(_place(entry, f"$.queueProperties[{index}]") for index, entry in enumerate(entries))
+    conf, path = entries[0]["queueConfiguration"], "$.queueProperties[0].queueConfiguration"
+    refresh = _seconds(conf, "credentialSuccessRefreshPeriod", path)
+    return Token(owner, places, refresh, _seconds(conf, "credentialErrorRefreshPeriod", path), ahead_seconds)
 
 
-def _place(entry: Mapping[str, Any]) -> QueuePlace:
-    conf = entry["queueConfiguration"]
-    role = (entry.get("assumeRoleResult") or {}).get("credentials")
-    return QueuePlace(str(conf["queueUrl"]), str(conf["region"]), _grant(role) if role else None)
+def _place(entry: Any, path: str) -> QueuePlace:
+    conf = _of(entry, "queueConfiguration", path)
+    conf_path = f"{path}.queueConfiguration"
+    url = _text(conf, "queueUrl", conf_path, _LONGEST_URL)
+    try:
+        read_address(url, "the queue", "https://sqs.eu-west-1.amazonaws.com/123/name")
+    except AddressError:
+        raise _bad(f"{conf_path}.queueUrl", "is no URL of a queue") from None
+    region = _text(conf, "region", conf_path, _LONGEST_NAME)
+    if not _REGION.fullmatch(region):
+        raise _bad(f"{conf_path}.region", "is no name of a region")
+    role = entry.get("assumeRoleResult") or {}
+    credentials = role.get("credentials") if isinstance(role, dict) else role
+    return QueuePlace(url, region, _grant(credentials, f"{path}.assumeRoleResult.credentials") if credentials else None)
 
 
-def _grant(role: Mapping[str, Any]) -> Grant:
-    return Grant(
-        str(role["accessKeyId"]),
-        float(role["expireTimeMillis"]) / _MILLISECONDS,
-        str(role["secretAccessKey"]),
-        str(role["sessionToken"]),
-    )
+def _grant(role: Any, path: str) -> Grant:
+    expires_ms = _number(_of(role, "expireTimeMillis", path))
+    if expires_ms is None or not 0 <= expires_ms <= _LATEST_MS:
+        raise _bad(f"{path}.expireTimeMillis", "is no instant in milliseconds")
+    names = ("accessKeyId", "secretAccessKey", "sessionToken")
+    access_key_id, secret, token = (_text(role, name, path, _LONGEST_TOKEN) for name in names)
+    return Grant(access_key_id, expires_ms / _MILLISECONDS, secret, token)
 
 
-class CredentialsKeeper:
-    """Fetches credentials for as long as it runs, and hands each answer to `use`.
-
-    A refused or silent endpoint is asked again for ever; `failure` says what was wrong the last time, and is empty
-    after a success. `refresh` asks at once, with nothing named as held: what was held has been refused.
-    """
-
-    def __init__(
-        self, config: EdgeConfig, session: aiohttp.ClientSession, use: Callable[[Token], None], progress: Progress
-    ) -> None:
-        self._url = config.api_root + PATHS[config.dialect]
-        self._headers = {
-            "Authorization": f"GenieKey {config.api_key.reveal()}",
-            f"X-{config.dialect.upper()}-Client-Info": CLIENT_INFO,
-        }
-        self._session = session
-        self._use = use
-        self._progress = progress
-        self._held: dict[str, tuple[str, float]] = {}
-        self._asked = asyncio.Event()
-        self.failure = ""
-        self.failures = 0
-        self.fetched_at = 0.0
-        self.expires_at = 0.0
-
-    def refresh(self) -> None:
-        """Ask for new credentials soon: the held ones were refused."""
-        self._held.clear()
-        self._asked.set()
-
-    async def run(self) -> None:
-        """Fetch until cancelled."""
-        token: Token | None = None
-        while True:
-            self._progress.beat("credentials")
-            try:
-                token = await self._fetch()
-                self._succeed(token)
-                pause = self._pause(token)
-            except CredentialsError as error:
-                self._fail(error)
-                longest = token.error_refresh_seconds if token else _LONGEST_PAUSE_SECONDS
-                pause = delay_seconds(
-                    self.failures,
-                    random.random(),  # noqa: S311 - jitter
-                    first_seconds=0.5,
-                    longest_seconds=min(longest, _LONGEST_PAUSE_SECONDS),
-                )
-            self._progress.beat("credentials", pause + REQUEST_SECONDS * 2)
-            await self._rest(pause)
-
-    async def _rest(self, pause: float) -> None:
-        """Wait for the next time, or until new ones are asked for; never so little that the endpoint is pestered."""
-        if await wait_event(self._asked, pause):
-            await asyncio.sleep(_SHORTEST_PAUSE_SECONDS)
-        self._asked.clear()
-
-    async def _fetch(self) -> Token:
-        query = [(region, str(int(expires_at * _MILLISECONDS))) for region, expires_at in self._held.values()]
-        try:
-            async with self._session.get(
-                self._url,
-                params=query,
-                headers=self._headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
-            ) as response:
-                return _read(response)
-        except asyncio.TimeoutError:
-            raise CredentialsError(f"{self._url} did not answer in time") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise CredentialsError(f"{self._url}: {words_of(error)}") from None
-
-    def _succeed(self, token: Token) -> None:
-        if self.failure:
-            _log.info("credentials come again from %s", self._url)
-        self.failure, self.failures, self.fetched_at = "", 0, time.time()
-        self._use(token)
-        held = {}
-        for place in token.queues:
-            expires_at = place.grant.expires_at if place.grant else self._held.get(place.url, ("", 0.0))[1]
-            held[place.url] = (place.region, expires_at)
-        self._held = held
-        ends = [expires_at for _, expires_at in held.values() if expires_at]
-        self.expires_at = min(ends) - token.ahead_seconds if ends else 0.0
-
-    def _fail(self, error: CredentialsError) -> None:
-        self.failures += 1
-        # Said again only when it is another trouble: it may go on for days.
-        if str(error) != self.failure:
-            _log.error("no credentials: %s%s", error, f"; {error.mend}" if error.mend else "")
-        self.failure = str(error)
-
-    def _pause(self, token: Token) -> float:
-        """Ask again as told, and well before what is held expires."""
-        left = self.expires_at - time.time() if self.expires_at else token.refresh_seconds * 2
-        return max(min(token.refresh_seconds, left / 2), _SHORTEST_PAUSE_SECONDS)
+def _of(owner: Any, name: str, path: str) -> Any:
+    if not isinstance(owner, dict):
+        raise _bad(path, "is no object")
+    return owner.get(name)
 
 
-_MENDS = {
-    401: "check apiKey in the configuration, and that the integration is switched on",
-    403: "check that apiKey belongs to an OEC or JEC integration",
-    404: "check baseUrl and --dialect",
-}
+def _text(owner: Any, name: str, path: str, longest: int) -> str:
+    """Give a text that can stand in a header or a URL."""
+    value = _of(owner, name, path)
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise _bad(f"{path}.{name}", f"is no text of 1 to {longest} characters")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise _bad(f"{path}.{name}", "has characters that it cannot have")
+    return value
 
 
-def _read(response: aiohttp.ClientResponse) -> Token:
-    if response.status != 200:  # noqa: PLR2004
-        raise CredentialsError(
-            f"{response.url.origin()}{response.url.path} answered HTTP {response.status}",
-            _MENDS.get(response.status, ""),
-        )
-    text = response.headers.get("Token", "")
-    if not text or len(text) > _LARGEST_HEADER_BYTES:
-        raise CredentialsError(
-            f"{response.url.origin()}{response.url.path} answered without the header Token", _MENDS[404]
-        )
-    return parse_token(text, clock_ahead_seconds(response.headers.get("Date")))
+def _seconds(owner: Any, name: str, path: str) -> float:
+    """Give a period; the default where it is absent or 0."""
+    value = _of(owner, name, path)
+    if value in (None, 0, ""):
+        return DEFAULT_REFRESH_SECONDS
+    seconds, (least, most) = _number(value), _REFRESH_SECONDS
+    if seconds is None or not least <= seconds <= most:
+        raise _bad(f"{path}.{name}", f"is no number of seconds from {least:g} to {most:g}")
+    return seconds
+
+
+def _number(value: Any) -> float | None:
+    """Give a finite number, which may stand as a text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _bad(path: str, what: str) -> CredentialsError:
+    return CredentialsError(f"the header Token cannot be used: {path} {what}")

@@ -1,237 +1,167 @@
-"""What is done with each message: relayed, handed to a script, passed over, or set aside; then deleted and told."""
+"""What is done with each message: delivered, handed to a script, passed over, or set aside; then deleted and told."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
+import json
 import logging
-import time
-from typing import Awaitable, Callable
+from collections import OrderedDict
+from typing import Iterator, Protocol, Sequence
 
+from alerta_opsgenie.agent.intake import Request
+from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.connector.callbacks import Callbacks, is_failure, result_of
-from alerta_opsgenie.connector.courier import Courier, Delivery
-from alerta_opsgenie.connector.drain import SpoolDrainer
-from alerta_opsgenie.connector.holding import Holding
+from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.intake import Action, MisfitError, read_action
-from alerta_opsgenie.connector.metrics import UNREADABLE, Metrics
-from alerta_opsgenie.connector.queue import Received
-from alerta_opsgenie.connector.scripts import run_script
+from alerta_opsgenie.connector.report import Reporter
+from alerta_opsgenie.connector.room import MOST_BYTES, Room
+from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.settings import Plan
-from alerta_opsgenie.connector.work import Dispatcher, Work
-from alerta_opsgenie.core import message as fields
-from alerta_opsgenie.core.message import Message, MessageError
-from alerta_opsgenie.core.outcome import MENDS, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import gate
-from alerta_opsgenie.journal import Entry, SpoolUnavailable
+from alerta_opsgenie.connector.transport import Receipt, Received
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.vendor.callback import callback_body
 from alerta_opsgenie.vendor.config import JEC
-from alerta_opsgenie.vendor.runner import ScriptResult
-
-AGAIN_SECONDS = 15
-"""When a message comes again that could be neither delivered nor kept."""
 
 MOST_RECEIPTS = 5
-"""After so many receipts a message on which this program fails is set aside."""
+"""A message that comes more often has ended the process that took it, again and again: it is set aside."""
 
-_NS = 1e9
+_MOST_LEFT = 10_000
 _log = logging.getLogger(__name__)
 
 
+class Source(Protocol):
+    """Where a message came from."""
+
+    @property
+    def name(self) -> str:
+        """Its name, for people."""
+
+    def finish(self, receipt: Receipt) -> None:
+        """Delete a message soon: it is done, or safe."""
+
+    def extend(self, receipt: Receipt, seconds: int) -> None:
+        """Let a message come again no sooner than in so many seconds."""
+
+
 class Handler:
-    """Does what is to be done with the messages of all queues. `alerta_trouble` is what a person has to mend there."""
+    """Does what is to be done with the messages of all queues. `owner_id` is who they are for."""
 
     def __init__(
         self,
         plan: Plan,
-        courier: Courier,
+        front: Front,
         callbacks: Callbacks,
-        metrics: Metrics,
-        work: Dispatcher,
-        scripts: Dispatcher,
+        scripts: Scripts,
+        reporter: Reporter,
     ) -> None:
         self.owner_id = ""
-        self.alerta_trouble = ""
-        self.drainer: SpoolDrainer | None = None
+        self.room = Room(plan.own.most_held)
         self._plan = plan
-        self._courier = courier
+        self._front = front
         self._callbacks = callbacks
-        self._metrics = metrics
-        self._work = work
         self._scripts = scripts
+        self._reporter = reporter
+        self._left: OrderedDict[str, None] = OrderedDict()
 
-    def accept(self, holding: Holding, received: Received) -> None:
-        """Let a message be dealt with."""
+    def take(self, source: Source, messages: Sequence[Received]) -> None:
+        """Deal with messages; waits where they are more than there is room for in memory."""
+        for portion in self._portions(messages):
+            actions = [(one, action) for one in portion if (action := self._sort(source, one)) is not None]
+            requests = [self._request(received, action) for received, action in actions]
+            tickets = self._front.submit(requests) if requests else []
+            for (received, action), ticket in zip(actions, tickets):
+                self._follow(source, received, action, ticket)
+
+    def _portions(self, messages: Sequence[Received]) -> Iterator[list[Received]]:
+        """Cut what came at once into what may be in memory at once."""
+        portion: list[Received] = []
+        for received in messages:
+            if portion and sum(len(one.body) for one in portion) + len(received.body) > MOST_BYTES:
+                yield portion
+                portion = []
+                self.room.wait()
+            portion.append(received)
+        if portion:
+            yield portion
+
+    # -- What it is
+
+    def _sort(self, source: Source, received: Received) -> Action | None:
+        """Give an action to deliver; anything else is dealt with here."""
+        if received.count > MOST_RECEIPTS and received.message_id not in self._left:
+            why = f"it was received {received.count} times and may have ended this program"
+            self._set_aside(source, received, received.body.encode("utf-8", "backslashreplace").decode("utf-8"), why)
+            return None
         try:
             action = read_action(received, self.owner_id, self._plan.config)
         except MisfitError as error:
-            run = functools.partial(self._set_aside, holding, received, str(error))
-            self._put(self._work, received.message_id, 0, run, holding, received)
-            return
-        foreign = action.mapping is not None and not action.mapping.is_alerta_executor
-        do, dispatcher = (self._run_script, self._scripts) if foreign else (self._relay, self._work)
-        run = functools.partial(do, holding, received, action)
-        self._put(dispatcher, _lane(action.message, received), action.message.updated_ns, run, holding, received)
-
-    def drained(self, entry: Entry, message: Message | None, outcome: Outcome) -> None:
-        """Count and log how something from the spool ended."""
-        self._note_alerta(outcome)
-        self._metrics.ended(message.action if message else UNREADABLE, outcome)
-        self._observe_latency(message, outcome)
-        text = f"{outcome.kind.value} {entry.kind} {entry.lane} from the spool: {outcome.reason.value}"
-        _say(text, outcome, warned=outcome.kind is Kind.KEPT, failed=outcome.kind is Kind.REJECTED)
-
-    # -- the three ways
-
-    async def _relay(self, holding: Holding, received: Received, action: Action) -> None:
-        began = time.monotonic()
-        delivery = await self._deliver(received, action)
-        outcome = delivery.outcome
-        self._note_alerta(outcome)
-        self._metrics.attempt.observe(time.monotonic() - began)
-        self._metrics.ended(action.message.action, outcome)
-        self._observe_latency(action.message, outcome)
-        await self._end(holding, received, delivery)
-        self._tell(action, delivery)
-        if outcome.kind is Kind.KEPT and delivery.safe and self.drainer is not None:
-            self.drainer.wake()
-        failed = is_failure(outcome, safe=delivery.safe)
-        text = f"{outcome.kind.value} {_about(action.message)}: {outcome.reason.value}"
-        if delivery.trouble:
-            text += f"; {delivery.trouble}"
-        warned = outcome.kind is Kind.KEPT or bool(delivery.trouble)
-        _say(text, outcome, warned=warned, failed=failed, took_seconds=time.monotonic() - began)
-
-    async def _deliver(self, received: Received, action: Action) -> Delivery:
+            # In a list, so that no retry by hand takes it for an action: it is not for us.
+            self._set_aside(source, received, json.dumps([received.body]), str(error))
+            return None
         if action.mapping is None:
-            return Delivery(Outcome(Kind.IGNORED, Reason.NOT_WANTED, action.refusal))
-        settings = self._plan.relays[action.mapping.name]
-        shut = gate(action.message, settings)
-        if shut is None:
-            return await self._courier.deliver(action.message, settings, received.attempted_at)
-        if shut.reason is not Reason.BAD_MESSAGE:
-            return Delivery(shut)
-        try:
-            await self._courier.disk.set_aside(received.message_id, received.body, shut.detail)
-        except (SpoolUnavailable, OSError):
-            return Delivery(shut, safe=False, trouble=self._courier.disk.trouble)
-        return Delivery(shut)
+            self._pass_over(source, received, action)
+            return None
+        if not action.mapping.is_alerta_executor:
+            self._run_script(source, received, action)
+            return None
+        return action
 
-    async def _run_script(self, holding: Holding, received: Received, action: Action) -> None:
-        config = self._plan.config
-        try:
-            result = await run_script(
-                config, received.body, received.message_id, self._plan.own.script_limit_seconds
-            )
-        except asyncio.CancelledError:
-            # It was started and goes on without us; to start it once more would do its work twice.
-            holding.finish(received)
-            raise
-        label = _label(result)
-        self._metrics.scripts.labels(label).inc()
-        holding.finish(received)
-        if result.callback is not None:
-            self._callbacks.put(result.callback)
-        what = result.failure or result.dropped_reason or ""
-        level = logging.INFO if label == "succeeded" else logging.ERROR
-        _log.log(level, "script %s for %s%s", label, _about(action.message), f": {what[:300]}" if what else "")
+    def _request(self, received: Received, action: Action) -> Request:
+        assert action.mapping is not None  # noqa: S101 - of `_sort`
+        return Request(received.body, self._plan.relays[action.mapping.name], received.attempted_at)
 
-    async def _set_aside(self, holding: Holding, received: Received, why: str) -> None:
-        outcome = Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, why)
-        safe, trouble = True, ""
-        try:
-            await self._courier.disk.set_aside(received.message_id, received.body, why)
-        except (SpoolUnavailable, OSError):
-            safe, trouble = False, self._courier.disk.trouble
-        self._metrics.ended(UNREADABLE, outcome)
-        await self._end(holding, received, Delivery(outcome, safe))
-        end = f"it cannot be recorded and stays in the queue ({trouble})" if trouble else "it is kept as a dead letter"
-        _log.error("set aside a message of %s: %s; %s", holding.queue.name, why, end)
+    # -- An action of ours
 
-    # -- their end
+    def _follow(self, source: Source, received: Received, action: Action, ticket: Ticket) -> None:
+        """Delete the message as soon as its action is safe, and tell the vendor how it ended."""
+        if ticket.is_committed:
+            source.finish(received.receipt)
+        self.room.enter(len(received.body))
+        to_finish = None if ticket.is_committed else source
+        ticket.add_callback(functools.partial(self._ended, to_finish, received.receipt, len(received.body), action))
 
-    async def _end(self, holding: Holding, received: Received, delivery: Delivery) -> None:
-        if delivery.safe:
-            holding.finish(received)
-        else:
-            await holding.give_back([received], AGAIN_SECONDS)
-
-    def _tell(self, action: Action, delivery: Delivery) -> None:
-        """Tell the vendor how it ended; of an action that comes again there is nothing to tell yet."""
-        config, outcome = self._plan.config, delivery.outcome
-        if not delivery.safe:
+    def _ended(self, source: Source | None, receipt: Receipt, size: int, action: Action, result: Result) -> None:
+        """Take the first result in. `source` is None where the message is deleted already."""
+        self.room.leave(size)
+        if result.is_safe:
+            if source is not None:
+                source.finish(receipt)
+            failed = is_failure(result.outcome, safe=True)
+            dialect = self._plan.config.dialect
+            self._callbacks.put(result_of(dialect, action.envelope, action.about, result.outcome, failed=failed))
             return
-        if action.mapping is None:
-            # OEC leaves it at a line in its own log; JEC reports it.
-            if config.dialect == JEC:
-                self._callbacks.put(callback_body(JEC, action.envelope, failure=action.refusal))
+        self._leave(receipt)
+        trouble = result.trouble or "it could not be written down"
+        _log.error("%s stays in the queue and comes again: %s", action.about, trouble)
+
+    def _leave(self, receipt: Receipt) -> None:
+        """Remember that a message comes again because of us, so that it is not taken for one that ends the process."""
+        self._left[receipt.message_id] = None
+        if len(self._left) > _MOST_LEFT:
+            self._left.popitem(last=False)
+
+    # -- Anything else
+
+    def _pass_over(self, source: Source, received: Received, action: Action) -> None:
+        outcome = Outcome(Kind.IGNORED, Reason.NOT_WANTED, action.refusal)
+        self._reporter.ended(action.name, action.alert, action.person, outcome)
+        # OEC leaves it at a line in its own log; JEC reports it.
+        if self._plan.config.dialect == JEC:
+            self._callbacks.put(callback_body(JEC, action.envelope, failure=action.refusal))
+        source.finish(received.receipt)
+
+    def _set_aside(self, source: Source, received: Received, text: str, why: str) -> None:
+        trouble = self._front.bury(text, why)
+        if trouble:
+            self._leave(received.receipt)
+            _log.error("%s; it cannot be recorded and stays in the queue %s: %s", why, source.name, trouble)
             return
-        failed = is_failure(outcome, safe=True)
-        self._callbacks.put(
-            result_of(config.dialect, action.envelope, _about(action.message), outcome, failed=failed)
-        )
+        source.finish(received.receipt)
+        _log.error("set aside a message of %s: %s; it is kept as a dead letter", source.name, why)
 
-    def _observe_latency(self, message: Message | None, outcome: Outcome) -> None:
-        if message is not None and outcome.kind is Kind.APPLIED and message.updated_ns:
-            self._metrics.latency.observe(max(0.0, time.time() - message.updated_ns / _NS))
+    def _run_script(self, source: Source, received: Received, action: Action) -> None:
+        size = len(received.body)
+        self.room.enter(size)
+        if not self._scripts.put(source, received, action, functools.partial(self.room.leave, size)):
+            self.room.leave(size)
 
-    def _note_alerta(self, outcome: Outcome) -> None:
-        """Learn from an outcome whether Alerta takes our calls."""
-        if outcome.reason in MENDS:
-            self.alerta_trouble = f"{outcome.detail}; {outcome.mend}"
-        elif outcome.kind is Kind.APPLIED or outcome.reason in (Reason.IN_STATE, Reason.NOT_FOUND):
-            self.alerta_trouble = ""
-
-    def _put(
-        self,
-        dispatcher: Dispatcher,
-        lane: str,
-        order_ns: int,
-        run: Callable[[], Awaitable[None]],
-        holding: Holding,
-        received: Received,
-    ) -> None:
-        give_up = functools.partial(self._give_up, holding, received)
-        dispatcher.put(Work(lane, order_ns, run, give_up))
-
-    async def _give_up(self, holding: Holding, received: Received, error: Exception) -> None:
-        """Let a message that this program fails on come again, and in the end set it aside."""
-        if received.count < MOST_RECEIPTS:
-            await holding.give_back([received], AGAIN_SECONDS)
-            return
-        await self._set_aside(holding, received, f"this program fails on it: {type(error).__name__}")
-
-
-def _lane(message: Message, received: Received) -> str:
-    try:
-        alias = fields.alias(message)
-    except MessageError:
-        alias = None
-    return alias.lower() if alias else received.message_id
-
-
-def _about(message: Message) -> str:
-    alias = (message.alert or {}).get("alias")
-    return f"{message.action} {fields.clean_name(str(alias or 'no alert'))[:40]} by {fields.actor(message)}"
-
-
-def _label(result: ScriptResult) -> str:
-    if result.dropped_reason is not None:
-        return "refused"
-    if result.timed_out:
-        return "timed-out"
-    return "succeeded" if result.succeeded else "failed"
-
-
-def _say(text: str, outcome: Outcome, *, warned: bool, failed: bool, took_seconds: float | None = None) -> None:
-    """Write the line on an action."""
-    level = logging.ERROR if failed else logging.WARNING if warned else logging.INFO
-    if not _log.isEnabledFor(level):
-        return
-    if outcome.detail:
-        text += f", {outcome.detail}"
-    if failed and outcome.mend:
-        text += f"; {outcome.mend}"
-    if took_seconds is not None:
-        text += f" ({took_seconds * 1000:.0f} ms)"
-    extra = {"outcome": outcome.kind.value, "reason": outcome.reason.value}
-    _log.log(level, "%s", " ".join(text.split()), extra={"fields": extra})

@@ -1,19 +1,20 @@
 """Heartbeats to Alerta, so that its own console shows when the bridge is gone.
 
-One is sent only while the bridge does its work, so that Alerta shows a bridge that is up but cut off from its queue
-as well. The API key needs the scope `write:heartbeats` for it.
+One is sent only while the bridge does its work, so that Alerta shows also a bridge that is up
+but cut off from its queue. The API key needs the scope `write:heartbeats` for it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
-from typing import Callable
+import threading
+import time
+from typing import Callable, Sequence
 
 from alerta_opsgenie import __version__
+from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import UnreachableError
-from alerta_opsgenie.connector.alerta_async import AsyncAlerta
 from alerta_opsgenie.core.outcome import outcome_of_refusal
 from alerta_opsgenie.core.relay import Call
 
@@ -35,37 +36,42 @@ def heartbeat_call(origin: str, every_seconds: float, dialect: str) -> Call:
 
 
 class Heartbeat:
-    """Sends heartbeats while `well` says so. `count` is called with `sent`, `failed` or `withheld`."""
+    """Sends heartbeats to each Alerta while `is_well` says so. `count` is called with `sent`, `failed`, `withheld`."""
 
     def __init__(
         self,
-        alerta: AsyncAlerta,
+        clients: Sequence[AlertaClient],
         every_seconds: float,
         dialect: str,
-        well: Callable[[], bool],
+        is_well: Callable[[], bool],
         count: Callable[[str], None],
     ) -> None:
-        self._alerta = alerta
+        self._clients = clients
         self._every_seconds = every_seconds
         self._call = heartbeat_call(f"alerta-opsgenie/{socket.gethostname()}", every_seconds, dialect)
-        self._well = well
+        self._is_well = is_well
         self._count = count
         self._failure = ""
 
-    async def run(self) -> None:
-        """Send until cancelled."""
-        while True:
-            if self._well():
-                await self._send()
-                await asyncio.sleep(self._every_seconds)
+    def run(self, stopping: threading.Event) -> None:
+        """Send until `stopping` is set."""
+        pause = 0.0
+        while not stopping.wait(pause):
+            if self._is_well():
+                failures = [self._send(client) for client in self._clients]
+                self._say(next(filter(None, failures), ""))
+                pause = self._every_seconds
             else:
                 self._count("withheld")
-                await asyncio.sleep(min(_FIRST_SECONDS, self._every_seconds))
+                pause = min(_FIRST_SECONDS, self._every_seconds)
+        for client in self._clients:
+            client.close()
 
-    async def _send(self) -> None:
+    def _send(self, client: AlertaClient) -> str:
+        """Send one; gives what went wrong."""
         failure = ""
         try:
-            answer = await self._alerta.send(self._call, CALL_SECONDS)
+            answer = client.send(self._call, time.monotonic() + CALL_SECONDS)
             if not answer.ok:
                 failure = outcome_of_refusal(answer).detail
                 if answer.status == _FORBIDDEN:
@@ -73,6 +79,9 @@ class Heartbeat:
         except UnreachableError as error:
             failure = str(error)
         self._count("failed" if failure else "sent")
+        return failure
+
+    def _say(self, failure: str) -> None:
         if failure and failure != self._failure:
             _log.warning("no heartbeat to Alerta: %s", failure)
         self._failure = failure

@@ -5,7 +5,7 @@ docs/reference/metrics.md describes them; a test compares the two.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,6 +26,7 @@ UNREADABLE = "unreadable"
 ACTIONS = (*PLANS, CUSTOM, UNREADABLE)
 """The label `action`: custom actions share one value, since their names are the team's own and without number."""
 
+STATES = ("waiting", "in-flight", "done", "dead")
 SCRIPT_RESULTS = ("succeeded", "failed", "timed-out", "refused")
 CALLBACK_RESULTS = ("sent", "refused", "failed", "dropped")
 HEARTBEAT_RESULTS = ("sent", "failed", "withheld")
@@ -44,7 +45,7 @@ class Metrics:
         self.taken = Counter("taken", "Messages received from a queue.", ["queue"], **made)
         self.deleted = Counter("deleted", "Messages deleted from a queue.", ["queue"], **made)
         self.actions = Counter(
-            "actions", "How actions ended, from the queue and from the spool.", ["action", "outcome", "reason"], **made
+            "actions", "How attempts to deliver actions ended.", ["action", "outcome", "reason"], **made
         )
         self.latency = Histogram(
             "latency_seconds",
@@ -54,25 +55,26 @@ class Metrics:
         )
         self.attempt = Histogram(
             "attempt_seconds",
-            "What the delivery of one message took, waiting for its turn included.",
+            "What one attempt to deliver an action took.",
             buckets=_ATTEMPT_SECONDS,
             **made,
         )
         self.lag = Gauge(
             "lag_seconds", "Age of the message received last; 0 when the queue had none.", ["queue"], **made
         )
-        self.held = Gauge("held_messages", "Messages of a queue in our hands.", ["queue"], **made)
+        self.held = Gauge("held_messages", "Messages taken that have no outcome yet.", **made)
         self.undeleted = Gauge(
             "undeleted_messages", "Messages that are done and not deleted yet.", ["queue"], **made
         )
         self.polled = Gauge(
             "last_poll_timestamp_seconds", "When the queue last answered, since the epoch.", ["queue"], **made
         )
-        self.in_hand = Gauge("in_hand", "Actions being delivered now.", **made)
-        self.spool_waiting = Gauge("spool_waiting", "Actions that wait in the spool.", **made)
-        self.spool_dead = Gauge("spool_dead", "Dead letters in the spool.", **made)
-        self.spool_oldest = Gauge("spool_oldest_seconds", "How long the oldest action has waited in the spool.", **made)
-        self.spool_usable = Gauge("spool_usable", "1 while the spool's directory can be used.", **made)
+        self.in_hand = Gauge("in_hand", "Actions being delivered now, and scripts that run.", **made)
+        self.journal = Gauge("journal_actions", "Actions in the journals, by their state.", ["state"], **made)
+        self.spool_waiting = Gauge("spool_waiting", "Actions in the journals that wait.", **made)
+        self.spool_dead = Gauge("spool_dead", "Dead letters in the journals.", **made)
+        self.spool_oldest = Gauge("spool_oldest_seconds", "How long the oldest action has waited in a journal.", **made)
+        self.spool_usable = Gauge("spool_usable", "1 while the journals can be used.", **made)
         self.credentials_age = Gauge("credentials_age_seconds", "Since queue credentials last came.", **made)
         self.credentials_left = Gauge(
             "credentials_left_seconds", "Until the held queue credentials expire; negative: they have.", **made
@@ -92,7 +94,7 @@ class Metrics:
 
     def queue(self, name: str) -> None:
         """Make the numbers of a queue appear."""
-        for metric in (self.taken, self.deleted, self.lag, self.held, self.undeleted, self.polled):
+        for metric in (self.taken, self.deleted, self.lag, self.undeleted, self.polled):
             metric.labels(name)
 
     def ended(self, action: str, outcome: Outcome) -> None:
@@ -100,11 +102,16 @@ class Metrics:
         label = action if action in PLANS or action == UNREADABLE else CUSTOM
         self.actions.labels(label, outcome.kind.value, outcome.reason.value).inc()
 
-    def spool(self, counts: Counts) -> None:
-        """Take over what lies in the spool."""
-        self.spool_waiting.set(counts.waiting)
-        self.spool_dead.set(counts.dead)
-        self.spool_oldest.set(counts.oldest_waiting_seconds)
+    def journals(self, counts: Sequence[Counts], scripts: int) -> None:
+        """Take over what lies in the journals of all targets; `scripts` are being run."""
+        waiting, dead = sum(one.waiting for one in counts), sum(one.dead for one in counts)
+        in_flight = sum(one.in_flight for one in counts)
+        for state, count in zip(STATES, (waiting, in_flight, sum(one.done for one in counts), dead)):
+            self.journal.labels(state).set(count)
+        self.in_hand.set(in_flight + scripts)
+        self.spool_waiting.set(waiting)
+        self.spool_dead.set(dead)
+        self.spool_oldest.set(max((one.oldest_waiting_seconds for one in counts), default=0.0))
 
     def render(self) -> bytes:
         """Give all in Prometheus' text format."""
@@ -113,6 +120,8 @@ class Metrics:
     def _start_at_zero(self) -> None:
         self.info.labels(__version__).set(1)
         self.spool_usable.set(1)
+        for state in STATES:
+            self.journal.labels(state)
         for action in ACTIONS:
             for kind in Kind:
                 for reason in REASONS[kind]:

@@ -1,111 +1,256 @@
-"""Takes messages from one queue for as long as there is room for them."""
+"""One queue at work: a thread that takes messages while there is room, and one that deletes what is done."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
+import threading
 import time
+from collections import OrderedDict
 from typing import Callable
 
-from alerta_opsgenie.connector.holding import Holding
+from alerta_opsgenie.connector.handler import Handler
 from alerta_opsgenie.connector.metrics import Metrics
-from alerta_opsgenie.connector.progress import Progress
-from alerta_opsgenie.connector.queue import LONGEST_POLL_SECONDS, MOST_PER_BATCH, QueueError, Received
-from alerta_opsgenie.connector.tasks import end
+from alerta_opsgenie.connector.parts import Parts
+from alerta_opsgenie.connector.transport import (
+    LONGEST_POLL_SECONDS,
+    MOST_PER_BATCH,
+    Receipt,
+    Received,
+    Transport,
+    TransportError,
+)
 from alerta_opsgenie.core.backoff import delay_seconds
 
 LONGEST_PAUSE_SECONDS = 5.0
-"""The longest wait after SQS did not answer; it is one small request."""
+"""The longest wait after the queue did not answer; it is one small request."""
+
+MOST_UNDELETED = 10_000
+"""Deletions that wait while the queue is away; beyond that the oldest are left to come again."""
+
+LINGER_SECONDS = 0.25
+"""How long a message that is done waits for others, to be deleted in one request; killed then, it comes again."""
 
 _SHORT_POLL_SECONDS = 1
 _log = logging.getLogger(__name__)
 
 
 class Poller:
-    """Polls until cancelled. `accept` is given each message; `stale` is called when SQS refuses the credentials.
+    """Takes one queue. `stale` is called when it refuses the credentials.
 
-    `failure` says what was wrong the last time; `polled_at` when the queue last answered (seconds since the epoch);
+    `failure` says what was wrong the last time; `polled_at` when it last answered (seconds since the epoch);
     `empty_polls` how many answers in a row were empty.
     """
 
     def __init__(
         self,
-        holding: Holding,
-        accept: Callable[[Holding, Received], None],
+        transport: Transport,
+        handler: Handler,
         stale: Callable[[], None],
         metrics: Metrics,
-        progress: Progress,
+        parts: Parts,
         *,
         batch: int = MOST_PER_BATCH,
         once: bool = False,
     ) -> None:
-        self.holding = holding
+        self.transport = transport
         self.failure = ""
         self.polled_at = 0.0
         self.empty_polls = 0
-        self._accept = accept
+        self._handler = handler
         self._stale = stale
         self._metrics = metrics
-        self._progress = progress
-        self._batch = min(batch, MOST_PER_BATCH, holding.most)
+        self._parts = parts
+        self._batch = min(batch, MOST_PER_BATCH, handler.room.most)
         self._once = once
         self._failures = 0
-        self._stopping = False
+        self._stopping = threading.Event()
+        self._deletions = _Deletions(transport, stale, self._count_deleted, parts)
+        self._threads: list[threading.Thread] = []
 
-    async def stop(self, polling: asyncio.Task[None], patience_seconds: float) -> None:
-        """End `run`, whose task is `polling`.
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self.transport.name
 
-        Cut off while messages are on their way to us, a poll would leave them hidden until their time is over. So one
-        that brings messages may end, and these are held to be given back.
-        """
-        self._stopping = True
-        await asyncio.wait({polling}, timeout=patience_seconds)
-        await end(polling)
+    @property
+    def undeleted(self) -> int:
+        """How many messages are done and not yet deleted."""
+        return len(self._deletions)
 
-    async def run(self) -> None:
-        """Poll until cancelled."""
-        part = f"queue {self.holding.queue.name}"
+    def start(self) -> None:
+        """Begin to take and to delete."""
+        self._metrics.queue(self.name)
+        self._threads = [
+            self._parts.start(f"queue {self.name}", self._run),
+            self._parts.start(f"deletions {self.name}", self._deletions.run),
+        ]
+
+    def stop(self) -> None:
+        """Take no more. A poll that is under way gives back what it brings, if the process still lives then."""
+        self._stopping.set()
+
+    def flush(self, seconds: float) -> None:
+        """Delete what is done, within so long, and end; call `stop` before."""
+        self._deletions.stop()
+        self._threads[1].join(seconds)
+
+    def is_polling(self) -> bool:
+        """Whether the thread that polls has not ended yet."""
+        return self._threads[0].is_alive()
+
+    def finish(self, receipt: Receipt) -> None:
+        """Delete a message soon: it is done, or safe."""
+        self._deletions.put(receipt)
+
+    def extend(self, receipt: Receipt, seconds: int) -> None:
+        """Let a message come again no sooner than in so many seconds; where that fails it comes earlier."""
         try:
-            while not self._stopping:
-                self._progress.forget(part)
-                await self.holding.room(self._batch)
-                self._progress.beat(part)
-                if not self._stopping:
-                    await self._poll()
-        finally:
-            self._progress.forget(part)
+            self.transport.extend(receipt, seconds)
+        except TransportError as error:
+            _log.warning("%s; a message in hand may be given to another connector too", error)
 
-    async def _poll(self) -> None:
-        name = self.holding.queue.name
+    def _count_deleted(self, count: int) -> None:
+        self._metrics.deleted.labels(self.name).inc(count)
+
+    def _run(self) -> None:
+        part = f"queue {self.name}"
+        while not self._stopping.is_set():
+            self._parts.idle(part)
+            most = self._handler.room.wait(self._batch)
+            self._parts.beat(part)
+            if most and not self._stopping.is_set():
+                self._poll(most)
+
+    def _poll(self, most: int) -> None:
         # A long poll of an idle queue says nothing for 20 s; whether the queue answers at all is known sooner.
         short = self._once or self._failures or not self.polled_at
-        wait_seconds = _SHORT_POLL_SECONDS if short else LONGEST_POLL_SECONDS
         try:
-            messages = await self.holding.queue.receive(self._batch, wait_seconds, self.holding.visibility_seconds)
-        except QueueError as error:
-            await self._pause(error)
+            messages = self.transport.receive(most, _SHORT_POLL_SECONDS if short else LONGEST_POLL_SECONDS)
+        except TransportError as error:
+            self._pause(error)
             return
         if self.failure:
-            _log.info("the queue %s answers again", name)
+            _log.info("the queue %s answers again", self.name)
         self.failure, self._failures, self.polled_at = "", 0, time.time()
+        self._note(messages)
+        if self._stopping.is_set():
+            for received in messages:
+                self.extend(received.receipt, 0)
+        elif messages:
+            self._take(messages)
         self.empty_polls = 0 if messages else self.empty_polls + 1
-        self._metrics.polled.labels(name).set(self.polled_at)
-        self._metrics.lag.labels(name).set(max(0.0, self.polled_at - messages[-1].sent_at) if messages else 0.0)
-        if messages:
-            self._metrics.taken.labels(name).inc(len(messages))
-        for received in messages:
-            self.holding.take(received)
-            if not self._stopping:
-                self._accept(self.holding, received)
 
-    async def _pause(self, error: QueueError) -> None:
+    def _take(self, messages: list[Received]) -> None:
+        try:
+            self._handler.take(self, messages)
+        except Exception:  # noqa: BLE001 - these messages come again; the others must go on
+            _log.exception("a fault of this program; messages stay in the queue %s", self.name)
+
+    def _note(self, messages: list[Received]) -> None:
+        self._metrics.polled.labels(self.name).set(self.polled_at)
+        lag = max(0.0, self.polled_at - messages[-1].sent_at) if messages else 0.0
+        self._metrics.lag.labels(self.name).set(lag)
+        if messages:
+            self._metrics.taken.labels(self.name).inc(len(messages))
+
+    def _pause(self, error: TransportError) -> None:
         self._failures += 1
         if error.stale:
             self._stale()
-        # Said again only when it is another trouble.
+        # Said again only when something else is wrong.
         if str(error) != self.failure:
             _log.warning("%s", error)
         self.failure = str(error)
         fraction = random.random()  # noqa: S311 - jitter
-        await asyncio.sleep(delay_seconds(self._failures, fraction, longest_seconds=LONGEST_PAUSE_SECONDS))
+        pause = delay_seconds(
+            self._failures,
+            fraction,
+            longest_seconds=LONGEST_PAUSE_SECONDS,
+            retry_after_seconds=error.retry_after_seconds,
+        )
+        self._parts.beat(f"queue {self.name}", pause + 120.0)
+        self._stopping.wait(pause)
+
+
+class _Deletions:
+    """Deletes in batches of ten. Where that fails it is tried again for as long as the process lives."""
+
+    def __init__(
+        self, transport: Transport, stale: Callable[[], None], count: Callable[[int], None], parts: Parts
+    ) -> None:
+        self._transport = transport
+        self._stale = stale
+        self._count = count
+        self._parts = parts
+        self._part = f"deletions {transport.name}"
+        self._waiting: OrderedDict[str, Receipt] = OrderedDict()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._failures = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, receipt: Receipt) -> None:
+        """Delete this soon; of one message the newest receipt counts."""
+        with self._changed:
+            if receipt.message_id not in self._waiting and len(self._waiting) >= MOST_UNDELETED:
+                self._waiting.popitem(last=False)
+            self._waiting[receipt.message_id] = receipt
+            if len(self._waiting) in (1, MOST_PER_BATCH):
+                self._changed.notify()
+
+    def stop(self) -> None:
+        """End `run` when all is deleted, or at the first failure."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        """Delete until `stop`."""
+        while batch := self._next_batch():
+            self._parts.beat(self._part)
+            try:
+                self._delete(batch)
+                self._failures = 0
+            except TransportError as error:
+                if self._stopping:
+                    return
+                self._pause(error)
+
+    def _next_batch(self) -> list[Receipt]:
+        """Wait for something to delete; nothing: the end."""
+        with self._changed:
+            self._parts.idle(self._part)
+            self._changed.wait_for(lambda: self._waiting or self._stopping)
+            self._changed.wait_for(lambda: len(self._waiting) >= MOST_PER_BATCH or self._stopping, LINGER_SECONDS)
+            return [receipt for receipt, _ in zip(self._waiting.values(), range(MOST_PER_BATCH))]
+
+    def _delete(self, batch: list[Receipt]) -> None:
+        failed = self._transport.done(batch)
+        with self._changed:
+            deleted = [one for one in batch if one not in failed]
+            for receipt in deleted:
+                if self._waiting.get(receipt.message_id) == receipt:
+                    del self._waiting[receipt.message_id]
+        self._count(len(deleted))
+        if failed:
+            raise TransportError(f"the queue {self._transport.name} failed to delete {len(failed)} messages")
+
+    def _pause(self, error: TransportError) -> None:
+        self._failures += 1
+        if error.stale:
+            self._stale()
+        if self._failures == 1:
+            _log.warning("%s; %d messages that are done wait to be deleted", error, len(self))
+        fraction = random.random()  # noqa: S311 - jitter
+        pause = delay_seconds(
+            self._failures,
+            fraction,
+            longest_seconds=LONGEST_PAUSE_SECONDS,
+            retry_after_seconds=error.retry_after_seconds,
+        )
+        self._parts.beat(self._part, pause + 120.0)
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping, pause)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
+import threading
+import types
 from typing import Callable
 
 from alerta_opsgenie.agent.options import UsageError
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.bridge import Bridge
+from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.notify import Notifier
-from alerta_opsgenie.connector.progress import Progress
+from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, Plan, parse_listen
-from alerta_opsgenie.connector.tasks import end
 from alerta_opsgenie.connector.web import Health, WebServer
 from alerta_opsgenie.vendor.problems import ConfigError
+
+FINISH_SECONDS = 4.5
+"""For the attempts under way at the end. With all else the end comes within 10 seconds, a container's patience."""
 
 _LOOK_SECONDS = 2.0
 _STARTING = Health(ready=False, status="starting")
@@ -39,98 +43,124 @@ class Service:
         self._read = read
         self._once = once
         self._metrics = Metrics()
-        self._progress = Progress()
+        self.reporter = Reporter(self._metrics)
         self._notifier = Notifier()
+        self._front = Front(plan, self.reporter.attempted)
         self._bridge: Bridge | None = None
-        self._stop = asyncio.Event()
+        self._stop = threading.Event()
+        self._over = threading.Event()
         self._ended = False
-        self._reloading = False
-        self._reload_task: asyncio.Task[None] | None = None
+        self._next: Plan | None = None
+        self._reloading = threading.Lock()
         self._web: WebServer | None = None
 
-    async def run(self) -> str:
+    def run(self) -> str:
         """Run to the end. Gives what was left undone, if anything. Raises `ListenError`, `AddressError`."""
+        bridge = self._make_bridge(self._plan)
+        self._listen()
         self._catch_signals()
-        bridge = Bridge(self._plan, self._metrics, self._progress, once=self._once)
-        await self._listen()
-        watching = asyncio.create_task(self._watch())
+        watching = threading.Thread(target=self._watch, name="watch", daemon=True)
         try:
+            self._front.start()
             self._notifier.ready()
-            while True:
-                self._bridge = bridge
-                self._stop.clear()
-                if self._ended:
-                    self._stop.set()
-                left = await bridge.run(self._stop)
-                if self._ended or self._once or not self._reloading:
-                    return left
-                self._reloading = False
-                bridge = Bridge(self._plan, self._metrics, self._progress)
-                self._notifier.ready()
+            watching.start()
+            return self._serve(bridge)
         finally:
-            await end(watching)
+            self._over.set()
             if self._web is not None:
-                await self._web.stop()
+                self._web.stop()
+
+    def _serve(self, bridge: Bridge) -> str:
+        while True:
+            self._bridge = bridge
+            left = bridge.run(self._stop, self._finish)
+            if self._next is None or self._ended:
+                return left
+            self._stop.clear()
+            self._take_over(self._next)
+            bridge = self._make_bridge(self._plan)
+            self._notifier.ready()
+
+    def _make_bridge(self, plan: Plan) -> Bridge:
+        return Bridge(plan, self._front, self._metrics, self.reporter, once=self._once)
+
+    def _finish(self) -> None:
+        """Let the deliverer finish what it has under way; it goes on when the configuration is read again."""
+        if self._next is None or self._ended:
+            self._front.stop(FINISH_SECONDS)
+
+    def _take_over(self, plan: Plan) -> None:
+        self._plan, self._next = plan, None
+        if (plan.options.spool_directory, plan.own.workers) == (self._front.state_directory, self._front.workers):
+            self._front.use(plan)
+            return
+        self._front.stop(FINISH_SECONDS)
+        self._front = Front(plan, self.reporter.attempted)
+        self._front.start()
+
+    # -- Signals
 
     def _catch_signals(self) -> None:
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end, number)
-        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._hang_up)
 
-    def _end(self, number: signal.Signals) -> None:
-        _log.info("%s: taking no more messages", number.name)
+    def _end(self, number: int, _frame: types.FrameType | None) -> None:
+        # A signal handler runs between two steps of the main thread, which may hold the log's lock.
         self._ended = True
+        self._stop.set()
+        name = signal.Signals(number).name
+        threading.Thread(target=lambda: _log.info("%s: taking no more messages", name), daemon=True).start()
         self._notifier.stopping()
-        self._stop.set()
 
-    def _hang_up(self) -> None:
-        if self._reload_task is None or self._reload_task.done():
-            self._reload_task = asyncio.get_running_loop().create_task(self._reload())
+    def _hang_up(self, _number: int, _frame: types.FrameType | None) -> None:
+        threading.Thread(target=self._reload, name="reload", daemon=True).start()
 
-    async def _reload(self) -> None:
+    def _reload(self) -> None:
         """Read the configuration again; one that cannot be used changes nothing."""
-        try:
-            plan = await asyncio.to_thread(self._read)
-            # Made to see that its URL and CA file can be used; the one that will run is made on its turn.
-            Bridge(plan, self._metrics, self._progress)
-        except (ConfigError, UsageError, AddressError) as error:
-            self._metrics.reloads.labels("refused").inc()
-            mend = f"; {error.mend}" if isinstance(error, ConfigError) else ""
-            _log.error("the configuration was not taken over: %s%s", error, mend)
-            return
-        self._metrics.reloads.labels("taken").inc()
-        if plan.own.listen != self._plan.own.listen:
-            _log.warning("metrics and health stay at %s until the next start", self._plan.own.listen)
-        _log.info("SIGHUP: the configuration is read again")
-        logs.hide(plan.secrets())
-        self._notifier.reloading()
-        self._plan, self._reloading = plan, True
-        self._stop.set()
+        with self._reloading:
+            try:
+                plan = self._read()
+                # Made to see that its URLs and CA file can be used; the one that will run is made on its turn.
+                self._make_bridge(plan)
+            except (ConfigError, UsageError, AddressError) as error:
+                self._metrics.reloads.labels("refused").inc()
+                advice = f"; {error.mend}" if isinstance(error, ConfigError) else ""
+                _log.error("the configuration was not taken over: %s%s", error, advice)
+                return
+            self._metrics.reloads.labels("taken").inc()
+            if plan.own.listen != self._plan.own.listen:
+                _log.warning("metrics and health stay at %s until the next start", self._plan.own.listen)
+            _log.info("SIGHUP: the configuration is read again")
+            logs.hide(plan.secrets())
+            self._notifier.reloading()
+            self._next = plan
+            self._stop.set()
 
-    async def _listen(self) -> None:
+    # -- Pages and the service manager
+
+    def _listen(self) -> None:
         listen = self._plan.own.listen
         place = parse_listen(listen)
         if place is None or self._once:
             return
-        self._web = WebServer(*place, self._metrics.render, self._health)
+        web = WebServer(*place, self._metrics.render, self._health)
         try:
-            await self._web.start()
+            web.start()
         except OSError as error:
             words = f"{listen} cannot be listened at ({error.strerror or error})"
-            await self._web.stop()
-            self._web = None
             if listen != DEFAULT_LISTEN:
                 raise ListenError(words) from None
             _log.warning("%s: no metrics and no health; give another place with --listen", words)
             return
-        _log.info("metrics and health at http://%s:%d", self._web.host, self._web.port)
+        self._web = web
+        _log.info("metrics and health at http://%s:%d", web.host, web.port)
 
     def _health(self) -> Health:
-        return self._bridge.health() if self._bridge is not None and self._bridge.opened else _STARTING
+        return self._bridge.health() if self._bridge is not None else _STARTING
 
-    async def _watch(self) -> None:
-        """Feed the watchdog while everything gets on, and say how it goes."""
+    def _watch(self) -> None:
+        """Feed the watchdog while everything goes on, and say how it goes."""
         seconds = self._notifier.watchdog_seconds
         pause = min(_LOOK_SECONDS, seconds / 3) if seconds else _LOOK_SECONDS
         while True:
@@ -140,4 +170,5 @@ class Service:
             else:
                 _log.error("standing still: %s", ", ".join(health.stuck))
             self._notifier.status(health.status)
-            await asyncio.sleep(pause)
+            if self._over.wait(pause):
+                return

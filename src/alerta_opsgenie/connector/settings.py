@@ -1,7 +1,7 @@
 """What the connector was told: the Edge Connector's configuration, and in it the arguments of our executor.
 
-The executor's arguments keep their meaning (`agent.options`), wherever a mapping would have been given them
-from: `globalFlags`, `globalArgs`, its own flags and args, `globalEnv` and its own env.
+The executor's arguments keep their meaning (`agent.options`), wherever a mapping has them from: `globalFlags`,
+`globalArgs`, its own flags and args, `globalEnv` and its own env. Mappings may name different Alertas.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Mapping
 
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
-from alerta_opsgenie.core.message import Message, action_names
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.vendor.arguments import environment_pairs
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, read_config
 from alerta_opsgenie.vendor.problems import ConfigError
@@ -28,8 +27,9 @@ DEFAULT_LISTEN = "127.0.0.1:7070"
 class Own:
     """The native connector's own settings, the object `alertaOpsgenie` of the configuration.
 
-    `hold_messages` is how many messages are taken from a queue before the first of them is done (0: four for each
-    worker). `listen` is HOST:PORT for metrics and health, `off` for none.
+    `hold_messages` is how many messages are taken before the first of them has an outcome (0: four for each worker).
+    `listen` is HOST:PORT for metrics and health, `off` for none. `log_level` is ours; the file's `logLevel` is OEC's.
+    `transport` fixes where messages come from: `sqs`, or JEC's `channel`.
     """
 
     workers: int = DEFAULT_WORKERS
@@ -37,10 +37,12 @@ class Own:
     listen: str = DEFAULT_LISTEN
     heartbeat_seconds: int = 60
     script_limit_seconds: int = 300
+    log_level: str = "info"
+    transport: str = "auto"
 
     @property
     def most_held(self) -> int:
-        """How many messages of a queue are in our hands at the most."""
+        """How many messages are in hand at the most."""
         return self.hold_messages or 4 * self.workers
 
 
@@ -52,24 +54,35 @@ _OWN_KEYS: Mapping[str, tuple[str, int, int]] = {
 }
 
 
+LOG_LEVELS = ("error", "warn", "info", "debug")
+
+_OWN_CHOICES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "logLevel": ("log_level", LOG_LEVELS),
+    "transport": ("transport", ("auto", "sqs", "channel")),
+}
+
+
 @dataclass(frozen=True)
 class Plan:
-    """A configuration ready for use. `relays` are the settings of each mapping that our executor stands behind."""
+    """A configuration ready for use. `relays` are the options of each mapping that our executor stands behind.
+
+    `options` are those of the first, or what any would have: they are for what is no action of ours.
+    """
 
     config: EdgeConfig
     options: Options
-    relays: Mapping[str, Settings]
+    relays: Mapping[str, Options]
     own: Own
     environment: Mapping[str, str] = field(repr=False, default_factory=dict)
 
-    def settings_of(self, message: Message) -> Settings:
-        """Give the settings by which a message that was kept is relayed."""
-        found = (self.relays[name] for name in reversed(action_names(message)) if name in self.relays)
-        return next(found, self.options.settings)
+    def each_alerta(self) -> list[Options]:
+        """Give options for each Alerta and key."""
+        every = (self.options, *self.relays.values())
+        return list({(one.alerta_url, one.alerta_key, one.ca_file): one for one in every}.values())
 
     def secrets(self) -> list[str]:
         """Give what must never be shown."""
-        return [self.config.api_key.reveal(), self.options.alerta_key]
+        return [self.config.api_key.reveal(), *(options.alerta_key for options in self.each_alerta())]
 
 
 def read_plan(
@@ -79,22 +92,19 @@ def read_plan(
     environment: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Read a configuration for the native connector. Raises `ConfigError` and `UsageError`.
+    """Read a configuration for the native connector. Raises `ConfigError`, `UsageError` and `AddressError`.
 
     `overrides` are fields of `Own` from the command line; None stands for one that was not given.
     """
     given = os.environ if environment is None else environment
     config = read_config(path, dialect=dialect, environment=given, target=NATIVE)
     ours = [mapping for mapping in config.mappings.values() if mapping.is_alerta_executor]
-    options = {mapping.name: _options(config, mapping, given) for mapping in ours}
+    relays = {mapping.name: _options(config, mapping, given) for mapping in ours}
+    options = next(iter(relays.values())) if relays else _options(config, None, given)
     chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
-    return Plan(
-        config=config,
-        options=_the_one(config, options) if options else _options(config, None, given),
-        relays={name: found.settings for name, found in options.items()},
-        own=replace(_read_own(config), **chosen),
-        environment=given,
-    )
+    plan = Plan(config, options, relays, replace(_read_own(config), **chosen), given)
+    _check(plan)
+    return plan
 
 
 def _options(config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str]) -> Options:
@@ -104,27 +114,20 @@ def _options(config: EdgeConfig, mapping: ActionMapping | None, environment: Map
     arguments += [*config.global_args, *(mapping.args if mapping else ())]
     variables = environment_pairs((*config.global_env, *(mapping.env if mapping else ())))
     found, notes = split(arguments)
-    found["drain"] = []  # there is no message among them
     return read_options(found, notes, {**environment, **variables})
 
 
-def _the_one(config: EdgeConfig, options: Mapping[str, Options]) -> Options:
-    """Give what all mappings have in common: one process serves one Alerta, with one key and one spool."""
-    (first_name, first), *others = options.items()
-    for name, other in others:
-        for label, attribute in (
-            ("Alerta's URL", "alerta_url"),
-            ("Alerta's key", "alerta_key"),
-            ("the CA file", "ca_file"),
-            ("the spool's directory", "spool_directory"),
-        ):
-            if getattr(first, attribute) != getattr(other, attribute):
-                raise ConfigError(
-                    f"{config.where}: $.actionMappings",
-                    f"{label} differs between {first_name!r} and {name!r}, and one connector serves one Alerta",
-                    "put it into globalArgs once, or run a connector for each Alerta",
-                )
-    return first
+def _check(plan: Plan) -> None:
+    """Raise `AddressError` for a URL that is none, `ConfigError` where mappings differ in the state directory."""
+    for options in plan.each_alerta():
+        address_of(options.alerta_url)
+    for name, options in plan.relays.items():
+        if options.spool_directory != plan.options.spool_directory:
+            raise ConfigError(
+                f"{plan.config.where}: $.actionMappings",
+                f"the state directory (--spoolDir) of {name!r} differs from that of {next(iter(plan.relays))!r}",
+                "put it into globalArgs once",
+            )
 
 
 def _read_own(config: EdgeConfig) -> Own:
@@ -133,8 +136,14 @@ def _read_own(config: EdgeConfig) -> Own:
         if name == "listen" and isinstance(value, str):
             values["listen"] = value
             continue
+        if name in _OWN_CHOICES:
+            attribute, choices = _OWN_CHOICES[name]
+            if value not in choices:
+                raise _own_error(config, name, "cannot be used", f"write one of {', '.join(choices)}")
+            values[attribute] = value
+            continue
         if name not in _OWN_KEYS:
-            known = ", ".join(["listen", *_OWN_KEYS])
+            known = ", ".join(["listen", *_OWN_KEYS, *_OWN_CHOICES])
             raise _own_error(config, name, "is no setting of the native connector", f"it has {known}")
         attribute, least, most = _OWN_KEYS[name]
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:

@@ -65,7 +65,8 @@ def _read(text: Union[str, bytes]) -> Message:
     alert = envelope.get("alert")
     if alert is not None and not isinstance(alert, dict):
         raise MessageError("$.alert", f"expected an object, found {_type_name(alert)}")
-    return Message(action, _key(envelope, action, text), _nanoseconds((alert or {}).get("updatedAt")), alert, envelope)
+    message = Message(action, "", _nanoseconds((alert or {}).get("updatedAt")), alert, envelope)
+    return message._replace(key=_key(message, text))
 
 
 def _json_object(text: Union[str, bytes]) -> Mapping[str, Any]:
@@ -94,13 +95,16 @@ def _deeper_than(levels: int, value: Any) -> bool:
     return True
 
 
-def _key(envelope: Mapping[str, Any], action: str, text: Union[str, bytes]) -> str:
-    """Name this message: the connector's request id, else a digest of its bytes."""
-    request_id = envelope.get("requestId")
-    if isinstance(request_id, str) and 0 < len(request_id) <= _LONGEST_REQUEST_ID and is_one_line(request_id):
-        return f"{request_id}:{action}"
-    import hashlib  # noqa: PLC0415 - costs milliseconds and most messages have a request id
+def _key(message: Message, text: Union[str, bytes]) -> str:
+    """Give the idempotency key: a digest of the connector's request id, the alert, and what the message says.
 
+    The request id alone does not do: one request may act on two alerts. Without a request id the whole text counts.
+    """
+    import hashlib  # noqa: PLC0415 - costs milliseconds
+
+    request_id = message.envelope.get("requestId")
+    if isinstance(request_id, str) and 0 < len(request_id) <= _LONGEST_REQUEST_ID:
+        text = f"{request_id}\0{essence(message)}"
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     return hashlib.sha256(raw).hexdigest()
 

@@ -2,7 +2,7 @@
 
 `Reason` is a closed set, because it is also the label of a metric and the word that operators search for. The names
 are tuples and not dataclasses throughout the core: `dataclasses` imports `inspect`, which the script that is started
-once per action would pay for each time (docs/decisions/named-tuples.md).
+once per action would pay for each time (docs/decisions/0002-named-tuples.md).
 """
 
 from enum import Enum
@@ -48,6 +48,7 @@ class Reason(str, Enum):
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     NOT_ALERTA = "not-alerta"
+    FAULT = "fault"
 
 
 REASONS: Mapping[Kind, "frozenset[Reason]"] = {
@@ -76,6 +77,7 @@ REASONS: Mapping[Kind, "frozenset[Reason]"] = {
             Reason.UNAUTHORIZED,
             Reason.FORBIDDEN,
             Reason.NOT_ALERTA,
+            Reason.FAULT,
         }
     ),
 }

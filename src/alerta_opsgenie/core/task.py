@@ -1,6 +1,6 @@
 """One action of Opsgenie's or JSM's on its way to Alerta, and the calls that it can need."""
 
-from typing import Any, Dict, FrozenSet, Generator, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, FrozenSet, Generator, Mapping, NamedTuple, Optional
 
 from . import message as fields
 from .message import Message
@@ -109,3 +109,14 @@ class Task(NamedTuple):
         # Without a time of its own an action is never late; so its alert's time must not make it late either.
         incident = incident_ns(self.message, self.circumstances.now_seconds) if updated_ns else 0
         return {"text": text, "updatedAt": updated_ns, "incident": incident, "key": self.message.key}
+
+
+def drive(steps: Steps, send: Callable[[Call], Answer]) -> Outcome:
+    """Run a relay over a `send` that always gives an answer."""
+    try:
+        call = next(steps)
+        while True:
+            call = steps.send(send(call))
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome

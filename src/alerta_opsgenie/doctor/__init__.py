@@ -1,5 +1,5 @@
 """Why nothing happens: `alerta-opsgenie doctor`.
 
-Each check looks at one cause, gives findings (ok, warn or fail, with the mend), and changes nothing on the host. All of
-them stand in one table (`table`); what they look at is gathered once (`subject`).
+Each check looks at one cause and gives findings with advice; none changes anything on the host. `checks` lists them in
+the order in which an action passes what they look at, and `installation` gathers what they look at.
 """

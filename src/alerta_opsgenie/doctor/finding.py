@@ -5,35 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterable
 
-OK, WARN, FAIL = "ok", "warn", "fail"
-LEVELS = (OK, WARN, FAIL)
+OK, SKIP, WARN, FAIL = "ok", "skip", "warn", "fail"
+LEVELS = (OK, SKIP, WARN, FAIL)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`level` is ok (so it should be), warn (it works, but not for long or not as well as it could) or fail.
+    """One result of a check.
 
-    `what` tells what is the case, `mend` the next thing to do; both are one line and free of secrets.
+    `level` is ok (it was tried and works), skip (it could not be tried), warn (it works, but not for long or not as
+    well as it could) or fail. `what` says what is the case, `advice` the next thing to do; both are one line without
+    secrets.
     """
 
     level: str
     what: str
-    mend: str = ""
+    advice: str = ""
 
 
 def ok(what: str) -> Finding:
-    """Say that something is as it should be."""
+    """Say that something was tried and works."""
     return Finding(OK, what)
 
 
-def warn(what: str, mend: str) -> Finding:
+def skip(what: str, advice: str = "") -> Finding:
+    """Say that something was not tried, and why."""
+    return Finding(SKIP, f"not tried: {what}", advice)
+
+
+def warn(what: str, advice: str) -> Finding:
     """Say that something works and yet needs a look."""
-    return Finding(WARN, what, mend)
+    return Finding(WARN, what, advice)
 
 
-def fail(what: str, mend: str) -> Finding:
+def fail(what: str, advice: str) -> Finding:
     """Say that something does not work."""
-    return Finding(FAIL, what, mend)
+    return Finding(FAIL, what, advice)
 
 
 def worst(findings: Iterable[Finding]) -> str:

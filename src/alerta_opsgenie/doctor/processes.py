@@ -1,9 +1,8 @@
-"""The connector's process, found among the host's, and what is known of it: its user, its environment, its log."""
+"""The connector's process, found among the host's."""
 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, Mapping
@@ -18,10 +17,6 @@ SERVICES: Mapping[str, str] = {OEC: "oec", JEC: "jec", NATIVE: "alerta-opsgenie"
 
 PROC = Path("/proc")
 
-_VERSION = re.compile(r"(?:OEC|JEC) version is (?P<version>[0-9A-Za-z.+-]+)")
-_TAIL_BYTES = 256 * 1024
-_HEAD_BYTES = 4096
-
 
 @dataclass(frozen=True)
 class Process:
@@ -32,6 +27,14 @@ class Process:
     gid: int
     arguments: tuple[str, ...] = field(repr=False)
     environment: Mapping[str, str] | None = field(default=None, repr=False)
+
+    def option(self, name: str) -> str:
+        """Give the value of a long option on the command line; empty where it is not given."""
+        for index, argument in enumerate(self.arguments):
+            option, mark, value = argument.partition("=")
+            if option == name:
+                return value if mark else "".join(self.arguments[index + 1 : index + 2])
+        return ""
 
 
 def list_processes(proc: Path = PROC) -> Iterator[Process]:
@@ -66,39 +69,10 @@ def is_connector(process: Process, edge: str) -> bool:
     names = [argument.rpartition("/")[2] for argument in process.arguments[:3]]
     if edge != NATIVE:
         return PROGRAMS[edge] in names[:2]
-    return "run" in process.arguments[1:4] and (PROGRAMS[NATIVE] in names[:2] or "alerta_opsgenie" in names)
+    return is_run_command(process.arguments)
 
 
-def connector_log(directory: str, edge: str, pid: int | None) -> str | None:
-    """Give the connector's own log: its process's, else the one that was written last; None: there is none."""
-    if edge == NATIVE:
-        return None
-    if pid is not None and (Path(directory) / f"{edge}{pid}.log").exists():
-        return f"{directory}/{edge}{pid}.log"
-    try:
-        logs = [path for path in Path(directory).iterdir() if re.fullmatch(rf"{edge}\d+\.log", path.name)]
-        return str(max(logs, key=lambda path: path.stat().st_mtime)) if logs else None
-    except OSError:
-        return None
-
-
-def read_version(log: str) -> str:
-    """Read which version wrote a log; an empty text where it does not say."""
-    try:
-        with Path(log).open(encoding="utf-8", errors="replace") as file:
-            match = _VERSION.search(file.read(_HEAD_BYTES))
-    except OSError:
-        return ""
-    return match["version"] if match else ""
-
-
-def read_tail(path: str, *, most_bytes: int = _TAIL_BYTES) -> list[str]:
-    """Read the last lines of a text file; none where it cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most_bytes))
-            lines = file.read(most_bytes).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return []
-    return lines[1:] if size > most_bytes else lines
+def is_run_command(command: tuple[str, ...]) -> bool:
+    """Whether a command line is that of our own connector, `alerta-opsgenie run`."""
+    names = [argument.rpartition("/")[2] for argument in command[:3]]
+    return "run" in command[1:4] and (PROGRAMS[NATIVE] in names[:2] or "alerta_opsgenie" in names)

@@ -1,74 +1,118 @@
-"""The connector at work: its process, its version, its log, its last success; and secrets that others can see."""
+"""The connector at work: its process, its log, its last success; and secrets that others can see."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
-from alerta_opsgenie.doctor.processes import PROGRAMS, SERVICES, connector_log, read_tail, read_version
-from alerta_opsgenie.doctor.subject import Subject, user_name
+from alerta_opsgenie.clients.connection import Response
+from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.http import OK, ask
+from alerta_opsgenie.doctor.installation import Installation
+from alerta_opsgenie.doctor.logs import connector_log, last_failure, read_tail, read_version
+from alerta_opsgenie.doctor.person import user_name
+from alerta_opsgenie.doctor.processes import PROGRAMS
 from alerta_opsgenie.vendor.config import NATIVE
 
 RECENT_SECONDS = 24 * 3600.0
-"""A failure that is older is not worth a word."""
+"""A failure that is older is not reported."""
+
+STILL_SECONDS = 10 * 60.0
+"""A connector that cannot reach its queue logs that several times a minute, so what is younger still goes on."""
+
+DEFAULT_LISTEN = "127.0.0.1:7070"
 
 _RESULT = re.compile(r"^(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (?P<level>[A-Z]+) (?P<kind>[a-z]+) (?P<what>.*)$")
 _DONE = {"applied", "already"}
 _FAILED = {"rejected", "kept"}
+_QUEUE_WORDS = ("receive message", "token", "credential", "could not start", "poller")
 _LARGEST_LOOKED_AT_BYTES = 256 * 1024
 _OTHERS_READ = 0o004
 
 
-def check_process(subject: Subject) -> Iterator[Finding]:
+def check_process(inst: Installation) -> Iterator[Finding]:
     """Look whether the connector runs, and as whom."""
-    process, service = subject.process, SERVICES[subject.edge]
+    process = inst.process
     if process is None:
-        yield fail(
-            f"no {PROGRAMS[subject.edge]} runs on this host", f"systemctl start {service}; journalctl -u {service}"
-        )
+        advice = f"systemctl start {inst.service}; journalctl -u {inst.service}"
+        yield fail(f"no {PROGRAMS[inst.edge]} runs on this host", advice)
         return
-    yield ok(f"{PROGRAMS[subject.edge]} runs as {user_name(process.uid)} (process {process.pid})")
-    if process.uid == 0 and subject.edge != NATIVE:
-        yield warn("it runs as root, and so does every script", f"set User= in {service}.service to its own user")
+    yield ok(f"{PROGRAMS[inst.edge]} runs as {user_name(process.uid)} (process {process.pid})")
+    if process.uid == 0 and inst.edge != NATIVE:
+        advice = f"systemctl edit {inst.service} (add [Service] and User= with its own user)"
+        yield warn("it runs as root, and so does every script", advice)
 
 
-def check_log(subject: Subject) -> Iterator[Finding]:
+def check_log(inst: Installation) -> Iterator[Finding]:
     """Read the connector's own log: which version it is, and what its last error was."""
-    if subject.edge == NATIVE:
-        if subject.process is not None:
-            yield ok(f"it logs to the journal (journalctl -u {SERVICES[NATIVE]}); this is version {__version__}")
+    if inst.edge == NATIVE:
         return
-    log = connector_log(subject.log_directory, subject.edge, subject.process.pid if subject.process else None)
+    log = connector_log(inst.log_directory, inst.edge, inst.process.pid if inst.process else None)
     if log is None:
-        if subject.process is not None:
-            mend = f"see that its user can write there: ls -ld {subject.log_directory}"
-            yield warn(f"it has no log in {subject.log_directory}", mend)
+        if inst.process is not None:
+            yield warn(f"it has no log in {inst.log_directory}", f"ls -ld {inst.log_directory}")
         return
-    version = read_version(log)
-    yield ok(f"its log is {log}" + (f"; it is version {version}" if version else ""))
+    lines, version = read_tail(log), read_version(log)
+    if not lines:
+        yield skip(f"what the connector logs: {log} is empty or may not be read", "run doctor as root")
+        return
+    failure = last_failure(lines)
+    age = time.time() - failure.at if failure else RECENT_SECONDS
+    if failure is None or age >= RECENT_SECONDS:
+        yield ok(f"its log {log} has no error of the last 24 hours" + (f"; it is version {version}" if version else ""))
+        return
+    text = f"it logged {max(0.0, age) / 60:.0f} minutes ago: {inst.redact(failure.text)[:300]}"
+    is_queue = any(word in failure.text.lower() for word in _QUEUE_WORDS)
+    yield (fail if is_queue and age < STILL_SECONDS else warn)(text, f"tail {log}")
 
 
-def check_last_success(subject: Subject) -> Iterator[Finding]:
+def check_ready(inst: Installation) -> Iterator[Finding]:
+    """Ask our own connector whether it is ready."""
+    if inst.edge != NATIVE or inst.process is None:
+        return
+    own = inst.config.own.get("listen") if inst.config else None
+    listen = inst.process.option("--listen") or (own if isinstance(own, str) else "") or DEFAULT_LISTEN
+    if listen == "off":
+        yield skip("whether it is ready: it serves no page (listen is off)")
+        return
+    asked = ask(inst, f"http://{listen}", "/readyz", {})
+    if asked.response is None:
+        yield fail(f"{listen}/readyz does not answer: {asked.error}", f"journalctl -u {inst.service}")
+    elif asked.status == OK:
+        yield ok(f"it is ready ({listen}/readyz); this is version {__version__}")
+    else:
+        why = _reasons(asked.response) or f"HTTP {asked.status}"
+        yield fail(f"it is not ready: {why}", f"journalctl -u {inst.service}")
+
+
+def _reasons(response: Response) -> str:
+    try:
+        body: Any = json.loads(response.body)
+        found = [*body.get("troubles", []), *(f"{part} stands still" for part in body.get("stuck", []))]
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return ""
+    return " ".join("; ".join(str(one) for one in found).split())[:300]
+
+
+def check_last_success(inst: Installation) -> Iterator[Finding]:
     """Find in the executor's log when an action last reached Alerta, and whether the last one did not."""
-    path = subject.mapping.stdout if subject.mapping and subject.edge != NATIVE else ""
+    path = inst.mapping.stdout if inst.mapping and inst.edge != NATIVE else ""
     if not path:
         return
     results = [match for match in map(_RESULT.match, read_tail(path)) if match]
     done = [match for match in results if match["kind"] in _DONE]
     if not results:
-        yield ok(f"no action has come through yet, by {path}")
+        yield skip(f"no action has come through yet, by {path}", "alerta-opsgenie doctor --send-test")
         return
     last = results[-1]
     if last["kind"] in _FAILED and last["level"] == "ERROR" and _age_seconds(last["when"]) < RECENT_SECONDS:
-        text = redact_line(f"{last['kind']} {last['what']}", subject)[:300]
-        yield warn(
-            f"the last action failed at {last['when']}: {text}", "mend what the line says; the rest is in the log"
-        )
+        text = inst.redact(f"{last['kind']} {last['what']}")[:300]
+        yield warn(f"the last action failed at {last['when']}: {text}", f"tail {path}")
     if done:
         yield ok(f"the last action reached Alerta at {done[-1]['when']}")
 
@@ -78,26 +122,16 @@ def _age_seconds(when: str) -> float:
     return time.time() - at.timestamp()
 
 
-def redact_line(line: str, subject: Subject) -> str:
-    """Take the secrets that we know, and what looks like another, out of a line of a log."""
-    for secret in subject.secrets():
-        line = line.replace(secret, "***")
-    return _AUTHORIZATION.sub(r"\1***", line)
-
-
-_AUTHORIZATION = re.compile(r"((?:GenieKey|Key|Bearer|Basic|-{1,2}\w*[kK]ey)[ =:]+)[^\s\"',]+")
-
-
-def check_secrets(subject: Subject) -> Iterator[Finding]:
+def check_secrets(inst: Installation) -> Iterator[Finding]:
     """Look for the keys on the command lines of running processes, and in files beside the configuration."""
-    secrets = subject.secrets()
-    if not secrets or subject.config is None:
+    secrets = inst.secrets()
+    if not secrets or inst.config is None:
         return
-    exposed = sorted({process.pid for process in subject.processes if _shows(process.arguments, secrets)})
+    exposed = sorted({process.pid for process in inst.processes if _shows(process.arguments, secrets)})
     for pid in exposed[:3]:
-        mend = "give keys in files or in the environment; ps shows arguments to every user of the host"
-        yield warn(f"process {pid} has a key among its arguments", mend)
-    readable = list(_readable_copies(subject, secrets))
+        advice = "give keys in files or in the environment; ps shows arguments to every user of the host"
+        yield warn(f"process {pid} has a key among its arguments", advice)
+    readable = list(_readable_copies(inst, secrets))
     for path in readable:
         yield fail(f"{path} holds a key and can be read by others", f"chmod 600 {path}")
     if not exposed and not readable:
@@ -111,15 +145,14 @@ def _shows(arguments: tuple[str, ...], secrets: list[str]) -> bool:
     return any(secret in argument for argument in kept for secret in secrets)
 
 
-def _readable_copies(subject: Subject, secrets: list[str]) -> Iterator[str]:
-    directory = Path(subject.path).parent
-    known = {subject.path, subject.told.key_file}  # looked at by checks of their own
+def _readable_copies(inst: Installation, secrets: list[str]) -> Iterator[str]:
+    known = {inst.path, inst.access.key_file}  # looked at by checks of their own
     try:
-        files = sorted(directory.iterdir())
+        files = sorted(Path(inst.path).parent.iterdir())
     except OSError:
         return
     for path in files:
-        if str(path) in known or not path.is_file() or path.is_symlink():
+        if str(path) in known or path.is_symlink() or not path.is_file():
             continue
         status = path.stat()
         if status.st_mode & _OTHERS_READ and status.st_size <= _LARGEST_LOOKED_AT_BYTES:

@@ -1,137 +1,138 @@
-"""The executor on the connector's host: the file, the Python that starts it, its logs, its spool."""
+"""The executor on the connector's host: the file, the Python that starts it, its logs, its state directory."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
-from alerta_opsgenie.doctor.subject import Person, Subject, user_name
-from alerta_opsgenie.journal import Spool, SpoolUnavailable
-from alerta_opsgenie.lanes import Desk
-from alerta_opsgenie.setup.as_user import CannotBecomeError, run_as
-from alerta_opsgenie.setup.interpreter import LEAST_VERSION, Identity, Interpreter, find_interpreter
+from alerta_opsgenie.agent.state import journal_of, target_name, target_url, targets
+from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.doctor.config_checks import name_the_user
+from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.installation import Installation
+from alerta_opsgenie.doctor.person import user_name
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.setup.interpreter import LEAST_VERSION, Interpreter, find_interpreter
 from alerta_opsgenie.vendor.config import NATIVE
 from alerta_opsgenie.vendor.runner import INTERPRETERS
 
 OLD_SECONDS = 15 * 60.0
-"""From this age on what waits is worth a word: a drainer tries at least every 15 seconds."""
+"""From this age on a waiting action is a failure: the agent tries at least every 15 seconds."""
 
 _SECONDS = 20.0
 _OTHERS_WRITE = 0o022
 
 
-def _script(subject: Subject) -> str:
-    return subject.mapping.filepath if subject.mapping and subject.edge != NATIVE else ""
+def _script(inst: Installation) -> str:
+    return inst.mapping.filepath if inst.mapping and inst.edge != NATIVE else ""
 
 
-def check_script(subject: Subject) -> Iterator[Finding]:
+def check_script(inst: Installation) -> Iterator[Finding]:
     """Look whether each file that the mappings name is there, can be started, and is changed by nobody else."""
-    if subject.edge == NATIVE or subject.config is None:
+    if inst.edge == NATIVE or inst.config is None:
         return
-    paths = dict.fromkeys(
-        mapping.filepath for mapping in subject.config.mappings.values() if mapping.is_alerta_executor
-    )
-    for path in paths:
-        yield _check_script(subject, path)
+    paths = (mapping.filepath for mapping in inst.config.mappings.values() if mapping.is_alerta_executor)
+    for path in dict.fromkeys(paths):
+        yield _check_script(inst, path)
 
 
-def _check_script(subject: Subject, path: str) -> Finding:
-    install = f"alerta-opsgenie install --edge {subject.edge}"
+def _check_script(inst: Installation, path: str) -> Finding:
     try:
         status = Path(path).stat()
     except FileNotFoundError:
+        install = f"alerta-opsgenie install --edge {inst.edge}"
         return fail(f"{path}, which the actions are mapped to, is not there", install)
     except OSError as error:
-        return fail(f"{path} cannot be looked at: {error.strerror}", "run doctor as root")
-    person, mode = subject.person, status.st_mode & 0o777
+        return fail(f"{path} cannot be looked at: {error.strerror}", f"see what is there: ls -la {Path(path).parent}")
+    person, mode = inst.person, status.st_mode & 0o777
     owner = user_name(status.st_uid)
     if mode & _OTHERS_WRITE:
         return fail(f"{path} can be changed by others (mode {mode:04o})", f"chmod 755 {path}")
     if person and status.st_uid not in (0, person.uid):
         return fail(f"{path} belongs to {owner}, not to {person.name}", f"chown {person.name}: {path}")
-    starts_directly = not path.endswith(".py")
-    usable = os.X_OK | os.R_OK if starts_directly else os.R_OK
-    try:
-        allowed = person is None or run_as(person.uid, person.gid, lambda: os.access(path, usable))
-    except CannotBecomeError as why:
-        return warn(
-            f"whether {person.name if person else '?'} can start {path} is not known: {why}", "run doctor as root"
-        )
-    if not allowed:
-        return fail(
-            f"{person.name if person else ''} cannot start {path} ({owner}, mode {mode:04o})", f"chmod 755 {path}"
-        )
+    if person is None or not person.is_us:
+        return skip(f"whether the connector's user can start {path}", "run doctor as root")
+    if not os.access(path, os.R_OK if path.endswith(".py") else os.X_OK | os.R_OK):
+        return fail(f"{person.name} cannot start {path} ({owner}, mode {mode:04o})", f"chmod 755 {path}")
     return ok(f"{path} is {owner}'s with mode {mode:04o}")
 
 
-def check_python(subject: Subject) -> Iterator[Finding]:
+def check_python(inst: Installation) -> Iterator[Finding]:
     """Look which Python the connector would start: it takes `python` for a `.py`, whatever the first line says."""
-    path = _script(subject)
+    path = _script(inst)
     if not path:
         return
     name = "python" if path.endswith(".py") else "python3"
-    search, how = subject.search_path
-    found = find_interpreter(name, search, _identity(subject.person))
+    search, how = inst.search_path
+    found = find_interpreter(name, search)
     place = f"the service's PATH ({search}; {how})"
-    mend = "apt install python-is-python3, or map the actions to oecAlertaExecutor, which needs python3 alone"
+    advice = f"apt install python-is-python3, or map the actions to {path.removesuffix('.py')} in {inst.path}"
     if name == "python3":
-        mend = "install Python 3.9 or later, or correct the service's PATH"
+        advice = f"install Python 3.9 or later, or correct the PATH: systemctl edit {inst.service}"
     if found is None:
-        yield fail(f"there is no `{name}` on {place}", mend)
+        yield fail(f"there is no `{name}` on {place}", advice)
     elif not found.version:
-        yield fail(f"{found.path} does not start: {found.trouble}", mend)
+        yield fail(f"{found.path} does not start: {found.trouble}", advice)
     elif not found.is_usable:
         least = ".".join(str(part) for part in LEAST_VERSION)
-        yield fail(f"`{name}` on {place} is {_told(found)}; the executor needs {least} or later", mend)
+        yield fail(f"`{name}` on {place} is {_version(found)}; the executor needs {least} or later", advice)
     else:
-        yield ok(f"`{name}` is {_told(found)}, by {place}")
+        yield ok(f"`{name}` is {_version(found)}, by {place}")
 
 
-def _told(found: Interpreter) -> str:
+def _version(found: Interpreter) -> str:
     return f"{found.path}, Python {'.'.join(str(part) for part in found.version)}"
 
 
-def _identity(person: Person | None) -> Identity | None:
-    return Identity(person.uid, person.gid) if person else None
-
-
-def check_starts(subject: Subject) -> Iterator[Finding]:
-    """Start the executor for its version, as the connector's user and with its PATH."""
-    path = _script(subject)
+def check_starts(inst: Installation) -> Iterator[Finding]:
+    """Start the executor for its version, with the service's PATH."""
+    path = _script(inst)
     if not path or not Path(path).exists():
         return
     command = [*INTERPRETERS.get(".py" if path.endswith(".py") else "", ()), path, "--version"]
-    said, trouble = _run(command, subject)
-    install = f"alerta-opsgenie install --edge {subject.edge} puts this version there"
-    if trouble:
-        yield fail(f"{' '.join(command)} fails: {trouble}", install)
-    elif not said.startswith("alerta-opsgenie "):
+    output, error = run_program(inst, command)
+    install = f"alerta-opsgenie install --edge {inst.edge}"
+    if error:
+        yield fail(f"{' '.join(command)} fails: {error}", install)
+    elif not output.startswith("alerta-opsgenie "):
         yield fail(f"{path} is not our executor, or an older script of that name", install)
-    elif said != f"alerta-opsgenie {__version__}":
-        yield warn(f"{path} is {said}, this is {__version__}", install)
+    elif output != f"alerta-opsgenie {__version__}":
+        yield warn(f"{path} is {output}, this is {__version__}", install)
     else:
-        yield ok(f"{path} starts and is {said}")
+        yield ok(f"{path} starts and is {output}")
 
 
-def _run(command: list[str], subject: Subject) -> tuple[str, str]:
-    """Run a program as the connector's user; gives its output, or what went wrong."""
-    person = subject.person
-    extra: dict[str, Any] = {}
-    if person and os.geteuid() == 0 and person.uid != 0:
-        extra = {"user": person.uid, "group": person.gid, "extra_groups": []}
-    environment = dict(subject.service_environment)
+def check_service(inst: Installation) -> Iterator[Finding]:
+    """Look whether the program of our own connector's service starts as its user."""
+    program = inst.unit.command[:1]
+    if inst.edge != NATIVE or not program:
+        return
+    if inst.person is None or not inst.person.is_us:
+        yield skip(f"whether {inst.unit.name} can start {program[0]} as its user", "run doctor as root")
+        return
+    command = [*program, "run", "--help"]
+    _, error = run_program(inst, command)
+    if error:
+        advice = f"install it where {inst.person.name} may read it, or correct ExecStart in {inst.unit.path}"
+        yield fail(f"{' '.join(command)} fails as {inst.person.name}: {error}", advice)
+    else:
+        yield ok(f"{program[0]} of {inst.unit.name} starts as {inst.person.name}")
+
+
+def run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
+    """Run a program with the service's environment; gives its output, and what went wrong."""
+    environment = dict(inst.service_environment)
     try:
         # By the service's PATH, which is not the one that this process would look through.
         program = find_interpreter(command[0], environment["PATH"]) if "/" not in command[0] else None
-        real = [program.path if program else command[0], *command[1:]]
         ended = subprocess.run(
-            real, capture_output=True, timeout=_SECONDS, check=False, env=environment, cwd="/",
-            stdin=subprocess.DEVNULL, **extra,
+            [program.path if program else command[0], *command[1:]],
+            capture_output=True, timeout=_SECONDS, check=False, env=environment, cwd="/", stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return "", f"it does not end within {_SECONDS:g} s"
@@ -143,23 +144,28 @@ def _run(command: list[str], subject: Subject) -> tuple[str, str]:
     return ended.stdout.decode("utf-8", "replace").strip(), ""
 
 
-def check_logs(subject: Subject) -> Iterator[Finding]:
+def check_logs(inst: Installation) -> Iterator[Finding]:
     """Look whether the connector's user can write the files for the executor's output: else each action fails."""
-    if subject.edge == NATIVE or subject.mapping is None:
+    if inst.edge == NATIVE or inst.mapping is None or inst.person is None:
         return
-    files = [path for path in (subject.mapping.stdout, subject.mapping.stderr) if path]
-    person = subject.person
-    if not files or person is None:
+    files = [path for path in (inst.mapping.stdout, inst.mapping.stderr) if path]
+    if not files:
         return
-    try:
-        refused = run_as(person.uid, person.gid, lambda: [path for path in files if not _may_write(path)])
-    except CannotBecomeError as why:
-        yield warn(f"whether {person.name} can write {files[0]} is not known: {why}", "run doctor as root")
+    if not inst.person.is_us:
+        yield skip(f"whether {inst.person.name} can write {files[0]}", "run doctor as root")
         return
+    refused = [path for path in files if not _may_write(path)]
     for path in refused:
-        yield fail(f"{person.name} cannot write {path}", f"chown -R {person.name}: {Path(path).parent}")
+        yield fail(f"{inst.person.name} cannot write {path}", _make_writable(inst, path, inst.person.name))
     if not refused:
-        yield ok(f"{person.name} can write {' and '.join(files)}")
+        yield ok(f"{inst.person.name} can write {' and '.join(files)}")
+
+
+def _make_writable(inst: Installation, path: str, user: str) -> str:
+    """Give a command for the connector's log directory, or else for the file alone: others may use its directory."""
+    if str(Path(path).parent) == inst.log_directory:
+        return f"chown -R {user}: {inst.log_directory}"
+    return f"chown {user}: {path}" if Path(path).exists() else f"install -o {user} -m 640 /dev/null {path}"
 
 
 def _may_write(path: str) -> bool:
@@ -168,78 +174,75 @@ def _may_write(path: str) -> bool:
     return os.access(os.path.dirname(path), os.W_OK | os.X_OK)  # noqa: PTH120
 
 
-def check_spool(subject: Subject) -> Iterator[Finding]:
-    """Look into the spool as the connector's user does."""
-    directory, person = subject.spool_directory, subject.person
+# -- The state directory
+
+
+def check_state(inst: Installation) -> Iterator[Finding]:
+    """Look at what waits and what is dead, and whether the state directory can be used."""
+    directory, person = inst.state_directory, inst.person
     if person is None:
-        yield fail("nobody knows as whom the connector runs, so nor whose spool it uses", "name the user: --user NAME")
-        return
+        yield fail("it is not known as whom the connector runs, so nor where its actions wait", name_the_user(inst))
+    elif not person.is_us:
+        yield skip(f"what waits in {directory}", "run doctor as root")
+    elif not os.path.isdir(directory):  # noqa: PTH112
+        yield _check_creatable(directory)
+    else:
+        yield from _check_journals(inst, directory)
+
+
+def _check_creatable(directory: str) -> Finding:
+    nearest = Path(directory)
+    while not os.path.isdir(nearest) and nearest != nearest.parent:  # noqa: PTH112
+        nearest = nearest.parent
+    if os.access(nearest, os.W_OK | os.X_OK):
+        return ok(f"nothing has been kept in {directory} yet")
+    me = user_name(os.geteuid())
+    return fail(f"the state directory {directory} cannot be made", f"install -d -o {me} -m 700 {directory}")
+
+
+def _check_journals(inst: Installation, directory: str) -> Iterator[Finding]:
+    status = Path(directory).stat()
+    me = user_name(os.geteuid())
+    is_wrong = status.st_uid != os.geteuid() or bool(status.st_mode & _OTHERS_WRITE)
+    if is_wrong and not os.path.isdir(f"{directory}/targets"):  # noqa: PTH112
+        # Somebody else's directory is not to be changed.
+        yield fail(f"{directory} is no state directory of {me}", f"name another one with --spoolDir in {inst.path}")
+    elif status.st_uid != os.geteuid():
+        yield fail(f"the state directory {directory} belongs to {user_name(status.st_uid)}", f"chown {me}: {directory}")
+    elif status.st_mode & _OTHERS_WRITE:
+        yield fail(f"the state directory {directory} is open to other users", f"chmod 700 {directory}")
+    else:
+        names = targets(directory)
+        for name in names:
+            yield from _check_journal(inst, directory, name)
+        if not names:
+            yield ok(f"nothing has been kept in {directory} yet")
+
+
+def _check_journal(inst: Installation, directory: str, name: str) -> Iterator[Finding]:
+    listing, url = f"alerta-opsgenie spool list --spool-dir {directory}", target_url(name)
     try:
-        held = run_as(person.uid, person.gid, lambda: look_into_spool(directory))
-    except CannotBecomeError as why:
-        yield warn(f"the spool {directory} cannot be looked into: {why}", "run doctor as root")
+        counts = journal_of(directory, name).counts(time.time())
+    except JournalError as error:
+        yield fail(error.reason, error.advice)
         return
-    yield from _judge_spool(directory, person, held)
-
-
-def _judge_spool(directory: str, person: Person, held: dict[str, Any]) -> Iterator[Finding]:
-    listing = f"alerta-opsgenie spool list --spool-dir {directory}"
-    if held.get("trouble"):
-        yield fail(f"{held['trouble']}", held["mend"])
-        return
-    waiting, dead, oldest = held["waiting"], held["dead"], held["oldest_seconds"]
-    if not waiting and not dead:
-        yield ok(f"nothing waits in the spool {directory} ({person.name}'s)")
-    if waiting and oldest > OLD_SECONDS:
-        mend = f"mend what {listing} names as the reason, then: alerta-opsgenie spool drain"
-        yield fail(f"{waiting} actions wait in {directory}, the oldest for {oldest / 60:.0f} minutes", mend)
-    elif waiting:
-        yield warn(f"{waiting} actions wait in {directory}, the oldest for {oldest:.0f} s", f"see why: {listing}")
-    if dead:
-        yield warn(f"{dead} actions were refused for good, in {directory}", f"{listing}, then spool retry or drop")
-
-
-def look_into_spool(directory: str) -> dict[str, Any]:
-    """Say what a spool holds, as the user that this process is; a missing one is made if its place allows that."""
-    missing = not os.path.isdir(directory)  # noqa: PTH112
-    if missing:
-        nearest = _nearest(directory)
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            mend = f"let {user_name(os.geteuid())} write there, or give it another place with --spoolDir"
-            return {"trouble": f"the spool {directory} cannot be made: {nearest} cannot be written", "mend": mend}
-        return {"waiting": 0, "dead": 0, "oldest_seconds": 0.0, "entries": []}
-    try:
-        return _count(directory)
-    except SpoolUnavailable as error:
-        if error.label == "absent":
-            return {"waiting": 0, "dead": 0, "oldest_seconds": 0.0, "entries": []}
-        return {"trouble": error.reason, "mend": error.mend}
-    except OSError as error:
-        return {
-            "trouble": f"the spool {directory}: {error.strerror}",
-            "mend": f"see its owner and mode: ls -la {directory}",
-        }
-
-
-def _count(directory: str) -> dict[str, Any]:
-    now = time.time()
-    orphans = 0
-    for orphan in Desk(directory).orphans() if os.path.isdir(f"{directory}/taken") else ():  # noqa: PTH112
-        orphan.close()
-        orphans += 1
-    with Spool(directory, create=False) as spool:
-        counts = spool.counts(now)
-        entries = [
-            {"id": entry.id, "state": entry.state, "action": entry.kind, "alert": entry.lane, "reason": entry.reason,
-             "attempts": entry.attempts, "kept_at": entry.kept_at}
-            for entry in spool.entries(None)
-        ]  # fmt: skip
     oldest = counts.oldest_waiting_seconds
-    return {"waiting": counts.waiting + orphans, "dead": counts.dead, "oldest_seconds": oldest, "entries": entries}
+    if counts.waiting and name not in _own_targets(inst):
+        advice = f"alerta-opsgenie spool retarget {url} {inst.access.url} --spool-dir {directory}"
+        yield fail(f"{counts.waiting} actions wait for {url}, which {inst.path} does not name", advice)
+    elif counts.waiting and oldest > OLD_SECONDS:
+        yield fail(f"{counts.waiting} actions wait for {url}, the oldest for {oldest / 60:.0f} minutes", listing)
+    elif counts.waiting:
+        yield warn(f"{counts.waiting} actions wait for {url}, the oldest for {oldest:.0f} s", listing)
+    else:
+        yield ok(f"nothing waits for {url} in {directory}")
+    if counts.dead:
+        yield warn(f"{counts.dead} actions for {url} were refused for good", listing)
 
 
-def _nearest(directory: str) -> str:
-    path = Path(directory)
-    while not os.path.isdir(path) and path != path.parent:  # noqa: PTH112
-        path = path.parent
-    return str(path)
+def _own_targets(inst: Installation) -> set[str]:
+    names = set()
+    for access in inst.accesses:
+        with suppress(AddressError):
+            names.add(target_name(access.url))
+    return names

@@ -4,56 +4,47 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import time
 from typing import Any, Iterator, Tuple
 
-from alerta_opsgenie.journal.database import ALMOST_NOTHING
-from alerta_opsgenie.journal.link import PAGE_BYTES, Link, open_connection
-from alerta_opsgenie.journal.place import Place, open_private
-from alerta_opsgenie.journal.tables import COLUMNS, is_sound, settle
+from alerta_opsgenie.journal.file import PAGE_BYTES, open_connection, prepare, transaction
+from alerta_opsgenie.journal.rows import COLUMNS, is_sound
+from alerta_opsgenie.journal.schema import settle
 
-_BUSY_SECONDS = 5.0
 # Ids that are tried one by one from each side of the damage: a lost leaf holds a few rows, a lost inner page some
 # thousands; and a scan that ends in an error has swallowed the row before it.
 _GAP_IDS = 20_000
-_COPY_BYTES = 1 << 20
 
-_SELECT = f"SELECT {COLUMNS} FROM entries"  # noqa: S608 - a constant
-_INSERT = f"INSERT OR IGNORE INTO entries ({COLUMNS}) VALUES ({','.join('?' * len(COLUMNS.split(',')))})"  # noqa: S608
+_SELECT = f"SELECT {COLUMNS} FROM actions NOT INDEXED"  # noqa: S608 - a constant
+_INSERT = f"INSERT OR IGNORE INTO actions ({COLUMNS}) VALUES ({','.join('?' * len(COLUMNS.split(',')))})"  # noqa: S608
 
 
-def rescue(aside: str, target: str, place: Place) -> int:
-    """Make `target` (which exists) a spool file with all that can be read of `aside`, and return the entries' number.
+def rescue(source: str, target: str) -> None:
+    """Make `target` a journal's file with all that can be read of `source`, which is only read.
 
-    `aside` and its log are only read. Where its first page is lost, or says more than the file is long, a copy gets
-    a new file's first page: files of one version have their tables on the same pages. Raises SpoolUnavailable and
-    sqlite3.Error when `target` fails.
+    Where its first page is lost, or says more than the file is long, a copy gets a new file's first page: files of
+    one version have their tables on the same pages. Raises OSError and sqlite3.Error when `target` fails.
     """
-    scratch = target + ".graft"
+    scratch = target + ".scratch"
     _start_over(target)
-    link = Link(place, _BUSY_SECONDS, target)
     try:
-        link.prepare()
-        with link.transaction() as into:
-            if not _copy(aside, into) and os.path.exists(aside):
-                _graft(aside, scratch, place)
-                _copy(scratch, into)
-            for (lane,) in into.execute("SELECT DISTINCT lane FROM entries WHERE state = 'waiting'").fetchall():
-                settle(into, lane)
-        count = int(link.connection.execute("SELECT count(*) FROM entries").fetchone()[0])
-        if link.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            raise place.busy(_BUSY_SECONDS)
+        with contextlib.closing(open_connection(target)) as into:
+            prepare(into, target)
+            with transaction(into, time.monotonic() + 1.0):
+                if not _copy(source, into):
+                    _graft(source, scratch)
+                    _copy(scratch, into)
+                for (alert,) in into.execute("SELECT DISTINCT alert FROM actions WHERE state = 'waiting'").fetchall():
+                    settle(into, alert)
+            into.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
-        link.connection.close()
         _remove(scratch)
-    return count
 
 
 def _start_over(path: str) -> None:
-    """Empty `path` without ever removing it: that it exists is what says that the work is not done."""
-    for suffix in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path + suffix)
-    os.truncate(path, 0)
+    _remove(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.chmod(path, 0o600)
 
 
 def _remove(path: str) -> None:
@@ -63,16 +54,16 @@ def _remove(path: str) -> None:
 
 
 def _copy(source: str, into: sqlite3.Connection) -> bool:
-    """Copy entries and delivered keys; False when not even the tables could be found."""
+    """Copy actions and memory; False where not even the tables could be found."""
     # SQLite would remove the log of an empty file, even for a mere reader.
-    if not os.path.exists(source) or os.path.getsize(source) <= ALMOST_NOTHING:
+    if os.path.getsize(source) <= 1:
         return False
-    with contextlib.closing(open_connection(source, _BUSY_SECONDS, "ro")) as connection:
+    with contextlib.closing(open_connection(source, "ro")) as connection:
         reader = _Reader(connection)
-        if not list(reader.rows("SELECT 1 FROM sqlite_master WHERE name = 'entries'")):
+        if not list(reader.rows("SELECT 1 FROM sqlite_master WHERE name = 'actions'")):
             return False
-        into.executemany(_INSERT, (row for row in reader.entries() if is_sound(row)))
-        into.executemany("INSERT OR IGNORE INTO delivered (key, at) VALUES (?, ?)", reader.delivered())
+        into.executemany(_INSERT, (row for row in reader.actions() if is_sound(row)))
+        into.executemany("INSERT OR IGNORE INTO newest VALUES (?, ?, ?, ?)", reader.newest())
         return True
 
 
@@ -90,53 +81,48 @@ class _Reader:
         except sqlite3.Error:
             self._damaged = True
 
-    def entries(self) -> Iterator[Tuple[Any, ...]]:
+    def actions(self) -> Iterator[Tuple[Any, ...]]:
         last, self._damaged = 0, False
-        for row in self.rows(f"{_SELECT} NOT INDEXED ORDER BY id"):
+        for row in self.rows(f"{_SELECT} ORDER BY id"):
             last = row[0]
             yield row
         if self._damaged:
             first = self._highest() + 1
-            for row in self.rows(f"{_SELECT} NOT INDEXED WHERE id > ? ORDER BY id DESC", last):
+            for row in self.rows(f"{_SELECT} WHERE id > ? ORDER BY id DESC", last):
                 first = row[0]
                 yield row
             gap = range(last + 1, first)
             for number in {*gap[:_GAP_IDS], *gap[-_GAP_IDS:]}:
-                yield from self.rows(f"{_SELECT} NOT INDEXED WHERE id = ?", number)
+                yield from self.rows(f"{_SELECT} WHERE id = ?", number)
 
     def _highest(self) -> int:
-        found = list(self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'entries'"))
+        found = list(self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'actions'"))
         return found[0][0] if found and isinstance(found[0][0], int) else _GAP_IDS
 
-    def delivered(self) -> Iterator[Tuple[Any, ...]]:
+    def newest(self) -> Iterator[Tuple[Any, ...]]:
+        types = (str, str, int, float)
         for direction in ("ASC", "DESC"):
             self._damaged = False
-            rows = self.rows(f"SELECT key, at FROM delivered ORDER BY key {direction}")  # noqa: S608
-            yield from (row for row in rows if isinstance(row[0], str) and isinstance(row[1], float))
+            order = f"ORDER BY alert {direction}, field {direction}"
+            for row in self.rows(f"SELECT alert, field, order_ns, at FROM newest {order}"):  # noqa: S608
+                if all(isinstance(value, kind) for value, kind in zip(row, types)):
+                    yield row
             if not self._damaged:
                 return
 
 
-def _graft(aside: str, scratch: str, place: Place) -> None:
-    _remove(scratch)
-    os.close(open_private(scratch, place))
-    link = Link(place, _BUSY_SECONDS, scratch)
-    try:
-        link.prepare()
-    finally:
-        link.connection.close()
-    try:
-        with open(scratch, "r+b") as copy, open(aside, "rb") as old:
-            old.seek(PAGE_BYTES)
-            copy.seek(PAGE_BYTES)
-            shutil.copyfileobj(old, copy, _COPY_BYTES)
-            pages = -(-max(os.fstat(copy.fileno()).st_size, PAGE_BYTES) // PAGE_BYTES)
-            copy.truncate(pages * PAGE_BYTES)
-            copy.seek(28)  # the header's count of pages: https://www.sqlite.org/fileformat.html
-            copy.write(pages.to_bytes(4, "big"))
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(aside + "-wal", scratch + "-wal")
-    except OSError as error:
-        raise place.failure(error) from error
-
-
+def _graft(source: str, scratch: str) -> None:
+    _start_over(scratch)
+    with contextlib.closing(open_connection(scratch)) as connection:
+        prepare(connection, scratch)
+    with open(scratch, "r+b") as copy, open(source, "rb") as old:
+        old.seek(PAGE_BYTES)
+        copy.seek(PAGE_BYTES)
+        shutil.copyfileobj(old, copy)
+        copy.flush()
+        pages = -(-max(os.fstat(copy.fileno()).st_size, PAGE_BYTES) // PAGE_BYTES)
+        copy.truncate(pages * PAGE_BYTES)
+        copy.seek(28)  # the header's count of pages: https://www.sqlite.org/fileformat.html
+        copy.write(pages.to_bytes(4, "big"))
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(source + "-wal", scratch + "-wal")

@@ -4,8 +4,8 @@ Alerta's views write `g.login` into history, notes and the audit trail. Its perm
 once the key is known to be good, and `g.scopes` last of all. So `g` is given a class of its own
 (`Flask.app_ctx_globals_class`) that sees this last assignment: when the key is the bridge's and the header names a
 person, `g.login` becomes the person's name. This covers each endpoint alike, those without a plugin hook and alerts in
-a blackout included (docs/decisions/attribution.md). Scopes and customers stay those of the key: a name is lent, never a
-right.
+a blackout included (docs/decisions/0005-attribution.md). Scopes and customers stay those of the key: a name is lent,
+never a right.
 """
 
 import time

@@ -1,132 +1,151 @@
-"""What goes out to Opsgenie is kept here first: on the disk before Alerta's hook returns, and sent from there.
+"""The outbox: what goes out to Opsgenie is in a journal first, on the disk before Alerta's hook returns.
 
-A hook never waits for Opsgenie, only for one fsync. Each request is an entry of its own in the spool, in the lane of
-its alert. Where the spool cannot be used (a full disk, a wrong owner), requests wait in this process's memory, loudly,
-and are sent from there: late and without a guarantee rather than not at all.
+A hook never waits for Opsgenie, only for one fsync. Where the journal cannot be used (a full disk, a wrong owner),
+requests wait in this process's memory, loudly, and are sent from there: late and without a guarantee rather than not
+at all.
 """
 
 import collections
 import json
 import logging
 import os
+import stat
 import threading
 import time
 import uuid
-from typing import Any, Deque, Dict, List, NamedTuple, Optional
+from pathlib import Path
+from typing import Any, Deque, Dict, List, NamedTuple, Sequence
 
 from alerta_opsgenie.core.publish import Dispatch, Request
-from alerta_opsgenie.journal import Spool, SpoolUnavailable
-from alerta_opsgenie.plugin.bell import Bell
+from alerta_opsgenie.journal import Action, Journal, JournalError, New
+from alerta_opsgenie.plugin.wakeup import WakeUpPipe
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 MOST_IN_MEMORY = 10_000
-"""Requests that wait in memory while the spool cannot be used; beyond it the oldest is lost, and that is logged."""
+"""Requests that wait in memory while the journal cannot be used; beyond it the oldest is lost, and that is logged."""
 
 
-class Parcel(NamedTuple):
-    """One request on its way, as it lies in the spool."""
+class OutgoingRequest(NamedTuple):
+    """A request on its way, as its row in the journal holds it. `order_ns` is when it was made."""
 
     key: str
-    lane: str
+    alert: str
     order_ns: int
     route: str
     request: Request
 
-    def to_text(self) -> str:
-        """Write it for the spool. It names a route and never holds a key."""
-        return json.dumps({"v": 1, "route": self.route, **self.request._asdict()})
+    def to_row(self) -> New:
+        """Make its row. It names a route and never holds a key."""
+        body = json.dumps({"v": 1, "route": self.route, **self.request._asdict()})
+        return New(self.key, self.alert, self.order_ns, self.request.operation, body)
 
 
-def read_parcel(key: str, lane: str, order_ns: int, text: str) -> Parcel:
-    """Read what `to_text` wrote. Raises ValueError."""
-    value: Dict[str, Any] = json.loads(text)
+def read_row(action: Action) -> OutgoingRequest:
+    """Read what `to_row` wrote. Raises ValueError."""
+    value: Dict[str, Any] = json.loads(action.body)
     try:
         request = Request(value["operation"], value["method"], value["path"], value["body"])
-        return Parcel(key, lane, order_ns, value["route"], request)
+        return OutgoingRequest(action.key, action.alert, action.order_ns, value["route"], request)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"no request of this plugin's: {error}") from None
+        raise ValueError(f"not a request of this plugin: {error}") from None
+
+
+def own_directory(configured: str) -> str:
+    """Give the directory to use: the configured one, or one of our own inside it where it is a shared volume.
+
+    Shared is what others may write too, or what root made for us. Another user's directory stays as it is, to be
+    refused by the journal.
+    """
+    try:
+        status = Path(configured).lstat()
+    except OSError:
+        return configured  # made by the journal, which says why where that cannot be
+    is_shared = bool(status.st_mode & 0o022) and status.st_uid in (0, os.geteuid())
+    if stat.S_ISDIR(status.st_mode) and is_shared:
+        return str(Path(configured, f"alerta-opsgenie-{os.geteuid()}"))
+    return configured
 
 
 class Outbox:
     """Where the hooks put requests. Any thread may call it."""
 
     def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.bell = Bell(directory)
-        self.memory: Deque[Parcel] = collections.deque(maxlen=MOST_IN_MEMORY)
-        self.trouble = ""
-        self._spool: Optional[Spool] = None
+        self.directory = own_directory(directory)
+        self.journal = Journal(self.directory)
+        self.wake_up = WakeUpPipe(self.directory)
+        self.memory: Deque[OutgoingRequest] = collections.deque()
+        self._trouble = ""
+        self._set_aside = ""
         self._mutex = threading.Lock()
 
-    def put(self, dispatch: Dispatch, lane: str) -> int:
-        """Keep the requests of one event, in order; returns how many. They are on the disk then, if any way can be."""
+    def put(self, dispatch: Dispatch, alert: str) -> int:
+        """Take the requests of one event, in order; says how many. They are on the disk then, if any way can be."""
         now_ns = time.time_ns()
-        parcels = [
-            Parcel(uuid.uuid4().hex, lane, now_ns + place, dispatch.route, request)
+        requests = [
+            OutgoingRequest(uuid.uuid4().hex, alert, now_ns + place, dispatch.route, request)
             for place, request in enumerate(dispatch.requests)
         ]
-        for parcel in parcels:
-            self.keep(parcel)
-        if parcels:
-            self.bell.ring()
-        return len(parcels)
+        if not requests:
+            return 0
+        if self.memory or not self._append(requests):
+            self._remember(requests)
+        self.wake_up.wake()
+        return len(requests)
 
-    def keep(self, parcel: Parcel, *, delay_seconds: float = 0.0) -> None:
-        """Put one request on the disk, or else into memory."""
-        if not self.memory and self._keep_durably([parcel], delay_seconds):
-            return
-        with self._mutex:
-            if len(self.memory) == MOST_IN_MEMORY:
-                LOG.error("opsgenie: a request for alert %s is lost: memory is full, too", self.memory[0].lane)
-            self.memory.append(parcel)
+    def repeat(self, request: OutgoingRequest, delay_seconds: float) -> None:
+        """Send a request once more, after a while; for the sender alone. Raises JournalError."""
+        now = time.time()
+        for action in self.journal.append([request.to_row()], now, claim=True):
+            if action.is_new and action.state == "in-flight":
+                due_at = now + delay_seconds
+                self.journal.postpone(action, now, due_at, "repeated", "Opsgenie did not know the alert yet")
 
     def save_memory(self) -> bool:
-        """Move to the disk what waits in memory; False: the spool still cannot be used."""
+        """Move to the disk what waits in memory; False: the journal still cannot be used."""
         waiting = list(self.memory)
-        if waiting and not self._keep_durably(waiting, 0.0):
+        if waiting and not self._append(waiting):
             return False
         self.forget(waiting)
         return True
 
-    def forget(self, parcels: List[Parcel]) -> None:
-        """Take out of memory what lies on the disk now, or was sent."""
+    def forget(self, requests: Sequence[OutgoingRequest]) -> None:
+        """Take out of memory what is on the disk now, or was sent."""
         with self._mutex:
-            for parcel in parcels:
-                if self.memory and self.memory[0] is parcel:
+            for request in requests:
+                if self.memory and self.memory[0] is request:
                     self.memory.popleft()
 
-    def spool(self) -> Spool:
-        """Give the spool, opened if need be. Raises SpoolUnavailable."""
-        with self._mutex:
-            if self._spool is None:
-                self._spool = Spool(self.directory)
-            return self._spool
-
-    def complain(self, error: SpoolUnavailable) -> None:
-        """Log once what keeps the spool from being used."""
-        if self.trouble != error.label:
-            self.trouble = error.label
+    def complain(self, error: JournalError) -> None:
+        """Log once what keeps the journal from being used."""
+        if self._trouble != error.label:
+            self._trouble = error.label
             LOG.error("opsgenie: requests wait in memory, and are lost if this process ends: %s", error)
 
-    def _keep_durably(self, parcels: List[Parcel], delay_seconds: float) -> bool:
+    def report_damage(self) -> None:
+        """Log once that a damaged file was replaced."""
+        if self._set_aside != self.journal.set_aside:
+            self._set_aside = self.journal.set_aside
+            LOG.error(
+                "opsgenie: the outbox was damaged: %d rows could be read; the damaged file is %s",
+                self.journal.carried_over, self._set_aside,
+            )  # fmt: skip
+
+    def _remember(self, requests: List[OutgoingRequest]) -> None:
+        with self._mutex:
+            for request in requests:
+                if len(self.memory) == MOST_IN_MEMORY:
+                    lost = self.memory.popleft()
+                    LOG.error("opsgenie: a request for alert %s is lost: memory is full, too", lost.alert)
+                self.memory.append(request)
+
+    def _append(self, requests: List[OutgoingRequest]) -> bool:
         try:
-            spool = self.spool()
-            for parcel in parcels:
-                now = time.time()
-                spool.keep(
-                    parcel.key, parcel.lane, parcel.order_ns, parcel.to_text(), now=now, kind=parcel.request.operation,
-                    due_at=now + delay_seconds,
-                )  # fmt: skip
-        except SpoolUnavailable as error:
+            self.journal.append([request.to_row() for request in requests], time.time())
+        except JournalError as error:
             self.complain(error)
             return False
-        if self.trouble:
-            LOG.warning("opsgenie: the spool %s can be used again", self.directory)
-            self.trouble = ""
+        if self._trouble:
+            LOG.warning("opsgenie: the outbox %s can be used again", self.directory)
+            self._trouble = ""
         return True
-
-
-def owner() -> str:
-    """Name this process in the spool's lists."""
-    return f"{os.uname().nodename}:{os.getpid()}"

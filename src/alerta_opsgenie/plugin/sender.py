@@ -1,10 +1,11 @@
-"""Sends what the outbox keeps: one process of all workers at a time, a few requests at a time, in order for each alert.
+"""Sends what is in the outbox: one process of all workers at a time, a few requests at a time, in order for each alert.
 
 Theory of operation. The threads start at the first use in a process, hence after the server's fork. One of them takes
-the role `sender` (a lock that ends with its process); the processes that do not get it look again each second. The
-holder's threads each claim the next entry that is due, send it, and settle it by the answer's verdict:
+the lock `sender`, which ends with its process; processes that do not get it look again each second. The holder lets
+everything wait again that a killed holder had in flight. Its threads each claim the next request that is due, send
+it, and note how it ended by the answer's verdict:
 
-- DONE: it leaves the spool. For what a 202 does not prove, the request's status is looked up in idle moments.
+- DONE: it is done. For what a 202 does not prove, the request's status is looked up.
 - LATER: throttled, the key pauses and goes on slower; no answer, the address pauses; a 5xx holds up its alert alone.
 - STUCK: the key or the URL needs a person; the key pauses, loudly once, and nothing is lost.
 - FINAL: a dead letter, and a note on Alerta's alert that says why.
@@ -16,30 +17,34 @@ repeated the vendor is asked whether it is there.
 
 import contextlib
 import logging
+import os
 import random
 import threading
 import time
 from typing import Callable, Dict, Iterator, List, Optional
 
 from alerta_opsgenie.clients.opsgenie import MENDS, Delivery, OpsgenieClient, Reason, Verdict
-from alerta_opsgenie.core.backoff import delay_seconds
+from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
 from alerta_opsgenie.core.message import iso_seconds
 from alerta_opsgenie.core.publish import Dialect
-from alerta_opsgenie.journal import Entry, Lock, Spool, SpoolUnavailable, try_lock
-from alerta_opsgenie.plugin.confirm import Confirmer
-from alerta_opsgenie.plugin.outbox import Outbox, Parcel, owner, read_parcel
+from alerta_opsgenie.journal import Action, JournalError, Lock, try_lock
+from alerta_opsgenie.journal.upgrade import take_over_spool
+from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.plugin.rate_limits import RateLimits
+from alerta_opsgenie.plugin.request_status import StatusLookups
 from alerta_opsgenie.plugin.settings import Settings
-from alerta_opsgenie.plugin.traffic import Traffic
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
-ROLE = "sender"
+LOCK_NAME = "sender"
 LOOK_SECONDS = 1.0
-_BUSY_LOOK_SECONDS = 0.05
+_SHORTEST_LOOK_SECONDS = 0.05
 STOP_SECONDS = 3.0
 REMEMBER_SECONDS = 3600.0
 LONGEST_BACKOFF_SECONDS = 60.0
-_PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the spool, so that other keys' requests go on
+_LONGEST_PAUSE_SECONDS = LONGEST_RETRY_AFTER_SECONDS + 1.0
+_FAULT_PAUSE_SECONDS = 60.0
+_PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the journal, so that other keys' requests go on
 _LEAST_SNOOZE_SECONDS = 3.0  # https://docs.opsgenie.com/docs/alert-api: endTime has to be some seconds ahead
 _CLOCK_DOUBT_SECONDS = 5.0
 
@@ -55,22 +60,22 @@ class Sender:
         self.settings = settings
         self.report = report
         self._stop = threading.Event()
-        self._wake = threading.Condition()
+        self._changed = threading.Condition()
         self._threads: List[threading.Thread] = []
-        self._traffic = Traffic()
-        self._said: Dict[str, str] = {}
-        self._confirmer = Confirmer(settings, self._traffic, report, outbox)
+        self._limits = RateLimits()
+        self._logged: Dict[str, str] = {}
+        self._lookups = StatusLookups(settings, self._limits, report, outbox)
 
     def start(self) -> None:
         """Start the threads."""
         self._spawn(self._lead, "opsgenie-sender")
 
     def stop(self) -> None:
-        """Take nothing new, and wait for what is on its way; the rest stays in the spool."""
+        """Take nothing new, and wait for what is on its way; the rest stays in the journal."""
         self._stop.set()
-        self.outbox.bell.ring()
-        with self._wake:
-            self._wake.notify_all()
+        self.outbox.wake_up.wake()
+        with self._changed:
+            self._changed.notify_all()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in list(self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -80,7 +85,7 @@ class Sender:
         self._threads.append(thread)
         thread.start()
 
-    # -- The leading thread: the role, the bell, the housekeeping
+    # -- The leading thread: the lock, the wake-ups, the housekeeping
 
     def _lead(self) -> None:
         client = self._client()
@@ -89,64 +94,85 @@ class Sender:
         while not self._stop.is_set():
             with self._guarded():
                 self._clear_memory(client)
-                lock = lock or self._take_role()
+                lock = lock or self._take_lock()
                 if lock and time.time() - pruned_at > REMEMBER_SECONDS:
                     pruned_at = time.time()
-                    self._spool().prune(pruned_at, REMEMBER_SECONDS)
+                    self._keep_house(pruned_at)
                 if lock:
-                    self._confirmer.look(client)
-                    self._rouse()
-                    self.outbox.bell.wait(self._next_look_seconds())
+                    self._lookups.look(client)
+                    self._notify()
+                    self.outbox.wake_up.wait(self._next_look_seconds())
                 else:
                     self._stop.wait(LOOK_SECONDS)
-        self.outbox.bell.close()
+        self.outbox.wake_up.close()
         client.close()
-        if lock:
-            lock.release()
+        self._close(lock)
+
+    def _close(self, lock: Optional[Lock]) -> None:
+        """Give the lock back once nothing is on its way; else it ends with this process."""
+        others = [thread for thread in self._threads if thread is not threading.current_thread()]
+        for thread in others:
+            thread.join(STOP_SECONDS)
+        if lock and not any(thread.is_alive() for thread in others):
+            lock.close()
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Keep a thread alive whatever happens in one round of it, and say what it was."""
+        """Keep a thread alive whatever happens in one round of it, and log what it was."""
         try:
             yield
-        except SpoolUnavailable as error:
+        except JournalError as error:
             self.outbox.complain(error)
             self._stop.wait(LOOK_SECONDS)
         except Exception:
             LOG.exception("opsgenie: the sender goes on after an error of its own")
             self._stop.wait(LOOK_SECONDS)
 
-    def _take_role(self) -> Optional[Lock]:
-        lock = try_lock(self.outbox.directory, ROLE)
-        if lock:
-            LOG.info("opsgenie: process %s sends what lies in %s", owner(), self.outbox.directory)
-            for number in range(self.settings.senders):
-                self._spawn(self._work, f"opsgenie-sender-{number + 1}")
+    def _take_lock(self) -> Optional[Lock]:
+        lock = try_lock(self.outbox.directory, LOCK_NAME)
+        if lock is None:
+            return None
+        try:
+            take_over_spool(self.outbox.journal, self.outbox.directory)
+            self.outbox.journal.recover(time.time())
+        except JournalError:
+            lock.close()
+            raise
+        LOG.info("opsgenie: process %s:%d sends what is in %s", os.uname().nodename, os.getpid(), self.outbox.directory)
+        for number in range(self.settings.senders):
+            self._spawn(self._work, f"opsgenie-sender-{number + 1}")
         return lock
 
-    def _next_look_seconds(self) -> float:
-        due = self._spool().next_due()
-        seconds = LOOK_SECONDS if due is None else max(due - time.time(), _BUSY_LOOK_SECONDS)
-        return min(seconds, self._confirmer.next_look_seconds(LOOK_SECONDS), LOOK_SECONDS)
+    def _keep_house(self, now: float) -> None:
+        """Forget what was sent long ago, and take what a worker of version 1 has put into its spool meanwhile."""
+        take_over_spool(self.outbox.journal, self.outbox.directory)
+        self.outbox.journal.prune(now, REMEMBER_SECONDS)
 
-    def _rouse(self) -> None:
-        with self._wake:
-            self._wake.notify_all()
+    def _next_look_seconds(self) -> float:
+        now = time.time()
+        due = self.outbox.journal.next_due(now, _LONGEST_PAUSE_SECONDS)
+        self.outbox.report_damage()
+        seconds = LOOK_SECONDS if due is None else max(due - now, _SHORTEST_LOOK_SECONDS)
+        return min(seconds, self._lookups.next_look_seconds(LOOK_SECONDS), LOOK_SECONDS)
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _clear_memory(self, client: OpsgenieClient) -> None:
         """Save to the disk what waits in memory, or send it from there while there is no disk to be had."""
         while self.outbox.memory and not self._stop.is_set() and not self.outbox.save_memory():
-            parcel = self.outbox.memory[0]
-            if self._traffic.wait_seconds(parcel.route, time.monotonic()) > 0:
+            outgoing = self.outbox.memory[0]
+            if self._limits.wait_seconds(outgoing.route, time.monotonic()) > 0:
                 return
-            delivery = self._send(client, parcel)
-            self._settle_pace(parcel, delivery)
+            delivery = self._send(client, outgoing)
+            self._note(outgoing, delivery)
             if delivery.verdict in (Verdict.LATER, Verdict.STUCK):
-                self._traffic.pause_address(time.monotonic() + LOOK_SECONDS)
+                self._limits.pause_address(time.monotonic() + LOOK_SECONDS)
                 return
             if delivery.verdict is Verdict.FINAL:
-                self._tell_final(parcel, delivery)
-            self.outbox.forget([parcel])
+                self._report_final(outgoing, delivery)
+            self.outbox.forget([outgoing])
 
     # -- The working threads
 
@@ -154,112 +180,140 @@ class Sender:
         client = self._client()
         while not self._stop.is_set():
             with self._guarded():
-                entry = self._claim()
-                with self._wake:
-                    if entry is None:
-                        self._wake.wait(LOOK_SECONDS)
+                action = self._claim()
+                with self._changed:
+                    if action is None:
+                        self._changed.wait(LOOK_SECONDS)
                     else:
-                        self._wake.notify()
-                if entry is not None:
-                    self._deliver(client, entry)
+                        self._changed.notify()
+                while action is not None:
+                    action = self._deliver_guarded(client, action)
         client.close()
 
-    def _spool(self) -> Spool:
-        return self.outbox.spool()
+    def _claim(self) -> Optional[Action]:
+        found = self.outbox.journal.claim(time.time(), 1, _LONGEST_PAUSE_SECONDS)
+        return found[0] if found else None
 
-    def _claim(self) -> Optional[Entry]:
-        lease_seconds = 2 * self.settings.timeout_seconds + 3 * _PATIENCE_SECONDS
-        return self._spool().claim(time.time(), lease_seconds, owner())
-
-    def _deliver(self, client: OpsgenieClient, entry: Entry) -> None:
-        spool = self._spool()
+    def _deliver_guarded(self, client: OpsgenieClient, action: Action) -> Optional[Action]:
+        """Deliver; what this program fails on is tried again later, so that it does not stay in flight."""
         try:
-            parcel = read_parcel(entry.key, entry.lane, entry.order_ns, entry.body)
+            return self._deliver(client, action)
+        except Exception:
+            LOG.exception("opsgenie: %s of alert %s waits after an error of this program", action.kind, action.alert)
+            due_at = time.time() + _FAULT_PAUSE_SECONDS
+            self._save(lambda: self._postpone(action, due_at, Reason.NETWORK.value, "an error of this program"))
+            return None
+
+    def _deliver(self, client: OpsgenieClient, action: Action) -> Optional[Action]:
+        """Send a request and note how it ended. Gives the next one of the same alert, if one is due."""
+        journal = self.outbox.journal
+        try:
+            outgoing = read_row(action)
         except ValueError as error:
-            spool.bury(entry, "unreadable", str(error), time.time())
-            LOG.exception("opsgenie: an entry of the spool %s cannot be read", spool.directory)
-            return
+            LOG.error("opsgenie: a row of the outbox %s cannot be read: %s", self.outbox.directory, error)  # noqa: TRY400
+            return self._bury(action, "unreadable", str(error))
         now = time.monotonic()
-        wait_seconds = self._traffic.reserve(parcel.route, now) - now
+        wait_seconds = self._limits.reserve(outgoing.route, now) - now
         if wait_seconds > _PATIENCE_SECONDS:
-            reason = entry.reason if _is_ambiguous(entry) else Reason.THROTTLED.value
-            spool.postpone(entry, time.time() + wait_seconds + random.random() / 4, reason)  # noqa: S311
-            return
+            reason = action.reason if _is_ambiguous(action) else Reason.THROTTLED.value
+            due_at = time.time() + wait_seconds + random.random() / 4  # noqa: S311
+            return self._save(lambda: self._postpone(action, due_at, reason, ""))
         if wait_seconds > 0 and self._stop.wait(wait_seconds):
-            spool.release(entry)
-            return
-        if _is_over(parcel, time.time()) or (_is_ambiguous(entry) and self._is_there(client, parcel, entry)):
-            spool.deliver(entry, time.time())
-            return
-        self._settle(spool, entry, parcel, self._send(client, parcel))
+            return self._save(lambda: journal.release(action))
+        if _is_over(outgoing, time.time()) or (_is_ambiguous(action) and self._is_there(client, outgoing, action)):
+            return self._save(lambda: journal.done(action, time.time(), "not-needed", claim_next=self._goes_on()))
+        return self._finish(action, outgoing, self._send(client, outgoing))
 
-    def _settle(self, spool: Spool, entry: Entry, parcel: Parcel, delivery: Delivery) -> None:
-        self._settle_pace(parcel, delivery)
+    def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: Delivery) -> Optional[Action]:
+        journal, reason, detail = self.outbox.journal, delivery.reason.value, delivery.detail
+        self._note(outgoing, delivery)
         if delivery.verdict is Verdict.DONE:
-            self._traffic.lane_failures.pop(parcel.lane, None)
-            spool.deliver(entry, time.time())
-            self._confirmer.add(parcel, delivery.request_id)
-        elif delivery.verdict is Verdict.FINAL:
-            spool.bury(entry, delivery.reason.value, delivery.detail, time.time())
-            self._tell_final(parcel, delivery)
-        else:
-            due_at = time.time() + self._delay_seconds(parcel, delivery)
-            spool.postpone(entry, due_at, delivery.reason.value, delivery.detail)
+            self._limits.alert_failures.pop(outgoing.alert, None)
+            following = self._save(lambda: journal.done(action, time.time(), reason, claim_next=self._goes_on()))
+            self._lookups.add(outgoing, delivery.request_id)
+            return following
+        if delivery.verdict is Verdict.FINAL:
+            following = self._bury(action, reason, detail)
+            self._report_final(outgoing, delivery)
+            return following
+        due_at = time.time() + self._delay_seconds(outgoing, delivery)
+        return self._save(lambda: self._postpone(action, due_at, reason, detail))
 
-    def _delay_seconds(self, parcel: Parcel, delivery: Delivery) -> float:
-        if delivery.reason is Reason.UNAVAILABLE:
-            failures = self._traffic.lane_failures[parcel.lane] = self._traffic.lane_failures.get(parcel.lane, 0) + 1
-            return delay_seconds(
-                failures,
-                random.random(),  # noqa: S311
-                longest_seconds=LONGEST_BACKOFF_SECONDS,
-                retry_after_seconds=delivery.retry_after_seconds,
-            )
-        return self._traffic.wait_seconds(parcel.route, time.monotonic()) + random.random() / 4  # noqa: S311
+    def _bury(self, action: Action, reason: str, detail: str) -> Optional[Action]:
+        journal = self.outbox.journal
+        return self._save(lambda: journal.dead(action, time.time(), reason, detail, claim_next=self._goes_on()))
 
-    def _settle_pace(self, parcel: Parcel, delivery: Delivery) -> None:
-        """Let the key, or the address, be used as the answer asks for; say it when that changes."""
-        self._traffic.note(parcel.route, delivery, time.monotonic())
+    def _goes_on(self) -> bool:
+        return not self._stop.is_set()
+
+    def _postpone(self, action: Action, due_at: float, reason: str, detail: str) -> None:
+        self.outbox.journal.postpone(action, time.time(), due_at, reason, detail)
+
+    def _save(self, write: Callable[[], Optional[Action]]) -> Optional[Action]:
+        """Write to the journal, again and again until it can be used: else the alert would stay in flight."""
+        while True:
+            try:
+                return write()
+            except JournalError as error:  # noqa: PERF203 - the loop is for the failures
+                self.outbox.complain(error)
+                if self._stop.wait(LOOK_SECONDS):
+                    return None
+
+    def _delay_seconds(self, outgoing: OutgoingRequest, delivery: Delivery) -> float:
+        if delivery.reason is not Reason.UNAVAILABLE:
+            return self._limits.wait_seconds(outgoing.route, time.monotonic()) + random.random() / 4  # noqa: S311
+        failures = self._limits.alert_failures
+        failures[outgoing.alert] = failures.get(outgoing.alert, 0) + 1
+        return delay_seconds(
+            failures[outgoing.alert],
+            random.random(),  # noqa: S311
+            longest_seconds=LONGEST_BACKOFF_SECONDS,
+            retry_after_seconds=delivery.retry_after_seconds,
+        )
+
+    def _note(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
+        """Let the key, or the address, be used as the answer asks for; log it when that changes."""
+        self._limits.note(outgoing.route, delivery, time.monotonic())
         state = "" if delivery.verdict in (Verdict.DONE, Verdict.FINAL) else delivery.reason.value
-        if self._said.get(parcel.route, "") == state:
+        if self._logged.get(outgoing.route, "") == state:
             return
-        self._said[parcel.route] = state
+        self._logged[outgoing.route] = state
         if not state:
-            LOG.warning("opsgenie: requests go out again by %s", parcel.route)
+            LOG.warning("opsgenie: requests go out again by %s", outgoing.route)
         elif delivery.verdict is Verdict.STUCK:
-            LOG.error("opsgenie: nothing goes out by %s until this is mended: %s; %s",
-                      parcel.route, delivery.detail, MENDS[delivery.reason])  # fmt: skip
+            LOG.error("opsgenie: nothing goes out by %s until somebody acts: %s; %s",
+                      outgoing.route, delivery.detail, MENDS[delivery.reason])  # fmt: skip
         else:
-            LOG.warning("opsgenie: requests by %s wait (%s): %s", parcel.route, state, delivery.detail)
+            LOG.warning("opsgenie: requests by %s wait (%s): %s", outgoing.route, state, delivery.detail)
 
-    def _send(self, client: OpsgenieClient, parcel: Parcel) -> Delivery:
+    def _send(self, client: OpsgenieClient, outgoing: OutgoingRequest) -> Delivery:
         try:
-            key = self.settings.key_of(parcel.route).reveal()
+            key = self.settings.key_of(outgoing.route).reveal()
         except OSError as error:
             return Delivery(Verdict.STUCK, Reason.UNAUTHORIZED, f"its key file cannot be read: {error.strerror}")
-        return client.send(parcel.request, key, time.monotonic() + self.settings.timeout_seconds)
+        return client.send(outgoing.request, key, time.monotonic() + self.settings.timeout_seconds)
 
-    def _is_there(self, client: OpsgenieClient, parcel: Parcel, entry: Entry) -> bool:
+    def _is_there(self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action) -> bool:
         """Ask whether an earlier attempt, whose answer did not come, has had its effect."""
-        what = {"create": "", "note": "/notes"}.get(parcel.request.operation)
+        what = {"create": "", "note": "/notes"}.get(outgoing.request.operation)
         if what is None:
             return False
         try:
-            key = self.settings.key_of(parcel.route).reveal()
+            key = self.settings.key_of(outgoing.route).reveal()
         except OSError:
             return False
-        found = client.read(parcel.lane, what, key, time.monotonic() + self.settings.timeout_seconds)
-        since = (entry.attempted_at or 0.0) - _CLOCK_DOUBT_SECONDS
-        if parcel.request.operation == "create":
+        found = client.read(outgoing.alert, what, key, time.monotonic() + self.settings.timeout_seconds)
+        since = (action.first_attempt_at or 0.0) - _CLOCK_DOUBT_SECONDS
+        if outgoing.request.operation == "create":
             return isinstance(found, dict) and found.get("status") == "open"
         notes = found if isinstance(found, list) else []
-        return any(_is_note(note, str(parcel.request.body.get("note")), since) for note in notes)
+        return any(_is_note(note, str(outgoing.request.body.get("note")), since) for note in notes)
 
-    def _tell_final(self, parcel: Parcel, delivery: Delivery) -> None:
+    def _report_final(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
         name = "JSM" if self.settings.policy.dialect is Dialect.JSM else "Opsgenie"
-        operation = parcel.request.operation
-        LOG.error("opsgenie: %s of alert %s is a dead letter: %s", operation, parcel.lane, delivery.detail)
-        self.report(parcel.lane, f"{name} did not take this ({operation}): {delivery.detail}")
+        operation = outgoing.request.operation
+        LOG.error("opsgenie: %s of alert %s is a dead letter: %s", operation, outgoing.alert, delivery.detail)
+        self.report(outgoing.alert, f"{name} did not take this ({operation}): {delivery.detail}")
 
     def _client(self) -> OpsgenieClient:
         settings = self.settings
@@ -268,16 +322,16 @@ class Sender:
         )
 
 
-def _is_ambiguous(entry: Entry) -> bool:
+def _is_ambiguous(action: Action) -> bool:
     """Whether an earlier attempt may have had its effect: it ended without an answer, or with its process."""
-    return entry.attempted_at is not None and entry.reason in ("", Reason.NETWORK.value, Reason.TIMEOUT.value)
+    return action.first_attempt_at is not None and action.reason in ("", Reason.NETWORK.value, Reason.TIMEOUT.value)
 
 
-def _is_over(parcel: Parcel, now: float) -> bool:
+def _is_over(outgoing: OutgoingRequest, now: float) -> bool:
     """Whether it is a snooze whose end has come while it waited."""
-    if parcel.request.operation != "snooze":
+    if outgoing.request.operation != "snooze":
         return False
-    end = iso_seconds(str(parcel.request.body.get("endTime")))
+    end = iso_seconds(str(outgoing.request.body.get("endTime")))
     return end is not None and end < now + _LEAST_SNOOZE_SECONDS
 
 

@@ -10,9 +10,9 @@ from typing import Any, Optional
 from alerta.models.alert import Alert
 from flask import Flask, current_app, g
 
-from alerta_opsgenie.plugin.companion import Companion
 from alerta_opsgenie.plugin.outbox import Outbox
 from alerta_opsgenie.plugin.sender import Sender
+from alerta_opsgenie.plugin.sender_process import SenderProcess
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
@@ -31,7 +31,7 @@ class Process:
         self.outbox = Outbox(self.settings.spool_directory)
         self.sender = Sender(self.outbox, self.settings, self._report)
         self._started = False
-        self._companion: Optional[Companion] = None
+        self._sender_process: Optional[SenderProcess] = None
         for problem in self.settings.problems:
             LOG.error("opsgenie: %s", problem)
 
@@ -42,8 +42,8 @@ class Process:
 
     def start(self) -> None:
         """Start sending, also what an earlier process left; to be called with each request."""
-        if self._companion is not None:
-            self._companion.rouse()
+        if self._sender_process is not None:
+            self._sender_process.ensure()
         if self._started or not _enabled:
             return
         self._started = True
@@ -54,8 +54,8 @@ class Process:
             self.sender.start()
             atexit.register(self.sender.stop)
         else:
-            self._companion = Companion(self.settings.spool_directory)
-            self._companion.rouse()
+            self._sender_process = SenderProcess(self.outbox.directory)
+            self._sender_process.ensure()
 
     def _report(self, alert_id: str, text: str) -> None:
         """Write a note on an alert, past the plugins: it is not to be sent."""

@@ -6,20 +6,25 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Mapping
 
+from alerta_opsgenie.agent.options import UsageError, split
+from alerta_opsgenie.core.secret import Secret, is_secret_name
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout
-from alerta_opsgenie.setup.told import our_mapping, read_told
 from alerta_opsgenie.vendor.arguments import (
     CONNECTORS_OWN,
     KEY_FILE_OPTION,
+    KEY_FILE_VARIABLE,
     KEY_OPTION,
     KEY_VARIABLE,
+    STATE_OPTION,
     URL_OPTION,
+    URL_VARIABLE,
     environment_pairs,
     find_options,
+    mapping_arguments,
     without_options,
 )
-from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.checks import check_config, is_placeholder
 from alerta_opsgenie.vendor.config import (
     DOCUMENTED_ACTIONS,
     EXECUTOR_NAMES,
@@ -29,17 +34,12 @@ from alerta_opsgenie.vendor.config import (
     EdgeConfig,
     guess_dialect,
 )
-from alerta_opsgenie.vendor.convert import KEY_PLACEHOLDER, difference
+from alerta_opsgenie.vendor.convert import difference
 from alerta_opsgenie.vendor.document import Document, parse_document, syntax_of
 from alerta_opsgenie.vendor.problems import ERROR, ConfigError, Problem
-from alerta_opsgenie.vendor.redaction import is_secret_name
 from alerta_opsgenie.vendor.render import RenderOptions, render_config
-from alerta_opsgenie.vendor.secret import Secret
 from alerta_opsgenie.vendor.store import dump_document
 from alerta_opsgenie.vendor.structure import read_structure
-
-SAMPLE_KEYS = frozenset({KEY_PLACEHOLDER, "<API-KEY>", "<your_api_key>", "API_KEY", "…", "..."})
-"""What stands for a key in the vendor's samples."""
 
 _NO_SECRET = Secret("")
 
@@ -55,6 +55,7 @@ class Existing:
     base_url: str = ""
     alerta_url: str = ""
     alerta_key: Secret = _NO_SECRET
+    state_directory: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,33 +73,49 @@ class Wanted:
 
 
 def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Existing:
-    """Read the configuration that is there, and Alerta's key where it says that one is."""
-    found = host.look(layout.config)
+    """Read the configuration that is there, and Alerta's key where it says that one is. Raises `OSError`."""
+    found = host.files.look(layout.config)
     if found is None or found.kind != "file":
         return Existing()
     try:
-        document = parse_document(host.read(layout.config), syntax=syntax_of(layout.config), where=layout.config)
+        document = parse_document(host.files.read(layout.config), syntax=syntax_of(layout.config), where=layout.config)
     except ConfigError as error:
         return Existing(trouble=f"{error.where} {error.what}")
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config, _ = read_structure(document, dialect=chosen, environment={})
-    api_key = "" if config.api_key.reveal() in SAMPLE_KEYS else config.api_key.reveal()
-    url, key = _alerta(host, config)
-    return Existing(document, "", chosen, Secret(api_key), config.base_url, url, key)
+    given, variables = _executor_input(config)
+    key, key_file = given.get(KEY_OPTION, ""), given.get(KEY_FILE_OPTION, "")
+    if not key and not key_file:
+        key, key_file = variables.get(KEY_VARIABLE, ""), variables.get(KEY_FILE_VARIABLE, "")
+    alerta_key = Secret(key.strip()) or _key_in(host, key_file, host.files.writer(layout.config))
+    url = given.get(URL_OPTION) or variables.get(URL_VARIABLE, "")
+    api_key, base_url = Secret(_filled(config.api_key.reveal())), _filled(config.base_url)
+    state = given.get(STATE_OPTION) or variables.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
+    return Existing(document, "", chosen, api_key, base_url, url, alerta_key, state)
 
 
-def _alerta(host: Host, config: EdgeConfig) -> tuple[str, Secret]:
-    told = read_told(config, our_mapping(config))
-    return told.url, told.key or _key_in(host, told.key_file)
-
-
-def _key_in(host: Host, path: str) -> Secret:
-    if not path.startswith("/") or host.look(path) is None:
-        return Secret("")
+def _executor_input(config: EdgeConfig) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the arguments by name, and the variables, with which the connector starts our executor."""
+    ours = (mapping for mapping in config.mappings.values() if mapping.is_alerta_executor)
+    arguments, variables = mapping_arguments(config, next(ours, None))
     try:
-        return Secret(host.read(path).decode("ascii").strip())
+        found, _ = split(arguments)
+    except UsageError:
+        found = {}
+    return {name: _filled(values[-1]) for name, values in found.items() if values}, variables
+
+
+def _filled(text: str) -> str:
+    """Give a text, or nothing where a sample's stands there still."""
+    return "" if is_placeholder(text) else text
+
+
+def _key_in(host: Host, path: str, writer: int) -> Secret:
+    """Read the file that the configuration names with the rights of whom can write the configuration."""
+    try:
+        return Secret(host.files.read(path, writer).decode("ascii").strip()) if path else _NO_SECRET
     except (OSError, UnicodeDecodeError):
-        return Secret("")
+        return _NO_SECRET
 
 
 def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str, Any]:
@@ -115,7 +132,7 @@ def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str,
             log_directory=layout.log_directory,
         )
     )
-    fresh["globalArgs"] += _more_arguments(wanted)
+    fresh["globalArgs"] += _more_arguments(layout, wanted)
     if layout.edge == NATIVE:
         for mapping in fresh["actionMappings"].values():
             # It starts no script for these and has one log of its own, the journal.
@@ -125,9 +142,11 @@ def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str,
     return made
 
 
-def _more_arguments(wanted: Wanted) -> list[str]:
+def _more_arguments(layout: Layout, wanted: Wanted) -> list[str]:
+    """Name the state directory, so that whoever is given this configuration, root too, uses the same."""
     sources = [part for source in wanted.sources for part in ("--source", source)]
-    return [*sources, *(["--alertaCaFile", wanted.ca_file] if wanted.ca_file else [])]
+    ca_file = ["--alertaCaFile", wanted.ca_file] if wanted.ca_file else []
+    return [f"--{STATE_OPTION}", layout.state_directory, *sources, *ca_file]
 
 
 def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wanted: Wanted) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Mapping
 
 import alerta_opsgenie
 from alerta_opsgenie.executor.build import build
+from alerta_opsgenie.vendor.safe_files import SafeFiles
 
 LEAST_VERSION = (3, 9)
 """The oldest Python that the executor runs on."""
@@ -25,7 +26,7 @@ _SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A program that calls itself Python. `version` is empty where it did not tell one; `trouble` then says why."""
+    """A program that calls itself Python. `version` is empty where it gave none; `trouble` then says why."""
 
     path: str
     version: tuple[int, ...]
@@ -48,19 +49,34 @@ class Identity:
 def find_interpreter(name: str, search_path: str, identity: Identity | None = None) -> Interpreter | None:
     """Find what a service with this PATH starts as `name`, and ask its version; None: there is none.
 
-    With an `identity`, which only root can take on, it is asked as that user.
+    With an `identity`, which only root can take on, it is asked as that user. Without one, root starts no program that
+    others can change.
     """
     path = shutil.which(name, path=search_path)
     if path is None:
         return None
+    program = path if identity else _only_roots(path)
+    if program is None:
+        return Interpreter(path, (), "others than root can change it, so root does not start it")
     try:
-        said = _run([path, "-I", "-c", _QUESTION], search_path, identity)
+        said = _run([program, "-I", "-c", _QUESTION], search_path, identity)
         version = tuple(int(part) for part in said.decode("ascii", "replace").split("."))
     except (OSError, subprocess.SubprocessError) as error:
         return Interpreter(path, (), _words(error))
     except ValueError:
         return Interpreter(path, (), "it does not tell its version")
     return Interpreter(path, version)
+
+
+def _only_roots(path: str) -> str | None:
+    """Give the program behind all links; None: others can change it, and this process is root."""
+    if os.geteuid() != 0:
+        return path
+    program = os.path.realpath(path)
+    try:
+        return program if SafeFiles().writer(program) == 0 else None
+    except OSError:
+        return None
 
 
 def _run(command: list[str], search_path: str, identity: Identity | None) -> bytes:
@@ -92,13 +108,14 @@ def _words(error: Exception) -> str:
 def build_executor(interpreter: Interpreter | None, search_path: str) -> bytes:
     """Build the one-file executor with the bytecode of the interpreter that will run it.
 
-    Without one that can, it gets our own's: another Python passes over the bytecode and compiles the sources.
+    Otherwise it has the bytecode of this Python, which another version passes over and compiles the sources.
     """
-    if interpreter is None or not interpreter.is_usable:
+    program = _only_roots(interpreter.path) if interpreter is not None and interpreter.is_usable else None
+    if program is None:
         return build()
     sources = str(Path(alerta_opsgenie.__file__).resolve().parent.parent)
     try:
-        made = _run([interpreter.path, "-I", "-c", _BUILD, sources], search_path, None)
+        made = _run([program, "-I", "-c", _BUILD, sources], search_path, None)
     except (OSError, subprocess.SubprocessError):
         return build()  # it lacks a part of the standard library, as minimal packages of Python do
     return made or build()

@@ -1,23 +1,19 @@
-"""What lies where, whose it is, and with which mode: OEC's and JEC's documented layouts, and our own connector's.
+"""What lies where, who owns it, and with which mode: OEC's and JEC's documented layouts, and our own connector's.
 
 https://support.atlassian.com/opsgenie/docs/configure-opsgenie-edge-connector/ and
-https://support.atlassian.com/jira-service-management-cloud/docs/configure-jira-edge-connector/ name the homes, the
-users are those that the vendor's packages make.
+https://support.atlassian.com/jira-service-management-cloud/docs/configure-jira-edge-connector/ name the homes. The
+users are those that the vendor's packages make. With another user, every place and name is derived from that user.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from alerta_opsgenie.setup.host import SetupError
 from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
-from alerta_opsgenie.vendor.location import NATIVE_PATH
 
 EDGES = (OEC, JEC, NATIVE)
-
-STATE_DIRECTORY = "/var/lib/alerta-opsgenie"
-"""Where the native connector keeps what it could not deliver."""
-
-UNIT_NAME = "alerta-opsgenie.service"
 
 SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The PATH of a service whose unit sets none (systemd.exec(5))."""
@@ -26,13 +22,19 @@ SCRIPT_MODE = 0o755
 STARTED_SCRIPT_MODE = 0o700
 """What both Go connectors set a script's mode to when they start (conf/reader.go)."""
 
-_PRIVATE_FILE = 0o600
-_GROUP_FILE = 0o640
+PACKAGE = "alerta-opsgenie"
+_USERS = {OEC: "opsgenie", JEC: "jec", NATIVE: PACKAGE}
+_HOMES = {OEC: "/home/opsgenie", JEC: "/home/jsm", NATIVE: f"/var/lib/{PACKAGE}"}
+_LOGS = {OEC: "/var/log/opsgenie", JEC: "/var/log/jec", NATIVE: ""}
+_CONFIGS = {OEC: "config.json", JEC: "jec-config.json", NATIVE: "config.json"}
+_UNITS = "/etc/systemd/system"
+_USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_PLACE = re.compile(r"(?:/(?!\.\.?/)[A-Za-z0-9._+@-]+){2,}/")  # it also stands in a unit, where a blank would end it
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """Whose a file is, by name."""
+    """The owner of a file, by name."""
 
     user: str
     group: str
@@ -55,10 +57,10 @@ class Directory:
 
 @dataclass(frozen=True)
 class Layout:
-    """One connector's places. All paths are as the running system sees them, without a staging root.
+    """One connector's places, as the running system names them.
 
-    `scripts` and `log_directory` are empty where the connector needs none; so is `unit`, the service's own file.
-    `spool` is where actions wait that could not be delivered.
+    `scripts` and `log_directory` are empty for the native connector. `unit` is the native connector's service, or the
+    agent's beside OEC and JEC.
     """
 
     edge: str
@@ -69,7 +71,7 @@ class Layout:
     key_file: str
     scripts: str
     log_directory: str
-    spool: str
+    state_directory: str
     unit: str
     directories: tuple[Directory, ...]
     config_ownership: Ownership
@@ -81,75 +83,97 @@ class Layout:
         return Ownership(self.user, self.group)
 
     @property
-    def base(self) -> str:
-        """The directory that holds configuration and scripts."""
-        return self.scripts.rpartition("/")[0] or self.config.rpartition("/")[0]
+    def unit_name(self) -> str:
+        """The unit, as `systemctl` names it."""
+        return self.unit.rpartition("/")[2]
+
+    @property
+    def logs(self) -> tuple[str, ...]:
+        """The logs that the connector writes for our executor."""
+        names = ("oecAlertaExecutor.log", "oecAlertaExecutor-errors.log")
+        return tuple(f"{self.log_directory}/{name}" for name in names) if self.log_directory else ()
+
+    @property
+    def own_places(self) -> tuple[str, ...]:
+        """What no other installation may use."""
+        return tuple(place for place in (self.home, self.log_directory, self.state_directory, self.config) if place)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a person wants it otherwise; an empty text is the documented place."""
+    """What a person wants otherwise; an empty text stands for the documented place."""
 
     user: str = ""
     home: str = ""
     log_directory: str = ""
 
 
+def instance_name(user: str) -> str:
+    """Name an installation by its user, so that its files are never taken for another program's."""
+    return user if user.startswith(PACKAGE) else f"{PACKAGE}-{user}"
+
+
 def layout_for(edge: str, places: Places | None = None) -> Layout:
-    """Give the layout of `oec`, `jec` or `native`."""
+    """Give the layout of `oec`, `jec` or `native`. Raises `SetupError` for a user or place that cannot be meant."""
     wanted = places or Places()
-    return _native(wanted) if edge == NATIVE else _go_connector(edge, wanted)
+    user, usual = wanted.user or _USERS[edge], wanted.user in {"", _USERS[edge]}
+    if not _USER_NAME.fullmatch(user) or user == "root":
+        raise SetupError(f"--user {user} is no user for a connector", "give a name like alerta-staging", usage=True)
+    other_home = f"/var/lib/{instance_name(user)}" if edge == NATIVE else f"/home/{user}"
+    home = _place("--home", wanted.home, _HOMES[edge] if usual else other_home)
+    if edge == NATIVE:
+        return _native(user, home)
+    logs = _LOGS[edge] if usual else f"/var/log/{instance_name(user)}"
+    return _go_connector(edge, user, home, _place("--log-dir", wanted.log_directory, logs))
 
 
-def _go_connector(edge: str, wanted: Places) -> Layout:
-    user = wanted.user or {OEC: "opsgenie", JEC: "jec"}[edge]
-    home = (wanted.home or {OEC: "/home/opsgenie", JEC: "/home/jsm"}[edge]).rstrip("/")
-    logs = (wanted.log_directory or {OEC: "/var/log/opsgenie", JEC: "/var/log/jec"}[edge]).rstrip("/")
+def _place(option: str, given: str, usual: str) -> str:
+    place = (given or usual).rstrip("/")
+    if not _PLACE.fullmatch(f"{place}/"):
+        what = f"{option} {given} is not a whole path of a directory of its own"
+        raise SetupError(what, f"give one like {usual}", usage=True)
+    return place
+
+
+def _go_connector(edge: str, user: str, home: str, logs: str) -> Layout:
     base, own = f"{home}/{edge}", Ownership(user, user)
-    directories = [
-        Directory(home, own, 0o750),
-        Directory(base, own, 0o750),
-        Directory(f"{base}/conf", own, 0o700),
-        Directory(f"{base}/scripts", own, 0o755),
-    ]
-    if edge == OEC:
-        directories.append(Directory(f"{base}/output", own, 0o750))
+    state = f"{home}/.local/state/{PACKAGE}"
+    modes = {home: 0o750, base: 0o750, f"{base}/conf": 0o700, f"{base}/scripts": 0o755}
+    modes |= {f"{base}/output": 0o750} if edge == OEC else {}
+    modes |= {f"{home}/.local": 0o700, f"{home}/.local/state": 0o700, state: 0o700, logs: 0o755}
+    agent = f"{PACKAGE}-agent" if user == _USERS[OEC] else f"{PACKAGE}-agent-{user}"
     return Layout(
         edge=edge,
         user=user,
         group=user,
         home=home,
-        config=f"{base}/conf/{'config' if edge == OEC else 'jec-config'}.json",
+        config=f"{base}/conf/{_CONFIGS[edge]}",
         key_file=f"{base}/conf/alerta.key",
         scripts=f"{base}/scripts",
         log_directory=logs,
-        spool=f"{home}/.local/state/alerta-opsgenie",
-        unit="",
-        directories=(*directories, Directory(logs, own, 0o755)),
+        state_directory=state,
+        unit=f"{_UNITS}/{agent}.service",
+        directories=tuple(Directory(path, own, mode) for path, mode in modes.items()),
         config_ownership=own,
-        config_mode=_PRIVATE_FILE,
+        config_mode=0o600,
     )
 
 
-def _native(wanted: Places) -> Layout:
-    user = wanted.user or "alerta-opsgenie"
-    state = (wanted.home or STATE_DIRECTORY).rstrip("/")
-    # Another user's installation stands beside the usual one, so it gets a directory and a unit of its own.
-    config = NATIVE_PATH if user == "alerta-opsgenie" else f"/etc/{user}/config.json"
-    directory = config.rpartition("/")[0]
-    shared = Ownership("root", user)
+def _native(user: str, home: str) -> Layout:
+    directory, own, shared = f"/etc/{instance_name(user)}", Ownership(user, user), Ownership("root", user)
+    state = f"{home}/spool"
     return Layout(
         edge=NATIVE,
         user=user,
         group=user,
-        home=state,
-        config=config,
+        home=home,
+        config=f"{directory}/{_CONFIGS[NATIVE]}",
         key_file=f"{directory}/alerta.key",
         scripts="",
         log_directory="",
-        spool=f"{state}/spool",
-        unit=f"/etc/systemd/system/{user}.service",
-        directories=(Directory(directory, shared, 0o750), Directory(state, Ownership(user, user), 0o700)),
+        state_directory=state,
+        unit=f"{_UNITS}/{instance_name(user)}.service",
+        directories=(Directory(directory, shared, 0o750), Directory(home, own, 0o700), Directory(state, own, 0o700)),
         config_ownership=shared,
-        config_mode=_GROUP_FILE,
+        config_mode=0o640,
     )

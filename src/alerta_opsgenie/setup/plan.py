@@ -1,119 +1,307 @@
-"""All steps of an installation, in their order."""
+"""What an installation has to change, found out before anything is changed.
+
+Run again, it finds what is not as it should be, and nothing else. A file of a person's is kept beside the new one under
+a dated name.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Callable, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Callable, Iterator, Mapping
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.executor.build import NAMES
 from alerta_opsgenie.setup.connector_config import encode_config, means_same, show_difference
-from alerta_opsgenie.setup.file_steps import LOG, PARENT, SPOOL, ExpectLeavings, LoadUnit, OwnFile, SetAside, WriteFile
-from alerta_opsgenie.setup.host import Host, SetupError
-from alerta_opsgenie.setup.layout import ROOT, SCRIPT_MODE, STARTED_SCRIPT_MODE, Layout
-from alerta_opsgenie.setup.record import Record
-from alerta_opsgenie.setup.steps import AddGroup, AddUser, Assessment, MakeDirectory, Step
-from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.setup.host import Host, SetupError, add_group, add_user, run_command
+from alerta_opsgenie.setup.layout import ROOT, SCRIPT_MODE, STARTED_SCRIPT_MODE, Directory, Layout, Ownership
+from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
+from alerta_opsgenie.vendor.safe_files import Found
 
-VENDOR_LEFTOVERS = ("http.py", "actionExecutor.py", "__pycache__")
-"""What the vendor's package puts beside the script; `http.py` shadows Python's own for scripts that are one file."""
+VENDOR_SCRIPTS = ("http.py", "actionExecutor.py", "__pycache__")
+"""What the vendor's package puts beside the script; `http.py` hides Python's own from scripts that are one file."""
 
-_UNIT_MODE = 0o644
-_LOGS = ("oecAlertaExecutor.log", "oecAlertaExecutor-errors.log")
+_OWNER_ALL, _OTHERS_WRITE = 0o700, 0o022
+_LOG_MODE, _UNIT_MODE = 0o644, 0o644
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What is put into the files. `config` of None leaves the configuration that is there."""
+    """What is put into the files. `config` of None leaves the one that is there, with its `kept_state` directory."""
 
     executor: bytes = field(repr=False)
     config: Mapping[str, Any] | None = field(repr=False)
     alerta_key: Secret
-    unit: str = ""
-
-
-def make_plan(layout: Layout, contents: Contents, *, tidy: bool = False) -> list[Step]:
-    """Give the steps for a layout; none of them is looked at yet."""
-    places = tuple(directory.path for directory in layout.directories)
-    steps: list[Step] = [AddGroup(layout.group), AddUser(layout.user, layout.group, layout.home, places)]
-    steps += [MakeDirectory(directory) for directory in layout.directories]
-    if tidy and layout.scripts:
-        steps += [SetAside(f"{layout.scripts}/{name}", layout.base) for name in VENDOR_LEFTOVERS]
-    steps += [_script(layout, name, contents.executor) for name in NAMES] if layout.scripts else []
-    key = f"{contents.alerta_key.reveal()}\n".encode("ascii")
-    steps.append(WriteFile(layout.key_file, key, layout.config_ownership, (layout.config_mode,), _same_key(key)))
-    if contents.config is not None:
-        steps.append(_config(layout, contents.config))
-    if layout.unit and contents.unit:
-        unit = WriteFile(layout.unit, contents.unit.encode("utf-8"), ROOT, (_UNIT_MODE,))
-        steps += [unit, LoadUnit(layout.unit.rpartition("/")[2], unit.data)]
-    steps += [OwnFile(path, layout.ownership) for path in _logs(layout)]
-    steps.append(_leavings(layout))
-    return steps
-
-
-def _script(layout: Layout, name: str, data: bytes) -> WriteFile:
-    return WriteFile(f"{layout.scripts}/{name}", data, layout.ownership, (SCRIPT_MODE, STARTED_SCRIPT_MODE))
-
-
-def _same_key(key: bytes) -> Callable[[bytes], bool]:
-    return lambda content: content.strip() == key.strip()
-
-
-def _config(layout: Layout, value: Mapping[str, Any]) -> WriteFile:
-    return WriteFile(
-        layout.config,
-        encode_config(value, layout),
-        layout.config_ownership,
-        (layout.config_mode, 0o600) if layout.scripts else (layout.config_mode,),
-        same=lambda content: means_same(content, value, layout),
-        asks=True,
-        difference=lambda content: show_difference(content, value, layout),
-    )
-
-
-def _logs(layout: Layout) -> list[str]:
-    return [f"{layout.log_directory}/{name}" for name in _LOGS] if layout.log_directory else []
-
-
-def _leavings(layout: Layout) -> ExpectLeavings:
-    """Name what our own programs will make: the executor's logs, and the spool with the directories above it."""
-    above = []
-    parent = layout.spool.rpartition("/")[0]
-    while parent.startswith(f"{layout.home}/"):
-        above.append((parent, PARENT))
-        parent = parent.rpartition("/")[0]
-    logs = [(path, LOG) for path in _logs(layout)]
-    return ExpectLeavings((*logs, *reversed(above), (layout.spool, SPOOL)))
+    unit: str
+    kept_state: str = ""
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A step with what it found to do."""
+class Change:
+    """One change: `text` says it (empty: not worth a line), `entry` goes into the record before `do` makes it.
 
-    step: Step
-    assessment: Assessment
-
-
-def assess_plan(host: Host, record: Record, steps: list[Step]) -> list[Planned]:
-    """Look at each step. Raises `SetupError` for what stands in the way."""
-    return [Planned(step, step.assess(host, record)) for step in steps]
-
-
-def apply_plan(host: Host, record: Record, planned: list[Planned], now: datetime, tell: Callable[[str], None]) -> None:
-    """Do what is needed, in order; `tell` hears of each step that was done. Raises `SetupError`.
-
-    Sets the process's umask, so that directories above ours are as open as others of the system.
+    `after` goes there when it is made.
+    `question` is set where something of a person's would be replaced; `difference` shows what, without secrets.
     """
-    os.umask(0o022)
-    for one in planned:
-        if not one.assessment.needed:
-            continue
-        try:
-            one.step.apply(host, record, now)
-        except OSError as error:
-            what = f"{one.assessment.text}: {error.strerror} ({error.filename})"
-            raise SetupError(what, "mend that and run this again: it goes on where it stopped") from None
-        if one.assessment.text:
-            tell(one.assessment.text)
+
+    text: str
+    do: Callable[[], None] = field(default=lambda: None, repr=False)
+    entry: Entry | None = None
+    after: Entry | None = None
+    question: str = ""
+    difference: str = ""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it should be. The first of `modes` is set; the others are right too.
+
+    `same` tells whether another content means the same. `difference` shows what would change, and makes a question of
+    it whether a person's version is replaced.
+    """
+
+    path: str
+    data: bytes = field(repr=False)
+    ownership: Ownership
+    modes: tuple[int, ...]
+    same: Callable[[bytes], bool] = field(default=lambda _: False, repr=False)
+    difference: Callable[[bytes], str] | None = field(default=None, repr=False)
+
+
+def make_plan(
+    host: Host, layout: Layout, record: Record, contents: Contents, *, tidy: bool = False, now: datetime | None = None
+) -> list[Change]:
+    """Give all changes that are needed, in their order. Raises `SetupError` and `OSError`."""
+    _refuse_others_places([*layout.own_places, layout.unit, contents.kept_state], record)
+    stamp = (now or datetime.now().astimezone()).strftime("%Y-%m-%dT%H-%M-%S")
+    plan = _Planner(host, layout, record, stamp)
+    return [
+        *plan.users(),
+        *plan.ownership(),
+        *plan.above(),
+        *(change for directory in layout.directories for change in plan.directory(directory)),
+        *(plan.asides() if tidy and layout.scripts else ()),
+        *(change for file in _files(layout, contents) for change in plan.file(file)),
+        *plan.logs(),
+        *plan.unit(contents.unit),
+    ]
+
+
+def apply_plan(layout: Layout, record: Record, changes: list[Change], tell: Callable[[str], None]) -> None:
+    """Make the changes; `tell` hears of each. Raises `SetupError` and `OSError`; run again, it goes on from there."""
+    with record.opened():
+        own = [*layout.own_places, layout.unit]
+        record.places = {"home": layout.home, "log_directory": layout.log_directory, "own": own}
+        for change in changes:
+            if change.entry is not None:
+                record.put(change.entry)
+            change.do()
+            if change.after is not None:
+                record.put(change.after)
+            if change.text:
+                tell(change.text)
+
+
+def digest(data: bytes) -> str:
+    """Give the fingerprint by which a file is known again."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _refuse_others_places(wanted: list[str], record: Record) -> None:
+    for name, places in record.others():
+        for place in filter(None, wanted):
+            if any(f"{place}/".startswith(f"{other}/") or f"{other}/".startswith(f"{place}/") for other in places):
+                mend = "give another --user, or other places with --home and --log-dir"
+                raise SetupError(f"{place} belongs to the installation {name}", mend, usage=True)
+
+
+def _files(layout: Layout, contents: Contents) -> Iterator[File]:
+    modes = (SCRIPT_MODE, STARTED_SCRIPT_MODE)
+    for name in NAMES if layout.scripts else ():
+        yield File(f"{layout.scripts}/{name}", contents.executor, layout.ownership, modes)
+    key = f"{contents.alerta_key.reveal()}\n".encode("ascii")
+    owner, mode = layout.config_ownership, layout.config_mode
+    yield File(layout.key_file, key, owner, (mode,), lambda content: content.strip() == key.strip())
+    if contents.config is not None:
+        value = contents.config
+        yield File(
+            layout.config,
+            encode_config(value, layout),
+            owner,
+            (mode, 0o600) if layout.scripts else (mode,),
+            lambda content: means_same(content, value, layout),
+            lambda content: show_difference(content, value, layout),
+        )
+    yield File(layout.unit, contents.unit.encode("utf-8"), ROOT, (_UNIT_MODE,))
+
+
+class _Planner:
+    """Finds the changes for one installation."""
+
+    def __init__(self, host: Host, layout: Layout, record: Record, stamp: str) -> None:
+        self._host, self._layout, self._record, self._stamp = host, layout, record, stamp
+        self._look = host.files.look
+
+    def users(self) -> Iterator[Change]:
+        """Make the system group and user; in an image its own tools make them."""
+        host, user, group, home = self._host, self._layout.user, self._layout.group, self._layout.home
+        if not host.staged and host.group_number(group) is None:
+            yield Change(f"group {group}", lambda: add_group(group), {"kind": GROUP, "name": group})
+        if not host.staged and host.user_number(user) is None:
+            entry = {"kind": USER, "name": user}
+            yield Change(f"user {user} (home {home}, no login)", lambda: add_user(user, group, home), entry)
+
+    def ownership(self) -> Iterator[Change]:
+        """Give what root has made by hand to the connector's user, the deepest first: all above is root's then."""
+        for path, mode in sorted(self._users_own().items(), key=lambda item: -item[0].count("/")):
+            found = self._look(path)
+            if found is None or found.kind not in {"file", "directory"} or not self._is_strangers(found):
+                continue
+            if found.uid == 0 and self._host.files.writer(path) == 0:
+                yield Change(f"{path} becomes {self._layout.ownership}'s", self._giving(path, mode))
+            elif found.kind == "directory" or path in self._layout.logs:  # any other file is written anew
+                what = f"{path} belongs to user {found.uid}, and not to {self._layout.user}"
+                raise SetupError(what, f"if it should: chown -h {self._layout.ownership} {path}")
+
+    def _users_own(self) -> dict[str, int]:
+        """Give the modes of what should be the connector's user's, by path."""
+        layout = self._layout
+        found = {place.path: place.mode for place in layout.directories if place.ownership == layout.ownership}
+        if layout.scripts:
+            found |= dict.fromkeys((f"{layout.scripts}/{name}" for name in NAMES), SCRIPT_MODE)
+            found |= dict.fromkeys((layout.config, layout.key_file), layout.config_mode)
+        return found | dict.fromkeys(layout.logs, _LOG_MODE)
+
+    def _is_strangers(self, found: Found) -> bool:
+        """Tell whether what should be the connector's user's is another's."""
+        if os.geteuid() != 0:
+            return False
+        numbers = self._host.numbers(self._layout.ownership)
+        return found.uid != numbers[0] if numbers else not self._host.staged
+
+    def _giving(self, path: str, mode: int) -> Callable[[], None]:
+        def give() -> None:
+            numbers = self._host.numbers(self._layout.ownership)
+            if numbers is not None:
+                self._host.files.give(path, mode, numbers)
+
+        return give
+
+    def above(self) -> Iterator[Change]:
+        """Make the directories of the system that are not there; an image may lack them."""
+        planned = [directory.path for directory in self._layout.directories]
+        parents = {str(parent) for path in (*planned, self._layout.unit) for parent in PurePosixPath(path).parents}
+        for path in sorted(parents - {*planned, "/"}):
+            if self._look(path) is None:
+                yield Change("", self._making(path, 0o755), {"kind": DIRECTORY_MADE, "name": path})
+
+    def _making(self, path: str, mode: int, ownership: Ownership = ROOT) -> Callable[[], None]:
+        return lambda: self._host.files.make_directory(path, mode, self._host.numbers(ownership))
+
+    def directory(self, directory: Directory) -> Iterator[Change]:
+        """Make a directory, or see that nobody else may write to it. OEC sets its log directory to 0744 by itself."""
+        path, mode, files = directory.path, directory.mode, self._host.files
+        found, owner = self._look(path), self._host.numbers(directory.ownership)
+        text, entry = f"{path}/ {directory.ownership} {mode:04o}", {"kind": DIRECTORY_MADE, "name": path}
+        if found is None:
+            yield Change(text, self._making(path, mode, directory.ownership), entry)
+            return
+        _require(found, path, "directory")
+        right = found.mode & _OWNER_ALL == _OWNER_ALL and not found.mode & _OTHERS_WRITE
+        if not right or (directory.ownership.user == "root" and owner and (found.uid, found.gid) != owner):
+            yield Change(text, lambda: files.set_directory(path, mode, owner))
+
+    def file(self, file: File) -> Iterator[Change]:
+        """Write a file; a person's version is kept beside it."""
+        found = self._look(file.path)
+        text = f"{file.path} {file.ownership} {file.modes[0]:04o}"
+        if found is None:
+            yield Change(text, self._writing(file, file.data), self._entry(file))
+            return
+        _require(found, file.path, "file")
+        content = self._host.files.read(file.path)
+        if content == file.data or file.same(content):
+            if not self._is_right(found, file):
+                yield Change(text, self._writing(file, content))
+        elif digest(content) in self._digests(file.path):
+            yield Change(f"{text} (a new version)", self._writing(file, file.data), self._entry(file))
+        else:
+            yield self._replacement(file, content, text)
+
+    def _is_right(self, found: Found, file: File) -> bool:
+        owner = self._host.numbers(file.ownership)
+        is_owner = owner is None or found.uid == owner[0]
+        is_group = owner is None or file.ownership.user != "root" or found.gid == owner[1]
+        return is_owner and is_group and found.mode in file.modes
+
+    def _writing(self, file: File, data: bytes) -> Callable[[], None]:
+        files, mode = self._host.files, file.modes[0]
+        return lambda: files.write(file.path, data, mode, self._host.numbers(file.ownership))
+
+    def _replacement(self, file: File, content: bytes, text: str) -> Change:
+        backup, files = self._free_name(file.path), self._host.files
+
+        def replace() -> None:
+            files.write(backup, content, file.modes[0], self._host.numbers(file.ownership))
+            self._writing(file, file.data)()
+
+        change = Change(f"{text} (replaces another, kept as {backup})", replace, self._entry(file, backup))
+        if file.difference is None:
+            return change
+        return dataclasses.replace(change, question=f"Replace {file.path}?", difference=file.difference(content))
+
+    def _digests(self, path: str) -> list[str]:
+        entry = self._record.find(FILE, path)
+        return list(entry["digests"]) if entry else []
+
+    def _entry(self, file: File, backup: str = "") -> Entry:
+        """Note all that we ever wrote, because a kill may leave the version before; the first copy comes back."""
+        there = self._record.find(FILE, file.path)
+        digests = [*dict.fromkeys((*self._digests(file.path), digest(file.data)))]
+        return {"kind": FILE, "name": file.path, "backup": there["backup"] if there else backup, "digests": digests}
+
+    def _free_name(self, path: str) -> str:
+        names = (f"{path}.{self._stamp}{f'-{number}' if number else ''}.bak" for number in range(1000))
+        return next(name for name in names if self._look(name) is None)
+
+    def asides(self) -> Iterator[Change]:
+        """Give the vendor's scripts another name, so that no other script imports them."""
+        for path in (f"{self._layout.scripts}/{name}" for name in VENDOR_SCRIPTS):
+            if self._look(path) is not None:
+                backup = self._free_name(path)
+                entry = {"kind": FILE, "name": path, "backup": backup, "digests": []}
+                yield Change(f"{path} is set aside, as {backup}", self._renaming(path, backup), entry)
+
+    def _renaming(self, path: str, new: str) -> Callable[[], None]:
+        return lambda: self._host.files.rename(path, new)
+
+    def logs(self) -> Iterator[Change]:
+        """Note which logs are not there yet, so that `uninstall` takes them away."""
+        for path in self._layout.logs:
+            if self._look(path) is None and self._record.find(LOG, path) is None:
+                yield Change("", entry={"kind": LOG, "name": path})
+
+    def unit(self, content: str) -> Iterator[Change]:
+        """Have systemd read the unit. The agent is started at once; the native connector when a person has looked."""
+        name, version = self._layout.unit_name, digest(content.encode("utf-8"))
+        there = self._record.find(UNIT, name)
+        if not self._host.has_systemd or (there and there.get("loaded") == version):
+            return
+        commands = [["daemon-reload"], *([["enable", "--now", name]] if self._layout.scripts else [])]
+
+        def load() -> None:
+            for command in commands:
+                run_command(["systemctl", *command])
+
+        text, entry = "; ".join(f"systemctl {' '.join(command)}" for command in commands), {"kind": UNIT, "name": name}
+        yield Change(text, load, entry, {**entry, "loaded": version})
+
+
+def _require(found: Found, path: str, kind: str) -> None:
+    if found.kind != kind:
+        what = f"{path} is a {found.kind}, where a {kind} should be"
+        raise SetupError(what, "move it away, or choose another place (--home, --log-dir)")

@@ -1,235 +1,225 @@
-"""Undoing an installation by its record: the last step first, each checked against what is really there now.
+"""Undoing an installation by its record, the last entry first, each compared with what is there now.
 
-What has changed since is a person's, and is left with a word. Undoing that was killed is run again and goes on.
+What stays is named with its reason, and its entry stays in the record: `uninstall` can be run again, also with --purge.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
-from alerta_opsgenie.journal import Spool, SpoolUnavailable, try_lock
-from alerta_opsgenie.lanes import Desk
-from alerta_opsgenie.setup.as_user import CannotBecomeError, run_as
-from alerta_opsgenie.setup.file_steps import LOG, PARENT
-from alerta_opsgenie.setup.host import Attributes, Host, SetupError, digest, run_command
-from alerta_opsgenie.setup.record import Entry, Record
-from alerta_opsgenie.setup.steps import ASIDE, ATTRIBUTES, DIRECTORY, FILE, GROUP, LEAVING, UNIT, USER
+from alerta_opsgenie.agent.state import journal_of, targets
+from alerta_opsgenie.setup.host import Host, SetupError, remove_group, remove_user, run_command
+from alerta_opsgenie.setup.layout import Layout
+from alerta_opsgenie.setup.plan import digest
+from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
+from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+from alerta_opsgenie.vendor.problems import shown
 
-_DRAINER = "drainer"
+AGENT_SECONDS = 10.0
+"""An agent ends this long after SIGTERM."""
+
+_PROGRAMS = ("OpsgenieEdgeConnector", "JiraEdgeConnector", "oecAlertaExecutor", "alerta-opsgenie")
 
 
 @dataclass(frozen=True)
 class Undone:
-    """What became of one step: `text` tells it. With `left` something stays, and `why` says what and what to do."""
+    """What became of one entry: `text` says it. With `left` something stays, and `why` says what to do about it."""
 
     text: str
     left: bool = False
     why: str = ""
 
 
-def undo_all(host: Host, record: Record, tell: Callable[[Undone], None], *, purge: bool = False) -> list[Undone]:
-    """Undo all that the record tells of; `tell` hears of each step. Raises `SetupError` where it cannot go on.
-
-    With `purge` goes also what has changed since it was installed, and a spool in which actions wait.
-    """
-    endings = []
-    for entry in reversed(list(record.entries)):
-        try:
-            ending = _UNDO[entry["kind"]](host, entry, purge)
-        except OSError as error:
-            what = f"{entry['name']}: {error.strerror}"
-            raise SetupError(what, "mend that and run this again: it goes on where it stopped") from None
-        record.drop(entry)
-        tell(ending)
-        endings.append(ending)
-        if entry["kind"] == FILE and entry["name"].endswith(".service") and host.has_systemd:
-            run_command(["systemctl", "daemon-reload"])
-    return endings
-
-
 def describe_undo(entry: Entry) -> str:
     """Say what undoing this entry means."""
-    name = entry["name"]
-    if entry["kind"] == FILE:
-        return f"remove {name}" if entry["made"] else f"restore {name} from {entry['copies'][0]['path']}"
+    kind, name = entry["kind"], entry["name"]
+    if kind == FILE:
+        return f"remove {name}" if not entry["backup"] else f"put {entry['backup']} back as {name}"
     return {
         GROUP: f"remove group {name}",
         USER: f"remove user {name}",
-        DIRECTORY: f"remove {name}/ if it is empty",
-        ATTRIBUTES: f"give {name} its owner and mode back",
-        ASIDE: f"move {name} back to {entry.get('origin')}",
-        LEAVING: f"remove {name}, if it has come to be",
+        DIRECTORY_MADE: f"remove {name}/ if it is empty",
+        LOG: f"remove {name}, if it has come to be",
         UNIT: f"stop and disable {name}",
-    }[entry["kind"]]
+    }[str(kind)]
 
 
-def _undo_group(host: Host, entry: Entry, purge: bool) -> Undone:  # noqa: ARG001
-    if host.user_number(entry["name"]) is not None:
-        return Undone(f"left group {entry['name']}", left=True, why="the user of this name is still there")
-    host.remove_group(entry["name"])
-    return Undone(f"removed group {entry['name']}")
+class Removal:
+    """The undoing of one installation. With `purge` goes also what was changed since, and actions that wait."""
 
+    def __init__(self, host: Host, layout: Layout, record: Record, *, purge: bool = False) -> None:
+        self._host, self._layout, self._record, self._purge = host, layout, record, purge
+        self._files = host.files
 
-def _undo_user(host: Host, entry: Entry, purge: bool) -> Undone:  # noqa: ARG001
-    uid = host.user_number(entry["name"])
-    places = [path for path in entry["places"] if _belongs(host, path, uid)]
-    if places:
-        # Its number would be given to the next user who is made, and with it these files.
-        return Undone(f"left user {entry['name']}", left=True, why=f"{', '.join(places)} still belongs to it")
-    host.remove_user(entry["name"])
-    return Undone(f"removed user {entry['name']}")
+    def run(self, tell: Callable[[Undone], None]) -> int:
+        """Undo all and give how much is left. Raises `SetupError` where the connector still runs."""
+        units = [entry for entry in self._record.entries if entry["kind"] == UNIT]
+        rest = [entry for entry in reversed(self._record.entries) if entry["kind"] != UNIT]
+        if not units or self._layout.scripts:
+            self._refuse(self._programs(agents=False))
+        left = self._undo_all(units, tell)
+        self._end_agents()
+        self._refuse(self._programs())
+        return left + self._undo_all(rest, tell)
 
+    def _undo_all(self, entries: list[Entry], tell: Callable[[Undone], None]) -> int:
+        endings = []
+        for entry in entries:
+            endings.append(self._undo(entry))
+            if not endings[-1].left:
+                self._record.drop(entry)
+            tell(endings[-1])
+        return sum(ending.left for ending in endings)
 
-def _belongs(host: Host, path: str, uid: int | None) -> bool:
-    found = host.look(path)
-    return found is not None and found.attributes.uid == uid
-
-
-def _undo_directory(host: Host, entry: Entry, purge: bool) -> Undone:  # noqa: ARG001
-    path = entry["name"]
-    if host.remove_directory(path):
-        return Undone(f"removed {path}/")
-    names = ", ".join(sorted(item.name for item in host.at(path).iterdir())[:5])
-    return Undone(
-        f"left {path}/", left=True, why=f"others' files are in it ({names}): remove it if they are not needed"
-    )
-
-
-def _undo_file(host: Host, entry: Entry, purge: bool) -> Undone:
-    path = entry["name"]
-    found = host.look(path)
-    content = host.read(path) if found is not None and found.kind == "file" else None
-    original = None if entry["made"] else entry["copies"][0]
-    later = [copy["path"] for copy in entry["copies"][0 if entry["made"] else 1 :]]
-    mark = digest(content) if content is not None else ""
-    if original is not None and mark == original["digest"]:
-        host.remove_file(original["path"])
-        host.remove_remains(path)
-        return _with_copies(f"{path} is what it was", later)
-    if found is not None and mark not in entry["ours"] and not purge:
-        return Undone(f"left {path}", left=True, why=f"it was changed since{_beside(entry)}; remove it by hand")
-    if original is None:
-        host.remove_file(path)
-        return _with_copies(f"removed {path}", later)
-    return _restore(host, path, original, later)
-
-
-def _restore(host: Host, path: str, original: Entry, later: list[str]) -> Undone:
-    if host.look(original["path"]) is None:
-        return Undone(f"left {path}", left=True, why=f"{original['path']}, which it was kept as, is not there any more")
-    host.remove_remains(path)
-    host.set_attributes(original["path"], Attributes(original["uid"], original["gid"], original["mode"]))
-    host.move(original["path"], path)
-    return _with_copies(f"restored {path}", later)
-
-
-def _beside(entry: Entry) -> str:
-    copies = [copy["path"] for copy in entry["copies"]]
-    return f"; what was there before is in {', '.join(copies)}" if copies else ""
-
-
-def _with_copies(text: str, copies: list[str]) -> Undone:
-    if not copies:
-        return Undone(text)
-    return Undone(text, left=True, why=f"versions of yours are kept in {', '.join(copies)}")
-
-
-def _undo_attributes(host: Host, entry: Entry, purge: bool) -> Undone:  # noqa: ARG001
-    path = entry["name"]
-    found = host.look(path)
-    if found is None or found.attributes != Attributes(**entry["set"]):
-        return Undone(f"left owner and mode of {path}", left=found is not None, why="they were changed since")
-    host.set_attributes(path, Attributes(**entry["was"]))
-    return Undone(f"gave {path} its owner and mode back")
-
-
-def _undo_aside(host: Host, entry: Entry, purge: bool) -> Undone:  # noqa: ARG001
-    kept, origin = entry["name"], entry["origin"]
-    if host.look(kept) is None:
-        ending = Undone(f"{origin} was not moved")
-    elif host.look(origin) is not None:
-        return Undone(f"left {kept}", left=True, why=f"there is another {origin} by now")
-    else:
-        host.move(kept, origin)
-        ending = Undone(f"moved {origin} back")
-    host.remove_directory(kept.rpartition("/")[0])
-    return ending
-
-
-def _undo_leaving(host: Host, entry: Entry, purge: bool) -> Undone:
-    path, what = entry["name"], entry["what"]
-    if what == LOG:
-        return _remove_logs(host, path)
-    found = host.look(path)
-    if found is None:
-        return Undone(f"{path} never came to be")
-    if what == PARENT:
-        return _undo_directory(host, entry, purge)
-    waiting = "" if purge else _what_waits(host.at(path), found.attributes)
-    if waiting:
-        mend = f"alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge"
-        return Undone(f"left {path}/", left=True, why=f"{waiting}: {mend}")
-    host.remove_tree(path)
-    return Undone(f"removed {path}/")
-
-
-def _remove_logs(host: Host, path: str) -> Undone:
-    log = host.at(path)
-    # Rotated ones have an instant in their name, as the connectors' own logger writes it.
-    names = [*log.parent.glob(log.name), *log.parent.glob(f"{log.stem}-[0-9]*{log.suffix}")]
-    for name in names:
-        name.unlink(missing_ok=True)
-    return Undone(f"removed {path}" if names else f"{path} never came to be")
-
-
-def _what_waits(directory: Path, attributes: Attributes) -> str:
-    """Say what a spool still holds; an empty text where it may go."""
-    try:
-        held = run_as(attributes.uid, attributes.gid, lambda: _count(str(directory)))
-    except CannotBecomeError as error:
-        return f"it cannot be looked into ({error})"
-    if held["busy"]:
-        return "a drainer is delivering what is in it"
-    waiting, dead = held["waiting"], held["dead"]
-    return f"{waiting} actions wait in it and {dead} are dead letters" if waiting or dead else ""
-
-
-def _count(directory: str) -> dict[str, Any]:
-    lock = try_lock(directory, _DRAINER)
-    if lock is None:
-        return {"busy": True, "waiting": 0, "dead": 0}
-    with lock:
-        desk = Desk(directory)
-        desk.prepare()
-        if desk.has_orphans():
-            return {"busy": False, "waiting": "some", "dead": 0}
+    def _undo(self, entry: Entry) -> Undone:
+        undo: dict[str, Callable[[Entry], Undone]] = {
+            GROUP: self._group,
+            USER: self._user,
+            DIRECTORY_MADE: self._directory,
+            FILE: self._file,
+            LOG: self._log,
+            UNIT: self._unit,
+        }
         try:
-            with Spool(directory, create=False) as spool:
-                counts = spool.counts(0.0)
-        except SpoolUnavailable as error:
-            if error.label == "absent":
-                return {"busy": False, "waiting": 0, "dead": 0}
-            raise
-    return {"busy": False, "waiting": counts.waiting, "dead": counts.dead}
+            return undo[entry["kind"]](entry)
+        except OSError as error:
+            return Undone(f"left {entry['name']}", left=True, why=str(error.strerror))
+
+    # -- what runs
+
+    def _programs(self, *, agents: bool = True) -> dict[int, str]:
+        """Give the processes of the connector's user that are a connector or ours, by number."""
+        uid = self._host.user_number(self._layout.user)
+        found = dict(self._host.processes_of(uid)) if uid else {}
+        ours = {pid: command for pid, command in found.items() if any(name in command for name in _PROGRAMS)}
+        return {pid: command for pid, command in ours.items() if agents or not _is_agent(command)}
+
+    def _refuse(self, running: dict[int, str]) -> None:
+        if running:
+            names = ", ".join(f"{pid} ({shown(command)})" for pid, command in running.items())
+            what = f"the connector still runs as {self._layout.user}: process {names}"
+            raise SetupError(what, "stop it (systemctl stop …), then run this again")
+
+    def _end_agents(self) -> None:
+        """End an agent that the connector has started and left behind."""
+        agents = [pid for pid, command in self._programs().items() if _is_agent(command)]
+        uid, deadline = self._host.user_number(self._layout.user), time.monotonic() + AGENT_SECONDS
+        if agents and uid:
+            # As that user: by now the number may be another process's.
+            run_as(uid, self._files.groups(uid), lambda: _end(agents))
+        while time.monotonic() < deadline and self._programs().keys() & set(agents):
+            time.sleep(0.05)
+
+    # -- each kind of entry
+
+    def _unit(self, entry: Entry) -> Undone:
+        if self._host.has_systemd:
+            run_command(["systemctl", "disable", "--now", entry["name"]])
+        return Undone(f"stopped and disabled {entry['name']}")
+
+    def _group(self, entry: Entry) -> Undone:
+        name = entry["name"]
+        if self._host.user_number(name) is not None:
+            return Undone(f"left group {name}", left=True, why="the user of this name is still there")
+        remove_group(name)
+        return Undone(f"removed group {name}")
+
+    def _user(self, entry: Entry) -> Undone:
+        name = entry["name"]
+        others = [other for other, _ in self._record.others() if other.partition("-")[2] == name]
+        if others:
+            return Undone(f"left user {name}", left=True, why=f"the installation {others[0]} uses it")
+        uid = self._host.user_number(name)
+        found = ((place.path, self._files.look(place.path)) for place in self._layout.directories)
+        places = [path for path, there in found if there is not None and there.uid == uid]
+        if places:
+            # The next user that is made would get its number, and these files with it.
+            return Undone(f"left user {name}", left=True, why=f"{', '.join(places)} still belongs to it")
+        remove_user(name)
+        return Undone(f"removed user {name}")
+
+    def _directory(self, entry: Entry) -> Undone:
+        path = entry["name"]
+        found = self._files.look(path)
+        if found is None:
+            return Undone(f"{path}/ is gone")
+        if path == self._layout.state_directory:
+            waiting = "" if self._purge or not self._files.names(path) else self._what_waits(found.uid)
+            if waiting:
+                mend = f"alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge"
+                return Undone(f"left {path}/", left=True, why=f"{waiting}: {mend}")
+            self._files.clear(path)
+        if self._files.remove_directory(path):
+            return Undone(f"removed {path}/")
+        names = [shown(name) for name in self._files.names(path)[:5]]
+        why = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} in it: remove what is not needed"
+        return Undone(f"left {path}/", left=True, why=why)
+
+    def _what_waits(self, uid: int) -> str:
+        """Say what the state directory still holds; an empty text where it may go."""
+        try:
+            held = run_as(uid, self._files.groups(uid), lambda: count(self._host.root + self._layout.state_directory))
+        except CannotBecomeError as error:
+            return f"it cannot be looked into ({error})"
+        if held["earlier"]:
+            return "it holds actions of the version before, which the next start takes over"
+        return f"{held['waiting']} actions wait in it and {held['dead']} are dead letters" if any(held.values()) else ""
+
+    def _file(self, entry: Entry) -> Undone:
+        path, backup = entry["name"], entry["backup"]
+        found = self._files.look(path)
+        ours = found is None or (found.kind == "file" and digest(self._files.read(path)) in entry["digests"])
+        if not ours and not self._purge:
+            beside = f"; what was there before is {backup}" if backup else ""
+            return Undone(f"left {path}", left=True, why=f"it was changed since{beside}: remove it, or --purge")
+        if backup and self._files.look(backup) is None and not self._purge:
+            return Undone(
+                f"left {path}", left=True, why=f"{backup}, which should come back, is gone: --purge removes it"
+            )
+        self._files.remove(path)
+        self._reload(path)
+        if not backup or self._files.look(backup) is None:
+            return Undone(f"removed {path}")
+        self._files.rename(backup, path)
+        return Undone(f"restored {path}")
+
+    def _reload(self, path: str) -> None:
+        if path == self._layout.unit and self._host.has_systemd:
+            run_command(["systemctl", "daemon-reload"])
+
+    def _log(self, entry: Entry) -> Undone:
+        directory, _, name = entry["name"].rpartition("/")
+        stem = name.removesuffix(".log")
+        names = self._files.names(directory) if self._files.look(directory) else []
+        # Rotated ones have an instant in their name, as the connectors' own logger writes it.
+        logs = [log for log in names if log == name or (log.startswith(f"{stem}-2") and log.endswith(".log"))]
+        for log in logs:
+            self._files.remove(f"{directory}/{log}")
+        return Undone(f"removed {entry['name']}" if logs else f"{entry['name']} never came to be")
 
 
-def _undo_unit(host: Host, entry: Entry, purge: bool) -> Undone:  # noqa: ARG001
-    name = entry["name"]
-    if not host.has_systemd:
-        return Undone(f"{name} needs no stopping here")
-    run_command(["systemctl", "disable", "--now", name])
-    return Undone(f"stopped and disabled {name}")
+def _is_agent(command: str) -> bool:
+    return bool({"agent", "--agent"} & set(command.split()))
 
 
-_UNDO: dict[str, Callable[[Host, Entry, bool], Undone]] = {
-    GROUP: _undo_group,
-    USER: _undo_user,
-    DIRECTORY: _undo_directory,
-    FILE: _undo_file,
-    ATTRIBUTES: _undo_attributes,
-    ASIDE: _undo_aside,
-    LEAVING: _undo_leaving,
-    UNIT: _undo_unit,
-}
+def _end(processes: list[int]) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGTERM)
+
+
+def count(directory: str) -> dict[str, int]:
+    """Count what waits and what is dead in a state directory; `earlier` is 1 for a spool of version 1."""
+    found = {"waiting": 0, "dead": 0, "earlier": int((Path(directory) / "spool.db").exists())}
+    for target in targets(directory):
+        with closing(journal_of(directory, target)) as journal:
+            counts = journal.counts(time.time())
+        found["waiting"] += counts.waiting + counts.in_flight
+        found["dead"] += counts.dead
+    return found

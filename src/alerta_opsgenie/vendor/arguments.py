@@ -1,4 +1,4 @@
-"""What a mapping passes to its script: found among lists of arguments, flags and `NAME=value` pairs."""
+"""What a mapping passes to its script: the one reader of flags, arguments and `NAME=value` entries."""
 
 from __future__ import annotations
 
@@ -14,20 +14,38 @@ CONNECTORS_OWN = ("payload", "apiKey", "opsgenieUrl", "jsmUrl", "logLevel", "jec
 URL_OPTION = "alertaApiUrl"
 KEY_OPTION = "alertaApiKey"
 KEY_FILE_OPTION = "alertaApiKeyFile"
+STATE_OPTION = "spoolDir"
 KEY_VARIABLE = "ALERTA_API_KEY"
 """Where the executor finds Alerta's key when it stands in no argument: argv is visible to every user of the host."""
 
 URL_VARIABLE = "ALERTA_API_URL"
+KEY_FILE_VARIABLE = "ALERTA_API_KEY_FILE"
 
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<value>.*))?", re.DOTALL)
+_NO_MAPPING = ActionMapping("", "")
+
+
+def mapping_arguments(config: EdgeConfig, mapping: ActionMapping | None = None) -> tuple[list[str], dict[str, str]]:
+    """Give the arguments and the variables that the file sets for a mapping's script, without what connectors add.
+
+    The order is the connectors': globalFlags, flags, globalArgs, args; globalEnv, then env. The last of a name counts.
+    Without a mapping it is what all scripts get.
+    """
+    own = mapping or _NO_MAPPING
+    variables = environment_pairs((*config.global_env, *own.env))
+    return [*flag_arguments(config, own), *config.global_args, *own.args], variables
+
+
+def flag_arguments(config: EdgeConfig, mapping: ActionMapping) -> list[str]:
+    """Give globalFlags and flags as a script gets them: `-name`, then the value."""
+    return [part for name, value in (*config.global_flags, *mapping.flags) for part in (f"-{name}", value)]
 
 
 @dataclass(frozen=True)
 class Option:
     """An option as it stands in a list of arguments: `-name value`, `--name value` or `--name=value`.
 
-    `index` is where it begins and `length` how many elements it takes; a value in its own element has the index
-    `index + 1`. An option with nothing behind it has the value None.
+    `index` is where it begins and `length` how many elements it takes. One with nothing behind it has the value None.
     """
 
     name: str
@@ -62,13 +80,12 @@ def without_options(args: Sequence[str], names: Sequence[str]) -> tuple[str, ...
     return tuple(argument for position, argument in enumerate(args) if position not in gone)
 
 
-def names_alerta(config: EdgeConfig, mapping: ActionMapping) -> bool:
-    """Whether this mapping tells our executor where Alerta is, in one of the spellings that it takes, or a variable."""
-    flags = [f"-{name}={value}" for name, value in (*config.global_flags, *mapping.flags)]
-    options = find_options([*flags, *config.global_args, *mapping.args])
-    variables = environment_pairs((*config.global_env, *mapping.env))
-    by_option = any(_spelling(option.name) == _spelling(URL_OPTION) and option.value for option in options)
-    return by_option or bool(variables.get(URL_VARIABLE))
+def tells(config: EdgeConfig, mapping: ActionMapping, options: Sequence[str], variables: Sequence[str]) -> bool:
+    """Whether a mapping gives a value by one of these options, in a spelling that our executor takes, or variables."""
+    arguments, environment = mapping_arguments(config, mapping)
+    wanted = {_spelling(name) for name in options}
+    by_option = any(_spelling(option.name) in wanted and option.value for option in find_options(arguments))
+    return by_option or any(environment.get(name) for name in variables)
 
 
 def _spelling(name: str) -> str:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 from urllib.parse import urlsplit
 
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.document import Document, load_document
 from alerta_opsgenie.vendor.problems import ERROR, ConfigError
-from alerta_opsgenie.vendor.secret import Secret
 
 OEC = "oec"
 """Opsgenie's Edge Connector."""
@@ -76,7 +76,7 @@ class ActionMapping:
 
 @dataclass(frozen=True)
 class PollerConf:
-    """How the queue is asked, with the Go connectors' defaults filled in."""
+    """How the queue is asked. The order is that of `pollerConf` in the schema."""
 
     polling_wait_interval_milliseconds: int = 100
     visibility_timeout_seconds: int = 30
@@ -85,7 +85,7 @@ class PollerConf:
 
 @dataclass(frozen=True)
 class PoolConf:
-    """The pool of workers, with the Go connectors' defaults filled in."""
+    """The pool of workers. The order is that of `poolConf` in the schema."""
 
     max_workers: int = 12
     min_workers: int = 4

@@ -10,13 +10,15 @@ import copy
 import difflib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping
+from typing import Any, Iterator, Mapping
 
+from alerta_opsgenie.core.secret import Secret, safe_url
 from alerta_opsgenie.vendor.arguments import CONNECTORS_OWN, without_options
-from alerta_opsgenie.vendor.checks import MAPPING_KEYS, OLD_NAMES, POLLER_KEYS, POOL_KEYS, ROOT_KEYS
+from alerta_opsgenie.vendor.checks import OLD_NAMES
 from alerta_opsgenie.vendor.config import (
     DEFAULT_BASE_URLS,
     DOCUMENTED_ACTIONS,
+    EXECUTOR_NAMES,
     JEC,
     JEC_CATCH_ALL,
     NATIVE,
@@ -26,8 +28,8 @@ from alerta_opsgenie.vendor.config import (
     normalise_base_url,
 )
 from alerta_opsgenie.vendor.document import Document
-from alerta_opsgenie.vendor.redaction import redact_document, safe_url
-from alerta_opsgenie.vendor.secret import Secret
+from alerta_opsgenie.vendor.redaction import redact_document
+from alerta_opsgenie.vendor.structure import MAPPING_KEYS, POLLER_KEYS, POOL_KEYS, ROOT_KEYS
 
 KEY_PLACEHOLDER = "<API_KEY>"
 """What stands for a key that has to be made in the new product first; `config check` finds it."""
@@ -64,16 +66,13 @@ def convert_config(
     source = dialect or guess_dialect(document, environment)
     goal = source if to == NATIVE else to
     value = copy.deepcopy(document.value)
-    notes: list[str] = []
-    _rename_old_keys(value, notes)
-    _convert_base_url(value, goal, base_url, notes)
-    _convert_key(value, moved=goal != source, api_key=api_key, notes=notes)
-    _drop_connectors_arguments(value, notes)
+    steps = [_rename_old_keys(value), _convert_base_url(value, goal, base_url)]
+    steps += [_convert_key(value, api_key, moved=goal != source), _drop_connectors_arguments(value)]
     if goal != source:
-        _move_paths(value, goal, notes)
+        steps.append(_move_paths(value, goal))
     if to != NATIVE:
-        _convert_mappings(value, goal, notes)
-    return Conversion(value, goal, tuple(notes))
+        steps.append(_map_catch_all(value) if goal == JEC else _map_each_action(value))
+    return Conversion(value, goal, tuple(note for step in steps for note in step))
 
 
 def difference(
@@ -86,152 +85,133 @@ def difference(
     return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))
 
 
-def _rename_old_keys(value: dict[str, Any], notes: list[str]) -> None:
-    _settle_case(value, ROOT_KEYS)
-    _settle_case(value.get("pollerConf"), POLLER_KEYS)
-    _settle_case(value.get("poolConf"), POOL_KEYS)
-    for mapping in _mappings(value).values():
-        _settle_case(mapping, MAPPING_KEYS)
-    _rename(value.get("pollerConf"), "visibilityTimeoutInSec", "$.pollerConf", notes)
+# Each step changes the document and gives a line on each change.
+
+
+def _rename_old_keys(value: dict[str, Any]) -> Iterator[str]:
+    """Write keys as the connectors spell them: YAML, and the steps behind this one, would not know `apikey`."""
+    yield from _rename(value, ROOT_KEYS, "$")
+    yield from _rename(value.get("pollerConf"), POLLER_KEYS, "$.pollerConf")
+    yield from _rename(value.get("poolConf"), POOL_KEYS, "$.poolConf")
     for name, mapping in _mappings(value).items():
-        _rename(mapping, "environmentVariables", f"$.actionMappings.{name}", notes)
+        yield from _rename(mapping, MAPPING_KEYS, f"$.actionMappings.{name}")
 
 
-def _settle_case(owner: Any, known: tuple[str, ...]) -> None:
-    """Write keys as the connectors spell them: YAML, and what follows here, would not know `apikey`."""
+def _rename(owner: Any, known: tuple[str, ...], place: str) -> Iterator[str]:
     if not isinstance(owner, dict):
         return
-    found: dict[str, Any] = owner
-    spelling = {name.casefold(): name for name in known if name not in found}
-    _replace_all(found, {spelling.get(key.casefold(), key): item for key, item in found.items()})
-
-
-def _rename(owner: Any, old: str, place: str, notes: list[str]) -> None:
-    if not isinstance(owner, dict) or old not in owner:
-        return
-    new = OLD_NAMES[old]
-    if new in owner:
-        notes.append(f"{place}.{old} removed: the connectors read {new}, which is there as well")
-        del owner[old]
-        return
-    notes.append(f"{place}.{old} renamed to {new}, which the connectors read")
-    _replace_all(owner, {(new if key == old else key): item for key, item in owner.items()})
-
-
-def _replace_all(owner: dict[str, Any], content: dict[str, Any]) -> None:
+    meant = {**{name.casefold(): name for name in known}, **{old.casefold(): new for old, new in OLD_NAMES.items()}}
+    before = dict(owner)
     owner.clear()
-    owner.update(content)
+    for key, item in before.items():
+        name = key if key in known else meant.get(key.casefold(), key)
+        name = name if name in known else key
+        if key in OLD_NAMES and name != key:
+            yield f"{place}.{key} renamed to {name}, which the connectors read"
+        # Where both stand, the one counts that the connectors have read so far.
+        if name == key or name not in before:
+            owner[name] = item
 
 
-def _convert_base_url(value: dict[str, Any], goal: str, wanted: str, notes: list[str]) -> None:
-    old = value.get("baseUrl")
-    old = old if isinstance(old, str) else ""
-    owner = dialect_of_url(old)
-    if wanted:
-        new = wanted
-    elif old and owner in {None, goal}:
-        # A stand-in or a proxy serves both products under one address.
-        new = normalise_base_url(old)
-    else:
-        new = DEFAULT_BASE_URLS[goal]
+def _convert_base_url(value: dict[str, Any], goal: str, wanted: str) -> Iterator[str]:
+    old = value.get("baseUrl") if isinstance(value.get("baseUrl"), str) else ""
+    # A stand-in or a proxy serves both products under one address.
+    stays = old and dialect_of_url(old) in {None, goal}
+    new = wanted or (normalise_base_url(old) if old and stays else DEFAULT_BASE_URLS[goal])
     if new != old:
-        notes.append(f"$.baseUrl set to {safe_url(new)}")
         value["baseUrl"] = new
+        yield f"$.baseUrl set to {safe_url(new)}"
 
 
-def _convert_key(value: dict[str, Any], *, moved: bool, api_key: Secret | None, notes: list[str]) -> None:
+def _convert_key(value: dict[str, Any], api_key: Secret | None, *, moved: bool) -> Iterator[str]:
     if api_key:
         if value.get("apiKey") != api_key.reveal():
-            notes.append("$.apiKey replaced by the one given")
+            yield "$.apiKey replaced by the one given"
         value["apiKey"] = api_key.reveal()
     elif moved:
-        notes.append(f"$.apiKey set to {KEY_PLACEHOLDER}: put the key of the new product's integration there")
         value["apiKey"] = KEY_PLACEHOLDER
+        yield f"$.apiKey set to {KEY_PLACEHOLDER}: put the key of the new product's integration there"
 
 
-def _drop_connectors_arguments(value: dict[str, Any], notes: list[str]) -> None:
-    owners: list[tuple[str, Any, str]] = [("$", value, "globalArgs")]
-    owners += [(f"$.actionMappings.{name}", mapping, "args") for name, mapping in _mappings(value).items()]
-    for place, owner, key in owners:
-        args = owner.get(key) if isinstance(owner, dict) else None
-        if not isinstance(args, list) or not all(isinstance(item, str) for item in args):
-            continue
-        kept = list(without_options(args, CONNECTORS_OWN))
-        if kept != args:
-            notes.append(
-                f"{place}.{key}: what the connector passes by itself ({', '.join(_dropped(args, kept))}) removed"
-            )
-            owner[key] = kept
+def _drop_connectors_arguments(value: dict[str, Any]) -> Iterator[str]:
+    owners: list[tuple[str, Any, str, str]] = [("$", value, "globalArgs", "globalFlags")]
+    owners += [(f"$.actionMappings.{name}", mapping, "args", "flags") for name, mapping in _mappings(value).items()]
+    for place, owner, args_key, flags_key in owners:
+        args, flags = (owner.get(key) if isinstance(owner, dict) else None for key in (args_key, flags_key))
+        if isinstance(flags, dict):
+            for name in [name for name in flags if name in CONNECTORS_OWN]:
+                del flags[name]
+                yield f"{place}.{flags_key}: what the connector passes by itself ({name}) removed"
+        if isinstance(args, list) and all(isinstance(item, str) for item in args):
+            owner[args_key] = kept = list(without_options(args, CONNECTORS_OWN))
+            gone = [item.partition("=")[0] for item in args if item not in kept and item.startswith("-")]
+            if gone:
+                yield f"{place}.{args_key}: what the connector passes by itself ({', '.join(gone)}) removed"
 
 
-def _dropped(args: list[str], kept: list[str]) -> list[str]:
-    gone = [item for item in args if item not in kept]
-    return [item.partition("=")[0] for item in gone if item.startswith("-")]
-
-
-def _move_paths(value: dict[str, Any], goal: str, notes: list[str]) -> None:
+def _move_paths(value: dict[str, Any], goal: str) -> Iterator[str]:
+    """Move paths in the packages' directories: of scripts and their output, and among what scripts are given."""
     moved: dict[str, str] = {}
-
-    def move(text: str) -> str:
-        for old, new in _PATHS[goal]:
-            if text.startswith(old):
-                moved[text] = new + text[len(old) :]
-                return moved[text]
-        return text
-
-    for owner, key in _places_of_paths(value):
-        owner[key] = move(owner[key])
-    notes.extend(f"path {old} became {new}" for old, new in moved.items())
+    for key in ("globalFlags", "globalArgs", "globalEnv", "actionMappings"):
+        if key in value:
+            value[key] = _with_moved_paths(value[key], goal, moved)
+    yield from (f"path {old} became {new}" for old, new in moved.items())
 
 
-def _places_of_paths(value: dict[str, Any]) -> list[tuple[Any, Any]]:
-    """Give all (owner, key) whose value is a text that may be a path: of mappings, and among arguments."""
-    places: list[tuple[Any, Any]] = []
-    for mapping in _mappings(value).values():
-        if isinstance(mapping, dict):
-            places += [(mapping, key) for key in ("filepath", "stdout", "stderr") if isinstance(mapping.get(key), str)]
-            places += _list_places(mapping.get("args"))
-    return places + _list_places(value.get("globalArgs"))
+def _with_moved_paths(value: Any, goal: str, moved: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_moved_paths(item, goal, moved) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_moved_paths(item, goal, moved) for item in value]
+    if not isinstance(value, str):
+        return value
+    # `--option=/path` and `NAME=/path` are paths, too.
+    before, mark, path = value.partition("=") if "=" in value and not value.startswith(("/", "~")) else ("", "", value)
+    for old, new in _PATHS[goal]:
+        if path.startswith(old):
+            moved[path] = new + path[len(old) :]
+            return f"{before}{mark}{moved[path]}"
+    return value
 
 
-def _list_places(items: Any) -> list[tuple[Any, Any]]:
-    if not isinstance(items, list):
-        return []
-    return [(items, index) for index, item in enumerate(items) if isinstance(item, str)]
+def _map_catch_all(value: dict[str, Any]) -> Iterator[str]:
+    """Map JSM's catch-all name to our executor beside the actions' own: which one is asked for is not documented.
 
-
-def _convert_mappings(value: dict[str, Any], goal: str, notes: list[str]) -> None:
+    Another product's script would get actions there that are not meant for it.
+    """
     mappings = _mappings(value)
-    convert: Callable[[dict[str, Any], list[str]], None] = _map_catch_all if goal == JEC else _map_each_action
-    convert(mappings, notes)
-
-
-def _map_catch_all(mappings: dict[str, Any], notes: list[str]) -> None:
-    """Map JSM's catch-all name beside the actions' own, since which one is asked for is not documented."""
     if JEC_CATCH_ALL in mappings:
-        _map_missing_actions(mappings, notes)
+        yield from _map_missing_actions(mappings)
         return
-    model = next((mappings[name] for name in DOCUMENTED_ACTIONS if name in mappings), None)
-    if model is not None:
-        mappings[JEC_CATCH_ALL] = copy.deepcopy(model)
-        notes.append(f"$.actionMappings.{JEC_CATCH_ALL} added beside the actions' own names")
+    names = [*(name for name in DOCUMENTED_ACTIONS if name in mappings), *mappings]
+    model = next((mappings[name] for name in names if _is_ours(mappings[name])), None)
+    if model is None:
+        yield f"$.actionMappings.{JEC_CATCH_ALL} not added: no action starts the Alerta executor"
+        return
+    mappings[JEC_CATCH_ALL] = copy.deepcopy(model)
+    yield f"$.actionMappings.{JEC_CATCH_ALL} added beside the actions' own names, for the Alerta executor"
 
 
-def _map_each_action(mappings: dict[str, Any], notes: list[str]) -> None:
+def _is_ours(mapping: Any) -> bool:
+    path = mapping.get("filepath") if isinstance(mapping, dict) else None
+    return isinstance(path, str) and path.rpartition("/")[2] in EXECUTOR_NAMES
+
+
+def _map_each_action(value: dict[str, Any]) -> Iterator[str]:
     """Leave out JSM's catch-all name, which OEC is never asked for, and map the actions that it stood for."""
-    if JEC_CATCH_ALL not in mappings:
-        return
-    _map_missing_actions(mappings, notes)
-    del mappings[JEC_CATCH_ALL]
-    notes.append(f"$.actionMappings.{JEC_CATCH_ALL} removed: OEC asks for the actions by their own names")
+    mappings = _mappings(value)
+    if JEC_CATCH_ALL in mappings:
+        yield from _map_missing_actions(mappings)
+        del mappings[JEC_CATCH_ALL]
+        yield f"$.actionMappings.{JEC_CATCH_ALL} removed: OEC asks for the actions by their own names"
 
 
-def _map_missing_actions(mappings: dict[str, Any], notes: list[str]) -> None:
+def _map_missing_actions(mappings: dict[str, Any]) -> Iterator[str]:
     if any(name in mappings for name in DOCUMENTED_ACTIONS):
         return
     for name in DOCUMENTED_ACTIONS:
         mappings[name] = copy.deepcopy(mappings[JEC_CATCH_ALL])
-    notes.append(f"$.actionMappings: {', '.join(DOCUMENTED_ACTIONS)} mapped as {JEC_CATCH_ALL} is")
+    yield f"$.actionMappings: {', '.join(DOCUMENTED_ACTIONS)} mapped as {JEC_CATCH_ALL} is"
 
 
 def _mappings(value: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
-from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.redaction import redact, redact_arguments, redact_document, safe_url
 from alerta_opsgenie.vendor.runner import script_argv
+from alerta_opsgenie.vendor.structure import POLLER_KEYS, POOL_KEYS
 
 
 def effective_config(config: EdgeConfig) -> dict[str, Any]:
@@ -23,25 +25,15 @@ def effective_config(config: EdgeConfig) -> dict[str, Any]:
             "globalArgs": list(config.global_args),
             "globalEnv": list(config.global_env),
             "actionMappings": {name: _effective_mapping(config, mapping) for name, mapping in config.mappings.items()},
-            "pollerConf": {
-                "pollingWaitIntervalInMillis": config.poller.polling_wait_interval_milliseconds,
-                "visibilityTimeoutInSeconds": config.poller.visibility_timeout_seconds,
-                "maxNumberOfMessages": config.poller.max_number_of_messages,
-            },
-            "poolConf": {
-                "maxNumberOfWorker": config.pool.max_workers,
-                "minNumberOfWorker": config.pool.min_workers,
-                "queueSize": config.pool.queue_size,
-                "keepAliveTimeInMillis": config.pool.keep_alive_milliseconds,
-                "monitoringPeriodInMillis": config.pool.monitoring_period_milliseconds,
-            },
+            "pollerConf": dict(zip(POLLER_KEYS, astuple(config.poller))),
+            "poolConf": dict(zip(POOL_KEYS, astuple(config.pool))),
             "alertaOpsgenie": dict(config.own),
         }
     )
 
 
 def _effective_mapping(config: EdgeConfig, mapping: ActionMapping) -> dict[str, Any]:
-    pipe_path = "<pipe>" if config.dialect == "jec" else None
+    pipe_path = "<pipe>" if config.dialect == JEC else None
     return {
         "type": mapping.type,
         "sourceType": mapping.source_type,

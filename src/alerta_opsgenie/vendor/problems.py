@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, told so that a person can mend it."""
+"""What is wrong with a configuration: where, what, and what to do about it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ ERROR = "error"
 
 WARNING = "warning"
 """It starts and works, but not as the file says, or less safely than it could."""
+
+NOTE = "note"
+"""It may be right; whether it is depends on something that is not in the file."""
+
+LEVELS = (ERROR, WARNING, NOTE)
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST_SHOWN = 80
@@ -38,7 +43,7 @@ class Problem:
 class ConfigError(ValueError):
     """The configuration cannot be used: `where` it is, `what` is wrong, and `mend`, the next thing to do.
 
-    With `usage` the trouble is in what was asked for (a file that is not there, an option), not in a configuration.
+    With `usage` what was asked for is wrong (a file that is not there, an option), not a configuration.
     """
 
     def __init__(
@@ -64,10 +69,7 @@ def _path_step(part: str | int) -> str:
 
 
 def shown(text: str) -> str:
-    """Quote a text from the file for a terminal: on one line, no control characters, cut where it is too long.
-
-    Never for a secret.
-    """
+    """Quote a text from the file for a terminal: one line, no control characters, cut if long. Never for a secret."""
     cut = text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
     return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
@@ -78,15 +80,12 @@ def kind_of(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true or false"
-    if isinstance(value, (int, float)):
-        return "a number"
-    if isinstance(value, str):
-        return "a text"
-    return "a list" if isinstance(value, list) else "an object"
+    kinds = {int: "a number", float: "a number with a fraction or exponent", str: "a text", list: "a list"}
+    return kinds.get(type(value), "an object")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Find the known name that was most likely meant by `name`, if one is near."""
     by_case = {candidate.casefold(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=0.7)
+    found = difflib.get_close_matches(name[:100].casefold(), by_case, n=1, cutoff=0.7)
     return by_case[found[0]] if found else None

@@ -1,113 +1,84 @@
-"""One process, run as Go's `exec.Cmd.Run` does: until it has ended *and* its output is closed by all who hold it.
+"""One script of somebody else's: started, read, logged, and stopped with all its children when its time is over.
 
-The last part matters. A script that leaves something running in the background keeps the connector's worker as long as
-that something holds stdout or stderr; only what goes to /dev/null or a file of its own lets the worker go.
-
-A time limit, which Go's connectors do not have, stops the script's whole session: SIGTERM, two seconds later SIGKILL.
+It has ended when it *and* all that hold its output have ended, as in the Go connectors: a program that it leaves in the
+background without an output of its own keeps the worker. A time limit ends that, too.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
-import selectors
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import IO, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import IO, Any, Mapping, Sequence
 
-from alerta_opsgenie.vendor.callback_pipe import CallbackPipe
-from alerta_opsgenie.vendor.errno_text import go_error, go_exit
-from alerta_opsgenie.vendor.scriptlog import ScriptLogError
+from alerta_opsgenie.vendor.config import ActionMapping
 
 MOST_KEPT_BYTES = 1024 * 1024
-"""How much of each output is kept in memory. Go's connectors keep all of stderr; files get all of it here, too."""
+"""How much of each output is kept in memory; the files get all of it."""
+
+LARGEST_LOG_BYTES = 3 * 1024 * 1024
+"""MaxSize of the Go connectors' loggers (queue/processor.go)."""
 
 GRACE_SECONDS = 2.0
 """How long a script that is over its time has between SIGTERM and SIGKILL."""
 
-_CHUNK_BYTES = 32 * 1024
-_GIVE_UP_SECONDS = 1.0
-
-Sink = Callable[[bytes], None]
+_LONGEST_LINE_BYTES = 64 * 1024
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: its output, Python's return code (None where it never ran), and Go's error text.
-
-    `failure` is empty where Go would see a success.
-    """
+    """How it ended: Python's return code (None where it never ran), and why it failed; empty for a success."""
 
     exit_code: int | None
     failure: str
-    stdout: bytes = b""
-    stderr: bytes = b""
+    stdout: str = ""
+    stderr: str = ""
     timed_out: bool = False
 
 
-@dataclass
-class Output:
-    """Where one stream of a process goes: into `kept` (the first MiB), and into the sinks, in their order."""
-
-    sinks: tuple[Sink, ...] = ()
-    kept: bytearray = field(default_factory=bytearray)
-    failure: str = ""
-
-    def keep(self, chunk: bytes) -> None:
-        """Put a chunk into memory, as far as there is room for it."""
-        self.kept += chunk[: MOST_KEPT_BYTES - len(self.kept)]
-
-
-@dataclass(frozen=True)
-class Start:
-    """What is started: the program (without a slash it is looked for in `search_path`) and its arguments.
-
-    `search_path` is the connector's own PATH even where the script's environment has another.
-    """
-
-    argv: Sequence[str]
-    environment: Mapping[str, str]
-    search_path: str
-    working_directory: str | None = None
-
-
 def run_process(
-    start: Start,
+    argv: Sequence[str],
+    mapping: ActionMapping,
+    environment: Mapping[str, str],
     *,
-    stdout: Output | None,
-    stderr: Output,
-    pipe: CallbackPipe | None = None,
-    time_limit_seconds: float | None = None,
+    search_path: str,
+    directory: str | None = None,
+    limit_seconds: float | None = None,
 ) -> Ended:
-    """Run a program to its end and say how Go would see that. Never raises for what the program or the system does.
+    """Run a mapping's program to its end. Never raises for what the program or the system does.
 
-    Without `stdout` that stream goes to /dev/null.
+    `search_path` is the connector's own PATH, even where the script's environment has another.
     """
-    name = start.argv[0]
-    program = name if "/" in name else shutil.which(name, path=start.search_path)
+    program = argv[0] if "/" in argv[0] else shutil.which(argv[0], path=search_path)
     if program is None:
-        return Ended(None, f'exec: "{name}": executable file not found in $PATH')
+        return Ended(None, f"{argv[0]} is not found in the connector's PATH")
     try:
         process = subprocess.Popen(
-            [_bytes(argument) for argument in start.argv],
+            [_bytes(argument) for argument in argv],
             executable=_bytes(program),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if stdout is None else subprocess.PIPE,
+            stdout=subprocess.PIPE if mapping.stdout or mapping.type == "http" else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={_bytes(variable): _bytes(value) for variable, value in start.environment.items()},
-            bufsize=0,
-            cwd=start.working_directory,
-            start_new_session=time_limit_seconds is not None,
+            env={_bytes(variable): _bytes(value) for variable, value in environment.items()},
+            cwd=directory,
+            start_new_session=True,
         )
     except OSError as error:
-        return Ended(None, f"fork/exec {program}: {go_error(error)}")
+        return Ended(None, f"{program} cannot be started: {error.strerror}")
     except ValueError:
-        # A NUL character among the arguments or variables.
-        return Ended(None, f"fork/exec {program}: invalid argument")
-    return _Run(process, stdout, stderr, pipe, time_limit_seconds).follow()
+        return Ended(None, f"{program} cannot be started: a NUL character is among its arguments or variables")
+    return _follow(
+        process, _Output(process.stdout, mapping.stdout), _Output(process.stderr, mapping.stderr), limit_seconds
+    )
 
 
 def _bytes(text: str) -> bytes:
@@ -118,128 +89,110 @@ def _bytes(text: str) -> bytes:
         return text.encode("utf-8", "replace")
 
 
-class _Run:
-    """A process under way: one selector for its outputs, its named pipe, and the news that it has ended."""
+class _Output(threading.Thread):
+    """Reads one output to its end: into memory up to a limit, and line by line into its file."""
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        stdout: Output | None,
-        stderr: Output,
-        pipe: CallbackPipe | None,
-        time_limit_seconds: float | None,
-    ) -> None:
-        self._process = process
-        self._stdout = stdout
-        self._stderr = stderr
-        self._pipe = pipe
-        self._limit_seconds = time_limit_seconds
-        self._selector = selectors.DefaultSelector()
-        self._ended_reader, self._ended_writer = os.pipe()
-        self._waiting_for: set[int] = {self._ended_reader}
+    def __init__(self, stream: IO[bytes] | None, path: str) -> None:
+        super().__init__(name="script-output", daemon=True)
+        self._stream = stream
+        self._file = _log_file(path) if path else None
+        self._kept = bytearray()
+        self.start()
 
-    def follow(self) -> Ended:
-        try:
-            self._watch()
-            timed_out = self._pump()
-        finally:
-            self._selector.close()
-            for stream in (self._process.stdout, self._process.stderr):
-                if stream is not None:
-                    stream.close()
-            os.close(self._ended_reader)
-        return self._result(timed_out)
+    def run(self) -> None:
+        if self._stream is None:
+            return
+        with self._stream:
+            for line in iter(functools.partial(self._stream.readline, _LONGEST_LINE_BYTES), b""):
+                self._kept += line[: MOST_KEPT_BYTES - len(self._kept)]
+                if self._file is not None:
+                    self._file.write(line)
+        if self._file is not None:
+            self._file.close()
 
-    def _watch(self) -> None:
-        self._selector.register(self._ended_reader, selectors.EVENT_READ, self._note_end)
-        threading.Thread(target=self._wait_for_end, name="script-wait", daemon=True).start()
-        for stream, output in ((self._process.stdout, self._stdout), (self._process.stderr, self._stderr)):
-            if stream is not None and output is not None:
-                self._waiting_for.add(stream.fileno())
-                self._selector.register(stream.fileno(), selectors.EVENT_READ, _copier(stream, output))
-        if self._pipe is not None and self._pipe.descriptor is not None:
-            self._selector.register(self._pipe.descriptor, selectors.EVENT_READ, self._read_pipe)
+    def has_ended(self, deadline: float | None) -> bool:
+        """Wait for its end until a time of the monotonic clock."""
+        self.join(_left(deadline))
+        return not self.is_alive()
 
-    def _wait_for_end(self) -> None:
-        """Wait in a thread of its own; the process is not reaped yet, so that its number cannot become another's."""
-        try:
-            if hasattr(os, "waitid"):
-                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-            else:
-                self._process.wait()
-        finally:
-            # Closing tells the same as writing, and cannot fail where the reader has gone.
-            os.close(self._ended_writer)
+    @property
+    def text(self) -> str:
+        return bytes(self._kept).decode("utf-8", "replace")
 
-    def _note_end(self) -> bool:
+
+def _follow(process: subprocess.Popen[bytes], stdout: _Output, stderr: _Output, limit_seconds: float | None) -> Ended:
+    deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
+    too_late = ""
+    for number in (signal.SIGTERM, signal.SIGKILL, None):
+        # The process is waited for last: until then its number, by which the group is stopped, is nobody else's.
+        if stdout.has_ended(deadline) and stderr.has_ended(deadline) and _has_ended(process, deadline):
+            break
+        too_late = f"the script did not end within {limit_seconds or 0:g} s and was stopped"
+        if number is not None:
+            _stop(process.pid, number)
+            deadline = time.monotonic() + GRACE_SECONDS
+    code = process.poll()
+    return Ended(code, too_late or _exit_text(code), stdout.text, stderr.text, bool(too_late))
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _has_ended(process: subprocess.Popen[bytes], deadline: float | None) -> bool:
+    try:
+        process.wait(_left(deadline))
+    except subprocess.TimeoutExpired:
         return False
-
-    def _read_pipe(self) -> bool:
-        return self._pipe is not None and self._pipe.read()
-
-    def _pump(self) -> bool:
-        """Copy until all that Go waits for is over. True where the time limit ended it."""
-        stops = self._stops()
-        stopped = False
-        while self._waiting_for:
-            if stops and time.monotonic() >= stops[0][0]:
-                number = stops.pop(0)[1]
-                stopped = True
-                if number == 0:
-                    return True
-                self._signal(number)
-                continue
-            timeout = max(0.0, stops[0][0] - time.monotonic()) if stops else None
-            for key, _ in self._selector.select(timeout):
-                if not key.data():
-                    self._selector.unregister(key.fd)
-                    self._waiting_for.discard(key.fd)
-        if self._pipe is not None:
-            self._pipe.drain()
-        return stopped
-
-    def _stops(self) -> list[tuple[float, int]]:
-        """Give the times at which the script is pressed to end, and by which signal; 0 is when we turn away from it."""
-        if self._limit_seconds is None:
-            return []
-        over = time.monotonic() + self._limit_seconds
-        killed = over + GRACE_SECONDS
-        return [(over, signal.SIGTERM), (killed, signal.SIGKILL), (killed + _GIVE_UP_SECONDS, 0)]
-
-    def _signal(self, number: int) -> None:
-        try:
-            os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            return
-        except PermissionError:
-            # A script that changed its user; Go could not stop it either.
-            return
-
-    def _result(self, timed_out: bool) -> Ended:
-        code = self._process.poll()
-        kept = (bytes(self._stdout.kept) if self._stdout else b"", bytes(self._stderr.kept))
-        if timed_out:
-            failure = f"the script did not end within {self._limit_seconds:g} s and was stopped"
-            return Ended(code, failure, *kept, timed_out=True)
-        failure = go_exit(code or 0) or (self._stdout.failure if self._stdout else "") or self._stderr.failure
-        return Ended(code, failure, *kept)
+    return True
 
 
-def _copier(stream: IO[bytes], output: Output) -> Callable[[], bool]:
-    """Make the step that copies what a stream holds; it gives False when nothing more is taken from the stream."""
+def _stop(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        # It is gone, or the script has changed its user.
+        return
 
-    def copy() -> bool:
-        chunk = os.read(stream.fileno(), _CHUNK_BYTES)
-        if not chunk:
-            return False
-        try:
-            for sink in output.sinks:
-                sink(chunk)
-        except ScriptLogError as error:
-            output.failure = str(error)
-            # As in Go: the script finds its output closed, instead of waiting for a reader that never comes.
-            stream.close()
-            return False
-        return True
 
-    return copy
+def _exit_text(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"stopped by the signal {signal.strsignal(-code) or -code}"
+    return f"exit status {code}" if code else ""
+
+
+class _LogFile(RotatingFileHandler):
+    """A file for scripts' output: for its owner alone, rotated at 3 MiB, and never waited for."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, maxBytes=LARGEST_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
+        self._has_failed = False
+
+    def write(self, line: bytes) -> None:
+        """Append a line; one without an end gets one."""
+        text = line.decode("utf-8", "replace").rstrip("\n")
+        self.handle(logging.LogRecord("script", logging.INFO, "", 0, text, None, None))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return str(record.msg)
+
+    def _open(self) -> Any:
+        Path(self.baseFilename).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_open_private)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the base class's
+        """Say once that the file cannot be written: a script that succeeded has not failed by that."""
+        if not self._has_failed:
+            _log.warning("the output of a script cannot be written to %s; it goes on without", self.baseFilename)
+        self._has_failed = True
+
+
+def _open_private(path: str, flags: int) -> int:
+    # Without O_NONBLOCK a FIFO of this name would hold the script up.
+    return os.open(path, flags | os.O_NONBLOCK, 0o600)
+
+
+@functools.lru_cache(maxsize=256)
+def _log_file(path: str) -> _LogFile:
+    """Give the one handler for a path: workers that write the same file wait for each other."""
+    return _LogFile(path)

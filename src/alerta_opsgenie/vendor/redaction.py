@@ -1,32 +1,19 @@
-"""Configurations that may be shown: the same document with `***` where a secret stands.
-
-When in doubt it is hidden: what is lost to a reader by `***` is little, what leaks cannot be taken back.
-"""
+"""Configurations that may be shown: the same document with `***` where a secret stands."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Iterator, Mapping
 
-HIDDEN = "***"
+from alerta_opsgenie.core.secret import HIDDEN, is_secret_name, mask, redact_text, safe_url
 
-_SECRET_WORDS = ("key", "token", "password", "passwd", "passphrase", "secret", "credential", "authorization", "cookie")
-_NOT_SECRET_ENDINGS = ("file", "filepath", "path", "name", "id", "url", "dir")
-_TOKEN = re.compile(r"(?=[^/]*\d)[A-Za-z0-9_+=-]{20,}")
+__all__ = ["HIDDEN", "is_secret_name", "redact", "redact_arguments", "redact_document", "redact_text", "safe_url"]
+
+MOST_SECRETS = 1000
+"""A document with more of them is no configuration; all of it is hidden."""
+
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?P<value>=.*)?", re.DOTALL)
-_SHORTEST_TELLING = 8  # a shorter secret stands inside innocent words by chance
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LISTS_OF_ARGUMENTS = {"globalargs", "args"}
-_LISTS_OF_VARIABLES = {"globalenv", "env", "environmentvariables"}
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a key, option or variable of this name holds a secret (`alertaApiKey`, but not `alertaApiKeyFile`)."""
-    folded = name.casefold().replace("-", "_")
-    if folded in {"projectkey", "issuekey"} or folded.endswith(_NOT_SECRET_ENDINGS):
-        return False
-    return any(word in folded for word in _SECRET_WORDS)
 
 
 def redact(value: Any, *, name: str = "", hide: bool = False) -> Any:
@@ -45,17 +32,10 @@ def redact(value: Any, *, name: str = "", hide: bool = False) -> Any:
     if hide:
         return HIDDEN if value else value
     if isinstance(value, list):
-        return _redact_list(value, folded)
+        if folded in _LISTS_OF_ARGUMENTS and all(isinstance(item, str) for item in value):
+            return redact_arguments(value)
+        return [redact(item) for item in value]
     return redact_text(value) if isinstance(value, str) else value
-
-
-def _redact_list(items: list[Any], folded: str) -> list[Any]:
-    texts = all(isinstance(item, str) for item in items)
-    if texts and folded in _LISTS_OF_VARIABLES:
-        return [_redact_variable(item) for item in items]
-    if texts and folded in _LISTS_OF_ARGUMENTS:
-        return redact_arguments(items)
-    return [redact(item) for item in items]
 
 
 def redact_arguments(args: list[str]) -> list[str]:
@@ -64,64 +44,46 @@ def redact_arguments(args: list[str]) -> list[str]:
     hide_next = False
     for argument in args:
         option = _OPTION.fullmatch(argument)
+        secret = option is not None and is_secret_name(option["name"])
         if hide_next and option is None:
             shown_args.append(HIDDEN)
-        elif option is not None and option["value"] and is_secret_name(option["name"]):
+        elif secret and option is not None and option["value"]:
             shown_args.append(f"{argument.partition('=')[0]}={HIDDEN}")
         else:
             shown_args.append(redact_text(argument))
-        hide_next = option is not None and not option["value"] and is_secret_name(option["name"])
+        hide_next = secret and option is not None and not option["value"]
     return shown_args
 
 
-def _redact_variable(entry: str) -> str:
-    name, mark, value = entry.partition("=")
-    return f"{name}={HIDDEN}" if mark and value and is_secret_name(name) else redact_text(entry)
-
-
-def redact_text(text: str) -> str:
-    """Hide what looks like a token, and the user information and query of a URL."""
-    if _URL.match(text):
-        return safe_url(text)
-    return HIDDEN if _TOKEN.fullmatch(text) else text
-
-
-def safe_url(url: str) -> str:
-    """Give a URL without user information, query and fragment, each of which may carry a secret."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return HIDDEN
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"{HIDDEN}@{host}" if "@" in parts.netloc else host
-    query = HIDDEN if parts.query else ""
-    return urlunsplit((parts.scheme, netloc, parts.path, query, HIDDEN if parts.fragment else ""))
-
-
 def redact_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a configuration that may be shown; values equal to one of its secrets are hidden wherever they stand."""
-    secrets = {text for text in _secret_texts(document, "") if text}
-    redacted: dict[str, Any] = _hide(redact(dict(document)), secrets)
-    return redacted
+    """Give a configuration that may be shown; the secrets in it are hidden wherever else they stand, too."""
+    shown: dict[str, Any] = redact(dict(document))
+    secrets = set(_texts(document, of_secrets=True))
+    if len(secrets) > MOST_SECRETS:
+        hidden: dict[str, Any] = redact(shown, hide=True)
+        return hidden
+    # One search over all texts: one in each of them would take the square of the time.
+    texts = iter(mask("\0".join(text.replace("\0", " ") for text in _texts(shown)), secrets).split("\0"))
+    masked: dict[str, Any] = _with_texts(shown, texts)
+    return masked
 
 
-def _secret_texts(value: Any, name: str) -> list[str]:
+def _texts(value: Any, name: str = "", *, of_secrets: bool = False) -> Iterator[str]:
+    """Give the texts of a document in their order; or those alone that stand under the name of a secret."""
     if isinstance(value, dict):
-        return [text for key, item in value.items() for text in _secret_texts(item, key)]
-    if isinstance(value, list):
-        return [text for item in value for text in _secret_texts(item, name)]
-    return [value] if isinstance(value, str) and is_secret_name(name) else []
+        for key, item in value.items():
+            yield from _texts(item, key, of_secrets=of_secrets)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, name, of_secrets=of_secrets)
+    elif isinstance(value, str) and (not of_secrets or is_secret_name(name)):
+        yield value
 
 
-def _hide(value: Any, secrets: set[str]) -> Any:
+def _with_texts(value: Any, texts: Iterator[str]) -> Any:
+    """Give a copy of a document with other texts, in the order of `_texts`."""
     if isinstance(value, dict):
-        return {key: _hide(item, secrets) for key, item in value.items()}
+        return {key: _with_texts(item, texts) for key, item in value.items()}
     if isinstance(value, list):
-        return [_hide(item, secrets) for item in value]
-    if not isinstance(value, str):
-        return value
-    if value in secrets:
-        return HIDDEN
-    for secret in secrets:
-        value = value.replace(secret, HIDDEN) if len(secret) >= _SHORTEST_TELLING else value
-    return value
+        return [_with_texts(item, texts) for item in value]
+    return next(texts) if isinstance(value, str) else value

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from alerta_opsgenie.vendor.arguments import KEY_FILE_OPTION, KEY_OPTION, KEY_VARIABLE, URL_OPTION
+from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.vendor.arguments import KEY_FILE_OPTION, KEY_OPTION, KEY_VARIABLE, STATE_OPTION, URL_OPTION
 from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, DOCUMENTED_ACTIONS, EU_BASE_URL, JEC, JEC_CATCH_ALL, OEC
 from alerta_opsgenie.vendor.problems import ConfigError
-from alerta_opsgenie.vendor.secret import Secret
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -24,6 +24,12 @@ DEFAULT_SCRIPTS = {
 DEFAULT_LOG_DIRECTORIES = {OEC: "/var/log/opsgenie", JEC: "/var/log/jec"}
 """Where each connector's packages keep logs."""
 
+DEFAULT_STATE_DIRECTORIES = {
+    OEC: "/home/opsgenie/.local/state/alerta-opsgenie",
+    JEC: "/home/jsm/.local/state/alerta-opsgenie",
+}
+"""The executor's own default for the user of each connector's packages."""
+
 _MOST_MESSAGES = 10
 _IDLE_WORKERS = 4
 
@@ -34,7 +40,8 @@ class RenderOptions:
 
     `alerta_key` goes into the script's environment (`key_in="env"`), where other users of the host do not see it, or
     into its arguments as the documentation has it (`"args"`); with `alerta_key_file` the script is only told the path.
-    `workers` is the number of scripts that may run at once.
+    `state_directory` is where actions wait: written down, it is the same for whoever starts the executor, root
+    included; left out, it is in the home of that user. `workers` is the number of scripts that may run at once.
     """
 
     dialect: str
@@ -47,6 +54,7 @@ class RenderOptions:
     base_url: str = ""
     script: str = ""
     log_directory: str = ""
+    state_directory: str = ""
     log_level: str = "WARN"
     workers: int = 12
     actions: tuple[str, ...] = DOCUMENTED_ACTIONS
@@ -99,7 +107,7 @@ def _arguments(options: RenderOptions) -> list[str]:
         arguments += [f"--{KEY_FILE_OPTION}", options.alerta_key_file]
     elif options.alerta_key and options.key_in == "args":
         arguments += [f"--{KEY_OPTION}", options.alerta_key.reveal()]
-    return arguments
+    return [*arguments, *([f"--{STATE_OPTION}", options.state_directory] if options.state_directory else [])]
 
 
 def _key_variable(options: RenderOptions) -> str:

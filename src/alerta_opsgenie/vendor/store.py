@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Mapping
 
+import yaml
+
 from alerta_opsgenie.vendor.document import syntax_of
 from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.safe_files import Found, SafeFiles
 
 PRIVATE_MODE = 0o600
 """The file holds keys: its owner reads and writes it, and nobody else."""
+
+SERVICE_MODE = 0o640
+"""Of a file that is root's and that a service reads by its group."""
 
 
 def dump_document(value: Mapping[str, Any], *, syntax: str = "json") -> str:
     """Write a configuration as text, in the order of its keys, with a newline at its end."""
     if syntax == "json":
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    try:
-        import yaml  # noqa: PLC0415 - only needed for this syntax
-    except ImportError:
-        raise ConfigError(
-            "YAML", "cannot be written without PyYAML", "pip install 'alerta-opsgenie[connector]', or write .json"
-        ) from None
     text: str = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, default_flow_style=False)
     return text
 
@@ -33,72 +32,46 @@ def dump_document(value: Mapping[str, Any], *, syntax: str = "json") -> str:
 def write_document(
     path: str | os.PathLike[str], value: Mapping[str, Any], *, force: bool = False, now: datetime | None = None
 ) -> Path | None:
-    """Write a configuration to `path`, as JSON or YAML by its name, atomically and with the mode 0600.
+    """Write a configuration to `path`, as JSON or YAML by its name, atomically.
 
     A file that is there already is only replaced with `force`; it is kept beside the new one under a dated name, which
-    is given back, and its owner is kept where we may. `now` dates it (default: the clock). Raises `ConfigError`.
+    is given back. The mode is 0600, or 0640 where the old file is root's and read by another group. In a directory that
+    is not root's, root has its owner write the file (`safe_files`). `now` dates the copy (default: the clock). Raises
+    `ConfigError`.
     """
-    target = Path(os.path.realpath(path))  # the file itself is replaced, never a link to it
-    text = dump_document(value, syntax=syntax_of(path))
+    data, files = dump_document(value, syntax=syntax_of(path)).encode("utf-8", "replace"), SafeFiles()
     try:
-        if not target.exists():
-            _write_private(target, text)
-            return None
-        if not force:
+        target = _target(os.fspath(path))
+        found = files.look(target)
+        if found is not None and not force:
             raise ConfigError(
                 os.fspath(path), "is already there", "choose another --output, or replace it with --force", usage=True
             )
-        return _replace(target, text, now or datetime.now().astimezone())
+        if found is None:
+            files.write(target, data, PRIVATE_MODE)
+            return None
+        if found.kind != "file":
+            raise ConfigError(os.fspath(path), "is there and is no file", "choose another --output", usage=True)
+        backup = _free_name(files, target, now or datetime.now().astimezone())
+        is_roots = files.writer(os.path.dirname(target)) == 0  # noqa: PTH120
+        files.write(backup, files.read(target), PRIVATE_MODE, (found.uid, 0) if is_roots else None)
+        files.write(target, data, _mode(found), (found.uid, found.gid) if is_roots else None)
     except OSError as error:
-        raise ConfigError(
-            os.fspath(path), f"cannot be written: {error.strerror}", "check the directory, its owner and the space left"
-        ) from None
+        mend = "check the directory, its owner and the space left; root follows no links"
+        raise ConfigError(os.fspath(path), f"cannot be written: {error.strerror}", mend) from None
+    return Path(backup)
 
 
-def _replace(target: Path, text: str, now: datetime) -> Path:
-    status = target.stat()
-    backup = _keep_copy(target, now)
-    _write_private(target, text, owner=(status.st_uid, status.st_gid))
-    return backup
+def _mode(found: Found) -> int:
+    return SERVICE_MODE if found.uid == 0 and found.gid != 0 and found.mode & 0o040 else PRIVATE_MODE
 
 
-def _keep_copy(target: Path, now: datetime) -> Path:
+def _target(path: str) -> str:
+    """Name the file itself, never a link to it. Root follows none: somebody else may have made it."""
+    return os.path.realpath(path) if os.geteuid() != 0 else os.path.abspath(path)  # noqa: PTH100 - follows nothing
+
+
+def _free_name(files: SafeFiles, target: str, now: datetime) -> str:
     stamp = now.strftime("%Y-%m-%dT%H-%M-%S")
-    content = target.read_bytes()
-    for number in range(1000):
-        backup = target.with_name(f"{target.name}.{stamp}{f'-{number}' if number else ''}.bak")
-        try:
-            descriptor = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
-        except FileExistsError:
-            continue
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        return backup
-    raise FileExistsError(17, "a thousand copies of this second are there already")
-
-
-def _write_private(target: Path, text: str, owner: tuple[int, int] | None = None) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(descriptor, PRIVATE_MODE)
-            if owner is not None and os.geteuid() == 0:
-                os.fchown(descriptor, *owner)
-            os.fsync(descriptor)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-    _sync_directory(target.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    names = (f"{target}.{stamp}{f'-{number}' if number else ''}.bak" for number in range(1000))
+    return next(name for name in names if files.look(name) is None)

@@ -1,39 +1,89 @@
-"""From a document to an `EdgeConfig`: the types, needs and defaults of the Go connectors, each miss a `Problem`.
+"""From a document to an `EdgeConfig`: what the Go connectors would refuse is found by a JSON Schema, all at once.
 
-All misses are collected, so that a file is mended in one go. An error here means that the connector would refuse to
-start; what starts but does not do what was meant is found in `checks`.
+`config.schema.json` says types, needs and ranges. Here is what a schema cannot say: keys that match in any case, null
+that is as good as absent, the key in the environment, and the defaults that a connector fills in.
 """
 
 from __future__ import annotations
 
 import json
 import posixpath
-from typing import Any, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
-from alerta_opsgenie.vendor.config import (
-    DEFAULT_BASE_URLS,
-    NATIVE,
-    ActionMapping,
-    EdgeConfig,
-    PollerConf,
-    PoolConf,
-)
-from alerta_opsgenie.vendor.document import Document
-from alerta_opsgenie.vendor.problems import ERROR, Problem, json_path, kind_of, nearest, shown
-from alerta_opsgenie.vendor.secret import Secret
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, NATIVE, ActionMapping, EdgeConfig, PollerConf, PoolConf
+from alerta_opsgenie.vendor.document import Document, KeyPath
+from alerta_opsgenie.vendor.problems import ERROR, WARNING, Problem, json_path, kind_of, shown
 
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 """What logrus, the Go connectors' logger, understands; anything else counts as info."""
 
-SOURCE_TYPES = ("local", "git")
-ACTION_TYPES = ("custom", "http")
-HTTP_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE")
 MEANT_VISIBILITY = "visibilityTimeoutInSec"
 """What every sample configuration writes for `visibilityTimeoutInSeconds`, and the Go connectors read over."""
 
-_INT32 = 2**31 - 1
-_INT64 = 2**63 - 1
-_Path = tuple["str | int", ...]
+SCHEMA: Mapping[str, Any] = json.loads(Path(__file__).with_name("config.schema.json").read_text(encoding="utf-8"))
+
+_PARTS = SCHEMA["properties"]
+ROOT_KEYS = tuple(_PARTS)
+POLLER_KEYS = tuple(_PARTS["pollerConf"]["properties"])
+POOL_KEYS = tuple(_PARTS["poolConf"]["properties"])
+MAPPING_KEYS = tuple(SCHEMA["$defs"]["mapping"]["properties"])
+
+_WHOLE_NUMBERS = Draft202012Validator.TYPE_CHECKER.redefine(
+    # `encoding/json` takes 10.0 for no whole number.
+    "integer",
+    lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+)
+_VALIDATOR = validators.extend(Draft202012Validator, type_checker=_WHOLE_NUMBERS)(SCHEMA)  # type: ignore[no-untyped-call]
+
+_WANTED = {
+    "string": ("a text", "put it in double quotes"),
+    "array": ("a list", "put it in square brackets"),
+    "object": ("an object", "put it in curly brackets"),
+    "integer": ("a whole number", "write it as digits alone"),
+}
+_NEEDED = {
+    "sourceType": 'write "local"',
+    "filepath": "name the script that is to be started",
+    "gitOptions": "name the repository's url there",
+}
+_RANGES = {
+    "replaced": (
+        WARNING,
+        "is {value}; below {minimum} the connector uses {default} instead",
+        "write {default}, or what is meant",
+    ),
+    "refused": (
+        ERROR,
+        "is {value}; SQS refuses more than {maximum}, and nothing would be received",
+        "write {maximum} or less",
+    ),
+}
+
+
+class OddKey(NamedTuple):
+    """A key that is not spelt as the connectors know it; `known` are those that may stand in its object."""
+
+    path: KeyPath
+    key: str
+    known: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a document was read as; where there is an error, `config` is good for further checks alone.
+
+    `value` is the document with the connectors' spelling of its keys.
+    """
+
+    config: EdgeConfig
+    problems: list[Problem]
+    value: Mapping[str, Any]
+    odd_keys: tuple[OddKey, ...]
 
 
 def read_structure(
@@ -44,244 +94,177 @@ def read_structure(
     api_key: Secret | None = None,
     target: str | None = None,
 ) -> tuple[EdgeConfig, list[Problem]]:
-    """Read a document as a connector of `dialect` would at its start.
-
-    Gives all problems found, and the configuration; where there is an error it is good for further checks alone.
-    """
-    reader = Fields(document)
-    config = _read_config(reader, dialect, environment, api_key, target or dialect)
-    return config, reader.problems
+    """Read a document as a connector of `dialect` would at its start: the configuration and all problems."""
+    reading = read_document(document, dialect=dialect, environment=environment, api_key=api_key, target=target)
+    return reading.config, reading.problems
 
 
-class Fields:
-    """Takes fields out of a document by the rules of the Go decoders, and notes what they would refuse."""
+def read_document(
+    document: Document,
+    *,
+    dialect: str,
+    environment: Mapping[str, str],
+    api_key: Secret | None = None,
+    target: str | None = None,
+) -> Reading:
+    """Read a document, with what only the checks need."""
+    native = (target or dialect) == NATIVE
+    settling = _Settling(document.ignores_case, {MEANT_VISIBILITY: "visibilityTimeoutInSeconds"} if native else {})
+    value: dict[str, Any] = settling.settle(document.value, SCHEMA, ())
+    value.setdefault("actionMappings", {})
+    variable = f"{dialect.upper()}_API_KEY"
+    key = api_key or Secret(environment.get(variable, "") or _text(value, "apiKey"))
+    problems = list(_shape_problems(value))
+    if not key and not any(problem.path == "$.apiKey" for problem in problems):
+        mend = f"put the integration's API key there, or into the variable {variable}"
+        problems.insert(0, Problem(ERROR, "$.apiKey", "is missing", mend))
+    if native:
+        problems.extend(_native_problems(value))
+    config = _config_of(value, dialect, key, environment.get("HOME", ""), document.where)
+    return Reading(config, problems, value, tuple(settling.odd_keys))
 
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.problems: list[Problem] = []
 
-    def find(self, owner: Mapping[str, Any], name: str) -> tuple[str, Any]:
-        """Give the key that stands for `name` in `owner`, and its value; None where there is no such key."""
-        if name in owner or not self.document.ignores_case:
-            return name, owner.get(name)
-        folded = name.casefold()
-        return next(((key, value) for key, value in owner.items() if key.casefold() == folded), (name, None))
+class _Settling:
+    """Writes keys as the connectors spell them, and leaves out nulls and what no connector knows."""
 
-    def refuse(self, path: _Path, what: str, mend: str) -> None:
-        """Note an error."""
-        self.problems.append(Problem(ERROR, json_path(*path), what, mend))
+    def __init__(self, ignores_case: bool, synonyms: Mapping[str, str]) -> None:
+        self.odd_keys: list[OddKey] = []
+        self._ignores_case = ignores_case
+        self._synonyms = synonyms
 
-    def text(self, owner: Mapping[str, Any], name: str, path: _Path) -> str:
-        """Take a text; an absent one and null are empty, as in Go."""
-        key, value = self.find(owner, name)
-        return self.as_text(value, (*path, key))
-
-    def as_text(self, value: Any, path: _Path) -> str:
-        """Take one value as a text."""
-        if value is None or isinstance(value, str):
-            return value or ""
-        if path in self.document.literals:
-            return self.document.literals[path]
-        self.refuse(path, f"is {kind_of(value)} where a text is wanted", "put it in double quotes")
-        return ""
-
-    def whole(self, owner: Mapping[str, Any], name: str, path: _Path, largest: int = _INT64) -> int:
-        """Take a whole number; an absent one and null are 0, as in Go."""
-        key, value = self.find(owner, name)
-        if value is None:
-            return 0
-        yaml_whole = isinstance(value, float) and value.is_integer() and not self.document.ignores_case
-        if isinstance(value, bool) or not (isinstance(value, int) or yaml_whole):
-            what = f"is {_number_as_found(value)} where a whole number is wanted"
-            self.refuse((*path, key), what, "write it as digits alone")
-            return 0
-        if not -largest - 1 <= value <= largest:
-            what = "is a number beyond what the connector can hold"
-            self.refuse((*path, key), what, f"write a number up to {largest}")
-            return 0
-        return int(value)
-
-    def texts(self, owner: Mapping[str, Any], name: str, path: _Path) -> tuple[str, ...]:
-        """Take a list of texts."""
-        key, value = self.find(owner, name)
-        if value is None:
-            return ()
-        if not isinstance(value, list):
-            self.refuse((*path, key), f"is {kind_of(value)} where a list is wanted", "put it in square brackets")
-            return ()
-        return tuple(self.as_text(item, (*path, key, index)) for index, item in enumerate(value))
-
-    def named_texts(self, owner: Mapping[str, Any], name: str, path: _Path) -> tuple[tuple[str, str], ...]:
-        """Take an object whose values are texts."""
-        key, value = self.object(owner, name, path)
-        return tuple((item, self.as_text(text, (*path, key, item))) for item, text in value.items())
-
-    def object(self, owner: Mapping[str, Any], name: str, path: _Path) -> tuple[str, Mapping[str, Any]]:
-        """Take an object with its key as it stands; an absent one and null are empty."""
-        key, value = self.find(owner, name)
-        if value is None:
-            return key, {}
+    def settle(self, value: Any, schema: Any, path: KeyPath) -> Any:
+        schema = _resolve(schema)
+        if isinstance(value, list) and "items" in schema:
+            return ["" if item is None else item for item in value]
         if not isinstance(value, dict):
-            self.refuse((*path, key), f"is {kind_of(value)} where an object is wanted", "put it in curly brackets")
-            return key, {}
-        return key, value
+            return value
+        if "additionalProperties" in schema:
+            inner = _resolve(schema["additionalProperties"])
+            absent: Any = "" if inner["type"] == "string" else {}
+            return {
+                key: self.settle(absent if item is None else item, inner, (*path, key)) for key, item in value.items()
+            }
+        known = known_keys(schema, value)
+        return self._object(value, known, path) if known else value
+
+    def _object(self, value: Mapping[str, Any], known: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
+        settled: dict[str, Any] = {}
+        by_case = {name.casefold(): name for name in known} if self._ignores_case else {}
+        for key, item in value.items():
+            name = key if key in known else by_case.get(key.casefold()) or self._synonyms.get(key, "")
+            if name != key:
+                self.odd_keys.append(OddKey(path, key, tuple(known)))
+            if name in known and item is not None and (name == key or name not in settled):
+                settled[name] = self.settle(item, known[name], (*path, name))
+        return settled
 
 
-def _number_as_found(value: Any) -> str:
-    return "a number with a fraction or exponent" if isinstance(value, float) else kind_of(value)
+def _resolve(schema: Any) -> Mapping[str, Any]:
+    """Follow a reference into `$defs`."""
+    if not isinstance(schema, dict):
+        return {}
+    reference = schema.get("$ref", "")
+    found: Mapping[str, Any] = SCHEMA["$defs"][reference.rpartition("/")[2]] if reference else schema
+    return found
 
 
-def _read_config(
-    reader: Fields, dialect: str, environment: Mapping[str, str], api_key: Secret | None, target: str
-) -> EdgeConfig:
-    root = reader.document.value
-    own = reader.object(root, "alertaOpsgenie", ())[1] if target == NATIVE else root.get("alertaOpsgenie")
-    log_level = reader.text(root, "logLevel", ())
+def known_keys(schema: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the keys that may stand in an object, each with its schema; those of http mappings only in such a one."""
+    known = dict(schema.get("properties", {}))
+    for rule in schema.get("allOf", ()):
+        if value.get("type") == "http" and "type" in rule["if"]["properties"]:
+            known.update(rule["then"]["properties"])
+    return known
+
+
+def _shape_problems(value: Mapping[str, Any]) -> Iterator[Problem]:
+    seen: set[KeyPath] = set()
+    for error in _VALIDATOR.iter_errors(value):
+        for path, level, what, mend in _explain(error):
+            if path not in seen:
+                yield Problem(level, json_path(*path), what, mend)
+            seen.add(path)
+
+
+def _explain(error: ValidationError) -> Iterator[tuple[KeyPath, str, str, str]]:
+    """Say in words what the schema's validator found: the place, the level, what, and what to do."""
+    path = tuple(error.absolute_path)
+    rule: Any = error.schema
+    value: Any = error.instance
+    if error.validator == "type":
+        wanted, mend = _WANTED[str(error.validator_value)]
+        yield path, ERROR, f"is {kind_of(value)} where {wanted} is wanted", mend
+    elif error.validator == "required":
+        # Of an empty mapping it is enough to say that it is empty.
+        missing = [name for name in rule["required"] if value and name not in value]
+        yield from (((*path, name), ERROR, "is missing", _NEEDED[name]) for name in missing)
+    elif error.validator == "enum" and not value:
+        yield path, ERROR, "is missing", _NEEDED[str(path[-1])]
+    else:
+        plain = (rule.get("level", ERROR), rule.get("what", ""), rule.get("mend", ""))
+        level, what, mend = _RANGES.get(rule.get("level"), plain)
+        numbers = {name: rule.get(name) for name in ("minimum", "maximum", "default")}
+        found = shown(value) if isinstance(value, str) else value
+        yield path, level, what.format(value=found, **numbers), mend.format(**numbers)
+
+
+def _native_problems(value: Mapping[str, Any]) -> Iterator[Problem]:
+    own = value.get("alertaOpsgenie", {})
+    if not isinstance(own, dict):
+        what = f"is {kind_of(own)} where an object is wanted"
+        yield Problem(ERROR, "$.alertaOpsgenie", what, "put it in curly brackets")
+    for name, mapping in _object(value, "actionMappings").items():
+        if isinstance(mapping, dict) and mapping.get("sourceType") == "git":
+            yield Problem(
+                ERROR,
+                json_path("actionMappings", name, "sourceType"),
+                'is "git", and the native connector takes scripts from this host alone',
+                'clone the repository here, set "local" and the path in filepath',
+            )
+
+
+def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, where: str) -> EdgeConfig:
+    log_level = _text(value, "logLevel")
+    mappings = _object(value, "actionMappings")
+    pool = PoolConf(*_numbers(value, "poolConf"))
     return EdgeConfig(
         dialect=dialect,
-        api_key=_read_api_key(reader, dialect, environment, api_key),
-        base_url=reader.text(root, "baseUrl", ()) or DEFAULT_BASE_URLS[dialect],
-        mappings=_read_mappings(reader, environment, target),
+        api_key=key,
+        base_url=_text(value, "baseUrl") or DEFAULT_BASE_URLS[dialect],
+        mappings={
+            name: _mapping_of(name, item if isinstance(item, dict) else {}, home) for name, item in mappings.items()
+        },
         log_level=log_level if log_level.casefold() in LOG_LEVELS else "info",
-        app_name=reader.text(root, "appName", ()),
-        global_flags=reader.named_texts(root, "globalFlags", ()),
-        global_args=reader.texts(root, "globalArgs", ()),
-        global_env=reader.texts(root, "globalEnv", ()),
-        poller=_read_poller(reader, root, target),
-        pool=_read_pool(reader, root),
-        own=own if isinstance(own, dict) else {},
-        where=reader.document.where,
+        app_name=_text(value, "appName"),
+        global_flags=_named(value, "globalFlags"),
+        global_args=_texts(value, "globalArgs"),
+        global_env=_texts(value, "globalEnv"),
+        poller=PollerConf(*_numbers(value, "pollerConf")),
+        pool=replace(pool, min_workers=min(pool.min_workers, pool.max_workers)),
+        own=_object(value, "alertaOpsgenie"),
+        where=where,
     )
 
 
-def _read_api_key(reader: Fields, dialect: str, environment: Mapping[str, str], given: Secret | None) -> Secret:
-    in_file = reader.text(reader.document.value, "apiKey", ())
-    variable = f"{dialect.upper()}_API_KEY"
-    key = given or Secret(environment.get(variable, "") or in_file)
-    if not key and not any(problem.path == "$.apiKey" for problem in reader.problems):
-        mend = f"put the integration's API key there, or into the variable {variable}"
-        reader.refuse(("apiKey",), "is missing", mend)
-    return key
-
-
-def _read_poller(reader: Fields, root: Mapping[str, Any], target: str) -> PollerConf:
-    key, section = reader.object(root, "pollerConf", ())
-    path = (key,)
-    interval = reader.whole(section, "pollingWaitIntervalInMillis", path)
-    messages = reader.whole(section, "maxNumberOfMessages", path)
-    visibility = reader.whole(section, "visibilityTimeoutInSeconds", path)
-    if target == NATIVE and reader.find(section, "visibilityTimeoutInSeconds")[1] is None:
-        visibility = reader.whole(section, MEANT_VISIBILITY, path)
-    default = PollerConf()
-    return PollerConf(
-        interval if interval > 0 else default.polling_wait_interval_milliseconds,
-        visibility if visibility >= SHORTEST_VISIBILITY_SECONDS else default.visibility_timeout_seconds,
-        messages if messages > 0 else default.max_number_of_messages,
-    )
-
-
-SHORTEST_VISIBILITY_SECONDS = 15
-"""Anything shorter is replaced by the default of 30 (queue/processor.go)."""
-
-
-def _read_pool(reader: Fields, root: Mapping[str, Any]) -> PoolConf:
-    key, section = reader.object(root, "poolConf", ())
-    path = (key,)
-    largest = reader.whole(section, "maxNumberOfWorker", path, _INT32)
-    smallest = reader.whole(section, "minNumberOfWorker", path, _INT32)
-    queue_size = reader.whole(section, "queueSize", path, _INT32)
-    keep_alive = reader.whole(section, "keepAliveTimeInMillis", path)
-    monitoring = reader.whole(section, "monitoringPeriodInMillis", path)
-    default = PoolConf()
-    max_workers = largest if largest > 0 else default.max_workers
-    # An absent minimum is 0 in Go, and 0 is allowed; only a negative one gets the default.
-    min_workers = default.min_workers if smallest < 0 else smallest
-    return PoolConf(
-        max_workers,
-        min(min_workers, max_workers),
-        max(queue_size, default.queue_size),
-        keep_alive if keep_alive > 0 else default.keep_alive_milliseconds,
-        monitoring if monitoring > 0 else default.monitoring_period_milliseconds,
-    )
-
-
-def _read_mappings(reader: Fields, environment: Mapping[str, str], target: str) -> Mapping[str, ActionMapping]:
-    before = len(reader.problems)
-    key, section = reader.object(reader.document.value, "actionMappings", ())
-    if not section and len(reader.problems) == before:
-        what = "is missing or empty, so no action would start anything"
-        reader.refuse((key,), what, "map the actions to their script")
-    return {name: _read_mapping(reader, name, value, key, environment, target) for name, value in section.items()}
-
-
-def _read_mapping(
-    reader: Fields, name: str, value: Any, section: str, environment: Mapping[str, str], target: str
-) -> ActionMapping:
-    path = (section, name)
-    if value is not None and not isinstance(value, dict):
-        reader.refuse(path, f"is {kind_of(value)} where an object is wanted", "map the action to its script")
-    owner = value if isinstance(value, dict) else {}
-    home = environment.get("HOME", "")
-    action_type = reader.text(owner, "type", path) or "custom"
-    filepath = reader.text(owner, "filepath", path)
-    source_type = reader.text(owner, "sourceType", path)
-    if value is None or isinstance(value, dict):
-        _check_source(reader, owner, path, filepath, source_type, target)
-    flags = reader.named_texts(owner, "flags", path)
+def _mapping_of(name: str, value: Mapping[str, Any], home: str) -> ActionMapping:
+    filepath, source_type, kind = (_text(value, field) for field in ("filepath", "sourceType", "type"))
     return ActionMapping(
         name=name,
         filepath=clean_path(filepath, home) if source_type == "local" else filepath,
         source_type=source_type,
-        type=action_type,
-        flags=_http_flags(reader, owner, path) if action_type == "http" else flags,
-        args=reader.texts(owner, "args", path),
-        env=reader.texts(owner, "env", path),
-        stdout=clean_path(reader.text(owner, "stdout", path), home),
-        stderr=clean_path(reader.text(owner, "stderr", path), home),
+        type=kind or "custom",
+        flags=_http_flags(value) if kind == "http" else _named(value, "flags"),
+        args=_texts(value, "args"),
+        env=_texts(value, "env"),
+        stdout=clean_path(_text(value, "stdout"), home),
+        stderr=clean_path(_text(value, "stderr"), home),
     )
 
 
-def _check_source(
-    reader: Fields, owner: Mapping[str, Any], path: _Path, filepath: str, source_type: str, target: str
-) -> None:
-    if not owner:
-        reader.refuse(path, "is empty: it names no script", "repeat the whole entry of an action that works")
-        return
-    noted = {problem.path for problem in reader.problems}
-    if source_type not in SOURCE_TYPES and json_path(*path, "sourceType") not in noted:
-        found = f"is {shown(source_type)}" if source_type else "is missing"
-        meant = nearest(source_type, SOURCE_TYPES) or "local"
-        reader.refuse((*path, "sourceType"), f"{found}, and the connector refuses to start", f'write "{meant}"')
-    if not filepath and json_path(*path, "filepath") not in noted:
-        reader.refuse((*path, "filepath"), "is missing", "name the script that is to be started")
-    if source_type == "git":
-        _check_git(reader, owner, path, target)
-
-
-def _check_git(reader: Fields, owner: Mapping[str, Any], path: _Path, target: str) -> None:
-    if target == NATIVE:
-        reader.refuse(
-            (*path, "sourceType"),
-            'is "git", and the native connector takes scripts from this host alone',
-            'clone the repository here, set "local" and the path in filepath',
-        )
-        return
-    key, options = reader.object(owner, "gitOptions", path)
-    for name in ("url", "privateKeyFilepath", "passphrase"):
-        reader.text(options, name, (*path, key))
-    if not any(options.values()):
-        reader.refuse((*path, "gitOptions"), "is missing", "name the repository's url there")
-
-
-def _http_flags(reader: Fields, owner: Mapping[str, Any], path: _Path) -> tuple[tuple[str, str], ...]:
+def _http_flags(value: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Build the flags of an http mapping: they replace whatever `flags` says (conf/configuration.go)."""
-    url = reader.text(owner, "url", path)
-    method = reader.text(owner, "method", path)
-    if method and method.upper() not in HTTP_METHODS:
-        reader.refuse((*path, "method"), f"is {shown(method)}", f"write one of {', '.join(HTTP_METHODS)}")
-    headers = reader.named_texts(owner, "headers", path)
-    params = reader.named_texts(owner, "params", path)
-    flags = [("url", url), ("method", method), ("headers", _go_json(headers)), ("params", _go_json(params))]
+    flags = [("url", _text(value, "url")), ("method", _text(value, "method"))]
+    flags += [(name, _go_json(_named(value, name))) for name in ("headers", "params")]
     return tuple((name, text) for name, text in flags if text)
 
 
@@ -291,6 +274,41 @@ def _go_json(pairs: Sequence[tuple[str, str]]) -> str:
         return ""
     text = json.dumps(dict(pairs), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _numbers(value: Mapping[str, Any], part: str) -> list[int]:
+    """Give the numbers of `pollerConf` or `poolConf` in the schema's order, with what a connector replaces."""
+    rules = _PARTS[part]["properties"]
+    # An absent minimum is 0 in Go, and 0 is allowed; only a negative one gets the default.
+    section = {"minNumberOfWorker": 0, **_object(value, part)}
+    return [_number(section.get(name), rules[name]["allOf"][1]) for name in rules]
+
+
+def _number(value: Any, rule: Mapping[str, Any]) -> int:
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= rule["minimum"]
+    return int(value if fits else rule["default"])
+
+
+# What follows gives something harmless for a value of a wrong type: that it is wrong is said already.
+
+
+def _text(owner: Mapping[str, Any], name: str) -> str:
+    value = owner.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _texts(owner: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = owner.get(name)
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _named(owner: Mapping[str, Any], name: str) -> tuple[tuple[str, str], ...]:
+    return tuple((key, text) for key, text in _object(owner, name).items() if isinstance(text, str))
+
+
+def _object(owner: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = owner.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def clean_path(path: str, home: str) -> str:

@@ -1,0 +1,117 @@
+"""One attempt to do an action: the pure flow of `core/delivery.py`, driven over a kept connection."""
+
+import random
+import threading
+import time
+from typing import Any, Callable, Optional, Tuple
+
+from alerta_opsgenie.agent.options import settings_from_json
+from alerta_opsgenie.agent.target import Clients, Target
+from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.clients.connection import AddressError, UnreachableError
+from alerta_opsgenie.core import delivery
+from alerta_opsgenie.core.message import Message, MessageError, recall
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.journal import Action, JournalError
+
+MOST_FAULTS = 5
+"""After so many attempts in which this program failed, the action becomes a dead letter."""
+
+
+class Attempts:
+    """Makes the attempts of one worker. `stopping` cuts pauses short."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self._clients = Clients()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._clients.close()
+
+    def try_row(self, target: Target, action: Action) -> Tuple[Optional[Message], Outcome]:
+        """Try an action of the journal once. Whatever goes wrong is an outcome."""
+        message: Optional[Message] = None
+        try:
+            message = recall(action.body, action.key)
+            settings = settings_from_json(action.options)
+            return message, self._try(target, message, settings, _earlier(target, action))
+        except (MessageError, ValueError) as error:
+            return message, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))
+        except JournalError as error:
+            return message, Outcome(Kind.KEPT, Reason.BEHIND, str(error))
+        except Exception as error:  # noqa: BLE001 - one action on which this program fails must not end the others
+            return message, _fault(error, action.attempts)
+
+    def persist(
+        self,
+        target: Target,
+        message: Message,
+        settings: Settings,
+        patience_seconds: float,
+        failed: Callable[[Outcome, float], None],
+    ) -> Tuple[Outcome, int]:
+        """Try an action that is in no journal, again and again for so long. Gives the outcome and the attempts.
+
+        `failed` hears of each attempt that is followed by another, and of the pause between them.
+        """
+        began, began_at = time.monotonic(), time.time()
+        earlier, count = delivery.Earlier(), 0
+        while True:
+            count += 1
+            outcome = self._try(target, message, settings, earlier)
+            pause = delivery.pause_seconds(outcome, count, random.random())  # noqa: S311 - jitter
+            is_over = time.monotonic() + pause - began > patience_seconds or self._stopping.is_set()
+            if outcome.kind is not Kind.KEPT or outcome.loud or is_over:
+                return outcome, count
+            failed(outcome, pause)
+            self._stopping.wait(pause)
+            earlier = delivery.Earlier(first_attempt_at=began_at, last_reason=outcome.reason.value)
+
+    def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.Earlier) -> Outcome:
+        access = target.access
+        if access is None:
+            return Outcome(Kind.KEPT, Reason.BEHIND, "no key for this Alerta has come yet")
+        try:
+            client = self._clients.client(access)
+        except AddressError as error:
+            return Outcome(Kind.KEPT, Reason.NOT_ALERTA, str(error))
+        outcome = self._drive(delivery.attempt(message, settings, earlier, time.time()), client)
+        target.note(access, outcome, random.random())  # noqa: S311 - jitter
+        return outcome
+
+    def _drive(self, steps: delivery.Attempt, client: AlertaClient) -> Outcome:
+        """Make the calls and the pauses that an attempt asks for."""
+        answer: Any = None
+        deadline = time.monotonic() + delivery.CALL_SECONDS
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as stop:
+                outcome: Outcome = stop.value
+                return outcome
+            if isinstance(step, delivery.Pause):
+                self._stopping.wait(step.seconds)
+                answer, deadline = None, time.monotonic() + delivery.CALL_SECONDS
+                continue
+            try:
+                answer = client.send(step, deadline)
+            except UnreachableError as error:
+                answer = delivery.NoAnswer(str(error), error.timed_out)
+
+
+def _earlier(target: Target, action: Action) -> delivery.Earlier:
+    """Read from the journal what is known from before this attempt. Raises JournalError."""
+    first, same_words = action.first_attempt_at, 0
+    if first is not None:
+        since = delivery.count_words_since(first)
+        same_words = target.journal.count_words(action.alert, action.words, since)
+    return delivery.Earlier(target.journal.memory(action.alert).newest_ns, first, same_words, action.reason)
+
+
+def _fault(error: Exception, attempts: int) -> Outcome:
+    what = f"this program fails on it: {type(error).__name__}"
+    if attempts + 1 >= MOST_FAULTS:
+        return Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, what)
+    return Outcome(Kind.KEPT, Reason.FAULT, what)

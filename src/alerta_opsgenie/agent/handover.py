@@ -1,0 +1,274 @@
+"""How an executor hands an action to the agent: over a Unix socket in the state directory, and waits for the outcome.
+
+The built executor begins with this module, and in the usual case runs nothing else (executor/build.py). So it imports
+only what Python has loaded already, and keeps to syntax that an old Python reads, which then says that it is too old.
+
+A frame is eight hexadecimal digits, which are the length of the rest, and fields with a NUL byte between them:
+
+    executor -> agent   protocol, version, what, milliseconds, working directory, count, arguments..., NAME=value...
+                        (milliseconds: how long the answer is waited for; count: that of the arguments)
+    agent -> executor   exit code, successor, outcome, reason, detail, kept, output, errors, pipe, text for the pipe
+
+No side trusts the other by its name. The client looks at the owner and the mode of the directory, by its descriptor,
+and at the server's user before it sends anything; the server looks at the client's user.
+"""
+
+import _socket
+import os
+import sys
+
+PROTOCOL = b"1"
+RUN, STATUS, WAKE, RETIRE = b"run", b"status", b"wake", b"retire"
+SOCKET_NAME = "agent.sock"
+
+LARGEST_FRAME_BYTES = 4 * 1024 * 1024
+"""A message has up to 1 MiB, and an argument of a process 128 KiB (Linux, MAX_ARG_STRLEN)."""
+
+DEFAULT_LIMIT_SECONDS = 20.0
+LONGEST_LIMIT_SECONDS = 3600.0
+
+VARIABLES = (
+    "ALERTA_API_URL", "ALERTA_API_KEY", "ALERTA_API_KEY_FILE", "ALERTA_CA_FILE", "ALERTA_OPSGENIE_SPOOL_DIR",
+    "XDG_STATE_HOME", "HOME", "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY",
+)  # fmt: skip
+"""What of the environment an action may depend on; nothing else is sent."""
+
+_SO_PEERCRED = 17  # socket(7), Linux
+_OTHERS_MAY_WRITE = 0o022
+_KIND, _PIPE = 0o170000, 0o010000  # inode(7)
+_NO_READER = 6  # ENXIO, open(2)
+
+
+class NoAgentError(Exception):
+    """No agent could be reached, or it ended before it answered."""
+
+
+class UnansweredError(NoAgentError):
+    """The agent has got the action and did not answer in time."""
+
+
+class UnsafeError(NoAgentError):
+    """The directory or the server belongs to somebody else; the text says which."""
+
+
+def spelling(name: str) -> str:
+    """Give the name of an argument without dashes, underscores and capitals: the connectors write `-payload`."""
+    return name.replace("-", "").replace("_", "").lower()
+
+
+def last_value(arguments: "list[str]", name: str) -> str:
+    """Find the last value of a long option in any of its spellings; empty where it is not given."""
+    wanted = spelling(name)
+    found = ""
+    for place, argument in enumerate(arguments):
+        if argument.startswith("-") and spelling(argument.partition("=")[0]) == wanted:
+            _, equals, value = argument.partition("=")
+            following = arguments[place + 1] if place + 1 < len(arguments) else ""
+            found = value if equals else following
+    return found
+
+
+def state_directory(arguments: "list[str]", environment: "dict[str, str]") -> str:
+    """Name the state directory: as the arguments or the environment say, else in the home of the connector's user."""
+    given = last_value(arguments, "spoolDir") or environment.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
+    if given:
+        return os.path.abspath(given)
+    state = environment.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):  # to be ignored then (XDG Base Directory Specification)
+        home = environment.get("HOME") or os.path.expanduser("~")
+        if not os.path.isabs(home):  # a container's user that is only a number has none
+            return "/var/tmp/alerta-opsgenie-%d" % os.getuid()
+        state = os.path.join(home, ".local", "state")
+    return os.path.join(state, "alerta-opsgenie")
+
+
+def limit_seconds(arguments: "list[str]") -> float:
+    """Give the time limit; one that cannot be read is the agent's to complain of."""
+    try:
+        seconds = float(last_value(arguments, "timeLimit") or DEFAULT_LIMIT_SECONDS)
+    except ValueError:
+        return DEFAULT_LIMIT_SECONDS
+    return seconds if 0 < seconds <= LONGEST_LIMIT_SECONDS else DEFAULT_LIMIT_SECONDS
+
+
+def keeping_seconds(limit: float) -> float:
+    """Give what is left of a time limit for keeping an action whose outcome does not come in time."""
+    return min(2.0, limit / 5)
+
+
+# -- Frames
+
+
+def frame(fields: "list[bytes]") -> bytes:
+    """Make a frame of fields, none of which has a NUL byte."""
+    body = b"\0".join(fields)
+    return b"%08x" % len(body) + body
+
+
+def request(
+    what: bytes, arguments: "list[str]", environment: "dict[str, str]", version: str, seconds: float
+) -> bytes:
+    """Make a frame for the agent, whose answer is waited for so long."""
+    fields = [PROTOCOL, version.encode("ascii"), what, b"%d" % (seconds * 1000), os.fsencode(working_directory())]
+    fields.append(b"%d" % len(arguments))
+    fields += [os.fsencode(argument) for argument in arguments]
+    fields += [os.fsencode(name + "=" + environment[name]) for name in VARIABLES if name in environment]
+    return frame(fields)
+
+
+def working_directory() -> str:
+    """Give the working directory; the root where it has been removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
+
+
+def read_frame(connection: "_socket.socket") -> "list[bytes]":
+    """Read a frame's fields. Raises NoAgentError where it is cut off or none."""
+    try:
+        length = int(_read(connection, 8), 16)
+    except ValueError:
+        raise NoAgentError("what came is no frame")
+    if length > LARGEST_FRAME_BYTES:
+        raise NoAgentError("the frame is larger than %d bytes" % LARGEST_FRAME_BYTES)
+    return _read(connection, length).split(b"\0")
+
+
+def _read(connection: "_socket.socket", count: int) -> bytes:
+    parts = []
+    while count:
+        part = connection.recv(min(count, 65536))
+        if not part:
+            raise NoAgentError("the other side ended before it answered")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+# -- The socket
+
+
+def open_directory(path: str) -> int:
+    """Open the state directory and give its descriptor. Raises UnsafeError, OSError.
+
+    It must be our own, and no one else may write in it; as root, another user's is refused too.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    found = os.fstat(descriptor)
+    if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
+        os.close(descriptor)
+        who = "is open to other users" if found.st_uid == os.geteuid() else "belongs to user %d" % found.st_uid
+        raise UnsafeError("the state directory %s %s" % (path, who))
+    return descriptor
+
+
+def socket_address(descriptor: int) -> str:
+    """Name the socket by the directory's descriptor: a path may be longer than the 107 bytes that an address has."""
+    return "/proc/self/fd/%d/%s" % (descriptor, SOCKET_NAME)
+
+
+def peer_uid(connection: "_socket.socket") -> int:
+    """Give the user on the other side, as the kernel knows it (unix(7), SO_PEERCRED: pid, uid, gid)."""
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _SO_PEERCRED, 12)
+    return int.from_bytes(credentials[4:8], sys.byteorder)
+
+
+def connect(path: str, seconds: float) -> "_socket.socket":
+    """Connect to the agent of a state directory. Raises NoAgentError."""
+    try:
+        descriptor = open_directory(path)
+    except OSError as error:
+        raise NoAgentError("%s: %s" % (path, error.strerror))
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.settimeout(seconds)
+        connection.connect(socket_address(descriptor))
+        server = peer_uid(connection)
+    except OSError as error:
+        connection.close()
+        raise NoAgentError("no agent answers in %s: %s" % (path, error.strerror or error))
+    finally:
+        os.close(descriptor)
+    if server not in (os.geteuid(), 0):
+        connection.close()
+        raise UnsafeError("the agent in %s belongs to user %d" % (path, server))
+    return connection
+
+
+def exchange(path: str, data: bytes, seconds: float) -> "list[bytes]":
+    """Send one frame to the agent and give the fields of its answer. Raises NoAgentError."""
+    connection = connect(path, seconds)
+    try:
+        connection.sendall(data)
+        return read_frame(connection)
+    except _socket.timeout:
+        raise UnansweredError("the agent in %s did not answer in time" % path)
+    except OSError as error:
+        raise NoAgentError("the agent in %s did not answer: %s" % (path, error.strerror or error))
+    finally:
+        connection.close()
+
+
+# -- The executor's usual way
+
+
+def write_all(number: int, data: bytes) -> None:
+    """Write to a descriptor past Python's buffers; where nobody reads any more, the rest is dropped."""
+    try:
+        while data:
+            data = data[os.write(number, data):]
+    except OSError:
+        pass
+
+
+def write_pipe(path: bytes, text: bytes) -> str:
+    """Write a result into JEC's named pipe, without waiting for anybody. Gives why it was not written, or nothing.
+
+    JEC makes the pipe and reads up to 16 KiB; where making it failed it passes the path all the same. So what is no
+    pipe of our user's or root's is left alone. Up to PIPE_BUF (4096 bytes) a write is whole.
+    """
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        return "nobody reads JEC's pipe" if error.errno == _NO_READER else "JEC's pipe: %s" % error.strerror
+    try:
+        found = os.fstat(file)
+        if found.st_mode & _KIND != _PIPE or found.st_uid not in (os.geteuid(), 0):
+            return "what JEC names as its pipe is no pipe of this user"
+        os.write(file, text)
+    except OSError as error:
+        return "JEC's pipe: %s" % error.strerror
+    finally:
+        os.close(file)
+    return ""
+
+
+def finish(fields: "list[bytes]", arguments: "list[str]") -> int:
+    """Show what the agent answered, and give the exit code. Raises ValueError where that is no answer."""
+    code, _successor, _outcome, _reason, _detail, _kept, output, errors, pipe, text = fields[:10]
+    exit_code = int(code)
+    not_written = write_pipe(pipe, text) if pipe else ""
+    if not_written and last_value(arguments, "logLevel").upper() in ("DEBUG", "TRACE"):
+        output += b"DEBUG " + os.fsencode(not_written) + b"\n"
+    write_all(1, output)
+    write_all(2, errors)
+    return exit_code
+
+
+def run_usual(arguments: "list[str]", environment: "dict[str, str]", version: str) -> "tuple[int, bool]":
+    """Hand the action over. Gives the exit code, and whether a newer agent has to be started.
+
+    Raises NoAgentError where that does not work. It is then not known whether the agent has the action; the same
+    action, handed over again, is known by its key.
+    """
+    if last_value(arguments, "payloadFile"):
+        raise NoAgentError("the message is in a file")
+    limit = limit_seconds(arguments)
+    path = state_directory(arguments, environment)
+    seconds = limit - keeping_seconds(limit)
+    fields = exchange(path, request(RUN, arguments, environment, version, seconds), seconds)
+    try:
+        return finish(fields, arguments), fields[1] == b"1"
+    except ValueError:
+        raise NoAgentError("the agent's answer cannot be read")

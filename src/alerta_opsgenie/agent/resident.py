@@ -1,0 +1,144 @@
+"""The agent as a process of its own: started by the first executor, or by the service manager.
+
+It holds the delivery lock of one state directory and serves its socket. One that an executor started ends after ten
+idle minutes; SIGTERM ends any within ten seconds. What is not delivered by then stays in the journal.
+"""
+
+import contextlib
+import importlib
+import os
+import signal
+import threading
+import time
+import types
+from typing import Callable, Optional
+
+from alerta_opsgenie.agent import client, handover, state
+from alerta_opsgenie.agent.deliverer import Deliverer
+from alerta_opsgenie.agent.intake import Report
+from alerta_opsgenie.agent.lines import about_message, say
+from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.server import Server
+from alerta_opsgenie.agent.service import Service
+from alerta_opsgenie.journal import JournalError
+
+STOP_SECONDS = 8.0
+TAKE_OVER_SECONDS = 15.0
+"""How long a successor waits for the agent before it, which ends within ten seconds."""
+
+_LOOK_SECONDS = 0.25
+_LARGEST_LOG_BYTES = 1024 * 1024
+
+# An upgrade may replace these files while the agent runs.
+_IMPORTED_LATE = ("ssl", "hashlib", "datetime", "traceback", "random", "email.utils", "encodings.idna", "stringprep")
+
+
+class Log:
+    """`agent.log` in the state directory; one old file is kept. Where it cannot be written the agent goes on."""
+
+    def __init__(self, directory: str) -> None:
+        self._path = os.path.join(directory, "agent.log")
+        self._mutex = threading.Lock()
+
+    def report(self, report: Report) -> None:
+        """Write down how an attempt ended."""
+        about = about_message(report.message) if report.message else f"{report.action} {report.alert}"
+        took = f"attempt {report.attempt}, {report.seconds * 1000:.0f} ms"
+        self.write(f"{report.outcome.kind.value} {about}: {say(report.outcome)} ({took})")
+
+    def write(self, text: str) -> None:
+        """Write one line."""
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {' '.join(text.split())}\n"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        with self._mutex, contextlib.suppress(OSError):
+            file = os.open(self._path, flags, 0o600)
+            try:
+                os.write(file, line.encode("utf-8", "backslashreplace"))
+                is_large = os.fstat(file).st_size > _LARGEST_LOG_BYTES
+            finally:
+                os.close(file)
+            if is_large:
+                os.replace(self._path, self._path + ".1")
+
+
+class Agent:
+    """The resident agent of one state directory. `idle_seconds` of None: it never ends by itself."""
+
+    def __init__(self, state_directory: str, *, idle_seconds: Optional[float] = client.IDLE_SECONDS) -> None:
+        self._path = state_directory
+        self._idle_seconds = idle_seconds
+        self._ending = threading.Event()
+        self.log = Log(state_directory)
+        self.deliverer = Deliverer(state_directory, report=self.log.report)
+        self._server = Server(state_directory, Service(self.deliverer, "agent", self._ending.set))
+
+    def run(self, *, take_over: bool = False, options: Optional[Options] = None) -> int:
+        """Serve until idle, told to end, or replaced. Gives the exit code.
+
+        `take_over`: end the agent that is there, once this one is ready. `options` are those of the configuration, by
+        which what waits is delivered at once.
+        """
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if not self._take_lock(take_over=take_over):
+            return 0
+        self._server.start()
+        self.log.write(f"agent {os.getpid()} serves {self._path}")
+        for name in _IMPORTED_LATE:
+            importlib.import_module(name)
+        if options is not None:
+            self.deliverer.wake(options)
+        while not self._ending.wait(_LOOK_SECONDS) and not self._is_idle():
+            pass
+        self._end()
+        return 0
+
+    def _on_signal(self, _number: int, _frame: Optional[types.FrameType]) -> None:
+        self._ending.set()
+
+    def _take_lock(self, *, take_over: bool) -> bool:
+        """Take the delivery lock; as a successor, have the agent before this one end, and wait for it."""
+        if self.deliverer.start():
+            return True
+        if not take_over:
+            return False
+        return wait_until(self.deliverer.start, TAKE_OVER_SECONDS, lambda: client.ask_to_retire(self._path))
+
+    def _is_idle(self) -> bool:
+        if self._idle_seconds is None or self._server.callers:
+            return False
+        return time.monotonic() - self._server.called_at > self._idle_seconds and self.deliverer.is_idle
+
+    def _end(self) -> None:
+        """Take no more calls, answer those under way, and let go of the lock."""
+        end = time.monotonic() + STOP_SECONDS
+        self._server.stop()
+        while self._server.callers and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS / 10)
+        self.deliverer.stop(max(0.5, end - time.monotonic()))
+        self.log.write(f"agent {os.getpid()} ended")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, first: Callable[[], object]) -> bool:
+    """Do `first`, then wait until the condition holds; False: it did not in that time."""
+    end = time.monotonic() + seconds
+    first()
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(_LOOK_SECONDS / 5)
+    return True
+
+
+def run_detached(state_directory: str, idle_seconds: float, *, take_over: bool) -> int:
+    """Be the agent that an executor started: with no descriptor of the connector's, and no one to complain to."""
+    os.closerange(3, min(2**16, os.sysconf("SC_OPEN_MAX")))
+    os.chdir("/")
+    os.umask(0o077)
+    try:
+        state.prepare(state_directory)
+        agent = Agent(state_directory, idle_seconds=idle_seconds)
+        return agent.run(take_over=take_over)
+    except (OSError, handover.NoAgentError, JournalError):
+        return 1  # the executor that started it finds none, and says why nothing can be written there

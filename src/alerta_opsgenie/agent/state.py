@@ -1,0 +1,68 @@
+"""The state directory: one for each connector's user, with a journal for each target.
+
+    agent.lock                   held by the one process that delivers
+    agent.sock                   its socket
+    agent.log                    what an agent without a terminal did
+    targets/NAME/journal.db      the actions for one Alerta
+
+A target is named by the normalised URL of its Alerta. The key, the CA file and the proxy do not name it, so a mended
+key finds what waits; an action is never delivered to another target than its own.
+"""
+
+import os
+from typing import List
+from urllib.parse import quote, unquote
+
+from alerta_opsgenie.clients.alerta import address_of
+from alerta_opsgenie.journal import Journal
+from alerta_opsgenie.journal.directory import open_directory
+
+LOCK_NAME = "agent"
+
+_LONGEST_NAME = 200  # a file name has up to 255 bytes on Linux
+
+
+def prepare(path: str) -> None:
+    """Make the state directory where it is missing, for its owner alone. Raises JournalError."""
+    for directory in (path, os.path.join(path, "targets")):
+        os.close(open_directory(directory))
+
+
+def target_name(url: str) -> str:
+    """Name the target that a URL of Alerta's API stands for. Raises AddressError.
+
+    Upper and lower case of scheme and host, the standard port, and `/alert` at the end make no difference.
+    """
+    address = address_of(url)
+    host = quote(address.host.lower(), safe="")
+    path = quote(address.path, safe="").replace("-", "%2D")
+    name = f"{address.scheme}-{host}-{address.port}-{path}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    import hashlib  # noqa: PLC0415 - hardly any URL is so long
+
+    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def target_url(name: str) -> str:
+    """Give the URL that a target's name stands for, for people."""
+    scheme, _, rest = name.partition("-")
+    authority, _, path = rest.rpartition("-")
+    host, _, port = unquote(authority).rpartition("-")
+    where = f"[{host}]" if ":" in host else host
+    standard = {"http": "80", "https": "443"}.get(scheme)
+    return f"{scheme}://{where}{'' if port == standard else ':' + port}{unquote(path)}"
+
+
+def targets(path: str) -> List[str]:
+    """Name the targets that a state directory has a journal for."""
+    try:
+        found = sorted(os.listdir(os.path.join(path, "targets")))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [name for name in found if os.path.isfile(os.path.join(path, "targets", name, "journal.db"))]
+
+
+def journal_of(path: str, target: str, *, busy_seconds: float = 5.0) -> Journal:
+    """Give the journal of a target; the file is opened at its first use."""
+    return Journal(os.path.join(path, "targets", target), busy_seconds=busy_seconds)

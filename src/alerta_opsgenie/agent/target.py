@@ -1,0 +1,127 @@
+"""One Alerta that actions are delivered to: its journal, the keys that open it, and whether it answers."""
+
+import math
+import threading
+import time
+from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.state import journal_of, target_name
+from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.core.delivery import UP
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+
+_MOST_ACCESSES = 4
+
+
+class Access(NamedTuple):
+    """What is needed to call one Alerta."""
+
+    url: str
+    key: str
+    ca_file: Optional[str] = None
+    proxies: Tuple[Tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        """Show everything but the key."""
+        return f"Access(url={self.url!r}, key=***)"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that name proxies."""
+        return dict(self.proxies)
+
+
+def access_of(options: Options) -> Access:
+    """Give what options say about how to call Alerta."""
+    return Access(options.alerta_url, options.alerta_key, options.ca_file, options.proxies)
+
+
+class Target:
+    """The state of one target in this process. Used under the deliverer's lock, but for `note` and the journal."""
+
+    def __init__(self, state_directory: str, name: str) -> None:
+        self.name = name
+        self.journal = journal_of(state_directory, name)
+        self.reach = UP
+        self.in_flight = 0
+        self.look_at = 0.0
+        """When (of `time.monotonic`) the journal may have something due."""
+        self.is_open = False
+        self.trouble = ""
+        """What a person has to do about this Alerta; empty where nothing."""
+        self.backing_off: Set[str] = set()
+        """Alerts whose oldest action has failed and waits."""
+        self._mutex = threading.Lock()
+        self._said = ""
+        self._accesses: List[Access] = []
+        self._refused: Set[Access] = set()
+
+    def news(self) -> str:
+        """Say once that the journal was damaged and set aside, if it was."""
+        path = self.journal.set_aside
+        if not path or path == self._said:
+            return ""
+        self._said = path
+        return f"the journal was damaged and is now {path}; {self.journal.carried_over} actions were carried over"
+
+    def use(self, access: Access) -> None:
+        """Take an access that an action came with: a new one is tried first."""
+        if access in self._accesses:
+            return
+        self._accesses = [access, *self._accesses][:_MOST_ACCESSES]
+        self.reach = UP
+        self.look_at = 0.0
+
+    @property
+    def access(self) -> Optional[Access]:
+        """The newest access whose key is not known to be refused, else the newest."""
+        usable = [access for access in self._accesses if access not in self._refused]
+        return next(iter(usable or self._accesses), None)
+
+    def note(self, access: Access, outcome: Outcome, fraction: float) -> None:
+        """Learn from the outcome of an attempt. `fraction` is a random number in [0, 1)."""
+        with self._mutex:
+            self.reach = self.reach.after(outcome, time.monotonic(), fraction)
+        if outcome.reason is Reason.UNAUTHORIZED:
+            self._refused.add(access)
+        elif outcome.kind is not Kind.KEPT:
+            self._refused.discard(access)
+        if outcome.loud and outcome.kind is Kind.KEPT:
+            self.trouble = f"{outcome.detail}; {outcome.mend}"
+        elif outcome.kind is not Kind.KEPT:
+            self.trouble = ""
+
+    def look_again(self, due_at_seconds: Optional[float]) -> None:
+        """Set when to look into the journal next, by the instant (since the epoch) when something is due."""
+        self.look_at = math.inf if due_at_seconds is None else time.monotonic() + due_at_seconds - time.time()
+
+
+class Clients:
+    """The kept connections of one worker, one for each access."""
+
+    def __init__(self) -> None:
+        self._clients: Dict[Access, AlertaClient] = {}
+
+    def client(self, access: Access) -> AlertaClient:
+        """Give the client of an access. Raises AddressError."""
+        found = self._clients.get(access)
+        if found is None:
+            if len(self._clients) >= _MOST_ACCESSES:
+                self.close()
+            found = AlertaClient(
+                access.url, access.key, ca_file=access.ca_file, environment=access.environment
+            )
+            self._clients[access] = found
+        return found
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+
+def name_of(options: Options) -> str:
+    """Name the target that options mean. Raises AddressError."""
+    return target_name(options.alerta_url)

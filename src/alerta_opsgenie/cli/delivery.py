@@ -1,0 +1,67 @@
+"""How a command has actions delivered: by the agent, or in this process where no agent can be started.
+
+No agent can be started as a user who may not read this program, as where it is installed below /root.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import NamedTuple
+
+from alerta_opsgenie.agent import client
+from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.handover import NoAgentError, UnsafeError
+from alerta_opsgenie.agent.intake import Request
+from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.core.outcome import Outcome
+
+_STOP_SECONDS = 5.0
+
+
+class Result(NamedTuple):
+    """How an action ended; `kept` says that the journal has it."""
+
+    outcome: Outcome
+    kept: bool
+
+
+class Delivery:
+    """Delivers for one state directory. A context manager: what this process began itself ends with it."""
+
+    def __init__(self, state_directory: str) -> None:
+        self._directory = state_directory
+        self._own: Deliverer | None = None
+
+    def wake(self, options: Options) -> None:
+        """Have all that waits for this Alerta tried now. Raises NoAgentError, OSError, JournalError."""
+        try:
+            client.wake(options)
+        except NoAgentError as error:
+            self._deliver_here(error).wake(options)
+
+    def submit(self, options: Options, payload: str) -> Result:
+        """Have an action delivered. Raises NoAgentError, OSError, JournalError."""
+        try:
+            reply = client.submit(options, payload)
+        except NoAgentError as error:
+            (ticket,) = self._deliver_here(error).submit([Request(payload, options)])
+            result = ticket.wait(options.limit_seconds, PATIENCE_SECONDS)
+            return Result(result.outcome, result.kept)
+        return Result(reply.outcome, reply.kept)
+
+    def _deliver_here(self, error: NoAgentError) -> Deliverer:
+        if self._own is None:
+            own = Deliverer(self._directory, workers=4)
+            if isinstance(error, UnsafeError) or not own.start():
+                raise error
+            self._own = own
+        return self._own
+
+    def __enter__(self) -> Delivery:  # noqa: PYI034 - typing.Self is not in 3.10
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own is not None:
+            self._own.stop(_STOP_SECONDS)

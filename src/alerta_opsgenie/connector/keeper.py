@@ -1,0 +1,167 @@
+"""Asks the vendor where the messages are, for as long as it runs: queues with their credentials, or JEC's channel.
+
+For JSM, version 1 of JEC's API is asked first. Where it has ended (404, 410, 501, or no queue), version 2 is tried;
+only a 200 switches over. A refused key (401, 403) switches nothing. Version 1 is asked again each day.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from dataclasses import replace
+from typing import Callable
+
+from alerta_opsgenie.clients.connection import UnreachableError
+from alerta_opsgenie.connector.channel import authenticate
+from alerta_opsgenie.connector.cloud import VendorApi
+from alerta_opsgenie.connector.credentials import (
+    CredentialsError,
+    Grant,
+    QueuePlace,
+    Token,
+    credentials_path,
+    read_answer,
+)
+from alerta_opsgenie.connector.parts import Parts
+from alerta_opsgenie.core.backoff import delay_seconds
+from alerta_opsgenie.vendor.config import JEC
+
+PART = "credentials"
+REQUEST_SECONDS = 40.0
+"""The Go connectors' own limit for a request (retryer/retryer.go)."""
+
+LONGEST_PAUSE_SECONDS = 60.0
+SHORTEST_PAUSE_SECONDS = 1.0
+"""Whatever the answers say, the endpoint is not asked more often."""
+
+_PERMANENT_FIRST_SECONDS = 10.0
+_CHANNEL, _QUEUE = "channel", "sqs"
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Asks for as long as it runs, and hands each answer to `use`, in which each queue has its credentials.
+
+    `transport` is `auto`, `sqs` or `channel`. `failure` says what was wrong the last time, and is empty after a
+    success; `advice` what to do about it. Instants are in seconds since the epoch.
+    """
+
+    def __init__(
+        self, api: VendorApi, dialect: str, use: Callable[[Token], None], parts: Parts, transport: str = "auto"
+    ) -> None:
+        self._api = api
+        self._dialect = dialect
+        self._use = use
+        self._parts = parts
+        self._transport = transport
+        self._grants: dict[str, tuple[str, Grant]] = {}
+        self._asked = threading.Event()
+        self._stopping = False
+        self._error_refresh_seconds = LONGEST_PAUSE_SECONDS
+        self.failure = self.advice = ""
+        self.permanent = False
+        self.failures = 0
+        self.fetched_at = 0.0
+        self.expires_at = 0.0
+        self.source = ""
+
+    def refresh(self) -> None:
+        """Ask for new credentials soon: the held ones were refused."""
+        self._grants.clear()
+        self._asked.set()
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopping = True
+        self._asked.set()
+
+    def run(self) -> None:
+        """Ask until `stop`."""
+        while not self._stopping:
+            self._parts.beat(PART, REQUEST_SECONDS * 2 + 1)
+            try:
+                token = self._fill(self._fetch())
+                self._succeed(token)
+                pause = self._pause(token)
+            except CredentialsError as error:
+                pause = self._fail(error)
+            self._parts.beat(PART, pause + REQUEST_SECONDS)
+            self._rest(pause)
+
+    def _rest(self, pause: float) -> None:
+        self._asked.wait(pause)
+        if not self._stopping:
+            self._asked.clear()
+            time.sleep(min(SHORTEST_PAUSE_SECONDS, pause))
+
+    def _fetch(self) -> Token:
+        if self._transport == _CHANNEL:
+            return authenticate(self._api, REQUEST_SECONDS)
+        try:
+            return self._fetch_queues()
+        except CredentialsError as error:
+            if not error.gone or self._dialect != JEC or self._transport == _QUEUE:
+                raise
+            return self._probe_channel(error)
+
+    def _probe_channel(self, of_queues: CredentialsError) -> Token:
+        try:
+            return authenticate(self._api, REQUEST_SECONDS)
+        except CredentialsError as error:
+            text = f"{of_queues}; and {error}"
+            raise CredentialsError(text, of_queues.advice, permanent=of_queues.permanent) from None
+
+    def _fetch_queues(self) -> Token:
+        path = credentials_path(self._dialect, {region: held.expires_at for region, held in self._grants.values()})
+        try:
+            response = self._api.request("GET", path, seconds=REQUEST_SECONDS)
+        except UnreachableError as error:
+            raise CredentialsError(str(error)) from None
+        return read_answer(self._api.url(path), response)
+
+    def _fill(self, token: Token) -> Token:
+        """Put the held credentials where the answer left them out. Raises `CredentialsError` where none are held."""
+        queues = tuple(self._filled(place) for place in token.queues)
+        self._grants = {place.url: (place.region, place.grant) for place in queues if place.grant}
+        return replace(token, queues=queues)
+
+    def _filled(self, place: QueuePlace) -> QueuePlace:
+        grant = place.grant or self._grants.get(place.url, ("", None))[1]
+        if grant is None:
+            self._grants.clear()  # the next question then names nothing as held
+            raise CredentialsError(f"the vendor gives no credentials for the queue {place.url}")
+        return replace(place, grant=grant)
+
+    def _succeed(self, token: Token) -> None:
+        if self.failure:
+            _log.info("the vendor names its queues again")
+        source = _CHANNEL if token.channel else _QUEUE
+        if self.source and source != self.source:
+            _log.warning("messages come by another way from now on: %s, until now %s", source, self.source)
+        self.failure = self.advice = ""
+        self.permanent, self.failures, self.fetched_at, self.source = False, 0, time.time(), source
+        self._error_refresh_seconds = min(token.error_refresh_seconds, LONGEST_PAUSE_SECONDS)
+        ends = [grant.expires_at for _, grant in self._grants.values()]
+        self.expires_at = min(ends) - token.ahead_seconds if ends else 0.0
+        self._use(token)
+
+    def _fail(self, error: CredentialsError) -> float:
+        """Say what is wrong, once; gives how long to wait."""
+        self.failures += 1
+        if str(error) != self.failure:
+            _log.error("no credentials: %s%s", error, f"; {error.advice}" if error.advice else "")
+        self.failure, self.advice, self.permanent = str(error), error.advice, error.permanent
+        return delay_seconds(
+            self.failures,
+            random.random(),  # noqa: S311 - jitter
+            first_seconds=_PERMANENT_FIRST_SECONDS if error.permanent else SHORTEST_PAUSE_SECONDS,
+            longest_seconds=self._error_refresh_seconds,
+        )
+
+    def _pause(self, token: Token) -> float:
+        """Ask again as told, and well before what is held expires; what has expired already says nothing."""
+        left = self.expires_at - time.time() if self.expires_at else 0.0
+        seconds = min(token.refresh_seconds, left / 2) if left > 0 else token.refresh_seconds
+        return max(seconds, SHORTEST_PAUSE_SECONDS)

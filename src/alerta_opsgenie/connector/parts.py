@@ -1,0 +1,63 @@
+"""The threads of the connector: started by name, watched while they work, ended within a time.
+
+The watchdog asks here what has stood still, so that a process that is alive but does nothing is started anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Callable
+
+_log = logging.getLogger(__name__)
+
+
+class Parts:
+    """Runs parts, each in a thread. `broken` names one that failed; `on_broken` is called then, from its thread.
+
+    The threads are daemons: what hangs in a system call does not hold the process at its end.
+    """
+
+    def __init__(self, on_broken: Callable[[], None] = lambda: None) -> None:
+        self.broken = ""
+        self._on_broken = on_broken
+        self._threads: list[threading.Thread] = []
+        self._beats: dict[str, tuple[float, float]] = {}
+
+    def start(self, name: str, run: Callable[[], None]) -> threading.Thread:
+        """Start a part."""
+        thread = threading.Thread(target=self._run, args=(name, run), name=name, daemon=True)
+        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        thread.start()
+        return thread
+
+    def beat(self, part: str, within_seconds: float = 120.0) -> None:
+        """Say that a part goes on, and will say so again `within_seconds`; it is watched until `idle`."""
+        self._beats[part] = (time.monotonic(), within_seconds)
+
+    def idle(self, part: str) -> None:
+        """Stop watching a part: it has ended, or waits for something without a limit."""
+        self._beats.pop(part, None)
+
+    def stuck(self) -> list[str]:
+        """Name the parts that stand still."""
+        now = time.monotonic()
+        silent = [part for part, (at, within) in list(self._beats.items()) if now - at > within]
+        return sorted([*silent, *filter(None, [self.broken])])
+
+    def join(self, seconds: float) -> None:
+        """Wait up to `seconds` until all have ended."""
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _run(self, name: str, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except Exception:  # noqa: BLE001 - whatever it was, the whole ends and is started anew
+            _log.exception("a fault of this program in its part %r", name)
+            self.broken = name
+            self._on_broken()
+        finally:
+            self.idle(name)

@@ -1,0 +1,81 @@
+"""One line and one count for each action: what it was, whose, how it ended and why."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+
+from alerta_opsgenie.agent.intake import Report
+from alerta_opsgenie.connector.intake import alert_of
+from alerta_opsgenie.connector.metrics import Metrics
+from alerta_opsgenie.core import message as fields
+from alerta_opsgenie.core.message import Message
+from alerta_opsgenie.core.outcome import MENDS, Kind, Outcome, Reason
+
+_NS = 1e9
+_log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Counts and logs how actions end. `ended_kinds` counts them by kind; `alerta_trouble` is what Alerta refuses."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.alerta_trouble = ""
+        self.ended_kinds: Counter[str] = Counter()
+        self._metrics = metrics
+
+    def attempted(self, report: Report) -> None:
+        """Take in how an attempt of the deliverer ended."""
+        message, outcome = report.message, report.outcome
+        alert = alert_of(message) if message is not None else report.alert
+        person = fields.actor(message) if message is not None else ""
+        self._note_alerta(outcome)
+        self._metrics.attempt.observe(report.seconds)
+        self._observe_latency(message, outcome)
+        self.ended(report.action, alert, person, outcome, seconds=report.seconds, attempt=report.attempt)
+
+    def ended(
+        self, action: str, alert: str, person: str, outcome: Outcome, *, seconds: float = 0.0, attempt: int = 0
+    ) -> None:
+        """Count an end and write its line."""
+        self._metrics.ended(action, outcome)
+        self.ended_kinds[outcome.kind.value] += 1
+        level = _level(outcome)
+        if not _log.isEnabledFor(level):
+            return
+        milliseconds = round(seconds * 1000)
+        who = f" by {person}" if person else ""
+        text = f"{outcome.kind.value} {action} {alert or 'no alert'}{who}: {outcome.reason.value}"
+        text += f", {outcome.detail}" if outcome.detail else ""
+        text += f"; {outcome.mend}" if outcome.mend else ""
+        text += f" ({milliseconds} ms{f', attempt {attempt}' if attempt > 1 else ''})"
+        values = {
+            "action": action, "alert": alert, "person": person, "outcome": outcome.kind.value,
+            "reason": outcome.reason.value, "milliseconds": milliseconds, "attempt": attempt,
+        }  # fmt: skip
+        _log.log(level, "%s", " ".join(text.split()), extra={"fields": values})
+
+    def summary(self) -> str:
+        """Say how many actions ended in which way."""
+        total = sum(self.ended_kinds.values())
+        parts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ended_kinds.items()))
+        return f"{total} actions" + (f": {parts}" if parts else "")
+
+    def _observe_latency(self, message: Message | None, outcome: Outcome) -> None:
+        if message is not None and outcome.kind is Kind.APPLIED and message.updated_ns:
+            self._metrics.latency.observe(max(0.0, time.time() - message.updated_ns / _NS))
+
+    def _note_alerta(self, outcome: Outcome) -> None:
+        """Learn from an outcome whether Alerta takes our calls."""
+        if outcome.reason in MENDS:
+            self.alerta_trouble = f"{outcome.detail}; {outcome.mend}"
+        elif outcome.kind is Kind.APPLIED or outcome.reason in (Reason.IN_STATE, Reason.NOT_FOUND):
+            self.alerta_trouble = ""
+
+
+def _level(outcome: Outcome) -> int:
+    if outcome.loud:
+        return logging.ERROR
+    is_warned = outcome.kind is Kind.KEPT or outcome.reason is Reason.STALE
+    return logging.WARNING if is_warned else logging.INFO

@@ -1,0 +1,181 @@
+"""One SQS queue.
+
+The endpoint is the queue URL's own origin, and the credentials are those that the vendor gave. Nothing of AWS's own
+environment variables and files is read: they belong to somebody else.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.session import Session
+
+from alerta_opsgenie.clients.connection import clock_ahead_seconds
+from alerta_opsgenie.connector.cloud import CLIENT_INFO, words_of
+from alerta_opsgenie.connector.credentials import Grant
+from alerta_opsgenie.connector.transport import (
+    LONGEST_POLL_SECONDS,
+    MOST_PER_BATCH,
+    Receipt,
+    Received,
+    TransportError,
+)
+
+_CONNECT_SECONDS = 5
+_ANSWER_SECONDS = 10
+_LONGEST_HIDDEN_SECONDS = 12 * 3600  # API_ChangeMessageVisibility.html
+_SYSTEM_ATTRIBUTES = ["ApproximateReceiveCount", "SentTimestamp"]
+_STALE_CODES = (
+    "ExpiredToken", "InvalidClientTokenId", "AccessDenied", "SignatureDoesNotMatch", "UnrecognizedClient",
+    "InvalidSecurity", "NonExistentQueue", "QueueDoesNotExist", "InvalidAccessKeyId",
+)  # fmt: skip
+_MILLISECONDS = 1000.0
+_LARGEST_TIME_MS = 1e14
+_MOST_RECEIPTS = 1e9
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, LookupError, RecursionError)
+
+
+class _Held(Credentials):  # type: ignore[misc]
+    """The newest credentials that the vendor gave, all three at once for each request; a provider of themselves."""
+
+    def __init__(self, grant: Grant) -> None:
+        super().__init__(grant.access_key_id, grant.secret_access_key, grant.session_token)
+        self.renew(grant)
+
+    def renew(self, grant: Grant) -> None:
+        self._newest = ReadOnlyCredentials(grant.access_key_id, grant.secret_access_key, grant.session_token)
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        return self._newest
+
+    def load_credentials(self) -> _Held:
+        return self
+
+
+class SqsQueue:
+    """A queue at work. Raises `TransportError` where its URL cannot be used."""
+
+    def __init__(self, url: str, region: str, grant: Grant, *, visibility_seconds: int = 30) -> None:
+        self.url = url
+        self._visibility_seconds = visibility_seconds
+        self._credentials = _Held(grant)
+        try:
+            parts = urlsplit(url)
+            self.name = parts.path.rpartition("/")[2] or parts.netloc
+            self._endpoint = f"{parts.scheme}://{parts.netloc}"
+            self._client = _make_client(self._endpoint, region, self._credentials)
+        except (BotoCoreError, OSError, *_UNREADABLE) as error:
+            raise TransportError(f"the queue {url} cannot be used: {words_of(error)}", stale=True) from None
+
+    def renew(self, grant: Grant) -> None:
+        """Use other credentials from now on."""
+        self._credentials.renew(grant)
+
+    def receive(self, most: int, wait_seconds: int) -> list[Received]:
+        """Wait for messages, at most `most` (up to 10). Raises `TransportError`."""
+        answer = self._call(
+            "receive_message",
+            MaxNumberOfMessages=min(most, MOST_PER_BATCH),
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=self._visibility_seconds,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
+        )
+        try:
+            date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+            ahead, now = clock_ahead_seconds(date), time.time()
+            return [read_message(message, ahead, now) for message in answer.get("Messages") or []]
+        except _UNREADABLE:
+            raise TransportError(f"the queue {self.name} gave an answer that cannot be read") from None
+
+    def done(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Delete up to ten messages; gives those to try again. Raises `TransportError`."""
+        entries = [{"Id": str(index), "ReceiptHandle": one.handle} for index, one in enumerate(receipts)]
+        answer = self._call("delete_message_batch", Entries=entries)
+        try:
+            # A handle that is no longer good (SenderFault) will not be better the next time.
+            failed = {str(one["Id"]) for one in answer.get("Failed") or [] if not one.get("SenderFault")}
+        except _UNREADABLE:
+            raise TransportError(f"the queue {self.name} gave an answer that cannot be read") from None
+        return [one for index, one in enumerate(receipts) if str(index) in failed]
+
+    def extend(self, receipt: Receipt, seconds: int) -> None:
+        """Let a message come again no sooner than in so many seconds; 0: now. Raises `TransportError`."""
+        hidden = min(seconds, _LONGEST_HIDDEN_SECONDS)
+        self._call("change_message_visibility", ReceiptHandle=receipt.handle, VisibilityTimeout=hidden)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        try:
+            answer = getattr(self._client, operation)(QueueUrl=self.url, **parameters)
+        except ClientError as error:
+            code = _code_of(error)
+            text = f"the queue {self.name} refuses: {code or words_of(error)}"
+            raise TransportError(text, stale=any(known in code for known in _STALE_CODES)) from None
+        except (BotoCoreError, HTTPClientError, OSError, *_UNREADABLE) as error:
+            raise TransportError(f"the queue {self.name} at {self._endpoint}: {words_of(error)}") from None
+        return answer if isinstance(answer, dict) else {}
+
+
+def _make_client(endpoint: str, region: str, credentials: _Held) -> Any:
+    defaults = BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
+    names: dict[str, Any] = {name: (None, None, default, convert) for name, (_, _, default, convert) in defaults}
+    # A private CA of this host's is no secret of anybody's.
+    names["ca_bundle"] = (None, "AWS_CA_BUNDLE", None, None)
+    names["config_file"] = names["credentials_file"] = (None, None, "/dev/null", None)
+    session = Session(session_vars=names)
+    session.register_component("credential_provider", credentials)
+    config = Config(
+        retries={"total_max_attempts": 1},
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=LONGEST_POLL_SECONDS + _ANSWER_SECONDS,
+        parameter_validation=False,
+        user_agent=CLIENT_INFO,  # botocore's own is put together anew for each request
+        max_pool_connections=MOST_PER_BATCH,
+    )
+    return session.create_client("sqs", region_name=region, endpoint_url=endpoint, config=config)
+
+
+def _code_of(error: ClientError) -> str:
+    found = error.response.get("Error")
+    code = found.get("Code", "") if isinstance(found, dict) else ""
+    return " ".join(str(code).split())[:100]
+
+
+def read_message(message: Mapping[str, Any], ahead_seconds: float, now: float) -> Received:
+    """Read one message of an answer. Raises `KeyError` and its like where it is none."""
+    system = message.get("Attributes") or {}
+    attributes = {
+        str(name): str(value["StringValue"])
+        for name, value in (message.get("MessageAttributes") or {}).items()
+        if "StringValue" in value
+    }
+    sent = _number(system.get("SentTimestamp"), _LARGEST_TIME_MS) / _MILLISECONDS
+    return Received(
+        receipt=Receipt(str(message.get("MessageId", "")), str(message["ReceiptHandle"])),
+        body=str(message.get("Body", "")),
+        attributes=attributes,
+        # Where SQS does not say, an earlier receipt is possible.
+        count=int(_number(system.get("ApproximateReceiveCount"), _MOST_RECEIPTS)) or 2,
+        sent_at=sent - ahead_seconds if sent else now,
+        received_at=now,
+    )
+
+
+def _number(value: Any, most: float) -> float:
+    """Read a number that AWS writes as a text; 0 for what is none, or lies outside of 0 to `most`."""
+    try:
+        number = float(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if math.isfinite(number) and 0 <= number <= most else 0.0

@@ -1,0 +1,276 @@
+"""One connector of this host, and what is known of it: gathered once, without changing anything."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Mapping
+
+from alerta_opsgenie.agent.handover import state_directory
+from alerta_opsgenie.core.secret import Secret, mask, redact_text
+from alerta_opsgenie.doctor.access import Access, our_mappings, read_access
+from alerta_opsgenie.doctor.person import Person, become, import_late, person_of_name, person_of_uid
+from alerta_opsgenie.doctor.processes import SERVICES, Process, is_connector, is_run_command, list_processes
+from alerta_opsgenie.doctor.units import DIRECTORIES, Unit, find_units
+from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
+from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
+from alerta_opsgenie.vendor.document import Document, load_document
+from alerta_opsgenie.vendor.location import NATIVE_PATH
+from alerta_opsgenie.vendor.problems import ConfigError, Problem
+from alerta_opsgenie.vendor.safe_files import SafeFiles
+from alerta_opsgenie.vendor.structure import read_structure
+
+_OWN_SETTINGS = "alertaOpsgenie"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line; empty texts are found out."""
+
+    config_path: str
+    dialect: str | None = None
+    edge: str = ""
+    user: str = ""
+    service_path: str = ""
+    log_directory: str = ""
+    state_directory: str = ""
+    limit_seconds: float = 5.0
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    proc: Path = Path("/proc")
+    unit_directories: tuple[str, ...] = DIRECTORIES
+    today: date | None = None
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One connector: its configuration, its user, its process. Everything is read when it is first asked for.
+
+    Root calls `drop_rights` before anything that the connector's user names is opened.
+    """
+
+    request: Request
+
+    @property
+    def path(self) -> str:
+        """The configuration's path."""
+        return self.request.config_path
+
+    def drop_rights(self, other: Person | None = None) -> None:
+        """Gather what only root can see, then become the connector's user, or another one, for good. Raises OSError."""
+        _ = self.config, self.unit, self.service_environment
+        person = other or self.person
+        if person is not None:
+            become(person)
+
+    # -- the configuration
+
+    @cached_property
+    def _loaded(self) -> tuple[Document | None, ConfigError | None]:
+        """Read the file as the user who decides what lies there."""
+        import_late()
+        try:
+            owner = person_of_uid(SafeFiles().writer(self.path) if os.geteuid() == 0 else os.geteuid())
+            found = run_as(owner.uid, owner.gid, self._load) if owner.uid else self._load()
+        except FileNotFoundError:
+            return None, ConfigError(
+                self.path, "does not exist", "alerta-opsgenie install, or name another with --config"
+            )
+        except (CannotBecomeError, OSError) as error:
+            why = getattr(error, "strerror", None) or error
+            return None, ConfigError(self.path, f"cannot be read: {why}", f"see what is there: ls -la {self.path}")
+        if "error" in found:
+            return None, ConfigError(*found["error"])
+        repeated = tuple(tuple(path) for path in found["repeated"])
+        return Document(found["value"], found["syntax"], self.path, repeated), None
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            document = load_document(self.path)
+        except ConfigError as error:
+            return {"error": [error.where, error.what, error.mend]}
+        return {"value": document.value, "syntax": document.syntax, "repeated": list(document.repeated)}
+
+    @property
+    def document(self) -> Document | None:
+        """The configuration as plain values; None where it cannot be read."""
+        return self._loaded[0]
+
+    @property
+    def error(self) -> ConfigError | None:
+        """Why the configuration cannot be read."""
+        return self._loaded[1]
+
+    @cached_property
+    def dialect(self) -> str:
+        """Whose API it is for: `oec` or `jec`."""
+        return self.request.dialect or guess_dialect(self.document or Document({}, "json", self.path))
+
+    @cached_property
+    def edge(self) -> str:
+        """Which connector it is: `oec`, `jec` or `native`."""
+        if self.request.edge:
+            return self.request.edge
+        usual = self.path == NATIVE_PATH or (self.path.startswith("/etc/") and self.path.endswith("/config.json"))
+        named = self.document is not None and _OWN_SETTINGS in self.document.value
+        started = any(self._runs_with_it(process) for process in self.processes)
+        return NATIVE if usual or named or started or self._native_unit else self.dialect
+
+    def _runs_with_it(self, process: Process) -> bool:
+        return is_run_command(process.arguments) and _is_same(process.option("--config"), self.path)
+
+    @cached_property
+    def _native_unit(self) -> Unit | None:
+        for unit in self.units:
+            if is_run_command(unit.command) and _is_same(Process(0, 0, 0, unit.command).option("--config"), self.path):
+                return unit
+        return None
+
+    @cached_property
+    def config(self) -> EdgeConfig | None:
+        """The configuration in effect; where there are problems, as much of it as is sound."""
+        if self.document is None:
+            return None
+        return read_structure(self.document, dialect=self.dialect, environment=self._environment, target=self.edge)[0]
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """All that is wrong with the configuration."""
+        if self.document is None:
+            return []
+        return check_config(self.document, dialect=self.dialect, target=self.edge, environment=self._environment)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**self.process_environment, "HOME": self.person.home if self.person else ""}
+
+    @cached_property
+    def accesses(self) -> list[Access]:
+        """What each mapping gives our executor; where none starts it, what all have in common."""
+        if self.config is None:
+            return []
+        mappings: list[ActionMapping | None] = [*our_mappings(self.config)] or [None]
+        return [read_access(self.config, mapping, self.service_environment) for mapping in mappings]
+
+    @property
+    def access(self) -> Access:
+        """What the first of those mappings gives."""
+        return self.accesses[0] if self.accesses else Access()
+
+    @cached_property
+    def mapping(self) -> ActionMapping | None:
+        """The first mapping that starts our executor."""
+        return next(iter(our_mappings(self.config)), None) if self.config else None
+
+    @cached_property
+    def alerta_key(self) -> tuple[Secret, str]:
+        """Alerta's key, and why there is none."""
+        return self.access.read_key()
+
+    def secrets(self) -> list[str]:
+        """Give all that must never be shown."""
+        known = [self.alerta_key[0].reveal(), self.config.api_key.reveal() if self.config else ""]
+        return [secret for secret in known if secret]
+
+    def redact(self, line: str) -> str:
+        """Take the secrets that are known, and what looks like another, out of a line."""
+        return redact_text(mask(line, self.secrets()))
+
+    # -- the connector
+
+    @cached_property
+    def processes(self) -> list[Process]:
+        """All processes of the host that can be seen."""
+        return list(list_processes(self.request.proc))
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """All services of the host."""
+        return list(find_units(self.request.unit_directories))
+
+    @cached_property
+    def process(self) -> Process | None:
+        """The connector's process: one by its name whose user may read the configuration."""
+        found = [process for process in self.processes if is_connector(process, self.edge)]
+        if self.edge == NATIVE:
+            found = [one for one in found if self._runs_with_it(one) or not one.option("--config")]
+        return next((process for process in found if self._may_be_trusted(process)), None)
+
+    def _may_be_trusted(self, process: Process) -> bool:
+        """Anybody can start a program by that name; only the connector's user can read the connector's keys."""
+        if os.geteuid() != 0 or process.uid == 0:
+            return True
+        try:
+            return bool(run_as(process.uid, process.gid, lambda: os.access(self.path, os.R_OK)))
+        except CannotBecomeError:
+            return False
+
+    @property
+    def process_environment(self) -> Mapping[str, str]:
+        """The connector's environment, as far as it can be known from its process."""
+        return (self.process.environment if self.process else None) or {}
+
+    @cached_property
+    def unit(self) -> Unit:
+        """The connector's service; an empty one where there is none."""
+        # Our own unit is named as the directory of its configuration (`setup.layout`).
+        names = {f"{name}.service" for name in (Path(self.path).parent.name, SERVICES[self.edge])}
+        usual = next((unit for unit in self.units if unit.name in names), None)
+        return (self._native_unit if self.edge == NATIVE else None) or usual or Unit()
+
+    @cached_property
+    def person(self) -> Person | None:
+        """The connector's user: as asked for, its process's, its unit's, or the configuration's owner."""
+        if self.request.user:
+            return person_of_name(self.request.user, "as you say")
+        if self.process is not None:
+            return person_of_uid(self.process.uid, "its process's user")
+        if self.unit.user:
+            return person_of_name(self.unit.user, "its unit's user")
+        if self.edge == NATIVE:
+            return person_of_name(layout_for(NATIVE).user, "the usual user")
+        try:
+            return person_of_uid(Path(self.path).lstat().st_uid, "the configuration's owner")
+        except OSError:
+            return None
+
+    @cached_property
+    def search_path(self) -> tuple[str, str]:
+        """The PATH that the connector's service has, and from what that is known."""
+        if self.request.service_path:
+            return self.request.service_path, "as you say"
+        if self.process_environment.get("PATH"):
+            return self.process_environment["PATH"], "its process's"
+        if self.unit.environment.get("PATH"):
+            return self.unit.environment["PATH"], "its unit's"
+        return SERVICE_PATH, "a service's usual one"
+
+    @cached_property
+    def service_environment(self) -> Mapping[str, str]:
+        """The environment in which the connector starts scripts, as far as it is known."""
+        home = {"HOME": self.person.home} if self.person else {}
+        return {**self.unit.environment, **home, **self.process_environment, "PATH": self.search_path[0]}
+
+    @property
+    def service(self) -> str:
+        """The name of the connector's service, as systemctl takes it."""
+        return (self.unit.name or SERVICES[self.edge]).removesuffix(".service")
+
+    @property
+    def log_directory(self) -> str:
+        """Where the connector's own logs are."""
+        return self.request.log_directory or layout_for(self.edge).log_directory
+
+    @cached_property
+    def state_directory(self) -> str:
+        """Where the executor of this connector keeps its actions."""
+        given = self.request.state_directory or self.access.state_directory
+        return given or state_directory([], {**self.service_environment, **self.access.variables})
+
+
+def _is_same(one: str, other: str) -> bool:
+    return bool(one) and os.path.realpath(one) == os.path.realpath(other)

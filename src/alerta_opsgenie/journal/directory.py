@@ -1,0 +1,119 @@
+"""A directory that is this user's alone. It is checked through its descriptor: what was checked is what is used."""
+
+import contextlib
+import errno
+import os
+import stat
+from typing import Union
+
+from alerta_opsgenie.journal.errors import JournalError, failure, user_name
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+MOUNTS = "/proc/self/mountinfo"
+
+# WAL keeps its index in memory that all users share, so they must be on one host: https://www.sqlite.org/wal.html
+NETWORK_FILE_SYSTEMS = frozenset((
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
+    "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "smb3", "smbfs",
+))
+
+_PRIVATE = 0o600
+
+
+def open_directory(path: str) -> int:
+    """Open a directory for use, made (0700, its parents too) where it is missing.
+
+    Raises JournalError where it is a symbolic link, another user's, writable by others, or on a network file system.
+    """
+    try:
+        _make(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if os.path.islink(path):
+            raise JournalError(f"{path} is a symbolic link", "name the directory that it leads to", "symlink") from None
+        raise failure(path, error) from error
+    try:
+        _check(path, os.fstat(descriptor))
+    except JournalError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _make(path: str) -> None:
+    if os.path.lexists(path):
+        return
+    parent = os.path.dirname(path)
+    _make(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)  # a umask may have taken bits away
+        sync_directory(parent)
+
+
+def _check(path: str, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        owner, me = user_name(status.st_uid), user_name(os.geteuid())
+        raise JournalError(
+            f"{path} belongs to {owner}, and this process runs as {me}",
+            f"run it as {owner}, or use a directory that belongs to {me}", "owner",
+        )
+    if status.st_mode & 0o022:
+        raise JournalError(
+            f"{path} can be written by others (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 700 {path}", "mode"
+        )
+    file_system = _file_system(status.st_dev)
+    if file_system in NETWORK_FILE_SYSTEMS:
+        raise JournalError(
+            f"{path} is on a network file system ({file_system}), where SQLite cannot lock its files",
+            "use a directory on a local disk", "network",
+        )
+
+
+def open_private(directory: str, descriptor: int, name: str, *, new: bool = False) -> int:
+    """Open a file of ours in the directory for writing; made with mode 0600 whatever the umask. Raises JournalError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_EXCL if new else 0)
+    try:
+        file = os.open(name, flags, _PRIVATE, dir_fd=descriptor)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise JournalError(f"{name} in {directory} is a symbolic link", "remove it", "symlink") from None
+        raise failure(directory, error) from error
+    if stat.S_IMODE(os.fstat(file).st_mode) != _PRIVATE:
+        with contextlib.suppress(PermissionError):
+            os.fchmod(file, _PRIVATE)
+    return file
+
+
+def check_file(directory: str, descriptor: int, name: str) -> None:
+    """See that a file that exists is a plain file of ours, and close it to others. Raises JournalError, OSError."""
+    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        what = "is another user's" if stat.S_ISREG(status.st_mode) else "is no plain file"
+        raise JournalError(f"{name} in {directory} {what}", "move it away (ls -la shows whose it is)", "denied")
+    if stat.S_IMODE(status.st_mode) != _PRIVATE:
+        os.chmod(name, _PRIVATE, dir_fd=descriptor)
+
+
+def sync_directory(path: str) -> None:
+    """Write the names in a directory to the disk, where we may read it (without that there is no way to)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _file_system(device: int) -> str:
+    """Give the type of the file system with that device number, as Linux tells it; '' where it does not."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open(MOUNTS, encoding="utf-8", errors="replace") as mounts:
+            found = (line.partition(" - ")[2] for line in mounts if line.split(" ", 3)[2] == wanted)
+            return next(found, "").split(" ", 1)[0]
+    except FileNotFoundError:
+        return ""

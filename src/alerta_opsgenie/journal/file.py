@@ -1,0 +1,322 @@
+"""The journal's file: how it is made, opened, migrated, and replaced when it is damaged.
+
+`journal.db`, `-wal` and `-shm` belong together, and SQLite finds the latter two by name. So each use of the file holds
+a shared `flock` on `journal.db.lock`, and whoever makes or replaces it an exclusive one. A process that has a replaced
+file open sees it by the inode before its next transaction. Replacing has one point of no return: the name `.new`.
+Whoever opens the journal and finds that name finishes the replacement.
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import time
+import weakref
+from typing import Callable, Iterator, Optional, Tuple, TypeVar
+
+from alerta_opsgenie.journal import errors
+from alerta_opsgenie.journal.directory import check_file, open_directory, open_private, sync_directory
+from alerta_opsgenie.journal.errors import JournalError
+from alerta_opsgenie.journal.schema import APPLICATION_ID, MIGRATIONS
+
+_T = TypeVar("_T")
+
+PAGE_BYTES = 4096
+_ALMOST_NOTHING = 1  # a file of one byte is an empty one to SQLite
+_PAUSE_SECONDS = 0.003  # SQLite's own pauses grow to 100 ms, and whoever has waited longest would be served last
+_TRIES = 5  # how often a file may have to be made, opened again or replaced before one call gives up
+
+
+class _NotReadyError(Exception):
+    """The file has to be made, replaced, or opened again."""
+
+
+class File:
+    """One process's hold on the file. One thread at a time; a connection is never carried over a fork."""
+
+    def __init__(self, directory: str, name: str, busy_seconds: float) -> None:
+        self.directory = directory
+        self.name = name
+        self.path = os.path.join(directory, name)
+        self.busy_seconds = busy_seconds
+        self.set_aside = ""
+        self.carried_over = 0
+        self._connection: Optional[sqlite3.Connection] = None
+        self._identity: Optional[Tuple[int, int]] = None
+        self._place = self._guard = -1
+        self._process = 0
+        _files.add(self)
+
+    def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Do `work`; again if the file was replaced or was found damaged. Raises JournalError."""
+        for opened in list(_files):
+            opened.check_process()
+        try:
+            return self._run(work)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+        except OSError as error:
+            raise errors.failure(self.directory, error) from error
+
+    def check_process(self) -> None:
+        """Raise JournalError (`forked`) if this process was forked with the file open, past Python's hooks.
+
+        SQLite's record of its locks is then wrong in the child, for any connection to the same file:
+        https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
+        """
+        if self._process not in (0, os.getpid()):
+            raise JournalError(
+                f"{self.path} was opened by process {self._process}, which forked this one without telling Python",
+                "open it after the fork (uWSGI: lazy-apps = true, or py-call-uwsgi-fork-hooks = true)", "forked",
+            )
+
+    def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        for _ in range(_TRIES):
+            try:
+                with self._guarded(fcntl.LOCK_SH):
+                    return work(self._opened())
+            except _NotReadyError:  # noqa: PERF203 - the loop is for the failures
+                with self._guarded(fcntl.LOCK_EX):
+                    self._make()
+            except sqlite3.Error as error:
+                if not errors.is_damage(error):
+                    raise
+                with self._guarded(fcntl.LOCK_EX):
+                    self._replace_damaged()
+        raise errors.damaged(self.path)
+
+    def close(self) -> None:
+        """Close the file. The next `run` opens it again."""
+        if self._process == os.getpid():
+            with contextlib.suppress(JournalError, OSError), self._guarded(fcntl.LOCK_SH):
+                self._disconnect()
+        self._disconnect()
+        for descriptor in (self._guard, self._place):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._guard = self._place = -1
+        self._process = 0
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _failure(self, error: sqlite3.Error) -> JournalError:
+        if errors.is_busy(error):
+            return errors.busy(self.path, self.busy_seconds)
+        return errors.failure(self.directory, error)
+
+    # -- The guard
+
+    @contextlib.contextmanager
+    def _guarded(self, operation: int) -> Iterator[None]:
+        if self._guard < 0:
+            self._process = os.getpid()
+            self._place = open_directory(self.directory)
+            self._guard = open_private(self.directory, self._place, self.name + ".lock")
+        end = time.monotonic() + self.busy_seconds
+        while not self._try_guard(operation):
+            if time.monotonic() >= end:
+                raise errors.busy(self.path, self.busy_seconds)
+            time.sleep(_PAUSE_SECONDS)
+        try:
+            yield
+        finally:
+            if self._guard >= 0:
+                fcntl.flock(self._guard, fcntl.LOCK_UN)
+
+    def _try_guard(self, operation: int) -> bool:
+        try:
+            fcntl.flock(self._guard, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    # -- Opening, under the shared guard
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is not None and _identity(self.path) == self._identity:
+            return self._connection
+        if self._connection is not None or not self._is_our_guard():
+            self._reopen()
+        if not os.path.lexists(self.path) or os.path.exists(self.path + ".new") or self._is_emptied():
+            raise _NotReadyError
+        self._connect()
+        assert self._connection is not None  # noqa: S101 - for the type checker
+        return self._connection
+
+    def _is_our_guard(self) -> bool:
+        """Whether the guard that is locked is the one that others find."""
+        here = os.fstat(self._guard)
+        return _identity(self.path + ".lock") == (here.st_dev, here.st_ino)
+
+    def _reopen(self) -> None:
+        self._disconnect()
+        os.close(self._guard)
+        os.close(self._place)
+        self._guard = self._place = -1
+        raise _NotReadyError
+
+    def _connect(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                check_file(self.directory, self._place, self.name + suffix)
+        self._disconnect()
+        self._identity = _identity(self.path)
+        # Kept even if it cannot be used: what is damaged is closed only after it has lost its name.
+        self._connection = open_connection(self.path)
+        try:
+            prepare(self._connection, self.path)
+        except JournalError:
+            self._disconnect()
+            raise
+
+    def _is_emptied(self) -> bool:
+        """Whether somebody cut the file to nothing beside its log, which SQLite would then throw away."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(self.path).st_size <= _ALMOST_NOTHING and os.stat(self.path + "-wal").st_size > 0
+        return False
+
+    # -- Making and replacing, under the exclusive guard
+
+    def _make(self) -> None:
+        if not self._is_our_guard():
+            return
+        if os.path.exists(self.path + ".new"):
+            self._finish()
+        elif not os.path.lexists(self.path):
+            os.close(open_private(self.directory, self._place, self.name, new=True))
+            if not self._is_emptied():
+                # Made ready at once: two processes may not turn one file into a WAL file at the same time.
+                self._connect()
+                self._disconnect()
+            sync_directory(self.directory)
+        if self._is_emptied():
+            self._replace()
+
+    def _replace_damaged(self) -> None:
+        if _identity(self.path) == self._identity:
+            self._replace()
+
+    def _replace(self) -> None:
+        from alerta_opsgenie.journal import salvage  # noqa: PLC0415 - hardly ever needed
+
+        building = self.path + ".building"
+        salvage.rescue(self.path, building)
+        os.rename(building, self.path + ".new")
+        sync_directory(self.directory)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Put `.new` into the file's place. Each step may be the last one of a killed process, and is done again."""
+        new = self.path + ".new"
+        with contextlib.closing(open_connection(new)) as connection:
+            carried_over = int(connection.execute("SELECT count(*) FROM actions").fetchone()[0])
+        aside = _aside(self.path, os.stat(new).st_mtime)
+        for suffix in ("-wal", ""):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(self.path + suffix, aside + suffix)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path + "-shm")
+        os.rename(new, self.path)
+        sync_directory(self.directory)
+        self.set_aside, self.carried_over = aside, carried_over
+        # Only now: SQLite leaves a log alone whose file has lost its name, and else would move it into the file.
+        self._disconnect()
+
+
+_files: "weakref.WeakSet[File]" = weakref.WeakSet()
+
+
+def _aside(path: str, instant: float) -> str:
+    """Name a damaged file by when its replacement was made: a replacement that was killed goes on with that name."""
+    names = [f"{path}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(instant))}"]
+    while os.path.exists(names[-1]):
+        names.append(f"{names[0]}-{len(names) + 1}")
+    return names[-1] if os.path.lexists(path) or len(names) == 1 else names[-2]
+
+
+def _identity(path: str) -> Optional[Tuple[int, int]]:
+    """Give what tells this file from another of the same name; None where there is none."""
+    try:
+        status = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def open_connection(path: str, mode: str = "rw") -> sqlite3.Connection:
+    """Open a file that exists. Transactions are begun by hand."""
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return sqlite3.connect(
+        f"file://{quoted}?mode={mode}", uri=True, timeout=1.0, isolation_level=None, check_same_thread=False
+    )
+
+
+def prepare(connection: sqlite3.Connection, path: str) -> None:
+    """See that a file is ours and of our version, before anything is set; migrate an older one."""
+    check_version(connection, path)
+    connection.execute("PRAGMA synchronous = FULL")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise JournalError(
+                f"the file system of {path} cannot carry SQLite's write-ahead log", "use a local disk", "network"
+            )
+    if _version(connection) < len(MIGRATIONS):
+        with transaction(connection, time.monotonic() + 1.0):
+            _migrate(connection)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    for version in range(_version(connection), len(MIGRATIONS)):
+        for statement in MIGRATIONS[version]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check_version(connection: sqlite3.Connection, path: str) -> None:
+    """Raise JournalError for a file of a newer version (`newer`) or of another program (`foreign`)."""
+    version = _version(connection)
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    empty = version == application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    if not empty and application != APPLICATION_ID:
+        raise JournalError(f"{path} is another program's file", "use a directory of its own", "foreign")
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            f"{path} was written by a newer version of this program (format {version}, this one knows"
+            f" {len(MIGRATIONS)})",
+            "upgrade alerta-opsgenie here, or use another directory", "newer",
+        )
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection, end: float) -> Iterator[None]:
+    """Write all or nothing, on the disk when the block has ended. Waits for others until `end` (monotonic)."""
+    _begin(connection, end)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # After some errors SQLite has rolled back by itself; what the block raised is what matters.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _begin(connection: sqlite3.Connection, end: float) -> None:
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:  # noqa: PERF203 - the loop is for the failures
+            if not errors.is_busy(error) or time.monotonic() >= end:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return

@@ -1,0 +1,216 @@
+"""What is done to the journal's tables within a transaction."""
+
+import json
+import sqlite3
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from alerta_opsgenie.journal.rows import COLUMNS, Action, New, checksum, fixed_columns, plain, to_action
+from alerta_opsgenie.journal.schema import settle
+
+_Connection = sqlite3.Connection
+
+SELECT = f"SELECT {COLUMNS} FROM actions"  # noqa: S608 - a constant
+INSERT = (
+    "INSERT INTO actions (key, alert, order_ns, kind, body, options, writes, words, first_attempt_at, state, attempts,"
+    " accepted_at, due_at, since, reason, detail, checksum)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+class End(NamedTuple):
+    """How an action ended or why it waits. `state` is `done`, `dead` or `waiting`."""
+
+    state: str
+    at: float
+    reason: str
+    detail: str
+
+
+def one(connection: _Connection, query: str, *values: object) -> Any:
+    """Give the one value that a query asks for."""
+    return connection.execute(query, values).fetchone()[0]
+
+
+def first(connection: _Connection, condition: str, *values: object) -> Optional[Action]:
+    """Give the first action that a condition (with its order) asks for."""
+    row = connection.execute(f"{SELECT} WHERE {condition}", values).fetchone()
+    return None if row is None else to_action(row)
+
+
+def many(connection: _Connection, query: str, values: Tuple[object, ...]) -> List[Action]:
+    """Give the actions that a query for rows asks for."""
+    return [to_action(row) for row in connection.execute(query, values).fetchall()]
+
+
+def by_key(connection: _Connection, key: str) -> Optional[Action]:
+    """Give the action with that key."""
+    return first(connection, "key = ?", plain(key))
+
+
+def is_busy(connection: _Connection, alert: str) -> bool:
+    """Whether anything on an alert waits or is in flight."""
+    waiting = "SELECT 1 FROM actions WHERE alert = ? AND state = 'waiting'"
+    in_flight = "SELECT 1 FROM actions WHERE alert = ? AND state = 'in-flight'"
+    return any(connection.execute(query, (plain(alert),)).fetchone() for query in (waiting, in_flight))
+
+
+def append(connection: _Connection, new: New, now: float, *, claim: bool) -> Action:
+    """Insert an action, in flight at once if it is the only one of its alert and `claim` allows it."""
+    known = by_key(connection, new.key)
+    if known is not None:
+        return known
+    is_first = claim and not is_busy(connection, new.alert)
+    action = insert(connection, new, End("waiting", now, "", ""))
+    return begin(connection, action, now) if is_first else action
+
+
+def insert(
+    connection: _Connection, new: New, end: End, *, due_at: Optional[float] = None, attempts: int = 0
+) -> Action:
+    """Insert a row whose key is not known."""
+    fixed = fixed_columns(new)
+    due_at = end.at if due_at is None else due_at
+    rest = (new.first_attempt_at, end.state, attempts, end.at, due_at, end.at, plain(end.reason), plain(end.detail))
+    number = connection.execute(INSERT, (*fixed, *rest, checksum(fixed))).lastrowid
+    settle(connection, fixed[1])
+    row = connection.execute(f"{SELECT} WHERE id = ?", (number,)).fetchone()
+    return to_action(row)._replace(is_new=True)
+
+
+def begin(connection: _Connection, action: Action, now: float) -> Action:
+    """Put an action in flight; what is given tells of earlier attempts."""
+    connection.execute(
+        "UPDATE actions SET state = 'in-flight', first_attempt_at = coalesce(first_attempt_at, ?) WHERE id = ?",
+        (now, action.id),
+    )
+    settle(connection, action.alert)
+    return action._replace(state="in-flight")
+
+
+def claim_head(connection: _Connection, alert: str, now: float) -> List[Action]:
+    """Put the first action of an alert in flight."""
+    head = first(connection, "alert = ? AND state = 'waiting' ORDER BY order_ns, id LIMIT 1", alert)
+    if head is None:
+        settle(connection, alert)
+        return []
+    return [begin(connection, head, now)]
+
+
+def claim_next(connection: _Connection, alert: str, now: float) -> Optional[Action]:
+    """Take the next action of an alert, if nothing of it is in flight and its head is due."""
+    ready = connection.execute("SELECT ready_at FROM alerts WHERE alert = ?", (plain(alert),)).fetchone()
+    found = claim_head(connection, plain(alert), now) if ready and ready[0] <= now else []
+    return found[0] if found else None
+
+
+def due_alerts(connection: _Connection, now: float, limit: int, longest_pause_seconds: float) -> List[str]:
+    """Name alerts whose head may be claimed: the longest due first, and those that a clock set back would park."""
+    due = "SELECT alert FROM alerts WHERE ready_at <= ? ORDER BY ready_at LIMIT ?"
+    too_far = "SELECT alert FROM alerts WHERE ready_at > ? LIMIT ?"
+    found = connection.execute(due, (now, limit)).fetchall()
+    if len(found) < limit:
+        found += connection.execute(too_far, (now + longest_pause_seconds, limit - len(found))).fetchall()
+    return [alert for (alert,) in found]
+
+
+def finish(connection: _Connection, action: Action, new: New, end: End) -> None:
+    """Note how an action ended; `new` is what is kept of it. One that was lost with a damaged file is made anew."""
+    fixed = fixed_columns(new)
+    changed = connection.execute(
+        "UPDATE actions SET state = ?, attempts = attempts + 1, since = ?, reason = ?, detail = ?, body = ?,"
+        " options = ?, writes = ?, words = ?, checksum = ?"
+        " WHERE id = ? AND key = ? AND state IN ('in-flight', 'waiting')",
+        (end.state, end.at, plain(end.reason), plain(end.detail), *fixed[4:], checksum(fixed), action.id, fixed[0]),
+    ).rowcount
+    if not changed and by_key(connection, action.key) is None:
+        insert(connection, new, end, attempts=1)
+    settle(connection, fixed[1])
+
+
+def postpone(connection: _Connection, action: Action, end: End, due_at: float) -> None:
+    """Let an action wait after an attempt. One that was lost with a damaged file is made anew."""
+    changed = connection.execute(
+        "UPDATE actions SET state = 'waiting', attempts = attempts + 1, due_at = ?, reason = ?, detail = ?"
+        " WHERE id = ? AND key = ? AND state IN ('in-flight', 'waiting')",
+        (due_at, plain(end.reason), plain(end.detail), action.id, plain(action.key)),
+    ).rowcount
+    if not changed and by_key(connection, action.key) is None:
+        tried = new_of(action)._replace(first_attempt_at=action.first_attempt_at or end.at)
+        insert(connection, tried, end, due_at=due_at, attempts=1)
+    settle(connection, plain(action.alert))
+
+
+def remember(connection: _Connection, alert: str, wrote: Mapping[str, int], now: float) -> None:
+    """Keep the newest updatedAt of each field."""
+    for field, order_ns in wrote.items():
+        connection.execute(
+            "INSERT INTO newest (alert, field, order_ns, at) VALUES (?, ?, ?, ?) ON CONFLICT (alert, field)"
+            " DO UPDATE SET order_ns = max(order_ns, excluded.order_ns), at = excluded.at",
+            (plain(alert), plain(field), order_ns, now),
+        )
+
+
+def newest(connection: _Connection, alert: str) -> Dict[str, int]:
+    """Give per field the newest updatedAt that was written, or may have been by an attempt of unknown end."""
+    found: Dict[str, int] = dict(
+        connection.execute("SELECT field, order_ns FROM newest WHERE alert = ?", (alert,)).fetchall()
+    )
+    begun = connection.execute(
+        "SELECT writes FROM actions WHERE alert = ? AND state = 'in-flight' UNION ALL"
+        " SELECT writes FROM actions WHERE alert = ? AND state = 'waiting' AND first_attempt_at IS NOT NULL",
+        (alert, alert),
+    ).fetchall()
+    for (writes,) in begun:
+        for field, order_ns in _writes(writes).items():
+            found[field] = max(order_ns, found.get(field, order_ns))
+    return found
+
+
+def _writes(text: str) -> Dict[str, int]:
+    """Read what an action writes; what is not what we write ourselves writes nothing."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    fits = isinstance(found, dict) and all(type(order_ns) is int for order_ns in found.values())
+    return found if fits else {}
+
+
+def expire(connection: _Connection, action: Action, now: float) -> Action:
+    """Make a dead letter of an action that has waited too long."""
+    detail = f"{action.reason}: {action.detail}" if action.reason else ""
+    expired = action._replace(state="dead", since=now, reason="expired", detail=detail)
+    connection.execute(
+        "UPDATE actions SET state = 'dead', since = ?, reason = 'expired', detail = ? WHERE id = ?",
+        (now, detail, action.id),
+    )
+    settle(connection, action.alert)
+    return expired
+
+
+def change_each(connection: _Connection, ids: List[int], statement: str, values: Tuple[object, ...]) -> int:
+    """Run a statement for each id and say how many rows it changed."""
+    count = 0
+    for number in dict.fromkeys(ids):
+        found = connection.execute("SELECT alert FROM actions WHERE id = ?", (number,)).fetchone()
+        if found and connection.execute(statement, (*values, number)).rowcount:
+            settle(connection, found[0])
+            count += 1
+    return count
+
+
+def restore(connection: _Connection, action: Action) -> bool:
+    """Insert an action of another journal; False: its key is known. What was in flight there waits here."""
+    if by_key(connection, action.key) is not None:
+        return False
+    fixed = fixed_columns(new_of(action))
+    state = "waiting" if action.state == "in-flight" else action.state
+    instants = (action.accepted_at, action.due_at, action.since)
+    rest = (action.first_attempt_at, state, action.attempts, *instants, plain(action.reason), plain(action.detail))
+    connection.execute(INSERT, (*fixed, *rest, checksum(fixed)))
+    settle(connection, fixed[1])
+    return True
+
+
+def new_of(action: Action) -> New:
+    """Give the part of a row that was appended."""
+    return New._make(action[1 : 1 + len(New._fields)])

@@ -1,0 +1,106 @@
+"""Looks up the status of requests for which a 202 is no proof.
+
+An acknowledge, a close or a snooze of an alert that the vendor does not have is taken with a 202 like any other; only
+the request's status tells. The cost is bounded: at most `MOST_PER_SECOND` look-ups, none while the vendor throttles
+the key, and what cannot be looked up in time is not looked up. Nothing depends on it but what people are told.
+"""
+
+import collections
+import logging
+import time
+from typing import Callable, Deque, NamedTuple, Protocol
+
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient, Status
+from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest
+from alerta_opsgenie.plugin.settings import Settings
+
+LOG = logging.getLogger("alerta.plugins.opsgenie")
+
+CONFIRMED = frozenset({"acknowledge", "unacknowledge", "close", "snooze", "assign"})
+MOST_WAITING = 500
+MOST_PER_SECOND = 5
+FIRST_LOOK_SECONDS = 1.0
+MOST_LOOKS = 6
+MOST_REPEATS = 2
+_REPEATED = "~"
+
+
+class Throttled(Protocol):
+    """What tells of a route whether the vendor asked for fewer requests."""
+
+    def throttled_lately(self, route: str, now: float) -> bool:
+        """Whether it did, lately."""
+        ...
+
+
+class Pending(NamedTuple):
+    """A request whose status is to be looked up at `due_at` (monotonic), for the n-th time."""
+
+    outgoing: OutgoingRequest
+    request_id: str
+    due_at: float
+    looks: int = 0
+
+
+class StatusLookups:
+    """Fed by the working threads, run by the leading one."""
+
+    def __init__(
+        self, settings: Settings, limits: Throttled, report: Callable[[str, str], None], outbox: Outbox
+    ) -> None:
+        self._settings = settings
+        self._limits = limits
+        self._report = report
+        self._outbox = outbox
+        self._pending: Deque[Pending] = collections.deque(maxlen=MOST_WAITING)
+
+    def add(self, outgoing: OutgoingRequest, request_id: str) -> None:
+        """Remember a request that was taken, if a look-up is wanted for its kind."""
+        if self._settings.confirm and request_id and outgoing.request.operation in CONFIRMED:
+            self._pending.append(Pending(outgoing, request_id, time.monotonic() + FIRST_LOOK_SECONDS))
+
+    def next_look_seconds(self, longest: float) -> float:
+        """Tell when the next look-up is due."""
+        if not self._pending:
+            return longest
+        return max(0.01, min(longest, self._pending[0].due_at - time.monotonic()))
+
+    def look(self, client: OpsgenieClient) -> None:
+        """Make one look-up, if one is due."""
+        if not self._pending or self._pending[0].due_at > time.monotonic():
+            return
+        pending = self._pending.popleft()
+        if self._limits.throttled_lately(pending.outgoing.route, time.monotonic()):
+            return
+        try:
+            key = self._settings.key_of(pending.outgoing.route).reveal()
+        except OSError:
+            return
+        found = client.look_up(pending.request_id, key, time.monotonic() + self._settings.timeout_seconds)
+        if found.status is Status.PENDING and pending.looks + 1 < MOST_LOOKS:
+            due_at = time.monotonic() + FIRST_LOOK_SECONDS * 2**pending.looks
+            self._pending.append(pending._replace(due_at=due_at, looks=pending.looks + 1))
+        elif found.status is Status.FAILED:
+            self._report_failure(pending.outgoing, found.text)
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Keep the next look-up from being due at once."""
+        if self._pending:
+            first = self._pending.popleft()
+            soonest = time.monotonic() + 1.0 / MOST_PER_SECOND
+            self._pending.appendleft(first._replace(due_at=max(first.due_at, soonest)))
+
+    def _report_failure(self, outgoing: OutgoingRequest, text: str) -> None:
+        """Repeat what came before its create was processed; else say on Alerta's alert that it had no effect."""
+        if "already" in text.lower():
+            return
+        repeats = outgoing.key.count(_REPEATED)
+        if "not exist" in text.lower() and repeats < MOST_REPEATS:
+            again = outgoing._replace(key=outgoing.key + _REPEATED)
+            self._outbox.repeat(again, FIRST_LOOK_SECONDS * 2**repeats)
+            return
+        if outgoing.request.operation == "close":
+            return  # what is not there need not be closed
+        LOG.warning("opsgenie: %s of alert %s had no effect: %s", outgoing.request.operation, outgoing.alert, text)
+        self._report(outgoing.alert, f"Opsgenie did not do this ({outgoing.request.operation}): {text}")

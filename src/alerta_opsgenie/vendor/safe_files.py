@@ -1,0 +1,374 @@
+"""Files that root reads and writes where other users can write too.
+
+Two rules keep root from being led astray:
+
+1. No symbolic link is followed. Each directory on the way is opened from the one above it (openat(2), O_NOFOLLOW).
+2. Below the first directory that is not root's, root does nothing as root. A child process that has become the
+   directory's owner does it (`as_user`).
+
+Modes come from the caller, never from what is found. Every failure is an `OSError` whose `strerror` says what is wrong.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator
+
+from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+
+LARGEST_FILE_BYTES = 4 * 1024 * 1024
+"""No configuration, key or script is larger."""
+
+NOBODY = 65534
+
+_SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symbolic link"}
+_OTHERS_WRITE = 0o022
+
+
+@dataclass(frozen=True)
+class Found:
+    """What stands at a path: `kind` is `file`, `directory`, `symbolic link` or `special file`."""
+
+    kind: str
+    uid: int
+    gid: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file stands: the descriptor of its directory, and its name there.
+
+    `owner` (uid) owns the first directory on the way that is not root's; 0: all are root's. With `shared`, others can
+    rename what is in one of root's directories.
+    """
+
+    directory: int
+    name: str
+    owner: int
+    shared: bool
+
+
+def group_of(uid: int) -> int:
+    """Give the user's own group. Never that of a file: a user's file may belong to root's group."""
+    try:
+        return pwd.getpwuid(uid).pw_gid
+    except KeyError:
+        return NOBODY
+
+
+def _in_child(uid: int, gid: int, work: Callable[[], Any]) -> Any:
+    """Do `work` as this user; its `OSError` is raised here."""
+    try:
+        answer = run_as(uid, gid, lambda: _attempt(work))
+    except CannotBecomeError as error:
+        raise OSError(errno.EPERM, str(error)) from None
+    if answer[0] == "failed":
+        raise OSError(*answer[1:])
+    return answer[1]
+
+
+def _attempt(work: Callable[[], Any]) -> list[Any]:
+    try:
+        return ["done", work()]
+    except OSError as error:
+        return ["failed", error.errno, error.strerror, error.filename and str(error.filename)]
+
+
+@dataclass(frozen=True)
+class SafeFiles:
+    """The files of this host, or of an image below the directory `root`. Paths are as the running system names them.
+
+    `groups` gives the group of a user who is not in this host's list of users.
+    """
+
+    root: str = "/"
+    groups: Callable[[int], int] = group_of
+
+    # -- looking
+
+    def look(self, path: str) -> Found | None:
+        """See what stands at a path; None: nothing."""
+        try:
+            with self._walk(path) as place:
+                return _found(os.lstat(place.name, dir_fd=place.directory))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def writer(self, path: str) -> int:
+        """Give a user (uid) who can change this file; 0: nobody but root can."""
+        with self._walk(path) as place:
+            status = os.lstat(place.name, dir_fd=place.directory)
+        others = place.shared or (_others_write(status) and not stat.S_ISLNK(status.st_mode))
+        return place.owner or status.st_uid or (NOBODY if others else 0)
+
+    def read(self, path: str, uid: int | None = None) -> bytes:
+        """Read a plain file; with `uid` as that user, because it is that user who has named the file."""
+
+        def work(place: Place) -> str:
+            return _read_open(os.open(place.name, _READ, dir_fd=place.directory), path)
+
+        text: str = self._act(path, work, uid)
+        return text.encode("latin-1")
+
+    def names(self, path: str) -> list[str]:
+        """List a directory."""
+
+        def work(place: Place) -> list[str]:
+            with _opened(os.open(place.name, _LIST, dir_fd=place.directory)) as directory:
+                return sorted(os.listdir(directory))  # noqa: PTH208 - a descriptor
+
+        found: list[str] = self._act(path, work)
+        return found
+
+    # -- changing
+
+    def write(self, path: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+        """Write a file whole or not at all, durably. It is the `owner`'s (uid, gid), and in no other's directory."""
+
+        def work(place: Place) -> None:
+            _refuse_shared(place, path)
+            _refuse_stranger(place, owner, path)
+            new = _temporary(place.name)
+            _unlink(place, new)
+            try:
+                with os.fdopen(os.open(new, _CREATE, 0o600, dir_fd=place.directory), "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    if owner is not None and os.geteuid() == 0:
+                        os.fchown(file.fileno(), *owner)
+                    os.fchmod(file.fileno(), mode)
+                    os.fsync(file.fileno())
+                os.rename(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+            except OSError:
+                _unlink(place, new)
+                raise
+            _sync(place)
+
+        self._act(path, work)
+
+    def make_directory(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> None:
+        """Make a directory; it must not be there. It will be the `owner`'s (uid, gid)."""
+
+        def work(place: Place) -> None:
+            _refuse_stranger(place, owner, path)
+            os.mkdir(place.name, 0o700, dir_fd=place.directory)
+            with _opened(os.open(place.name, _LIST, dir_fd=place.directory)) as directory:
+                # In a directory of several users another one may stand in its place by now.
+                if os.fstat(directory).st_uid != os.geteuid() or os.listdir(directory):  # noqa: PTH208 - a descriptor
+                    raise OSError(errno.EPERM, "somebody has replaced it while it was made", path)
+                if owner is not None and os.geteuid() == 0:
+                    os.fchown(directory, *owner)
+                os.fchmod(directory, mode)
+            _sync(place)
+
+        self._act(path, work)
+
+    def set_directory(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> None:
+        """Set the mode of a directory as its owner; its group, too, where root owns it."""
+
+        def work(place: Place) -> None:
+            with _opened(os.open(".", _LIST, dir_fd=place.directory)) as directory:
+                if owner is not None and os.geteuid() == 0:
+                    os.fchown(directory, *owner)
+                os.fchmod(directory, mode)
+
+        self._act(f"{path}/-", work)
+
+    def give(self, path: str, mode: int, owner: tuple[int, int]) -> None:
+        """Give a file or directory of root's to a user; only where nobody else could have put it there."""
+        with self._walk(path) as place, _opened(os.open(place.name, _READ, dir_fd=place.directory)) as file:
+            status = os.fstat(file)
+            plain = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
+            if place.owner or place.shared or status.st_uid or not plain:
+                raise OSError(errno.EPERM, "others could have put it there", path)
+            os.fchmod(file, mode)
+            os.fchown(file, *owner)
+
+    def rename(self, path: str, new: str) -> None:
+        """Give a file another name in its directory. The name must be free."""
+
+        def work(place: Place) -> None:
+            _refuse_shared(place, path)
+            os.rename(place.name, name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+            _sync(place)
+
+        directory, _, name = new.rpartition("/")
+        if directory != path.rpartition("/")[0] or self.look(new) is not None:
+            raise OSError(errno.EEXIST, "there is another file by now", new)
+        self._act(path, work)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, and what a killed `write` has left of it."""
+
+        def work(place: Place) -> None:
+            _refuse_shared(place, path)
+            _unlink(place, place.name)
+            _unlink(place, _temporary(place.name))
+
+        self._act(path, work)
+
+    def remove_directory(self, path: str) -> bool:
+        """Remove a directory; False: something is in it."""
+
+        def work(place: Place) -> bool:
+            try:
+                os.rmdir(place.name, dir_fd=place.directory)
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+                return False
+            return True
+
+        return self.look(path) is None or bool(self._act(path, work))
+
+    def clear(self, path: str) -> None:
+        """Remove all that is in a directory, as the directory's owner."""
+
+        def work(place: Place) -> None:
+            for _, directories, files, directory in os.fwalk(".", topdown=False, dir_fd=place.directory):
+                for name in files:
+                    os.unlink(name, dir_fd=directory)
+                for name in directories:
+                    _remove_entry(name, directory)
+
+        self._act(f"{path}/-", work)
+
+    # -- on the way
+
+    def _act(self, path: str, work: Callable[[Place], Any], uid: int | None = None) -> Any:
+        """Do `work` as root where all directories on the way are root's, else as the owner of the first other one.
+
+        With `uid` it is always done as that user.
+        """
+
+        def walk_and_work() -> Any:
+            with _walk(root, path) as place:
+                return work(place)
+
+        with _opened(os.open(self.root, _SEARCH)) as root:
+            try:
+                with _walk(root, path) as place:
+                    actor = place.owner if uid is None else uid
+                    if os.geteuid() != 0 or actor == 0:
+                        return work(place)
+                return _in_child(actor, self.groups(actor), walk_and_work)
+            except OSError as error:
+                whole = str(error.filename or "").startswith("/")
+                raise OSError(error.errno, error.strerror, error.filename if whole else path) from None
+
+    @contextmanager
+    def _walk(self, path: str) -> Iterator[Place]:
+        with _opened(os.open(self.root, _SEARCH)) as root, _walk(root, path) as place:
+            yield place
+
+
+@contextmanager
+def _walk(root: int, path: str) -> Iterator[Place]:
+    """Open the directories down to the last one, each from the one above it."""
+    *above, name = _parts(path)
+    directory, owner, shared, passed = os.dup(root), 0, False, ""
+    try:
+        for part in (*above, ""):
+            status = os.fstat(directory)
+            owner, shared = owner or status.st_uid, shared or _others_rename(status)
+            if part:
+                passed += f"/{part}"
+                below = _enter(directory, part, passed)
+                os.close(directory)
+                directory = below
+        yield Place(directory, name, owner, shared)
+    finally:
+        os.close(directory)
+
+
+def _parts(path: str) -> list[str]:
+    parts = [part for part in path.split("/") if part]
+    if not path.startswith("/") or not parts or {".", ".."} & set(parts):
+        raise OSError(errno.EINVAL, "is not a whole path without . and ..", path)
+    return parts
+
+
+def _enter(directory: int, name: str, path: str) -> int:
+    try:
+        return os.open(name, _SEARCH, dir_fd=directory)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            kind = _found(os.lstat(name, dir_fd=directory)).kind
+            if kind != "file":
+                raise OSError(errno.ELOOP, f"is a {kind}, and none is followed: name the real place", path) from None
+        raise OSError(error.errno, error.strerror, path) from None
+
+
+def _found(status: os.stat_result) -> Found:
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
+    return Found(kind, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+
+
+def _others_write(status: os.stat_result) -> bool:
+    """Tell whether more than the owner can write it; root's group is root."""
+    return bool(status.st_mode & (_OTHERS_WRITE if status.st_gid else 0o002))
+
+
+def _others_rename(status: os.stat_result) -> bool:
+    return _others_write(status) and not status.st_mode & stat.S_ISVTX
+
+
+def _refuse_shared(place: Place, path: str) -> None:
+    if os.geteuid() == 0 and place.owner == 0 and place.shared:
+        raise OSError(errno.EPERM, "others can write to a directory above it", path)
+
+
+def _refuse_stranger(place: Place, owner: tuple[int, int] | None, path: str) -> None:
+    if owner is not None and place.owner not in {0, owner[0]}:
+        raise OSError(errno.EPERM, f"a directory above it belongs to user {place.owner}", path)
+
+
+def _temporary(name: str) -> str:
+    return f".{name}.alerta-opsgenie-new"
+
+
+def _read_open(descriptor: int, path: str) -> str:
+    """Read an open file; latin-1 carries any byte through JSON."""
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is not a plain file", path)
+        data = file.read(LARGEST_FILE_BYTES + 1)
+    if len(data) > LARGEST_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"is larger than {LARGEST_FILE_BYTES} bytes", path)
+    return data.decode("latin-1")
+
+
+def _unlink(place: Place, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=place.directory)
+
+
+def _remove_entry(name: str, directory: int) -> None:
+    """Remove an empty directory, or a link to a directory."""
+    try:
+        os.rmdir(name, dir_fd=directory)
+    except NotADirectoryError:
+        os.unlink(name, dir_fd=directory)
+
+
+def _sync(place: Place) -> None:
+    with _opened(os.open(".", _LIST, dir_fd=place.directory)) as directory:
+        os.fsync(directory)
+
+
+@contextmanager
+def _opened(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,87 @@
+"""A service's environment as systemd sets it: `Environment=` and `EnvironmentFile=` of its unit (systemd.exec(5)).
+
+Quotes of both kinds are stripped, and what systemd would pass over is passed over. Specifiers other than `%%` (`%h`,
+`%i`) stay as they stand: what they mean is known to systemd alone.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import Callable, Iterable, Iterator, Mapping
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONTINUED_LINE = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
+_FILE_ENTRY = re.compile(
+    r"""^[ \t]*(?P<name>[A-Za-z_]\w*)[ \t]*=[ \t]*(?P<value>(?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^'"\\\n])*)$""",
+    re.MULTILINE | re.DOTALL | re.ASCII,
+)
+_VALUE_PART = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|((?:\\.|[^'"\\])+)""", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ServiceEnvironment:
+    """What a unit gives its process: `variables`, the `user` it runs as, and the files that variables came from.
+
+    The files hold keys, too: who can read them is to be checked.
+    """
+
+    user: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: tuple[str, ...] = ()
+
+
+def read_unit(texts: Iterable[str], read_file: Callable[[str], str]) -> ServiceEnvironment:
+    """Read a unit and its drop-ins, in their order. `read_file` gives a file's text, empty where there is none."""
+    last: dict[str, str] = {}
+    own: dict[str, str] = {}
+    files: list[str] = []
+    for name, value in (setting for text in texts for setting in _service_settings(text)):
+        last[name] = value
+        # An empty value takes back what was set so far.
+        if name == "Environment":
+            own = {**own, **parse_environment(value)} if value else {}
+        elif name == "EnvironmentFile":
+            files = [*files, value.lstrip("-")] if value else []
+    for file in files:
+        own.update(parse_environment_file(read_file(file)))
+    unset = _words(last.get("UnsetEnvironment", ""))
+    variables = {name: text for name, text in own.items() if name not in unset}
+    return ServiceEnvironment(last.get("User", ""), variables, tuple(files))
+
+
+def _service_settings(text: str) -> Iterator[tuple[str, str]]:
+    section = ""
+    for line in (line.strip() for line in _CONTINUED_LINE.sub(" ", text).splitlines()):
+        section = line if line.startswith("[") else section
+        name, mark, value = line.partition("=")
+        if section == "[Service]" and mark and name[:1] not in "#;":
+            yield name.strip(), value.strip()
+
+
+def parse_environment(value: str) -> dict[str, str]:
+    """Read the value of an `Environment=` line: assignments with blanks between them."""
+    pairs = (word.replace("%%", "%").partition("=") for word in _words(value))
+    return {name: text for name, mark, text in pairs if mark and _NAME.fullmatch(name)}
+
+
+def _words(value: str) -> list[str]:
+    try:
+        return shlex.split(value)
+    except ValueError:
+        # A quote that is never closed: systemd ignores the line.
+        return []
+
+
+def parse_environment_file(text: str) -> dict[str, str]:
+    """Read an environment file: `NAME=value` lines, comments after `#` or `;`, quotes over several lines."""
+    entries = _FILE_ENTRY.finditer(text.replace("\r\n", "\n"))
+    return {entry["name"]: "".join(map(_unquote, _VALUE_PART.findall(entry["value"].rstrip()))) for entry in entries}
+
+
+def _unquote(part: tuple[str, str, str]) -> str:
+    single, double, plain = part
+    if double:
+        return re.sub(r'\\(["\\`$])', r"\1", double.replace("\\\n", ""))
+    return single or re.sub(r"\\(.)", r"\1", plain.replace("\\\n", ""))

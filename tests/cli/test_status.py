@@ -1,0 +1,87 @@
+"""`alerta-opsgenie status`: one screen that says how it goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie.agent import client
+from alerta_opsgenie.agent.options import Options
+from tests.cli.state_directory import ENVIRONMENT, NOWHERE, PROGRAM, StateDirectory, open_state_directory
+from tests.support.bad_server import BadServer
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[StateDirectory]:
+    with open_state_directory(tmp_path / "state") as made:
+        yield made
+
+
+def test_what_waits_and_is_dead_is_said_by_target(place: StateDirectory) -> None:
+    place.keep("Acknowledge", age_seconds=7200)
+    place.keep("Close", dead=True)
+    output = place.run("status").output
+    assert f"{NOWHERE}\n  0 in flight; 1 waiting, the oldest for 2 h; 1 dead\n" in output
+    assert "no process now" in output
+    assert "Opsgenie ends in" in output or "Opsgenie has ended" in output
+
+
+def test_json_is_one_object(place: StateDirectory) -> None:
+    place.keep("Acknowledge")
+    found = json.loads(place.run("status", "--json").output)
+    assert found["targets"][NOWHERE]["waiting"] == 1
+    assert (found["deliverer"], found["directory"]) == (None, str(place.directory))
+
+
+def test_the_process_that_delivers_is_named(place: StateDirectory) -> None:
+    with BadServer("ok") as server:
+        client.wake(Options(server.url, "key", spool_directory=str(place.directory)))
+        found = client.ask_status(str(place.directory))
+        assert found is not None
+        assert f"agent {found['version']}, process {found['pid']}" in place.run("status").output
+
+
+def test_nothing_kept_yet_is_no_failure(place: StateDirectory) -> None:
+    result = place.run("status")
+    assert (result.exit_code, "nothing has been kept yet" in result.output) == (0, True)
+
+
+def test_watching_goes_on_until_interrupted(place: StateDirectory) -> None:
+    command = [*PROGRAM, "status", "--watch", "--json", "--spool-dir", str(place.directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert len(lines) == 2
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_colours_are_left_out_where_nobody_wants_them(tmp_path: Path, no_color: str) -> None:
+    """https://no-color.org"""
+    leader, follower = pty.openpty()
+    environment = {**os.environ, **ENVIRONMENT, "NO_COLOR": no_color, "TERM": "xterm"}
+    command = [*PROGRAM, "doctor", "--config", str(tmp_path / "none.json"), "--only", "config"]
+    with subprocess.Popen(command, stdout=follower, env=environment) as process:
+        os.close(follower)
+        output = b""
+        while chunk := _read(leader):
+            output += chunk
+    os.close(leader)
+    assert process.returncode == 1
+    assert (b"\x1b[" in output) is not bool(no_color)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""

@@ -1,0 +1,204 @@
+"""What is done with each message: when it is deleted, what is told, and what becomes a dead letter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.agent.intake import Request
+from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.ticket import Result, Ticket
+from alerta_opsgenie.connector.handler import MOST_RECEIPTS, Handler
+from alerta_opsgenie.connector.metrics import Metrics
+from alerta_opsgenie.connector.report import Reporter
+from alerta_opsgenie.connector.settings import Own, Plan
+from alerta_opsgenie.connector.transport import Receipt, Received
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.secret import Secret
+
+ALERT = "12345678-90ab-cdef-1234-567890abcdef"
+OURS = ActionMapping("Acknowledge", "/opt/oecAlertaExecutor.py")
+THEIRS = ActionMapping("Close", "/opt/close.sh")
+DONE = Result(None, Outcome(Kind.APPLIED, Reason.DONE))
+
+
+class FakeFront:
+    """A deliverer: `commits` says whether the journal can be used."""
+
+    def __init__(self) -> None:
+        self.commits = True
+        self.is_quick = False
+        self.submitted: list[list[Request]] = []
+        self.tickets: list[Ticket] = []
+        self.buried: list[tuple[str, str]] = []
+        self.trouble = ""
+
+    def submit(self, requests: Sequence[Request]) -> list[Ticket]:
+        self.submitted.append(list(requests))
+        tickets = [Ticket(None, DONE if self.is_quick else None) for _ in requests]
+        for number, ticket in enumerate(tickets):
+            ticket.row = ("target", ALERT, number + 1) if self.commits else ("", "", 0)
+        self.tickets += tickets
+        return tickets
+
+    def bury(self, body: str, why: str) -> str:
+        self.buried.append((body, why))
+        return self.trouble
+
+
+class FakeSource:
+    name = "q"
+
+    def __init__(self) -> None:
+        self.finished: list[Receipt] = []
+
+    def finish(self, receipt: Receipt) -> None:
+        self.finished.append(receipt)
+
+    def extend(self, receipt: Receipt, seconds: int) -> None: ...
+
+
+class FakeScripts:
+    def __init__(self) -> None:
+        self.put_in: list[str] = []
+
+    def put(self, _source: Any, received: Received, _action: Any, _ended: Any) -> bool:
+        self.put_in.append(received.message_id)
+        return True
+
+
+class Run:
+    def __init__(self, dialect: str = "oec") -> None:
+        config = EdgeConfig(dialect, Secret("k"), "https://api.opsgenie.com", {"Acknowledge": OURS, "Close": THEIRS})
+        options = Options("https://alerta.example.com", "key")
+        plan = Plan(config, options, {"Acknowledge": options}, Own())
+        self.front, self.source, self.scripts = FakeFront(), FakeSource(), FakeScripts()
+        self.told: list[dict[str, Any]] = []
+        self.handler = Handler(plan, self.front, self, self.scripts, Reporter(Metrics()))  # type: ignore[arg-type]
+        self.handler.owner_id = "me"
+
+    def put(self, body: dict[str, Any]) -> None:
+        self.told.append(body)
+
+    def take(self, *messages: Received) -> None:
+        self.handler.take(self.source, messages)
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run()
+
+
+def received(
+    action: str = "Acknowledge", number: int = 1, count: int = 1, owner: str = "me", size: int = 0
+) -> Received:
+    body = {"action": action, "actionType": "custom", "requestId": f"r{number}", "alert": {"alias": ALERT}}
+    text = json.dumps({**body, "padding": "x" * size})
+    return Received(Receipt(f"m{number}", f"h{number}"), text, {"ownerId": owner}, count, 5.0, 9.0)
+
+
+def test_a_message_is_deleted_as_soon_as_its_action_is_committed(run: Run) -> None:
+    run.take(received())
+    assert run.source.finished == [Receipt("m1", "h1")]
+    assert run.told == [], "there is no outcome yet"
+    run.front.tickets[0].resolve(DONE)
+    assert [body["requestId"] for body in run.told] == ["r1"]
+
+
+def test_a_batch_is_submitted_as_one(run: Run) -> None:
+    run.take(received(number=1), received(number=2), received("Close", 3))
+    assert [len(batch) for batch in run.front.submitted] == [2]
+    assert run.scripts.put_in == ["m3"]
+
+
+def test_where_nothing_can_be_written_a_message_waits_for_its_outcome(run: Run) -> None:
+    run.front.commits = False
+    run.take(received())
+    assert run.source.finished == []
+    run.front.tickets[0].resolve(DONE)
+    assert run.source.finished == [Receipt("m1", "h1")]
+
+
+def test_what_is_neither_done_nor_kept_stays_in_the_queue_and_nobody_is_told(run: Run) -> None:
+    run.front.commits = False
+    run.take(received())
+    run.front.tickets[0].resolve(Result(None, Outcome(Kind.KEPT, Reason.NETWORK), kept=False))
+    assert (run.source.finished, run.told) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_told_as_failure"),
+    [(Outcome(Kind.KEPT, Reason.NETWORK), False), (Outcome(Kind.KEPT, Reason.UNAUTHORIZED, "HTTP 401"), True)],
+)
+def test_of_what_is_kept_only_what_a_person_has_to_mend_is_a_failure(
+    run: Run, outcome: Outcome, is_told_as_failure: bool
+) -> None:
+    run.take(received())
+    run.front.tickets[0].resolve(Result(None, outcome))
+    assert ("failureMessage" in run.told[0]) == is_told_as_failure
+
+
+def test_an_earlier_receipt_goes_along(run: Run) -> None:
+    run.take(received(number=1), received(number=2, count=2))
+    assert [request.first_attempt_at for request in run.front.submitted[0]] == [None, 5.0]
+
+
+def test_what_is_for_somebody_else_is_a_dead_letter_that_no_retry_takes_for_an_action(run: Run) -> None:
+    run.take(received(owner="another"))
+    ((body, why),) = run.front.buried
+    assert isinstance(json.loads(body), list)
+    assert "another integration" in why
+    assert run.source.finished == [Receipt("m1", "h1")]
+
+
+def test_a_dead_letter_that_cannot_be_recorded_stays_in_the_queue(run: Run) -> None:
+    run.front.trouble = "the disk is full"
+    run.take(received(owner="another"))
+    assert run.source.finished == []
+
+
+def test_a_message_that_ends_the_process_again_and_again_is_set_aside(run: Run) -> None:
+    run.take(received(count=MOST_RECEIPTS), received(number=2, count=MOST_RECEIPTS + 1))
+    assert len(run.front.submitted[0]) == 1
+    ((body, why),) = run.front.buried
+    assert json.loads(body)["requestId"] == "r2"
+    assert "received 6 times" in why
+
+
+def test_a_message_that_came_again_because_of_us_is_not_set_aside(run: Run) -> None:
+    run.front.commits = False
+    run.take(received())
+    run.front.tickets[0].resolve(Result(None, Outcome(Kind.KEPT, Reason.NETWORK), kept=False))
+    run.take(received(count=MOST_RECEIPTS + 1))
+    assert run.front.buried == []
+
+
+@pytest.mark.parametrize("dialect", ["oec", "jec"])
+def test_an_action_without_a_mapping_is_passed_over_and_jec_reports_it(dialect: str) -> None:
+    run = Run(dialect)
+    run.take(received("Snooze"))
+    assert run.source.finished == [Receipt("m1", "h1")]
+    assert len(run.told) == (dialect == "jec")
+
+
+def test_large_messages_are_dealt_with_a_few_at_a_time(run: Run) -> None:
+    for number in range(3):
+        run.front.tickets.clear()
+        run.take(received(number=number, size=1024 * 1024 - 500))
+        run.front.tickets[0].resolve(DONE)
+    messages = [received(number=number, size=1_000_000) for number in range(4)]
+    run.front.is_quick = True
+    run.front.submitted.clear()
+    run.take(*messages)
+    assert {len(batch) for batch in run.front.submitted} == {2}
+
+
+def test_the_room_is_given_back_with_the_first_result(run: Run) -> None:
+    run.take(received())
+    assert len(run.handler.room) == 1
+    run.front.tickets[0].resolve(DONE)
+    assert len(run.handler.room) == 0

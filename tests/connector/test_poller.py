@@ -1,0 +1,195 @@
+"""One queue taken: while there is room, with pauses where it fails, and deleted in batches for as long as it takes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.connector import poller as module
+from alerta_opsgenie.connector.metrics import Metrics
+from alerta_opsgenie.connector.parts import Parts
+from alerta_opsgenie.connector.poller import Poller
+from alerta_opsgenie.connector.room import Room
+from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
+from tests.connector.waiting import until
+
+
+def received(number: int, body: str = "b") -> Received:
+    return Received(Receipt(f"m{number}", f"h{number}"), body, {}, 1, 0.0, 0.0)
+
+
+class FakeQueue:
+    """Gives what is put into `to_give`; fails with what is put into `failures`."""
+
+    name = "q"
+
+    def __init__(self) -> None:
+        self.to_give: list[list[Received]] = []
+        self.failures: list[TransportError] = []
+        self.refuse: Callable[[Sequence[Receipt]], list[Receipt]] = lambda _receipts: []
+        self.deletions: list[list[Receipt]] = []
+        self.extended: list[tuple[Receipt, int]] = []
+        self.polls: list[tuple[int, int]] = []
+        self.more = threading.Event()
+
+    def receive(self, most: int, wait_seconds: int) -> list[Received]:
+        self.polls.append((most, wait_seconds))
+        if self.failures:
+            raise self.failures.pop(0)
+        if not self.to_give:
+            self.more.wait(0.02)
+        return self.to_give.pop(0) if self.to_give else []
+
+    def done(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        self.deletions.append(list(receipts))
+        return self.refuse(receipts)
+
+    def extend(self, receipt: Receipt, seconds: int) -> None:
+        self.extended.append((receipt, seconds))
+
+    def close(self) -> None: ...
+
+
+class FakeHandler:
+    """Takes messages and finishes them, or fails."""
+
+    def __init__(self) -> None:
+        self.room = Room(48)
+        self.taken: list[Received] = []
+        self.fails = False
+
+    def take(self, source: Any, messages: Sequence[Received]) -> None:
+        if self.fails:
+            raise RuntimeError("a fault")
+        self.taken += messages
+        for one in messages:
+            source.finish(one.receipt)
+
+
+class Run:
+    def __init__(self) -> None:
+        self.queue, self.handler, self.stale = FakeQueue(), FakeHandler(), 0
+        self.parts = Parts()
+        self.poller = Poller(self.queue, self.handler, self._refresh, Metrics(), self.parts)  # type: ignore[arg-type]
+
+    def _refresh(self) -> None:
+        self.stale += 1
+
+    @property
+    def deleted(self) -> list[Receipt]:
+        return [receipt for batch in self.queue.deletions for receipt in batch]
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        self.poller.start()
+        yield
+        self.poller.stop()
+        self.handler.room.close()
+        self.poller.flush(10)
+        assert not self.parts.broken
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run()
+
+
+def test_what_is_done_is_deleted_in_batches_of_ten(run: Run) -> None:
+    run.queue.to_give = [[received(number) for number in range(start, start + 10)] for start in (0, 10)]
+    with run.at_work():
+        until(lambda: len(run.deleted) == 20)
+    assert max(map(len, run.queue.deletions)) == 10
+    assert len(set(run.deleted)) == 20
+
+
+def test_what_is_done_at_the_end_is_deleted_before_it(run: Run) -> None:
+    run.queue.to_give = [[received(1)]]
+    with run.at_work():
+        until(lambda: bool(run.handler.taken))
+    assert run.deleted == [Receipt("m1", "h1")]
+
+
+def test_a_deletion_that_fails_is_tried_again(run: Run) -> None:
+    run.queue.refuse = lambda receipts: list(receipts) if len(run.queue.deletions) < 3 else []
+    run.queue.to_give = [[received(1)]]
+    with run.at_work():
+        until(lambda: len(run.queue.deletions) >= 3)
+    assert run.poller.undeleted == 0
+
+
+def test_of_one_message_the_newest_receipt_is_deleted_and_a_stale_one_is_dropped(run: Run) -> None:
+    """A message came again before its deletion worked: only its newest receipt is good."""
+    again = Received(Receipt("m1", "newest"), "b", {}, 2, 0.0, 0.0)
+    run.poller.finish(received(1).receipt)
+    run.poller.finish(again.receipt)
+    with run.at_work():
+        until(lambda: bool(run.deleted))
+    assert run.deleted == [Receipt("m1", "newest")]
+
+
+def test_no_more_deletions_wait_than_memory_has_room_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_UNDELETED", 5)
+    for number in range(8):
+        run.poller.finish(received(number).receipt)
+    assert run.poller.undeleted == 5
+
+
+def test_a_queue_that_fails_is_said_once_and_asked_again(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    run.queue.failures = [TransportError("the queue q refuses: X", stale=True) for _ in range(3)]
+    with run.at_work():
+        until(lambda: bool(run.poller.polled_at))
+    assert run.stale == 3
+    assert [record.getMessage() for record in caplog.records].count("the queue q refuses: X") == 1
+    assert run.poller.failure == ""
+
+
+def test_a_retry_after_is_obeyed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(run.poller._stopping, "wait", pauses.append)
+    run.poller._pause(TransportError("busy", retry_after_seconds=77.0))
+    assert pauses == [77.0]
+
+
+def test_messages_on_which_this_program_fails_stay_and_the_others_go_on(run: Run) -> None:
+    run.handler.fails = True
+    run.queue.to_give = [[received(1)]]
+    with run.at_work():
+        until(lambda: not run.queue.to_give)
+        run.handler.fails = False
+        run.queue.to_give = [[received(2)]]
+        until(lambda: bool(run.deleted))
+    assert run.deleted == [Receipt("m2", "h2")]
+
+
+def test_what_a_last_poll_brings_is_given_back(run: Run) -> None:
+    run.poller._stopping.set()
+    run.queue.to_give = [[received(1)]]
+    run.poller._poll(10)
+    assert run.handler.taken == []
+    assert run.queue.extended == [(Receipt("m1", "h1"), 0)]
+
+
+def test_a_long_poll_comes_only_after_an_answer(run: Run) -> None:
+    run.poller._poll(10)
+    run.poller._poll(10)
+    assert [seconds for _, seconds in run.queue.polls] == [1, 20]
+
+
+def test_a_part_that_fails_is_named_and_ends_the_whole() -> None:
+    ended = threading.Event()
+    parts = Parts(ended.set)
+    parts.start("broken", lambda: print(1 / 0))
+    assert ended.wait(20)
+    assert parts.stuck() == ["broken"]
+
+
+def test_a_part_that_stands_still_is_named_until_it_is_idle() -> None:
+    parts = Parts()
+    parts.beat("slow", -1.0)
+    assert parts.stuck() == ["slow"]
+    parts.idle("slow")
+    assert parts.stuck() == []

@@ -1,0 +1,120 @@
+"""Scripts of other people: one start for one message, and its deletion when the script has ended."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.connector import scripts as module
+from alerta_opsgenie.connector.intake import read_action
+from alerta_opsgenie.connector.metrics import Metrics
+from alerta_opsgenie.connector.scripts import Scripts
+from alerta_opsgenie.connector.transport import Receipt, Received
+from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.runner import ScriptResult
+from alerta_opsgenie.vendor.secret import Secret
+from tests.connector.waiting import until
+
+BODY = json.dumps({"action": "Close", "actionType": "custom", "requestId": "r"})
+
+
+class Run:
+    """Scripts that wait for `go`."""
+
+    def __init__(self, script: str) -> None:
+        mapping = ActionMapping("Close", script)
+        self.config = EdgeConfig("oec", Secret("k"), "https://api.opsgenie.com", {"Close": mapping})
+        self.events: list[tuple[str, Any]] = []
+        self.scripts = Scripts(self.config, 300, self, Metrics())  # type: ignore[arg-type]
+
+    def finish(self, receipt: Receipt) -> None:
+        self.events.append(("finish", receipt.handle))
+
+    def extend(self, _receipt: Receipt, seconds: int) -> None:
+        self.events.append(("extend", seconds))
+
+    def put(self, body: dict[str, Any]) -> None:
+        self.events.append(("told", body.get("isSuccessful", False)))
+
+    def take(self, handle: str = "h") -> bool:
+        received = Received(Receipt("m", handle), BODY, {"ownerId": "me"}, 1, 0.0, 0.0)
+        action = read_action(received, "me", self.config)
+        return self.scripts.put(self, received, action, lambda: self.events.append(("ended", None)))
+
+    def waits_for(self, event: str) -> None:
+        until(lambda: event in [name for name, _ in self.events])
+
+
+@pytest.fixture
+def go(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let scripts wait until this is set."""
+    event = threading.Event()
+
+    def run_message(*_args: object, **_kwargs: object) -> ScriptResult:
+        assert event.wait(20)
+        return ScriptResult(None, callback={"requestId": "r", "isSuccessful": True})
+
+    monkeypatch.setattr(module, "run_message", run_message)
+    return event
+
+
+def test_a_script_runs_and_its_message_is_deleted_then(tmp_path: Path) -> None:
+    script = tmp_path / "close.sh"
+    script.write_text("exit 0\n")
+    run = Run(str(script))
+    assert run.take()
+    run.waits_for("ended")
+    assert [name for name, _ in run.events][-3:] == ["told", "finish", "ended"]
+    assert ("told", True) in run.events
+
+
+def test_the_message_is_hidden_for_as_long_as_the_script_may_take(go: threading.Event) -> None:
+    run = Run("/x.sh")
+    run.take()
+    run.waits_for("extend")
+    go.set()
+    assert min(seconds for name, seconds in run.events if name == "extend") > 300
+
+
+def test_a_message_that_comes_again_while_its_script_runs_starts_no_second_one(go: threading.Event) -> None:
+    run = Run("/x.sh")
+    assert run.take("old")
+    assert not run.take("new")
+    go.set()
+    run.waits_for("ended")
+    assert ("finish", "new") in run.events, "only the newest receipt is good"
+    assert [name for name, _ in run.events].count("told") == 1
+
+
+def test_a_message_that_comes_again_after_its_script_is_deleted_again(go: threading.Event) -> None:
+    go.set()
+    run = Run("/x.sh")
+    run.take("old")
+    run.waits_for("ended")
+    assert not run.take("new")
+    assert [name for name, _ in run.events].count("told") == 1
+    assert ("finish", "new") in run.events
+
+
+def test_a_script_that_outlives_the_connector_is_not_started_again(go: threading.Event) -> None:
+    run = Run("/x.sh")
+    run.take()
+    until(lambda: bool(run.scripts.in_hand))
+    run.scripts.stop(0.05)
+    assert ("finish", "h") in run.events
+    go.set()
+
+
+def test_where_this_program_fails_the_message_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_kwargs: object) -> ScriptResult:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(module, "run_message", fail)
+    run = Run("/x.sh")
+    run.take()
+    run.waits_for("ended")
+    assert "finish" not in [name for name, _ in run.events]

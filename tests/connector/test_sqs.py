@@ -1,0 +1,200 @@
+"""One queue, the same tests on the fast double and on moto's real server; and answers that are none."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lab.cloud import Double, Moto
+from lab.cloud.queues import client
+
+from alerta_opsgenie.connector.credentials import Grant
+from alerta_opsgenie.connector.sqs import SqsQueue, read_message
+from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
+from tests.support.bad_server import MODES, BadServer
+
+GRANT = Grant("ASIAEXAMPLE", time.time() + 3600, "secret-of-aws", "token-of-aws")
+
+
+@pytest.fixture(scope="module", params=[Double, Moto])
+def host(request: pytest.FixtureRequest) -> Iterator[Any]:
+    server = request.param()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def place(host: Any, request: pytest.FixtureRequest) -> str:
+    return str(host.create(f"q-{abs(hash(request.node.name))}").url)
+
+
+def send(host: Any, url: str, *bodies: str) -> None:
+    for body in bodies:
+        attributes = {"ownerId": {"DataType": "String", "StringValue": "me"}}
+        client(host.endpoint_url).send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
+
+
+def connected(url: str, grant: Grant = GRANT, visibility_seconds: int = 30) -> SqsQueue:
+    return SqsQueue(url, "us-east-1", grant, visibility_seconds=visibility_seconds)
+
+
+def test_a_message_is_received_with_what_decides_about_it(host: Any, place: str) -> None:
+    send(host, place, "body")
+    (received,) = connected(place).receive(10, 1)
+    assert (received.body, received.attributes, received.count) == ("body", {"ownerId": "me"}, 1)
+    assert abs(received.sent_at - time.time()) < 5
+    assert received.attempted_at is None
+
+
+def test_a_message_that_was_received_before_says_so(host: Any, place: str) -> None:
+    send(host, place, "body")
+    queue = connected(place)
+    (first,) = queue.receive(10, 1)
+    queue.extend(first.receipt, 0)
+    (again,) = queue.receive(10, 2)
+    assert again.count == 2
+    assert again.attempted_at is not None
+    assert again.attempted_at <= time.time()
+
+
+def test_a_message_that_is_hidden_for_longer_does_not_come_again(host: Any, place: str) -> None:
+    send(host, place, "body")
+    queue = connected(place, visibility_seconds=1)
+    (received,) = queue.receive(10, 1)
+    queue.extend(received.receipt, 60)
+    assert queue.receive(10, 2) == []
+
+
+def test_what_is_deleted_does_not_come_again(host: Any, place: str) -> None:
+    send(host, place, "a", "b", "c")
+    queue = connected(place, visibility_seconds=1)
+    messages: list[Received] = []
+    while len(messages) < 3:
+        messages += queue.receive(10, 1)
+    assert queue.done([received.receipt for received in messages]) == []
+    assert queue.receive(10, 2) == []
+
+
+def test_a_handle_that_is_no_good_is_not_tried_for_ever(host: Any, place: str) -> None:
+    assert connected(place).done([Receipt("m", "no-handle-of-this-queue")]) == []
+
+
+def test_a_queue_that_is_not_there_needs_other_credentials(host: Any) -> None:
+    queue = connected(f"{host.endpoint_url}/000000000000/nowhere")
+    with pytest.raises(TransportError) as raised:
+        queue.receive(1, 0)
+    assert raised.value.stale
+
+
+def test_credentials_are_replaced_at_work() -> None:
+    good = {"ASIANEW": "new-token"}
+    with Double(lambda key, token: None if good.get(key) == token else "ExpiredToken") as host:
+        queue = connected(host.create("q").url)
+        with pytest.raises(TransportError) as raised:
+            queue.receive(1, 0)
+        queue.renew(Grant("ASIANEW", 0, "s", "new-token"))
+        assert queue.receive(1, 0) == []
+    assert raised.value.stale
+    assert "token" not in str(raised.value)
+
+
+def test_what_aws_has_in_the_environment_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is somebody else's: a profile that does not exist would end each request."""
+    for name, value in (
+        ("AWS_PROFILE", "nobody"), ("AWS_ACCESS_KEY_ID", "AKIDOTHER"), ("AWS_SESSION_TOKEN", "other"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_DEFAULT_REGION", "mars"), ("AWS_CONFIG_FILE", "/dev/zero"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    with Double(lambda key, _token: None if key == "ASIAEXAMPLE" else "InvalidClientTokenId") as host:
+        assert connected(host.create("q").url).receive(1, 0) == []
+
+
+def test_a_server_that_is_away_is_an_error_and_a_passing_one() -> None:
+    with Double() as host:
+        queue = connected(host.create("q").url)
+        with host.faults.refuse(), pytest.raises(TransportError) as raised:
+            queue.receive(1, 0)
+        assert not raised.value.stale
+        assert queue.receive(1, 0) == []
+
+
+def outcome(queue: SqsQueue) -> list[Any]:
+    """Give what comes of a poll and of a deletion: messages, receipts, or `TransportError`."""
+    found: list[Any] = []
+    for call in (lambda: queue.receive(10, 0), lambda: queue.done([Receipt("m", "h")])):
+        with suppress(TransportError):
+            found.append(call())
+            continue
+        found.append(TransportError)
+    return found
+
+
+_ENDLESS = ("drip", "hang", "announce")
+
+
+@pytest.mark.parametrize("mode", sorted(mode for mode in MODES if not any(word in mode for word in _ENDLESS)))
+def test_no_answer_is_anything_but_messages_or_an_error(mode: str) -> None:
+    with BadServer(mode, location="http://127.0.0.1:1/") as server:
+        queue = connected(f"{server.url}/0/q")
+        assert outcome(queue) in ([[], []], [TransportError, TransportError], [[], TransportError])
+
+
+OFFLINE = connected("http://127.0.0.1:1/0/q")
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+class FakeClient:
+    """botocore's client with one answer to everything."""
+
+    def __init__(self, answer: Any) -> None:
+        self.receive_message = self.delete_message_batch = lambda **_parameters: answer
+
+
+@given(_ANYTHING, _ANYTHING, _ANYTHING)
+def test_anything_for_an_answer_gives_messages_or_an_error(messages: Any, attributes: Any, system: Any) -> None:
+    message = {"MessageId": "m", "ReceiptHandle": "h", "MessageAttributes": attributes, "Attributes": system}
+    for answer in ({"Messages": messages}, {"Messages": [message]}, {"Failed": messages}, messages):
+        OFFLINE._client = FakeClient(answer)
+        outcome(OFFLINE)
+
+
+@pytest.mark.parametrize("count", ["inf", "nan", "-5", "1e400", "many", "", None, [], 10**400])
+def test_a_count_that_cannot_be_is_taken_for_an_earlier_receipt(count: Any) -> None:
+    system = {"ApproximateReceiveCount": count, "SentTimestamp": count}
+    received = read_message({"ReceiptHandle": "h", "Body": "b", "Attributes": system}, 0.0, 1000.0)
+    assert (received.count, received.attempted_at) == (2, 1000.0)
+    assert math.isfinite(received.sent_at)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "not a url", "http://", "http://q:99999/1"])
+def test_a_url_that_cannot_be_used_is_an_error(url: str) -> None:
+    with pytest.raises(TransportError):
+        connected(url).receive(1, 0)
+
+
+def test_a_proxys_password_is_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://alice:hidden@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    queue = connected("https://sqs.eu-west-1.amazonaws.com/1/alerta")
+    with pytest.raises(TransportError) as raised:
+        queue.receive(1, 1)
+    assert "hidden" not in str(raised.value)
+
+
+def test_no_repr_shows_credentials_or_bodies() -> None:
+    received = read_message({"ReceiptHandle": "h-secret", "Body": json.dumps({"b": "private"})}, 0.0, 1000.0)
+    shown = repr(received) + repr(GRANT)
+    for secret in ("secret-of-aws", "token-of-aws", "h-secret", "private"):
+        assert secret not in shown

@@ -1,0 +1,94 @@
+"""The queue is tried: with the vendor's credentials, and without a receive."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab.cloud import Queue
+from lab.cloud.queues import Double
+
+from alerta_opsgenie.clients.connection import Response
+from alerta_opsgenie.doctor import queue_checks
+from alerta_opsgenie.doctor.finding import Finding
+from alerta_opsgenie.doctor.http import Asked
+from tests.support.cloud import Running, RunningEdge, running_edge
+from tests.support.patient import Patient
+
+
+@pytest.fixture
+def edge() -> Iterator[RunningEdge]:
+    """An integration whose queue answers, and checks the credentials."""
+    with running_edge(expect_violations=True) as run:
+        yield run
+
+
+def use(patient: Patient, edge: RunningEdge) -> None:
+    patient.change(lambda value: value.update(apiKey=edge.integration.key, baseUrl=edge.server.base_url))
+
+
+def test_a_queue_that_answers_is_well_and_nothing_is_received(patient: Patient, edge: RunningEdge) -> None:
+    use(patient, edge)
+    assert isinstance(edge.host, Double)
+    edge.host.sqs.queue(edge.queue.url).send("{}", {}, time.time())
+    found = patient.worst("queue")
+    assert (found.level, "1 messages wait, 0 are taken" in found.what) == ("ok", True)
+    assert edge.host.count(edge.queue).visible == 1
+
+
+def test_a_queue_whose_host_does_not_answer_fails(patient: Patient) -> None:
+    """Version 1 said: credentials are given for 1 queue, ok."""
+    found = patient.worst("queue")
+    assert (found.level, "not reached" in found.what) == ("fail", True)
+
+
+def test_a_queue_whose_host_has_no_address_fails(patient: Patient, opsgenie: Running) -> None:
+    key = opsgenie.cloud.add_oec("dns", queues=(Queue("http://no-such-host.invalid/1/q"),)).key
+    patient.change(lambda value: value.update(apiKey=key))
+    found = patient.worst("queue")
+    assert (found.level, "no-such-host.invalid" in found.what) == ("fail", True)
+
+
+def test_an_integration_without_a_queue_fails(patient: Patient, opsgenie: Running) -> None:
+    patient.change(lambda value: value.update(apiKey=opsgenie.cloud.add_oec("without a queue").key))
+    found = patient.worst("queue")
+    assert (found.level, "OEC integration" in found.advice) == ("fail", True)
+
+
+def judge(patient: Patient, monkeypatch: pytest.MonkeyPatch, status: int, body: object) -> Finding:
+    response = Response(status, {}, json.dumps(body).encode())
+    monkeypatch.setattr(queue_checks, "_ask_attributes", lambda *_: Asked("queue", response))
+    return patient.worst("queue")
+
+
+def test_attributes_that_are_denied_are_not_tried_and_not_ok(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = judge(patient, monkeypatch, 403, {"__type": "com.amazonaws.sqs#AccessDenied"})
+    assert (found.level, found.what.startswith("not tried")) == ("skip", True)
+
+
+@pytest.mark.parametrize("code", ["QueueDoesNotExist", "InvalidClientTokenId", "SignatureDoesNotMatch"])
+def test_any_other_refusal_fails_by_its_code(patient: Patient, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    found = judge(patient, monkeypatch, 400, {"__type": f"com.amazonaws.sqs#{code}"})
+    assert (found.level, code in found.what) == ("fail", True)
+
+
+@pytest.mark.parametrize("body", [None, [], {"Attributes": 7}, {"Attributes": {"ApproximateNumberOfMessages": []}}])
+def test_whatever_the_queue_answers_is_a_finding(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, body: object
+) -> None:
+    assert judge(patient, monkeypatch, 200, body).level == "ok"
+    assert judge(patient, monkeypatch, 500, body).level == "fail"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"queueProperties": 7}', '{"queueProperties": [{}]}', "[" * 5000])
+def test_whatever_the_vendor_gives_as_a_token_is_a_finding(text: str) -> None:
+    assert queue_checks._read_token(text) is None
+
+
+def test_the_url_of_a_queue_that_cannot_be_read_fails(patient: Patient, opsgenie: Running, tmp_path: Path) -> None:
+    key = opsgenie.cloud.add_oec("bad", queues=(Queue("http://[::1"),)).key
+    patient.change(lambda value: value.update(apiKey=key))
+    assert patient.worst("queue").level == "fail"

@@ -1,0 +1,225 @@
+"""Configurations that once gave a wrong answer, with their siblings."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC, read_config
+from alerta_opsgenie.vendor.convert import convert_config, difference
+from alerta_opsgenie.vendor.document import LARGEST_FILE_BYTES, Document, load_document, parse_document
+from alerta_opsgenie.vendor.effective import effective_config
+from alerta_opsgenie.vendor.problems import ERROR, NOTE, WARNING, ConfigError, Problem
+from alerta_opsgenie.vendor.structure import read_structure
+from tests.support.edge_messages import edge_document
+
+CASES = Path(__file__).parent / "cases"
+
+
+def check(document: Document, **options: Any) -> list[Problem]:
+    return check_config(document, **{"environment": {}, **options})
+
+
+def levels(value: Any, **options: Any) -> dict[str, str]:
+    document = Document(value, "json", "c.json")
+    return {problem.path: problem.level for problem in check(document, **options)}
+
+
+def with_mapping(**changes: Any) -> dict[str, Any]:
+    value = edge_document()
+    value["actionMappings"]["Close"] = {**value["actionMappings"]["Close"], **changes}
+    return value
+
+
+class TestMappedNames:
+    """The connectors look up `mappedActionV2.name` first, so that any name may be right."""
+
+    def test_names_of_the_vendors_samples_are_no_errors(self) -> None:
+        problems = check(load_document(CASES / "config.mapped-names.json"))
+        assert {problem.level for problem in problems} == {WARNING, NOTE}
+        notes = [problem.path for problem in problems if problem.level == NOTE]
+        assert notes == ["$.actionMappings.acknowledge", "$.actionMappings.updatePriority"]
+        read_config(CASES / "config.mapped-names.json", environment={})
+
+    @pytest.mark.parametrize("name", ["ACKNOWLEDGE", "Aknowledge", "close"])
+    def test_a_name_near_to_a_documented_one_that_is_not_mapped_is_a_note(self, name: str) -> None:
+        value = edge_document()
+        value["actionMappings"][name] = value["actionMappings"].pop("Close" if name == "close" else "Acknowledge")
+        assert levels(value)[f"$.actionMappings.{name}"] == NOTE
+
+    @pytest.mark.parametrize("name", ["acknowledge", "restartServer", "resolveIssue"])
+    def test_beside_the_documented_name_nothing_is_said(self, name: str) -> None:
+        value = edge_document()
+        value["actionMappings"][name] = value["actionMappings"]["Close"]
+        assert levels(value) == {}
+
+
+class TestUrlInTheServicesEnvironment:
+    """The file cannot tell what the service's environment holds."""
+
+    def test_url_and_key_elsewhere_are_notes(self) -> None:
+        problems = check(load_document(CASES / "config.url-in-service-environment.yml"))
+        notes = [problem for problem in problems if problem.level == NOTE]
+        assert [problem.path for problem in notes] == ["$.actionMappings.Acknowledge"] * 2
+        assert ("where Alerta is" in notes[0].what, "Alerta's key" in notes[1].what) == (True, True)
+        assert "ALERTA_API_URL" in notes[0].mend
+        assert not [problem for problem in problems if problem.level == ERROR]
+
+    @pytest.mark.parametrize("target", [OEC, NATIVE])
+    def test_the_key_alone_may_be_elsewhere(self, target: str) -> None:
+        value = edge_document(globalArgs=["--alertaApiUrl", "https://a.example.com"])
+        assert levels(value, target=target) == {"$.actionMappings.Acknowledge": NOTE}
+
+    @pytest.mark.parametrize("entry", ["ALERTA_API_KEY=s3cr3t", "ALERTA_API_KEY_FILE=/etc/alerta.key"])
+    def test_the_files_own_variables_count(self, entry: str) -> None:
+        value = edge_document(globalArgs=["--alertaApiUrl", "https://a.example.com"], globalEnv=[entry])
+        assert levels(value) == {}
+
+
+class TestMixedWithAnotherScript:
+    """Another product's script must not get what is meant for ours."""
+
+    def test_the_catch_all_goes_to_our_executor(self) -> None:
+        made = convert_config(load_document(CASES / "config.mixed-with-another-script.json"), to=JEC)
+        mappings = made.document["actionMappings"]
+        assert mappings["postActionToJEC"] == mappings["Close"]
+        assert mappings["postActionToJEC"]["filepath"].endswith("/oecAlertaExecutor.py")
+        assert mappings["Acknowledge"]["filepath"].endswith("/actionExecutor.py")
+
+    @pytest.mark.parametrize("name", ["Close", "MyAction"])
+    def test_under_whatever_name_ours_is_mapped(self, name: str) -> None:
+        other = {"filepath": "/opt/other.py", "sourceType": "local"}
+        ours = {"filepath": "/opt/oecAlertaExecutor", "sourceType": "local"}
+        value = edge_document(actionMappings={"Acknowledge": other, name: ours})
+        made = convert_config(Document(value, "json", "c.json"), to=JEC)
+        assert made.document["actionMappings"]["postActionToJEC"] == ours
+
+    def test_without_ours_there_is_none_and_it_is_said(self) -> None:
+        value = edge_document(actionMappings={"Acknowledge": {"filepath": "/opt/other.py", "sourceType": "local"}})
+        made = convert_config(Document(value, "json", "c.json"), to=JEC)
+        assert list(made.document["actionMappings"]) == ["Acknowledge"]
+        assert any("postActionToJEC not added" in note for note in made.notes)
+
+
+class TestConnectorsArgumentsAsFlags:
+    def test_flags_that_the_connector_passes_itself_are_warned_of_and_are_no_placeholders(self) -> None:
+        problems = check(load_document(CASES / "config.connector-arguments-as-flags.json"))
+        flags = {problem.path: problem for problem in problems if ".flags." in problem.path}
+        assert set(flags) == {
+            f"$.actionMappings.dispatchTask.flags.{name}" for name in ("payload", "apiKey", "jsmUrl", "logLevel")
+        }
+        assert {problem.level for problem in flags.values()} == {WARNING}
+        assert all("passed by the connector itself" in problem.what for problem in flags.values())
+
+    @pytest.mark.parametrize("name", ["opsgenieUrl", "apiKey", "jsmUrl", "logLevel", "jecNamedPipe", "payload"])
+    def test_so_are_global_flags_and_arguments(self, name: str) -> None:
+        value = with_mapping(args=[f"-{name}", "{{.X}}", f"--{name}={{{{.X}}}}"])
+        value["globalFlags"] = {name: "{{.X}}"}
+        value["globalArgs"] += [f"-{name}", "${X}"]
+        assert levels(value) == {
+            f"$.globalFlags.{name}": WARNING,
+            "$.globalArgs[4]": WARNING,
+            "$.actionMappings.Close.args[0]": WARNING,
+            "$.actionMappings.Close.args[2]": WARNING,
+        }
+
+    def test_a_conversion_takes_them_out(self) -> None:
+        made = convert_config(load_document(CASES / "config.connector-arguments-as-flags.json"), to=NATIVE)
+        assert made.document["actionMappings"]["dispatchTask"]["flags"] == {}
+        assert sum("passes by itself" in note for note in made.notes) == 4
+
+
+class TestPlaceholders:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{{ alerta_url }}", "https://{{ host }}/api", "your_api_key_goes_here", "${KEY}", "https://${HOST}/api",
+            "changeme", "CHANGE_ME", "YOUR_API_KEY", "your-api-token", "<API_KEY>", "https://<alerta>/api", "…", "...",
+            " <local | git> ", "xxxx-xxxx", "API_KEY",
+        ],
+    )  # fmt: skip
+    def test_what_a_sample_left_to_be_filled_in_is_an_error(self, text: str) -> None:
+        assert levels(edge_document(apiKey=text))["$.apiKey"] == ERROR
+        assert levels(edge_document(globalArgs=["--alertaApiUrl", text]))["$.globalArgs[1]"] == ERROR
+
+    @pytest.mark.parametrize(
+        "text", ["https://alerta.example.com/api?x={y}", "$HOME/a", "a<b", "{}", "keyring", "1...9"]
+    )
+    def test_what_only_resembles_one_is_fine(self, text: str) -> None:
+        value = edge_document()
+        value["globalArgs"].append(text)
+        assert levels(value) == {}
+
+    def test_a_template_for_another_script_is_a_warning(self) -> None:
+        other = {"filepath": "/opt/notify.py", "sourceType": "local", "args": ["{{ alert.message }}"]}
+        value = edge_document()
+        value["actionMappings"]["Notify"] = other
+        assert levels(value) == {"$.actionMappings.Notify.args[0]": WARNING}
+        value["actionMappings"]["Notify"] = {**other, "filepath": "/opt/oecAlertaExecutor.py"}
+        assert levels(value) == {"$.actionMappings.Notify.args[0]": ERROR}
+
+    def test_the_keys_placeholder_is_fine_where_the_environment_has_the_key(self) -> None:
+        assert levels(edge_document(apiKey="<API_KEY>"), environment={"OEC_API_KEY": "k"}) == {}
+
+
+HOSTILE = {
+    "many mappings": {"apiKey": "k", "actionMappings": {f"action {number}": {} for number in range(2400)}},
+    "many unknown keys": {"apiKey": "k", **{f"apiKex{number}": number for number in range(4900)}},
+    "many secrets": {"apiKey": "k", "alertaOpsgenie": {f"{number}key": f"{number}" for number in range(4900)}},
+    "a long argument": {"apiKey": "k", "globalArgs": ["--a=a=" * 30_000]},
+    "a long name": {"apiKey": "k", "actionMappings": {"your_" * 40_000: {"filepath": "your_" * 5_000}}},
+    "odd types": {
+        "apiKey": [[[{}]]],
+        "actionMappings": [1],
+        "poolConf": "x",
+        "globalArgs": {"a": [None]},
+        "baseUrl": 1e9,
+    },
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_configurations_end_in_words_and_in_time(name: str) -> None:
+    """The bound is to tell an end from a hang."""
+    began = time.monotonic()
+    document = parse_document(json.dumps(HOSTILE[name]).encode())
+    assert check(document)
+    effective_config(read_structure(document, dialect=OEC, environment={})[0])
+    made = convert_config(document, to=JEC, api_key=Secret("k"))
+    difference(document.value, made.document)
+    assert time.monotonic() - began < 60
+
+
+def test_a_number_of_any_size_is_one_problem() -> None:
+    for number in (b"0x" + b"f" * 200_000, b".inf", b".nan", b"9" * 4_000, b"-1e+400"):
+        data = b"apiKey: k\npollerConf: {maxNumberOfMessages: " + number + b"}\n"
+        problems = check(parse_document(data, syntax="yaml"))
+        assert "$.pollerConf.maxNumberOfMessages" in [problem.path for problem in problems]
+
+
+@pytest.mark.parametrize(
+    ("data", "syntax"),
+    [
+        (b"[" * LARGEST_FILE_BYTES, "json"),
+        (b'{"a":' * 50_000, "json"),
+        (json.dumps(list(range(50_000))).encode(), "json"),
+        (b"x" * 100_000_000, "json"),
+        (b"[" * LARGEST_FILE_BYTES, "yaml"),
+        (b"a: " + b"{b: " * 50_000, "yaml"),
+        (b"a: &a [1]\n" + b"".join(b"b%d: &a [*a,*a,*a,*a,*a,*a,*a,*a]\n" % number for number in range(50)), "yaml"),
+        (b"a: &a {x: 1}\n" + b"".join(b"b%d: &a {<<: [*a,*a,*a,*a]}\n" % number for number in range(50)), "yaml"),
+        (b"a: &a {<<: *a}\n", "yaml"),
+        (b"a: !!python/object/apply:os.system [id]\n- x", "yaml"),
+    ],
+)
+def test_bombs_are_one_error_in_time(data: bytes, syntax: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ConfigError):
+        parse_document(data, syntax=syntax)
+    assert time.monotonic() - began < 60
