@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.agent.deliverer import Request
+from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.connector.handler import MOST_RECEIPTS, Handler

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,11 +272,58 @@ def test_customers_that_cannot_be_read_open_the_webhook_to_nobody(value: str) ->
     assert not settings.webhook_secret.equals("s")
 
 
-def test_where_the_usual_spool_cannot_be_another_is_taken_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def fallback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the plugin keeps what waits when the usual place cannot be had; below a directory like /tmp."""
     monkeypatch.setattr(os, "access", lambda *_: False)
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    return shared / f"alerta-opsgenie-plugin-{os.getuid()}"
+
+
+def test_where_the_usual_spool_cannot_be_another_is_taken_and_said(fallback: Path) -> None:
     settings = read_settings({}, {})
-    assert settings.spool_directory != SPOOL
+    assert settings.spool_directory == str(fallback)
     assert "OPSGENIE_SPOOL_DIR" in settings.problems[0]
+    assert stat.S_IMODE(fallback.stat().st_mode) == 0o700
+    assert read_settings({}, {}).spool_directory == str(fallback)
+
+
+def make_link(fallback: Path) -> None:
+    """Point to the victim's own directory."""
+    (fallback.parent.parent / "own").mkdir(mode=0o700)
+    fallback.symlink_to(fallback.parent.parent / "own")
+
+
+def make_open(fallback: Path) -> None:
+    fallback.mkdir()
+    fallback.chmod(0o777)
+
+
+def make_file(fallback: Path) -> None:
+    fallback.touch()
+
+
+def make_parent_open(fallback: Path) -> None:
+    fallback.parent.chmod(0o777)
+
+
+def make_somebody_elses(fallback: Path) -> None:
+    if os.getuid():
+        pytest.skip("only root can make a directory of somebody else's")
+    fallback.mkdir(mode=0o700)
+    os.chown(fallback, 12345, 12345)
+
+
+@pytest.mark.parametrize("prepare", [make_link, make_open, make_file, make_parent_open, make_somebody_elses])
+def test_a_place_that_somebody_else_made_first_is_not_used(fallback: Path, prepare: Callable[[Path], None]) -> None:
+    """Who: another user of the host. Tried: to be there first."""
+    prepare(fallback)
+    settings = read_settings({}, {})
+    assert settings.spool_directory == SPOOL
+    assert str(fallback) in settings.problems[0]
 
 
 def test_the_webhook_takes_the_source_that_the_plugin_gives() -> None:

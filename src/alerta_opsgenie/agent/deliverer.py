@@ -18,20 +18,21 @@ import queue
 import random
 import threading
 import time
-from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from alerta_opsgenie.agent import state
 from alerta_opsgenie.agent.attempts import Attempts
-from alerta_opsgenie.agent.options import Options, settings_to_json
+from alerta_opsgenie.agent.ends import End, Ends, open_journal, outcome_of_row
+from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_letter, read_request
+from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.target import Target, access_of, name_of
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.agent.waiting import BEHIND, Waiting
 from alerta_opsgenie.core import delivery
-from alerta_opsgenie.core.message import Message, MessageError, clean_name, parse
-from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
+from alerta_opsgenie.core.message import Message
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.journal import Action, Counts, Journal, JournalError, Lock, New, try_lock
-from alerta_opsgenie.journal.upgrade import take_over_spool
+from alerta_opsgenie.journal import Action, Counts, JournalError, Lock, New, try_lock
 
 WORKERS = 12
 """Alerts at work at once: more brings nothing in front of Alerta's usual two to four processes (bench/connector.py)."""
@@ -41,29 +42,7 @@ PATIENCE_SECONDS = 5.0
 
 _LOOK_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 3600.0
-_SAVED_AGAIN_SECONDS = 1.0
 
-DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this very action is done")
-
-
-class Request(NamedTuple):
-    """An action to be delivered. `first_attempt_at`: an attempt of unknown end may have begun then, elsewhere."""
-
-    payload: Union[str, bytes]
-    options: Options
-    first_attempt_at: Optional[float] = None
-
-
-class Report(NamedTuple):
-    """One attempt and how it ended, for logs and metrics."""
-
-    target: str
-    action: str
-    alert: str
-    message: Optional[Message]
-    outcome: Outcome
-    attempt: int
-    seconds: float
 
 
 class _Job(NamedTuple):
@@ -74,15 +53,6 @@ class _Job(NamedTuple):
     message: Optional[Message] = None
     settings: Optional[Settings] = None
     ticket: Optional[Ticket] = None
-
-
-class _Unsaved(NamedTuple):
-    """The end of an action that could not be committed yet."""
-
-    target: Target
-    action: Action
-    outcome: Outcome
-    wrote: Mapping[str, int]
 
 
 class Deliverer:
@@ -98,12 +68,12 @@ class Deliverer:
         self._changed = threading.Condition()
         self._targets: Dict[str, Target] = {}
         self.waiting = Waiting()
-        self._unsaved: List[_Unsaved] = []
         self._in_hand = 0
         self._stopping = threading.Event()
         self._threads: List[threading.Thread] = []
         self._lock: Optional[Lock] = None
-        self._disk_trouble = ""
+        self._ends = Ends(state_directory)
+        self._look_trouble = ""
         self._kept_house_at = -math.inf
         self._has_journal = True
 
@@ -123,7 +93,7 @@ class Deliverer:
 
     def start_without_journal(self, trouble: str) -> None:
         """Begin where the state directory cannot be used: everything goes without order and memory, and says so."""
-        self._disk_trouble = trouble
+        self._ends.trouble = trouble
         self._has_journal = False
         self._start_threads()
 
@@ -164,7 +134,7 @@ class Deliverer:
             except queue.Empty:
                 return
             if job is not None and job.action is not None:
-                self._try_to_save(lambda job=job: job.target.journal.release(job.action))  # type: ignore[misc]
+                self._ends.attempt(functools.partial(job.target.journal.release, job.action))
 
     # -- Taking actions
 
@@ -184,35 +154,23 @@ class Deliverer:
 
     def read(self, request: Request) -> Tuple[Ticket, Optional[New]]:
         """Pass a message through the gates. Gives its row, or a ticket that has its result already."""
-        try:
-            message = parse(request.payload)
-        except MessageError as error:
-            return self._refuse(request, None, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))), None
-        settings = request.options.settings
-        shut = delivery.outcome_without_alerta(message, settings, time.time())
-        if shut is None:
-            entry = delivery.entry_of(message, time.time())
-            options = settings_to_json(settings)
-            return Ticket(message), New(**entry._asdict(), options=options, first_attempt_at=request.first_attempt_at)
-        if shut.kind is Kind.REJECTED:
-            return self._refuse(request, message, shut), None
-        self._report(Report(name_of(request.options), message.action, "", message, shut, 0, 0.0))
-        return Ticket(message, Result(message, shut)), None
+        reading = read_request(request)
+        message, outcome = reading.message, reading.outcome
+        if outcome is None:
+            return Ticket(message), reading.new
+        kind = message.action if message else UNREADABLE
+        if outcome.kind is Kind.REJECTED:
+            trouble = self.bury(request.options, request.payload, outcome, kind)
+            return Ticket(message, Result(message, outcome, kept=not trouble, trouble=trouble)), None
+        self._report(Report(name_of(request.options), kind, "", message, outcome, 0, 0.0))
+        return Ticket(message, Result(message, outcome)), None
 
-    def _refuse(self, request: Request, message: Optional[Message], outcome: Outcome) -> Ticket:
-        """Record what is refused before it reaches Alerta as a dead letter."""
-        raw = request.payload
-        text = (raw if isinstance(raw, bytes) else raw.encode("utf-8", "backslashreplace")).decode("utf-8", "replace")
-        trouble = self.bury(request.options, text, outcome, message.action if message else "unreadable")
-        return Ticket(message, Result(message, outcome, kept=not trouble, trouble=trouble))
-
-    def bury(self, options: Options, text: str, outcome: Outcome, kind: str = "unreadable") -> str:
+    def bury(self, options: Options, text: Union[str, bytes], outcome: Outcome, kind: str = UNREADABLE) -> str:
         """Record a text as a dead letter. Gives why that was not possible, or an empty text. Raises AddressError."""
-        new = New(key=_digest(text), alert="", order_ns=time.time_ns(), kind=clean_name(kind)[:100], body=text)
         target = self._target(name_of(options), (options,))
         self._report(Report(target.name, kind, "", None, outcome, 0, 0.0))
         try:
-            target.journal.bury(new, time.time(), outcome.reason.value, outcome.detail)
+            target.journal.bury(dead_letter(text, kind), time.time(), outcome.reason.value, outcome.detail)
         except JournalError as error:
             return str(error)
         return ""
@@ -232,7 +190,7 @@ class Deliverer:
             for one in options:
                 target.use(access_of(one))
             if not target.is_open and self._has_journal:
-                target.is_open = self._try_to_save(lambda: _open(target.journal, self.state_directory))
+                target.is_open = self._ends.attempt(lambda: open_journal(target.journal, self.state_directory))
                 self._changed.notify_all()
             return target
 
@@ -241,19 +199,17 @@ class Deliverer:
         if not self._has_journal:
             self._deliver_unrecorded(target, found)
             return
-        try:
-            actions = target.journal.append([new for _, _, new in found], time.time(), claim=claim)
-        except JournalError as error:
-            self._disk_trouble = str(error)
+        actions: List[Action] = []
+        news = [new for _, _, new in found]
+        if not self._ends.attempt(lambda: actions.extend(target.journal.append(news, time.time(), claim=claim))):
             self._deliver_unrecorded(target, found)
             return
-        self._disk_trouble = ""
         for (ticket, _, _), action in zip(found, actions):
             self._admit(target, ticket, action)
 
     def _deliver_unrecorded(self, target: Target, found: List[Tuple[Ticket, Request, New]]) -> None:
         for ticket, request, _new in found:
-            ticket.is_kept, ticket.trouble = False, self._disk_trouble
+            ticket.is_kept, ticket.trouble = False, self._ends.trouble
             self._hand_out(_Job(target, None, ticket.message, request.options.settings, ticket))
 
     def _admit(self, target: Target, ticket: Ticket, action: Action) -> None:
@@ -287,12 +243,20 @@ class Deliverer:
 
     def _schedule(self) -> None:
         while self._has_journal and not self._stopping.is_set():
-            self._save_again()
-            for target in list(self._targets.values()):
-                self._try_to_save(lambda target=target: self._take_due(target))  # type: ignore[misc]
+            self._ends.save_again()
+            troubles = [self._look_at(target) for target in list(self._targets.values())]
+            self._look_trouble = "; ".join(filter(None, troubles))
             with self._changed:
                 if not self._stopping.is_set() and not any(self._is_wanted(one) for one in self._targets.values()):
                     self._changed.wait(self._next_look_seconds())
+
+    def _look_at(self, target: Target) -> str:
+        """Take what is due; gives why that was not possible, or an empty text."""
+        try:
+            self._take_due(target)
+        except JournalError as error:
+            return str(error)
+        return ""
 
     def _next_look_seconds(self) -> float:
         now = time.monotonic()
@@ -308,7 +272,7 @@ class Deliverer:
 
     def _take_due(self, target: Target) -> None:
         if not target.is_open:
-            _open(target.journal, self.state_directory)
+            open_journal(target.journal, self.state_directory)
             target.is_open = True
         now = time.time()
         with self._changed:
@@ -364,35 +328,28 @@ class Deliverer:
         self, target: Target, action: Action, message: Optional[Message], outcome: Outcome
     ) -> Optional[Action]:
         """Commit what an attempt came to, and tell those who wait."""
-        following: List[Optional[Action]] = [None]
-        wrote = delivery.wrote(message, outcome, time.time())
-        again_at = None
+        pause = 0.0
         if outcome.kind is Kind.KEPT:
             pause = delivery.pause_seconds(outcome, action.attempts + 1, random.random())  # noqa: S311 - jitter
-            again_at = time.monotonic() + pause
-            saved = self._try_to_save(lambda: self._postpone(target, action, outcome, pause))
-        else:
-            go_on = not self._stopping.is_set()
-            end = functools.partial(_finish, target, action, outcome, wrote, claim_next=go_on)
-            saved = self._try_to_save(lambda: following.append(end()))
-        if not saved:
-            with self._changed:
-                self._unsaved.append(_Unsaved(target, action, outcome, wrote))
-        result = Result(message, outcome, again_at=again_at, trouble=self._disk_trouble or target.news())
+        wrote = delivery.wrote(message, outcome, time.time())
+        end = End(target, action, outcome, wrote, pause)
+        following = self._ends.save(end, claim_next=not self._stopping.is_set())
+        again_at = time.monotonic() + pause if outcome.kind is Kind.KEPT else None
+        self._note_end(target, action, again_at)
+        result = Result(message, outcome, again_at=again_at, trouble=self._ends.trouble or target.news())
         self.waiting.resolve(target.name, action, result)
         if outcome.kind is Kind.KEPT:
             self.waiting.resolve_behind(target.name, action)
-        else:
-            with self._changed:
-                target.backing_off.discard(action.alert)
-        return following[-1]
+        return following
 
-    def _postpone(self, target: Target, action: Action, outcome: Outcome, pause: float) -> None:
-        now = time.time()
-        target.journal.postpone(action, now, now + pause, outcome.reason.value, outcome.detail)
+    def _note_end(self, target: Target, action: Action, again_at: Optional[float]) -> None:
+        """Let the scheduler know when the alert is due again; None: it is not held up any more."""
         with self._changed:
+            if again_at is None:
+                target.backing_off.discard(action.alert)
+                return
             target.backing_off.add(action.alert)
-            target.look_at = min(target.look_at, time.monotonic() + pause)
+            target.look_at = min(target.look_at, again_at)
             self._changed.notify_all()
 
     def _deliver_without_journal(self, job: _Job, attempts: Attempts) -> None:
@@ -402,50 +359,25 @@ class Deliverer:
 
         def failed(outcome: Outcome, pause: float) -> None:
             again_at = time.monotonic() + pause
-            ticket.resolve(Result(message, outcome, kept=False, again_at=again_at, trouble=self._disk_trouble))
+            ticket.resolve(Result(message, outcome, kept=False, again_at=again_at, trouble=self._ends.trouble))
 
         began = time.monotonic()
         outcome, count = attempts.persist(job.target, message, settings, PATIENCE_SECONDS, failed)
         took = time.monotonic() - began
         self._report(Report(job.target.name, message.action, "", message, outcome, count, took))
-        ticket.resolve(Result(message, outcome, kept=False, trouble=self._disk_trouble))
-
-    # -- The journal, where it may fail
-
-    def _try_to_save(self, work: Callable[[], object]) -> bool:
-        """Do something with a journal; where that fails, say why and go on."""
-        try:
-            work()
-        except JournalError as error:
-            self._disk_trouble = str(error)
-            return False
-        self._disk_trouble = ""
-        return True
-
-    def _save_again(self) -> None:
-        """Commit the ends that could not be committed before."""
-        with self._changed:
-            unsaved, self._unsaved = self._unsaved, []
-        for one in unsaved:
-            if one.outcome.kind is Kind.KEPT:
-                saved = self._try_to_save(lambda one=one: self._postpone(one.target, one.action, one.outcome, 0.0))  # type: ignore[misc]
-            else:
-                saved = self._try_to_save(lambda one=one: _finish(*one))  # type: ignore[misc]
-            if not saved:
-                with self._changed:
-                    self._unsaved.append(one)
+        ticket.resolve(Result(message, outcome, kept=False, trouble=self._ends.trouble))
 
     # -- What others may know
 
     @property
     def disk_trouble(self) -> str:
         """Why actions cannot be written down; empty where they can."""
-        return self._disk_trouble
+        return self._ends.trouble or self._look_trouble
 
     @property
     def trouble(self) -> str:
         """What a person has to do about the disk or an Alerta; empty where nothing."""
-        troubles = [self._disk_trouble, *(target.trouble for target in self._targets.values())]
+        troubles = [self.disk_trouble, *(target.trouble for target in self._targets.values())]
         return "; ".join(text for text in troubles if text)
 
     @property
@@ -453,47 +385,13 @@ class Deliverer:
         """Whether nothing is in hand and nothing waits that could be delivered."""
         with self._changed:
             targets = list(self._targets.values())
-            if self._in_hand or self._unsaved:
+            if self._in_hand or not self._ends.are_saved:
                 return False
         return not any(_waits(target) for target in targets)
 
     def counts(self) -> Dict[str, Counts]:
         """Count the rows of each target's journal. Raises JournalError."""
         return {name: target.journal.counts(time.time()) for name, target in list(self._targets.items())}
-
-
-def _open(journal: Journal, state_directory: str) -> None:
-    """Make a journal ready that no other process delivers from: what was in flight has an unknown end."""
-    now = time.time()
-    take_over_spool(journal, state_directory)
-    journal.recover(now)
-    journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
-
-
-def _finish(
-    target: Target, action: Action, outcome: Outcome, wrote: Mapping[str, int], *, claim_next: bool = False
-) -> Optional[Action]:
-    journal, now, reason = target.journal, time.time(), outcome.reason.value
-    if outcome.kind is Kind.REJECTED:
-        return journal.dead(action, now, reason, outcome.detail, claim_next=claim_next)
-    return journal.done(
-        action,
-        now,
-        reason,
-        outcome.detail,
-        wrote=wrote,
-        count_words=delivery.left_words(outcome),
-        claim_next=claim_next,
-    )
-
-
-def outcome_of_row(action: Action, *, is_ours: bool = False) -> Outcome:
-    """Give the outcome of an action that has ended; `is_ours` is False for one that came again."""
-    if action.state == "done" and not is_ours:
-        return DONE_BEFORE
-    kinds = {reason.value: (kind, reason) for kind, reasons in REASONS.items() for reason in reasons}
-    kind, reason = kinds.get(action.reason, (Kind.REJECTED, Reason.REFUSED))
-    return Outcome(kind if action.state == "done" else Kind.REJECTED, reason, action.detail)
 
 
 def _unreached(target: Target) -> Outcome:
@@ -505,9 +403,3 @@ def _waits(target: Target) -> bool:
         return target.access is not None and target.journal.next_due(time.time(), 0.0) is not None
     except JournalError:
         return False
-
-
-def _digest(text: str) -> str:
-    import hashlib  # noqa: PLC0415 - only refused input needs it
-
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

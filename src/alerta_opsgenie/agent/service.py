@@ -7,7 +7,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
-from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer, Request
+from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_USAGE, Shown, show
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split, usage
 from alerta_opsgenie.agent.ticket import Result

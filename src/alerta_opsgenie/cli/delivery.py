@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import NamedTuple
 
 from alerta_opsgenie.agent import client
-from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer, Request
+from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
 from alerta_opsgenie.agent.handover import NoAgentError, UnsafeError
+from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.core.outcome import Outcome
 

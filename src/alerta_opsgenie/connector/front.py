@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Mapping, Sequence
 
 from alerta_opsgenie.agent import client, handover, state
-from alerta_opsgenie.agent.deliverer import Deliverer, Report, Request
+from alerta_opsgenie.agent.deliverer import Deliverer
+from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.agent.ticket import Result, Ticket

@@ -8,7 +8,7 @@ import logging
 from collections import OrderedDict
 from typing import Iterator, Protocol, Sequence
 
-from alerta_opsgenie.agent.deliverer import Request
+from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.connector.callbacks import Callbacks, is_failure, result_of
 from alerta_opsgenie.connector.front import Front

@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 
-from alerta_opsgenie.agent.deliverer import Report
+from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.connector.intake import alert_of
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.core import message as fields

@@ -14,7 +14,9 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import client, handover, state
-from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer, Request, outcome_of_row
+from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.ends import outcome_of_row
+from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.lines import EXIT_FAILED, EXIT_USAGE, Shown, show
 from alerta_opsgenie.agent.options import Options, UsageError, split
 from alerta_opsgenie.agent.service import Call, answer_frame, need_message, read_call_options

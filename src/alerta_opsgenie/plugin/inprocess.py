@@ -46,14 +46,12 @@ def _run(handler: _Handler, alert_id: str, body: Mapping[str, Any], behalf: attr
         return handler(alert, body, behalf)
     except InvalidAction as error:
         return _refused(409, str(error))
-    except ApiError as error:
-        return _refused(error.code, error.message)
     except RejectException as error:
         return _refused(400, str(error))
     except ForwardingLoop as error:
         said = {**_OK, "message": str(error)}
         return Answer(200 if str(error) == order.REDELIVERED else 202, said)
-    except AlertaException as error:
+    except (AlertaException, ApiError) as error:
         return _refused(error.code, error.message)
     except Exception as error:  # noqa: BLE001 - as Alerta's views do, and logged
         LOG.exception("opsgenie: Alerta failed at what the webhook asked for")

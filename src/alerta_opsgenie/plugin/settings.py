@@ -5,9 +5,11 @@ which are logged once, and its default is taken.
 """
 
 import ast
+import contextlib
 import difflib
 import json
 import os
+import stat
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -332,9 +334,28 @@ def _default_spool(reader: Reader) -> str:
     nearest = next(place for place in (usual, *usual.parents) if place.is_dir())
     if len(usual.parts) - len(nearest.parts) <= _MOST_TO_MAKE and os.access(nearest, os.W_OK | os.X_OK):
         return SPOOL
-    fallback = str(Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}")
+    fallback = Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}"
+    unset = f"OPSGENIE_SPOOL_DIR is not set and {SPOOL} cannot be written"
+    if not _is_ours_alone(fallback):
+        reader.problems.append(f"{unset}; {fallback} is not used, because it is not a directory of this user alone")
+        return SPOOL
     reader.problems.append(
-        f"OPSGENIE_SPOOL_DIR is not set and {SPOOL} cannot be written: what waits for Opsgenie is kept in {fallback},"
-        " which may be emptied when the host restarts"
+        f"{unset}: what waits for Opsgenie is kept in {fallback}, which may be emptied when the host restarts"
     )
-    return fallback
+    return str(fallback)
+
+
+def _is_ours_alone(directory: Path) -> bool:
+    """Make a directory below one that everybody can write to; False where somebody else was there first.
+
+    A link counts as somebody else's. With the sticky bit on the directory above, nobody else can replace it later.
+    """
+    try:
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+        status, parent = directory.lstat(), directory.parent.stat()
+    except OSError:
+        return False
+    open_to_all = parent.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not parent.st_mode & stat.S_ISVTX
+    is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    return is_private and not open_to_all

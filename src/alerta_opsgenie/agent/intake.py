@@ -1,0 +1,66 @@
+"""From a message to its row in the journal, or to its outcome where Alerta is not needed for that."""
+
+import hashlib
+import time
+from typing import NamedTuple, Optional, Union
+
+from alerta_opsgenie.agent.options import Options, settings_to_json
+from alerta_opsgenie.core import delivery
+from alerta_opsgenie.core.message import Message, MessageError, clean_name, parse
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.journal import New
+
+UNREADABLE = "unreadable"
+"""The kind of a dead letter that is no message."""
+
+
+class Request(NamedTuple):
+    """An action to be delivered. `first_attempt_at`: an attempt of unknown end may have begun then, elsewhere."""
+
+    payload: Union[str, bytes]
+    options: Options
+    first_attempt_at: Optional[float] = None
+
+
+class Report(NamedTuple):
+    """One attempt and how it ended, for logs and metrics."""
+
+    target: str
+    action: str
+    alert: str
+    message: Optional[Message]
+    outcome: Outcome
+    attempt: int
+    seconds: float
+
+
+class Reading(NamedTuple):
+    """What a request came to: a row to append, or an outcome."""
+
+    message: Optional[Message]
+    new: Optional[New] = None
+    outcome: Optional[Outcome] = None
+
+
+def read_request(request: Request) -> Reading:
+    """Pass a message through the gates that need no Alerta."""
+    now = time.time()
+    try:
+        message = parse(request.payload)
+    except MessageError as error:
+        return Reading(None, outcome=Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)))
+    settings = request.options.settings
+    outcome = delivery.outcome_without_alerta(message, settings, now)
+    if outcome is not None:
+        return Reading(message, outcome=outcome)
+    entry = delivery.entry_of(message, now)._asdict()
+    return Reading(
+        message, New(**entry, options=settings_to_json(settings), first_attempt_at=request.first_attempt_at)
+    )
+
+
+def dead_letter(payload: Union[str, bytes], kind: str) -> New:
+    """Make the row of a text that nothing will ever deliver. The same text is the same dead letter."""
+    raw = payload if isinstance(payload, bytes) else payload.encode("utf-8", "backslashreplace")
+    text = raw.decode("utf-8", "replace")
+    return New(hashlib.sha256(raw).hexdigest(), "", time.time_ns(), clean_name(kind)[:100], text)
