@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.cloud.actions import ACTIONS
+from lab.cloud.channel import Channel
 from lab.cloud.credentials import Credentials
 from lab.cloud.faults import Faults
 from lab.cloud.intake import NS_PER_SECOND, Domain, Intake, Throttle
@@ -82,6 +83,8 @@ class Cloud:
         self.throttles: dict[Domain, Throttle] = {"alert": Throttle(), "search": Throttle()}
         self.clock, self._skew_ns = clock, 0
         self.credentials = Credentials(self.now_ns)
+        self.channel: Channel | None = None
+        """Version 2 of JEC's API; with it, version 1's credentials have ended."""
         self._model = Model(lambda: str(uuid.uuid4()), ACTIONS)
         self._intake = Intake(random.Random(seed))
         self._integrations: dict[str, Integration] = {}

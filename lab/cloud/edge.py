@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from lab.cloud.answers import NOTED, answer, error
+from lab.cloud.channel import PATHS
 from lab.cloud.cloud import Callback, Cloud
 from lab.cloud.integrations import Integration, Kind
 from lab.cloud.model import JSON
@@ -39,6 +41,8 @@ class Edge:
             router.add_get(path, self._guard(kind, self._credentials))
         for path, kind in CALLBACKS.items():
             router.add_post(path, self._guard(kind, self._callback))
+        for what, path in PATHS.items():
+            router.add_route("*", path, self._guard("jec", functools.partial(self._channel, what)))
 
     def _guard(
         self, kind: Kind, handle: Callable[[web.Request, Integration], Awaitable[web.Response]]
@@ -55,6 +59,8 @@ class Edge:
 
     async def _credentials(self, request: web.Request, caller: Integration) -> web.Response:
         """Answer with the `Token` header; the body says nothing (queue/processor.go of both connectors)."""
+        if caller.kind == "jec" and self._cloud.channel is not None:
+            return error(410, "this version of the API has ended")
         client = request.headers.get(f"X-{caller.type_name}-Client-Info")
         if client:
             self._cloud.records.client_infos.append(client)
@@ -62,6 +68,14 @@ class Edge:
         always = self._cloud.switches.fresh_credentials == "always"
         token = self._cloud.credentials.describe(caller, held, always=always)
         return answer(200, {}, headers={"Token": json.dumps(token)})
+
+    async def _channel(self, what: str, request: web.Request, caller: Integration) -> web.Response:
+        """Answer as version 2 of JEC's API where it is switched on, else as today: there is none."""
+        channel = self._cloud.channel
+        if channel is None:
+            return error(404, "Not Found")
+        handle = channel.authenticate if what == "authenticate" else channel.messages
+        return await handle(request, caller)
 
     async def _callback(self, request: web.Request, caller: Integration) -> web.Response:
         if request.content_type != "application/json":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -101,6 +102,11 @@ class Double:
         self.faults.set_listening = self._server.set_listening
         self._server.start()
         self.endpoint_url = self._server.base_url
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop on which the queues live."""
+        return self._server.loop
 
     def create(self, name: str, visibility_seconds: int = 30) -> Queue:
         """Create a queue and return it."""

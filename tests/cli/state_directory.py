@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -90,3 +92,18 @@ def open_state_directory(directory: Path) -> Iterator[StateDirectory]:
         yield place
     finally:
         place.end_agent()
+
+
+def call_on_terminal(*arguments: str, **environment: str) -> tuple[int, str]:
+    """Run a command whose output is a terminal; gives its exit code and what the terminal gets."""
+    leader, follower = pty.openpty()
+    every = {**os.environ, **ENVIRONMENT, "TERM": "xterm", **environment}
+    with subprocess.Popen([*PROGRAM, *arguments], stdout=follower, env=every) as process:
+        os.close(follower)
+        output = b""
+        # Reading fails (EIO) when the last writer has gone.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(leader, 4096):
+                output += chunk
+    os.close(leader)
+    return process.returncode, output.decode()

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from alerta_opsgenie.cli import group
 from alerta_opsgenie.journal import Journal, New
-from tests.cli.state_directory import NOWHERE, StateDirectory, open_state_directory
+from tests.cli.state_directory import NOWHERE, StateDirectory, call_on_terminal, open_state_directory
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge
 
@@ -49,6 +49,12 @@ class TestList:
         Journal(str(place.directory)).append([New("k" * 64, str(uuid.uuid4()), 1, "create", "{}")], 1.0)
         read = json.loads(place.run("spool", "list", "--json").output)
         assert [(one["target"], one["action"]) for one in read["actions"]] == [("Opsgenie", "create")]
+
+    def test_a_narrow_terminal_gets_lines_that_fit(self, place: StateDirectory) -> None:
+        kept = place.keep("Acknowledge")
+        code, output = call_on_terminal("spool", "list", "--spool-dir", str(place.directory), COLUMNS="60")
+        assert (code, kept.alert in output) == (0, True)
+        assert max(map(len, output.splitlines())) <= 60
 
     def test_json_has_the_counts_and_the_actions(self, place: StateDirectory) -> None:
         kept = place.keep("Acknowledge", age_seconds=90)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ import pytest
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.agent.options import Options
-from tests.cli.state_directory import ENVIRONMENT, NOWHERE, PROGRAM, StateDirectory, open_state_directory
+from tests.cli.state_directory import NOWHERE, PROGRAM, StateDirectory, call_on_terminal, open_state_directory
 from tests.support.bad_server import BadServer
 
 
@@ -67,21 +65,7 @@ def test_watching_goes_on_until_interrupted(place: StateDirectory) -> None:
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_colours_are_left_out_where_nobody_wants_them(tmp_path: Path, no_color: str) -> None:
     """https://no-color.org"""
-    leader, follower = pty.openpty()
-    environment = {**os.environ, **ENVIRONMENT, "NO_COLOR": no_color, "TERM": "xterm"}
-    command = [*PROGRAM, "doctor", "--config", str(tmp_path / "none.json"), "--only", "config"]
-    with subprocess.Popen(command, stdout=follower, env=environment) as process:
-        os.close(follower)
-        output = b""
-        while chunk := _read(leader):
-            output += chunk
-    os.close(leader)
-    assert process.returncode == 1
-    assert (b"\x1b[" in output) is not bool(no_color)
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 4096)
-    except OSError:
-        return b""
+    command = ("doctor", "--config", str(tmp_path / "none.json"), "--only", "config")
+    code, output = call_on_terminal(*command, NO_COLOR=no_color)
+    assert code == 1
+    assert ("\x1b[" in output) is not bool(no_color)

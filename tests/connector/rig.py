@@ -20,9 +20,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lab.cloud import Cloud, CloudServer, Double, Integration, QueueHost, Switches
+from lab.cloud.channel import Channel
 from lab.cloud.person import Person
 
 from alerta_opsgenie.agent import state
@@ -130,15 +131,17 @@ class Rig:
         arguments: tuple[str, ...] = (),
         own: JSON | None = None,
         mappings: JSON | None = None,
+        channel: bool = False,
     ) -> None:
         self.directory = directory
-        self.dialect = dialect
+        self.dialect = dialect = "jec" if channel else dialect
         self.cloud = Cloud(switches=switches)
         self.host: Any = (host or (lambda cloud: Double(cloud.credentials.check)))(self.cloud)
         self.queue = self.host.create("alerta", visibility_seconds)
         add = self.cloud.add_oec if dialect == "oec" else self.cloud.add_jec
         self.integration: Integration = add(queues=(self.queue,), source_filter="Alerta")
         self.server = CloudServer(self.cloud)
+        self.cloud.channel = Channel(cast("Double", self.host)) if channel else None
         self.connectors: list[Connector] = []
         self.config_path = directory / "config.json"
         self.spool = directory / "spool"

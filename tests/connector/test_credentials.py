@@ -71,14 +71,14 @@ _BAD: list[tuple[str, Any]] = [
     )),
     *((f"{_CONF}.region", region) for region in ("", "eu west", "../x", "EU", 1, None, "a" * 41)),
     *((f"{_ROLE}.expireTimeMillis", value) for value in (
-        math.inf, -math.inf, math.nan, -1, 10**400, 1e300, "1e999", "nan", "soon", None, True, [], {},
+        math.inf, -math.inf, math.nan, -1, 10**400, 1e300, "1e999", "nan", "soon", None, True, [1], {"a": 1},
     )),
     *((f"{_ROLE}.{name}", value) for name in ("accessKeyId", "secretAccessKey", "sessionToken")
       for value in ("", "a b", "a\r\nb", "\u00fc", 1, None, "x" * 20_000)),
     *((f"{_CONF}.credential{name}RefreshPeriod", value) for name in ("Success", "Error")
-      for value in (-5, 0.001, math.inf, math.nan, 10**9, "often", True, [])),
+      for value in (-5, 0.001, math.inf, math.nan, 10**9, "often", True, [1])),
     *(("ownerId", value) for value in ("", None, 5, "a b", "x" * 201)),
-    *(("queueProperties", value) for value in (None, {}, "x", [1], [{}], [{"queueConfiguration": 1}], [None] * 51)),
+    *(("queueProperties", value) for value in (None, {"a": 1}, "x", [1], [{"a": 1}], [None] * 51)),
     ("queueProperties.0.assumeRoleResult", {"credentials": "x"}),
     ("queueProperties.0.assumeRoleResult", "x"),
 ]  # fmt: skip

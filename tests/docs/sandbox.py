@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from lab.cloud import Cloud, CloudServer, Double
 
-from alerta_opsgenie.agent import state
+from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.core.outcome import Reason
 from alerta_opsgenie.journal import New
 from tests.docs.console_blocks import Command
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ALERT = "12345678-90ab-cdef-1234-567890abcdef"
 ALERTA = "https://alerta.example.com/api"
+OLD_ALERTA = "https://old.example.com/api"
 SECONDS = 60.0
 
 _PLACES = ("etc/ssl", "home", "opt", "tmp", "usr/bin", "var/lib", "var/log", "etc/systemd/system")
@@ -71,6 +72,8 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for socket in self.root.parent.rglob("agent.sock"):
+            client.ask_to_retire(str(socket.parent))
         self._server.stop()
         self._host.stop()
 
@@ -100,7 +103,7 @@ class Sandbox:
         assert ended.returncode == 0, ended.stderr
 
     def bury(self, directory: str, *keys: str) -> None:
-        """Put dead letters into a state directory, whose ids begin so."""
+        """Put dead letters whose ids begin so into a state directory, and an action for an Alerta of before."""
         path = str(self.root / directory)
         state.prepare(path)
         journal = state.journal_of(path, state.target_name(self.alerta))
@@ -108,6 +111,8 @@ class Sandbox:
             body = _text(edge_message("AddNote", requestId=key), self.alert_id)
             new = New(key.ljust(64, "0"), self.alert_id, time.time_ns(), "AddNote", body)
             journal.bury(new, time.time(), Reason.REFUSED.value, "a test's dead letter")
+        left = New("a".ljust(64, "0"), self.alert_id, time.time_ns(), "AddNote", "{}")
+        state.journal_of(path, state.target_name(OLD_ALERTA)).append([left], time.time())
 
     # -- running
 

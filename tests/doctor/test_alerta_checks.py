@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import re
@@ -38,6 +39,8 @@ def web_page() -> Iterator[tuple[str, dict[str, Any]]]:
             data = b"<html>a page</html>" if found is None else json.dumps(found).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
+            if "recognises" in routes:
+                self.send_header("X-Alerta-On-Behalf-Of", self.headers.get("X-Alerta-On-Behalf-Of", ""))
             self.end_headers()
             self.wfile.write(data)
 
@@ -190,7 +193,14 @@ def test_an_alerta_without_our_package_is_warned_of(patient: Patient) -> None:
     assert (found.level, "pip install alerta-opsgenie" in found.advice) == ("warn", True)
 
 
-def test_a_key_that_the_plugin_does_not_recognise_is_warned_of(patient: Patient) -> None:
-    found = patient.worst("attribution")
+def test_a_key_that_the_plugin_does_not_recognise_is_warned_of_until_it_is(patient: Patient, alerta_key: str) -> None:
+    """The plugin sends the header back for the bridge's key alone."""
+    with web_page() as (url, routes):
+        routes["/"] = {"links": [{"href": f"{url}/webhooks/opsgenie"}]}
+        tell_url(patient, url)
+        found = patient.worst("attribution")
+        routes["recognises"] = True
+        assert patient.worst("attribution").level == "ok"
     assert (found.level, "does not recognise this key" in found.what) == ("warn", True)
-    assert "admin:alerta-opsgenie" in found.advice
+    assert f"OPSGENIE_BRIDGE_KEY = ['sha256:{hashlib.sha256(alerta_key.encode()).hexdigest()}']" in found.advice
+    assert alerta_key not in found.advice

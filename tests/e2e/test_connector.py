@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from lab.alerta_server import AlertaServer
 from lab.cloud import Cloud, Moto, QueueHost, Switches
+from lab.cloud.channel import Channel
 
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console
@@ -276,6 +277,52 @@ def test_sigterm_while_alerta_hangs_ends_in_time(
         assert connector.process.returncode == 0
         rig.start()
         wait_until(lambda: console.status(alert_id) == "ack")
+
+
+@pytest.mark.parametrize("channel", [False, True], ids=["sqs", "channel"])
+def test_sigterm_while_idle_ends_in_time(make_rig: Any, channel: bool) -> None:
+    with make_rig(channel=channel) as rig:
+        connector = rig.start()
+        connector.wait_page("/readyz", 200)
+        assert connector.stop() < 10
+        assert connector.process.returncode == 0
+
+
+def test_where_jecs_queues_end_its_channel_takes_over_and_a_refused_key_changes_nothing(
+    make_rig: Any, console: Console
+) -> None:
+    with make_rig(dialect="jec") as rig:
+        rig.cloud.credentials.success_refresh_seconds = 1
+        connector = rig.start()
+        ids = [console.create_alert()["id"] for _ in range(20)]
+        for alert_id in ids:
+            rig.create(alert_id)
+            rig.person().acknowledge(alert_id)
+        rig.cloud.channel = Channel(rig.host)
+        with rig.cloud.faults.status(401, "credentials"):
+            connector.wait_log("answered HTTP 401")
+        assert "another way" not in connector.log
+        connector.wait_log("messages come by another way from now on: channel")
+        for alert_id in ids:
+            rig.person().close(alert_id)
+        rig.wait_delivered(60)
+        log = connector.log
+    assert {console.status(alert_id) for alert_id in ids} == {"closed"}
+    assert log.count("messages come by another way") == 1
+
+
+def test_a_second_run_hands_over_and_delivers_when_the_first_has_ended(make_rig: Any, console: Console) -> None:
+    with make_rig() as rig:
+        first = rig.start(name="first")
+        first.wait_page("/readyz", 200)
+        second = rig.start(name="second")
+        second.wait_log("holds the delivery lock")
+        first.kill()
+        second.wait_log("is ours now")
+        alert_id = console.create_alert()["id"]
+        rig.create(alert_id)
+        rig.person().acknowledge(alert_id)
+        wait_until(lambda: console.status(alert_id) == "ack", say=rig.logs)
 
 
 def test_sighup_takes_a_new_configuration_and_refuses_a_broken_one(

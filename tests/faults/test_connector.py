@@ -27,9 +27,12 @@ ACTIONS = amount(120, 2_000)
 pytestmark = [pytest.mark.faults, grows, pytest.mark.timeout(1800)]
 
 
-@pytest.fixture
-def make_rig(alerta: AlertaServer, alerta_key: str, tmp_path: Path) -> Callable[..., Rig]:
-    return lambda url="", **settings: Rig(url or alerta.url, alerta_key, tmp_path, **settings)
+@pytest.fixture(params=["sqs", "channel"])
+def make_rig(
+    request: pytest.FixtureRequest, alerta: AlertaServer, alerta_key: str, tmp_path: Path
+) -> Callable[..., Rig]:
+    channel = request.param == "channel"
+    return lambda url="", **settings: Rig(url or alerta.url, alerta_key, tmp_path, channel=channel, **settings)
 
 
 def test_killed_again_and_again_nothing_is_lost_or_doubled(make_rig: Any, console: Console) -> None:

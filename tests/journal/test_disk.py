@@ -427,6 +427,25 @@ def test_a_file_that_is_upgraded_while_it_is_open_is_not_written_any_more(tmp_pa
         assert refusal(lambda: append(journal, "after")).label == "newer"
 
 
+def test_tables_that_a_newer_version_has_changed_are_not_taken_for_damage(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal, Journal(tmp_path / "journal") as upgrader:
+        append(journal, "k")
+        for change in ("ALTER TABLE actions RENAME COLUMN alert TO subject", "PRAGMA user_version = 99"):
+            upgrader._writer.read(lambda connection, change=change: connection.execute(change))  # type: ignore[misc]
+        assert refusal(lambda: keys(journal)).label == "newer"
+        assert journal.set_aside == ""
+
+
+def test_a_directory_that_cannot_be_used_costs_no_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "journal" / "journal.db.lock").mkdir(parents=True)
+    (tmp_path / "journal").chmod(0o700)
+    with Journal(tmp_path / "journal") as journal:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(5):
+            refusal(lambda: keys(journal))
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_an_older_file_is_migrated_with_all_that_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_actions(tmp_path / "journal", 5)
     newer = (*schema.MIGRATIONS, ("ALTER TABLE actions ADD COLUMN extra TEXT", "CREATE TABLE more (x)"))

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator, List, Sequence
 
 import pytest
 
@@ -439,3 +439,26 @@ def test_moving_takes_what_waits_and_is_dead_and_leaves_the_rest(journal: Journa
         assert keys(other) == ["dead", "waiting"]
         assert keys(journal) == ["in flight", "chosen not"]
         assert claim(other).key == "waiting"
+
+
+def test_what_is_being_moved_is_not_claimed_meanwhile(journal: Journal, tmp_path: Path) -> None:
+    append(journal, "k")
+    with Journal(tmp_path / "other") as other:
+        take = other.take
+
+        def take_slowly(actions: Sequence[Action]) -> int:
+            assert journal.claim(100.0, 1, PAUSE) == []
+            return take(actions)
+
+        other.take = take_slowly  # type: ignore[method-assign]
+        assert journal.move_to(other) == 1
+        assert keys(other, "waiting") == ["k"]
+
+
+def test_what_cannot_be_moved_waits_as_before(journal: Journal, tmp_path: Path) -> None:
+    before = append(journal, "k")._replace(is_new=False)
+    (tmp_path / "file").touch()
+    with Journal(tmp_path / "file") as other:
+        assert refusal(lambda: journal.move_to(other)).label == "not-a-directory"
+    assert journal.get(1) == before
+    assert claim(journal).key == "k"

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import types
-from typing import Callable, Optional
+from typing import Callable, Optional, Sequence
 
 from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.deliverer import Deliverer
@@ -72,11 +72,11 @@ class Agent:
         self.deliverer = Deliverer(state_directory, report=self.log.report)
         self._server = Server(state_directory, Service(self.deliverer, "agent", self._ending.set))
 
-    def run(self, *, take_over: bool = False, options: Optional[Options] = None) -> int:
+    def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
         """Serve until idle, told to end, or replaced. Gives the exit code.
 
-        `take_over`: end the agent that is there, once this one is ready. `options` are those of the configuration, by
-        which what waits is delivered at once.
+        `take_over`: end the agent that is there, once this one is ready. `accesses` are the options of the
+        configuration, by which what waits is delivered at once.
         """
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
@@ -87,7 +87,7 @@ class Agent:
         self.log.write(f"agent {os.getpid()} serves {self._path}")
         for name in _IMPORTED_LATE:
             importlib.import_module(name)
-        if options is not None:
+        for options in accesses:
             self.deliverer.wake(options)
         while not self._ending.wait(_LOOK_SECONDS) and not self._is_idle():
             pass

@@ -29,4 +29,4 @@ def agent(**place: Any) -> None:
     if running is not None and running.get("kind") == "run":
         what = f"`alerta-opsgenie run` (process {running.get('pid')}) delivers what is in {found.directory}"
         raise Failure(what, "stop it, or this service: one of them is enough")
-    Agent(found.directory, idle_seconds=None).run(take_over=True, options=options[0])
+    Agent(found.directory, idle_seconds=None).run(take_over=True, accesses=options)

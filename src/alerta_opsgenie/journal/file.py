@@ -112,9 +112,7 @@ class File:
     @contextlib.contextmanager
     def _guarded(self, operation: int) -> Iterator[None]:
         if self._guard < 0:
-            self._process = os.getpid()
-            self._place = open_directory(self.directory)
-            self._guard = open_private(self.directory, self._place, self.name + ".lock")
+            self._open_guard()
         end = time.monotonic() + self.busy_seconds
         while not self._try_guard(operation):
             if time.monotonic() >= end:
@@ -125,6 +123,15 @@ class File:
         finally:
             if self._guard >= 0:
                 fcntl.flock(self._guard, fcntl.LOCK_UN)
+
+    def _open_guard(self) -> None:
+        place = open_directory(self.directory)
+        try:
+            self._guard = open_private(self.directory, place, self.name + ".lock")
+        except BaseException:
+            os.close(place)
+            raise
+        self._place, self._process = place, os.getpid()
 
     def _try_guard(self, operation: int) -> bool:
         try:
@@ -196,8 +203,18 @@ class File:
             self._replace()
 
     def _replace_damaged(self) -> None:
-        if _identity(self.path) == self._identity:
+        if _identity(self.path) != self._identity:
+            return  # another process has done it
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                # A newer version that has migrated the file since may have other tables: that is no damage.
+                check_version(self._connection, self.path)
+        try:
             self._replace()
+        except BaseException:
+            # Reading a file ends this process's locks on it, SQLite's too: https://www.sqlite.org/howtocorrupt.html
+            self._disconnect()
+            raise
 
     def _replace(self) -> None:
         from alerta_opsgenie.journal import salvage  # noqa: PLC0415 - hardly ever needed

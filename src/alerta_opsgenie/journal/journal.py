@@ -294,13 +294,15 @@ class Journal:
         They are on the disk there before they are removed here.
         """
         wanted = None if ids is None else set(ids)
-        batch = [
-            action
-            for action in self.actions()
-            if action.state in ("waiting", "dead") and (wanted is None or action.id in wanted)
-        ]
-        other.take(batch)
-        return self.drop(action.id for action in batch)
+        batch = self._writer.write(lambda connection: statements.hold(connection, wanted))
+        try:
+            other.take(batch)
+        except BaseException:
+            for action in batch:
+                self.release(action)
+            raise
+        numbers, statement = [action.id for action in batch], "DELETE FROM actions WHERE id = ?"
+        return self._writer.write(lambda connection: statements.change_each(connection, numbers, statement, ()))
 
     def _read(self, work: Callable[[_Connection], _T]) -> _T:
         return self._writer.read(work)

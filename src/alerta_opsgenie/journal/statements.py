@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from alerta_opsgenie.journal.rows import COLUMNS, Action, New, checksum, fixed_columns, plain, to_action
 from alerta_opsgenie.journal.schema import settle
@@ -196,6 +196,15 @@ def change_each(connection: _Connection, ids: List[int], statement: str, values:
             settle(connection, found[0])
             count += 1
     return count
+
+
+def hold(connection: _Connection, wanted: Optional[Set[int]]) -> List[Action]:
+    """Give what waits or is dead, to be moved; what waits is in flight then, so that nobody claims it meanwhile."""
+    found = many(connection, f"{SELECT} WHERE state IN ('waiting', 'dead') ORDER BY id", ())
+    held = [action for action in found if wanted is None or action.id in wanted]
+    waiting = [action.id for action in held if action.state == "waiting"]
+    change_each(connection, waiting, "UPDATE actions SET state = 'in-flight' WHERE id = ?", ())
+    return held
 
 
 def restore(connection: _Connection, action: Action) -> bool:
