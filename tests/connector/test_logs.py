@@ -25,7 +25,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_line_for_people_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("text", "INFO")
+    logs.set_up("text", "info")
     logging.getLogger("alerta_opsgenie.x").info("first\nsecond \udcff")
     line = written(capsys)
     assert line.count("\n") == 1
@@ -33,7 +33,7 @@ def test_a_line_for_people_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_line_for_machines_is_json_with_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("json", "INFO")
+    logs.set_up("json", "info")
     logging.getLogger("alerta_opsgenie.x").warning("kept", extra={"fields": {"reason": "network"}})
     fields = json.loads(written(capsys))
     assert (fields["level"], fields["message"], fields["reason"]) == ("warning", "kept", "network")
@@ -41,7 +41,7 @@ def test_a_line_for_machines_is_json_with_its_fields(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("log_format", logs.FORMATS)
 def test_secrets_are_hidden_even_in_a_traceback(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
-    logs.set_up(log_format, "INFO")
+    logs.set_up(log_format, "info")
     logs.hide(["the-secret-key", "k"])
     try:
         int("the-secret-key")

@@ -17,6 +17,8 @@ from lab.alerta_server import AlertaServer
 from lab.cloud import Cloud, Moto, QueueHost, Switches
 from lab.cloud.channel import Channel
 
+from alerta_opsgenie.agent import client
+from alerta_opsgenie.connector.settings import read_plan
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console
 
@@ -298,6 +300,7 @@ def test_where_jecs_queues_end_its_channel_takes_over_and_a_refused_key_changes_
         for alert_id in ids:
             rig.create(alert_id)
             rig.person().acknowledge(alert_id)
+        connector.wait_log("applied")
         rig.cloud.channel = Channel(rig.host)
         with rig.cloud.faults.status(401, "credentials"):
             connector.wait_log("answered HTTP 401")
@@ -323,6 +326,28 @@ def test_a_second_run_hands_over_and_delivers_when_the_first_has_ended(make_rig:
         rig.create(alert_id)
         rig.person().acknowledge(alert_id)
         wait_until(lambda: console.status(alert_id) == "ack", say=rig.logs)
+
+
+def test_run_takes_over_from_an_agent_and_serves_executors(make_rig: Any, console: Console) -> None:
+    with make_rig() as rig:
+        rig.write_config()
+        options = read_plan(str(rig.config_path), dialect="oec", environment={}).options
+        alert_id, other_id = (console.create_alert()["id"] for _ in range(2))
+        assert client.submit(options, action("Acknowledge", alert_id)).outcome.kind.value == "applied"
+        connector = rig.start()
+        connector.wait_page("/readyz", 200)
+        wait_until(lambda: (client.ask_status(str(rig.spool)) or {}).get("kind") == "run", say=rig.logs)
+        assert client.submit(options, action("Acknowledge", other_id)).outcome.kind.value == "applied"
+        rig.create(alert_id)
+        rig.person().close(alert_id)
+        rig.wait_delivered()
+    assert (console.status(alert_id), console.status(other_id)) == ("closed", "ack")
+    assert f"applied Acknowledge {other_id}" in connector.log
+
+
+def action(name: str, alert_id: str) -> str:
+    alert = {"alias": alert_id, "source": "Alerta", "username": "bob@example.com", "updatedAt": time.time_ns()}
+    return json.dumps({"action": name, "requestId": f"{name} {alert_id}", "alert": alert})
 
 
 def test_sighup_takes_a_new_configuration_and_refuses_a_broken_one(

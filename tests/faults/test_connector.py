@@ -75,7 +75,7 @@ def test_three_processes_one_of_which_is_killed(make_rig: Any, console: Console)
 
 
 def test_three_hosts_one_of_which_dies_keep_the_order_by_the_plugin(alerta: AlertaServer, tmp_path: Path) -> None:
-    """Each has a memory of its own; the queue gives them duplicates, disorder, and what the dead one had in hand."""
+    """Each has a journal of its own; the queue gives them duplicates and disorder, and the dead one comes back."""
     switches = Switches(duplicate_share=0.15, disorder_share=0.15)
     with plugged(alerta.postgres, tmp_path / "alerta") as run:
         directory, own = _made(tmp_path / "rig"), {"holdMessages": 20}
@@ -84,8 +84,10 @@ def test_three_hosts_one_of_which_dies_keep_the_order_by_the_plugin(alerta: Aler
             hosts = [rig.start_elsewhere(f"host{number}") for number in range(3)]
             load.act(ACTIONS // 2)
             wait_until(lambda: any("applied" in host.log for host in hosts))
-            next(host for host in hosts if "applied" in host.log).kill()
+            dead = next(host for host in hosts if "applied" in host.log)
+            dead.kill()
             load.act(ACTIONS // 2)
+            rig.start_elsewhere(f"host{hosts.index(dead)}")
             load.assert_all_there_once()
             assert sum("applied" in host.log for host in hosts) >= 2
 

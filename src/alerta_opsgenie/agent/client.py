@@ -33,9 +33,10 @@ class Reply(NamedTuple):
     errors: str
 
 
-def submit(options: Options, payload: str) -> Reply:
-    """Hand an action over, and start an agent where there is none. Raises NoAgentError."""
-    fields = _ask(handover.RUN, options, [f"-payload={os.fsdecode(payload.encode('utf-8', 'surrogatepass'))}"])
+def submit(options: Options, payload: str, *, starts: bool = True) -> Reply:
+    """Hand an action over; `starts`: start an agent where there is none. Raises NoAgentError."""
+    more = [f"-payload={os.fsdecode(payload.encode('utf-8', 'surrogatepass'))}"]
+    fields = _ask(handover.RUN, options, more, starts=starts)
     code, _newer, kind, reason, detail, kept, output, errors = fields[:8]
     outcome = Outcome(Kind(kind.decode()), Reason(reason.decode()), detail.decode("utf-8", "replace"))
     return Reply(int(code), outcome, kept == b"1", output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
@@ -48,14 +49,14 @@ def wake(options: Options) -> None:
         raise handover.NoAgentError(fields[7].decode("utf-8", "replace").strip())
 
 
-def _ask(what: bytes, options: Options, more: List[str]) -> List[bytes]:
+def _ask(what: bytes, options: Options, more: List[str], *, starts: bool = True) -> List[bytes]:
     arguments, environment = arguments_of(options)
     end = time.monotonic() + options.limit_seconds
 
     def request(seconds: float) -> bytes:
         return handover.request(what, [*arguments, *more], environment, __version__, seconds)
 
-    return exchange(PACKAGE, options, request, end, starts=True)
+    return exchange(PACKAGE, options, request, end, starts=starts)
 
 
 def exchange(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from typing import Any, Mapping
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.clients.connection import Connection, Response, read_address
+from alerta_opsgenie.core.secret import redact_text
 from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, EdgeConfig
 
 CLIENT_INFO = f"alerta-opsgenie/{__version__}"
 
 _LONGEST_WORDS = 200
-_LOGIN = re.compile(r"(?<=://)[^/\s]*@")
 
 
 class VendorApi:
@@ -51,4 +50,4 @@ class VendorApi:
 def words_of(error: Exception) -> str:
     """Say on one line what went wrong; botocore would show the password in a proxy's address."""
     text = str(getattr(error, "strerror", None) or error)
-    return _LOGIN.sub("***@", " ".join(text.split()))[:_LONGEST_WORDS]
+    return redact_text(" ".join(text.split()))[:_LONGEST_WORDS]

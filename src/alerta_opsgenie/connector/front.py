@@ -147,7 +147,8 @@ class Front:
     def _hand_over(self, request: Request, ticket: Ticket) -> None:
         began, body = time.monotonic(), str(request.payload)
         try:
-            reply = client.submit(request.options, body)
+            # An agent that is started now would only keep the lock from us.
+            reply = client.submit(request.options, body, starts=False)
             outcome, kept = reply.outcome, reply.kept
         except (handover.NoAgentError, ValueError, OSError) as error:
             outcome, kept = Outcome(Kind.KEPT, Reason.BEHIND, f"it could not be handed over: {_words(error)}"), False

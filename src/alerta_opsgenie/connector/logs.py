@@ -8,14 +8,11 @@ import sys
 import time
 from typing import Any, Iterable
 
-FORMATS = ("text", "json")
-HIDDEN = "***"
+from alerta_opsgenie.core.secret import mask
 
-_SHORTEST_SECRET = 6
-_LEVELS = {
-    "panic": logging.CRITICAL, "fatal": logging.CRITICAL, "error": logging.ERROR, "warn": logging.WARNING,
-    "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG, "trace": logging.DEBUG,
-}  # fmt: skip
+FORMATS = ("text", "json")
+
+_LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 
 
 class _Formatter(logging.Formatter):
@@ -24,16 +21,14 @@ class _Formatter(logging.Formatter):
     def __init__(self, log_format: str) -> None:
         super().__init__()
         self._json = log_format == "json"
-        self.secrets: tuple[str, ...] = ()
+        self.secrets: set[str] = set()
 
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         line = self._as_json(record, text) if self._json else self._as_text(record, text)
-        for secret in self.secrets:
-            line = line.replace(secret, HIDDEN)
-        return line
+        return mask(line, self.secrets)
 
     def _as_text(self, record: logging.LogRecord, text: str) -> str:
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -62,11 +57,15 @@ def set_up(log_format: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("alerta_opsgenie").setLevel(_LEVELS.get(level.casefold(), logging.INFO))
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Write lines of this level and above."""
+    logging.getLogger("alerta_opsgenie").setLevel(_LEVELS[level])
 
 
 def hide(secrets: Iterable[str]) -> None:
     """Let none of these texts appear in a line, whatever wrote it."""
     if "now" in _formatter:
-        found = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
-        _formatter["now"].secrets = tuple(sorted(found | set(_formatter["now"].secrets), key=len, reverse=True))
+        _formatter["now"].secrets |= set(secrets)

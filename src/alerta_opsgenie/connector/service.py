@@ -133,6 +133,7 @@ class Service:
                 _log.warning("metrics and health stay at %s until the next start", self._plan.own.listen)
             _log.info("SIGHUP: the configuration is read again")
             logs.hide(plan.secrets())
+            logs.set_level(plan.own.log_level)
             self._notifier.reloading()
             self._next = plan
             self._stop.set()
