@@ -25,6 +25,8 @@ BODY = json.dumps({"action": "Close", "actionType": "custom", "requestId": "r"})
 class Run:
     """Scripts that wait for `go`."""
 
+    name = "q"
+
     def __init__(self, script: str) -> None:
         mapping = ActionMapping("Close", script)
         self.config = EdgeConfig("oec", Secret("k"), "https://api.opsgenie.com", {"Close": mapping})

@@ -6,7 +6,7 @@ import functools
 import json
 import logging
 from collections import OrderedDict
-from typing import Iterator, Protocol, Sequence
+from typing import Iterator, Sequence
 
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.ticket import Result, Ticket
@@ -17,7 +17,7 @@ from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.room import MOST_BYTES, Room
 from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.settings import Plan
-from alerta_opsgenie.connector.transport import Receipt, Received
+from alerta_opsgenie.connector.transport import Receipt, Received, Source
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.vendor.callback import callback_body
 from alerta_opsgenie.vendor.config import JEC
@@ -27,20 +27,6 @@ MOST_RECEIPTS = 5
 
 _MOST_LEFT = 10_000
 _log = logging.getLogger(__name__)
-
-
-class Source(Protocol):
-    """Where a message came from."""
-
-    @property
-    def name(self) -> str:
-        """Its name, for people."""
-
-    def finish(self, receipt: Receipt) -> None:
-        """Delete a message soon: it is done, or safe."""
-
-    def extend(self, receipt: Receipt, seconds: int) -> None:
-        """Let a message come again no sooner than in so many seconds."""
 
 
 class Handler:

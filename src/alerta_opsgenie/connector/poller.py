@@ -162,15 +162,18 @@ class Poller:
         if str(error) != self.failure:
             _log.warning("%s", error)
         self.failure = str(error)
-        fraction = random.random()  # noqa: S311 - jitter
-        pause = delay_seconds(
-            self._failures,
-            fraction,
-            longest_seconds=LONGEST_PAUSE_SECONDS,
-            retry_after_seconds=error.retry_after_seconds,
-        )
+        pause = _pause_seconds(self._failures, error)
         self._parts.beat(f"queue {self.name}", pause + 120.0)
         self._stopping.wait(pause)
+
+
+def _pause_seconds(failures: int, error: TransportError) -> float:
+    return delay_seconds(
+        failures,
+        random.random(),  # noqa: S311 - jitter
+        longest_seconds=LONGEST_PAUSE_SECONDS,
+        retry_after_seconds=error.retry_after_seconds,
+    )
 
 
 class _Deletions:
@@ -244,13 +247,7 @@ class _Deletions:
             self._stale()
         if self._failures == 1:
             _log.warning("%s; %d messages that are done wait to be deleted", error, len(self))
-        fraction = random.random()  # noqa: S311 - jitter
-        pause = delay_seconds(
-            self._failures,
-            fraction,
-            longest_seconds=LONGEST_PAUSE_SECONDS,
-            retry_after_seconds=error.retry_after_seconds,
-        )
+        pause = _pause_seconds(self._failures, error)
         self._parts.beat(self._part, pause + 120.0)
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, pause)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from typing import Callable, NamedTuple, Protocol
+from typing import Callable, NamedTuple
 
 from alerta_opsgenie.connector.callbacks import Callbacks
 from alerta_opsgenie.connector.intake import Action
 from alerta_opsgenie.connector.metrics import Metrics
-from alerta_opsgenie.connector.transport import Receipt, Received
+from alerta_opsgenie.connector.transport import Receipt, Received, Source
 from alerta_opsgenie.vendor.config import EdgeConfig
 from alerta_opsgenie.vendor.runner import Host, ScriptResult, run_message
 
@@ -22,14 +22,8 @@ _MOST_REMEMBERED = 1000
 _log = logging.getLogger(__name__)
 
 
-class _Source(Protocol):
-    def finish(self, receipt: Receipt) -> None: ...
-
-    def extend(self, receipt: Receipt, seconds: int) -> None: ...
-
-
 class _Run(NamedTuple):
-    source: _Source
+    source: Source
     received: Received
     action: Action
     ended: Callable[[], None]
@@ -59,7 +53,7 @@ class Scripts:
         """How many scripts run."""
         return len(self._running)
 
-    def put(self, source: _Source, received: Received, action: Action, ended: Callable[[], None]) -> bool:
+    def put(self, source: Source, received: Received, action: Action, ended: Callable[[], None]) -> bool:
         """Run the script of a message soon. False: it waits, runs or has run already, and came again."""
         message_id = received.message_id
         with self._changed:

@@ -79,3 +79,17 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close the connections."""
+
+
+class Source(Protocol):
+    """Where a message came from, for whoever deals with it."""
+
+    @property
+    def name(self) -> str:
+        """Its name, for people."""
+
+    def finish(self, receipt: Receipt) -> None:
+        """Delete a message soon: it is done, or safe."""
+
+    def extend(self, receipt: Receipt, seconds: int) -> None:
+        """Let a message come again no sooner than in so many seconds."""
