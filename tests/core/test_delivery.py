@@ -13,9 +13,9 @@ from alerta_opsgenie.core.delivery import UP, Earlier, NoAnswer, Pause, Reachabi
 from alerta_opsgenie.core.message import Message, parse, recall
 from alerta_opsgenie.core.outcome import REASONS, Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Settings
-from tests.support.answers import ALIAS, OK, error, message, ok_with_plugin, seen
+from tests.support.answers import ALIAS, NOW_SECONDS, OK, error, message, ok_with_plugin, seen
 
-NOW = 1_800_000_000.0
+NOW = NOW_SECONDS
 SILENCE = NoAnswer("no answer in time", timed_out=True)
 RESET = NoAnswer("connection reset", timed_out=False)
 NOTE = {"note": "looking"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from alerta_opsgenie.agent import options
+from alerta_opsgenie.agent import handover, options
 from alerta_opsgenie.clients import opsgenie
 from alerta_opsgenie.connector import settings as connector_settings
 from alerta_opsgenie.core.outcome import REASONS
@@ -118,10 +118,12 @@ def executor_variables() -> set[str]:
     """Give the names of all variables that the executor reads."""
     asked = _Asked(ALERTA_API_KEY="", ALERTA_API_KEY_FILE="/dev/null", HOME="/")
     with pytest.raises(options.UsageError):
-        options.read_options({"drain": [], "alertaApiUrl": [""], "alertaApiKey": [""]}, [], asked)
+        options.read_options({"alertaApiUrl": [""], "alertaApiKey": [""]}, [], asked)
     asked_with_url = _Asked(ALERTA_API_URL="http://a", ALERTA_API_KEY="k")
-    options.read_options({"drain": []}, [], asked_with_url)
-    return asked.names | asked_with_url.names
+    options.read_options({}, [], asked_with_url)
+    place = {"ALERTA_OPSGENIE_SPOOL_DIR", "XDG_STATE_HOME", "HOME"}  # `handover.state_directory` reads a copy
+    assert place <= set(handover.VARIABLES)
+    return (asked.names | asked_with_url.names | place) - {"HTTPS_PROXY", "NO_PROXY"}
 
 
 def _first_column(text: str) -> set[str]:
@@ -159,7 +161,7 @@ def _known_options() -> set[str]:
     of_commands = {
         option for context in commands() for parameter in context.command.params for option in parameter.opts
     }
-    return of_commands | {f"--{name}" for name in options._HELP} | {"--help", "--version"} | OF_OTHERS
+    return of_commands | {f"--{name}" for name in (*options._HELP, *options._FLAGS)} | {"--help", "--version"} | OF_OTHERS
 
 
 def _named(pattern: re.Pattern[str], path: Path) -> set[str]:
@@ -168,9 +170,8 @@ def _named(pattern: re.Pattern[str], path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", pages(), ids=name_of)
 def test_every_option_that_a_page_names_is_one(path: Path) -> None:
-    fine = {"--drain"}  # the executor's own, for its drainer
     written_otherwise = {"--alerta-api-url"}  # reference/executor.md, on the spellings of a name
-    assert _named(_OPTION, path) - _known_options() - fine - written_otherwise == set()
+    assert _named(_OPTION, path) - _known_options() - written_otherwise == set()
 
 
 @pytest.mark.parametrize("path", pages(), ids=name_of)

@@ -204,3 +204,18 @@ def test_a_key_that_the_plugin_does_not_recognise_is_warned_of_until_it_is(patie
     assert (found.level, "does not recognise this key" in found.what) == ("warn", True)
     assert f"OPSGENIE_BRIDGE_KEY = ['sha256:{hashlib.sha256(alerta_key.encode()).hexdigest()}']" in found.advice
     assert alerta_key not in found.advice
+
+
+def test_on_a_real_alerta_following_the_advice_makes_it_well(patient: Patient, alerta: AlertaServer) -> None:
+    """Version 1 advised to name the key's user, which anybody could become."""
+    key = "a-key-of-the-bridge-0123456789abcdefgh"
+    patient_key = {"user": BRIDGE_USER, "scopes": ["write:alerts"], "key": key}
+    settings = {"PLUGINS": ["opsgenie"], "OPSGENIE_BRIDGE_KEY": [f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"]}
+    with AlertaServer(settings=settings, workers=1, postgres=alerta.postgres) as server:
+        server.call("POST", "/key", patient_key)
+        tell_url(patient, server.url)
+        tell_key(patient, server.create_key(BRIDGE_USER))
+        assert patient.worst("attribution").level == "warn"
+        tell_key(patient, key)
+        assert patient.worst("attribution").level == "ok"
+        assert [finding.level for finding in patient.findings("open-access")] == ["ok", "ok"]

@@ -106,6 +106,13 @@ def test_root_becomes_the_connectors_user_before_any_check(patient: Patient) -> 
 
 
 @only_root
+@pytest.mark.parametrize("user", ["no-such-user", "root"])
+def test_root_does_not_stay_root_for_a_configuration_of_a_users(patient: Patient, user: str) -> None:
+    patient.ask(user=user)
+    assert patient.as_user(lambda _: os.geteuid()) == pwd.getpwnam(patient.layout.user).pw_uid
+
+
+@only_root
 def test_a_link_to_a_file_of_roots_in_the_place_of_a_key_is_not_read(patient: Patient, tmp_path: Path) -> None:
     secret = tmp_path / "of-root"
     secret.write_text("roots-own-secret\n")

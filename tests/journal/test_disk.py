@@ -436,6 +436,17 @@ def test_tables_that_a_newer_version_has_changed_are_not_taken_for_damage(tmp_pa
         assert journal.set_aside == ""
 
 
+@pytest.mark.parametrize("text", ["database is locked", "database or disk is full", "disk I/O error"])
+def test_a_file_that_could_not_be_made_ready_is_made_ready_at_the_next_use(tmp_path: Path, text: str) -> None:
+    with_actions(tmp_path / "journal", 3)
+    with Journal(tmp_path / "journal", busy_seconds=0.0) as journal:
+        with mock.patch.object(file, "prepare", side_effect=sqlite3.OperationalError(text)):
+            refusal(lambda: keys(journal))
+        assert journal._writer.read(lambda found: found.execute("PRAGMA synchronous").fetchone()) == (2,)
+        assert (len(keys(journal)), journal.set_aside) == (3 + DONE, "")
+        assert journal._writer.read(lambda found: found.execute("PRAGMA busy_timeout").fetchone()) == (3,)
+
+
 def test_a_directory_that_cannot_be_used_costs_no_descriptors(tmp_path: Path) -> None:
     (tmp_path / "journal" / "journal.db.lock").mkdir(parents=True)
     (tmp_path / "journal").chmod(0o700)

@@ -49,7 +49,7 @@ _HELP: Mapping[str, Tuple[str, str]] = {
     "alertaApiKeyFile": ("FILE", "a file that holds the API key (or ALERTA_API_KEY_FILE)"),
     "alertaCaFile": ("FILE", "certificates (PEM) of the private CA that signed Alerta's"),
     "timeLimit": ("SECONDS", f"end after so long, whatever Alerta does (default {DEFAULT_LIMIT_SECONDS:g})"),
-    "spoolDir": ("DIR", "where actions wait that could not be delivered (or ALERTA_OPSGENIE_SPOOL_DIR)"),
+    "spoolDir": ("DIR", "the state directory, which has the actions that wait (or ALERTA_OPSGENIE_SPOOL_DIR)"),
     "agentIdle": ("SECONDS", "a process that was started to deliver ends after so long without work (default 600)"),
     "source": ("NAME", "act on alerts with this source (default Alerta; * takes all; may be repeated)"),
     "ownName": ("NAME", "user or source that the plugin in Alerta sends, to know our own actions (default Alerta)"),
@@ -77,7 +77,7 @@ def usage() -> str:
     ]
     lines += [f"  --{name} {value}".ljust(36) + text for name, (value, text) in _HELP.items()]
     lines += [
-        "  --noAgent".ljust(36) + "leave no process behind; what waits is delivered by the next executor",
+        "  --noAgent".ljust(36) + "start no process that goes on; what waits is delivered by the next executor",
         "  --version, --help",
         "",
         "The API key may also be in ALERTA_API_KEY. Exit: 0 done, nothing to do, or kept for later; 1 failed, the",

@@ -14,7 +14,7 @@ from alerta_opsgenie.agent.options import Options, UsageError
 from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Reason
-from alerta_opsgenie.doctor.access import Access
+from alerta_opsgenie.doctor.access import Access, access_of
 from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.doctor.person import Person, become, person_of_uid
 from alerta_opsgenie.journal import Journal
@@ -79,7 +79,7 @@ class Place:
         """Give the options of each target that the configuration names. Raises `Failure`."""
         accesses = self.installation.accesses if self.installation and self.installation.config else []
         if self.given.get("alertaApiUrl") or not accesses:
-            accesses = accesses[:1] or [Access({}, os.environ)]
+            accesses = accesses[:1] or [access_of({}, os.environ)]
         found = [self._read(access) for access in accesses]
         return list({state.target_name(options.alerta_url): options for options in found}.values())
 

@@ -14,6 +14,7 @@ from typing import Callable, Mapping, Sequence
 from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report, Request
+from alerta_opsgenie.agent.resident import TAKE_OVER_SECONDS
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.agent.ticket import Result, Ticket
@@ -24,6 +25,7 @@ from alerta_opsgenie.journal import Counts, JournalError, New
 
 LOCK_AGAIN_SECONDS = 1.0
 _SERVER_STOP_SECONDS = 1.0
+_AGENT_LOOK_SECONDS = 0.1
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +42,7 @@ class Front:
         self._stopping = threading.Event()
         self._holds_lock = False
         self._problem = ""
+        self._holder = b""
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="hand-over")
         self._handed_over = 0
         self._mutex = threading.Lock()
@@ -47,8 +50,11 @@ class Front:
     # -- Its life
 
     def start(self) -> None:
-        """Take the delivery lock, or wait for it in the background."""
-        self._take_lock()
+        """Take the delivery lock: an agent gives it up and is waited for, another `run` is handed over to."""
+        gives_up_by = time.monotonic() + TAKE_OVER_SECONDS
+        while not self._take_lock() and self._holder != b"run" and time.monotonic() < gives_up_by:
+            if self._deliverer is not None or self._stopping.wait(_AGENT_LOOK_SECONDS):
+                break
         if not self._holds_lock:
             threading.Thread(target=self._wait_for_lock, name="delivery lock", daemon=True).start()
 
@@ -80,15 +86,16 @@ class Front:
         while not self._holds_lock and not self._stopping.wait(LOCK_AGAIN_SECONDS):
             self._take_lock()
 
-    def _take_lock(self) -> None:
+    def _take_lock(self) -> bool:
+        """Try to; gives whether this process has it."""
         deliverer = Deliverer(self.state_directory, workers=self.workers, report=self._report)
         try:
             if deliverer.start():
                 self._lead(deliverer)
-                return
-            holder = client.ask_to_retire(self.state_directory)
+                return True
+            self._holder = client.ask_to_retire(self.state_directory)
             where = f"holds the delivery lock of {self.state_directory}; actions are handed over to it"
-            problem = "" if holder == b"agent" else f"another process {where}"
+            problem = f"another process {where}" if self._holder == b"run" else ""
         except (handover.UnsafeError, OSError, JournalError) as error:
             what = "it is not a directory" if isinstance(error, FileExistsError) else _words(error)
             problem = f"the state directory {self.state_directory} cannot be used: {what}"
@@ -98,6 +105,7 @@ class Front:
         if problem and problem != self._problem:
             _log.warning("%s", problem)
         self._problem = problem or self._problem
+        return False
 
     def _lead(self, deliverer: Deliverer) -> None:
         """Deliver from now on: this process has the lock."""

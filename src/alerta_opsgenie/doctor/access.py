@@ -13,63 +13,39 @@ from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
 
 DEFAULT_SOURCES = ("Alerta",)
 _LARGEST_KEY_CHARACTERS = 4096
+_NO_KEY = Secret("")
 
 
 @dataclass(frozen=True)
 class Access:
     """Texts as the configuration has them, empty where it says nothing.
 
-    `key_in_arguments` says that Alerta's key stands where every user of the host can see it. `found` are the executor's
-    arguments by name; `variables` is the environment that the executor has.
+    `key` is Alerta's where it is given itself, else `key_file` may name its file. `key_in_arguments` says that it
+    stands where every user of the host can see it. `found` are the executor's arguments by name, `variables` its
+    environment.
     """
 
+    url: str = ""
+    key: Secret = _NO_KEY
+    key_file: str = ""
+    key_in_arguments: bool = False
+    ca_file: str = ""
+    state_directory: str = ""
+    sources: tuple[str, ...] = DEFAULT_SOURCES
     found: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    @property
-    def url(self) -> str:
-        """The URL of Alerta's API."""
-        return self._last("alertaApiUrl", "ALERTA_API_URL")
-
-    @property
-    def ca_file(self) -> str:
-        """A file with the certificates of a private CA."""
-        return self._last("alertaCaFile", "ALERTA_CA_FILE")
-
-    @property
-    def state_directory(self) -> str:
-        """The state directory, where one is named."""
-        return self._last("spoolDir", "ALERTA_OPSGENIE_SPOOL_DIR")
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The sources whose alerts are acted on."""
-        return tuple(self.found.get("source") or DEFAULT_SOURCES)
-
-    @property
-    def key_in_arguments(self) -> bool:
-        """Whether the key stands among the arguments."""
-        return "alertaApiKey" in self.found
-
-    @property
-    def key_file(self) -> str:
-        """The file with the key; empty where the key is given otherwise."""
-        if self.key_in_arguments or (self.variables.get("ALERTA_API_KEY") and "alertaApiKeyFile" not in self.found):
-            return ""
-        return self._last("alertaApiKeyFile", "ALERTA_API_KEY_FILE")
-
     def read_key(self) -> tuple[Secret, str]:
         """Read the key as the user that this process is; the text says why there is none."""
-        given = self._last("alertaApiKey", "ALERTA_API_KEY")
-        if not self.key_file:
-            return Secret(given.strip()), "" if given.strip() else "no key is given"
+        if self.key or not self.key_file:
+            return self.key, "" if self.key else "no key is given"
         try:
             with Path(self.key_file).open(encoding="ascii") as file:
                 key = file.read(_LARGEST_KEY_CHARACTERS).strip()
         except OSError as error:
-            return Secret(""), f"{self.key_file} cannot be read: {error.strerror}"
+            return _NO_KEY, f"{self.key_file} cannot be read: {error.strerror}"
         except UnicodeDecodeError:
-            return Secret(""), f"{self.key_file} does not hold a key"
+            return _NO_KEY, f"{self.key_file} does not hold a key"
         return Secret(key), "" if key else f"{self.key_file} is empty"
 
     def options(self, **given: str | None) -> Options:
@@ -79,9 +55,28 @@ class Access:
             found.pop("alertaApiKey", None)
         return read_options(found, (), self.variables)
 
-    def _last(self, option: str, variable: str) -> str:
-        values = self.found.get(option)
-        return values[-1] if values else self.variables.get(variable, "")
+
+def access_of(found: Mapping[str, list[str]], variables: Mapping[str, str]) -> Access:
+    """Read the executor's arguments and environment."""
+
+    def last(option: str, variable: str) -> str:
+        values = found.get(option)
+        return values[-1] if values else variables.get(variable, "")
+
+    key = found.get("alertaApiKey", [""])[-1]
+    if not key and "alertaApiKeyFile" not in found:
+        key = variables.get("ALERTA_API_KEY", "")
+    return Access(
+        url=last("alertaApiUrl", "ALERTA_API_URL"),
+        key=Secret(key.strip()),
+        key_file="" if key else last("alertaApiKeyFile", "ALERTA_API_KEY_FILE"),
+        key_in_arguments="alertaApiKey" in found,
+        ca_file=last("alertaCaFile", "ALERTA_CA_FILE"),
+        state_directory=last("spoolDir", "ALERTA_OPSGENIE_SPOOL_DIR"),
+        sources=tuple(found.get("source") or DEFAULT_SOURCES),
+        found=found,
+        variables=variables,
+    )
 
 
 def read_access(config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str]) -> Access:
@@ -94,7 +89,7 @@ def read_access(config: EdgeConfig, mapping: ActionMapping | None, environment: 
         found, _ = split(arguments)
     except UsageError:
         found = {}
-    return Access(found, {**environment, **variables})
+    return access_of(found, {**environment, **variables})
 
 
 def our_mappings(config: EdgeConfig) -> list[ActionMapping]:

@@ -61,11 +61,20 @@ class Installation:
         return self.request.config_path
 
     def drop_rights(self, other: Person | None = None) -> None:
-        """Gather what only root can see, then become the connector's user, or another one, for good. Raises OSError."""
+        """Gather what only root can see, then become the connector's user, or another one, for good. Raises OSError.
+
+        Where that user is not known, or is root, it is whoever can write the configuration: that user names the files.
+        """
         _ = self.config, self.unit, self.service_environment
         person = other or self.person
+        if (person is None or person.uid == 0) and self.document is not None:
+            person = self._find_writer()
         if person is not None:
             become(person)
+
+    def _find_writer(self) -> Person:
+        """Find a user who can change the configuration; whoever is not root is only themselves. Raises OSError."""
+        return person_of_uid(SafeFiles().writer(self.path) if os.geteuid() == 0 else os.geteuid())
 
     # -- the configuration
 
@@ -74,7 +83,7 @@ class Installation:
         """Read the file as the user who decides what lies there."""
         import_late()
         try:
-            owner = person_of_uid(SafeFiles().writer(self.path) if os.geteuid() == 0 else os.geteuid())
+            owner = self._find_writer()
             found = run_as(owner.uid, owner.gid, self._load) if owner.uid else self._load()
         except FileNotFoundError:
             return None, ConfigError(

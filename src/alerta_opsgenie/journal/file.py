@@ -71,18 +71,23 @@ class File:
             )
 
     def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        for _ in range(_TRIES):
+        left, end = _TRIES, time.monotonic() + self.busy_seconds
+        while left:
             try:
                 with self._guarded(fcntl.LOCK_SH):
                     return work(self._opened())
-            except _NotReadyError:  # noqa: PERF203 - the loop is for the failures
+            except _NotReadyError:
                 with self._guarded(fcntl.LOCK_EX):
                     self._make()
             except sqlite3.Error as error:
+                if errors.is_busy(error) and time.monotonic() < end:
+                    time.sleep(_PAUSE_SECONDS)
+                    continue
                 if not errors.is_damage(error):
                     raise
                 with self._guarded(fcntl.LOCK_EX):
                     self._replace_damaged()
+            left -= 1
         raise errors.damaged(self.path)
 
     def close(self) -> None:
@@ -171,12 +176,13 @@ class File:
                 check_file(self.directory, self._place, self.name + suffix)
         self._disconnect()
         self._identity = _identity(self.path)
-        # Kept even if it cannot be used: what is damaged is closed only after it has lost its name.
         self._connection = open_connection(self.path)
         try:
             prepare(self._connection, self.path)
-        except JournalError:
-            self._disconnect()
+        except BaseException as error:
+            # What is damaged is closed only after it has lost its name.
+            if not (isinstance(error, sqlite3.Error) and errors.is_damage(error)):
+                self._disconnect()
             raise
 
     def _is_emptied(self) -> bool:
@@ -282,8 +288,9 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
                 f"the file system of {path} cannot carry SQLite's write-ahead log", "use a local disk", "network"
             )
     if _version(connection) < len(MIGRATIONS):
-        with transaction(connection, time.monotonic() + 1.0):
+        with transaction(connection):
             _migrate(connection)
+    connection.execute(f"PRAGMA busy_timeout = {int(_PAUSE_SECONDS * 1000)}")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
@@ -314,9 +321,9 @@ def check_version(connection: sqlite3.Connection, path: str) -> None:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection, end: float) -> Iterator[None]:
-    """Write all or nothing, on the disk when the block has ended. Waits for others until `end` (monotonic)."""
-    _begin(connection, end)
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all or nothing, on the disk when the block has ended."""
+    connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
@@ -325,15 +332,3 @@ def transaction(connection: sqlite3.Connection, end: float) -> Iterator[None]:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
-
-
-def _begin(connection: sqlite3.Connection, end: float) -> None:
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:  # noqa: PERF203 - the loop is for the failures
-            if not errors.is_busy(error) or time.monotonic() >= end:
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return

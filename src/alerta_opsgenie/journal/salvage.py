@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import time
 from typing import Any, Iterator, Tuple
 
 from alerta_opsgenie.journal.file import PAGE_BYTES, open_connection, prepare, transaction
@@ -30,7 +29,7 @@ def rescue(source: str, target: str) -> None:
     try:
         with contextlib.closing(open_connection(target)) as into:
             prepare(into, target)
-            with transaction(into, time.monotonic() + 1.0):
+            with transaction(into):
                 if not _copy(source, into):
                     _graft(source, scratch)
                     _copy(scratch, into)

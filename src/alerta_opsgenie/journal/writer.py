@@ -4,7 +4,6 @@ import collections
 import os
 import sqlite3
 import threading
-import time
 import weakref
 from typing import Any, Callable, Deque, Generic, List, Optional, TypeVar
 
@@ -106,7 +105,7 @@ class Writer:
                 self._run([job])
 
     def _commit(self, connection: sqlite3.Connection, jobs: List[_Job[Any]]) -> None:
-        with transaction(connection, time.monotonic() + self.file.busy_seconds):
+        with transaction(connection):
             check_version(connection, self.file.path)  # an upgrade may have migrated the file since it was opened
             for job in jobs:
                 job.results.append(job.work(connection))
