@@ -8,6 +8,7 @@ import uuid
 from typing import Any
 
 from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
@@ -58,7 +59,10 @@ class Bridge:
     ) -> Outcome:
         before = self.client.calls
         about = parse(json.dumps(envelope(action, alias=alert_id, **{"updatedAt": time.time_ns(), **alert})))
-        outcome = drive(relay(about, settings, Circumstances(time.time(), attempted_at, superseded)), self._send)
+        try:
+            outcome = drive(relay(about, settings, Circumstances(time.time(), attempted_at, superseded)), self._send)
+        except UnreachableError as error:
+            outcome = Outcome(Kind.KEPT, Reason.TIMEOUT if error.timed_out else Reason.NETWORK, str(error))
         self.calls = self.client.calls - before
         return outcome
 

@@ -247,7 +247,7 @@ class Deliverer:
             troubles = [self._look_at(target) for target in list(self._targets.values())]
             self._look_trouble = "; ".join(filter(None, troubles))
             with self._changed:
-                if not self._stopping.is_set() and not any(self._is_wanted(one) for one in self._targets.values()):
+                if not self._stopping.is_set():
                     self._changed.wait(self._next_look_seconds())
 
     def _look_at(self, target: Target) -> str:
@@ -259,12 +259,15 @@ class Deliverer:
         return ""
 
     def _next_look_seconds(self) -> float:
+        """How long the scheduler may sleep: until the first target can be given work, or something changes."""
         now = time.monotonic()
-        return max(0.0, min([_LOOK_SECONDS, *(one.look_at - now for one in self._targets.values() if self._free())]))
+        return max(0.0, min([_LOOK_SECONDS, *(self._wanted_at(target) - now for target in self._targets.values())]))
 
-    def _is_wanted(self, target: Target) -> bool:
-        now = time.monotonic()
-        return self._free() > 0 and target.look_at <= now and target.reach.may_start(target.in_flight, now)
+    def _wanted_at(self, target: Target) -> float:
+        """Give when (of `time.monotonic`) a target may be given more work; infinity: not before one in hand ends."""
+        if self._free() <= 0 or target.access is None or (target.reach.is_down and target.in_flight):
+            return math.inf
+        return max(target.look_at, target.reach.again_at)
 
     def _free(self) -> int:
         """How many actions more may be in hand: up to twice the workers, taken in some at a time."""
@@ -279,13 +282,15 @@ class Deliverer:
             wanted = target.access is not None and self._free() > 0
             wanted = wanted and target.reach.may_start(target.in_flight, time.monotonic())
             limit = 1 if target.reach.is_down else self._free()
-        if not wanted:
-            return
+            if not wanted:
+                return
+            target.look_at = math.inf  # whoever submits meanwhile sets it anew
         actions = target.journal.claim(now, limit, delivery.LONGEST_PAUSE_SECONDS)
         for action in actions:
             self._hand_out(_Job(target, action))
-        if len(actions) < limit:
-            target.look_again(target.journal.next_due(now, delivery.LONGEST_PAUSE_SECONDS))
+        due_at = now if len(actions) == limit else target.journal.next_due(now, delivery.LONGEST_PAUSE_SECONDS)
+        with self._changed:
+            target.look_again(due_at)
         if now - self._kept_house_at > _HOUSEKEEPING_SECONDS:
             self._kept_house_at = now
             target.journal.prune(now, delivery.FORGET_AFTER_SECONDS)

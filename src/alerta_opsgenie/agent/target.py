@@ -1,6 +1,5 @@
 """One Alerta that actions are delivered to: its journal, the keys that open it, and whether it answers."""
 
-import math
 import threading
 import time
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
@@ -93,8 +92,9 @@ class Target:
             self.trouble = ""
 
     def look_again(self, due_at_seconds: Optional[float]) -> None:
-        """Set when to look into the journal next, by the instant (since the epoch) when something is due."""
-        self.look_at = math.inf if due_at_seconds is None else time.monotonic() + due_at_seconds - time.time()
+        """Look into the journal when something is due (seconds since the epoch; None: never), or before that."""
+        if due_at_seconds is not None:
+            self.look_at = min(self.look_at, time.monotonic() + due_at_seconds - time.time())
 
 
 class Clients:
