@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -222,8 +222,9 @@ class TestTheFileItself:
     """The same through the one file, as a process."""
 
     @pytest.fixture
-    def edge(self, tmp_path: Path) -> Edge:
-        return Edge(tmp_path, "http://127.0.0.1:9", KEY)
+    def edge(self, tmp_path: Path) -> Iterator[Edge]:
+        with Edge(tmp_path, "http://127.0.0.1:9", KEY) as made:
+            yield made
 
     @pytest.mark.parametrize(
         "arguments",

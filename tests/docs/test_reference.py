@@ -161,7 +161,8 @@ def _known_options() -> set[str]:
     of_commands = {
         option for context in commands() for parameter in context.command.params for option in parameter.opts
     }
-    return of_commands | {f"--{name}" for name in (*options._HELP, *options._FLAGS)} | {"--help", "--version"} | OF_OTHERS
+    of_executor = {f"--{name}" for name in (*options._HELP, *options._FLAGS)}
+    return of_commands | of_executor | OF_OTHERS
 
 
 def _named(pattern: re.Pattern[str], path: Path) -> set[str]:

@@ -241,7 +241,8 @@ class TestSurroundings:
         code, _, _ = edge.call([*arguments, json.dumps(action("Acknowledge", alert_id))], preexec_fn=close)
         assert code == 0
         assert console.status(alert_id) == "ack"
-        assert {path.name.partition("-")[0] for path in edge.files()} <= {"agent.lock", "agent.log", "journal.db", "journal.db.lock"}
+        names = {path.name.partition("-")[0] for path in edge.files()}
+        assert names <= {"agent.lock", "agent.log", "journal.db", "journal.db.lock"}
         # And a failure, which has a line for each stream.
         code, _, _ = edge.call([*arguments, json.dumps(action("AddNote", alert_id))], preexec_fn=close)
         assert code == 1

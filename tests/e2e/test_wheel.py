@@ -92,7 +92,7 @@ def test_the_console_script_is_there(bare: Environment) -> None:
 
 def test_without_extras_what_waits_can_be_listed(bare: Environment) -> None:
     ended = bare.try_run("alerta-opsgenie", "spool", "list")
-    assert (ended.returncode, ended.stdout) == (0, "")
+    assert (ended.returncode, ended.stdout) == (0, "0 in flight; 0 waiting; 0 dead\n")
 
 
 def test_without_extras_the_one_file_can_be_built(bare: Environment, tmp_path: Path) -> None:

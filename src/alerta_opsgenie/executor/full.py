@@ -51,6 +51,7 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
             handover.write_all(1, text.encode())
             return 0
         need_message(options)
+        name_of(options)  # a URL that cannot be used starts no agent
         client.become_owner(options.spool_directory)
         fields = _hand_over(this, options) or _deliver_here(options, began)
     except (UsageError, AddressError) as error:
