@@ -23,7 +23,7 @@ from alerta_opsgenie.executor import build
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge, await_true, bare_python
 from tests.support.proxy import Proxy
-from tests.support.stories import JSON, action
+from tests.support.scenarios import JSON, action
 
 KEY = "a-key-of-forty-characters-or-there-abou"
 

@@ -14,8 +14,8 @@ import pytest
 from lab.alerta_server import AlertaServer
 
 from tests.attacks.people import ALICE, Site, message, pose
-from tests.support.bridge import Bridge
 from tests.support.console import Console
+from tests.support.relaying import Bridge
 
 MINUTE_NS = 60 * 10**9
 CHANGES: list[tuple[str, dict[str, Any]]] = [

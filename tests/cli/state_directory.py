@@ -24,7 +24,7 @@ from alerta_opsgenie.core.message import essence, parse
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, Journal, New
 from tests.support.executor import await_true
-from tests.support.stories import action
+from tests.support.scenarios import action
 
 NOWHERE = "http://127.0.0.1:9"
 ENVIRONMENT = {"ALERTA_API_URL": NOWHERE, "ALERTA_API_KEY": "key"}

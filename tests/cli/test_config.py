@@ -92,7 +92,7 @@ class TestCheck:
             ("warning", "$"),
             ("warning", "$.logLevel"),
         ]
-        assert set(told["problems"][0]) == {"level", "path", "what", "mend"}
+        assert set(told["problems"][0]) == {"level", "path", "what", "advice"}
 
     def test_a_file_that_is_no_json_is_a_problem_in_both_forms(self, file: Path) -> None:
         write(file, '{"apiKey": "s3cr3t",}')

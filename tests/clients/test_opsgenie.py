@@ -10,8 +10,8 @@ import pytest
 
 from alerta_opsgenie.clients.connection import AddressError, Response
 from alerta_opsgenie.clients.opsgenie import (
+    ADVICE,
     BASE_URLS,
-    MENDS,
     OpsgenieClient,
     Reason,
     Status,
@@ -21,7 +21,7 @@ from alerta_opsgenie.clients.opsgenie import (
     judge,
 )
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import Deed, Dialect, Policy, Request, publish
+from alerta_opsgenie.core.publish import ConsoleAct, Dialect, Policy, Request, publish
 from alerta_opsgenie.core.wording import Past, Subject
 from tests.support.cloud import Running, running_cloud
 
@@ -42,7 +42,7 @@ def soon() -> float:
 
 def request(event: Event = Event.RAISED, alert_id: str = ID, text: str = "") -> Request:
     subject = ALERT._replace(id=alert_id)
-    return publish(subject, [Deed(event, "alice@example.com", text)], Policy()).requests[0]
+    return publish(subject, [ConsoleAct(event, "alice@example.com", text)], Policy()).requests[0]
 
 
 def answer(status: int, body: object = None, **headers: str) -> Response:
@@ -74,7 +74,7 @@ def test_what_needs_a_person_says_what_to_do() -> None:
     for status in range(100, 600):
         delivery = judge("create", answer(status))
         if delivery.verdict is Verdict.STUCK:
-            assert delivery.reason in MENDS
+            assert delivery.reason in ADVICE
 
 
 def test_a_proxy_s_page_is_no_success() -> None:

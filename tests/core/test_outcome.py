@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.core.outcome import MENDS, REASONS, Answer, Kind, Outcome, Reason, outcome_of_refusal
+from alerta_opsgenie.core.outcome import ADVICE, REASONS, Answer, Kind, Outcome, Reason, outcome_of_refusal
 from tests.support.answers import CONFLICT, NOT_FOUND, OK, STALE, WRONG_URL, error
 
 SUCCESSES = {200, 201}
@@ -74,15 +74,15 @@ def test_each_reason_belongs_to_one_kind() -> None:
 
 
 def test_only_what_is_kept_can_be_mended() -> None:
-    assert set(MENDS) < REASONS[Kind.KEPT]
+    assert set(ADVICE) < REASONS[Kind.KEPT]
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_loud_are_the_rejected_and_what_has_a_mend(kind: Kind) -> None:
     for reason in REASONS[kind]:
         outcome = Outcome(kind, reason)
-        assert outcome.loud is (kind is Kind.REJECTED or reason in MENDS)
-        assert bool(outcome.mend) is (reason in MENDS)
+        assert outcome.loud is (kind is Kind.REJECTED or reason in ADVICE)
+        assert bool(outcome.advice) is (reason in ADVICE)
 
 
 @pytest.mark.parametrize(

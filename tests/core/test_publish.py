@@ -14,7 +14,7 @@ from lab.cloud.limits import check
 from alerta_opsgenie.core import limits
 from alerta_opsgenie.core.echo import MARK
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import REQUESTS, Deed, Dialect, Policy, Request, publish
+from alerta_opsgenie.core.publish import REQUESTS, ConsoleAct, Dialect, Policy, Request, publish
 from alerta_opsgenie.core.routing import Route
 from alerta_opsgenie.core.wording import Past, Subject, Templates
 
@@ -36,13 +36,13 @@ UNTIL_SECONDS = 1_767_225_600.0
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "requests.md"
 
 
-def dispatched(event: Event, policy: Policy | None = None, subject: Subject = ALERT, **deed: object) -> list[Request]:
-    done = Deed(event, **{"actor": "alice@example.com", "until_seconds": UNTIL_SECONDS, **deed})  # type: ignore[arg-type]
+def dispatched(event: Event, policy: Policy | None = None, subject: Subject = ALERT, **act: object) -> list[Request]:
+    done = ConsoleAct(event, **{"actor": "alice@example.com", "until_seconds": UNTIL_SECONDS, **act})  # type: ignore[arg-type]
     return list(publish(subject, [done], policy or Policy(update_repeats=True)).requests)
 
 
-def only(event: Event, policy: Policy | None = None, subject: Subject = ALERT, **deed: object) -> Request:
-    (request,) = dispatched(event, policy, subject, **deed)
+def only(event: Event, policy: Policy | None = None, subject: Subject = ALERT, **act: object) -> Request:
+    (request,) = dispatched(event, policy, subject, **act)
     return request
 
 
@@ -110,7 +110,7 @@ def test_the_create_has_the_documented_fields() -> None:
 def test_a_route_s_teams_and_priority_go_before_the_general_ones() -> None:
     route = Route("r", (), teams=("night",), priority="P5")
     policy = Policy(teams=("ops",), priorities={"major": "P2"}, routes=(route,))
-    dispatch = publish(ALERT, [Deed(Event.RAISED)], policy)
+    dispatch = publish(ALERT, [ConsoleAct(Event.RAISED)], policy)
     assert dispatch.route == "r"
     assert dispatch.requests[0].body["responders"] == [{"name": "night", "type": "team"}]
     assert dispatch.requests[0].body["priority"] == "P5"
@@ -204,19 +204,19 @@ SUBJECTS = st.fixed_dictionaries(
 
 @given(
     subject=SUBJECTS,
-    deed=st.tuples(st.sampled_from(Event), TEXTS, TEXTS, st.just(UNTIL_SECONDS)).map(lambda fields: Deed(*fields)),
+    act=st.tuples(st.sampled_from(Event), TEXTS, TEXTS, st.just(UNTIL_SECONDS)).map(lambda fields: ConsoleAct(*fields)),
     dialect=st.sampled_from(Dialect),
 )
-def test_no_alert_breaks_a_limit(subject: Subject, deed: Deed, dialect: Dialect) -> None:
+def test_no_alert_breaks_a_limit(subject: Subject, act: ConsoleAct, dialect: Dialect) -> None:
     """Whatever Alerta holds, the vendor takes the request, counts it by code points or by UTF-16 units."""
-    for request in publish(subject, [deed], Policy(dialect=dialect, update_repeats=True)).requests:
+    for request in publish(subject, [act], Policy(dialect=dialect, update_repeats=True)).requests:
         for utf16 in (False, True):
             assert complaints(request, utf16=utf16) == ({}, [], [])
         "".join(map(str, request.body.values())).encode("utf-8")
 
 
 def test_what_was_cut_is_named() -> None:
-    dispatch = publish(ALERT._replace(text="x" * 200), [Deed(Event.RAISED)], Policy())
+    dispatch = publish(ALERT._replace(text="x" * 200), [ConsoleAct(Event.RAISED)], Policy())
     assert dispatch.cut == ("message",)
 
 

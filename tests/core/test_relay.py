@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from alerta_opsgenie.core.message import Message, parse
-from alerta_opsgenie.core.outcome import MENDS, Answer, Kind, Outcome, Reason
+from alerta_opsgenie.core.outcome import ADVICE, Answer, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import LONGEST_SHELVE_SECONDS, ON_DELETE, PLANS, Settings
 from tests.support.answers import (
     BOB,
@@ -625,6 +625,6 @@ def test_a_body_is_what_json_can_carry_whatever_was_in_the_message() -> None:
     json.dumps(played.calls[0].body, ensure_ascii=False).encode("utf-8")
 
 
-@pytest.mark.parametrize("reason", sorted(MENDS))
+@pytest.mark.parametrize("reason", sorted(ADVICE))
 def test_what_a_person_must_mend_is_loud(reason: Reason) -> None:
     assert Outcome(Kind.KEPT, reason).loud

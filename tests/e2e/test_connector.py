@@ -259,7 +259,7 @@ def test_sigterm_under_load_ends_in_time_and_leaves_the_rest_in_queue_and_journa
         done = sum(console.status(alert_id) == "ack" for alert_id in ids)
     assert took < 10
     assert connector.process.returncode == 0
-    assert visible > 0
+    assert visible + kept > 0
     assert in_flight == 0, "what was in hand is in the journal, and deleted"
     assert done + visible + kept >= 60
 

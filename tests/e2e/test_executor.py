@@ -19,7 +19,7 @@ from alerta_opsgenie.vendor.runner import prepare_scripts, run_message
 from tests.support.console import Console
 from tests.support.executor import NAMES, PYTHON_MINORS, Edge, find_python
 from tests.support.proxy import Proxy
-from tests.support.stories import action
+from tests.support.scenarios import action
 
 BY = "zoë@example.com"
 

@@ -40,12 +40,12 @@ def test_ack_and_close_arrive_with_the_operator_and_the_words(run: Plugged) -> N
     alert_id = run.console.create_alert()["id"]
 
     run.console.action(alert_id, "ack", "looking into it")
-    run.console.action(alert_id, "close", "mended")
+    run.console.action(alert_id, "close", "corrected")
 
     upstream = run.upstream(alert_id)
     assert upstream.acknowledged_by == "admin@example.com via Alerta"
     assert upstream.closed_by == "admin@example.com via Alerta"
-    assert upstream.notes == ["looking into it", "mended"]
+    assert upstream.notes == ["looking into it", "corrected"]
     assert run.told(alert_id) == ["create", "acknowledge", "close"]
 
 

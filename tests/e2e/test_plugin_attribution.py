@@ -19,9 +19,9 @@ from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.core.relay import Circumstances, Settings, relay
 from alerta_opsgenie.core.task import drive
 from tests.conftest import BRIDGE_USER
-from tests.support.bridge import Made
 from tests.support.console import Console
 from tests.support.plugin import JSON, Plugged, audit_lines, plugged
+from tests.support.relaying import Made
 
 ALICE = "alice@example.com"
 

@@ -21,7 +21,7 @@ from lab.cloud.model import Alert
 
 from alerta_opsgenie.core.events import changes
 from alerta_opsgenie.core.publish import REQUESTS, Dialect
-from tests.support.doors import DOORS, Idle
+from tests.support.inbound import INBOUND, Idle
 from tests.support.plugin import JSON, Plugged, plugged, wait_until
 from tests.support.tiers import amount, grows
 
@@ -66,7 +66,7 @@ def operate(run: Plugged, alert_id: str, action: str, number: int) -> None:
 
 def act(run: Plugged, alert_id: str, action: str, number: int, who: str) -> None:
     person = run.cloud.person(who)
-    deeds: dict[str, Callable[[], object]] = {
+    acts: dict[str, Callable[[], object]] = {
         "acknowledge": lambda: person.acknowledge(alert_id, f"person's {number}"),
         "unacknowledge": lambda: person.unacknowledge(alert_id),
         "snooze": lambda: person.snooze_for(alert_id, 1800 + 60 * number),
@@ -74,7 +74,7 @@ def act(run: Plugged, alert_id: str, action: str, number: int, who: str) -> None
         "note": lambda: person.add_note(alert_id, f"person's note {number}"),
         "tag": lambda: person.add_tags(alert_id, f"tag{number}"),
     }
-    outcome = deeds[action]()
+    outcome = acts[action]()
     assert outcome.success, f"{action}: {outcome}"  # type: ignore[attr-defined]
 
 
@@ -145,7 +145,7 @@ def ring(alerta: AlertaServer, directory: Path, door: str, echo: str) -> Iterato
     settings = {"OPSGENIE_TIMEOUT": 4, "OPSGENIE_CONFIRM": False}
     with (
         plugged(alerta.postgres, directory, switches=switches, settings=settings) as run,
-        DOORS[door](run, directory / "way back") as is_idle,
+        INBOUND[door](run, directory / "way back") as is_idle,
     ):
         yield Ring(run, is_idle)
 
@@ -202,12 +202,12 @@ def agree(run: Plugged, alert_id: str) -> bool:
     return upstream is not None and run.console.status(alert_id) == state_of(upstream)
 
 
-def check(run: Plugged, alert_id: str, before: JSON, deed: tuple[str, str], told: int) -> None:
-    action, who = deed
+def check(run: Plugged, alert_id: str, before: JSON, act: tuple[str, str], told: int) -> None:
+    action, who = act
     after = run.console.get(alert_id)
     added = after["history"][len(before["history"]) :]
     more = run.told(alert_id)[told:]
-    where = f"{deed} of an alert that was {before['status']}: {added} {more}"
+    where = f"{act} of an alert that was {before['status']}: {added} {more}"
     if who == ADMIN:
         assert len(more) == expected_requests(before["status"], after["status"], action), where
         assert len(added) == 1, where

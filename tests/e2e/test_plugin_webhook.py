@@ -15,8 +15,8 @@ from lab.cloud import Switches
 from lab.cloud.person import Person
 from lab.tour import is_shelved_until
 
-from tests.support.bridge import Made
 from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged, audit_lines, plugged, wait_until
+from tests.support.relaying import Made
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
 
@@ -66,7 +66,7 @@ def trusted(run: Plugged, body: JSON) -> tuple[int, JSON]:
 
 
 @pytest.mark.parametrize(
-    ("deed", "status"),
+    ("act", "status"),
     [
         (lambda who, alias: who.acknowledge(alias), "ack"),
         (lambda who, alias: who.close(alias), "closed"),
@@ -75,9 +75,9 @@ def trusted(run: Plugged, body: JSON) -> tuple[int, JSON]:
     ],
 )
 def test_a_person_s_deed_is_done_in_alerta_under_the_person_s_name(
-    run: Plugged, alert_id: str, alice: Person, deed: Callable[[Person, str], object], status: str
+    run: Plugged, alert_id: str, alice: Person, act: Callable[[Person, str], object], status: str
 ) -> None:
-    deed(alice, alert_id)
+    act(alice, alert_id)
     run.settle()
 
     assert run.console.status(alert_id) == status

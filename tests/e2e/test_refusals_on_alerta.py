@@ -14,9 +14,9 @@ from alerta_opsgenie.core.outcome import Answer, Kind, Reason
 from alerta_opsgenie.core.relay import Call, Settings
 from tests.conftest import BRIDGE_USER
 from tests.support.answers import BOB, JANE
-from tests.support.bridge import APPLIED, Bridge, Made, end, in_minutes
 from tests.support.console import Console
 from tests.support.proxy import Proxy
+from tests.support.relaying import APPLIED, Bridge, Made, end, in_minutes
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_wrong_key_is_kept_and_loud_and_never_shown(
     outcome = Bridge(alerta.url, key, console).do("Close", made("open"))
     assert end(outcome) == (Kind.KEPT, Reason.UNAUTHORIZED)
     assert outcome.loud
-    assert "--alertaApiKeyFile" in outcome.mend
+    assert "--alertaApiKeyFile" in outcome.advice
     assert "wr" not in outcome.detail
     assert "8b1f" not in str(outcome)
 
@@ -86,7 +86,7 @@ def test_a_key_without_the_scope_is_kept_and_loud(alerta: AlertaServer, console:
     outcome = Bridge(alerta.url, key, console).do("Close", alert_id)
     assert end(outcome) == (Kind.KEPT, Reason.FORBIDDEN)
     assert outcome.loud
-    assert "write:alerts" in outcome.mend
+    assert "write:alerts" in outcome.advice
     assert console.status(alert_id) == "open"
 
 

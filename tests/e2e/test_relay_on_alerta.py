@@ -15,8 +15,8 @@ from lab.alerta_server import AlertaServer
 from alerta_opsgenie.core.relay import Settings
 from tests.conftest import BRIDGE_USER
 from tests.support.answers import BOB, JANE
-from tests.support.bridge import APPLIED, IN_STATE, Bridge, Made, end, in_minutes, newest
 from tests.support.console import Console
+from tests.support.relaying import APPLIED, IN_STATE, Bridge, Made, end, in_minutes, newest
 
 
 @pytest.fixture
@@ -301,7 +301,7 @@ def test_alertas_housekeeping_ends_a_longer_second_snooze_with_the_time_of_the_f
 ) -> None:
     """Alerta 9.1.0 looks for any shelve in the history whose time is over (get_unshelve), not for the newest.
 
-    Nothing that the relay could send mends that. If this fails some day, Alerta has mended it.
+    Nothing that the relay could send advice that. If this fails some day, Alerta has corrected it.
     """
     alert_id = made("open")
     bridge.do("Snooze", alert_id, snoozedUntil=in_minutes(1 / 60))

@@ -11,8 +11,8 @@ from lab.alerta_server import AlertaServer
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.core.relay import Settings
 from tests.support.answers import BOB, JANE
-from tests.support.bridge import APPLIED, Bridge, Made, end, newest
 from tests.support.console import Console
+from tests.support.relaying import APPLIED, Bridge, Made, end, newest
 
 
 @pytest.fixture

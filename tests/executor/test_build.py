@@ -17,7 +17,7 @@ import pytest
 from alerta_opsgenie import __version__
 from alerta_opsgenie.executor.build import NAMES, build, write_to
 from tests.support.executor import PYTHON_MINORS, Edge, bare_python, find_python
-from tests.support.stories import action
+from tests.support.scenarios import action
 
 BUILD = (sys.executable, "-m", "alerta_opsgenie.executor.build")
 

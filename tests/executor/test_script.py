@@ -16,7 +16,7 @@ from alerta_opsgenie.vendor.config import JEC
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge
 from tests.support.proxy import Proxy
-from tests.support.stories import JSON, action
+from tests.support.scenarios import JSON, action
 
 KEY = "a-key-that-nobody-must-see-77c1"
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"

@@ -17,11 +17,11 @@ from lab.alerta_server import AlertaServer
 from alerta_opsgenie.vendor.runner import ScriptResult
 from tests.support.console import Console
 from tests.support.executor import PYTHON_MINORS, Edge, find_python
-from tests.support.stories import action
+from tests.support.scenarios import action
 
 NOBODY = 65534
 NOWHERE = "http://127.0.0.1:9"
-SHORT = ("--timeLimit", "0.5")
+SHORT = ("--timeLimit", "3")
 
 pytestmark = [pytest.mark.faults]
 

@@ -24,7 +24,7 @@ from alerta_opsgenie.vendor.runner import ScriptResult
 from tests.support.console import Console
 from tests.support.executor import Edge, await_true
 from tests.support.proxy import Proxy
-from tests.support.stories import JSON, Stories, expected_after, found_in
+from tests.support.scenarios import JSON, Scenarios, expected_after, found_in
 
 FULL = bool(os.environ.get("ALERTA_OPSGENIE_FULL_FAULTS"))
 FAULT_SECONDS = 20.0 if FULL else 5.0
@@ -91,7 +91,7 @@ class Burst:
 def run_burst(edge: Edge, console: Console, disturb: Callable[[], None]) -> Burst:
     """Let a hundred actions on thirty alerts arrive while `disturb` does its work, and wait until nothing waits."""
     alert_ids = [str(console.create_alert()["id"]) for _ in range(ALERTS)]
-    messages = Stories(2027).tell(alert_ids, ACTIONS)
+    messages = Scenarios(2027).tell(alert_ids, ACTIONS)
     disturbance = threading.Thread(target=disturb)
     disturbance.start()
     began = time.monotonic()

@@ -15,7 +15,7 @@ from alerta_opsgenie.vendor.runner import ScriptResult
 from tests.support.console import Console
 from tests.support.executor import Edge
 from tests.support.proxy import Proxy
-from tests.support.stories import JSON, Expected, Stories, action, expected_after, found_in
+from tests.support.scenarios import JSON, Expected, Scenarios, action, expected_after, found_in
 
 SEEDS = tuple(range(int(os.environ.get("ALERTA_OPSGENIE_SEEDS", "1"))))
 
@@ -55,7 +55,7 @@ def shown(console: Console, alert_id: str) -> Expected:
 def test_everything_twice_and_in_random_order_ends_like_once_and_in_order(
     seed: int, edge: Edge, console: Console, new_alert: NewAlert
 ) -> None:
-    stories = Stories(seed)
+    stories = Scenarios(seed)
     alert_ids = [new_alert() for _ in range(8)]
     others = {alert_id: new_alert() for alert_id in alert_ids}
     told = stories.tell(alert_ids, 32)

@@ -16,7 +16,7 @@ from alerta_opsgenie.vendor.config import JEC
 from tests.support.console import Console
 from tests.support.executor import Edge, await_true, command_lines
 from tests.support.proxy import Proxy
-from tests.support.stories import JSON, action
+from tests.support.scenarios import JSON, action
 
 ALERTA_KEY = "PLANTED-alerta-key-7f3a"
 HEADER = "PLANTED-header-9b1c"

@@ -15,7 +15,7 @@ from alerta_opsgenie.core.outcome import Reason
 from alerta_opsgenie.vendor.runner import ScriptResult
 from tests.support.bad_server import MODES, BadServer, PrivateCa
 from tests.support.executor import Edge
-from tests.support.stories import action
+from tests.support.scenarios import action
 
 ALERT = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 KEY = "a-key-that-nobody-must-see-4a1b"

@@ -18,7 +18,7 @@ import pytest
 
 from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import Deed, Dialect, Dispatch, Policy, Request, publish
+from alerta_opsgenie.core.publish import ConsoleAct, Dialect, Dispatch, Policy, Request, publish
 from alerta_opsgenie.core.wording import Past, Subject
 from alerta_opsgenie.journal import Journal, New
 from alerta_opsgenie.plugin import outbox
@@ -53,7 +53,8 @@ class Plugin:
     def happen(self, alert_id: str, *events: Event, text: str = "") -> None:
         history = (Past("new", "open", "major", alert_id),)
         subject = Subject(alert_id, resource="r", event="e", severity="major", history=history)
-        self.outbox.put(publish(subject, [Deed(event, "alice", text, time.time() + 60) for event in events], Policy()),
+        acts = [ConsoleAct(event, "alice", text, time.time() + 60) for event in events]
+        self.outbox.put(publish(subject, acts, Policy()),
                         alert_id)  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def test_a_users_processes_are_found_by_their_number() -> None:
 def test_a_command_that_is_not_there_says_what_to_do_by_hand() -> None:
     with pytest.raises(SetupError) as caught:
         run_command(["no-such-useradd", "opsgenie"])
-    assert "no-such-useradd opsgenie" in caught.value.mend
+    assert "no-such-useradd opsgenie" in caught.value.advice
 
 
 def test_a_command_that_fails_says_so_in_its_own_words() -> None:

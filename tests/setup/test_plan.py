@@ -118,7 +118,7 @@ def test_what_another_user_could_have_put_there_is_not_given_away(image: Image) 
     os.chown(image.at("/home/opsgenie/oec"), 990, 990)
     with pytest.raises(SetupError, match="oec/conf belongs to user 0") as caught:
         image.plan()
-    assert "chown -h opsgenie:opsgenie" in caught.value.mend
+    assert "chown -h opsgenie:opsgenie" in caught.value.advice
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755])

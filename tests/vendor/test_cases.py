@@ -68,7 +68,7 @@ class TestUrlInTheServicesEnvironment:
         notes = [problem for problem in problems if problem.level == NOTE]
         assert [problem.path for problem in notes] == ["$.actionMappings.Acknowledge"] * 2
         assert ("where Alerta is" in notes[0].what, "Alerta's key" in notes[1].what) == (True, True)
-        assert "ALERTA_API_URL" in notes[0].mend
+        assert "ALERTA_API_URL" in notes[0].advice
         assert not [problem for problem in problems if problem.level == ERROR]
 
     @pytest.mark.parametrize("target", [OEC, NATIVE])

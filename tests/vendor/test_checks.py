@@ -24,7 +24,7 @@ def check(value: Any, **options: Any) -> list[Problem]:
 
 
 def found(value: Any, **options: Any) -> dict[str, tuple[str, str, str]]:
-    return {problem.path: (problem.level, problem.what, problem.mend) for problem in check(value, **options)}
+    return {problem.path: (problem.level, problem.what, problem.advice) for problem in check(value, **options)}
 
 
 def with_mapping(name: str, **changes: Any) -> dict[str, Any]:
@@ -59,10 +59,10 @@ def test_errors_come_before_warnings_and_notes_come_last() -> None:
 class TestKeys:
     def test_the_misnamed_timeout_of_every_sample_is_named_with_the_right_one(self) -> None:
         value = edge_document(pollerConf={"visibilityTimeoutInSec": 30})
-        level, what, mend = found(value)["$.pollerConf.visibilityTimeoutInSec"]
+        level, what, advice = found(value)["$.pollerConf.visibilityTimeoutInSec"]
         assert level == WARNING
         assert "has no effect; visibilityTimeoutInSeconds is meant" in what
-        assert mend == "write visibilityTimeoutInSeconds"
+        assert advice == "write visibilityTimeoutInSeconds"
         assert "here it is taken for" in found(value, target=NATIVE)["$.pollerConf.visibilityTimeoutInSec"][1]
 
     @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ class TestKeys:
         for step in place:
             owner = owner[step]
         owner[key] = 1 if meant else "x"
-        level, what, mend = found(value)["$." + ".".join((*place, key))]
+        level, what, advice = found(value)["$." + ".".join((*place, key))]
         assert level == WARNING
         assert "has no effect" in what
-        assert mend == (f"write {meant}" if meant else mend)
+        assert advice == (f"write {meant}" if meant else advice)
         assert meant is None or f"{meant} is meant" in what
 
     def test_a_key_in_the_wrong_case_works_in_json_and_is_lost_in_yaml(self) -> None:
@@ -182,11 +182,11 @@ class TestDialect:
         ],
     )
     def test_one_connectors_file_with_the_others_host_is_an_error(self, url: str, options: dict[str, Any]) -> None:
-        level, what, mend = found(edge_document(baseUrl=url), **options)["$.baseUrl"]
+        level, what, advice = found(edge_document(baseUrl=url), **options)["$.baseUrl"]
         assert level == ERROR
         assert "Opsgenie" in what
         assert "Jira Service Management" in what
-        assert "config convert --to" in mend
+        assert "config convert --to" in advice
 
     def test_jec_with_opsgenies_european_host_is_told_that_jsm_has_none(self) -> None:
         problems = check(jec_document() | {"baseUrl": "https://api.eu.opsgenie.com"}, dialect=JEC)
@@ -235,8 +235,8 @@ class TestNumbers:
         assert check(document) == []
 
     def test_a_wrong_log_level_counts_as_info_and_the_right_one_is_named(self) -> None:
-        level, what, mend = found(edge_document(logLevel="WARNNG"))["$.logLevel"]
-        assert (level, mend) == (WARNING, "write WARNING")
+        level, what, advice = found(edge_document(logLevel="WARNNG"))["$.logLevel"]
+        assert (level, advice) == (WARNING, "write WARNING")
         assert "counts as info" in what
 
 
@@ -320,7 +320,7 @@ class TestMode:
         path.chmod(mode)
         problems = check_file_mode(str(path))
         assert [problem.level for problem in problems] == levels
-        assert all(problem.mend == f"chmod 600 {path}" for problem in problems)
+        assert all(problem.advice == f"chmod 600 {path}" for problem in problems)
 
     def test_a_file_that_is_gone_is_a_problem_and_no_exception(self, tmp_path: Path) -> None:
         assert [problem.level for problem in check_file_mode(str(tmp_path / "gone"))] == [ERROR]

@@ -135,7 +135,7 @@ class TestReading:
             read_config(path, environment={})
         assert caught.value.where == f"{path}: $.apiKey"
         assert caught.value.what == "is missing"
-        assert "2 more" in caught.value.mend
+        assert "2 more" in caught.value.advice
         assert len(caught.value.problems) == 3
 
     def test_dialect_key_and_target_can_be_given(self, tmp_path: Path) -> None:
@@ -198,4 +198,4 @@ def test_any_json_value_gives_a_configuration_or_problems_or_one_config_error(
     for problem in check_config(document, dialect=dialect, target=target, environment={}):
         assert str(problem).isprintable()
         assert problem.what
-        assert problem.mend
+        assert problem.advice

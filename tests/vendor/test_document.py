@@ -66,7 +66,7 @@ def test_what_is_no_configuration_is_refused_with_its_position(data: bytes, what
         parse_document(data, where="x.json")
     assert what in caught.value.what
     assert caught.value.where == "x.json"
-    assert caught.value.mend
+    assert caught.value.advice
 
 
 def test_brackets_inside_texts_are_not_counted_as_nesting() -> None:

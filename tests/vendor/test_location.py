@@ -30,7 +30,7 @@ def test_with_both_connectors_set_up_the_dialect_has_to_choose() -> None:
     environment = {"OEC_CONF_LOCAL_FILEPATH": "/o.json", "JEC_CONF_LOCAL_FILEPATH": "/j.json"}
     with pytest.raises(ConfigError, match="both connectors") as caught:
         find_config(environment)
-    assert "--dialect" in caught.value.mend
+    assert "--dialect" in caught.value.advice
     assert find_config(environment, dialect=JEC) == Location("/j.json", JEC)
 
 

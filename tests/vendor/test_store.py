@@ -159,7 +159,7 @@ def test_root_follows_no_link_to_a_directory(tmp_path: Path) -> None:
     (tmp_path / "conf").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match="cannot be written") as caught:
         write_document(tmp_path / "conf" / "c.json", {})
-    assert "follows no links" in caught.value.mend
+    assert "follows no links" in caught.value.advice
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 

@@ -88,7 +88,7 @@ def _failure(result: Result, waiting: int) -> str:
         return ""
     if not result.kept:
         return f"LOST: {outcome.detail}, and it could not be kept: {result.trouble}"
-    return f"{outcome.detail}; {outcome.mend}; the action is kept; {waiting} wait now" if outcome.loud else ""
+    return f"{outcome.detail}; {outcome.advice}; the action is kept; {waiting} wait now" if outcome.loud else ""
 
 
 def _line(level: str, text: str, options: Options) -> str:

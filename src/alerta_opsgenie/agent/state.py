@@ -5,7 +5,7 @@
     agent.log                    what an agent without a terminal did
     targets/NAME/journal.db      the actions for one Alerta
 
-A target is named by the normalised URL of its Alerta. The key, the CA file and the proxy do not name it, so a mended
+A target is named by the normalised URL of its Alerta. The key, the CA file and the proxy do not name it, so a corrected
 key finds what waits; an action is never delivered to another target than its own.
 """
 

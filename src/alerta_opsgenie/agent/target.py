@@ -87,7 +87,7 @@ class Target:
         elif outcome.kind is not Kind.KEPT:
             self._refused.discard(access)
         if outcome.loud and outcome.kind is Kind.KEPT:
-            self.trouble = f"{outcome.detail}; {outcome.mend}"
+            self.trouble = f"{outcome.detail}; {outcome.advice}"
         elif outcome.kind is not Kind.KEPT:
             self.trouble = ""
 

@@ -16,16 +16,15 @@ from alerta_opsgenie.cli.failure import Failure, write_in_any_encoding
 class _Command(NamedTuple):
     module: str
     help: str
-    extra: str = ""
 
 
 _COMMANDS = {
     "install": _Command("install", "Set a connector up on this host: user, layout, executor, configuration, unit."),
     "uninstall": _Command("uninstall", "Undo what install did, and nothing else."),
     "doctor": _Command("doctor", "Say why nothing happens, and what to do about it."),
-    "run": _Command("run", "Take the queue itself, in the place of OEC or JEC.", "connector"),
+    "run": _Command("run", "Take the queue itself, in the place of OEC or JEC."),
     "agent": _Command("agent", "Deliver what OEC's or JEC's scripts hand over, as a service."),
-    "config": _Command("config", "Check, show, write and convert a connector's configuration.", "connector"),
+    "config": _Command("config", "Check, show, write and convert a connector's configuration."),
     "status": _Command("status", "Show what is in flight, waits and is dead, and which process delivers it."),
     "spool": _Command("spool", "See what waits to be delivered to Alerta, and decide about what was refused."),
     "send": _Command("send", "Do one action by hand, as if it came from Opsgenie."),
@@ -47,8 +46,7 @@ class _Commands(click.Group):
         except ModuleNotFoundError as error:
             if str(error.name).startswith("alerta_opsgenie"):
                 raise
-            what = f"{cmd_name} needs the library {error.name}, which is not installed"
-            raise Failure(what, f"pip install 'alerta-opsgenie[{known.extra or 'connector'}]'") from None
+            raise _needs(cmd_name, error) from None
         command: click.Command = getattr(module, known.module)
         return command
 
@@ -77,6 +75,17 @@ def main() -> None:
     except click.Abort:
         click.echo("stopped", err=True)
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("alerta_opsgenie"):
+            raise
+        failure = _needs("reading the configuration", error)
+        failure.show()
+        sys.exit(failure.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+def _needs(what: str, error: ModuleNotFoundError) -> Failure:
+    missing = f"{what} needs the library {error.name}, which is not installed"
+    return Failure(missing, "pip install 'alerta-opsgenie[connector]'")

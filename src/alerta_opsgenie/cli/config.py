@@ -57,7 +57,7 @@ def _explained(command: _Command) -> _Command:
         try:
             return command(*args, **options)
         except ConfigError as error:
-            raise Failure(str(error), error.mend, EXIT_USAGE if error.usage else EXIT_PROBLEMS) from None
+            raise Failure(str(error), error.advice, EXIT_USAGE if error.usage else EXIT_PROBLEMS) from None
 
     return run  # type: ignore[return-value]
 
@@ -96,7 +96,7 @@ def check(file: str | None, dialect: str | None, target: str | None, strict: boo
     except ConfigError as error:
         if error.usage:
             raise
-        problems = [Problem(ERROR, "$", error.what, error.mend)]
+        problems = [Problem(ERROR, "$", error.what, error.advice)]
     else:
         chosen = place.dialect or guess_dialect(document, os.environ)
         problems += check_config(document, dialect=place.dialect, target=target)
@@ -117,7 +117,7 @@ def _print_problems(path: str, dialect: str | None, problems: list[Problem], *, 
         click.echo(json.dumps({"file": path, "dialect": dialect, "problems": listed}, indent=2, ensure_ascii=False))
         return
     for problem in problems:
-        click.echo(f"{problem.level}: {problem.path}: {problem.what}\n    {problem.mend}")
+        click.echo(f"{problem.level}: {problem.path}: {problem.what}\n    {problem.advice}")
     read_as = f" (read as {dialect.upper()}'s)" if dialect else ""
     click.echo(f"{path}: {_count(problems)}{read_as}")
 
@@ -191,10 +191,10 @@ def render(edge: str, template: str | None, output: str | None, force: bool, **o
     document = Document(value, "json", output or "the result")
     problems = check_config(document, dialect=None if template else edge, environment={})
     for problem in problems:
-        click.echo(f"{problem.level}: {problem.path}: {problem.what}; {problem.mend}", err=True)
+        click.echo(f"{problem.level}: {problem.path}: {problem.what}; {problem.advice}", err=True)
     errors = [problem for problem in problems if problem.level == ERROR]
     if errors:
-        raise Failure(f"the options make no usable configuration ({_count(errors)})", "mend what is named above")
+        raise Failure(f"the options make no usable configuration ({_count(errors)})", "correct what is named above")
     _put_out(value, output, force=force)
 
 
@@ -307,6 +307,6 @@ def _report_rest(value: dict[str, Any], dialect: str, to: str) -> None:
     document = Document(value, "json", "the result")
     problems = check_config(document, dialect=dialect, target=to, environment={})
     for problem in problems:
-        click.echo(f"Still {problem.level}: {problem.path}: {problem.what}\n    {problem.mend}", err=True)
+        click.echo(f"Still {problem.level}: {problem.path}: {problem.what}\n    {problem.advice}", err=True)
     if any(problem.level == ERROR for problem in problems):
         sys.exit(EXIT_PROBLEMS)

@@ -100,7 +100,7 @@ def _results(inst: Installation | None, names: set[str], *, send_test: bool) -> 
             find_config()
             what, advice = "no such connector is set up here", "leave --edge and --dialect out"
         except ConfigError as error:
-            what, advice = str(error), error.mend if "usual places" not in str(error) else "alerta-opsgenie install"
+            what, advice = str(error), error.advice if "usual places" not in str(error) else "alerta-opsgenie install"
         yield Result("config", fail(what, advice))
         return
     yield from examine(inst, names)

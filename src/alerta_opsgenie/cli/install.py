@@ -119,7 +119,7 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
         if plan:
             apply_plan(layout, record, plan, lambda text: click.echo(f"  done: {text}"))
     except (SetupError, ConfigError) as error:
-        raise Failure(str(error), error.mend, EXIT_USAGE if error.usage else 1) from None
+        raise Failure(str(error), error.advice, EXIT_USAGE if error.usage else 1) from None
     except OSError as error:
         raise failure_of(error) from None
     _say_next(host, layout)

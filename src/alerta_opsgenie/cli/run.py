@@ -73,7 +73,7 @@ def run(
         service = Service(plan, read, once=once)
         left = service.run()
     except ConfigError as error:
-        raise Failure(str(error), error.mend, 2 if error.usage else 1) from None
+        raise Failure(str(error), error.advice, 2 if error.usage else 1) from None
     except (UsageError, AddressError) as error:
         raise Failure(str(error), "see all that is wrong with: alerta-opsgenie config check", 2) from None
     except ListenError as error:
@@ -94,7 +94,7 @@ def _locate(path: str | None, dialect: str | None) -> tuple[str, str | None]:
 def _warn(path: str, dialect: str | None, plan: Plan) -> None:
     """Say what in the configuration does not do what it seems to, and make the scripts of others executable."""
     for problem in check_config(load_document(path), dialect=dialect, target=NATIVE):
-        _log.warning("%s: %s; %s", problem.path, problem.what, problem.mend)
+        _log.warning("%s: %s; %s", problem.path, problem.what, problem.advice)
     foreign = {name: one for name, one in plan.config.mappings.items() if not one.is_alerta_executor}
     for line in prepare_scripts(replace(plan.config, mappings=foreign)):
         _log.warning("%s", line)

@@ -134,7 +134,7 @@ def _find_installation(config_path: str | None, named: str) -> Installation | No
     if inst.error is None:
         return inst
     if config_path or not named:
-        raise Failure(f"{inst.error.where}: {inst.error.what}", inst.error.mend, 2)
+        raise Failure(f"{inst.error.where}: {inst.error.what}", inst.error.advice, 2)
     return None
 
 

@@ -44,7 +44,7 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
         with record.opened():
             left = Removal(host, layout_for(edge, places), record, purge=purge).run(_tell)
     except SetupError as error:
-        raise Failure(error.what, error.mend, EXIT_USAGE if error.usage else 1) from None
+        raise Failure(error.what, error.advice, EXIT_USAGE if error.usage else 1) from None
     except OSError as error:
         raise failure_of(error) from None
     click.echo("Undone." if not left else f"Undone; {left} left as named above. Run it again for what is left.")
@@ -60,8 +60,8 @@ def _host(root: str) -> Host:
 
 def _require_entries(record: Record, edge: str, user: str) -> None:
     if not record.entries:
-        mend = f"name the installation with --edge and --user; its record would be {record.path}"
-        raise SetupError(f"nothing of {edge} was installed here for {user or 'the usual user'}", mend, usage=True)
+        advice = f"name the installation with --edge and --user; its record would be {record.path}"
+        raise SetupError(f"nothing of {edge} was installed here for {user or 'the usual user'}", advice, usage=True)
 
 
 def _confirm(*, yes: bool) -> None:

@@ -31,7 +31,7 @@ JSM_PATH = "/jsm/ops/integration"
 class Verdict(str, Enum):
     """What to do after an answer, or after none.
 
-    DONE: nothing more. LATER: the same again, after a while. STUCK: the same again once a person has mended the key
+    DONE: nothing more. LATER: the same again, after a while. STUCK: the same again once a person has corrected the key
     or the URL, which all requests by that key wait for. FINAL: the same will never work.
     """
 
@@ -56,7 +56,7 @@ class Reason(str, Enum):
     UNSUPPORTED = "unsupported"
 
 
-MENDS: Mapping[Reason, str] = {
+ADVICE: Mapping[Reason, str] = {
     Reason.UNAUTHORIZED: "give the key of an enabled API integration (OPSGENIE_SERVICE_KEY and its kin)",
     Reason.FORBIDDEN: "give the API integration the right to create and update alerts, without read-only access",
     Reason.NOT_OPSGENIE: "check OPSGENIE_URL: what answers there is not the alert API",

@@ -38,8 +38,8 @@ def result_of(dialect: str, envelope: Envelope, about: str, outcome: Outcome, *,
     """Make the callback for an action that was relayed in this process."""
     detail = outcome.detail[:_LONGEST_FAILURE]
     if failed:
-        mend = f"; {outcome.mend}" if outcome.mend else ""
-        return callback_body(dialect, envelope, failure=f"{about}: {detail}{mend}")
+        advice = f"; {outcome.advice}" if outcome.advice else ""
+        return callback_body(dialect, envelope, failure=f"{about}: {detail}{advice}")
     told = {"outcome": outcome.kind.value, "reason": outcome.reason.value, "action": about, "detail": detail}
     return callback_body(dialect, envelope, context=json.dumps(told) if dialect == JEC else "")
 

@@ -11,7 +11,7 @@ from alerta_opsgenie.connector.intake import alert_of
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
-from alerta_opsgenie.core.outcome import MENDS, Kind, Outcome, Reason
+from alerta_opsgenie.core.outcome import ADVICE, Kind, Outcome, Reason
 
 _NS = 1e9
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Reporter:
         who = f" by {person}" if person else ""
         text = f"{outcome.kind.value} {action} {alert or 'no alert'}{who}: {outcome.reason.value}"
         text += f", {outcome.detail}" if outcome.detail else ""
-        text += f"; {outcome.mend}" if outcome.mend else ""
+        text += f"; {outcome.advice}" if outcome.advice else ""
         text += f" ({milliseconds} ms{f', attempt {attempt}' if attempt > 1 else ''})"
         values = {
             "action": action, "alert": alert, "person": person, "outcome": outcome.kind.value,
@@ -68,8 +68,8 @@ class Reporter:
 
     def _note_alerta(self, outcome: Outcome) -> None:
         """Learn from an outcome whether Alerta takes our calls."""
-        if outcome.reason in MENDS:
-            self.alerta_trouble = f"{outcome.detail}; {outcome.mend}"
+        if outcome.reason in ADVICE:
+            self.alerta_trouble = f"{outcome.detail}; {outcome.advice}"
         elif outcome.kind is Kind.APPLIED or outcome.reason in (Reason.IN_STATE, Reason.NOT_FOUND):
             self.alerta_trouble = ""
 

@@ -125,7 +125,7 @@ class Service:
                 self._make_bridge(plan)
             except (ConfigError, UsageError, AddressError) as error:
                 self._metrics.reloads.labels("refused").inc()
-                advice = f"; {error.mend}" if isinstance(error, ConfigError) else ""
+                advice = f"; {error.advice}" if isinstance(error, ConfigError) else ""
                 _log.error("the configuration was not taken over: %s%s", error, advice)
                 return
             self._metrics.reloads.labels("taken").inc()

@@ -152,8 +152,8 @@ def _read_own(config: EdgeConfig) -> Own:
     return Own(**values)
 
 
-def _own_error(config: EdgeConfig, name: str, what: str, mend: str) -> ConfigError:
-    return ConfigError(f"{config.where}: $.alertaOpsgenie.{name}", what, mend)
+def _own_error(config: EdgeConfig, name: str, what: str, advice: str) -> ConfigError:
+    return ConfigError(f"{config.where}: $.alertaOpsgenie.{name}", what, advice)
 
 
 def parse_listen(text: str) -> tuple[str, int] | None:

@@ -83,12 +83,12 @@ REASONS: Mapping[Kind, "frozenset[Reason]"] = {
 }
 """Which reasons each kind can have; with the actions, the label pairs of every metric."""
 
-MENDS: Mapping[Reason, str] = {
+ADVICE: Mapping[Reason, str] = {
     Reason.UNAUTHORIZED: "give an API key that Alerta knows (--alertaApiKeyFile, ALERTA_API_KEY or --alertaApiKey)",
     Reason.FORBIDDEN: "give the API key the scopes read and write:alerts (delete:alerts too, to pass deletes on)",
     Reason.NOT_ALERTA: "check --alertaApiUrl: what answers there is not Alerta's API",
 }
-"""What to do about the reasons that no amount of waiting mends; these endings are loud."""
+"""What to do about the reasons that no amount of waiting advice; these endings are loud."""
 
 
 class Outcome(NamedTuple):
@@ -104,8 +104,8 @@ class Outcome(NamedTuple):
 
     @property
     def loud(self) -> bool:
-        """Whether a person has to mend something before this can go on."""
-        return self.kind is Kind.REJECTED or self.reason in MENDS
+        """Whether a person has to do something before this can go on."""
+        return self.kind is Kind.REJECTED or self.reason in ADVICE
 
     @property
     def warns(self) -> bool:
@@ -113,9 +113,9 @@ class Outcome(NamedTuple):
         return self.loud or self.reason is Reason.STALE
 
     @property
-    def mend(self) -> str:
+    def advice(self) -> str:
         """The next thing to do, or an empty string."""
-        return MENDS.get(self.reason, "")
+        return ADVICE.get(self.reason, "")
 
 
 class Answer(NamedTuple):
@@ -174,7 +174,7 @@ def outcome_of_refusal(answer: Answer) -> Outcome:
     """Tell what an answer other than success means, for every HTTP status from 100 to 599.
 
     Only Alerta itself may refuse an action for good: an error page of something between us and Alerta, a redirect or
-    an empty 204 is a matter of configuration, and the action is kept until that is mended.
+    an empty 204 is a matter of configuration, and the action is kept until that is corrected.
     """
     status = answer.status
     said = f"HTTP {status}" + (f": {answer.message}" if answer.message else "")

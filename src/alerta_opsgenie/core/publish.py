@@ -50,7 +50,7 @@ class Policy(NamedTuple):
     routes: Tuple[routing.Route, ...] = ()
 
 
-class Deed(NamedTuple):
+class ConsoleAct(NamedTuple):
     """One event: who did it (a login, or empty), and with which words; of a shelve also when it ends, if it does."""
 
     event: Event
@@ -86,7 +86,7 @@ _WARNINGS = frozenset({"warning", "informational"})
 # -- What is sent
 
 
-def publish(subject: Subject, deeds: Sequence[Deed], policy: Policy) -> Dispatch:
+def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy) -> Dispatch:
     """Give the requests for what happened to an alert; none where the settings keep it here."""
     route = routing.choose(policy.routes, wording.values(subject))
     if not route.send or (policy.environments and subject.environment not in policy.environments):
@@ -94,8 +94,8 @@ def publish(subject: Subject, deeds: Sequence[Deed], policy: Policy) -> Dispatch
     known = is_known(before_receipt(subject), lambda severity: is_wanted(severity, policy))
     fitting = Fitting()
     requests: List[Request] = []
-    for deed in deeds:
-        wanted = _to_send(deed, subject, policy, known=known)
+    for act in acts:
+        wanted = _to_send(act, subject, policy, known=known)
         if wanted is not None:
             known = True
             work = _Work(subject, wanted, policy, route, fitting)
@@ -107,20 +107,20 @@ def _effective(policy: Policy) -> Dialect:
     return Dialect.OPSGENIE if policy.extra_calls else policy.dialect
 
 
-def _to_send(deed: Deed, subject: Subject, policy: Policy, *, known: bool) -> Optional[Deed]:
+def _to_send(act: ConsoleAct, subject: Subject, policy: Policy, *, known: bool) -> Optional[ConsoleAct]:
     """Decide by what is wanted over there and what is known there; None: nothing is to be told."""
     wanted = is_wanted(subject.severity, policy)
-    if deed.event is Event.RAISED:
-        return deed if wanted else None
-    if deed.event is Event.CHANGED:
+    if act.event is Event.RAISED:
+        return act if wanted else None
+    if act.event is Event.CHANGED:
         if wanted:
-            return deed if known else deed._replace(event=Event.RAISED)
-        return deed._replace(event=Event.LOWERED) if known else None
-    if deed.event is Event.REPEATED and not (policy.update_repeats and wanted):
+            return act if known else act._replace(event=Event.RAISED)
+        return act._replace(event=Event.LOWERED) if known else None
+    if act.event is Event.REPEATED and not (policy.update_repeats and wanted):
         return None
-    if deed.event is Event.DELETED and (policy.on_delete == "ignore" or subject.status in ENDED):
+    if act.event is Event.DELETED and (policy.on_delete == "ignore" or subject.status in ENDED):
         return None
-    return deed if known else None
+    return act if known else None
 
 
 def is_wanted(severity: str, policy: Policy) -> bool:
@@ -132,7 +132,7 @@ class _Work(NamedTuple):
     """One event on its way out."""
 
     subject: Subject
-    deed: Deed
+    act: ConsoleAct
     policy: Policy
     route: routing.Route
     fitting: Fitting
@@ -148,7 +148,7 @@ class _Work(NamedTuple):
     @property
     def signature(self) -> Dict[str, str]:
         """Who it was, with the mark by which it is known when it comes back."""
-        actor = self.deed.actor or self.policy.source
+        actor = self.act.actor or self.policy.source
         return {
             "user": self.fitting.ending("user", actor, MARK, limits.USER),
             "source": self.fitting.text("source", self.policy.source, limits.SOURCE),
@@ -161,7 +161,7 @@ class _Work(NamedTuple):
     @property
     def remark(self) -> Dict[str, str]:
         """The operator's own words as a note; not those that Alerta or its web interface put there."""
-        text = "" if self.deed.text in wording.STOCK_TEXTS else self.deed.text.strip()
+        text = "" if self.act.text in wording.STOCK_TEXTS else self.act.text.strip()
         return {"note": self.note(text)} if text else {}
 
     def note(self, text: str) -> str:
@@ -206,24 +206,24 @@ def _acknowledge(work: _Work) -> Request:
 
 
 def _unacknowledge(work: _Work) -> Request:
-    remark = work.remark if work.deed.event is Event.UNACKED else {}  # else the acknowledge before it has it
+    remark = work.remark if work.act.event is Event.UNACKED else {}  # else the acknowledge before it has it
     return work.request("unacknowledge", "unacknowledge", **remark)
 
 
 def _close(work: _Work) -> Request:
     remark = work.remark
-    if work.deed.event in (Event.EXPIRED, Event.DELETED):
-        remark = {"note": work.note(wording.sentence(work.deed.event.value, work.subject, work.deed.text))}
+    if work.act.event in (Event.EXPIRED, Event.DELETED):
+        remark = {"note": work.note(wording.sentence(work.act.event.value, work.subject, work.act.text))}
     return work.request("close", "close", **remark)
 
 
 def _snooze(work: _Work) -> Request:
-    return work.request("snooze", "snooze", endTime=wording.instant(work.deed.until_seconds or 0.0), **work.remark)
+    return work.request("snooze", "snooze", endTime=wording.instant(work.act.until_seconds or 0.0), **work.remark)
 
 
 def _assign(work: _Work) -> Request:
     """Assign to the owner; Alerta's own action names none, so without an address it is told by a note."""
-    owner = next((name for name in (work.subject.owner, work.deed.actor) if "@" in name), "")
+    owner = next((name for name in (work.subject.owner, work.act.actor) if "@" in name), "")
     if not owner:
         return _tell(work)
     return work.request("assign", "assign", owner={"username": owner}, **work.remark)
@@ -242,12 +242,12 @@ def _set_description(work: _Work) -> Request:
 
 
 def _add_note(work: _Work) -> Request:
-    return work.request("note", "notes", note=work.note(work.deed.text) or "-")
+    return work.request("note", "notes", note=work.note(work.act.text) or "-")
 
 
 def _tell(work: _Work) -> Request:
     """Say in a note what the vendor has no call for."""
-    text = wording.sentence(work.deed.event.value, work.subject, work.remark.get("note", ""), work.deed.until_seconds)
+    text = wording.sentence(work.act.event.value, work.subject, work.remark.get("note", ""), work.act.until_seconds)
     return work.request("note", "notes", note=work.note(text))
 
 

@@ -20,7 +20,7 @@ _LEVELS = {ERROR: FAIL, WARNING: WARN, NOTE: SKIP}
 def check_readable(inst: Installation) -> Iterator[Finding]:
     """Look whether the configuration is there and can be understood."""
     if inst.error is not None:
-        yield fail(f"{inst.error.where} {inst.error.what}", inst.error.mend)
+        yield fail(f"{inst.error.where} {inst.error.what}", inst.error.advice)
     else:
         yield ok(f"{inst.path} can be read; it is {inst.edge.upper()}'s")
 
@@ -68,7 +68,7 @@ def check_content(inst: Installation) -> Iterator[Finding]:
         return
     others = [problem for problem in inst.problems if not _is_reported_elsewhere(problem.path, problem.what)]
     for problem in others:
-        yield Finding(_LEVELS[problem.level], f"{inst.path}: {problem.path}: {problem.what}", problem.mend)
+        yield Finding(_LEVELS[problem.level], f"{inst.path}: {problem.path}: {problem.what}", problem.advice)
     if not others:
         yield ok("its keys and values are what the connector knows")
 

@@ -101,7 +101,7 @@ class Installation:
         try:
             document = load_document(self.path)
         except ConfigError as error:
-            return {"error": [error.where, error.what, error.mend]}
+            return {"error": [error.where, error.what, error.advice]}
         return {"value": document.value, "syntax": document.syntax, "repeated": list(document.repeated)}
 
     @property

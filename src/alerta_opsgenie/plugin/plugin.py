@@ -21,7 +21,7 @@ from flask import Response, g, has_app_context, has_request_context, jsonify, re
 
 from alerta_opsgenie.core.events import Event, changes, receipt
 from alerta_opsgenie.core.history import ENDED
-from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, Deed, publish
+from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, publish
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import attribution, guard, housekeeping, order, state, webhook_access
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of
@@ -195,8 +195,8 @@ def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
     process = state.process()
     if not process.sends:
         return
-    deeds = [_deed(event, subject, _words(text)) for event in events]
-    dispatch = publish(subject, deeds, process.settings.policy)
+    acts = [_deed(event, subject, _words(text)) for event in events]
+    dispatch = publish(subject, acts, process.settings.policy)
     if dispatch.cut:
         LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", subject.id, ", ".join(dispatch.cut))
     if dispatch.requests:
@@ -208,12 +208,12 @@ def _words(text: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _deed(event: Event, subject: Subject, text: str) -> Deed:
+def _deed(event: Event, subject: Subject, text: str) -> ConsoleAct:
     actor = str(g.get("login") or "") if has_app_context() else ""
     until = None
     if event is Event.SHELVED:
         until = end_of(subject, "shelve") or time.time() + LONGEST_SNOOZE_SECONDS
-    return Deed(event, actor, text, until)
+    return ConsoleAct(event, actor, text, until)
 
 
 # -- Notes of the bridge

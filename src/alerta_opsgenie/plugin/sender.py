@@ -23,7 +23,7 @@ import threading
 import time
 from typing import Callable, Dict, Iterator, List, Optional
 
-from alerta_opsgenie.clients.opsgenie import MENDS, Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
 from alerta_opsgenie.core.message import iso_seconds
 from alerta_opsgenie.core.publish import Dialect
@@ -282,7 +282,7 @@ class Sender:
             LOG.warning("opsgenie: requests go out again by %s", outgoing.route)
         elif delivery.verdict is Verdict.STUCK:
             LOG.error("opsgenie: nothing goes out by %s until somebody acts: %s; %s",
-                      outgoing.route, delivery.detail, MENDS[delivery.reason])  # fmt: skip
+                      outgoing.route, delivery.detail, ADVICE[delivery.reason])  # fmt: skip
         else:
             LOG.warning("opsgenie: requests by %s wait (%s): %s", outgoing.route, state, delivery.detail)
 

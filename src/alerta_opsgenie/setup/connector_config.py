@@ -210,7 +210,7 @@ def _check(value: dict[str, Any], layout: Layout, wanted: Wanted) -> None:
     errors = [problem for problem in problems if problem.level == ERROR]
     if errors:
         first: Problem = errors[0]
-        raise ConfigError(f"{layout.config}: {first.path}", first.what, first.mend, problems)
+        raise ConfigError(f"{layout.config}: {first.path}", first.what, first.advice, problems)
 
 
 def encode_config(value: Mapping[str, Any], layout: Layout) -> bytes:

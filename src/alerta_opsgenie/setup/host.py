@@ -21,12 +21,12 @@ _ABSENT = 6  # userdel(8), groupdel(8)
 
 
 class SetupError(Exception):
-    """The host cannot be set up: `what` is wrong, `mend` is the next thing to do. `usage`: an option is wrong."""
+    """The host cannot be set up: `what` is wrong, `advice` is the next thing to do. `usage`: an option is wrong."""
 
-    def __init__(self, what: str, mend: str, *, usage: bool = False) -> None:
+    def __init__(self, what: str, advice: str, *, usage: bool = False) -> None:
         super().__init__(what)
         self.what = what
-        self.mend = mend
+        self.advice = advice
         self.usage = usage
 
 

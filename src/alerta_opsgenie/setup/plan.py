@@ -115,8 +115,8 @@ def _refuse_others_places(wanted: list[str], record: Record) -> None:
     for name, places in record.others():
         for place in filter(None, wanted):
             if any(f"{place}/".startswith(f"{other}/") or f"{other}/".startswith(f"{place}/") for other in places):
-                mend = "give another --user, or other places with --home and --log-dir"
-                raise SetupError(f"{place} belongs to the installation {name}", mend, usage=True)
+                advice = "give another --user, or other places with --home and --log-dir"
+                raise SetupError(f"{place} belongs to the installation {name}", advice, usage=True)
 
 
 def _files(layout: Layout, contents: Contents) -> Iterator[File]:

@@ -152,8 +152,8 @@ class Removal:
         if path == self._layout.state_directory:
             waiting = "" if self._purge or not self._files.names(path) else self._what_waits(found.uid)
             if waiting:
-                mend = f"alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge"
-                return Undone(f"left {path}/", left=True, why=f"{waiting}: {mend}")
+                advice = f"alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge"
+                return Undone(f"left {path}/", left=True, why=f"{waiting}: {advice}")
             self._files.clear(path)
         if self._files.remove_directory(path):
             return Undone(f"removed {path}/")

@@ -155,9 +155,9 @@ def _check_base_url(case: _Case) -> Iterator[Problem]:
         what = f"is {shown(safe_url(url))}, not a URL with http(s):// and a host"
         yield Problem(ERROR, "$.baseUrl", what, right)
         return
-    for is_so, level, what, mend in (*_host_faults(url, host), *_path_faults(parts, right)):
+    for is_so, level, what, advice in (*_host_faults(url, host), *_path_faults(parts, right)):
         if is_so:
-            yield Problem(level, "$.baseUrl", what, mend)
+            yield Problem(level, "$.baseUrl", what, advice)
 
 
 def _host_faults(url: str, host: str) -> Iterator[tuple[bool, str, str, str]]:
@@ -190,9 +190,9 @@ def _check_dialect(case: _Case, *, explicit: str | None) -> Iterator[Problem]:
     if by_url is None or expected is None or by_url == expected:
         return
     whose = {OEC: "Opsgenie", JEC: "Jira Service Management"}
-    mend = f"write {DEFAULT_BASE_URLS[expected]}, or move the file over: alerta-opsgenie config convert --to {by_url}"
+    advice = f"write {DEFAULT_BASE_URLS[expected]}, or move the file over: alerta-opsgenie config convert --to {by_url}"
     what = f"is {whose[by_url]}'s, and the file is {expected.upper()}'s for {whose[expected]}"
-    yield Problem(ERROR, "$.baseUrl", what, mend)
+    yield Problem(ERROR, "$.baseUrl", what, advice)
     if expected == JEC and case.config.base_url.startswith(EU_BASE_URL):
         what = "is Opsgenie's European host; Jira Service Management has one host for all regions"
         yield Problem(WARNING, "$.baseUrl", what, f"write {DEFAULT_BASE_URLS[JEC]}")
@@ -256,12 +256,12 @@ def _check_mappings(case: _Case) -> Iterator[Problem]:
     for name in DOCUMENTED_ACTIONS:
         if name not in mappings:
             what = "is not mapped: the connector drops this action, and Alerta never hears of it"
-            mend = f"map it to {shown(ours[0].filepath)} as the others"
-            yield Problem(WARNING, json_path("actionMappings", name), what, mend)
+            advice = f"map it to {shown(ours[0].filepath)} as the others"
+            yield Problem(WARNING, json_path("actionMappings", name), what, advice)
     if case.dialect == JEC and JEC_CATCH_ALL not in mappings:
         what = "is not mapped; which name a plain JEC integration asks for is not documented"
-        mend = "map it to the same script as the others"
-        yield Problem(WARNING, json_path("actionMappings", JEC_CATCH_ALL), what, mend)
+        advice = "map it to the same script as the others"
+        yield Problem(WARNING, json_path("actionMappings", JEC_CATCH_ALL), what, advice)
 
 
 def _check_mapping(mappings: Mapping[str, ActionMapping], mapping: ActionMapping) -> Iterator[Problem]:
@@ -289,8 +289,8 @@ def _check_arguments(case: _Case) -> Iterator[Problem]:
         elif is_secret_name(option.name) and option.value:
             what = f"-{option.name} shows a secret to every user of the host (ps)"
             ours = f'use "--{KEY_FILE_OPTION}" and a path, or "{KEY_VARIABLE}=…" in globalEnv'
-            mend = ours if option.name == KEY_OPTION else "give it to the script in a file, or in globalEnv"
-            yield Problem(WARNING, path, what, mend)
+            advice = ours if option.name == KEY_OPTION else "give it to the script in a file, or in globalEnv"
+            yield Problem(WARNING, path, what, advice)
     yield from _check_alerta(config, "where Alerta is", (URL_OPTION,), (URL_VARIABLE,))
     key_options, key_variables = (KEY_OPTION, KEY_FILE_OPTION), (KEY_VARIABLE, KEY_FILE_VARIABLE)
     yield from _check_alerta(config, "Alerta's key", key_options, key_variables)
@@ -326,8 +326,8 @@ def _check_alerta(
     for mapping in config.mappings.values():
         if mapping.is_alerta_executor and not tells(config, mapping, options, variables):
             what = f"starts the Alerta executor, and nothing in this file tells it {missing}"
-            mend = (
+            advice = (
                 f'set {" or ".join(variables)} for the connector\'s service, or put "--{options[-1]}" into globalArgs'
             )
-            yield Problem(NOTE, json_path("actionMappings", mapping.name), what, mend)
+            yield Problem(NOTE, json_path("actionMappings", mapping.name), what, advice)
             return

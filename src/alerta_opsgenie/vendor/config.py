@@ -196,5 +196,5 @@ def read_config(
     if errors:
         first = errors[0]
         more = f" (and {len(errors) - 1} more: alerta-opsgenie config check)" if len(errors) > 1 else ""
-        raise ConfigError(f"{document.where}: {first.path}", first.what, first.mend + more, problems)
+        raise ConfigError(f"{document.where}: {first.path}", first.what, first.advice + more, problems)
     return config

@@ -60,7 +60,7 @@ def convert_config(
 ) -> Conversion:
     """Make a configuration for `to` (`oec`, `jec`, `native`) of one for `dialect` (guessed where not given).
 
-    The native connector reads either dialect, so for it only mistakes are mended. Another product's integration has
+    The native connector reads either dialect, so for it only mistakes are corrected. Another product's integration has
     another key: without `api_key` a placeholder is put there.
     """
     source = dialect or guess_dialect(document, environment)

@@ -16,9 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from alerta_opsgenie.vendor.problems import ConfigError, kind_of
+
+try:
+    import yaml
+except ModuleNotFoundError:  # only YAML files need it
+    yaml = None  # type: ignore[assignment]
+
 
 LARGEST_FILE_BYTES = 256 * 1024
 """A hundred times the vendor's largest sample; anything larger is not a connector's configuration."""
@@ -99,12 +103,12 @@ def _read_bytes(path: str) -> bytes:
     except OSError as error:
         gone = isinstance(error, FileNotFoundError)
         what = "does not exist" if gone else f"cannot be opened: {error.strerror}"
-        mend = (
+        advice = (
             "check the path, or write it with: alerta-opsgenie config render"
             if gone
             else "run as its owner, or as root"
         )
-        raise ConfigError(path, what, mend, usage=True) from None
+        raise ConfigError(path, what, advice, usage=True) from None
     except ValueError:
         raise ConfigError("the path", "holds a NUL character", "name the file by its path", usage=True) from None
     try:
@@ -141,8 +145,8 @@ def _parse_json(text: str, where: str) -> Any:
         )
     except json.JSONDecodeError as error:
         what = f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        mend = "mend the file there (a missing comma or quote stands just before that place)"
-        raise ConfigError(where, what, mend) from None
+        advice = "correct the file there (a missing comma or quote stands just before that place)"
+        raise ConfigError(where, what, advice) from None
     except ValueError as error:
         raise ConfigError(where, f"is not JSON: {error}", "write the value as the connectors understand it") from None
 
@@ -156,6 +160,8 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _parse_yaml(text: str, where: str) -> Any:
+    if yaml is None:
+        raise ModuleNotFoundError("PyYAML is missing", name="yaml")
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader) or {}
     except yaml.MarkedYAMLError as error:
@@ -167,7 +173,8 @@ def _parse_yaml(text: str, where: str) -> Any:
 
 
 def _not_yaml(where: str, why: str) -> ConfigError:
-    return ConfigError(where, f"is not YAML as the connectors read it: {' '.join(why.split())}", "mend the file there")
+    why = " ".join(why.split())
+    return ConfigError(where, f"is not YAML as the connectors read it: {why}", "correct the file there")
 
 
 class _Reader:
@@ -183,7 +190,7 @@ class _Reader:
         self._count()
         if len(path) > DEEPEST_NESTING:
             raise self.too_deep()
-        if isinstance(value, yaml.Node):
+        if yaml is not None and isinstance(value, yaml.Node):
             value = self._open(value, path)
         if isinstance(value, _Pairs):
             return self._object(value, path)

@@ -27,32 +27,32 @@ _LONGEST_SHOWN = 80
 class Problem:
     """One thing that is wrong.
 
-    `path` is a JSON path (`$.pollerConf.maxNumberOfMessages`), `what` says what is wrong there and `mend` what to do
+    `path` is a JSON path (`$.pollerConf.maxNumberOfMessages`), `what` says what is wrong there and `advice` what to do
     about it, each on one line and free of secrets.
     """
 
     level: str
     path: str
     what: str
-    mend: str
+    advice: str
 
     def __str__(self) -> str:
-        return f"{self.level}: {self.path}: {self.what}; {self.mend}"
+        return f"{self.level}: {self.path}: {self.what}; {self.advice}"
 
 
 class ConfigError(ValueError):
-    """The configuration cannot be used: `where` it is, `what` is wrong, and `mend`, the next thing to do.
+    """The configuration cannot be used: `where` it is, `what` is wrong, and `advice`, the next thing to do.
 
     With `usage` what was asked for is wrong (a file that is not there, an option), not a configuration.
     """
 
     def __init__(
-        self, where: str, what: str, mend: str, problems: Iterable[Problem] = (), *, usage: bool = False
+        self, where: str, what: str, advice: str, problems: Iterable[Problem] = (), *, usage: bool = False
     ) -> None:
         super().__init__(f"{where}: {what}")
         self.where = where
         self.what = what
-        self.mend = mend
+        self.advice = advice
         self.problems = tuple(problems)
         self.usage = usage
 

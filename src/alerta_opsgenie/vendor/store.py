@@ -8,8 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Mapping
 
-import yaml
-
 from alerta_opsgenie.vendor.document import syntax_of
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.safe_files import Found, SafeFiles
@@ -25,6 +23,8 @@ def dump_document(value: Mapping[str, Any], *, syntax: str = "json") -> str:
     """Write a configuration as text, in the order of its keys, with a newline at its end."""
     if syntax == "json":
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    import yaml  # noqa: PLC0415 - only YAML files need it
+
     text: str = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, default_flow_style=False)
     return text
 
@@ -57,8 +57,8 @@ def write_document(
         files.write(backup, files.read(target), PRIVATE_MODE, (found.uid, 0) if is_roots else None)
         files.write(target, data, _mode(found), (found.uid, found.gid) if is_roots else None)
     except OSError as error:
-        mend = "check the directory, its owner and the space left; root follows no links"
-        raise ConfigError(os.fspath(path), f"cannot be written: {error.strerror}", mend) from None
+        advice = "check the directory, its owner and the space left; root follows no links"
+        raise ConfigError(os.fspath(path), f"cannot be written: {error.strerror}", advice) from None
     return Path(backup)
 
 

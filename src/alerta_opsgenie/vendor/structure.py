@@ -6,18 +6,21 @@ that is as good as absent, the key in the environment, and the defaults that a c
 
 from __future__ import annotations
 
+import functools
 import json
 import posixpath
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence
-
-from jsonschema import Draft202012Validator, ValidationError, validators
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple, Sequence
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, NATIVE, ActionMapping, EdgeConfig, PollerConf, PoolConf
 from alerta_opsgenie.vendor.document import Document, KeyPath
 from alerta_opsgenie.vendor.problems import ERROR, WARNING, Problem, json_path, kind_of, shown
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
 
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 """What logrus, the Go connectors' logger, understands; anything else counts as info."""
@@ -33,12 +36,21 @@ POLLER_KEYS = tuple(_PARTS["pollerConf"]["properties"])
 POOL_KEYS = tuple(_PARTS["poolConf"]["properties"])
 MAPPING_KEYS = tuple(SCHEMA["$defs"]["mapping"]["properties"])
 
-_WHOLE_NUMBERS = Draft202012Validator.TYPE_CHECKER.redefine(
-    # `encoding/json` takes 10.0 for no whole number.
-    "integer",
-    lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-)
-_VALIDATOR = validators.extend(Draft202012Validator, type_checker=_WHOLE_NUMBERS)(SCHEMA)  # type: ignore[no-untyped-call]
+
+@functools.lru_cache(maxsize=1)
+def _validator() -> Validator:
+    """Make the validator. The import is late: commands that find no configuration do without the library."""
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
+
+    whole_numbers = Draft202012Validator.TYPE_CHECKER.redefine(
+        # `encoding/json` takes 10.0 for no whole number.
+        "integer",
+        lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+    )
+    extended = validators.extend(Draft202012Validator, type_checker=whole_numbers)  # type: ignore[no-untyped-call]
+    found: Validator = extended(SCHEMA)
+    return found
+
 
 _WANTED = {
     "string": ("a text", "put it in double quotes"),
@@ -116,8 +128,8 @@ def read_document(
     key = api_key or Secret(environment.get(variable, "") or _text(value, "apiKey"))
     problems = list(_shape_problems(value))
     if not key and not any(problem.path == "$.apiKey" for problem in problems):
-        mend = f"put the integration's API key there, or into the variable {variable}"
-        problems.insert(0, Problem(ERROR, "$.apiKey", "is missing", mend))
+        advice = f"put the integration's API key there, or into the variable {variable}"
+        problems.insert(0, Problem(ERROR, "$.apiKey", "is missing", advice))
     if native:
         problems.extend(_native_problems(value))
     config = _config_of(value, dialect, key, environment.get("HOME", ""), document.where)
@@ -179,10 +191,10 @@ def known_keys(schema: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str,
 
 def _shape_problems(value: Mapping[str, Any]) -> Iterator[Problem]:
     seen: set[KeyPath] = set()
-    for error in _VALIDATOR.iter_errors(value):
-        for path, level, what, mend in _explain(error):
+    for error in _validator().iter_errors(value):
+        for path, level, what, advice in _explain(error):
             if path not in seen:
-                yield Problem(level, json_path(*path), what, mend)
+                yield Problem(level, json_path(*path), what, advice)
             seen.add(path)
 
 
@@ -192,20 +204,20 @@ def _explain(error: ValidationError) -> Iterator[tuple[KeyPath, str, str, str]]:
     rule: Any = error.schema
     value: Any = error.instance
     if error.validator == "type":
-        wanted, mend = _WANTED[str(error.validator_value)]
-        yield path, ERROR, f"is {kind_of(value)} where {wanted} is wanted", mend
+        wanted, advice = _WANTED[str(error.validator_value)]
+        yield path, ERROR, f"is {kind_of(value)} where {wanted} is wanted", advice
     elif error.validator == "required":
         # Of an empty mapping it is enough to say that it is empty.
         missing = [name for name in rule["required"] if value and name not in value]
         yield from (((*path, name), ERROR, "is missing", _NEEDED[name]) for name in missing)
-    elif error.validator == "enum" and not value:
+    elif error.validator == "enum" and not value and path[-1] in _NEEDED:
         yield path, ERROR, "is missing", _NEEDED[str(path[-1])]
     else:
-        plain = (rule.get("level", ERROR), rule.get("what", ""), rule.get("mend", ""))
-        level, what, mend = _RANGES.get(rule.get("level"), plain)
+        plain = (rule.get("level", ERROR), rule.get("what", ""), rule.get("advice", ""))
+        level, what, advice = _RANGES.get(rule.get("level"), plain)
         numbers = {name: rule.get(name) for name in ("minimum", "maximum", "default")}
         found = shown(value) if isinstance(value, str) else value
-        yield path, level, what.format(value=found, **numbers), mend.format(**numbers)
+        yield path, level, what.format(value=found, **numbers), advice.format(**numbers)
 
 
 def _native_problems(value: Mapping[str, Any]) -> Iterator[Problem]:

@@ -75,7 +75,7 @@ def found_in(alert: JSON, notes: Sequence[JSON]) -> Expected:
     return Expected(alert["status"], alert["attributes"].get("owner"), frozenset(alert["tags"]), Counter(people))
 
 
-class Stories:
+class Scenarios:
     """Makes up stories by a seed; the same seed tells the same."""
 
     def __init__(self, seed: int) -> None:

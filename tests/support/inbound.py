@@ -146,4 +146,4 @@ def webhook_and_executor(run: Plugged, directory: Path) -> Iterator[Idle]:
         yield lambda: one() and other()
 
 
-DOORS = {"webhook": webhook, "executor": executor, "native": native, "webhook and executor": webhook_and_executor}
+INBOUND = {"webhook": webhook, "executor": executor, "native": native, "webhook and executor": webhook_and_executor}
