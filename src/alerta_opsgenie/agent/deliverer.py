@@ -39,8 +39,8 @@ WORKERS = 12
 PATIENCE_SECONDS = 5.0
 """How long what may pass is waited for; then a worker of the connector is better free for other actions."""
 
+# What is due further ahead is due now: a clock was set back. Twice, because a look may begin before the longest pause.
 _TOO_FAR_SECONDS = 2 * delivery.LONGEST_PAUSE_SECONDS
-"""What is due further ahead is due now: a clock was set back. (A look may have begun before a pause of full length.)"""
 
 _LOOK_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 3600.0
@@ -66,7 +66,6 @@ class Deliverer:
         self._ends = Ends(state_directory)
         self._look_trouble = self._fault = ""
         self._place: Optional[Tuple[int, int]] = None
-        self._has_journal = True
 
     # -- Its life
 
@@ -91,7 +90,6 @@ class Deliverer:
     def start_without_journal(self, trouble: str) -> None:
         """Begin where the state directory cannot be used: everything goes without order and memory, and says so."""
         self._ends.trouble = trouble
-        self._has_journal = False
         self._start_threads()
 
     def _start_threads(self) -> None:
@@ -197,7 +195,7 @@ class Deliverer:
         def append() -> None:
             actions.extend(target.journal.append(news, time.time(), claim=claim))
 
-        if not self._has_journal or not self._ends.attempt(append):
+        if self._lock is None or not self._ends.attempt(append):
             self._deliver_unrecorded(target, found)
             return
         for (ticket, _, _), action in zip(found, actions):
@@ -221,7 +219,7 @@ class Deliverer:
             self._hand_out(Job(target, action))
             return
         self._look_now(target)
-        if target.reach.is_down or action.alert in target.backing_off:
+        if target.reach.rests(time.monotonic()) or action.alert in target.backing_off:
             outcome = BEHIND if action.alert in target.backing_off else target.unreached()
             self.waiting.resolve(target.name, action, Result(ticket.message, outcome))
 
@@ -240,12 +238,10 @@ class Deliverer:
     # -- Taking from the journal what is due
 
     def _schedule(self) -> None:
-        while self._has_journal and not self._stopping.is_set():
+        while self._lock is not None and not self._stopping.is_set():
             self._ends.save_again()
-            # Whose attempts hang has many in flight, and comes last.
-            targets = sorted(self._targets.values(), key=lambda target: target.in_flight)
-            troubles = [self._look_at(target) for target in targets]
-            self._look_trouble = "; ".join(filter(None, troubles))
+            targets = sorted(self._targets.values(), key=lambda one: one.in_flight)  # whose attempts hang comes last
+            self._look_trouble = "; ".join(filter(None, [self._look_at(target) for target in targets]))
             with self._changed:
                 if not self._stopping.is_set() and not any(self._is_wanted(one) for one in self._targets.values()):
                     self._changed.wait(self._next_look_seconds())
@@ -278,10 +274,9 @@ class Deliverer:
             target.is_open = True
         now = time.time()
         with self._changed:
-            wanted = target.access is not None and self._free() > 0
-            wanted = wanted and target.reach.may_start(target.in_flight, time.monotonic())
-            limit = 1 if target.reach.is_down else self._free()
-        if not wanted:
+            is_wanted = target.access is not None and target.reach.may_start(target.in_flight, time.monotonic())
+            limit = min(self._free(), 1 if target.reach.is_down else 2 * self._most)
+        if not is_wanted or not limit:
             return
         actions = target.journal.claim(now, limit, _TOO_FAR_SECONDS)
         for action in actions:
@@ -395,10 +390,9 @@ class Deliverer:
     def is_idle(self) -> bool:
         """Whether nothing is in hand and nothing waits that could be delivered."""
         with self._changed:
-            targets = list(self._targets.values())
             if self._in_hand or not self._ends.are_saved:
                 return False
-        return not any(target.waits() for target in targets)
+        return not any(target.waits() for target in list(self._targets.values()))
 
     def counts(self) -> Dict[str, Counts]:
         """Count the rows of each target's journal. Raises JournalError."""

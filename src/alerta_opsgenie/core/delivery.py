@@ -240,5 +240,9 @@ class Reachability(NamedTuple):
             return False
         return not self.is_down or (in_flight == 0 and count == 1)
 
+    def rests(self, now: float) -> bool:
+        """Whether nothing that waits is to be expected soon."""
+        return self.is_down or (self.is_asked and now < self.again_at)
+
 
 UP = Reachability()
