@@ -16,9 +16,13 @@ import pytest
 from alerta_opsgenie.agent.attempts import Attempts
 from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report, Request
+from alerta_opsgenie.agent.lines import show
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.resident import Log
 from alerta_opsgenie.agent.state import journal_of
 from alerta_opsgenie.agent.target import Target, access_of, name_of
+from alerta_opsgenie.agent.ticket import Result
+from alerta_opsgenie.agent.unrecorded import Job
 from alerta_opsgenie.agent.waiting import Waiting
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core import delivery
@@ -336,16 +340,23 @@ def test_an_alerta_that_asks_for_a_pause_has_it(
         assert len(proxy.exchanges) == 1
 
 
-def test_an_alerta_that_hangs_gives_its_workers_back(
-    make: Callable[..., Deliverer], options: Options, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+def test_what_was_taken_before_an_alerta_stopped_answering_gives_its_worker_back(
+    deliverer: Deliverer, options: Options, proxy: Proxy
 ) -> None:
-    monkeypatch.setattr(delivery, "CALL_SECONDS", 1.0)
-    deliverer = make(workers=4)
-    assert deliverer.start()
-    with proxy.hanging():
-        for _ in range(8):
-            deliverer.submit([request(options)])
-        # Four attempts run into the limit at once; of the four behind them one is enough to see whether it is back.
-        target = deliverer._targets[name_of(options)]
-        await_true(lambda: target.reach.is_down and target.in_flight <= 1, 20)
-        assert len(proxy.exchanges) <= 5
+    deliver(deliverer, request(options))
+    target, new = deliverer._targets[name_of(options)], deliverer.read(request(options))[1]
+    assert new is not None
+    target.reach, target.in_flight = delivery.Reachability(3, time.monotonic() + DAY_SECONDS), 2
+    [taken] = target.journal.append([new], time.time(), claim=True)
+    deliverer._do(Job(target, taken), Attempts(threading.Event()))
+    assert [row.state for row in rows(options)] == ["done", "waiting"]
+    assert len(proxy.exchanges) == 1
+
+
+def test_an_action_that_came_too_late_is_a_warning_and_no_failure(tmp_path: Path) -> None:
+    stale = Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened")
+    shown = show(Options("http://localhost", KEY), Result(None, stale), 0.0, 0)
+    Log(str(tmp_path)).report(Report("target", "Close", "alert", None, stale, 1, 0.0))
+    assert (shown.exit_code, shown.errors) == (0, "")
+    assert " WARN ignored " in shown.output
+    assert " WARN ignored " in (tmp_path / "agent.log").read_text()
