@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -18,7 +19,8 @@ import pytest
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
-from alerta_opsgenie.agent.client import ask_status, ask_to_retire
+from alerta_opsgenie.agent.client import PACKAGE, ask_status, ask_to_retire, exchange, start
+from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.executor import build
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge, await_true, bare_python
@@ -168,6 +170,30 @@ class TestLife:
             output, _ = late.communicate(timeout=30)
         assert b" applied " in output
         await_true(lambda: not edge.agents() or len(edge.agents()) == 1, 15)
+
+
+    def test_it_ends_when_its_directory_is_replaced(self, edge: Edge) -> None:
+        edge.run(close())
+        [old] = edge.agents()
+        shutil.rmtree(edge.spool_directory)
+        assert " applied " in edge.run(close()).stdout
+        await_true(lambda: edge.agents() and old not in edge.agents(), 15, "the end of the old agent")
+
+    def test_it_is_not_what_lies_in_the_working_directory(
+        self, edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trap = tmp_path / "shared" / "alerta_opsgenie"
+        trap.mkdir(parents=True)
+        (trap / "__init__.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")
+        monkeypatch.chdir(trap.parent)
+        start(PACKAGE, str(edge.spool_directory), 60.0)
+        await_true(lambda: ask_status(str(edge.spool_directory)) is not None, 20, "an agent")
+        assert not (tmp_path / "sprung").exists()
+
+    def test_one_that_cannot_start_is_not_waited_for(self, edge: Edge) -> None:
+        options = Options(edge.url, KEY, spool_directory=str(edge.spool_directory))
+        with pytest.raises(handover.NoAgentError, match="ended at once"):
+            exchange(("/bin/false",), options, lambda _seconds: b"", time.monotonic() + 600, starts=True)
 
 
 class TestVersions:

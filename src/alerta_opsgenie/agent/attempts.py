@@ -103,8 +103,10 @@ class Attempts:
 
 def _earlier(target: Target, action: Action) -> delivery.Earlier:
     """Read from the journal what is known from before this attempt. Raises JournalError."""
-    first, same_words = action.first_attempt_at, 0
+    first, same_words, now = action.first_attempt_at, 0, time.time()
     if first is not None:
+        if first > now:  # a clock was set back: it began before now, nobody knows when
+            first = now - delivery.EXPIRE_AFTER_SECONDS
         since = delivery.count_words_since(first)
         same_words = target.journal.count_words(action.alert, action.words, since)
     return delivery.Earlier(target.journal.memory(action.alert).newest_ns, first, same_words, action.reason)

@@ -17,10 +17,14 @@ START_SECONDS = 5.0
 
 _FIRST_LOOK_SECONDS, _LOOK_SECONDS = 0.02, 0.05
 _ASK_SECONDS = 5.0
+_OTHERS_MAY_WRITE = 0o002
 IDLE_SECONDS = Options("", "").agent_idle_seconds
 
-PACKAGE = (sys.executable, "-m", "alerta_opsgenie.executor")
-"""How the program is started from an installed package."""
+PACKAGE = (sys.executable, "-c", "import sys; del sys.path[0]; import alerta_opsgenie.executor.__main__")
+"""How the program is started from an installed package; `-m` would look into the working directory first."""
+
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""What of its starter's environment an agent gets: some need it to start at all, or to trust their Alerta."""
 
 
 class Reply(NamedTuple):
@@ -68,7 +72,7 @@ def exchange(
     `time.monotonic`) that is over. Raises NoAgentError.
     """
     start_ends = min(end, time.monotonic() + START_SECONDS)
-    is_started, pause = False, _FIRST_LOOK_SECONDS
+    started, pause = 0, _FIRST_LOOK_SECONDS
     while True:
         seconds = max(0.1, end - time.monotonic())
         try:
@@ -78,24 +82,35 @@ def exchange(
         except handover.NoAgentError:
             if not starts or time.monotonic() >= start_ends:
                 raise
-        if not is_started:
-            start(program, options.spool_directory, options.agent_idle_seconds)
-            is_started = True
+        if not started:
+            started = start(program, options.spool_directory, options.agent_idle_seconds)
+        elif _has_failed(started):
+            raise handover.NoAgentError("the agent that was started has ended at once")
         time.sleep(pause)
         pause = _LOOK_SECONDS
 
 
-def start(program: Sequence[str], directory: str, idle_seconds: float, *, take_over: bool = False) -> None:
+def start(program: Sequence[str], directory: str, idle_seconds: float, *, take_over: bool = False) -> int:
     """Start an agent of its own session, with /dev/null for its standard streams. Raises NoAgentError."""
     flags = ["--takeOver"] if take_over else []
     arguments = [*program, "--agent", directory, f"{idle_seconds:g}", *flags]
-    environment = {"PATH": os.environ.get("PATH", os.defpath)}
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment.setdefault("PATH", os.defpath)
     null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
     try:
         state.prepare(directory)
-        os.posix_spawn(program[0], arguments, environment, file_actions=null, setsid=True)
+        return os.posix_spawn(program[0], arguments, environment, file_actions=null, setsid=True)
     except (OSError, NotImplementedError, JournalError) as error:
         raise handover.NoAgentError(f"no agent can be started: {error}") from None
+
+
+def _has_failed(process: int) -> bool:
+    """Whether the agent that was started has ended without an agent being there (0: another was)."""
+    try:
+        found, status = os.waitpid(process, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return bool(found) and status != 0
 
 
 def ask_status(state_directory: str) -> Optional[Dict[str, Any]]:
@@ -118,14 +133,17 @@ def ask_to_retire(state_directory: str) -> bytes:
 
 
 def become_owner(directory: str) -> None:
-    """As root, drop the rights for those of the state directory's owner, for good."""
+    """As root, drop the rights for those of the state directory's owner, for good.
+
+    Not where anybody could have made that directory, as in /var/tmp: whoever did would get the key.
+    """
     if os.geteuid() != 0:
         return
     try:
-        found = os.lstat(directory)
+        found, parent = os.lstat(directory), os.stat(os.path.dirname(directory))
     except OSError:
         return
-    if found.st_uid:
+    if found.st_uid and not parent.st_mode & _OTHERS_MAY_WRITE:
         os.setgroups([])
         os.setgid(found.st_gid)
         os.setuid(found.st_uid)

@@ -18,7 +18,7 @@ import queue
 import random
 import threading
 import time
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from alerta_opsgenie.agent import state
 from alerta_opsgenie.agent.attempts import Attempts
@@ -27,11 +27,11 @@ from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_lette
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.target import Target, access_of, name_of
 from alerta_opsgenie.agent.ticket import Result, Ticket
+from alerta_opsgenie.agent.unrecorded import Job, deliver_unrecorded
 from alerta_opsgenie.agent.waiting import BEHIND, Waiting
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import Message
-from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.journal import Action, Counts, JournalError, Lock, New, try_lock
 
 WORKERS = 12
@@ -40,19 +40,11 @@ WORKERS = 12
 PATIENCE_SECONDS = 5.0
 """How long what may pass is waited for; then a worker of the connector is better free for other actions."""
 
+# What is due further ahead is due now: a clock was set back. Twice, because a look may begin before the longest pause.
+_TOO_FAR_SECONDS = 2 * delivery.LONGEST_PAUSE_SECONDS
+
 _LOOK_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 3600.0
-
-
-
-class _Job(NamedTuple):
-    """Something for a worker. `action` is None where the journal could not be used."""
-
-    target: Target
-    action: Optional[Action]
-    message: Optional[Message] = None
-    settings: Optional[Settings] = None
-    ticket: Optional[Ticket] = None
 
 
 class Deliverer:
@@ -62,9 +54,9 @@ class Deliverer:
         self, state_directory: str, *, workers: int = WORKERS, report: Callable[[Report], None] = lambda _report: None
     ) -> None:
         self.state_directory = state_directory
-        self._report = report
+        self._hear = report
         self._most = workers
-        self._queue: queue.SimpleQueue[Optional[_Job]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Optional[Job]] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._targets: Dict[str, Target] = {}
         self.waiting = Waiting()
@@ -73,9 +65,8 @@ class Deliverer:
         self._threads: List[threading.Thread] = []
         self._lock: Optional[Lock] = None
         self._ends = Ends(state_directory)
-        self._look_trouble = ""
-        self._kept_house_at = -math.inf
-        self._has_journal = True
+        self._look_trouble = self._fault = ""
+        self._place: Optional[Tuple[int, int]] = None
 
     # -- Its life
 
@@ -88,19 +79,25 @@ class Deliverer:
         self._lock = try_lock(self.state_directory, state.LOCK_NAME)
         if self._lock is None:
             return False
+        self._place = state.identity(self._lock.path)
         self._start_threads()
         return True
+
+    @property
+    def is_displaced(self) -> bool:
+        """Whether the state directory was removed or replaced: another process may hold the lock that is there now."""
+        return self._lock is not None and state.identity(self._lock.path) != self._place
 
     def start_without_journal(self, trouble: str) -> None:
         """Begin where the state directory cannot be used: everything goes without order and memory, and says so."""
         self._ends.trouble = trouble
-        self._has_journal = False
         self._start_threads()
 
     def _start_threads(self) -> None:
-        self._spawn(self._schedule, "deliverer")
-        for number in range(self._most):
-            self._spawn(self._work, f"deliverer-{number + 1}")
+        works = [self._schedule, *[self._work] * self._most]
+        self._threads = [threading.Thread(target=work, name="deliverer", daemon=True) for work in works]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, seconds: float) -> None:
         """Begin no more attempts, wait so long for those under way, and let go of the lock.
@@ -120,11 +117,6 @@ class Deliverer:
             target.journal.close()
         if self._lock is not None:
             self._lock.release()
-
-    def _spawn(self, work: Callable[[], None], name: str) -> None:
-        thread = threading.Thread(target=work, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
 
     def _give_back(self) -> None:
         """Let what is in the queue wait again: it was not tried."""
@@ -189,19 +181,22 @@ class Deliverer:
                 target = self._targets[name] = Target(self.state_directory, name)
             for one in options:
                 target.use(access_of(one))
-            if not target.is_open and self._has_journal:
+            if not target.is_open and self._lock is not None:  # only its holder knows that nothing is in flight
                 target.is_open = self._ends.attempt(lambda: open_journal(target.journal, self.state_directory))
                 self._changed.notify_all()
             return target
 
     def _accept(self, target: Target, found: List[Tuple[Ticket, Request, New]]) -> None:
         claim = self._has_room(target, len(found))
-        if not self._has_journal:
-            self._deliver_unrecorded(target, found)
-            return
         actions: List[Action] = []
         news = [new for _, _, new in found]
-        if not self._ends.attempt(lambda: actions.extend(target.journal.append(news, time.time(), claim=claim))):
+        for ticket, _, new in found:
+            self.waiting.add(target.name, new, ticket)
+
+        def append() -> None:
+            actions.extend(target.journal.append(news, time.time(), claim=claim))
+
+        if self._lock is None or not self._ends.attempt(append):
             self._deliver_unrecorded(target, found)
             return
         for (ticket, _, _), action in zip(found, actions):
@@ -209,31 +204,33 @@ class Deliverer:
 
     def _deliver_unrecorded(self, target: Target, found: List[Tuple[Ticket, Request, New]]) -> None:
         for ticket, request, _new in found:
+            self.waiting.forget(ticket)
             ticket.is_kept, ticket.trouble = False, self._ends.trouble
-            self._hand_out(_Job(target, None, ticket.message, request.options.settings, ticket))
+            self._hand_out(Job(target, None, ticket.message, request.options.settings, ticket))
 
     def _admit(self, target: Target, ticket: Ticket, action: Action) -> None:
         """Let a ticket wait for its row, unless the row's result is known."""
         if not action.is_new and action.state in ("done", "dead"):
+            self.waiting.forget(ticket)
             ticket.resolve(Result(ticket.message, outcome_of_row(action)))
             return
-        self.waiting.add(target.name, action, ticket)
+        ticket.row = (target.name, action.alert, action.id)
         if action.is_new and action.state == "in-flight":
             ticket.is_tried = True
-            self._hand_out(_Job(target, action))
+            self._hand_out(Job(target, action))
             return
         self._look_now(target)
-        if target.reach.is_down or action.alert in target.backing_off:
-            outcome = BEHIND if action.alert in target.backing_off else _unreached(target)
+        if target.reach.rests(time.monotonic()) or action.alert in target.backing_off:
+            outcome = BEHIND if action.alert in target.backing_off else target.unreached()
             self.waiting.resolve(target.name, action, Result(ticket.message, outcome))
 
     def _has_room(self, target: Target, count: int) -> bool:
         with self._changed:
-            if target.reach.is_down:
-                return target.in_flight == 0 and count == 1
-            return self._in_hand + count <= 2 * self._most and not self._stopping.is_set()
+            if self._stopping.is_set() or self._in_hand + count > 2 * self._most:
+                return False
+            return target.reach.may_try_new(target.in_flight, count, time.monotonic())
 
-    def _hand_out(self, job: _Job) -> None:
+    def _hand_out(self, job: Job) -> None:
         with self._changed:
             self._in_hand += 1
             job.target.in_flight += 1
@@ -242,10 +239,10 @@ class Deliverer:
     # -- Taking from the journal what is due
 
     def _schedule(self) -> None:
-        while self._has_journal and not self._stopping.is_set():
+        while self._lock is not None and not self._stopping.is_set():
             self._ends.save_again()
-            troubles = [self._look_at(target) for target in list(self._targets.values())]
-            self._look_trouble = "; ".join(filter(None, troubles))
+            targets = sorted(self._targets.values(), key=lambda one: one.in_flight)  # whose attempts hang comes last
+            self._look_trouble = "; ".join(filter(None, [self._look_at(target) for target in targets]))
             with self._changed:
                 if not self._stopping.is_set():
                     self._changed.wait(self._next_look_seconds())
@@ -254,8 +251,10 @@ class Deliverer:
         """Take what is due; gives why that was not possible, or an empty text."""
         try:
             self._take_due(target)
-        except JournalError as error:
-            return str(error)
+            self._keep_house(target)
+        except Exception as error:  # noqa: BLE001 - this thread has to go on, and says what is wrong
+            target.look_at = time.monotonic() + _LOOK_SECONDS
+            return str(error) if isinstance(error, JournalError) else f"this program fails: {error!r}"
         return ""
 
     def _next_look_seconds(self) -> float:
@@ -279,22 +278,26 @@ class Deliverer:
             target.is_open = True
         now = time.time()
         with self._changed:
-            wanted = target.access is not None and self._free() > 0
-            wanted = wanted and target.reach.may_start(target.in_flight, time.monotonic())
-            limit = 1 if target.reach.is_down else self._free()
-            if not wanted:
+            is_wanted = target.access is not None and target.reach.may_start(target.in_flight, time.monotonic())
+            limit = min(self._free(), 1 if target.reach.is_down else 2 * self._most)
+            if not is_wanted or not limit:
                 return
             target.look_at = math.inf  # whoever submits meanwhile sets it anew
-        actions = target.journal.claim(now, limit, delivery.LONGEST_PAUSE_SECONDS)
+        actions = target.journal.claim(now, limit, _TOO_FAR_SECONDS)
         for action in actions:
-            self._hand_out(_Job(target, action))
-        due_at = now if len(actions) == limit else target.journal.next_due(now, delivery.LONGEST_PAUSE_SECONDS)
+            self._hand_out(Job(target, action))
+        due_at = now if len(actions) == limit else target.journal.next_due(now, _TOO_FAR_SECONDS)
         with self._changed:
             target.look_again(due_at)
-        if now - self._kept_house_at > _HOUSEKEEPING_SECONDS:
-            self._kept_house_at = now
+
+    def _keep_house(self, target: Target) -> None:
+        """Make dead letters of what has waited too long, and forget what is old."""
+        now = time.time()
+        for action in target.journal.expire(now, delivery.EXPIRE_AFTER_SECONDS):
+            self._report(Report(target.name, action.kind, action.alert, None, outcome_of_row(action), 0, 0.0))
+        if time.monotonic() - target.kept_house_at > _HOUSEKEEPING_SECONDS:
+            target.kept_house_at = time.monotonic()
             target.journal.prune(now, delivery.FORGET_AFTER_SECONDS)
-        target.journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
 
     def _look_now(self, target: Target) -> None:
         with self._changed:
@@ -309,17 +312,38 @@ class Deliverer:
             job = self._queue.get()
             if job is None:
                 break
-            if job.action is None:
-                self._deliver_without_journal(job, attempts)
-            action = job.action
-            while action is not None:
-                action = self._deliver(job.target, action, attempts)
+            try:
+                self._do(job, attempts)
+            except Exception as error:  # noqa: BLE001 - this thread has to go on, and says what is wrong
+                self._fault = f"this program fails: {error!r}"
             with self._changed:
                 self._in_hand -= 1
                 job.target.in_flight -= 1
                 if job.target.look_at <= time.monotonic():
                     self._changed.notify_all()
         attempts.close()
+
+    def _do(self, job: Job, attempts: Attempts) -> None:
+        action = job.action
+        if action is None:
+            self._report(deliver_unrecorded(job, attempts, self._ends, PATIENCE_SECONDS))
+        elif job.target.reach.is_down and job.target.in_flight > 1:
+            self._put_back(job.target, action)
+        else:
+            while action is not None:
+                action = self._deliver(job.target, action, attempts)
+
+    def _put_back(self, target: Target, action: Action) -> None:
+        """Let an action wait that was taken before its Alerta stopped answering: a worker is better free for others."""
+        if self._ends.attempt(lambda: target.journal.release(action)):
+            target.look_at = 0.0
+            self.waiting.resolve(target.name, action, Result(None, target.unreached()))
+
+    def _report(self, report: Report) -> None:
+        try:
+            self._hear(report)
+        except Exception as error:  # noqa: BLE001 - an action is not to suffer from whoever logs it
+            self._fault = f"this program fails: {error!r}"
 
     def _deliver(self, target: Target, action: Action, attempts: Attempts) -> Optional[Action]:
         """Try an action once and commit what came of it. Gives the next one of the same alert, if there is one."""
@@ -333,9 +357,7 @@ class Deliverer:
         self, target: Target, action: Action, message: Optional[Message], outcome: Outcome
     ) -> Optional[Action]:
         """Commit what an attempt came to, and tell those who wait."""
-        pause = 0.0
-        if outcome.kind is Kind.KEPT:
-            pause = delivery.pause_seconds(outcome, action.attempts + 1, random.random())  # noqa: S311 - jitter
+        pause = delivery.row_pause_seconds(outcome, action.attempts + 1, random.random())  # noqa: S311 - jitter
         wrote = delivery.wrote(message, outcome, time.time())
         end = End(target, action, outcome, wrote, pause)
         following = self._ends.save(end, claim_next=not self._stopping.is_set())
@@ -357,21 +379,6 @@ class Deliverer:
             target.look_at = min(target.look_at, again_at)
             self._changed.notify_all()
 
-    def _deliver_without_journal(self, job: _Job, attempts: Attempts) -> None:
-        """Try an action that could not be written down, for as long as that is worth a worker."""
-        message, settings, ticket = job.message, job.settings, job.ticket
-        assert message is not None and settings is not None and ticket is not None  # noqa: S101, PT018 - of `_accept`
-
-        def failed(outcome: Outcome, pause: float) -> None:
-            again_at = time.monotonic() + pause
-            ticket.resolve(Result(message, outcome, kept=False, again_at=again_at, trouble=self._ends.trouble))
-
-        began = time.monotonic()
-        outcome, count = attempts.persist(job.target, message, settings, PATIENCE_SECONDS, failed)
-        took = time.monotonic() - began
-        self._report(Report(job.target.name, message.action, "", message, outcome, count, took))
-        ticket.resolve(Result(message, outcome, kept=False, trouble=self._ends.trouble))
-
     # -- What others may know
 
     @property
@@ -382,29 +389,17 @@ class Deliverer:
     @property
     def trouble(self) -> str:
         """What a person has to do about the disk or an Alerta; empty where nothing."""
-        troubles = [self.disk_trouble, *(target.trouble for target in self._targets.values())]
+        troubles = [self._fault, self.disk_trouble, *(target.trouble for target in self._targets.values())]
         return "; ".join(text for text in troubles if text)
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is in hand and nothing waits that could be delivered."""
         with self._changed:
-            targets = list(self._targets.values())
             if self._in_hand or not self._ends.are_saved:
                 return False
-        return not any(_waits(target) for target in targets)
+        return not any(target.waits() for target in list(self._targets.values()))
 
     def counts(self) -> Dict[str, Counts]:
         """Count the rows of each target's journal. Raises JournalError."""
         return {name: target.journal.counts(time.time()) for name, target in list(self._targets.items())}
-
-
-def _unreached(target: Target) -> Outcome:
-    return Outcome(Kind.KEPT, Reason.UNAVAILABLE, target.trouble or "Alerta has not answered the last attempts")
-
-
-def _waits(target: Target) -> bool:
-    try:
-        return target.access is not None and target.journal.next_due(time.time(), 0.0) is not None
-    except JournalError:
-        return False

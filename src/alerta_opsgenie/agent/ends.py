@@ -65,6 +65,11 @@ class Ends:
         except JournalError as error:
             self.trouble = str(error)
             return False
+        except RuntimeError:
+            raise  # the journal was closed: nothing is promised any more
+        except Exception as error:  # noqa: BLE001 - what is not written down is delivered all the same
+            self.trouble = f"the journal cannot be used, this program fails: {error!r}"
+            return False
         self.trouble = ""
         return True
 

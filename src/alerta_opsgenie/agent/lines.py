@@ -68,7 +68,7 @@ def one_line(text: str, key: str) -> str:
 
 
 def _is_warned(result: Result) -> bool:
-    return result.outcome.kind is Kind.KEPT or bool(result.trouble)
+    return result.outcome.kind is Kind.KEPT or result.outcome.warns or bool(result.trouble)
 
 
 def _what(about: str, result: Result) -> str:

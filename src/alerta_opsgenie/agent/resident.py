@@ -30,7 +30,10 @@ _LOOK_SECONDS = 0.25
 _LARGEST_LOG_BYTES = 1024 * 1024
 
 # An upgrade may replace these files while the agent runs.
-_IMPORTED_LATE = ("ssl", "hashlib", "datetime", "traceback", "random", "email.utils", "encodings.idna", "stringprep")
+_IMPORTED_LATE = (
+    "ssl", "hashlib", "datetime", "traceback", "random", "email.utils", "encodings.idna", "stringprep",
+    "base64", "pwd", "alerta_opsgenie.journal.salvage",
+)  # fmt: skip
 
 
 class Log:
@@ -44,11 +47,12 @@ class Log:
         """Write down how an attempt ended."""
         about = about_message(report.message) if report.message else f"{report.action} {report.alert}"
         took = f"attempt {report.attempt}, {report.seconds * 1000:.0f} ms"
-        self.write(f"{report.outcome.kind.value} {about}: {say(report.outcome)} ({took})")
+        level = "WARN" if report.outcome.warns else "INFO"
+        self.write(f"{report.outcome.kind.value} {about}: {say(report.outcome)} ({took})", level)
 
-    def write(self, text: str) -> None:
+    def write(self, text: str, level: str = "INFO") -> None:
         """Write one line."""
-        line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {' '.join(text.split())}\n"
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {level} {' '.join(text.split())}\n"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         with self._mutex, contextlib.suppress(OSError):
             file = os.open(self._path, flags, 0o600)
@@ -88,11 +92,20 @@ class Agent:
         for name in _IMPORTED_LATE:
             importlib.import_module(name)
         for options in accesses:
-            self.deliverer.wake(options)
-        while not self._ending.wait(_LOOK_SECONDS) and not self._is_idle():
+            self._wake(options)
+        while not self._ending.wait(_LOOK_SECONDS) and not self._is_idle() and not self.deliverer.is_displaced:
             pass
+        is_displaced = self.deliverer.is_displaced
+        if is_displaced:
+            self.log.write("the state directory was removed or replaced", "WARN")
         self._end()
-        return 0
+        return 1 if is_displaced else 0
+
+    def _wake(self, options: Options) -> None:
+        try:
+            self.deliverer.wake(options)
+        except JournalError as error:
+            self.log.write(f"what waits cannot be read now: {error}", "WARN")
 
     def _on_signal(self, _number: int, _frame: Optional[types.FrameType]) -> None:
         self._ending.set()

@@ -9,7 +9,7 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
 from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
 from alerta_opsgenie.agent.intake import Request
-from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_USAGE, Shown, show
+from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Shown, show
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split, usage
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.clients.connection import AddressError
@@ -70,6 +70,8 @@ class Service:
                 self._deliverer.wake(options)
                 return answer_frame(Shown(EXIT_DONE), newer=newer)
             shown, result = self._deliver(options, began, call.seconds)
+        except JournalError as error:
+            return answer_frame(Shown(EXIT_FAILED, errors=f"what waits cannot be read: {error}\n"), newer=newer)
         except (UsageError, AddressError) as error:
             return answer_frame(Shown(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n"), newer=newer)
         return answer_frame(shown, result, options.pipe or "", newer)

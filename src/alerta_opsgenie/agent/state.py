@@ -10,7 +10,7 @@ key finds what waits; an action is never delivered to another target than its ow
 """
 
 import os
-from typing import List
+from typing import List, Optional, Tuple
 from urllib.parse import quote, unquote
 
 from alerta_opsgenie.clients.alerta import address_of
@@ -26,6 +26,15 @@ def prepare(path: str) -> None:
     """Make the state directory where it is missing, for its owner alone. Raises JournalError."""
     for directory in (path, os.path.join(path, "targets")):
         os.close(open_directory(directory))
+
+
+def identity(path: str) -> Optional[Tuple[int, int]]:
+    """Give what tells a file from another of the same name; None where there is none."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def target_name(url: str) -> str:

@@ -1,5 +1,6 @@
 """One Alerta that actions are delivered to: its journal, the keys that open it, and whether it answers."""
 
+import math
 import threading
 import time
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
@@ -9,8 +10,14 @@ from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.delivery import UP
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.journal import JournalError
 
 _MOST_ACCESSES = 4
+
+# A wrong key, CA or proxy: another access may do better. Where it is Alerta itself, the turns do no harm.
+_MAY_BE_THE_ACCESS = frozenset({
+    Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.NOT_ALERTA, Reason.NETWORK, Reason.TIMEOUT,
+})  # fmt: skip
 
 
 class Access(NamedTuple):
@@ -46,6 +53,7 @@ class Target:
         self.in_flight = 0
         self.look_at = 0.0
         """When (of `time.monotonic`) the journal may have something due."""
+        self.kept_house_at = -math.inf
         self.is_open = False
         self.trouble = ""
         """What a person has to do about this Alerta; empty where nothing."""
@@ -66,30 +74,47 @@ class Target:
 
     def use(self, access: Access) -> None:
         """Take an access that an action came with: a new one is tried first."""
-        if access in self._accesses:
-            return
-        self._accesses = [access, *self._accesses][:_MOST_ACCESSES]
-        self.reach = UP
+        with self._mutex:
+            if access in self._accesses:
+                return
+            self._accesses = [access, *self._accesses][:_MOST_ACCESSES]
+            self._refused &= set(self._accesses)
+            self.reach = UP
         self.look_at = 0.0
 
     @property
     def access(self) -> Optional[Access]:
-        """The newest access whose key is not known to be refused, else the newest."""
-        usable = [access for access in self._accesses if access not in self._refused]
-        return next(iter(usable or self._accesses), None)
+        """The access to be tried next: the newest that works; where none does, each in turn."""
+        with self._mutex:
+            usable = [access for access in self._accesses if access not in self._refused]
+            return next(iter(usable or self._accesses), None)
 
     def note(self, access: Access, outcome: Outcome, fraction: float) -> None:
         """Learn from the outcome of an attempt. `fraction` is a random number in [0, 1)."""
         with self._mutex:
             self.reach = self.reach.after(outcome, time.monotonic(), fraction)
-        if outcome.reason is Reason.UNAUTHORIZED:
-            self._refused.add(access)
-        elif outcome.kind is not Kind.KEPT:
-            self._refused.discard(access)
+            if outcome.reason is Reason.UNAUTHORIZED:
+                self._refused.add(access)
+            elif outcome.kind is not Kind.KEPT:
+                self._refused.discard(access)
+            if outcome.reason in _MAY_BE_THE_ACCESS and access in self._accesses:
+                self._accesses.remove(access)
+                self._accesses.append(access)
         if outcome.loud and outcome.kind is Kind.KEPT:
             self.trouble = f"{outcome.detail}; {outcome.advice}"
         elif outcome.kind is not Kind.KEPT:
             self.trouble = ""
+
+    def unreached(self) -> Outcome:
+        """Give the outcome of an action that is not tried, because the last attempts all failed."""
+        return Outcome(Kind.KEPT, Reason.UNAVAILABLE, self.trouble or "Alerta has not answered the last attempts")
+
+    def waits(self) -> bool:
+        """Whether something waits that could be delivered."""
+        try:
+            return self.access is not None and self.journal.next_due(time.time(), 0.0) is not None
+        except JournalError:
+            return False
 
     def look_again(self, due_at_seconds: Optional[float]) -> None:
         """Look into the journal when something is due (seconds since the epoch; None: never), or before that."""

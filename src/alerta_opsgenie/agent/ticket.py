@@ -45,7 +45,9 @@ class Ticket:
         self.failures: List[str] = []
         """What the attempts before the last one came to, for whoever looks for a fault."""
         self.row: Tuple[str, str, int] = ("", "", 0)
-        """Target, alert, and id of the row that it is about."""
+        """Target, alert, and id of the row that it is about; 0 until that is committed."""
+        self.key = ""
+        """The key of that row."""
         self.wants_more = True
         """Whether a result that is not final is to be followed by the next one."""
         self._result = result

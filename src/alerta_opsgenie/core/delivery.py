@@ -190,6 +190,12 @@ def pause_seconds(outcome: Outcome, attempts: int, fraction: float) -> float:
     )
 
 
+def row_pause_seconds(outcome: Outcome, attempts: int, fraction: float) -> float:
+    """Give how long the row waits: longer pauses are the target's, and a row that lies further ahead is due at once."""
+    pause = pause_seconds(outcome, attempts, fraction)
+    return min(pause, LONGEST_PAUSE_SECONDS) if outcome.kind is Kind.KEPT else 0.0
+
+
 # -- Whether Alerta can be reached
 
 _UNREACHED = frozenset(
@@ -202,11 +208,12 @@ class Reachability(NamedTuple):
     """Whether one Alerta answers. While it does not, one attempt at a time is made, with a pause between two.
 
     An alert on which Alerta always fails does not count as long as other alerts succeed in between. `again_at` is by
-    the caller's monotonic clock.
+    the caller's monotonic clock; `is_asked`: Alerta has asked for that pause (`Retry-After`).
     """
 
     failures: int = 0
     again_at: float = 0.0
+    is_asked: bool = False
 
     @property
     def is_down(self) -> bool:
@@ -218,14 +225,24 @@ class Reachability(NamedTuple):
         if outcome.reason not in _UNREACHED:
             return UP
         failures = self.failures + 1
-        throttled = outcome.reason is Reason.THROTTLED and outcome.retry_after_seconds
+        is_asked = bool(outcome.retry_after_seconds)
         beyond = failures - _FAILURES_UNTIL_DOWN + 1
-        pause = pause_seconds(outcome, beyond, fraction) if throttled or beyond > 0 else 0.0
-        return Reachability(failures, now + pause)
+        pause = pause_seconds(outcome, beyond, fraction) if is_asked or beyond > 0 else 0.0
+        return Reachability(failures, now + pause, is_asked)
 
     def may_start(self, in_flight: int, now: float) -> bool:
         """Whether another attempt may begin beside those in flight."""
         return now >= self.again_at and not (self.is_down and in_flight)
+
+    def may_try_new(self, in_flight: int, count: int, now: float) -> bool:
+        """Whether new actions may be tried at once: one may, even while Alerta is down, to see whether it is back."""
+        if self.is_asked and now < self.again_at:
+            return False
+        return not self.is_down or (in_flight == 0 and count == 1)
+
+    def rests(self, now: float) -> bool:
+        """Whether nothing that waits is to be expected soon."""
+        return self.is_down or (self.is_asked and now < self.again_at)
 
 
 UP = Reachability()

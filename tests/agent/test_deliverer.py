@@ -1,0 +1,362 @@
+"""The deliverer in one process: what it does when something comes between, and when a part of it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.agent.attempts import Attempts
+from alerta_opsgenie.agent.deliverer import Deliverer
+from alerta_opsgenie.agent.intake import Report, Request
+from alerta_opsgenie.agent.lines import show
+from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.resident import Log
+from alerta_opsgenie.agent.state import journal_of
+from alerta_opsgenie.agent.target import Target, access_of, name_of
+from alerta_opsgenie.agent.ticket import Result
+from alerta_opsgenie.agent.unrecorded import Job
+from alerta_opsgenie.agent.waiting import Waiting
+from alerta_opsgenie.clients.connection import UnreachableError
+from alerta_opsgenie.core import delivery
+from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.journal import Action, Journal, JournalError, New
+from tests.support.answers import NOTED, line, seen
+from tests.support.bad_server import BadServer
+from tests.support.executor import await_true
+from tests.support.proxy import Proxy
+from tests.support.scenarios import action
+
+KEY = "a-key-of-forty-characters-or-there-abou"
+DAY_SECONDS = 86_400.0
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    """Stand before a server that says ok to everything."""
+    with BadServer("ok") as server, Proxy(server.url) as made:
+        yield made
+
+
+@pytest.fixture
+def options(tmp_path: Path, proxy: Proxy) -> Options:
+    return Options(proxy.url, KEY, spool_directory=str(tmp_path / "state"))
+
+
+@pytest.fixture
+def make(options: Options) -> Iterator[Callable[..., Deliverer]]:
+    """Make deliverers that end with the test."""
+    made: list[Deliverer] = []
+
+    def make_one(**more: Any) -> Deliverer:
+        made.append(Deliverer(options.spool_directory, **more))
+        return made[-1]
+
+    yield make_one
+    for one in made:
+        one.stop(0.2)
+
+
+@pytest.fixture
+def deliverer(make: Callable[..., Deliverer]) -> Deliverer:
+    made = make()
+    assert made.start()
+    return made
+
+
+def request(options: Options, name: str = "Close", alert: str = "", **more: Any) -> Request:
+    return Request(json.dumps(action(name, alert or str(uuid.uuid4()), **more)), options)
+
+
+def deliver(deliverer: Deliverer, one: Request) -> Outcome:
+    return deliverer.submit([one])[0].wait(20.0).outcome
+
+
+def rows(options: Options) -> list[Action]:
+    with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
+        return list(journal.actions())
+
+
+def is_done(options: Options) -> bool:
+    return all(row.state == "done" for row in rows(options))
+
+
+class TestTickets:
+    def test_an_action_that_ends_before_its_append_returns_has_its_outcome(
+        self, deliverer: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        append = Journal.append
+
+        def slow(journal: Journal, actions: list[New], now: float, **_: Any) -> list[Action]:
+            found = append(journal, actions, now)  # waits, as where there is no room or the alert is busy
+            await_true(lambda: all(journal.get(one.id).state == "done" for one in found), 20)  # type: ignore[union-attr]
+            return found
+
+        deliver(deliverer, request(options))
+        monkeypatch.setattr(Journal, "append", slow)
+        assert deliver(deliverer, request(options)).kind is Kind.APPLIED
+
+    def test_nobody_hears_that_an_action_is_kept_before_it_is_committed(self) -> None:
+        waiting, new = Waiting(), New("key", "alert", 1, "Close", "")
+        ticket = Deliverer("/nowhere").read(request(Options("http://localhost", KEY)))[0]
+        waiting.add("target", new, ticket)
+        earlier = Action._make((1, "other", "alert", *[None] * 14, False))
+        waiting.resolve_behind("target", earlier)
+        assert ticket.wait(0.0).outcome.detail == "other actions are under way"
+
+
+class TestLock:
+    def test_who_does_not_hold_it_leaves_alone_what_is_in_flight(
+        self, make: Callable[..., Deliverer], deliverer: Deliverer, options: Options, proxy: Proxy
+    ) -> None:
+        with proxy.hanging() as fault:
+            deliverer.submit([request(options)])
+            fault.wait_hit()
+            make().read(Request("no JSON", options))
+            assert sorted(row.state for row in rows(options)) == ["dead", "in-flight"]
+
+
+class TestBeginning:
+    """That an attempt begins is on the disk before it does: its effect may be there when its answer is not."""
+
+    def assert_marked(self, options: Options, count: int) -> None:
+        found = [row for row in rows(options) if row.state == "in-flight"]
+        assert len(found) == count
+        assert all(row.first_attempt_at for row in found)
+
+    def test_of_an_action_that_is_tried_at_once(self, deliverer: Deliverer, options: Options, proxy: Proxy) -> None:
+        with proxy.hanging() as fault:
+            deliverer.submit([request(options)])
+            fault.wait_hit()
+            self.assert_marked(options, 1)
+
+    def test_of_an_action_that_waited(self, deliverer: Deliverer, options: Options, proxy: Proxy) -> None:
+        deliver(deliverer, request(options))
+        new = deliverer.read(request(options))[1]
+        assert new is not None
+        with proxy.hanging() as fault:
+            with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
+                journal.append([new], time.time())
+            fault.wait_hit()
+            self.assert_marked(options, 1)
+
+    def test_of_the_next_action_of_an_alert(self, deliverer: Deliverer, options: Options, proxy: Proxy) -> None:
+        alert = str(uuid.uuid4())
+        with contextlib.ExitStack() as first, proxy.hanging() as second:
+            held = first.enter_context(proxy.delaying(60.0, times=1))
+            deliverer.submit([request(options, "AddTags", alert, addedTags="a")])
+            held.wait_hit()
+            deliverer.submit([request(options, "RemoveTags", alert, removedTags="b")])
+            first.close()
+            second.wait_hit()
+            self.assert_marked(options, 1)
+
+    def test_the_next_deliverer_looks_before_it_does_it_again(
+        self, make: Callable[..., Deliverer], deliverer: Deliverer, options: Options, proxy: Proxy
+    ) -> None:
+        with proxy.hanging() as fault:
+            deliverer.submit([request(options)])
+            fault.wait_hit()
+            deliverer.stop(0.0)
+        after = make()
+        assert after.start()
+        after.wake(options)
+        await_true(lambda: is_done(options), 20)
+        assert next(entry.method for entry in proxy.exchanges if entry.passed) == "GET"
+
+
+class LateAlerta:
+    """An Alerta that takes the first note without an answer, and writes it when it is given time to land."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.pending: list[str] = []
+
+    def send(self, call: Call, _deadline: float) -> Answer:
+        if call.method == "GET":
+            return seen("open", *(line(text, time.time(), kind="note") for text in self.notes))
+        text = json.loads(json.dumps(call.body))["text"]
+        if not self.notes and not self.pending:
+            self.pending.append(text)
+            raise UnreachableError("no answer in time", timed_out=True)
+        self.notes.append(text)
+        return NOTED
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+
+class Landing(threading.Event):
+    """The deliverer's end, whose `wait` makes its pauses: what is pending lands in the one that is for that."""
+
+    def __init__(self, alerta: LateAlerta) -> None:
+        super().__init__()
+        self._alerta = alerta
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout == delivery.LANDING_SECONDS:
+            self._alerta.notes += self._alerta.pending
+            self._alerta.pending = []
+        return self.is_set()
+
+
+def test_an_earlier_attempt_is_let_land_before_a_note_is_repeated(
+    make: Callable[..., Deliverer], options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerta, deliverer = LateAlerta(), make()
+    monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
+    deliverer._stopping = Landing(alerta)
+    assert deliverer.start()
+    deliverer.submit([request(options, "AddNote", note="looked at")])
+    await_true(lambda: bool(rows(options)) and is_done(options), 20)
+    assert len(alerta.notes) + len(alerta.pending) == 1
+
+
+def test_an_attempt_that_began_in_the_future_was_before_the_clock_was_set_back(
+    deliverer: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerta = LateAlerta()
+    monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
+    note = request(options, "AddNote", note="looked at")
+    message, new = deliverer.read(note)[0].message, deliverer.read(note)[1]
+    assert message is not None
+    assert new is not None
+    attempts, target = Attempts(Landing(alerta)), Target(options.spool_directory, name_of(options))
+    target.use(access_of(options))
+    target.journal.append([new._replace(first_attempt_at=time.time() + DAY_SECONDS)], time.time())
+    [row] = target.journal.actions()
+    attempts._try(target, message, note.options.settings, delivery.Earlier())
+    alerta.notes, alerta.pending = alerta.pending, []
+    _, outcome = attempts.try_row(target, row)
+    target.journal.close()
+    assert (outcome.reason, len(alerta.notes)) == (Reason.REDELIVERED, 1)
+
+
+class TestAccesses:
+    def test_each_has_its_turn_while_all_are_refused(self, options: Options) -> None:
+        target = Target(options.spool_directory, name_of(options))
+        for key in (KEY, "another-key"):
+            target.use(access_of(options._replace(alerta_key=key)))
+        tried = set()
+        for _ in range(4):
+            access = target.access
+            assert access is not None
+            target.note(access, Outcome(Kind.KEPT, Reason.UNAUTHORIZED), 0.5)
+            tried.add(access.key)
+        assert tried == {KEY, "another-key"}
+
+    def test_one_with_a_proxy_that_is_gone_stops_no_other(self, deliverer: Deliverer, options: Options) -> None:
+        broken = options._replace(proxies=(("http_proxy", "http://127.0.0.1:1"),))
+        deliver(deliverer, request(options))
+        deliverer.submit([request(broken)])
+        await_true(lambda: is_done(options), 20)
+
+
+class TestTrouble:
+    def test_a_journal_in_trouble_is_looked_at_once_in_a_while(
+        self, deliverer: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        deliver(deliverer, request(options))
+        calls = []
+
+        def fail(*_: Any) -> None:
+            calls.append(time.monotonic())
+            raise JournalError("no space is left", "make room", "disk-full")
+
+        monkeypatch.setattr(Journal, "claim", fail)
+        deliverer.wake(options)
+        await_true(lambda: len(calls) >= 4, 20)
+        assert calls[3] - calls[1] > 1.0
+
+    def test_a_fault_of_whoever_logs_stops_no_worker(self, make: Callable[..., Deliverer], options: Options) -> None:
+        def report(_report: Report) -> None:
+            raise ValueError("cannot log")
+
+        deliverer = make(report=report, workers=1)
+        assert deliverer.start()
+        assert [deliver(deliverer, request(options)).kind for _ in range(2)] == [Kind.APPLIED] * 2
+        assert "cannot log" in deliverer.trouble
+
+    def test_a_fault_stops_no_look_at_the_journal(
+        self, deliverer: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        claim, calls = Journal.claim, []
+
+        def fail_once(journal: Journal, *arguments: Any) -> list[Action]:
+            calls.append(1)
+            if len(calls) == 1:
+                raise ValueError("a fault")
+            return claim(journal, *arguments)
+
+        monkeypatch.setattr(Journal, "claim", fail_once)
+        deliver(deliverer, request(options))
+        await_true(lambda: bool(calls), 20)
+        new = deliverer.read(request(options))[1]
+        assert new is not None
+        with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
+            journal.append([new], time.time())
+        await_true(lambda: is_done(options), 20)
+
+    def test_what_expires_is_told(self, make: Callable[..., Deliverer], options: Options, proxy: Proxy) -> None:
+        told: list[Report] = []
+        deliverer = make(report=told.append)
+        assert deliverer.start()
+        deliver(deliverer, request(options))
+        new = deliverer.read(request(options))[1]
+        assert new is not None
+        with proxy.answering(503):
+            with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
+                journal.append([new], time.time() - delivery.EXPIRE_AFTER_SECONDS - 1)
+            await_true(lambda: any(one.outcome.kind is Kind.REJECTED for one in told), 20)
+
+
+def test_each_target_forgets_what_is_old(
+    deliverer: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pruned: set[str] = set()
+    monkeypatch.setattr(Journal, "prune", lambda journal, *_: pruned.add(journal.directory))
+    with BadServer("ok") as other:
+        deliver(deliverer, request(options))
+        deliver(deliverer, request(options._replace(alerta_url=other.url)))
+        await_true(lambda: len(pruned) == 2, 20)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_alerta_that_asks_for_a_pause_has_it(
+    deliverer: Deliverer, options: Options, proxy: Proxy, status: int
+) -> None:
+    with proxy.answering(status, {"Retry-After": "120"}):
+        deliver(deliverer, request(options))
+        deliver(deliverer, request(options))
+        time.sleep(1.5)  # a look at the journal takes place each second
+        assert len(proxy.exchanges) == 1
+
+
+def test_what_was_taken_before_an_alerta_stopped_answering_gives_its_worker_back(
+    deliverer: Deliverer, options: Options, proxy: Proxy
+) -> None:
+    deliver(deliverer, request(options))
+    target, new = deliverer._targets[name_of(options)], deliverer.read(request(options))[1]
+    assert new is not None
+    target.reach, target.in_flight = delivery.Reachability(3, time.monotonic() + DAY_SECONDS), 2
+    [taken] = target.journal.append([new], time.time(), claim=True)
+    deliverer._do(Job(target, taken), Attempts(threading.Event()))
+    assert [row.state for row in rows(options)] == ["done", "waiting"]
+    assert len(proxy.exchanges) == 1
+
+
+def test_an_action_that_came_too_late_is_a_warning_and_no_failure(tmp_path: Path) -> None:
+    stale = Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened")
+    shown = show(Options("http://localhost", KEY), Result(None, stale), 0.0, 0)
+    Log(str(tmp_path)).report(Report("target", "Close", "alert", None, stale, 1, 0.0))
+    assert (shown.exit_code, shown.errors) == (0, "")
+    assert " WARN ignored " in shown.output
+    assert " WARN ignored " in (tmp_path / "agent.log").read_text()
