@@ -96,6 +96,21 @@ class TestSocket:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+    @pytest.mark.parametrize(("mode", "uid"), [(0o755, 65534), (0o1777, 0)], ids=["a place of root's", "a shared one"])
+    def test_root_becomes_the_owner_of_what_not_anybody_could_have_made(
+        self, tmp_path: Path, mode: int, uid: int
+    ) -> None:
+        shared = tmp_path / "shared"
+        (shared / "state").mkdir(parents=True)
+        os.chown(shared / "state", 65534, 65534)
+        shared.chmod(mode)
+        imports = "import os, sys; from alerta_opsgenie.agent.client import become_owner"
+        program = f"{imports}; become_owner(sys.argv[1]); print(os.geteuid())"
+        command = [sys.executable, "-c", program, str(shared / "state")]
+        done = subprocess.run(command, check=True, capture_output=True)
+        assert int(done.stdout) == uid
+
     def test_what_is_no_frame_harms_nobody(self, edge: Edge) -> None:
         edge.run(close())
         for junk in (b"", b"hello", b"zzzzzzzz", b"ffffffff" + b"x" * 100, b"0000000cno\0such\0thing", b"00000001\0"):
