@@ -31,7 +31,7 @@ def proxy() -> Iterator[Proxy]:
 
 @pytest.fixture
 def edge(tmp_path: Path, proxy: Proxy) -> Iterator[Edge]:
-    with Edge(tmp_path, proxy.url, KEY, arguments=("--timeLimit", "1")) as made:
+    with Edge(tmp_path, proxy.url, KEY, arguments=("--timeLimit", "3")) as made:
         yield made
 
 
@@ -166,7 +166,7 @@ class TestEndings:
 class TestPipe:
     @pytest.fixture
     def edge(self, tmp_path: Path, proxy: Proxy) -> Iterator[Edge]:
-        with Edge(tmp_path, proxy.url, KEY, dialect=JEC, arguments=("--timeLimit", "1", "--logLevel", "DEBUG")) as made:
+        with Edge(tmp_path, proxy.url, KEY, dialect=JEC, arguments=("--timeLimit", "3", "--logLevel", "DEBUG")) as made:
             yield made
 
     def test_jec_is_told_the_outcome_as_json(self, edge: Edge, alert_id: str) -> None:

@@ -73,7 +73,7 @@ def _actions(row: Tuple[Any, ...]) -> Iterator[Action]:
     """Make an action of an old row of `_COLUMNS`, if it is one."""
     *fixed, body, kind, state, attempts, kept_at, due_at, reason, detail, attempted_at, since = row
     if state in ("waiting", "dead") and isinstance(body, bytes):
-        new = (*fixed, kind, body.decode("utf-8", "surrogatepass"), "", "", "", attempted_at)
+        new = (*fixed, kind, body.decode("utf-8", "replace"), "", "", "", attempted_at)
         yield Action._make((0, *new, state, attempts, kept_at, due_at, since, reason, detail, False))
 
 
