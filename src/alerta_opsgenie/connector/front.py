@@ -84,11 +84,15 @@ class Front:
 
     def _wait_for_lock(self) -> None:
         while not self._stopping.wait(LOCK_AGAIN_SECONDS):
-            try:
-                if self._take_lock():
-                    return
-            except Exception:  # this thread goes on: without it the lock would never be ours
-                _log.exception("the delivery lock cannot be asked for")
+            if self._try_to_take_lock():
+                return
+
+    def _try_to_take_lock(self) -> bool:
+        try:
+            return self._take_lock()
+        except Exception:  # noqa: BLE001 - the thread goes on: without it the lock would never be ours
+            _log.exception("the delivery lock cannot be asked for")
+            return False
 
     def _take_lock(self) -> bool:
         """Try to; gives whether this process has it."""
