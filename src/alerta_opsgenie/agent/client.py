@@ -23,9 +23,6 @@ IDLE_SECONDS = Options("", "").agent_idle_seconds
 PACKAGE = (sys.executable, "-c", "import sys; del sys.path[0]; import alerta_opsgenie.executor.__main__")
 """How the program is started from an installed package; `-m` would look into the working directory first."""
 
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""What of its starter's environment an agent gets: some need it to start at all, or to trust their Alerta."""
-
 
 class Reply(NamedTuple):
     """What the agent answered to an action. `output` and `errors` are the lines that an executor shows."""
@@ -84,7 +81,7 @@ def exchange(
                 raise
         if not started:
             started = start(program, options.spool_directory, options.agent_idle_seconds)
-        elif _has_failed(started):
+        elif handover.has_failed(started):
             raise handover.NoAgentError("the agent that was started has ended at once")
         time.sleep(pause)
         pause = _LOOK_SECONDS
@@ -92,25 +89,11 @@ def exchange(
 
 def start(program: Sequence[str], directory: str, idle_seconds: float, *, take_over: bool = False) -> int:
     """Start an agent of its own session, with /dev/null for its standard streams. Raises NoAgentError."""
-    flags = ["--takeOver"] if take_over else []
-    arguments = [*program, "--agent", directory, f"{idle_seconds:g}", *flags]
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    environment.setdefault("PATH", os.defpath)
-    null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
     try:
         state.prepare(directory)
-        return os.posix_spawn(program[0], arguments, environment, file_actions=null, setsid=True)
+        return handover.spawn(list(program), directory, idle_seconds, ["--takeOver"] if take_over else [])
     except (OSError, NotImplementedError, JournalError) as error:
         raise handover.NoAgentError(f"no agent can be started: {error}") from None
-
-
-def _has_failed(process: int) -> bool:
-    """Whether the agent that was started has ended without an agent being there (0: another was)."""
-    try:
-        found, status = os.waitpid(process, os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return bool(found) and status != 0
 
 
 def ask_status(state_directory: str) -> Optional[Dict[str, Any]]:

@@ -210,6 +210,30 @@ def exchange(path: str, data: bytes, seconds: float) -> "list[bytes]":
         connection.close()
 
 
+# -- Starting an agent
+
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""What of its starter's environment an agent gets: some need it to start at all, or to trust their Alerta."""
+
+
+def spawn(program: "list[str]", directory: str, idle_seconds: float, flags: "list[str]") -> int:
+    """Start an agent of its own session, with /dev/null for its standard streams; gives its process id."""
+    arguments = list(program) + ["--agent", directory, "%g" % idle_seconds] + flags
+    environment = dict((name, os.environ[name]) for name in PASSED_ON if name in os.environ)
+    environment.setdefault("PATH", os.defpath)
+    null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    return os.posix_spawn(program[0], arguments, environment, file_actions=null, setsid=True)
+
+
+def has_failed(process: int) -> bool:
+    """Whether an agent that was started has ended without an agent being there (0: another was)."""
+    try:
+        found, status = os.waitpid(process, os.WNOHANG)
+    except OSError:
+        return False
+    return bool(found) and status != 0
+
+
 # -- The executor's usual way
 
 

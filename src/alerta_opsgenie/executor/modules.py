@@ -8,23 +8,25 @@ class Modules:
     """Finds and runs our modules. All are read at once, so an upgrade of the file harms nothing that runs."""
 
     def __init__(self, path: str) -> None:
+        # What `importlib.util` would give for 5 ms is here already.
+        import _frozen_importlib
+        import _frozen_importlib_external
         import binascii
-        import importlib.util
         import marshal
         import zlib
 
         with open(path, "rb") as file:
             packed = file.read().rpartition(b"\n#")[2]
         magic, self.modules = marshal.loads(zlib.decompress(binascii.a2b_base64(packed)))
-        self.is_ours = magic == importlib.util.MAGIC_NUMBER
-        self.util: Any = importlib.util
+        self.is_ours = magic == _frozen_importlib_external.MAGIC_NUMBER
+        self.spec: Any = _frozen_importlib.ModuleSpec
         self.marshal = marshal
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Find a module (importlib.abc.MetaPathFinder)."""
         if name not in self.modules:
             return None
-        return self.util.spec_from_loader(name, self, is_package=self.modules[name][0])
+        return self.spec(name, self, is_package=self.modules[name][0])
 
     def create_module(self, spec: Any) -> None:
         """Let Python make the module."""

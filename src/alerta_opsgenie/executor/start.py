@@ -4,7 +4,17 @@ import os
 import sys
 import time
 
-from alerta_opsgenie.agent.handover import NoAgentError, run_usual
+from alerta_opsgenie.agent.handover import (
+    NoAgentError,
+    UnansweredError,
+    UnsafeError,
+    has_failed,
+    last_value,
+    run_usual,
+    spawn,
+    spelling,
+    state_directory,
+)
 from alerta_opsgenie.executor.modules import import_rest
 
 
@@ -15,11 +25,16 @@ def main(program: "list[str]", version: str) -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["--agent"]:
         import_rest(program[-1])
+        # `http.client` imports `ssl` where it can, which costs 10 ms; the agent imports it once it serves.
+        sys.modules["ssl"] = None  # type: ignore[assignment]
+        import http.client
+
+        del sys.modules["ssl"]
         from alerta_opsgenie.agent.resident import run_detached
 
         return run_detached(arguments[1], float(arguments[2]), take_over="--takeOver" in arguments)
     try:
-        code, wants_newer = run_usual(arguments, dict(os.environ), version)
+        code, wants_newer = run_at_once(program, arguments, dict(os.environ), version)
     except NoAgentError:
         import_rest(program[-1])
         from alerta_opsgenie.executor.no_sqlite import supply_sqlite
@@ -34,6 +49,51 @@ def main(program: "list[str]", version: str) -> int:
 
         replace_agent(program, arguments, os.environ)
     return code
+
+
+START_SECONDS = 5.0
+"""How long an agent that was started is waited for; it takes about a tenth of a second."""
+
+_LOOK_SECONDS = 0.004
+
+
+def run_at_once(
+    program: "list[str]", arguments: "list[str]", environment: "dict[str, str]", version: str
+) -> "tuple[int, bool]":
+    """Hand the action over, and start an agent where there is none. Raises NoAgentError where that does not do."""
+    try:
+        return run_usual(arguments, environment, version)
+    except (UnsafeError, UnansweredError):
+        raise
+    except NoAgentError:
+        started = start_agent(program, arguments, environment)
+    ends = time.monotonic() + START_SECONDS
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        try:
+            return run_usual(arguments, environment, version)
+        except UnansweredError:
+            raise
+        except NoAgentError:
+            if time.monotonic() > ends or has_failed(started):
+                raise
+
+
+def start_agent(program: "list[str]", arguments: "list[str]", environment: "dict[str, str]") -> int:
+    """Start an agent before anything else is imported. Raises NoAgentError where the usual action is not wanted."""
+    has_url = last_value(arguments, "alertaApiUrl") or environment.get("ALERTA_API_URL")
+    flags = [spelling(argument) for argument in arguments if argument.startswith("-")]
+    if not has_url or not last_value(arguments, "payload") or "noagent" in flags or "payloadfile" in flags:
+        raise NoAgentError("this is not the usual action")
+    path = state_directory(arguments, environment)
+    try:
+        os.umask(0o077)
+        os.makedirs(path, 0o700, exist_ok=True)
+        if os.lstat(path).st_uid != os.geteuid():
+            raise NoAgentError("the state directory is another user's")
+        return spawn(program, path, float(last_value(arguments, "agentIdle") or 600), [])
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise NoAgentError(str(error))
 
 
 def open_standard_streams() -> None:
