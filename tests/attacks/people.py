@@ -15,7 +15,7 @@ from tests.support.console import Console
 from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged
 
 ALICE = "alice@example.com"
-CEO = "ceo@example.com"
+BOSS = "ceo@example.com"
 BRIDGE_LOGIN = "opsgenie-bridge@example.com"
 DAY_NS = 86_400 * 10**9
 POISON_NS = 2**63 - 1
@@ -78,7 +78,7 @@ def message(alert_id: str, action: str, **alert: Any) -> JSON:
     return {"action": action, "source": {"name": "", "type": "web"}, "alert": fields, "integrationType": "Webhook"}
 
 
-def pose(caller: Console, alert_id: str, action: str, *, person: str = CEO, **bridge: Any) -> tuple[int, JSON, JSON]:
+def pose(caller: Console, alert_id: str, action: str, *, person: str = BOSS, **bridge: Any) -> tuple[int, JSON, JSON]:
     """Act with a key and the bridge's header; give status, headers and answer."""
     beside = {"text": f"{action} in Opsgenie", "updatedAt": time.time_ns(), "key": secrets.token_hex(4), **bridge}
     body = {"action": action, "text": f"{action} by {person}", "bridge": beside}

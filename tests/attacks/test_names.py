@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from lab.alerta_server import AlertaServer
 
-from tests.attacks.people import ALICE, BRIDGE_LOGIN, CEO, Site, message, pose, scopes_of, users_of
+from tests.attacks.people import ALICE, BOSS, BRIDGE_LOGIN, Site, message, pose, scopes_of, users_of
 from tests.support.console import Console
 from tests.support.plugin import wait_until
 
@@ -18,7 +18,7 @@ MARKUP = "<img src=x onerror=alert(1)> http://evil.example.com"
 
 
 def test_a_stranger_who_registers_the_bridge_s_login_acts_as_nobody_else(closed: Site) -> None:
-    """Who: anybody. May: sign up. Tried: the login that OPSGENIE_BRIDGE_USER names, a key, and the CEO's name."""
+    """Who: anybody. May: sign up. Tried: the login that OPSGENIE_BRIDGE_USER names, a key, and the BOSS's name."""
     alert_id = closed.new_alert()
     _, stranger = closed.sign_up(BRIDGE_LOGIN)
 
@@ -26,7 +26,7 @@ def test_a_stranger_who_registers_the_bridge_s_login_acts_as_nobody_else(closed:
 
     assert status == 200, "closing alerts is what a user may do"
     assert "x-alerta-on-behalf-of" not in headers
-    assert CEO not in users_of(closed, alert_id)
+    assert BOSS not in users_of(closed, alert_id)
     assert closed.run.told(alert_id) == ["create", "close"], "Opsgenie hears of it"
 
 
@@ -36,7 +36,7 @@ def test_a_user_whose_address_is_the_bridge_s_login_acts_as_nobody_else(closed: 
     closed.raw("PUT", "/user/me", {"email": "bridge-2@example.com"}, Authorization=f"Bearer {token}")
     alert_id = closed.new_alert()
     assert "x-alerta-on-behalf-of" not in pose(user, alert_id, "close")[1]
-    assert CEO not in users_of(closed, alert_id)
+    assert BOSS not in users_of(closed, alert_id)
 
 
 def test_the_log_says_loudly_that_the_old_setting_lends_no_names_and_what_to_do(closed: Site) -> None:
@@ -53,7 +53,7 @@ def test_no_scope_lends_names_but_the_one_that_only_an_admin_can_grant(closed: S
     """Who: holders of other keys, administrators among them: `admin` implies each `admin:...`, and does not count."""
     alert_id = closed.new_alert()
     assert "x-alerta-on-behalf-of" not in pose(closed.key(*scopes), alert_id, "ack")[1]
-    assert CEO not in users_of(closed, alert_id)
+    assert BOSS not in users_of(closed, alert_id)
 
 
 def test_a_key_that_lists_the_scope_is_the_bridge_s(closed: Site) -> None:
@@ -79,9 +79,9 @@ def test_a_person_s_session_is_never_the_bridge_s(closed: Site) -> None:
     token, _ = closed.sign_up("mallory-4@example.com")
     alert_id = closed.new_alert()
     body = {"action": "ack", "text": "x"}
-    headers = {"Authorization": f"Bearer {token}", "X_Alerta_On_Behalf_Of": CEO}
+    headers = {"Authorization": f"Bearer {token}", "X_Alerta_On_Behalf_Of": BOSS}
     assert closed.raw("PUT", f"/alert/{alert_id}/action", body, **headers)[0] == 200
-    assert CEO not in users_of(closed, alert_id)
+    assert BOSS not in users_of(closed, alert_id)
 
 
 def test_the_bridge_is_known_by_its_key_s_id_as_well(by_id: tuple[AlertaServer, str]) -> None:
@@ -113,7 +113,7 @@ def test_the_id_of_the_bridge_s_key_does_not_act_as_its_key(closed: Site) -> Non
     found = closed.run.alerta.call("GET", f"/key/{closed.run.bridge.key}")["key"]["id"]
     alert_id = closed.new_alert()
     assert "x-alerta-on-behalf-of" not in pose(Console(closed.run.alerta.url, found), alert_id, "ack")[1]
-    assert CEO not in users_of(closed, alert_id)
+    assert BOSS not in users_of(closed, alert_id)
 
 
 # -- Markup

@@ -20,6 +20,9 @@ _ANSWER_SECONDS = 0.5
 """An answer is given so long before the caller's time is over: both may be slow on a busy host."""
 
 
+_LONGEST_NUMBER = 7  # milliseconds of an hour, the longest time limit
+
+
 class Call(NamedTuple):
     """A frame that was read: who calls, what it wants, for how many seconds, and with which arguments."""
 
@@ -36,6 +39,8 @@ def read_call(fields: List[bytes]) -> Call:
     protocol, version, what, milliseconds, directory, count = fields[:6]
     if protocol != handover.PROTOCOL:
         raise ValueError("it speaks another protocol")
+    if max(len(milliseconds), len(count)) > _LONGEST_NUMBER:
+        raise ValueError("a number is too long")
     end = 6 + int(count)
     arguments = [os.fsdecode(field) for field in fields[6:end]]
     pairs = (os.fsdecode(field).partition("=") for field in fields[end:])

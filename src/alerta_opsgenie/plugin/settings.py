@@ -134,11 +134,11 @@ class Reader:
     def _parsed(self, name: str, text: str, default: Any) -> Any:
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass  # people copy the Python of alertad.conf into the environment
         try:
             return ast.literal_eval(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             self.problems.append(f"{name}: can be read neither as JSON nor as Python")
             return default
 
