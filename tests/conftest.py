@@ -24,7 +24,7 @@ _PAYLOADS = Path(__file__).parent / "payloads"
 _TESTS = Path(__file__).parent
 
 # These look at all processes and users of the host, and make some that are to be found: never two at a time.
-_OF_THE_HOST = ("doctor/", "setup/test_host.py", "cli/test_doctor.py", "e2e/test_install.py")
+_OF_THE_HOST = ("doctor/", "setup/test_host.py", "cli/", "e2e/test_install.py")
 
 # Where the markers come from the path. A test that uses the fixture `alerta` is marked wherever it lies.
 _WITH_ALERTA = ("e2e/", "lab/test_alerta_server.py", "lab/test_demo.py")

@@ -38,6 +38,8 @@ def commands(command: click.Command = group, parent: click.Context | None = None
     context = click.Context(
         command, parent, name, terminal_width=_WIDTH, max_content_width=_WIDTH, help_option_names=names
     )
+    # click keeps the first help option that it made, with the names of whoever ran the command before in this process.
+    command._help_option = None
     yield context
     if isinstance(command, click.Group):
         for child in command.list_commands(context):

@@ -127,6 +127,7 @@ def test_an_action_of_a_killed_executor_is_done_once_at_most_and_once_when_it_co
 
 def start_agent(edge: Edge, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start an agent that dies as the environment says."""
+    (edge.spool_directory / "agent.sock").unlink(missing_ok=True)  # a killed agent's: the new one is awaited by it
     program = ["--agent", str(edge.spool_directory), "600"]
     return edge.start(program, environment=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
