@@ -163,6 +163,7 @@ def test_a_key_with_more_rights_than_needed_is_warned_of(patient: Patient, alert
 def test_a_missing_scope_for_heartbeats_is_warned_of_where_they_are_sent(
     patient: Patient, alerta: AlertaServer
 ) -> None:
+    before = alerta.call("GET", "/heartbeats")["heartbeats"]  # other tests' connectors send some to this Alerta
     tell_key(patient, own_key(alerta))
     assert patient.worst("alerta-key").level == "ok"
     patient.ask(edge="native")
@@ -170,7 +171,7 @@ def test_a_missing_scope_for_heartbeats_is_warned_of_where_they_are_sent(
     assert (found.level, "write:heartbeats" in found.what) == ("warn", True)
     tell_key(patient, own_key(alerta, "write:heartbeats"))
     assert patient.worst("alerta-key").level == "ok"
-    assert alerta.call("GET", "/heartbeats")["heartbeats"] == []
+    assert alerta.call("GET", "/heartbeats")["heartbeats"] == before
 
 
 def test_an_alerta_that_asks_for_a_key_is_well(patient: Patient) -> None:
