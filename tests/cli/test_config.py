@@ -237,14 +237,6 @@ class TestRender:
         assert "$.baseUrl" in result.stderr
         assert not path.exists()
 
-    def test_a_template_is_filled_from_the_environment(self, tmp_path: Path) -> None:
-        template = write(tmp_path / "t.json", edge_document(apiKey="${EDGE_KEY}"))
-        result = run("render", "--template", template, "--output", "-", EDGE_KEY="from-env")
-        assert json.loads(result.stdout) == edge_document(apiKey="from-env")
-        missing = run("render", "--template", template)
-        assert_two_lines(missing, 2)
-        assert "EDGE_KEY" in missing.stderr
-
 
 class TestConvert:
     def test_the_difference_is_shown_and_nothing_is_written(self, file: Path) -> None:

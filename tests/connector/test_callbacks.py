@@ -13,9 +13,9 @@ from alerta_opsgenie.connector.callbacks import Callbacks, is_failure, result_of
 from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.callback import read_envelope
 from alerta_opsgenie.vendor.config import EdgeConfig
-from alerta_opsgenie.vendor.secret import Secret
 from tests.connector.waiting import until
 
 

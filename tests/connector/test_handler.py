@@ -17,8 +17,8 @@ from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import Own, Plan
 from alerta_opsgenie.connector.transport import Receipt, Received
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.secret import Secret
 
 ALERT = "12345678-90ab-cdef-1234-567890abcdef"
 OURS = ActionMapping("Acknowledge", "/opt/oecAlertaExecutor.py")

@@ -9,8 +9,8 @@ import pytest
 
 from alerta_opsgenie.connector.intake import MisfitError, read_action
 from alerta_opsgenie.connector.transport import Receipt, Received
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.secret import Secret
 
 OURS = ActionMapping("Acknowledge", "/opt/oecAlertaExecutor.py")
 THEIRS = ActionMapping("Close", "/opt/close.sh")

@@ -16,8 +16,8 @@ from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.connector.credentials import Token
 from alerta_opsgenie.connector.keeper import Keeper
 from alerta_opsgenie.connector.parts import Parts
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import EdgeConfig
-from alerta_opsgenie.vendor.secret import Secret
 from tests.connector.test_credentials import changed
 from tests.connector.waiting import until
 

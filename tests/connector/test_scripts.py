@@ -14,9 +14,9 @@ from alerta_opsgenie.connector.intake import read_action
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.transport import Receipt, Received
+from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.runner import ScriptResult
-from alerta_opsgenie.vendor.secret import Secret
 from tests.connector.waiting import until
 
 BODY = json.dumps({"action": "Close", "actionType": "custom", "requestId": "r"})

@@ -15,7 +15,7 @@ from alerta_opsgenie.connector import settings as connector_settings
 from alerta_opsgenie.core.outcome import REASONS
 from alerta_opsgenie.core.relay import PLANS
 from alerta_opsgenie.plugin.settings import Settings, read_settings
-from alerta_opsgenie.vendor import checks
+from alerta_opsgenie.vendor.structure import SCHEMA
 from tests.docs.console_blocks import all_commands, name_of, pages
 from tests.docs.generate import DOCS, PAGES, PARTS, commands, fill, page
 
@@ -143,8 +143,12 @@ def test_the_executors_variables_are_all_there_are() -> None:
 
 def test_the_connectors_keys_are_all_there_are() -> None:
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8").partition("## Of a connector")[2]
-    assert _first_column(text.partition("Where it is looked for")[0]) == set(checks.ROOT_KEYS)
-    for key in (*checks.MAPPING_KEYS, *checks.POLLER_KEYS, *checks.POOL_KEYS):
+    assert _first_column(text.partition("Where it is looked for")[0]) == set(SCHEMA["properties"])
+    mapping = SCHEMA["$defs"]["mapping"]["properties"]
+    for key in (
+        *mapping,
+        *(key for part in ("pollerConf", "poolConf") for key in SCHEMA["properties"][part]["properties"]),
+    ):
         assert f"`{key}`" in text
 
 

@@ -1,4 +1,4 @@
-"""What the tests of `edge` share."""
+"""What the tests of `vendor` share."""
 
 from __future__ import annotations
 

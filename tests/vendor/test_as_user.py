@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.vendor.as_user import CannotBecomeError, may_become, run_as
+from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
 
 NOBODY = 65534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -25,7 +25,7 @@ def test_what_that_user_may_not_read_cannot_be_read(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("x")
     secret.chmod(0o600)
-    with pytest.raises(CannotBecomeError, match="PermissionError"):
+    with pytest.raises(PermissionError):
         run_as(NOBODY, NOBODY, secret.read_text)
 
 
@@ -47,7 +47,5 @@ def test_a_large_result_comes_whole() -> None:
 
 def test_nobody_but_root_becomes_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert may_become(1000)
-    assert not may_become(0)
     with pytest.raises(CannotBecomeError, match="only root"):
         run_as(0, 0, lambda: None)

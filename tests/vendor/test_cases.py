@@ -14,8 +14,8 @@ from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC, read_config
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import LARGEST_FILE_BYTES, Document, load_document, parse_document
-from alerta_opsgenie.vendor.effective import effective_config
 from alerta_opsgenie.vendor.problems import ERROR, NOTE, WARNING, ConfigError, Problem
+from alerta_opsgenie.vendor.redaction import shown_config
 from alerta_opsgenie.vendor.structure import read_structure
 from tests.support.edge_messages import edge_document
 
@@ -190,7 +190,7 @@ def test_hostile_configurations_end_in_words_and_in_time(name: str) -> None:
     began = time.monotonic()
     document = parse_document(json.dumps(HOSTILE[name]).encode())
     assert check(document)
-    effective_config(read_structure(document, dialect=OEC, environment={})[0])
+    shown_config(read_structure(document, dialect=OEC, environment={})[0])
     made = convert_config(document, to=JEC, api_key=Secret("k"))
     difference(document.value, made.document)
     assert time.monotonic() - began < 60

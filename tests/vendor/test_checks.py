@@ -129,7 +129,7 @@ class TestBaseUrl:
             ("https://", ERROR, "not a URL"),
             ("ftp://api.opsgenie.com", ERROR, "not a URL"),
             (" https://api.opsgenie.com", ERROR, "not a URL"),
-            ("https://[::1", ERROR, "is not a URL"),
+            ("https://[::1", ERROR, "not a URL"),
             ("http://api.opsgenie.com", ERROR, "in the clear"),
             ("http://proxy.example.com", WARNING, "in the clear"),
             ("https://api.opsgenie.com/", WARNING, "ends in a slash"),

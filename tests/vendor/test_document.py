@@ -168,7 +168,7 @@ class TestFiles:
             ("gone.json", "does not exist"),
             ("dir.json", "is not a file"),
             ("fifo.json", "is not a file"),
-            ("loop.json", "cannot be opened"),
+            ("loop.json", "cannot be read"),
             ("nul\0.json", "NUL"),
         ]:
             with pytest.raises(ConfigError) as caught:

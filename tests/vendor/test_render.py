@@ -11,7 +11,7 @@ from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC
 from alerta_opsgenie.vendor.document import Document
 from alerta_opsgenie.vendor.problems import ConfigError
-from alerta_opsgenie.vendor.render import RenderOptions, base_url_for, fill_template, render_config
+from alerta_opsgenie.vendor.render import RenderOptions, base_url_for, render_config
 from tests.support.edge_messages import API_KEY, edge_document
 
 
@@ -88,14 +88,3 @@ def test_options_that_make_no_configuration_are_refused(dialect: str, changes: A
 def test_regions_are_opsgenies() -> None:
     assert base_url_for(OEC, "us") == "https://api.opsgenie.com"
     assert base_url_for(JEC, "us") == "https://api.atlassian.com"
-
-
-class TestTemplate:
-    def test_variables_are_put_in_wherever_they_stand(self) -> None:
-        template = {"apiKey": "${KEY}", "globalArgs": ["--url=${HOST}/${PATH_1}", "$x", "${not one}"], "n": 5}
-        filled = fill_template(template, {"KEY": "k", "HOST": "https://a", "PATH_1": "${KEY}"})
-        assert filled == {"apiKey": "k", "globalArgs": ["--url=https://a/${KEY}", "$x", "${not one}"], "n": 5}
-
-    def test_all_variables_that_are_not_set_are_named(self) -> None:
-        with pytest.raises(ConfigError, match="not set: A, B"):
-            fill_template({"x": "${B}", "y": ["${A}", "${C}"]}, {"C": ""})

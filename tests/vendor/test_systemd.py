@@ -63,13 +63,13 @@ def test_a_unit_with_a_drop_in_gives_user_variables_and_files() -> None:
     )
     files = {"/etc/oec.env": "C=from-file\nD=4\n"}
     found = read_unit([unit, "[Service]\nEnvironment=B=9\nUnsetEnvironment=D\n"], lambda path: files.get(path, ""))
-    assert found == ServiceEnvironment("opsgenie", {"A": "b c", "B": "9", "C": "from-file"}, ("/etc/oec.env",))
+    assert found == ServiceEnvironment("opsgenie", {"A": "b c", "B": "9", "C": "from-file"})
     assert "from-file" not in repr(found)
 
 
 def test_an_empty_setting_takes_back_those_before_it() -> None:
     unit = "[Service]\nEnvironment=A=1\nEnvironmentFile=/a\nEnvironment=\nEnvironmentFile=\nEnvironment=B=2\n"
-    assert read_unit([unit], lambda _: "X=1") == ServiceEnvironment("", {"B": "2"}, ())
+    assert read_unit([unit], lambda _: "X=1") == ServiceEnvironment("", {"B": "2"})
 
 
 @given(st.text(alphabet="AB=\"'\\ \n#;[Service]Environment%", max_size=200))

@@ -27,15 +27,13 @@ from alerta_opsgenie.vendor.config import (
 )
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, load_document
-from alerta_opsgenie.vendor.effective import effective_config
 from alerta_opsgenie.vendor.location import Location, find_config
 from alerta_opsgenie.vendor.problems import ERROR, LEVELS, WARNING, ConfigError, Problem
-from alerta_opsgenie.vendor.redaction import redact_document
+from alerta_opsgenie.vendor.redaction import redact_document, shown_config
 from alerta_opsgenie.vendor.render import (
     DEFAULT_STATE_DIRECTORIES,
     REGIONS,
     RenderOptions,
-    fill_template,
     render_config,
 )
 from alerta_opsgenie.vendor.store import dump_document, write_document
@@ -135,8 +133,8 @@ def _count(problems: list[Problem]) -> str:
 def show(file: str | None, dialect: str | None, target: str | None) -> None:
     """Print the configuration in effect as JSON: defaults filled in, how scripts are started, secrets hidden."""
     place = _locate(file, dialect)
-    effective = effective_config(read_config(place.path, dialect=place.dialect, target=target))
-    click.echo(json.dumps(effective, indent=2, ensure_ascii=False))
+    shown = shown_config(read_config(place.path, dialect=place.dialect, target=target))
+    click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
 
 @config.command("render")
@@ -173,23 +171,17 @@ def show(file: str | None, dialect: str | None, target: str | None) -> None:
 @click.option(
     "--action", "actions", multiple=True, metavar="NAME", help="An action to map; the documented ones by default."
 )
-@click.option(
-    "--template", metavar="FILE", help="A configuration with ${VARIABLES} to fill in, instead of the options."
-)
 @_output_option
 @_force_option
 @_explained
-def render(edge: str, template: str | None, output: str | None, force: bool, **options: Any) -> None:
-    """Make a configuration from options or a template, for configuration management.
+def render(edge: str, output: str | None, force: bool, **options: Any) -> None:
+    """Make a configuration from options, for configuration management.
 
     Without --output it is shown with the secrets hidden, and nothing is written.
     """
-    if template:
-        value = fill_template(load_document(template).value, os.environ)
-    else:
-        value = render_config(_render_options(edge, **options))
+    value = render_config(_render_options(edge, **options))
     document = Document(value, "json", output or "the result")
-    problems = check_config(document, dialect=None if template else edge, environment={})
+    problems = check_config(document, dialect=edge, environment={})
     for problem in problems:
         click.echo(f"{problem.level}: {problem.path}: {problem.what}; {problem.advice}", err=True)
     errors = [problem for problem in problems if problem.level == ERROR]

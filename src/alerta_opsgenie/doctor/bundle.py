@@ -19,8 +19,7 @@ from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.logs import connector_log, read_tail
 from alerta_opsgenie.journal import JournalError
-from alerta_opsgenie.vendor.effective import effective_config
-from alerta_opsgenie.vendor.redaction import redact_document
+from alerta_opsgenie.vendor.redaction import redact_document, shown_config
 
 LOG_LINES = 200
 _LIBRARIES = ("click", "botocore", "PyYAML", "alerta-server")
@@ -73,7 +72,7 @@ def _version_of(library: str) -> str:
 def _config(inst: Installation) -> Any:
     if inst.document is None or inst.config is None:
         return {"error": str(inst.error)}
-    return {"file": redact_document(inst.document.value), "effective": effective_config(inst.config)}
+    return {"file": redact_document(inst.document.value), "effective": shown_config(inst.config)}
 
 
 def _actions(inst: Installation) -> Any:

@@ -18,8 +18,8 @@ from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.person import user_name
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.setup.interpreter import LEAST_VERSION, Interpreter, find_interpreter
+from alerta_opsgenie.vendor.arguments import INTERPRETERS
 from alerta_opsgenie.vendor.config import NATIVE
-from alerta_opsgenie.vendor.runner import INTERPRETERS
 
 OLD_SECONDS = 15 * 60.0
 """From this age on a waiting action is a failure: the agent tries at least every 15 seconds."""

@@ -82,7 +82,7 @@ def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Exi
     except ConfigError as error:
         return Existing(trouble=f"{error.where} {error.what}")
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
-    config, _ = read_structure(document, dialect=chosen, environment={})
+    config = read_structure(document, dialect=chosen, environment={}).config
     given, variables = _executor_input(config)
     key, key_file = given.get(KEY_OPTION, ""), given.get(KEY_FILE_OPTION, "")
     if not key and not key_file:

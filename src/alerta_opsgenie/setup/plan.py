@@ -213,7 +213,7 @@ class _Planner:
         _require(found, path, "directory")
         right = found.mode & _OWNER_ALL == _OWNER_ALL and not found.mode & _OTHERS_WRITE
         if not right or (directory.ownership.user == "root" and owner and (found.uid, found.gid) != owner):
-            yield Change(text, lambda: files.set_directory(path, mode, owner))
+            yield Change(text, lambda: files.make_directory(path, mode, owner))
 
     def file(self, file: File) -> Iterator[Change]:
         """Write a file; a person's version is kept beside it."""

@@ -154,7 +154,7 @@ class Removal:
             if waiting:
                 advice = f"alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge"
                 return Undone(f"left {path}/", left=True, why=f"{waiting}: {advice}")
-            self._files.clear(path)
+            self._files.remove_tree(path)
         if self._files.remove_directory(path):
             return Undone(f"removed {path}/")
         names = [shown(name) for name in self._files.names(path)[:5]]

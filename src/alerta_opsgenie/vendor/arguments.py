@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Iterator, Sequence
+from typing import Iterator, Mapping, NamedTuple, Sequence
 
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.document import KeyPath
 
 CONNECTORS_OWN = ("payload", "apiKey", "opsgenieUrl", "jsmUrl", "logLevel", "jecNamedPipe")
 """The options that the connectors pass by themselves to each script."""
@@ -21,6 +22,17 @@ KEY_VARIABLE = "ALERTA_API_KEY"
 URL_VARIABLE = "ALERTA_API_URL"
 KEY_FILE_VARIABLE = "ALERTA_API_KEY_FILE"
 
+INTERPRETERS: Mapping[str, tuple[str, ...]] = {
+    ".bat": ("cmd", "/C"),
+    ".cmd": ("cmd", "/C"),
+    ".ps1": ("powershell", "-File"),
+    ".sh": ("sh",),
+    ".py": ("python",),
+    ".groovy": ("groovy",),
+    ".go": ("go", "run"),
+}
+"""What a script is started with, by the ending of its name; any other is started directly (runbook/executor.go)."""
+
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<value>.*))?", re.DOTALL)
 _NO_MAPPING = ActionMapping("", "")
 
@@ -33,11 +45,21 @@ def mapping_arguments(config: EdgeConfig, mapping: ActionMapping | None = None) 
     """
     own = mapping or _NO_MAPPING
     variables = environment_pairs((*config.global_env, *own.env))
-    return [*flag_arguments(config, own), *config.global_args, *own.args], variables
+    return [*_flags(config, own), *config.global_args, *own.args], variables
 
 
-def flag_arguments(config: EdgeConfig, mapping: ActionMapping) -> list[str]:
-    """Give globalFlags and flags as a script gets them: `-name`, then the value."""
+def script_argv(
+    config: EdgeConfig, mapping: ActionMapping, body: str, *, pipe_path: str | None = None
+) -> tuple[str, ...]:
+    """Give the command line for a message, the interpreter first. It holds the connector's API key."""
+    pipe = ("--jecNamedPipe", pipe_path) if pipe_path is not None else ()
+    _, dot, ending = mapping.filepath.rpartition("/")[2].lower().rpartition(".")
+    started = (*INTERPRETERS.get(dot + ending, ()), mapping.filepath)
+    passed = (*_flags(config, mapping), "-payload", body, *config.connector_args())
+    return (*started, *passed, *config.global_args, *mapping.args, *pipe)
+
+
+def _flags(config: EdgeConfig, mapping: ActionMapping) -> list[str]:
     return [part for name, value in (*config.global_flags, *mapping.flags) for part in (f"-{name}", value)]
 
 
@@ -69,14 +91,35 @@ def find_options(args: Sequence[str]) -> Iterator[Option]:
         index += length
 
 
+class PlacedOption(NamedTuple):
+    """A flag or an option, and the places in the file that it takes."""
+
+    places: list[KeyPath]
+    name: str
+    value: str
+
+
+def options_in_file(config: EdgeConfig) -> Iterator[PlacedOption]:
+    """Give all flags and options of the file: the global ones, then each mapping's."""
+    yield from _placed(("globalFlags",), config.global_flags, ("globalArgs",), config.global_args)
+    for name, mapping in config.mappings.items():
+        place = ("actionMappings", name)
+        yield from _placed((*place, "flags"), mapping.flags, (*place, "args"), mapping.args)
+
+
+def _placed(
+    flags_place: KeyPath, flags: Sequence[tuple[str, str]], args_place: KeyPath, args: Sequence[str]
+) -> Iterator[PlacedOption]:
+    yield from (PlacedOption([(*flags_place, name)], name, value) for name, value in flags)
+    for option in find_options(args):
+        places = [(*args_place, option.index + step) for step in range(option.length)]
+        yield PlacedOption(places, option.name, option.value or "")
+
+
 def without_options(args: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """Give the arguments without the options of these names and their values."""
-    gone = {
-        position
-        for option in find_options(args)
-        if option.name in names
-        for position in range(option.index, option.index + option.length)
-    }
+    found = [option for option in find_options(args) if option.name in names]
+    gone = {position for option in found for position in range(option.index, option.index + option.length)}
     return tuple(argument for position, argument in enumerate(args) if position not in gone)
 
 

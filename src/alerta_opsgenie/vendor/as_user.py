@@ -5,24 +5,24 @@ So root reads and writes nothing that the user could not read and write, and lea
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import select
 import signal
-import time
+import threading
 from typing import Any, Callable
 
 LIMIT_SECONDS = 60.0
-_CHUNK_BYTES = 65536
 
 
-class CannotBecomeError(Exception):
+class CannotBecomeError(OSError):
     """This process may not become that user, or what was done as that user did not come to an end."""
 
+    def __init__(self, why: str) -> None:
+        super().__init__(errno.EPERM, why)
 
-def may_become(uid: int) -> bool:
-    """Tell whether this process is that user, or may become that user."""
-    return os.geteuid() in (0, uid)
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def become(uid: int, gid: int) -> None:
@@ -33,11 +33,12 @@ def become(uid: int, gid: int) -> None:
 
 
 def run_as(uid: int, gid: int, work: Callable[[], Any], *, limit_seconds: float = LIMIT_SECONDS) -> Any:
-    """Run `work` in a child process as this user and give its result, which must be JSON. Raises `CannotBecomeError`.
+    """Run `work` in a child process as this user and give its result, which must be JSON.
 
-    What `work` needs should be imported before: the user may not be able to read where this program lies.
+    Raises `work`'s own `OSError`, and `CannotBecomeError`. What `work` needs should be imported before: the user may
+    not be able to read where this program lies.
     """
-    if not may_become(uid):
+    if os.geteuid() not in (0, uid):
         raise CannotBecomeError(f"only root can look at this as user {uid}")
     reader, writer = os.pipe()
     child = os.fork()
@@ -45,40 +46,40 @@ def run_as(uid: int, gid: int, work: Callable[[], Any], *, limit_seconds: float 
         os.close(reader)
         _be_child(writer, uid, gid, work)
     os.close(writer)
+    # The user can stop the child, but not keep root waiting.
+    killer = threading.Timer(limit_seconds, os.kill, (child, signal.SIGKILL))
+    killer.start()
     try:
-        text = _read(reader, time.monotonic() + limit_seconds)
+        with os.fdopen(reader, "rb") as file:
+            text = file.read()
     finally:
-        os.close(reader)
-        os.kill(child, signal.SIGKILL)  # it has written all that it had, or is over its time
+        killer.cancel()
+        os.kill(child, signal.SIGKILL)  # it has written all that it had
         os.waitpid(child, 0)
-    answer = json.loads(text) if text else {"error": "it ended without a result"}
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        raise CannotBecomeError("it took too long, or ended without a result") from None
+    if "failed" in answer:
+        raise OSError(*answer["failed"])
     if "error" in answer:
-        raise CannotBecomeError(str(answer["error"]))
+        raise CannotBecomeError(answer["error"])
     return answer["result"]
 
 
 def _be_child(writer: int, uid: int, gid: int, work: Callable[[], Any]) -> None:
+    answer: dict[str, Any]
     try:
         if os.geteuid() == 0 and uid != 0:
             become(uid, gid)
         answer = {"result": work()}
+    except OSError as error:
+        answer = {"failed": [error.errno, error.strerror, error.filename and str(error.filename)]}
     except Exception as error:  # noqa: BLE001 - it is handed to the parent, which raises it
         answer = {"error": f"{type(error).__name__}: {error}"}
     try:
-        data = json.dumps(answer).encode("utf-8")
-        while data:
-            data = data[os.write(writer, data) :]
+        with os.fdopen(writer, "wb") as file:
+            file.write(json.dumps(answer).encode("utf-8"))
     finally:
         # Nothing of the parent's may be done a second time here: no exit handlers, no flushing of its buffers.
         os._exit(0)
-
-
-def _read(reader: int, deadline: float) -> bytes:
-    data = b""
-    while (left := deadline - time.monotonic()) > 0:
-        ready, _, _ = select.select([reader], [], [], left)
-        chunk = os.read(reader, _CHUNK_BYTES) if ready else b""
-        if ready and not chunk:
-            return data
-        data += chunk
-    raise CannotBecomeError("it took too long")

@@ -31,20 +31,17 @@ class Envelope:
 def read_envelope(message: Mapping[str, Any] | str) -> Envelope:
     """Read a message's envelope; the action is the mapped one where there is one. Raises `NotUnderstood`."""
     fields = _parse(message) if isinstance(message, str) else message
-    entity, mapped = _object(fields, "entity"), _object(fields, "mappedActionV2")
-    action = _text(mapped, "name") or _text(fields, "action")
+    entity, mapped = _field(fields, "entity", {}), _field(fields, "mappedActionV2", {})
+    action = _field(mapped, "name", "") or _field(fields, "action", "")
     if not action:
         raise NotUnderstood("the message has no action")
-    discard = _field(fields, "discardScriptResponse")
-    if discard is not None and not isinstance(discard, bool):
-        raise NotUnderstood("$.discardScriptResponse is not true or false")
     return Envelope(
         action=action,
-        action_type=_text(fields, "actionType"),
-        request_id=_text(fields, "requestId"),
-        entity_id=_text(entity, "id"),
-        entity_type=_text(entity, "type"),
-        discard_response=bool(discard),
+        action_type=_field(fields, "actionType", ""),
+        request_id=_field(fields, "requestId", ""),
+        entity_id=_field(entity, "id", ""),
+        entity_type=_field(entity, "type", ""),
+        discard_response=_field(fields, "discardScriptResponse", False),
     )
 
 
@@ -58,25 +55,15 @@ def _parse(text: str) -> Mapping[str, Any]:
     return value
 
 
-def _field(owner: Mapping[str, Any], name: str) -> Any:
-    """Take a field whatever the case of its key, as encoding/json does."""
-    if name in owner:
-        return owner[name]
-    return next((value for key, value in owner.items() if key.casefold() == name.casefold()), None)
+_KINDS = {str: "a text", dict: "an object", bool: "true or false", int: "a whole number"}
 
 
-def _text(owner: Mapping[str, Any], name: str) -> str:
-    value = _field(owner, name)
-    if value is not None and not isinstance(value, str):
-        raise NotUnderstood(f"{name} is not a text")
-    return value or ""
-
-
-def _object(owner: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = _field(owner, name)
-    if value is not None and not isinstance(value, dict):
-        raise NotUnderstood(f"{name} is not an object")
-    return value or {}
+def _field(owner: Mapping[str, Any], name: str, absent: Any) -> Any:
+    """Take a field of the type of `absent`, whatever the case of its key, as encoding/json does."""
+    value = owner.get(name, next((item for key, item in owner.items() if key.casefold() == name.casefold()), None))
+    if value is not None and type(value) is not type(absent):
+        raise NotUnderstood(f"{name} is not {_KINDS[type(absent)]}")
+    return absent if value is None else value
 
 
 def callback_body(
@@ -105,14 +92,11 @@ def callback_body(
 def http_response(text: str) -> dict[str, Any] | None:
     """Read what a script of the type `http` printed (`headers`, `body`, `statusCode`); None where it is not that."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = _parse(text)
+        headers, body = _field(value, "headers", {}), _field(value, "body", "")
+        status = _field(value, "statusCode", 0)
+    except NotUnderstood:
         return None
-    if not isinstance(value, dict):
+    if not all(isinstance(item, str) for item in headers.values()):
         return None
-    headers, body, status = (_field(value, name) for name in ("headers", "body", "statusCode"))
-    if not (headers is None or (isinstance(headers, dict) and all(isinstance(item, str) for item in headers.values()))):
-        return None
-    if not (body is None or isinstance(body, str)) or isinstance(status, bool) or not isinstance(status or 0, int):
-        return None
-    return {"headers": headers, "body": body or "", "statusCode": status or 0}
+    return {"headers": headers or None, "body": body, "statusCode": status}

@@ -8,13 +8,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Mapping, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from typing import Any, Iterator, Mapping
 
-from alerta_opsgenie.core.secret import is_secret_name, safe_url
-from alerta_opsgenie.vendor import structure
+from alerta_opsgenie.core.secret import is_secret_name
 from alerta_opsgenie.vendor.arguments import (
     CONNECTORS_OWN,
     KEY_FILE_OPTION,
@@ -23,7 +20,7 @@ from alerta_opsgenie.vendor.arguments import (
     KEY_VARIABLE,
     URL_OPTION,
     URL_VARIABLE,
-    find_options,
+    options_in_file,
     tells,
 )
 from alerta_opsgenie.vendor.config import (
@@ -33,7 +30,6 @@ from alerta_opsgenie.vendor.config import (
     EXECUTOR_NAMES,
     JEC,
     JEC_CATCH_ALL,
-    NATIVE,
     OEC,
     ActionMapping,
     EdgeConfig,
@@ -43,15 +39,7 @@ from alerta_opsgenie.vendor.config import (
 )
 from alerta_opsgenie.vendor.document import Document, KeyPath
 from alerta_opsgenie.vendor.problems import ERROR, LEVELS, NOTE, WARNING, Problem, json_path, nearest, shown
-from alerta_opsgenie.vendor.structure import MAPPING_KEYS, POLLER_KEYS, POOL_KEYS, ROOT_KEYS
-
-__all__ = ["MAPPING_KEYS", "POLLER_KEYS", "POOL_KEYS", "ROOT_KEYS", "check_config", "check_file_mode"]
-
-OLD_NAMES: Mapping[str, str] = {
-    "environmentVariables": "env",
-    structure.MEANT_VISIBILITY: "visibilityTimeoutInSeconds",
-}
-"""Keys of the vendor's own samples that the connectors read over, and what is meant by them."""
+from alerta_opsgenie.vendor.structure import LOG_LEVELS, OLD_NAMES, Reading, read_structure
 
 KNOWN_ACTIONS = (
     *DOCUMENTED_ACTIONS,
@@ -67,23 +55,6 @@ _PLACEHOLDER = re.compile(
     r"|^your[\w -]{0,60}(key|token|url|password|secret|host)$",
     re.IGNORECASE,
 )
-_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
-_WEB_INTERFACE_HOSTS = {"app.opsgenie.com": DEFAULT_BASE_URLS[OEC], "app.eu.opsgenie.com": EU_BASE_URL}
-
-
-@dataclass(frozen=True)
-class _Case:
-    """What the checks look at; of `config` only parts are sound where the structure is broken."""
-
-    document: Document
-    reading: structure.Reading
-    dialect: str
-    target: str
-    key_given: bool
-
-    @property
-    def config(self) -> EdgeConfig:
-        return self.reading.config
 
 
 def check_config(
@@ -99,12 +70,17 @@ def check_config(
     """
     given = os.environ if environment is None else environment
     chosen = dialect or guess_dialect(document, given)
-    reading = structure.read_document(document, dialect=chosen, environment=given, target=target)
-    case = _Case(document, reading, chosen, target or chosen, bool(given.get(f"{chosen.upper()}_API_KEY")))
-    problems = list(reading.problems)
-    for check in (_check_keys, _check_base_url, _check_placeholders, _check_values, _check_mappings, _check_arguments):
-        problems.extend(check(case))
-    problems.extend(_check_dialect(case, explicit=dialect))
+    reading = read_structure(document, dialect=chosen, environment=given, target=target)
+    key_given = bool(given.get(f"{chosen.upper()}_API_KEY"))
+    problems = [
+        *reading.problems,
+        *_check_keys(document, reading),
+        *_check_dialect(document, reading.config, explicit=dialect),
+        *_check_placeholders(reading, key_given=key_given),
+        *_check_values(reading.value),
+        *_check_mappings(reading.config),
+        *_check_arguments(reading.config),
+    ]
     return sorted(problems, key=lambda problem: LEVELS.index(problem.level))
 
 
@@ -122,80 +98,33 @@ def check_file_mode(path: str) -> list[Problem]:
     return []
 
 
-def _check_keys(case: _Case) -> Iterator[Problem]:
-    for path in case.document.repeated:
+def _check_keys(document: Document, reading: Reading) -> Iterator[Problem]:
+    for path in document.repeated:
         yield Problem(WARNING, json_path(*path), "stands there more than once; only the last one counts", "keep one")
-    for path, key, known in case.reading.odd_keys:
-        meant = OLD_NAMES.get(key) if OLD_NAMES.get(key) in known else nearest(key, known)
-        place = json_path(*path, key)
-        if meant and meant.casefold() == key.casefold() and case.document.ignores_case:
-            yield Problem(WARNING, place, "is read whatever its case in JSON, but not in YAML", f"write {meant}")
-        elif key == structure.MEANT_VISIBILITY and case.target == NATIVE:
-            what = "is read over by the Go connectors; here it is taken for visibilityTimeoutInSeconds, which is meant"
-            yield Problem(WARNING, place, what, f"write {meant}")
-        elif meant:
-            what = f"is not known to the connectors and has no effect; {meant} is meant"
-            yield Problem(WARNING, place, what, f"write {meant}")
+    for path, key, known, read_as in reading.odd_keys:
+        old = OLD_NAMES.get(key, "")
+        meant = read_as or (old if old in known else nearest(key, known))
+        advice = f"write {meant}" if meant else "remove it"
+        if read_as and read_as == old:
+            what = f"is read over by the Go connectors; here it is taken for {meant}, which is meant"
+        elif read_as:
+            what = "is read whatever its case in JSON, but not in YAML"
         else:
-            yield Problem(WARNING, place, "is not known to the connectors and has no effect", "remove it")
+            what = "is not known to the connectors and has no effect" + (f"; {meant} is meant" if meant else "")
+        yield Problem(WARNING, json_path(*path, key), what, advice)
 
 
-def _check_base_url(case: _Case) -> Iterator[Problem]:
-    url = case.reading.value.get("baseUrl")
-    if not isinstance(url, str) or not url:
-        return
-    right = f"write {DEFAULT_BASE_URLS[case.dialect]}"
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        yield Problem(ERROR, "$.baseUrl", "is not a URL", right)
-        return
-    if parts.scheme not in {"http", "https"} or not host or url != url.strip():
-        what = f"is {shown(safe_url(url))}, not a URL with http(s):// and a host"
-        yield Problem(ERROR, "$.baseUrl", what, right)
-        return
-    for is_so, level, what, advice in (*_host_faults(url, host), *_path_faults(parts, right)):
-        if is_so:
-            yield Problem(level, "$.baseUrl", what, advice)
-
-
-def _host_faults(url: str, host: str) -> Iterator[tuple[bool, str, str, str]]:
-    """Say of each fault whether a URL has it, how bad it is, and the words for it."""
-    whose = dialect_of_url(url)
-    in_clear = url.casefold().startswith("http:") and not _LOOPBACK.fullmatch(host)
-    yield in_clear, ERROR if whose else WARNING, "sends the API key in the clear over http://", "write https://"
-    web = f"is the host of the web interface ({host}), not of the API"
-    yield host in _WEB_INTERFACE_HOSTS, ERROR, web, f"write {_WEB_INTERFACE_HOSTS.get(host)}"
-    other = host not in {*_WEB_INTERFACE_HOSTS, urlsplit(EU_BASE_URL).hostname}
-    no_region = f"is no host of Opsgenie's European region ({host})"
-    yield whose == OEC and "eu" in host.split(".") and other, ERROR, no_region, f"write {EU_BASE_URL}"
-    site = f"is the site's own address ({host}), and the connector speaks to the API"
-    yield host.endswith(".atlassian.net"), ERROR, site, f"write {DEFAULT_BASE_URLS[JEC]}"
-
-
-def _path_faults(parts: SplitResult, right: str) -> Iterator[tuple[bool, str, str, str]]:
-    twice = "/jsm/ops" in parts.path
-    what = "holds /jsm/ops/…, which the connector and the scripts add themselves: it would stand there twice"
-    yield twice, ERROR, what, right
-    goes_on = bool(parts.path.strip("/") or parts.query or parts.fragment)
-    yield goes_on and not twice, WARNING, "goes on behind the host, where the connector puts its own path", right
-    slash = "ends in a slash, and the requests would go to //…"
-    yield bool(parts.path) and not goes_on, WARNING, slash, "remove the slash at its end"
-
-
-def _check_dialect(case: _Case, *, explicit: str | None) -> Iterator[Problem]:
-    by_url = dialect_of_url(case.config.base_url)
-    expected = explicit or dialect_of_path(case.document.where)
+def _check_dialect(document: Document, config: EdgeConfig, *, explicit: str | None) -> Iterator[Problem]:
+    by_url = dialect_of_url(config.base_url)
+    expected = explicit or dialect_of_path(document.where)
     if by_url is None or expected is None or by_url == expected:
         return
     whose = {OEC: "Opsgenie", JEC: "Jira Service Management"}
     advice = f"write {DEFAULT_BASE_URLS[expected]}, or move the file over: alerta-opsgenie config convert --to {by_url}"
     what = f"is {whose[by_url]}'s, and the file is {expected.upper()}'s for {whose[expected]}"
+    if config.base_url.startswith(EU_BASE_URL):
+        what += ", which has one host for all regions"
     yield Problem(ERROR, "$.baseUrl", what, advice)
-    if expected == JEC and case.config.base_url.startswith(EU_BASE_URL):
-        what = "is Opsgenie's European host; Jira Service Management has one host for all regions"
-        yield Problem(WARNING, "$.baseUrl", what, f"write {DEFAULT_BASE_URLS[JEC]}")
 
 
 def is_placeholder(text: str) -> bool:
@@ -203,71 +132,69 @@ def is_placeholder(text: str) -> bool:
     return bool(_PLACEHOLDER.search(text.strip()))
 
 
-def _check_placeholders(case: _Case) -> Iterator[Problem]:
+def _check_placeholders(reading: Reading, *, key_given: bool) -> Iterator[Problem]:
     """Find what a sample left to be filled in. In the arguments of other people's scripts it may be meant so."""
     # `{{.Payload}}` is harmless as the value of an option that the connector passes itself.
-    own = [option for option in _options(case.config) if option.name in CONNECTORS_OWN]
-    passed_anyway = {place for option in own for place in option.places}
-    for path, text in _texts(case.reading.value, ()):
-        given_elsewhere = path == ("apiKey",) and case.key_given
-        if is_placeholder(text) and not given_elsewhere and path not in passed_anyway:
-            level = WARNING if _is_for_others(case.config, path) else ERROR
+    own = [option for option in options_in_file(reading.config) if option.name in CONNECTORS_OWN]
+    harmless = {place for option in own for place in option.places} | ({("apiKey",)} if key_given else set())
+    for path, text in _texts(reading.value, ()):
+        if is_placeholder(text) and path not in harmless:
+            level = WARNING if _is_for_others(reading.config, path) else ERROR
             yield Problem(level, json_path(*path), "still holds a placeholder", "put the real value there")
 
 
 def _is_for_others(config: EdgeConfig, path: KeyPath) -> bool:
     """Whether a value goes to a script that is not ours: `{{ alert.message }}` may be a template of its own."""
     in_mapping = path[0] == "actionMappings" and len(path) > 3  # noqa: PLR2004 - below args, flags, env, headers
-    return in_mapping and not config.mappings[str(path[1])].is_alerta_executor
+    mapping = config.mappings.get(str(path[1])) if in_mapping else None
+    return mapping is not None and not mapping.is_alerta_executor
 
 
 def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     if isinstance(value, str):
         yield path, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
+    elif isinstance(value, (dict, list)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _texts(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _texts(item, (*path, index))
 
 
-def _check_values(case: _Case) -> Iterator[Problem]:
-    pool, level = case.reading.value.get("poolConf"), case.reading.value.get("logLevel")
+def _check_values(value: Mapping[str, Any]) -> Iterator[Problem]:
+    pool, level = value["poolConf"], value.get("logLevel")
     smallest, largest = (pool.get(f"{end}NumberOfWorker") if isinstance(pool, dict) else None for end in ("min", "max"))
     if isinstance(smallest, int) and isinstance(largest, int) and 0 < largest < smallest:
         what = f"is larger than maxNumberOfWorker ({largest}), which is used instead"
         yield Problem(WARNING, "$.poolConf.minNumberOfWorker", what, f"write {largest} or less")
-    if isinstance(level, str) and level and level.casefold() not in structure.LOG_LEVELS:
-        meant = nearest(level, structure.LOG_LEVELS) or "info"
+    if isinstance(level, str) and level and level.casefold() not in LOG_LEVELS:
+        meant = nearest(level, LOG_LEVELS) or "info"
         yield Problem(WARNING, "$.logLevel", f"is {shown(level)}, which counts as info", f"write {meant.upper()}")
 
 
-def _check_mappings(case: _Case) -> Iterator[Problem]:
-    mappings = case.config.mappings
+def _check_mappings(config: EdgeConfig) -> Iterator[Problem]:
+    mappings = config.mappings
     for mapping in mappings.values():
         yield from _check_mapping(mappings, mapping)
-    ours = [mapping for mapping in mappings.values() if mapping.is_alerta_executor]
-    if mappings and not ours and all(mapping.filepath for mapping in mappings.values()):
-        what = "starts the Alerta executor for no action; only scripts of others are mapped"
-        yield Problem(WARNING, "$.actionMappings", what, f"map the actions to {' or '.join(sorted(EXECUTOR_NAMES))}")
-    if not ours:
+    ours = next((mapping for mapping in mappings.values() if mapping.is_alerta_executor), None)
+    if ours is None:
+        if mappings and all(mapping.filepath for mapping in mappings.values()):
+            what = "starts the Alerta executor for no action; only scripts of others are mapped"
+            yield Problem(
+                WARNING, "$.actionMappings", what, f"map the actions to {' or '.join(sorted(EXECUTOR_NAMES))}"
+            )
         return
-    for name in DOCUMENTED_ACTIONS:
-        if name not in mappings:
-            what = "is not mapped: the connector drops this action, and Alerta never hears of it"
-            advice = f"map it to {shown(ours[0].filepath)} as the others"
-            yield Problem(WARNING, json_path("actionMappings", name), what, advice)
-    if case.dialect == JEC and JEC_CATCH_ALL not in mappings:
-        what = "is not mapped; which name a plain JEC integration asks for is not documented"
-        advice = "map it to the same script as the others"
-        yield Problem(WARNING, json_path("actionMappings", JEC_CATCH_ALL), what, advice)
+    dropped = "is not mapped: the connector drops this action, and Alerta never hears of it"
+    undocumented = "is not mapped; which name a plain JEC integration asks for is not documented"
+    wanted = dict.fromkeys(DOCUMENTED_ACTIONS, dropped) | (
+        {JEC_CATCH_ALL: undocumented} if config.dialect == JEC else {}
+    )
+    for name in [name for name in wanted if name not in mappings]:
+        advice = f"map it to {shown(ours.filepath)} as the others"
+        yield Problem(WARNING, json_path("actionMappings", name), wanted[name], advice)
 
 
 def _check_mapping(mappings: Mapping[str, ActionMapping], mapping: ActionMapping) -> Iterator[Problem]:
     path = json_path("actionMappings", mapping.name)
-    near = nearest(mapping.name, KNOWN_ACTIONS)
-    if near and near != mapping.name and near not in mappings and mapping.name not in KNOWN_ACTIONS:
+    near = nearest(mapping.name, KNOWN_ACTIONS) if mapping.name not in KNOWN_ACTIONS else None
+    if near and near not in mappings:
         # The connectors look an integration's own name for an action up first (mappedActionV2), and compare its case.
         what = f"is fine if the integration maps an action to this name; a plain one sends {near}"
         yield Problem(NOTE, path, what, f"write {near} if that is meant")
@@ -279,9 +206,8 @@ def _check_mapping(mappings: Mapping[str, ActionMapping], mapping: ActionMapping
         yield Problem(WARNING, f"{path}.filepath", what, "write the whole path, from /")
 
 
-def _check_arguments(case: _Case) -> Iterator[Problem]:
-    config = case.config
-    for option in _options(config):
+def _check_arguments(config: EdgeConfig) -> Iterator[Problem]:
+    for option in options_in_file(config):
         path = json_path(*option.places[0])
         if option.name in CONNECTORS_OWN:
             what = f"-{option.name} is passed by the connector itself; of two the last counts"
@@ -296,38 +222,14 @@ def _check_arguments(case: _Case) -> Iterator[Problem]:
     yield from _check_alerta(config, "Alerta's key", key_options, key_variables)
 
 
-class _Passed(NamedTuple):
-    """A flag or an option among arguments, and the places in the file that it takes."""
-
-    places: list[KeyPath]
-    name: str
-    value: str
-
-
-def _options(config: EdgeConfig) -> Iterator[_Passed]:
-    owners: list[tuple[KeyPath, KeyPath, EdgeConfig | ActionMapping]] = [(("globalFlags",), ("globalArgs",), config)]
-    for mapping in config.mappings.values():
-        place = ("actionMappings", mapping.name)
-        owners.append(((*place, "flags"), (*place, "args"), mapping))
-    for flags_place, args_place, owner in owners:
-        flags, args = (
-            (owner.global_flags, owner.global_args) if isinstance(owner, EdgeConfig) else (owner.flags, owner.args)
-        )
-        yield from (_Passed([(*flags_place, name)], name, value) for name, value in flags)
-        for option in find_options(args):
-            places = [(*args_place, option.index + step) for step in range(option.length)]
-            yield _Passed(places, option.name, option.value or "")
-
-
 def _check_alerta(
     config: EdgeConfig, missing: str, options: tuple[str, ...], variables: tuple[str, ...]
 ) -> Iterator[Problem]:
     """Note the first mapping of our executor that is not told something: the service's environment may say it."""
     for mapping in config.mappings.values():
         if mapping.is_alerta_executor and not tells(config, mapping, options, variables):
+            where = f"set {' or '.join(variables)} for the connector's service"
             what = f"starts the Alerta executor, and nothing in this file tells it {missing}"
-            advice = (
-                f'set {" or ".join(variables)} for the connector\'s service, or put "--{options[-1]}" into globalArgs'
-            )
+            advice = f'{where}, or put "--{options[-1]}" into globalArgs'
             yield Problem(NOTE, json_path("actionMappings", mapping.name), what, advice)
             return

@@ -191,10 +191,12 @@ def read_config(
     given = os.environ if environment is None else environment
     document = load_document(path)
     chosen = dialect or guess_dialect(document, given)
-    config, problems = read_structure(document, dialect=chosen, environment=given, api_key=api_key, target=target)
-    errors = [problem for problem in problems if problem.level == ERROR]
+    reading = read_structure(document, dialect=chosen, environment=given, api_key=api_key, target=target)
+    errors = [problem for problem in reading.problems if problem.level == ERROR]
     if errors:
         first = errors[0]
         more = f" (and {len(errors) - 1} more: alerta-opsgenie config check)" if len(errors) > 1 else ""
-        raise ConfigError(f"{document.where}: {first.path}", first.what, first.advice + more, problems)
+        where = f"{document.where}: {first.path}"
+        raise ConfigError(where, first.what, first.advice + more, reading.problems)
+    config: EdgeConfig = reading.config
     return config

@@ -10,11 +10,10 @@ import copy
 import difflib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Sequence
 
 from alerta_opsgenie.core.secret import Secret, safe_url
 from alerta_opsgenie.vendor.arguments import CONNECTORS_OWN, without_options
-from alerta_opsgenie.vendor.checks import OLD_NAMES
 from alerta_opsgenie.vendor.config import (
     DEFAULT_BASE_URLS,
     DOCUMENTED_ACTIONS,
@@ -22,22 +21,19 @@ from alerta_opsgenie.vendor.config import (
     JEC,
     JEC_CATCH_ALL,
     NATIVE,
-    OEC,
     dialect_of_url,
     guess_dialect,
     normalise_base_url,
 )
 from alerta_opsgenie.vendor.document import Document
-from alerta_opsgenie.vendor.redaction import redact_document
-from alerta_opsgenie.vendor.structure import MAPPING_KEYS, POLLER_KEYS, POOL_KEYS, ROOT_KEYS
+from alerta_opsgenie.vendor.redaction import redact_document, with_texts
+from alerta_opsgenie.vendor.structure import OLD_NAMES, OddKey, read_structure
 
 KEY_PLACEHOLDER = "<API_KEY>"
 """What stands for a key that has to be made in the new product first; `config check` finds it."""
 
-_PATHS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    JEC: (("/home/opsgenie/oec/", "/home/jsm/jec/"), ("/var/log/opsgenie/", "/var/log/jec/"), ("~/oec/", "~/jec/")),
-    OEC: (("/home/jsm/jec/", "/home/opsgenie/oec/"), ("/var/log/jec/", "/var/log/opsgenie/"), ("~/jec/", "~/oec/")),
-}
+_PATHS = (("/home/opsgenie/oec/", "/home/jsm/jec/"), ("/var/log/opsgenie/", "/var/log/jec/"), ("~/oec/", "~/jec/"))
+"""The directories of the packages, OEC's and JEC's."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,8 @@ def convert_config(
     source = dialect or guess_dialect(document, environment)
     goal = source if to == NATIVE else to
     value = copy.deepcopy(document.value)
-    steps = [_rename_old_keys(value), _convert_base_url(value, goal, base_url)]
+    odd_keys = read_structure(document, dialect=source, environment={}, target=NATIVE).odd_keys
+    steps = [_rename_odd_keys(value, odd_keys), _convert_base_url(value, goal, base_url)]
     steps += [_convert_key(value, api_key, moved=goal != source), _drop_connectors_arguments(value)]
     if goal != source:
         steps.append(_move_paths(value, goal))
@@ -88,29 +85,22 @@ def difference(
 # Each step changes the document and gives a line on each change.
 
 
-def _rename_old_keys(value: dict[str, Any]) -> Iterator[str]:
-    """Write keys as the connectors spell them: YAML, and the steps behind this one, would not know `apikey`."""
-    yield from _rename(value, ROOT_KEYS, "$")
-    yield from _rename(value.get("pollerConf"), POLLER_KEYS, "$.pollerConf")
-    yield from _rename(value.get("poolConf"), POOL_KEYS, "$.poolConf")
-    for name, mapping in _mappings(value).items():
-        yield from _rename(mapping, MAPPING_KEYS, f"$.actionMappings.{name}")
-
-
-def _rename(owner: Any, known: tuple[str, ...], place: str) -> Iterator[str]:
-    if not isinstance(owner, dict):
-        return
-    meant = {**{name.casefold(): name for name in known}, **{old.casefold(): new for old, new in OLD_NAMES.items()}}
-    before = dict(owner)
-    owner.clear()
-    for key, item in before.items():
-        name = key if key in known else meant.get(key.casefold(), key)
-        name = name if name in known else key
-        if key in OLD_NAMES and name != key:
-            yield f"{place}.{key} renamed to {name}, which the connectors read"
+def _rename_odd_keys(value: dict[str, Any], odd_keys: Sequence[OddKey]) -> Iterator[str]:
+    """Write keys as the connectors spell them, in any case: the steps behind this one would not know `apikey`."""
+    for path, key, known, read_as in odd_keys:
+        name = read_as or next((name for name in known if name.casefold() == key.casefold()), "")
+        owner: Any = value
+        for step in path:
+            owner = owner.get(step) if isinstance(owner, dict) else None
+        if not name or not isinstance(owner, dict) or key not in owner:
+            continue
         # Where both stand, the one counts that the connectors have read so far.
-        if name == key or name not in before:
-            owner[name] = item
+        gone = name if owner.get(name) is None else key
+        items = [(name if one == key else one, item) for one, item in owner.items() if one != gone]
+        owner.clear()
+        owner.update(items)
+        if key in OLD_NAMES:
+            yield f"$.{'.'.join(map(str, (*path, key)))} renamed to {name}, which the connectors read"
 
 
 def _convert_base_url(value: dict[str, Any], goal: str, wanted: str) -> Iterator[str]:
@@ -138,40 +128,32 @@ def _drop_connectors_arguments(value: dict[str, Any]) -> Iterator[str]:
     owners += [(f"$.actionMappings.{name}", mapping, "args", "flags") for name, mapping in _mappings(value).items()]
     for place, owner, args_key, flags_key in owners:
         args, flags = (owner.get(key) if isinstance(owner, dict) else None for key in (args_key, flags_key))
-        if isinstance(flags, dict):
-            for name in [name for name in flags if name in CONNECTORS_OWN]:
-                del flags[name]
-                yield f"{place}.{flags_key}: what the connector passes by itself ({name}) removed"
+        for name in [name for name in CONNECTORS_OWN if isinstance(flags, dict) and name in flags]:
+            owner[flags_key].pop(name)
+            yield f"{place}.{flags_key}: what the connector passes by itself ({name}) removed"
         if isinstance(args, list) and all(isinstance(item, str) for item in args):
             owner[args_key] = kept = list(without_options(args, CONNECTORS_OWN))
-            gone = [item.partition("=")[0] for item in args if item not in kept and item.startswith("-")]
-            if gone:
-                yield f"{place}.{args_key}: what the connector passes by itself ({', '.join(gone)}) removed"
+            if kept != args:
+                yield f"{place}.{args_key}: what the connector passes by itself removed"
 
 
 def _move_paths(value: dict[str, Any], goal: str) -> Iterator[str]:
     """Move paths in the packages' directories: of scripts and their output, and among what scripts are given."""
     moved: dict[str, str] = {}
-    for key in ("globalFlags", "globalArgs", "globalEnv", "actionMappings"):
-        if key in value:
-            value[key] = _with_moved_paths(value[key], goal, moved)
+    pairs = [pair if goal == JEC else pair[::-1] for pair in _PATHS]
+
+    def move(text: str) -> str:
+        # `--option=/path` and `NAME=/path` are paths, too.
+        before, mark, path = text.partition("=") if "=" in text and not text.startswith(("/", "~")) else ("", "", text)
+        for old, new in pairs:
+            if path.startswith(old):
+                moved[path] = new + path[len(old) :]
+                return f"{before}{mark}{moved[path]}"
+        return text
+
+    for key in {"globalFlags", "globalArgs", "globalEnv", "actionMappings"} & value.keys():
+        value[key] = with_texts(value[key], move)
     yield from (f"path {old} became {new}" for old, new in moved.items())
-
-
-def _with_moved_paths(value: Any, goal: str, moved: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_moved_paths(item, goal, moved) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_moved_paths(item, goal, moved) for item in value]
-    if not isinstance(value, str):
-        return value
-    # `--option=/path` and `NAME=/path` are paths, too.
-    before, mark, path = value.partition("=") if "=" in value and not value.startswith(("/", "~")) else ("", "", value)
-    for old, new in _PATHS[goal]:
-        if path.startswith(old):
-            moved[path] = new + path[len(old) :]
-            return f"{before}{mark}{moved[path]}"
-    return value
 
 
 def _map_catch_all(value: dict[str, Any]) -> Iterator[str]:
@@ -207,11 +189,9 @@ def _map_each_action(value: dict[str, Any]) -> Iterator[str]:
 
 
 def _map_missing_actions(mappings: dict[str, Any]) -> Iterator[str]:
-    if any(name in mappings for name in DOCUMENTED_ACTIONS):
-        return
-    for name in DOCUMENTED_ACTIONS:
-        mappings[name] = copy.deepcopy(mappings[JEC_CATCH_ALL])
-    yield f"$.actionMappings: {', '.join(DOCUMENTED_ACTIONS)} mapped as {JEC_CATCH_ALL} is"
+    if not any(name in mappings for name in DOCUMENTED_ACTIONS):
+        mappings.update((name, copy.deepcopy(mappings[JEC_CATCH_ALL])) for name in DOCUMENTED_ACTIONS)
+        yield f"$.actionMappings: {', '.join(DOCUMENTED_ACTIONS)} mapped as {JEC_CATCH_ALL} is"
 
 
 def _mappings(value: dict[str, Any]) -> dict[str, Any]:

@@ -99,27 +99,20 @@ def parse_document(data: bytes, *, syntax: str = "json", where: str = "the confi
 def _read_bytes(path: str) -> bytes:
     try:
         # Without O_NONBLOCK a FIFO of this name would hold the program up for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read(LARGEST_FILE_BYTES + 1)
+        what = "is not a file"
+    except IsADirectoryError:
+        what = "is not a file"
+    except FileNotFoundError:
+        what = "does not exist"
     except OSError as error:
-        gone = isinstance(error, FileNotFoundError)
-        what = "does not exist" if gone else f"cannot be opened: {error.strerror}"
-        advice = (
-            "check the path, or write it with: alerta-opsgenie config render"
-            if gone
-            else "run as its owner, or as root"
-        )
-        raise ConfigError(path, what, advice, usage=True) from None
+        what = f"cannot be read: {error.strerror}"
     except ValueError:
-        raise ConfigError("the path", "holds a NUL character", "name the file by its path", usage=True) from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ConfigError(path, "is not a file", "name the connector's config.json itself", usage=True)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(LARGEST_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(path, f"cannot be read: {error.strerror}", "check the disk and the mount") from None
-    finally:
-        os.close(descriptor)
+        path, what = "the path", "holds a NUL character"
+    advice = "check the path and who may read it, or write it with: alerta-opsgenie config render"
+    raise ConfigError(path, what, advice, usage=True)
 
 
 def _decode(data: bytes, *, syntax: str, where: str) -> str:
@@ -166,15 +159,15 @@ def _parse_yaml(text: str, where: str) -> Any:
         return yaml.compose(text, Loader=yaml.SafeLoader) or {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise _not_yaml(where, f"{error.problem or error.context or 'a mistake'}{place}") from None
+        raise _not_yaml(where, error.problem or error.context or "a mistake", mark) from None
     except (yaml.YAMLError, ValueError) as error:
         raise _not_yaml(where, str(error)) from None
 
 
-def _not_yaml(where: str, why: str) -> ConfigError:
-    why = " ".join(why.split())
-    return ConfigError(where, f"is not YAML as the connectors read it: {why}", "correct the file there")
+def _not_yaml(where: str, why: str, mark: yaml.Mark | None = None) -> ConfigError:
+    place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    what = f"is not YAML as the connectors read it: {' '.join(why.split())}{place}"
+    return ConfigError(where, what, "correct the file there")
 
 
 class _Reader:
@@ -231,7 +224,7 @@ class _Reader:
         try:
             number = yaml.SafeLoader("").construct_object(node)
         except ValueError:
-            raise self._refusal(node, "a number that cannot be read") from None
+            raise _not_yaml(self._where, "a number that cannot be read", node.start_mark) from None
         if isinstance(number, int) and abs(number) > _LARGEST_WHOLE_NUMBER:
             return math.inf
         return int(number) if isinstance(number, float) and number.is_integer() else number
@@ -243,22 +236,19 @@ class _Reader:
         for key, value in node.value:
             self._count()
             if not isinstance(key, yaml.ScalarNode):
-                raise self._refusal(key, "a key that is not a text")
+                raise _not_yaml(self._where, "a key that is not a text", key.start_mark)
             if key.tag != _MERGE:
                 own.append((key.value, value))
                 continue
             for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 if not isinstance(source, yaml.MappingNode):
-                    raise self._refusal(source, "a merge (<<) of something that is not an object")
+                    what = "a merge (<<) of something that is not an object"
+                    raise _not_yaml(self._where, what, source.start_mark)
                 merged = [*self._pairs(source), *merged]
         names = {name for name, _ in own}
         return _Pairs([*((name, value) for name, value in dict(merged).items() if name not in names), *own])
 
-    def _refusal(self, node: yaml.Node, what: str) -> ConfigError:
-        mark = node.start_mark
-        return _not_yaml(self._where, f"{what} at line {mark.line + 1}, column {mark.column + 1}")
-
 
 def _whole_text(text: str) -> str:
-    """Replace lone surrogates, as encoding/json does: they can be neither printed nor given to a script."""
+    """Replace lone surrogates: they can be neither printed nor given to a script."""
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

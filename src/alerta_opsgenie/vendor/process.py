@@ -14,6 +14,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -106,14 +107,9 @@ class _Output(threading.Thread):
             for line in iter(functools.partial(self._stream.readline, _LONGEST_LINE_BYTES), b""):
                 self._kept += line[: MOST_KEPT_BYTES - len(self._kept)]
                 if self._file is not None:
-                    self._file.write(line)
+                    self._file.handle(_record(line))
         if self._file is not None:
             self._file.close()
-
-    def has_ended(self, deadline: float | None) -> bool:
-        """Wait for its end until a time of the monotonic clock."""
-        self.join(_left(deadline))
-        return not self.is_alive()
 
     @property
     def text(self) -> str:
@@ -121,25 +117,28 @@ class _Output(threading.Thread):
 
 
 def _follow(process: subprocess.Popen[bytes], stdout: _Output, stderr: _Output, limit_seconds: float | None) -> Ended:
-    deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
-    too_late = ""
+    """Wait for all three; with a limit SIGTERM ends the whole group of processes, and SIGKILL after a grace."""
+    left, too_late = limit_seconds, ""
     for number in (signal.SIGTERM, signal.SIGKILL, None):
-        # The process is waited for last: until then its number, by which the group is stopped, is nobody else's.
-        if stdout.has_ended(deadline) and stderr.has_ended(deadline) and _has_ended(process, deadline):
+        if _have_ended(process, stdout, stderr, left):
             break
         too_late = f"the script did not end within {limit_seconds or 0:g} s and was stopped"
         if number is not None:
-            _stop(process.pid, number)
-            deadline = time.monotonic() + GRACE_SECONDS
+            left = GRACE_SECONDS
+            # It may be gone, or the script has changed its user.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, number)
     code = process.poll()
     return Ended(code, too_late or _exit_text(code), stdout.text, stderr.text, bool(too_late))
 
 
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-
-def _has_ended(process: subprocess.Popen[bytes], deadline: float | None) -> bool:
+def _have_ended(process: subprocess.Popen[bytes], stdout: _Output, stderr: _Output, limit: float | None) -> bool:
+    """Wait for the process last: until then its number, by which the group is stopped, is nobody else's."""
+    deadline = None if limit is None else time.monotonic() + limit
+    for output in (stdout, stderr):
+        output.join(_left(deadline))
+        if output.is_alive():
+            return False
     try:
         process.wait(_left(deadline))
     except subprocess.TimeoutExpired:
@@ -147,12 +146,8 @@ def _has_ended(process: subprocess.Popen[bytes], deadline: float | None) -> bool
     return True
 
 
-def _stop(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        # It is gone, or the script has changed its user.
-        return
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def _exit_text(code: int | None) -> str:
@@ -161,20 +156,15 @@ def _exit_text(code: int | None) -> str:
     return f"exit status {code}" if code else ""
 
 
+def _record(line: bytes) -> logging.LogRecord:
+    text = line.decode("utf-8", "replace").rstrip("\n")
+    return logging.LogRecord("script", logging.INFO, "", 0, text, None, None)
+
+
 class _LogFile(RotatingFileHandler):
     """A file for scripts' output: for its owner alone, rotated at 3 MiB, and never waited for."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path, maxBytes=LARGEST_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
-        self._has_failed = False
-
-    def write(self, line: bytes) -> None:
-        """Append a line; one without an end gets one."""
-        text = line.decode("utf-8", "replace").rstrip("\n")
-        self.handle(logging.LogRecord("script", logging.INFO, "", 0, text, None, None))
-
-    def format(self, record: logging.LogRecord) -> str:
-        return str(record.msg)
+    _has_failed = False
 
     def _open(self) -> Any:
         Path(self.baseFilename).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -195,4 +185,4 @@ def _open_private(path: str, flags: int) -> int:
 @functools.lru_cache(maxsize=256)
 def _log_file(path: str) -> _LogFile:
     """Give the one handler for a path: workers that write the same file wait for each other."""
-    return _LogFile(path)
+    return _LogFile(path, maxBytes=LARGEST_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)

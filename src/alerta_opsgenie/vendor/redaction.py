@@ -1,19 +1,56 @@
-"""Configurations that may be shown: the same document with `***` where a secret stands."""
+"""Configurations that may be shown: the document, or the configuration in effect, with `***` for each secret."""
 
 from __future__ import annotations
 
-import re
-from typing import Any, Iterator, Mapping
+from dataclasses import astuple
+from typing import Any, Callable, Iterator, Mapping
 
 from alerta_opsgenie.core.secret import HIDDEN, is_secret_name, mask, redact_text, safe_url
-
-__all__ = ["HIDDEN", "is_secret_name", "redact", "redact_arguments", "redact_document", "redact_text", "safe_url"]
+from alerta_opsgenie.vendor.arguments import find_options, script_argv
+from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.structure import SCHEMA
 
 MOST_SECRETS = 1000
 """A document with more of them is no configuration; all of it is hidden."""
 
-_OPTION = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?P<value>=.*)?", re.DOTALL)
-_LISTS_OF_ARGUMENTS = {"globalargs", "args"}
+_LISTS_OF_ARGUMENTS = {"globalargs", "args", "startedas"}
+
+
+def shown_config(config: EdgeConfig) -> dict[str, Any]:
+    """Give what a connector works with, in the file's own terms: defaults filled in, how scripts are started."""
+    poller, pool = (SCHEMA["properties"][part]["properties"] for part in ("pollerConf", "poolConf"))
+    return redact_document(
+        {
+            "dialect": config.dialect,
+            "file": config.where,
+            "appName": config.app_name,
+            "apiKey": config.api_key.reveal(),
+            "baseUrl": safe_url(config.base_url),
+            "logLevel": config.log_level.upper(),
+            "globalFlags": dict(config.global_flags),
+            "globalArgs": list(config.global_args),
+            "globalEnv": list(config.global_env),
+            "actionMappings": {name: _shown_mapping(config, mapping) for name, mapping in config.mappings.items()},
+            "pollerConf": dict(zip(poller, astuple(config.poller))),
+            "poolConf": dict(zip(pool, astuple(config.pool))),
+            "alertaOpsgenie": dict(config.own),
+        }
+    )
+
+
+def _shown_mapping(config: EdgeConfig, mapping: ActionMapping) -> dict[str, Any]:
+    pipe_path = "<pipe>" if config.dialect == JEC else None
+    return {
+        "type": mapping.type,
+        "sourceType": mapping.source_type,
+        "filepath": mapping.filepath,
+        "flags": dict(mapping.flags),
+        "args": list(mapping.args),
+        "env": list(mapping.env),
+        "stdout": mapping.stdout or "/dev/null",
+        "stderr": mapping.stderr or "the callback alone",
+        "startedAs": list(script_argv(config, mapping, "<message>", pipe_path=pipe_path)),
+    }
 
 
 def redact(value: Any, *, name: str = "", hide: bool = False) -> Any:
@@ -40,19 +77,12 @@ def redact(value: Any, *, name: str = "", hide: bool = False) -> Any:
 
 def redact_arguments(args: list[str]) -> list[str]:
     """Give an argument list with the values of secret options hidden, whether behind `=` or by themselves."""
-    shown_args: list[str] = []
-    hide_next = False
-    for argument in args:
-        option = _OPTION.fullmatch(argument)
-        secret = option is not None and is_secret_name(option["name"])
-        if hide_next and option is None:
-            shown_args.append(HIDDEN)
-        elif secret and option is not None and option["value"]:
-            shown_args.append(f"{argument.partition('=')[0]}={HIDDEN}")
-        else:
-            shown_args.append(redact_text(argument))
-        hide_next = secret and option is not None and not option["value"]
-    return shown_args
+    shown = [redact_text(argument) for argument in args]
+    for option in find_options(args):
+        if is_secret_name(option.name) and option.value:
+            last = option.index + option.length - 1
+            shown[last] = HIDDEN if option.length > 1 else f"{args[last].partition('=')[0]}={HIDDEN}"
+    return shown
 
 
 def redact_document(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +94,7 @@ def redact_document(document: Mapping[str, Any]) -> dict[str, Any]:
         return hidden
     # One search over all texts: one in each of them would take the square of the time.
     texts = iter(mask("\0".join(text.replace("\0", " ") for text in _texts(shown)), secrets).split("\0"))
-    masked: dict[str, Any] = _with_texts(shown, texts)
+    masked: dict[str, Any] = with_texts(shown, lambda _: next(texts))
     return masked
 
 
@@ -80,10 +110,10 @@ def _texts(value: Any, name: str = "", *, of_secrets: bool = False) -> Iterator[
         yield value
 
 
-def _with_texts(value: Any, texts: Iterator[str]) -> Any:
-    """Give a copy of a document with other texts, in the order of `_texts`."""
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Give a copy of a document with each text changed, in their order; keys stay."""
     if isinstance(value, dict):
-        return {key: _with_texts(item, texts) for key, item in value.items()}
+        return {key: with_texts(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_texts(item, texts) for item in value]
-    return next(texts) if isinstance(value, str) else value
+        return [with_texts(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value

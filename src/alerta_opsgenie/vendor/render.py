@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.arguments import KEY_FILE_OPTION, KEY_OPTION, KEY_VARIABLE, STATE_OPTION, URL_OPTION
 from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, DOCUMENTED_ACTIONS, EU_BASE_URL, JEC, JEC_CATCH_ALL, OEC
 from alerta_opsgenie.vendor.problems import ConfigError
-
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
 
 REGIONS = ("us", "eu")
 
@@ -125,30 +122,3 @@ def _mapping(options: RenderOptions) -> dict[str, Any]:
         "stderr": f"{logs}/oecAlertaExecutor-errors.log",
         "stdout": f"{logs}/oecAlertaExecutor.log",
     }
-
-
-def fill_template(template: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
-    """Put variables into a configuration: each `${NAME}` in a text is replaced.
-
-    Raises `ConfigError` naming the variables that are not set.
-    """
-    missing: set[str] = set()
-    filled: dict[str, Any] = _fill(dict(template), variables, missing)
-    if missing:
-        names = ", ".join(sorted(missing))
-        raise ConfigError("the template", f"uses variables that are not set: {names}", "set them", usage=True)
-    return filled
-
-
-def _fill(value: Any, variables: Mapping[str, str], missing: set[str]) -> Any:
-    def replace(match: re.Match[str]) -> str:
-        name = match["name"]
-        if name not in variables:
-            missing.add(name)
-        return variables.get(name, "")
-
-    if isinstance(value, dict):
-        return {key: _fill(item, variables, missing) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_fill(item, variables, missing) for item in value]
-    return _VARIABLE.sub(replace, value) if isinstance(value, str) else value

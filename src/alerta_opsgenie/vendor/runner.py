@@ -16,22 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 
-from alerta_opsgenie.vendor.arguments import flag_arguments, mapping_arguments
+from alerta_opsgenie.vendor.arguments import mapping_arguments, script_argv
 from alerta_opsgenie.vendor.callback import HTTP, Envelope, NotUnderstood, callback_body, http_response, read_envelope
 from alerta_opsgenie.vendor.callback_pipe import PIPE_DIRECTORY, CallbackPipe
 from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.process import Ended, run_process
-
-INTERPRETERS: Mapping[str, tuple[str, ...]] = {
-    ".bat": ("cmd", "/C"),
-    ".cmd": ("cmd", "/C"),
-    ".ps1": ("powershell", "-File"),
-    ".sh": ("sh",),
-    ".py": ("python",),
-    ".groovy": ("groovy",),
-    ".go": ("go", "run"),
-}
-"""What a script is started with, by the ending of its name; any other is started directly (runbook/executor.go)."""
 
 DEFAULT_WORKERS = 12
 """The connectors' largest number of workers where the file does not say (worker_pool/worker_pool.go)."""
@@ -135,18 +124,6 @@ def _make_executable(path: str) -> str:
     return ""
 
 
-def script_argv(
-    config: EdgeConfig, mapping: ActionMapping, body: str, *, pipe_path: str | None = None
-) -> tuple[str, ...]:
-    """Give the command line for a message, the interpreter first. It holds the connector's API key."""
-    flags = flag_arguments(config, mapping)
-    behind = mapping_arguments(config, mapping)[0][len(flags) :]
-    pipe = ("--jecNamedPipe", pipe_path) if pipe_path is not None else ()
-    _, dot, ending = mapping.filepath.rpartition("/")[2].lower().rpartition(".")
-    started = (*INTERPRETERS.get(dot + ending, ()), mapping.filepath)
-    return (*started, *flags, "-payload", body, *config.connector_args(), *behind, *pipe)
-
-
 def _why_refused(envelope: Envelope, mapping: ActionMapping | None) -> str:
     """Say why a message is not for any script here; nothing where one is mapped."""
     if mapping is None:
@@ -162,29 +139,30 @@ def _run_script(
     config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, body: str, message_id: str, host: Host
 ) -> ScriptResult:
     base = os.environ if host.environment is None else host.environment
+    environment = {**base, **mapping_arguments(config, mapping)[1]}
     pipe = CallbackPipe(host.pipe_directory, message_id) if config.dialect == JEC else None
     argv = script_argv(config, mapping, body, pipe_path=pipe.path if pipe else None)
     with pipe or contextlib.nullcontext():
         ended = run_process(
             argv,
             mapping,
-            {**base, **mapping_arguments(config, mapping)[1]},
+            environment,
             search_path=base.get("PATH", ""),
             directory=host.working_directory,
             limit_seconds=host.time_limit_seconds,
         )
-    callback = _callback(config, envelope, ended, pipe.context if pipe else "")
+    callback = _callback(config.dialect, envelope, ended, pipe.context if pipe else "")
     return ScriptResult(
         None, argv, ended.exit_code, ended.failure, ended.stdout, ended.stderr, callback, ended.timed_out
     )
 
 
-def _callback(config: EdgeConfig, envelope: Envelope, ended: Ended, context: str) -> dict[str, Any]:
+def _callback(dialect: str, envelope: Envelope, ended: Ended, context: str) -> dict[str, Any]:
     if ended.failure:
         # JEC loses the context of a script that failed.
-        return callback_body(config.dialect, envelope, failure=f"Err: {ended.failure}, Stderr: {ended.stderr}")
+        return callback_body(dialect, envelope, failure=f"Err: {ended.failure}, Stderr: {ended.stderr}")
     if envelope.action_type != HTTP or envelope.discard_response:
-        return callback_body(config.dialect, envelope, context=context)
+        return callback_body(dialect, envelope, context=context)
     response = http_response(ended.stdout)
     unread = "" if response is not None else f"Could not parse http response fields: {ended.stdout}"
-    return callback_body(config.dialect, envelope, failure=unread, context=context, response=response)
+    return callback_body(dialect, envelope, failure=unread, context=context, response=response)

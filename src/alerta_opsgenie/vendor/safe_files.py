@@ -14,12 +14,13 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import shutil
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator
 
-from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+from alerta_opsgenie.vendor.as_user import run_as
 
 LARGEST_FILE_BYTES = 4 * 1024 * 1024
 """No configuration, key or script is larger."""
@@ -64,24 +65,6 @@ def group_of(uid: int) -> int:
         return pwd.getpwuid(uid).pw_gid
     except KeyError:
         return NOBODY
-
-
-def _in_child(uid: int, gid: int, work: Callable[[], Any]) -> Any:
-    """Do `work` as this user; its `OSError` is raised here."""
-    try:
-        answer = run_as(uid, gid, lambda: _attempt(work))
-    except CannotBecomeError as error:
-        raise OSError(errno.EPERM, str(error)) from None
-    if answer[0] == "failed":
-        raise OSError(*answer[1:])
-    return answer[1]
-
-
-def _attempt(work: Callable[[], Any]) -> list[Any]:
-    try:
-        return ["done", work()]
-    except OSError as error:
-        return ["failed", error.errno, error.strerror, error.filename and str(error.filename)]
 
 
 @dataclass(frozen=True)
@@ -144,9 +127,7 @@ class SafeFiles:
                 with os.fdopen(os.open(new, _CREATE, 0o600, dir_fd=place.directory), "wb") as file:
                     file.write(data)
                     file.flush()
-                    if owner is not None and os.geteuid() == 0:
-                        os.fchown(file.fileno(), *owner)
-                    os.fchmod(file.fileno(), mode)
+                    _hand_over(file.fileno(), mode, owner)
                     os.fsync(file.fileno())
                 os.rename(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
             except OSError:
@@ -157,32 +138,20 @@ class SafeFiles:
         self._act(path, work)
 
     def make_directory(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> None:
-        """Make a directory; it must not be there. It will be the `owner`'s (uid, gid)."""
+        """Make a directory, or set mode and owner of the one that is there. It will be the `owner`'s (uid, gid)."""
 
         def work(place: Place) -> None:
+            _refuse_shared(place, path)
             _refuse_stranger(place, owner, path)
-            os.mkdir(place.name, 0o700, dir_fd=place.directory)
+            with suppress(FileExistsError):
+                os.mkdir(place.name, 0o700, dir_fd=place.directory)
             with _opened(os.open(place.name, _LIST, dir_fd=place.directory)) as directory:
-                # In a directory of several users another one may stand in its place by now.
-                if os.fstat(directory).st_uid != os.geteuid() or os.listdir(directory):  # noqa: PTH208 - a descriptor
-                    raise OSError(errno.EPERM, "somebody has replaced it while it was made", path)
-                if owner is not None and os.geteuid() == 0:
-                    os.fchown(directory, *owner)
-                os.fchmod(directory, mode)
+                if os.fstat(directory).st_uid not in {os.geteuid(), (owner or (0, 0))[0]}:
+                    raise OSError(errno.EPERM, "is another user's directory", path)
+                _hand_over(directory, mode, owner)
             _sync(place)
 
         self._act(path, work)
-
-    def set_directory(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> None:
-        """Set the mode of a directory as its owner; its group, too, where root owns it."""
-
-        def work(place: Place) -> None:
-            with _opened(os.open(".", _LIST, dir_fd=place.directory)) as directory:
-                if owner is not None and os.geteuid() == 0:
-                    os.fchown(directory, *owner)
-                os.fchmod(directory, mode)
-
-        self._act(f"{path}/-", work)
 
     def give(self, path: str, mode: int, owner: tuple[int, int]) -> None:
         """Give a file or directory of root's to a user; only where nobody else could have put it there."""
@@ -231,17 +200,9 @@ class SafeFiles:
 
         return self.look(path) is None or bool(self._act(path, work))
 
-    def clear(self, path: str) -> None:
-        """Remove all that is in a directory, as the directory's owner."""
-
-        def work(place: Place) -> None:
-            for _, directories, files, directory in os.fwalk(".", topdown=False, dir_fd=place.directory):
-                for name in files:
-                    os.unlink(name, dir_fd=directory)
-                for name in directories:
-                    _remove_entry(name, directory)
-
-        self._act(f"{path}/-", work)
+    def remove_tree(self, path: str) -> None:
+        """Remove a directory with all that is in it; links in it are removed and not followed."""
+        self._act(path, lambda place: shutil.rmtree(f"/proc/self/fd/{place.directory}/{place.name}"))
 
     # -- on the way
 
@@ -261,7 +222,7 @@ class SafeFiles:
                     actor = place.owner if uid is None else uid
                     if os.geteuid() != 0 or actor == 0:
                         return work(place)
-                return _in_child(actor, self.groups(actor), walk_and_work)
+                return run_as(actor, self.groups(actor), walk_and_work)
             except OSError as error:
                 whole = str(error.filename or "").startswith("/")
                 raise OSError(error.errno, error.strerror, error.filename if whole else path) from None
@@ -333,6 +294,12 @@ def _refuse_stranger(place: Place, owner: tuple[int, int] | None, path: str) -> 
         raise OSError(errno.EPERM, f"a directory above it belongs to user {place.owner}", path)
 
 
+def _hand_over(descriptor: int, mode: int, owner: tuple[int, int] | None) -> None:
+    if owner is not None and os.geteuid() == 0:
+        os.fchown(descriptor, *owner)
+    os.fchmod(descriptor, mode)
+
+
 def _temporary(name: str) -> str:
     return f".{name}.alerta-opsgenie-new"
 
@@ -351,14 +318,6 @@ def _read_open(descriptor: int, path: str) -> str:
 def _unlink(place: Place, name: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=place.directory)
-
-
-def _remove_entry(name: str, directory: int) -> None:
-    """Remove an empty directory, or a link to a directory."""
-    try:
-        os.rmdir(name, dir_fd=directory)
-    except NotADirectoryError:
-        os.unlink(name, dir_fd=directory)
 
 
 def _sync(place: Place) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Mapping
 
 from alerta_opsgenie.vendor.document import syntax_of
 from alerta_opsgenie.vendor.problems import ConfigError
-from alerta_opsgenie.vendor.safe_files import Found, SafeFiles
+from alerta_opsgenie.vendor.safe_files import SafeFiles
 
 PRIVATE_MODE = 0o600
 """The file holds keys: its owner reads and writes it, and nobody else."""
@@ -40,38 +40,31 @@ def write_document(
     `ConfigError`.
     """
     data, files = dump_document(value, syntax=syntax_of(path)).encode("utf-8", "replace"), SafeFiles()
+    # Root follows no link, since somebody else may have made it; anybody else's link stays a link.
+    target = os.path.abspath(path) if os.geteuid() == 0 else os.path.realpath(path)  # noqa: PTH100 - follows nothing
     try:
-        target = _target(os.fspath(path))
         found = files.look(target)
-        if found is not None and not force:
-            raise ConfigError(
-                os.fspath(path), "is already there", "choose another --output, or replace it with --force", usage=True
-            )
         if found is None:
             files.write(target, data, PRIVATE_MODE)
             return None
-        if found.kind != "file":
-            raise ConfigError(os.fspath(path), "is there and is no file", "choose another --output", usage=True)
-        backup = _free_name(files, target, now or datetime.now().astimezone())
+        if found.kind != "file" or not force:
+            what = "is already there" if found.kind == "file" else "is there and is no file"
+            raise ConfigError(target, what, "choose another --output, or replace a file with --force", usage=True)
+        backup = free_name(files, target, now or datetime.now().astimezone())
         is_roots = files.writer(os.path.dirname(target)) == 0  # noqa: PTH120
         files.write(backup, files.read(target), PRIVATE_MODE, (found.uid, 0) if is_roots else None)
-        files.write(target, data, _mode(found), (found.uid, found.gid) if is_roots else None)
+        serves = found.uid == 0 and found.gid != 0 and found.mode & 0o040
+        files.write(
+            target, data, SERVICE_MODE if serves else PRIVATE_MODE, (found.uid, found.gid) if is_roots else None
+        )
     except OSError as error:
         advice = "check the directory, its owner and the space left; root follows no links"
         raise ConfigError(os.fspath(path), f"cannot be written: {error.strerror}", advice) from None
     return Path(backup)
 
 
-def _mode(found: Found) -> int:
-    return SERVICE_MODE if found.uid == 0 and found.gid != 0 and found.mode & 0o040 else PRIVATE_MODE
-
-
-def _target(path: str) -> str:
-    """Name the file itself, never a link to it. Root follows none: somebody else may have made it."""
-    return os.path.realpath(path) if os.geteuid() != 0 else os.path.abspath(path)  # noqa: PTH100 - follows nothing
-
-
-def _free_name(files: SafeFiles, target: str, now: datetime) -> str:
+def free_name(files: SafeFiles, path: str, now: datetime) -> str:
+    """Give a dated name beside a file for the copy of what is replaced."""
     stamp = now.strftime("%Y-%m-%dT%H-%M-%S")
-    names = (f"{target}.{stamp}{f'-{number}' if number else ''}.bak" for number in range(1000))
+    names = (f"{path}.{stamp}{f'-{number}' if number else ''}.bak" for number in range(1000))
     return next(name for name in names if files.look(name) is None)

@@ -1,7 +1,6 @@
 """A service's environment as systemd sets it: `Environment=` and `EnvironmentFile=` of its unit (systemd.exec(5)).
 
-Quotes of both kinds are stripped, and what systemd would pass over is passed over. Specifiers other than `%%` (`%h`,
-`%i`) stay as they stand: what they mean is known to systemd alone.
+Specifiers other than `%%` (`%h`, `%i`) stay as they stand: what they mean is known to systemd alone.
 """
 
 from __future__ import annotations
@@ -22,14 +21,10 @@ _VALUE_PART = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|((?:\\.|[^'"\\])+)"""
 
 @dataclass(frozen=True)
 class ServiceEnvironment:
-    """What a unit gives its process: `variables`, the `user` it runs as, and the files that variables came from.
-
-    The files hold keys, too: who can read them is to be checked.
-    """
+    """What a unit gives its process: `variables`, and the `user` it runs as."""
 
     user: str = ""
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
-    files: tuple[str, ...] = ()
 
 
 def read_unit(texts: Iterable[str], read_file: Callable[[str], str]) -> ServiceEnvironment:
@@ -47,8 +42,7 @@ def read_unit(texts: Iterable[str], read_file: Callable[[str], str]) -> ServiceE
     for file in files:
         own.update(parse_environment_file(read_file(file)))
     unset = _words(last.get("UnsetEnvironment", ""))
-    variables = {name: text for name, text in own.items() if name not in unset}
-    return ServiceEnvironment(last.get("User", ""), variables, tuple(files))
+    return ServiceEnvironment(last.get("User", ""), {name: own[name] for name in own if name not in unset})
 
 
 def _service_settings(text: str) -> Iterator[tuple[str, str]]:
