@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from alerta_opsgenie.vendor.config import EdgeConfig
+from alerta_opsgenie.vendor.runner import Host, Message, ScriptResult, run_message
 
 REQUEST_ID = "9a8b7c6d-1e2f-4a3b-8c4d-5e6f7a8b9c0d"
 ENTITY_ID = "3f1c7a52-8d0e-4b6a-9c41-5e2b7f90d1aa-1751623200123"
@@ -69,3 +74,11 @@ def connector_path(directory: Path) -> str:
     """Make a PATH of a connector's host on which `python` is this interpreter, and give it."""
     write_script(directory / "python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     return f"{directory}:/usr/bin:/bin"
+
+
+def run_messages(
+    config: EdgeConfig, messages: Iterable[Message | str], workers: int = 12, *, host: Host | None = None
+) -> list[ScriptResult]:
+    """Run messages as a connector's pool does, up to `workers` at once; gives the results in the messages' order."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        return list(pool.map(lambda message: run_message(config, message, host=host), messages))

@@ -19,7 +19,7 @@ from lab.cloud import Cloud, Double
 from lab.cloud.integrations import Queue
 
 from alerta_opsgenie.agent.state import journal_of, targets
-from alerta_opsgenie.vendor.runner import DEFAULT_WORKERS, ScriptResult, run_message
+from alerta_opsgenie.vendor.runner import ScriptResult, run_message
 from tests.connector.rig import ACTIONS, EXECUTOR, Connector
 from tests.support.executor import Edge
 from tests.support.plugin import SECRET, SECRET_HEADER, Plugged
@@ -48,7 +48,7 @@ class VendorConnector:
             aws_session_token=grant.session_token,
         )  # fmt: skip
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(DEFAULT_WORKERS)
+        self._pool = ThreadPoolExecutor(12)  # as many as a connector has where its file does not say
         self._runs: list[Future[ScriptResult]] = []
         self._poller = threading.Thread(target=self._poll)
 

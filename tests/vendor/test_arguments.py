@@ -39,13 +39,13 @@ def test_a_mappings_arguments_and_variables_are_in_the_connectors_order_without_
 @pytest.mark.parametrize(
     ("args", "options"),
     [
-        (["-a", "1"], [Option("a", "1", 0, 2)]),
-        (["--a=1"], [Option("a", "1", 0, 1)]),
-        (["-a="], [Option("a", "", 0, 1)]),
-        (["--a", "--b", "2"], [Option("a", None, 0, 1), Option("b", "2", 1, 2)]),
-        (["--a", "-1"], [Option("a", "-1", 0, 2)]),
-        (["x", "-a", "b\nc", "y"], [Option("a", "b\nc", 1, 2)]),
-        (["-a"], [Option("a", None, 0, 1)]),
+        (["-a", "1"], [Option("a", "1", [(0,), (1,)])]),
+        (["--a=1"], [Option("a", "1", [(0,)])]),
+        (["-a="], [Option("a", "", [(0,)])]),
+        (["--a", "--b", "2"], [Option("a", None, [(0,)]), Option("b", "2", [(1,), (2,)])]),
+        (["--a", "-1"], [Option("a", "-1", [(0,), (1,)])]),
+        (["x", "-a", "b\nc", "y"], [Option("a", "b\nc", [(1,), (2,)])]),
+        (["-a"], [Option("a", None, [(0,)])]),
         ([], []),
     ],
 )

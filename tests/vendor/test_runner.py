@@ -16,8 +16,16 @@ import pytest
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.arguments import script_argv
 from alerta_opsgenie.vendor.config import JEC, OEC, ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.runner import Host, ScriptResult, prepare_scripts, run_message, run_messages
-from tests.support.edge_messages import API_KEY, ENTITY_ID, REQUEST_ID, connector_path, edge_message, write_script
+from alerta_opsgenie.vendor.runner import Host, ScriptResult, prepare_scripts, run_message
+from tests.support.edge_messages import (
+    API_KEY,
+    ENTITY_ID,
+    REQUEST_ID,
+    connector_path,
+    edge_message,
+    run_messages,
+    write_script,
+)
 
 _DUMP = """\
 import json, os, sys

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from alerta_opsgenie.setup.host import SetupError
-from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
+from alerta_opsgenie.vendor.config import CONFIG_NAMES, HOMES, JEC, LOG_DIRECTORIES, NATIVE, OEC
 
 EDGES = (OEC, JEC, NATIVE)
 
@@ -24,9 +24,7 @@ STARTED_SCRIPT_MODE = 0o700
 
 PACKAGE = "alerta-opsgenie"
 _USERS = {OEC: "opsgenie", JEC: "jec", NATIVE: PACKAGE}
-_HOMES = {OEC: "/home/opsgenie", JEC: "/home/jsm", NATIVE: f"/var/lib/{PACKAGE}"}
-_LOGS = {OEC: "/var/log/opsgenie", JEC: "/var/log/jec", NATIVE: ""}
-_CONFIGS = {OEC: "config.json", JEC: "jec-config.json", NATIVE: "config.json"}
+_HOMES = {**HOMES, NATIVE: f"/var/lib/{PACKAGE}"}
 _UNITS = "/etc/systemd/system"
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _PLACE = re.compile(r"(?:/(?!\.\.?/)[A-Za-z0-9._+@-]+){2,}/")  # it also stands in a unit, where a blank would end it
@@ -123,7 +121,7 @@ def layout_for(edge: str, places: Places | None = None) -> Layout:
     home = _place("--home", wanted.home, _HOMES[edge] if usual else other_home)
     if edge == NATIVE:
         return _native(user, home)
-    logs = _LOGS[edge] if usual else f"/var/log/{instance_name(user)}"
+    logs = LOG_DIRECTORIES[edge] if usual else f"/var/log/{instance_name(user)}"
     return _go_connector(edge, user, home, _place("--log-dir", wanted.log_directory, logs))
 
 
@@ -147,7 +145,7 @@ def _go_connector(edge: str, user: str, home: str, logs: str) -> Layout:
         user=user,
         group=user,
         home=home,
-        config=f"{base}/conf/{_CONFIGS[edge]}",
+        config=f"{base}/conf/{CONFIG_NAMES[edge]}",
         key_file=f"{base}/conf/alerta.key",
         scripts=f"{base}/scripts",
         log_directory=logs,
@@ -167,7 +165,7 @@ def _native(user: str, home: str) -> Layout:
         user=user,
         group=user,
         home=home,
-        config=f"{directory}/{_CONFIGS[NATIVE]}",
+        config=f"{directory}/config.json",
         key_file=f"{directory}/alerta.key",
         scripts="",
         log_directory="",

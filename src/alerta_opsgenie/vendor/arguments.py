@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.document import KeyPath
@@ -63,64 +62,48 @@ def _flags(config: EdgeConfig, mapping: ActionMapping) -> list[str]:
     return [part for name, value in (*config.global_flags, *mapping.flags) for part in (f"-{name}", value)]
 
 
-@dataclass(frozen=True)
-class Option:
-    """An option as it stands in a list of arguments: `-name value`, `--name value` or `--name=value`.
+class Option(NamedTuple):
+    """A flag or an option: `-name value`, `--name value` or `--name=value`, and the places in the file that it takes.
 
-    `index` is where it begins and `length` how many elements it takes. One with nothing behind it has the value None.
+    One with nothing behind it has the value None.
     """
 
     name: str
     value: str | None
-    index: int
-    length: int
+    places: list[KeyPath]
 
 
-def find_options(args: Sequence[str]) -> Iterator[Option]:
-    """Walk through the options of an argument list; what belongs to none is passed over."""
+def find_options(args: Sequence[str], place: KeyPath = ()) -> Iterator[Option]:
+    """Walk through the options of an argument list at a `place`; what belongs to none is passed over."""
     index = 0
     while index < len(args):
         match = _OPTION.fullmatch(args[index])
-        if match is None:
-            index += 1
-            continue
-        value, length = match["value"], 1
-        if value is None and index + 1 < len(args) and _OPTION.fullmatch(args[index + 1]) is None:
-            value, length = args[index + 1], 2
-        yield Option(match["name"], value, index, length)
-        index += length
+        places: list[KeyPath] = [(*place, index)]
+        if match is not None:
+            value = match["value"]
+            if value is None and index + 1 < len(args) and _OPTION.fullmatch(args[index + 1]) is None:
+                value = args[index + 1]
+                places.append((*place, index + 1))
+            yield Option(match["name"], value, places)
+        index += len(places)
 
 
-class PlacedOption(NamedTuple):
-    """A flag or an option, and the places in the file that it takes."""
-
-    places: list[KeyPath]
-    name: str
-    value: str
-
-
-def options_in_file(config: EdgeConfig) -> Iterator[PlacedOption]:
+def options_in_file(config: EdgeConfig) -> Iterator[Option]:
     """Give all flags and options of the file: the global ones, then each mapping's."""
-    yield from _placed(("globalFlags",), config.global_flags, ("globalArgs",), config.global_args)
+    owners: list[tuple[KeyPath, Any, KeyPath, Sequence[str]]]
+    owners = [(("globalFlags",), config.global_flags, ("globalArgs",), config.global_args)]
     for name, mapping in config.mappings.items():
         place = ("actionMappings", name)
-        yield from _placed((*place, "flags"), mapping.flags, (*place, "args"), mapping.args)
-
-
-def _placed(
-    flags_place: KeyPath, flags: Sequence[tuple[str, str]], args_place: KeyPath, args: Sequence[str]
-) -> Iterator[PlacedOption]:
-    yield from (PlacedOption([(*flags_place, name)], name, value) for name, value in flags)
-    for option in find_options(args):
-        places = [(*args_place, option.index + step) for step in range(option.length)]
-        yield PlacedOption(places, option.name, option.value or "")
+        owners.append(((*place, "flags"), mapping.flags, (*place, "args"), mapping.args))
+    for flags_place, flags, args_place, args in owners:
+        yield from (Option(name, value, [(*flags_place, name)]) for name, value in flags)
+        yield from find_options(args, args_place)
 
 
 def without_options(args: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """Give the arguments without the options of these names and their values."""
-    found = [option for option in find_options(args) if option.name in names]
-    gone = {position for option in found for position in range(option.index, option.index + option.length)}
-    return tuple(argument for position, argument in enumerate(args) if position not in gone)
+    gone = {place for option in find_options(args) if option.name in names for place in option.places}
+    return tuple(argument for position, argument in enumerate(args) if (position,) not in gone)
 
 
 def tells(config: EdgeConfig, mapping: ActionMapping, options: Sequence[str], variables: Sequence[str]) -> bool:

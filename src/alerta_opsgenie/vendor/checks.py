@@ -37,7 +37,7 @@ from alerta_opsgenie.vendor.config import (
     dialect_of_url,
     guess_dialect,
 )
-from alerta_opsgenie.vendor.document import Document, KeyPath
+from alerta_opsgenie.vendor.document import Document, KeyPath, texts_in
 from alerta_opsgenie.vendor.problems import ERROR, LEVELS, NOTE, WARNING, Problem, json_path, nearest, shown
 from alerta_opsgenie.vendor.structure import LOG_LEVELS, OLD_NAMES, Reading, read_structure
 
@@ -137,7 +137,7 @@ def _check_placeholders(reading: Reading, *, key_given: bool) -> Iterator[Proble
     # `{{.Payload}}` is harmless as the value of an option that the connector passes itself.
     own = [option for option in options_in_file(reading.config) if option.name in CONNECTORS_OWN]
     harmless = {place for option in own for place in option.places} | ({("apiKey",)} if key_given else set())
-    for path, text in _texts(reading.value, ()):
+    for path, text in texts_in(reading.value):
         if is_placeholder(text) and path not in harmless:
             level = WARNING if _is_for_others(reading.config, path) else ERROR
             yield Problem(level, json_path(*path), "still holds a placeholder", "put the real value there")
@@ -148,14 +148,6 @@ def _is_for_others(config: EdgeConfig, path: KeyPath) -> bool:
     in_mapping = path[0] == "actionMappings" and len(path) > 3  # noqa: PLR2004 - below args, flags, env, headers
     mapping = config.mappings.get(str(path[1])) if in_mapping else None
     return mapping is not None and not mapping.is_alerta_executor
-
-
-def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, (dict, list)):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _texts(item, (*path, key))
 
 
 def _check_values(value: Mapping[str, Any]) -> Iterator[Problem]:

@@ -46,6 +46,13 @@ JEC_CATCH_ALL = "postActionToJEC"
 EXECUTOR_NAMES = frozenset({"oecAlertaExecutor.py", "oecAlertaExecutor"})
 """The names under which our one-file executor is installed."""
 
+HOMES: Mapping[str, str] = {OEC: "/home/opsgenie", JEC: "/home/jsm"}
+LOG_DIRECTORIES: Mapping[str, str] = {OEC: "/var/log/opsgenie", JEC: "/var/log/jec"}
+"""Where the vendor's packages put each connector and its logs."""
+
+CONFIG_NAMES: Mapping[str, str] = {OEC: "config.json", JEC: "jec-config.json"}
+"""How the packages call the configuration."""
+
 _INTEGRATION_PATH = "/jsm/ops/integration"
 
 
@@ -129,22 +136,18 @@ class EdgeConfig:
 
 def normalise_base_url(url: str) -> str:
     """Strip what people add to a base URL and requests would add again: a trailing slash, `/jsm/ops/integration`."""
-    bare = url.strip().rstrip("/")
-    position = bare.find(_INTEGRATION_PATH)
-    return bare if position < 0 else bare[:position].rstrip("/")
+    return url.strip().partition(_INTEGRATION_PATH)[0].rstrip("/")
 
 
 def dialect_of_url(url: str) -> str | None:
     """Say whose API a base URL is, by its host: `oec`, `jec`, or None for a host that is neither vendor's."""
     try:
-        host = (urlsplit(url).hostname or "").rstrip(".")
+        host = f".{urlsplit(url).hostname or ''}".rstrip(".")
     except ValueError:
         return None
-    if host == "atlassian.com" or host.endswith((".atlassian.com", ".atlassian.net")):
+    if host.endswith((".atlassian.com", ".atlassian.net")):
         return JEC
-    if host == "opsgenie.com" or host.endswith((".opsgenie.com", ".opsgenie.eu")):
-        return OEC
-    return None
+    return OEC if host.endswith((".opsgenie.com", ".opsgenie.eu")) else None
 
 
 def dialect_of_path(path: str) -> str | None:

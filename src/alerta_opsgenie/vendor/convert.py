@@ -16,11 +16,15 @@ from alerta_opsgenie.core.secret import Secret, safe_url
 from alerta_opsgenie.vendor.arguments import CONNECTORS_OWN, without_options
 from alerta_opsgenie.vendor.config import (
     DEFAULT_BASE_URLS,
+    DIALECTS,
     DOCUMENTED_ACTIONS,
     EXECUTOR_NAMES,
+    HOMES,
     JEC,
     JEC_CATCH_ALL,
+    LOG_DIRECTORIES,
     NATIVE,
+    OEC,
     dialect_of_url,
     guess_dialect,
     normalise_base_url,
@@ -32,8 +36,8 @@ from alerta_opsgenie.vendor.structure import OLD_NAMES, OddKey, read_structure
 KEY_PLACEHOLDER = "<API_KEY>"
 """What stands for a key that has to be made in the new product first; `config check` finds it."""
 
-_PATHS = (("/home/opsgenie/oec/", "/home/jsm/jec/"), ("/var/log/opsgenie/", "/var/log/jec/"), ("~/oec/", "~/jec/"))
-"""The directories of the packages, OEC's and JEC's."""
+_PATHS = {name: (f"{HOMES[name]}/{name}/", f"{LOG_DIRECTORIES[name]}/", f"~/{name}/") for name in DIALECTS}
+"""The directories of the packages."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def _drop_connectors_arguments(value: dict[str, Any]) -> Iterator[str]:
 def _move_paths(value: dict[str, Any], goal: str) -> Iterator[str]:
     """Move paths in the packages' directories: of scripts and their output, and among what scripts are given."""
     moved: dict[str, str] = {}
-    pairs = [pair if goal == JEC else pair[::-1] for pair in _PATHS]
+    pairs = list(zip(_PATHS[OEC if goal == JEC else JEC], _PATHS[goal]))
 
     def move(text: str) -> str:
         # `--option=/path` and `NAME=/path` are paths, too.

@@ -14,7 +14,7 @@ import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 from alerta_opsgenie.vendor.problems import ConfigError, kind_of
 
@@ -247,6 +247,15 @@ class _Reader:
                 merged = [*self._pairs(source), *merged]
         names = {name for name, _ in own}
         return _Pairs([*((name, value) for name, value in dict(merged).items() if name not in names), *own])
+
+
+def texts_in(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Give the texts of a document in their order, each with its place."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, (dict, list)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from texts_in(item, (*path, key))
 
 
 def _whole_text(text: str) -> str:

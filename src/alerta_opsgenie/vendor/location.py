@@ -6,17 +6,11 @@ import os
 from dataclasses import dataclass
 from typing import Mapping
 
-from alerta_opsgenie.vendor.config import DIALECTS, JEC, OEC
+from alerta_opsgenie.vendor.config import CONFIG_NAMES, DIALECTS, HOMES
 from alerta_opsgenie.vendor.problems import ConfigError, shown
 from alerta_opsgenie.vendor.structure import clean_path
 
-HOME_PATHS: Mapping[str, str] = {OEC: "~/oec/config.json", JEC: "~/jec/config.json"}
-"""Where the Go connectors look when only their source type is set (conf/reader.go)."""
-
-PACKAGE_PATHS: Mapping[str, str] = {
-    OEC: "/home/opsgenie/oec/conf/config.json",
-    JEC: "/home/jsm/jec/conf/jec-config.json",
-}
+PACKAGE_PATHS: Mapping[str, str] = {name: f"{HOMES[name]}/{name}/conf/{CONFIG_NAMES[name]}" for name in DIALECTS}
 """Where the vendor's packages put it."""
 
 NATIVE_PATH = "/etc/alerta-opsgenie/config.json"
@@ -38,17 +32,19 @@ def find_config(environment: Mapping[str, str] | None = None, *, dialect: str | 
     set up and `dialect` does not choose, where the source is git, and where there is no file.
     """
     given = os.environ if environment is None else environment
-    named = [name for name in DIALECTS if dialect in {None, name} and _source_type(given, name) is not None]
+    chosen = [dialect] if dialect else list(DIALECTS)
+    variables = {name: _variables(given, name) for name in chosen}
+    named = [name for name in chosen if any(variables[name].values())]
     if len(named) > 1:
-        raise ConfigError(
-            "the environment",
-            "has the variables of both connectors (OEC_CONF_… and JEC_CONF_…)",
-            "name the file, or choose with --dialect",
-            usage=True,
-        )
+        what = "has the variables of both connectors (OEC_CONF_… and JEC_CONF_…)"
+        raise ConfigError("the environment", what, "name the file, or choose with --dialect", usage=True)
     if named:
-        return _location_of(given, named[0])
-    places = _usual_places(given, dialect)
+        return _location_of(variables[named[0]], named[0], given.get("HOME", ""))
+    places = [Location(NATIVE_PATH, dialect)]
+    for name in chosen:
+        places.append(Location(PACKAGE_PATHS[name], name))
+        if given.get("HOME"):
+            places.append(Location(clean_path(_home_path(name), given["HOME"]), name))
     for place in places:
         # Path.exists() raises for a home that may not be looked into.
         if os.path.exists(place.path):  # noqa: PTH110
@@ -57,37 +53,21 @@ def find_config(environment: Mapping[str, str] | None = None, *, dialect: str | 
     raise ConfigError("the configuration", f"is at none of the usual places ({looked})", "name the file", usage=True)
 
 
-def _source_type(environment: Mapping[str, str], dialect: str) -> str | None:
-    prefix = dialect.upper()
-    if not any(environment.get(f"{prefix}_CONF_{name}") for name in ("SOURCE_TYPE", "LOCAL_FILEPATH", "GIT_URL")):
-        return None
-    return environment.get(f"{prefix}_CONF_SOURCE_TYPE", "").casefold()
+def _home_path(dialect: str) -> str:
+    """Give where the Go connectors look when only their source type is set (conf/reader.go)."""
+    return f"~/{dialect}/config.json"
 
 
-def _location_of(environment: Mapping[str, str], dialect: str) -> Location:
-    prefix = dialect.upper()
-    source_type = _source_type(environment, dialect)
-    if source_type == "git":
-        raise ConfigError(
-            f"{prefix}_CONF_SOURCE_TYPE",
-            'is "git", and only a file of this host can be read here',
-            f"clone the repository and set {prefix}_CONF_SOURCE_TYPE=local and {prefix}_CONF_LOCAL_FILEPATH",
-            usage=True,
-        )
+def _variables(environment: Mapping[str, str], dialect: str) -> dict[str, str]:
+    names = ("SOURCE_TYPE", "LOCAL_FILEPATH", "GIT_URL")
+    return {name: environment.get(f"{dialect.upper()}_CONF_{name}", "") for name in names}
+
+
+def _location_of(variables: Mapping[str, str], dialect: str, home: str) -> Location:
     # The Go connectors refuse an empty source type; where a path is given there is nothing to guess.
+    source_type, prefix = variables["SOURCE_TYPE"].casefold(), f"{dialect.upper()}_CONF"
     if source_type not in {"local", ""}:
-        what = f"is {shown(source_type or '')}"
-        raise ConfigError(f"{prefix}_CONF_SOURCE_TYPE", what, 'set it to "local"', usage=True)
-    path = environment.get(f"{prefix}_CONF_LOCAL_FILEPATH") or HOME_PATHS[dialect]
-    return Location(clean_path(path, environment.get("HOME", "")), dialect)
-
-
-def _usual_places(environment: Mapping[str, str], dialect: str | None) -> list[Location]:
-    home = environment.get("HOME", "")
-    chosen = [dialect] if dialect else list(DIALECTS)
-    places = [Location(NATIVE_PATH, dialect)]
-    for name in chosen:
-        places.append(Location(PACKAGE_PATHS[name], name))
-        if home:
-            places.append(Location(clean_path(HOME_PATHS[name], home), name))
-    return places
+        what = f"is {shown(source_type)}, and only a file of this host can be read here"
+        advice = f"set it to local, and {prefix}_LOCAL_FILEPATH to the file (of git: clone the repository first)"
+        raise ConfigError(f"{prefix}_SOURCE_TYPE", what, advice, usage=True)
+    return Location(clean_path(variables["LOCAL_FILEPATH"] or _home_path(dialect), home), dialect)

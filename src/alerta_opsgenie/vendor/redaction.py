@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import astuple
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Mapping
 
 from alerta_opsgenie.core.secret import HIDDEN, is_secret_name, mask, redact_text, safe_url
 from alerta_opsgenie.vendor.arguments import find_options, script_argv
 from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
+from alerta_opsgenie.vendor.document import KeyPath, texts_in
 from alerta_opsgenie.vendor.structure import SCHEMA
 
 MOST_SECRETS = 1000
@@ -80,34 +81,27 @@ def redact_arguments(args: list[str]) -> list[str]:
     shown = [redact_text(argument) for argument in args]
     for option in find_options(args):
         if is_secret_name(option.name) and option.value:
-            last = option.index + option.length - 1
-            shown[last] = HIDDEN if option.length > 1 else f"{args[last].partition('=')[0]}={HIDDEN}"
+            last = int(option.places[-1][0])
+            shown[last] = HIDDEN if option.places[1:] else f"{args[last].partition('=')[0]}={HIDDEN}"
     return shown
 
 
 def redact_document(document: Mapping[str, Any]) -> dict[str, Any]:
     """Give a configuration that may be shown; the secrets in it are hidden wherever else they stand, too."""
     shown: dict[str, Any] = redact(dict(document))
-    secrets = set(_texts(document, of_secrets=True))
+    secrets = {text for path, text in texts_in(document) if is_secret_name(_key_of(path))}
     if len(secrets) > MOST_SECRETS:
         hidden: dict[str, Any] = redact(shown, hide=True)
         return hidden
     # One search over all texts: one in each of them would take the square of the time.
-    texts = iter(mask("\0".join(text.replace("\0", " ") for text in _texts(shown)), secrets).split("\0"))
+    texts = iter(mask("\0".join(text.replace("\0", " ") for _, text in texts_in(shown)), secrets).split("\0"))
     masked: dict[str, Any] = with_texts(shown, lambda _: next(texts))
     return masked
 
 
-def _texts(value: Any, name: str = "", *, of_secrets: bool = False) -> Iterator[str]:
-    """Give the texts of a document in their order; or those alone that stand under the name of a secret."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _texts(item, key, of_secrets=of_secrets)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item, name, of_secrets=of_secrets)
-    elif isinstance(value, str) and (not of_secrets or is_secret_name(name)):
-        yield value
+def _key_of(path: KeyPath) -> str:
+    """Name the key that a place stands under; lists have none of their own."""
+    return next((step for step in reversed(path) if isinstance(step, str)), "")
 
 
 def with_texts(value: Any, change: Callable[[str], str]) -> Any:

@@ -7,24 +7,20 @@ from typing import Any
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.arguments import KEY_FILE_OPTION, KEY_OPTION, KEY_VARIABLE, STATE_OPTION, URL_OPTION
-from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, DOCUMENTED_ACTIONS, EU_BASE_URL, JEC, JEC_CATCH_ALL, OEC
+from alerta_opsgenie.vendor.config import (
+    DEFAULT_BASE_URLS,
+    DOCUMENTED_ACTIONS,
+    EU_BASE_URL,
+    HOMES,
+    JEC,
+    JEC_CATCH_ALL,
+    LOG_DIRECTORIES,
+)
 from alerta_opsgenie.vendor.problems import ConfigError
 
 REGIONS = ("us", "eu")
 
-DEFAULT_SCRIPTS = {
-    OEC: "/home/opsgenie/oec/scripts/oecAlertaExecutor.py",
-    JEC: "/home/jsm/jec/scripts/oecAlertaExecutor.py",
-}
-"""Where the installation puts our executor, by dialect."""
-
-DEFAULT_LOG_DIRECTORIES = {OEC: "/var/log/opsgenie", JEC: "/var/log/jec"}
-"""Where each connector's packages keep logs."""
-
-DEFAULT_STATE_DIRECTORIES = {
-    OEC: "/home/opsgenie/.local/state/alerta-opsgenie",
-    JEC: "/home/jsm/.local/state/alerta-opsgenie",
-}
+DEFAULT_STATE_DIRECTORIES = {dialect: f"{home}/.local/state/alerta-opsgenie" for dialect, home in HOMES.items()}
 """The executor's own default for the user of each connector's packages."""
 
 _MOST_MESSAGES = 10
@@ -114,9 +110,10 @@ def _key_variable(options: RenderOptions) -> str:
 
 
 def _mapping(options: RenderOptions) -> dict[str, Any]:
-    logs = (options.log_directory or DEFAULT_LOG_DIRECTORIES[options.dialect]).rstrip("/")
+    logs = (options.log_directory or LOG_DIRECTORIES[options.dialect]).rstrip("/")
+    script = f"{HOMES[options.dialect]}/{options.dialect}/scripts/oecAlertaExecutor.py"
     return {
-        "filepath": options.script or DEFAULT_SCRIPTS[options.dialect],
+        "filepath": options.script or script,
         "sourceType": "local",
         "env": [],
         "stderr": f"{logs}/oecAlertaExecutor-errors.log",

@@ -1,31 +1,46 @@
 """Starts the script of a mapping for a message as OEC and JEC do, and says what they would tell Opsgenie or JSM of it.
 
 What a script sees is the connectors' (opsgenie/oec and atlassian/jec: queue/message.go, runbook/executor.go,
-conf/reader.go): the order of its arguments, its environment, its named pipe. A time limit is added for those who want
-one. The caller takes messages from the queue and sends the callback.
+conf/reader.go): the order of its arguments, its environment, its named pipe. It has ended when it *and* all that hold
+its output have ended: a program that it leaves in the background without an output of its own keeps the worker. A time
+limit is added for those who want one. The caller takes messages from the queue and sends the callback.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import logging
 import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import IO, Any, Mapping, Sequence
 
 from alerta_opsgenie.vendor.arguments import mapping_arguments, script_argv
 from alerta_opsgenie.vendor.callback import HTTP, Envelope, NotUnderstood, callback_body, http_response, read_envelope
 from alerta_opsgenie.vendor.callback_pipe import PIPE_DIRECTORY, CallbackPipe
 from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.process import Ended, run_process
 
-DEFAULT_WORKERS = 12
-"""The connectors' largest number of workers where the file does not say (worker_pool/worker_pool.go)."""
+MOST_KEPT_BYTES = 1024 * 1024
+"""How much of each output is kept in memory; the files get all of it."""
+
+LARGEST_LOG_BYTES = 3 * 1024 * 1024
+"""MaxSize of the Go connectors' loggers (queue/processor.go)."""
+
+GRACE_SECONDS = 2.0
+"""How long a script that is over its time has between SIGTERM and SIGKILL."""
 
 _SCRIPT_MODE = 0o700
+_LONGEST_LINE_BYTES = 64 * 1024
+_log = logging.getLogger(__name__)
 
 Message = Mapping[str, Any]
 
@@ -95,18 +110,6 @@ def run_message(
     return _run_script(config, mapping, envelope, body, message_id or str(uuid.uuid4()), host or Host())
 
 
-def run_messages(
-    config: EdgeConfig,
-    messages: Iterable[Message | str],
-    workers: int = DEFAULT_WORKERS,
-    *,
-    host: Host | None = None,
-) -> list[ScriptResult]:
-    """Run messages as a connector's pool does, up to `workers` at once; gives the results in the messages' order."""
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="edge-worker") as pool:
-        return list(pool.map(lambda message: run_message(config, message, host=host), messages))
-
-
 def prepare_scripts(config: EdgeConfig) -> list[str]:
     """Set the mode of each mapped script to 0700, as the connectors do when they start.
 
@@ -143,26 +146,155 @@ def _run_script(
     pipe = CallbackPipe(host.pipe_directory, message_id) if config.dialect == JEC else None
     argv = script_argv(config, mapping, body, pipe_path=pipe.path if pipe else None)
     with pipe or contextlib.nullcontext():
-        ended = run_process(
-            argv,
-            mapping,
-            environment,
-            search_path=base.get("PATH", ""),
-            directory=host.working_directory,
-            limit_seconds=host.time_limit_seconds,
+        # The connector's own PATH counts, even where the script's environment has another.
+        result = _run_process(argv, mapping, environment, base.get("PATH", ""), host)
+    return replace(result, callback=_callback(config.dialect, envelope, result, pipe.context if pipe else ""))
+
+
+def _callback(dialect: str, envelope: Envelope, result: ScriptResult, context: str) -> dict[str, Any]:
+    if result.failure:
+        # JEC loses the context of a script that failed.
+        return callback_body(dialect, envelope, failure=f"Err: {result.failure}, Stderr: {result.stderr}")
+    if envelope.action_type != HTTP or envelope.discard_response:
+        return callback_body(dialect, envelope, context=context)
+    response = http_response(result.stdout)
+    unread = "" if response is not None else f"Could not parse http response fields: {result.stdout}"
+    return callback_body(dialect, envelope, failure=unread, context=context, response=response)
+
+
+# -- The process
+
+
+def _run_process(
+    argv: tuple[str, ...], mapping: ActionMapping, environment: Mapping[str, str], search_path: str, host: Host
+) -> ScriptResult:
+    """Run a program to its end. Never raises for what the program or the system does."""
+    program = argv[0] if "/" in argv[0] else shutil.which(argv[0], path=search_path)
+    if program is None:
+        return ScriptResult(None, argv, failure=f"{argv[0]} is not found in the connector's PATH")
+    try:
+        process = subprocess.Popen(
+            [_bytes(argument) for argument in argv],
+            executable=_bytes(program),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if mapping.stdout or mapping.type == "http" else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={_bytes(variable): _bytes(value) for variable, value in environment.items()},
+            cwd=host.working_directory,
+            start_new_session=True,
         )
-    callback = _callback(config.dialect, envelope, ended, pipe.context if pipe else "")
+    except (OSError, ValueError) as error:
+        nul = "a NUL character is among its arguments or variables"
+        why = error.strerror if isinstance(error, OSError) else nul
+        return ScriptResult(None, argv, failure=f"{program} cannot be started: {why}")
+    stdout, stderr = _Output(process.stdout, mapping.stdout), _Output(process.stderr, mapping.stderr)
+    too_late = _wait(process, (stdout, stderr), host.time_limit_seconds)
+    code = process.poll()
     return ScriptResult(
-        None, argv, ended.exit_code, ended.failure, ended.stdout, ended.stderr, callback, ended.timed_out
+        None, argv, code, too_late or _exit_text(code), stdout.text, stderr.text, timed_out=bool(too_late)
     )
 
 
-def _callback(dialect: str, envelope: Envelope, ended: Ended, context: str) -> dict[str, Any]:
-    if ended.failure:
-        # JEC loses the context of a script that failed.
-        return callback_body(dialect, envelope, failure=f"Err: {ended.failure}, Stderr: {ended.stderr}")
-    if envelope.action_type != HTTP or envelope.discard_response:
-        return callback_body(dialect, envelope, context=context)
-    response = http_response(ended.stdout)
-    unread = "" if response is not None else f"Could not parse http response fields: {ended.stdout}"
-    return callback_body(dialect, envelope, failure=unread, context=context, response=response)
+def _bytes(text: str) -> bytes:
+    """Encode for the system; what this process itself was given undecodable goes out as it came in."""
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
+class _Output(threading.Thread):
+    """Reads one output to its end: into memory up to a limit, and line by line into its file."""
+
+    def __init__(self, stream: IO[bytes] | None, path: str) -> None:
+        super().__init__(name="script-output", daemon=True)
+        self._stream = stream
+        self._file = _log_file(path) if path else None
+        self._kept = bytearray()
+        self.start()
+
+    def run(self) -> None:
+        if self._stream is None:
+            return
+        with self._stream:
+            for line in iter(functools.partial(self._stream.readline, _LONGEST_LINE_BYTES), b""):
+                self._kept += line[: MOST_KEPT_BYTES - len(self._kept)]
+                if self._file is not None:
+                    self._file.handle(_record(line))
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def text(self) -> str:
+        return bytes(self._kept).decode("utf-8", "replace")
+
+
+def _wait(process: subprocess.Popen[bytes], outputs: Sequence[_Output], limit_seconds: float | None) -> str:
+    """Wait for all to end. At the limit SIGTERM ends the whole group of processes, and SIGKILL after a grace."""
+    left, too_late = limit_seconds, ""
+    for number in (signal.SIGTERM, signal.SIGKILL, None):
+        if _have_ended(process, outputs, left):
+            break
+        too_late = f"the script did not end within {limit_seconds or 0:g} s and was stopped"
+        if number is not None:
+            left = GRACE_SECONDS
+            # It may be gone, or the script has changed its user.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, number)
+    return too_late
+
+
+def _have_ended(process: subprocess.Popen[bytes], outputs: Sequence[_Output], limit: float | None) -> bool:
+    """Wait for the process last: until then its number, by which the group is stopped, is nobody else's."""
+    deadline = None if limit is None else time.monotonic() + limit
+    for output in outputs:
+        output.join(_left(deadline))
+        if output.is_alive():
+            return False
+    try:
+        process.wait(_left(deadline))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _exit_text(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"stopped by the signal {signal.strsignal(-code) or -code}"
+    return f"exit status {code}" if code else ""
+
+
+def _record(line: bytes) -> logging.LogRecord:
+    text = line.decode("utf-8", "replace").rstrip("\n")
+    return logging.LogRecord("script", logging.INFO, "", 0, text, None, None)
+
+
+class _LogFile(RotatingFileHandler):
+    """A file for scripts' output: for its owner alone, rotated at 3 MiB, and never waited for."""
+
+    _has_failed = False
+
+    def _open(self) -> Any:
+        Path(self.baseFilename).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_open_private)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the base class's
+        """Say once that the file cannot be written: a script that succeeded has not failed by that."""
+        if not self._has_failed:
+            _log.warning("the output of a script cannot be written to %s; it goes on without", self.baseFilename)
+        self._has_failed = True
+
+
+def _open_private(path: str, flags: int) -> int:
+    # Without O_NONBLOCK a FIFO of this name would hold the script up.
+    return os.open(path, flags | os.O_NONBLOCK, 0o600)
+
+
+@functools.lru_cache(maxsize=256)
+def _log_file(path: str) -> _LogFile:
+    """Give the one handler for a path: workers that write the same file wait for each other."""
+    return _LogFile(path, maxBytes=LARGEST_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
