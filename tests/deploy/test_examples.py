@@ -40,7 +40,7 @@ def test_the_spool_of_the_container_outlives_it() -> None:
 def test_the_options_in_the_examples_exist(name: str) -> None:
     text = (DEPLOY / name).read_text()
     known = "".join(_help(command) for command in ("run", "install", "doctor"))
-    ours = {"--config", "--listen", "--log-format", "--edge", "--alerta-url", "--tidy", "--yes"}
+    ours = {"--config", "--listen", "--log-format", "--edge", "--alerta-url", "--yes"}
     used = set(re.findall(r"--[a-z][a-z-]+", text)) & {*ours, *re.findall(r"[\"' ](--alerta[a-z-]*)", text)}
     assert used
     assert not [option for option in used if option not in known]

@@ -150,7 +150,7 @@ def test_installed_well_at_work_and_gone_without_a_trace(make: Make, console: Co
     if before in trees:
         prepare(trees[before])
     was, oec = state(), make()
-    first = oec.install("--force", "--tidy")
+    first = oec.install("--force")
     assert first.exit_code == 0, first.output
     again = oec.install()
     assert "Nothing to do" in again.stdout, again.output

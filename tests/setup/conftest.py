@@ -54,11 +54,11 @@ class Image:
         config = make_config(self.layout, wanted, existing if existing.document else Existing())
         return Contents(executor, config, Secret(key), render_unit(self.layout))
 
-    def plan(self, *, tidy: bool = False, now: datetime = NOW, **changes: Any) -> list[Change]:
-        return make_plan(self.host, self.layout, self.record(), self.contents(**changes), tidy=tidy, now=now)
+    def plan(self, *, now: datetime = NOW, **changes: Any) -> list[Change]:
+        return make_plan(self.host, self.layout, self.record(), self.contents(**changes), now=now)
 
-    def install(self, *, tidy: bool = False, now: datetime = NOW, **changes: Any) -> list[str]:
-        plan = self.plan(tidy=tidy, now=now, **changes)
+    def install(self, *, now: datetime = NOW, **changes: Any) -> list[str]:
+        plan = self.plan(now=now, **changes)
         done: list[str] = []
         apply_plan(self.layout, self.record(), plan, done.append)
         return done

@@ -84,7 +84,7 @@ def test_a_file_that_is_not_json_is_told_of_and_not_taken_for_a_configuration(im
     put(image.root, image.layout.config, "{ not json")
     existing = read_existing(image.host, image.layout)
     assert existing.document is None
-    assert "not JSON" in existing.trouble
+    assert "not JSON" in existing.warning
 
 
 def test_what_makes_no_usable_configuration_is_refused(image: Image) -> None:

@@ -47,4 +47,4 @@ def test_a_command_that_is_not_there_says_what_to_do_by_hand() -> None:
 def test_a_command_that_fails_says_so_in_its_own_words() -> None:
     with pytest.raises(SetupError, match="nobody by that name"):
         run_command(["sh", "-c", "echo nobody by that name >&2; exit 3"])
-    run_command(["sh", "-c", "exit 3"], fine={3})
+    run_command(["sh", "-c", "exit 3"], fine=3)

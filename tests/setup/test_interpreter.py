@@ -41,7 +41,7 @@ def test_python_2_is_found_and_not_usable(tmp_path: Path) -> None:
 def test_one_that_fails_tells_why(tmp_path: Path) -> None:
     found = find_interpreter("python", program(tmp_path / "bin", "#!/bin/sh\necho no codec >&2; exit 3\n"))
     assert found is not None
-    assert (found.version, found.trouble) == ((), "no codec")
+    assert (found.version, found.failure) == ((), "no codec")
 
 
 def test_the_executor_is_built_by_the_interpreter_that_will_run_it(tmp_path: Path) -> None:

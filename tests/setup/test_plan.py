@@ -51,7 +51,7 @@ def test_uninstall_leaves_what_was_there_before(quick_path: Path, edge: str, bef
     image = make_image(quick_path, edge)
     BEFORE[before](image.root)
     state = contents(image.root)
-    image.install(tidy=True)
+    image.install()
     assert contents(image.root) != state
     image.uninstall()
     assert contents(image.root) == state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from pathlib import Path
 
@@ -50,28 +49,12 @@ def test_an_empty_one_leaves_no_trace_and_anothers_stays(host: Host) -> None:
     assert not Path(host.root + DIRECTORY).exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 3, "entries": []}', "not json"])
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 1, "entries": []}', "not json"])
 def test_one_that_cannot_be_understood_stops_everything(host: Host, text: str) -> None:
     record = record_of(host, GROUP)
     Path(host.root + record.path).write_text(text)
     with pytest.raises(SetupError, match="cannot be understood"):
         Record(host, "oec", "opsgenie")
-
-
-def test_one_of_the_version_before_is_read(host: Host) -> None:
-    record = record_of(host, GROUP)
-    made = {"kind": "file", "name": "/a", "made": True, "copies": [], "ours": ["1"]}
-    replaced = {"kind": "file", "name": "/b", "made": False, "copies": [{"path": "/b.bak"}], "ours": ["2"]}
-    others = [{"kind": "leaving", "name": "/log", "what": "log"}, {"kind": "attributes", "name": "/c", "was": {}}]
-    text = json.dumps({"version": 1, "entries": [GROUP, made, replaced, *others]})
-    Path(host.root + record.path).write_text(text)
-    entries = Record(host, "oec", "opsgenie").entries
-    assert [(entry["kind"], entry.get("backup")) for entry in entries] == [
-        ("group", None),
-        ("file", ""),
-        ("file", "/b.bak"),
-        ("log", None),
-    ]
 
 
 def _enter(root: str) -> None:

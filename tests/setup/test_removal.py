@@ -144,18 +144,9 @@ def test_a_backup_that_somebody_took_away_is_named_and_nothing_is_removed(image:
     assert image.at(CONFIG).exists()
 
 
-def test_what_was_set_aside_stays_so_where_there_is_another_by_now(image: Image) -> None:
-    vendor_layout(image.root)
-    image.install(tidy=True)
-    put(image.root, "home/opsgenie/oec/scripts/http.py", "another")
-    image.uninstall()
-    assert image.at("/home/opsgenie/oec/scripts/http.py").read_text() == "another"
-    assert list(image.at("/home/opsgenie/oec/scripts").glob("http.py.*.bak"))
-
-
 def test_every_entry_can_be_described_before_it_is_undone(image: Image) -> None:
     vendor_layout(image.root)
-    image.install(tidy=True)
+    image.install()
     for entry in (*image.record().entries, {"kind": "user", "name": "u"}, {"kind": "unit", "name": "x.service"}):
         assert entry["name"].rpartition("/")[2] in describe_undo(entry)
 

@@ -73,7 +73,6 @@ class Asked:
     alerta_ca_file: str
     service_path: str
     command: str
-    tidy: bool
     force: bool
     keep_config: bool
 
@@ -93,7 +92,6 @@ class Asked:
 @click.option("--service-path", default="", metavar="PATH", help="The PATH that the connector's service has.")
 @click.option("--command", default="", metavar="PATH", help="The alerta-opsgenie that the unit starts.")
 @click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number, where it knows none.")
-@click.option("--tidy", is_flag=True, help="Set aside what the vendor's package puts beside the script.")
 @click.option("--keep-config", is_flag=True, help="Leave a configuration that is there as it is.")
 @click.option("--force", is_flag=True, help="Replace a configuration that is there, without a question.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
@@ -110,7 +108,7 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
         layout = layout_for(wish.edge, Places(user, home, log_dir))
         host = _host(root, owner, dry_run=dry_run)
         record = Record(host, layout.edge, layout.user)
-        plan = make_plan(host, layout, record, _contents(host, layout, wish), tidy=wish.tidy)
+        plan = make_plan(host, layout, record, _contents(host, layout, wish))
         _show(plan)
         if dry_run:
             click.echo("Nothing was changed (--dry-run).")
@@ -143,8 +141,8 @@ def _host(root: str, owner: str, *, dry_run: bool) -> Host:
 def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
     """Gather what goes into the files; what is not given is taken from what is there, else asked for."""
     existing = read_existing(host, layout, wish.dialect)
-    if existing.trouble:
-        click.echo(f"warning: {existing.trouble}", err=True)
+    if existing.warning:
+        click.echo(f"warning: {existing.warning}", err=True)
     interpreter, script = _script(host, layout, wish.service_path)
     wanted, key = _wanted(layout, wish, existing, script)
     keeps = wish.keep_config and existing.document is not None

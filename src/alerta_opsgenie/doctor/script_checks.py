@@ -77,7 +77,7 @@ def check_python(inst: Installation) -> Iterator[Finding]:
     if found is None:
         yield fail(f"there is no `{name}` on {place}", advice)
     elif not found.version:
-        yield fail(f"{found.path} does not start: {found.trouble}", advice)
+        yield fail(f"{found.path} does not start: {found.failure}", advice)
     elif not found.is_usable:
         least = ".".join(str(part) for part in LEAST_VERSION)
         yield fail(f"`{name}` on {place} is {_version(found)}; the executor needs {least} or later", advice)

@@ -19,26 +19,16 @@ from alerta_opsgenie.vendor.arguments import (
     STATE_OPTION,
     URL_OPTION,
     URL_VARIABLE,
-    environment_pairs,
     find_options,
     mapping_arguments,
     without_options,
 )
 from alerta_opsgenie.vendor.checks import check_config, is_placeholder
-from alerta_opsgenie.vendor.config import (
-    DOCUMENTED_ACTIONS,
-    EXECUTOR_NAMES,
-    JEC,
-    JEC_CATCH_ALL,
-    NATIVE,
-    EdgeConfig,
-    guess_dialect,
-)
+from alerta_opsgenie.vendor.config import EXECUTOR_NAMES, NATIVE, EdgeConfig, guess_dialect
 from alerta_opsgenie.vendor.convert import difference
 from alerta_opsgenie.vendor.document import Document, parse_document, syntax_of
-from alerta_opsgenie.vendor.problems import ERROR, ConfigError, Problem
+from alerta_opsgenie.vendor.problems import ERROR, ConfigError
 from alerta_opsgenie.vendor.render import RenderOptions, render_config
-from alerta_opsgenie.vendor.store import dump_document
 from alerta_opsgenie.vendor.structure import read_structure
 
 _NO_SECRET = Secret("")
@@ -46,10 +36,13 @@ _NO_SECRET = Secret("")
 
 @dataclass(frozen=True)
 class Existing:
-    """What a configuration that is there already says; empty where it says nothing of use."""
+    """What a configuration that is there already says; empty where it says nothing of use.
+
+    `warning` says why it could not be read.
+    """
 
     document: Document | None = None
-    trouble: str = ""
+    warning: str = ""
     dialect: str = ""
     api_key: Secret = _NO_SECRET
     base_url: str = ""
@@ -78,20 +71,29 @@ def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Exi
     if found is None or found.kind != "file":
         return Existing()
     try:
-        document = parse_document(host.files.read(layout.config), syntax=syntax_of(layout.config), where=layout.config)
+        document = _parsed(host.files.read(layout.config), layout)
     except ConfigError as error:
-        return Existing(trouble=f"{error.where} {error.what}")
+        return Existing(warning=f"{error.where} {error.what}")
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config = read_structure(document, dialect=chosen, environment={}).config
     given, variables = _executor_input(config)
     key, key_file = given.get(KEY_OPTION, ""), given.get(KEY_FILE_OPTION, "")
     if not key and not key_file:
         key, key_file = variables.get(KEY_VARIABLE, ""), variables.get(KEY_FILE_VARIABLE, "")
-    alerta_key = Secret(key.strip()) or _key_in(host, key_file, host.files.writer(layout.config))
-    url = given.get(URL_OPTION) or variables.get(URL_VARIABLE, "")
-    api_key, base_url = Secret(_filled(config.api_key.reveal())), _filled(config.base_url)
-    state = given.get(STATE_OPTION) or variables.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
-    return Existing(document, "", chosen, api_key, base_url, url, alerta_key, state)
+    return Existing(
+        document,
+        "",
+        chosen,
+        Secret(_filled(config.api_key.reveal())),
+        _filled(config.base_url),
+        given.get(URL_OPTION) or variables.get(URL_VARIABLE, ""),
+        Secret(key.strip()) or _key_in(host, key_file, host.files.writer(layout.config)),
+        given.get(STATE_OPTION) or variables.get("ALERTA_OPSGENIE_SPOOL_DIR", ""),
+    )
+
+
+def _parsed(content: bytes, layout: Layout) -> Document:
+    return parse_document(content, syntax=syntax_of(layout.config), where=layout.config)
 
 
 def _executor_input(config: EdgeConfig) -> tuple[dict[str, str], dict[str, str]]:
@@ -130,113 +132,75 @@ def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str,
             base_url=wanted.base_url,
             script=wanted.script,
             log_directory=layout.log_directory,
+            # Named, so that whoever is given this configuration, root too, uses the same.
+            state_directory=layout.state_directory,
         )
     )
-    fresh["globalArgs"] += _more_arguments(layout, wanted)
+    fresh["globalArgs"] += [part for source in wanted.sources for part in ("--source", source)]
+    fresh["globalArgs"] += ["--alertaCaFile", wanted.ca_file] if wanted.ca_file else []
     if layout.edge == NATIVE:
         for mapping in fresh["actionMappings"].values():
             # It starts no script for these and has one log of its own, the journal.
             del mapping["stdout"], mapping["stderr"]
     made = fresh if existing.document is None else _merge(existing.document.value, fresh, layout, wanted)
-    _check(made, layout, wanted)
+    document = Document(made, "json", layout.config)
+    problems = check_config(document, dialect=wanted.dialect, target=layout.edge, environment={})
+    if problems and problems[0].level == ERROR:
+        raise ConfigError(f"{layout.config}: {problems[0].path}", problems[0].what, problems[0].advice, problems)
     return made
-
-
-def _more_arguments(layout: Layout, wanted: Wanted) -> list[str]:
-    """Name the state directory, so that whoever is given this configuration, root too, uses the same."""
-    sources = [part for source in wanted.sources for part in ("--source", source)]
-    ca_file = ["--alertaCaFile", wanted.ca_file] if wanted.ca_file else []
-    return [f"--{STATE_OPTION}", layout.state_directory, *sources, *ca_file]
 
 
 def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wanted: Wanted) -> dict[str, Any]:
     """Put what is needed into a configuration that is there, and leave the rest of it as it is."""
     made = copy.deepcopy(dict(old))
     made["apiKey"], made["baseUrl"] = fresh["apiKey"], wanted.base_url or made.get("baseUrl") or fresh["baseUrl"]
-    made["globalArgs"] = _merge_arguments(made.get("globalArgs"), fresh["globalArgs"])
+    # Alerta's key goes from the arguments, where all can see it, to its file.
+    ours = [option.name for option in find_options(fresh["globalArgs"])]
+    kept = _without(made.get("globalArgs"), (*CONNECTORS_OWN, KEY_OPTION, *ours))
+    made["globalArgs"] = [*fresh["globalArgs"], *(kept if isinstance(kept, list) else [])]
     if isinstance(made.get("globalEnv"), list):
-        made["globalEnv"] = [
-            entry for entry in made["globalEnv"] if KEY_VARIABLE not in environment_pairs((str(entry),))
-        ]
+        made["globalEnv"] = [entry for entry in made["globalEnv"] if not str(entry).startswith(f"{KEY_VARIABLE}=")]
     mappings = made.setdefault("actionMappings", {})
-    if isinstance(mappings, dict):
-        _merge_mappings(mappings, fresh["actionMappings"], layout, wanted)
+    for name, mapping in fresh["actionMappings"].items() if isinstance(mappings, dict) else ():
+        there = mappings.get(name)
+        if isinstance(there, dict) and _starts_ours(there.get("filepath"), layout, wanted.script):
+            there.update({"args": _without(there["args"], (KEY_OPTION,))} if "args" in there else {})
+        else:
+            mappings[name] = mapping
     for section in ("pollerConf", "poolConf"):
         made.setdefault(section, fresh[section])
     return made
 
 
-def _merge_arguments(old: Any, fresh: list[str]) -> list[str]:
-    """Replace the options that are ours; Alerta's key goes from the arguments, where all can see it, to its file."""
-    if not isinstance(old, list) or not all(isinstance(item, str) for item in old):
-        return fresh
-    given = {option.name for option in find_options(fresh)}
-    if _values(old, given) == _values(fresh, given) and KEY_OPTION not in {option.name for option in find_options(old)}:
-        return old
-    gone = (*CONNECTORS_OWN, URL_OPTION, KEY_OPTION, KEY_FILE_OPTION, *given)
-    return [*fresh, *without_options(old, gone)]
+def _without(arguments: Any, names: tuple[str, ...]) -> Any:
+    """Take options out of a list of arguments; what is no such list stays."""
+    if not isinstance(arguments, list) or not all(isinstance(item, str) for item in arguments):
+        return arguments
+    return list(without_options(arguments, names))
 
 
-def _values(arguments: list[str], names: set[str]) -> list[tuple[str, str | None]]:
-    return sorted((option.name, option.value or "") for option in find_options(arguments) if option.name in names)
-
-
-def _merge_mappings(old: dict[str, Any], fresh: Mapping[str, Any], layout: Layout, wanted: Wanted) -> None:
-    """Map what is not mapped to our executor yet; another script's other actions stay."""
-    ours = {f"{layout.scripts}/{name}" for name in EXECUTOR_NAMES} if layout.scripts else {wanted.script}
-    needed = (*DOCUMENTED_ACTIONS, *((JEC_CATCH_ALL,) if wanted.dialect == JEC else ()))
-    for name in needed:
-        mapping = old.get(name)
-        path = mapping.get("filepath") if isinstance(mapping, dict) else None
-        fits = path in ours and (path == wanted.script or wanted.script.endswith(".py"))
-        if layout.edge == NATIVE:
-            fits = isinstance(path, str) and path.rpartition("/")[2] in EXECUTOR_NAMES
-        if not isinstance(mapping, dict) or not fits:
-            old[name] = copy.deepcopy(fresh[name])
-        else:
-            _hide_key(mapping)
-
-
-def _hide_key(mapping: dict[str, Any]) -> None:
-    """Take Alerta's key out of a mapping of ours: it is in its file."""
-    args = mapping.get("args")
-    if isinstance(args, list) and all(isinstance(item, str) for item in args):
-        mapping["args"] = list(without_options(args, (KEY_OPTION,)))
-
-
-def _check(value: dict[str, Any], layout: Layout, wanted: Wanted) -> None:
-    document = Document(value, "json", layout.config)
-    problems = check_config(document, dialect=wanted.dialect, target=layout.edge, environment={})
-    errors = [problem for problem in problems if problem.level == ERROR]
-    if errors:
-        first: Problem = errors[0]
-        raise ConfigError(f"{layout.config}: {first.path}", first.what, first.advice, problems)
-
-
-def encode_config(value: Mapping[str, Any], layout: Layout) -> bytes:
-    """Write the configuration as its file's name has it."""
-    return dump_document(value, syntax=syntax_of(layout.config)).encode("utf-8")
+def _starts_ours(path: Any, layout: Layout, script: str) -> bool:
+    """Whether an action starts our executor here already, in a way that works on this host."""
+    directory, _, name = str(path).rpartition("/")
+    if layout.edge == NATIVE:
+        return name in EXECUTOR_NAMES
+    return path == script or (directory == layout.scripts and name in EXECUTOR_NAMES and script.endswith(".py"))
 
 
 def means_same(content: bytes, value: Mapping[str, Any], layout: Layout) -> bool:
     """Whether a file's content says the same, however it is laid out."""
     try:
-        document = parse_document(content, syntax=syntax_of(layout.config), where=layout.config)
+        return bool(_parsed(content, layout).value == value)
     except ConfigError:
         return False
-    return bool(document.value == value)
 
 
 def show_difference(content: bytes, value: Mapping[str, Any], layout: Layout) -> str:
     """Show what would change, without secrets."""
     try:
-        document = parse_document(content, syntax=syntax_of(layout.config), where=layout.config)
+        old = _parsed(content, layout).value
     except ConfigError as error:
         return f"What is there cannot be understood, nor kept in part: it {error.what}"
-    names = (layout.config, f"{layout.config} (new)")
-    shown = difference(document.value, value, names=names)
-    return shown or "Only secrets change: " + ", ".join(_changed_secrets(document.value, value))
-
-
-def _changed_secrets(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    return [name for name in new if old.get(name) != new[name] and is_secret_name(name)] or ["among the arguments"]
+    changed = [name for name in value if old.get(name) != value[name] and is_secret_name(name)]
+    only_secrets = f"Only secrets change: {', '.join(changed) or 'among the arguments'}"
+    return difference(old, value, names=(layout.config, f"{layout.config} (new)")) or only_secrets

@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from alerta_opsgenie.setup.layout import Ownership
 
 COMMAND_SECONDS = 60.0
-_EXISTS = 9  # useradd(8), groupadd(8)
-_ABSENT = 6  # userdel(8), groupdel(8)
 
 
 class SetupError(Exception):
@@ -67,19 +66,17 @@ class Host:
         """Give a user's number; None: there is no such user here."""
         if name == "root" or self.staged:
             return 0 if name == "root" else self._look_up("passwd", (0, name), 2)
-        try:
+        with suppress(KeyError):
             return pwd.getpwnam(name).pw_uid
-        except KeyError:
-            return None
+        return None
 
     def group_number(self, name: str) -> int | None:
         """Give a group's number; None: there is no such group here."""
         if name == "root" or self.staged:
             return 0 if name == "root" else self._look_up("group", (0, name), 2)
-        try:
+        with suppress(KeyError):
             return grp.getgrnam(name).gr_gid
-        except KeyError:
-            return None
+        return None
 
     def _look_up(self, file: str, key: tuple[int, str], column: int) -> int | None:
         """Find a number in the image's own list of users or groups, by the text of another column."""
@@ -102,46 +99,20 @@ class Host:
 
     def processes_of(self, uid: int) -> list[tuple[int, str]]:
         """List the processes of a user: number and command."""
-        if self.staged:
-            return []
-        numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-        return [(number, command) for number in numbers if (command := _command_of(number, uid))]
+        entries = [] if self.staged else [entry for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+        found = []
+        for entry in entries:
+            with suppress(OSError):  # it has ended
+                if entry.stat().st_uid == uid and (command := (entry / "cmdline").read_bytes()):
+                    found.append((int(entry.name), command.replace(b"\0", b" ").decode("utf-8", "replace").strip()))
+        return found
 
 
-def _command_of(number: int, uid: int) -> str:
-    """Give the command of a process; an empty text: it has ended, or is another user's."""
-    entry = Path("/proc") / str(number)
-    try:
-        command = (entry / "cmdline").read_bytes() if entry.stat().st_uid == uid else b""
-    except OSError:
-        return ""
-    return command.replace(b"\0", b" ").decode("utf-8", "replace").strip()
+def run_command(command: list[str], *, fine: int = 0) -> None:
+    """Run an administrator's command to its end; `fine` is an exit code that is no failure.
 
-
-def add_group(name: str) -> None:
-    """Make a system group. Raises `SetupError`."""
-    run_command(["groupadd", "--system", name], fine={_EXISTS})
-
-
-def add_user(name: str, group: str, home: str) -> None:
-    """Make a system user who cannot log in; the home directory is not made. Raises `SetupError`."""
-    shell = next((path for path in ("/usr/sbin/nologin", "/sbin/nologin") if Path(path).exists()), "/bin/false")
-    command = ["useradd", "--system", "--gid", group, "--home-dir", home, "--no-create-home", "--shell", shell]
-    run_command([*command, name], fine={_EXISTS})
-
-
-def remove_user(name: str) -> None:
-    """Remove a user, but not the home directory. Raises `SetupError`."""
-    run_command(["userdel", name], fine={_ABSENT})
-
-
-def remove_group(name: str) -> None:
-    """Remove a group; most systems remove a user's own with the user. Raises `SetupError`."""
-    run_command(["groupdel", name], fine={_ABSENT})
-
-
-def run_command(command: list[str], *, fine: set[int] | None = None) -> None:
-    """Run an administrator's command to its end. Raises `SetupError` with its own words."""
+    Raises `SetupError` with the command's own words.
+    """
     text = " ".join(command)
     try:
         ended = subprocess.run(
@@ -158,6 +129,6 @@ def run_command(command: list[str], *, fine: set[int] | None = None) -> None:
         raise SetupError(f"there is no command {command[0]} here", f"install it, or do by hand: {text}") from None
     except subprocess.TimeoutExpired:
         raise SetupError(f"{text} did not end in {COMMAND_SECONDS:g} s", "try it by hand") from None
-    if ended.returncode and ended.returncode not in (fine or set()):
+    if ended.returncode not in {0, fine}:
         said = " ".join((ended.stderr or ended.stdout).split())[:300]
         raise SetupError(f"{text} failed: {said}", "correct what it says, then run this again")

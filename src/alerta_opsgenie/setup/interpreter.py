@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
+from typing import NamedTuple
 
 import alerta_opsgenie
 from alerta_opsgenie.executor.build import build
@@ -24,13 +23,12 @@ _BUILD = (
 _SECONDS = 20.0
 
 
-@dataclass(frozen=True)
-class Interpreter:
-    """A program that calls itself Python. `version` is empty where it gave none; `trouble` then says why."""
+class Interpreter(NamedTuple):
+    """A program that calls itself Python. `version` is empty where it gave none; `failure` then says why."""
 
     path: str
     version: tuple[int, ...]
-    trouble: str = ""
+    failure: str = ""
 
     @property
     def is_usable(self) -> bool:
@@ -38,8 +36,7 @@ class Interpreter:
         return self.version >= LEAST_VERSION
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """The user (by number) as whom something is started."""
 
     uid: int
@@ -79,11 +76,9 @@ def _only_roots(path: str) -> str | None:
         return None
 
 
-def _run(command: list[str], search_path: str, identity: Identity | None) -> bytes:
-    as_user: Mapping[str, object] = {}
-    if identity is not None and os.geteuid() == 0 and identity.uid != 0:
-        as_user = {"user": identity.uid, "group": identity.gid, "extra_groups": []}
-    ended: subprocess.CompletedProcess[bytes] = subprocess.run(  # type: ignore[call-overload]
+def _run(command: list[str], search_path: str, identity: Identity | None = None) -> bytes:
+    other = identity if os.geteuid() == 0 and identity is not None and identity.uid != 0 else None
+    return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -91,9 +86,10 @@ def _run(command: list[str], search_path: str, identity: Identity | None) -> byt
         check=True,
         cwd="/",
         env={"PATH": search_path, "LC_ALL": "C"},
-        **as_user,
-    )
-    return ended.stdout
+        user=other and other.uid,
+        group=other and other.gid,
+        extra_groups=other and [],
+    ).stdout
 
 
 def _words(error: Exception) -> str:
@@ -115,7 +111,7 @@ def build_executor(interpreter: Interpreter | None, search_path: str) -> bytes:
         return build()
     sources = str(Path(alerta_opsgenie.__file__).resolve().parent.parent)
     try:
-        made = _run([program, "-I", "-c", _BUILD, sources], search_path, None)
+        made = _run([program, "-I", "-c", _BUILD, sources], search_path)
     except (OSError, subprocess.SubprocessError):
         return build()  # it lacks a part of the standard library, as minimal packages of Python do
     return made or build()

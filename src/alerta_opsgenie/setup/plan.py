@@ -11,22 +11,22 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Iterator, Mapping
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.executor.build import NAMES
-from alerta_opsgenie.setup.connector_config import encode_config, means_same, show_difference
-from alerta_opsgenie.setup.host import Host, SetupError, add_group, add_user, run_command
+from alerta_opsgenie.setup.connector_config import means_same, show_difference
+from alerta_opsgenie.setup.host import Host, SetupError, run_command
 from alerta_opsgenie.setup.layout import ROOT, SCRIPT_MODE, STARTED_SCRIPT_MODE, Directory, Layout, Ownership
 from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
+from alerta_opsgenie.vendor.document import syntax_of
 from alerta_opsgenie.vendor.safe_files import Found
-
-VENDOR_SCRIPTS = ("http.py", "actionExecutor.py", "__pycache__")
-"""What the vendor's package puts beside the script; `http.py` hides Python's own from scripts that are one file."""
+from alerta_opsgenie.vendor.store import dump_document, free_name
 
 _OWNER_ALL, _OTHERS_WRITE = 0o700, 0o022
 _LOG_MODE, _UNIT_MODE = 0o644, 0o644
+_EXISTS = 9  # useradd(8), groupadd(8)
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Contents:
 class Change:
     """One change: `text` says it (empty: not worth a line), `entry` goes into the record before `do` makes it.
 
-    `after` goes there when it is made.
-    `question` is set where something of a person's would be replaced; `difference` shows what, without secrets.
+    `after` goes there when it is made. `question` is set where something of a person's would be replaced;
+    `difference` shows what, without secrets.
     """
 
     text: str
@@ -73,18 +73,16 @@ class File:
 
 
 def make_plan(
-    host: Host, layout: Layout, record: Record, contents: Contents, *, tidy: bool = False, now: datetime | None = None
+    host: Host, layout: Layout, record: Record, contents: Contents, *, now: datetime | None = None
 ) -> list[Change]:
     """Give all changes that are needed, in their order. Raises `SetupError` and `OSError`."""
     _refuse_others_places([*layout.own_places, layout.unit, contents.kept_state], record)
-    stamp = (now or datetime.now().astimezone()).strftime("%Y-%m-%dT%H-%M-%S")
-    plan = _Planner(host, layout, record, stamp)
+    plan = _Planner(host, layout, record, now or datetime.now().astimezone())
     return [
         *plan.users(),
         *plan.ownership(),
         *plan.above(),
         *(change for directory in layout.directories for change in plan.directory(directory)),
-        *(plan.asides() if tidy and layout.scripts else ()),
         *(change for file in _files(layout, contents) for change in plan.file(file)),
         *plan.logs(),
         *plan.unit(contents.unit),
@@ -120,8 +118,8 @@ def _refuse_others_places(wanted: list[str], record: Record) -> None:
 
 
 def _files(layout: Layout, contents: Contents) -> Iterator[File]:
-    modes = (SCRIPT_MODE, STARTED_SCRIPT_MODE)
     for name in NAMES if layout.scripts else ():
+        modes = (SCRIPT_MODE, STARTED_SCRIPT_MODE)
         yield File(f"{layout.scripts}/{name}", contents.executor, layout.ownership, modes)
     key = f"{contents.alerta_key.reveal()}\n".encode("ascii")
     owner, mode = layout.config_ownership, layout.config_mode
@@ -130,7 +128,7 @@ def _files(layout: Layout, contents: Contents) -> Iterator[File]:
         value = contents.config
         yield File(
             layout.config,
-            encode_config(value, layout),
+            dump_document(value, syntax=syntax_of(layout.config)).encode("utf-8"),
             owner,
             (mode, 0o600) if layout.scripts else (mode,),
             lambda content: means_same(content, value, layout),
@@ -142,26 +140,33 @@ def _files(layout: Layout, contents: Contents) -> Iterator[File]:
 class _Planner:
     """Finds the changes for one installation."""
 
-    def __init__(self, host: Host, layout: Layout, record: Record, stamp: str) -> None:
-        self._host, self._layout, self._record, self._stamp = host, layout, record, stamp
+    def __init__(self, host: Host, layout: Layout, record: Record, now: datetime) -> None:
+        self._host, self._layout, self._record, self._now = host, layout, record, now
+        self._files = host.files
         self._look = host.files.look
 
     def users(self) -> Iterator[Change]:
-        """Make the system group and user; in an image its own tools make them."""
+        """Make the system group and user, who cannot log in; in an image its own tools make them."""
         host, user, group, home = self._host, self._layout.user, self._layout.group, self._layout.home
+        shell = next((path for path in ("/usr/sbin/nologin", "/sbin/nologin") if Path(path).exists()), "/bin/false")
+        add_group = ["groupadd", "--system", group]
+        add_user = ["useradd", "--system", "--gid", group, "--home-dir", home, "--no-create-home", "--shell", shell]
         if not host.staged and host.group_number(group) is None:
-            yield Change(f"group {group}", lambda: add_group(group), {"kind": GROUP, "name": group})
+            entry = {"kind": GROUP, "name": group}
+            yield Change(f"group {group}", lambda: run_command(add_group, fine=_EXISTS), entry)
         if not host.staged and host.user_number(user) is None:
             entry = {"kind": USER, "name": user}
-            yield Change(f"user {user} (home {home}, no login)", lambda: add_user(user, group, home), entry)
+            text = f"user {user} (home {home}, no login)"
+            yield Change(text, lambda: run_command([*add_user, user], fine=_EXISTS), entry)
 
     def ownership(self) -> Iterator[Change]:
         """Give what root has made by hand to the connector's user, the deepest first: all above is root's then."""
+        numbers = self._host.numbers(self._layout.ownership)
         for path, mode in sorted(self._users_own().items(), key=lambda item: -item[0].count("/")):
             found = self._look(path)
-            if found is None or found.kind not in {"file", "directory"} or not self._is_strangers(found):
+            if found is None or found.kind not in {"file", "directory"} or not self._is_strangers(found, numbers):
                 continue
-            if found.uid == 0 and self._host.files.writer(path) == 0:
+            if found.uid == 0 and self._files.writer(path) == 0:
                 yield Change(f"{path} becomes {self._layout.ownership}'s", self._giving(path, mode))
             elif found.kind == "directory" or path in self._layout.logs:  # any other file is written anew
                 what = f"{path} belongs to user {found.uid}, and not to {self._layout.user}"
@@ -176,18 +181,15 @@ class _Planner:
             found |= dict.fromkeys((layout.config, layout.key_file), layout.config_mode)
         return found | dict.fromkeys(layout.logs, _LOG_MODE)
 
-    def _is_strangers(self, found: Found) -> bool:
-        """Tell whether what should be the connector's user's is another's."""
-        if os.geteuid() != 0:
-            return False
-        numbers = self._host.numbers(self._layout.ownership)
-        return found.uid != numbers[0] if numbers else not self._host.staged
+    def _is_strangers(self, found: Found, numbers: tuple[int, int] | None) -> bool:
+        """Tell whether what should be the connector's user's is another's. A user who is not made yet owns nothing."""
+        return os.geteuid() == 0 and (found.uid != numbers[0] if numbers else not self._host.staged)
 
     def _giving(self, path: str, mode: int) -> Callable[[], None]:
         def give() -> None:
-            numbers = self._host.numbers(self._layout.ownership)
+            numbers = self._host.numbers(self._layout.ownership)  # by now the user is made
             if numbers is not None:
-                self._host.files.give(path, mode, numbers)
+                self._files.give(path, mode, numbers)
 
         return give
 
@@ -197,23 +199,23 @@ class _Planner:
         parents = {str(parent) for path in (*planned, self._layout.unit) for parent in PurePosixPath(path).parents}
         for path in sorted(parents - {*planned, "/"}):
             if self._look(path) is None:
-                yield Change("", self._making(path, 0o755), {"kind": DIRECTORY_MADE, "name": path})
+                yield Change("", self._making(path, 0o755, ROOT), {"kind": DIRECTORY_MADE, "name": path})
 
-    def _making(self, path: str, mode: int, ownership: Ownership = ROOT) -> Callable[[], None]:
-        return lambda: self._host.files.make_directory(path, mode, self._host.numbers(ownership))
+    def _making(self, path: str, mode: int, ownership: Ownership) -> Callable[[], None]:
+        return lambda: self._files.make_directory(path, mode, self._host.numbers(ownership))
 
     def directory(self, directory: Directory) -> Iterator[Change]:
         """Make a directory, or see that nobody else may write to it. OEC sets its log directory to 0744 by itself."""
-        path, mode, files = directory.path, directory.mode, self._host.files
-        found, owner = self._look(path), self._host.numbers(directory.ownership)
-        text, entry = f"{path}/ {directory.ownership} {mode:04o}", {"kind": DIRECTORY_MADE, "name": path}
+        path, mode, ownership = directory.path, directory.mode, directory.ownership
+        found, owner = self._look(path), self._host.numbers(ownership)
+        change = Change(f"{path}/ {ownership} {mode:04o}", self._making(path, mode, ownership))
         if found is None:
-            yield Change(text, self._making(path, mode, directory.ownership), entry)
+            yield dataclasses.replace(change, entry={"kind": DIRECTORY_MADE, "name": path})
             return
         _require(found, path, "directory")
-        right = found.mode & _OWNER_ALL == _OWNER_ALL and not found.mode & _OTHERS_WRITE
-        if not right or (directory.ownership.user == "root" and owner and (found.uid, found.gid) != owner):
-            yield Change(text, lambda: files.make_directory(path, mode, owner))
+        is_right = found.mode & _OWNER_ALL == _OWNER_ALL and not found.mode & _OTHERS_WRITE
+        if not is_right or (ownership.user == "root" and owner and (found.uid, found.gid) != owner):
+            yield change
 
     def file(self, file: File) -> Iterator[Change]:
         """Write a file; a person's version is kept beside it."""
@@ -223,61 +225,45 @@ class _Planner:
             yield Change(text, self._writing(file, file.data), self._entry(file))
             return
         _require(found, file.path, "file")
-        content = self._host.files.read(file.path)
+        content = self._files.read(file.path)
+        there = self._record.find(FILE, file.path)
         if content == file.data or file.same(content):
             if not self._is_right(found, file):
                 yield Change(text, self._writing(file, content))
-        elif digest(content) in self._digests(file.path):
+        elif there and digest(content) in there["digests"]:
             yield Change(f"{text} (a new version)", self._writing(file, file.data), self._entry(file))
         else:
             yield self._replacement(file, content, text)
 
     def _is_right(self, found: Found, file: File) -> bool:
-        owner = self._host.numbers(file.ownership)
-        is_owner = owner is None or found.uid == owner[0]
-        is_group = owner is None or file.ownership.user != "root" or found.gid == owner[1]
-        return is_owner and is_group and found.mode in file.modes
+        owner = self._host.numbers(file.ownership) or (found.uid, found.gid)
+        is_group = file.ownership.user != "root" or found.gid == owner[1]
+        return found.uid == owner[0] and is_group and found.mode in file.modes
 
-    def _writing(self, file: File, data: bytes) -> Callable[[], None]:
-        files, mode = self._host.files, file.modes[0]
-        return lambda: files.write(file.path, data, mode, self._host.numbers(file.ownership))
+    def _writing(self, file: File, data: bytes, path: str = "") -> Callable[[], None]:
+        def write() -> None:
+            self._files.write(path or file.path, data, file.modes[0], self._host.numbers(file.ownership))
+
+        return write
 
     def _replacement(self, file: File, content: bytes, text: str) -> Change:
-        backup, files = self._free_name(file.path), self._host.files
+        backup = free_name(self._files, file.path, self._now)
+        keep, write = self._writing(file, content, backup), self._writing(file, file.data)
 
         def replace() -> None:
-            files.write(backup, content, file.modes[0], self._host.numbers(file.ownership))
-            self._writing(file, file.data)()
+            keep()
+            write()
 
         change = Change(f"{text} (replaces another, kept as {backup})", replace, self._entry(file, backup))
         if file.difference is None:
             return change
         return dataclasses.replace(change, question=f"Replace {file.path}?", difference=file.difference(content))
 
-    def _digests(self, path: str) -> list[str]:
-        entry = self._record.find(FILE, path)
-        return list(entry["digests"]) if entry else []
-
     def _entry(self, file: File, backup: str = "") -> Entry:
         """Note all that we ever wrote, because a kill may leave the version before; the first copy comes back."""
-        there = self._record.find(FILE, file.path)
-        digests = [*dict.fromkeys((*self._digests(file.path), digest(file.data)))]
-        return {"kind": FILE, "name": file.path, "backup": there["backup"] if there else backup, "digests": digests}
-
-    def _free_name(self, path: str) -> str:
-        names = (f"{path}.{self._stamp}{f'-{number}' if number else ''}.bak" for number in range(1000))
-        return next(name for name in names if self._look(name) is None)
-
-    def asides(self) -> Iterator[Change]:
-        """Give the vendor's scripts another name, so that no other script imports them."""
-        for path in (f"{self._layout.scripts}/{name}" for name in VENDOR_SCRIPTS):
-            if self._look(path) is not None:
-                backup = self._free_name(path)
-                entry = {"kind": FILE, "name": path, "backup": backup, "digests": []}
-                yield Change(f"{path} is set aside, as {backup}", self._renaming(path, backup), entry)
-
-    def _renaming(self, path: str, new: str) -> Callable[[], None]:
-        return lambda: self._host.files.rename(path, new)
+        there = self._record.find(FILE, file.path) or {"backup": backup, "digests": []}
+        digests = [*dict.fromkeys((*there["digests"], digest(file.data)))]
+        return {"kind": FILE, "name": file.path, "backup": there["backup"], "digests": digests}
 
     def logs(self) -> Iterator[Change]:
         """Note which logs are not there yet, so that `uninstall` takes them away."""
@@ -288,8 +274,8 @@ class _Planner:
     def unit(self, content: str) -> Iterator[Change]:
         """Have systemd read the unit. The agent is started at once; the native connector when a person has looked."""
         name, version = self._layout.unit_name, digest(content.encode("utf-8"))
-        there = self._record.find(UNIT, name)
-        if not self._host.has_systemd or (there and there.get("loaded") == version):
+        there = self._record.find(UNIT, name) or {}
+        if not self._host.has_systemd or there.get("loaded") == version:
             return
         commands = [["daemon-reload"], *([["enable", "--now", name]] if self._layout.scripts else [])]
 

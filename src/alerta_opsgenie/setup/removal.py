@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Callable
 
 from alerta_opsgenie.agent.state import journal_of, targets
-from alerta_opsgenie.setup.host import Host, SetupError, remove_group, remove_user, run_command
+from alerta_opsgenie.setup.host import Host, SetupError, run_command
 from alerta_opsgenie.setup.layout import Layout
 from alerta_opsgenie.setup.plan import digest
 from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
-from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+from alerta_opsgenie.vendor.as_user import run_as
 from alerta_opsgenie.vendor.problems import shown
 
 AGENT_SECONDS = 10.0
 """An agent ends this long after SIGTERM."""
 
+_ABSENT = 6  # userdel(8), groupdel(8)
 _PROGRAMS = ("OpsgenieEdgeConnector", "JiraEdgeConnector", "oecAlertaExecutor", "alerta-opsgenie")
 
 
@@ -78,16 +79,9 @@ class Removal:
         return sum(ending.left for ending in endings)
 
     def _undo(self, entry: Entry) -> Undone:
-        undo: dict[str, Callable[[Entry], Undone]] = {
-            GROUP: self._group,
-            USER: self._user,
-            DIRECTORY_MADE: self._directory,
-            FILE: self._file,
-            LOG: self._log,
-            UNIT: self._unit,
-        }
+        undo: Callable[[Entry], Undone] = getattr(self, f"_{entry['kind']}")
         try:
-            return undo[entry["kind"]](entry)
+            return undo(entry)
         except OSError as error:
             return Undone(f"left {entry['name']}", left=True, why=str(error.strerror))
 
@@ -127,7 +121,7 @@ class Removal:
         name = entry["name"]
         if self._host.user_number(name) is not None:
             return Undone(f"left group {name}", left=True, why="the user of this name is still there")
-        remove_group(name)
+        run_command(["groupdel", name], fine=_ABSENT)  # most systems remove a user's own with the user
         return Undone(f"removed group {name}")
 
     def _user(self, entry: Entry) -> Undone:
@@ -141,7 +135,7 @@ class Removal:
         if places:
             # The next user that is made would get its number, and these files with it.
             return Undone(f"left user {name}", left=True, why=f"{', '.join(places)} still belongs to it")
-        remove_user(name)
+        run_command(["userdel", name], fine=_ABSENT)  # not the home
         return Undone(f"removed user {name}")
 
     def _directory(self, entry: Entry) -> Undone:
@@ -155,6 +149,7 @@ class Removal:
                 advice = f"alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge"
                 return Undone(f"left {path}/", left=True, why=f"{waiting}: {advice}")
             self._files.remove_tree(path)
+            return Undone(f"removed {path}/")
         if self._files.remove_directory(path):
             return Undone(f"removed {path}/")
         names = [shown(name) for name in self._files.names(path)[:5]]
@@ -165,8 +160,8 @@ class Removal:
         """Say what the state directory still holds; an empty text where it may go."""
         try:
             held = run_as(uid, self._files.groups(uid), lambda: count(self._host.root + self._layout.state_directory))
-        except CannotBecomeError as error:
-            return f"it cannot be looked into ({error})"
+        except OSError as error:
+            return f"it cannot be looked into ({error.strerror})"
         if held["earlier"]:
             return "it holds actions of the version before, which the next start takes over"
         return f"{held['waiting']} actions wait in it and {held['dead']} are dead letters" if any(held.values()) else ""
@@ -183,15 +178,12 @@ class Removal:
                 f"left {path}", left=True, why=f"{backup}, which should come back, is gone: --purge removes it"
             )
         self._files.remove(path)
-        self._reload(path)
+        if path == self._layout.unit and self._host.has_systemd:
+            run_command(["systemctl", "daemon-reload"])
         if not backup or self._files.look(backup) is None:
             return Undone(f"removed {path}")
         self._files.rename(backup, path)
         return Undone(f"restored {path}")
-
-    def _reload(self, path: str) -> None:
-        if path == self._layout.unit and self._host.has_systemd:
-            run_command(["systemctl", "daemon-reload"])
 
     def _log(self, entry: Entry) -> Undone:
         directory, _, name = entry["name"].rpartition("/")
