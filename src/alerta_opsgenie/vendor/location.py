@@ -40,17 +40,21 @@ def find_config(environment: Mapping[str, str] | None = None, *, dialect: str | 
         raise ConfigError("the environment", what, "name the file, or choose with --dialect", usage=True)
     if named:
         return _location_of(variables[named[0]], named[0], given.get("HOME", ""))
-    places = [Location(NATIVE_PATH, dialect)]
-    for name in chosen:
-        places.append(Location(PACKAGE_PATHS[name], name))
-        if given.get("HOME"):
-            places.append(Location(clean_path(_home_path(name), given["HOME"]), name))
+    places = _usual_places(given, dialect)
     for place in places:
         # Path.exists() raises for a home that may not be looked into.
         if os.path.exists(place.path):  # noqa: PTH110
             return place
     looked = ", ".join(place.path for place in places)
     raise ConfigError("the configuration", f"is at none of the usual places ({looked})", "name the file", usage=True)
+
+
+def _usual_places(environment: Mapping[str, str], dialect: str | None) -> list[Location]:
+    home, places = environment.get("HOME", ""), [Location(NATIVE_PATH, dialect)]
+    for name in [dialect] if dialect else DIALECTS:
+        places.append(Location(PACKAGE_PATHS[name], name))
+        places += [Location(clean_path(_home_path(name), home), name)] if home else []
+    return places
 
 
 def _home_path(dialect: str) -> str:
