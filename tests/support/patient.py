@@ -187,7 +187,7 @@ def _executor(python: str) -> bytes:
 
 def _owned(layout: Layout, group: str) -> Layout:
     own = Ownership(layout.user, group)
-    directories = tuple(replace(directory, ownership=own) for directory in layout.directories)
+    directories = tuple(directory._replace(ownership=own) for directory in layout.directories)
     unit = f"{layout.home}-agent.service"  # never among the machine's own
     return replace(layout, group=group, directories=directories, config_ownership=own, unit=unit)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from alerta_opsgenie.setup.host import SetupError
 from alerta_opsgenie.vendor.config import CONFIG_NAMES, HOMES, JEC, LOG_DIRECTORIES, NATIVE, OEC
@@ -25,13 +26,11 @@ STARTED_SCRIPT_MODE = 0o700
 PACKAGE = "alerta-opsgenie"
 _USERS = {OEC: "opsgenie", JEC: "jec", NATIVE: PACKAGE}
 _HOMES = {**HOMES, NATIVE: f"/var/lib/{PACKAGE}"}
-_UNITS = "/etc/systemd/system"
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _PLACE = re.compile(r"(?:/(?!\.\.?/)[A-Za-z0-9._+@-]+){2,}/")  # it also stands in a unit, where a blank would end it
 
 
-@dataclass(frozen=True)
-class Ownership:
+class Ownership(NamedTuple):
     """The owner of a file, by name."""
 
     user: str
@@ -44,8 +43,7 @@ class Ownership:
 ROOT = Ownership("root", "root")
 
 
-@dataclass(frozen=True)
-class Directory:
+class Directory(NamedTuple):
     """A directory of the layout."""
 
     path: str
@@ -97,18 +95,12 @@ class Layout:
         return tuple(place for place in (self.home, self.log_directory, self.state_directory, self.config) if place)
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """What a person wants otherwise; an empty text stands for the documented place."""
 
     user: str = ""
     home: str = ""
     log_directory: str = ""
-
-
-def instance_name(user: str) -> str:
-    """Name an installation by its user, so that its files are never taken for another program's."""
-    return user if user.startswith(PACKAGE) else f"{PACKAGE}-{user}"
 
 
 def layout_for(edge: str, places: Places | None = None) -> Layout:
@@ -117,12 +109,39 @@ def layout_for(edge: str, places: Places | None = None) -> Layout:
     user, usual = wanted.user or _USERS[edge], wanted.user in {"", _USERS[edge]}
     if not _USER_NAME.fullmatch(user) or user == "root":
         raise SetupError(f"--user {user} is no user for a connector", "give a name like alerta-staging", usage=True)
-    other_home = f"/var/lib/{instance_name(user)}" if edge == NATIVE else f"/home/{user}"
+    # Named by its user, so that its files are never taken for another program's.
+    instance = user if user.startswith(PACKAGE) else f"{PACKAGE}-{user}"
+    own = Ownership(user, user)
+    other_home = f"/var/lib/{instance}" if edge == NATIVE else f"/home/{user}"
     home = _place("--home", wanted.home, _HOMES[edge] if usual else other_home)
     if edge == NATIVE:
-        return _native(user, home)
-    logs = LOG_DIRECTORIES[edge] if usual else f"/var/log/{instance_name(user)}"
-    return _go_connector(edge, user, home, _place("--log-dir", wanted.log_directory, logs))
+        base, scripts, logs, unit, state = f"/etc/{instance}", "", "", instance, f"{home}/spool"
+        config, shared = f"{base}/config.json", Ownership("root", user)
+        directories = [Directory(base, shared, 0o750), Directory(home, own, 0o700), Directory(state, own, 0o700)]
+    else:
+        logs = _place("--log-dir", wanted.log_directory, LOG_DIRECTORIES[edge] if usual else f"/var/log/{instance}")
+        base, scripts, state = f"{home}/{edge}", f"{home}/{edge}/scripts", f"{home}/.local/state/{PACKAGE}"
+        unit = f"{PACKAGE}-agent" if user == _USERS[OEC] else f"{PACKAGE}-agent-{user}"
+        config, shared = f"{base}/conf/{CONFIG_NAMES[edge]}", own
+        modes = {home: 0o750, base: 0o750, f"{base}/conf": 0o700, scripts: 0o755}
+        modes |= {f"{base}/output": 0o750} if edge == OEC else {}
+        modes |= {f"{home}/.local": 0o700, f"{home}/.local/state": 0o700, state: 0o700, logs: 0o755}
+        directories = [Directory(path, own, mode) for path, mode in modes.items()]
+    return Layout(
+        edge=edge,
+        user=user,
+        group=user,
+        home=home,
+        config=config,
+        key_file=f"{config.rpartition('/')[0]}/alerta.key",
+        scripts=scripts,
+        log_directory=logs,
+        state_directory=state,
+        unit=f"/etc/systemd/system/{unit}.service",
+        directories=tuple(directories),
+        config_ownership=shared,
+        config_mode=0o640 if edge == NATIVE else 0o600,
+    )
 
 
 def _place(option: str, given: str, usual: str) -> str:
@@ -131,47 +150,3 @@ def _place(option: str, given: str, usual: str) -> str:
         what = f"{option} {given} is not a whole path of a directory of its own"
         raise SetupError(what, f"give one like {usual}", usage=True)
     return place
-
-
-def _go_connector(edge: str, user: str, home: str, logs: str) -> Layout:
-    base, own = f"{home}/{edge}", Ownership(user, user)
-    state = f"{home}/.local/state/{PACKAGE}"
-    modes = {home: 0o750, base: 0o750, f"{base}/conf": 0o700, f"{base}/scripts": 0o755}
-    modes |= {f"{base}/output": 0o750} if edge == OEC else {}
-    modes |= {f"{home}/.local": 0o700, f"{home}/.local/state": 0o700, state: 0o700, logs: 0o755}
-    agent = f"{PACKAGE}-agent" if user == _USERS[OEC] else f"{PACKAGE}-agent-{user}"
-    return Layout(
-        edge=edge,
-        user=user,
-        group=user,
-        home=home,
-        config=f"{base}/conf/{CONFIG_NAMES[edge]}",
-        key_file=f"{base}/conf/alerta.key",
-        scripts=f"{base}/scripts",
-        log_directory=logs,
-        state_directory=state,
-        unit=f"{_UNITS}/{agent}.service",
-        directories=tuple(Directory(path, own, mode) for path, mode in modes.items()),
-        config_ownership=own,
-        config_mode=0o600,
-    )
-
-
-def _native(user: str, home: str) -> Layout:
-    directory, own, shared = f"/etc/{instance_name(user)}", Ownership(user, user), Ownership("root", user)
-    state = f"{home}/spool"
-    return Layout(
-        edge=NATIVE,
-        user=user,
-        group=user,
-        home=home,
-        config=f"{directory}/config.json",
-        key_file=f"{directory}/alerta.key",
-        scripts="",
-        log_directory="",
-        state_directory=state,
-        unit=f"{_UNITS}/{instance_name(user)}.service",
-        directories=(Directory(directory, shared, 0o750), Directory(home, own, 0o700), Directory(state, own, 0o700)),
-        config_ownership=shared,
-        config_mode=0o640,
-    )

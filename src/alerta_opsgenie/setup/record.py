@@ -19,6 +19,7 @@ DIRECTORY = "/var/lib/alerta-opsgenie-setup"
 VERSION = 2
 
 GROUP, USER, DIRECTORY_MADE, FILE, LOG, UNIT = "group", "user", "directory", "file", "log", "unit"
+KINDS = {GROUP, USER, DIRECTORY_MADE, FILE, LOG, UNIT}
 """The kinds of entries. LOG is a file that the connector will write; it goes with its rotated ones."""
 
 Entry = dict[str, Any]
@@ -96,7 +97,7 @@ class Record:
     def _parse(self, path: str) -> tuple[dict[str, Any], list[Entry]]:
         try:
             value = json.loads(self._files.read(path))
-            if value["version"] == VERSION:
+            if value["version"] == VERSION and {entry["kind"] for entry in value["entries"]} <= KINDS:
                 return dict(value["places"]), list(value["entries"])
         except OSError as error:
             raise SetupError(f"{path} cannot be read: {error.strerror}", "run as root") from None

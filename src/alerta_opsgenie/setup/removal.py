@@ -37,18 +37,24 @@ class Undone:
     why: str = ""
 
 
+class _Stays(Exception):  # noqa: N818 - it is an ending, not a fault
+    """Why what an entry names is left."""
+
+
+_NAMED = {GROUP: "group {}", USER: "user {}", DIRECTORY_MADE: "{}/"}
+_UNDOING = {
+    DIRECTORY_MADE: "remove {}/ if it is empty",
+    LOG: "remove {}, if it has come to be",
+    UNIT: "stop and disable {}",
+}
+
+
 def describe_undo(entry: Entry) -> str:
     """Say what undoing this entry means."""
     kind, name = entry["kind"], entry["name"]
-    if kind == FILE:
-        return f"remove {name}" if not entry["backup"] else f"put {entry['backup']} back as {name}"
-    return {
-        GROUP: f"remove group {name}",
-        USER: f"remove user {name}",
-        DIRECTORY_MADE: f"remove {name}/ if it is empty",
-        LOG: f"remove {name}, if it has come to be",
-        UNIT: f"stop and disable {name}",
-    }[str(kind)]
+    if kind == FILE and entry["backup"]:
+        return f"put {entry['backup']} back as {name}"
+    return _UNDOING.get(kind, f"remove {_NAMED.get(kind, '{}')}").format(name)
 
 
 class Removal:
@@ -79,11 +85,12 @@ class Removal:
         return sum(ending.left for ending in endings)
 
     def _undo(self, entry: Entry) -> Undone:
-        undo: Callable[[Entry], Undone] = getattr(self, f"_{entry['kind']}")
+        undo: Callable[[str, Entry], str] = getattr(self, f"_{entry['kind']}")
         try:
-            return undo(entry)
-        except OSError as error:
-            return Undone(f"left {entry['name']}", left=True, why=str(error.strerror))
+            return Undone(undo(entry["name"], entry))
+        except (_Stays, OSError) as error:
+            why = str(getattr(error, "strerror", None) or error)
+            return Undone(f"left {_NAMED.get(entry['kind'], '{}').format(entry['name'])}", left=True, why=why)
 
     # -- what runs
 
@@ -110,51 +117,45 @@ class Removal:
         while time.monotonic() < deadline and self._programs().keys() & set(agents):
             time.sleep(0.05)
 
-    # -- each kind of entry
+    # -- each kind of entry: gives what was done, or raises `_Stays`
 
-    def _unit(self, entry: Entry) -> Undone:
+    def _unit(self, name: str, _: Entry) -> str:
         if self._host.has_systemd:
-            run_command(["systemctl", "disable", "--now", entry["name"]])
-        return Undone(f"stopped and disabled {entry['name']}")
+            run_command(["systemctl", "disable", "--now", name])
+        return f"stopped and disabled {name}"
 
-    def _group(self, entry: Entry) -> Undone:
-        name = entry["name"]
+    def _group(self, name: str, _: Entry) -> str:
         if self._host.user_number(name) is not None:
-            return Undone(f"left group {name}", left=True, why="the user of this name is still there")
+            raise _Stays("the user of this name is still there")
         run_command(["groupdel", name], fine=_ABSENT)  # most systems remove a user's own with the user
-        return Undone(f"removed group {name}")
+        return f"removed group {name}"
 
-    def _user(self, entry: Entry) -> Undone:
-        name = entry["name"]
+    def _user(self, name: str, _: Entry) -> str:
         others = [other for other, _ in self._record.others() if other.partition("-")[2] == name]
         if others:
-            return Undone(f"left user {name}", left=True, why=f"the installation {others[0]} uses it")
+            raise _Stays(f"the installation {others[0]} uses it")
         uid = self._host.user_number(name)
         found = ((place.path, self._files.look(place.path)) for place in self._layout.directories)
         places = [path for path, there in found if there is not None and there.uid == uid]
         if places:
             # The next user that is made would get its number, and these files with it.
-            return Undone(f"left user {name}", left=True, why=f"{', '.join(places)} still belongs to it")
+            raise _Stays(f"{', '.join(places)} still belongs to it")
         run_command(["userdel", name], fine=_ABSENT)  # not the home
-        return Undone(f"removed user {name}")
+        return f"removed user {name}"
 
-    def _directory(self, entry: Entry) -> Undone:
-        path = entry["name"]
+    def _directory(self, path: str, _: Entry) -> str:
         found = self._files.look(path)
         if found is None:
-            return Undone(f"{path}/ is gone")
+            return f"{path}/ is gone"
         if path == self._layout.state_directory:
             waiting = "" if self._purge or not self._files.names(path) else self._what_waits(found.uid)
             if waiting:
-                advice = f"alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge"
-                return Undone(f"left {path}/", left=True, why=f"{waiting}: {advice}")
+                raise _Stays(f"{waiting}: alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge")
             self._files.remove_tree(path)
-            return Undone(f"removed {path}/")
-        if self._files.remove_directory(path):
-            return Undone(f"removed {path}/")
-        names = [shown(name) for name in self._files.names(path)[:5]]
-        why = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} in it: remove what is not needed"
-        return Undone(f"left {path}/", left=True, why=why)
+        elif not self._files.remove_directory(path):
+            names = [shown(name) for name in self._files.names(path)[:5]]
+            raise _Stays(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} in it: remove what is not needed")
+        return f"removed {path}/"
 
     def _what_waits(self, uid: int) -> str:
         """Say what the state directory still holds; an empty text where it may go."""
@@ -166,34 +167,31 @@ class Removal:
             return "it holds actions of the version before, which the next start takes over"
         return f"{held['waiting']} actions wait in it and {held['dead']} are dead letters" if any(held.values()) else ""
 
-    def _file(self, entry: Entry) -> Undone:
-        path, backup = entry["name"], entry["backup"]
-        found = self._files.look(path)
-        ours = found is None or (found.kind == "file" and digest(self._files.read(path)) in entry["digests"])
-        if not ours and not self._purge:
+    def _file(self, path: str, entry: Entry) -> str:
+        backup, found = entry["backup"], self._files.look(path)
+        comes_back = bool(backup) and self._files.look(backup) is not None
+        is_ours = found is None or (found.kind == "file" and digest(self._files.read(path)) in entry["digests"])
+        if not is_ours and not self._purge:
             beside = f"; what was there before is {backup}" if backup else ""
-            return Undone(f"left {path}", left=True, why=f"it was changed since{beside}: remove it, or --purge")
-        if backup and self._files.look(backup) is None and not self._purge:
-            return Undone(
-                f"left {path}", left=True, why=f"{backup}, which should come back, is gone: --purge removes it"
-            )
+            raise _Stays(f"it was changed since{beside}: remove it, or --purge")
+        if backup and not comes_back and not self._purge:
+            raise _Stays(f"{backup}, which should come back, is gone: --purge removes it")
         self._files.remove(path)
         if path == self._layout.unit and self._host.has_systemd:
             run_command(["systemctl", "daemon-reload"])
-        if not backup or self._files.look(backup) is None:
-            return Undone(f"removed {path}")
-        self._files.rename(backup, path)
-        return Undone(f"restored {path}")
+        if comes_back:
+            self._files.rename(backup, path)
+        return f"restored {path}" if comes_back else f"removed {path}"
 
-    def _log(self, entry: Entry) -> Undone:
-        directory, _, name = entry["name"].rpartition("/")
-        stem = name.removesuffix(".log")
+    def _log(self, path: str, _: Entry) -> str:
+        directory, name = os.path.split(path)
         names = self._files.names(directory) if self._files.look(directory) else []
         # Rotated ones have an instant in their name, as the connectors' own logger writes it.
-        logs = [log for log in names if log == name or (log.startswith(f"{stem}-2") and log.endswith(".log"))]
+        rotated = f"{name.removesuffix('.log')}-2"
+        logs = [log for log in names if log == name or (log.startswith(rotated) and log.endswith(".log"))]
         for log in logs:
             self._files.remove(f"{directory}/{log}")
-        return Undone(f"removed {entry['name']}" if logs else f"{entry['name']} never came to be")
+        return f"removed {path}" if logs else f"{path} never came to be"
 
 
 def _is_agent(command: str) -> bool:
