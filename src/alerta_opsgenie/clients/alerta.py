@@ -13,6 +13,7 @@ from alerta_opsgenie.clients.connection import (
 )
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.secret import mask
 
 ON_BEHALF_OF = "X-Alerta-On-Behalf-Of"
 """Names the person, percent-encoded where not ASCII; our plugin sends it back, which is how it is known to be there."""
@@ -103,4 +104,4 @@ def _without(key: str, body: Any) -> Any:
     said = body.get("message") if isinstance(body, dict) else None
     if not key or not isinstance(said, str):
         return body
-    return {**body, "message": said.replace(key, "***")}
+    return {**body, "message": mask(said, [key])}

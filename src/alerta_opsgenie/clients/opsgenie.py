@@ -18,6 +18,7 @@ from alerta_opsgenie.clients.connection import (
     retry_after_seconds,
 )
 from alerta_opsgenie.core.publish import Dialect, Request
+from alerta_opsgenie.core.secret import mask
 
 BASE_URLS: Mapping[Dialect, str] = {
     Dialect.OPSGENIE: "https://api.opsgenie.com",
@@ -236,7 +237,7 @@ def _words(status: int, body: Mapping[str, Any], key: str) -> str:
     if isinstance(errors, dict):
         parts += [f"{_line(name)}: {_line(reason)}" for name, reason in errors.items()]
     said = f"HTTP {status}" + "".join(f", {part}" for part in parts if part)
-    return said.replace(key, "***") if key else said
+    return mask(said, [key])
 
 
 def _line(value: Any) -> str:
