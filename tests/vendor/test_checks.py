@@ -129,6 +129,7 @@ class TestBaseUrl:
             ("https://", ERROR, "not a URL"),
             ("ftp://api.opsgenie.com", ERROR, "not a URL"),
             (" https://api.opsgenie.com", ERROR, "not a URL"),
+            ("https://api.opsgenie.com\n", ERROR, "not a URL"),
             ("https://[::1", ERROR, "not a URL"),
             ("http://api.opsgenie.com", ERROR, "in the clear"),
             ("http://proxy.example.com", WARNING, "in the clear"),
@@ -236,7 +237,7 @@ class TestNumbers:
 
     def test_a_wrong_log_level_counts_as_info_and_the_right_one_is_named(self) -> None:
         level, what, advice = found(edge_document(logLevel="WARNNG"))["$.logLevel"]
-        assert (level, advice) == (WARNING, "write WARNING")
+        assert (level, "WARNING" in advice) == (WARNING, True)
         assert "counts as info" in what
 
 

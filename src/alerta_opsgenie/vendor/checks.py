@@ -39,7 +39,7 @@ from alerta_opsgenie.vendor.config import (
 )
 from alerta_opsgenie.vendor.document import Document, KeyPath, texts_in
 from alerta_opsgenie.vendor.problems import ERROR, LEVELS, NOTE, WARNING, Problem, json_path, nearest, shown
-from alerta_opsgenie.vendor.structure import LOG_LEVELS, OLD_NAMES, Reading, read_structure
+from alerta_opsgenie.vendor.structure import OLD_NAMES, Reading, read_structure
 
 KNOWN_ACTIONS = (
     *DOCUMENTED_ACTIONS,
@@ -151,14 +151,11 @@ def _is_for_others(config: EdgeConfig, path: KeyPath) -> bool:
 
 
 def _check_values(value: Mapping[str, Any]) -> Iterator[Problem]:
-    pool, level = value["poolConf"], value.get("logLevel")
+    pool = value["poolConf"]
     smallest, largest = (pool.get(f"{end}NumberOfWorker") if isinstance(pool, dict) else None for end in ("min", "max"))
     if isinstance(smallest, int) and isinstance(largest, int) and 0 < largest < smallest:
         what = f"is larger than maxNumberOfWorker ({largest}), which is used instead"
         yield Problem(WARNING, "$.poolConf.minNumberOfWorker", what, f"write {largest} or less")
-    if isinstance(level, str) and level and level.casefold() not in LOG_LEVELS:
-        meant = nearest(level, LOG_LEVELS) or "info"
-        yield Problem(WARNING, "$.logLevel", f"is {shown(level)}, which counts as info", f"write {meant.upper()}")
 
 
 def _check_mappings(config: EdgeConfig) -> Iterator[Problem]:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
-LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
-"""What logrus, the Go connectors' logger, understands; anything else counts as info."""
-
 OLD_NAMES: Mapping[str, str] = {
     "environmentVariables": "env",
     "visibilityTimeoutInSec": "visibilityTimeoutInSeconds",
@@ -184,7 +181,7 @@ def _look_over(value: Mapping[str, Any], right_url: str, *, native: bool) -> tup
     for error in (error for each in (validator, own) if each for error in each.iter_errors(value)):
         for path, level, what, advice in _explain(error, right_url):
             problems.setdefault(path, Problem(level, json_path(*path), what, advice))
-        if error.validator == "type" or error.schema.get("level") == "replaced":  # type: ignore[union-attr]
+        if error.validator == "type" or "default" in error.schema:  # type: ignore[operator]
             wrong.add(tuple(error.absolute_path))
     return list(problems.values()), wrong
 
@@ -203,7 +200,7 @@ def _explain(error: ValidationError, right_url: str) -> Iterator[tuple[KeyPath, 
         yield from (((*path, name), ERROR, "is missing", rule["needed"][name]) for name in missing)
     else:
         plain = (rule.get("level", ERROR), rule.get("what", ""), rule.get("advice", ""))
-        level, what, advice = _RANGES.get(rule.get("level"), plain)
+        level, what, advice = _RANGES.get(rule.get("range"), plain)
         words = {name: rule.get(name) for name in ("minimum", "maximum", "default")}
         words |= {"value": shown(safe_url(value)) if isinstance(value, str) else value, "right": right_url}
         yield path, level, what.format(**words), advice.format(**words)
@@ -222,7 +219,7 @@ def _without(wrong: set[KeyPath], value: Any, path: KeyPath = ()) -> Any:
 
 
 def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, where: str) -> EdgeConfig:
-    log_level, own = value.get("logLevel", ""), value.get("alertaOpsgenie")
+    own = value.get("alertaOpsgenie")
     mappings = {name: _mapping_of(name, item, home) for name, item in value.get("actionMappings", {}).items()}
     pool = PoolConf(*_numbers("poolConf", value.get("poolConf", {})))
     return EdgeConfig(
@@ -230,7 +227,7 @@ def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, w
         api_key=key,
         base_url=value.get("baseUrl") or DEFAULT_BASE_URLS[dialect],
         mappings=mappings,
-        log_level=log_level if log_level.casefold() in LOG_LEVELS else "info",
+        log_level=value.get("logLevel") or "info",
         app_name=value.get("appName", ""),
         global_flags=tuple(value.get("globalFlags", {}).items()),
         global_args=tuple(value.get("globalArgs", ())),
