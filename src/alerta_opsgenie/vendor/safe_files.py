@@ -18,7 +18,7 @@ import shutil
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, NamedTuple
 
 from alerta_opsgenie.vendor.as_user import run_as
 
@@ -35,8 +35,7 @@ _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symbol
 _OTHERS_WRITE = 0o022
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What stands at a path: `kind` is `file`, `directory`, `symbolic link` or `special file`."""
 
     kind: str
@@ -45,8 +44,7 @@ class Found:
     mode: int
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a file stands: the descriptor of its directory, and its name there.
 
     `owner` (uid) owns the first directory on the way that is not root's; 0: all are root's. With `shared`, others can
@@ -96,18 +94,14 @@ class SafeFiles:
 
     def read(self, path: str, uid: int | None = None) -> bytes:
         """Read a plain file; with `uid` as that user, because it is that user who has named the file."""
-
-        def work(place: Place) -> str:
-            return _read_open(os.open(place.name, _READ, dir_fd=place.directory), path)
-
-        text: str = self._act(path, work, uid)
+        text: str = self._act(path, lambda place: _read_open(_open(place, _READ), path), uid=uid)
         return text.encode("latin-1")
 
     def names(self, path: str) -> list[str]:
         """List a directory."""
 
         def work(place: Place) -> list[str]:
-            with _opened(os.open(place.name, _LIST, dir_fd=place.directory)) as directory:
+            with _opened(_open(place, _LIST)) as directory:
                 return sorted(os.listdir(directory))  # noqa: PTH208 - a descriptor
 
         found: list[str] = self._act(path, work)
@@ -119,94 +113,90 @@ class SafeFiles:
         """Write a file whole or not at all, durably. It is the `owner`'s (uid, gid), and in no other's directory."""
 
         def work(place: Place) -> None:
-            _refuse_shared(place, path)
-            _refuse_stranger(place, owner, path)
-            new = _temporary(place.name)
-            _unlink(place, new)
+            new = place._replace(name=_temporary(place.name))
+            _unlink(new)
             try:
-                with os.fdopen(os.open(new, _CREATE, 0o600, dir_fd=place.directory), "wb") as file:
+                with os.fdopen(_open(new, _CREATE), "wb") as file:
                     file.write(data)
                     file.flush()
                     _hand_over(file.fileno(), mode, owner)
                     os.fsync(file.fileno())
-                os.rename(new, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+                _rename(new, place.name)
             except OSError:
-                _unlink(place, new)
+                _unlink(new)
                 raise
-            _sync(place)
 
-        self._act(path, work)
+        self._change(path, work, owner)
 
     def make_directory(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> None:
         """Make a directory, or set mode and owner of the one that is there. It will be the `owner`'s (uid, gid)."""
 
         def work(place: Place) -> None:
-            _refuse_shared(place, path)
-            _refuse_stranger(place, owner, path)
             with suppress(FileExistsError):
                 os.mkdir(place.name, 0o700, dir_fd=place.directory)
-            with _opened(os.open(place.name, _LIST, dir_fd=place.directory)) as directory:
+            with _opened(_open(place, _LIST)) as directory:
                 if os.fstat(directory).st_uid not in {os.geteuid(), (owner or (0, 0))[0]}:
                     raise OSError(errno.EPERM, "is another user's directory", path)
                 _hand_over(directory, mode, owner)
-            _sync(place)
+                os.fsync(directory)
 
-        self._act(path, work)
+        self._change(path, work, owner)
 
     def give(self, path: str, mode: int, owner: tuple[int, int]) -> None:
         """Give a file or directory of root's to a user; only where nobody else could have put it there."""
-        with self._walk(path) as place, _opened(os.open(place.name, _READ, dir_fd=place.directory)) as file:
+        with self._walk(path) as place, _opened(_open(place, _READ)) as file:
             status = os.fstat(file)
             plain = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
             if place.owner or place.shared or status.st_uid or not plain:
                 raise OSError(errno.EPERM, "others could have put it there", path)
-            os.fchmod(file, mode)
-            os.fchown(file, *owner)
+            _hand_over(file, mode, owner)
 
     def rename(self, path: str, new: str) -> None:
         """Give a file another name in its directory. The name must be free."""
-
-        def work(place: Place) -> None:
-            _refuse_shared(place, path)
-            os.rename(place.name, name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
-            _sync(place)
-
         directory, _, name = new.rpartition("/")
         if directory != path.rpartition("/")[0] or self.look(new) is not None:
             raise OSError(errno.EEXIST, "there is another file by now", new)
-        self._act(path, work)
+        self._change(path, lambda place: _rename(place, name))
 
     def remove(self, path: str) -> None:
         """Remove a file, and what a killed `write` has left of it."""
 
         def work(place: Place) -> None:
-            _refuse_shared(place, path)
-            _unlink(place, place.name)
-            _unlink(place, _temporary(place.name))
+            _unlink(place)
+            _unlink(place._replace(name=_temporary(place.name)))
 
-        self._act(path, work)
+        self._change(path, work)
 
     def remove_directory(self, path: str) -> bool:
         """Remove a directory; False: something is in it."""
-
-        def work(place: Place) -> bool:
-            try:
-                os.rmdir(place.name, dir_fd=place.directory)
-            except OSError as error:
-                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                    raise
-                return False
-            return True
-
-        return self.look(path) is None or bool(self._act(path, work))
+        try:
+            if self.look(path) is not None:
+                self._act(path, lambda place: os.rmdir(place.name, dir_fd=place.directory))
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            return False
+        return True
 
     def remove_tree(self, path: str) -> None:
         """Remove a directory with all that is in it; links in it are removed and not followed."""
-        self._act(path, lambda place: shutil.rmtree(f"/proc/self/fd/{place.directory}/{place.name}"))
+        self._change(path, lambda place: shutil.rmtree(f"/proc/self/fd/{place.directory}/{place.name}"))
 
     # -- on the way
 
-    def _act(self, path: str, work: Callable[[Place], Any], uid: int | None = None) -> Any:
+    def _change(self, path: str, work: Callable[[Place], Any], owner: tuple[int, int] | None = None) -> None:
+        """Do `work`, but as root only where nobody else can rename, and nothing of one user's in another's place."""
+
+        def checked(place: Place) -> Any:
+            if os.geteuid() == 0 and place.owner == 0 and place.shared:
+                raise OSError(errno.EPERM, "others can write to a directory above it", path)
+            if owner is not None and place.owner not in {0, owner[0]}:
+                raise OSError(errno.EPERM, f"a directory above it belongs to user {place.owner}", path)
+            return work(place)
+
+        self._act(path, checked)
+
+    def _act(self, path: str, work: Callable[[Place], Any], *, uid: int | None = None) -> Any:
         """Do `work` as root where all directories on the way are root's, else as the owner of the first other one.
 
         With `uid` it is always done as that user.
@@ -224,7 +214,7 @@ class SafeFiles:
                         return work(place)
                 return run_as(actor, self.groups(actor), walk_and_work)
             except OSError as error:
-                whole = str(error.filename or "").startswith("/")
+                whole = str(error.filename or "").startswith("/") and not str(error.filename).startswith("/proc/")
                 raise OSError(error.errno, error.strerror, error.filename if whole else path) from None
 
     @contextmanager
@@ -284,16 +274,6 @@ def _others_rename(status: os.stat_result) -> bool:
     return _others_write(status) and not status.st_mode & stat.S_ISVTX
 
 
-def _refuse_shared(place: Place, path: str) -> None:
-    if os.geteuid() == 0 and place.owner == 0 and place.shared:
-        raise OSError(errno.EPERM, "others can write to a directory above it", path)
-
-
-def _refuse_stranger(place: Place, owner: tuple[int, int] | None, path: str) -> None:
-    if owner is not None and place.owner not in {0, owner[0]}:
-        raise OSError(errno.EPERM, f"a directory above it belongs to user {place.owner}", path)
-
-
 def _hand_over(descriptor: int, mode: int, owner: tuple[int, int] | None) -> None:
     if owner is not None and os.geteuid() == 0:
         os.fchown(descriptor, *owner)
@@ -315,12 +295,18 @@ def _read_open(descriptor: int, path: str) -> str:
     return data.decode("latin-1")
 
 
-def _unlink(place: Place, name: str) -> None:
+def _open(place: Place, flags: int) -> int:
+    return os.open(place.name, flags, 0o600, dir_fd=place.directory)
+
+
+def _unlink(place: Place) -> None:
     with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=place.directory)
+        os.unlink(place.name, dir_fd=place.directory)
 
 
-def _sync(place: Place) -> None:
+def _rename(place: Place, name: str) -> None:
+    """Give it another name in its directory, durably."""
+    os.rename(place.name, name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
     with _opened(os.open(".", _LIST, dir_fd=place.directory)) as directory:
         os.fsync(directory)
 
