@@ -56,9 +56,7 @@ def test_a_documents_repr_shows_no_secret() -> None:
         (b'{"a": NaN}', "NaN is no JSON value"),
         (b'{"a": -Infinity}', "-Infinity is no JSON value"),
         (b"[" * 100_000, f"nested more than {DEEPEST_NESTING} levels deep"),
-        (b'{"a":' * 5000 + b"\n", f"nested more than {DEEPEST_NESTING} levels deep"),
         (b" " * (LARGEST_FILE_BYTES + 1), "is larger than 256 KiB"),
-        (b'{"a": "' + b"x" * LARGEST_FILE_BYTES + b'"}', "is larger than 256 KiB"),
     ],
 )
 def test_what_is_no_configuration_is_refused_with_its_position(data: bytes, what: str) -> None:
@@ -177,7 +175,10 @@ class TestFiles:
             assert caught.value.usage
 
 
-@given(st.binary(max_size=300), st.sampled_from(["json", "yaml"]))
+@given(
+    st.binary(max_size=300) | st.text(alphabet="{}[],:&*!|>'\"%@`#-? \n\tab1<~").map(str.encode),
+    st.sampled_from(["json", "yaml"]),
+)
 def test_any_bytes_are_a_document_or_one_config_error(data: bytes, syntax: str) -> None:
     try:
         document = parse_document(data, syntax=syntax)
@@ -194,11 +195,3 @@ def test_any_json_value_is_a_document_or_one_config_error(value: Any) -> None:
     except ConfigError:
         return
     json.dumps(document.value, ensure_ascii=False).encode()
-
-
-@given(st.text(alphabet="{}[],:&*!|>'\"%@`#-? \n\tab1<~"))
-def test_any_text_of_yaml_marks_is_a_document_or_one_config_error(text: str) -> None:
-    try:
-        parse_document(text.encode(), syntax="yaml")
-    except ConfigError:
-        return

@@ -287,17 +287,6 @@ class TestDropping:
 
 
 class TestCallback:
-    def test_oec_leaves_out_what_is_empty_and_sends_no_context(self, tmp_path: Path, host: Host) -> None:
-        result = run(edge_config(sh(tmp_path, "exit 0\n")), host, requestId=None)
-        assert result.succeeded
-        assert result.callback == {
-            "isSuccessful": True,
-            "entityId": ENTITY_ID,
-            "entityType": "alert",
-            "action": "Acknowledge",
-            "actionType": "custom",
-        }
-
     def test_a_failure_lacks_is_successful_and_carries_the_exit_and_stderr(
         self, tmp_path: Path, host: Host, payload: Callable[[str], dict[str, Any]]
     ) -> None:
@@ -462,19 +451,12 @@ def _runs(pid: int) -> bool:
         return False
 
 
-class TestPool:
-    def test_results_come_in_the_order_of_the_messages(self, tmp_path: Path, host: Host) -> None:
-        script = sh(tmp_path, 'echo "$2" >&2; exit 1\n')
-        messages = [edge_message("Acknowledge", requestId=f"r-{number}") for number in range(6)]
-        results = run_messages(edge_config(script), messages, workers=4, host=host)
-        assert [json.loads(result.stderr)["requestId"] for result in results] == [f"r-{n}" for n in range(6)]
-
-    def test_workers_share_an_output_file_line_by_line(self, tmp_path: Path, host: Host) -> None:
-        log = tmp_path / "out.log"
-        script = sh(tmp_path, 'echo "one whole line of a script that was started for a message"\n')
-        run_messages(edge_config(script, stdout=str(log)), [edge_message("Acknowledge")] * 12, workers=6, host=host)
-        assert set(log.read_text().splitlines()) == {"one whole line of a script that was started for a message"}
-        assert len(log.read_text().splitlines()) == 12
+def test_workers_share_an_output_file_line_by_line(tmp_path: Path, host: Host) -> None:
+    log = tmp_path / "out.log"
+    script = sh(tmp_path, 'echo "one whole line of a script that was started for a message"\n')
+    run_messages(edge_config(script, stdout=str(log)), [edge_message("Acknowledge")] * 12, workers=6, host=host)
+    assert set(log.read_text().splitlines()) == {"one whole line of a script that was started for a message"}
+    assert len(log.read_text().splitlines()) == 12
 
 
 def test_no_descriptor_and_no_thread_is_left_behind(tmp_path: Path, host: Host) -> None:
