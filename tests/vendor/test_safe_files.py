@@ -160,3 +160,24 @@ def test_a_full_directory_is_not_removed_and_another_file_not_renamed_over(files
     assert files.remove_directory("/never-there")
     with pytest.raises(FileExistsError):
         files.rename("/file", "/full")
+
+
+@only_root
+def test_a_link_in_the_place_of_a_tree_is_refused_with_a_reason(
+    files: SafeFiles, directory: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (directory / "own/tree").symlink_to(tmp_path)
+    with pytest.raises(OSError, match="symbolic link"):
+        files.remove_tree("/own/tree")
+    assert (tmp_path / "file").exists()
+
+
+@only_root
+def test_where_others_can_rename_root_reads_as_nobody(files: SafeFiles, directory: Path) -> None:
+    (directory / "shared").mkdir()
+    (directory / "shared").chmod(0o777)
+    (directory / "shared/secret").write_text("root's")
+    (directory / "shared/secret").chmod(0o600)
+    with pytest.raises(PermissionError):
+        files.read("/shared/secret")

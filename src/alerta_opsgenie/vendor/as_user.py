@@ -74,7 +74,7 @@ def _be_child(writer: int, uid: int, gid: int, work: Callable[[], Any]) -> None:
             become(uid, gid)
         answer = {"result": work()}
     except OSError as error:
-        answer = {"failed": [error.errno, error.strerror, error.filename and str(error.filename)]}
+        answer = {"failed": [error.errno, error.strerror or str(error), error.filename and str(error.filename)]}
     except Exception as error:  # noqa: BLE001 - it is handed to the parent, which raises it
         answer = {"error": f"{type(error).__name__}: {error}"}
     try:

@@ -2,9 +2,10 @@
 
 Two rules keep root from being led astray:
 
-1. No symbolic link is followed. Each directory on the way is opened from the one above it (openat(2), O_NOFOLLOW).
-2. Below the first directory that is not root's, root does nothing as root. A child process that has become the
-   directory's owner does it (`as_user`).
+1. Root acts as root only where all directories on the way are root's, and no other user can rename anything there: so
+   what was looked at is what is used. Below the first directory that is not root's, a child process that has become
+   that directory's owner does it (`as_user`), and can do no more than that user could.
+2. No symbolic link is followed, on the way or at its end.
 
 Modes come from the caller, never from what is found. Every failure is an `OSError` whose `strerror` says what is wrong.
 """
@@ -16,9 +17,10 @@ import os
 import pwd
 import shutil
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, NamedTuple
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
 
 from alerta_opsgenie.vendor.as_user import run_as
 
@@ -27,10 +29,7 @@ LARGEST_FILE_BYTES = 4 * 1024 * 1024
 
 NOBODY = 65534
 
-_SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symbolic link"}
 _OTHERS_WRITE = 0o022
 
@@ -45,14 +44,13 @@ class Found(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a file stands: the descriptor of its directory, and its name there.
+    """Where a file stands: its path here, that is with the image's directory in front.
 
     `owner` (uid) owns the first directory on the way that is not root's; 0: all are root's. With `shared`, others can
-    rename what is in one of root's directories.
+    rename what is in one of these.
     """
 
-    directory: int
-    name: str
+    path: str
     owner: int
     shared: bool
 
@@ -80,48 +78,43 @@ class SafeFiles:
     def look(self, path: str) -> Found | None:
         """See what stands at a path; None: nothing."""
         try:
-            with self._walk(path) as place:
-                return _found(os.lstat(place.name, dir_fd=place.directory))
+            return _found(os.lstat(self._walk(path).path))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def writer(self, path: str) -> int:
         """Give a user (uid) who can change this file; 0: nobody but root can."""
-        with self._walk(path) as place:
-            status = os.lstat(place.name, dir_fd=place.directory)
+        place = self._walk(path)
+        status = os.lstat(place.path)
         others = place.shared or (_others_write(status) and not stat.S_ISLNK(status.st_mode))
         return place.owner or status.st_uid or (NOBODY if others else 0)
 
     def read(self, path: str, uid: int | None = None) -> bytes:
         """Read a plain file; with `uid` as that user, because it is that user who has named the file."""
-        text: str = self._act(path, lambda place: _read_open(_open(place, _READ), path), uid=uid)
+        # latin-1 carries any byte through the child's JSON.
+        text: str = self._act(path, lambda here: _read(here).decode("latin-1"), uid)
         return text.encode("latin-1")
 
     def names(self, path: str) -> list[str]:
         """List a directory."""
-
-        def work(place: Place) -> list[str]:
-            with _opened(_open(place, _LIST)) as directory:
-                return sorted(os.listdir(directory))  # noqa: PTH208 - a descriptor
-
-        found: list[str] = self._act(path, work)
-        return found
+        found: list[str] = self._act(f"{path}/-", lambda here: [entry.name for entry in Path(here).parent.iterdir()])
+        return sorted(found)
 
     # -- changing
 
     def write(self, path: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
         """Write a file whole or not at all, durably. It is the `owner`'s (uid, gid), and in no other's directory."""
 
-        def work(place: Place) -> None:
-            new = place._replace(name=_temporary(place.name))
+        def work(here: str) -> None:
+            new = _temporary(here)
             _unlink(new)
             try:
-                with os.fdopen(_open(new, _CREATE), "wb") as file:
+                with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o600), "wb") as file:
                     file.write(data)
                     file.flush()
                     _hand_over(file.fileno(), mode, owner)
                     os.fsync(file.fileno())
-                _rename(new, place.name)
+                _rename(new, here)
             except OSError:
                 _unlink(new)
                 raise
@@ -131,39 +124,41 @@ class SafeFiles:
     def make_directory(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> None:
         """Make a directory, or set mode and owner of the one that is there. It will be the `owner`'s (uid, gid)."""
 
-        def work(place: Place) -> None:
+        def work(here: str) -> None:
             with suppress(FileExistsError):
-                os.mkdir(place.name, 0o700, dir_fd=place.directory)
-            with _opened(_open(place, _LIST)) as directory:
+                Path(here).mkdir(0o700)
+            directory = os.open(here, os.O_DIRECTORY | _SAFE)
+            try:
                 if os.fstat(directory).st_uid not in {os.geteuid(), (owner or (0, 0))[0]}:
-                    raise OSError(errno.EPERM, "is another user's directory", path)
+                    raise OSError(errno.EPERM, "is another user's directory", here)
                 _hand_over(directory, mode, owner)
-                os.fsync(directory)
+            finally:
+                os.close(directory)
 
         self._change(path, work, owner)
 
     def give(self, path: str, mode: int, owner: tuple[int, int]) -> None:
         """Give a file or directory of root's to a user; only where nobody else could have put it there."""
-        with self._walk(path) as place, _opened(_open(place, _READ)) as file:
-            status = os.fstat(file)
-            plain = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
-            if place.owner or place.shared or status.st_uid or not plain:
-                raise OSError(errno.EPERM, "others could have put it there", path)
-            _hand_over(file, mode, owner)
+        place = self._walk(path)
+        status = os.lstat(place.path)
+        plain = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
+        if place.owner or place.shared or status.st_uid or not plain:
+            raise OSError(errno.EPERM, "others could have put it there", path)
+        os.chown(place.path, *owner, follow_symlinks=False)
+        Path(place.path).chmod(mode)
 
     def rename(self, path: str, new: str) -> None:
         """Give a file another name in its directory. The name must be free."""
-        directory, _, name = new.rpartition("/")
-        if directory != path.rpartition("/")[0] or self.look(new) is not None:
+        if Path(new).parent != Path(path).parent or self.look(new) is not None:
             raise OSError(errno.EEXIST, "there is another file by now", new)
-        self._change(path, lambda place: _rename(place, name))
+        self._change(path, lambda here: _rename(here, str(Path(here).with_name(Path(new).name))))
 
     def remove(self, path: str) -> None:
         """Remove a file, and what a killed `write` has left of it."""
 
-        def work(place: Place) -> None:
-            _unlink(place)
-            _unlink(place._replace(name=_temporary(place.name)))
+        def work(here: str) -> None:
+            _unlink(here)
+            _unlink(_temporary(here))
 
         self._change(path, work)
 
@@ -171,7 +166,7 @@ class SafeFiles:
         """Remove a directory; False: something is in it."""
         try:
             if self.look(path) is not None:
-                self._act(path, lambda place: os.rmdir(place.name, dir_fd=place.directory))
+                self._act(path, os.rmdir)
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
@@ -180,84 +175,58 @@ class SafeFiles:
 
     def remove_tree(self, path: str) -> None:
         """Remove a directory with all that is in it; links in it are removed and not followed."""
-        self._change(path, lambda place: shutil.rmtree(f"/proc/self/fd/{place.directory}/{place.name}"))
+
+        def work(here: str) -> None:
+            if Path(here).is_symlink():
+                raise OSError(errno.ELOOP, "is a symbolic link, and none is followed", here)
+            shutil.rmtree(here)
+
+        self._change(path, work)
 
     # -- on the way
 
-    def _change(self, path: str, work: Callable[[Place], Any], owner: tuple[int, int] | None = None) -> None:
+    def _change(self, path: str, work: Callable[[str], None], owner: tuple[int, int] | None = None) -> None:
         """Do `work`, but as root only where nobody else can rename, and nothing of one user's in another's place."""
+        place = self._walk(path)
+        if os.geteuid() == 0 and place.owner == 0 and place.shared:
+            raise OSError(errno.EPERM, "others can write to a directory above it", path)
+        if owner is not None and place.owner not in {0, owner[0]}:
+            raise OSError(errno.EPERM, f"a directory above it belongs to user {place.owner}", path)
+        self._act(path, work)
 
-        def checked(place: Place) -> Any:
-            if os.geteuid() == 0 and place.owner == 0 and place.shared:
-                raise OSError(errno.EPERM, "others can write to a directory above it", path)
-            if owner is not None and place.owner not in {0, owner[0]}:
-                raise OSError(errno.EPERM, f"a directory above it belongs to user {place.owner}", path)
-            return work(place)
-
-        self._act(path, checked)
-
-    def _act(self, path: str, work: Callable[[Place], Any], *, uid: int | None = None) -> Any:
-        """Do `work` as root where all directories on the way are root's, else as the owner of the first other one.
+    def _act(self, path: str, work: Callable[[str], Any], uid: int | None = None) -> Any:
+        """Do `work` as root where only root can rename, else as the owner of the first other directory on the way.
 
         With `uid` it is always done as that user.
         """
+        try:
+            place = self._walk(path)
+            actor = (place.owner or (NOBODY if place.shared else 0)) if uid is None else uid
+            if os.geteuid() != 0 or actor == 0:
+                return work(place.path)
+            return run_as(actor, self.groups(actor), lambda: work(self._walk(path).path))
+        except OSError as error:
+            named = str(error.filename or "")
+            why = error.strerror or str(error)
+            raise OSError(error.errno, why, named if path.startswith(f"{named}/") else path) from None
 
-        def walk_and_work() -> Any:
-            with _walk(root, path) as place:
-                return work(place)
-
-        with _opened(os.open(self.root, _SEARCH)) as root:
-            try:
-                with _walk(root, path) as place:
-                    actor = place.owner if uid is None else uid
-                    if os.geteuid() != 0 or actor == 0:
-                        return work(place)
-                return run_as(actor, self.groups(actor), walk_and_work)
-            except OSError as error:
-                whole = str(error.filename or "").startswith("/") and not str(error.filename).startswith("/proc/")
-                raise OSError(error.errno, error.strerror, error.filename if whole else path) from None
-
-    @contextmanager
-    def _walk(self, path: str) -> Iterator[Place]:
-        with _opened(os.open(self.root, _SEARCH)) as root, _walk(root, path) as place:
-            yield place
-
-
-@contextmanager
-def _walk(root: int, path: str) -> Iterator[Place]:
-    """Open the directories down to the last one, each from the one above it."""
-    *above, name = _parts(path)
-    directory, owner, shared, passed = os.dup(root), 0, False, ""
-    try:
-        for part in (*above, ""):
-            status = os.fstat(directory)
-            owner, shared = owner or status.st_uid, shared or _others_rename(status)
-            if part:
-                passed += f"/{part}"
-                below = _enter(directory, part, passed)
-                os.close(directory)
-                directory = below
-        yield Place(directory, name, owner, shared)
-    finally:
-        os.close(directory)
-
-
-def _parts(path: str) -> list[str]:
-    parts = [part for part in path.split("/") if part]
-    if not path.startswith("/") or not parts or {".", ".."} & set(parts):
-        raise OSError(errno.EINVAL, "is not a whole path without . and ..", path)
-    return parts
-
-
-def _enter(directory: int, name: str, path: str) -> int:
-    try:
-        return os.open(name, _SEARCH, dir_fd=directory)
-    except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-            kind = _found(os.lstat(name, dir_fd=directory)).kind
-            if kind != "file":
-                raise OSError(errno.ELOOP, f"is a {kind}, and none is followed: name the real place", path) from None
-        raise OSError(error.errno, error.strerror, path) from None
+    def _walk(self, path: str) -> Place:
+        """See who can rename what on the way to a file. Raises `OSError` for a link."""
+        parts = [part for part in path.split("/") if part]
+        if not path.startswith("/") or not parts or {".", ".."} & set(parts):
+            raise OSError(errno.EINVAL, "is not a whole path without . and ..", path)
+        base, owner, shared = self.root.rstrip("/"), 0, False
+        for count in range(len(parts)):
+            above = "/" + "/".join(parts[:count])
+            status = os.lstat(base + above)
+            if not stat.S_ISDIR(status.st_mode):
+                kind = _found(status).kind
+                if kind == "file":
+                    raise OSError(errno.ENOTDIR, "is a file, and no directory", above)
+                raise OSError(errno.ELOOP, f"is a {kind}, and none is followed: name the real place", above)
+            owner = owner or status.st_uid
+            shared = shared or (_others_write(status) and not status.st_mode & stat.S_ISVTX)
+        return Place(f"{base}/{'/'.join(parts)}", owner, shared)
 
 
 def _found(status: os.stat_result) -> Found:
@@ -270,8 +239,14 @@ def _others_write(status: os.stat_result) -> bool:
     return bool(status.st_mode & (_OTHERS_WRITE if status.st_gid else 0o002))
 
 
-def _others_rename(status: os.stat_result) -> bool:
-    return _others_write(status) and not status.st_mode & stat.S_ISVTX
+def _read(here: str) -> bytes:
+    with open(here, "rb", opener=lambda name, flags: os.open(name, flags | _SAFE)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "is not a plain file", here)
+        data = file.read(LARGEST_FILE_BYTES + 1)
+    if len(data) > LARGEST_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"is larger than {LARGEST_FILE_BYTES} bytes", here)
+    return data
 
 
 def _hand_over(descriptor: int, mode: int, owner: tuple[int, int] | None) -> None:
@@ -280,40 +255,19 @@ def _hand_over(descriptor: int, mode: int, owner: tuple[int, int] | None) -> Non
     os.fchmod(descriptor, mode)
 
 
-def _temporary(name: str) -> str:
-    return f".{name}.alerta-opsgenie-new"
+def _temporary(here: str) -> str:
+    return str(Path(here).with_name(f".{Path(here).name}.alerta-opsgenie-new"))
 
 
-def _read_open(descriptor: int, path: str) -> str:
-    """Read an open file; latin-1 carries any byte through JSON."""
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is not a plain file", path)
-        data = file.read(LARGEST_FILE_BYTES + 1)
-    if len(data) > LARGEST_FILE_BYTES:
-        raise OSError(errno.EFBIG, f"is larger than {LARGEST_FILE_BYTES} bytes", path)
-    return data.decode("latin-1")
+def _unlink(here: str) -> None:
+    Path(here).unlink(missing_ok=True)
 
 
-def _open(place: Place, flags: int) -> int:
-    return os.open(place.name, flags, 0o600, dir_fd=place.directory)
-
-
-def _unlink(place: Place) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(place.name, dir_fd=place.directory)
-
-
-def _rename(place: Place, name: str) -> None:
-    """Give it another name in its directory, durably."""
-    os.rename(place.name, name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
-    with _opened(os.open(".", _LIST, dir_fd=place.directory)) as directory:
-        os.fsync(directory)
-
-
-@contextmanager
-def _opened(descriptor: int) -> Iterator[int]:
+def _rename(here: str, new: str) -> None:
+    """Rename a file within its directory, durably."""
+    Path(here).rename(new)
+    directory = os.open(Path(new).parent, os.O_DIRECTORY | _SAFE)
     try:
-        yield descriptor
+        os.fsync(directory)
     finally:
-        os.close(descriptor)
+        os.close(directory)
