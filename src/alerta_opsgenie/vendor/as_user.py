@@ -54,6 +54,7 @@ def run_as(uid: int, gid: int, work: Callable[[], Any], *, limit_seconds: float 
             text = file.read()
     finally:
         killer.cancel()
+        killer.join()  # a process with two threads can neither fork safely nor change its namespaces
         os.kill(child, signal.SIGKILL)  # it has written all that it had
         os.waitpid(child, 0)
     try:
