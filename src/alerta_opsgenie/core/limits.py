@@ -27,7 +27,7 @@ _LEAST_DETAIL = 20  # less than this of a value is not worth its key
 
 def length(text: str) -> int:
     """Count UTF-16 units."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 class Fitting:
@@ -83,11 +83,4 @@ class Fitting:
 
 def shorten(text: str, limit: int) -> str:
     """Take as much of the beginning as fits, without tearing a character apart."""
-    if length(text) <= limit:
-        return text
-    units = 0
-    for index, character in enumerate(text):
-        units += 2 if character > "\uffff" else 1
-        if units > limit:
-            return text[:index]
-    return text
+    return text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode("utf-16-le", "ignore")

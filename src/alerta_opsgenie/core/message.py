@@ -12,6 +12,8 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Tuple, Union
 LARGEST_MESSAGE_BYTES = 1024 * 1024
 """SQS takes messages up to 1 MiB (256 KiB until 2025); nothing larger can be a message."""
 
+PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
+
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LARGEST_NS = 2**63 - 1
 _MOST_DIGITS = 19
@@ -150,11 +152,8 @@ def origin(message: Message) -> Tuple[str, str]:
     """Give the name and the type of what caused the action (`$.source`), in lower case; empty where absent."""
     value = message.envelope.get("source")
     source = value if isinstance(value, dict) else {}
-    name, kind = source.get("name"), source.get("type")
-    return (
-        name.strip().lower() if isinstance(name, str) else "",
-        kind.strip().lower() if isinstance(kind, str) else "",
-    )
+    name, kind = (source[key] if isinstance(source.get(key), str) else "" for key in ("name", "type"))
+    return name.strip().lower(), kind.strip().lower()
 
 
 def actor(message: Message) -> str:
@@ -243,7 +242,7 @@ def priority(message: Message) -> str:
     text = f"P{value}" if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str) and len(text) == 1:
         text = f"P{text}"
-    if not isinstance(text, str) or text.upper() not in {"P1", "P2", "P3", "P4", "P5"}:
+    if not isinstance(text, str) or text.upper() not in PRIORITIES:
         raise MessageError("$.alert.priority", "expected P1 to P5")
     return text.upper()
 
@@ -325,25 +324,9 @@ def action_names(message: Message) -> List[str]:
 # -- Keeping
 
 _KEPT_OF_ALERT = (
-    "alertId",
-    "alias",
-    "source",
-    "username",
-    "userFullName",
-    "updatedAt",
-    "note",
-    "owner",
-    "addedTags",
-    "removedTags",
-    "priority",
-    "snoozedUntil",
-    "snoozeEndDate",
-    "message",
-    "description",
-    "responder",
-    "team",
-    "recipient",
-)
+    "alertId", "alias", "source", "username", "userFullName", "updatedAt", "note", "owner", "addedTags", "removedTags",
+    "priority", "snoozedUntil", "snoozeEndDate", "message", "description", "responder", "team", "recipient",
+)  # fmt: skip
 _KEPT_OF_ENVELOPE = ("action", "source", "integrationType", "escalationName", "mappedActionV2")
 
 

@@ -54,33 +54,16 @@ class Reason(str, Enum):
 REASONS: Mapping[Kind, "frozenset[Reason]"] = {
     Kind.APPLIED: frozenset({Reason.DONE}),
     Kind.ALREADY: frozenset({Reason.IN_STATE, Reason.REDELIVERED}),
-    Kind.IGNORED: frozenset(
-        {
-            Reason.NO_ALERT,
-            Reason.NO_ALIAS,
-            Reason.FOREIGN,
-            Reason.ECHO,
-            Reason.STALE,
-            Reason.NOT_WANTED,
-            Reason.UNKNOWN_ACTION,
-        }
-    ),
+    Kind.IGNORED: frozenset({
+        Reason.NO_ALERT, Reason.NO_ALIAS, Reason.FOREIGN, Reason.ECHO, Reason.STALE, Reason.NOT_WANTED,
+        Reason.UNKNOWN_ACTION,
+    }),
     Kind.REJECTED: frozenset({Reason.BAD_MESSAGE, Reason.BAD_ALIAS, Reason.NOT_FOUND, Reason.REFUSED}),
-    Kind.KEPT: frozenset(
-        {
-            Reason.NETWORK,
-            Reason.TIMEOUT,
-            Reason.THROTTLED,
-            Reason.UNAVAILABLE,
-            Reason.CONFLICT,
-            Reason.BEHIND,
-            Reason.UNAUTHORIZED,
-            Reason.FORBIDDEN,
-            Reason.NOT_ALERTA,
-            Reason.FAULT,
-        }
-    ),
-}
+    Kind.KEPT: frozenset({
+        Reason.NETWORK, Reason.TIMEOUT, Reason.THROTTLED, Reason.UNAVAILABLE, Reason.CONFLICT, Reason.BEHIND,
+        Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.NOT_ALERTA, Reason.FAULT,
+    }),
+}  # fmt: skip
 """Which reasons each kind can have; with the actions, the label pairs of every metric."""
 
 ADVICE: Mapping[Reason, str] = {
@@ -88,7 +71,7 @@ ADVICE: Mapping[Reason, str] = {
     Reason.FORBIDDEN: "give the API key the scopes read and write:alerts (delete:alerts too, to pass deletes on)",
     Reason.NOT_ALERTA: "check --alertaApiUrl: what answers there is not Alerta's API",
 }
-"""What to do about the reasons that no amount of waiting advice; these endings are loud."""
+"""What to do about the reasons that waiting does not help against; these endings are loud."""
 
 
 class Outcome(NamedTuple):
@@ -155,7 +138,7 @@ class Answer(NamedTuple):
 
 
 _PASSING = {408: Reason.UNAVAILABLE, 425: Reason.UNAVAILABLE, 429: Reason.THROTTLED}
-_KEY_TROUBLE = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN}
+_KEY_REFUSED = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN}
 
 CONFLICT = 409
 _ACCEPTED, _CLIENT_ERROR, _NOT_FOUND, _WRONG_METHOD, _SERVER_ERROR = 202, 400, 404, 405, 500
@@ -181,8 +164,8 @@ def outcome_of_refusal(answer: Answer) -> Outcome:
     if status in _PASSING or status >= _SERVER_ERROR:
         reason = _PASSING.get(status, Reason.UNAVAILABLE)
         return Outcome(Kind.KEPT, reason, f"Alerta answered {said}", answer.retry_after_seconds)
-    if status in _KEY_TROUBLE:
-        return Outcome(Kind.KEPT, _KEY_TROUBLE[status], f"Alerta answered {said}")
+    if status in _KEY_REFUSED:
+        return Outcome(Kind.KEPT, _KEY_REFUSED[status], f"Alerta answered {said}")
     if status == _NOT_FOUND and answer.from_alerta and answer.message == _ALERT_NOT_FOUND:
         return Outcome(Kind.REJECTED, Reason.NOT_FOUND, "Alerta has no such alert")
     if status == CONFLICT:

@@ -5,6 +5,7 @@ Whoever may send alerts chooses the texts that the patterns are tried on, so eac
 
 from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .message import PRIORITIES
 from .patterns import BoundedPattern, PatternError
 
 FIELDS = frozenset(
@@ -84,8 +85,8 @@ def read_names(value: Any) -> Tuple[str, ...]:
 def read_priority(where: str, value: Any) -> str:
     """Read P1 to P5."""
     text = str(value).strip().upper()
-    if text not in {"P1", "P2", "P3", "P4", "P5"}:
-        raise RouteError(f"{where}: the priority {value!r} is none of P1, P2, P3, P4, P5")
+    if text not in PRIORITIES:
+        raise RouteError(f"{where}: the priority {value!r} is none of {', '.join(PRIORITIES)}")
     return text
 
 
