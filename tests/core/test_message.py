@@ -251,7 +251,7 @@ NAMES = {
 def test_a_name_is_one_line_that_shows_what_it_is(name: str) -> None:
     raw, clean = NAMES[name]
     assert fields.actor(message("Close", username=raw)) == clean
-    assert fields.is_one_line(clean)
+    assert fields.clean_name(clean) == clean
 
 
 @given(st.text(st.characters(codec=None)))

@@ -103,7 +103,7 @@ class Scripts:
     def _run(self, run: _Run) -> None:
         received = run.received
         host = Host(time_limit_seconds=self._limit_seconds)
-        result = run_message(self._config, received.body, message_id=received.message_id, host=host)
+        result = run_message(self._config, received.body, host=host)
         label = _label(result)
         self._metrics.scripts.labels(label).inc()
         if result.callback is not None:

@@ -187,11 +187,6 @@ def harmless_name(text: str) -> str:
     return clean_name(_MARKUP.sub(" ", clean_name(text)))
 
 
-def is_one_line(text: str) -> bool:
-    """Whether the text is a name as it stands (`clean_name` would leave it alone)."""
-    return clean_name(text) == text
-
-
 def clean_text(text: str) -> str:
     """Replace what no database would store (NUL, lone surrogates) by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)

@@ -18,7 +18,6 @@ import signal
 import subprocess
 import threading
 import time
-import uuid
 from dataclasses import dataclass, field, replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -83,18 +82,11 @@ class Host:
     working_directory: str | None = None
 
 
-def run_message(
-    config: EdgeConfig,
-    message: Message | str,
-    *,
-    message_id: str | None = None,
-    host: Host | None = None,
-) -> ScriptResult:
+def run_message(config: EdgeConfig, message: Message | str, *, host: Host | None = None) -> ScriptResult:
     """Do for one message what a connector does: find its mapping, run the script to its end, make up the callback.
 
     A `str` is the body as it came from the queue and is passed on to the letter. Blocks until the script and all that
     holds its output has ended. Never raises for what a message, a script or the system does: that is in the result.
-    `message_id` names JEC's pipe (default: a new one).
     """
     body = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False, separators=(",", ":"))
     try:
@@ -107,7 +99,7 @@ def run_message(
         # JEC reports it; OEC leaves it at a line in its own log.
         callback = callback_body(JEC, envelope, failure=reason) if config.dialect == JEC else None
         return ScriptResult(reason, callback=callback)
-    return _run_script(config, mapping, envelope, body, message_id or str(uuid.uuid4()), host or Host())
+    return _run_script(config, mapping, envelope, body, host or Host())
 
 
 def prepare_scripts(config: EdgeConfig) -> list[str]:
@@ -138,12 +130,10 @@ def _why_refused(envelope: Envelope, mapping: ActionMapping | None) -> str:
     return ""
 
 
-def _run_script(
-    config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, body: str, message_id: str, host: Host
-) -> ScriptResult:
+def _run_script(config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, body: str, host: Host) -> ScriptResult:
     base = os.environ if host.environment is None else host.environment
     environment = {**base, **mapping_arguments(config, mapping)[1]}
-    pipe = CallbackPipe(host.pipe_directory, message_id) if config.dialect == JEC else None
+    pipe = CallbackPipe(host.pipe_directory) if config.dialect == JEC else None
     argv = script_argv(config, mapping, body, pipe_path=pipe.path if pipe else None)
     with pipe or contextlib.nullcontext():
         # The connector's own PATH counts, even where the script's environment has another.
