@@ -59,10 +59,10 @@ def test_an_absent_base_url_is_the_vendors(dialect: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "effective"), [("DEBUG", "DEBUG"), ("warning", "warning"), ("loud", "info"), (None, "info")]
+    ("level", "used"), [("DEBUG", "DEBUG"), ("warning", "warning"), ("loud", "info"), (None, "info")]
 )
-def test_an_unknown_log_level_counts_as_info(level: str | None, effective: str) -> None:
-    assert read(edge_document(logLevel=level))[0].log_level == effective
+def test_an_unknown_log_level_counts_as_info(level: str | None, used: str) -> None:
+    assert read(edge_document(logLevel=level))[0].log_level == used
 
 
 class TestNeeds:
@@ -166,7 +166,7 @@ class TestTypes:
 
 class TestDefaults:
     @pytest.mark.parametrize(
-        ("section", "effective"),
+        ("section", "used"),
         [
             ({}, PollerConf(100, 30, 10)),
             ({"pollingWaitIntervalInMillis": 0, "maxNumberOfMessages": -1}, PollerConf(100, 30, 10)),
@@ -176,8 +176,8 @@ class TestDefaults:
             ({"maxNumberOfMessages": 3, "pollingWaitIntervalInMillis": 500}, PollerConf(500, 30, 3)),
         ],
     )
-    def test_the_pollers_are_those_of_the_go_code(self, section: Any, effective: PollerConf) -> None:
-        assert read(edge_document(pollerConf=section))[0].poller == effective
+    def test_the_pollers_are_those_of_the_go_code(self, section: Any, used: PollerConf) -> None:
+        assert read(edge_document(pollerConf=section))[0].poller == used
 
     @pytest.mark.parametrize(
         ("section", "seconds"),
@@ -192,7 +192,7 @@ class TestDefaults:
         assert config.poller.visibility_timeout_seconds == seconds
 
     @pytest.mark.parametrize(
-        ("section", "effective"),
+        ("section", "used"),
         [
             ({}, PoolConf(12, 0, 0, 6000, 15000)),
             ({"maxNumberOfWorker": 0, "minNumberOfWorker": -1}, PoolConf(12, 4, 0, 6000, 15000)),
@@ -201,8 +201,8 @@ class TestDefaults:
             ({"queueSize": 7, "monitoringPeriodInMillis": 1}, PoolConf(12, 0, 7, 6000, 1)),
         ],
     )
-    def test_the_pools_are_those_of_the_go_code(self, section: Any, effective: PoolConf) -> None:
-        assert read(edge_document(poolConf=section))[0].pool == effective
+    def test_the_pools_are_those_of_the_go_code(self, section: Any, used: PoolConf) -> None:
+        assert read(edge_document(poolConf=section))[0].pool == used
 
 
 def test_an_http_mappings_flags_are_made_of_its_own_fields_and_replace_others() -> None:

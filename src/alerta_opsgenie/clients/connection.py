@@ -349,7 +349,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 
 def _words(error: Exception) -> str:
-    """Say what went wrong on one line; a certificate's trouble in its own words."""
+    """Say what went wrong on one line; a certificate's fault in its own words."""
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed before an answer came"
     if isinstance(error, http.client.IncompleteRead):
