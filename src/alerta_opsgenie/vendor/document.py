@@ -133,9 +133,7 @@ class _Pairs(list["tuple[str, Any]"]):
 
 def _parse_json(text: str, where: str) -> Any:
     try:
-        return json.loads(
-            text, object_pairs_hook=_Pairs, parse_int=_bounded_int, parse_constant=_refuse_constant, strict=True
-        )
+        return json.loads(text, object_pairs_hook=_Pairs, parse_int=_bounded_int, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         what = f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         advice = "correct the file there (a missing comma or quote stands just before that place)"
@@ -232,7 +230,7 @@ class _Reader:
     def _pairs(self, node: yaml.MappingNode) -> _Pairs:
         """Give keys and values with `<<` followed: a mapping's own keys win, then the first of the sources."""
         own = _Pairs()
-        merged: list[tuple[str, Any]] = []
+        merged: dict[str, Any] = {}
         for key, value in node.value:
             self._count()
             if not isinstance(key, yaml.ScalarNode):
@@ -244,9 +242,10 @@ class _Reader:
                 if not isinstance(source, yaml.MappingNode):
                     what = "a merge (<<) of something that is not an object"
                     raise _not_yaml(self._where, what, source.start_mark)
-                merged = [*self._pairs(source), *merged]
-        names = {name for name, _ in own}
-        return _Pairs([*((name, value) for name, value in dict(merged).items() if name not in names), *own])
+                merged = {**dict(self._pairs(source)), **merged}
+        for name in dict(own):
+            merged.pop(name, None)
+        return _Pairs([*merged.items(), *own])
 
 
 def texts_in(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:

@@ -9,7 +9,7 @@ from alerta_opsgenie.core.secret import HIDDEN, is_secret_name, mask, redact_tex
 from alerta_opsgenie.vendor.arguments import find_options, script_argv
 from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.document import KeyPath, texts_in
-from alerta_opsgenie.vendor.structure import SCHEMA
+from alerta_opsgenie.vendor.structure import default_numbers
 
 MOST_SECRETS = 1000
 """A document with more of them is no configuration; all of it is hidden."""
@@ -19,7 +19,6 @@ _LISTS_OF_ARGUMENTS = {"globalargs", "args", "startedas"}
 
 def shown_config(config: EdgeConfig) -> dict[str, Any]:
     """Give what a connector works with, in the file's own terms: defaults filled in, how scripts are started."""
-    poller, pool = (SCHEMA["properties"][part]["properties"] for part in ("pollerConf", "poolConf"))
     return redact_document(
         {
             "dialect": config.dialect,
@@ -32,8 +31,8 @@ def shown_config(config: EdgeConfig) -> dict[str, Any]:
             "globalArgs": list(config.global_args),
             "globalEnv": list(config.global_env),
             "actionMappings": {name: _shown_mapping(config, mapping) for name, mapping in config.mappings.items()},
-            "pollerConf": dict(zip(poller, astuple(config.poller))),
-            "poolConf": dict(zip(pool, astuple(config.pool))),
+            "pollerConf": dict(zip(default_numbers("pollerConf"), astuple(config.poller))),
+            "poolConf": dict(zip(default_numbers("poolConf"), astuple(config.pool))),
             "alertaOpsgenie": dict(config.own),
         }
     )

@@ -17,14 +17,12 @@ from alerta_opsgenie.vendor.config import (
     LOG_DIRECTORIES,
 )
 from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.structure import default_numbers
 
 REGIONS = ("us", "eu")
 
 DEFAULT_STATE_DIRECTORIES = {dialect: f"{home}/.local/state/alerta-opsgenie" for dialect, home in HOMES.items()}
 """The executor's own default for the user of each connector's packages."""
-
-_MOST_MESSAGES = 10
-_IDLE_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,9 @@ def render_config(options: RenderOptions) -> dict[str, Any]:
     names = options.actions
     if options.dialect == JEC and JEC_CATCH_ALL not in names:
         names = (*names, JEC_CATCH_ALL)
+    pool = default_numbers("poolConf")
+    pool["maxNumberOfWorker"] = options.workers
+    pool["minNumberOfWorker"] = min(pool["minNumberOfWorker"], options.workers)
     return {
         "apiKey": options.api_key.reveal(),
         "baseUrl": options.base_url or base_url_for(options.dialect, options.region),
@@ -79,18 +80,8 @@ def render_config(options: RenderOptions) -> dict[str, Any]:
         "globalFlags": {},
         **({"globalEnv": [_key_variable(options)]} if _key_variable(options) else {}),
         "actionMappings": {name: _mapping(options) for name in names},
-        "pollerConf": {
-            "pollingWaitIntervalInMillis": 100,
-            "visibilityTimeoutInSeconds": 30,
-            "maxNumberOfMessages": _MOST_MESSAGES,
-        },
-        "poolConf": {
-            "maxNumberOfWorker": options.workers,
-            "minNumberOfWorker": min(_IDLE_WORKERS, options.workers),
-            "monitoringPeriodInMillis": 15000,
-            "keepAliveTimeInMillis": 6000,
-            "queueSize": 0,
-        },
+        "pollerConf": default_numbers("pollerConf"),
+        "poolConf": pool,
     }
 
 

@@ -48,10 +48,9 @@ Message = Mapping[str, Any]
 class ScriptResult:
     """What became of a message.
 
-    `dropped_reason` says why no script was started for it, and is None where one was. `argv` holds the connector's API
-    key and is kept out of the repr. `exit_code` is Python's (negative for a signal), None where the program could not
-    be started. `failure` is empty for a success. `stdout` is empty where the connector sends it to /dev/null.
-    `callback` is the body to send, None where the connector would send none.
+    `dropped_reason` says why no script was started, and is None where one was. `argv` holds the connector's API key.
+    `exit_code` is Python's (negative for a signal), None where the program could not be started. `failure` is empty for
+    a success. `stdout` is empty where the connector sends it to /dev/null. `callback` is the body to send, if any.
     """
 
     dropped_reason: str | None

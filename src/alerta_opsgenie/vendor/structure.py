@@ -221,7 +221,7 @@ def _without(wrong: set[KeyPath], value: Any, path: KeyPath = ()) -> Any:
 def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, where: str) -> EdgeConfig:
     own = value.get("alertaOpsgenie")
     mappings = {name: _mapping_of(name, item, home) for name, item in value.get("actionMappings", {}).items()}
-    pool = PoolConf(*_numbers("poolConf", value.get("poolConf", {})))
+    pool = PoolConf(*{**default_numbers("poolConf"), **value.get("poolConf", {})}.values())
     return EdgeConfig(
         dialect=dialect,
         api_key=key,
@@ -232,7 +232,7 @@ def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, w
         global_flags=tuple(value.get("globalFlags", {}).items()),
         global_args=tuple(value.get("globalArgs", ())),
         global_env=tuple(value.get("globalEnv", ())),
-        poller=PollerConf(*_numbers("pollerConf", value.get("pollerConf", {}))),
+        poller=PollerConf(*{**default_numbers("pollerConf"), **value.get("pollerConf", {})}.values()),
         pool=replace(pool, min_workers=min(pool.min_workers, pool.max_workers)),
         own=own if isinstance(own, dict) else {},
         where=where,
@@ -263,10 +263,10 @@ def _http_flags(value: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in flags.items() if text}
 
 
-def _numbers(part: str, section: Mapping[str, Any]) -> list[int]:
-    """Give the numbers of `pollerConf` or `poolConf` in the schema's order, with the connectors' defaults."""
+def default_numbers(part: str) -> dict[str, int]:
+    """Give the connectors' defaults of `pollerConf` or `poolConf`, in the schema's order."""
     rules = SCHEMA["properties"][part]["properties"]
-    return [int(section.get(name, rules[name]["allOf"][1]["default"])) for name in rules]
+    return {name: rule["allOf"][1]["default"] for name, rule in rules.items()}
 
 
 def clean_path(path: str, home: str) -> str:
