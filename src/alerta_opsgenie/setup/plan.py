@@ -11,6 +11,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Iterator, Mapping
 
@@ -153,11 +154,11 @@ class _Planner:
         add_user = ["useradd", "--system", "--gid", group, "--home-dir", home, "--no-create-home", "--shell", shell]
         if not host.staged and host.group_number(group) is None:
             entry = {"kind": GROUP, "name": group}
-            yield Change(f"group {group}", lambda: run_command(add_group, fine=_EXISTS), entry)
+            yield Change(f"group {group}", partial(run_command, add_group, fine=_EXISTS), entry)
         if not host.staged and host.user_number(user) is None:
             entry = {"kind": USER, "name": user}
             text = f"user {user} (home {home}, no login)"
-            yield Change(text, lambda: run_command([*add_user, user], fine=_EXISTS), entry)
+            yield Change(text, partial(run_command, [*add_user, user], fine=_EXISTS), entry)
 
     def ownership(self) -> Iterator[Change]:
         """Give what root has made by hand to the connector's user, the deepest first: all above is root's then."""
@@ -167,7 +168,7 @@ class _Planner:
             if found is None or found.kind not in {"file", "directory"} or not self._is_strangers(found, numbers):
                 continue
             if found.uid == 0 and self._files.writer(path) == 0:
-                yield Change(f"{path} becomes {self._layout.ownership}'s", self._giving(path, mode))
+                yield Change(f"{path} becomes {self._layout.ownership}'s", partial(self._give, path, mode))
             elif found.kind == "directory" or path in self._layout.logs:  # any other file is written anew
                 what = f"{path} belongs to user {found.uid}, and not to {self._layout.user}"
                 raise SetupError(what, f"if it should: chown -h {self._layout.ownership} {path}")
@@ -185,13 +186,10 @@ class _Planner:
         """Tell whether what should be the connector's user's is another's. A user who is not made yet owns nothing."""
         return os.geteuid() == 0 and (found.uid != numbers[0] if numbers else not self._host.staged)
 
-    def _giving(self, path: str, mode: int) -> Callable[[], None]:
-        def give() -> None:
-            numbers = self._host.numbers(self._layout.ownership)  # by now the user is made
-            if numbers is not None:
-                self._files.give(path, mode, numbers)
-
-        return give
+    def _give(self, path: str, mode: int) -> None:
+        numbers = self._host.numbers(self._layout.ownership)  # by now the user is made
+        if numbers is not None:
+            self._files.give(path, mode, numbers)
 
     def above(self) -> Iterator[Change]:
         """Make the directories of the system that are not there; an image may lack them."""
@@ -199,16 +197,16 @@ class _Planner:
         parents = {str(parent) for path in (*planned, self._layout.unit) for parent in PurePosixPath(path).parents}
         for path in sorted(parents - {*planned, "/"}):
             if self._look(path) is None:
-                yield Change("", self._making(path, 0o755, ROOT), {"kind": DIRECTORY_MADE, "name": path})
+                yield Change("", partial(self._make, path, 0o755, ROOT), {"kind": DIRECTORY_MADE, "name": path})
 
-    def _making(self, path: str, mode: int, ownership: Ownership) -> Callable[[], None]:
-        return lambda: self._files.make_directory(path, mode, self._host.numbers(ownership))
+    def _make(self, path: str, mode: int, ownership: Ownership) -> None:
+        self._files.make_directory(path, mode, self._host.numbers(ownership))
 
     def directory(self, directory: Directory) -> Iterator[Change]:
         """Make a directory, or see that nobody else may write to it. OEC sets its log directory to 0744 by itself."""
         path, mode, ownership = directory.path, directory.mode, directory.ownership
         found, owner = self._look(path), self._host.numbers(ownership)
-        change = Change(f"{path}/ {ownership} {mode:04o}", self._making(path, mode, ownership))
+        change = Change(f"{path}/ {ownership} {mode:04o}", partial(self._make, path, mode, ownership))
         if found is None:
             yield dataclasses.replace(change, entry={"kind": DIRECTORY_MADE, "name": path})
             return
@@ -222,16 +220,16 @@ class _Planner:
         found = self._look(file.path)
         text = f"{file.path} {file.ownership} {file.modes[0]:04o}"
         if found is None:
-            yield Change(text, self._writing(file, file.data), self._entry(file))
+            yield Change(text, partial(self._write, file, file.data), self._entry(file))
             return
         _require(found, file.path, "file")
         content = self._files.read(file.path)
         there = self._record.find(FILE, file.path)
         if content == file.data or file.same(content):
             if not self._is_right(found, file):
-                yield Change(text, self._writing(file, content))
+                yield Change(text, partial(self._write, file, content))
         elif there and digest(content) in there["digests"]:
-            yield Change(f"{text} (a new version)", self._writing(file, file.data), self._entry(file))
+            yield Change(f"{text} (a new version)", partial(self._write, file, file.data), self._entry(file))
         else:
             yield self._replacement(file, content, text)
 
@@ -240,21 +238,17 @@ class _Planner:
         is_group = file.ownership.user != "root" or found.gid == owner[1]
         return found.uid == owner[0] and is_group and found.mode in file.modes
 
-    def _writing(self, file: File, data: bytes, path: str = "") -> Callable[[], None]:
-        def write() -> None:
-            self._files.write(path or file.path, data, file.modes[0], self._host.numbers(file.ownership))
+    def _write(self, file: File, data: bytes, path: str = "") -> None:
+        self._files.write(path or file.path, data, file.modes[0], self._host.numbers(file.ownership))
 
-        return write
+    def _replace(self, file: File, content: bytes, backup: str) -> None:
+        self._write(file, content, backup)
+        self._write(file, file.data)
 
     def _replacement(self, file: File, content: bytes, text: str) -> Change:
         backup = free_name(self._files, file.path, self._now)
-        keep, write = self._writing(file, content, backup), self._writing(file, file.data)
-
-        def replace() -> None:
-            keep()
-            write()
-
-        change = Change(f"{text} (replaces another, kept as {backup})", replace, self._entry(file, backup))
+        text = f"{text} (replaces another, kept as {backup})"
+        change = Change(text, partial(self._replace, file, content, backup), self._entry(file, backup))
         if file.difference is None:
             return change
         return dataclasses.replace(change, question=f"Replace {file.path}?", difference=file.difference(content))
