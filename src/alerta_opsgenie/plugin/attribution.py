@@ -21,6 +21,7 @@ from alerta_opsgenie.clients.alerta import ALERT_STATUS, ON_BEHALF_OF
 from alerta_opsgenie.core.message import harmless_name
 from alerta_opsgenie.core.order import believable_ns, is_ahead
 from alerta_opsgenie.plugin import callers, guard, order, state
+from alerta_opsgenie.plugin.alert_values import text_of
 from alerta_opsgenie.plugin.state import LOG
 
 ENDPOINTS: FrozenSet[str] = frozenset(
@@ -193,7 +194,7 @@ def _look_status(response: Response) -> str:
     if request.endpoint not in ("api.action_alert", "api.set_status") or response.status_code >= 400:  # noqa: PLR2004
         return ""
     alert = Alert.find_by_id((request.view_args or {}).get("alert_id", ""))
-    return str(alert.status) if alert else ""
+    return text_of(alert.status) if alert else ""
 
 
 def _warn(login: Optional[str]) -> None:

@@ -16,6 +16,7 @@ from flask import current_app, g, request
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.plugin import attribution, order, state
+from alerta_opsgenie.plugin.alert_values import text_of
 from alerta_opsgenie.plugin.state import LOG
 
 _OK: Mapping[str, str] = {"status": "ok"}
@@ -145,7 +146,7 @@ _HANDLERS: Mapping["tuple[str, str]", _Handler] = {
 def _said(alert: Alert, content: Mapping[str, Any] = {}) -> Answer:
     """Answer as Alerta's API would, instants as texts."""
     body: Any = json.loads(current_app.json.dumps({**_OK, **content}))
-    return Answer(200, body, alert_status=str(alert.status))
+    return Answer(200, body, alert_status=text_of(alert.status))
 
 
 def _audit(event: str, message: str, resource_id: Optional[str], *, kind: str = "alert") -> None:

@@ -24,7 +24,7 @@ from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, publish
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import attribution, guard, housekeeping, order, state, webhook_access
-from alerta_opsgenie.plugin.alert_values import end_of, subject_of
+from alerta_opsgenie.plugin.alert_values import end_of, subject_of, text_of
 from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
 
@@ -62,7 +62,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
     def take_action(self, alert: Alert, action: str, text: str, **kwargs: Any) -> Any:
         """Before an action: refuse what is too early or too late, and give the person's own words."""
         present = _present()
-        present.before[alert.id] = str(alert.status)
+        present.before[alert.id] = text_of(alert.status)
         if action == "timeout" and housekeeping.is_too_early(alert, time.time()):
             raise RejectException(f"the time of alert {alert.id} is not over")
         if action == "unack":
@@ -80,10 +80,10 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         """After an action: tell of it."""
         present = _present()
         noted = present.forget(alert.id)
-        before = present.before.pop(alert.id, noted.before if noted else str(alert.status))
-        attribution.tell_status(str(alert.status))
+        before = present.before.pop(alert.id, noted.before if noted else text_of(alert.status))
+        attribution.tell_status(text_of(alert.status))
         behalf = attribution.behalf()
-        _send(subject_of(alert), changes(before, str(alert.status), action), text)
+        _send(subject_of(alert), changes(before, text_of(alert.status), action), text)
         if behalf is None or not behalf.is_ahead:
             return None
         order.note_state(alert, behalf)
@@ -92,8 +92,9 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
     @guarded(_nothing)
     def status_change(self, alert: Alert, status: str, text: Any, **_: Any) -> Any:
         """Before a status is written: note what it is about to be."""
-        attribution.tell_status(str(status))
-        before = str(alert.status)
+        status = text_of(status)
+        attribution.tell_status(status)
+        before = text_of(alert.status)
         comes_again = before in ENDED and status not in ENDED
         if comes_again:
             order.note_opened(alert)
@@ -165,7 +166,7 @@ class Present:
         """Tell of the changes that no other hook came for, if they did come about."""
         for change in list(self.expected.values()):
             alert = Alert.find_by_id(change.alert_id)
-            if alert and str(alert.status) == change.after:
+            if alert and text_of(alert.status) == change.after:
                 _send(subject_of(alert), changes(change.before, change.after, ""), change.text)
         self.expected.clear()
 
