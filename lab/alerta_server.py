@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib.util
 import json
 import os
 import random
@@ -16,7 +15,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -27,6 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lab.postgres import Guard, Postgres
+from lab.versions import interpreter, under_test
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -98,8 +97,8 @@ class AlertaServer:
     `preload`: load Alerta once, before gunicorn forks, as the vendor's uWSGI does; False loads it in each worker.
     `settings`: written to alertad.conf at each start, so what is changed in `.settings` holds after `restart`.
     `env`: added to the processes' environment. `python`: the interpreter whose environment Alerta is installed in
-    (default: this one). `server`: one of `SERVERS`, of that environment too. `postgres`: a database server to share
-    (with a database of its own) instead of starting one.
+    (default: that of the version under test, see `lab.versions`). `server`: one of `SERVERS`, of that environment too.
+    `postgres`: a database server to share (with a database of its own) instead of starting one.
 
     Also a context manager: starts on entering, `close`s on leaving.
     """
@@ -113,7 +112,7 @@ class AlertaServer:
         preload: bool = True,
         settings: Mapping[str, object] | None = None,
         env: Mapping[str, str] | None = None,
-        python: str = sys.executable,
+        python: str = "",
         server: str = "gunicorn",
         postgres: Postgres | None = None,
     ) -> None:
@@ -121,7 +120,7 @@ class AlertaServer:
         self.env: dict[str, str] = dict(env or {})
         self.workers = workers
         self.preload = preload
-        self._python = python
+        self._python = python or interpreter(under_test())
         self._server = server
         self.admin_user = ADMIN_USER
         self.admin_key = secrets.token_urlsafe(30)
@@ -272,7 +271,10 @@ class AlertaServer:
         request = urllib.request.Request(  # noqa: S310  the URL is our own
             self.url + path,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Key {key or self.admin_key}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Key {key or self.admin_key}",
+                **({} if body is None else {"Content-Type": "application/json"}),
+            },
             method=method,
         )
         try:
@@ -321,7 +323,7 @@ class AlertaServer:
         """Create tables and the administrator's key here: `alertad key` would cost another second."""
         key = (secrets.token_hex(16), self.admin_key, self.admin_user, ["admin", "write", "read"])
         with postgres.connection(self.database) as connection, connection.cursor() as cursor:
-            cursor.execute(_schema_path().read_text())
+            cursor.execute(_schema_path(self._python).read_text())
             cursor.execute(
                 'INSERT INTO keys (id, key, "user", scopes, text, expire_time, count)'
                 " VALUES (%s, %s, %s, %s, '', now() + interval '1 year', 0)"
@@ -448,11 +450,11 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _schema_path() -> Path:
-    alerta = importlib.util.find_spec("alerta")
-    if alerta is None or alerta.origin is None:
-        raise AlertaError("alerta-server is missing: pip install 'alerta-opsgenie[lab]'")
-    return Path(alerta.origin).parent / "sql" / "schema.sql"
+def _schema_path(python: str) -> Path:
+    found = sorted(Path(python).parents[1].glob("lib/python3*/site-packages/alerta/sql/schema.sql"))
+    if not found:
+        raise AlertaError(f"alerta-server is missing beside {python}: pip install 'alerta-opsgenie[lab]'")
+    return found[-1]
 
 
 def _write_private(path: Path, text: str) -> None:

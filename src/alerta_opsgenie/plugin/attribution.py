@@ -15,7 +15,6 @@ from urllib.parse import unquote
 from alerta.models.alert import Alert
 from alerta.models.user import User
 from flask import Flask, Response, appcontext_pushed, g, has_app_context, has_request_context, request
-from flask.globals import app_ctx
 
 from alerta_opsgenie.clients.alerta import ALERT_STATUS, ON_BEHALF_OF
 from alerta_opsgenie.core.message import harmless_name
@@ -102,9 +101,8 @@ def _adopt(app: Flask, **_: object) -> None:
     globals_class: Any = type("AttributedGlobals", (Attributed, kind), {})
     app.app_ctx_globals_class = globals_class
     # The context that tells of the application was made with the class from before.
-    attributed = globals_class()
-    attributed.__dict__.update(app_ctx.g.__dict__)
-    app_ctx.g = attributed
+    present: Any = g
+    object.__setattr__(present._get_current_object(), "__class__", globals_class)  # noqa: SLF001 - as in state.py
 
 
 # -- One request

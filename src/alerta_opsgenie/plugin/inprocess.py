@@ -4,20 +4,23 @@ So plugins, state machine, history and audit trail work as they do for a call by
 (alerta 9.1.0, views/alerts.py). The database's own errors come back as a 500, which keeps the message for another try.
 """
 
-import json
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from alerta.exceptions import AlertaException, ApiError, ForwardingLoop, InvalidAction, RejectException
 from alerta.models.alert import Alert
+from alerta.plugins import PluginBase
 from alerta.utils.api import process_action, process_delete, process_note, process_status
 from alerta.utils.audit import write_audit_trail
-from flask import current_app, g, request
+from flask import g, json, request
 
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.plugin import attribution, order, state
 from alerta_opsgenie.plugin.alert_values import text_of
 from alerta_opsgenie.plugin.state import LOG
+
+HAS_POST_ACTION = hasattr(PluginBase, "post_action")
+"""Alerta has the hook since 9.0.4."""
 
 _OK: Mapping[str, str] = {"status": "ok"}
 _Handler = Callable[[Alert, Mapping[str, Any], attribution.Behalf], Answer]
@@ -75,7 +78,8 @@ def _act(alert: Alert, body: Mapping[str, Any], _behalf: attribution.Behalf) -> 
     text, timeout = str(body.get("text", "")), body.get("timeout")
     alert, action, text, timeout = process_action(alert, body["action"], text, timeout)
     alert = alert.from_action(action, text, timeout)
-    alert, action, text, timeout = process_action(alert, action, text, timeout, post_action=True)
+    if HAS_POST_ACTION:
+        alert, action, text, timeout = process_action(alert, action, text, timeout, post_action=True)
     _audit("alert-actioned", text, alert.id)
     return _said(alert)
 
@@ -145,7 +149,7 @@ _HANDLERS: Mapping["tuple[str, str]", _Handler] = {
 
 def _said(alert: Alert, content: Mapping[str, Any] = {}) -> Answer:
     """Answer as Alerta's API would, instants as texts."""
-    body: Any = json.loads(current_app.json.dumps({**_OK, **content}))
+    body: Any = json.loads(json.dumps({**_OK, **content}))
     return Answer(200, body, alert_status=text_of(alert.status))
 
 

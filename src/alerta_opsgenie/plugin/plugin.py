@@ -3,9 +3,10 @@
 Which hook tells what:
 
 - `post_receive`: alerts that come in. `post_action`: what people and the housekeeping job do, once it is written.
-- `status_change` is called before the writing, and for some ways (PUT /status, chat webhooks, bulk actions) it is the
-  only hook there is. So it only notes what is about to happen; if no other hook follows, that is sent at the end of
-  the request, if the alert then is in that state. Outside of a request (bulk actions run in Celery) it sends at once.
+- `status_change` is called before the writing, and for some ways (PUT /status, chat webhooks, bulk actions, everything
+  up to alerta 9.0.3, which has no `post_action`) it is the last hook there is. So it only notes what is about to
+  happen; if no other hook follows, that is sent at the end of the request, if the alert then is in that state. Outside
+  of a request (bulk actions run in Celery) it sends at once.
 - `take_note` and `delete` come before as well, and are sent once the request has succeeded.
 
 Nothing of what the bridge itself does is sent: it came from there.
@@ -61,33 +62,22 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
     @guarded(_nothing)
     def take_action(self, alert: Alert, action: str, text: str, **kwargs: Any) -> Any:
         """Before an action: refuse what is too early or too late, and give the person's own words."""
-        present = _present()
-        present.before[alert.id] = text_of(alert.status)
+        _present().acting[alert.id] = action
         if action == "timeout" and housekeeping.is_too_early(alert, time.time()):
             raise RejectException(f"the time of alert {alert.id} is not over")
-        if action == "unack":
-            alert.attributes.pop("acked-by", None)
         behalf = attribution.behalf()
         if behalf is None:
             return None
         order.check_state(alert, behalf, may_be_no_op=True)
-        if action == "ack":
-            alert.attributes["acked-by"] = behalf.person
         return alert, action, behalf.text or text, kwargs.get("timeout")
 
     @guarded(_nothing)
-    def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> Any:
+    def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> None:
         """After an action: tell of it."""
-        present = _present()
-        noted = present.forget(alert.id)
-        before = present.before.pop(alert.id, noted.before if noted else text_of(alert.status))
-        attribution.tell_status(text_of(alert.status))
-        behalf = attribution.behalf()
-        _send(subject_of(alert), changes(before, text_of(alert.status), action), text)
-        if behalf is None or not behalf.is_ahead:
-            return None
-        order.note_state(alert, behalf)
-        return alert
+        status = text_of(alert.status)
+        noted = _present().forget(alert.id)
+        attribution.tell_status(status)
+        _send(subject_of(alert), changes(noted.before if noted else status, status, action), text)
 
     @guarded(_nothing)
     def status_change(self, alert: Alert, status: str, text: Any, **_: Any) -> Any:
@@ -102,8 +92,11 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         if behalf is not None and has_request_context() and request.endpoint == "api.set_status":
             order.check_state(alert, behalf)
             return alert, status, behalf.text or text
-        if before != status and not attribution.by_bridge():
-            _present().expect(Change(alert.id, before, status, _words(text)), alert)
+        action = _present().acting.pop(alert.id, "")
+        if action:
+            _note_deed(alert, action, behalf)
+        if (action or before != status) and not attribution.by_bridge():
+            _present().expect(Change(alert.id, before, status, _words(text), action), alert)
         return (alert, status, text) if comes_again else None  # only with an answer Alerta writes the attributes
 
     @guarded(_nothing)
@@ -138,20 +131,21 @@ class Change(NamedTuple):
     before: str
     after: str
     text: str
+    action: str
 
 
 class Present:
-    """What the hooks of one request know of each other."""
+    """What the hooks of one request know of each other; `acting` has the action that each alert is about to have."""
 
     def __init__(self) -> None:
-        self.before: Dict[str, str] = {}
+        self.acting: Dict[str, str] = {}
         self.expected: Dict[str, Change] = {}
 
     def expect(self, change: Change, alert: Alert) -> None:
         """Note a change, to be told by a later hook, or at the end of the request."""
         if not has_request_context():
             subject = subject_of(alert)._replace(status=change.after)
-            _send(subject, changes(change.before, change.after, ""), change.text)
+            _send(subject, changes(change.before, change.after, change.action), change.text)
             return
         if not self.expected:
             guard.after_request("telling of a change of status", self._tell_rest)
@@ -167,7 +161,7 @@ class Present:
         for change in list(self.expected.values()):
             alert = Alert.find_by_id(change.alert_id)
             if alert and text_of(alert.status) == change.after:
-                _send(subject_of(alert), changes(change.before, change.after, ""), change.text)
+                _send(subject_of(alert), changes(change.before, change.after, change.action), change.text)
         self.expected.clear()
 
 
@@ -176,6 +170,18 @@ def _present() -> Present:
     if found is None:
         found = g.opsgenie_present = Present()
     return found
+
+
+def _note_deed(alert: Alert, action: str, behalf: Optional[attribution.Behalf]) -> None:
+    """Note on an alert who has done what, now that Alerta's state machine has a way for it; Alerta writes it."""
+    if action == "unack":
+        alert.attributes["acked-by"] = None  # removes it, on MongoDB too
+    if behalf is None:
+        return
+    if action == "ack":
+        alert.attributes["acked-by"] = behalf.person
+    if behalf.is_ahead:
+        order.note_state(alert, behalf)
 
 
 def _after_success(tell: Callable[[], None]) -> None:
