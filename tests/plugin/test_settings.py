@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.routing import choose
 from alerta_opsgenie.core.wording import Subject, values
-from alerta_opsgenie.plugin.settings import PRIORITIES, SPOOL, Settings, read_settings
+from alerta_opsgenie.plugin.settings import SPOOL, Settings, read_settings
 
 
 def read(config: dict[str, Any] | None = None, **environment: str) -> Settings:

@@ -146,7 +146,10 @@ def _attribute_unless_plugin(task: Task, answer: Answer, **values: Optional[str]
 
 def _close(task: Task) -> Steps:
     changed = yield from change_state(task, CLOSE)
-    return changed if isinstance(changed, Outcome) else _APPLIED
+    if isinstance(changed, Outcome):
+        return changed
+    instead = changed.answer.alert_status == "ack"
+    return _APPLIED._replace(detail="acknowledged: Alerta's alarm model has no close") if instead else _APPLIED
 
 
 def _snooze(task: Task) -> Steps:

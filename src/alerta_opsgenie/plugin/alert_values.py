@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 from alerta.models.alert import Alert
 
+from alerta_opsgenie.core.alarm_model import meaning
 from alerta_opsgenie.core.wording import Past, Subject, plain
 
 
@@ -17,7 +18,8 @@ def subject_of(alert: Alert) -> Subject:
         event=text_of(alert.event),
         environment=text_of(alert.environment),
         severity=text_of(alert.severity),
-        status=text_of(alert.status),
+        status=word_of(alert.status),
+        shown_status=text_of(alert.status),
         service=tuple(text_of(name) for name in alert.service or ()),
         group=text_of(alert.group),
         value=text_of(alert.value),
@@ -39,7 +41,7 @@ def subject_of(alert: Alert) -> Subject:
 def _past(entry: Any) -> Past:
     return Past(
         change=text_of(entry.change_type),
-        status=text_of(entry.status),
+        status=word_of(entry.status),
         severity=text_of(entry.severity),
         id=text_of(entry.id),
         at_seconds=epoch_seconds(entry.update_time),
@@ -58,6 +60,11 @@ def end_of(subject: Subject, change: str) -> Optional[float]:
         (past for past in subject.history if past.change == change), key=lambda past: past.at_seconds, default=None
     )
     return newest.at_seconds + newest.timeout_seconds if newest and newest.timeout_seconds else None
+
+
+def word_of(status: Any) -> str:
+    """Give a status in the words of the usual alarm model."""
+    return meaning(text_of(status))
 
 
 def text_of(value: Any) -> str:

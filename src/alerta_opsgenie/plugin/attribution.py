@@ -12,6 +12,7 @@ import time
 from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
+import alerta.auth  # noqa: F401 - first: it and alerta.models.user import each other
 from alerta.models.alert import Alert
 from alerta.models.user import User
 from flask import Flask, Response, appcontext_pushed, g, has_app_context, has_request_context, request
@@ -20,7 +21,7 @@ from alerta_opsgenie.clients.alerta import ALERT_STATUS, ON_BEHALF_OF
 from alerta_opsgenie.core.message import harmless_name
 from alerta_opsgenie.core.order import believable_ns, is_ahead
 from alerta_opsgenie.plugin import callers, guard, order, state
-from alerta_opsgenie.plugin.alert_values import text_of
+from alerta_opsgenie.plugin.alert_values import word_of
 from alerta_opsgenie.plugin.state import LOG
 
 ENDPOINTS: FrozenSet[str] = frozenset(
@@ -192,7 +193,7 @@ def _look_status(response: Response) -> str:
     if request.endpoint not in ("api.action_alert", "api.set_status") or response.status_code >= 400:  # noqa: PLR2004
         return ""
     alert = Alert.find_by_id((request.view_args or {}).get("alert_id", ""))
-    return text_of(alert.status) if alert else ""
+    return word_of(alert.status) if alert else ""
 
 
 def _warn(login: Optional[str]) -> None:

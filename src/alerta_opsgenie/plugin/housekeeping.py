@@ -12,7 +12,7 @@ from typing import Any, List, Tuple
 from alerta.models.alert import Alert
 
 from alerta_opsgenie.plugin import guard
-from alerta_opsgenie.plugin.alert_values import end_of, subject_of, text_of
+from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 
 _Found = Tuple[List[Alert], List[Alert], List[Alert]]
 
@@ -22,7 +22,7 @@ _MARK = "alerta_opsgenie_checked"
 
 def is_too_early(alert: Alert, now: float) -> bool:
     """Whether a timeout would end the alert's shelve or ack before its time."""
-    change = _CHANGES.get(text_of(alert.status))
+    change = _CHANGES.get(word_of(alert.status))
     if change is None:
         return False
     subject = subject_of(alert)

@@ -15,8 +15,8 @@ from flask import g, json, request
 
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.plugin import attribution, order, state
-from alerta_opsgenie.plugin.alert_values import text_of
+from alerta_opsgenie.plugin import alarm, attribution, order, state
+from alerta_opsgenie.plugin.alert_values import word_of
 from alerta_opsgenie.plugin.state import LOG
 
 HAS_POST_ACTION = hasattr(PluginBase, "post_action")
@@ -41,12 +41,13 @@ def perform(call: Call, *, lend_name: bool) -> Answer:
     return _run(handler, alert_id, body, behalf)._replace(on_behalf_of=behalf.person if lend_name else "")
 
 
-def _run(handler: _Handler, alert_id: str, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
+def _run(handler: _Handler, alert_id: str, body: Dict[str, Any], behalf: attribution.Behalf) -> Answer:
     try:
         order.lock(alert_id)
         alert = Alert.find_by_id(alert_id, g.get("customers"))
         if alert is None or alert.id.lower() != alert_id.lower():
             return _refused(404, "not found")
+        alarm.translate(alert, body)
         return handler(alert, body, behalf)
     except InvalidAction as error:
         return _refused(409, str(error))
@@ -150,7 +151,7 @@ _HANDLERS: Mapping["tuple[str, str]", _Handler] = {
 def _said(alert: Alert, content: Mapping[str, Any] = {}) -> Answer:
     """Answer as Alerta's API would, instants as texts."""
     body: Any = json.loads(json.dumps({**_OK, **content}))
-    return Answer(200, body, alert_status=text_of(alert.status))
+    return Answer(200, body, alert_status=word_of(alert.status))
 
 
 def _audit(event: str, message: str, resource_id: Optional[str], *, kind: str = "alert") -> None:

@@ -26,7 +26,7 @@ from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
 from alerta_opsgenie.core.outcome import REDELIVERED_MARK, STALE_MARK
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
-from alerta_opsgenie.plugin import guard
+from alerta_opsgenie.plugin import alarm, guard
 from alerta_opsgenie.plugin.state import LOG
 
 if TYPE_CHECKING:
@@ -244,9 +244,14 @@ def _write(alert_id: str, change: Callable[[Record], None]) -> None:
 
 
 def enter(endpoint: str, alert_id: str, behalf: "Behalf", body: Dict[str, Any]) -> None:
-    """Begin a call that changes an alert: others wait; a stale change of tags or attributes ends here with a 409."""
+    """Begin a call that changes an alert: others wait; a stale change of tags or attributes ends here with a 409.
+
+    So does an action that has no way in Alerta's alarm model.
+    """
     lock(alert_id)
     change = _AROUND.get(endpoint)
+    if change is _around_action and alarm.model().ways is None:
+        return
     alert = Alert.find_by_id(alert_id) if change else None
     if change is None or alert is None:
         return
@@ -274,7 +279,13 @@ def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> N
         claim_attributes(alert, attributes, updated_ns)
 
 
+def _around_action(alert: Alert, body: Dict[str, Any], _updated_ns: int) -> None:
+    alarm.translate(alert, body)
+
+
 _AROUND: Mapping[str, Callable[[Alert, Dict[str, Any], int], None]] = {
+    "api.action_alert": _around_action,
+    "api.set_status": _around_action,
     "api.tag_alert": _around_tags,
     "api.untag_alert": _around_tags,
     "api.update_attributes": _around_attributes,

@@ -25,7 +25,7 @@ from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, publish
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import attribution, guard, housekeeping, order, state, webhook_access
-from alerta_opsgenie.plugin.alert_values import end_of, subject_of, text_of
+from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
 
@@ -74,7 +74,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
     @guarded(_nothing)
     def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> None:
         """After an action: tell of it."""
-        status = text_of(alert.status)
+        status = word_of(alert.status)
         noted = _present().forget(alert.id)
         attribution.tell_status(status)
         _send(subject_of(alert), changes(noted.before if noted else status, status, action), text)
@@ -82,10 +82,9 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
     @guarded(_nothing)
     def status_change(self, alert: Alert, status: str, text: Any, **_: Any) -> Any:
         """Before a status is written: note what it is about to be."""
-        status = text_of(status)
-        attribution.tell_status(status)
-        before = text_of(alert.status)
-        comes_again = before in ENDED and status not in ENDED
+        before, after = word_of(alert.status), word_of(status)
+        attribution.tell_status(after)
+        comes_again = before in ENDED and after not in ENDED
         if comes_again:
             order.note_opened(alert)
         behalf = attribution.behalf()
@@ -95,8 +94,8 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         action = _present().acting.pop(alert.id, "")
         if action:
             _note_deed(alert, action, behalf)
-        if (action or before != status) and not attribution.by_bridge():
-            _present().expect(Change(alert.id, before, status, _words(text), action), alert)
+        if (action or before != after) and not attribution.by_bridge():
+            _present().expect(Change(alert.id, before, after, _words(text), action), alert)
         return (alert, status, text) if comes_again else None  # only with an answer Alerta writes the attributes
 
     @guarded(_nothing)
@@ -160,7 +159,7 @@ class Present:
         """Tell of the changes that no other hook came for, if they did come about."""
         for change in list(self.expected.values()):
             alert = Alert.find_by_id(change.alert_id)
-            if alert and text_of(alert.status) == change.after:
+            if alert and word_of(alert.status) == change.after:
                 _send(subject_of(alert), changes(change.before, change.after, change.action), change.text)
         self.expected.clear()
 
