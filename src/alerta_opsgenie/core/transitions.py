@@ -9,7 +9,16 @@ may have ended and come again since.
 from typing import FrozenSet, Generator, NamedTuple, Optional, Union
 
 from . import message as fields
-from .history import CLOCK_DOUBT_SECONDS, ENDED, OwnLine, has_line, is_of_another_model, is_shelved_until, opened_seconds, status_of
+from .history import (
+    CLOCK_DOUBT_SECONDS,
+    ENDED,
+    OwnLine,
+    has_line,
+    is_of_another_model,
+    is_shelved_until,
+    opened_seconds,
+    status_of,
+)
 from .outcome import Answer, Kind, Outcome, Reason, outcome_of_refusal
 from .task import Call, Task
 

@@ -15,7 +15,7 @@ from flask import g, json, request
 
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.plugin import alarm, attribution, order, state
+from alerta_opsgenie.plugin import alarm, attribution, lease, order, state
 from alerta_opsgenie.plugin.alert_values import word_of
 from alerta_opsgenie.plugin.state import LOG
 
@@ -43,7 +43,7 @@ def perform(call: Call, *, lend_name: bool) -> Answer:
 
 def _run(handler: _Handler, alert_id: str, body: Dict[str, Any], behalf: attribution.Behalf) -> Answer:
     try:
-        order.lock(alert_id)
+        lease.take(alert_id)
         alert = Alert.find_by_id(alert_id, g.get("customers"))
         if alert is None or alert.id.lower() != alert_id.lower():
             return _refused(404, "not found")
