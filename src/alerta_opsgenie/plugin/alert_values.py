@@ -67,6 +67,12 @@ def word_of(status: Any) -> str:
     return meaning(text_of(status))
 
 
+def newest_timeout_seconds(alert: Alert) -> Optional[int]:
+    """Tell how long what the newest line of history says is to last; None where it does not say."""
+    timeout = alert.history[0].timeout if alert.history else None
+    return timeout if isinstance(timeout, int) else None
+
+
 def text_of(value: Any) -> str:
     """Give a value of Alerta's as a text; `str` of its enumerations gives `Status.Ack` in 8.7.0, 9.0.0 and 9.0.1."""
     value = value.value if isinstance(value, Enum) else value

@@ -16,7 +16,7 @@ from flask import g, json, request
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.plugin import alarm, attribution, lease, order, state
-from alerta_opsgenie.plugin.alert_values import word_of
+from alerta_opsgenie.plugin.alert_values import newest_timeout_seconds, word_of
 from alerta_opsgenie.plugin.state import LOG
 
 HAS_POST_ACTION = hasattr(PluginBase, "post_action")
@@ -33,7 +33,8 @@ def perform(call: Call, *, lend_name: bool) -> Answer:
     body = dict(call.body or {})
     said = body.pop("bridge", None)
     # Only the bridge's own times put actions in order; nobody else's make others stale.
-    behalf = attribution.read_behalf(attribution.shown_name(call.on_behalf_of), said if lend_name else None)
+    person, beside = attribution.shown_name(call.on_behalf_of), said if lend_name else None
+    behalf = attribution.read_behalf(person, beside, body.get("timeout"))
     if handler is None:
         return _refused(405, f"no such call: {call.method}")
     if lend_name:
@@ -151,7 +152,8 @@ _HANDLERS: Mapping["tuple[str, str]", _Handler] = {
 def _said(alert: Alert, content: Mapping[str, Any] = {}) -> Answer:
     """Answer as Alerta's API would, instants as texts."""
     body: Any = json.loads(json.dumps({**_OK, **content}))
-    return Answer(200, body, alert_status=word_of(alert.status))
+    timeout_seconds = newest_timeout_seconds(alert)
+    return Answer(200, body, alert_status=word_of(alert.status), alert_timeout_seconds=timeout_seconds)
 
 
 def _audit(event: str, message: str, resource_id: Optional[str], *, kind: str = "alert") -> None:

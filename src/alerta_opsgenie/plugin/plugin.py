@@ -18,13 +18,14 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 from alerta.exceptions import ForwardingLoop, RejectException
 from alerta.models.alert import Alert
 from alerta.plugins import PluginBase
+from alerta.version import __version__
 from flask import Response, g, has_app_context, has_request_context, jsonify, request
 
-from alerta_opsgenie.core.events import Event, changes, receipt
+from alerta_opsgenie.core.events import Event, changes, receipt, was_ever_open
 from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, publish
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import attribution, guard, housekeeping, lease, order, state, webhook_access
+from alerta_opsgenie.plugin import attribution, guard, host, housekeeping, lease, order, state, webhook_access
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
@@ -41,6 +42,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
 
     def __init__(self, name: Optional[str] = None) -> None:
         super().__init__(name)
+        host.check_version(__version__)
         state.enable()
         attribution.install()
         webhook_access.install()
@@ -70,7 +72,8 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         if behalf is None:
             return None
         order.check_state(alert, behalf, may_be_no_op=True)
-        return alert, action, behalf.text or text, kwargs.get("timeout")
+        asked = behalf.timeout_seconds
+        return alert, action, behalf.text or text, kwargs.get("timeout") if asked is None else asked
 
     @guarded(_nothing)
     def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> None:
@@ -78,6 +81,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         status = word_of(alert.status)
         noted = _present().forget(alert.id)
         attribution.tell_status(status)
+        attribution.tell_timeout(alert)
         _send(subject_of(alert), changes(noted.before if noted else status, status, action), text)
 
     @guarded(_nothing)
@@ -85,7 +89,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         """Before a status is written: note what it is about to be."""
         before, after = word_of(alert.status), word_of(status)
         attribution.tell_status(after)
-        comes_again = before in ENDED and after not in ENDED
+        comes_again = before in ENDED and after not in ENDED and was_ever_open(subject_of(alert))
         if comes_again:
             order.note_opened(alert)
         behalf = attribution.behalf()
