@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 ADMIN_USER = "admin@example.com"
 LOOPBACK = "127.0.0.1"
+MOCK = "mongodb://mongomock/alerta"
+"""Stands for MongoDB in the memory of a single process (`workers=1`): the package mongomock."""
 
 # Read and write alerts, nothing else. `write:alerts` includes `read:alerts`, and also deleting alerts unless
 # Alerta's DELETE_SCOPES holds `delete:alerts` (alerta/models/permission.py, is_in_scope).
@@ -98,7 +100,8 @@ class AlertaServer:
     `settings`: written to alertad.conf at each start, so what is changed in `.settings` holds after `restart`.
     `env`: added to the processes' environment. `python`: the interpreter whose environment Alerta is installed in
     (default: that of the version under test, see `lab.versions`). `server`: one of `SERVERS`, of that environment too.
-    `postgres`: a database server to share (with a database of its own) instead of starting one.
+    `postgres`: a database server to share (with a database of its own) instead of starting one. `mongodb`: the URL of
+    a MongoDB to use instead, or `MOCK`, which is one in the memory of Alerta's one process.
 
     Also a context manager: starts on entering, `close`s on leaving.
     """
@@ -115,6 +118,7 @@ class AlertaServer:
         python: str = "",
         server: str = "gunicorn",
         postgres: Postgres | None = None,
+        mongodb: str = "",
     ) -> None:
         self.settings: dict[str, object] = dict(settings or {})
         self.env: dict[str, str] = dict(env or {})
@@ -126,6 +130,7 @@ class AlertaServer:
         self.admin_key = secrets.token_urlsafe(30)
         self._port = port
         self._own_postgres = postgres is None
+        self._mongodb = mongodb
         self._postgres = postgres
         self._given_directory = directory
         self._directory: Path | None = None
@@ -301,6 +306,12 @@ class AlertaServer:
         if self._guard is None:
             self._guard = Guard()
             self._directory = self._make_directory(self._guard)
+        if self._mongodb:
+            self.settings["DATABASE_NAME"] = self.database
+            self._write_configuration(self._mongodb)
+            if self._mongodb != MOCK:
+                self._create_admin_key()
+            return
         if self._postgres is None:
             self._postgres = Postgres(self.directory, self._guard)
         self._postgres.start()
@@ -318,6 +329,10 @@ class AlertaServer:
         # Under root PostgreSQL runs as another user, who has to get through to its own directory inside.
         directory.chmod(0o711)
         return directory
+
+    def _create_admin_key(self) -> None:
+        command = [str(Path(self._python).parent / "alertad"), "key", "--username", self.admin_user]
+        subprocess.run([*command, "--key", self.admin_key], env=self._environment(), check=True, capture_output=True)
 
     def _create_schema(self, postgres: Postgres) -> None:
         """Create tables and the administrator's key here: `alertad key` would cost another second."""
@@ -354,10 +369,7 @@ class AlertaServer:
         return [str(Path(self._python).parent / "uwsgi"), "--ini", "uwsgi.ini", "--http-socket", place]
 
     def _spawn(self) -> None:
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        environment.update(
-            HOME=str(self.directory), ALERTA_SVR_CONF_FILE=str(self.directory / "alertad.conf"), **self.env
-        )
+        environment = self._environment()
         # Bound here, so that a port once found cannot be lost to another process on the way.
         with listening_socket(self._port) as listener, self.log_path.open("ab") as log:
             self._port = listener.getsockname()[1]
@@ -373,6 +385,18 @@ class AlertaServer:
             )
         if self._guard is not None:
             self._guard.watch(self._process.pid, signal.SIGQUIT)
+
+    def _environment(self) -> dict[str, str]:
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment.update(HOME=str(self.directory), ALERTA_SVR_CONF_FILE=str(self.directory / "alertad.conf"))
+        if self._mongodb == MOCK:
+            environment.update(
+                PYTHONPATH=str(Path(__file__).parent / "mongomock_site"),
+                ALERTA_TEST_ADMIN=self.admin_user,
+                ALERTA_TEST_ADMIN_KEY=self.admin_key,
+                ALERTA_TEST_DATABASE=self.database,
+            )
+        return {**environment, **self.env}
 
     def _await_answer(self) -> None:
         # One request is enough: it waits in the socket's queue until a worker takes it, or fails when gunicorn ends.
