@@ -32,7 +32,7 @@ COMPANIONS = {
         " Flask-Cors==3.0.10 blinker==1.4 PyJWT==2.3.0 pymongo==3.12.2 sentry-sdk[flask]==1.5.0"
     ),
 }
-_SERVER = "gunicorn psycopg2-binary setuptools<81"  # Alertas before 9.1.0 import pkg_resources
+_SERVER = "gunicorn psycopg2-binary mongomock setuptools<81"  # Alertas before 9.1.0 import pkg_resources
 
 
 VARIABLE = "ALERTA_TEST_VERSION"

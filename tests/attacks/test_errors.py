@@ -35,6 +35,25 @@ def test_so_is_one_of_a_status(closed: Site, text: Any) -> None:
     assert closed.run.told(alert_id) == ["create", "acknowledge"]
 
 
+ODD_FIELDS: list[dict[str, Any]] = [
+    {"text": None, "value": None, "group": None, "origin": None, "type": None},
+    {"text": 5, "value": 1.5, "group": 7, "origin": 8, "type": 9},
+    {"value": True, "text": False},
+    {"service": [], "tags": [], "attributes": {}},
+    {"service": ["a", "5"], "tags": ["b", "5"], "attributes": {"n": 5, "l": [1], "d": {"x": None}, "z": None}},
+    {"timeout": 0},
+    {"timeout": None, "rawData": "\x01", "correlate": []},
+]
+
+
+@pytest.mark.parametrize("fields", ODD_FIELDS, ids=lambda fields: "-".join(fields)[:30])
+def test_whatever_alerta_takes_as_an_alert_is_told(closed: Site, fields: dict[str, Any]) -> None:
+    alert_id = closed.new_alert(**fields)
+    closed.console.action(alert_id, "shelve")
+    assert closed.run.told(alert_id) == ["create", "snooze"]
+    assert f"of alert {alert_id}" not in closed.run.log()
+
+
 @BULK
 def test_so_is_one_of_a_bulk_change(closed: Site) -> None:
     alert_id = closed.new_alert()

@@ -8,6 +8,7 @@ import ast
 import contextlib
 import difflib
 import json
+import math
 import os
 import stat
 import tempfile
@@ -98,7 +99,7 @@ class Reader:
 
     def number(self, name: str, default: float, least: float) -> float:
         """Read a number."""
-        return self.checked(name, lambda value: max(least, float(value)), default)
+        return self.checked(name, lambda value: max(least, _finite(value)), default)
 
     def names(self, name: str) -> Tuple[str, ...]:
         """Read a list of names: a list, one text with commas, or the list as JSON or Python text."""
@@ -160,6 +161,13 @@ class Reader:
                 nearest = difflib.get_close_matches(name, sorted(self._known), 1, cutoff=0.5)
                 advice = f"; did you mean {nearest[0]}?" if nearest else ""
                 self.problems.append(f"{name}: there is no such setting{advice}")
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number to count with")
+    return number
 
 
 def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, str]] = None) -> Settings:
