@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "alerta-versions.md"
 BEGIN, END = "<!-- made by `make test-matrix` -->\n", "<!-- end -->\n"
 
+PARALLEL = ("--numprocesses", "2", "--dist", "loadfile")
 VERSIONS = (OWN, *COMPANIONS)
 ISA, MONGODB = "tests/e2e/test_isa.py", "tests/e2e/test_mongodb.py"
 COLUMNS = {
@@ -28,6 +29,7 @@ COLUMNS = {
         str(path.relative_to(ROOT))
         for pattern in ("test_plugin*.py", "test_re*_on_alerta.py", "test_pooler.py")
         for path in (ROOT / "tests" / "e2e").glob(pattern)
+        if path.name != "test_plugin_ring.py"  # minutes, and about the circle of both sides, not about Alerta
     )),
     "PostgreSQL, ISA 18.2": (ISA,),
     "MongoDB (mongomock)": (MONGODB,),
@@ -50,7 +52,7 @@ def run(version: str, files: tuple[str, ...]) -> Result:
     """Run some tests against one Alerta; what fails is shown as pytest shows it."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory, "report.xml")
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "not long", f"--junitxml={report}", *files]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "not long", *PARALLEL, f"--junitxml={report}", *files]
         subprocess.run(command, cwd=ROOT, env={**os.environ, VARIABLE: version}, check=False)
         suite = ET.parse(report).getroot()[0]
     tests, failures, errors, skipped = (int(suite.attrib[name]) for name in ("tests", "failures", "errors", "skipped"))

@@ -39,11 +39,11 @@ def test_what_operators_do_is_told(run: Plugged, alert_id: str) -> None:
     assert run.told(alert_id) == told
 
 
-def test_a_shelve_that_times_out_needs_no_word(run: Plugged, alert_id: str) -> None:
-    run.console.action(alert_id, "shelve", timeout=4)
+def test_an_acknowledge_that_times_out_is_taken_back(run: Plugged, alert_id: str) -> None:
+    run.console.action(alert_id, "ack", timeout=1)
     run.settle()
-    assert wait_until(lambda: alert_id in run.alerta.housekeeping()["unshelve"])
-    assert (run.console.status(alert_id), run.told(alert_id)) == ("open", ["create", "snooze"])
+    assert wait_until(lambda: alert_id in run.alerta.housekeeping()["unack"])
+    assert run.told(alert_id) == ["create", "acknowledge", "unacknowledge"]
 
 
 @pytest.mark.parametrize(
