@@ -93,13 +93,3 @@ def test_no_lock_and_no_lease_outlives_its_call(run: Plugged) -> None:
     assert {run.console.status(alert_id) for alert_id in ids} == {"open"}
     assert count(run, LOCKS) == 0
     assert wait_until(lambda: count(run, LEASES) == 0)
-
-
-def test_a_call_waits_for_the_lease_of_another_and_no_longer(run: Plugged) -> None:
-    alert_id = str(run.console.create_alert()["id"])
-    take = "INSERT INTO alerta_opsgenie_leases VALUES (%s, 'another', now() + interval '1 hour')"
-    with run.alerta.postgres.connection(run.alerta.database) as connection, connection.cursor() as cursor:
-        cursor.execute(take, (f"call:{alert_id}",))
-        assert pose(run.bridge, alert_id, "ack")[0] == 503
-        cursor.execute("UPDATE alerta_opsgenie_leases SET until = now() - interval '1 second'")
-    assert pose(run.bridge, alert_id, "ack")[0] == 200

@@ -106,9 +106,13 @@ def _adopt(app: Flask, **_: object) -> None:
     app.app_ctx_globals_class = globals_class
     # The context that tells of the application was made with the class from before.
     present: Any = g
+    object.__setattr__(present._get_current_object(), "__class__", globals_class)  # noqa: SLF001 - as in state.py
+    guard.attempt("looking at Alerta's settings", lambda: _remark(app))
+
+
+def _remark(app: Flask) -> None:
     for remark in host.remarks(app.config, __version__):
         LOG.warning("opsgenie: %s", remark)
-    object.__setattr__(present._get_current_object(), "__class__", globals_class)  # noqa: SLF001 - as in state.py
 
 
 # -- One request

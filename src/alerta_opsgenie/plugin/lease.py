@@ -26,7 +26,7 @@ WAIT_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.02
 _MAKING = 0x4F50_0001  # keeps two processes from making the table at once
-TABLE = (
+_TABLE = (
     "CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases"
     " (name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL)"
 )
@@ -36,10 +36,6 @@ INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * interval '1 seco
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
     WHERE alerta_opsgenie_leases.until < now() RETURNING holder"""
 _GIVE = "SET LOCAL synchronous_commit TO off; DELETE FROM alerta_opsgenie_leases WHERE name = %s AND holder = %s"
-_SESSION = "SET lock_timeout = '5s'; SELECT pg_advisory_lock(%s, hashtext(%s)); SET lock_timeout = DEFAULT"
-_SESSION_SPACE = 0x4F50  # keeps our advisory locks apart from anybody else's
-
-_said = False
 
 
 class _Held(NamedTuple):
@@ -110,34 +106,19 @@ def _try_postgres(wanted: _Held) -> bool:
         db.get_db().rollback()
         if getattr(error, "pgcode", "") != "42P01":  # undefined_table (PostgreSQL, appendix A)
             raise
-        if _make_table():
-            return _try_postgres(wanted)
-        db.get_db().cursor().execute(_SESSION, (_SESSION_SPACE, wanted.name))  # ends with the connection
-        return True
+        _make_table()
+        return _try_postgres(wanted)
     took = cursor.fetchone() is not None
     db.get_db().commit()
     return took
 
 
-def _make_table() -> bool:
-    """Make the table; False where that is not allowed, which is said once in a process."""
-    global _said  # noqa: PLW0603 - said once in a process
+def _make_table() -> None:
+    """Make the table. Alerta makes its own at each start (9.1.0, sql/schema.sql), so it has the right to."""
     cursor = db.get_db().cursor()
-    try:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
-        cursor.execute(TABLE)
-        db.get_db().commit()
-    except Exception as error:  # noqa: BLE001 - as above
-        db.get_db().rollback()
-        if not _said:
-            _said = True
-            LOG.error(
-                "opsgenie: a table cannot be made in Alerta's database: %s; let somebody with the right to do so run:"
-                " %s (until then PgBouncer in transaction mode delays calls of the bridge)",
-                " ".join(str(error).split()), TABLE,
-            )  # fmt: skip
-        return False
-    return True
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
+    cursor.execute(_TABLE)
+    db.get_db().commit()
 
 
 def _try_mongodb(wanted: _Held) -> bool:
