@@ -43,6 +43,8 @@ ENDPOINTS: FrozenSet[str] = frozenset(
 
 READING = frozenset({"api.get_alert", "api.get_notes"})
 
+_ACT = "api.action_alert"
+
 REMEMBER_SECONDS = 60.0
 _MOST_REMEMBERED = 1000
 
@@ -194,9 +196,9 @@ def _lend(context: Any, claimed: str) -> None:
 
 
 def _answer(response: Response, claimed: str) -> Response:
-    """Say that the name was lent, and which status the alert has now."""
+    """Say that the name was lent, which status the alert has now, and how long that lasts."""
     response.headers[ON_BEHALF_OF] = claimed
-    if not g.get("opsgenie_status") or "opsgenie_timeout" not in g:
+    if not g.get("opsgenie_status") or (request.endpoint == _ACT and "opsgenie_timeout" not in g):
         _look(response)
     if g.get("opsgenie_status"):
         response.headers[ALERT_STATUS] = g.opsgenie_status
@@ -207,12 +209,12 @@ def _answer(response: Response, claimed: str) -> Response:
 
 def _look(response: Response) -> None:
     """Look at the alert where no hook told of it: in a blackout, and up to alerta 9.0.3 after an action."""
-    if request.endpoint not in ("api.action_alert", "api.set_status") or response.status_code >= 400:  # noqa: PLR2004
+    if request.endpoint not in (_ACT, "api.set_status") or response.status_code >= 400:  # noqa: PLR2004
         return
     alert = Alert.find_by_id((request.view_args or {}).get("alert_id", ""))
     if alert:
         tell_status(word_of(alert.status))
-        if request.endpoint == "api.action_alert":
+        if request.endpoint == _ACT:
             tell_timeout(alert)
 
 
