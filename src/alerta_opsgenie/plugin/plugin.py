@@ -99,7 +99,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         action = _present().acting.pop(alert.id, "")
         if action:
             _note_deed(alert, action, behalf)
-        if (action or before != after) and not attribution.by_bridge():
+        if action or before != after:
             _present().expect(Change(alert.id, before, after, _words(text), action), alert)
         return (alert, status, text) if comes_again else None  # only with an answer Alerta writes the attributes
 
