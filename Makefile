@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 4
 PYTEST = $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo check test test-long lint bench executor docs clean
+.PHONY: help demo check test test-long test-matrix lint bench executor docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make check      lint, types, and the tests that need no Alerta and break nothing: under a minute"
 	@echo "make test       lint, types, and all tests but the long ones: under 8 minutes on two cores"
 	@echo "make test-long  the long tests: servers and packages, fuzzing, kills in the hundreds"
+	@echo "make test-matrix  the tests with a real Alerta, for each version, database and alarm model; writes the table"
 	@echo "make lint       ruff, mypy, import-linter, vermin"
 	@echo "make bench      the figures of the documentation, as ratios side by side"
 	@echo "make executor   build/oecAlertaExecutor.py, the one file that OEC and JEC start"
@@ -52,6 +53,9 @@ test: lint executor
 test-long: $(INSTALLED) executor
 	ALERTA_OPSGENIE_LONG=1 $(PYTEST) -m "long or grows" $(PYTEST_ARGS)
 
+test-matrix: $(INSTALLED)
+	$(BIN)/python -m tests.matrix $(VERSIONS)
+
 bench: $(INSTALLED) executor
 	$(BIN)/python -m bench
 
@@ -59,4 +63,4 @@ docs: $(INSTALLED)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
 clean:
-	rm -rf build dist docs/_build $(VENV)
+	rm -rf build dist docs/_build $(VENV) .venv-matrix

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib.util
 import json
 import os
 import random
@@ -16,7 +15,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -27,12 +25,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lab.postgres import Guard, Postgres
+from lab.versions import interpreter, under_test
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 ADMIN_USER = "admin@example.com"
 LOOPBACK = "127.0.0.1"
+MOCK = "mongodb://mongomock/alerta"
+"""Stands for MongoDB in the memory of a single process (`workers=1`): the package mongomock."""
 
 # Read and write alerts, nothing else. `write:alerts` includes `read:alerts`, and also deleting alerts unless
 # Alerta's DELETE_SCOPES holds `delete:alerts` (alerta/models/permission.py, is_in_scope).
@@ -98,8 +99,9 @@ class AlertaServer:
     `preload`: load Alerta once, before gunicorn forks, as the vendor's uWSGI does; False loads it in each worker.
     `settings`: written to alertad.conf at each start, so what is changed in `.settings` holds after `restart`.
     `env`: added to the processes' environment. `python`: the interpreter whose environment Alerta is installed in
-    (default: this one). `server`: one of `SERVERS`, of that environment too. `postgres`: a database server to share
-    (with a database of its own) instead of starting one.
+    (default: that of the version under test, see `lab.versions`). `server`: one of `SERVERS`, of that environment too.
+    `postgres`: a database server to share (with a database of its own) instead of starting one. `mongodb`: the URL of
+    a MongoDB to use instead, or `MOCK`, which is one in the memory of Alerta's one process.
 
     Also a context manager: starts on entering, `close`s on leaving.
     """
@@ -113,20 +115,22 @@ class AlertaServer:
         preload: bool = True,
         settings: Mapping[str, object] | None = None,
         env: Mapping[str, str] | None = None,
-        python: str = sys.executable,
+        python: str = "",
         server: str = "gunicorn",
         postgres: Postgres | None = None,
+        mongodb: str = "",
     ) -> None:
         self.settings: dict[str, object] = dict(settings or {})
         self.env: dict[str, str] = dict(env or {})
         self.workers = workers
         self.preload = preload
-        self._python = python
+        self._python = python or interpreter(under_test())
         self._server = server
         self.admin_user = ADMIN_USER
         self.admin_key = secrets.token_urlsafe(30)
         self._port = port
         self._own_postgres = postgres is None
+        self._mongodb = mongodb
         self._postgres = postgres
         self._given_directory = directory
         self._directory: Path | None = None
@@ -272,7 +276,10 @@ class AlertaServer:
         request = urllib.request.Request(  # noqa: S310  the URL is our own
             self.url + path,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Key {key or self.admin_key}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Key {key or self.admin_key}",
+                **({} if body is None else {"Content-Type": "application/json"}),
+            },
             method=method,
         )
         try:
@@ -299,6 +306,12 @@ class AlertaServer:
         if self._guard is None:
             self._guard = Guard()
             self._directory = self._make_directory(self._guard)
+        if self._mongodb:
+            self.settings["DATABASE_NAME"] = self.database
+            self._write_configuration(self._mongodb)
+            if self._mongodb != MOCK:
+                self._create_admin_key()
+            return
         if self._postgres is None:
             self._postgres = Postgres(self.directory, self._guard)
         self._postgres.start()
@@ -317,11 +330,15 @@ class AlertaServer:
         directory.chmod(0o711)
         return directory
 
+    def _create_admin_key(self) -> None:
+        command = [str(Path(self._python).parent / "alertad"), "key", "--username", self.admin_user]
+        subprocess.run([*command, "--key", self.admin_key], env=self._environment(), check=True, capture_output=True)
+
     def _create_schema(self, postgres: Postgres) -> None:
         """Create tables and the administrator's key here: `alertad key` would cost another second."""
         key = (secrets.token_hex(16), self.admin_key, self.admin_user, ["admin", "write", "read"])
         with postgres.connection(self.database) as connection, connection.cursor() as cursor:
-            cursor.execute(_schema_path().read_text())
+            cursor.execute(_schema_path(self._python).read_text())
             cursor.execute(
                 'INSERT INTO keys (id, key, "user", scopes, text, expire_time, count)'
                 " VALUES (%s, %s, %s, %s, '', now() + interval '1 year', 0)"
@@ -352,10 +369,7 @@ class AlertaServer:
         return [str(Path(self._python).parent / "uwsgi"), "--ini", "uwsgi.ini", "--http-socket", place]
 
     def _spawn(self) -> None:
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        environment.update(
-            HOME=str(self.directory), ALERTA_SVR_CONF_FILE=str(self.directory / "alertad.conf"), **self.env
-        )
+        environment = self._environment()
         # Bound here, so that a port once found cannot be lost to another process on the way.
         with listening_socket(self._port) as listener, self.log_path.open("ab") as log:
             self._port = listener.getsockname()[1]
@@ -371,6 +385,18 @@ class AlertaServer:
             )
         if self._guard is not None:
             self._guard.watch(self._process.pid, signal.SIGQUIT)
+
+    def _environment(self) -> dict[str, str]:
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment.update(HOME=str(self.directory), ALERTA_SVR_CONF_FILE=str(self.directory / "alertad.conf"))
+        if self._mongodb == MOCK:
+            environment.update(
+                PYTHONPATH=str(Path(__file__).parent / "mongomock_site"),
+                ALERTA_TEST_ADMIN=self.admin_user,
+                ALERTA_TEST_ADMIN_KEY=self.admin_key,
+                ALERTA_TEST_DATABASE=self.database,
+            )
+        return {**environment, **self.env}
 
     def _await_answer(self) -> None:
         # One request is enough: it waits in the socket's queue until a worker takes it, or fails when gunicorn ends.
@@ -448,11 +474,11 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _schema_path() -> Path:
-    alerta = importlib.util.find_spec("alerta")
-    if alerta is None or alerta.origin is None:
-        raise AlertaError("alerta-server is missing: pip install 'alerta-opsgenie[lab]'")
-    return Path(alerta.origin).parent / "sql" / "schema.sql"
+def _schema_path(python: str) -> Path:
+    found = sorted(Path(python).parents[1].glob("lib/python3*/site-packages/alerta/sql/schema.sql"))
+    if not found:
+        raise AlertaError(f"alerta-server is missing beside {python}: pip install 'alerta-opsgenie[lab]'")
+    return found[-1]
 
 
 def _write_private(path: Path, text: str) -> None:

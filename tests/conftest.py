@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from lab.alerta_server import AlertaServer
+from lab.versions import as_numbers, under_test
 
 from tests.support.console import Console
 from tests.support.proxy import Proxy
@@ -43,6 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(600))  # it may have to wait for the others
         if _lies_in(item.path, _WITH_ALERTA) or "alerta" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.alerta)
+        for marker in item.iter_markers("since"):
+            if as_numbers(under_test()) < as_numbers(marker.args[0]):
+                item.add_marker(pytest.mark.skip(reason=f"alerta before {marker.args[0]}: {marker.args[1]}"))
         if _lies_in(item.path, _WITH_FAULTS):
             item.add_marker(pytest.mark.faults)
         if LONG:

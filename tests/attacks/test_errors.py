@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lab.versions import as_numbers, under_test
 
-from tests.attacks.people import Site, pose
+from tests.attacks.people import BULK, Site, pose
 from tests.attacks.test_order import metrics
 
+HAS_POST_ACTION = (9, 0, 4)
 ODD_TEXTS: list[Any] = [None, 5, 1.5, True, ""]
 
 
@@ -33,6 +35,26 @@ def test_so_is_one_of_a_status(closed: Site, text: Any) -> None:
     assert closed.run.told(alert_id) == ["create", "acknowledge"]
 
 
+ODD_FIELDS: list[dict[str, Any]] = [
+    {"text": None, "value": None, "group": None, "origin": None, "type": None},
+    {"text": 5, "value": 1.5, "group": 7, "origin": 8, "type": 9},
+    {"value": True, "text": False},
+    {"service": [], "tags": [], "attributes": {}},
+    {"service": ["a", "5"], "tags": ["b", "5"], "attributes": {"n": 5, "l": [1], "d": {"x": None}, "z": None}},
+    {"timeout": 0},
+    {"timeout": None, "rawData": "\x01", "correlate": []},
+]
+
+
+@pytest.mark.parametrize("fields", ODD_FIELDS, ids=lambda fields: "-".join(fields)[:30])
+def test_whatever_alerta_takes_as_an_alert_is_told(closed: Site, fields: dict[str, Any]) -> None:
+    alert_id = closed.new_alert(**fields)
+    closed.console.action(alert_id, "shelve")
+    assert closed.run.told(alert_id) == ["create", "snooze"]
+    assert f"of alert {alert_id}" not in closed.run.log()
+
+
+@BULK
 def test_so_is_one_of_a_bulk_change(closed: Site) -> None:
     alert_id = closed.new_alert()
     body = {"status": "ack", "text": None}
@@ -67,7 +89,8 @@ def test_alerta_goes_on_without_us_and_the_log_names_the_alert(faulty: Site) -> 
     assert faulty.console.status(alert_id) == "closed"
     log = faulty.run.log()
     assert f"an error of the plugin, in post_receive of alert {alert_id}" in log
-    assert f"an error of the plugin, in post_action of alert {alert_id}" in log
+    last = f"post_action of alert {alert_id}" if as_numbers(under_test()) >= HAS_POST_ACTION else "telling of a change"
+    assert f"an error of the plugin, in {last}" in log
     assert "a planted fault" in log
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.people import DAY_NS, POISON_NS, Site, message, pose
+from tests.attacks.people import BULK, DAY_NS, POISON_NS, Site, message, pose
 from tests.support.console import Console
 
 FORGED = f"state={POISON_NS} owner={POISON_NS} opened={POISON_NS} incident={POISON_NS}"
@@ -93,7 +93,10 @@ def forge_past_the_plugins(user: Console, alert: dict[str, Any]) -> None:
     user.set_status(alert["id"], "open")
 
 
-@pytest.mark.parametrize("forge", [forge_by_attributes, forge_by_bulk, forge_by_repeat, forge_past_the_plugins])
+@pytest.mark.parametrize(
+    "forge",
+    [forge_by_attributes, pytest.param(forge_by_bulk, marks=BULK), forge_by_repeat, forge_past_the_plugins],
+)
 @pytest.mark.parametrize("acted_before", [False, True])
 def test_whoever_writes_the_record_themselves_makes_nothing_late(closed: Site, forge: Any, acted_before: bool) -> None:
     """Who: a user with a key that may write alerts. Tried: to write `opsgenie-order`, in each way there is."""

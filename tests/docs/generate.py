@@ -15,11 +15,11 @@ import click
 
 from alerta_opsgenie.agent import options
 from alerta_opsgenie.cli import group
+from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.order import registers
 from alerta_opsgenie.core.outcome import Answer, Outcome
 from alerta_opsgenie.core.relay import PLANS, Call, Circumstances, Settings, relay
-from alerta_opsgenie.plugin.settings import PRIORITIES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("cli", "executor", "actions", "settings")

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.routing import choose
 from alerta_opsgenie.core.wording import Subject, values
-from alerta_opsgenie.plugin.settings import PRIORITIES, SPOOL, Settings, read_settings
+from alerta_opsgenie.plugin.settings import SPOOL, Settings, read_settings
 
 
 def read(config: dict[str, Any] | None = None, **environment: str) -> Settings:
@@ -329,3 +330,23 @@ def test_a_place_that_somebody_else_made_first_is_not_used(fallback: Path, prepa
 def test_the_webhook_takes_the_source_that_the_plugin_gives() -> None:
     relay = read({"OPSGENIE_ALERT_SOURCE": "Alerta East"}).relay
     assert (relay.sources, relay.own_names) == (frozenset({"Alerta East"}), frozenset({"alerta east"}))
+
+
+ODD_VALUES: list[Any] = [
+    None, 5, 1.5, [], [5, None], {}, {"a": 5, None: 5}, "", "[", "[1]", "{'a': 1}", True, ("x",), b"x", "\x00", "1e999",
+    "nan",
+]  # fmt: skip
+
+
+SETTINGS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+
+
+def test_whatever_a_setting_holds_alerta_starts() -> None:
+    """An error here would keep the plugin from loading, and everything from being told."""
+    names = [line.split("`")[1] for line in SETTINGS_PAGE.read_text().splitlines() if line.startswith("| `")]
+    assert len(names) > 30
+    for name in names:
+        for value in ODD_VALUES:
+            read_settings({name: value}, {})
+            if isinstance(value, str):
+                read_settings({}, {name: value})

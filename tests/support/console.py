@@ -105,7 +105,9 @@ class Console:
         `headers` are added with dashes for underscores: `X_Alerta_On_Behalf_Of="alice@example.com"`.
         """
         address = urlsplit(self.url)
-        sent = {"Authorization": f"Key {self.key}", "Content-Type": "application/json"}
+        sent = {"Authorization": f"Key {self.key}"}
+        if body is not None:  # alerta 8.7.0 answers 400 to JSON that is not there
+            sent["Content-Type"] = "application/json"
         sent.update({name.replace("_", "-"): value for name, value in headers.items()})
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=TIMEOUT_SECONDS)
         try:

@@ -110,7 +110,7 @@ class Plugged:
 
 @contextmanager
 def plugged(
-    postgres: Postgres,
+    postgres: Postgres | None,
     directory: Path,
     *,
     product: str = "opsgenie",

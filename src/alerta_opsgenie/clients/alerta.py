@@ -21,6 +21,9 @@ ON_BEHALF_OF = "X-Alerta-On-Behalf-Of"
 ALERT_STATUS = "X-Alerta-Alert-Status"
 """Our plugin says here which status the alert has after the call."""
 
+ALERT_TIMEOUT = "X-Alerta-Alert-Timeout"
+"""And here after how many seconds Alerta ends by itself what the call began; 0: never."""
+
 
 def address_of(url: str) -> Address:
     """Read the URL of Alerta's API, with or without `/alert` or a slash at its end. Raises `AddressError`.
@@ -91,9 +94,17 @@ def answer_of(status: int, headers: Mapping[str, str], raw: bytes, key: str) -> 
         body=_without(key, body),
         on_behalf_of=unquote(headers.get(ON_BEHALF_OF.lower(), "")),
         alert_status=headers.get(ALERT_STATUS.lower(), ""),
+        alert_timeout_seconds=_whole(headers.get(ALERT_TIMEOUT.lower(), "")),
         retry_after_seconds=retry_after_seconds(headers.get("retry-after")),
         clock_ahead_seconds=clock_ahead_seconds(headers.get("date")),
     )
+
+
+def _whole(text: str) -> Optional[int]:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+_MOST_DIGITS = 10  # of a timeout in PostgreSQL's integer
 
 
 def _without(key: str, body: Any) -> Any:

@@ -89,6 +89,12 @@ def before_receipt(subject: Subject) -> Subject:
     return subject
 
 
+def was_ever_open(subject: Subject) -> bool:
+    """Whether somebody may have acted on the alert before; what began as normal and stayed so has no earlier outage."""
+    is_whole = any(past.change == "new" for past in subject.history)
+    return not is_whole or any(past.status and past.status not in ENDED for past in subject.history)
+
+
 def is_known(subject: Subject, is_wanted: Callable[[str], bool]) -> bool:
     """Whether the alert was sent since it was last opened, by its history; in doubt it was.
 

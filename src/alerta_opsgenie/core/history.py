@@ -8,6 +8,7 @@ dates (`updateTime`).
 from typing import AbstractSet, Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import message as fields
+from .alarm_model import meaning
 from .outcome import Answer
 
 CLOCK_DOUBT_SECONDS = 2.0
@@ -56,8 +57,13 @@ class _Line(NamedTuple):
 
 
 def status_of(look: Answer) -> str:
-    """Give the alert's status; an empty string where the answer shows no alert."""
-    return _text(_alert(look), "status")
+    """Give the alert's status, in the usual alarm model's words; an empty string where the answer shows no alert."""
+    return meaning(_text(_alert(look), "status"))
+
+
+def is_of_another_model(look: Answer) -> bool:
+    """Whether the alert's status is not one of the usual alarm model's."""
+    return status_of(look) != _text(_alert(look), "status")
 
 
 def is_shelved_until(look: Answer, end_seconds: float) -> bool:
@@ -142,7 +148,7 @@ def _read_lines(look: Answer) -> Iterator[_Line]:
             at_seconds = fields.iso_seconds(_text(entry, "updateTime"))
             if at_seconds is not None:
                 kind, status, text = (_text(entry, name) for name in ("type", "status", "text"))
-                yield _Line(at_seconds, kind, status, text, _timeout_seconds(entry))
+                yield _Line(at_seconds, kind, meaning(status), text, _timeout_seconds(entry))
 
 
 def _timeout_seconds(entry: Mapping[str, Any]) -> Optional[int]:

@@ -105,7 +105,8 @@ class Answer(NamedTuple):
     """What Alerta answered to one call.
 
     `on_behalf_of` is the header that only our plugin sends back; `alert_status` the state that the plugin says the
-    alert has now. `clock_ahead_seconds` is how far Alerta's clock is ahead of ours, from the `Date` header.
+    alert has now, `alert_timeout_seconds` after how long Alerta ends by itself what was begun (0: never; None: not
+    said). `clock_ahead_seconds` is how far Alerta's clock is ahead of ours, from the `Date` header.
     """
 
     status: int
@@ -114,6 +115,7 @@ class Answer(NamedTuple):
     alert_status: str = ""
     retry_after_seconds: Optional[float] = None
     clock_ahead_seconds: float = 0.0
+    alert_timeout_seconds: Optional[int] = None
 
     @property
     def ok(self) -> bool:

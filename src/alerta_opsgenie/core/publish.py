@@ -124,7 +124,8 @@ def _to_send(act: ConsoleAct, subject: Subject, policy: Policy, *, known: bool) 
 
 
 def is_wanted(severity: str, policy: Policy) -> bool:
-    """Whether an alert of that severity is sent at all."""
+    """Whether an alert of that severity is sent at all; Alerta takes it in any case (`Critical`)."""
+    severity = severity.lower()
     return severity not in policy.normal and (policy.send_warn or severity not in _WARNINGS)
 
 
@@ -169,7 +170,9 @@ class _Work(NamedTuple):
 
     @property
     def priority(self) -> str:
-        return self.route.priority or self.policy.priorities.get(self.subject.severity, self.policy.default_priority)
+        return self.route.priority or self.policy.priorities.get(
+            self.subject.severity.lower(), self.policy.default_priority
+        )
 
     @property
     def message(self) -> str:

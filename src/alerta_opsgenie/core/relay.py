@@ -48,6 +48,8 @@ __all__ = [
 ON_DELETE = frozenset({"close", "delete", "ignore"})
 LONGEST_SHELVE_SECONDS = 2**31 - 1  # Alerta's history keeps a timeout in PostgreSQL's integer
 
+_SAME_SECONDS = 5  # two lengths that people mean differently are further apart
+
 _APPLIED = Outcome(Kind.APPLIED, Reason.DONE)
 _NOTHING_LEFT = "failed to update attributes"
 
@@ -100,7 +102,8 @@ def _acknowledge(task: Task) -> Steps:
     changed = yield from change_state(task, ACK, task.settings.ack_timeout_seconds)
     if isinstance(changed, Outcome):
         return changed
-    return (yield from _attribute_unless_plugin(task, changed.answer, acked_by=task.actor))
+    done = yield from _attribute_unless_plugin(task, changed.answer, acked_by=task.actor)
+    return _lasting(done, changed.answer, task.settings.ack_timeout_seconds)
 
 
 def _acknowledge_late(task: Task, stale: Outcome) -> Steps:
@@ -146,7 +149,10 @@ def _attribute_unless_plugin(task: Task, answer: Answer, **values: Optional[str]
 
 def _close(task: Task) -> Steps:
     changed = yield from change_state(task, CLOSE)
-    return changed if isinstance(changed, Outcome) else _APPLIED
+    if isinstance(changed, Outcome):
+        return changed
+    instead = changed.answer.alert_status == "ack"
+    return _APPLIED._replace(detail="acknowledged: Alerta's alarm model has no close") if instead else _APPLIED
 
 
 def _snooze(task: Task) -> Steps:
@@ -155,7 +161,17 @@ def _snooze(task: Task) -> Steps:
         return (yield from _snooze_ended(task))
     whole_seconds = min(int(left_seconds) + (left_seconds % 1 > 0), LONGEST_SHELVE_SECONDS)
     changed = yield from change_state(task, SHELVE, whole_seconds)
-    return changed if isinstance(changed, Outcome) else _APPLIED
+    return changed if isinstance(changed, Outcome) else _lasting(_APPLIED, changed.answer, whole_seconds)
+
+
+def _lasting(done: Outcome, answer: Answer, asked_seconds: Optional[int]) -> Outcome:
+    """Say so where Alerta ends by itself what was just done at another time than was asked for."""
+    written = answer.alert_timeout_seconds
+    same_seconds = _SAME_SECONDS if asked_seconds else 0
+    if done != _APPLIED or written is None or abs(written - (asked_seconds or 0)) <= same_seconds:
+        return done
+    asked = f", not {asked_seconds}" if asked_seconds else ""
+    return done._replace(detail=f"Alerta ends it after {written} s{asked}: its ACK_TIMEOUT or its plugin timeout")
 
 
 def _snooze_ended(task: Task) -> Steps:

@@ -9,7 +9,16 @@ may have ended and come again since.
 from typing import FrozenSet, Generator, NamedTuple, Optional, Union
 
 from . import message as fields
-from .history import CLOCK_DOUBT_SECONDS, ENDED, OwnLine, has_line, is_shelved_until, opened_seconds, status_of
+from .history import (
+    CLOCK_DOUBT_SECONDS,
+    ENDED,
+    OwnLine,
+    has_line,
+    is_of_another_model,
+    is_shelved_until,
+    opened_seconds,
+    status_of,
+)
 from .outcome import Answer, Kind, Outcome, Reason, outcome_of_refusal
 from .task import Call, Task
 
@@ -132,7 +141,7 @@ def _change_otherwise(task: Task, to: Transition, asked: Call, own: OwnLine) -> 
         return Outcome(Kind.ALREADY, Reason.IN_STATE, f"the alert is {status}")
     if status == "shelved" and to is SHELVE and is_shelved_until(look, fields.snooze_end_seconds(task.message)):
         return Outcome(Kind.ALREADY, Reason.IN_STATE, "the alert is shelved until then")
-    unshelve = to.unshelve_first and status == "shelved"
+    unshelve = status == "shelved" and (to.unshelve_first or is_of_another_model(look))
     ask = _ask_unshelved if unshelve else _ask
     changed = (yield from ask(task, to, asked)) if unshelve else None
     if changed is None:
@@ -183,6 +192,8 @@ def _correct_status(task: Task, to: Transition, asked: Call, answer: Answer) -> 
     if answer.alert_status and answer.alert_status == to.leads_from:
         opened = yield _open(task, to)
         return Changed(opened) if opened.ok else outcome_of_refusal(opened)
+    if to is CLOSE and answer.alert_status == "ack":
+        return Changed(answer)  # the alarm model has no close, and the plugin's settings make this of one
     if not to.leads_to or not answer.alert_status or answer.alert_status in (to.leads_to, *ENDED):
         return Changed(answer)
     if answer.alert_status != "open":

@@ -23,7 +23,10 @@ class Past(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """An alert as it is after the event. `history` has the newest entry first; `received_id` is the last receipt's."""
+    """An alert as it is after the event. `history` has the newest entry first; `received_id` is the last receipt's.
+
+    The statuses are in the words of the usual alarm model; `shown_status` is Alerta's own, where it has another one.
+    """
 
     id: str
     resource: str = ""
@@ -46,6 +49,7 @@ class Subject(NamedTuple):
     repeat: bool = False
     received_id: str = ""
     history: Tuple[Past, ...] = ()
+    shown_status: str = ""
 
     @property
     def is_new(self) -> bool:
@@ -191,6 +195,7 @@ class _Filler(string.Formatter):
 def fill(template: str, subject: Subject) -> str:
     """Put the alert's values into a template; an attribute that the alert has not is empty."""
     known: Dict[str, str] = {name: _joined(getattr(subject, name)) for name in FIELDS}
+    known["status"] = subject.shown_status or subject.status
     known.update({f"attributes.{name}": plain(value) for name, value in subject.attributes.items()})
     return _Filler().vformat(template, (), known)
 

@@ -1,46 +1,49 @@
 """Alerta's alerts as the core's plain values, and what their history tells of timeouts."""
 
 import datetime as dt
+from enum import Enum
 from typing import Any, Optional
 
 from alerta.models.alert import Alert
 
+from alerta_opsgenie.core.alarm_model import meaning
 from alerta_opsgenie.core.wording import Past, Subject, plain
 
 
 def subject_of(alert: Alert) -> Subject:
     """Read an alert; what Alerta leaves empty, or holds as another type, is a text all the same."""
     return Subject(
-        id=str(alert.id),
-        resource=_text(alert.resource),
-        event=_text(alert.event),
-        environment=_text(alert.environment),
-        severity=_text(alert.severity),
-        status=_text(alert.status),
-        service=tuple(_text(name) for name in alert.service or ()),
-        group=_text(alert.group),
-        value=_text(alert.value),
-        text=_text(alert.text),
-        tags=tuple(_text(tag) for tag in alert.tags or ()),
+        id=text_of(alert.id),
+        resource=text_of(alert.resource),
+        event=text_of(alert.event),
+        environment=text_of(alert.environment),
+        severity=text_of(alert.severity),
+        status=word_of(alert.status),
+        shown_status=text_of(alert.status),
+        service=tuple(text_of(name) for name in alert.service or ()),
+        group=text_of(alert.group),
+        value=text_of(alert.value),
+        text=text_of(alert.text),
+        tags=tuple(text_of(tag) for tag in alert.tags or ()),
         attributes=dict(alert.attributes or {}),
-        origin=_text(alert.origin),
-        type=_text(alert.event_type),
-        customer=_text(alert.customer),
-        previous_severity=_text(alert.previous_severity),
-        trend=_text(alert.trend_indication),
+        origin=text_of(alert.origin),
+        type=text_of(alert.event_type),
+        customer=text_of(alert.customer),
+        previous_severity=text_of(alert.previous_severity),
+        trend=text_of(alert.trend_indication),
         duplicates=alert.duplicate_count or 0,
         repeat=bool(alert.repeat),
-        received_id=_text(alert.last_receive_id),
+        received_id=text_of(alert.last_receive_id),
         history=tuple(_past(entry) for entry in alert.history or ()),
     )
 
 
 def _past(entry: Any) -> Past:
     return Past(
-        change=_text(entry.change_type),
-        status=_text(entry.status),
-        severity=_text(entry.severity),
-        id=_text(entry.id),
+        change=text_of(entry.change_type),
+        status=word_of(entry.status),
+        severity=text_of(entry.severity),
+        id=text_of(entry.id),
         at_seconds=epoch_seconds(entry.update_time),
         timeout_seconds=entry.timeout,
     )
@@ -59,6 +62,18 @@ def end_of(subject: Subject, change: str) -> Optional[float]:
     return newest.at_seconds + newest.timeout_seconds if newest and newest.timeout_seconds else None
 
 
-def _text(value: Any) -> str:
-    # Alerta's enumerations are texts that print as their value.
+def word_of(status: Any) -> str:
+    """Give a status in the words of the usual alarm model."""
+    return meaning(text_of(status))
+
+
+def newest_timeout_seconds(alert: Alert) -> Optional[int]:
+    """Tell how long what the newest line of history says is to last; None where it does not say."""
+    timeout = alert.history[0].timeout if alert.history else None
+    return timeout if isinstance(timeout, int) else None
+
+
+def text_of(value: Any) -> str:
+    """Give a value of Alerta's as a text; `str` of its enumerations gives `Status.Ack` in 8.7.0, 9.0.0 and 9.0.1."""
+    value = value.value if isinstance(value, Enum) else value
     return plain(str(value)) if value is not None else ""

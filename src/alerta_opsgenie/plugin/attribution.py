@@ -12,15 +12,17 @@ import time
 from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
+import alerta.auth  # noqa: F401 - first: it and alerta.models.user import each other
 from alerta.models.alert import Alert
 from alerta.models.user import User
+from alerta.version import __version__
 from flask import Flask, Response, appcontext_pushed, g, has_app_context, has_request_context, request
-from flask.globals import app_ctx
 
-from alerta_opsgenie.clients.alerta import ALERT_STATUS, ON_BEHALF_OF
+from alerta_opsgenie.clients.alerta import ALERT_STATUS, ALERT_TIMEOUT, ON_BEHALF_OF
 from alerta_opsgenie.core.message import harmless_name
 from alerta_opsgenie.core.order import believable_ns, is_ahead
-from alerta_opsgenie.plugin import callers, guard, order, state
+from alerta_opsgenie.plugin import callers, guard, host, order, state
+from alerta_opsgenie.plugin.alert_values import newest_timeout_seconds, word_of
 from alerta_opsgenie.plugin.state import LOG
 
 ENDPOINTS: FrozenSet[str] = frozenset(
@@ -41,6 +43,8 @@ ENDPOINTS: FrozenSet[str] = frozenset(
 
 READING = frozenset({"api.get_alert", "api.get_notes"})
 
+_ACT = "api.action_alert"
+
 REMEMBER_SECONDS = 60.0
 _MOST_REMEMBERED = 1000
 
@@ -50,7 +54,7 @@ class Behalf(NamedTuple):
 
     `text` is what the history should say, without the name. `updated_ns` orders what happened to the alert (0: not
     known); `is_ahead` tells that it lies in the future. `incident_ns` is when Opsgenie made its alert (0: not known).
-    `key` is the message's.
+    `key` is the message's. `timeout_seconds` is how long the action is to last (None: not said).
     """
 
     person: str
@@ -59,9 +63,10 @@ class Behalf(NamedTuple):
     is_ahead: bool = False
     incident_ns: int = 0
     key: str = ""
+    timeout_seconds: Optional[int] = None
 
 
-def read_behalf(person: str, bridge: Any) -> Behalf:
+def read_behalf(person: str, bridge: Any, timeout: Any = None) -> Behalf:
     """Read what the bridge says beside what Alerta knows; times that nobody can believe are corrected."""
     said: Mapping[str, Any] = bridge if isinstance(bridge, dict) else {}
     text, key = said.get("text"), said.get("key")
@@ -73,6 +78,7 @@ def read_behalf(person: str, bridge: Any) -> Behalf:
         is_ahead(updated, now),
         incident if believable_ns(incident, now) == incident else 0,
         key if isinstance(key, str) else "",
+        _whole(timeout) or None,
     )
 
 
@@ -101,9 +107,14 @@ def _adopt(app: Flask, **_: object) -> None:
     globals_class: Any = type("AttributedGlobals", (Attributed, kind), {})
     app.app_ctx_globals_class = globals_class
     # The context that tells of the application was made with the class from before.
-    attributed = globals_class()
-    attributed.__dict__.update(app_ctx.g.__dict__)
-    app_ctx.g = attributed
+    present: Any = g
+    object.__setattr__(present._get_current_object(), "__class__", globals_class)  # noqa: SLF001 - as in state.py
+    guard.attempt("looking at Alerta's settings", lambda: _remark(app))
+
+
+def _remark(app: Flask) -> None:
+    for remark in host.remarks(app.config, __version__):
+        LOG.warning("opsgenie: %s", remark)
 
 
 # -- One request
@@ -130,6 +141,11 @@ def act_for(person: Behalf) -> None:
 def tell_status(status: str) -> None:
     """Note the status that the alert of the present call has now."""
     g.opsgenie_status = status
+
+
+def tell_timeout(alert: Alert) -> None:
+    """Note how long the action of the present call lasts, as Alerta has written it."""
+    g.opsgenie_timeout = newest_timeout_seconds(alert)
 
 
 def shown_name(claimed: str) -> str:
@@ -172,7 +188,7 @@ def _lend(context: Any, claimed: str) -> None:
     body = request.get_json(silent=True)
     body = body if isinstance(body, dict) else {}
     context.login = shown_name(person)
-    found = context.opsgenie_behalf = read_behalf(context.login, body.get("bridge"))
+    found = context.opsgenie_behalf = read_behalf(context.login, body.get("bridge"), body.get("timeout"))
     guard.after_request("the answer to the bridge", lambda response: _answer(response, claimed))
     alert_id = str((request.view_args or {}).get("alert_id", ""))
     if request.endpoint not in READING:
@@ -180,20 +196,26 @@ def _lend(context: Any, claimed: str) -> None:
 
 
 def _answer(response: Response, claimed: str) -> Response:
-    """Say that the name was lent, and which status the alert has now."""
+    """Say that the name was lent, which status the alert has now, and how long that lasts."""
     response.headers[ON_BEHALF_OF] = claimed
-    status = g.get("opsgenie_status") or _look_status(response)
-    if status:
-        response.headers[ALERT_STATUS] = status
+    if not g.get("opsgenie_status") or (request.endpoint == _ACT and "opsgenie_timeout" not in g):
+        _look(response)
+    if g.get("opsgenie_status"):
+        response.headers[ALERT_STATUS] = g.opsgenie_status
+    if g.get("opsgenie_timeout") is not None:
+        response.headers[ALERT_TIMEOUT] = str(g.opsgenie_timeout)
     return response
 
 
-def _look_status(response: Response) -> str:
-    """Look the status up where no hook of ours was called, as for an alert in a blackout."""
-    if request.endpoint not in ("api.action_alert", "api.set_status") or response.status_code >= 400:  # noqa: PLR2004
-        return ""
+def _look(response: Response) -> None:
+    """Look at the alert where no hook told of it: in a blackout, and up to alerta 9.0.3 after an action."""
+    if request.endpoint not in (_ACT, "api.set_status") or response.status_code >= 400:  # noqa: PLR2004
+        return
     alert = Alert.find_by_id((request.view_args or {}).get("alert_id", ""))
-    return str(alert.status) if alert else ""
+    if alert:
+        tell_status(word_of(alert.status))
+        if request.endpoint == _ACT:
+            tell_timeout(alert)
 
 
 def _warn(login: Optional[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, List, Tuple
 from alerta.models.alert import Alert
 
 from alerta_opsgenie.plugin import guard
-from alerta_opsgenie.plugin.alert_values import end_of, subject_of
+from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 
 _Found = Tuple[List[Alert], List[Alert], List[Alert]]
 
@@ -22,7 +22,7 @@ _MARK = "alerta_opsgenie_checked"
 
 def is_too_early(alert: Alert, now: float) -> bool:
     """Whether a timeout would end the alert's shelve or ack before its time."""
-    change = _CHANGES.get(str(alert.status))
+    change = _CHANGES.get(word_of(alert.status))
     if change is None:
         return False
     subject = subject_of(alert)
@@ -32,10 +32,19 @@ def is_too_early(alert: Alert, now: float) -> bool:
     return end is None or now < end
 
 
+def _whole(alert: Alert) -> Alert:
+    """Read an alert again whose history is not one.
+
+    MongoDB's `get_unshelve` and `get_unack` give a single entry where the model expects a list, and the model makes of
+    it one `None` for each field (9.1.0, database/backends/mongodb/base.py).
+    """
+    return alert if all(alert.history or ()) else Alert.find_by_id(alert.id) or alert
+
+
 def _without_early(found: List[Alert]) -> List[Alert]:
     try:
-        now = time.time()
-        return [alert for alert in found if not is_too_early(alert, now)]
+        now, whole = time.time(), [_whole(alert) for alert in found]
+        return [alert for alert in whole if not is_too_early(alert, now)]
     except Exception:  # noqa: BLE001 - Alerta's job goes on as it would without us
         guard.report("the housekeeping")
         return found

@@ -4,19 +4,23 @@ So plugins, state machine, history and audit trail work as they do for a call by
 (alerta 9.1.0, views/alerts.py). The database's own errors come back as a 500, which keeps the message for another try.
 """
 
-import json
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from alerta.exceptions import AlertaException, ApiError, ForwardingLoop, InvalidAction, RejectException
 from alerta.models.alert import Alert
+from alerta.plugins import PluginBase
 from alerta.utils.api import process_action, process_delete, process_note, process_status
 from alerta.utils.audit import write_audit_trail
-from flask import current_app, g, request
+from flask import g, json, request
 
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.plugin import attribution, order, state
+from alerta_opsgenie.plugin import alarm, attribution, lease, order, state
+from alerta_opsgenie.plugin.alert_values import newest_timeout_seconds, word_of
 from alerta_opsgenie.plugin.state import LOG
+
+HAS_POST_ACTION = hasattr(PluginBase, "post_action")
+"""Alerta has the hook since 9.0.4."""
 
 _OK: Mapping[str, str] = {"status": "ok"}
 _Handler = Callable[[Alert, Mapping[str, Any], attribution.Behalf], Answer]
@@ -29,7 +33,8 @@ def perform(call: Call, *, lend_name: bool) -> Answer:
     body = dict(call.body or {})
     said = body.pop("bridge", None)
     # Only the bridge's own times put actions in order; nobody else's make others stale.
-    behalf = attribution.read_behalf(attribution.shown_name(call.on_behalf_of), said if lend_name else None)
+    person, beside = attribution.shown_name(call.on_behalf_of), said if lend_name else None
+    behalf = attribution.read_behalf(person, beside, body.get("timeout"))
     if handler is None:
         return _refused(405, f"no such call: {call.method}")
     if lend_name:
@@ -37,12 +42,13 @@ def perform(call: Call, *, lend_name: bool) -> Answer:
     return _run(handler, alert_id, body, behalf)._replace(on_behalf_of=behalf.person if lend_name else "")
 
 
-def _run(handler: _Handler, alert_id: str, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
+def _run(handler: _Handler, alert_id: str, body: Dict[str, Any], behalf: attribution.Behalf) -> Answer:
     try:
-        order.lock(alert_id)
+        lease.take(alert_id)
         alert = Alert.find_by_id(alert_id, g.get("customers"))
         if alert is None or alert.id.lower() != alert_id.lower():
             return _refused(404, "not found")
+        alarm.translate(alert, body)
         return handler(alert, body, behalf)
     except InvalidAction as error:
         return _refused(409, str(error))
@@ -74,7 +80,8 @@ def _act(alert: Alert, body: Mapping[str, Any], _behalf: attribution.Behalf) -> 
     text, timeout = str(body.get("text", "")), body.get("timeout")
     alert, action, text, timeout = process_action(alert, body["action"], text, timeout)
     alert = alert.from_action(action, text, timeout)
-    alert, action, text, timeout = process_action(alert, action, text, timeout, post_action=True)
+    if HAS_POST_ACTION:
+        alert, action, text, timeout = process_action(alert, action, text, timeout, post_action=True)
     _audit("alert-actioned", text, alert.id)
     return _said(alert)
 
@@ -144,8 +151,9 @@ _HANDLERS: Mapping["tuple[str, str]", _Handler] = {
 
 def _said(alert: Alert, content: Mapping[str, Any] = {}) -> Answer:
     """Answer as Alerta's API would, instants as texts."""
-    body: Any = json.loads(current_app.json.dumps({**_OK, **content}))
-    return Answer(200, body, alert_status=str(alert.status))
+    body: Any = json.loads(json.dumps({**_OK, **content}))
+    timeout_seconds = newest_timeout_seconds(alert)
+    return Answer(200, body, alert_status=word_of(alert.status), alert_timeout_seconds=timeout_seconds)
 
 
 def _audit(event: str, message: str, resource_id: Optional[str], *, kind: str = "alert") -> None:

@@ -8,8 +8,8 @@ Whoever may write alerts may write attributes. So the text ends in a signature, 
 for this one alert, and a text without it counts as none. What others send under that name is taken out of their
 requests besides, so that they cannot wipe the record out.
 
-While a call of the bridge is worked on, a lock on the alert (PostgreSQL's advisory one, given up with the request's
-connection) keeps the next one out. Without it two calls could read the same state and be written in either order.
+While a call of the bridge is worked on, its lease on the alert (`plugin.lease`) keeps the next one out. Without it two
+calls could read the same state and be written in either order.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ import hmac
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
 
-from alerta.app import db
 from alerta.exceptions import AlertaException, ApiError
 from alerta.models.alert import Alert
 from flask import current_app, request
@@ -26,7 +25,7 @@ from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
 from alerta_opsgenie.core.outcome import REDELIVERED_MARK, STALE_MARK
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
-from alerta_opsgenie.plugin import guard
+from alerta_opsgenie.plugin import alarm, guard, lease
 from alerta_opsgenie.plugin.state import LOG
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ _NOTE, _SIGNATURE = "note", "signature"
 _MOST_DIGITS = 19  # nanoseconds since the epoch
 _DONE = 200
 _CONFLICT = 409
-_LOCK_SPACE = 0x4F50  # keeps our advisory locks apart from anybody else's
-_LOCK = "SET lock_timeout = '5s'; SELECT pg_advisory_lock(%s, hashtext(%s)); SET lock_timeout = DEFAULT"
 _OWNED = {"owner": "owner", "opsgenie-priority": "priority"}
 _WRITES_ATTRIBUTES = frozenset({"api.receive", "api.update_attributes", "api.bulk_update_attributes"})
 
@@ -141,19 +138,6 @@ def drop_forged(endpoint: str) -> None:
 # -- A call of the bridge
 
 
-def lock(alert_id: str) -> None:
-    """Keep other calls of the bridge for that alert out until the request's database connection is closed."""
-    connection = db.get_db()
-    if not type(connection).__module__.startswith("psycopg2"):
-        return  # MongoDB has no such lock; there the order of two at once is open
-    try:
-        connection.cursor().execute(_LOCK, (_LOCK_SPACE, alert_id.lower()))
-    except Exception as error:  # noqa: BLE001 - the driver's own kinds of error are none of our imports
-        connection.rollback()
-        LOG.warning("opsgenie: another call for alert %s takes too long: %s", alert_id, " ".join(str(error).split()))
-        raise ApiError(f"another call for alert {alert_id} takes too long", 503) from None
-
-
 def check_state(alert: Alert, behalf: "Behalf", *, may_be_no_op: bool = False) -> None:
     """Refuse a change of state that is stale, else note it on the alert, which Alerta then writes with the change.
 
@@ -244,9 +228,14 @@ def _write(alert_id: str, change: Callable[[Record], None]) -> None:
 
 
 def enter(endpoint: str, alert_id: str, behalf: "Behalf", body: Dict[str, Any]) -> None:
-    """Begin a call that changes an alert: others wait; a stale change of tags or attributes ends here with a 409."""
-    lock(alert_id)
+    """Begin a call that changes an alert: others wait; a stale change of tags or attributes ends here with a 409.
+
+    So does an action that has no way in Alerta's alarm model.
+    """
+    lease.take(alert_id)
     change = _AROUND.get(endpoint)
+    if change is _around_action and alarm.model().ways is None:
+        return
     alert = Alert.find_by_id(alert_id) if change else None
     if change is None or alert is None:
         return
@@ -274,7 +263,13 @@ def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> N
         claim_attributes(alert, attributes, updated_ns)
 
 
+def _around_action(alert: Alert, body: Dict[str, Any], _updated_ns: int) -> None:
+    alarm.translate(alert, body)
+
+
 _AROUND: Mapping[str, Callable[[Alert, Dict[str, Any], int], None]] = {
+    "api.action_alert": _around_action,
+    "api.set_status": _around_action,
     "api.tag_alert": _around_tags,
     "api.untag_alert": _around_tags,
     "api.update_attributes": _around_attributes,

@@ -3,9 +3,10 @@
 Which hook tells what:
 
 - `post_receive`: alerts that come in. `post_action`: what people and the housekeeping job do, once it is written.
-- `status_change` is called before the writing, and for some ways (PUT /status, chat webhooks, bulk actions) it is the
-  only hook there is. So it only notes what is about to happen; if no other hook follows, that is sent at the end of
-  the request, if the alert then is in that state. Outside of a request (bulk actions run in Celery) it sends at once.
+- `status_change` is called before the writing, and for some ways (PUT /status, chat webhooks, bulk actions, everything
+  up to alerta 9.0.3, which has no `post_action`) it is the last hook there is. So it only notes what is about to
+  happen; if no other hook follows, that is sent at the end of the request, if the alert then is in that state. Outside
+  of a request (bulk actions run in Celery) it sends at once.
 - `take_note` and `delete` come before as well, and are sent once the request has succeeded.
 
 Nothing of what the bridge itself does is sent: it came from there.
@@ -17,14 +18,15 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 from alerta.exceptions import ForwardingLoop, RejectException
 from alerta.models.alert import Alert
 from alerta.plugins import PluginBase
+from alerta.version import __version__
 from flask import Response, g, has_app_context, has_request_context, jsonify, request
 
-from alerta_opsgenie.core.events import Event, changes, receipt
+from alerta_opsgenie.core.events import Event, changes, receipt, was_ever_open
 from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, publish
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import attribution, guard, housekeeping, order, state, webhook_access
-from alerta_opsgenie.plugin.alert_values import end_of, subject_of
+from alerta_opsgenie.plugin import attribution, guard, host, housekeeping, lease, order, state, webhook_access
+from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
 
@@ -40,10 +42,12 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
 
     def __init__(self, name: Optional[str] = None) -> None:
         super().__init__(name)
+        host.check_version(__version__)
         state.enable()
         attribution.install()
         webhook_access.install()
         housekeeping.install()
+        lease.install()
 
     @guarded(lambda alert: alert)
     def pre_receive(self, alert: Alert, **_: Any) -> Alert:
@@ -61,48 +65,42 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
     @guarded(_nothing)
     def take_action(self, alert: Alert, action: str, text: str, **kwargs: Any) -> Any:
         """Before an action: refuse what is too early or too late, and give the person's own words."""
-        present = _present()
-        present.before[alert.id] = str(alert.status)
+        _present().acting[alert.id] = action
         if action == "timeout" and housekeeping.is_too_early(alert, time.time()):
             raise RejectException(f"the time of alert {alert.id} is not over")
-        if action == "unack":
-            alert.attributes.pop("acked-by", None)
         behalf = attribution.behalf()
         if behalf is None:
             return None
         order.check_state(alert, behalf, may_be_no_op=True)
-        if action == "ack":
-            alert.attributes["acked-by"] = behalf.person
-        return alert, action, behalf.text or text, kwargs.get("timeout")
+        asked = behalf.timeout_seconds
+        return alert, action, behalf.text or text, kwargs.get("timeout") if asked is None else asked
 
     @guarded(_nothing)
-    def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> Any:
+    def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> None:
         """After an action: tell of it."""
-        present = _present()
-        noted = present.forget(alert.id)
-        before = present.before.pop(alert.id, noted.before if noted else str(alert.status))
-        attribution.tell_status(str(alert.status))
-        behalf = attribution.behalf()
-        _send(subject_of(alert), changes(before, str(alert.status), action), text)
-        if behalf is None or not behalf.is_ahead:
-            return None
-        order.note_state(alert, behalf)
-        return alert
+        status = word_of(alert.status)
+        noted = _present().forget(alert.id)
+        attribution.tell_status(status)
+        attribution.tell_timeout(alert)
+        _send(subject_of(alert), changes(noted.before if noted else status, status, action), text)
 
     @guarded(_nothing)
     def status_change(self, alert: Alert, status: str, text: Any, **_: Any) -> Any:
         """Before a status is written: note what it is about to be."""
-        attribution.tell_status(str(status))
-        before = str(alert.status)
-        comes_again = before in ENDED and status not in ENDED
+        before, after = word_of(alert.status), word_of(status)
+        attribution.tell_status(after)
+        comes_again = before in ENDED and after not in ENDED and was_ever_open(subject_of(alert))
         if comes_again:
             order.note_opened(alert)
         behalf = attribution.behalf()
         if behalf is not None and has_request_context() and request.endpoint == "api.set_status":
             order.check_state(alert, behalf)
             return alert, status, behalf.text or text
-        if before != status and not attribution.by_bridge():
-            _present().expect(Change(alert.id, before, status, _words(text)), alert)
+        action = _present().acting.pop(alert.id, "")
+        if action:
+            _note_deed(alert, action, behalf)
+        if action or before != after:
+            _present().expect(Change(alert.id, before, after, _words(text), action), alert)
         return (alert, status, text) if comes_again else None  # only with an answer Alerta writes the attributes
 
     @guarded(_nothing)
@@ -137,20 +135,21 @@ class Change(NamedTuple):
     before: str
     after: str
     text: str
+    action: str
 
 
 class Present:
-    """What the hooks of one request know of each other."""
+    """What the hooks of one request know of each other; `acting` has the action that each alert is about to have."""
 
     def __init__(self) -> None:
-        self.before: Dict[str, str] = {}
+        self.acting: Dict[str, str] = {}
         self.expected: Dict[str, Change] = {}
 
     def expect(self, change: Change, alert: Alert) -> None:
         """Note a change, to be told by a later hook, or at the end of the request."""
         if not has_request_context():
             subject = subject_of(alert)._replace(status=change.after)
-            _send(subject, changes(change.before, change.after, ""), change.text)
+            _send(subject, changes(change.before, change.after, change.action), change.text)
             return
         if not self.expected:
             guard.after_request("telling of a change of status", self._tell_rest)
@@ -165,8 +164,8 @@ class Present:
         """Tell of the changes that no other hook came for, if they did come about."""
         for change in list(self.expected.values()):
             alert = Alert.find_by_id(change.alert_id)
-            if alert and str(alert.status) == change.after:
-                _send(subject_of(alert), changes(change.before, change.after, ""), change.text)
+            if alert and word_of(alert.status) == change.after:
+                _send(subject_of(alert), changes(change.before, change.after, change.action), change.text)
         self.expected.clear()
 
 
@@ -175,6 +174,18 @@ def _present() -> Present:
     if found is None:
         found = g.opsgenie_present = Present()
     return found
+
+
+def _note_deed(alert: Alert, action: str, behalf: Optional[attribution.Behalf]) -> None:
+    """Note on an alert who has done what, now that Alerta's state machine has a way for it; Alerta writes it."""
+    if action == "unack":
+        alert.attributes["acked-by"] = None  # removes it, on MongoDB too
+    if behalf is None:
+        return
+    if action == "ack":
+        alert.attributes["acked-by"] = behalf.person
+    if behalf.is_ahead:
+        order.note_state(alert, behalf)
 
 
 def _after_success(tell: Callable[[], None]) -> None:

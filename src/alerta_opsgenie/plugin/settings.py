@@ -8,6 +8,7 @@ import ast
 import contextlib
 import difflib
 import json
+import math
 import os
 import stat
 import tempfile
@@ -19,23 +20,11 @@ from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
 from alerta_opsgenie.core import publish, routing, wording
 from alerta_opsgenie.core import relay as relaying
+from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.publish import Dialect, Policy
 from alerta_opsgenie.plugin.keys import HOW_TO_NAME_A_KEY, BridgeKeys, Key, read_bridge_keys
 
 T = TypeVar("T")
-
-PRIORITIES: Mapping[str, str] = {
-    "security": "P1",
-    "critical": "P1",
-    "major": "P2",
-    "minor": "P3",
-    "warning": "P4",
-    "indeterminate": "P4",
-    "informational": "P5",
-    "debug": "P5",
-    "trace": "P5",
-}
-"""Severity to priority where OPSGENIE_SEVERITY_MAP is not set."""
 
 SPOOL = "/var/lib/alerta-opsgenie/plugin"
 """Where what waits for Opsgenie is kept, unless OPSGENIE_SPOOL_DIR names a place."""
@@ -50,6 +39,7 @@ WEBHOOK_HEADER = "X-Alerta-Opsgenie-Secret"
 class Settings:
     """All of it. `keys` has a key for each route that has one of its own; `problems` say what could not be used.
 
+    `close_acknowledges`: where Alerta's alarm model has no close, a close of the bridge's is an acknowledge.
     `bridge_keys` are the API keys of Alerta that may act for others. `webhook_customers` are the customers whose alerts
     the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie, `senders`
     the number of requests at a time.
@@ -69,6 +59,7 @@ class Settings:
     webhook_secret: Key = field(default_factory=Key)
     webhook_header: str = WEBHOOK_HEADER
     webhook_customers: Tuple[str, ...] = ()
+    close_acknowledges: bool = False
     relay: relaying.Settings = field(default_factory=relaying.Settings)
     problems: Tuple[str, ...] = ()
 
@@ -108,7 +99,7 @@ class Reader:
 
     def number(self, name: str, default: float, least: float) -> float:
         """Read a number."""
-        return self.checked(name, lambda value: max(least, float(value)), default)
+        return self.checked(name, lambda value: max(least, _finite(value)), default)
 
     def names(self, name: str) -> Tuple[str, ...]:
         """Read a list of names: a list, one text with commas, or the list as JSON or Python text."""
@@ -172,6 +163,13 @@ class Reader:
                 self.problems.append(f"{name}: there is no such setting{advice}")
 
 
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number to count with")
+    return number
+
+
 def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, str]] = None) -> Settings:
     """Read all settings."""
     reader = Reader(config, os.environ if environment is None else environment)
@@ -196,6 +194,7 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         webhook_secret=secret,
         webhook_header=reader.text("OPSGENIE_WEBHOOK_HEADER") or WEBHOOK_HEADER,
         webhook_customers=customers,
+        close_acknowledges=reader.flag("OPSGENIE_CLOSE_ACKNOWLEDGES"),
         relay=_relay(reader, policy),
     )
     reader.check_names()
@@ -279,7 +278,7 @@ def _priorities(reader: Reader) -> Dict[str, str]:
     name = "OPSGENIE_SEVERITY_MAP"
     wanted = reader.structure(name, dict, PRIORITIES)
     read = {str(severity): reader.attempt(name, lambda: _priority(value), "") for severity, value in wanted.items()}  # noqa: B023
-    return {severity: priority for severity, priority in read.items() if priority}
+    return {severity.lower(): priority for severity, priority in read.items() if priority}
 
 
 def _priority(value: Any) -> str:
@@ -288,7 +287,7 @@ def _priority(value: Any) -> str:
 
 def _normal(reader: Reader) -> Tuple[str, ...]:
     own = reader.text("DEFAULT_NORMAL_SEVERITY")
-    return (*Policy().normal, *([own] if own else []))
+    return (*Policy().normal, *([own.lower()] if own else []))
 
 
 def _on_delete(value: Any) -> str:

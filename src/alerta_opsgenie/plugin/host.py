@@ -1,0 +1,53 @@
+"""What is said once, at start, about the Alerta around the plugin: whether it is supported, and what it undoes."""
+
+from typing import Any, Iterator, List, Mapping, Tuple
+
+OLDEST, NEWEST = (8, 7, 0), (9, 1, 0)
+"""The oldest and the newest alerta-server that the tests run with: see docs/reference/alerta-versions.md."""
+
+
+class UnsupportedError(Exception):
+    """The plugin does not run in this Alerta; Alerta logs the text when it fails to load the plugin."""
+
+
+def check_version(version: str) -> None:
+    """Refuse an Alerta that is too old. Raises `UnsupportedError`."""
+    if _numbers(version) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise UnsupportedError(f"alerta-server {version} is not supported: alerta-opsgenie needs {oldest} or later")
+
+
+def remarks(config: Mapping[str, Any], version: str) -> List[str]:
+    """Say what in Alerta's settings will undo what people do, and what was never tried; nothing where all is usual."""
+    said = []
+    if _numbers(version) > NEWEST:
+        newest = ".".join(map(str, NEWEST))
+        said.append(f"alerta-server {version} is newer than {newest}, the newest that was tried")
+    if not str(config.get("DATABASE_URL")).startswith(("postgres://", "postgresql://")):
+        said.append("with MongoDB the plugin is experimental: no real server was tried")
+    undoes = list(_undoes(config))
+    if undoes:
+        said.append(f"what people do in Opsgenie does not stand for good: {'; '.join(undoes)}")
+    return said
+
+
+def _undoes(config: Mapping[str, Any]) -> Iterator[str]:
+    plugins, shelve_seconds = list(config.get("PLUGINS") or ()), config.get("SHELVE_TIMEOUT")
+    if config.get("ACK_TIMEOUT"):
+        yield f"ACK_TIMEOUT ends an acknowledge after {config['ACK_TIMEOUT']} s, and Opsgenie is told so"
+    if "timeout" in plugins and plugins.index("timeout") > _place(plugins):
+        yield (
+            f"the plugin timeout ends a snooze after SHELVE_TIMEOUT, {shelve_seconds} s, whatever was asked for;"
+            " put opsgenie behind it in PLUGINS, and the time that was asked for holds"
+        )
+    if str(config.get("ALARM_MODEL")).lower() == "isa_18_2":
+        yield "with ISA 18.2 a close is refused, and Alerta ends no shelve by itself: Opsgenie's end of the snooze does"
+
+
+def _place(plugins: List[str]) -> int:
+    return plugins.index("opsgenie") if "opsgenie" in plugins else len(plugins)
+
+
+def _numbers(version: str) -> Tuple[int, ...]:
+    parts = (part for part in version.split("."))
+    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in parts)[:3]
