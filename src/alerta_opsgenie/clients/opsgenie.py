@@ -195,9 +195,30 @@ class OpsgenieClient:
             return None
         return _json(response).get("data")
 
+    def get(self, path: str, key: str, deadline: float) -> Union[Response, Delivery]:
+        """Make one GET; a `Delivery` where no answer came."""
+        return self._exchange("GET", path, None, key, deadline)
+
+    def find(self, alias: str, key: str, deadline: float) -> Optional[Mapping[str, Any]]:
+        """Look an alert up: what the vendor shows, nothing where it says that it has none, None where that is open."""
+        answer = self.get(f"/v2/alerts/{quote(alias, safe='')}?identifierType=alias", key, deadline)
+        if isinstance(answer, Delivery):
+            return None
+        body = _json(answer)
+        data = body.get("data")
+        if answer.status in _TAKEN and isinstance(data, dict):
+            return data
+        return {} if answer.status == _NOT_FOUND and "message" in body else None
+
     def close(self) -> None:
         """Close the connection, if there is one."""
         self._connection.close()
+
+    @staticmethod
+    def unreachable(error: UnreachableError) -> Delivery:
+        """Tell what it means that no answer came."""
+        reason = Reason.TIMEOUT if error.timed_out else Reason.NETWORK
+        return Delivery(Verdict.LATER, reason, str(error), ambiguous=True)
 
     def _exchange(
         self, method: str, path: str, body: Optional[bytes], key: str, deadline: float
@@ -208,8 +229,7 @@ class OpsgenieClient:
         try:
             return self._connection.exchange(method, path, body, headers, deadline)
         except UnreachableError as error:
-            reason = Reason.TIMEOUT if error.timed_out else Reason.NETWORK
-            return Delivery(Verdict.LATER, reason, str(error), ambiguous=True)
+            return self.unreachable(error)
 
 
 def _json(response: Response) -> Mapping[str, Any]:

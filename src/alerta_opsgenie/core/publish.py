@@ -51,12 +51,16 @@ class Policy(NamedTuple):
 
 
 class ConsoleAct(NamedTuple):
-    """One event: who did it (a login, or empty), and with which words; of a shelve also when it ends, if it does."""
+    """One event: who did it (a login, or empty), and with which words; of a shelve also when it ends, if it does.
+
+    `priority` is one that somebody set, in place of the severity's.
+    """
 
     event: Event
     actor: str = ""
     text: str = ""
     until_seconds: Optional[float] = None
+    priority: str = ""
 
 
 class Request(NamedTuple):
@@ -88,8 +92,8 @@ _WARNINGS = frozenset({"warning", "informational"})
 
 def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy) -> Dispatch:
     """Give the requests for what happened to an alert; none where the settings keep it here."""
-    route = routing.choose(policy.routes, wording.values(subject))
-    if not route.send or (policy.environments and subject.environment not in policy.environments):
+    route, goes_out = destination(subject, policy)
+    if not goes_out:
         return Dispatch(route.name)
     known = is_known(before_receipt(subject), lambda severity: is_wanted(severity, policy))
     fitting = Fitting()
@@ -101,6 +105,17 @@ def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy) -> Dis
             work = _Work(subject, wanted, policy, route, fitting)
             requests.extend(build(work) for build in REQUESTS[_effective(policy)][wanted.event])
     return Dispatch(route.name, tuple(requests), fitting.names)
+
+
+def destination(subject: Subject, policy: Policy) -> Tuple[routing.Route, bool]:
+    """Give the way out of an alert, and whether any of its kind goes out."""
+    route = routing.choose(policy.routes, wording.values(subject))
+    return route, route.send and not (policy.environments and subject.environment not in policy.environments)
+
+
+def priority_of(subject: Subject, route: routing.Route, policy: Policy) -> str:
+    """Give the priority that an alert goes out with, P1 to P5."""
+    return route.priority or policy.priorities.get(subject.severity, policy.default_priority)
 
 
 def _effective(policy: Policy) -> Dialect:
@@ -169,7 +184,7 @@ class _Work(NamedTuple):
 
     @property
     def priority(self) -> str:
-        return self.route.priority or self.policy.priorities.get(self.subject.severity, self.policy.default_priority)
+        return self.act.priority or priority_of(self.subject, self.route, self.policy)
 
     @property
     def message(self) -> str:

@@ -20,6 +20,7 @@ class Past(NamedTuple):
     id: str = ""
     at_seconds: float = 0.0
     timeout_seconds: Optional[int] = None
+    text: str = ""
 
 
 class Subject(NamedTuple):

@@ -23,7 +23,7 @@ from alerta_opsgenie.core.events import Event, changes, receipt
 from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, publish
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import attribution, guard, housekeeping, order, state, webhook_access
+from alerta_opsgenie.plugin import attribution, guard, housekeeping, order, reconcile, state, webhook_access
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of
 from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
@@ -44,6 +44,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         attribution.install()
         webhook_access.install()
         housekeeping.install()
+        reconcile.install()
 
     @guarded(lambda alert: alert)
     def pre_receive(self, alert: Alert, **_: Any) -> Alert:

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, Typ
 
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
-from alerta_opsgenie.core import publish, routing, wording
+from alerta_opsgenie.core import publish, reconcile, routing, wording
 from alerta_opsgenie.core import relay as relaying
 from alerta_opsgenie.core.publish import Dialect, Policy
 from alerta_opsgenie.plugin.keys import HOW_TO_NAME_A_KEY, BridgeKeys, Key, read_bridge_keys
@@ -42,6 +42,8 @@ SPOOL = "/var/lib/alerta-opsgenie/plugin"
 
 _MOST_TO_MAKE = 2  # /var/lib itself has to be there
 
+RECONCILE_SECONDS = 300.0
+
 WEBHOOK_HEADER = "X-Alerta-Opsgenie-Secret"
 """The header that the outgoing webhook carries the shared secret in, unless OPSGENIE_WEBHOOK_HEADER names one."""
 
@@ -52,7 +54,8 @@ class Settings:
 
     `bridge_keys` are the API keys of Alerta that may act for others. `webhook_customers` are the customers whose alerts
     the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie, `senders`
-    the number of requests at a time.
+    the number of requests at a time. `reconcile_seconds` is the pause between two comparisons of both sides (0: none).
+    `ops_login` is `E-MAIL:TOKEN` for JSM's full API at `ops_url`.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -70,6 +73,10 @@ class Settings:
     webhook_header: str = WEBHOOK_HEADER
     webhook_customers: Tuple[str, ...] = ()
     relay: relaying.Settings = field(default_factory=relaying.Settings)
+    reconcile_seconds: float = RECONCILE_SECONDS
+    reconcile_policies: Mapping[str, str] = field(default_factory=lambda: dict(reconcile.FIELDS))
+    ops_url: str = ""
+    ops_login: Key = field(default_factory=Key)
     problems: Tuple[str, ...] = ()
 
     @property
@@ -197,9 +204,32 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         webhook_header=reader.text("OPSGENIE_WEBHOOK_HEADER") or WEBHOOK_HEADER,
         webhook_customers=customers,
         relay=_relay(reader, policy),
+        reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", _interval, RECONCILE_SECONDS),
+        reconcile_policies=_reconcile_policies(reader),
+        ops_url=reader.text("OPSGENIE_OPS_URL"),
+        ops_login=reader.key("OPSGENIE_OPS_LOGIN"),
     )
     reader.check_names()
     return replace(settings, problems=tuple(reader.problems))
+
+
+def _interval(value: Any) -> float:
+    if value is False or str(value).strip().lower() in ("off", "no", "false", "0"):
+        return 0.0
+    return max(1.0, float(value))
+
+
+def _reconcile_policies(reader: Reader) -> Dict[str, str]:
+    """Read who is right about each field where nothing shows who changed it last."""
+    name = "OPSGENIE_RECONCILE_POLICIES"
+    policies = dict(reconcile.FIELDS)
+    for wanted, policy in reader.structure(name, dict, {}).items():
+        if wanted in policies and policy in reconcile.POLICIES:
+            policies[wanted] = str(policy)
+        else:
+            fields, words = ", ".join(reconcile.FIELDS), ", ".join(reconcile.POLICIES)
+            reader.problems.append(f"{name}: {wanted!r}: {policy!r}: the fields are {fields}, each is one of {words}")
+    return policies
 
 
 def _bridge_keys(reader: Reader) -> BridgeKeys:

@@ -50,7 +50,7 @@ class Process:
         if not self.settings.sends:
             LOG.error("opsgenie: nothing is sent: set OPSGENIE_SERVICE_KEY or OPSGENIE_SERVICE_KEY_FILE")
             return
-        if _threads_run():
+        if threads_run():
             self.sender.start()
             atexit.register(self.sender.stop)
         else:
@@ -121,7 +121,7 @@ _UWSGI_WITH_THREADS = (2, 0, 30)
 """From here on `enable-threads` is how uWSGI always is; with 2.0.26 it was not (tried; its change logs are silent)."""
 
 
-def _threads_run() -> bool:
+def threads_run() -> bool:
     """Whether threads get on between requests: under an older uWSGI they stand still without one of these options."""
     uwsgi: Any = sys.modules.get("uwsgi")  # exists inside uWSGI alone
     if not uwsgi or tuple(uwsgi.version_info[:3]) >= _UWSGI_WITH_THREADS:
