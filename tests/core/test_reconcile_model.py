@@ -7,7 +7,7 @@ get lost (one in five does). Alerta's copy has the memory with it, for that lies
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -19,11 +19,21 @@ from alerta_opsgenie.core.reconcile import ALERTA, OPSGENIE, Known, Repair, Swee
 from alerta_opsgenie.core.sides import Seen, Snapshot
 from tests.support.tiers import amount, grows
 
-NAMES = ("a", "b", "c")
+NAMES = ("a", "b")
 FOREIGN = "x"
 POLICIES = {**rules.FIELDS, "priority": OPSGENIE}
 DAY = 86400.0
 names, lost = st.sampled_from(NAMES), st.sampled_from([True, False, False, False, False])
+KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("raise_alert", ()),
+    *(("operate", (what,)) for what in ("acknowledge", "unacknowledge", "snooze", "unsnooze", "close")),
+    *(("assign_in_alerta", (owner,)) for owner in ("dora@example.com", "emil@example.com")),
+    ("delete", ()),
+    *(("act", (what,)) for what in ("acknowledge", "unacknowledge", "snooze", "close")),
+    *(("take", (owner,)) for owner in ("alice@example.com", "bob@example.com")),
+    *(("prioritise", (priority,)) for priority in ("P1", "P4")),
+    ("write_note", ()),
+)
 
 
 @dataclass
@@ -58,13 +68,19 @@ class Sides(RuleBasedStateMachine):
         self.last = Sweep()
 
     @initialize()
-    def keep_copies(self) -> None:
+    def begin(self) -> None:
+        for name in NAMES:
+            self.raise_alert(name, is_lost=False)
         self.keep_copy(ALERTA)
         self.keep_copy(OPSGENIE)
 
+    @rule(kind=st.sampled_from(range(len(KINDS))), name=names, is_lost=lost)
+    def happen(self, kind: int, name: str, is_lost: bool) -> None:
+        method, values = KINDS[kind]
+        getattr(self, method)(name, *values, is_lost)
+
     # -- What happens in Alerta
 
-    @rule(name=names, is_lost=lost)
     def raise_alert(self, name: str, is_lost: bool) -> None:
         self.now += 60
         known = self.world.alerta.get(name)
@@ -77,7 +93,6 @@ class Sides(RuleBasedStateMachine):
         if not is_lost:
             self.create(name)
 
-    @rule(name=names, what=st.sampled_from(["acknowledge", "unacknowledge", "snooze", "unsnooze", "close"]), is_lost=lost)
     def operate(self, name: str, what: str, is_lost: bool) -> None:
         self.now += 60
         alert = self.world.alerta.get(name)
@@ -88,7 +103,6 @@ class Sides(RuleBasedStateMachine):
         if not is_lost:
             self.tell_vendor(name, what, alert.seen)
 
-    @rule(name=names, owner=st.sampled_from(["dora@example.com", "emil@example.com"]), is_lost=lost)
     def assign_in_alerta(self, name: str, owner: str, is_lost: bool) -> None:
         self.now += 60
         alert = self.world.alerta.get(name)
@@ -97,7 +111,6 @@ class Sides(RuleBasedStateMachine):
             if not is_lost:
                 self.tell_vendor(name, "assign", alert.seen)
 
-    @rule(name=names, is_lost=lost)
     def delete(self, name: str, is_lost: bool) -> None:
         self.now += 60
         if self.world.alerta.pop(name, None) and not is_lost:
@@ -105,7 +118,6 @@ class Sides(RuleBasedStateMachine):
 
     # -- What happens over there
 
-    @rule(name=names, what=st.sampled_from(["acknowledge", "unacknowledge", "snooze", "close"]), is_lost=lost)
     def act(self, name: str, what: str, is_lost: bool) -> None:
         self.now += 60
         alert = self.world.vendor.get(name)
@@ -119,19 +131,16 @@ class Sides(RuleBasedStateMachine):
         if not is_lost:
             self.tell_alerta(name, what, alert.seen)
 
-    @rule(name=names, owner=st.sampled_from(["alice@example.com", "bob@example.com"]), is_lost=lost)
     def take(self, name: str, owner: str, is_lost: bool) -> None:
         self.change_value(name, "assign", is_lost, owner=owner)
 
-    @rule(name=names, priority=st.sampled_from(["P1", "P4"]), is_lost=lost)
     def prioritise(self, name: str, priority: str, is_lost: bool) -> None:
         self.change_value(name, "prioritise", is_lost, priority=priority)
 
-    @rule(name=names)
-    def write_note(self, name: str) -> None:
+    def write_note(self, name: str, is_lost: bool) -> None:
         self.now += 60
         alert = self.world.vendor.get(name)
-        if alert:
+        if alert and not is_lost:
             alert.seen = alert.seen._replace(changed=self.now)
 
     # -- Copies
@@ -288,5 +297,5 @@ class Sides(RuleBasedStateMachine):
         return seen._replace(**states[what])  # type: ignore[arg-type]
 
 
-Sides.TestCase.settings = settings(max_examples=amount(60, 1500), stateful_step_count=25, deadline=None)
+Sides.TestCase.settings = settings(max_examples=amount(60, 1500), stateful_step_count=40, deadline=None)
 TestSides = grows(Sides.TestCase)
