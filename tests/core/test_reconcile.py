@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from alerta_opsgenie.core import reconcile as rules
@@ -196,16 +198,15 @@ OWNERS = [
     ("", ALICE, "", ALERTA),
     ("", ALICE, ALICE, None),
     (BOB, "", None, None),
-    (BOB, "", "", OPSGENIE),
+    (BOB, "", "", None),
     (BOB, "", BOB, None),
-    ("bob", "", "", None),
     (ALICE, "Alice@Example.com", None, None),
     (ALICE, "557058:an-account-id", None, None),
 ]
 
 
 @pytest.mark.parametrize(("here", "there", "agreed", "side"), OWNERS)
-def test_an_owner_is_told_where_somebody_was_assigned_in_this_outage(
+def test_an_owner_is_told_to_alerta_where_it_has_none_unless_it_was_taken_out_there(
     here: str, there: str, agreed: str | None, side: str | None
 ) -> None:
     base = None if agreed is None else AGREED._replace(owner=agreed)
@@ -256,8 +257,6 @@ def test_what_was_done_in_vain_twice_is_left_to_a_person() -> None:
 
 
 def read_suspects_again(suspects: rules.Suspects) -> rules.Suspects:
-    import json
-
     return read_suspects(json.dumps(suspects))
 
 

@@ -237,9 +237,10 @@ class Sides(RuleBasedStateMachine):
         changed = alert and self.change(alert.seen, what, wanted)
         if alert is None or not changed:
             return
-        told = what in ("acknowledge", "close")
-        alert.seen = changed._replace(changed=self.now, since=0.0, told=told)
-        self.remember(name, alert.seen)
+        alert.seen = changed._replace(changed=self.now)
+        if what not in ("assign", "prioritise"):
+            alert.seen = alert.seen._replace(since=0.0, told=what in ("acknowledge", "close"))
+        self.remember(name, alert.seen, what)
 
     def tell_alerta(self, name: str, what: str, wanted: Seen) -> None:
         alert = self.world.alerta.get(name)
@@ -255,13 +256,18 @@ class Sides(RuleBasedStateMachine):
         alert.seen = changed._replace(told_at=told_at)
         if what == "create" and name in self.world.vendor:
             alert.outage = self.world.vendor[name].outage
-        self.remember(name, alert.seen)
+        self.remember(name, alert.seen, what)
 
-    def remember(self, name: str, seen: Seen) -> None:
-        self.world.memory[name] = Agreed(
-            seen.is_open, seen.acknowledged and seen.snoozed_until is None, seen.snoozed_until,
-            seen.owner, seen.priority or "P3", True, self.now,
-        )  # fmt: skip
+    def remember(self, name: str, seen: Seen, what: str) -> None:
+        """Note what is known now, of the field that the message was about and no other."""
+        state = {
+            "is_open": seen.is_open,
+            "acknowledged": seen.acknowledged,
+            "snoozed_until": seen.snoozed_until,
+        }
+        values = {"assign": {"owner": seen.owner}, "prioritise": {"priority": seen.priority}}.get(what, state)
+        known = self.world.memory.get(name, Agreed(is_open=True))
+        self.world.memory[name] = known._replace(confirmed=True, at_seconds=self.now, **values)  # type: ignore[arg-type]
 
     def change_value(self, name: str, what: str, is_lost: bool, **values: str) -> None:
         self.now += 60

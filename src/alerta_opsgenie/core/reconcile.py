@@ -308,20 +308,17 @@ class _Comparison(NamedTuple):
             yield from self._repair(name, "presence", OPSGENIE, steps, a, "it came again, and the vendor never had it")
 
     def _compare_values(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
-        if not _SAME["owner"](a, v) and (not v.owner or "@" in v.owner):  # an account's id is no address
+        if "@" in v.owner and not _SAME["owner"](a, v):  # an account's id is no address
             yield from self._owner(name, base if base and base.is_open else None, a, v)
         if a.priority and v.priority and a.priority != v.priority:
             yield from self._settle(name, "priority", _newer("priority", base, a, v, self.doubt), a, v)
 
     def _owner(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
-        """Nobody can be unassigned at the vendor, and an owner of an earlier outage is nobody's business there."""
-        right = _newer("owner", base, a, v, self.doubt)
-        if not v.owner:
-            right = ALERTA if base and not base.owner and "@" in a.owner else None
-        elif not a.owner:
-            right = None if base and _SAME["owner"](base, v) else OPSGENIE
-        if (a.owner and v.owner) or right:
-            yield from self._settle(name, "owner", right, a, v)
+        """Where the vendor names nobody nothing is told: Alerta's owner may be that of an earlier outage."""
+        if a.owner:
+            yield from self._settle(name, "owner", _newer("owner", base, a, v, self.doubt), a, v)
+        elif base is None or not _SAME["owner"](base, v):  # else it was taken out in Alerta; the vendor has no such call
+            yield from self._settle(name, "owner", OPSGENIE, a, v)
 
     def _settle(self, name: str, field: str, right: Optional[str], a: Seen, v: Seen) -> Iterator[_Drift]:
         reason = "it was changed there last" if right else "by the policy: nothing shows where it was changed last"
