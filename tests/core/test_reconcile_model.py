@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -63,7 +64,7 @@ class Sides(RuleBasedStateMachine):
         self.now = 1_000_000.0
         self.outages = 0
         self.world = World(vendor={FOREIGN: Alert(Seen(is_open=True, changed=self.now, opened=self.now), 0)})
-        self.copies: dict[str, object] = {}
+        self.copies: dict[str, Any] = {}
         self.suspects: rules.Suspects = {}
         self.last = Sweep()
 
@@ -154,9 +155,9 @@ class Sides(RuleBasedStateMachine):
     def put_copy_back(self, side: str) -> None:
         self.now += 60
         if side == ALERTA:
-            self.world.alerta, self.world.memory = copy.deepcopy(self.copies[side])  # type: ignore[assignment]
+            self.world.alerta, self.world.memory = copy.deepcopy(self.copies[side])
         else:
-            self.world.vendor = copy.deepcopy(self.copies[side])  # type: ignore[assignment]
+            self.world.vendor = copy.deepcopy(self.copies[side])
 
     # -- The sweep
 
@@ -267,7 +268,7 @@ class Sides(RuleBasedStateMachine):
         }
         values = {"assign": {"owner": seen.owner}, "prioritise": {"priority": seen.priority}}.get(what, state)
         known = self.world.memory.get(name, Agreed(is_open=True))
-        self.world.memory[name] = known._replace(confirmed=True, at_seconds=self.now, **values)  # type: ignore[arg-type]
+        self.world.memory[name] = known._replace(confirmed=True, at_seconds=self.now, **values)
 
     def change_value(self, name: str, what: str, is_lost: bool, **values: str) -> None:
         self.now += 60

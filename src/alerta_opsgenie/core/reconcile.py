@@ -317,7 +317,7 @@ class _Comparison(NamedTuple):
         """Where the vendor names nobody nothing is told: Alerta's owner may be that of an earlier outage."""
         if a.owner:
             yield from self._settle(name, "owner", _newer("owner", base, a, v, self.doubt), a, v)
-        elif base is None or not _SAME["owner"](base, v):  # else it was taken out in Alerta; the vendor has no such call
+        elif base is None or not _SAME["owner"](base, v):  # else it was taken out in Alerta
             yield from self._settle(name, "owner", OPSGENIE, a, v)
 
     def _settle(self, name: str, field: str, right: Optional[str], a: Seen, v: Seen) -> Iterator[_Drift]:

@@ -55,7 +55,9 @@ def requests_of(repair: Repair, subject: Subject, policy: Policy, now_seconds: f
     known = subject._replace(history=())  # without a history an alert counts as one that is known there
     if "create" in repair.steps:
         return publish(known, acts, policy)
-    return publish(known, acts, policy._replace(routes=(), environments=()))._replace(route=repair.seen.route)
+    found = publish(known, acts, policy._replace(routes=(), environments=()))
+    wanted = tuple(request for request in found.requests if request.operation != "message")  # the text is not compared
+    return found._replace(route=repair.seen.route, requests=wanted)
 
 
 def messages_of(repair: Repair, source: str, now_seconds: float) -> List[str]:

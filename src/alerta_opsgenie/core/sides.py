@@ -1,7 +1,7 @@
 """An alert as each side shows it, read into the same few values, so that both can be compared (`reconcile`)."""
 
 import re
-from typing import Any, FrozenSet, Mapping, NamedTuple, Optional
+from typing import Any, Dict, FrozenSet, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from .echo import MARK
 from .history import ENDED, OF_NO_STATUS
@@ -136,6 +136,28 @@ def vendor_side(data: Mapping[str, Any], route: str) -> Optional[Seen]:
         route=route,
         id=str(data.get("id", ""))[:100],
     )
+
+
+def listed(found: Iterable[Tuple[str, Mapping[str, Any]]], source: str) -> Dict[str, Seen]:
+    """Read a list of the vendor's alerts, each with the route whose key showed it: those that are ours, and open."""
+    alerts: Dict[str, Seen] = {}
+    for route, data in found:
+        alias = alias_of(data, source)
+        seen = vendor_side(data, route) if alias else None
+        if seen is not None and seen.is_open:
+            alerts.setdefault(alias, seen)
+    return alerts
+
+
+def with_looks(vendor: Snapshot, looks: Mapping[str, Tuple[str, Mapping[str, Any]]], source: str) -> Snapshot:
+    """Add what single looks showed: the route of each alert, and its data (empty: the vendor has none)."""
+    alerts = dict(vendor.alerts)
+    for name, (route, data) in looks.items():
+        seen = vendor_side(data, route) if alias_of(data, source) == name else None
+        if seen is not None:
+            alerts[name] = seen
+    gone = frozenset(name for name, (_, data) in looks.items() if not data)
+    return vendor._replace(alerts=alerts, gone=gone, looked_up=frozenset(looks))
 
 
 def _seconds(value: Any) -> float:

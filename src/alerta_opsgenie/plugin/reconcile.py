@@ -31,7 +31,7 @@ from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.core.reconcile import Known, Repair, Sweep
 from alerta_opsgenie.core.relay import Circumstances, relay
-from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, alias_of, vendor_side
+from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
 from alerta_opsgenie.core.task import drive
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import guard, inprocess, order, state
@@ -117,18 +117,12 @@ class Reconciler:
     # -- Reading
 
     def _read_vendor(self) -> Tuple[Snapshot, int]:
-        alerts: Dict[str, Seen] = {}
-        began, requests, ahead, problem = time.time(), 0, 0.0, ""
-        for route, found in self._lists():
-            requests += found.requests
-            problem = problem or (f"the list by {route} is incomplete: {found.problem}" if found.problem else "")
-            ahead = found.clock_ahead_seconds if abs(found.clock_ahead_seconds) > abs(ahead) else ahead
-            for data in found.alerts:
-                alias = alias_of(data, self._settings.policy.source)
-                seen = vendor_side(data, route) if alias else None
-                if seen is not None and seen.is_open:
-                    alerts.setdefault(alias, seen)
-        return Snapshot(alerts, began, problem=problem, clock_ahead_seconds=ahead), requests
+        began, found = time.time(), list(self._lists())
+        problems = [f"the list by {route} is incomplete: {one.problem}" for route, one in found if one.problem]
+        alerts = listed(((route, data) for route, one in found for data in one.alerts), self._settings.policy.source)
+        ahead = max((one.clock_ahead_seconds for _, one in found), key=abs, default=0.0)
+        snapshot = Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
+        return snapshot, sum(one.requests for _, one in found)
 
     def _lists(self) -> Iterator[Tuple[str, AlertList]]:
         """List what each key shows, each key once; by JSM's full API where there is a token for it."""
@@ -190,21 +184,16 @@ class Reconciler:
 
     def _look_up_at_vendor(self, vendor: Snapshot, alerta: Snapshot) -> Snapshot:
         """Ask singly for what is open in Alerta and was not in the vendor's list."""
-        alerts, gone, names = dict(vendor.alerts), set(), rules.to_look_up(alerta, vendor)
-        settings = self._settings
+        settings, looks = self._settings, {}
         with contextlib.closing(self._client()) as client:
-            for name in names:
+            for name in rules.to_look_up(alerta, vendor):
                 route = alerta.alerts[name].route
                 key = settings.key_of(route).reveal()
                 data = client.find(name, key, time.monotonic() + settings.timeout_seconds)
                 if data is None or self._stop.is_set():
                     break  # what was not looked up is looked up in the next sweep
-                seen = vendor_side(data, route) if alias_of(data, settings.policy.source) == name else None
-                if seen is not None:
-                    alerts[name] = seen
-                elif not data:
-                    gone.add(name)
-        return vendor._replace(alerts=alerts, gone=frozenset(gone), looked_up=frozenset(names))
+                looks[name] = (route, data)
+        return with_looks(vendor, looks, settings.policy.source)
 
     # -- Repairing
 
