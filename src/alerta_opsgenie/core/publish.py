@@ -86,12 +86,18 @@ _WARNINGS = frozenset({"warning", "informational"})
 # -- What is sent
 
 
-def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy) -> Dispatch:
-    """Give the requests for what happened to an alert; none where the settings keep it here."""
+def publish(
+    subject: Subject, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None
+) -> Dispatch:
+    """Give the requests for what happened to an alert; none where the settings keep it here.
+
+    `known` tells whether the vendor has the alert; None: its history tells, and in doubt it has.
+    """
     route = routing.choose(policy.routes, wording.values(subject))
     if not route.send or (policy.environments and subject.environment not in policy.environments):
         return Dispatch(route.name)
-    known = is_known(before_receipt(subject), lambda severity: is_wanted(severity, policy))
+    if known is None:
+        known = known_by_history(subject, policy) is not False
     fitting = Fitting()
     requests: List[Request] = []
     for act in acts:
@@ -101,6 +107,11 @@ def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy) -> Dis
             work = _Work(subject, wanted, policy, route, fitting)
             requests.extend(build(work) for build in REQUESTS[_effective(policy)][wanted.event])
     return Dispatch(route.name, tuple(requests), fitting.names)
+
+
+def known_by_history(subject: Subject, policy: Policy) -> Optional[bool]:
+    """Whether the vendor has the alert, by the alert's history before it was received; None: in doubt."""
+    return is_known(before_receipt(subject), lambda severity: is_wanted(severity, policy))
 
 
 def _effective(policy: Policy) -> Dialect:
@@ -126,6 +137,15 @@ def _to_send(act: ConsoleAct, subject: Subject, policy: Policy, *, known: bool) 
 def is_wanted(severity: str, policy: Policy) -> bool:
     """Whether an alert of that severity is sent at all."""
     return severity not in policy.normal and (policy.send_warn or severity not in _WARNINGS)
+
+
+def priority_of(subject: Subject, policy: Policy) -> str:
+    """Tell which priority the alert has over there."""
+    return _priority(subject, policy, routing.choose(policy.routes, wording.values(subject)))
+
+
+def _priority(subject: Subject, policy: Policy, route: routing.Route) -> str:
+    return route.priority or policy.priorities.get(subject.severity, policy.default_priority)
 
 
 class _Work(NamedTuple):
@@ -169,7 +189,7 @@ class _Work(NamedTuple):
 
     @property
     def priority(self) -> str:
-        return self.route.priority or self.policy.priorities.get(self.subject.severity, self.policy.default_priority)
+        return _priority(self.subject, self.policy, self.route)
 
     @property
     def message(self) -> str:
