@@ -90,9 +90,9 @@ def _status_before_receipt(subject: Subject) -> Optional[str]:
 
 
 def before_receipt(subject: Subject) -> Subject:
-    """Give the alert with its history as it was before the change of severity that was just received."""
+    """Give the alert with its history as it was before the change that was just received."""
     newest = subject.history[:1]
-    if newest and newest[0].change == "severity" and newest[0].id == subject.received_id:
+    if newest and newest[0].change in ("severity", "status") and newest[0].id == subject.received_id:
         return subject._replace(history=subject.history[1:])
     return subject
 
