@@ -5,12 +5,18 @@ The memory of it tells later which side has changed, and what the vendor still h
 
 import json
 import math
-from typing import Any, Iterable, Mapping, NamedTuple, Optional
+from typing import Any, Iterable, List, Mapping, NamedTuple, Optional
 
+from .events import BLACKOUT, Event, end_of
+from .history import ENDED
 from .message import iso_seconds
-from .publish import Request
+from .publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, Dispatch, Policy, Request, is_wanted, priority_of, publish
+from .wording import Subject
 
 PRIORITIES = frozenset({"P1", "P2", "P3", "P4", "P5"})
+
+_SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
+_WORTH_SECONDS = 60.0  # a snooze with less than that to go ends by itself before anybody can care
 
 
 class Agreed(NamedTuple):
@@ -83,3 +89,56 @@ def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
 
 def _priority(value: Any) -> Optional[str]:
     return value if isinstance(value, str) and value in PRIORITIES else None
+
+
+# -- What the vendor still has to hear
+
+
+def present(subject: Subject, policy: Policy, agreed: Agreed) -> Agreed:
+    """Tell what the vendor should have of an alert; what cannot be told stays as it is agreed."""
+    if subject.status in ENDED or subject.severity in policy.normal:
+        return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
+    if subject.status == BLACKOUT:
+        return agreed  # what happens in a blackout is nobody's to be told, but for the end
+    priority = priority_of(subject, policy) if is_wanted(subject.severity, policy) else agreed.priority
+    agreed = agreed._replace(is_open=True)
+    if subject.status == "shelved":
+        until = end_of(subject, "shelve")
+        return agreed._replace(priority=priority, snoozed_until=agreed.snoozed_until if until is None else until)
+    return agreed._replace(priority=priority, acknowledged=subject.status == "ack", snoozed_until=None)
+
+
+def untold(subject: Subject, agreed: Agreed, policy: Policy, now_seconds: float) -> Dispatch:
+    """Give the requests for what the vendor, which has the alert open, was not told; none where it knows all.
+
+    A request that would change nothing that is remembered is left out: it would be sent again and again.
+    """
+    now = present(subject, policy, agreed)
+    acts: List[ConsoleAct] = []
+    if not now.is_open:
+        ended = Event.EXPIRED if subject.status == "expired" else Event.CLOSED
+        acts.append(ConsoleAct(ended, text="told late by Alerta"))
+    else:
+        acts += [ConsoleAct(Event.LOWERED)] if now.priority != agreed.priority else []
+        acts += [_act(event, now, now_seconds) for event in _moves(now, agreed, now_seconds)]
+    dispatch = publish(subject, acts, policy, known=True)
+    then = after_requests(agreed, dispatch.requests, agreed.at_seconds)
+    return dispatch if then != agreed._replace(confirmed=True) else dispatch._replace(requests=())
+
+
+def _moves(now: Agreed, agreed: Agreed, now_seconds: float) -> List[Event]:
+    """Name the steps from what is agreed to what should be, for an open alert."""
+    left = (now.snoozed_until or 0.0) - now_seconds
+    before = (agreed.snoozed_until or 0.0) - now_seconds
+    if left > _WORTH_SECONDS:
+        return [Event.SHELVED] if abs(left - before) > _SAME_END_SECONDS else []
+    if now.snoozed_until is None and before > _WORTH_SECONDS:
+        return [Event.UNSHELVED_TO_ACK if now.acknowledged else Event.UNSHELVED]
+    if now.acknowledged != agreed.acknowledged:
+        return [Event.ACKED if now.acknowledged else Event.UNACKED]
+    return []
+
+
+def _act(event: Event, now: Agreed, now_seconds: float) -> ConsoleAct:
+    longest = now_seconds + LONGEST_SNOOZE_SECONDS
+    return ConsoleAct(event, until_seconds=min(now.snoozed_until or longest, longest))

@@ -90,12 +90,18 @@ _WARNINGS = frozenset({"warning", "informational"})
 # -- What is sent
 
 
-def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy) -> Dispatch:
-    """Give the requests for what happened to an alert; none where the settings keep it here."""
+def publish(
+    subject: Subject, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None
+) -> Dispatch:
+    """Give the requests for what happened to an alert; none where the settings keep it here.
+
+    `known` tells whether the vendor has the alert; None: its history tells, and in doubt it has.
+    """
     route, goes_out = destination(subject, policy)
     if not goes_out:
         return Dispatch(route.name)
-    known = is_known(before_receipt(subject), lambda severity: is_wanted(severity, policy))
+    if known is None:
+        known = known_by_history(subject, policy) is not False
     fitting = Fitting()
     requests: List[Request] = []
     for act in acts:
@@ -113,9 +119,9 @@ def destination(subject: Subject, policy: Policy) -> Tuple[routing.Route, bool]:
     return route, route.send and not (policy.environments and subject.environment not in policy.environments)
 
 
-def priority_of(subject: Subject, route: routing.Route, policy: Policy) -> str:
-    """Give the priority that an alert goes out with, P1 to P5."""
-    return route.priority or policy.priorities.get(subject.severity, policy.default_priority)
+def known_by_history(subject: Subject, policy: Policy) -> Optional[bool]:
+    """Whether the vendor has the alert, by the alert's history before it was received; None: in doubt."""
+    return is_known(before_receipt(subject), lambda severity: is_wanted(severity, policy))
 
 
 def _effective(policy: Policy) -> Dialect:
@@ -141,6 +147,15 @@ def _to_send(act: ConsoleAct, subject: Subject, policy: Policy, *, known: bool) 
 def is_wanted(severity: str, policy: Policy) -> bool:
     """Whether an alert of that severity is sent at all."""
     return severity not in policy.normal and (policy.send_warn or severity not in _WARNINGS)
+
+
+def priority_of(subject: Subject, policy: Policy) -> str:
+    """Tell which priority the alert has over there."""
+    return _priority(subject, policy, routing.choose(policy.routes, wording.values(subject)))
+
+
+def _priority(subject: Subject, policy: Policy, route: routing.Route) -> str:
+    return route.priority or policy.priorities.get(subject.severity, policy.default_priority)
 
 
 class _Work(NamedTuple):
@@ -184,7 +199,7 @@ class _Work(NamedTuple):
 
     @property
     def priority(self) -> str:
-        return self.act.priority or priority_of(self.subject, self.route, self.policy)
+        return self.act.priority or _priority(self.subject, self.policy, self.route)
 
     @property
     def message(self) -> str:

@@ -52,10 +52,9 @@ def requests_of(repair: Repair, subject: Subject, policy: Policy, now_seconds: f
         ConsoleAct(_EVENTS[step], BRIDGE, f"reconcile: {repair.reason}", until, repair.seen.priority)
         for step in repair.steps
     ]
-    known = subject._replace(history=())  # without a history an alert counts as one that is known there
     if "create" in repair.steps:
-        return publish(known, acts, policy)
-    found = publish(known, acts, policy._replace(routes=(), environments=()))
+        return publish(subject, acts, policy, known=False)
+    found = publish(subject, acts, policy._replace(routes=(), environments=()), known=True)
     wanted = tuple(request for request in found.requests if request.operation != "message")  # the text is not compared
     return found._replace(route=repair.seen.route, requests=wanted)
 

@@ -4,6 +4,7 @@ import re
 from typing import Any, Dict, FrozenSet, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from .echo import MARK
+from .events import end_of
 from .history import ENDED, OF_NO_STATUS
 from .message import harmless_name, is_uuid, iso_seconds
 from .publish import Policy, destination, is_wanted, priority_of
@@ -78,7 +79,7 @@ def alerta_side(subject: Subject, changed: float, newest_ns: Mapping[str, int], 
         acknowledged=status == "ack",
         snoozed_until=until,
         owner=harmless_name(subject.owner),
-        priority=own if isinstance(own, str) and _PRIORITY.fullmatch(own) else priority_of(subject, route, policy),
+        priority=own if isinstance(own, str) and _PRIORITY.fullmatch(own) else priority_of(subject, policy),
         since=min(begun.at_seconds, changed) if begun and begun.change in _DATED and not told else 0.0,
         changed=changed,
         opened=newest_ns.get("opened", 0) / 1e9 or (min(started, changed) if changed else started),
@@ -88,14 +89,6 @@ def alerta_side(subject: Subject, changed: float, newest_ns: Mapping[str, int], 
         wanted=wanted and is_wanted(subject.severity, policy),
         id=subject.id,
     )
-
-
-def end_of(subject: Subject, change: str) -> Optional[float]:
-    """Tell when the newest shelve or ack (`change`) ends, in seconds since the epoch; None: it does not end."""
-    newest = max(
-        (past for past in subject.history if past.change == change), key=lambda past: past.at_seconds, default=None
-    )
-    return newest.at_seconds + newest.timeout_seconds if newest and newest.timeout_seconds else None
 
 
 def alias_of(data: Mapping[str, Any], source: str) -> str:

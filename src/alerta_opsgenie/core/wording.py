@@ -24,7 +24,10 @@ class Past(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """An alert as it is after the event. `history` has the newest entry first; `received_id` is the last receipt's."""
+    """An alert as it is after the event.
+
+    `history` has the newest entry first; `received_id` is the last receipt's, `received_at_seconds` the first one's.
+    """
 
     id: str
     resource: str = ""
@@ -47,6 +50,7 @@ class Subject(NamedTuple):
     repeat: bool = False
     received_id: str = ""
     history: Tuple[Past, ...] = ()
+    received_at_seconds: float = 0.0
 
     @property
     def is_new(self) -> bool:

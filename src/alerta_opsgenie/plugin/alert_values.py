@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 from alerta.models.alert import Alert
 
-from alerta_opsgenie.core.sides import end_of
+from alerta_opsgenie.core.events import end_of
 from alerta_opsgenie.core.wording import Past, Subject, plain
 
 __all__ = ["end_of", "epoch_seconds", "subject_of"]
@@ -35,6 +35,7 @@ def subject_of(alert: Alert) -> Subject:
         repeat=bool(alert.repeat),
         received_id=_text(alert.last_receive_id),
         history=tuple(_past(entry) for entry in alert.history or ()),
+        received_at_seconds=epoch_seconds(alert.receive_time),
     )
 
 

@@ -1,8 +1,8 @@
 """A connection of the plugin's own to the PostgreSQL database of Alerta, and the tables that it keeps there.
 
 Never Alerta's connection: Alerta commits inside each write, and an error of ours would abort its transaction. One
-connection for each process and thread, opened after the server's fork and opened again once it is lost. Every
-transaction here is one short commit; none stays open while the vendor is asked.
+connection for each process, opened after the server's fork and opened again once it is lost. Every transaction here is
+one short commit; none stays open while the vendor is asked.
 
 The tables are made under a lock, once for each version. Without the right to make them the log has the SQL, for
 somebody with that right.
@@ -10,7 +10,6 @@ somebody with that right.
 
 import contextlib
 import logging
-import os
 import threading
 from typing import Any, Iterator, Mapping, Optional
 from urllib.parse import urlparse
@@ -25,6 +24,7 @@ CREATE INDEX IF NOT EXISTS alerta_opsgenie_memory_open ON alerta_opsgenie_memory
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_values (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases (
     name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL);
+INSERT INTO alerta_opsgenie_values VALUES ('since', extract(epoch FROM now())::text) ON CONFLICT (name) DO NOTHING;
 INSERT INTO alerta_opsgenie_values VALUES ('version', '1')
     ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 """
@@ -46,7 +46,8 @@ class Database:
         self._url = str(config["DATABASE_URL"])
         self._name: Optional[str] = config.get("DATABASE_NAME") or None
         self._schema = str(config.get("DATABASE_SCHEMA") or "public")
-        self._own = threading.local()
+        self._connected: Any = None
+        self._mutex = threading.Lock()
         self._has_tables = False
         self._logged = ""
 
@@ -60,28 +61,26 @@ class Database:
         """Give a cursor; what is done with it is committed at the end, or not at all. Raises DatabaseError."""
         import psycopg2  # noqa: PLC0415 - Alerta brings it, where it uses PostgreSQL
 
-        try:
-            connection = self._connection()
-            with connection, connection.cursor() as cursor:
-                self._begin(cursor)
-                yield cursor
-        except psycopg2.Error as error:
-            self.close()
-            raise DatabaseError(" ".join(str(error).split()) or type(error).__name__) from None
+        with self._mutex:
+            try:
+                self._connected = self._connected or self._connect()
+                with self._connected, self._connected.cursor() as cursor:
+                    self._begin(cursor)
+                    yield cursor
+            except psycopg2.Error as error:
+                self._close()
+                raise DatabaseError(" ".join(str(error).split()) or type(error).__name__) from None
 
     def close(self) -> None:
-        """Close this thread's connection; the next transaction opens another."""
-        connection, self._own.connection = getattr(self._own, "connection", None), None
+        """Close the connection; the next transaction opens another."""
+        with self._mutex:
+            self._close()
+
+    def _close(self) -> None:
+        connection, self._connected = self._connected, None
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.close()
-
-    def _connection(self) -> Any:
-        found = getattr(self._own, "connection", None)
-        if found is not None and self._own.pid == os.getpid():
-            return found
-        self._own.connection, self._own.pid = self._connect(), os.getpid()
-        return self._own.connection
 
     def _connect(self) -> Any:
         import psycopg2  # noqa: PLC0415 - as above

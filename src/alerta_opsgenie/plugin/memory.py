@@ -1,7 +1,7 @@
 """The memory of what both sides agree on, in Alerta's own database, so that all its workers and hosts share it."""
 
 import logging
-from typing import Dict, Iterable, List, Mapping, Optional
+from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from alerta_opsgenie.core.agreed import Agreed, read_agreed
 from alerta_opsgenie.plugin.database import Database
@@ -14,6 +14,16 @@ _SET = "INSERT INTO alerta_opsgenie_values VALUES (%s, %s) ON CONFLICT (name) DO
 _LEASE = """INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * interval '1 second')
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
     WHERE alerta_opsgenie_leases.holder = excluded.holder OR alerta_opsgenie_leases.until < now()"""
+_OPEN = """SELECT memory.alert_id, memory.agreed, alerts.status, alerts.severity FROM alerta_opsgenie_memory AS memory
+    LEFT JOIN alerts ON alerts.id = memory.alert_id WHERE memory.is_open"""
+
+
+class Known(NamedTuple):
+    """An alert that the vendor has open: what both sides agree on, and what it is in Alerta now (None: it is gone)."""
+
+    agreed: Agreed
+    status: Optional[str]
+    severity: Optional[str]
 
 
 class Memory:
@@ -32,6 +42,14 @@ class Memory:
         found = {alert_id: _read(alert_id, text) for alert_id, text in rows}
         return {alert_id: agreed for alert_id, agreed in found.items() if agreed is not None}
 
+    def change(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
+        """Change what is known of an alert; of an unknown one `Agreed()`. What others write meanwhile waits."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT agreed FROM alerta_opsgenie_memory WHERE alert_id = %s FOR UPDATE", (alert_id,))
+            row = cursor.fetchone()
+            agreed = change((_read(alert_id, row[0]) if row else None) or Agreed())
+            cursor.execute(_WRITE, (alert_id, agreed.is_open, agreed.to_json()))
+
     def write(self, agreed: Mapping[str, Agreed]) -> None:
         """Note what is known now of some alerts."""
         with self._database.transaction() as cursor:
@@ -43,6 +61,14 @@ class Memory:
         with self._database.transaction() as cursor:
             cursor.execute("SELECT alert_id FROM alerta_opsgenie_memory WHERE is_open ORDER BY alert_id")
             return [row[0] for row in cursor.fetchall()]
+
+    def open_alerts(self) -> Dict[str, "Known"]:
+        """Give what is known of those, each with what it is in Alerta now."""
+        with self._database.transaction() as cursor:
+            cursor.execute(_OPEN)
+            rows = cursor.fetchall()
+        found = {row[0]: (_read(row[0], row[1]), row[2], row[3]) for row in rows}
+        return {alert_id: Known(agreed, *now) for alert_id, (agreed, *now) in found.items() if agreed is not None}
 
     def forget(self, alert_ids: Iterable[str]) -> None:
         """Drop what is known of some alerts."""

@@ -19,9 +19,10 @@ from alerta.models.alert import Alert
 from alerta.plugins import PluginBase
 from flask import Response, g, has_app_context, has_request_context, jsonify, request
 
+from alerta_opsgenie.core.agreed import present
 from alerta_opsgenie.core.events import Event, changes, receipt
 from alerta_opsgenie.core.history import ENDED
-from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, publish
+from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, known_by_history, publish
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import attribution, guard, housekeeping, order, reconcile, state, webhook_access
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of
@@ -191,13 +192,22 @@ def _after_success(tell: Callable[[], None]) -> None:
 
 def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
     """Put the requests for some events into the outbox; nothing that the bridge did."""
-    if not events or attribution.by_bridge():
-        return
     process = state.process()
     if not process.sends:
         return
+    if attribution.by_bridge():
+        if events != (Event.NOTED,):
+            there = subject._replace(status="closed") if Event.DELETED in events else subject
+            process.note_agreed(subject.id, lambda agreed: present(there, process.settings.policy, agreed))
+        return
+    if not events:
+        return
     acts = [_deed(event, subject, _words(text)) for event in events]
-    dispatch = publish(subject, acts, process.settings.policy)
+    policy = process.settings.policy
+    known = known_by_history(subject, policy)
+    if known is None:
+        known = process.knows(subject.id, subject.received_at_seconds)
+    dispatch = publish(subject, acts, policy, known=known)
     if dispatch.cut:
         LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", subject.id, ", ".join(dispatch.cut))
     if dispatch.requests:

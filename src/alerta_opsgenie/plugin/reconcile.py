@@ -4,13 +4,11 @@ One process of all hosts does it, by a lease. The rules are in `core.reconcile`.
 into the outbox like everything else; what has to be done in Alerta goes through the relay, as the webhook's does.
 """
 
-import atexit
 import contextlib
 import itertools
 import json
 import os
 import random
-import threading
 import time
 from collections import Counter
 from functools import partial
@@ -18,7 +16,6 @@ from typing import Any, Dict, FrozenSet, Iterator, Optional, Sequence, Tuple, Un
 
 from alerta.app import qb
 from alerta.models.alert import Alert
-from flask import request_started
 from werkzeug.datastructures import MultiDict
 
 from alerta_opsgenie.clients.alert_list import OPS_PATHS, AlertList, OpsApi, list_open
@@ -34,52 +31,40 @@ from alerta_opsgenie.core.relay import Circumstances, relay
 from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
 from alerta_opsgenie.core.task import drive
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import guard, inprocess, order, state
+from alerta_opsgenie.plugin import inprocess, order, state
 from alerta_opsgenie.plugin.alert_values import epoch_seconds, subject_of
-from alerta_opsgenie.plugin.database import Database, DatabaseError
 from alerta_opsgenie.plugin.memory import Memory
+from alerta_opsgenie.plugin.sender import Duty
 from alerta_opsgenie.plugin.state import LOG
 
 PAGE = 200
 LEASE = "reconcile"
-REPORT, SINCE, SUSPECTS = "reconcile-report", "reconcile-since", "reconcile-suspects"
-"""Names of what is kept in the memory: the last sweep, when it began to be kept, and what the last sweep found."""
+REPORT, SUSPECTS = "reconcile-report", "reconcile-suspects"
+"""Names of what is kept in the memory: the figures of the last sweep, and what it found."""
 
 _NOT_ENDED = MultiDict([("status!", "closed"), ("status!", "expired"), ("sort-by", "createTime")])
-_STOP_SECONDS = 3.0
+_NEVER_SECONDS = 86400.0
 
 
 class Reconciler:
-    """The thread of one process. `start` returns at once."""
+    """The comparison in one process."""
 
     def __init__(self, process: state.Process, memory: Memory) -> None:
         self._process, self._memory, self._settings = process, memory, process.settings
-        self._holder = f"{os.uname().nodename}:{os.getpid()}:{id(self)}"
-        self._stop = threading.Event()
+        self._holder = f"{os.uname().nodename}:{os.getpid()}"
+        self._wait = process.sender.wait
         self._logged: Dict[str, str] = {}
-        self._thread = threading.Thread(target=self._run, name="opsgenie-reconcile", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+    def seconds(self) -> float:
+        """Give the pause before the next sweep."""
+        wanted = self._settings.reconcile_seconds
+        return wanted * random.uniform(0.9, 1.1) if wanted else _NEVER_SECONDS  # noqa: S311 - not all hosts at once
 
-    def stop(self) -> None:
-        """End after the page or repair that is on its way."""
-        self._stop.set()
-        self._thread.join(_STOP_SECONDS)
-
-    def _run(self) -> None:
-        seconds = self._settings.reconcile_seconds
-        wait = seconds * random.uniform(0.5, 1.0)  # noqa: S311 - so that many hosts do not ask at once
-        while not self._stop.wait(wait):
-            wait = seconds * random.uniform(0.9, 1.1)  # noqa: S311
-            try:
-                if self._memory.lease(LEASE, self._holder, 3 * seconds + 60.0):
-                    self.sweep()
-            except DatabaseError as error:
-                self._say("database", f"nothing is compared: {error}")
-            except Exception:  # noqa: BLE001 - the next sweep may well work
-                LOG.exception("opsgenie: the comparison of both sides goes on after an error of its own")
+    def run(self) -> None:
+        """Sweep, if no other process does. Raises DatabaseError."""
+        wanted = self._settings.reconcile_seconds
+        if wanted and self._memory.lease(LEASE, self._holder, 3 * wanted + 60.0):
+            self.sweep()
 
     def sweep(self) -> Sweep:
         """Compare once, and repair."""
@@ -92,7 +77,7 @@ class Reconciler:
         self._memory.write(found.agreed)
         self._memory.forget(found.forget)
         self._memory.set_value(SUSPECTS, json.dumps(found.suspects))
-        outcomes = [self._repair(repair) for repair in found.repairs if not self._stop.is_set()]
+        outcomes = [self._repair(repair) for repair in found.repairs if not self._wait(0)]
         strangers = len(alerta.gone - set(known.agreed))
         self._report(found, outcomes, {
             "at": vendor.at_seconds, "seconds": round(time.time() - vendor.at_seconds, 3), "requests": requests,
@@ -102,14 +87,11 @@ class Reconciler:
 
     def _known(self, alerta: Snapshot, vendor: Snapshot, busy: FrozenSet[str]) -> Known:
         memory = self._memory
-        since = memory.get_value(SINCE)
-        if not since:
-            since = str(time.time())
-            memory.set_value(SINCE, since)
+        since = float(memory.get_value("since") or "inf")
         agreed = memory.read({*alerta.alerts, *vendor.alerts, *memory.open_ids()})
         waiting = {row.alert for row in self._process.outbox.journal.actions() if row.state in ("waiting", "in-flight")}
         return Known(
-            agreed, rules.read_suspects(memory.get_value(SUSPECTS)), busy | waiting, float(since),
+            agreed, rules.read_suspects(memory.get_value(SUSPECTS)), busy | waiting, since,
             self._settings.reconcile_policies, repairs.takes(self._settings.policy),
             min(rules.GRACE_SECONDS, self._settings.reconcile_seconds),
         )  # fmt: skip
@@ -131,13 +113,13 @@ class Reconciler:
             api = OpsApi(settings.ops_url, settings.ops_login.reveal(), settings.timeout_seconds,
                          ca_file=settings.ca_file, environment=settings.proxies)  # fmt: skip
             with contextlib.closing(api):
-                yield routing.DEFAULT, list_open(api.get, source, self._stop.wait, OPS_PATHS)
+                yield routing.DEFAULT, list_open(api.get, source, self._wait, OPS_PATHS)
             return
         routes = {settings.key_of(route).reveal(): route for route in (*settings.keys, routing.DEFAULT)}
         for key, route in routes.items():
             with contextlib.closing(self._client()) as client:
                 if key:
-                    yield route, list_open(partial(self._get, client, key), source, self._stop.wait)
+                    yield route, list_open(partial(self._get, client, key), source, self._wait)
 
     def _get(self, client: OpsgenieClient, key: str, path: str) -> Union[Response, Delivery]:
         return client.get(path, key, time.monotonic() + self._settings.timeout_seconds)
@@ -162,7 +144,7 @@ class Reconciler:
                         blacked_out.append(str(alert.id))
             if len(page) < PAGE:
                 return Snapshot(alerts, began), frozenset(blacked_out)
-            if self._stop.wait(time.monotonic() - page_began):
+            if self._wait(time.monotonic() - page_began):
                 break
         return Snapshot(alerts, began, problem="Alerta is about to stop"), frozenset()
 
@@ -190,7 +172,7 @@ class Reconciler:
                 route = alerta.alerts[name].route
                 key = settings.key_of(route).reveal()
                 data = client.find(name, key, time.monotonic() + settings.timeout_seconds)
-                if data is None or self._stop.is_set():
+                if data is None or self._wait(0):
                     break  # what was not looked up is looked up in the next sweep
                 looks[name] = (route, data)
         return with_looks(vendor, looks, settings.policy.source)
@@ -249,32 +231,12 @@ class Reconciler:
             LOG.warning("opsgenie: reconcile: %s", text or f"no {what} any more")
 
 
-# -- The one of this process
-
-
-_of_process = 0
-
-
 def install() -> None:
-    """Compare both sides from this process's first request on; more calls change nothing."""
-    request_started.connect(_look)
+    """Have both sides compared by the process that sends; more calls change nothing."""
+    state.add_duty(_duty)
 
 
-def _look(_app: Any, **_: object) -> None:
-    if _of_process != os.getpid():
-        guard.attempt("starting the comparison of both sides", lambda: start(state.process()))
-
-
-def start(process: state.Process, *, is_sender: bool = False) -> None:
-    """Start the comparison in this process, where it is wanted and can be done."""
-    global _of_process  # noqa: PLW0603 - one per process, by its meaning
-    _of_process = os.getpid()
-    config, wanted = process.app.config, process.sends and process.settings.reconcile_seconds
-    if not wanted or not (is_sender or state.threads_run()):
-        return
-    if not Database.is_for(config):
-        LOG.warning("opsgenie: both sides are not compared: that needs Alerta's database to be PostgreSQL")
-        return
-    reconciler = Reconciler(process, Memory(Database(config)))
-    reconciler.start()
-    atexit.register(reconciler.stop)
+def _duty(process: state.Process) -> Duty:
+    assert process.memory is not None  # noqa: S101 - else there are no duties
+    reconciler = Reconciler(process, process.memory)
+    return Duty("reconcile", reconciler.seconds, reconciler.run)

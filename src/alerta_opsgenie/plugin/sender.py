@@ -21,14 +21,18 @@ import os
 import random
 import threading
 import time
-from typing import Callable, Dict, Iterator, List, Optional
+from functools import partial
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.core.agreed import after_requests
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
 from alerta_opsgenie.core.message import iso_seconds
 from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.journal import Action, JournalError, Lock, try_lock
 from alerta_opsgenie.journal.upgrade import take_over_spool
+from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.request_status import StatusLookups
@@ -48,6 +52,14 @@ _PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the journal, so that 
 _LEAST_SNOOZE_SECONDS = 3.0  # https://docs.opsgenie.com/docs/alert-api: endTime has to be some seconds ahead
 _CLOCK_DOUBT_SECONDS = 5.0
 
+class Duty(NamedTuple):
+    """What the sending process does from time to time, in a thread of its own: the seconds between, and the deed."""
+
+    name: str
+    seconds: Callable[[], float]
+    run: Callable[[], object]
+
+
 Report = Callable[[str, str], None]
 """Writes a note (second) on an alert of Alerta's (first)."""
 
@@ -55,10 +67,12 @@ Report = Callable[[str, str], None]
 class Sender:
     """The threads of one process. `start` returns at once; `stop` waits a little for what is on its way."""
 
-    def __init__(self, outbox: Outbox, settings: Settings, report: Report) -> None:
+    def __init__(self, outbox: Outbox, settings: Settings, report: Report, memory: Optional[Memory] = None) -> None:
         self.outbox = outbox
         self.settings = settings
         self.report = report
+        self.duties: List[Duty] = []
+        self._memory = memory
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._threads: List[threading.Thread] = []
@@ -69,6 +83,10 @@ class Sender:
     def start(self) -> None:
         """Start the threads."""
         self._spawn(self._lead, "opsgenie-sender")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, for a duty; True: it is time to stop."""
+        return self._stop.wait(seconds)
 
     def stop(self) -> None:
         """Take nothing new, and wait for what is on its way; the rest stays in the journal."""
@@ -141,7 +159,14 @@ class Sender:
         LOG.info("opsgenie: process %s:%d sends what is in %s", os.uname().nodename, os.getpid(), self.outbox.directory)
         for number in range(self.settings.senders):
             self._spawn(self._work, f"opsgenie-sender-{number + 1}")
+        for duty in self.duties:
+            self._spawn(partial(self._perform, duty), f"opsgenie-{duty.name}")
         return lock
+
+    def _perform(self, duty: Duty) -> None:
+        while not self._stop.wait(duty.seconds()):
+            with self._guarded():
+                duty.run()
 
     def _keep_house(self, now: float) -> None:
         """Forget what was sent long ago, and take what a worker of version 1 has put into its spool meanwhile."""
@@ -229,6 +254,7 @@ class Sender:
         self._note(outgoing, delivery)
         if delivery.verdict is Verdict.DONE:
             self._limits.alert_failures.pop(outgoing.alert, None)
+            self._remember(outgoing)
             following = self._save(lambda: journal.done(action, time.time(), reason, claim_next=self._goes_on()))
             self._lookups.add(outgoing, delivery.request_id)
             return following
@@ -238,6 +264,16 @@ class Sender:
             return following
         due_at = time.time() + self._delay_seconds(outgoing, delivery)
         return self._save(lambda: self._postpone(action, due_at, reason, detail))
+
+    def _remember(self, outgoing: OutgoingRequest) -> None:
+        """Note what the vendor has now. Where that cannot be, the request may go out once more, and changes nothing."""
+        if self._memory is None:
+            return
+        try:
+            now = time.time()
+            self._memory.change(outgoing.alert, lambda known: after_requests(known, [outgoing.request], now))
+        except DatabaseError as error:
+            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", outgoing.alert, error)
 
     def _bury(self, action: Action, reason: str, detail: str) -> Optional[Action]:
         journal = self.outbox.journal

@@ -84,13 +84,11 @@ def main(directory: str) -> None:
     # Only now, for it takes its time.
     from alerta.app import create_app  # noqa: PLC0415
 
-    from alerta_opsgenie.plugin import reconcile, state  # noqa: PLC0415
+    from alerta_opsgenie.plugin import state  # noqa: PLC0415
 
     with create_app().app_context():
-        process = state.process()
-    sender = process.sender
+        sender = state.process().sender
     sender.start()
-    reconcile.start(process, is_sender=True)
     sys.stdin.buffer.read()
     sender.stop()
 

@@ -66,6 +66,7 @@ class Settings:
     timeout_seconds: float = 10.0
     senders: int = 4
     confirm: bool = True
+    compare_seconds: float = 60.0
     ca_file: Optional[str] = None
     proxies: Optional[Mapping[str, str]] = None
     bridge_keys: BridgeKeys = field(default_factory=BridgeKeys)
@@ -197,6 +198,7 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         timeout_seconds=reader.number("OPSGENIE_TIMEOUT", 10.0, 0.1),
         senders=int(reader.number("OPSGENIE_SENDERS", 4, 1)),
         confirm=reader.flag("OPSGENIE_CONFIRM", default=True),
+        compare_seconds=reader.number("OPSGENIE_COMPARE_SECONDS", 60.0, 1.0),
         ca_file=reader.text("OPSGENIE_CA_FILE") or None,
         proxies={"https_proxy": proxy, "http_proxy": proxy} if proxy else None,
         bridge_keys=_bridge_keys(reader),

@@ -5,13 +5,21 @@ import logging
 import os
 import sys
 import threading
-from typing import Any, Optional
+import time
+from typing import Any, Callable, List, Optional
 
 from alerta.models.alert import Alert
 from flask import Flask, current_app, g
 
+from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin.alert_values import subject_of
+from alerta_opsgenie.plugin.database import Database, DatabaseError
+from alerta_opsgenie.plugin.memory import Memory
+from alerta_opsgenie.plugin.missed import Missed
 from alerta_opsgenie.plugin.outbox import Outbox
-from alerta_opsgenie.plugin.sender import Sender
+from alerta_opsgenie.plugin.sender import Duty, Sender
 from alerta_opsgenie.plugin.sender_process import SenderProcess
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 
@@ -29,7 +37,12 @@ class Process:
         self.app = app
         self.settings = read_settings(app.config)
         self.outbox = Outbox(self.settings.spool_directory)
-        self.sender = Sender(self.outbox, self.settings, self._report)
+        self.memory = Memory(Database(app.config)) if Database.is_for(app.config) else None
+        self.sender = Sender(self.outbox, self.settings, self._report, self.memory)
+        if self.memory:
+            look = Missed(self.memory, self.outbox, self.settings.policy, self._find, self._lease).look
+            self.sender.duties.append(Duty("missed", lambda: self.settings.compare_seconds, look))
+            self.sender.duties += [make(self) for make in _more_duties]
         self._started = False
         self._sender_process: Optional[SenderProcess] = None
         for problem in self.settings.problems:
@@ -50,12 +63,45 @@ class Process:
         if not self.settings.sends:
             LOG.error("opsgenie: nothing is sent: set OPSGENIE_SERVICE_KEY or OPSGENIE_SERVICE_KEY_FILE")
             return
-        if threads_run():
+        if _threads_run():
             self.sender.start()
             atexit.register(self.sender.stop)
         else:
             self._sender_process = SenderProcess(self.outbox.directory)
             self._sender_process.ensure()
+
+    def note_agreed(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
+        """Remember what the vendor has now, because it came from there."""
+        if self.memory is None:
+            return
+        try:
+            now = time.time()
+            self.memory.change(alert_id, lambda known: change(known)._replace(confirmed=True, at_seconds=now))
+        except DatabaseError as error:
+            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", alert_id, error)
+
+    def knows(self, alert_id: str, received_at_seconds: float) -> Optional[bool]:
+        """Whether the vendor has an alert whose history tells nothing; None: nobody knows."""
+        if self.memory is None:
+            return None
+        try:
+            known = self.memory.read([alert_id]).get(alert_id)
+            if known is not None:
+                return known.is_open
+            since = float(self.memory.get_value("since") or "inf")
+            return True if self.outbox.journal.waits(alert_id) else None if received_at_seconds < since else False
+        except (DatabaseError, JournalError, ValueError) as error:
+            LOG.warning("opsgenie: whether the vendor has alert %s is not known: %s", alert_id, error)
+            return None
+
+    def _lease(self, name: str) -> bool:
+        holder = f"{os.uname().nodename}:{os.getpid()}"
+        return self.memory is not None and self.memory.lease(name, holder, 2.5 * self.settings.compare_seconds)
+
+    def _find(self, alert_id: str) -> Optional[Subject]:
+        with self.app.app_context():
+            alert = Alert.find_by_id(alert_id)
+            return subject_of(alert) if alert and alert.id == alert_id else None
 
     def _report(self, alert_id: str, text: str) -> None:
         """Write a note on an alert, past the plugins: it is not to be sent."""
@@ -67,8 +113,15 @@ class Process:
 
 
 _process: Optional[Process] = None
+_more_duties: List[Callable[[Process], Duty]] = []
 _enabled = False
 _mutex = threading.Lock()
+
+
+def add_duty(make: Callable[[Process], Duty]) -> None:
+    """Have something done from time to time in the process that sends, where there is a memory; once is enough."""
+    if make not in _more_duties:
+        _more_duties.append(make)
 
 
 def enable() -> None:
@@ -121,7 +174,7 @@ _UWSGI_WITH_THREADS = (2, 0, 30)
 """From here on `enable-threads` is how uWSGI always is; with 2.0.26 it was not (tried; its change logs are silent)."""
 
 
-def threads_run() -> bool:
+def _threads_run() -> bool:
     """Whether threads get on between requests: under an older uWSGI they stand still without one of these options."""
     uwsgi: Any = sys.modules.get("uwsgi")  # exists inside uWSGI alone
     if not uwsgi or tuple(uwsgi.version_info[:3]) >= _UWSGI_WITH_THREADS:
