@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from lab.postgres import Guard, Postgres
 
 from alerta_opsgenie.core.agreed import Agreed
 from alerta_opsgenie.plugin.database import Database, DatabaseError
 from alerta_opsgenie.plugin.memory import Memory
+from tests.support.own_postgres import own_postgres
 
 pytestmark = pytest.mark.alerta
 
@@ -24,12 +21,8 @@ KNOWN = Agreed(is_open=True, acknowledged=True, snoozed_until=1.5, owner="alice@
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    directory = Path(tempfile.mkdtemp(prefix="memory-"))
-    directory.chmod(0o711)  # under root PostgreSQL runs as another user, who has to get through
-    with contextlib.closing(Guard()) as guard:
-        guard.remove(directory)
-        with Postgres(directory, guard) as postgres:
-            yield postgres.create_database("memory")
+    with own_postgres("memory") as url:
+        yield url
 
 
 def database(url: str, **config: str) -> Database:

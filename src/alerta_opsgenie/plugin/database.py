@@ -24,6 +24,14 @@ CREATE INDEX IF NOT EXISTS alerta_opsgenie_memory_open ON alerta_opsgenie_memory
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_values (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases (
     name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS alerta_opsgenie_outbox (
+    id bigserial PRIMARY KEY, key text UNIQUE NOT NULL, alert text NOT NULL, order_ns bigint NOT NULL,
+    kind text NOT NULL, body text NOT NULL, accepted_at double precision NOT NULL, due_at double precision NOT NULL,
+    state text NOT NULL DEFAULT 'waiting', attempts integer NOT NULL DEFAULT 0, first_attempt_at double precision,
+    holder text NOT NULL DEFAULT '', leased_until timestamptz, reason text NOT NULL DEFAULT '',
+    detail text NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS alerta_opsgenie_outbox_alert ON alerta_opsgenie_outbox (alert, id) WHERE state <> 'dead';
+CREATE INDEX IF NOT EXISTS alerta_opsgenie_outbox_due ON alerta_opsgenie_outbox (due_at) WHERE state <> 'dead';
 INSERT INTO alerta_opsgenie_values VALUES ('since', extract(epoch FROM now())::text) ON CONFLICT (name) DO NOTHING;
 INSERT INTO alerta_opsgenie_values VALUES ('version', '1')
     ON CONFLICT (name) DO UPDATE SET value = excluded.value;

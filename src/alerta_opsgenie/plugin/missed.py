@@ -34,7 +34,9 @@ Find = Callable[[str], Optional[Subject]]
 class Missed:
     """Looks for what no hook told; for the sender's process alone, one of all hosts at a time."""
 
-    def __init__(self, memory: Memory, outbox: Outbox, policy: Policy, find: Find, lease: Callable[[str], bool]) -> None:
+    def __init__(
+        self, memory: Memory, outbox: Outbox, policy: Policy, find: Find, lease: Callable[[str], bool]
+    ) -> None:
         self._memory, self._outbox, self._policy, self._find, self._lease = memory, outbox, policy, find, lease
         self._seen: Dict[str, Dispatch] = {}
 

@@ -89,7 +89,8 @@ class Reconciler:
         memory = self._memory
         since = float(memory.get_value("since") or "inf")
         agreed = memory.read({*alerta.alerts, *vendor.alerts, *memory.open_ids()})
-        waiting = {row.alert for row in self._process.outbox.journal.actions() if row.state in ("waiting", "in-flight")}
+        journal = self._process.outbox.journal
+        waiting = {row.alert for state_ in ("waiting", "in-flight") for row in journal.actions(state_)}
         return Known(
             agreed, rules.read_suspects(memory.get_value(SUSPECTS)), busy | waiting, since,
             self._settings.reconcile_policies, repairs.takes(self._settings.policy),

@@ -22,25 +22,23 @@ import random
 import threading
 import time
 from functools import partial
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Union
 
 from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.agreed import after_requests
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
 from alerta_opsgenie.core.message import iso_seconds
 from alerta_opsgenie.core.publish import Dialect
-from alerta_opsgenie.journal import Action, JournalError, Lock, try_lock
-from alerta_opsgenie.journal.upgrade import take_over_spool
+from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin.database import DatabaseError
 from alerta_opsgenie.plugin.memory import Memory
-from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.plugin.outbox import HostLease, Outbox, OutgoingRequest, read_row
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.request_status import StatusLookups
 from alerta_opsgenie.plugin.settings import Settings
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
-LOCK_NAME = "sender"
 LOOK_SECONDS = 1.0
 _SHORTEST_LOOK_SECONDS = 0.05
 STOP_SECONDS = 3.0
@@ -73,6 +71,7 @@ class Sender:
         self.report = report
         self.duties: List[Duty] = []
         self._memory = memory
+        self._sends = False
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._threads: List[threading.Thread] = []
@@ -107,11 +106,13 @@ class Sender:
 
     def _lead(self) -> None:
         client = self._client()
-        lock: Optional[Lock] = None
+        lock: Union[Lock, HostLease, None] = None
         pruned_at = 0.0
         while not self._stop.is_set():
             with self._guarded():
                 self._clear_memory(client)
+                if isinstance(lock, HostLease) and not lock.renew():
+                    lock = None
                 lock = lock or self._take_lock()
                 if lock and time.time() - pruned_at > REMEMBER_SECONDS:
                     pruned_at = time.time()
@@ -126,7 +127,7 @@ class Sender:
         client.close()
         self._close(lock)
 
-    def _close(self, lock: Optional[Lock]) -> None:
+    def _close(self, lock: Union[Lock, HostLease, None]) -> None:
         """Give the lock back once nothing is on its way; else it ends with this process."""
         others = [thread for thread in self._threads if thread is not threading.current_thread()]
         for thread in others:
@@ -146,17 +147,18 @@ class Sender:
             LOG.exception("opsgenie: the sender goes on after an error of its own")
             self._stop.wait(LOOK_SECONDS)
 
-    def _take_lock(self) -> Optional[Lock]:
-        lock = try_lock(self.outbox.directory, LOCK_NAME)
-        if lock is None:
-            return None
+    def _take_lock(self) -> Union[Lock, HostLease, None]:
+        lock = self.outbox.take_lock()
+        if lock is None or self._sends:
+            return lock
         try:
-            take_over_spool(self.outbox.journal, self.outbox.directory)
+            self.outbox.take_over()
             self.outbox.journal.recover(time.time())
         except JournalError:
             lock.close()
             raise
-        LOG.info("opsgenie: process %s:%d sends what is in %s", os.uname().nodename, os.getpid(), self.outbox.directory)
+        self._sends = True
+        LOG.info("opsgenie: process %s:%d sends what is in the outbox", os.uname().nodename, os.getpid())
         for number in range(self.settings.senders):
             self._spawn(self._work, f"opsgenie-sender-{number + 1}")
         for duty in self.duties:
@@ -170,7 +172,7 @@ class Sender:
 
     def _keep_house(self, now: float) -> None:
         """Forget what was sent long ago, and take what a worker of version 1 has put into its spool meanwhile."""
-        take_over_spool(self.outbox.journal, self.outbox.directory)
+        self.outbox.take_over()
         self.outbox.journal.prune(now, REMEMBER_SECONDS)
 
     def _next_look_seconds(self) -> float:

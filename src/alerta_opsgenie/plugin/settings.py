@@ -7,6 +7,7 @@ which are logged once, and its default is taken.
 import ast
 import contextlib
 import difflib
+import hashlib
 import json
 import os
 import stat
@@ -20,6 +21,7 @@ from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
 from alerta_opsgenie.core import publish, reconcile, routing, wording
 from alerta_opsgenie.core import relay as relaying
 from alerta_opsgenie.core.publish import Dialect, Policy
+from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.keys import HOW_TO_NAME_A_KEY, BridgeKeys, Key, read_bridge_keys
 
 T = TypeVar("T")
@@ -67,6 +69,9 @@ class Settings:
     senders: int = 4
     confirm: bool = True
     compare_seconds: float = 60.0
+    in_database: bool = False
+    lock_directory: str = ""
+    """Where the workers of a host agree on who sends: the outbox's directory, else one of this user alone."""
     ca_file: Optional[str] = None
     proxies: Optional[Mapping[str, str]] = None
     bridge_keys: BridgeKeys = field(default_factory=BridgeKeys)
@@ -189,15 +194,19 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
     policy = _policy(reader, dialect, routes)
     proxy = reader.text("OPSGENIE_PROXY")
     secret, customers = _webhook_secret(reader)
+    in_database = _in_database(reader, config)
+    spool = reader.text("OPSGENIE_SPOOL_DIR") or (SPOOL if in_database else _default_spool(reader))
     settings = Settings(
         policy=policy,
         url=url,
         key=key,
         keys=keys,
-        spool_directory=reader.text("OPSGENIE_SPOOL_DIR") or _default_spool(reader),
+        spool_directory=spool,
+        lock_directory=_lock_directory(config) if in_database else spool,
         timeout_seconds=reader.number("OPSGENIE_TIMEOUT", 10.0, 0.1),
         senders=int(reader.number("OPSGENIE_SENDERS", 4, 1)),
         confirm=reader.flag("OPSGENIE_CONFIRM", default=True),
+        in_database=in_database,
         compare_seconds=reader.number("OPSGENIE_COMPARE_SECONDS", 60.0, 1.0),
         ca_file=reader.text("OPSGENIE_CA_FILE") or None,
         proxies={"https_proxy": proxy, "http_proxy": proxy} if proxy else None,
@@ -232,6 +241,20 @@ def _reconcile_policies(reader: Reader) -> Dict[str, str]:
             fields, words = ", ".join(reconcile.FIELDS), ", ".join(reconcile.POLICIES)
             reader.problems.append(f"{name}: {wanted!r}: {policy!r}: the fields are {fields}, each is one of {words}")
     return policies
+
+
+def _in_database(reader: Reader, config: Mapping[str, Any]) -> bool:
+    """Whether the outbox is in Alerta's own database: where that is PostgreSQL, unless the settings say otherwise."""
+    can, wanted = Database.is_for(config), reader.checked("OPSGENIE_OUTBOX", _outbox, "")
+    if wanted == "database" and not can:
+        reader.problems.append("OPSGENIE_OUTBOX: Alerta's database is not PostgreSQL, so the outbox is on the disk")
+    return can and wanted != "disk"
+
+
+def _outbox(value: Any) -> str:
+    if value not in ("database", "disk"):
+        raise ValueError(f"{value!r} is neither database nor disk")
+    return str(value)
 
 
 def _bridge_keys(reader: Reader) -> BridgeKeys:
@@ -366,7 +389,7 @@ def _default_spool(reader: Reader) -> str:
     nearest = next(place for place in (usual, *usual.parents) if place.is_dir())
     if len(usual.parts) - len(nearest.parts) <= _MOST_TO_MAKE and os.access(nearest, os.W_OK | os.X_OK):
         return SPOOL
-    fallback = Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}"
+    fallback = _fallback()
     unset = f"OPSGENIE_SPOOL_DIR is not set and {SPOOL} cannot be written"
     if not _is_ours_alone(fallback):
         reader.problems.append(f"{unset}; {fallback} is not used, because it is not a directory of this user alone")
@@ -375,6 +398,17 @@ def _default_spool(reader: Reader) -> str:
         f"{unset}: what waits for Opsgenie is kept in {fallback}, which may be emptied when the host restarts"
     )
     return str(fallback)
+
+
+def _fallback(ending: str = "") -> Path:
+    return Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}{ending}"
+
+
+def _lock_directory(config: Mapping[str, Any]) -> str:
+    """Give a directory of this user for this Alerta, which need not outlive the host's next start."""
+    name = f"{config.get('DATABASE_URL')} {config.get('DATABASE_NAME')} {config.get('DATABASE_SCHEMA')}"
+    directory = _fallback(f"-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]}")
+    return str(directory) if _is_ours_alone(directory) else SPOOL
 
 
 def _is_ours_alone(directory: Path) -> bool:

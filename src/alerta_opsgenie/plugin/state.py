@@ -16,6 +16,7 @@ from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin.alert_values import subject_of
 from alerta_opsgenie.plugin.database import Database, DatabaseError
+from alerta_opsgenie.plugin.database_journal import DatabaseJournal
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.missed import Missed
 from alerta_opsgenie.plugin.outbox import Outbox
@@ -36,8 +37,14 @@ class Process:
         self.pid = os.getpid()
         self.app = app
         self.settings = read_settings(app.config)
-        self.outbox = Outbox(self.settings.spool_directory)
-        self.memory = Memory(Database(app.config)) if Database.is_for(app.config) else None
+        database = Database(app.config) if Database.is_for(app.config) else None
+        self.memory = Memory(database) if database else None
+        shared = database if self.settings.in_database else None
+        self.outbox = Outbox(
+            self.settings.spool_directory,
+            DatabaseJournal(shared, self.settings.timeout_seconds) if shared else None,
+            self.memory,
+        )
         self.sender = Sender(self.outbox, self.settings, self._report, self.memory)
         if self.memory:
             look = Missed(self.memory, self.outbox, self.settings.policy, self._find, self._lease).look
@@ -67,7 +74,7 @@ class Process:
             self.sender.start()
             atexit.register(self.sender.stop)
         else:
-            self._sender_process = SenderProcess(self.outbox.directory)
+            self._sender_process = SenderProcess(self.settings.lock_directory)
             self._sender_process.ensure()
 
     def note_agreed(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
