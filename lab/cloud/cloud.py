@@ -88,6 +88,7 @@ class Cloud:
         self._model = Model(lambda: str(uuid.uuid4()), ACTIONS)
         self._intake = Intake(random.Random(seed))
         self._integrations: dict[str, Integration] = {}
+        self.tokens: dict[str, str] = {}
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._on_its_way = 0
@@ -106,6 +107,10 @@ class Cloud:
     def add_api(self, name: str = "Alerta", **settings: Any) -> Integration:
         """Add a key for the REST API; `settings` are fields of `Integration`."""
         return self.add(Integration("api", name, **settings))
+
+    def add_token(self, email: str, token: str) -> None:
+        """Let a person's token read JSM's full API."""
+        self.tokens[email] = token
 
     def add_webhook(self, url: str, name: str = "Alerta webhook", **settings: Any) -> Integration:
         """Add an outgoing webhook; `settings` are fields of `Integration` (`headers`, `source_filter`, ...)."""
