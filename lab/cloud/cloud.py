@@ -89,6 +89,8 @@ class Cloud:
         self._intake = Intake(random.Random(seed))
         self._integrations: dict[str, Integration] = {}
         self.tokens: dict[str, str] = {}
+        self.heartbeats: dict[str, list[int]] = {}
+        """By name, of those that were made: when they were pinged, in nanoseconds since 1970."""
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._on_its_way = 0

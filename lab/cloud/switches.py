@@ -82,3 +82,6 @@ class Switches:
 
     disorder_share: float = 0.0
     """Share of queue messages that are overtaken by the next. Contracts 1.5, "no ordering"."""
+
+    has_heartbeats: bool = True
+    """Does the account's plan have heartbeats; else 402. Contracts 3.7."""

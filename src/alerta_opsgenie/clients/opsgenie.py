@@ -210,6 +210,20 @@ class OpsgenieClient:
             return data
         return {} if answer.status == _NOT_FOUND and "message" in body else None
 
+    def has_heartbeat(self, name: str, key: str, deadline: float) -> "Optional[bool]":
+        """Ask whether a heartbeat of that name was made there; None: that could not be learnt."""
+        answer = self.get(f"/v2/heartbeats/{quote(name, safe='')}", key, deadline)
+        if isinstance(answer, Delivery):
+            return None
+        body = _json(answer)
+        if answer.status in _TAKEN and isinstance(body.get("data"), dict):
+            return True
+        return False if answer.status == _NOT_FOUND and "message" in body else None
+
+    def ping(self, name: str, key: str, deadline: float) -> Delivery:
+        """Say that we live. That it is taken proves no heartbeat (https://docs.opsgenie.com/docs/heartbeat-api)."""
+        return self.send(Request("heartbeat", "POST", f"/v2/heartbeats/{quote(name, safe='')}/ping", {}), key, deadline)
+
     def close(self) -> None:
         """Close the connection, if there is one."""
         self._connection.close()

@@ -24,7 +24,18 @@ from alerta_opsgenie.core.events import Event, changes, receipt
 from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, known_by_history, publish
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import attribution, guard, housekeeping, order, reconcile, state, webhook_access
+from alerta_opsgenie.plugin import (
+    attribution,
+    figures,
+    guard,
+    heartbeat,
+    housekeeping,
+    order,
+    reconcile,
+    state,
+    way_back,
+    webhook_access,
+)
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of
 from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
@@ -45,7 +56,8 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         attribution.install()
         webhook_access.install()
         housekeeping.install()
-        reconcile.install()
+        for duty in (reconcile, figures, heartbeat):
+            duty.install()
 
     @guarded(lambda alert: alert)
     def pre_receive(self, alert: Alert, **_: Any) -> Alert:
@@ -196,6 +208,8 @@ def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
     if not process.sends:
         return
     if attribution.by_bridge():
+        if not g.get("opsgenie_reconcile"):
+            way_back.arrivals.note(process)
         if events != (Event.NOTED,):
             there = subject._replace(status="closed") if Event.DELETED in events else subject
             process.note_agreed(subject.id, lambda agreed: present(there, process.settings.policy, agreed))
@@ -231,6 +245,7 @@ def _deed(event: Event, subject: Subject, text: str) -> ConsoleAct:
 
 
 def _take_note_for(behalf: attribution.Behalf, alert: Alert, text: str) -> Tuple[Alert, str]:
+    way_back.arrivals.note(state.process())
     words = behalf.text or text
     if order.is_redelivered(alert, words, behalf):
         if request.endpoint == "api.add_note":

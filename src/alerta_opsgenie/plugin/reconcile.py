@@ -16,6 +16,7 @@ from typing import Any, Dict, FrozenSet, Iterator, Optional, Sequence, Tuple, Un
 
 from alerta.app import qb
 from alerta.models.alert import Alert
+from flask import g
 from werkzeug.datastructures import MultiDict
 
 from alerta_opsgenie.clients.alert_list import OPS_PATHS, AlertList, OpsApi, list_open
@@ -118,18 +119,12 @@ class Reconciler:
             return
         routes = {settings.key_of(route).reveal(): route for route in (*settings.keys, routing.DEFAULT)}
         for key, route in routes.items():
-            with contextlib.closing(self._client()) as client:
+            with contextlib.closing(self._process.client()) as client:
                 if key:
                     yield route, list_open(partial(self._get, client, key), source, self._wait)
 
     def _get(self, client: OpsgenieClient, key: str, path: str) -> Union[Response, Delivery]:
         return client.get(path, key, time.monotonic() + self._settings.timeout_seconds)
-
-    def _client(self) -> OpsgenieClient:
-        settings = self._settings
-        return OpsgenieClient(
-            settings.url, settings.policy.dialect, ca_file=settings.ca_file, environment=settings.proxies
-        )
 
     def _read_alerta(self) -> Tuple[Snapshot, FrozenSet[str]]:
         """Read what has not ended, a page at a time; as long as a page took, others have the processor."""
@@ -168,7 +163,7 @@ class Reconciler:
     def _look_up_at_vendor(self, vendor: Snapshot, alerta: Snapshot) -> Snapshot:
         """Ask singly for what is open in Alerta and was not in the vendor's list."""
         settings, looks = self._settings, {}
-        with contextlib.closing(self._client()) as client:
+        with contextlib.closing(self._process.client()) as client:
             for name in rules.to_look_up(alerta, vendor):
                 route = alerta.alerts[name].route
                 key = settings.key_of(route).reveal()
@@ -182,6 +177,7 @@ class Reconciler:
 
     def _repair(self, repair: Repair) -> bool:
         with self._process.app.test_request_context("/"):
+            g.opsgenie_reconcile = True
             alert = Alert.find_by_id(repair.alert)
             if alert is not None and alert.id != repair.alert:
                 return False
@@ -237,7 +233,8 @@ def install() -> None:
     state.add_duty(_duty)
 
 
-def _duty(process: state.Process) -> Duty:
-    assert process.memory is not None  # noqa: S101 - else there are no duties
+def _duty(process: state.Process) -> Optional[Duty]:
+    if process.memory is None:
+        return None
     reconciler = Reconciler(process, process.memory)
     return Duty("reconcile", reconciler.seconds, reconciler.run)

@@ -21,8 +21,9 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from functools import partial
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.agreed import after_requests
@@ -72,6 +73,7 @@ class Sender:
         self.duties: List[Duty] = []
         self._memory = memory
         self._sends = False
+        self._counts: Counter[str] = Counter()
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._threads: List[threading.Thread] = []
@@ -86,6 +88,17 @@ class Sender:
     def wait(self, seconds: float) -> bool:
         """Wait, for a duty; True: it is time to stop."""
         return self._stop.wait(seconds)
+
+    def take_counts(self) -> List[Tuple[str, int]]:
+        """Give how many requests ended how since the last call, by the name of the figure."""
+        with self._changed:
+            counts, self._counts = self._counts, Counter()
+        return list(counts.items())
+
+    @property
+    def paused_keys(self) -> int:
+        """How many keys wait for a person, or for the vendor who asked for fewer requests."""
+        return self._limits.paused_keys(time.monotonic())
 
     def stop(self) -> None:
         """Take nothing new, and wait for what is on its way; the rest stays in the journal."""
@@ -312,6 +325,8 @@ class Sender:
     def _note(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
         """Let the key, or the address, be used as the answer asks for; log it when that changes."""
         self._limits.note(outgoing.route, delivery, time.monotonic())
+        with self._changed:
+            self._counts[f"sent_{outgoing.request.operation}_{delivery.verdict.value}"] += 1
         state = "" if delivery.verdict in (Verdict.DONE, Verdict.FINAL) else delivery.reason.value
         if self._logged.get(outgoing.route, "") == state:
             return

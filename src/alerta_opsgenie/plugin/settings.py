@@ -57,7 +57,8 @@ class Settings:
     `bridge_keys` are the API keys of Alerta that may act for others. `webhook_customers` are the customers whose alerts
     the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie, `senders`
     the number of requests at a time. `reconcile_seconds` is the pause between two comparisons of both sides (0: none).
-    `ops_login` is `E-MAIL:TOKEN` for JSM's full API at `ops_url`.
+    `heartbeat` names the one that is pinged each `heartbeat_seconds`. `ops_login` is `E-MAIL:TOKEN` for JSM's full API
+    at `ops_url`.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -81,6 +82,8 @@ class Settings:
     relay: relaying.Settings = field(default_factory=relaying.Settings)
     reconcile_seconds: float = RECONCILE_SECONDS
     reconcile_policies: Mapping[str, str] = field(default_factory=lambda: dict(reconcile.FIELDS))
+    heartbeat: str = ""
+    heartbeat_seconds: float = 60.0
     ops_url: str = ""
     ops_login: Key = field(default_factory=Key)
     problems: Tuple[str, ...] = ()
@@ -217,6 +220,8 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         relay=_relay(reader, policy),
         reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", _interval, RECONCILE_SECONDS),
         reconcile_policies=_reconcile_policies(reader),
+        heartbeat=reader.text("OPSGENIE_HEARTBEAT"),
+        heartbeat_seconds=reader.number("OPSGENIE_HEARTBEAT_SECONDS", 60.0, 1.0),
         ops_url=reader.text("OPSGENIE_OPS_URL"),
         ops_login=reader.key("OPSGENIE_OPS_LOGIN"),
     )

@@ -6,11 +6,13 @@ import os
 import sys
 import threading
 import time
+from functools import partial
 from typing import Any, Callable, List, Optional
 
 from alerta.models.alert import Alert
 from flask import Flask, current_app, g
 
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient
 from alerta_opsgenie.core.agreed import Agreed
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.journal import JournalError
@@ -47,9 +49,10 @@ class Process:
         )
         self.sender = Sender(self.outbox, self.settings, self._report, self.memory)
         if self.memory:
-            look = Missed(self.memory, self.outbox, self.settings.policy, self._find, self._lease).look
+            lease = partial(self.lease, seconds=2.5 * self.settings.compare_seconds)
+            look = Missed(self.memory, self.outbox, self.settings.policy, self._find, lease).look
             self.sender.duties.append(Duty("missed", lambda: self.settings.compare_seconds, look))
-            self.sender.duties += [make(self) for make in _more_duties]
+        self.sender.duties += filter(None, (make(self) for make in _more_duties))
         self._started = False
         self._sender_process: Optional[SenderProcess] = None
         for problem in self.settings.problems:
@@ -101,9 +104,16 @@ class Process:
             LOG.warning("opsgenie: whether the vendor has alert %s is not known: %s", alert_id, error)
             return None
 
-    def _lease(self, name: str) -> bool:
-        holder = f"{os.uname().nodename}:{os.getpid()}"
-        return self.memory is not None and self.memory.lease(name, holder, 2.5 * self.settings.compare_seconds)
+    def lease(self, name: str, seconds: float) -> bool:
+        """Take or renew a lease, for what one process of all hosts does; without a database each host does it."""
+        return self.memory is None or self.memory.lease(name, f"{os.uname().nodename}:{os.getpid()}", seconds)
+
+    def client(self) -> OpsgenieClient:
+        """Give a client of the vendor's API, for one thread."""
+        settings = self.settings
+        return OpsgenieClient(
+            settings.url, settings.policy.dialect, ca_file=settings.ca_file, environment=settings.proxies
+        )
 
     def _find(self, alert_id: str) -> Optional[Subject]:
         with self.app.app_context():
@@ -120,13 +130,13 @@ class Process:
 
 
 _process: Optional[Process] = None
-_more_duties: List[Callable[[Process], Duty]] = []
+_more_duties: List[Callable[[Process], Optional[Duty]]] = []
 _enabled = False
 _mutex = threading.Lock()
 
 
-def add_duty(make: Callable[[Process], Duty]) -> None:
-    """Have something done from time to time in the process that sends, where there is a memory; once is enough."""
+def add_duty(make: Callable[[Process], Optional[Duty]]) -> None:
+    """Have something done from time to time in the process that sends, if the settings want it; once is enough."""
     if make not in _more_duties:
         _more_duties.append(make)
 
