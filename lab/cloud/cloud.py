@@ -164,7 +164,7 @@ class Cloud:
             now_ns = self.now_ns()
             self._emit(self._model.tick(now_ns))
             while (command := self._intake.take_due(now_ns)) is not None:
-                outcome = self._model.apply(command, now_ns)
+                outcome = self._process(command, now_ns)
                 self._intake.finish(command, outcome, now_ns)
                 self._emit(outcome.changes)
             due = [at for at in (self._model.next_due_ns(), self._intake.next_due_ns()) if at is not None]
@@ -200,6 +200,12 @@ class Cloud:
             self._intake.put(command, alert_key, self.now_ns())
             self.run_due()
         self._wake()
+
+    def _process(self, command: Command, now_ns: int) -> Outcome:
+        """Do what came in by the API; what the plan lacks is refused only now (contracts 3.6)."""
+        if command.action in self.switches.plan_lacks:
+            return Outcome(success=False, status="Your account plan does not support this action")
+        return self._model.apply(command, now_ns)
 
     def request_state(self, request_id: str) -> Any:
         """Return the `Processed` request, True while it waits, or None if there is no such request."""

@@ -85,3 +85,6 @@ class Switches:
 
     has_heartbeats: bool = True
     """Does the account's plan have heartbeats; else 402. Contracts 3.7."""
+
+    plan_lacks: frozenset[str] = frozenset()
+    """Actions that the plan lacks: taken with a 202 and refused in the request's status. Contracts 3.6."""

@@ -87,6 +87,17 @@ def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
     return agreed
 
 
+def after_refusal(agreed: Agreed, operation: str) -> Agreed:
+    """Tell what the vendor has once it refused what it had taken; of a priority, the one before is not known."""
+    refused: Mapping[str, Mapping[str, Any]] = {
+        "snooze": {"snoozed_until": None},
+        "assign": {"owner": ""},
+        "acknowledge": {"acknowledged": False},
+        "unacknowledge": {"acknowledged": True},
+    }
+    return agreed._replace(**refused.get(operation, {}))
+
+
 def _priority(value: Any) -> Optional[str]:
     return value if isinstance(value, str) and value in PRIORITIES else None
 

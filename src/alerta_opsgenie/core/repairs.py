@@ -34,6 +34,9 @@ _ACTIONS: Mapping[str, str] = {
     "assign": "AssignOwnership",
     "prioritise": "UpdatePriority",
 }
+OPERATIONS: Mapping[str, str] = {"unsnooze": "acknowledge", "prioritise": "priority"}
+"""The operation of a step, where it has another name."""
+
 _MILLISECOND_NS = 10**6  # the lists show milliseconds of what the messages had in nanoseconds
 
 JSM_TAKES = frozenset({"create", "acknowledge", "close"})

@@ -22,6 +22,7 @@ from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, publish
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin.memory import Known, Memory
 from alerta_opsgenie.plugin.outbox import Outbox
+from alerta_opsgenie.plugin.plan_limits import PlanLimits
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
@@ -35,8 +36,10 @@ class Missed:
     """Looks for what no hook told; for the sender's process alone, one of all hosts at a time."""
 
     def __init__(
-        self, memory: Memory, outbox: Outbox, policy: Policy, find: Find, lease: Callable[[str], bool]
-    ) -> None:
+        self, memory: Memory, outbox: Outbox, policy: Policy, find: Find, lease: Callable[[str], bool],
+        plan: PlanLimits,
+    ) -> None:  # fmt: skip
+        self._plan = plan
         self._memory, self._outbox, self._policy, self._find, self._lease = memory, outbox, policy, find, lease
         self._seen: Dict[str, Dispatch] = {}
 
@@ -74,4 +77,6 @@ class Missed:
         if subject is None:
             gone = Subject(alert_id, status="open")
             return publish(gone, [ConsoleAct(Event.DELETED)], self._policy, known=True)
-        return untold(subject, agreed, self._policy, time.time())
+        dispatch = untold(subject, agreed, self._policy, time.time())
+        can = [one for one in dispatch.requests if not self._plan.lacks(dispatch.route, one.operation)]
+        return dispatch._replace(requests=tuple(can))

@@ -94,8 +94,16 @@ class Reconciler:
         waiting = {row.alert for state_ in ("waiting", "in-flight") for row in journal.actions(state_)}
         return Known(
             agreed, rules.read_suspects(memory.get_value(SUSPECTS)), busy | waiting, since,
-            self._settings.reconcile_policies, repairs.takes(self._settings.policy),
+            self._settings.reconcile_policies, self._takes(),
             min(rules.GRACE_SECONDS, self._settings.reconcile_seconds),
+        )  # fmt: skip
+
+    def _takes(self) -> FrozenSet[str]:
+        """Name the steps that the vendor takes: by its API, and by what its plan was seen to lack."""
+        lacks = self._process.sender.plan.lacks
+        return frozenset(
+            step for step in repairs.takes(self._settings.policy)
+            if not lacks(routing.DEFAULT, repairs.OPERATIONS.get(step, step))
         )  # fmt: skip
 
     # -- Reading

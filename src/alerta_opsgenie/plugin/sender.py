@@ -34,6 +34,7 @@ from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin.database import DatabaseError
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.outbox import HostLease, Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.plugin.plan_limits import PlanLimits
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.request_status import StatusLookups
 from alerta_opsgenie.plugin.settings import Settings
@@ -79,7 +80,8 @@ class Sender:
         self._threads: List[threading.Thread] = []
         self._limits = RateLimits()
         self._logged: Dict[str, str] = {}
-        self._lookups = StatusLookups(settings, self._limits, report, outbox)
+        self.plan = PlanLimits(memory)
+        self._lookups = StatusLookups(settings, self._limits, report, outbox, self.plan)
 
     def start(self) -> None:
         """Start the threads."""
@@ -248,7 +250,7 @@ class Sender:
         """Send a request and note how it ended. Gives the next one of the same alert, if one is due."""
         journal = self.outbox.journal
         try:
-            outgoing = read_row(action)
+            outgoing = self.plan.fitted(read_row(action))
         except ValueError as error:
             LOG.error("opsgenie: a row of the outbox %s cannot be read: %s", self.outbox.directory, error)  # noqa: TRY400
             return self._bury(action, "unreadable", str(error))

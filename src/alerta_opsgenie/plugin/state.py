@@ -50,7 +50,7 @@ class Process:
         self.sender = Sender(self.outbox, self.settings, self._report, self.memory)
         if self.memory:
             lease = partial(self.lease, seconds=2.5 * self.settings.compare_seconds)
-            look = Missed(self.memory, self.outbox, self.settings.policy, self._find, lease).look
+            look = Missed(self.memory, self.outbox, self.settings.policy, self._find, lease, self.sender.plan).look
             self.sender.duties.append(Duty("missed", lambda: self.settings.compare_seconds, look))
         self.sender.duties += filter(None, (make(self) for make in _more_duties))
         self._started = False
