@@ -7,8 +7,9 @@ import json
 import pytest
 
 from alerta_opsgenie.core.message import parse
+from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
 from alerta_opsgenie.core.publish import Dialect, Policy
-from alerta_opsgenie.core.reconcile import ALERTA, OPSGENIE, Repair
+from alerta_opsgenie.core.reconcile import Repair
 from alerta_opsgenie.core.relay import PLANS, Settings, gate
 from alerta_opsgenie.core.repairs import REOPEN, messages_of, requests_of, takes
 from alerta_opsgenie.core.sides import ENDLESS, Seen

@@ -22,9 +22,10 @@ from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, Verdict,
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core import repairs
 from alerta_opsgenie.core.message import iso_seconds, parse
+from alerta_opsgenie.core.newer import ALERTA
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.core.publish import Dialect, Policy
-from alerta_opsgenie.core.reconcile import ALERTA, OFF, REPORT, Known, Repair, Sweep
+from alerta_opsgenie.core.reconcile import OFF, REPORT, Known, Repair, Sweep
 from alerta_opsgenie.core.relay import Call, Circumstances, relay
 from alerta_opsgenie.core.routing import DEFAULT
 from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
