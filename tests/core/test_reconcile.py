@@ -8,7 +8,8 @@ import pytest
 
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core.agreed import Agreed
-from alerta_opsgenie.core.reconcile import ALERTA, OFF, OPSGENIE, REPORT, Known, Sweep, read_suspects, reconcile
+from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
+from alerta_opsgenie.core.reconcile import OFF, REPORT, Known, Sweep, read_suspects, reconcile
 from alerta_opsgenie.core.sides import ENDLESS, Seen, Snapshot
 
 ID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"

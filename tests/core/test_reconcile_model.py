@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core.agreed import Agreed
-from alerta_opsgenie.core.reconcile import ALERTA, OPSGENIE, Known, Repair, Sweep, is_same_state, reconcile, to_look_up
+from alerta_opsgenie.core.newer import ALERTA, DOUBT_SECONDS, OPSGENIE, is_same_state
+from alerta_opsgenie.core.reconcile import Known, Repair, Sweep, reconcile, to_look_up
 from alerta_opsgenie.core.sides import Seen, Snapshot
 from tests.support.tiers import amount, grows
 
@@ -214,7 +215,7 @@ class Sides(RuleBasedStateMachine):
         ends = "close" in repair.steps or "create" in repair.steps  # of the outage, whatever was done to it since
         if a and v and repair.field in ("acknowledged", "snoozed") and not ends:
             loser, winner = (a, v) if repair.side == ALERTA else (v, a)
-            is_proven = loser.seen.since > winner.seen.changed + rules.DOUBT_SECONDS
+            is_proven = loser.seen.since > winner.seen.changed + DOUBT_SECONDS
             assert not (is_proven and not loser.seen.told), (repair, a, v)
 
     def repair(self, repair: Repair) -> None:

@@ -22,9 +22,10 @@ from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, Verdict,
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core import repairs
 from alerta_opsgenie.core.message import iso_seconds, parse
+from alerta_opsgenie.core.newer import ALERTA
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.core.publish import Dialect, Policy
-from alerta_opsgenie.core.reconcile import ALERTA, OFF, REPORT, Known, Repair, Sweep
+from alerta_opsgenie.core.reconcile import OFF, REPORT, Known, Repair, Sweep
 from alerta_opsgenie.core.relay import Call, Circumstances, relay
 from alerta_opsgenie.core.routing import DEFAULT
 from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
@@ -59,30 +60,31 @@ class _Sides(NamedTuple):
 @click.option("--policy", multiple=True, metavar="FIELD=WHO", help="Who is right where nothing shows who changed it.")
 @click.option("--pause", type=click.FloatRange(0, 3600), default=10.0, show_default=True, metavar="SECONDS",
               help="Between the two looks.")  # fmt: skip
+@click.option("--grace", type=click.FloatRange(0, 86400), default=rules.GRACE_SECONDS, show_default=True,
+              metavar="SECONDS", help="What was changed later than so long ago is left alone.")  # fmt: skip
 @click.option("--apply", "applies", is_flag=True, help="Repair; without it nothing is changed.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object.")
 @place_options
 @alerta_options
 @explained
-def reconcile(only: tuple[str, ...], policy: tuple[str, ...], pause: float, applies: bool, as_json: bool,
-              **given: Any) -> None:  # fmt: skip
+def reconcile(only: tuple[str, ...], policy: tuple[str, ...], pause: float, grace: float, applies: bool,
+              as_json: bool, **given: Any) -> None:  # fmt: skip
     """Compare the open alerts of both sides, and show what differs.
 
     Looks twice and takes what it saw both times. Never creates an alert over there: from outside nothing proves that
     it was not sent. Exit code 3: the sides differ.
     """
-    policies = _policies(only, policy)
-    sides = _sides(given)
+    sides, known = _sides(given), Known(policies=_policies(only, policy), grace_seconds=grace)
     with closing(sides.alerta), closing(sides.vendor):
-        first = _look(sides, Known(policies=policies))
-        if first.waiting and not first.stopped:
+        found = _look(sides, known)
+        if found.waiting and not found.stopped:
             time.sleep(pause)
-            first = _look(sides, Known(policies=policies, suspects=first.suspects))
-        if first.stopped:
-            raise Failure(f"nothing is compared: {first.stopped}", "try again; see docs/how-to/drift.md")
-        done = [_apply(sides, repair) if applies else "" for repair in first.repairs]
-    _show(first, done, as_json=as_json)
-    if first.repairs or first.findings:
+            found = _look(sides, known._replace(suspects=found.suspects))
+        if found.stopped:
+            raise Failure(f"nothing is repaired: {found.stopped}", "try again in a while")
+        done = [_apply(sides, repair) if applies else "" for repair in found.repairs]
+    _show(found, done, as_json=as_json)
+    if found.repairs or found.findings:
         raise click.exceptions.Exit(DRIFT)
 
 

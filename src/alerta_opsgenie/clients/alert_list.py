@@ -39,12 +39,17 @@ OPS_PATHS = Paths("/v1/alerts", "size", "values")
 
 
 class AlertList(NamedTuple):
-    """The alerts as the vendor shows them. `problem` tells why some may be missing; `requests` is what it took."""
+    """The alerts as the vendor shows them.
+
+    `problem` tells why some may be missing; `changed`: because they changed while they were read. `requests` is what it
+    took.
+    """
 
     alerts: List[Mapping[str, Any]]
     problem: str = ""
     clock_ahead_seconds: float = 0.0
     requests: int = 0
+    changed: bool = False
 
 
 class OpsApi:
@@ -76,61 +81,54 @@ OPS_URL = "https://api.atlassian.com/jsm/ops/api/CLOUD-ID"
 
 
 def list_open(fetch: Fetch, source: str, wait: Wait, paths: Paths = OPSGENIE_PATHS) -> AlertList:
-    """List the open alerts of a source. Obeys rate limits by `wait`."""
-    return _Listing(fetch, source, wait, paths).run()
+    """List the open alerts of a source. Obeys rate limits by `wait`. What changes meanwhile is read once more."""
+    first = _Listing(fetch, source, wait, paths).run()
+    if not first.changed:
+        return first
+    again = _Listing(fetch, source, wait, paths).run()
+    return again._replace(requests=first.requests + again.requests)
 
 
 class _Listing:
     def __init__(self, fetch: Fetch, source: str, wait: Wait, paths: Paths) -> None:
         self._fetch, self._wait, self._paths = fetch, wait, paths
         quoted = source.replace("\\", "\\\\").replace('"', '\\"')
-        self._query = f'source: "{quoted}" AND status: open'
+        # What is made from now on would move the pages; it is younger than any grace period.
+        self._query = f'source: "{quoted}" AND status: open AND createdAt < {int(time.time() * 1000)}'
         self._found: Dict[str, Mapping[str, Any]] = {}
         self._ahead, self._requests = 0.0, 0
 
     def run(self) -> AlertList:
         try:
             self._read_all()
-            problem = ""
+            problem, changed = "", False
         except _IncompleteError as error:
-            problem = str(error)
-        return AlertList(list(self._found.values()), problem, self._ahead, self._requests)
+            problem, changed = str(error), isinstance(error, _ChangedError)
+        return AlertList(list(self._found.values()), problem, self._ahead, self._requests, changed)
 
     def _read_all(self) -> None:
-        total = self._count() if self._paths.counter else None
-        while True:
-            offset = len(self._found)
-            if offset + PAGE > MOST_ALERTS:
-                break
-            query = {
-                "query": self._query,
-                self._paths.size: PAGE,
-                "offset": offset,
-                "sort": "createdAt",
-                "order": "asc",
-            }
+        totals = {self._count()} if self._paths.counter else set()
+        is_last = False
+        while not is_last and len(self._found) + PAGE <= MOST_ALERTS:
+            query = {"query": self._query, self._paths.size: PAGE, "offset": len(self._found),
+                     "sort": "createdAt", "order": "asc"}  # fmt: skip
             body = self._get(f"{self._paths.pages}?{urlencode(query, quote_via=quote)}")
-            now = total if self._paths.counter else _number(body, "count")
-            if total is not None and now != total:
-                raise _IncompleteError(f"the number of alerts changed from {total} to {now} while they were read")
-            total = now
+            if not self._paths.counter:
+                totals.add(_number(body, "count"))
             page = body.get(self._paths.field)
             if not isinstance(page, list) or len(page) > PAGE:
                 raise _IncompleteError("a page is no list of alerts")
             self._add(page)
-            if len(page) < PAGE:
-                break
+            is_last = len(page) < PAGE
         if self._paths.counter:
-            total = self._count()
-        if total != len(self._found):
-            raise _IncompleteError(f"the list has {len(self._found)} alerts, and the vendor counts {total}")
+            totals.add(self._count())
+        if totals != {len(self._found)}:
+            counted = " and then ".join(map(str, sorted(totals)))
+            raise _ChangedError(f"the list has {len(self._found)} alerts, and the vendor counts {counted}")
 
     def _count(self) -> int:
         data = self._get(f"{self._paths.counter}?{urlencode({'query': self._query}, quote_via=quote)}").get("data")
-        total = _number(data, "count")
-        if total > MOST_ALERTS:
-            raise _IncompleteError(f"{total} alerts are open; the vendor lists {MOST_ALERTS}")
-        return total
+        return _number(data, "count")
 
     def _add(self, page: List[Any]) -> None:
         for alert in page:
@@ -138,7 +136,7 @@ class _Listing:
             if not isinstance(name, str):
                 raise _IncompleteError("an alert in the list has no id")
             if name in self._found:
-                raise _IncompleteError("an alert is listed twice: the list changed while it was read")
+                raise _ChangedError("an alert is listed twice: the list changed while it was read")
             self._found[name] = alert
 
     def _get(self, path: str) -> Mapping[str, Any]:
@@ -171,8 +169,14 @@ class _IncompleteError(Exception):
     """The list cannot be trusted, and why."""
 
 
+class _ChangedError(_IncompleteError):
+    """The list changed while it was read."""
+
+
 def _number(where: Any, name: str) -> int:
     value = where.get(name) if isinstance(where, dict) else None
     if not isinstance(value, int) or isinstance(value, bool):
         raise _IncompleteError("the vendor does not say how many alerts there are")
+    if value > MOST_ALERTS:
+        raise _IncompleteError(f"{value} alerts are open; the vendor lists {MOST_ALERTS}")
     return value

@@ -26,12 +26,13 @@ where either answer was incomplete or more repairs are due than a real fault wou
 """
 
 import json
-from typing import Callable, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from .agreed import Agreed
+from .newer import ACK, ALERTA, DOUBT_SECONDS, ENDED, OPEN, OPSGENIE, SAME, SNOOZED, is_same_state, newer, state_of
 from .sides import Seen, Snapshot
 
-ALERTA, OPSGENIE, REPORT, OFF = "alerta", "opsgenie", "report", "off"
+REPORT, OFF = "report", "off"
 POLICIES = (ALERTA, OPSGENIE, REPORT, OFF)
 FIELDS: Mapping[str, str] = {
     "presence": ALERTA,
@@ -44,8 +45,6 @@ FIELDS: Mapping[str, str] = {
 """What is compared, and who is right where nothing shows who changed it."""
 
 GRACE_SECONDS = 120.0
-DOUBT_SECONDS = 5.0
-"""What rounding, and the way of a message, may come to."""
 MOST_APART_SECONDS = 60.0
 """Clocks that are further apart prove no order."""
 SWEEPS = 2
@@ -54,8 +53,6 @@ LIMITS: Mapping[str, int] = {"create": 25, "close": 25}
 _OTHER_LIMIT = 100
 MOST_LOOKS = 100
 _FAR = 1e11  # a snooze without an end, as a number for the database
-
-_OPEN, _ACK, _SNOOZED, _ENDED = "open", "acknowledged", "snoozed", "ended"
 
 
 Suspects = Mapping[str, Tuple[str, int]]
@@ -114,7 +111,6 @@ class Sweep(NamedTuple):
     forget: Tuple[str, ...] = ()
 
 
-_Both = Union[Seen, Agreed]
 _Drift = Union[Repair, Finding]
 
 
@@ -154,66 +150,20 @@ def _contradiction(alerta: Snapshot, vendor: Snapshot, known: Known) -> str:
     return ""
 
 
-# -- Who is right
-
-
-def state_of(seen: _Both) -> str:
-    """Name the state; while an alert is snoozed nobody can see whether it is acknowledged."""
-    if not seen.is_open:
-        return _ENDED
-    if seen.snoozed_until is not None:
-        return _SNOOZED
-    return _ACK if seen.acknowledged else _OPEN
-
-
-def is_same_state(one: _Both, other: _Both) -> bool:
-    """Whether two states are the same, the end of a snooze as far as people care."""
-    if state_of(one) != state_of(other):
-        return False
-    ends = (one.snoozed_until or 0.0, other.snoozed_until or 0.0)
-    return float("inf") in ends or abs(ends[0] - ends[1]) <= DOUBT_SECONDS
-
-
-_Same = Callable[[_Both, _Both], bool]
-_SAME: Mapping[str, _Same] = {
-    "state": is_same_state,
-    "owner": lambda one, other: one.owner.casefold() == other.owner.casefold(),
-    "priority": lambda one, other: one.priority == other.priority,
-}
-
-
-def _newer(register: str, base: Optional[Agreed], a: Seen, v: Seen, doubt: float) -> Optional[str]:
-    """Name the side that was changed last; None where nothing shows it."""
-    known = a.told_at.get(register) or (base.at_seconds if base else 0.0)
-    if 0 < v.changed < known - doubt:
-        return ALERTA
-    if register == "state":
-        if a.told != v.told:
-            return OPSGENIE if a.told else ALERTA
-        if v.changed and a.since > v.changed + doubt:
-            return ALERTA
-        if a.changed and v.since > a.changed + doubt:
-            return OPSGENIE
-    same = _SAME[register]
-    if base is None or same(a, base) == same(v, base):
-        return None
-    return OPSGENIE if same(a, base) else ALERTA
-
-
 # -- What to do
 
 _STEPS: Mapping[Tuple[str, str], Tuple[str, ...]] = {
-    (_OPEN, _ACK): ("acknowledge",),
-    (_OPEN, _SNOOZED): ("snooze",),
-    (_ACK, _OPEN): ("unacknowledge",),
-    (_ACK, _SNOOZED): ("snooze",),
-    (_SNOOZED, _OPEN): ("unsnooze",),
-    (_SNOOZED, _ACK): ("acknowledge",),
-    (_SNOOZED, _SNOOZED): ("snooze",),
-    (_ENDED, _OPEN): ("create",),
-    (_ENDED, _ACK): ("create", "acknowledge"),
-    (_ENDED, _SNOOZED): ("create", "snooze"),
-    **{(state, _ENDED): ("close",) for state in (_OPEN, _ACK, _SNOOZED)},
+    (OPEN, ACK): ("acknowledge",),
+    (OPEN, SNOOZED): ("snooze",),
+    (ACK, OPEN): ("unacknowledge",),
+    (ACK, SNOOZED): ("snooze",),
+    (SNOOZED, OPEN): ("unsnooze",),
+    (SNOOZED, ACK): ("acknowledge",),
+    (SNOOZED, SNOOZED): ("snooze",),
+    (ENDED, OPEN): ("create",),
+    (ENDED, ACK): ("create", "acknowledge"),
+    (ENDED, SNOOZED): ("create", "snooze"),
+    **{(state, ENDED): ("close",) for state in (OPEN, ACK, SNOOZED)},
 }
 """From the state of the side that is wrong to that of the side that is right. In Alerta, to create is to open again."""
 _OF_VALUES: Mapping[str, Tuple[str, ...]] = {"owner": ("assign",), "priority": ("prioritise",)}
@@ -275,24 +225,25 @@ class _Comparison(NamedTuple):
         elif since is None or a.opened <= since + DOUBT_SECONDS:
             yield from self._report(name, "presence", "the vendor does not know it; nothing proves it was never sent")
         else:
-            steps = _STEPS[_ENDED, state_of(a)]
+            steps = _STEPS[ENDED, state_of(a)]
             yield from self._repair(name, "presence", OPSGENIE, steps, a, "the vendor never had it")
 
     def _compare_states(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
         if is_same_state(a, v):
             return
         states = {state_of(a), state_of(v)}
-        if _ENDED in states:
+        if ENDED in states:
             yield from self._end(name, base, a, v)
             return
-        field = "snoozed" if _SNOOZED in states else "acknowledged"
-        yield from self._settle(name, field, _newer("state", base, a, v, self.doubt), a, v)
+        field = "snoozed" if SNOOZED in states else "acknowledged"
+        yield from self._settle(name, field, newer("state", base, a, v, self.doubt), a, v)
 
     def _end(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
         """One side has ended: the other ends too, unless it was opened after that end."""
         ended, open_, side, other = (v, a, OPSGENIE, ALERTA) if a.is_open else (a, v, ALERTA, OPSGENIE)
+        ended = ended._replace(route=v.route)
         doubt = self.doubt if side == OPSGENIE else self.known.grace_seconds  # a create may be taken late
-        steps = _STEPS[_ENDED, state_of(open_)]
+        steps = _STEPS[ENDED, state_of(open_)]
         if not (0 < ended.changed < open_.opened - doubt):
             proven = 0 < open_.opened <= ended.since or bool(base and base.is_open)
             rule = self.known.policies["open"]
@@ -308,16 +259,16 @@ class _Comparison(NamedTuple):
             yield from self._repair(name, "presence", OPSGENIE, steps, a, "it came again, and the vendor never had it")
 
     def _compare_values(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
-        if "@" in v.owner and not _SAME["owner"](a, v):  # an account's id is no address
+        if "@" in v.owner and not SAME["owner"](a, v):  # an account's id is no address
             yield from self._owner(name, base if base and base.is_open else None, a, v)
         if a.priority and v.priority and a.priority != v.priority:
-            yield from self._settle(name, "priority", _newer("priority", base, a, v, self.doubt), a, v)
+            yield from self._settle(name, "priority", newer("priority", base, a, v, self.doubt), a, v)
 
     def _owner(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
         """Where the vendor names nobody nothing is told: Alerta's owner may be that of an earlier outage."""
         if a.owner:
-            yield from self._settle(name, "owner", _newer("owner", base, a, v, self.doubt), a, v)
-        elif base is None or not _SAME["owner"](base, v):  # else it was taken out in Alerta
+            yield from self._settle(name, "owner", newer("owner", base, a, v, self.doubt), a, v)
+        elif base is None or not SAME["owner"](base, v):  # else it was taken out in Alerta
             yield from self._settle(name, "owner", OPSGENIE, a, v)
 
     def _settle(self, name: str, field: str, right: Optional[str], a: Seen, v: Seen) -> Iterator[_Drift]:
@@ -363,7 +314,7 @@ class _Comparison(NamedTuple):
     def _agreement(self, name: str, a: Seen, v: Seen) -> Mapping[str, Agreed]:
         owner = a.owner or v.owner
         until = None if a.snoozed_until is None else min(a.snoozed_until, v.snoozed_until or _FAR, _FAR)
-        acknowledged = state_of(a) == _ACK
+        acknowledged = state_of(a) == ACK
         new = Agreed(True, acknowledged, until, owner, a.priority or v.priority or "P3", True, self.now)
         base = self.known.agreed.get(name)
         return {} if base and base._replace(at_seconds=self.now) == new else {name: new}
@@ -383,11 +334,10 @@ class _Comparison(NamedTuple):
             else:
                 (due if times % SWEEPS == 0 else waiting).append(repair)
         stopped = _too_many(due)
-        ended = [] if stopped else [name for name, base in self.known.agreed.items() if self._has_ended(name, base)]
-        return Sweep(
-            () if stopped else tuple(due), tuple(waiting), tuple(findings), stopped,
-            self.known.suspects if stopped else suspects, agreed, tuple(sorted(ended)),
-        )  # fmt: skip
+        if stopped:
+            return Sweep((), tuple(waiting), tuple(findings), stopped, self.known.suspects)
+        ended = sorted(name for name, base in self.known.agreed.items() if self._has_ended(name, base))
+        return Sweep(tuple(due), tuple(waiting), tuple(findings), "", suspects, agreed, tuple(ended))
 
     def _has_ended(self, name: str, base: Agreed) -> bool:
         sides = (self.alerta.alerts.get(name), self.vendor.alerts.get(name))

@@ -26,6 +26,7 @@ from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core import repairs, routing
 from alerta_opsgenie.core.events import BLACKOUT
 from alerta_opsgenie.core.message import parse
+from alerta_opsgenie.core.newer import ALERTA, is_same_state
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.core.reconcile import Known, Repair, Sweep
 from alerta_opsgenie.core.relay import Circumstances, relay
@@ -189,14 +190,14 @@ class Reconciler:
             alert = Alert.find_by_id(repair.alert)
             if alert is not None and alert.id != repair.alert:
                 return False
-            if repair.side == rules.ALERTA:
+            if repair.side == ALERTA:
                 return self._repair_in_alerta(repair)
             return self._repair_at_vendor(repair, alert)
 
     def _repair_at_vendor(self, repair: Repair, alert: Optional[Alert]) -> bool:
         """Put the requests into the outbox, unless Alerta's alert has changed since it was read."""
         now = self._side_of(alert) if alert is not None else Seen(is_open=False)
-        if not rules.is_same_state(now, repair.seen):
+        if not is_same_state(now, repair.seen):
             return False
         subject = subject_of(alert) if alert is not None else Subject(repair.alert, status="closed")
         dispatch = repairs.requests_of(repair, subject, self._settings.policy, time.time())
