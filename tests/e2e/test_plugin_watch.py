@@ -18,7 +18,8 @@ from tests.support.plugin import Plugged, plugged, wait_until
 
 
 def figures(run: Plugged) -> dict[str, float]:
-    with urllib.request.urlopen(f"{run.alerta.url}/management/metrics") as answer:
+    key = {"Authorization": f"Key {run.alerta.admin_key}"}
+    with urllib.request.urlopen(urllib.request.Request(f"{run.alerta.url}/management/metrics", headers=key)) as answer:
         text = answer.read().decode()
     return {name: float(value) for name, value in re.findall(r"^alerta_opsgenie_(\w+) (\S+)$", text, re.MULTILINE)}
 
@@ -32,6 +33,8 @@ def test_the_figures_tell_what_was_sent_and_what_waits(alerta: AlertaServer, tmp
         assert found["sent_create_done_total"] == 1
         assert found["sent_close_final_total"] == 0, "each is there from the start"
         assert {f"drift_repaired_{field}_alerta_total" for field in reconcile.FIELDS} <= set(found)
+        gauges = {"waiting", "oldest_waiting_seconds", "dead_letters", "paused_keys", "way_back_dead"}
+        assert gauges <= set(found)
         with run.cloud.faults.refuse():
             run.console.action(alert_id, "close")
             assert wait_until(lambda: figures(run)["waiting"] == 1 and figures(run)["oldest_waiting_seconds"] > 0)
@@ -79,3 +82,19 @@ def test_what_the_plan_lacks_is_noted_instead_and_asked_for_once(
         assert run.told(second) == ["create", "notes"]
         assert run.log().count("has no snooze") == 1
         assert run.console.status(first) == "shelved"
+
+
+def test_an_alert_has_its_page_over_there_and_its_buttons(alerta: AlertaServer, tmp_path: Path) -> None:
+    settings = {
+        "OPSGENIE_ALERT_LINK": "https://example.app.opsgenie.com/alert/detail/{id}/details",
+        "OPSGENIE_ACTIONS": ["Restart", "x" * 60],
+    }
+    with plugged(alerta.postgres, tmp_path, settings=settings) as run:
+        alert_id = run.console.create_alert()["id"]
+        there = run.upstream(alert_id)
+        assert run.requests(alert_id)[0][2]["actions"] == ["Restart", "x" * 49 + "\N{HORIZONTAL ELLIPSIS}"]
+        assert wait_until(lambda: run.console.get(alert_id)["attributes"].get("opsgenie-id") == there.alert_id)
+        link = f"https://example.app.opsgenie.com/alert/detail/{there.alert_id}/details"
+        assert run.console.get(alert_id)["attributes"]["opsgenie-link"] == link
+        run.console.action(alert_id, "ack")
+        assert run.told(alert_id) == ["create", "acknowledge"], "an attribute of ours is told to nobody"

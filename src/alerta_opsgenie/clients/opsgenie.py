@@ -90,10 +90,11 @@ class Status(str, Enum):
 
 
 class Lookup(NamedTuple):
-    """The status of a request; `text` is the vendor's own words."""
+    """The status of a request; `text` is the vendor's own words, `alert_id` its id of the alert."""
 
     status: Status
     text: str = ""
+    alert_id: str = ""
 
 
 def dialect_of(url: str) -> Dialect:
@@ -182,7 +183,8 @@ class OpsgenieClient:
         data = _json(response).get("data")
         if response.status in _TAKEN and isinstance(data, dict):
             succeeded = bool(data.get("isSuccess", data.get("success")))
-            return Lookup(Status.SUCCEEDED if succeeded else Status.FAILED, _line(data.get("status")))
+            status = Status.SUCCEEDED if succeeded else Status.FAILED
+            return Lookup(status, _line(data.get("status")), _line(data.get("alertId")))
         # https://github.com/opsgenie/opsgenie-go-sdk-v2 takes this header for "ask again".
         waits = response.headers.get("x-opsgenie-errortype", "") == "RequestNotProcessed"
         return Lookup(Status.PENDING if waits else Status.UNKNOWN, f"HTTP {response.status}")

@@ -47,6 +47,7 @@ class Policy(NamedTuple):
     dashboard_url: str = ""
     templates: Templates = Templates()
     attributes: Tuple[str, ...] = ()
+    actions: Tuple[str, ...] = ()
     routes: Tuple[routing.Route, ...] = ()
 
 
@@ -226,6 +227,7 @@ def _create(work: _Work) -> Request:
         "details": fit.details(wording.details(subject, policy.dashboard_url, policy.attributes)),
         "entity": fit.text("entity", wording.entity(subject, policy.templates), limits.ENTITY),
         "priority": work.priority,
+        "actions": fit.actions(policy.actions),
         **work.signature,
     }
     return Request("create", "POST", "/v2/alerts", {name: value for name, value in body.items() if value})

@@ -7,17 +7,18 @@ sends, a few times a minute, never by a hook. Alerta's figures have no labels, s
 
 import json
 import time
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, List
 
 from alerta.models.metrics import Counter, Gauge
 
 from alerta_opsgenie.clients.opsgenie import Verdict
 from alerta_opsgenie.core import reconcile as rules
+from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
 from alerta_opsgenie.plugin import reconcile, state, way_back
 from alerta_opsgenie.plugin.sender import Duty
 
 SECONDS = 15.0
-LEASE, COUNTED = "figures", "figures-counted"
+LEASE = "figures"
 
 OPERATIONS = (
     "create", "acknowledge", "unacknowledge", "close", "snooze", "assign", "priority", "message", "description", "note",
@@ -34,7 +35,7 @@ GAUGES = {
 
 
 class Figures:
-    """Writes them. The counts of the last sweeps are read from its report, so no sweep is counted twice."""
+    """Writes what this process has counted, and what the outbox and the last comparison tell."""
 
     def __init__(self, process: state.Process) -> None:
         self._process = process
@@ -46,9 +47,8 @@ class Figures:
         counts, gauges = process.sender.take_counts(), self._gauges(now)
         if process.lease(LEASE, 4 * SECONDS):
             report = self._report()
-            gauges["way_back_dead"] = float(way_back.look(process, report))
+            gauges["way_back_dead"] = float(bool(way_back.problem(process)))
             gauges["last_good_sweep"] = 0.0 if report.get("stopped") else float(report.get("at", 0.0))
-            counts += list(self._drift(report))
         with process.app.app_context():
             if not self._begun:
                 counts += [(name, 0) for name in _names()]
@@ -73,22 +73,11 @@ class Figures:
         report = json.loads(memory.get_value(reconcile.REPORT) or "{}") if memory else {}
         return report if isinstance(report, dict) else {}
 
-    def _drift(self, report: Dict[str, Any]) -> Iterator[Tuple[str, int]]:
-        """Count what the newest sweep found and repaired, unless that was done before."""
-        memory, at = self._process.memory, str(report.get("at") or "")
-        if memory is None or not at or memory.get_value(COUNTED) == at:
-            return
-        memory.set_value(COUNTED, at)
-        for name, many in report.get("repaired", {}).items():
-            yield f"drift_repaired_{'_'.join(name.split())}", int(many)
-        for name, many in report.get("findings", {}).items():
-            yield f"drift_found_{name.partition(':')[0]}", int(many)
-
 
 def _names() -> List[str]:
     """Name the counters, so that each is there from the start."""
     sent = [f"sent_{operation}_{verdict.value}" for operation in OPERATIONS for verdict in Verdict]
-    repaired = [f"drift_repaired_{field}_{side}" for field in rules.FIELDS for side in (rules.ALERTA, rules.OPSGENIE)]
+    repaired = [f"drift_repaired_{field}_{side}" for field in rules.FIELDS for side in (ALERTA, OPSGENIE)]
     return [*sent, *repaired, *(f"drift_found_{field}" for field in rules.FIELDS)]
 
 

@@ -33,7 +33,7 @@ from alerta_opsgenie.core.relay import Circumstances, relay
 from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
 from alerta_opsgenie.core.task import drive
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import inprocess, order, state
+from alerta_opsgenie.plugin import inprocess, order, state, way_back
 from alerta_opsgenie.plugin.alert_values import epoch_seconds, subject_of
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.sender import Duty
@@ -230,6 +230,11 @@ class Reconciler:
         repaired = Counter(f"{repair.field} {repair.side}" for repair, is_done in zip(found.repairs, done) if is_done)
         figures.update(stopped=found.stopped, findings=texts, repaired=repaired, waiting=len(found.waiting))
         self._memory.set_value(REPORT, json.dumps(figures))
+        for name, many in repaired.items():
+            self._process.sender.count(f"drift_repaired_{'_'.join(name.split())}", many)
+        for finding in found.findings:
+            self._process.sender.count(f"drift_found_{finding.field}")
+        way_back.look(self._process, figures)
 
     def _say(self, what: str, text: str) -> None:
         if text != self._logged.get(what, ""):

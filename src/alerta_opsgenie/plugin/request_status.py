@@ -49,8 +49,9 @@ class StatusLookups:
 
     def __init__(
         self, settings: Settings, limits: Throttled, report: Callable[[str, str], None], outbox: Outbox,
-        plan: PlanLimits,
+        plan: PlanLimits, link: Callable[[str, str], None],
     ) -> None:  # fmt: skip
+        self._link = link
         self._plan = plan
         self._settings = settings
         self._limits = limits
@@ -60,7 +61,8 @@ class StatusLookups:
 
     def add(self, outgoing: OutgoingRequest, request_id: str) -> None:
         """Remember a request that was taken, if a look-up is wanted for its kind."""
-        if self._settings.confirm and request_id and outgoing.request.operation in CONFIRMED:
+        wanted = {*(CONFIRMED if self._settings.confirm else ()), *(["create"] if self._settings.alert_link else [])}
+        if request_id and outgoing.request.operation in wanted:
             self._pending.append(Pending(outgoing, request_id, time.monotonic() + FIRST_LOOK_SECONDS))
 
     def next_look_seconds(self, longest: float) -> float:
@@ -84,6 +86,8 @@ class StatusLookups:
         if found.status is Status.PENDING and pending.looks + 1 < MOST_LOOKS:
             due_at = time.monotonic() + FIRST_LOOK_SECONDS * 2**pending.looks
             self._pending.append(pending._replace(due_at=due_at, looks=pending.looks + 1))
+        elif found.status is Status.SUCCEEDED and pending.outgoing.request.operation == "create":
+            self._link(pending.outgoing.alert, found.alert_id)
         elif found.status is Status.FAILED:
             self._report_failure(pending.outgoing, found.text)
         self._hold_back()

@@ -67,7 +67,10 @@ Report = Callable[[str, str], None]
 class Sender:
     """The threads of one process. `start` returns at once; `stop` waits a little for what is on its way."""
 
-    def __init__(self, outbox: Outbox, settings: Settings, report: Report, memory: Optional[Memory] = None) -> None:
+    def __init__(
+        self, outbox: Outbox, settings: Settings, report: Report, memory: Optional[Memory] = None,
+        link: Report = lambda _alert, _id: None,
+    ) -> None:  # fmt: skip
         self.outbox = outbox
         self.settings = settings
         self.report = report
@@ -81,7 +84,7 @@ class Sender:
         self._limits = RateLimits()
         self._logged: Dict[str, str] = {}
         self.plan = PlanLimits(memory)
-        self._lookups = StatusLookups(settings, self._limits, report, outbox, self.plan)
+        self._lookups = StatusLookups(settings, self._limits, report, outbox, self.plan, link)
 
     def start(self) -> None:
         """Start the threads."""
@@ -91,8 +94,13 @@ class Sender:
         """Wait, for a duty; True: it is time to stop."""
         return self._stop.wait(seconds)
 
+    def count(self, name: str, many: int = 1) -> None:
+        """Count something, by the name of its figure."""
+        with self._changed:
+            self._counts[name] += many
+
     def take_counts(self) -> List[Tuple[str, int]]:
-        """Give how many requests ended how since the last call, by the name of the figure."""
+        """Give what was counted since the last call, by the name of the figure."""
         with self._changed:
             counts, self._counts = self._counts, Counter()
         return list(counts.items())
@@ -327,8 +335,7 @@ class Sender:
     def _note(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
         """Let the key, or the address, be used as the answer asks for; log it when that changes."""
         self._limits.note(outgoing.route, delivery, time.monotonic())
-        with self._changed:
-            self._counts[f"sent_{outgoing.request.operation}_{delivery.verdict.value}"] += 1
+        self.count(f"sent_{outgoing.request.operation}_{delivery.verdict.value}")
         state = "" if delivery.verdict in (Verdict.DONE, Verdict.FINAL) else delivery.reason.value
         if self._logged.get(outgoing.route, "") == state:
             return

@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -57,8 +58,8 @@ class Settings:
     `bridge_keys` are the API keys of Alerta that may act for others. `webhook_customers` are the customers whose alerts
     the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie, `senders`
     the number of requests at a time. `reconcile_seconds` is the pause between two comparisons of both sides (0: none).
-    `heartbeat` names the one that is pinged each `heartbeat_seconds`. `ops_login` is `E-MAIL:TOKEN` for JSM's full API
-    at `ops_url`.
+    `alert_link` is the URL of an alert's page over there, with `{id}` in it (empty: no link). `heartbeat` names the one
+    that is pinged each `heartbeat_seconds`. `ops_login` is `E-MAIL:TOKEN` for JSM's full API at `ops_url`.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -82,6 +83,7 @@ class Settings:
     relay: relaying.Settings = field(default_factory=relaying.Settings)
     reconcile_seconds: float = RECONCILE_SECONDS
     reconcile_policies: Mapping[str, str] = field(default_factory=lambda: dict(reconcile.FIELDS))
+    alert_link: str = ""
     heartbeat: str = ""
     heartbeat_seconds: float = 60.0
     ops_url: str = ""
@@ -220,6 +222,7 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         relay=_relay(reader, policy),
         reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", _interval, RECONCILE_SECONDS),
         reconcile_policies=_reconcile_policies(reader),
+        alert_link=reader.checked("OPSGENIE_ALERT_LINK", _alert_link, ""),
         heartbeat=reader.text("OPSGENIE_HEARTBEAT"),
         heartbeat_seconds=reader.number("OPSGENIE_HEARTBEAT_SECONDS", 60.0, 1.0),
         ops_url=reader.text("OPSGENIE_OPS_URL"),
@@ -254,6 +257,13 @@ def _in_database(reader: Reader, config: Mapping[str, Any]) -> bool:
     if wanted == "database" and not can:
         reader.problems.append("OPSGENIE_OUTBOX: Alerta's database is not PostgreSQL, so the outbox is on the disk")
     return can and wanted != "disk"
+
+
+def _alert_link(value: Any) -> str:
+    text = str(value)
+    if not re.fullmatch(r"https?://[^\s<>\"']*\{id\}[^\s<>\"']*", text):
+        raise ValueError("expected the URL of an alert's page, with {id} in it")
+    return text
 
 
 def _outbox(value: Any) -> str:
@@ -331,6 +341,7 @@ def _policy(reader: Reader, dialect: Dialect, routes: Tuple[routing.Route, ...])
         dashboard_url=reader.text("DASHBOARD_URL"),
         templates=_templates(reader),
         attributes=reader.names("OPSGENIE_ATTRIBUTES"),
+        actions=reader.names("OPSGENIE_ACTIONS"),
         routes=routes,
     )
 

@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -28,6 +29,8 @@ from alerta_opsgenie.plugin.settings import Settings, read_settings
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
+_VENDOR_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
 REPORTER = "alerta-opsgenie"
 """Whose notes they are that say why something could not be sent."""
 
@@ -47,7 +50,7 @@ class Process:
             DatabaseJournal(shared, self.settings.timeout_seconds) if shared else None,
             self.memory,
         )
-        self.sender = Sender(self.outbox, self.settings, self._report, self.memory)
+        self.sender = Sender(self.outbox, self.settings, self._report, self.memory, self._link)
         if self.memory:
             lease = partial(self.lease, seconds=2.5 * self.settings.compare_seconds)
             look = Missed(self.memory, self.outbox, self.settings.policy, self._find, lease, self.sender.plan).look
@@ -127,6 +130,17 @@ class Process:
             alert = Alert.find_by_id(alert_id)
             if alert and alert.id == alert_id:
                 alert.add_note(text)
+
+    def _link(self, alert_id: str, vendor_id: str) -> None:
+        """Put the vendor's id of an alert, and the address of its page there, on Alerta's alert, past the plugins."""
+        if not _VENDOR_ID.fullmatch(vendor_id):
+            LOG.warning("opsgenie: the vendor's id of alert %s is none that a link can hold", alert_id)
+            return
+        link = self.settings.alert_link.replace("{id}", vendor_id)
+        with self.app.app_context():
+            alert = Alert.find_by_id(alert_id)
+            if alert and alert.id == alert_id:
+                alert.update_attributes({"opsgenie-id": vendor_id, "opsgenie-link": link})
 
 
 _process: Optional[Process] = None

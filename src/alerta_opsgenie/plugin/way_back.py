@@ -21,7 +21,7 @@ from alerta.models.alert import Alert
 from alerta.utils.api import process_alert
 from flask import g
 
-from alerta_opsgenie.core.reconcile import ALERTA
+from alerta_opsgenie.core.newer import ALERTA
 from alerta_opsgenie.plugin import state
 from alerta_opsgenie.plugin.database import DatabaseError
 from alerta_opsgenie.plugin.state import LOG, REPORTER
