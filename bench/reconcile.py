@@ -22,7 +22,8 @@ from tests.support.plugin import Plugged, plugged
 
 ALERTS = 18_000
 """Leaves room for those that are made meanwhile: the vendor lists 20,000."""
-POSTS = 600
+POSTS = 500
+SETTINGS: dict[str, object] = {**QUIET, "OPSGENIE_TIMEOUT": 10}
 _COPIES = """
 INSERT INTO alerts (id, resource, event, environment, severity, correlate, status, service, "group", value, text, tags,
     attributes, origin, type, create_time, timeout, raw_data, customer, duplicate_count, repeat, previous_severity,
@@ -43,7 +44,7 @@ def main() -> None:
         plain = parts.enter_context(AlertaServer(settings={"PLUGINS": []}))
         wanted = ("off", 1)
         runs = [
-            parts.enter_context(plugged(plain.postgres, place, settings={**QUIET, "OPSGENIE_RECONCILE": seconds}))
+            parts.enter_context(plugged(plain.postgres, place, settings={**SETTINGS, "OPSGENIE_RECONCILE": seconds}))
             for place, seconds in zip(places, wanted)
         ]
         for run in runs:

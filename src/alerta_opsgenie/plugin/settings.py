@@ -44,8 +44,6 @@ SPOOL = "/var/lib/alerta-opsgenie/plugin"
 
 _MOST_TO_MAKE = 2  # /var/lib itself has to be there
 
-RECONCILE_SECONDS = 300.0
-
 WEBHOOK_HEADER = "X-Alerta-Opsgenie-Secret"
 """The header that the outgoing webhook carries the shared secret in, unless OPSGENIE_WEBHOOK_HEADER names one."""
 
@@ -79,8 +77,8 @@ class Settings:
     webhook_header: str = WEBHOOK_HEADER
     webhook_customers: Tuple[str, ...] = ()
     relay: relaying.Settings = field(default_factory=relaying.Settings)
-    reconcile_seconds: float = RECONCILE_SECONDS
-    reconcile_policies: Mapping[str, str] = field(default_factory=lambda: dict(reconcile.FIELDS))
+    reconcile_seconds: float = reconcile.INTERVAL_SECONDS
+    reconcile_policies: Mapping[str, str] = field(default_factory=lambda: reconcile.FIELDS)
     ops_url: str = ""
     ops_login: Key = field(default_factory=Key)
     problems: Tuple[str, ...] = ()
@@ -215,7 +213,7 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         webhook_header=reader.text("OPSGENIE_WEBHOOK_HEADER") or WEBHOOK_HEADER,
         webhook_customers=customers,
         relay=_relay(reader, policy),
-        reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", _interval, RECONCILE_SECONDS),
+        reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", reconcile.read_interval, reconcile.INTERVAL_SECONDS),
         reconcile_policies=_reconcile_policies(reader),
         ops_url=reader.text("OPSGENIE_OPS_URL"),
         ops_login=reader.key("OPSGENIE_OPS_LOGIN"),
@@ -224,23 +222,10 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
     return replace(settings, problems=tuple(reader.problems))
 
 
-def _interval(value: Any) -> float:
-    if value is False or str(value).strip().lower() in ("off", "no", "false", "0"):
-        return 0.0
-    return max(1.0, float(value))
-
-
-def _reconcile_policies(reader: Reader) -> Dict[str, str]:
-    """Read who is right about each field where nothing shows who changed it last."""
+def _reconcile_policies(reader: Reader) -> Mapping[str, str]:
     name = "OPSGENIE_RECONCILE_POLICIES"
-    policies = dict(reconcile.FIELDS)
-    for wanted, policy in reader.structure(name, dict, {}).items():
-        if wanted in policies and policy in reconcile.POLICIES:
-            policies[wanted] = str(policy)
-        else:
-            fields, words = ", ".join(reconcile.FIELDS), ", ".join(reconcile.POLICIES)
-            reader.problems.append(f"{name}: {wanted!r}: {policy!r}: the fields are {fields}, each is one of {words}")
-    return policies
+    wanted = reader.structure(name, dict, {})
+    return reader.attempt(name, lambda: reconcile.read_policies(wanted), reconcile.FIELDS)
 
 
 def _in_database(reader: Reader, config: Mapping[str, Any]) -> bool:
