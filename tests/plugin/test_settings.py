@@ -349,3 +349,10 @@ def test_a_policy_that_is_none_is_a_problem_and_the_defaults_stay(policies: obje
     found = read({"OPSGENIE_RECONCILE_POLICIES": policies})
     assert found.reconcile_policies == FIELDS
     assert any("OPSGENIE_RECONCILE_POLICIES" in problem for problem in found.problems)
+
+
+@pytest.mark.parametrize("url", [None, "", "no url"])
+def test_a_login_for_jsms_full_api_needs_its_url(url: str | None) -> None:
+    found = read({"OPSGENIE_OPS_LOGIN": "a@example.com:token", "OPSGENIE_OPS_URL": url})
+    assert not found.ops_login
+    assert any("OPSGENIE_OPS_URL" in problem for problem in found.problems)

@@ -218,9 +218,9 @@ class _Comparison(NamedTuple):
         return self._decide(drifts, agreed)
 
     def _is_unsettled(self, name: str, *sides: Optional[Seen]) -> bool:
-        if name in self.known.busy:
+        young, base = self.now - self.known.grace_seconds, self.known.agreed.get(name)
+        if name in self.known.busy or (base and base.at_seconds > young):
             return True
-        young = self.now - self.known.grace_seconds
         ends = [abs((seen.snoozed_until or 0.0) - self.now) for seen in sides if seen]
         recent = any(max(seen.changed, seen.since, seen.opened) > young for seen in sides if seen)
         return recent or any(end < self.known.grace_seconds for end in ends)

@@ -71,7 +71,10 @@ class Reconciler:
         """Sweep, if no other process does. Raises DatabaseError."""
         wanted = self._settings.reconcile_seconds
         if wanted and self._memory.lease(LEASE, self._holder, 3 * wanted + 60.0):
-            self.sweep()
+            try:
+                self.sweep()
+            except OSError as error:
+                self._say("stop", f"nothing is compared: a key file cannot be read: {error.strerror}")
 
     def sweep(self) -> Sweep:
         """Compare once, and repair."""
@@ -81,8 +84,7 @@ class Reconciler:
             vendor, alerta = self._look_up_at_vendor(vendor, alerta), self._look_up_in_alerta(alerta, vendor)
         known = self._known(alerta, vendor, busy)
         found = rules.reconcile(alerta, vendor, known)
-        self._memory.write(found.agreed)
-        self._memory.forget(found.forget)
+        self._remember(found, known)
         self._memory.set_value(SUSPECTS, json.dumps(found.suspects))
         outcomes = [self._repair(repair) for repair in found.repairs if not self._wait(0)]
         strangers = len(alerta.gone - set(known.agreed))
@@ -103,6 +105,13 @@ class Reconciler:
             self._settings.reconcile_policies, repairs.takes(self._settings.policy),
             min(rules.GRACE_SECONDS, self._settings.reconcile_seconds),
         )  # fmt: skip
+
+    def _remember(self, found: Sweep, known: Known) -> None:
+        """Keep what both sides agree on, but where the memory has changed since it was read."""
+        now = self._memory.read([*found.agreed, *found.forget])
+        same = {name for name in (*found.agreed, *found.forget) if now.get(name) == known.agreed.get(name)}
+        self._memory.write({name: agreed for name, agreed in found.agreed.items() if name in same})
+        self._memory.forget(name for name in found.forget if name in same)
 
     # -- Reading
 

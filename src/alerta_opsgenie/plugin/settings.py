@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, TypeVar
 
-from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.clients.alert_list import OPS_URL
+from alerta_opsgenie.clients.connection import AddressError, read_address
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
 from alerta_opsgenie.core import publish, reconcile, routing, wording
 from alerta_opsgenie.core import relay as relaying
@@ -216,7 +217,7 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", reconcile.read_interval, reconcile.INTERVAL_SECONDS),
         reconcile_policies=_reconcile_policies(reader),
         ops_url=reader.text("OPSGENIE_OPS_URL"),
-        ops_login=reader.key("OPSGENIE_OPS_LOGIN"),
+        ops_login=_ops_login(reader),
     )
     reader.check_names()
     return replace(settings, problems=tuple(reader.problems))
@@ -226,6 +227,19 @@ def _reconcile_policies(reader: Reader) -> Mapping[str, str]:
     name = "OPSGENIE_RECONCILE_POLICIES"
     wanted = reader.structure(name, dict, {})
     return reader.attempt(name, lambda: reconcile.read_policies(wanted), reconcile.FIELDS)
+
+
+def _ops_login(reader: Reader) -> Key:
+    """Read the login for JSM's full API, which is of no use without its URL."""
+    login, url = reader.key("OPSGENIE_OPS_LOGIN"), reader.text("OPSGENIE_OPS_URL")
+    if not login:
+        return login
+    try:
+        read_address(url, "JSM", OPS_URL)
+    except AddressError as error:
+        reader.problems.append(f"OPSGENIE_OPS_URL: {error}")
+        return Key()
+    return login
 
 
 def _in_database(reader: Reader, config: Mapping[str, Any]) -> bool:
