@@ -225,17 +225,17 @@ class Api:
 
     def _list(self, request: web.Request, _caller: Integration) -> web.Response:
         try:
-            found = views.search(self._cloud.alerts(), request.query)
+            found = self._cloud.search(request.query)
         except views.BadQuery as problem:
             return self._refuse(request, 422, NOT_PROCESSABLE, {problem.field: str(problem)})
         return answer(200, {"data": [views.brief(alert, self._cloud) for alert in found], "paging": {}})
 
     def _count(self, request: web.Request, _caller: Integration) -> web.Response:
         try:
-            found = views.select(self._cloud.alerts(), request.query.get("query", ""))
+            count = self._cloud.count(request.query.get("query", ""))
         except views.BadQuery as problem:
             return self._refuse(request, 422, NOT_PROCESSABLE, {problem.field: str(problem)})
-        return answer(200, {"data": {"count": len(found)}})
+        return answer(200, {"data": {"count": count}})
 
 
 def record_requests(cloud: Cloud) -> Middleware:

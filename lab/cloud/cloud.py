@@ -10,10 +10,11 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lab.cloud import views
 from lab.cloud.actions import ACTIONS
 from lab.cloud.channel import Channel
 from lab.cloud.credentials import Credentials
@@ -249,6 +250,18 @@ class Cloud:
         with self._lock:
             self.run_due()
             return [replace(alert.copy(), entries=[*alert.entries]) for alert in self._model.list_alerts()]
+
+    def search(self, parameters: Mapping[str, str]) -> list[Alert]:
+        """Return the page of alerts that a list request asks for. Raises `views.BadQuery`."""
+        with self._lock:
+            self.run_due()
+            return [alert.copy() for alert in views.search(self._model.list_alerts(), parameters)]
+
+    def count(self, query: str) -> int:
+        """Count the alerts that fit a query. Raises `views.BadQuery`."""
+        with self._lock:
+            self.run_due()
+            return len(views.select(self._model.list_alerts(), query))
 
     def integrations(self) -> list[Integration]:
         """Return all integrations."""

@@ -33,8 +33,8 @@ class Ops:
             return error(429, "Too many requests")
         wanted = {"limit" if name == "size" else name: value for name, value in request.query.items()}
         try:
-            page = views.search(self._cloud.alerts(), wanted)
-            count = len(views.select(self._cloud.alerts(), wanted.get("query", "")))
+            page = self._cloud.search(wanted)
+            count = self._cloud.count(wanted.get("query", ""))
         except views.BadQuery as problem:
             self._cloud.note_violation(f"GET {request.path}: {problem.field} {problem}")
             return error(422, str(problem))

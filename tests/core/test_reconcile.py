@@ -240,6 +240,10 @@ def test_nothing_that_is_on_its_way_is_touched() -> None:
     assert not compare(OPEN, ACK, busy=frozenset({ID})).repairs
 
 
+def test_what_both_sides_have_just_agreed_on_is_left_alone() -> None:
+    assert not compare(OPEN, ACK, AGREED._replace(at_seconds=NOW - 60)).repairs
+
+
 def test_another_difference_than_in_the_sweep_before_waits_anew() -> None:
     first = reconcile(snapshot(OPEN), snapshot(ACK), Known({ID: AGREED}))
     second = reconcile(snapshot(ACK), snapshot(OPEN), Known({ID: AGREED}, first.suspects))

@@ -89,13 +89,11 @@ def reconcile(only: tuple[str, ...], policy: tuple[str, ...], pause: float, grac
 
 
 def _policies(only: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
-    policies = {name: who if name in (only or rules.FIELDS) else OFF for name, who in rules.FIELDS.items()}
-    for text in given:
-        name, _, who = text.partition("=")
-        if name not in rules.FIELDS or who not in rules.POLICIES:
-            fields, words = ", ".join(rules.FIELDS), ", ".join(rules.POLICIES)
-            raise Failure(f"--policy {text!r} is none", f"FIELD is one of {fields}; WHO is one of {words}", 2)
-        policies[name] = who
+    try:
+        policies = dict(rules.read_policies({field: who for field, _, who in (text.partition("=") for text in given)}))
+    except ValueError as error:
+        raise Failure(f"--policy {error}", "alerta-opsgenie reconcile --help", 2) from None
+    policies.update(dict.fromkeys(set(policies) - set(only), OFF) if only else {})
     return {**policies, "presence": OFF if policies["presence"] == OFF else REPORT}
 
 

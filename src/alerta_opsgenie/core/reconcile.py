@@ -44,6 +44,7 @@ FIELDS: Mapping[str, str] = {
 }
 """What is compared, and who is right where nothing shows who changed it."""
 
+INTERVAL_SECONDS = 300.0
 GRACE_SECONDS = 120.0
 MOST_APART_SECONDS = 60.0
 """Clocks that are further apart prove no order."""
@@ -52,11 +53,31 @@ MOST_ATTEMPTS = 2
 LIMITS: Mapping[str, int] = {"create": 25, "close": 25}
 _OTHER_LIMIT = 100
 MOST_LOOKS = 100
+_LONGEST_SECONDS = 86400.0
 _FAR = 1e11  # a snooze without an end, as a number for the database
 
 
 Suspects = Mapping[str, Tuple[str, int]]
 """What the sweeps before found: `ID FIELD` to what it was, and in how many sweeps running."""
+
+
+def read_interval(value: object) -> float:
+    """Read the seconds between two sweeps; 0: none. Raises ValueError."""
+    if value is False or str(value).strip().lower() in ("off", "no", "false", "0"):
+        return 0.0
+    seconds = float(str(value))
+    if not 1.0 <= seconds <= _LONGEST_SECONDS:
+        raise ValueError(f"{value!r} is neither off nor from 1 to {_LONGEST_SECONDS:.0f} seconds")
+    return seconds
+
+
+def read_policies(wanted: Mapping[str, object]) -> Mapping[str, str]:
+    """Read who is right about each field; those that are not named stay as they are. Raises ValueError."""
+    for field, policy in wanted.items():
+        if field not in FIELDS or policy not in POLICIES:
+            fields, words = ", ".join(FIELDS), ", ".join(POLICIES)
+            raise ValueError(f"{field}: {policy}: the fields are {fields}, and each is one of {words}")
+    return {**FIELDS, **{field: str(policy) for field, policy in wanted.items()}}
 
 
 class Known(NamedTuple):
@@ -197,9 +218,9 @@ class _Comparison(NamedTuple):
         return self._decide(drifts, agreed)
 
     def _is_unsettled(self, name: str, *sides: Optional[Seen]) -> bool:
-        if name in self.known.busy:
+        young, base = self.now - self.known.grace_seconds, self.known.agreed.get(name)
+        if name in self.known.busy or (base and base.at_seconds > young):
             return True
-        young = self.now - self.known.grace_seconds
         ends = [abs((seen.snoozed_until or 0.0) - self.now) for seen in sides if seen]
         recent = any(max(seen.changed, seen.since, seen.opened) > young for seen in sides if seen)
         return recent or any(end < self.known.grace_seconds for end in ends)

@@ -5,19 +5,16 @@ into the outbox like everything else; what has to be done in Alerta goes through
 """
 
 import contextlib
-import itertools
 import json
 import os
 import random
 import time
 from collections import Counter
 from functools import partial
-from typing import Any, Dict, FrozenSet, Iterator, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from alerta.app import qb
 from alerta.models.alert import Alert
 from flask import g
-from werkzeug.datastructures import MultiDict
 
 from alerta_opsgenie.clients.alert_list import OPS_PATHS, AlertList, OpsApi, list_open
 from alerta_opsgenie.clients.connection import Response
@@ -44,8 +41,17 @@ LEASE = "reconcile"
 REPORT, SUSPECTS = "reconcile-report", "reconcile-suspects"
 """Names of what is kept in the memory: the figures of the last sweep, and what it found."""
 
-_NOT_ENDED = MultiDict([("status!", "closed"), ("status!", "expired"), ("sort-by", "createTime")])
+_NOT_ENDED = "status NOT IN ('closed', 'expired') AND id > %(after)s"
 _NEVER_SECONDS = 86400.0
+
+
+class _Query(NamedTuple):
+    """A query as Alerta's models take it (9.1.0, database/backends/postgres/utils.py)."""
+
+    where: str
+    vars: Dict[str, object]
+    sort: str = "id"
+    group: str = "status"
 
 
 class Reconciler:
@@ -66,7 +72,10 @@ class Reconciler:
         """Sweep, if no other process does. Raises DatabaseError."""
         wanted = self._settings.reconcile_seconds
         if wanted and self._memory.lease(LEASE, self._holder, 3 * wanted + 60.0):
-            self.sweep()
+            try:
+                self.sweep()
+            except OSError as error:
+                self._say("stop", f"nothing is compared: a key file cannot be read: {error.strerror}")
 
     def sweep(self) -> Sweep:
         """Compare once, and repair."""
@@ -76,8 +85,7 @@ class Reconciler:
             vendor, alerta = self._look_up_at_vendor(vendor, alerta), self._look_up_in_alerta(alerta, vendor)
         known = self._known(alerta, vendor, busy)
         found = rules.reconcile(alerta, vendor, known)
-        self._memory.write(found.agreed)
-        self._memory.forget(found.forget)
+        self._remember(found, known)
         self._memory.set_value(SUSPECTS, json.dumps(found.suspects))
         outcomes = [self._repair(repair) for repair in found.repairs if not self._wait(0)]
         strangers = len(alerta.gone - set(known.agreed))
@@ -106,6 +114,13 @@ class Reconciler:
             step for step in repairs.takes(self._settings.policy)
             if not lacks(routing.DEFAULT, repairs.OPERATIONS.get(step, step))
         )  # fmt: skip
+
+    def _remember(self, found: Sweep, known: Known) -> None:
+        """Keep what both sides agree on, but where the memory has changed since it was read."""
+        now = self._memory.read([*found.agreed, *found.forget])
+        same = {name for name in (*found.agreed, *found.forget) if now.get(name) == known.agreed.get(name)}
+        self._memory.write({name: agreed for name, agreed in found.agreed.items() if name in same})
+        self._memory.forget(name for name in found.forget if name in same)
 
     # -- Reading
 
@@ -136,22 +151,26 @@ class Reconciler:
         return client.get(path, key, time.monotonic() + self._settings.timeout_seconds)
 
     def _read_alerta(self) -> Tuple[Snapshot, FrozenSet[str]]:
-        """Read what has not ended, a page at a time; as long as a page took, others have the processor."""
-        alerts: Dict[str, Seen] = {}
-        began, blacked_out = time.time(), []
-        for number in itertools.count(1):
-            page_began = time.monotonic()
-            with self._process.app.app_context():
-                page = Alert.find_all(qb.alerts.from_params(_NOT_ENDED), history=True, page=number, page_size=PAGE)
-                for alert in page:
-                    alerts[str(alert.id)] = self._side_of(alert)
-                    if alert.status == BLACKOUT:
-                        blacked_out.append(str(alert.id))
+        """Read what has not ended, in the order of ids."""
+        began, found, last = time.time(), [], ""
+        while True:
+            page = self._page(_NOT_ENDED, {"after": last})
+            found += page
             if len(page) < PAGE:
-                return Snapshot(alerts, began), frozenset(blacked_out)
-            if self._wait(time.monotonic() - page_began):
                 break
-        return Snapshot(alerts, began, problem="Alerta is about to stop"), frozenset()
+            last = page[-1][0]
+        alerts = {name: seen for name, seen, _ in found}
+        problem = "Alerta is about to stop" if self._wait(0) else ""
+        return Snapshot(alerts, began, problem=problem), frozenset(name for name, _, out in found if out)
+
+    def _page(self, where: str, values: Dict[str, object]) -> List[Tuple[str, Seen, bool]]:
+        """Read a page: id, what is seen, whether it is in a blackout. As long as it took, others have the processor."""
+        began = time.monotonic()
+        with self._process.app.app_context():
+            alerts = Alert.find_all(_Query(where, values), history=True, page=1, page_size=PAGE)
+            page = [(str(alert.id), self._side_of(alert), alert.status == BLACKOUT) for alert in alerts]
+        self._wait(time.monotonic() - began)
+        return page
 
     def _side_of(self, alert: Alert) -> Seen:
         changed = epoch_seconds(alert.update_time)
@@ -159,14 +178,11 @@ class Reconciler:
 
     def _look_up_in_alerta(self, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
         """Look at what is open over there and was not in Alerta's list: it has ended, or is not there."""
-        alerts, gone = dict(alerta.alerts), set()
-        for name in sorted(set(vendor.alerts) - set(alerts)):
-            with self._process.app.app_context():
-                alert = Alert.find_by_id(name)
-                if alert is not None and alert.id == name:
-                    alerts[name] = self._side_of(alert)
-                elif self._settings.policy.on_delete != "ignore":
-                    gone.add(name)
+        alerts, asked = dict(alerta.alerts), sorted(set(vendor.alerts) - set(alerta.alerts))
+        for first in range(0, len(asked), PAGE):
+            page = self._page("id = ANY(%(ids)s)", {"ids": asked[first : first + PAGE]})
+            alerts.update({name: seen for name, seen, _ in page})
+        gone = set(asked) - set(alerts) if self._settings.policy.on_delete != "ignore" else set()
         return alerta._replace(alerts=alerts, gone=frozenset(gone))
 
     def _look_up_at_vendor(self, vendor: Snapshot, alerta: Snapshot) -> Snapshot:

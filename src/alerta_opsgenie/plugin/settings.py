@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, TypeVar
 
-from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.clients.alert_list import OPS_URL
+from alerta_opsgenie.clients.connection import AddressError, read_address
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
 from alerta_opsgenie.core import publish, reconcile, routing, wording
 from alerta_opsgenie.core import relay as relaying
@@ -44,8 +45,6 @@ SPOOL = "/var/lib/alerta-opsgenie/plugin"
 """Where what waits for Opsgenie is kept, unless OPSGENIE_SPOOL_DIR names a place."""
 
 _MOST_TO_MAKE = 2  # /var/lib itself has to be there
-
-RECONCILE_SECONDS = 300.0
 
 WEBHOOK_HEADER = "X-Alerta-Opsgenie-Secret"
 """The header that the outgoing webhook carries the shared secret in, unless OPSGENIE_WEBHOOK_HEADER names one."""
@@ -81,8 +80,8 @@ class Settings:
     webhook_header: str = WEBHOOK_HEADER
     webhook_customers: Tuple[str, ...] = ()
     relay: relaying.Settings = field(default_factory=relaying.Settings)
-    reconcile_seconds: float = RECONCILE_SECONDS
-    reconcile_policies: Mapping[str, str] = field(default_factory=lambda: dict(reconcile.FIELDS))
+    reconcile_seconds: float = reconcile.INTERVAL_SECONDS
+    reconcile_policies: Mapping[str, str] = field(default_factory=lambda: reconcile.FIELDS)
     alert_link: str = ""
     heartbeat: str = ""
     heartbeat_seconds: float = 60.0
@@ -220,35 +219,35 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         webhook_header=reader.text("OPSGENIE_WEBHOOK_HEADER") or WEBHOOK_HEADER,
         webhook_customers=customers,
         relay=_relay(reader, policy),
-        reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", _interval, RECONCILE_SECONDS),
+        reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", reconcile.read_interval, reconcile.INTERVAL_SECONDS),
         reconcile_policies=_reconcile_policies(reader),
         alert_link=reader.checked("OPSGENIE_ALERT_LINK", _alert_link, ""),
         heartbeat=reader.text("OPSGENIE_HEARTBEAT"),
         heartbeat_seconds=reader.number("OPSGENIE_HEARTBEAT_SECONDS", 60.0, 1.0),
         ops_url=reader.text("OPSGENIE_OPS_URL"),
-        ops_login=reader.key("OPSGENIE_OPS_LOGIN"),
+        ops_login=_ops_login(reader),
     )
     reader.check_names()
     return replace(settings, problems=tuple(reader.problems))
 
 
-def _interval(value: Any) -> float:
-    if value is False or str(value).strip().lower() in ("off", "no", "false", "0"):
-        return 0.0
-    return max(1.0, float(value))
-
-
-def _reconcile_policies(reader: Reader) -> Dict[str, str]:
-    """Read who is right about each field where nothing shows who changed it last."""
+def _reconcile_policies(reader: Reader) -> Mapping[str, str]:
     name = "OPSGENIE_RECONCILE_POLICIES"
-    policies = dict(reconcile.FIELDS)
-    for wanted, policy in reader.structure(name, dict, {}).items():
-        if wanted in policies and policy in reconcile.POLICIES:
-            policies[wanted] = str(policy)
-        else:
-            fields, words = ", ".join(reconcile.FIELDS), ", ".join(reconcile.POLICIES)
-            reader.problems.append(f"{name}: {wanted!r}: {policy!r}: the fields are {fields}, each is one of {words}")
-    return policies
+    wanted = reader.structure(name, dict, {})
+    return reader.attempt(name, lambda: reconcile.read_policies(wanted), reconcile.FIELDS)
+
+
+def _ops_login(reader: Reader) -> Key:
+    """Read the login for JSM's full API, which is of no use without its URL."""
+    login, url = reader.key("OPSGENIE_OPS_LOGIN"), reader.text("OPSGENIE_OPS_URL")
+    if not login:
+        return login
+    try:
+        read_address(url, "JSM", OPS_URL)
+    except AddressError as error:
+        reader.problems.append(f"OPSGENIE_OPS_URL: {error}")
+        return Key()
+    return login
 
 
 def _in_database(reader: Reader, config: Mapping[str, Any]) -> bool:
