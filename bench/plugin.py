@@ -52,9 +52,9 @@ def main() -> None:
         took = time.monotonic() - began
         arrived = Counter(alert.count for alert in run.cloud.alerts())
     rows = [
-        ["without the plugin", *(f"{_quantile(without, part) * 1000:.1f}" for part in PARTS)],
-        ["with it, Opsgenie hangs", *(f"{_quantile(hanging, part) * 1000:.1f}" for part in PARTS)],
-        ["ratio", *(f"{_quantile(hanging, part) / _quantile(without, part):.2f}" for part in PARTS)],
+        ["without the plugin", *(f"{quantile(without, part) * 1000:.1f}" for part in PARTS)],
+        ["with it, Opsgenie hangs", *(f"{quantile(hanging, part) * 1000:.1f}" for part in PARTS)],
+        ["ratio", *(f"{quantile(hanging, part) / quantile(without, part):.2f}" for part in PARTS)],
     ]
     title = f"POST /alert, {ALERTS} alerts each, in turn, in {HANG_SECONDS:.0f} s"
     print_table(title, ["ms", "median", "90 %", "99 %"], rows)
@@ -83,5 +83,5 @@ class Source:
         return took
 
 
-def _quantile(values: list[float], part: float) -> float:
+def quantile(values: list[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from alerta_opsgenie.cli.failure import Failure
 from lab.alerta_server import AlertaError, AlertaServer
-from lab.circle import Circle, acts
+from lab.circle import Circle, Shown, acts, lost_acts
 from lab.tour import Stage, scenes
 
 _WIDTH = 132
@@ -28,7 +28,8 @@ def main(keep: bool, only: str | None) -> None:
 
     First the way through the vendor's connector: the seven documented actions, each through the built one-file
     executor, started as OEC starts it. Then the whole circle: people act in a stand-in for Opsgenie and in Alerta, and
-    the other side follows, by the plugin in Alerta and by `alerta-opsgenie run` on a real SQS server. Ends with 0 only
+    the other side follows, by the plugin in Alerta and by `alerta-opsgenie run` on a real SQS server. Last all messages
+    get lost, and the comparison of both sides repairs what then differs. Ends with 0 only
     if each side then holds what it should.
     """
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
@@ -66,17 +67,23 @@ def _show_executor(console: Console, *, keep: bool) -> list[str]:
 def _show_circle(console: Console, *, keep: bool) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="ao-") as directory, Circle(Path(directory)) as circle:
         shown = [circle.play(act) for act in acts()]
-        headings = ("on this side", "this person", "does this", "and the other side shows", "after")
-        table = _table("The whole circle: plugin, cloud, queue, connector", headings)
-        for one in shown:
-            row = (one.act.side, one.act.who, one.act.what, one.saw or "nothing", f"{one.seconds:.1f} s")
-            table.add_row(*row, _mark(right=one.saw is not None))
-        console.print(table)
+        _print_acts(console, "The whole circle: plugin, cloud, queue, connector", shown)
+        lost = [circle.lose(act) for act in lost_acts()]
+        _print_acts(console, "All messages lost on purpose: both sides differ until they are compared", lost)
+        shown += lost
         wrong = [f"{one.act.what} in {one.act.side} never showed" for one in shown if one.saw is None]
         wrong += [f"a rule of the vendor was broken: {text}" for text in circle.cloud.violations]
         if keep:
             _keep(console, circle.alerta, circle.config_path, circle.new_alert("TryMe"))
         return wrong
+
+
+def _print_acts(console: Console, title: str, shown: list[Shown]) -> None:
+    table = _table(title, ("on this side", "this person", "does this", "and the other side shows", "after"))
+    for one in shown:
+        row = (one.act.side, one.act.who, one.act.what, one.saw or "nothing", f"{one.seconds:.1f} s")
+        table.add_row(*row, _mark(right=one.saw is not None))
+    console.print(table)
 
 
 def _table(title: str, headings: tuple[str, ...]) -> Table:

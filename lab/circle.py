@@ -8,9 +8,9 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 OPERATOR = "carol@example.com"
+RECONCILE_SECONDS = 2
 SETTLE_SECONDS = 60.0  # nothing takes so long, also on a busy machine: it will never come
 _STOP_SECONDS = 12.0
 
@@ -68,17 +69,19 @@ class Circle:
             parts.callback(sqs.stop)
             queue = sqs.create("alerta-demo", visibility_seconds=30)
             key = self.cloud.add_api().key
-            edge_key = self.cloud.add_oec(queues=(queue,), source_filter="Alerta").key
+            self._edge = self.cloud.add_oec(queues=(queue,), source_filter="Alerta")
             settings = {
                 "PLUGINS": ["opsgenie"],
                 "OPSGENIE_SERVICE_KEY": key,
                 "OPSGENIE_URL": server.base_url,
                 "OPSGENIE_SPOOL_DIR": str(self._directory / "plugin"),
+                "OPSGENIE_RECONCILE": RECONCILE_SECONDS,
+                "OPSGENIE_CONFIRM": False,
                 "OPSGENIE_BRIDGE_KEY": [f"sha256:{hashlib.sha256(self._bridge_key.encode()).hexdigest()}"],
             }
             self.alerta = parts.enter_context(AlertaServer(settings=settings))
             self.operator_key = self.alerta.create_key(OPERATOR, scopes=("write:alerts", "read:alerts"))
-            self._configure(server.base_url, edge_key)
+            self._configure(server.base_url, self._edge.key)
             parts.callback(self._stop, self._start_connector())
             self._parts = parts.pop_all()
         return self
@@ -110,6 +113,29 @@ class Circle:
         path, name = ("note", "text") if action == "note" else ("action", "action")
         value = body.pop("text", action) if action == "note" else action
         self.alerta.call("PUT", f"/alert/{alert_id}/{path}", {name: value, **body}, key=self.operator_key)
+
+    @contextmanager
+    def losing(self) -> Iterator[None]:
+        """Lose all that is told meanwhile, in both directions."""
+        refused = self.cloud.faults.status(422, r"/v2/alerts/[^/]+/\w+$")
+        self.cloud.add(replace(self._edge, actions=frozenset()))
+        try:
+            yield
+        finally:
+            refused.clear()
+            self.cloud.add(self._edge)
+
+    def lose(self, act: Act) -> Shown:
+        """Make an alert, lose what somebody does to it, and wait until the sweep has told the other side."""
+        alert_id = self.new_alert(f"Lost{act.what}{len(self.cloud.alerts())}")
+        time.sleep(2.5 * RECONCILE_SECONDS)  # until both sides are known to agree on it
+        began = time.monotonic()
+        with self.losing():
+            act.do(self, alert_id)
+            time.sleep(RECONCILE_SECONDS / 2)
+            if act.seen(self, alert_id) is not None:
+                return Shown(act, None, 0.0)
+        return Shown(act, _wait(lambda: act.seen(self, alert_id)), time.monotonic() - began)
 
     def play(self, act: Act) -> Shown:
         """Make an alert, act on it, and wait until the other side shows it."""
@@ -208,6 +234,18 @@ def _in_alerta() -> list[Act]:
         act("note", lambda circle, alias: circle.operate(alias, "note", text="restarted it"), noted),
         act("close", lambda circle, alias: circle.operate(alias, "close"), lambda a: _who(a.closed, a.closed_by)),
     ]
+
+
+def lost_acts() -> list[Act]:
+    """Give what somebody does while all messages are lost: the comparison of both sides repairs it."""
+    close = next(act for act in _in_opsgenie() if act.what == "Close")
+    ack = next(act for act in _in_alerta() if act.what == "ack")
+    return [replace(close, seen=_closed_by_the_bridge), ack]
+
+
+def _closed_by_the_bridge(circle: Circle, alias: str) -> str | None:
+    alert = circle.in_alerta(alias)
+    return f"closed, by {alert['history'][-1]['user']}" if alert["status"] == "closed" else None
 
 
 def _who(done: bool, by: str) -> str | None:

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from lab.cloud import views
 from lab.cloud.answers import NOTED, Noted, answer, error, throttled
 from lab.cloud.cloud import Cloud, Seen
+from lab.cloud.heartbeats import Heartbeats
 from lab.cloud.intake import Domain, Processed
 from lab.cloud.integrations import Integration, Product
 from lab.cloud.limits import Checked, check
@@ -80,6 +82,7 @@ class Api:
             }
             for path, (view, domain) in reads.items():
                 router.add_get(alerts + path, self._reader(view, product, domain))
+            Heartbeats(self._cloud, partial(self._admit_heartbeat, product)).add_routes(router, base)
             for (method, path), action in WRITES.items():
                 router.add_route(method, alerts + path, self._writer(action, product))
 
@@ -123,6 +126,9 @@ class Api:
         if right not in caller.rights:
             return error(403, NO_API_KEY_RIGHTS, code=40301)
         return caller
+
+    def _admit_heartbeat(self, product: Product, request: web.Request) -> Integration | web.Response:
+        return self._admit(request, product, "alert", "read")
 
     def _missing_in_jsm(self, action: str, product: Product) -> web.Response | None:
         switches = self._cloud.switches
@@ -219,17 +225,17 @@ class Api:
 
     def _list(self, request: web.Request, _caller: Integration) -> web.Response:
         try:
-            found = views.search(self._cloud.alerts(), request.query)
+            found = self._cloud.search(request.query)
         except views.BadQuery as problem:
             return self._refuse(request, 422, NOT_PROCESSABLE, {problem.field: str(problem)})
         return answer(200, {"data": [views.brief(alert, self._cloud) for alert in found], "paging": {}})
 
     def _count(self, request: web.Request, _caller: Integration) -> web.Response:
         try:
-            found = views.select(self._cloud.alerts(), request.query.get("query", ""))
+            count = self._cloud.count(request.query.get("query", ""))
         except views.BadQuery as problem:
             return self._refuse(request, 422, NOT_PROCESSABLE, {problem.field: str(problem)})
-        return answer(200, {"data": {"count": len(found)}})
+        return answer(200, {"data": {"count": count}})
 
 
 def record_requests(cloud: Cloud) -> Middleware:

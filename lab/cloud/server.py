@@ -16,6 +16,7 @@ from lab.cloud.control import Control
 from lab.cloud.delivery import Delivery
 from lab.cloud.edge import Edge
 from lab.cloud.faults import inject
+from lab.cloud.ops import Ops
 from lab.cloud.serving import AppThread
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class CloudServer:
         Control(self.cloud).add_routes(app.router)
         Api(self.cloud).add_routes(app.router)
         Edge(self.cloud).add_routes(app.router)
+        Ops(self.cloud).add_routes(app.router)
         app.cleanup_ctx.append(self._run)
         return app
 

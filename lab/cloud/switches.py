@@ -82,3 +82,9 @@ class Switches:
 
     disorder_share: float = 0.0
     """Share of queue messages that are overtaken by the next. Contracts 1.5, "no ordering"."""
+
+    has_heartbeats: bool = True
+    """Does the account's plan have heartbeats; else 402. Contracts 3.7."""
+
+    plan_lacks: frozenset[str] = frozenset()
+    """Actions that the plan lacks: taken with a 202 and refused in the request's status. Contracts 3.6."""

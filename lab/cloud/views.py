@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MOST_PER_PAGE = 100
 DEFAULT_PER_PAGE = 20
 MOST_REACHED = 20_000
+BEFORE = re.compile(r"createdAt\s*<\s*(\d+)")
 TERM = re.compile(r'(status|alias|source|tag|entity|priority|message)\s*[:=]\s*("[^"]*"|\S+)')
 SORTS = {
     "createdAt": "created_at_ms",
@@ -137,9 +138,11 @@ def search(alerts: list[Alert], parameters: Mapping[str, str]) -> list[Alert]:
 def select(alerts: list[Alert], query: str) -> list[Alert]:
     """Return the alerts that fit `query`: terms `field:value` joined by AND, no more of the vendor's language."""
     terms = [(name, value.strip('"')) for name, value in TERM.findall(query)]
-    if re.sub(r"\bAND\b", "", TERM.sub("", query)).strip():
-        raise BadQuery("query", "the stand-in knows `field:value` joined by AND alone")
-    return [alert for alert in alerts if all(_fits(alert, name, value) for name, value in terms)]
+    before = [int(value) for value in BEFORE.findall(query)]
+    if re.sub(r"\bAND\b", "", BEFORE.sub("", TERM.sub("", query))).strip():
+        raise BadQuery("query", "the stand-in knows `field:value` and `createdAt < milliseconds` joined by AND alone")
+    found = [alert for alert in alerts if all(alert.created_at_ms < most for most in before)]
+    return [alert for alert in found if all(_fits(alert, name, value) for name, value in terms)]
 
 
 def instant(milliseconds: int) -> str:

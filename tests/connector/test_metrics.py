@@ -47,11 +47,3 @@ def test_the_documentation_has_each_number_with_its_type_labels_and_meaning() ->
             name, kind, labels, meaning = match.groups()
             rows[name] = (kind, meaning, tuple(re.findall(r"`(\w+)`", labels)))
     assert rows == families(Metrics())
-
-
-def test_the_dashboard_asks_for_nothing_that_is_not_there() -> None:
-    known = families(Metrics())
-    dashboard = (Path(__file__).parents[2] / "deploy" / "grafana" / "alerta-opsgenie.json").read_text()
-    asked = set(re.findall(r"alerta_opsgenie_\w+", dashboard))
-    assert asked
-    assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in asked} <= set(known)

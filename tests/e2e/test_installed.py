@@ -94,15 +94,16 @@ def test_under_each_server_what_waits_goes_out_without_another_request(
     with plugged(alerta.postgres, tmp_path, settings=settings, python=environment.python, server=server) as run:
         with run.cloud.faults.hang():
             alert_id = str(run.console.create_alert()["id"])
-            assert wait_until(lambda: any(row.attempts for row in run.outbox().actions()))
+            with run.outbox() as outbox:
+                assert wait_until(lambda: any(row.attempts for row in outbox.actions()))
         assert run.upstream(alert_id).count == 1
 
 
 def test_where_threads_stand_still_the_next_request_replaces_a_killed_sender(
     environment: OfAlerta, alerta: AlertaServer, tmp_path: Path
 ) -> None:
-    server = "uwsgi without threads"
-    with plugged(alerta.postgres, tmp_path, python=environment.python, server=server) as run:
+    server, settings = "uwsgi without threads", {"OPSGENIE_OUTBOX": "disk"}
+    with plugged(alerta.postgres, tmp_path, settings=settings, python=environment.python, server=server) as run:
         run.upstream(str(run.console.create_alert()["id"]))
         [sender] = _senders(run.spool_directory)
         os.kill(sender, signal.SIGKILL)

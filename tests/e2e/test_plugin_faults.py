@@ -20,9 +20,14 @@ from tests.support.plugin import Plugged, plugged, wait_until
 pytestmark = pytest.mark.faults
 
 
-@pytest.fixture(scope="module")
-def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
-    settings = {"OPSGENIE_TIMEOUT": 1}
+OUTBOXES = pytest.mark.parametrize("outbox", ["database", "disk"])
+
+
+@pytest.fixture(scope="module", params=["database", "disk"])
+def run(
+    request: pytest.FixtureRequest, alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Plugged]:
+    settings = {"OPSGENIE_TIMEOUT": 1, "OPSGENIE_OUTBOX": request.param}
     with plugged(alerta.postgres, tmp_path_factory.mktemp("faults"), settings=settings) as run:
         yield run
 
@@ -158,8 +163,9 @@ def test_a_snooze_that_is_over_before_it_could_be_sent_is_not_sent(run: Plugged)
     assert run.told(alert_id) == ["create"]
 
 
-def test_a_worker_that_is_killed_leaves_nothing_behind(alerta: AlertaServer, tmp_path: Path) -> None:
-    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_TIMEOUT": 1}) as run:
+@OUTBOXES
+def test_a_worker_that_is_killed_leaves_nothing_behind(alerta: AlertaServer, tmp_path: Path, outbox: str) -> None:
+    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_TIMEOUT": 1, "OPSGENIE_OUTBOX": outbox}) as run:
         with run.cloud.faults.hang():
             ids = [run.console.create_alert()["id"] for _ in range(6)]
             story(run, ids[0])
@@ -171,8 +177,9 @@ def test_a_worker_that_is_killed_leaves_nothing_behind(alerta: AlertaServer, tmp
         assert run.upstream(ids[0]).notes == ["one", "two", "three"]
 
 
-def test_the_sender_s_death_makes_another_worker_the_sender(alerta: AlertaServer, tmp_path: Path) -> None:
-    with plugged(alerta.postgres, tmp_path) as run:
+@OUTBOXES
+def test_the_sender_s_death_makes_another_worker_the_sender(alerta: AlertaServer, tmp_path: Path, outbox: str) -> None:
+    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_OUTBOX": outbox}) as run:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _: run.console.create_alert(), range(16)))
         run.settle()
@@ -184,8 +191,9 @@ def test_the_sender_s_death_makes_another_worker_the_sender(alerta: AlertaServer
         assert wait_until(lambda: run.log().count("sends what is in") == 2)
 
 
-def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tmp_path: Path) -> None:
-    with plugged(alerta.postgres, tmp_path) as run:
+@OUTBOXES
+def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tmp_path: Path, outbox: str) -> None:
+    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_OUTBOX": outbox}) as run:
         with run.cloud.faults.delay(0.3):
             ids = [run.console.create_alert()["id"] for _ in range(12)]
             run.console.note(ids[0], "once")
@@ -201,7 +209,7 @@ def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tm
 def test_without_an_outbox_on_disk_alerts_go_out_all_the_same(alerta: AlertaServer, tmp_path: Path) -> None:
     """A directory that cannot be used is loud, and no reason to wake nobody."""
     (tmp_path / "spool").write_text("not a directory")
-    with plugged(alerta.postgres, tmp_path, workers=1) as run:
+    with plugged(alerta.postgres, tmp_path, workers=1, settings={"OPSGENIE_OUTBOX": "disk"}) as run:
         alert_id = run.console.create_alert()["id"]
         run.console.action(alert_id, "ack")
         assert wait_until(lambda: (found := run.cloud.alert(alert_id)) and found.acknowledged)

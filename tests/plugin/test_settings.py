@@ -15,6 +15,7 @@ import pytest
 
 from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.publish import Dialect
+from alerta_opsgenie.core.reconcile import FIELDS
 from alerta_opsgenie.core.routing import choose
 from alerta_opsgenie.core.wording import Subject, values
 from alerta_opsgenie.plugin.settings import SPOOL, Settings, read_settings
@@ -332,6 +333,30 @@ def test_the_webhook_takes_the_source_that_the_plugin_gives() -> None:
     assert (relay.sources, relay.own_names) == (frozenset({"Alerta East"}), frozenset({"alerta east"}))
 
 
+@pytest.mark.parametrize(("value", "seconds"), [("off", 0.0), (False, 0.0), ("60", 60.0), (7, 7.0), ("soon", 300.0)])
+def test_the_sweeps_have_an_interval_or_are_off(value: object, seconds: float) -> None:
+    found = read({"OPSGENIE_RECONCILE": value})
+    assert found.reconcile_seconds == seconds
+    assert bool(found.problems) == (value == "soon")
+
+
+def test_a_policy_stands_for_its_field_alone() -> None:
+    found = read({"OPSGENIE_RECONCILE_POLICIES": {"owner": "report"}})
+    assert found.reconcile_policies == {**FIELDS, "owner": "report"}
+
+
+@pytest.mark.parametrize("policies", [{"owner": "me"}, {"tags": "alerta"}, {"owner": ["alerta"]}, {7: "alerta"}, "x"])
+def test_a_policy_that_is_none_is_a_problem_and_the_defaults_stay(policies: object) -> None:
+    found = read({"OPSGENIE_RECONCILE_POLICIES": policies})
+    assert found.reconcile_policies == FIELDS
+    assert any("OPSGENIE_RECONCILE_POLICIES" in problem for problem in found.problems)
+
+
+@pytest.mark.parametrize("url", [None, "", "no url"])
+def test_a_login_for_jsms_full_api_needs_its_url(url: str | None) -> None:
+    found = read({"OPSGENIE_OPS_LOGIN": "a@example.com:token", "OPSGENIE_OPS_URL": url})
+    assert not found.ops_login
+    assert any("OPSGENIE_OPS_URL" in problem for problem in found.problems)
 ODD_VALUES: list[Any] = [
     None, 5, 1.5, [], [5, None], {}, {"a": 5, None: 5}, "", "[", "[1]", "{'a': 1}", True, ("x",), b"x", "\x00", "1e999",
     "nan",

@@ -21,6 +21,8 @@ from lab.cloud.model import Alert
 from lab.postgres import Postgres
 
 from alerta_opsgenie.journal import Journal
+from alerta_opsgenie.plugin.database import Database
+from alerta_opsgenie.plugin.database_journal import DatabaseJournal
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
 
@@ -69,9 +71,19 @@ class Plugged:
             counts = outbox.counts(time.time())
         return counts.waiting + counts.in_flight
 
-    def outbox(self) -> Journal:
+    @contextmanager
+    def outbox(self) -> Iterator[Journal | DatabaseJournal]:
         """The plugin's outbox, opened anew."""
-        return Journal(self.spool_directory)
+        if self.alerta.settings.get("OPSGENIE_OUTBOX") == "disk":
+            with Journal(self.spool_directory) as journal:
+                yield journal
+            return
+        url = self.alerta.postgres.uri(self.alerta.database)
+        database = Database({"DATABASE_URL": url})
+        try:
+            yield DatabaseJournal(database)
+        finally:
+            database.close()
 
     def entries(self) -> list[str]:
         """What is in the plugin's outbox, for a failing test."""

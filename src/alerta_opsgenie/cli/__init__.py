@@ -27,6 +27,7 @@ _COMMANDS = {
     "config": _Command("config", "Check, show, write and convert a connector's configuration."),
     "status": _Command("status", "Show what is in flight, waits and is dead, and which process delivers it."),
     "spool": _Command("spool", "See what waits to be delivered to Alerta, and decide about what was refused."),
+    "reconcile": _Command("reconcile", "Compare the open alerts of both sides, and repair what differs."),
     "send": _Command("send", "Do one action by hand, as if it came from Opsgenie."),
 }
 

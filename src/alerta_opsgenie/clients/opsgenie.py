@@ -91,10 +91,11 @@ class Status(str, Enum):
 
 
 class Lookup(NamedTuple):
-    """The status of a request; `text` is the vendor's own words."""
+    """The status of a request; `text` is the vendor's own words, `alert_id` its id of the alert."""
 
     status: Status
     text: str = ""
+    alert_id: str = ""
 
 
 def dialect_of(url: str) -> Dialect:
@@ -183,7 +184,8 @@ class OpsgenieClient:
         data = _json(response).get("data")
         if response.status in _TAKEN and isinstance(data, dict):
             succeeded = bool(data.get("isSuccess", data.get("success")))
-            return Lookup(Status.SUCCEEDED if succeeded else Status.FAILED, _line(data.get("status")))
+            status = Status.SUCCEEDED if succeeded else Status.FAILED
+            return Lookup(status, _line(data.get("status")), _line(data.get("alertId")))
         # https://github.com/opsgenie/opsgenie-go-sdk-v2 takes this header for "ask again".
         waits = response.headers.get("x-opsgenie-errortype", "") == "RequestNotProcessed"
         return Lookup(Status.PENDING if waits else Status.UNKNOWN, f"HTTP {response.status}")
@@ -196,9 +198,44 @@ class OpsgenieClient:
             return None
         return _json(response).get("data")
 
+    def get(self, path: str, key: str, deadline: float) -> Union[Response, Delivery]:
+        """Make one GET; a `Delivery` where no answer came."""
+        return self._exchange("GET", path, None, key, deadline)
+
+    def find(self, alias: str, key: str, deadline: float) -> Optional[Mapping[str, Any]]:
+        """Look an alert up: what the vendor shows, nothing where it says that it has none, None where that is open."""
+        answer = self.get(f"/v2/alerts/{quote(alias, safe='')}?identifierType=alias", key, deadline)
+        if isinstance(answer, Delivery):
+            return None
+        body = _json(answer)
+        data = body.get("data")
+        if answer.status in _TAKEN and isinstance(data, dict):
+            return data
+        return {} if answer.status == _NOT_FOUND and "message" in body else None
+
+    def has_heartbeat(self, name: str, key: str, deadline: float) -> "Optional[bool]":
+        """Ask whether a heartbeat of that name was made there; None: that could not be learnt."""
+        answer = self.get(f"/v2/heartbeats/{quote(name, safe='')}", key, deadline)
+        if isinstance(answer, Delivery):
+            return None
+        body = _json(answer)
+        if answer.status in _TAKEN and isinstance(body.get("data"), dict):
+            return True
+        return False if answer.status == _NOT_FOUND and "message" in body else None
+
+    def ping(self, name: str, key: str, deadline: float) -> Delivery:
+        """Say that we live. That it is taken proves no heartbeat (https://docs.opsgenie.com/docs/heartbeat-api)."""
+        return self.send(Request("heartbeat", "POST", f"/v2/heartbeats/{quote(name, safe='')}/ping", {}), key, deadline)
+
     def close(self) -> None:
         """Close the connection, if there is one."""
         self._connection.close()
+
+    @staticmethod
+    def unreachable(error: UnreachableError) -> Delivery:
+        """Tell what it means that no answer came."""
+        reason = Reason.TIMEOUT if error.timed_out else Reason.NETWORK
+        return Delivery(Verdict.LATER, reason, str(error), ambiguous=True)
 
     def _exchange(
         self, method: str, path: str, body: Optional[bytes], key: str, deadline: float
@@ -209,8 +246,7 @@ class OpsgenieClient:
         try:
             return self._connection.exchange(method, path, body, headers, deadline)
         except UnreachableError as error:
-            reason = Reason.TIMEOUT if error.timed_out else Reason.NETWORK
-            return Delivery(Verdict.LATER, reason, str(error), ambiguous=True)
+            return self.unreachable(error)
 
 
 def _json(response: Response) -> Mapping[str, Any]:

@@ -46,6 +46,14 @@ _STEPS: Mapping[Tuple[str, str, str], Tuple[Event, ...]] = {
 }
 
 
+_RAISED_FROM: Mapping[str, Tuple[Event, ...]] = {
+    **dict.fromkeys(ENDED, (Event.RAISED,)),
+    # Of what happened in the blackout nothing was told: the vendor may have the alert, with another severity.
+    BLACKOUT: (Event.CHANGED,),
+}
+"""What it means that an alert is open again, by its status before."""
+
+
 def changes(before: str, after: str, action: str) -> Tuple[Event, ...]:
     """Name what a change of Alerta's status means; `action` is empty where a status was set or an alert received."""
     assigned = (Event.ASSIGNED,) if action == "assign" or (after == "assign" and before != after) else ()
@@ -53,7 +61,7 @@ def changes(before: str, after: str, action: str) -> Tuple[Event, ...]:
         return assigned
     if after in ENDED:
         return () if before in ENDED else (Event.EXPIRED if after == "expired" else Event.CLOSED,)
-    raised = (Event.RAISED,) if before in ENDED or before == BLACKOUT else ()
+    raised = _RAISED_FROM.get(before, ())
     steps = _STEPS.get((before, after, action)) or _STEPS.get((before, after, "")) or _ENTERED.get(after, ())
     return (*raised, *steps, *assigned)
 
@@ -66,7 +74,7 @@ def receipt(subject: Subject) -> Tuple[Event, ...]:
     moved = () if before is None else changes(before, subject.status, "")
     if subject.repeat:
         return moved or (Event.REPEATED,)
-    if subject.status in ENDED or Event.RAISED in moved:
+    if subject.status in ENDED or Event.RAISED in moved or Event.CHANGED in moved:
         return moved
     return (Event.CHANGED, *moved)
 
@@ -82,9 +90,9 @@ def _status_before_receipt(subject: Subject) -> Optional[str]:
 
 
 def before_receipt(subject: Subject) -> Subject:
-    """Give the alert with its history as it was before the change of severity that was just received."""
+    """Give the alert with its history as it was before the change that was just received."""
     newest = subject.history[:1]
-    if newest and newest[0].change == "severity" and newest[0].id == subject.received_id:
+    if newest and newest[0].change in ("severity", "status") and newest[0].id == subject.received_id:
         return subject._replace(history=subject.history[1:])
     return subject
 
@@ -95,8 +103,8 @@ def was_ever_open(subject: Subject) -> bool:
     return not is_whole or any(past.status and past.status not in ENDED for past in subject.history)
 
 
-def is_known(subject: Subject, is_wanted: Callable[[str], bool]) -> bool:
-    """Whether the alert was sent since it was last opened, by its history; in doubt it was.
+def is_known(subject: Subject, is_wanted: Callable[[str], bool]) -> Optional[bool]:
+    """Whether the alert was sent since it was last opened, by its history; None: the history does not go back so far.
 
     `is_wanted` tells of a severity whether alerts of it are sent.
     """
@@ -109,4 +117,12 @@ def is_known(subject: Subject, is_wanted: Callable[[str], bool]) -> bool:
             return True
         if past.change == "new":
             return False
-    return True
+    return None
+
+
+def end_of(subject: Subject, change: str) -> Optional[float]:
+    """Tell when the newest shelve or ack (`change`) ends, in seconds since the epoch; None: it does not end."""
+    newest = max(
+        (past for past in subject.history if past.change == change), key=lambda past: past.at_seconds, default=None
+    )
+    return newest.at_seconds + newest.timeout_seconds if newest and newest.timeout_seconds else None

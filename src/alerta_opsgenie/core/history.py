@@ -19,7 +19,8 @@ ENDED = frozenset({"closed", "expired"})
 
 _SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
 _MOST_SECONDS = 2**31  # what PostgreSQL's integer holds; a larger timeout is none that Alerta wrote
-_OF_NO_STATUS = frozenset({"note", "dismiss"})
+OF_NO_STATUS = frozenset({"note", "dismiss"})
+"""Kinds of lines whose status says nothing."""
 
 
 class OwnLine(NamedTuple):
@@ -90,7 +91,7 @@ def opened_seconds(look: Answer) -> Optional[float]:
 def _opened_by_lines(look: Answer, changed: Optional[float]) -> Optional[float]:
     opened, before = None, ""
     for line in _lines(look):
-        if line.kind in _OF_NO_STATUS or not line.status:
+        if line.kind in OF_NO_STATUS or not line.status:
             continue
         if line.status not in ENDED and (line.kind == "new" or before in ENDED):
             opened = line.at_seconds

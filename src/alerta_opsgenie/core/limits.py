@@ -4,7 +4,7 @@ Lengths are counted in UTF-16 units: whether the vendor counts those or code poi
 by the one fits by the other. Limits: https://docs.opsgenie.com/docs/alert-api (JSM takes the same requests).
 """
 
-from typing import Dict, Iterable, List, Mapping, Tuple
+from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from .message import clean_text
 
@@ -17,6 +17,7 @@ USER = 100
 NOTE = 25000
 TAG = 50
 TAGS = 20
+ACTIONS, ACTION = 10, 50
 RESPONDERS = 50
 DETAILS = 8000
 """Keys and values together; the vendor drops the rest without a word."""
@@ -69,6 +70,10 @@ class Fitting:
             fitted[clean_name] = self.text("details", clean, left)
             left -= length(fitted[clean_name])
         return fitted
+
+    def actions(self, names: Sequence[str]) -> List[str]:
+        """Fit the names of custom actions."""
+        return self._most("actions", [self.text("actions", name, ACTION) for name in names], ACTIONS)
 
     def _most(self, name: str, values: List, limit: int) -> List:  # type: ignore[type-arg]
         if len(values) > limit:

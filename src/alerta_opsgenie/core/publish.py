@@ -47,16 +47,21 @@ class Policy(NamedTuple):
     dashboard_url: str = ""
     templates: Templates = Templates()
     attributes: Tuple[str, ...] = ()
+    actions: Tuple[str, ...] = ()
     routes: Tuple[routing.Route, ...] = ()
 
 
 class ConsoleAct(NamedTuple):
-    """One event: who did it (a login, or empty), and with which words; of a shelve also when it ends, if it does."""
+    """One event: who did it (a login, or empty), and with which words; of a shelve also when it ends, if it does.
+
+    `priority` is one that somebody set, in place of the severity's.
+    """
 
     event: Event
     actor: str = ""
     text: str = ""
     until_seconds: Optional[float] = None
+    priority: str = ""
 
 
 class Request(NamedTuple):
@@ -86,12 +91,18 @@ _WARNINGS = frozenset({"warning", "informational"})
 # -- What is sent
 
 
-def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy) -> Dispatch:
-    """Give the requests for what happened to an alert; none where the settings keep it here."""
-    route = routing.choose(policy.routes, wording.values(subject))
-    if not route.send or (policy.environments and subject.environment not in policy.environments):
+def publish(
+    subject: Subject, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None
+) -> Dispatch:
+    """Give the requests for what happened to an alert; none where the settings keep it here.
+
+    `known` tells whether the vendor has the alert; None: its history tells, and in doubt it has.
+    """
+    route, goes_out = destination(subject, policy)
+    if not goes_out:
         return Dispatch(route.name)
-    known = is_known(before_receipt(subject), lambda severity: is_wanted(severity, policy))
+    if known is None:
+        known = known_by_history(subject, policy) is not False
     fitting = Fitting()
     requests: List[Request] = []
     for act in acts:
@@ -101,6 +112,17 @@ def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy) -> Dis
             work = _Work(subject, wanted, policy, route, fitting)
             requests.extend(build(work) for build in REQUESTS[_effective(policy)][wanted.event])
     return Dispatch(route.name, tuple(requests), fitting.names)
+
+
+def destination(subject: Subject, policy: Policy) -> Tuple[routing.Route, bool]:
+    """Give the way out of an alert, and whether any of its kind goes out."""
+    route = routing.choose(policy.routes, wording.values(subject))
+    return route, route.send and not (policy.environments and subject.environment not in policy.environments)
+
+
+def known_by_history(subject: Subject, policy: Policy) -> Optional[bool]:
+    """Whether the vendor has the alert, by the alert's history before it was received; None: in doubt."""
+    return is_known(before_receipt(subject), lambda severity: is_wanted(severity, policy))
 
 
 def _effective(policy: Policy) -> Dialect:
@@ -125,8 +147,21 @@ def _to_send(act: ConsoleAct, subject: Subject, policy: Policy, *, known: bool) 
 
 def is_wanted(severity: str, policy: Policy) -> bool:
     """Whether an alert of that severity is sent at all; Alerta takes it in any case (`Critical`)."""
-    severity = severity.lower()
-    return severity not in policy.normal and (policy.send_warn or severity not in _WARNINGS)
+    return not is_normal(severity, policy) and (policy.send_warn or severity.lower() not in _WARNINGS)
+
+
+def is_normal(severity: str, policy: Policy) -> bool:
+    """Whether a severity says that all is well."""
+    return severity.lower() in policy.normal
+
+
+def priority_of(subject: Subject, policy: Policy) -> str:
+    """Tell which priority the alert has over there."""
+    return _priority(subject, policy, routing.choose(policy.routes, wording.values(subject)))
+
+
+def _priority(subject: Subject, policy: Policy, route: routing.Route) -> str:
+    return route.priority or policy.priorities.get(subject.severity.lower(), policy.default_priority)
 
 
 class _Work(NamedTuple):
@@ -170,9 +205,7 @@ class _Work(NamedTuple):
 
     @property
     def priority(self) -> str:
-        return self.route.priority or self.policy.priorities.get(
-            self.subject.severity.lower(), self.policy.default_priority
-        )
+        return self.act.priority or _priority(self.subject, self.policy, self.route)
 
     @property
     def message(self) -> str:
@@ -199,6 +232,7 @@ def _create(work: _Work) -> Request:
         "details": fit.details(wording.details(subject, policy.dashboard_url, policy.attributes)),
         "entity": fit.text("entity", wording.entity(subject, policy.templates), limits.ENTITY),
         "priority": work.priority,
+        "actions": fit.actions(policy.actions),
         **work.signature,
     }
     return Request("create", "POST", "/v2/alerts", {name: value for name, value in body.items() if value})

@@ -20,11 +20,13 @@ class Past(NamedTuple):
     id: str = ""
     at_seconds: float = 0.0
     timeout_seconds: Optional[int] = None
+    text: str = ""
 
 
 class Subject(NamedTuple):
-    """An alert as it is after the event. `history` has the newest entry first; `received_id` is the last receipt's.
+    """An alert as it is after the event.
 
+    `history` has the newest entry first; `received_id` is the last receipt's, `received_at_seconds` the first one's.
     The statuses are in the words of the usual alarm model; `shown_status` is Alerta's own, where it has another one.
     """
 
@@ -50,6 +52,7 @@ class Subject(NamedTuple):
     received_id: str = ""
     history: Tuple[Past, ...] = ()
     shown_status: str = ""
+    received_at_seconds: float = 0.0
 
     @property
     def is_new(self) -> bool:

@@ -7,7 +7,10 @@ from typing import Any, Optional
 from alerta.models.alert import Alert
 
 from alerta_opsgenie.core.alarm_model import meaning
+from alerta_opsgenie.core.events import end_of
 from alerta_opsgenie.core.wording import Past, Subject, plain
+
+__all__ = ["end_of", "epoch_seconds", "subject_of"]
 
 
 def subject_of(alert: Alert) -> Subject:
@@ -35,6 +38,7 @@ def subject_of(alert: Alert) -> Subject:
         repeat=bool(alert.repeat),
         received_id=text_of(alert.last_receive_id),
         history=tuple(_past(entry) for entry in alert.history or ()),
+        received_at_seconds=epoch_seconds(alert.receive_time),
     )
 
 
@@ -46,20 +50,13 @@ def _past(entry: Any) -> Past:
         id=text_of(entry.id),
         at_seconds=epoch_seconds(entry.update_time),
         timeout_seconds=entry.timeout,
+        text=text_of(entry.text),
     )
 
 
 def epoch_seconds(moment: Optional[dt.datetime]) -> float:
     """Read one of Alerta's instants, which are in UTC and do not say so."""
     return moment.replace(tzinfo=dt.timezone.utc).timestamp() if moment else 0.0
-
-
-def end_of(subject: Subject, change: str) -> Optional[float]:
-    """Tell when the newest shelve or ack (`change`) ends, in seconds since the epoch; None: it does not end."""
-    newest = max(
-        (past for past in subject.history if past.change == change), key=lambda past: past.at_seconds, default=None
-    )
-    return newest.at_seconds + newest.timeout_seconds if newest and newest.timeout_seconds else None
 
 
 def word_of(status: Any) -> str:

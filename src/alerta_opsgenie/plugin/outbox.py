@@ -1,11 +1,12 @@
-"""The outbox: what goes out to Opsgenie is in a journal first, on the disk before Alerta's hook returns.
+"""The outbox: what goes out to Opsgenie is in a journal first, committed before Alerta's hook returns.
 
-A hook never waits for Opsgenie, only for one fsync. Where the journal cannot be used (a full disk, a wrong owner),
-requests wait in this process's memory, loudly, and are sent from there: late and without a guarantee rather than not
-at all.
+The journal is a table in Alerta's own PostgreSQL database, or a directory on the host's disk. A hook never waits for
+Opsgenie, only for one commit. Where the journal cannot be used (a full disk, a wrong owner), requests wait in this
+process's memory, loudly, and are sent from there: late and without a guarantee rather than not at all.
 """
 
 import collections
+import contextlib
 import json
 import logging
 import os
@@ -14,14 +15,20 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Deque, Dict, List, NamedTuple, Sequence
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Sequence, Union
 
 from alerta_opsgenie.core.publish import Dispatch, Request
-from alerta_opsgenie.journal import Action, Journal, JournalError, New
+from alerta_opsgenie.journal import Action, Journal, JournalError, Lock, New, try_lock
+from alerta_opsgenie.journal.upgrade import take_over_spool
+from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin.database_journal import DatabaseJournal
+from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.wakeup import WakeUpPipe
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
+LOCK_NAME = "sender"
+HOST_LEASE_SECONDS = 12.0
 MOST_IN_MEMORY = 10_000
 """Requests that wait in memory while the journal cannot be used; beyond it the oldest is lost, and that is logged."""
 
@@ -67,12 +74,47 @@ def own_directory(configured: str) -> str:
     return configured
 
 
-class Outbox:
-    """Where the hooks put requests. Any thread may call it."""
+class HostLease:
+    """Shows that this process sends for its host; what a lock is for an outbox on the disk.
 
-    def __init__(self, directory: str) -> None:
+    It is renewed by each look, and ends by itself soon after its process. Where it was lost, two processes send for a
+    while, which the leases on the alerts allow.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._name, self._holder = f"sender on {os.uname().nodename}", uuid.uuid4().hex
+        self._renewed_at = -HOST_LEASE_SECONDS
+
+    def renew(self) -> bool:
+        """Take it, or renew it when that is due; False: another process of the host has it. Raises JournalError."""
+        now = time.monotonic()
+        if now - self._renewed_at < HOST_LEASE_SECONDS / 4:
+            return True
+        self._renewed_at = now if self._lease(HOST_LEASE_SECONDS) else -HOST_LEASE_SECONDS
+        return self._renewed_at == now
+
+    def close(self) -> None:
+        """Give it back."""
+        with contextlib.suppress(JournalError):
+            self._lease(0.0)
+
+    def _lease(self, seconds: float) -> bool:
+        try:
+            return self._memory.lease(self._name, self._holder, seconds)
+        except DatabaseError as error:
+            raise JournalError(f"Alerta's database: {error}", "see Alerta's log", "network") from None
+
+
+class Outbox:
+    """Where the hooks put requests: into the database if there is one, else into the directory. For any thread."""
+
+    def __init__(
+        self, directory: str, database: Optional[DatabaseJournal] = None, memory: Optional[Memory] = None
+    ) -> None:
         self.directory = own_directory(directory)
-        self.journal = Journal(self.directory)
+        self.journal: Union[Journal, DatabaseJournal] = database or Journal(self.directory)
+        self._memory_of_hosts = memory
         self.wake_up = WakeUpPipe(self.directory)
         self.memory: Deque[OutgoingRequest] = collections.deque()
         self._trouble = ""
@@ -93,9 +135,37 @@ class Outbox:
         self.wake_up.wake()
         return len(requests)
 
+    def take_lock(self) -> Union[Lock, HostLease, None]:
+        """Become the process that sends for this host; None: another is. Raises JournalError."""
+        if isinstance(self.journal, Journal):
+            return try_lock(self.directory, LOCK_NAME)
+        lease = HostLease(self._memory_of_hosts) if self._memory_of_hosts else None
+        return lease if lease and lease.renew() else None
+
+    def take_over(self) -> None:
+        """Take what an earlier version has left here, and what waits on the disk. Raises JournalError."""
+        if isinstance(self.journal, Journal):
+            take_over_spool(self.journal, self.directory)
+        elif Path(self.directory).is_dir():
+            self._take_over_disk(self.journal)
+
+    def _take_over_disk(self, journal: DatabaseJournal) -> None:
+        try:
+            with Journal(self.directory) as disk:
+                take_over_spool(disk, self.directory)
+                count = journal.take_over(disk)
+        except JournalError as error:
+            LOG.error("opsgenie: what may wait in %s is not taken over: %s", self.directory, error)  # noqa: TRY400
+        else:
+            if count:
+                LOG.warning("opsgenie: %d requests that waited in %s are in the database now", count, self.directory)
+
     def repeat(self, request: OutgoingRequest, delay_seconds: float) -> None:
         """Send a request once more, after a while; for the sender alone. Raises JournalError."""
         now = time.time()
+        if not isinstance(self.journal, Journal):
+            self.journal.append([request.to_row()], now, due_at=now + delay_seconds)
+            return
         for action in self.journal.append([request.to_row()], now, claim=True):
             if action.is_new and action.state == "in-flight":
                 due_at = now + delay_seconds
@@ -146,6 +216,6 @@ class Outbox:
             self.complain(error)
             return False
         if self._trouble:
-            LOG.warning("opsgenie: the outbox %s can be used again", self.directory)
+            LOG.warning("opsgenie: the outbox can be used again")
             self._trouble = ""
         return True

@@ -21,11 +21,25 @@ from alerta.plugins import PluginBase
 from alerta.version import __version__
 from flask import Response, g, has_app_context, has_request_context, jsonify, request
 
+from alerta_opsgenie.core.agreed import present
 from alerta_opsgenie.core.events import Event, changes, receipt, was_ever_open
 from alerta_opsgenie.core.history import ENDED
-from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, publish
+from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, known_by_history, publish
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import attribution, guard, host, housekeeping, lease, order, state, webhook_access
+from alerta_opsgenie.plugin import (
+    attribution,
+    figures,
+    guard,
+    heartbeat,
+    host,
+    housekeeping,
+    lease,
+    order,
+    reconcile,
+    state,
+    way_back,
+    webhook_access,
+)
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
@@ -48,6 +62,8 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         webhook_access.install()
         housekeeping.install()
         lease.install()
+        for duty in (reconcile, figures, heartbeat):
+            duty.install()
 
     @guarded(lambda alert: alert)
     def pre_receive(self, alert: Alert, **_: Any) -> Alert:
@@ -201,13 +217,24 @@ def _after_success(tell: Callable[[], None]) -> None:
 
 def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
     """Put the requests for some events into the outbox; nothing that the bridge did."""
-    if not events or attribution.by_bridge():
-        return
     process = state.process()
     if not process.sends:
         return
+    if attribution.by_bridge():
+        if not g.get("opsgenie_reconcile"):
+            way_back.arrivals.note(process)
+        if events != (Event.NOTED,):
+            there = subject._replace(status="closed") if Event.DELETED in events else subject
+            process.note_agreed(subject.id, lambda agreed: present(there, process.settings.policy, agreed))
+        return
+    if not events:
+        return
     acts = [_deed(event, subject, _words(text)) for event in events]
-    dispatch = publish(subject, acts, process.settings.policy)
+    policy = process.settings.policy
+    known = known_by_history(subject, policy)
+    if known is None:
+        known = process.knows(subject.id, subject.received_at_seconds)
+    dispatch = publish(subject, acts, policy, known=known)
     if dispatch.cut:
         LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", subject.id, ", ".join(dispatch.cut))
     if dispatch.requests:
@@ -231,6 +258,7 @@ def _deed(event: Event, subject: Subject, text: str) -> ConsoleAct:
 
 
 def _take_note_for(behalf: attribution.Behalf, alert: Alert, text: str) -> Tuple[Alert, str]:
+    way_back.arrivals.note(state.process())
     words = behalf.text or text
     if order.is_redelivered(alert, words, behalf):
         if request.endpoint == "api.add_note":

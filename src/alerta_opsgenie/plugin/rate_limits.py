@@ -38,6 +38,11 @@ class RateLimits:
         with self._mutex:
             self._address.pause(until)
 
+    def paused_keys(self, now: float) -> int:
+        """Count the routes that wait, for a person or for the vendor."""
+        with self._mutex:
+            return sum(1 for route, limit in self._limits.items() if route in self._stuck or limit.paused_until > now)
+
     def throttled_lately(self, route: str, now: float) -> bool:
         """Whether the vendor asked for fewer requests, and not long ago."""
         with self._mutex:

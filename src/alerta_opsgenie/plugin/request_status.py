@@ -11,12 +11,14 @@ import time
 from typing import Callable, Deque, NamedTuple, Protocol
 
 from alerta_opsgenie.clients.opsgenie import OpsgenieClient, Status
+from alerta_opsgenie.core.refusals import changed_nothing, is_of_plan
 from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest
+from alerta_opsgenie.plugin.plan_limits import PlanLimits
 from alerta_opsgenie.plugin.settings import Settings
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
-CONFIRMED = frozenset({"acknowledge", "unacknowledge", "close", "snooze", "assign"})
+CONFIRMED = frozenset({"acknowledge", "unacknowledge", "close", "snooze", "assign", "priority"})
 MOST_WAITING = 500
 MOST_PER_SECOND = 5
 FIRST_LOOK_SECONDS = 1.0
@@ -46,8 +48,11 @@ class StatusLookups:
     """Fed by the working threads, run by the leading one."""
 
     def __init__(
-        self, settings: Settings, limits: Throttled, report: Callable[[str, str], None], outbox: Outbox
-    ) -> None:
+        self, settings: Settings, limits: Throttled, report: Callable[[str, str], None], outbox: Outbox,
+        plan: PlanLimits, link: Callable[[str, str], None],
+    ) -> None:  # fmt: skip
+        self._link = link
+        self._plan = plan
         self._settings = settings
         self._limits = limits
         self._report = report
@@ -56,7 +61,8 @@ class StatusLookups:
 
     def add(self, outgoing: OutgoingRequest, request_id: str) -> None:
         """Remember a request that was taken, if a look-up is wanted for its kind."""
-        if self._settings.confirm and request_id and outgoing.request.operation in CONFIRMED:
+        wanted = {*(CONFIRMED if self._settings.confirm else ()), *(["create"] if self._settings.alert_link else [])}
+        if request_id and outgoing.request.operation in wanted:
             self._pending.append(Pending(outgoing, request_id, time.monotonic() + FIRST_LOOK_SECONDS))
 
     def next_look_seconds(self, longest: float) -> float:
@@ -80,6 +86,8 @@ class StatusLookups:
         if found.status is Status.PENDING and pending.looks + 1 < MOST_LOOKS:
             due_at = time.monotonic() + FIRST_LOOK_SECONDS * 2**pending.looks
             self._pending.append(pending._replace(due_at=due_at, looks=pending.looks + 1))
+        elif found.status is Status.SUCCEEDED and pending.outgoing.request.operation == "create":
+            self._link(pending.outgoing.alert, found.alert_id)
         elif found.status is Status.FAILED:
             self._report_failure(pending.outgoing, found.text)
         self._hold_back()
@@ -93,8 +101,14 @@ class StatusLookups:
 
     def _report_failure(self, outgoing: OutgoingRequest, text: str) -> None:
         """Repeat what came before its create was processed; else say on Alerta's alert that it had no effect."""
-        if "already" in text.lower():
+        if changed_nothing(text):
             return
+        if is_of_plan(text):
+            noted = self._plan.learn(outgoing, text)
+            self._plan.correct(outgoing)
+            if noted is not None:
+                self._outbox.repeat(noted._replace(key=f"{outgoing.key}{_REPEATED}"), 0.0)
+                return
         repeats = outgoing.key.count(_REPEATED)
         if "not exist" in text.lower() and repeats < MOST_REPEATS:
             again = outgoing._replace(key=outgoing.key + _REPEATED)

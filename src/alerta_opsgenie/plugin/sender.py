@@ -21,22 +21,26 @@ import os
 import random
 import threading
 import time
-from typing import Callable, Dict, Iterator, List, Optional
+from collections import Counter
+from functools import partial
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.core.agreed import after_requests
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
 from alerta_opsgenie.core.message import iso_seconds
 from alerta_opsgenie.core.publish import Dialect
-from alerta_opsgenie.journal import Action, JournalError, Lock, try_lock
-from alerta_opsgenie.journal.upgrade import take_over_spool
-from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.journal import Action, JournalError, Lock
+from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin.memory import Memory
+from alerta_opsgenie.plugin.outbox import HostLease, Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.plugin.plan_limits import PlanLimits
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.request_status import StatusLookups
 from alerta_opsgenie.plugin.settings import Settings
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
-LOCK_NAME = "sender"
 LOOK_SECONDS = 1.0
 _SHORTEST_LOOK_SECONDS = 0.05
 STOP_SECONDS = 3.0
@@ -48,6 +52,14 @@ _PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the journal, so that 
 _LEAST_SNOOZE_SECONDS = 3.0  # https://docs.opsgenie.com/docs/alert-api: endTime has to be some seconds ahead
 _CLOCK_DOUBT_SECONDS = 5.0
 
+class Duty(NamedTuple):
+    """What the sending process does from time to time, in a thread of its own: the seconds between, and the deed."""
+
+    name: str
+    seconds: Callable[[], float]
+    run: Callable[[], object]
+
+
 Report = Callable[[str, str], None]
 """Writes a note (second) on an alert of Alerta's (first)."""
 
@@ -55,20 +67,48 @@ Report = Callable[[str, str], None]
 class Sender:
     """The threads of one process. `start` returns at once; `stop` waits a little for what is on its way."""
 
-    def __init__(self, outbox: Outbox, settings: Settings, report: Report) -> None:
+    def __init__(
+        self, outbox: Outbox, settings: Settings, report: Report, memory: Optional[Memory] = None,
+        link: Report = lambda _alert, _id: None,
+    ) -> None:  # fmt: skip
         self.outbox = outbox
         self.settings = settings
         self.report = report
+        self.duties: List[Duty] = []
+        self._memory = memory
+        self._sends = False
+        self._counts: Counter[str] = Counter()
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._threads: List[threading.Thread] = []
         self._limits = RateLimits()
         self._logged: Dict[str, str] = {}
-        self._lookups = StatusLookups(settings, self._limits, report, outbox)
+        self.plan = PlanLimits(memory)
+        self._lookups = StatusLookups(settings, self._limits, report, outbox, self.plan, link)
 
     def start(self) -> None:
         """Start the threads."""
         self._spawn(self._lead, "opsgenie-sender")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, for a duty; True: it is time to stop."""
+        return self._stop.wait(seconds)
+
+    def count(self, name: str, many: int = 1) -> None:
+        """Count something, by the name of its figure."""
+        with self._changed:
+            self._counts[name] += many
+
+    def take_counts(self) -> List[Tuple[str, int]]:
+        """Give what was counted since the last call, by the name of the figure."""
+        with self._changed:
+            counts, self._counts = self._counts, Counter()
+        return list(counts.items())
+
+    @property
+    def paused_keys(self) -> int:
+        """How many keys wait for a person, or for the vendor who asked for fewer requests."""
+        return self._limits.paused_keys(time.monotonic())
 
     def stop(self) -> None:
         """Take nothing new, and wait for what is on its way; the rest stays in the journal."""
@@ -89,11 +129,13 @@ class Sender:
 
     def _lead(self) -> None:
         client = self._client()
-        lock: Optional[Lock] = None
+        lock: Union[Lock, HostLease, None] = None
         pruned_at = 0.0
         while not self._stop.is_set():
             with self._guarded():
                 self._clear_memory(client)
+                if isinstance(lock, HostLease) and not lock.renew():
+                    lock = None
                 lock = lock or self._take_lock()
                 if lock and time.time() - pruned_at > REMEMBER_SECONDS:
                     pruned_at = time.time()
@@ -108,7 +150,7 @@ class Sender:
         client.close()
         self._close(lock)
 
-    def _close(self, lock: Optional[Lock]) -> None:
+    def _close(self, lock: Union[Lock, HostLease, None]) -> None:
         """Give the lock back once nothing is on its way; else it ends with this process."""
         others = [thread for thread in self._threads if thread is not threading.current_thread()]
         for thread in others:
@@ -128,24 +170,32 @@ class Sender:
             LOG.exception("opsgenie: the sender goes on after an error of its own")
             self._stop.wait(LOOK_SECONDS)
 
-    def _take_lock(self) -> Optional[Lock]:
-        lock = try_lock(self.outbox.directory, LOCK_NAME)
-        if lock is None:
-            return None
+    def _take_lock(self) -> Union[Lock, HostLease, None]:
+        lock = self.outbox.take_lock()
+        if lock is None or self._sends:
+            return lock
         try:
-            take_over_spool(self.outbox.journal, self.outbox.directory)
+            self.outbox.take_over()
             self.outbox.journal.recover(time.time())
         except JournalError:
             lock.close()
             raise
-        LOG.info("opsgenie: process %s:%d sends what is in %s", os.uname().nodename, os.getpid(), self.outbox.directory)
+        self._sends = True
+        LOG.info("opsgenie: process %s:%d sends what is in the outbox", os.uname().nodename, os.getpid())
         for number in range(self.settings.senders):
             self._spawn(self._work, f"opsgenie-sender-{number + 1}")
+        for duty in self.duties:
+            self._spawn(partial(self._perform, duty), f"opsgenie-{duty.name}")
         return lock
+
+    def _perform(self, duty: Duty) -> None:
+        while not self._stop.wait(duty.seconds()):
+            with self._guarded():
+                duty.run()
 
     def _keep_house(self, now: float) -> None:
         """Forget what was sent long ago, and take what a worker of version 1 has put into its spool meanwhile."""
-        take_over_spool(self.outbox.journal, self.outbox.directory)
+        self.outbox.take_over()
         self.outbox.journal.prune(now, REMEMBER_SECONDS)
 
     def _next_look_seconds(self) -> float:
@@ -208,7 +258,7 @@ class Sender:
         """Send a request and note how it ended. Gives the next one of the same alert, if one is due."""
         journal = self.outbox.journal
         try:
-            outgoing = read_row(action)
+            outgoing = self.plan.fitted(read_row(action))
         except ValueError as error:
             LOG.error("opsgenie: a row of the outbox %s cannot be read: %s", self.outbox.directory, error)  # noqa: TRY400
             return self._bury(action, "unreadable", str(error))
@@ -229,6 +279,7 @@ class Sender:
         self._note(outgoing, delivery)
         if delivery.verdict is Verdict.DONE:
             self._limits.alert_failures.pop(outgoing.alert, None)
+            self._remember(outgoing)
             following = self._save(lambda: journal.done(action, time.time(), reason, claim_next=self._goes_on()))
             self._lookups.add(outgoing, delivery.request_id)
             return following
@@ -238,6 +289,16 @@ class Sender:
             return following
         due_at = time.time() + self._delay_seconds(outgoing, delivery)
         return self._save(lambda: self._postpone(action, due_at, reason, detail))
+
+    def _remember(self, outgoing: OutgoingRequest) -> None:
+        """Note what the vendor has now. Where that cannot be, the request may go out once more, and changes nothing."""
+        if self._memory is None:
+            return
+        try:
+            now = time.time()
+            self._memory.change(outgoing.alert, lambda known: after_requests(known, [outgoing.request], now))
+        except DatabaseError as error:
+            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", outgoing.alert, error)
 
     def _bury(self, action: Action, reason: str, detail: str) -> Optional[Action]:
         journal = self.outbox.journal
@@ -274,6 +335,7 @@ class Sender:
     def _note(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
         """Let the key, or the address, be used as the answer asks for; log it when that changes."""
         self._limits.note(outgoing.route, delivery, time.monotonic())
+        self.count(f"sent_{outgoing.request.operation}_{delivery.verdict.value}")
         state = "" if delivery.verdict in (Verdict.DONE, Verdict.FINAL) else delivery.reason.value
         if self._logged.get(outgoing.route, "") == state:
             return

@@ -7,21 +7,25 @@ which are logged once, and its default is taken.
 import ast
 import contextlib
 import difflib
+import hashlib
 import json
 import math
 import os
+import re
 import stat
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, TypeVar
 
-from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.clients.alert_list import OPS_URL
+from alerta_opsgenie.clients.connection import AddressError, read_address
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
-from alerta_opsgenie.core import publish, routing, wording
+from alerta_opsgenie.core import publish, reconcile, routing, wording
 from alerta_opsgenie.core import relay as relaying
 from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.publish import Dialect, Policy
+from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.keys import HOW_TO_NAME_A_KEY, BridgeKeys, Key, read_bridge_keys
 
 T = TypeVar("T")
@@ -42,7 +46,9 @@ class Settings:
     `close_acknowledges`: where Alerta's alarm model has no close, a close of the bridge's is an acknowledge.
     `bridge_keys` are the API keys of Alerta that may act for others. `webhook_customers` are the customers whose alerts
     the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie, `senders`
-    the number of requests at a time.
+    the number of requests at a time. `reconcile_seconds` is the pause between two comparisons of both sides (0: none).
+    `alert_link` is the URL of an alert's page over there, with `{id}` in it (empty: no link). `heartbeat` names the one
+    that is pinged each `heartbeat_seconds`. `ops_login` is `E-MAIL:TOKEN` for JSM's full API at `ops_url`.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -53,6 +59,10 @@ class Settings:
     timeout_seconds: float = 10.0
     senders: int = 4
     confirm: bool = True
+    compare_seconds: float = 60.0
+    in_database: bool = False
+    lock_directory: str = ""
+    """Where the workers of a host agree on who sends: the outbox's directory, else one of this user alone."""
     ca_file: Optional[str] = None
     proxies: Optional[Mapping[str, str]] = None
     bridge_keys: BridgeKeys = field(default_factory=BridgeKeys)
@@ -61,6 +71,13 @@ class Settings:
     webhook_customers: Tuple[str, ...] = ()
     close_acknowledges: bool = False
     relay: relaying.Settings = field(default_factory=relaying.Settings)
+    reconcile_seconds: float = reconcile.INTERVAL_SECONDS
+    reconcile_policies: Mapping[str, str] = field(default_factory=lambda: reconcile.FIELDS)
+    alert_link: str = ""
+    heartbeat: str = ""
+    heartbeat_seconds: float = 60.0
+    ops_url: str = ""
+    ops_login: Key = field(default_factory=Key)
     problems: Tuple[str, ...] = ()
 
     @property
@@ -179,15 +196,20 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
     policy = _policy(reader, dialect, routes)
     proxy = reader.text("OPSGENIE_PROXY")
     secret, customers = _webhook_secret(reader)
+    in_database = _in_database(reader, config)
+    spool = reader.text("OPSGENIE_SPOOL_DIR") or (SPOOL if in_database else _default_spool(reader))
     settings = Settings(
         policy=policy,
         url=url,
         key=key,
         keys=keys,
-        spool_directory=reader.text("OPSGENIE_SPOOL_DIR") or _default_spool(reader),
+        spool_directory=spool,
+        lock_directory=_lock_directory(config) if in_database else spool,
         timeout_seconds=reader.number("OPSGENIE_TIMEOUT", 10.0, 0.1),
         senders=int(reader.number("OPSGENIE_SENDERS", 4, 1)),
         confirm=reader.flag("OPSGENIE_CONFIRM", default=True),
+        in_database=in_database,
+        compare_seconds=reader.number("OPSGENIE_COMPARE_SECONDS", 60.0, 1.0),
         ca_file=reader.text("OPSGENIE_CA_FILE") or None,
         proxies={"https_proxy": proxy, "http_proxy": proxy} if proxy else None,
         bridge_keys=_bridge_keys(reader),
@@ -196,9 +218,56 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         webhook_customers=customers,
         close_acknowledges=reader.flag("OPSGENIE_CLOSE_ACKNOWLEDGES"),
         relay=_relay(reader, policy),
+        reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", reconcile.read_interval, reconcile.INTERVAL_SECONDS),
+        reconcile_policies=_reconcile_policies(reader),
+        alert_link=reader.checked("OPSGENIE_ALERT_LINK", _alert_link, ""),
+        heartbeat=reader.text("OPSGENIE_HEARTBEAT"),
+        heartbeat_seconds=reader.number("OPSGENIE_HEARTBEAT_SECONDS", 60.0, 1.0),
+        ops_url=reader.text("OPSGENIE_OPS_URL"),
+        ops_login=_ops_login(reader),
     )
     reader.check_names()
     return replace(settings, problems=tuple(reader.problems))
+
+
+def _reconcile_policies(reader: Reader) -> Mapping[str, str]:
+    name = "OPSGENIE_RECONCILE_POLICIES"
+    wanted = reader.structure(name, dict, {})
+    return reader.attempt(name, lambda: reconcile.read_policies(wanted), reconcile.FIELDS)
+
+
+def _ops_login(reader: Reader) -> Key:
+    """Read the login for JSM's full API, which is of no use without its URL."""
+    login, url = reader.key("OPSGENIE_OPS_LOGIN"), reader.text("OPSGENIE_OPS_URL")
+    if not login:
+        return login
+    try:
+        read_address(url, "JSM", OPS_URL)
+    except AddressError as error:
+        reader.problems.append(f"OPSGENIE_OPS_URL: {error}")
+        return Key()
+    return login
+
+
+def _in_database(reader: Reader, config: Mapping[str, Any]) -> bool:
+    """Whether the outbox is in Alerta's own database: where that is PostgreSQL, unless the settings say otherwise."""
+    can, wanted = Database.is_for(config), reader.checked("OPSGENIE_OUTBOX", _outbox, "")
+    if wanted == "database" and not can:
+        reader.problems.append("OPSGENIE_OUTBOX: Alerta's database is not PostgreSQL, so the outbox is on the disk")
+    return can and wanted != "disk"
+
+
+def _alert_link(value: Any) -> str:
+    text = str(value)
+    if not re.fullmatch(r"https?://[^\s<>\"']*\{id\}[^\s<>\"']*", text):
+        raise ValueError("expected the URL of an alert's page, with {id} in it")
+    return text
+
+
+def _outbox(value: Any) -> str:
+    if value not in ("database", "disk"):
+        raise ValueError(f"{value!r} is neither database nor disk")
+    return str(value)
 
 
 def _bridge_keys(reader: Reader) -> BridgeKeys:
@@ -270,6 +339,7 @@ def _policy(reader: Reader, dialect: Dialect, routes: Tuple[routing.Route, ...])
         dashboard_url=reader.text("DASHBOARD_URL"),
         templates=_templates(reader),
         attributes=reader.names("OPSGENIE_ATTRIBUTES"),
+        actions=reader.names("OPSGENIE_ACTIONS"),
         routes=routes,
     )
 
@@ -333,7 +403,7 @@ def _default_spool(reader: Reader) -> str:
     nearest = next(place for place in (usual, *usual.parents) if place.is_dir())
     if len(usual.parts) - len(nearest.parts) <= _MOST_TO_MAKE and os.access(nearest, os.W_OK | os.X_OK):
         return SPOOL
-    fallback = Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}"
+    fallback = _fallback()
     unset = f"OPSGENIE_SPOOL_DIR is not set and {SPOOL} cannot be written"
     if not _is_ours_alone(fallback):
         reader.problems.append(f"{unset}; {fallback} is not used, because it is not a directory of this user alone")
@@ -342,6 +412,17 @@ def _default_spool(reader: Reader) -> str:
         f"{unset}: what waits for Opsgenie is kept in {fallback}, which may be emptied when the host restarts"
     )
     return str(fallback)
+
+
+def _fallback(ending: str = "") -> Path:
+    return Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}{ending}"
+
+
+def _lock_directory(config: Mapping[str, Any]) -> str:
+    """Give a directory of this user for this Alerta, which need not outlive the host's next start."""
+    name = f"{config.get('DATABASE_URL')} {config.get('DATABASE_NAME')} {config.get('DATABASE_SCHEMA')}"
+    directory = _fallback(f"-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]}")
+    return str(directory) if _is_ours_alone(directory) else SPOOL
 
 
 def _is_ours_alone(directory: Path) -> bool:

@@ -3,19 +3,33 @@
 import atexit
 import logging
 import os
+import re
 import sys
 import threading
-from typing import Any, Optional
+import time
+from functools import partial
+from typing import Any, Callable, List, Optional
 
 from alerta.models.alert import Alert
 from flask import Flask, current_app, g
 
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient
+from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin.alert_values import subject_of
+from alerta_opsgenie.plugin.database import Database, DatabaseError
+from alerta_opsgenie.plugin.database_journal import DatabaseJournal
+from alerta_opsgenie.plugin.memory import Memory
+from alerta_opsgenie.plugin.missed import Missed
 from alerta_opsgenie.plugin.outbox import Outbox
-from alerta_opsgenie.plugin.sender import Sender
+from alerta_opsgenie.plugin.sender import Duty, Sender
 from alerta_opsgenie.plugin.sender_process import SenderProcess
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
+
+_VENDOR_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 REPORTER = "alerta-opsgenie"
 """Whose notes they are that say why something could not be sent."""
@@ -28,8 +42,20 @@ class Process:
         self.pid = os.getpid()
         self.app = app
         self.settings = read_settings(app.config)
-        self.outbox = Outbox(self.settings.spool_directory)
-        self.sender = Sender(self.outbox, self.settings, self._report)
+        database = Database(app.config) if Database.is_for(app.config) else None
+        self.memory = Memory(database) if database else None
+        shared = database if self.settings.in_database else None
+        self.outbox = Outbox(
+            self.settings.spool_directory,
+            DatabaseJournal(shared, self.settings.timeout_seconds) if shared else None,
+            self.memory,
+        )
+        self.sender = Sender(self.outbox, self.settings, self._report, self.memory, self._link)
+        if self.memory:
+            lease = partial(self.lease, seconds=2.5 * self.settings.compare_seconds)
+            look = Missed(self.memory, self.outbox, self.settings.policy, self._find, lease, self.sender.plan).look
+            self.sender.duties.append(Duty("missed", lambda: self.settings.compare_seconds, look))
+        self.sender.duties += filter(None, (make(self) for make in _more_duties))
         self._started = False
         self._sender_process: Optional[SenderProcess] = None
         for problem in self.settings.problems:
@@ -54,8 +80,48 @@ class Process:
             self.sender.start()
             atexit.register(self.sender.stop)
         else:
-            self._sender_process = SenderProcess(self.outbox.directory)
+            self._sender_process = SenderProcess(self.settings.lock_directory)
             self._sender_process.ensure()
+
+    def note_agreed(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
+        """Remember what the vendor has now, because it came from there."""
+        if self.memory is None:
+            return
+        try:
+            now = time.time()
+            self.memory.change(alert_id, lambda known: change(known)._replace(confirmed=True, at_seconds=now))
+        except DatabaseError as error:
+            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", alert_id, error)
+
+    def knows(self, alert_id: str, received_at_seconds: float) -> Optional[bool]:
+        """Whether the vendor has an alert whose history tells nothing; None: nobody knows."""
+        if self.memory is None:
+            return None
+        try:
+            known = self.memory.read([alert_id]).get(alert_id)
+            if known is not None:
+                return known.is_open
+            since = float(self.memory.get_value("since") or "inf")
+            return True if self.outbox.journal.waits(alert_id) else None if received_at_seconds < since else False
+        except (DatabaseError, JournalError, ValueError) as error:
+            LOG.warning("opsgenie: whether the vendor has alert %s is not known: %s", alert_id, error)
+            return None
+
+    def lease(self, name: str, seconds: float) -> bool:
+        """Take or renew a lease, for what one process of all hosts does; without a database each host does it."""
+        return self.memory is None or self.memory.lease(name, f"{os.uname().nodename}:{os.getpid()}", seconds)
+
+    def client(self) -> OpsgenieClient:
+        """Give a client of the vendor's API, for one thread."""
+        settings = self.settings
+        return OpsgenieClient(
+            settings.url, settings.policy.dialect, ca_file=settings.ca_file, environment=settings.proxies
+        )
+
+    def _find(self, alert_id: str) -> Optional[Subject]:
+        with self.app.app_context():
+            alert = Alert.find_by_id(alert_id)
+            return subject_of(alert) if alert and alert.id == alert_id else None
 
     def _report(self, alert_id: str, text: str) -> None:
         """Write a note on an alert, past the plugins: it is not to be sent."""
@@ -65,10 +131,28 @@ class Process:
             if alert and alert.id == alert_id:
                 alert.add_note(text)
 
+    def _link(self, alert_id: str, vendor_id: str) -> None:
+        """Put the vendor's id of an alert, and the address of its page there, on Alerta's alert, past the plugins."""
+        if not _VENDOR_ID.fullmatch(vendor_id):
+            LOG.warning("opsgenie: the vendor's id of alert %s is none that a link can hold", alert_id)
+            return
+        link = self.settings.alert_link.replace("{id}", vendor_id)
+        with self.app.app_context():
+            alert = Alert.find_by_id(alert_id)
+            if alert and alert.id == alert_id:
+                alert.update_attributes({"opsgenie-id": vendor_id, "opsgenie-link": link})
+
 
 _process: Optional[Process] = None
+_more_duties: List[Callable[[Process], Optional[Duty]]] = []
 _enabled = False
 _mutex = threading.Lock()
+
+
+def add_duty(make: Callable[[Process], Optional[Duty]]) -> None:
+    """Have something done from time to time in the process that sends, if the settings want it; once is enough."""
+    if make not in _more_duties:
+        _more_duties.append(make)
 
 
 def enable() -> None:

@@ -1,0 +1,315 @@
+"""`alerta-opsgenie reconcile`: both sides compared from outside, by two keys."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+import click
+
+from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.cli.failure import Failure, explained, printable
+from alerta_opsgenie.cli.target import alerta_options, find_place, place_options
+from alerta_opsgenie.clients.alert_list import OPS_PATHS, OPSGENIE_PATHS, OpsApi, list_open
+from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.clients.connection import AddressError, UnreachableError
+from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, Verdict, dialect_of
+from alerta_opsgenie.core import reconcile as rules
+from alerta_opsgenie.core import repairs
+from alerta_opsgenie.core.message import iso_seconds, parse
+from alerta_opsgenie.core.newer import ALERTA
+from alerta_opsgenie.core.outcome import Kind
+from alerta_opsgenie.core.publish import Dialect, Policy
+from alerta_opsgenie.core.reconcile import OFF, REPORT, Known, Repair, Sweep
+from alerta_opsgenie.core.relay import Call, Circumstances, relay
+from alerta_opsgenie.core.routing import DEFAULT
+from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
+from alerta_opsgenie.core.task import drive
+from alerta_opsgenie.core.wording import Past, Subject
+
+DRIFT = 3
+PAGE = 100
+_LIST = "/alerts?status!=closed&status!=expired&sort-by=createTime&show-history=true"
+_ORDER = re.compile(r"(\w+)=(\d{1,19})(?= |$)", re.ASCII)
+_SECONDS = 20.0
+_NOT_FOUND = 404
+
+
+class _Sides(NamedTuple):
+    """The two keys, and what goes with them."""
+
+    alerta: AlertaClient
+    vendor: OpsgenieClient
+    vendor_key: str
+    options: Options
+    policy: Policy
+    ops: OpsApi | None
+
+
+@click.command()
+@click.option("--opsgenie-url", metavar="URL", default=BASE_URLS[Dialect.OPSGENIE], show_default=True)
+@click.option("--opsgenie-key-file", metavar="FILE", required=True, help="A file with the key of an API integration.")
+@click.option("--ops-url", metavar="URL", help="JSM's full API, for the list: https://api.atlassian.com/jsm/ops/api/ID.")
+@click.option("--ops-login-file", metavar="FILE", help="A file with E-MAIL:TOKEN for it.")
+@click.option("--only", multiple=True, type=click.Choice(list(rules.FIELDS)), help="Only this field; more than once.")
+@click.option("--policy", multiple=True, metavar="FIELD=WHO", help="Who is right where nothing shows who changed it.")
+@click.option("--pause", type=click.FloatRange(0, 3600), default=10.0, show_default=True, metavar="SECONDS",
+              help="Between the two looks.")  # fmt: skip
+@click.option("--grace", type=click.FloatRange(0, 86400), default=rules.GRACE_SECONDS, show_default=True,
+              metavar="SECONDS", help="What was changed later than so long ago is left alone.")  # fmt: skip
+@click.option("--apply", "applies", is_flag=True, help="Repair; without it nothing is changed.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one object.")
+@place_options
+@alerta_options
+@explained
+def reconcile(only: tuple[str, ...], policy: tuple[str, ...], pause: float, grace: float, applies: bool,
+              as_json: bool, **given: Any) -> None:  # fmt: skip
+    """Compare the open alerts of both sides, and show what differs.
+
+    Looks twice and takes what it saw both times. Never creates an alert over there: from outside nothing proves that
+    it was not sent. Exit code 3: the sides differ.
+    """
+    sides, known = _sides(given), Known(policies=_policies(only, policy), grace_seconds=grace)
+    with closing(sides.alerta), closing(sides.vendor):
+        found = _look(sides, known)
+        if found.waiting and not found.stopped:
+            time.sleep(pause)
+            found = _look(sides, known._replace(suspects=found.suspects))
+        if found.stopped:
+            raise Failure(f"nothing is repaired: {found.stopped}", "try again in a while")
+        done = [_apply(sides, repair) if applies else "" for repair in found.repairs]
+    _show(found, done, as_json=as_json)
+    if found.repairs or found.findings:
+        raise click.exceptions.Exit(DRIFT)
+
+
+def _policies(only: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
+    try:
+        policies = dict(rules.read_policies({field: who for field, _, who in (text.partition("=") for text in given)}))
+    except ValueError as error:
+        raise Failure(f"--policy {error}", "alerta-opsgenie reconcile --help", 2) from None
+    policies.update(dict.fromkeys(set(policies) - set(only), OFF) if only else {})
+    return {**policies, "presence": OFF if policies["presence"] == OFF else REPORT}
+
+
+def _sides(given: dict[str, Any]) -> _Sides:
+    url, key = given.pop("opsgenie_url"), _secret(given.pop("opsgenie_key_file"))
+    ops_url, ops_login = given.pop("ops_url"), given.pop("ops_login_file")
+    options = find_place(**given).options()[0]
+    proxies, source = dict(options.proxies), min(options.settings.sources - {"*"}, default=Policy().source)
+    try:
+        vendor = OpsgenieClient(url, dialect_of(url), environment=proxies)
+        ops = OpsApi(ops_url, _secret(ops_login or ""), _SECONDS, environment=proxies) if ops_url else None
+        alerta = AlertaClient(options.alerta_url, options.alerta_key, ca_file=options.ca_file, environment=proxies)
+    except AddressError as error:
+        raise Failure(str(error), "correct the URL", 2) from None
+    return _Sides(alerta, vendor, key, options, Policy(dialect=dialect_of(url), source=source), ops)
+
+
+def _secret(path: str) -> str:
+    """Read the first line of a file. Raises `Failure`."""
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.readline().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"{path}: cannot be read: {error}", "name a file with the key in its first line", 2) from None
+    if not text or not text.isascii() or not text.isprintable():
+        raise Failure(f"{path}: its first line is no key", "name a file with the key in its first line", 2)
+    return text
+
+
+# -- Looking
+
+
+def _look(sides: _Sides, known: Known) -> Sweep:
+    alerta = _read_alerta(sides)
+    vendor = _read_vendor(sides)
+    if not (alerta.problem or vendor.problem):
+        vendor = _look_up_at_vendor(sides, alerta, vendor)
+        alerta = _look_up_in_alerta(sides, alerta, vendor)
+    return rules.reconcile(alerta, vendor, known._replace(vendor_takes=repairs.takes(sides.policy)))
+
+
+def _read_alerta(sides: _Sides) -> Snapshot:
+    alerts: dict[str, Seen] = {}
+    began, page, total, blackout = time.time(), 1, None, 0
+    with _progress("Alerta") as advance:
+        while True:
+            body = _ask(sides, f"{_LIST}&page={page}&page-size={PAGE}")
+            found = [one for one in body.get("alerts") or [] if isinstance(one, dict)]
+            if total is not None and body.get("total") != total:
+                return Snapshot({}, began, problem="the number of alerts in Alerta changed while they were read")
+            total, page = body.get("total"), page + 1
+            for one in found:
+                blackout += one.get("status") == "blackout"
+                if one.get("status") != "blackout":
+                    alerts[str(one.get("id"))] = _side_of(one, sides.policy)
+            advance(len(found), total)
+            if not body.get("more"):
+                break
+    lacks = "" if len(alerts) + blackout == total else f"Alerta lists {len(alerts)} alerts and counts {total}"
+    return Snapshot(alerts, began, problem=lacks)
+
+
+def _ask(sides: _Sides, path: str) -> dict[str, Any]:
+    try:
+        answer = sides.alerta.send(Call("GET", path, None, ""), time.monotonic() + _SECONDS)
+    except UnreachableError as error:
+        raise Failure(f"Alerta: {error}", "alerta-opsgenie doctor") from None
+    if answer.status == _NOT_FOUND and answer.from_alerta:
+        return {}
+    if not answer.ok:
+        raise Failure(f"Alerta answered HTTP {answer.status} {answer.message}".rstrip(), "alerta-opsgenie doctor")
+    return dict(answer.body)
+
+
+def _read_vendor(sides: _Sides) -> Snapshot:
+    began = time.time()
+    with _progress("Opsgenie") as advance:
+
+        def wait(seconds: float) -> bool:
+            time.sleep(seconds)
+            return False
+
+        def get(path: str) -> Any:
+            advance(PAGE, None)
+            return sides.vendor.get(path, sides.vendor_key, time.monotonic() + _SECONDS)
+
+        fetch, paths = (sides.ops.get, OPS_PATHS) if sides.ops else (get, OPSGENIE_PATHS)
+        found = list_open(fetch, sides.policy.source, wait, paths)
+    alerts = listed(((DEFAULT, data) for data in found.alerts), sides.policy.source)
+    return Snapshot(alerts, began, problem=found.problem, clock_ahead_seconds=found.clock_ahead_seconds)
+
+
+def _look_up_at_vendor(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
+    looks: dict[str, tuple[str, Any]] = {}
+    for name in rules.to_look_up(alerta, vendor):
+        data = sides.vendor.find(name, sides.vendor_key, time.monotonic() + _SECONDS)
+        if data is None:
+            break
+        looks[name] = (DEFAULT, data)
+    return with_looks(vendor, looks, sides.policy.source)
+
+
+def _look_up_in_alerta(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
+    alerts, gone = dict(alerta.alerts), set()
+    for name in sorted(set(vendor.alerts) - set(alerts)):
+        found = _ask(sides, f"/alert/{name}").get("alert")
+        if not isinstance(found, dict) or found.get("id") != name:
+            gone.add(name)
+        elif found.get("status") != "blackout":
+            alerts[name] = _side_of(found, sides.policy)
+    return alerta._replace(alerts=alerts, gone=frozenset(gone))
+
+
+def _side_of(alert: dict[str, Any], policy: Policy) -> Seen:
+    attributes = alert.get("attributes")
+    attributes = attributes if isinstance(attributes, dict) else {}
+    history = [_past(line) for line in alert.get("history") or [] if isinstance(line, dict)]
+    subject = Subject(
+        id=str(alert.get("id")),
+        severity=str(alert.get("severity")),
+        status=str(alert.get("status")),
+        attributes=attributes,
+        history=tuple(sorted(history, key=lambda past: -past.at_seconds)),
+    )
+    newest = {name: int(at_ns) for name, at_ns in _ORDER.findall(str(attributes.get("opsgenie-order", "")))}
+    seen = alerta_side(subject, _seconds(alert.get("updateTime")), newest, policy)
+    # Which priority a severity has is a setting of the plugin's, which is not known here.
+    return seen if "opsgenie-priority" in attributes else seen._replace(priority="")
+
+
+def _past(line: dict[str, Any]) -> Past:
+    timeout = line.get("timeout")
+    return Past(
+        change=str(line.get("type")),
+        status=str(line.get("status") or ""),
+        at_seconds=_seconds(line.get("updateTime")),
+        timeout_seconds=timeout if isinstance(timeout, int) else None,
+        text=str(line.get("text") or ""),
+    )
+
+
+def _seconds(value: Any) -> float:
+    return (iso_seconds(value) if isinstance(value, str) else None) or 0.0
+
+
+# -- Repairing
+
+
+def _apply(sides: _Sides, repair: Repair) -> str:
+    """Repair one; gives what came of it."""
+    if repair.side == ALERTA:
+        return _apply_in_alerta(sides, repair)
+    dispatch = repairs.requests_of(repair, Subject(repair.alert, attributes={"owner": repair.seen.owner}),
+                                   sides.policy, time.time())  # fmt: skip
+    for request in dispatch.requests:
+        sent = sides.vendor.send(request, sides.vendor_key, time.monotonic() + _SECONDS)
+        if sent.verdict is not Verdict.DONE:
+            return f"failed: {sent.detail}"
+    return "done" if dispatch.requests else "failed: nothing to send"
+
+
+def _apply_in_alerta(sides: _Sides, repair: Repair) -> str:
+    settings = sides.options.settings._replace(custom_actions={repairs.REOPEN: "open"})
+    for text in repairs.messages_of(repair, sides.policy.source, time.time()):
+        try:
+            outcome = drive(
+                relay(parse(text), settings, Circumstances(time.time())),
+                lambda call: sides.alerta.send(call, time.monotonic() + _SECONDS),
+            )
+        except UnreachableError as error:
+            return f"failed: {error}"
+        if outcome.kind not in (Kind.APPLIED, Kind.ALREADY):
+            return f"failed: {outcome.reason.value}: {outcome.detail}"
+    return "done"
+
+
+# -- Showing
+
+
+def _show(found: Sweep, done: list[str], *, as_json: bool) -> None:
+    rows: list[dict[str, Any]] = [
+        {"alert": one.alert, "field": one.field, "tell": one.side, "steps": list(one.steps), "reason": one.reason,
+         "result": result}
+        for one, result in zip(found.repairs, done)
+    ]  # fmt: skip
+    findings = [one._asdict() for one in found.findings]
+    if as_json:
+        click.echo(json.dumps({"repairs": rows, "findings": findings}, indent=2))
+        return
+    if rows or findings:
+        click.echo(f"{'ALERT':36} {'FIELD':12} {'TELL':8} {'WHAT':24} WHY")
+    for row in rows:
+        result = f" ({row['result']})" if row["result"] else ""
+        what = ", ".join(row["steps"])
+        click.echo(printable(f"{row['alert']:36} {row['field']:12} {row['tell']:8} {what:24} {row['reason']}{result}"))
+    for one in findings:
+        click.echo(printable(f"{one['alert']:36} {one['field']:12} {'nobody':8} {'':24} {one['text']}"))
+    click.echo(f"{len(rows)} to repair, {len(findings)} to look at" if rows or findings else "both sides agree")
+
+
+class _progress:  # noqa: N801 - used as a function
+    """A bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self._bar = click.progressbar(length=1, label=what, file=sys.stderr) if sys.stderr.isatty() else None
+
+    def __enter__(self) -> Callable[[int, Any], None]:
+        if self._bar is not None:
+            self._bar.__enter__()
+        return self._advance
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+
+    def _advance(self, many: int, total: Any) -> None:
+        if self._bar is not None:
+            self._bar.length = total if isinstance(total, int) and total else (self._bar.pos + 2 * many)
+            self._bar.update(many)

@@ -1,0 +1,165 @@
+"""What both sides are known to agree on about one alert: what the vendor took from us, or told us, or was seen to have.
+
+The memory of it tells later which side has changed, and what the vendor still has to hear.
+"""
+
+import json
+import math
+from typing import Any, Iterable, List, Mapping, NamedTuple, Optional
+
+from .events import BLACKOUT, Event, end_of
+from .history import ENDED
+from .message import iso_seconds
+from .publish import (
+    LONGEST_SNOOZE_SECONDS,
+    ConsoleAct,
+    Dispatch,
+    Policy,
+    Request,
+    is_normal,
+    is_wanted,
+    priority_of,
+    publish,
+)
+from .wording import Subject
+
+PRIORITIES = frozenset({"P1", "P2", "P3", "P4", "P5"})
+
+_SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
+_WORTH_SECONDS = 60.0  # a snooze with less than that to go ends by itself before anybody can care
+
+
+class Agreed(NamedTuple):
+    """What both sides are known to agree on about one alert.
+
+    `snoozed_until` is in seconds since the epoch (None: not snoozed). `confirmed`: the vendor is known to have had the
+    alert. `at_seconds` is when this was noted, by our clock.
+    """
+
+    is_open: bool = False
+    acknowledged: bool = False
+    snoozed_until: Optional[float] = None
+    owner: str = ""
+    priority: str = "P3"
+    confirmed: bool = False
+    at_seconds: float = 0.0
+
+    def to_json(self) -> str:
+        """Give it as a text for the database."""
+        return json.dumps(self._asdict(), separators=(",", ":"))
+
+
+def read_agreed(text: Any) -> Agreed:
+    """Read what `to_json` gave. Raises ValueError for anything else."""
+    value = json.loads(text)
+    if not isinstance(value, dict) or set(value) != set(Agreed._fields):
+        raise ValueError("not what both sides agree on: expected " + ", ".join(Agreed._fields))
+    agreed = Agreed(**value)
+    flags = (agreed.is_open, agreed.acknowledged, agreed.confirmed)
+    times = (0.0 if agreed.snoozed_until is None else agreed.snoozed_until, agreed.at_seconds)
+    if not all(isinstance(flag, bool) for flag in flags) or not all(_is_time(moment) for moment in times):
+        raise ValueError("not what both sides agree on: a flag or a time has a wrong type")
+    if not isinstance(agreed.owner, str) or _priority(agreed.priority) is None:
+        raise ValueError("not what both sides agree on: the owner or the priority has a wrong value")
+    return agreed
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def after_requests(agreed: Agreed, requests: Iterable[Request], now_seconds: float) -> Agreed:
+    """Tell what the vendor has once it took these requests, in their order."""
+    for request in requests:
+        agreed = _after(agreed, request.operation, request.body)
+    return agreed._replace(confirmed=True, at_seconds=now_seconds)
+
+
+def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
+    if operation == "create":
+        # A create for an alert that is open there counts it up and changes nothing else but the first time.
+        opened = agreed if agreed.is_open else Agreed(is_open=True)
+        return opened._replace(priority=_priority(body.get("priority")) or agreed.priority)
+    if operation == "acknowledge":
+        return agreed._replace(acknowledged=True, snoozed_until=None)  # an acknowledge ends a snooze
+    if operation == "unacknowledge":
+        return agreed._replace(acknowledged=False)
+    if operation == "snooze":
+        return agreed._replace(snoozed_until=iso_seconds(str(body.get("endTime"))))
+    if operation in ("close", "delete"):
+        return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
+    if operation == "assign":
+        owner = body.get("owner")
+        name = owner.get("username") if isinstance(owner, dict) else ""
+        return agreed._replace(owner=name if isinstance(name, str) else "")
+    if operation == "priority":
+        return agreed._replace(priority=_priority(body.get("priority")) or agreed.priority)
+    return agreed
+
+
+def after_refusal(agreed: Agreed, operation: str) -> Agreed:
+    """Tell what the vendor has once it refused what it had taken; of a priority, the one before is not known."""
+    refused: Mapping[str, Mapping[str, Any]] = {
+        "snooze": {"snoozed_until": None},
+        "assign": {"owner": ""},
+        "acknowledge": {"acknowledged": False},
+        "unacknowledge": {"acknowledged": True},
+    }
+    return agreed._replace(**refused.get(operation, {}))
+
+
+def _priority(value: Any) -> Optional[str]:
+    return value if isinstance(value, str) and value in PRIORITIES else None
+
+
+# -- What the vendor still has to hear
+
+
+def present(subject: Subject, policy: Policy, agreed: Agreed) -> Agreed:
+    """Tell what the vendor should have of an alert; what cannot be told stays as it is agreed."""
+    if subject.status in ENDED or is_normal(subject.severity, policy):
+        return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
+    if subject.status == BLACKOUT:
+        return agreed  # what happens in a blackout is nobody's to be told, but for the end
+    priority = priority_of(subject, policy) if is_wanted(subject.severity, policy) else agreed.priority
+    agreed = agreed._replace(is_open=True)
+    if subject.status == "shelved":
+        until = end_of(subject, "shelve")
+        return agreed._replace(priority=priority, snoozed_until=agreed.snoozed_until if until is None else until)
+    return agreed._replace(priority=priority, acknowledged=subject.status == "ack", snoozed_until=None)
+
+
+def untold(subject: Subject, agreed: Agreed, policy: Policy, now_seconds: float) -> Dispatch:
+    """Give the requests for what the vendor, which has the alert open, was not told; none where it knows all.
+
+    A request that would change nothing that is remembered is left out: it would be sent again and again.
+    """
+    now = present(subject, policy, agreed)
+    acts: List[ConsoleAct] = []
+    if not now.is_open:
+        ended = Event.EXPIRED if subject.status == "expired" else Event.CLOSED
+        acts.append(ConsoleAct(ended, text="told late by Alerta"))
+    else:
+        acts += [ConsoleAct(Event.LOWERED)] if now.priority != agreed.priority else []
+        acts += [_act(event, now, now_seconds) for event in _moves(now, agreed, now_seconds)]
+    dispatch = publish(subject, acts, policy, known=True)
+    then = after_requests(agreed, dispatch.requests, agreed.at_seconds)
+    return dispatch if then != agreed._replace(confirmed=True) else dispatch._replace(requests=())
+
+
+def _moves(now: Agreed, agreed: Agreed, now_seconds: float) -> List[Event]:
+    """Name the steps from what is agreed to what should be, for an open alert."""
+    left = (now.snoozed_until or 0.0) - now_seconds
+    before = (agreed.snoozed_until or 0.0) - now_seconds
+    if left > _WORTH_SECONDS:
+        return [Event.SHELVED] if abs(left - before) > _SAME_END_SECONDS else []
+    if now.snoozed_until is None and before > _WORTH_SECONDS:
+        return [Event.UNSHELVED_TO_ACK if now.acknowledged else Event.UNSHELVED]
+    if now.acknowledged != agreed.acknowledged:
+        return [Event.ACKED if now.acknowledged else Event.UNACKED]
+    return []
+
+
+def _act(event: Event, now: Agreed, now_seconds: float) -> ConsoleAct:
+    longest = now_seconds + LONGEST_SNOOZE_SECONDS
+    return ConsoleAct(event, until_seconds=min(now.snoozed_until or longest, longest))

@@ -1,0 +1,141 @@
+"""A connection of the plugin's own to the PostgreSQL database of Alerta, and the tables that it keeps there.
+
+Never Alerta's connection: Alerta commits inside each write, and an error of ours would abort its transaction. One
+connection for each process, opened after the server's fork and opened again once it is lost. Every transaction here is
+one short commit; none stays open while the vendor is asked.
+
+The tables are made under a lock, once for each version. Without the right to make them the log has the SQL, for
+somebody with that right.
+"""
+
+import contextlib
+import logging
+import threading
+from typing import Any, Iterator, Mapping, Optional
+from urllib.parse import urlparse
+
+LOG = logging.getLogger("alerta.plugins.opsgenie")
+
+VERSION = 1
+TABLES = """
+CREATE TABLE IF NOT EXISTS alerta_opsgenie_memory (
+    alert_id text PRIMARY KEY, is_open boolean NOT NULL, agreed text NOT NULL);
+CREATE INDEX IF NOT EXISTS alerta_opsgenie_memory_open ON alerta_opsgenie_memory (alert_id) WHERE is_open;
+CREATE TABLE IF NOT EXISTS alerta_opsgenie_values (name text PRIMARY KEY, value text NOT NULL);
+CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases (
+    name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS alerta_opsgenie_outbox (
+    id bigserial PRIMARY KEY, key text UNIQUE NOT NULL, alert text NOT NULL, order_ns bigint NOT NULL,
+    kind text NOT NULL, body text NOT NULL, accepted_at double precision NOT NULL, due_at double precision NOT NULL,
+    state text NOT NULL DEFAULT 'waiting', attempts integer NOT NULL DEFAULT 0, first_attempt_at double precision,
+    holder text NOT NULL DEFAULT '', leased_until timestamptz, reason text NOT NULL DEFAULT '',
+    detail text NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS alerta_opsgenie_outbox_alert ON alerta_opsgenie_outbox (alert, id) WHERE state <> 'dead';
+CREATE INDEX IF NOT EXISTS alerta_opsgenie_outbox_due ON alerta_opsgenie_outbox (due_at) WHERE state <> 'dead';
+INSERT INTO alerta_opsgenie_values VALUES ('since', extract(epoch FROM now())::text) ON CONFLICT (name) DO NOTHING;
+INSERT INTO alerta_opsgenie_values VALUES ('version', '1')
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+"""
+_LOCK = 0x4F50_0001
+"""Keeps two processes from making the tables at once; given up at the end of the transaction."""
+
+_CONNECT_SECONDS = 5
+_STATEMENT_MILLISECONDS = 10_000
+
+
+class DatabaseError(Exception):
+    """The database cannot be used now; the text says why."""
+
+
+class Database:
+    """Alerta's PostgreSQL database, as `DATABASE_URL`, `DATABASE_NAME` and `DATABASE_SCHEMA` name it."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._url = str(config["DATABASE_URL"])
+        self._name: Optional[str] = config.get("DATABASE_NAME") or None
+        self._schema = str(config.get("DATABASE_SCHEMA") or "public")
+        self._connected: Any = None
+        self._mutex = threading.Lock()
+        self._has_tables = False
+        self._logged = ""
+
+    @staticmethod
+    def is_for(config: Mapping[str, Any]) -> bool:
+        """Whether Alerta's database is one that this can use."""
+        return urlparse(str(config.get("DATABASE_URL"))).scheme in ("postgres", "postgresql")
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Give a cursor; what is done with it is committed at the end, or not at all. Raises DatabaseError."""
+        import psycopg2  # noqa: PLC0415 - Alerta brings it, where it uses PostgreSQL
+
+        with self._mutex:
+            try:
+                self._connected = self._connected or self._connect()
+                with self._connected, self._connected.cursor() as cursor:
+                    self._begin(cursor)
+                    yield cursor
+            except psycopg2.Error as error:
+                self._close()
+                raise DatabaseError(" ".join(str(error).split()) or type(error).__name__) from None
+
+    def close(self) -> None:
+        """Close the connection; the next transaction opens another."""
+        with self._mutex:
+            self._close()
+
+    def _close(self) -> None:
+        connection, self._connected = self._connected, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+    def _connect(self) -> Any:
+        import psycopg2  # noqa: PLC0415 - as above
+
+        connection = psycopg2.connect(
+            dsn=self._url,
+            dbname=self._name,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name="alerta-opsgenie",
+        )
+        self._make_tables(connection)
+        return connection
+
+    def _begin(self, cursor: Any) -> None:
+        """Set what holds for this transaction alone: behind a pooler the next one may have another session."""
+        from psycopg2 import sql  # noqa: PLC0415 - as above
+
+        begin = "SET LOCAL search_path TO {}; SET LOCAL statement_timeout = {}"
+        cursor.execute(sql.SQL(begin).format(sql.Identifier(self._schema), sql.Literal(_STATEMENT_MILLISECONDS)))
+
+    def _make_tables(self, connection: Any) -> None:
+        import psycopg2  # noqa: PLC0415 - as above
+
+        if self._has_tables:
+            return
+        with connection, connection.cursor() as cursor:
+            self._begin(cursor)
+            cursor.execute("SELECT to_regclass('alerta_opsgenie_values')")
+            if cursor.fetchone()[0] is None or not _is_current(cursor):
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+                try:
+                    cursor.execute(TABLES)
+                except psycopg2.Error as error:
+                    self._say_sql(str(error))
+                    raise
+        self._has_tables = True
+
+    def _say_sql(self, why: str) -> None:
+        if self._logged != why:
+            self._logged = why
+            LOG.error(
+                "opsgenie: the tables of the plugin cannot be made in Alerta's database: %s;"
+                " let somebody with the right to do so run:%s", " ".join(why.split()), TABLES,
+            )  # fmt: skip
+
+
+def _is_current(cursor: Any) -> bool:
+    cursor.execute("SELECT value FROM alerta_opsgenie_values WHERE name = 'version'")
+    found = cursor.fetchone()
+    return found is not None and found[0].isdigit() and int(found[0]) >= VERSION

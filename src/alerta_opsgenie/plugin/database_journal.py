@@ -1,0 +1,192 @@
+"""The outbox in Alerta's own PostgreSQL database: nothing has to be mounted, and all hosts share it.
+
+It does what `journal.Journal` does for the outbox, by the same methods. A claim is a lease on the first request of an
+alert: no transaction is open while the vendor is asked, and what a killed process had in flight is due again when its
+lease ends. So any number of hosts may send, and of one alert one request is in flight at a time, in order.
+
+What was sent is deleted. A dead letter stays until somebody retries or drops it, in `alerta_opsgenie_outbox`.
+"""
+
+import contextlib
+import os
+import time
+import uuid
+from typing import Any, Iterator, List, Optional, Sequence
+
+from alerta_opsgenie.journal import Action, Counts, Journal, JournalError, New
+from alerta_opsgenie.plugin.database import Database, DatabaseError
+
+_ATTEMPTS_PER_LEASE = 6
+"""How many time limits of a request a lease lasts: an attempt, what is looked up before it, and much doubt."""
+_LEAST_LEASE_SECONDS = 60.0
+_ANY_PAUSE_SECONDS = 1e9
+
+_COLUMNS = (
+    "id, key, alert, order_ns, kind, body, first_attempt_at, state, attempts, accepted_at, due_at, reason, detail"
+)
+_APPEND = """INSERT INTO alerta_opsgenie_outbox (key, alert, order_ns, kind, body, accepted_at, due_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (key) DO NOTHING"""
+# The condition stands on the row itself, so that PostgreSQL asks it again after it waited for another's claim.
+_CLAIMABLE = """(mine.state = 'waiting' AND (mine.due_at <= %(now)s OR mine.due_at > %(far)s)
+    OR mine.state = 'in-flight' AND mine.leased_until < now())"""
+_CLAIM = f"""UPDATE alerta_opsgenie_outbox AS claimed SET state = 'in-flight', holder = %(holder)s,
+    leased_until = now() + %(lease)s * interval '1 second', first_attempt_at = coalesce(first_attempt_at, %(now)s)
+    FROM (SELECT mine.id, mine.first_attempt_at AS before FROM alerta_opsgenie_outbox AS mine
+        WHERE {_CLAIMABLE} AND NOT EXISTS (
+            SELECT 1 FROM alerta_opsgenie_outbox AS first WHERE first.alert = mine.alert AND first.id < mine.id
+            AND first.state <> 'dead')
+        ORDER BY mine.due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS found
+    WHERE claimed.id = found.id
+    RETURNING {", ".join("claimed." + name for name in _COLUMNS.split(", "))}, found.before"""
+_NEXT = """SELECT min(due_at) FROM alerta_opsgenie_outbox WHERE state = 'waiting'"""
+_MINE = "WHERE id = %s AND holder = %s AND state = 'in-flight'"
+
+
+class DatabaseJournal:
+    """Any thread may call it. Each method is one short transaction, and raises JournalError."""
+
+    def __init__(self, database: Database, timeout_seconds: float = 10.0) -> None:
+        self._database = database
+        self._host = f"{os.uname().nodename}:"
+        self._holder = self._host + uuid.uuid4().hex
+        self._lease_seconds = max(_LEAST_LEASE_SECONDS, _ATTEMPTS_PER_LEASE * timeout_seconds)
+        self.set_aside, self.carried_over = "", 0
+
+    def append(self, actions: Sequence[New], now: float, *, due_at: Optional[float] = None) -> None:
+        """Put requests into the outbox, all or none; a key that is known changes nothing."""
+        with self._transaction() as cursor:
+            for new in actions:
+                texts = (new.key, _plain(new.alert), new.order_ns, new.kind, _plain(new.body))
+                cursor.execute(_APPEND, (*texts, now, now if due_at is None else due_at))
+
+    def claim(self, now: float, limit: int, longest_pause_seconds: float) -> List[Action]:
+        """Take the first requests of up to `limit` alerts that are due, each for the time of a lease."""
+        values = {
+            "now": now, "far": now + longest_pause_seconds, "limit": limit, "holder": self._holder,
+            "lease": self._lease_seconds,
+        }  # fmt: skip
+        with self._transaction() as cursor:
+            cursor.execute(_CLAIM, values)
+            return [_to_action(row) for row in cursor.fetchall()]
+
+    def next_due(self, now: float, longest_pause_seconds: float) -> Optional[float]:
+        """Give the instant at which something is due next; None: nothing waits."""
+        with self._transaction() as cursor:
+            cursor.execute(_NEXT)
+            due: Optional[float] = cursor.fetchone()[0]
+        return None if due is None else now if due > now + longest_pause_seconds else due
+
+    def done(self, action: Action, now: float, _reason: str, *, claim_next: bool = False) -> Optional[Action]:
+        """Forget a request that was sent, or that is not needed; with `claim_next` give another that is due."""
+        self._change(f"DELETE FROM alerta_opsgenie_outbox {_MINE}", action)
+        return self._next(now) if claim_next else None
+
+    def dead(
+        self, action: Action, now: float, reason: str, detail: str, *, claim_next: bool = False
+    ) -> Optional[Action]:
+        """Make a request a dead letter; `claim_next` as in `done`."""
+        self._end(action, "dead", now, reason, detail)
+        return self._next(now) if claim_next else None
+
+    def postpone(self, action: Action, _now: float, due_at: float, reason: str, detail: str) -> None:
+        """Let a request wait after an attempt."""
+        self._end(action, "waiting", due_at, reason, detail)
+
+    def release(self, action: Action) -> None:
+        """Let a request wait again as it was: it was not attempted."""
+        self._change(
+            f"UPDATE alerta_opsgenie_outbox SET state = 'waiting', holder = '', first_attempt_at = %s {_MINE}",
+            action, action.first_attempt_at,
+        )  # fmt: skip
+
+    def recover(self, _now: float) -> int:
+        """End the leases of this host's other processes; for the one that sends for the host now. Says how many."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "UPDATE alerta_opsgenie_outbox SET leased_until = '-infinity'"
+                " WHERE state = 'in-flight' AND position(%s IN holder) = 1 AND holder <> %s",
+                (self._host, self._holder),
+            )
+            return int(cursor.rowcount)
+
+    def prune(self, _now: float, _older_than_seconds: float) -> int:
+        """Do nothing: what is done is deleted at once."""
+        return 0
+
+    def waits(self, alert: str) -> bool:
+        """Whether anything on that alert waits or is in flight."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM alerta_opsgenie_outbox WHERE alert = %s AND state <> 'dead' LIMIT 1", (_plain(alert),)
+            )
+            return cursor.fetchone() is not None
+
+    def counts(self, now: float) -> Counts:
+        """Count what lies here."""
+        query = (
+            "SELECT state, count(*), min(accepted_at), count(DISTINCT alert) FROM alerta_opsgenie_outbox GROUP BY state"
+        )
+        with self._transaction() as cursor:
+            cursor.execute(query)
+            found = {row[0]: row[1:] for row in cursor.fetchall()}
+        waiting, in_flight, dead = (found.get(state, (0, now, 0)) for state in ("waiting", "in-flight", "dead"))
+        oldest = max(0.0, now - min(waiting[1], in_flight[1]))
+        return Counts(
+            waiting[0], in_flight[0], dead[0], 0, oldest, max(0.0, now - dead[1]), waiting[2] + in_flight[2]
+        )  # fmt: skip
+
+    def actions(self, state: Optional[str] = None, alert: Optional[str] = None) -> Iterator[Action]:
+        """Give the requests that lie here, those of a state, of an alert."""
+        query = (
+            f"SELECT {_COLUMNS}, first_attempt_at FROM alerta_opsgenie_outbox"
+            " WHERE coalesce(%s, state) = state AND coalesce(%s, alert) = alert ORDER BY id"
+        )
+        with self._transaction() as cursor:
+            cursor.execute(query, (state, alert))
+            rows = cursor.fetchall()
+        return map(_to_action, rows)
+
+    def take_over(self, disk: Journal) -> int:
+        """Move here what waits on this host's disk since the outbox lay there. Says how many."""
+        waiting = list(disk.actions("waiting"))
+        for action in waiting:
+            self.append([New._make(action[1 : 1 + len(New._fields)])], action.accepted_at)
+            disk.done(action, time.time(), "moved")
+        return len(waiting)
+
+    def _end(self, action: Action, state: str, due_at: float, reason: str, detail: str) -> None:
+        self._change(
+            "UPDATE alerta_opsgenie_outbox SET state = %s, due_at = %s, reason = %s, detail = %s, holder = '',"
+            f" attempts = attempts + 1 {_MINE}",
+            action, state, due_at, _plain(reason), _plain(detail),
+        )  # fmt: skip
+
+    def _change(self, query: str, action: Action, *values: object) -> None:
+        """Change a request that this process holds; one whose lease another has now is left to it."""
+        with self._transaction() as cursor:
+            cursor.execute(query, (*values, action.id, self._holder))
+
+    def _next(self, now: float) -> Optional[Action]:
+        found = self.claim(now, 1, _ANY_PAUSE_SECONDS)
+        return found[0] if found else None
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        try:
+            with self._database.transaction() as cursor:
+                yield cursor
+        except DatabaseError as error:
+            raise JournalError(f"Alerta's database: {error}", "see Alerta's log", "network") from None
+
+
+def _plain(text: str) -> str:
+    """Give the text as PostgreSQL can hold it: without NUL, and without half a surrogate pair."""
+    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _to_action(row: Sequence[Any]) -> Action:
+    number, key, alert, order_ns, kind, body, _first, state, attempts, accepted_at, due_at, reason, detail, before = row
+    return Action(
+        number, key, alert, order_ns, kind, body, "", "", "", before, state, attempts, accepted_at, due_at,
+        accepted_at, reason, detail,
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""The plugin's figures among Alerta's own: `/management/metrics` for Prometheus, `/management/status` as JSON.
+
+Alerta keeps its figures in its database, so that each worker shows those of all. They are written by the process that
+sends, a few times a minute, never by a hook. Alerta's figures have no labels, so the labels are part of the names:
+`alerta_opsgenie_sent_create_done_total`.
+"""
+
+import json
+import time
+from typing import Any, Dict, List
+
+from alerta.models.metrics import Counter, Gauge
+
+from alerta_opsgenie.clients.opsgenie import Verdict
+from alerta_opsgenie.core import reconcile as rules
+from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
+from alerta_opsgenie.plugin import reconcile, state, way_back
+from alerta_opsgenie.plugin.sender import Duty
+
+SECONDS = 15.0
+LEASE = "figures"
+
+OPERATIONS = (
+    "create", "acknowledge", "unacknowledge", "close", "snooze", "assign", "priority", "message", "description", "note",
+    "delete",
+)  # fmt: skip
+GAUGES = {
+    "waiting": "Requests to Opsgenie or JSM that wait or are being sent",
+    "oldest_waiting_seconds": "Age of the oldest of them",
+    "dead_letters": "Requests that were refused for good",
+    "paused_keys": "Keys that wait for a person or for the vendor",
+    "last_good_sweep": "When both sides were last compared as a whole, in seconds since 1970",
+    "way_back_dead": "1: what people do over there does not arrive here",
+}
+
+
+class Figures:
+    """Writes what this process has counted, and what the outbox and the last comparison tell."""
+
+    def __init__(self, process: state.Process) -> None:
+        self._process = process
+        self._begun = False
+
+    def run(self) -> None:
+        """Write what has come together since the last time. Raises JournalError and DatabaseError."""
+        process, now = self._process, time.time()
+        counts, gauges = process.sender.take_counts(), self._gauges(now)
+        if process.lease(LEASE, 4 * SECONDS):
+            report = self._report()
+            gauges["way_back_dead"] = float(bool(way_back.problem(process)))
+            gauges["last_good_sweep"] = 0.0 if report.get("stopped") else float(report.get("at", 0.0))
+        with process.app.app_context():
+            if not self._begun:
+                counts += [(name, 0) for name in _names()]
+                self._begun = True
+            for name, value in gauges.items():
+                if name != "last_good_sweep" or value:
+                    Gauge("opsgenie", name, name, GAUGES[name]).set(value)
+            for name, many in counts:
+                Counter("opsgenie", name, name, f"Opsgenie plugin: {name}").inc(many)
+
+    def _gauges(self, now: float) -> Dict[str, float]:
+        found = self._process.outbox.journal.counts(now)
+        return {
+            "waiting": float(found.waiting + found.in_flight + len(self._process.outbox.memory)),
+            "oldest_waiting_seconds": round(found.oldest_waiting_seconds, 1),
+            "dead_letters": float(found.dead),
+            "paused_keys": float(self._process.sender.paused_keys),
+        }
+
+    def _report(self) -> Dict[str, Any]:
+        memory = self._process.memory
+        report = json.loads(memory.get_value(reconcile.REPORT) or "{}") if memory else {}
+        return report if isinstance(report, dict) else {}
+
+
+def _names() -> List[str]:
+    """Name the counters, so that each is there from the start."""
+    sent = [f"sent_{operation}_{verdict.value}" for operation in OPERATIONS for verdict in Verdict]
+    repaired = [f"drift_repaired_{field}_{side}" for field in rules.FIELDS for side in (ALERTA, OPSGENIE)]
+    return [*sent, *repaired, *(f"drift_found_{field}" for field in rules.FIELDS)]
+
+
+def install() -> None:
+    """Have the figures written by the process that sends; more calls change nothing."""
+    state.add_duty(_duty)
+
+
+def _duty(process: state.Process) -> Duty:
+    return Duty("figures", lambda: SECONDS, Figures(process).run)

@@ -1,0 +1,112 @@
+"""A dead man's switch at the vendor: the heartbeat that it expects stops when Alerta or the bridge is dead.
+
+The vendor then pages whoever is on call. So a ping goes out only while all of this works: Alerta's database answers,
+the outbox moves, the key is taken, and what people do over there arrives here. Whoever misses one of them learns it by
+the vendor's page at the latest.
+
+https://docs.opsgenie.com/docs/heartbeat-api
+"""
+
+import contextlib
+import time
+from typing import Optional
+
+from alerta.models.alert import Alert
+
+from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.core import routing
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin import state, way_back
+from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin.sender import Duty
+from alerta_opsgenie.plugin.state import LOG
+
+LEASE = "heartbeat"
+STUCK_SECONDS = 300.0
+"""What has waited longer than that does not move: longer than any pause after one failed attempt."""
+
+_LOOK_SECONDS = 3600.0
+_NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+class Heartbeat:
+    """Pings the heartbeat that the settings name."""
+
+    def __init__(self, process: state.Process) -> None:
+        self._process, self._settings = process, process.settings
+        self._looked_at: Optional[float] = None
+        self._logged = ""
+
+    def seconds(self) -> float:
+        """Give the pause before the next ping."""
+        return self._settings.heartbeat_seconds
+
+    def run(self) -> None:
+        """Ping, unless something is wrong or another process does; log it when that changes."""
+        settings = self._settings
+        if not self._process.lease(LEASE, 2.5 * settings.heartbeat_seconds):
+            return
+        problem = self._problem() or self._ping()
+        if problem != self._logged:
+            self._logged = problem
+            if problem:
+                LOG.error("opsgenie: no ping to the heartbeat %s: %s", settings.heartbeat, problem)
+            else:
+                LOG.warning("opsgenie: the heartbeat %s is pinged", settings.heartbeat)
+
+    def _problem(self) -> str:
+        """Name what does not work on our side; empty: nothing."""
+        try:
+            with self._process.app.app_context():
+                Alert.find_by_id(_NOBODY)
+        except Exception as error:  # noqa: BLE001 - the driver's own kinds of error are none of our imports
+            return f"Alerta's database does not answer: {' '.join(str(error).split())}"
+        try:
+            oldest = self._process.outbox.journal.counts(time.time()).oldest_waiting_seconds
+            if oldest > STUCK_SECONDS:
+                return f"the outbox does not move: the oldest request has waited for {oldest:.0f} s"
+            if self._process.outbox.memory:
+                return "requests wait in memory, for the outbox cannot be used"
+            return way_back.problem(self._process)
+        except (JournalError, DatabaseError) as error:
+            return f"the outbox cannot be read: {error}"
+
+    def _ping(self) -> str:
+        """Look once that the heartbeat exists, and ping it; gives what went wrong."""
+        settings, client = self._settings, self._process.client()
+        deadline = time.monotonic() + settings.timeout_seconds
+        with contextlib.closing(client):
+            try:
+                key = settings.key_of(routing.DEFAULT).reveal()
+            except OSError as error:
+                return f"the key file cannot be read: {error.strerror}"
+            missing = self._look(client, key, deadline)
+            return missing or _explained(client.ping(settings.heartbeat, key, deadline))
+
+    def _look(self, client: OpsgenieClient, key: str, deadline: float) -> str:
+        now = time.monotonic()
+        if self._looked_at is not None and now - self._looked_at < _LOOK_SECONDS:
+            return ""
+        if client.has_heartbeat(self._settings.heartbeat, key, deadline) is False:
+            return "there is no heartbeat of that name: make it there, with an interval longer than ours"
+        self._looked_at = now
+        return ""
+
+
+def _explained(delivery: Delivery) -> str:
+    if delivery.verdict is Verdict.DONE:
+        return ""
+    hint = "; the plan has no heartbeats, take OPSGENIE_HEARTBEAT out" if delivery.reason is Reason.UNSUPPORTED else ""
+    return delivery.detail + hint
+
+
+def install() -> None:
+    """Have the heartbeat pinged by the process that sends; more calls change nothing."""
+    state.add_duty(_duty)
+
+
+def _duty(process: state.Process) -> Optional[Duty]:
+    if not process.settings.heartbeat:
+        return None
+    heartbeat = Heartbeat(process)
+    return Duty("heartbeat", heartbeat.seconds, heartbeat.run)

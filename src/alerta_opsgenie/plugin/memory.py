@@ -1,0 +1,102 @@
+"""The memory of what both sides agree on, in Alerta's own database, so that all its workers and hosts share it."""
+
+import logging
+from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
+
+from alerta_opsgenie.core.agreed import Agreed, read_agreed
+from alerta_opsgenie.plugin.database import Database
+
+LOG = logging.getLogger("alerta.plugins.opsgenie")
+
+_WRITE = """INSERT INTO alerta_opsgenie_memory VALUES (%s, %s, %s)
+    ON CONFLICT (alert_id) DO UPDATE SET is_open = excluded.is_open, agreed = excluded.agreed"""
+_SET = "INSERT INTO alerta_opsgenie_values VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_LEASE = """INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * interval '1 second')
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+    WHERE alerta_opsgenie_leases.holder = excluded.holder OR alerta_opsgenie_leases.until < now()"""
+_OPEN = """SELECT memory.alert_id, memory.agreed, alerts.status, alerts.severity FROM alerta_opsgenie_memory AS memory
+    LEFT JOIN alerts ON alerts.id = memory.alert_id WHERE memory.is_open"""
+
+
+class Known(NamedTuple):
+    """An alert that the vendor has open: what both sides agree on, and what it is in Alerta now (None: it is gone)."""
+
+    agreed: Agreed
+    status: Optional[str]
+    severity: Optional[str]
+
+
+class Memory:
+    """Any thread may call it. Each method is one short transaction, and raises DatabaseError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, alert_ids: Iterable[str]) -> Dict[str, Agreed]:
+        """Give what is known of some alerts; those that nothing is known of are left out."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "SELECT alert_id, agreed FROM alerta_opsgenie_memory WHERE alert_id = ANY(%s)", (list(alert_ids),)
+            )
+            rows = cursor.fetchall()
+        found = {alert_id: _read(alert_id, text) for alert_id, text in rows}
+        return {alert_id: agreed for alert_id, agreed in found.items() if agreed is not None}
+
+    def change(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
+        """Change what is known of an alert; of an unknown one `Agreed()`. What others write meanwhile waits."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT agreed FROM alerta_opsgenie_memory WHERE alert_id = %s FOR UPDATE", (alert_id,))
+            row = cursor.fetchone()
+            agreed = change((_read(alert_id, row[0]) if row else None) or Agreed())
+            cursor.execute(_WRITE, (alert_id, agreed.is_open, agreed.to_json()))
+
+    def write(self, agreed: Mapping[str, Agreed]) -> None:
+        """Note what is known now of some alerts."""
+        with self._database.transaction() as cursor:
+            for alert_id in sorted(agreed):  # in one order everywhere, so that two writers never wait for each other
+                cursor.execute(_WRITE, (alert_id, agreed[alert_id].is_open, agreed[alert_id].to_json()))
+
+    def open_ids(self) -> List[str]:
+        """Name the alerts that the vendor has open, as far as is known."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT alert_id FROM alerta_opsgenie_memory WHERE is_open ORDER BY alert_id")
+            return [row[0] for row in cursor.fetchall()]
+
+    def open_alerts(self) -> Dict[str, "Known"]:
+        """Give what is known of those, each with what it is in Alerta now."""
+        with self._database.transaction() as cursor:
+            cursor.execute(_OPEN)
+            rows = cursor.fetchall()
+        found = {row[0]: (_read(row[0], row[1]), row[2], row[3]) for row in rows}
+        return {alert_id: Known(agreed, *now) for alert_id, (agreed, *now) in found.items() if agreed is not None}
+
+    def forget(self, alert_ids: Iterable[str]) -> None:
+        """Drop what is known of some alerts."""
+        with self._database.transaction() as cursor:
+            cursor.execute("DELETE FROM alerta_opsgenie_memory WHERE alert_id = ANY(%s)", (list(alert_ids),))
+
+    def get_value(self, name: str) -> str:
+        """Give a small fact; empty where it was never set."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT value FROM alerta_opsgenie_values WHERE name = %s", (name,))
+            row = cursor.fetchone()
+        return row[0] if row else ""
+
+    def set_value(self, name: str, value: str) -> None:
+        """Keep a small fact."""
+        with self._database.transaction() as cursor:
+            cursor.execute(_SET, (name, value))
+
+    def lease(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or renew a lease, by the database's clock; False: another process of whichever host holds it."""
+        with self._database.transaction() as cursor:
+            cursor.execute(_LEASE, (name, holder, seconds))
+            return bool(cursor.rowcount == 1)
+
+
+def _read(alert_id: str, text: str) -> Optional[Agreed]:
+    try:
+        return read_agreed(text)
+    except ValueError as error:
+        LOG.error("opsgenie: the memory of alert %s cannot be read: %s", alert_id, error)  # noqa: TRY400
+        return None

@@ -1,0 +1,84 @@
+"""Tells the vendor what no hook told: Alerta calls no plugin for much of what happens.
+
+While an alert is in a blackout the hooks are skipped; housekeeping deletes alerts without a word; another plugin can
+fail, or acknowledge, behind ours. So what both sides agree on (plugin/memory.py) is compared with Alerta's alerts from
+time to time, and the difference is sent. What is found must be there at two looks running, so that what a hook is
+about to tell is left to the hook, and nothing is told of an alert for which something still waits in the outbox.
+
+    12:00:00  blackout begins; the vendor has the alert open
+    12:05:00  the alert clears; no hook is called
+    12:05:40  first look: closed here, open there
+    12:06:40  second look: the same, so a close goes out
+"""
+
+import logging
+import time
+from typing import Callable, Dict, Iterator, Optional, Tuple
+
+from alerta_opsgenie.core.agreed import Agreed, untold
+from alerta_opsgenie.core.alarm_model import meaning
+from alerta_opsgenie.core.events import Event
+from alerta_opsgenie.core.history import ENDED
+from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, is_normal, publish
+from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.plugin.memory import Known, Memory
+from alerta_opsgenie.plugin.outbox import Outbox
+from alerta_opsgenie.plugin.plan_limits import PlanLimits
+
+LOG = logging.getLogger("alerta.plugins.opsgenie")
+
+_LEASE = "missed"
+
+Find = Callable[[str], Optional[Subject]]
+"""Gives an alert of Alerta's as it is now; None: it is gone."""
+
+
+class Missed:
+    """Looks for what no hook told; for the sender's process alone, one of all hosts at a time."""
+
+    def __init__(
+        self, memory: Memory, outbox: Outbox, policy: Policy, find: Find, lease: Callable[[str], bool],
+        plan: PlanLimits,
+    ) -> None:  # fmt: skip
+        self._plan = plan
+        self._memory, self._outbox, self._policy, self._find, self._lease = memory, outbox, policy, find, lease
+        self._seen: Dict[str, Dispatch] = {}
+
+    def look(self) -> int:
+        """Compare once, and send what was found at the last look too; says how many alerts. Raises DatabaseError."""
+        if not self._lease(_LEASE):
+            self._seen = {}
+            return 0
+        found = dict(self._differences())
+        again = {alert_id: dispatch for alert_id, dispatch in found.items() if self._seen.get(alert_id) == dispatch}
+        self._seen = found
+        for alert_id, dispatch in again.items():
+            LOG.warning("opsgenie: no hook told of alert %s; now sent: %s", alert_id,
+                        ", ".join(request.operation for request in dispatch.requests))  # fmt: skip
+            self._outbox.put(dispatch, alert_id)
+        return len(again)
+
+    def _differences(self) -> Iterator[Tuple[str, Dispatch]]:
+        for alert_id, known in self._memory.open_alerts().items():
+            if self._may_differ(known) and not self._outbox.journal.waits(alert_id):
+                dispatch = self._compare(alert_id, known.agreed)
+                if dispatch.requests:
+                    yield alert_id, dispatch
+
+    def _may_differ(self, known: Known) -> bool:
+        """Whether the alert is worth a closer look, by the little that the query gives."""
+        severity = known.severity or ""
+        if known.status is None or meaning(known.status) in ENDED or is_normal(severity, self._policy):
+            return True
+        agreed = "shelved" if known.agreed.snoozed_until else "ack" if known.agreed.acknowledged else "open"
+        priority = self._policy.priorities.get(severity.lower(), self._policy.default_priority)
+        return meaning(known.status) != agreed or priority != known.agreed.priority
+
+    def _compare(self, alert_id: str, agreed: Agreed) -> Dispatch:
+        subject = self._find(alert_id)
+        if subject is None:
+            gone = Subject(alert_id, status="open")
+            return publish(gone, [ConsoleAct(Event.DELETED)], self._policy, known=True)
+        dispatch = untold(subject, agreed, self._policy, time.time())
+        can = [one for one in dispatch.requests if not self._plan.lacks(dispatch.route, one.operation)]
+        return dispatch._replace(requests=tuple(can))

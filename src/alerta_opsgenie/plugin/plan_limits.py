@@ -1,0 +1,81 @@
+"""What an account's plan lacks, learnt from the vendor's refusals: by key and operation, for a day."""
+
+import json
+import logging
+import math
+import time
+from typing import Any, Dict, Optional
+
+from alerta_opsgenie.core.agreed import after_refusal
+from alerta_opsgenie.core.refusals import note_instead
+from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin.memory import Memory
+from alerta_opsgenie.plugin.outbox import OutgoingRequest
+
+LOG = logging.getLogger("alerta.plugins.opsgenie")
+
+REMEMBER_SECONDS = 86_400.0
+_NAME = "plan-limits"
+
+
+class PlanLimits:
+    """Kept in the memory where there is one, so that the next process need not learn it again. For the sender."""
+
+    def __init__(self, memory: Optional[Memory]) -> None:
+        self._memory = memory
+        self._until: Optional[Dict[str, float]] = None
+
+    def learn(self, outgoing: OutgoingRequest, text: str) -> Optional[OutgoingRequest]:
+        """Note a refusal, and say it once; gives the note to send in the request's place."""
+        until, name = self._known(), f"{outgoing.route} {outgoing.request.operation}"
+        if not self.lacks(outgoing.route, outgoing.request.operation):
+            LOG.warning("opsgenie: the plan of the key %s has no %s (%s); for a day a note says it instead",
+                        outgoing.route, outgoing.request.operation, text)  # fmt: skip
+        until[name] = time.time() + REMEMBER_SECONDS
+        self._save(until)
+        return self._noted(outgoing)
+
+    def fitted(self, outgoing: OutgoingRequest) -> OutgoingRequest:
+        """Give the request as the plan can take it."""
+        lacks = self.lacks(outgoing.route, outgoing.request.operation)
+        return (self._noted(outgoing) if lacks else None) or outgoing
+
+    def lacks(self, route: str, operation: str) -> bool:
+        """Whether the key of a route is known to lack an operation."""
+        now, until = time.time(), self._known().get(f"{route} {operation}", 0.0)
+        return now < until <= now + REMEMBER_SECONDS  # what lies further ahead was noted by a wrong clock
+
+    def correct(self, outgoing: OutgoingRequest) -> None:
+        """Correct the memory of the alert: the vendor does not have what it had taken."""
+        if self._memory:
+            try:
+                operation = outgoing.request.operation
+                self._memory.change(outgoing.alert, lambda agreed: after_refusal(agreed, operation))
+            except DatabaseError as error:
+                LOG.warning("opsgenie: the memory of alert %s could not be corrected: %s", outgoing.alert, error)
+
+    @staticmethod
+    def _noted(outgoing: OutgoingRequest) -> Optional[OutgoingRequest]:
+        note = note_instead(outgoing.request)
+        return None if note is None else outgoing._replace(request=note)
+
+    def _known(self) -> Dict[str, float]:
+        if self._until is None:
+            self._until = self._read()
+        return self._until
+
+    def _read(self) -> Dict[str, float]:
+        try:
+            found: Any = json.loads(self._memory.get_value(_NAME) or "{}") if self._memory else {}
+        except (DatabaseError, ValueError) as error:
+            LOG.warning("opsgenie: what the plan lacks is to be learnt again: %s", error)
+            found = {}
+        items = found.items() if isinstance(found, dict) else ()
+        return {name: float(until) for name, until in items if isinstance(until, (int, float)) and math.isfinite(until)}
+
+    def _save(self, until: Dict[str, float]) -> None:
+        if self._memory:
+            try:
+                self._memory.set_value(_NAME, json.dumps(until))
+            except DatabaseError as error:
+                LOG.warning("opsgenie: what the plan lacks could not be kept: %s", error)

@@ -1,0 +1,270 @@
+"""Compares both sides from time to time, in the background of the process that sends, and repairs what differs.
+
+One process of all hosts does it, by a lease. The rules are in `core.reconcile`. What has to be told to the vendor goes
+into the outbox like everything else; what has to be done in Alerta goes through the relay, as the webhook's does.
+"""
+
+import contextlib
+import json
+import os
+import random
+import time
+from collections import Counter
+from functools import partial
+from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from alerta.models.alert import Alert
+from flask import g
+
+from alerta_opsgenie.clients.alert_list import OPS_PATHS, AlertList, OpsApi, list_open
+from alerta_opsgenie.clients.connection import Response
+from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient
+from alerta_opsgenie.core import reconcile as rules
+from alerta_opsgenie.core import repairs, routing
+from alerta_opsgenie.core.events import BLACKOUT
+from alerta_opsgenie.core.message import parse
+from alerta_opsgenie.core.newer import ALERTA, is_same_state
+from alerta_opsgenie.core.outcome import Kind
+from alerta_opsgenie.core.reconcile import Known, Repair, Sweep
+from alerta_opsgenie.core.relay import Circumstances, relay
+from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
+from alerta_opsgenie.core.task import drive
+from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.plugin import inprocess, order, state, way_back
+from alerta_opsgenie.plugin.alert_values import epoch_seconds, subject_of, word_of
+from alerta_opsgenie.plugin.memory import Memory
+from alerta_opsgenie.plugin.sender import Duty
+from alerta_opsgenie.plugin.state import LOG
+
+PAGE = 200
+LEASE = "reconcile"
+REPORT, SUSPECTS = "reconcile-report", "reconcile-suspects"
+"""Names of what is kept in the memory: the figures of the last sweep, and what it found."""
+
+_NOT_ENDED = "status NOT IN ('closed', 'expired') AND id > %(after)s"
+_NEVER_SECONDS = 86400.0
+
+
+class _Query(NamedTuple):
+    """A query as Alerta's models take it (9.1.0, database/backends/postgres/utils.py)."""
+
+    where: str
+    vars: Dict[str, object]
+    sort: str = "id"
+    group: str = "status"
+
+
+class Reconciler:
+    """The comparison in one process."""
+
+    def __init__(self, process: state.Process, memory: Memory) -> None:
+        self._process, self._memory, self._settings = process, memory, process.settings
+        self._holder = f"{os.uname().nodename}:{os.getpid()}"
+        self._wait = process.sender.wait
+        self._logged: Dict[str, str] = {}
+
+    def seconds(self) -> float:
+        """Give the pause before the next sweep."""
+        wanted = self._settings.reconcile_seconds
+        return wanted * random.uniform(0.9, 1.1) if wanted else _NEVER_SECONDS  # noqa: S311 - not all hosts at once
+
+    def run(self) -> None:
+        """Sweep, if no other process does. Raises DatabaseError."""
+        wanted = self._settings.reconcile_seconds
+        if wanted and self._memory.lease(LEASE, self._holder, 3 * wanted + 60.0):
+            try:
+                self.sweep()
+            except OSError as error:
+                self._say("stop", f"nothing is compared: a key file cannot be read: {error.strerror}")
+
+    def sweep(self) -> Sweep:
+        """Compare once, and repair."""
+        vendor, requests = self._read_vendor()
+        alerta, busy = self._read_alerta()
+        if not (vendor.problem or alerta.problem):
+            vendor, alerta = self._look_up_at_vendor(vendor, alerta), self._look_up_in_alerta(alerta, vendor)
+        known = self._known(alerta, vendor, busy)
+        found = rules.reconcile(alerta, vendor, known)
+        self._remember(found, known)
+        self._memory.set_value(SUSPECTS, json.dumps(found.suspects))
+        outcomes = [self._repair(repair) for repair in found.repairs if not self._wait(0)]
+        strangers = len(alerta.gone - set(known.agreed))
+        self._report(found, outcomes, {
+            "at": vendor.at_seconds, "seconds": round(time.time() - vendor.at_seconds, 3), "requests": requests,
+            "alerta": len(alerta.alerts), "opsgenie": len(vendor.alerts), "strangers": strangers,
+        })  # fmt: skip
+        return found
+
+    def _known(self, alerta: Snapshot, vendor: Snapshot, busy: FrozenSet[str]) -> Known:
+        memory = self._memory
+        since = float(memory.get_value("since") or "inf")
+        agreed = memory.read({*alerta.alerts, *vendor.alerts, *memory.open_ids()})
+        journal = self._process.outbox.journal
+        waiting = {row.alert for state_ in ("waiting", "in-flight") for row in journal.actions(state_)}
+        return Known(
+            agreed, rules.read_suspects(memory.get_value(SUSPECTS)), busy | waiting, since,
+            self._settings.reconcile_policies, self._takes(),
+            min(rules.GRACE_SECONDS, self._settings.reconcile_seconds),
+        )  # fmt: skip
+
+    def _takes(self) -> FrozenSet[str]:
+        """Name the steps that the vendor takes: by its API, and by what its plan was seen to lack."""
+        lacks = self._process.sender.plan.lacks
+        return frozenset(
+            step for step in repairs.takes(self._settings.policy)
+            if not lacks(routing.DEFAULT, repairs.OPERATIONS.get(step, step))
+        )  # fmt: skip
+
+    def _remember(self, found: Sweep, known: Known) -> None:
+        """Keep what both sides agree on, but where the memory has changed since it was read."""
+        now = self._memory.read([*found.agreed, *found.forget])
+        same = {name for name in (*found.agreed, *found.forget) if now.get(name) == known.agreed.get(name)}
+        self._memory.write({name: agreed for name, agreed in found.agreed.items() if name in same})
+        self._memory.forget(name for name in found.forget if name in same)
+
+    # -- Reading
+
+    def _read_vendor(self) -> Tuple[Snapshot, int]:
+        began, found = time.time(), list(self._lists())
+        problems = [f"the list by {route} is incomplete: {one.problem}" for route, one in found if one.problem]
+        alerts = listed(((route, data) for route, one in found for data in one.alerts), self._settings.policy.source)
+        ahead = max((one.clock_ahead_seconds for _, one in found), key=abs, default=0.0)
+        snapshot = Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
+        return snapshot, sum(one.requests for _, one in found)
+
+    def _lists(self) -> Iterator[Tuple[str, AlertList]]:
+        """List what each key shows, each key once; by JSM's full API where there is a token for it."""
+        settings, source = self._settings, self._settings.policy.source
+        if settings.ops_login:
+            api = OpsApi(settings.ops_url, settings.ops_login.reveal(), settings.timeout_seconds,
+                         ca_file=settings.ca_file, environment=settings.proxies)  # fmt: skip
+            with contextlib.closing(api):
+                yield routing.DEFAULT, list_open(api.get, source, self._wait, OPS_PATHS)
+            return
+        routes = {settings.key_of(route).reveal(): route for route in (*settings.keys, routing.DEFAULT)}
+        for key, route in routes.items():
+            with contextlib.closing(self._process.client()) as client:
+                if key:
+                    yield route, list_open(partial(self._get, client, key), source, self._wait)
+
+    def _get(self, client: OpsgenieClient, key: str, path: str) -> Union[Response, Delivery]:
+        return client.get(path, key, time.monotonic() + self._settings.timeout_seconds)
+
+    def _read_alerta(self) -> Tuple[Snapshot, FrozenSet[str]]:
+        """Read what has not ended, in the order of ids."""
+        began, found, last = time.time(), [], ""
+        while True:
+            page = self._page(_NOT_ENDED, {"after": last})
+            found += page
+            if len(page) < PAGE:
+                break
+            last = page[-1][0]
+        alerts = {name: seen for name, seen, _ in found}
+        problem = "Alerta is about to stop" if self._wait(0) else ""
+        return Snapshot(alerts, began, problem=problem), frozenset(name for name, _, out in found if out)
+
+    def _page(self, where: str, values: Dict[str, object]) -> List[Tuple[str, Seen, bool]]:
+        """Read a page: id, what is seen, whether it is in a blackout. As long as it took, others have the processor."""
+        began = time.monotonic()
+        with self._process.app.app_context():
+            alerts = Alert.find_all(_Query(where, values), history=True, page=1, page_size=PAGE)
+            page = [(str(alert.id), self._side_of(alert), word_of(alert.status) == BLACKOUT) for alert in alerts]
+        self._wait(time.monotonic() - began)
+        return page
+
+    def _side_of(self, alert: Alert) -> Seen:
+        changed = epoch_seconds(alert.update_time)
+        return alerta_side(subject_of(alert), changed, order.record_of(alert).newest, self._settings.policy)
+
+    def _look_up_in_alerta(self, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
+        """Look at what is open over there and was not in Alerta's list: it has ended, or is not there."""
+        alerts, asked = dict(alerta.alerts), sorted(set(vendor.alerts) - set(alerta.alerts))
+        for first in range(0, len(asked), PAGE):
+            page = self._page("id = ANY(%(ids)s)", {"ids": asked[first : first + PAGE]})
+            alerts.update({name: seen for name, seen, _ in page})
+        gone = set(asked) - set(alerts) if self._settings.policy.on_delete != "ignore" else set()
+        return alerta._replace(alerts=alerts, gone=frozenset(gone))
+
+    def _look_up_at_vendor(self, vendor: Snapshot, alerta: Snapshot) -> Snapshot:
+        """Ask singly for what is open in Alerta and was not in the vendor's list."""
+        settings, looks = self._settings, {}
+        with contextlib.closing(self._process.client()) as client:
+            for name in rules.to_look_up(alerta, vendor):
+                route = alerta.alerts[name].route
+                key = settings.key_of(route).reveal()
+                data = client.find(name, key, time.monotonic() + settings.timeout_seconds)
+                if data is None or self._wait(0):
+                    break  # what was not looked up is looked up in the next sweep
+                looks[name] = (route, data)
+        return with_looks(vendor, looks, settings.policy.source)
+
+    # -- Repairing
+
+    def _repair(self, repair: Repair) -> bool:
+        with self._process.app.test_request_context("/"):
+            g.opsgenie_reconcile = True
+            alert = Alert.find_by_id(repair.alert)
+            if alert is not None and alert.id != repair.alert:
+                return False
+            if repair.side == ALERTA:
+                return self._repair_in_alerta(repair)
+            return self._repair_at_vendor(repair, alert)
+
+    def _repair_at_vendor(self, repair: Repair, alert: Optional[Alert]) -> bool:
+        """Put the requests into the outbox, unless Alerta's alert has changed since it was read."""
+        now = self._side_of(alert) if alert is not None else Seen(is_open=False)
+        if not is_same_state(now, repair.seen):
+            return False
+        subject = subject_of(alert) if alert is not None else Subject(repair.alert, status="closed")
+        dispatch = repairs.requests_of(repair, subject, self._settings.policy, time.time())
+        LOG.warning("opsgenie: reconcile: %s of alert %s is told to the vendor: %s",
+                    repair.field, repair.alert, repair.reason)  # fmt: skip
+        return bool(self._process.outbox.put(dispatch, repair.alert))
+
+    def _repair_in_alerta(self, repair: Repair) -> bool:
+        policy, done = self._settings.policy, True
+        settings = self._settings.relay._replace(
+            sources=frozenset({policy.source}), custom_actions={repairs.REOPEN: "open"}
+        )
+        for text in repairs.messages_of(repair, policy.source, time.time()):
+            outcome = drive(
+                relay(parse(text), settings, Circumstances(time.time())),
+                lambda call: inprocess.perform(call, lend_name=True),
+            )
+            done = done and outcome.kind is Kind.APPLIED
+            LOG.warning("opsgenie: reconcile: %s of alert %s in Alerta: %s: %s (%s) %s", repair.field, repair.alert,
+                        repair.reason, outcome.kind.value, outcome.reason.value, outcome.detail)  # fmt: skip
+        return done
+
+    # -- Saying
+
+    def _report(self, found: Sweep, done: Sequence[bool], figures: Dict[str, Any]) -> None:
+        """Log what is new, and keep the figures of this sweep."""
+        self._say("stop", f"nothing is repaired: {found.stopped}" if found.stopped else "")
+        texts = Counter(f"{finding.field}: {finding.text}" for finding in found.findings)
+        self._say("findings", "; ".join(f"{many} x {text}" for text, many in sorted(texts.items())))
+        repaired = Counter(f"{repair.field} {repair.side}" for repair, is_done in zip(found.repairs, done) if is_done)
+        figures.update(stopped=found.stopped, findings=texts, repaired=repaired, waiting=len(found.waiting))
+        self._memory.set_value(REPORT, json.dumps(figures))
+        for name, many in repaired.items():
+            self._process.sender.count(f"drift_repaired_{'_'.join(name.split())}", many)
+        for finding in found.findings:
+            self._process.sender.count(f"drift_found_{finding.field}")
+        way_back.look(self._process, figures)
+
+    def _say(self, what: str, text: str) -> None:
+        if text != self._logged.get(what, ""):
+            self._logged[what] = text
+            LOG.warning("opsgenie: reconcile: %s", text or f"no {what} any more")
+
+
+def install() -> None:
+    """Have both sides compared by the process that sends; more calls change nothing."""
+    state.add_duty(_duty)
+
+
+def _duty(process: state.Process) -> Optional[Duty]:
+    if process.memory is None:
+        return None
+    reconciler = Reconciler(process, process.memory)
+    return Duty("reconcile", reconciler.seconds, reconciler.run)

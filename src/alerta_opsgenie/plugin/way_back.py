@@ -1,0 +1,110 @@
+"""Watches the way back: whether what people do in Opsgenie or JSM still arrives by itself.
+
+OEC, JEC, the queue or the webhook can be dead while everything else looks well. Nobody learns of it from our side, but
+the reconciliation does: it finds changes over there that no message told of. Where it has found such in some sweeps
+running, and no message came in all that time, the way back is dead: an alert in Alerta says so, the figures say so,
+and the heartbeat is withheld.
+
+    12:00  a message arrives
+    12:05  sweep: repaired 1 acknowledge that no message told of    1
+    12:10  sweep: repaired 1 close                                  2
+    12:15  sweep: repaired 2 acknowledges                           3: the way back is dead
+    12:40  a message arrives: it lives again
+"""
+
+import json
+import logging
+import time
+from typing import Any, Dict
+
+from alerta.models.alert import Alert
+from alerta.utils.api import process_alert
+from flask import g
+
+from alerta_opsgenie.core.newer import ALERTA
+from alerta_opsgenie.plugin import state
+from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin.state import LOG, REPORTER
+
+SWEEPS = 3
+ARRIVED, STATE = "arrived", "way-back"
+"""Names of what is kept in the memory: when a message last came, and the judgement."""
+
+EVENT = "OpsgenieActionsDoNotArrive"
+TEXT = (
+    "What people do in Opsgenie or JSM does not arrive by itself: only the comparison of both sides finds it."
+    " See to OEC, JEC, `alerta-opsgenie run` or the webhook; `alerta-opsgenie doctor` names the cause."
+)
+ALIVE = "What people do in Opsgenie or JSM arrives again."
+_NOTE_SECONDS = 30.0
+
+
+class Arrivals:
+    """Notes in the memory that a message came, not more often than needed. For any thread of one process."""
+
+    def __init__(self) -> None:
+        self._noted_at = -_NOTE_SECONDS
+
+    def note(self, process: state.Process) -> None:
+        """A message of the bridge's came."""
+        now = time.monotonic()
+        if process.memory is None or now - self._noted_at < _NOTE_SECONDS:
+            return
+        self._noted_at = now
+        try:
+            process.memory.set_value(ARRIVED, str(time.time()))
+        except DatabaseError as error:
+            LOG.warning("opsgenie: that a message came could not be noted: %s", error)
+
+
+arrivals = Arrivals()
+
+
+def judge(before: Dict[str, Any], report: Dict[str, Any], arrived_at: float) -> Dict[str, Any]:
+    """Count the sweeps that repaired what no message told of: since the newest message, one after the other."""
+    if report.get("at") == before.get("at") and arrived_at <= before.get("since", 0.0):
+        return before
+    repaired = sum(many for name, many in report.get("repaired", {}).items() if name.endswith(f" {ALERTA}"))
+    since, count = before.get("since", 0.0), before.get("count", 0)
+    if arrived_at > since:
+        return {"at": report.get("at"), "since": arrived_at, "count": 0}
+    return {"at": report.get("at"), "since": since, "count": count + 1 if repaired else count}
+
+
+def look(process: state.Process, report: Dict[str, Any]) -> bool:
+    """Judge by the newest sweep, and raise or clear the alert; whether the way back is dead. Raises DatabaseError."""
+    memory = process.memory
+    if memory is None:
+        return False
+    before = json.loads(memory.get_value(STATE) or "{}")
+    after = judge(before, report, float(memory.get_value(ARRIVED) or 0.0))
+    if after != before:
+        memory.set_value(STATE, json.dumps(after))
+    was_dead, is_dead = bool(before.get("count", 0) >= SWEEPS), bool(after.get("count", 0) >= SWEEPS)
+    if was_dead != is_dead:
+        _tell(process, is_dead=is_dead)
+    return is_dead
+
+
+def problem(process: state.Process) -> str:
+    """Name what is wrong with the way back; empty: nothing that is known. Raises DatabaseError."""
+    memory = process.memory
+    if memory is None or json.loads(memory.get_value(STATE) or "{}").get("count", 0) < SWEEPS:
+        return ""
+    return "what people do over there does not arrive here"
+
+
+def _tell(process: state.Process, *, is_dead: bool) -> None:
+    """Raise an alert in Alerta, or clear it. It is sent to the vendor like any other, for somebody has to know."""
+    LOG.log(logging.ERROR if is_dead else logging.WARNING, "opsgenie: %s", TEXT if is_dead else ALIVE)
+    environment = (process.app.config.get("ALLOWED_ENVIRONMENTS") or ["Production"])[0]
+    severity = "major" if is_dead else process.app.config.get("DEFAULT_NORMAL_SEVERITY") or "normal"
+    with process.app.test_request_context("/"):
+        g.login = REPORTER
+        process_alert(
+            Alert(
+                resource="alerta-opsgenie", event=EVENT, environment=environment, severity=severity,
+                service=["alerta-opsgenie"], group="Bridge", text=TEXT if is_dead else ALIVE,
+                origin=REPORTER,
+            )
+        )  # fmt: skip

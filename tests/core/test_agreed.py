@@ -1,0 +1,64 @@
+"""What both sides agree on: kept as a text, and moved on by the requests that the vendor takes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerta_opsgenie.core.agreed import PRIORITIES, Agreed, after_requests, read_agreed
+from alerta_opsgenie.core.publish import Request
+
+TIMES = st.floats(allow_nan=False, allow_infinity=False)
+AGREED = st.builds(
+    Agreed, st.booleans(), st.booleans(), st.none() | TIMES, st.text(), st.sampled_from(sorted(PRIORITIES)),
+    st.booleans(), TIMES,
+)  # fmt: skip
+OPEN = Agreed(is_open=True, priority="P2", confirmed=True, at_seconds=9.0)
+
+
+@given(AGREED)
+def test_the_text_gives_it_back(agreed: Agreed) -> None:
+    assert read_agreed(agreed.to_json()) == agreed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", "null", '{"is_open": true}', *(json.dumps({**OPEN._asdict(), name: value}) for name, value in (
+        ("is_open", "yes"), ("acknowledged", 1), ("snoozed_until", "soon"), ("snoozed_until", float("inf")),
+        ("at_seconds", True), ("owner", None), ("priority", "P9"), ("priority", []),
+    ))],
+)  # fmt: skip
+def test_any_other_text_is_refused(text: str) -> None:
+    with pytest.raises((ValueError, TypeError)) as caught:
+        read_agreed(text)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("before", "operation", "body", "after"),
+    [
+        (Agreed(), "create", {"priority": "P1"}, {"is_open": True, "priority": "P1"}),
+        (Agreed(), "create", {"priority": ["P1"]}, {"is_open": True, "priority": "P3"}),
+        (OPEN._replace(acknowledged=True), "create", {"priority": "P1"}, {"priority": "P1"}),
+        (OPEN._replace(is_open=False, owner="a"), "create", {}, {"is_open": True, "owner": "", "priority": "P2"}),
+        (OPEN._replace(snoozed_until=99.0), "acknowledge", {}, {"acknowledged": True, "snoozed_until": None}),
+        (OPEN._replace(acknowledged=True), "unacknowledge", {}, {"acknowledged": False}),
+        (OPEN, "snooze", {"endTime": "1970-01-01T00:01:00Z"}, {"snoozed_until": 60.0}),
+        (OPEN, "snooze", {"endTime": "soon"}, {"snoozed_until": None}),
+        (OPEN._replace(acknowledged=True), "close", {}, {"is_open": False, "acknowledged": False}),
+        (OPEN, "delete", {}, {"is_open": False}),
+        (OPEN, "assign", {"owner": {"username": "a@example.com"}}, {"owner": "a@example.com"}),
+        (OPEN, "assign", {"owner": 5}, {"owner": ""}),
+        (OPEN, "priority", {"priority": "P5"}, {"priority": "P5"}),
+        (OPEN, "note", {"note": "hello"}, {}),
+    ],
+)
+def test_a_request_that_was_taken_moves_it_on(
+    before: Agreed, operation: str, body: dict[str, Any], after: dict[str, Any]
+) -> None:
+    moved = after_requests(before, [Request(operation, "POST", "/", body)], 10.0)
+    assert moved == before._replace(**after, confirmed=True, at_seconds=10.0)

@@ -1,0 +1,328 @@
+"""The rules of a sweep, row by row."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from alerta_opsgenie.core import reconcile as rules
+from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
+from alerta_opsgenie.core.reconcile import OFF, REPORT, Known, Sweep, read_suspects, reconcile
+from alerta_opsgenie.core.sides import ENDLESS, Seen, Snapshot
+
+ID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+NOW, DAY = 1_000_000.0, 86400.0
+T1, T2, T3 = NOW - 9000, NOW - 6000, NOW - 3000
+ALICE, BOB = "alice@example.com", "bob@example.com"
+
+OPEN = Seen(is_open=True, priority="P2", changed=T1, opened=T1)
+ACK = OPEN._replace(acknowledged=True)
+SNOOZED = OPEN._replace(snoozed_until=NOW + DAY)
+ENDED = Seen(is_open=False, opened=T1, since=T2, changed=T2)
+AGREED = Agreed(is_open=True, priority="P2", confirmed=True, at_seconds=T1)
+
+
+def snapshot(seen: Seen | None = None, **fields: object) -> Snapshot:
+    return Snapshot({ID: seen} if seen else {}, NOW)._replace(**fields)  # type: ignore[arg-type]
+
+
+def compare(a: Seen | None, v: Seen | None, base: Agreed | None = AGREED, **known: object) -> Sweep:
+    """Compare as the second sweep that finds the same; what is None was looked up and is not there."""
+    agreed = {ID: base} if base else {}
+    gone = frozenset({ID})
+    here = snapshot(a, gone=frozenset() if a else gone)
+    there = snapshot(v, gone=frozenset() if v else gone, looked_up=frozenset() if v and v.is_open else gone)
+    fields = {"agreed": agreed, "since_seconds": 1.0, **known}
+    first = reconcile(here, there, Known(**fields))  # type: ignore[arg-type]
+    assert not first.repairs
+    return reconcile(here, there, Known(suspects=first.suspects, **fields))  # type: ignore[arg-type]
+
+
+def done(sweep: Sweep) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(repair.field, repair.side, repair.steps) for repair in sweep.repairs]
+
+
+# -- One side was changed since both agreed
+
+CHANGED_THERE = [
+    (OPEN, ACK, AGREED, "acknowledged", ("acknowledge",)),
+    (ACK, OPEN, AGREED._replace(acknowledged=True), "acknowledged", ("unacknowledge",)),
+    (OPEN, SNOOZED, AGREED, "snoozed", ("snooze",)),
+    (SNOOZED, OPEN, AGREED._replace(snoozed_until=NOW + DAY), "snoozed", ("unsnooze",)),
+    (SNOOZED, ACK, AGREED._replace(snoozed_until=NOW + DAY), "snoozed", ("acknowledge",)),
+    (SNOOZED, SNOOZED._replace(snoozed_until=NOW + 2 * DAY), AGREED._replace(snoozed_until=NOW + DAY), "snoozed",
+     ("snooze",)),
+    (OPEN, ENDED, AGREED, "open", ("close",)),
+    (OPEN._replace(owner=ALICE), OPEN._replace(owner=BOB), AGREED._replace(owner=ALICE), "owner", ("assign",)),
+    (OPEN, OPEN._replace(priority="P1"), AGREED, "priority", ("prioritise",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("a", "v", "base", "field", "steps"), CHANGED_THERE)
+def test_what_the_vendor_changed_since_both_agreed_is_told_to_alerta(
+    a: Seen, v: Seen, base: Agreed, field: str, steps: tuple[str, ...]
+) -> None:
+    assert done(compare(a, v, base)) == [(field, ALERTA, steps)]
+
+
+@pytest.mark.parametrize(("v", "a", "base", "field", "steps"), CHANGED_THERE)
+def test_what_alerta_changed_since_both_agreed_is_told_to_the_vendor(
+    v: Seen, a: Seen, base: Agreed, field: str, steps: tuple[str, ...]
+) -> None:
+    assert done(compare(a, v, base)) == [(field, OPSGENIE, steps)]
+
+
+# -- Nobody knows what both agreed on, or both were changed
+
+CONFLICTS = [
+    (ACK, OPEN, "acknowledged", ("acknowledge",), ("unacknowledge",)),
+    (SNOOZED, ACK, "snoozed", ("snooze",), ("acknowledge",)),
+    (OPEN._replace(owner=ALICE), OPEN._replace(owner=BOB), "owner", ("assign",), ("assign",)),
+    (OPEN, OPEN._replace(priority="P1"), "priority", ("prioritise",), ("prioritise",)),
+]
+
+
+@pytest.mark.parametrize(("a", "v", "field", "to_vendor", "to_alerta"), CONFLICTS)
+@pytest.mark.parametrize("policy", [ALERTA, OPSGENIE, REPORT, OFF])
+def test_the_policy_decides_where_nothing_proves_an_order(
+    a: Seen, v: Seen, field: str, to_vendor: tuple[str, ...], to_alerta: tuple[str, ...], policy: str
+) -> None:
+    found = compare(a, v, None, policies={**rules.FIELDS, field: policy})
+    expected = {ALERTA: [(field, OPSGENIE, to_vendor)], OPSGENIE: [(field, ALERTA, to_alerta)]}
+    assert done(found) == expected.get(policy, [])
+    assert [finding.field for finding in found.findings] == ([field] if policy == REPORT else [])
+
+
+def test_a_time_that_proves_an_order_goes_before_the_policy_and_the_memory() -> None:
+    acked = ACK._replace(since=T3, changed=T3)
+    unacked = OPEN._replace(changed=T2)
+    for base in (None, AGREED._replace(acknowledged=True)):
+        assert done(compare(acked, unacked, base)) == [("acknowledged", OPSGENIE, ("acknowledge",))]
+
+
+def test_times_that_are_nearly_the_same_prove_nothing() -> None:
+    acked, unacked = ACK._replace(since=T2 + 4, changed=T2 + 4), OPEN._replace(changed=T2)
+    assert done(compare(acked, unacked, None)) == [("acknowledged", ALERTA, ("unacknowledge",))]
+
+
+def test_an_offset_of_the_clocks_adds_to_the_doubt() -> None:
+    here = snapshot(ACK._replace(since=T2 + 30, changed=T2 + 30))
+    there = snapshot(OPEN._replace(changed=T2), clock_ahead_seconds=-40.0)
+    policies = {**rules.FIELDS, "acknowledged": REPORT}
+    assert reconcile(here, there, Known(policies=policies)).findings
+
+
+def test_a_side_that_was_told_its_state_is_behind_one_that_was_not() -> None:
+    told = ACK._replace(told=True, changed=T3)
+    assert done(compare(told, OPEN._replace(changed=T2), None)) == [("acknowledged", ALERTA, ("unacknowledge",))]
+    assert done(compare(OPEN._replace(changed=T2), told, None)) == [("acknowledged", OPSGENIE, ("unacknowledge",))]
+
+
+def test_a_vendor_that_was_put_back_to_before_what_it_told_us_is_wrong() -> None:
+    told = ACK._replace(told=True, changed=T3, told_at={"state": T3})
+    assert done(compare(told, OPEN._replace(changed=T1), AGREED)) == [("acknowledged", OPSGENIE, ("acknowledge",))]
+
+
+def test_a_vendor_that_was_put_back_to_before_both_agreed_is_wrong() -> None:
+    base = AGREED._replace(acknowledged=True, at_seconds=T3)
+    assert done(compare(ACK, OPEN._replace(changed=T1), base)) == [("acknowledged", OPSGENIE, ("acknowledge",))]
+
+
+# -- Ends, and presence
+
+PRESENCE = [
+    # Alerta, the vendor, agreed -> what is done
+    (OPEN, None, None, ("presence", OPSGENIE, ("create",))),
+    (ACK, None, None, ("presence", OPSGENIE, ("create", "acknowledge"))),
+    (OPEN, None, AGREED._replace(confirmed=False), ("presence", OPSGENIE, ("create",))),
+    (OPEN._replace(opened=T3, changed=T3), ENDED, None, ("presence", OPSGENIE, ("create",))),
+    (OPEN, ENDED, None, ("open", ALERTA, ("close",))),
+    (ACK._replace(since=T3, changed=T3), ENDED, None, ("open", ALERTA, ("close",))),
+    (ENDED, OPEN, None, ("open", OPSGENIE, ("close",))),
+    (ENDED._replace(since=0.0), OPEN._replace(opened=0.0), None, ("open", OPSGENIE, ("close",))),
+    (ENDED, OPEN._replace(opened=T2 + 60, changed=T3), None, ("open", OPSGENIE, ("close",))),
+    (ENDED, OPEN._replace(opened=T3, changed=T3), None, ("open", ALERTA, ("create",))),
+    (ENDED, ACK._replace(opened=T3, changed=T3), None, ("open", ALERTA, ("create", "acknowledge"))),
+    (None, OPEN, AGREED, ("presence", OPSGENIE, ("close",))),
+]
+
+
+@pytest.mark.parametrize(("a", "v", "base", "expected"), PRESENCE)
+def test_what_only_one_side_has_open(
+    a: Seen | None, v: Seen | None, base: Agreed | None, expected: tuple[str, str, tuple[str, ...]]
+) -> None:
+    assert done(compare(a, v, base)) == [expected]
+
+
+LEFT = [
+    (OPEN, None, AGREED, {}, "shows it to this key no more"),
+    (OPEN._replace(opened=T3, changed=T3), ENDED, AGREED, {}, "shows an older one"),
+    (OPEN, None, None, {"since_seconds": None}, "nothing proves it was never sent"),
+    (OPEN, None, None, {"since_seconds": T2}, "nothing proves it was never sent"),
+    (OPEN._replace(opened=0.0), ENDED, None, {}, "nothing proves"),
+]
+
+
+@pytest.mark.parametrize(("a", "v", "base", "known", "text"), LEFT)
+def test_nobody_is_paged_where_people_may_have_closed_it(
+    a: Seen, v: Seen | None, base: Agreed | None, known: dict[str, object], text: str
+) -> None:
+    found = compare(a, v, base, **known)
+    assert not found.repairs
+    assert [text in finding.text for finding in found.findings] == [True]
+
+
+def test_an_alert_that_alerta_never_had_is_left_alone() -> None:
+    found = compare(None, OPEN, None)
+    assert not found.repairs
+    assert not found.findings
+
+
+def test_what_the_settings_keep_here_is_not_created() -> None:
+    assert not compare(OPEN._replace(wanted=False), None, None).repairs
+
+
+def test_nothing_is_created_by_a_key_that_sees_none_of_what_was_there() -> None:
+    here = Snapshot({ID: OPEN, OTHER: OPEN}, NOW)
+    there = Snapshot({}, NOW, gone=frozenset({ID, OTHER}), looked_up=frozenset({ID, OTHER}))
+    known = Known({ID: AGREED}, {f"{OTHER} presence": ("opsgenie create", 1)}, since_seconds=1.0)
+    found = reconcile(here, there, known)
+    assert not found.repairs
+    assert "this key sees none" in found.findings[1].text
+
+
+OWNERS = [
+    # Alerta, the vendor, agreed -> where it is told
+    ("", ALICE, None, ALERTA),
+    ("", ALICE, "", ALERTA),
+    ("", ALICE, ALICE, None),
+    (BOB, "", None, None),
+    (BOB, "", "", None),
+    (BOB, "", BOB, None),
+    (ALICE, "Alice@Example.com", None, None),
+    (ALICE, "557058:an-account-id", None, None),
+]
+
+
+@pytest.mark.parametrize(("here", "there", "agreed", "side"), OWNERS)
+def test_an_owner_is_told_to_alerta_where_it_has_none_unless_it_was_taken_out_there(
+    here: str, there: str, agreed: str | None, side: str | None
+) -> None:
+    base = None if agreed is None else AGREED._replace(owner=agreed)
+    found = compare(OPEN._replace(owner=here), OPEN._replace(owner=there), base)
+    assert done(found) == ([("owner", side, ("assign",))] if side else [])
+
+
+# -- Safety
+
+
+def test_ends_of_a_snooze_a_few_seconds_apart_are_the_same() -> None:
+    assert not compare(SNOOZED, SNOOZED._replace(snoozed_until=NOW + DAY + 4)).repairs
+    assert not compare(SNOOZED._replace(snoozed_until=ENDLESS), SNOOZED).repairs
+
+
+@pytest.mark.parametrize(
+    ("a", "v"),
+    [
+        (OPEN, ACK._replace(changed=NOW - 60)),
+        (ACK._replace(changed=NOW - 60), OPEN),
+        (OPEN, SNOOZED._replace(snoozed_until=NOW + 60)),
+        (OPEN._replace(opened=NOW - 60), ENDED),
+    ],
+)
+def test_nothing_within_the_grace_period_is_touched(a: Seen, v: Seen) -> None:
+    assert not compare(a, v).repairs
+
+
+def test_nothing_that_is_on_its_way_is_touched() -> None:
+    assert not compare(OPEN, ACK, busy=frozenset({ID})).repairs
+
+
+def test_what_both_sides_have_just_agreed_on_is_left_alone() -> None:
+    assert not compare(OPEN, ACK, AGREED._replace(at_seconds=NOW - 60)).repairs
+
+
+def test_another_difference_than_in_the_sweep_before_waits_anew() -> None:
+    first = reconcile(snapshot(OPEN), snapshot(ACK), Known({ID: AGREED}))
+    second = reconcile(snapshot(ACK), snapshot(OPEN), Known({ID: AGREED}, first.suspects))
+    assert (second.repairs, len(second.waiting)) == ((), 1)
+
+
+def test_what_was_done_in_vain_twice_is_left_to_a_person() -> None:
+    suspects: rules.Suspects = {}
+    repairs = []
+    for _ in range(8):
+        found = reconcile(snapshot(OPEN), snapshot(ACK), Known({ID: AGREED}, suspects))
+        suspects = read_suspects_again(found.suspects)
+        repairs.append(len(found.repairs))
+    assert repairs == [0, 1, 0, 1, 0, 0, 0, 0]
+    assert "in vain" in found.findings[0].text
+
+
+def read_suspects_again(suspects: rules.Suspects) -> rules.Suspects:
+    return read_suspects(json.dumps(suspects))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", '{"a": 1}', '{"a": ["b"]}', "{", "null"])
+def test_suspects_that_cannot_be_read_are_none(text: str) -> None:
+    assert read_suspects(text) == {}
+
+
+def test_what_the_vendors_key_cannot_do_is_reported() -> None:
+    found = compare(SNOOZED, OPEN, vendor_takes=frozenset({"create", "acknowledge", "close"}))
+    assert not found.repairs
+    assert "cannot do this: snooze" in found.findings[0].text
+
+
+@pytest.mark.parametrize(("base", "many", "stops"), [(AGREED, 25, False), (AGREED, 26, True), (None, 26, True)])
+def test_more_repairs_than_a_fault_would_need_stop_the_sweep(base: Agreed | None, many: int, stops: bool) -> None:
+    names = [f"{number:08}-1111-4111-8111-111111111111" for number in range(many)]
+    here = Snapshot(dict.fromkeys(names, OPEN), NOW)
+    ended = Snapshot(dict.fromkeys(names, ENDED), NOW, looked_up=frozenset(names))
+    there = ended if base else Snapshot({}, NOW, gone=frozenset(names), looked_up=frozenset(names))
+    known = Known({name: base for name in names if base}, since_seconds=1.0)
+    suspects = reconcile(here, there, known).suspects
+    found = reconcile(here, there, known._replace(suspects=suspects))
+    assert (len(found.repairs), bool(found.stopped)) == ((0, True) if stops else (many, False))
+    assert not found.forget
+
+
+BROKEN = [
+    (snapshot(OPEN, problem="half the pages"), snapshot(ACK), "half the pages"),
+    (snapshot(OPEN), snapshot(ACK, problem="HTTP 500"), "HTTP 500"),
+    (snapshot(OPEN), snapshot(ACK, clock_ahead_seconds=600.0), "600 s apart"),
+    (snapshot(OPEN), snapshot(ACK, looked_up=frozenset({ID})), f"lacks the alert {ID}"),
+]
+
+
+@pytest.mark.parametrize(("here", "there", "why"), BROKEN)
+def test_an_answer_that_cannot_be_trusted_repairs_nothing_and_forgets_nothing(
+    here: Snapshot, there: Snapshot, why: str
+) -> None:
+    suspects = {f"{ID} acknowledged": ("alerta acknowledge", 1)}
+    found = reconcile(here, there, Known({ID: AGREED}, suspects))
+    assert why in found.stopped
+    assert (found.repairs, found.suspects, found.agreed, found.forget) == ((), suspects, {}, ())
+
+
+# -- The memory
+
+
+def test_what_both_sides_show_alike_is_remembered_once() -> None:
+    first = reconcile(snapshot(ACK._replace(owner=ALICE)), snapshot(ACK._replace(owner=ALICE)), Known())
+    assert first.agreed == {ID: Agreed(True, True, None, ALICE, "P2", True, NOW)}
+    again = reconcile(snapshot(ACK._replace(owner=ALICE)), snapshot(ACK._replace(owner=ALICE)), Known(first.agreed))
+    assert again.agreed == {}
+
+
+def test_what_has_ended_on_both_sides_is_forgotten() -> None:
+    assert reconcile(snapshot(), snapshot(), Known({ID: AGREED})).forget == (ID,)
+    assert reconcile(snapshot(), snapshot(), Known({ID: AGREED._replace(at_seconds=NOW)})).forget == ()
+    assert reconcile(snapshot(OPEN), snapshot(OPEN), Known({ID: AGREED})).forget == ()
+
+
+def test_only_what_is_lacking_over_there_is_looked_up() -> None:
+    here = Snapshot({ID: OPEN, OTHER: OPEN, "closed": ENDED, "kept": OPEN._replace(wanted=False)}, NOW)
+    assert rules.to_look_up(here, Snapshot({ID: OPEN}, NOW)) == [OTHER]

@@ -1,0 +1,108 @@
+"""What no hook tells: alerts in a blackout, deleted by housekeeping, or changed by another plugin behind ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from lab.alerta_server import AlertaServer
+
+from tests.support.plugin import Plugged, plugged, wait_until
+
+SAME = ("resource", "event", "environment", "service")
+
+
+@pytest.fixture(scope="module", params=[["blackout", "opsgenie"], ["opsgenie", "blackout"]], ids=" then ".join)
+def run(
+    request: pytest.FixtureRequest, alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Plugged]:
+    settings = {"PLUGINS": request.param, "NOTIFICATION_BLACKOUT": True, "OPSGENIE_COMPARE_SECONDS": 1}
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("missed"), settings=settings) as run:
+        yield run
+
+
+@contextmanager
+def blackout(run: Plugged, resource: str) -> Iterator[None]:
+    begun = run.console.call("POST", "/blackout", {"environment": "Production", "resource": resource})
+    yield
+    run.console.call("DELETE", f"/blackout/{begun['id']}")
+
+
+def known(run: Plugged, resource: str, **fields: str) -> dict[str, str]:
+    """An alert that the cloud has, as it can be sent again."""
+    alert = run.console.create_alert(resource=resource, **fields)
+    run.upstream(alert["id"])
+    return {"id": alert["id"], **{name: alert[name] for name in SAME}}
+
+
+def closed(run: Plugged, alert_id: str) -> bool:
+    return wait_until(lambda: run.upstream(alert_id).status == "closed")
+
+
+def again(run: Plugged, alert: dict[str, str], severity: str) -> None:
+    run.console.create_alert(severity=severity, **{name: alert[name] for name in SAME})
+
+
+def test_what_clears_in_a_blackout_is_closed_there(run: Plugged) -> None:
+    alert = known(run, "clears")
+    with blackout(run, "clears"):
+        again(run, alert, "normal")
+        assert closed(run, alert["id"])
+
+
+def test_what_an_operator_closes_in_a_blackout_is_closed_there(run: Plugged) -> None:
+    alert = known(run, "closed")
+    with blackout(run, "closed"):
+        again(run, alert, "critical")
+        run.console.action(alert["id"], "close")
+        assert closed(run, alert["id"])
+
+
+def test_what_got_worse_in_a_blackout_has_its_priority_after_it(run: Plugged) -> None:
+    alert = known(run, "worse", severity="minor")
+    with blackout(run, "worse"):
+        again(run, alert, "critical")
+    again(run, alert, "critical")
+    assert wait_until(lambda: run.upstream(alert["id"]).priority == "P1")
+
+
+def test_what_housekeeping_deletes_without_a_word_is_closed_there(run: Plugged) -> None:
+    alert = known(run, "deleted")
+    with run.alerta.postgres.connection(run.alerta.database) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM alerts WHERE id = %s", (alert["id"],))
+    assert closed(run, alert["id"])
+
+
+def test_what_another_plugin_acknowledges_behind_ours_is_acknowledged_there(run: Plugged) -> None:
+    alert = known(run, "quiet")
+    with run.alerta.postgres.connection(run.alerta.database) as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE alerts SET status = 'ack' WHERE id = %s", (alert["id"],))
+    assert wait_until(lambda: run.upstream(alert["id"]).acknowledged)
+
+
+def test_what_hooks_told_is_not_told_again(run: Plugged) -> None:
+    """Three looks later the requests are the same."""
+    alert = known(run, "usual")
+    run.console.action(alert["id"], "ack")
+    run.console.action(alert["id"], "unack")
+    run.console.action(alert["id"], "shelve", timeout=3600)
+    told = run.told(alert["id"])
+    time.sleep(4)
+    assert run.told(alert["id"]) == told
+
+
+def test_what_the_bridge_did_is_not_told_back(run: Plugged) -> None:
+    alert = known(run, "bridged")
+    run.bridge.action(alert["id"], "ack")
+    time.sleep(4)
+    assert run.told(alert["id"]) == ["create"]
+
+
+def test_what_people_acknowledged_in_opsgenie_alone_is_left_as_it_is(run: Plugged) -> None:
+    """The memory is of what was told, so a change over there whose message was lost is not undone."""
+    alert = known(run, "lost")
+    run.cloud.person("alice@example.com").acknowledge(alert["id"])
+    time.sleep(3)
+    assert run.told(alert["id"]) == ["create"]

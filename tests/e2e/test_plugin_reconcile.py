@@ -1,0 +1,128 @@
+"""Messages get lost in both directions between a real Alerta and the stand-in; the sweep finds and mends it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lab.alerta_server import AlertaServer
+
+from tests.support.plugin import Plugged, plugged, wait_until
+
+PERSON = "alice@example.com"
+
+
+@pytest.fixture(scope="module")
+def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
+    settings = {"OPSGENIE_RECONCILE": 1, "OPSGENIE_CONFIRM": False}
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("plugin"), settings=settings) as run:
+        yield run
+
+
+def test_what_people_did_over_there_comes_to_alerta_although_no_message_did(run: Plugged) -> None:
+    acked, closed, snoozed, owned = (run.console.create_alert()["id"] for _ in range(4))
+    run.settle()
+    alice = run.cloud.person(PERSON)
+
+    alice.acknowledge(acked)
+    alice.close(closed)
+    alice.snooze_for(snoozed, 3600)
+    alice.take_ownership(owned)
+
+    for alert_id, status in ((acked, "ack"), (closed, "closed"), (snoozed, "shelved")):
+        assert wait_until(lambda: run.console.status(alert_id) == status), run.log()[-3000:]  # noqa: B023
+    assert wait_until(lambda: run.console.get(owned)["attributes"].get("owner") == PERSON)
+    assert run.console.get(acked)["history"][-1]["user"] == "alerta-opsgenie"
+
+
+def test_what_was_done_in_alerta_comes_over_there_although_the_request_got_lost(run: Plugged) -> None:
+    acked, closed = (run.console.create_alert()["id"] for _ in range(2))
+    run.settle()
+    sweeps(run, 3)  # both agree on them
+    with run.cloud.faults.status(422, "/acknowledge|/close"):
+        run.console.action(acked, "ack")
+        run.console.action(closed, "close")
+        run.settle()
+    assert not run.upstream(acked).acknowledged
+
+    assert wait_until(lambda: run.upstream(acked).acknowledged), run.log()[-3000:]
+    assert wait_until(lambda: run.upstream(closed).closed)
+
+
+def test_an_alert_that_the_vendor_never_had_is_created(run: Plugged) -> None:
+    run.console.create_alert()
+    assert wait_until(lambda: "at" in report(run))
+    with run.cloud.faults.status(422, "/v2/alerts$", times=1):
+        alert_id = run.console.create_alert()["id"]
+        run.settle()
+    assert wait_until(lambda: run.cloud.alert(alert_id) is not None), run.log()[-3000:]
+
+
+def test_nobody_is_paged_again_for_what_people_deleted(run: Plugged) -> None:
+    alert_id = run.console.create_alert()["id"]
+    run.settle()
+    assert wait_until(lambda: str(report(run).get("opsgenie")) != "0")
+    sweeps(run, 2)
+    run.cloud.person(PERSON).delete(alert_id)
+
+    sweeps(run, 4)
+
+    assert run.cloud.alert(alert_id) is None
+    assert run.console.status(alert_id) == "open"
+    run.console.action(alert_id, "close")
+
+
+def test_alerts_of_others_stay_as_they_are(run: Plugged) -> None:
+    alice = run.cloud.person(PERSON)
+    unknown, foreign = str(uuid.uuid4()), str(uuid.uuid4())
+    alice.create("an alert that Alerta never had", unknown, source="Alerta")
+    alice.create("an alert of another source", foreign, source="Zabbix")
+
+    sweeps(run, 4)
+
+    for alias in (unknown, foreign):
+        alert = run.cloud.alert(alias)
+        assert alert is not None
+        assert not alert.closed
+
+
+@pytest.mark.parametrize("fault", ["pages", "clock"])
+def test_a_broken_answer_repairs_nothing_and_says_so(run: Plugged, fault: str) -> None:
+    alert_id = run.console.create_alert()["id"]
+    run.settle()
+    sweeps(run, 1)
+    if fault == "pages":
+        broken = run.cloud.faults.status(500, "/v2/alerts$")
+    else:
+        run.cloud.advance(600)
+    run.cloud.person(PERSON).acknowledge(alert_id)
+
+    assert wait_until(lambda: report(run)["stopped"]), report(run)
+    sweeps(run, 3)
+
+    assert run.console.status(alert_id) == "open"
+    assert "nothing is repaired" in run.log()
+    if fault == "pages":
+        broken.clear()
+        assert wait_until(lambda: run.console.status(alert_id) == "ack")
+
+
+def report(run: Plugged) -> dict[str, Any]:
+    """The figures of the last sweep, as the plugin keeps them in Alerta's database."""
+    with run.alerta.postgres.connection(run.alerta.database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('alerta_opsgenie_values') IS NOT NULL")
+        if not cursor.fetchone()[0]:
+            return {}
+        cursor.execute("SELECT value FROM alerta_opsgenie_values WHERE name = 'reconcile-report'")
+        rows = cursor.fetchall()
+    return dict(json.loads(rows[0][0])) if rows else {}
+
+
+def sweeps(run: Plugged, many: int) -> None:
+    """Wait for so many more sweeps."""
+    for _ in range(many):
+        before = report(run).get("at")
+        assert wait_until(lambda: report(run).get("at") != before)  # noqa: B023

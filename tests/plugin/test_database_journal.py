@@ -1,0 +1,184 @@
+"""The outbox in a real PostgreSQL: what is committed waits, in order for each alert, for one sender at a time."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie.journal import Action, Journal, New
+from alerta_opsgenie.plugin import database_journal
+from alerta_opsgenie.plugin.database import Database
+from alerta_opsgenie.plugin.database_journal import DatabaseJournal
+from tests.support.own_postgres import own_postgres
+
+pytestmark = pytest.mark.alerta
+
+PAUSE = 100.0
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with own_postgres("journal") as url:
+        yield url
+
+
+@pytest.fixture
+def url(server: str) -> str:
+    with Database({"DATABASE_URL": server}).transaction() as cursor:
+        cursor.execute("TRUNCATE alerta_opsgenie_outbox")
+    return server
+
+
+def journal(url: str) -> DatabaseJournal:
+    return DatabaseJournal(Database({"DATABASE_URL": url}))
+
+
+def new(alert: str, body: str = "{}") -> New:
+    number = next(_numbers)
+    return New(f"k{number}", alert, number, "note", body)
+
+
+def claimed(journal: DatabaseJournal, now: float, limit: int = 10) -> list[str]:
+    return [action.key for action in journal.claim(now, limit, PAUSE)]
+
+
+def test_what_was_appended_is_claimed_as_it_was(url: str) -> None:
+    made = new("a", '{"note": "\\ud800 \\u0000 ü"}')
+    journal(url).append([made], 10.0)
+    (action,) = journal(url).claim(20.0, 1, PAUSE)
+    assert New(*action[1:6]) == made
+    assert (action.accepted_at, action.first_attempt_at, action.state) == (10.0, None, "in-flight")
+
+
+def test_a_text_that_the_database_cannot_hold_is_no_error(url: str) -> None:
+    own = journal(url)
+    own.append([new("a\0\ud800")], 10.0)
+    (action,) = own.claim(20.0, 1, PAUSE)
+    own.dead(action, 30.0, "refused", "said \0 \ud800")
+    assert [row.detail for row in own.actions("dead")] == ["said  \\ud800"]
+
+
+def test_a_key_is_taken_once(url: str) -> None:
+    made = new("a")
+    for _ in range(2):
+        journal(url).append([made], 10.0)
+    assert journal(url).counts(10.0).waiting == 1
+
+
+def test_of_one_alert_one_request_is_in_flight_in_order(url: str) -> None:
+    own, first, second, other = journal(url), new("a"), new("a"), new("b")
+    own.append([first, second, other], 10.0)
+    assert claimed(own, 20.0) == [first.key, other.key]
+    assert claimed(journal(url), 20.0) == []
+
+
+@pytest.mark.parametrize("end", ["done", "dead"])
+def test_the_end_of_one_lets_the_next_go(url: str, end: str) -> None:
+    own, first, second = journal(url), new("a"), new("a")
+    own.append([first, second], 10.0)
+    (action,) = own.claim(20.0, 1, PAUSE)
+    following = own.done(action, 20.0, "", claim_next=True) if end == "done" else own.dead(
+        action, 20.0, "refused", "no", claim_next=True)  # fmt: skip
+    assert following is not None
+    assert following.key == second.key
+
+
+def test_what_waits_after_an_attempt_holds_back_what_comes_behind_it(url: str) -> None:
+    own, first, second = journal(url), new("a"), new("a")
+    own.append([first, second], 10.0)
+    (action,) = own.claim(20.0, 1, PAUSE)
+    own.postpone(action, 20.0, 50.0, "network", "no answer")
+    assert claimed(own, 40.0) == []
+    (again,) = own.claim(60.0, 10, PAUSE)
+    assert (again.key, again.first_attempt_at, again.reason, again.attempts) == (first.key, 20.0, "network", 1)
+
+
+def test_a_release_leaves_no_trace_of_an_attempt(url: str) -> None:
+    own = journal(url)
+    own.append([new("a")], 10.0)
+    (action,) = own.claim(20.0, 1, PAUSE)
+    own.release(action)
+    (again,) = own.claim(30.0, 1, PAUSE)
+    assert (again.first_attempt_at, again.attempts) == (None, 0)
+
+
+def test_what_is_due_after_the_longest_pause_is_due_now(url: str) -> None:
+    """A clock was set back."""
+    own = journal(url)
+    own.append([new("a")], 10_000.0)
+    assert own.next_due(20.0, PAUSE) == 20.0
+    assert len(claimed(own, 20.0)) == 1
+
+
+def test_a_lease_that_is_over_is_another_s_and_the_first_one_s_word_counts_for_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_journal, "_LEAST_LEASE_SECONDS", 0.0)
+    late = DatabaseJournal(Database({"DATABASE_URL": url}), timeout_seconds=0.0)
+    late.append([new("a")], 10.0)
+    (action,) = late.claim(20.0, 1, PAUSE)
+    (taken,) = journal(url).claim(30.0, 1, PAUSE)
+    assert (taken.key, taken.first_attempt_at) == (action.key, 20.0)
+    late.done(action, 40.0, "")
+    assert journal(url).counts(40.0).in_flight == 1
+
+
+def test_the_next_sender_of_a_host_need_not_wait_for_the_lease_of_one_that_was_killed(url: str) -> None:
+    killed = journal(url)
+    killed.append([new("a")], 10.0)
+    killed.claim(20.0, 1, PAUSE)
+    following = journal(url)
+    assert claimed(following, 30.0) == []
+    assert following.recover(30.0) == 1
+    assert len(claimed(following, 30.0)) == 1
+
+
+def test_what_waits_on_the_disk_is_taken_over_in_order(url: str, tmp_path: Path) -> None:
+    made = [new("a", '{"n": 1}'), new("b"), new("a", '{"n": 2}')]
+    with Journal(tmp_path) as disk:
+        disk.append(made, 10.0)
+        assert journal(url).take_over(disk) == 3
+        assert journal(url).take_over(disk) == 0
+    assert [New(*row[1:6]) for row in journal(url).actions()] == made
+
+
+def test_many_senders_of_which_some_vanish_send_each_alert_s_requests_in_order(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that vanishes keeps its claim; another repeats that request, and passes none of the same alert."""
+    monkeypatch.setattr(database_journal, "_LEAST_LEASE_SECONDS", 0.5)
+    alerts = [f"alert {number}" for number in range(20)]
+    made = [new(alert) for _ in range(10) for alert in alerts]
+    journal(url).append(made, 10.0)
+    sent: list[Action] = []
+    mutex = threading.Lock()
+    stop = time.monotonic() + 60
+
+    def send(seed: int) -> None:
+        chance = random.Random(seed)
+        own = DatabaseJournal(Database({"DATABASE_URL": url}), timeout_seconds=0.0)
+        while time.monotonic() < stop:
+            found = own.claim(20.0, 1, PAUSE)
+            for action in found:
+                with mutex:
+                    sent.append(action)
+                if chance.random() > 0.05:
+                    own.done(action, 20.0, "")
+            if not found and not own.counts(20.0).alerts:
+                return
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(send, range(6)))
+    for alert in alerts:
+        wanted = [row.key for row in made if row.alert == alert]
+        keys = [row.key for row in sent if row.alert == alert]
+        assert sorted(set(keys), key=keys.index) == wanted
+        assert keys == sorted(keys, key=wanted.index)

@@ -1,0 +1,110 @@
+"""The memory in a real PostgreSQL: what both sides agree on, small facts, and leases."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.plugin.database import Database, DatabaseError
+from alerta_opsgenie.plugin.memory import Memory
+from tests.support.own_postgres import own_postgres
+
+pytestmark = pytest.mark.alerta
+
+ONE, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+KNOWN = Agreed(is_open=True, acknowledged=True, snoozed_until=1.5, owner="alice@example.com", priority="P1")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with own_postgres("memory") as url:
+        yield url
+
+
+def database(url: str, **config: str) -> Database:
+    return Database({"DATABASE_URL": url, "DATABASE_NAME": None, "DATABASE_SCHEMA": "public", **config})
+
+
+@pytest.fixture
+def memory(url: str) -> Memory:
+    return Memory(database(url))
+
+
+def test_gives_what_was_written_and_nothing_else(memory: Memory) -> None:
+    memory.write({ONE: KNOWN})
+    assert memory.read([ONE, OTHER]) == {ONE: KNOWN}
+
+
+def test_names_what_is_open_there(memory: Memory) -> None:
+    memory.write({ONE: KNOWN, OTHER: KNOWN._replace(is_open=False)})
+    assert memory.open_ids() == [ONE]
+
+
+def test_forgets(memory: Memory) -> None:
+    memory.write({ONE: KNOWN})
+    memory.forget([ONE])
+    assert memory.read([ONE]) == {}
+
+
+def test_a_row_that_somebody_broke_counts_as_unknown(
+    memory: Memory, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory.write({ONE: KNOWN})
+    with database(url).transaction() as cursor:
+        cursor.execute("UPDATE alerta_opsgenie_memory SET agreed = %s", ('{"is_open": "yes"}',))
+    with caplog.at_level(logging.ERROR):
+        assert memory.read([ONE]) == {}
+    assert f"the memory of alert {ONE} cannot be read" in caplog.text
+
+
+def test_a_small_fact_is_the_one_set_last(memory: Memory) -> None:
+    memory.set_value("good", "1")
+    memory.set_value("good", "2")
+    assert (memory.get_value("good"), memory.get_value("never")) == ("2", "")
+
+
+def test_a_lease_is_one_holder_s_until_it_ends(memory: Memory) -> None:
+    assert memory.lease("sweep", "a", 60)
+    assert not memory.lease("sweep", "b", 60)
+    assert memory.lease("sweep", "a", 0)
+    assert memory.lease("sweep", "b", 60)
+
+
+def test_of_many_that_ask_at_once_one_gets_the_lease(url: str) -> None:
+    memory = Memory(database(url))
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda number: memory.lease("crowd", str(number), 60), range(8)))
+    assert got.count(True) == 1
+
+
+def test_tables_are_made_in_the_schema_that_alerta_uses(url: str) -> None:
+    with database(url).transaction() as cursor:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS other")
+    memory = Memory(database(url, DATABASE_SCHEMA="other"))
+    memory.set_value("where", "other")
+    assert Memory(database(url)).get_value("where") == ""
+
+
+def test_who_may_not_make_the_tables_is_shown_the_sql(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with database(url).transaction() as cursor:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS closed; DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN")
+    weak = database(url.replace("postgres@", "weak@").replace("user=postgres", "user=weak"), DATABASE_SCHEMA="closed")
+    with caplog.at_level(logging.ERROR), pytest.raises(DatabaseError, match=r"permission denied|no schema"):
+        Memory(weak).get_value("x")
+    assert "CREATE TABLE IF NOT EXISTS alerta_opsgenie_memory" in caplog.text
+
+
+def test_a_lost_connection_is_opened_again(memory: Memory, url: str) -> None:
+    memory.set_value("kept", "yes")
+    with database(url).transaction() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'alerta-opsgenie' AND pid <> pg_backend_pid()"
+        )
+    with pytest.raises(DatabaseError):
+        memory.get_value("kept")
+    assert memory.get_value("kept") == "yes"

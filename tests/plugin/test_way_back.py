@@ -1,0 +1,41 @@
+"""The judgement on the way back: some sweeps running that repaired what no message told of, and no message since."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.plugin.way_back import SWEEPS, judge
+
+
+def judged(*steps: tuple[dict[str, int] | None, float]) -> int:
+    """Give the count after some sweeps, each with what it repaired and when a message last came."""
+    state: dict[str, Any] = {}
+    for number, (repaired, arrived_at) in enumerate(steps, 1):
+        report = {"at": float(number), "repaired": repaired or {}}
+        state = judge(state, report, arrived_at)
+    return int(state["count"])
+
+
+BY_SWEEP, TO_VENDOR, NOTHING = {"open alerta": 2}, {"open opsgenie": 2}, None
+
+
+@pytest.mark.parametrize(
+    ("steps", "count"),
+    [
+        ([(BY_SWEEP, 0.0)] * SWEEPS, SWEEPS),
+        ([(TO_VENDOR, 0.0)] * SWEEPS, 0),
+        ([(NOTHING, 0.0)] * SWEEPS, 0),
+        ([(BY_SWEEP, 0.0), (NOTHING, 0.0), (BY_SWEEP, 0.0)], 2),
+        ([(BY_SWEEP, 0.0), (BY_SWEEP, 0.0), (BY_SWEEP, 5.0)], 0),
+        ([(BY_SWEEP, 5.0), (BY_SWEEP, 5.0), (BY_SWEEP, 5.0), (BY_SWEEP, 5.0)], 3),
+    ],
+)
+def test_sweeps_count_until_a_message_comes(steps: list[tuple[dict[str, int] | None, float]], count: int) -> None:
+    assert judged(*steps) == count
+
+
+def test_the_same_sweep_counts_once() -> None:
+    report = {"at": 1.0, "repaired": BY_SWEEP}
+    assert judge(judge({}, report, 0.0), report, 0.0)["count"] == 1
