@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,14 +65,18 @@ class Debian:
         return cls(directory)
 
     def run(
-        self, *command: str, network: bool = False, environment: dict[str, str] | None = None
+        self,
+        *command: str,
+        network: bool = False,
+        environment: dict[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command there as root, among processes of its own; `network`: it sees this host's."""
         alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", *([] if network else ["--net"])]
         return subprocess.run(
             [*alone, "sh", "-c", _ENTER, str(self.root), *command],
             env={**_ENVIRONMENT, **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             capture_output=True,
             text=True,
             timeout=_SECONDS,
@@ -96,6 +101,14 @@ class Debian:
         """Copy a file to /root there, and give its path."""
         shutil.copy(file, self.root / "root")
         return f"/root/{file.name}"
+
+    def fetch(self, *requirements: str) -> None:
+        """Let this host's pip fetch what pip shall install there without an index."""
+        wheels = self.root / "wheels"
+        wheels.mkdir()
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(wheels), "--only-binary=:all:"]
+        subprocess.run([*command, *requirements], check=True, capture_output=True, timeout=_SECONDS)
+        self.put("/etc/pip.conf", "[global]\nno-index = true\nfind-links = /wheels\n")
 
     def find(self, *tops: str) -> dict[str, tuple[int, int, int]]:
         """Give mode, user and group of all below some directories."""
