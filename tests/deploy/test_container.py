@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.deploy.debian import DEPLOY
 
-PAGE = (DEPLOY.parent / "docs/set-up/containers.md").read_text(encoding="utf-8")
+ROOT = DEPLOY.parent
+PAGE = (ROOT / "docs/set-up/containers.md").read_text(encoding="utf-8")
 IMAGE = (DEPLOY / "container/Containerfile").read_text(encoding="utf-8")
 SERVICE: dict[str, Any] = yaml.safe_load((DEPLOY / "container/compose.yaml").read_text())["services"]["connector"]
 
@@ -46,6 +52,21 @@ def test_what_waits_is_the_users_own_and_on_a_volume() -> None:
     assert f"VOLUME {place}\n" in IMAGE
     assert re.search(rf"install -d -o {user} -g {user} -m 0700 .*{place}\n", IMAGE)
     assert f"ENV ALERTA_OPSGENIE_SPOOL_DIR={place} " in IMAGE
+
+
+def test_what_the_build_sees_makes_the_same_wheel_and_holds_no_key(wheel: Path, tmp_path: Path) -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert lines[0] == "*"
+    seen = tmp_path / "source"
+    seen.mkdir()
+    for name in (line.removeprefix("!") for line in lines[1:]):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, seen / name)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(seen)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert zipfile.ZipFile(tmp_path / wheel.name).namelist() == zipfile.ZipFile(wheel).namelist()
+    assert not [path for path in seen.rglob("*") if path.suffix in {".key", ".secret"}]
 
 
 def test_alertas_image_gets_the_package_and_keeps_its_own_user() -> None:
