@@ -90,10 +90,11 @@ def test_purged_it_leaves_nothing_whatever_was_set_up(debian: Debian, deb: Path)
 @pytest.mark.long
 def test_removed_it_names_the_installation_that_cannot_run_any_more(debian: Debian, deb: Path) -> None:
     debian.done("dpkg", "-i", debian.bring(deb))
-    debian.put("/var/lib/alerta-opsgenie-setup/oec-opsgenie.json", "{}")
+    for name in ("oec-opsgenie", "native-alerta-opsgenie-staging"):
+        debian.put(f"/var/lib/alerta-opsgenie-setup/{name}.json", "{}")
     said = debian.done("dpkg", "-r", PACKAGE)
-    assert "oec-opsgenie" in said
-    assert "alerta-opsgenie uninstall --edge oec" in said
+    assert "alerta-opsgenie uninstall --edge oec --user opsgenie\n" in said
+    assert "alerta-opsgenie uninstall --edge native --user alerta-opsgenie-staging\n" in said
 
 
 @pytest.mark.long
