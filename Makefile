@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 4
 PYTEST = $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo check test test-long test-matrix lint bench executor docs clean
+.PHONY: help demo check test test-long test-matrix lint bench executor package docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make lint       ruff, mypy, import-linter, vermin"
 	@echo "make bench      the figures of the documentation, as ratios side by side"
 	@echo "make executor   build/oecAlertaExecutor.py, the one file that OEC and JEC start"
+	@echo "make package    a wheel, and a .deb for Debian 12 and later, in dist"
 	@echo "make docs       the documentation as HTML, in docs/_build"
 
 $(INSTALLED): pyproject.toml
@@ -37,6 +38,11 @@ demo: $(INSTALLED) executor
 
 executor: $(INSTALLED)
 	$(BIN)/python -m alerta_opsgenie.executor.build build
+
+package: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+	deploy/debian/build.sh dist/*.whl dist
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -28,14 +28,6 @@ def test_the_compose_file_gives_the_connector_longer_than_it_needs_to_end() -> N
     assert int(service["stop_grace_period"].rstrip("s")) > 10
 
 
-def test_the_spool_of_the_container_outlives_it() -> None:
-    service = _yaml("container/compose.yaml")["services"]["connector"]
-    image = (DEPLOY / "container" / "Containerfile").read_text()
-    place = re.search(r"ENV ALERTA_OPSGENIE_SPOOL_DIR=(\S+)", image)
-    assert place is not None
-    assert f"spool:{place[1]}" in service["volumes"]
-
-
 @pytest.mark.parametrize("name", ["container/Containerfile", "ansible/edge-connector.yml"])
 def test_the_options_in_the_examples_exist(name: str) -> None:
     text = (DEPLOY / name).read_text()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +51,22 @@ def small(tmp_path: Path) -> Path:
 
 def test_it_builds_without_a_warning(built: Path) -> None:
     assert (built / "index.html").is_file()
+
+
+@pytest.mark.parametrize("word", ["snooz", "kubernet", "uninstal"])
+def test_the_search_knows_it(built: Path, word: str) -> None:
+    """The index holds the stems of words."""
+    index = json.loads(re.sub(r"^Search.setIndex\((.*)\)$", r"\1", (built / "searchindex.js").read_text()))
+    assert word in index["terms"]
+
+
+def test_a_command_can_be_copied_without_its_prompt_and_is_not_cut(built: Path) -> None:
+    page = (built / "tutorial.html").read_text()
+    assert "copybutton.js" in page
+    assert "[$#] " in (built / "_static/copybutton.js").read_text()
+    assert "commands.css" in page
+    assert "pre-wrap" in (built / "_static/commands.css").read_text()
+    assert 'class="highlight-console' in page  # what the style is for
 
 
 def test_every_page_is_built(built: Path) -> None:

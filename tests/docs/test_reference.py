@@ -23,6 +23,7 @@ OF_OTHERS = {
     "--jecNamedPipe",  # JEC's, in an error message of another script
     "--yes",  # pip uninstall
     "--now",  # systemctl enable
+    "--from-file",  # kubectl
 }
 _OPTION = re.compile(r"(?<![\w-])--[A-Za-z][\w-]*")
 _VARIABLE = re.compile(r"\b(?:ALERTA|OPSGENIE|OEC|JEC)_[A-Z][A-Z_]*[A-Z]\b")

@@ -152,6 +152,7 @@ def test_installed_well_at_work_and_gone_without_a_trace(make: Make, console: Co
     was, oec = state(), make()
     first = oec.install("--force")
     assert first.exit_code == 0, first.output
+    Path(oec.layout.log_directory).chmod(0o744)  # as OEC does at each of its starts
     again = oec.install()
     assert "Nothing to do" in again.stdout, again.output
 

@@ -17,7 +17,7 @@ from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.reconcile import FIELDS
 from alerta_opsgenie.core.routing import choose
-from alerta_opsgenie.core.wording import Subject, values
+from alerta_opsgenie.core.wording import EARLIER, Subject, Templates, entity, message, values
 from alerta_opsgenie.plugin.settings import SPOOL, Settings, read_settings
 
 
@@ -93,6 +93,7 @@ def test_an_empty_variable_does_not_hide_the_file_s_setting() -> None:
         ("OPSGENIE_MESSAGE_TEMPLATE", "{text.__class__}"),
         ("OPSGENIE_MESSAGE_TEMPLATE", "{"),
         ("OPSGENIE_TAGS_TEMPLATES", ["{0}"]),
+        ("OPSGENIE_COMPATIBLE", "4.9"),
         ("OPSGENIE_TIMEOUT", "soon"),
         ("OPSGENIE_ON_DELETE", "forget"),
         ("OPSGENIE_WEBHOOK_ON_DELETE", "forget"),
@@ -103,6 +104,20 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(name: str, value: Any
     assert len(settings.problems) == 1
     assert name in settings.problems[0]
     assert settings.sends
+
+
+@pytest.mark.parametrize("version", ["5.0", 5.0])
+def test_one_setting_keeps_the_wording_of_the_plugin_5_0(version: Any) -> None:
+    """What plugins/opsgenie of alerta-contrib makes of the same alert."""
+    templates = read({"OPSGENIE_COMPATIBLE": version}).policy.templates
+    alert = Subject("id", environment="Production", severity="major", text="disk full", value="97%", service=("Web",))
+    assert message(alert, templates) == "[ Production ]: major: disk full"
+    assert entity(alert, templates) == "Production"
+
+
+def test_a_template_goes_before_the_earlier_wording() -> None:
+    settings = read({"OPSGENIE_COMPATIBLE": "5.0", "OPSGENIE_ENTITY_TEMPLATE": "{resource}"})
+    assert settings.policy.templates == Templates(EARLIER["5.0"].message, entity="{resource}")
 
 
 def test_a_route_matches_on_any_field_and_goes_before_the_matchers() -> None:

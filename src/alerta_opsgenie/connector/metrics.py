@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome
@@ -38,7 +32,8 @@ class Metrics:
     """All numbers, in a registry of their own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        # Debian 12 has version 0.16, which cannot leave out the `_created` series.
+        getattr(prometheus_client, "disable_created_metrics", lambda: None)()
         self.registry = CollectorRegistry()
         made: dict[str, Any] = {"registry": self.registry, "namespace": "alerta_opsgenie"}
         self.info = Gauge("build", "The version that runs; always 1.", ["version"], **made)

@@ -86,7 +86,7 @@ class SqsQueue:
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=self._visibility_seconds,
             MessageAttributeNames=["All"],
-            MessageSystemAttributeNames=_SYSTEM_ATTRIBUTES,
+            AttributeNames=_SYSTEM_ATTRIBUTES,  # the older name, which Debian 12's botocore 1.29 knows too
         )
         try:
             date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")

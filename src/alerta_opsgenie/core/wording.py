@@ -75,6 +75,12 @@ class Templates(NamedTuple):
     tags: Tuple[str, ...] = ()
 
 
+EARLIER: Mapping[str, Templates] = {
+    "5.0": Templates(message="[ {environment} ]: {severity}: {text}", entity="{environment}"),
+}
+"""The wording of earlier plugins by version: alerta-contrib, plugins/opsgenie/alerta_opsgenie.py of 5.0.3."""
+
+
 class TemplateError(ValueError):
     """A template of the settings cannot be used; the text says which one and why."""
 

@@ -366,17 +366,27 @@ def _on_delete(value: Any) -> str:
     return str(value)
 
 
+def _wording_of(version: Any) -> wording.Templates:
+    found = wording.EARLIER.get(str(version))
+    if found is None:
+        raise ValueError(f"{version!r} is none of {', '.join(wording.EARLIER)}")
+    return found
+
+
 def _templates(reader: Reader) -> wording.Templates:
-    def read(name: str) -> str:
-        return reader.checked(name, lambda value: wording.check_template(name, str(value)), "")
+    """Read the templates; where one is not set, the wording of the version that OPSGENIE_COMPATIBLE names."""
+    earlier = reader.checked("OPSGENIE_COMPATIBLE", _wording_of, wording.Templates())
+
+    def read(name: str, default: str = "") -> str:
+        return reader.checked(name, lambda value: wording.check_template(name, str(value)), default)
 
     tags = "OPSGENIE_TAGS_TEMPLATES"
     wanted = reader.structure(tags, list, [])
     checked = [reader.attempt(tags, lambda: wording.check_template(tags, str(tag)), "") for tag in wanted]  # noqa: B023
     return wording.Templates(
-        message=read("OPSGENIE_MESSAGE_TEMPLATE"),
+        message=read("OPSGENIE_MESSAGE_TEMPLATE", earlier.message),
         description=read("OPSGENIE_DESCRIPTION_TEMPLATE"),
-        entity=read("OPSGENIE_ENTITY_TEMPLATE"),
+        entity=read("OPSGENIE_ENTITY_TEMPLATE", earlier.entity),
         tags=tuple(tag for tag in checked if tag),
     )
 

@@ -1,0 +1,75 @@
+"""The container files, the compose file and the page about them agree."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.deploy.debian import DEPLOY
+
+ROOT = DEPLOY.parent
+PAGE = (ROOT / "docs/set-up/containers.md").read_text(encoding="utf-8")
+IMAGE = (DEPLOY / "container/Containerfile").read_text(encoding="utf-8")
+SERVICE: dict[str, Any] = yaml.safe_load((DEPLOY / "container/compose.yaml").read_text())["services"]["connector"]
+
+
+def row(name: str) -> tuple[str, str]:
+    """Give the two places that the page's table has for a thing."""
+    line = next(line for line in PAGE.splitlines() if line.startswith(f"| {name} |"))
+    inside, outside = ("".join(re.findall("`(.+?)`", cell)) for cell in line.split("|")[2:4])
+    return inside, outside
+
+
+def test_the_volumes_are_those_of_the_page() -> None:
+    mounts = dict(reversed(volume.removesuffix(":ro").split(":")) for volume in SERVICE["volumes"])
+    assert mounts == dict(row(name) for name in ("configuration", "Alerta's key", "what waits for Alerta"))
+
+
+def test_the_port_is_that_of_the_page_and_opened_to_loopback_alone() -> None:
+    inside, outside = row("metrics, health")
+    assert SERVICE["ports"] == [f"{outside}:{inside}"]
+    assert f"EXPOSE {inside}\n" in IMAGE
+    assert f'"0.0.0.0:{inside}"' in IMAGE
+    assert f"http://127.0.0.1:{inside}/healthz" in SERVICE["healthcheck"]["test"][-1]
+
+
+def test_it_is_not_root_and_cannot_become_it() -> None:
+    user = row("user")[0]
+    assert re.findall(r"^USER (\d+)", IMAGE, re.MULTILINE) == [user]
+    assert (SERVICE["cap_drop"], SERVICE["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert SERVICE["read_only"]
+
+
+def test_what_waits_is_the_users_own_and_on_a_volume() -> None:
+    place, user = row("what waits for Alerta")[0], row("user")[0]
+    assert f"VOLUME {place}\n" in IMAGE
+    assert re.search(rf"install -d -o {user} -g {user} -m 0700 .*{place}\n", IMAGE)
+    assert f"ENV ALERTA_OPSGENIE_SPOOL_DIR={place} " in IMAGE
+
+
+def test_what_the_build_sees_makes_the_same_wheel_and_holds_no_key(wheel: Path, tmp_path: Path) -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert lines[0] == "*"
+    seen = tmp_path / "source"
+    seen.mkdir()
+    for name in (line.removeprefix("!") for line in lines[1:]):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, seen / name)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(seen)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert zipfile.ZipFile(tmp_path / wheel.name).namelist() == zipfile.ZipFile(wheel).namelist()
+    assert not [path for path in seen.rglob("*") if path.suffix in {".key", ".secret"}]
+
+
+def test_alertas_image_gets_the_package_and_keeps_its_own_user() -> None:
+    text = (DEPLOY / "container/alerta.Containerfile").read_text(encoding="utf-8")
+    assert "/venv/bin/pip install" in text
+    assert "USER" not in text

@@ -1,0 +1,170 @@
+"""The manifests are what Kubernetes' schema allows, and a pod's files, as Kubernetes puts them there, will do."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from lab.alerta_server import AlertaServer
+
+from alerta_opsgenie.cli import group
+from tests.deploy.debian import DEPLOY
+from tests.docs.console_blocks import DOCS, commands_of
+from tests.support.cloud import running_edge
+from tests.support.console import Console
+from tests.support.own_host import may_have_own_host, own_host
+
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+VERSIONS = ("1.31", "1.37")  # the oldest and the newest that anybody would run in 2026
+STATE = "/var/lib/alerta-opsgenie"
+
+
+def resources(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def pods() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each pod's specification, with the name of what makes it."""
+    for path in MANIFESTS:
+        for resource in resources(path):
+            if resource["kind"] == "StatefulSet":
+                yield resource["metadata"]["name"], resource["spec"]["template"]["spec"]
+
+
+def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+PODS = dict(pods())
+OURS = [container for pod in PODS.values() for container in containers(pod) if container["image"] == "alerta-opsgenie"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_the_published_schema_allows_it(path: Path, version: str) -> None:
+    for resource in resources(path):
+        kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_a_field_that_there_is_not_is_noticed() -> None:
+    [resource, *_] = resources(DEPLOY / "kubernetes/connector.yaml")
+    resource["spec"]["replica"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(resource, VERSIONS[0], strict=True)
+
+
+def test_all_three_are_there() -> None:
+    assert set(PODS) == {"alerta-opsgenie", "oec", "alerta"}
+
+
+@pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
+def test_no_container_is_root_or_can_become_it(pod: dict[str, Any]) -> None:
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] > 0
+    for container in containers(pod):
+        context = container["securityContext"]
+        assert (context["allowPrivilegeEscalation"], context["capabilities"]) == (False, {"drop": ["ALL"]})
+
+
+@pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
+def test_what_waits_lies_on_a_volume_and_not_at_its_top(pod: dict[str, Any]) -> None:
+    """The top is the group's (fsGroup), and the program refuses a directory that is not its own."""
+    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+    mounts = [mount for container in containers(pod) for mount in container["volumeMounts"]]
+    kept = {mount["name"] for mount in mounts if mount["mountPath"] == STATE}
+    assert kept
+    assert kept.isdisjoint(volume["name"] for volume in pod["volumes"])
+
+
+@pytest.mark.parametrize("container", OURS, ids=lambda container: container["name"])
+def test_the_commands_and_options_exist(container: dict[str, Any]) -> None:
+    if "args" not in container:
+        assert container["command"][:3] == ["python3", "-m", "alerta_opsgenie.executor.build"]
+        return
+    name, *options = container["args"]
+    command = group.get_command(group.make_context("x", ["--help"], resilient_parsing=True), name)
+    assert command is not None
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {option for option in options if option.startswith("--")} <= known
+
+
+def test_ports_and_probes_are_where_the_program_listens() -> None:
+    [connector] = PODS["alerta-opsgenie"]["containers"]
+    assert connector["args"][-2:] == ["--listen", f"0.0.0.0:{connector['ports'][0]['containerPort']}"]
+    paths = [connector[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")]
+    assert paths == ["/healthz", "/healthz", "/readyz"]
+
+
+def test_it_is_given_longer_than_it_needs_to_end() -> None:
+    assert PODS["alerta-opsgenie"]["terminationGracePeriodSeconds"] > 10
+
+
+# -- as in a pod
+
+
+def put_volume(path: str, files: dict[str, str], gid: int) -> None:
+    """Make what a secret's volume looks like: links to a directory that is replaced as a whole."""
+    data = Path(path, "..data")
+    data.mkdir(parents=True)
+    for name, text in files.items():
+        (data / name).write_text(text)
+        (data / name).chmod(0o440)
+        os.chown(data / name, 0, gid)
+        Path(path, name).symlink_to(f"..data/{name}")
+
+
+def render_arguments() -> list[str]:
+    """Give the command that docs/set-up/containers.md shows, without what the test fills in."""
+    [command] = [command.text for command in commands_of(DOCS / "set-up/containers.md") if " render " in command.text]
+    words = shlex.split(command)[1:]
+    for option in ("--alerta-url", "--api-key-file", "--output"):
+        at = words.index(option)
+        del words[at : at + 2]
+    return words
+
+
+def as_user(uid: int, gid: int) -> list[str]:
+    """Begin a command as that user, who may read what only root may: this Python can lie in root's home."""
+    capability = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *capability]
+
+
+@pytest.mark.skipif(not may_have_own_host(), reason="only root can make a mount namespace")
+def test_in_a_pod_the_connector_does_a_persons_action(alerta: AlertaServer, alerta_key: str, console: Console) -> None:
+    """User, group, environment and command line are the manifest's; the files are as Kubernetes puts them there."""
+    pod = PODS["alerta-opsgenie"]
+    [container], context = pod["containers"], pod["securityContext"]
+    program = [sys.executable, "-c", "from alerta_opsgenie.cli import main; main()"]
+    with running_edge(settings={"source_filter": "Alerta"}) as run, own_host():
+        rendered = subprocess.run(
+            [*program, *render_arguments(), "--base-url", run.server.base_url, "--output", "/home/config.json"],
+            env={**os.environ, "OEC_API_KEY": run.integration.key, "ALERTA_API_URL": alerta.api_url},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert rendered.returncode == 0, rendered.stderr
+        config = Path("/home/config.json").read_text()
+        put_volume("/etc/alerta-opsgenie", {"config.json": config}, context["fsGroup"])
+        put_volume("/etc/alerta-keys", {"alerta.key": alerta_key}, context["fsGroup"])
+        volume = Path(STATE)
+        volume.mkdir()
+        os.chown(volume, 0, context["fsGroup"])
+        volume.chmod(0o2775)
+        alert_id = str(console.create_alert()["id"])
+        run.cloud.person("alerta@example.com").create("Disk usage 97%", alert_id, source="Alerta")
+        run.cloud.person("alice@example.com").acknowledge(alert_id)
+        assert run.cloud.wait_settled()
+        ended = subprocess.run(
+            [*as_user(context["runAsUser"], context["runAsGroup"]), *program, *container["args"][:-1], "off", "--once"],
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True, text=True, check=False, cwd="/",
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+    assert console.status(alert_id) == "ack"
