@@ -19,7 +19,7 @@ import pytest
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
-from alerta_opsgenie.agent.client import PACKAGE, ask_status, ask_to_retire, exchange, start
+from alerta_opsgenie.agent.client import PACKAGE, ask_status, ask_to_retire, exchange
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.executor import build
 from tests.support.bad_server import BadServer
@@ -201,14 +201,14 @@ class TestLife:
         trap.mkdir(parents=True)
         (trap / "__init__.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")
         monkeypatch.chdir(trap.parent)
-        start(PACKAGE, str(edge.spool_directory), 60.0)
+        handover.spawn(PACKAGE, str(edge.spool_directory), "60")
         await_true(lambda: ask_status(str(edge.spool_directory)) is not None, 20, "an agent")
         assert not (tmp_path / "sprung").exists()
 
     def test_one_that_cannot_start_is_not_waited_for(self, edge: Edge) -> None:
         options = Options(edge.url, KEY, spool_directory=str(edge.spool_directory))
         with pytest.raises(handover.NoAgentError, match="ended at once"):
-            exchange(("/bin/false",), options, lambda _seconds: b"", time.monotonic() + 600, starts=True)
+            exchange(("/bin/false",), options, lambda _seconds: b"", time.monotonic() + 600)
 
 
 class TestVersions:
