@@ -5,12 +5,11 @@ import sqlite3
 from functools import partial
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, TypeVar
 
-from alerta_opsgenie.journal import lines, statements
+from alerta_opsgenie.journal import statements
 from alerta_opsgenie.journal.directory import PathLike
 from alerta_opsgenie.journal.file import File
-from alerta_opsgenie.journal.rows import Action, Counts, Memory, New, plain
-from alerta_opsgenie.journal.schema import settle
-from alerta_opsgenie.journal.statements import End
+from alerta_opsgenie.journal.rows import Action, Counts, Memory, New, plain, read_lines, to_line
+from alerta_opsgenie.journal.statements import End, settle
 from alerta_opsgenie.journal.writer import Writer
 
 _T = TypeVar("_T")
@@ -278,11 +277,11 @@ class Journal:
 
     def export(self) -> Iterator[str]:
         """Give what is not done as JSON lines, for `import_`."""
-        return (lines.to_line(action) for action in self.actions() if action.state != "done")
+        return (to_line(action) for action in self.actions() if action.state != "done")
 
     def import_(self, text: Iterable[str]) -> int:
         """Append what `export` gave, all or nothing. Says how many were new. Raises JournalError (`input`)."""
-        return self.take(lines.read_lines(text))
+        return self.take(read_lines(text))
 
     def take(self, actions: Sequence[Action]) -> int:
         """Append actions of another journal as they are there, in one commit. Says how many were new."""
