@@ -73,7 +73,7 @@ class Agent:
         self._idle_seconds = idle_seconds
         self._ending = threading.Event()
         self.log = Log(state_directory)
-        self.deliverer = Deliverer(state_directory, report=self.log.report)
+        self.deliverer = Deliverer(state_directory, report=self.log.report, follows=False)
         self._server = Server(state_directory, Service(self.deliverer, "agent", self._ending.set))
 
     def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
