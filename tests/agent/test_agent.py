@@ -20,6 +20,7 @@ import pytest
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
 from alerta_opsgenie.agent.client import PACKAGE, ask_status, ask_to_retire, exchange
+from alerta_opsgenie.agent.deliverer import WORKERS
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.executor import build
 from tests.support.bad_server import BadServer
@@ -256,6 +257,17 @@ class TestTargets:
         assert {entry.headers["x-alerta-on-behalf-of"] for entry in proxy.exchanges if entry.passed} == {
             "first@example.com"
         }
+
+    def test_one_that_hangs_holds_up_no_other(self, edge: Edge, proxy: Proxy) -> None:
+        """As many actions as it has workers hang for ten seconds."""
+        edge.arguments = ("--timeLimit", "2")
+        with BadServer("ok") as other_server, proxy.hanging() as fault:
+            command = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--timeLimit", "1", "-payload"]
+            hung = [edge.start([*command, json.dumps(close())]) for _ in range(WORKERS)]
+            await_true(lambda: fault.hits >= WORKERS, 20)
+            assert " applied " in edge.at(other_server.url).run(close()).stdout
+            for process in hung:
+                process.communicate()
 
     def test_two_mappings_with_two_settings_keep_their_own(self, edge: Edge) -> None:
         edge.arguments = ("--source", "Zabbix")

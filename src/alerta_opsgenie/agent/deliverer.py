@@ -1,6 +1,6 @@
 """The one place that delivers queued actions: per alert in order, many alerts at once, until each has ended.
 
-The process that holds the lock of the state directory has one deliverer, with a queue for each target (`target_queue.py`).
+The process that holds the lock of the state directory has one, with a queue for each target (`target_queue.py`).
 """
 
 import threading
