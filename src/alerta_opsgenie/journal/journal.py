@@ -135,7 +135,7 @@ class Journal:
         def work(connection: _Connection) -> Optional[Action]:
             words = action.words if count_words else ""
             left = statements.new_of(action)._replace(body="", options="", writes="", words=words)
-            statements.finish(connection, action, left, End("done", now, reason, detail))
+            statements.finish(connection, action, End("done", now, reason, detail), left)
             statements.remember(connection, action.alert, wrote, now)
             return statements.claim_next(connection, action.alert, now) if claim_next else None
 
@@ -147,7 +147,7 @@ class Journal:
         """Make an action a dead letter. `claim_next` as in `done`."""
 
         def work(connection: _Connection) -> Optional[Action]:
-            statements.finish(connection, action, statements.new_of(action), End("dead", now, reason, detail))
+            statements.finish(connection, action, End("dead", now, reason, detail))
             return statements.claim_next(connection, action.alert, now) if claim_next else None
 
         return self._writer.write(work)
@@ -155,7 +155,7 @@ class Journal:
     def postpone(self, action: Action, now: float, due_at: float, reason: str, detail: str) -> None:
         """Let an action wait until `due_at` after an attempt."""
         end = End("waiting", now, reason, detail)
-        self._writer.write(lambda connection: statements.postpone(connection, action, end, due_at))
+        self._writer.write(lambda connection: statements.finish(connection, action, end, due_at=due_at))
 
     def release(self, action: Action) -> None:
         """Let an action that was given in flight wait again as it was: it was not attempted."""

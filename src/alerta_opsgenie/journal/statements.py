@@ -119,7 +119,7 @@ def append(connection: _Connection, new: New, now: float, *, claim: bool) -> Act
 
 
 def insert(
-    connection: _Connection, new: New, end: End, *, due_at: Optional[float] = None, attempts: int = 0
+    connection: _Connection, new: New, end: End, due_at: Optional[float] = None, *, attempts: int = 0
 ) -> Action:
     """Insert a row whose key is not known."""
     due_at = end.at if due_at is None else due_at
@@ -175,31 +175,23 @@ def due_alerts(connection: _Connection, now: float, limit: int, longest_pause_se
     return [alert for (alert,) in found]
 
 
-def finish(connection: _Connection, action: Action, new: New, end: End) -> None:
-    """Note how an action ended; `new` is what is kept of it. One that was lost with a damaged file is made anew."""
+def finish(
+    connection: _Connection, action: Action, end: End, left: Optional[New] = None, due_at: Optional[float] = None
+) -> None:
+    """Note how an attempt ended; `left` is what is kept of the action. One lost with a damaged file is made anew."""
+    new = left or new_of(action)
     fixed = fixed_columns(new)
+    instants = (due_at, None if end.state == "waiting" else end.at)
     changed = connection.execute(
-        "UPDATE actions SET state = ?, attempts = attempts + 1, since = ?, reason = ?, detail = ?, body = ?,"
-        " options = ?, writes = ?, words = ?, checksum = ?"
+        "UPDATE actions SET state = ?, due_at = coalesce(?, due_at), since = coalesce(?, since), reason = ?,"
+        " detail = ?, body = ?, options = ?, writes = ?, words = ?, checksum = ?, attempts = attempts + 1"
         " WHERE id = ? AND key = ? AND state IN ('in-flight', 'waiting')",
-        (end.state, end.at, plain(end.reason), plain(end.detail), *fixed[4:], checksum(fixed), action.id, fixed[0]),
+        (end.state, *instants, plain(end.reason), plain(end.detail), *fixed[4:], checksum(fixed), action.id, fixed[0]),
     ).rowcount
     if not changed and by_key(connection, action.key) is None:
-        insert(connection, new, end, attempts=1)
+        tried_at = action.first_attempt_at or (end.at if end.state == "waiting" else None)
+        insert(connection, new._replace(first_attempt_at=tried_at), end, due_at, attempts=1)
     settle(connection, fixed[1])
-
-
-def postpone(connection: _Connection, action: Action, end: End, due_at: float) -> None:
-    """Let an action wait after an attempt. One that was lost with a damaged file is made anew."""
-    changed = connection.execute(
-        "UPDATE actions SET state = 'waiting', attempts = attempts + 1, due_at = ?, reason = ?, detail = ?"
-        " WHERE id = ? AND key = ? AND state IN ('in-flight', 'waiting')",
-        (due_at, plain(end.reason), plain(end.detail), action.id, plain(action.key)),
-    ).rowcount
-    if not changed and by_key(connection, action.key) is None:
-        tried = new_of(action)._replace(first_attempt_at=action.first_attempt_at or end.at)
-        insert(connection, tried, end, due_at=due_at, attempts=1)
-    settle(connection, plain(action.alert))
 
 
 def remember(connection: _Connection, alert: str, wrote: Mapping[str, int], now: float) -> None:
