@@ -74,6 +74,9 @@ def _hand_over(
 
 
 def _be_agent(arguments: "list[str]") -> int:
+    import gc
+
+    gc.disable()  # nothing is garbage yet
     # `http.client` imports `ssl` where it can, which costs 10 ms; the agent imports it once it serves.
     sys.modules["ssl"] = None  # type: ignore[assignment]
     import http.client
@@ -81,6 +84,7 @@ def _be_agent(arguments: "list[str]") -> int:
     del sys.modules["ssl"]
     from alerta_opsgenie.agent.resident import run_detached
 
+    gc.enable()
     return run_detached(arguments[1], float(arguments[2]), take_over="--takeOver" in arguments)
 
 
