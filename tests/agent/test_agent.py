@@ -216,6 +216,8 @@ class TestVersions:
     @pytest.fixture
     def newer(self, edge: Edge, monkeypatch: pytest.MonkeyPatch) -> Path:
         """The executor of a later version, beside the one that is there."""
+        text = build._text
+        monkeypatch.setattr(build, "_text", lambda name: text(name).replace(f'"{__version__}"', '"99.0.0"'))
         monkeypatch.setattr("alerta_opsgenie.__version__", "99.0.0")
         path = edge.script.with_name("newer.py")
         path.write_bytes(build.build())

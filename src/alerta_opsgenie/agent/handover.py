@@ -259,12 +259,15 @@ def spawn(program: "Sequence[str]", path: str, idle: str, *flags: str) -> int:
     arguments = [*program, "--agent", path, idle, *flags]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment.setdefault("PATH", os.defpath)
+    mask = os.umask(0o077)  # of the directories above it too
     try:
         os.makedirs(path, 0o700, exist_ok=True)
         null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
         return os.posix_spawn(program[0], arguments, environment, file_actions=null, setsid=True)
     except (OSError, NotImplementedError) as error:
         raise NoAgentError("no agent can be started: %s" % error)
+    finally:
+        os.umask(mask)
 
 
 def _has_failed(process: int) -> bool:
