@@ -27,7 +27,7 @@ from lab.alerta_server import AlertaServer
 from alerta_opsgenie.executor.build import write_to
 from alerta_opsgenie.journal import Journal, New
 from bench.connector import CLIENTS, _alerts, _bare
-from bench.measure import Cost, costs_of_programs, print_table, rate_per_second
+from bench.measure import Cost, costs_of_programs, median, print_table, rate_per_second
 from tests.support.console import Console
 
 ROUNDS = 40
@@ -82,7 +82,7 @@ def _one_action(executor: str, directory: str) -> None:
         server.shutdown()
         end_agent(f"{directory}/state")
     # The first round started the agent.
-    medians = {name: sorted(found[1:], key=lambda cost: cost.seconds)[ROUNDS // 2] for name, found in costs.items()}
+    medians = {name: median(found[1:]) for name, found in costs.items()}
     _print_costs(f"One action with an agent that runs already (median of {ROUNDS} in turn)", medians)
 
 
@@ -158,11 +158,18 @@ def _appends(directory: str) -> None:
 
 def _print_costs(title: str, costs: dict[str, Cost]) -> None:
     first = next(iter(costs.values()))
-    rows = []
-    for name, cost in costs.items():
-        ratio = f"{cost.seconds / first.seconds:.2f}"
-        rows.append((name, f"{cost.seconds * 1000:.1f} ms", ratio, f"{cost.kibibytes / 1024:.1f} MiB"))
-    print_table(title, ("what", "time", "ratio", "memory"), rows)
+    rows = [
+        (
+            name,
+            f"{cost.seconds * 1000:.1f} ms",
+            f"{cost.seconds / first.seconds:.2f}",
+            f"{cost.cpu_seconds * 1000:.1f} ms",
+            f"{cost.cpu_seconds / first.cpu_seconds:.2f}",
+            f"{cost.kibibytes / 1024:.1f} MiB",
+        )
+        for name, cost in costs.items()
+    ]
+    print_table(title, ("what", "time", "ratio", "CPU", "ratio", "memory"), rows)
 
 
 if __name__ == "__main__":
