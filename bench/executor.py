@@ -1,23 +1,41 @@
-"""What one action costs in the executor's process, and how many actions a second the journal takes."""
+"""What one action costs through the executor: alone, at the first start, and 12 at once; and what the journal takes.
+
+With another Python than the one of this environment, and beside the executor of another version:
+
+    ALERTA_OPSGENIE_BENCH_PYTHON=/usr/bin/python3 ALERTA_OPSGENIE_BENCH_BEFORE=FILE python -m bench executor
+"""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import json
+import os
+import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from lab.agents import end_agent
+from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.executor.build import write_to
 from alerta_opsgenie.journal import Journal, New
-from bench.measure import Cost, costs_of_programs, print_table, rate_per_second
+from bench.connector import CLIENTS, _alerts, _bare
+from bench.measure import Cost, costs_of_programs, median, print_table, rate_per_second
+from tests.support.console import Console
 
 ROUNDS = 40
+ACKS = 100
+TURNS = 5
+COLD_STARTS = 15
+PYTHON = os.environ.get("ALERTA_OPSGENIE_BENCH_PYTHON", sys.executable)
+BEFORE = os.environ.get("ALERTA_OPSGENIE_BENCH_BEFORE", "")
 
 class _Alerta(BaseHTTPRequestHandler):
     """Answers at once, as an Alerta with our plugin would: what is measured is the executor."""
@@ -40,7 +58,9 @@ class _Alerta(BaseHTTPRequestHandler):
 def main() -> None:
     """Print the executor's figures."""
     with tempfile.TemporaryDirectory() as directory:
-        _one_action(write_to(directory)[0], directory)
+        executor = write_to(directory)[0]
+        _one_action(executor, directory)
+        _into_alerta({"executor": executor, **({"executor before": BEFORE} if BEFORE else {})}, directory)
         _appends(directory)
 
 
@@ -50,10 +70,10 @@ def _one_action(executor: str, directory: str) -> None:
     url = f"http://127.0.0.1:{server.server_port}"
     costs: dict[str, list[Cost]] = {}
     try:
-        for number in range(ROUNDS + 1):  # each an action of its own: the journal knows what has been done
+        for _ in range(ROUNDS + 1):  # each an action of its own: the journal knows what has been done
             programs = {
-                "python -c pass": [sys.executable, "-c", "pass"],
-                "executor, one acknowledge": [sys.executable, executor, *_arguments(directory, url, number)],
+                "python -c pass": [PYTHON, "-c", "pass"],
+                "executor, one acknowledge": [PYTHON, executor, *_arguments(f"{directory}/state", url)],
                 "python -c 'import requests'": [sys.executable, "-c", "import requests"],
             }
             for name, cost in costs_of_programs(programs, 1).items():
@@ -62,20 +82,63 @@ def _one_action(executor: str, directory: str) -> None:
         server.shutdown()
         end_agent(f"{directory}/state")
     # The first round started the agent.
-    medians = {name: sorted(found[1:], key=lambda cost: cost.seconds)[ROUNDS // 2] for name, found in costs.items()}
+    medians = {name: median(found[1:]) for name, found in costs.items()}
     _print_costs(f"One action with an agent that runs already (median of {ROUNDS} in turn)", medians)
 
 
-def _arguments(directory: str, url: str, number: int) -> list[str]:
+def _arguments(state: str, url: str, key: str = "k", alert_id: str = "", action: str = "Acknowledge") -> list[str]:
     alert = {
-        "alias": "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e",
+        "alias": alert_id or "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e",
         "source": "Alerta",
         "username": "alice@example.com",
         "updatedAt": time.time_ns(),
     }
-    payload = json.dumps({"action": "Acknowledge", "requestId": f"bench-{number}", "alert": alert})
+    payload = json.dumps({"action": action, "requestId": str(uuid.uuid4()), "alert": alert})
     connector = ["-payload", payload, "-apiKey", "K", "-opsgenieUrl", "https://api.opsgenie.com", "-logLevel", "WARN"]
-    return [*connector, "--alertaApiUrl", url, "--alertaApiKey", "k", "--spoolDir", f"{directory}/state"]
+    return [*connector, "--alertaApiUrl", url, "--alertaApiKey", key, "--spoolDir", state]
+
+
+def _into_alerta(executors: dict[str, str], directory: str) -> None:
+    """Let each do its part of the acks in each turn; then one action at a time, and one with an agent to be started."""
+    with AlertaServer() as alerta:
+        key, console = alerta.create_key("bench@example.com"), Console(alerta.url, alerta.admin_key)
+
+        def run(name: str, alert_id: str, state: str, action: str = "Acknowledge") -> float:
+            command = [PYTHON, executors[name], *_arguments(f"{directory}/{state}", alerta.url, key, alert_id, action)]
+            began = time.monotonic()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            return time.monotonic() - began
+
+        def burst(name: str, ids: list[str]) -> float:
+            began = time.monotonic()
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                list(pool.map(lambda alert_id: run(name, alert_id, name), ids))
+            return time.monotonic() - began
+
+        bare = f"{CLIENTS} bare keep-alive clients"
+        took: dict[str, list[float]] = {name: [] for name in (bare, *executors)}
+        for turn in range(TURNS + 1):
+            for name, found in took.items():
+                ids = _alerts(console, ACKS if turn else CLIENTS)
+                seconds = _bare(alerta.url, key, ids).seconds if name == bare else burst(name, ids)
+                if turn:  # the first turn is to warm up
+                    found.append(seconds)
+        rates = {name: ACKS * TURNS / sum(found) for name, found in took.items()}
+        print_table(
+            f"{ACKS * TURNS} acks into one Alerta, {CLIENTS} at once, in turn",
+            ("", "acks/s", "of the limit"),
+            [(name, f"{rate:.1f}", f"{rate / rates[bare]:.2f}") for name, rate in rates.items()],
+        )
+        rows = []
+        for name in executors:
+            warm = [run(name, _alerts(console, 1)[0], name, "Close") for _ in range(ROUNDS)]
+            cold = []
+            for number in range(COLD_STARTS):
+                cold.append(run(name, _alerts(console, 1)[0], f"{name} {number}", "Close"))
+                end_agent(f"{directory}/{name} {number}")
+            rows.append((name, *(f"{statistics.median(found) * 1000:.1f}" for found in (warm, cold))))
+            end_agent(f"{directory}/{name}")
+        print_table("One close, nothing else going on (p50)", ("", "ms", "ms, the first one"), rows)
 
 
 def _appends(directory: str) -> None:
@@ -95,11 +158,18 @@ def _appends(directory: str) -> None:
 
 def _print_costs(title: str, costs: dict[str, Cost]) -> None:
     first = next(iter(costs.values()))
-    rows = []
-    for name, cost in costs.items():
-        ratio = f"{cost.seconds / first.seconds:.2f}"
-        rows.append((name, f"{cost.seconds * 1000:.1f} ms", ratio, f"{cost.kibibytes / 1024:.1f} MiB"))
-    print_table(title, ("what", "time", "ratio", "memory"), rows)
+    rows = [
+        (
+            name,
+            f"{cost.seconds * 1000:.1f} ms",
+            f"{cost.seconds / first.seconds:.2f}",
+            f"{cost.cpu_seconds * 1000:.1f} ms",
+            f"{cost.cpu_seconds / first.cpu_seconds:.2f}",
+            f"{cost.kibibytes / 1024:.1f} MiB",
+        )
+        for name, cost in costs.items()
+    ]
+    print_table(title, ("what", "time", "ratio", "CPU", "ratio", "memory"), rows)
 
 
 if __name__ == "__main__":

@@ -12,22 +12,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """What one start of a program costs: the median of its wall-clock times, and its largest resident set."""
+    """What one start of a program costs: medians of its wall-clock and CPU times, and its largest resident set."""
 
     seconds: float
+    cpu_seconds: float
     kibibytes: int
 
 
 def costs_of_programs(programs: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Cost]:
     """Start each program `rounds` times, in turn."""
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    sizes: dict[str, list[int]] = {name: [] for name in programs}
+    runs: dict[str, list[Cost]] = {name: [] for name in programs}
     for _ in range(rounds):
         for name, command in programs.items():
-            seconds, kibibytes = _run(command)
-            times[name].append(seconds)
-            sizes[name].append(kibibytes)
-    return {name: Cost(statistics.median(times[name]), max(sizes[name])) for name in programs}
+            runs[name].append(_run(command))
+    return {name: median(found) for name, found in runs.items()}
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """Sum several runs of one program up."""
+    seconds = statistics.median(one.seconds for one in costs)
+    return Cost(seconds, statistics.median(one.cpu_seconds for one in costs), max(one.kibibytes for one in costs))
 
 
 # A process is charged with the memory of the one that forked it, so a small one starts and measures the program.
@@ -38,16 +42,17 @@ began = time.perf_counter()
 quiet = [(os.POSIX_SPAWN_DUP2, nothing, 1), (os.POSIX_SPAWN_DUP2, nothing, 2)]
 pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
 _, status, usage = os.wait4(pid, 0)
-print(time.perf_counter() - began, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+print(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
 """
 
 
-def _run(command: Sequence[str]) -> tuple[float, int]:
+def _run(command: Sequence[str]) -> Cost:
     launched = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
-    seconds, kibibytes, code = subprocess.run(launched, capture_output=True, text=True, check=True).stdout.split()
+    told = subprocess.run(launched, capture_output=True, text=True, check=True).stdout.split()
+    seconds, cpu_seconds, kibibytes, code = told
     if code != "0":
         raise RuntimeError(f"{command[:2]} ended with {code}")
-    return float(seconds), int(kibibytes)
+    return Cost(float(seconds), float(cpu_seconds), int(kibibytes))
 
 
 def rate_per_second(work: Callable[[], object], seconds: float) -> float:

@@ -19,7 +19,8 @@ import pytest
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
-from alerta_opsgenie.agent.client import PACKAGE, ask_status, ask_to_retire, exchange, start
+from alerta_opsgenie.agent.client import PACKAGE, ask_status, ask_to_retire, exchange
+from alerta_opsgenie.agent.deliverer import WORKERS
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.executor import build
 from tests.support.bad_server import BadServer
@@ -201,20 +202,22 @@ class TestLife:
         trap.mkdir(parents=True)
         (trap / "__init__.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")
         monkeypatch.chdir(trap.parent)
-        start(PACKAGE, str(edge.spool_directory), 60.0)
+        handover.spawn(PACKAGE, str(edge.spool_directory), "60")
         await_true(lambda: ask_status(str(edge.spool_directory)) is not None, 20, "an agent")
         assert not (tmp_path / "sprung").exists()
 
     def test_one_that_cannot_start_is_not_waited_for(self, edge: Edge) -> None:
         options = Options(edge.url, KEY, spool_directory=str(edge.spool_directory))
         with pytest.raises(handover.NoAgentError, match="ended at once"):
-            exchange(("/bin/false",), options, lambda _seconds: b"", time.monotonic() + 600, starts=True)
+            exchange(("/bin/false",), options, lambda _seconds: b"", time.monotonic() + 600)
 
 
 class TestVersions:
     @pytest.fixture
     def newer(self, edge: Edge, monkeypatch: pytest.MonkeyPatch) -> Path:
         """The executor of a later version, beside the one that is there."""
+        text = build._text
+        monkeypatch.setattr(build, "_text", lambda name: text(name).replace(f'"{__version__}"', '"99.0.0"'))
         monkeypatch.setattr("alerta_opsgenie.__version__", "99.0.0")
         path = edge.script.with_name("newer.py")
         path.write_bytes(build.build())
@@ -256,6 +259,17 @@ class TestTargets:
         assert {entry.headers["x-alerta-on-behalf-of"] for entry in proxy.exchanges if entry.passed} == {
             "first@example.com"
         }
+
+    def test_one_that_hangs_holds_up_no_other(self, edge: Edge, proxy: Proxy) -> None:
+        """As many actions as it has workers hang for ten seconds."""
+        edge.arguments = ("--timeLimit", "2")
+        with BadServer("ok") as other_server, proxy.hanging() as fault:
+            command = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--timeLimit", "1", "-payload"]
+            hung = [edge.start([*command, json.dumps(close())]) for _ in range(WORKERS)]
+            await_true(lambda: fault.hits >= WORKERS, 20)
+            assert " applied " in edge.at(other_server.url).run(close()).stdout
+            for process in hung:
+                process.communicate()
 
     def test_two_mappings_with_two_settings_keep_their_own(self, edge: Edge) -> None:
         edge.arguments = ("--source", "Zabbix")

@@ -21,9 +21,7 @@ from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.resident import Log
 from alerta_opsgenie.agent.state import journal_of
 from alerta_opsgenie.agent.target import Target, access_of, name_of
-from alerta_opsgenie.agent.ticket import Result
-from alerta_opsgenie.agent.unrecorded import Job
-from alerta_opsgenie.agent.waiting import Waiting
+from alerta_opsgenie.agent.ticket import Result, Waiting
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
@@ -107,9 +105,9 @@ class TestTickets:
     def test_nobody_hears_that_an_action_is_kept_before_it_is_committed(self) -> None:
         waiting, new = Waiting(), New("key", "alert", 1, "Close", "")
         ticket = Deliverer("/nowhere").read(request(Options("http://localhost", KEY)))[0]
-        waiting.add("target", new, ticket)
+        waiting.add(new, ticket)
         earlier = Action._make((1, "other", "alert", *[None] * 14, False))
-        waiting.resolve_behind("target", earlier)
+        waiting.resolve_behind(earlier)
         assert ticket.wait(0.0).outcome.detail == "other actions are under way"
 
 
@@ -213,7 +211,7 @@ def test_an_earlier_attempt_is_let_land_before_a_note_is_repeated(
 ) -> None:
     alerta, deliverer = LateAlerta(), make()
     monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
-    deliverer._stopping = Landing(alerta)
+    deliverer._holding = deliverer._holding._replace(stopping=Landing(alerta))
     assert deliverer.start()
     deliverer.submit([request(options, "AddNote", note="looked at")])
     await_true(lambda: bool(rows(options)) and is_done(options), 20)
@@ -344,11 +342,11 @@ def test_what_was_taken_before_an_alerta_stopped_answering_gives_its_worker_back
     deliverer: Deliverer, options: Options, proxy: Proxy
 ) -> None:
     deliver(deliverer, request(options))
-    target, new = deliverer._targets[name_of(options)], deliverer.read(request(options))[1]
+    found, new = deliverer._queues[name_of(options)], deliverer.read(request(options))[1]
     assert new is not None
-    target.reach, target.in_flight = delivery.Reachability(3, time.monotonic() + DAY_SECONDS), 2
-    [taken] = target.journal.append([new], time.time(), claim=True)
-    deliverer._do(Job(target, taken), Attempts(threading.Event()))
+    found.target.reach, found.in_flight = delivery.Reachability(3, time.monotonic() + DAY_SECONDS), 2
+    [taken] = found.target.journal.append([new], time.time(), claim=True)
+    found._do(taken, Attempts(threading.Event()))
     assert [row.state for row in rows(options)] == ["done", "waiting"]
     assert len(proxy.exchanges) == 1
 

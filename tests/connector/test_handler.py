@@ -40,8 +40,8 @@ class FakeFront:
     def submit(self, requests: Sequence[Request]) -> list[Ticket]:
         self.submitted.append(list(requests))
         tickets = [Ticket(None, DONE if self.is_quick else None) for _ in requests]
-        for number, ticket in enumerate(tickets):
-            ticket.row = ("target", ALERT, number + 1) if self.commits else ("", "", 0)
+        for ticket in tickets:
+            ticket.is_committed = self.commits
         self.tickets += tickets
         return tickets
 

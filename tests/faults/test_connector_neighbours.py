@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from lab.alerta_server import AlertaServer
 
+from alerta_opsgenie.agent.client import ask_status
 from tests.connector.load import Load
 from tests.connector.rig import Rig, wait_until
 from tests.support.console import Console
@@ -123,6 +124,20 @@ def test_without_its_directory_it_delivers_and_leaves_the_rest_in_the_queue(
         assert "not a directory" in connector.page("/healthz")[1]
         rig.spool.unlink()
         wait_until(lambda: console.status(alert_id) == "open", 60, say=lambda: connector.log)
+
+
+def test_with_its_directory_moved_away_it_goes_on_in_a_new_one(make_rig: Any, console: Console) -> None:
+    with make_rig() as rig:
+        connector = rig.start()
+        alert_id = console.create_alert()["id"]
+        rig.create(alert_id)
+        rig.person().acknowledge(alert_id)
+        wait_until(lambda: console.status(alert_id) == "ack", say=lambda: connector.log)
+        rig.spool.rename(rig.directory / "moved away")
+        wait_until(lambda: (ask_status(str(rig.spool)) or {}).get("kind") == "run", say=lambda: connector.log)
+        rig.person().unacknowledge(alert_id)
+        wait_until(lambda: console.status(alert_id) == "open", say=lambda: connector.log)
+        wait_until(lambda: len(rig.rows("done")) == 1, say=lambda: connector.log)
 
 
 def test_sixty_messages_of_a_mebibyte_take_no_more_memory_than_the_unit_gives(make_rig: Any, console: Console) -> None:

@@ -106,7 +106,7 @@ def test_the_agent_has_them_in_no_argument_and_not_in_its_environment(
         edge.run(planted("AddNote", new_alert(), note="seen"), ALERTA_API_KEY=ALERTA_KEY)
         [pid] = edge.agents()
         [line] = [line for number, line in command_lines() if number == pid]
-        assert line[1:] == [str(edge.script), "--agent", str(edge.spool_directory), "600"]
+        assert line[1:] == ["-IS", str(edge.script), "--agent", str(edge.spool_directory), "600"]
         assert_hidden(" ".join(line), Path(f"/proc/{pid}/environ").read_text())
 
 

@@ -3,10 +3,12 @@
 import random
 import threading
 import time
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
+from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.options import settings_from_json
 from alerta_opsgenie.agent.target import Clients, Target
+from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core import delivery
@@ -17,6 +19,15 @@ from alerta_opsgenie.journal import Action, JournalError
 
 MOST_FAULTS = 5
 """After so many attempts in which this program failed, the action becomes a dead letter."""
+
+
+class Unrecorded(NamedTuple):
+    """An action that could not be written down; `trouble` says why."""
+
+    message: Message
+    settings: Settings
+    ticket: Ticket
+    trouble: str
 
 
 class Attempts:
@@ -44,30 +55,22 @@ class Attempts:
         except Exception as error:  # noqa: BLE001 - one action on which this program fails must not end the others
             return message, _fault(error, action.attempts)
 
-    def persist(
-        self,
-        target: Target,
-        message: Message,
-        settings: Settings,
-        patience_seconds: float,
-        failed: Callable[[Outcome, float], None],
-    ) -> Tuple[Outcome, int]:
-        """Try an action that is in no journal, again and again for so long. Gives the outcome and the attempts.
-
-        `failed` hears of each attempt that is followed by another, and of the pause between them.
-        """
+    def persist(self, target: Target, job: Unrecorded, patience_seconds: float) -> Report:
+        """Try an action that is in no journal, again and again for so long, and tell its ticket."""
         began, began_at = time.monotonic(), time.time()
-        earlier, count = delivery.Earlier(), 0
-        while True:
+        earlier, count, is_over = delivery.Earlier(), 0, False
+        while not is_over:
             count += 1
-            outcome = self._try(target, message, settings, earlier)
+            outcome = self._try(target, job.message, job.settings, earlier)
             pause = delivery.pause_seconds(outcome, count, random.random())  # noqa: S311 - jitter
-            is_over = time.monotonic() + pause - began > patience_seconds or self._stopping.is_set()
-            if outcome.kind is not Kind.KEPT or outcome.loud or is_over:
-                return outcome, count
-            failed(outcome, pause)
-            self._stopping.wait(pause)
+            is_late = time.monotonic() + pause - began > patience_seconds or self._stopping.is_set()
+            is_over = outcome.kind is not Kind.KEPT or outcome.loud or is_late
+            again_at = None if is_over else time.monotonic() + pause
+            job.ticket.resolve(Result(job.message, outcome, kept=False, again_at=again_at, trouble=job.trouble))
+            if not is_over:
+                self._stopping.wait(pause)
             earlier = delivery.Earlier(first_attempt_at=began_at, last_reason=outcome.reason.value)
+        return Report(target.name, job.message.action, "", job.message, outcome, count, time.monotonic() - began)
 
     def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.Earlier) -> Outcome:
         access = target.access

@@ -12,10 +12,6 @@ from alerta_opsgenie.agent.options import Options, arguments_of
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.journal import JournalError
 
-START_SECONDS = 5.0
-"""How long to wait for an agent that was started; it takes about a tenth of a second."""
-
-_FIRST_LOOK_SECONDS, _LOOK_SECONDS = 0.02, 0.05
 _ASK_SECONDS = 5.0
 _OTHERS_MAY_WRITE = 0o002
 IDLE_SECONDS = Options("", "").agent_idle_seconds
@@ -37,7 +33,7 @@ class Reply(NamedTuple):
 def submit(options: Options, payload: str, *, starts: bool = True) -> Reply:
     """Hand an action over; `starts`: start an agent where there is none. Raises NoAgentError."""
     more = [f"-payload={os.fsdecode(payload.encode('utf-8', 'surrogatepass'))}"]
-    fields = _ask(handover.RUN, options, more, starts=starts)
+    fields = _ask(handover.RUN, options, more, PACKAGE if starts else ())
     code, _newer, kind, reason, detail, kept, output, errors = fields[:8]
     outcome = Outcome(Kind(kind.decode()), Reason(reason.decode()), detail.decode("utf-8", "replace"))
     return Reply(int(code), outcome, kept == b"1", output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
@@ -45,55 +41,30 @@ def submit(options: Options, payload: str, *, starts: bool = True) -> Reply:
 
 def wake(options: Options) -> None:
     """Have everything that waits for the Alerta of these options tried now. Raises NoAgentError."""
-    fields = _ask(handover.WAKE, options, [])
+    fields = _ask(handover.WAKE, options, [], PACKAGE)
     if fields[0] != b"0":
         raise handover.NoAgentError(fields[7].decode("utf-8", "replace").strip())
 
 
-def _ask(what: bytes, options: Options, more: List[str], *, starts: bool = True) -> List[bytes]:
+def _ask(what: bytes, options: Options, more: List[str], program: Sequence[str]) -> List[bytes]:
     arguments, environment = arguments_of(options)
-    end = time.monotonic() + options.limit_seconds
 
     def request(seconds: float) -> bytes:
         return handover.request(what, [*arguments, *more], environment, __version__, seconds)
 
-    return exchange(PACKAGE, options, request, end, starts=starts)
+    return exchange(program, options, request, time.monotonic() + options.limit_seconds)
 
 
 def exchange(
-    program: Sequence[str], options: Options, request: Callable[[float], bytes], end: float, *, starts: bool
+    program: Sequence[str], options: Options, request: Callable[[float], bytes], end: float
 ) -> List[bytes]:
-    """Send a frame to the agent and give its answer; `starts`: start one where there is none.
-
-    `request` makes the frame, given for how many seconds the answer is waited for; `end` is when (of
-    `time.monotonic`) that is over. Raises NoAgentError.
-    """
-    start_ends = min(end, time.monotonic() + START_SECONDS)
-    started, pause = 0, _FIRST_LOOK_SECONDS
-    while True:
-        seconds = max(0.1, end - time.monotonic())
+    """Send a frame to the agent; `program` starts one where there is none (`handover.ask`). Raises NoAgentError."""
+    if program:
         try:
-            return handover.exchange(options.spool_directory, request(seconds), seconds)
-        except (handover.UnsafeError, handover.UnansweredError):
-            raise
-        except handover.NoAgentError:
-            if not starts or time.monotonic() >= start_ends:
-                raise
-        if not started:
-            started = start(program, options.spool_directory, options.agent_idle_seconds)
-        elif handover.has_failed(started):
-            raise handover.NoAgentError("the agent that was started has ended at once")
-        time.sleep(pause)
-        pause = _LOOK_SECONDS
-
-
-def start(program: Sequence[str], directory: str, idle_seconds: float, *, take_over: bool = False) -> int:
-    """Start an agent of its own session, with /dev/null for its standard streams. Raises NoAgentError."""
-    try:
-        state.prepare(directory)
-        return handover.spawn(list(program), directory, idle_seconds, ["--takeOver"] if take_over else [])
-    except (OSError, NotImplementedError, JournalError) as error:
-        raise handover.NoAgentError(f"no agent can be started: {error}") from None
+            state.prepare(options.spool_directory)
+        except (OSError, JournalError) as error:
+            raise handover.NoAgentError(f"no agent can be started: {error}") from None
+    return handover.ask(options.spool_directory, request, end, program, f"{options.agent_idle_seconds:g}")
 
 
 def ask_status(state_directory: str) -> Optional[Dict[str, Any]]:

@@ -6,7 +6,6 @@ import threading
 import time
 from typing import Callable, List, Mapping, NamedTuple, Optional
 
-from alerta_opsgenie.agent.target import Target
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.journal import Action, Journal, JournalError
@@ -20,7 +19,6 @@ _PROBE_BYTES = 16_384
 class End(NamedTuple):
     """What an attempt came to. `pause_seconds` is for an outcome that keeps the action."""
 
-    target: Target
     action: Action
     outcome: Outcome
     wrote: Mapping[str, int]
@@ -28,10 +26,11 @@ class End(NamedTuple):
 
 
 class Ends:
-    """Commits ends. `trouble` says why something cannot be written down, and is empty once it can again."""
+    """Commits ends to one journal. `trouble` says why that cannot be written, and is empty once it can again."""
 
-    def __init__(self, state_directory: str) -> None:
-        self.trouble = ""
+    def __init__(self, journal: Journal, state_directory: str, trouble: str = "") -> None:
+        self.trouble = trouble
+        self._journal = journal
         self._path = state_directory
         self._unsaved: List[End] = []
         self._mutex = threading.Lock()
@@ -44,7 +43,7 @@ class Ends:
     def save(self, end: End, *, claim_next: bool) -> Optional[Action]:
         """Commit an end, now or later. Gives the next action of the alert, in flight, where that is wanted."""
         following: List[Optional[Action]] = []
-        if not self.attempt(lambda: following.append(_commit(end, claim_next=claim_next))):
+        if not self.attempt(lambda: following.append(_commit(self._journal, end, claim_next=claim_next))):
             with self._mutex:
                 self._unsaved.append(end)
         return following[0] if following else None
@@ -88,9 +87,9 @@ class Ends:
                 os.unlink(path)
 
 
-def _commit(end: End, *, claim_next: bool) -> Optional[Action]:
-    target, action, outcome, wrote, pause_seconds = end
-    journal, now, reason, detail = target.journal, time.time(), outcome.reason.value, outcome.detail
+def _commit(journal: Journal, end: End, *, claim_next: bool) -> Optional[Action]:
+    action, outcome, wrote, pause_seconds = end
+    now, reason, detail = time.time(), outcome.reason.value, outcome.detail
     if outcome.kind is Kind.KEPT:
         journal.postpone(action, now, now + pause_seconds, reason, detail)
         return None

@@ -1,7 +1,7 @@
 """How an executor hands an action to the agent: over a Unix socket in the state directory, and waits for the outcome.
 
-The built executor begins with this module, and in the usual case runs nothing else (executor/build.py). So it imports
-only what Python has loaded already, and keeps to syntax that an old Python reads, which then says that it is too old.
+In the usual case the executor runs nothing but this module and executor/start.py: they import only what Python has
+loaded already.
 
 A frame is eight hexadecimal digits, which are the length of the rest, and fields with a NUL byte between them:
 
@@ -16,6 +16,10 @@ and at the server's user before it sends anything; the server looks at the clien
 import _socket
 import os
 import sys
+import time
+
+if False:  # for the type checker alone: `typing` costs 2 ms
+    from typing import Callable, Sequence
 
 PROTOCOL = b"1"
 RUN, STATUS, WAKE, RETIRE = b"run", b"status", b"wake", b"retire"
@@ -215,17 +219,58 @@ def exchange(path: str, data: bytes, seconds: float) -> "list[bytes]":
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """What of its starter's environment an agent gets: some need it to start at all, or to trust their Alerta."""
 
+START_SECONDS = 5.0
+"""How long an agent that was started is waited for; it takes less than a tenth of a second."""
 
-def spawn(program: "list[str]", directory: str, idle_seconds: float, flags: "list[str]") -> int:
-    """Start an agent of its own session, with /dev/null for its standard streams; gives its process id."""
-    arguments = list(program) + ["--agent", directory, "%g" % idle_seconds] + flags
-    environment = dict((name, os.environ[name]) for name in PASSED_ON if name in os.environ)
+_LOOK_SECONDS = 0.004
+
+
+def ask(
+    path: str, request: "Callable[[float], bytes]", end: float, program: "Sequence[str]" = (), idle: str = "600"
+) -> "list[bytes]":
+    """Send a frame to the agent and give the fields of its answer. Raises NoAgentError.
+
+    `request` makes the frame, given for how many seconds the answer is waited for; `end` is when (of
+    `time.monotonic`) that is over. `program` starts an agent where there is none, which ends after `idle` seconds.
+    """
+    start_ends = min(end, time.monotonic() + START_SECONDS)
+    started = 0
+    while True:
+        seconds = max(0.1, end - time.monotonic())
+        try:
+            return exchange(path, request(seconds), seconds)
+        except (UnsafeError, UnansweredError):
+            raise
+        except NoAgentError:
+            if not program or time.monotonic() > start_ends:
+                raise
+        if not started:
+            started = spawn(program, path, idle)
+        elif _has_failed(started):
+            raise NoAgentError("the agent that was started has ended at once")
+        time.sleep(_LOOK_SECONDS)
+
+
+def spawn(program: "Sequence[str]", path: str, idle: str, *flags: str) -> int:
+    """Start an agent of its own session, with /dev/null for its standard streams; gives its process id.
+
+    It makes the state directory where that is missing. Raises NoAgentError.
+    """
+    arguments = [*program, "--agent", path, idle, *flags]
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment.setdefault("PATH", os.defpath)
-    null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    return os.posix_spawn(program[0], arguments, environment, file_actions=null, setsid=True)
+    mask = os.umask(0o077)  # of the directories above it too
+    try:
+        os.makedirs(path, 0o700, exist_ok=True)
+        null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+        return os.posix_spawn(program[0], arguments, environment, file_actions=null, setsid=True)
+    except (OSError, NotImplementedError) as error:
+        raise NoAgentError("no agent can be started: %s" % error)
+    finally:
+        os.umask(mask)
 
 
-def has_failed(process: int) -> bool:
+def _has_failed(process: int) -> bool:
     """Whether an agent that was started has ended without an agent being there (0: another was)."""
     try:
         found, status = os.waitpid(process, os.WNOHANG)
@@ -278,21 +323,3 @@ def finish(fields: "list[bytes]", arguments: "list[str]") -> int:
     write_all(1, output)
     write_all(2, errors)
     return exit_code
-
-
-def run_usual(arguments: "list[str]", environment: "dict[str, str]", version: str) -> "tuple[int, bool]":
-    """Hand the action over. Gives the exit code, and whether a newer agent has to be started.
-
-    Raises NoAgentError where that does not work. It is then not known whether the agent has the action; the same
-    action, handed over again, is known by its key.
-    """
-    if last_value(arguments, "payloadFile"):
-        raise NoAgentError("the message is in a file")
-    limit = limit_seconds(arguments)
-    path = state_directory(arguments, environment)
-    seconds = limit - keeping_seconds(limit)
-    fields = exchange(path, request(RUN, arguments, environment, version, seconds), seconds)
-    try:
-        return finish(fields, arguments), fields[1] == b"1"
-    except ValueError:
-        raise NoAgentError("the agent's answer cannot be read")

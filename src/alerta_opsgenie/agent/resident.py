@@ -29,6 +29,8 @@ TAKE_OVER_SECONDS = 15.0
 _LOOK_SECONDS = 0.25
 _LARGEST_LOG_BYTES = 1024 * 1024
 
+_FIRST_ACTION_SECONDS = 0.5  # the action that had the agent started is not to wait for imports that it may not need
+
 # An upgrade may replace these files while the agent runs.
 _IMPORTED_LATE = (
     "ssl", "hashlib", "datetime", "traceback", "random", "email.utils", "encodings.idna", "stringprep",
@@ -73,7 +75,7 @@ class Agent:
         self._idle_seconds = idle_seconds
         self._ending = threading.Event()
         self.log = Log(state_directory)
-        self.deliverer = Deliverer(state_directory, report=self.log.report)
+        self.deliverer = Deliverer(state_directory, report=self.log.report, follows=False)
         self._server = Server(state_directory, Service(self.deliverer, "agent", self._ending.set))
 
     def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
@@ -89,10 +91,11 @@ class Agent:
             return 0
         self._server.start()
         self.log.write(f"agent {os.getpid()} serves {self._path}")
-        for name in _IMPORTED_LATE:
-            importlib.import_module(name)
         for options in accesses:
             self._wake(options)
+        self._ending.wait(_FIRST_ACTION_SECONDS)
+        for name in _IMPORTED_LATE:
+            importlib.import_module(name)
         while not self._ending.wait(_LOOK_SECONDS) and not self._is_idle() and not self.deliverer.is_displaced:
             pass
         is_displaced = self.deliverer.is_displaced

@@ -5,9 +5,9 @@ import os
 import socket
 import threading
 import time
-from typing import Optional
+from typing import Optional, Tuple
 
-from alerta_opsgenie.agent import handover
+from alerta_opsgenie.agent import handover, state
 from alerta_opsgenie.agent.service import Service, read_call
 
 MOST_CALLERS = 64
@@ -15,6 +15,7 @@ MOST_CALLERS = 64
 
 _FRAME_SECONDS = 10.0
 _ANSWER_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
 
 
 class Server:
@@ -25,6 +26,8 @@ class Server:
         self._service = service
         self._room = threading.BoundedSemaphore(MOST_CALLERS)
         self._socket: Optional[socket.socket] = None
+        self._name = os.path.join(state_directory, handover.SOCKET_NAME)
+        self._place: Optional[Tuple[int, int]] = None
         self._directory = -1
         self._callers = 0
         self._mutex = threading.Lock()
@@ -37,40 +40,66 @@ class Server:
 
     def start(self) -> None:
         """Listen. A socket that a killed process has left is replaced. Raises OSError, UnsafeError."""
-        self._directory = handover.open_directory(self._path)
-        address = handover.socket_address(self._directory)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(handover.SOCKET_NAME, dir_fd=self._directory)
+        self._listen()
+        threading.Thread(target=self._accept, name="agent-socket", daemon=True).start()
+
+    def _listen(self) -> None:
+        directory = handover.open_directory(self._path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
         try:
-            listener.bind(address)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(handover.SOCKET_NAME, dir_fd=directory)
+            listener.bind(handover.socket_address(directory))
+            listener.listen(128)
+        except OSError:
+            os.close(directory)
+            raise
         finally:
             os.umask(mask)
-        listener.listen(128)
-        self._socket = listener
-        threading.Thread(target=self._accept, args=(listener,), name="agent-socket", daemon=True).start()
+        listener.settimeout(_LOOK_SECONDS)
+        self._socket, self._directory, self._place = listener, directory, state.identity(self._name)
 
     def stop(self) -> None:
         """Take no more calls; those under way go on. Later callers start another agent."""
-        if self._socket is None:
+        listener, self._socket = self._socket, None
+        if listener is None:
             return
         with contextlib.suppress(OSError):
             os.unlink(handover.SOCKET_NAME, dir_fd=self._directory)
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)  # ends `accept` in its thread
-        self._socket.close()
+            listener.shutdown(socket.SHUT_RDWR)  # ends `accept` in its thread
+        listener.close()
         os.close(self._directory)
-        self._socket = None
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self) -> None:
         while True:
             self._room.acquire()
-            try:
-                connection, _ = listener.accept()
-            except OSError:
+            connection = self._next()
+            if connection is None:
                 return
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _next(self) -> Optional[socket.socket]:
+        """Wait for a caller; None: the server was stopped."""
+        while True:
+            listener = self._socket
+            if listener is None:
+                return None
+            try:
+                return listener.accept()[0]
+            except socket.timeout:
+                with contextlib.suppress(OSError, handover.NoAgentError):
+                    self._listen_again(listener, self._directory)
+            except OSError:
+                return None
+
+    def _listen_again(self, listener: socket.socket, directory: int) -> None:
+        """Listen where callers look, if the state directory was removed or replaced and this process has its lock."""
+        if state.identity(self._name) != self._place and self._service.holds_lock():
+            self._listen()
+            listener.close()
+            os.close(directory)
 
     def _serve(self, connection: socket.socket) -> None:
         began = self.called_at = time.monotonic()

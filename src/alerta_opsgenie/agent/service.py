@@ -57,6 +57,7 @@ class Service:
         self._kind = kind
         self._retire = retire
         self._began = time.time()
+        self.holds_lock = deliverer.holds_lock
 
     def answer(self, call: Call, began: float) -> bytes:
         """Do what a call wants and give the frame to send back. `began` is when it came (of `time.monotonic`)."""
@@ -85,7 +86,7 @@ class Service:
         (ticket,) = self._deliverer.submit([Request(need_message(options), options)])
         answer_by = began + seconds - min(_ANSWER_SECONDS, seconds / 5)
         result = ticket.wait(max(0.0, answer_by - time.monotonic()), PATIENCE_SECONDS)
-        self._deliverer.waiting.forget(ticket)
+        ticket.leave()
         waiting = self._count_waiting() if result.outcome.kind is Kind.KEPT else 0
         return show(options, result, time.monotonic() - began, waiting, ticket.failures), result
 

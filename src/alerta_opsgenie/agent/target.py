@@ -1,6 +1,5 @@
 """One Alerta that actions are delivered to: its journal, the keys that open it, and whether it answers."""
 
-import math
 import threading
 import time
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
@@ -10,7 +9,6 @@ from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.delivery import UP
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.journal import JournalError
 
 _MOST_ACCESSES = 4
 
@@ -44,21 +42,14 @@ def access_of(options: Options) -> Access:
 
 
 class Target:
-    """The state of one target in this process. Used under the deliverer's lock, but for `note` and the journal."""
+    """What is known of one Alerta. Any thread may call it."""
 
     def __init__(self, state_directory: str, name: str) -> None:
         self.name = name
         self.journal = journal_of(state_directory, name)
         self.reach = UP
-        self.in_flight = 0
-        self.look_at = 0.0
-        """When (of `time.monotonic`) the journal may have something due."""
-        self.kept_house_at = -math.inf
-        self.is_open = False
         self.trouble = ""
         """What a person has to do about this Alerta; empty where nothing."""
-        self.backing_off: Set[str] = set()
-        """Alerts whose oldest action has failed and waits."""
         self._mutex = threading.Lock()
         self._said = ""
         self._accesses: List[Access] = []
@@ -80,7 +71,6 @@ class Target:
             self._accesses = [access, *self._accesses][:_MOST_ACCESSES]
             self._refused &= set(self._accesses)
             self.reach = UP
-        self.look_at = 0.0
 
     @property
     def access(self) -> Optional[Access]:
@@ -108,18 +98,6 @@ class Target:
     def unreached(self) -> Outcome:
         """Give the outcome of an action that is not tried, because the last attempts all failed."""
         return Outcome(Kind.KEPT, Reason.UNAVAILABLE, self.trouble or "Alerta has not answered the last attempts")
-
-    def waits(self) -> bool:
-        """Whether something waits that could be delivered."""
-        try:
-            return self.access is not None and self.journal.next_due(time.time(), 0.0) is not None
-        except JournalError:
-            return False
-
-    def look_again(self, due_at_seconds: Optional[float]) -> None:
-        """Look into the journal when something is due (seconds since the epoch; None: never), or before that."""
-        if due_at_seconds is not None:
-            self.look_at = min(self.look_at, time.monotonic() + due_at_seconds - time.time())
 
 
 class Clients:

@@ -2,10 +2,11 @@
 
 import threading
 import time
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.journal import Action, New
 
 
 class Result(NamedTuple):
@@ -28,6 +29,7 @@ class Result(NamedTuple):
         return self.outcome.kind is not Kind.KEPT or self.kept
 
 
+BEHIND = Outcome(Kind.KEPT, Reason.BEHIND, "earlier actions on this alert wait")
 _UNANSWERED = Outcome(Kind.KEPT, Reason.TIMEOUT, "Alerta has not answered yet")
 _UNTRIED = Outcome(Kind.KEPT, Reason.BEHIND, "other actions are under way")
 
@@ -44,20 +46,15 @@ class Ticket:
         self.trouble = ""
         self.failures: List[str] = []
         """What the attempts before the last one came to, for whoever looks for a fault."""
-        self.row: Tuple[str, str, int] = ("", "", 0)
-        """Target, alert, and id of the row that it is about; 0 until that is committed."""
-        self.key = ""
-        """The key of that row."""
+        self.is_committed = False
+        """Whether the journal has the action, whatever comes."""
+        self.leave: Callable[[], None] = lambda: None
+        """Call it when nobody waits for a result any more."""
         self.wants_more = True
         """Whether a result that is not final is to be followed by the next one."""
         self._result = result
         self._changed = threading.Condition()
         self._callbacks: List[Callable[[Result], None]] = []
-
-    @property
-    def is_committed(self) -> bool:
-        """Whether the journal has the action, whatever comes."""
-        return bool(self.row[2])
 
     def add_callback(self, call: Callable[[Result], None]) -> None:
         """Have the first result told: at once where there is one, else from the deliverer's thread."""
@@ -102,3 +99,49 @@ class Ticket:
 def _is_worth_waiting(result: Result, patience_ends: float) -> bool:
     is_kept = result.outcome.kind is Kind.KEPT
     return is_kept and not result.outcome.loud and result.again_at is not None and result.again_at < patience_ends
+
+
+class Waiting:
+    """The tickets of one target's actions that have not ended, by alert and key. Any thread may call it."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._tickets: Dict[str, Dict[str, List[Ticket]]] = {}
+
+    def add(self, new: New, ticket: Ticket) -> None:
+        """Let a ticket have the results of an action that is about to be appended: it may end before that returns."""
+        with self._mutex:
+            self._tickets.setdefault(new.alert, {}).setdefault(new.key, []).append(ticket)
+
+    def resolve(self, action: Action, result: Result) -> None:
+        """Give a result to all who wait for an action; those who want more stay, unless it is final."""
+        with self._mutex:
+            tickets = list(self._tickets.get(action.alert, {}).get(action.key, []))
+            for ticket in tickets:
+                if not ticket.wants_more or result.outcome.kind is not Kind.KEPT:
+                    self._remove(action.alert, action.key, ticket)
+        for ticket in tickets:
+            ticket.resolve(result._replace(message=result.message or ticket.message))
+
+    def resolve_behind(self, action: Action) -> None:
+        """Tell those who wait for other actions of the alert that this one holds them up."""
+        with self._mutex:
+            rows = self._tickets.get(action.alert, {})
+            tickets = [ticket for key, found in rows.items() if key != action.key for ticket in found]
+        for ticket in tickets:
+            if ticket.is_committed:  # else nobody may be told yet that it is kept
+                ticket.resolve(Result(ticket.message, BEHIND))
+
+    def forget(self, new: New, ticket: Ticket) -> None:
+        """Let go of a ticket: nobody waits for it any more."""
+        with self._mutex:
+            self._remove(new.alert, new.key, ticket)
+
+    def _remove(self, alert: str, key: str, ticket: Ticket) -> None:
+        rows = self._tickets.get(alert, {})
+        if ticket in rows.get(key, []):
+            rows[key].remove(ticket)
+        if key in rows and not rows[key]:
+            del rows[key]
+        if not rows:
+            self._tickets.pop(alert, None)

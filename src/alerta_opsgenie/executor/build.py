@@ -1,12 +1,12 @@
 """Builds the one-file executor: one text file, the same to the byte from the same sources and Python.
 
     #!/usr/bin/env python3
-    agent/handover.py and executor/start.py, without annotations       all that the usual action runs
-    a few lines that import the rest from the last line
-    # base64 of the compressed modules: sources, and bytecode for the Python that builds
+    agent/handover.py and executor/start.py, as bytecode and as source     all that the usual action runs
+    # base64 of the compressed modules, each as source and bytecode        what these import where there is more to do
 
-A zip that Python runs would cost more at each start: the import of `runpy`, and the reading of the zip's directory.
-Another version of Python passes over the bytecode and compiles the sources.
+Python compiles a script at each start: 2 ms for those two modules, which the bytecode saves. A zip that Python runs
+would cost more: the import of `runpy`, and the reading of the zip's directory. Another version of Python than the one
+that built the file passes over the bytecode and compiles the sources.
 
 `python -m alerta_opsgenie.executor.build DIRECTORY` writes `oecAlertaExecutor.py`, which the Go connectors start as
 `python FILE`, and the same under `oecAlertaExecutor`, which they start directly, by its first line.
@@ -19,17 +19,18 @@ import marshal
 import os
 import sys
 import zlib
-from typing import Iterator, List, Tuple
+from typing import Any, Iterable, Iterator, List, Set, Tuple
 
 import alerta_opsgenie
 
 NAMES = ("oecAlertaExecutor.py", "oecAlertaExecutor")
 
 _PACKAGE = "alerta_opsgenie"
-_ROOMS = ("core", "clients", "journal", "agent", "executor")
-_LEFT_OUT = ("executor/build.py", "executor/__main__.py", "executor/modules.py", "executor/start.py")
+_ROOT = os.path.dirname(os.path.abspath(alerta_opsgenie.__file__))
+_FIRST = (f"{_PACKAGE}.agent.handover", f"{_PACKAGE}.executor.start")
+_REST = (f"{_PACKAGE}.executor.full", f"{_PACKAGE}.agent.resident", f"{_PACKAGE}.journal.salvage")
 
-_HEAD = """\
+_TEXT = """\
 #!/usr/bin/env python3
 # Tells Alerta what somebody did to an alert in Opsgenie or Jira Service Management. OEC and JEC start it.
 # alerta-opsgenie {version}, Apache-2.0. Built from its sources; change those.
@@ -42,106 +43,95 @@ if sys.version_info < (3, 9):
     )
     sys.exit(2)
 
+import _frozen_importlib_external
+import binascii
+import marshal
 import os
+import zlib
 
 # What lies beside this file must not stand for a module of Python's: the vendor's scripts have an `http.py`.
 _beside = ("", os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.realpath(__file__)))
 sys.path[:] = [place for place in sys.path if place not in _beside]
 
-VERSION = {version!r}
+# Name, source, bytecode.
+_FIRST = marshal.loads(zlib.decompress(binascii.a2b_base64({first!r})))
+_is_ours = _frozen_importlib_external.MAGIC_NUMBER == {magic!r}
 
-"""
-
-_TAIL = """
+for _name, _source, _code in _FIRST:
+    _module = sys.modules[_name] = type(sys)(_name)
+    exec(marshal.loads(_code) if _is_ours else compile(_source, _name, "exec"), _module.__dict__)
 
 if __name__ == "__main__":
-    os._exit(main([sys.executable, os.path.abspath(__file__)], VERSION))
+    os._exit(_module.main([sys.executable, "-IS", os.path.abspath(__file__)], {version!r}))
 """
-
-_FIRST = ("agent/handover.py", "executor/modules.py", "executor/start.py")
 
 
 def build() -> bytes:
     """Give the executor's bytes."""
-    text = _HEAD.format(version=alerta_opsgenie.__version__)
-    text += "\n\n".join(_plain(_source(path)) for path in _FIRST) + _TAIL
-    packed = zlib.compress(marshal.dumps((importlib.util.MAGIC_NUMBER, dict(_modules())), 2), 9)
-    return text.encode("ascii") + b"#" + base64.b64encode(packed) + b"\n"
+    magic = importlib.util.MAGIC_NUMBER
+    first = _packed([(name, *_read(name)) for name in _FIRST])
+    text = _TEXT.format(version=alerta_opsgenie.__version__, magic=magic, first=first)
+    rest = {name: (_is_package(name), _where(name), *_read(name)) for name in sorted(_with_imports(_REST))}
+    return text.encode("ascii") + b"#" + _packed((magic, rest)) + b"\n"
 
 
-def _plain(source: str) -> str:
-    """Give source without what an old Python does not read (annotations), and without what it need not read."""
-    return ast.unparse(_Plain().visit(ast.parse(source)))
+def _packed(value: Any) -> bytes:
+    return base64.b64encode(zlib.compress(marshal.dumps(value, 2), 9))
 
 
-class _Plain(ast.NodeTransformer):
-    """Removes annotations, docstrings, and what a module imports from our own package at its head."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        for argument in node.args.args:
-            argument.annotation = None
-        return self._without_docstring(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return self._without_docstring(node)
-
-    def visit_Module(self, node: ast.Module) -> ast.AST:
-        # Names of types are not needed.
-        node.body = [one for one in node.body if not _is_own_import(one)]  # those names are in the same file
-        return self._without_docstring(node)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        value = self.generic_visit(node)
-        assert isinstance(value, ast.AnnAssign) and value.value is not None  # noqa: S101, PT018
-        return ast.copy_location(ast.Assign([value.target], value.value), node)
-
-    def _without_docstring(self, node: ast.AST) -> ast.AST:
-        body: List[ast.stmt] = node.body  # type: ignore[attr-defined]
-        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-            body[:] = body[1:] or [ast.Pass()]
-        self.generic_visit(node)
-        return node
-
-
-def _is_own_import(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and str(node.module).startswith((_PACKAGE, "typing"))
-
-
-def _modules() -> Iterator[Tuple[str, Tuple[bool, str, bytes, bytes]]]:
-    """Give each module: whether it is a package, its path, its source, its bytecode."""
-    yield _PACKAGE, _module(True, "__init__.py")
-    for room in _ROOMS:
-        for path in sorted(_paths(room)):
-            if path in _LEFT_OUT:
-                continue
-            name = f"{_PACKAGE}.{path[:-3].replace('/', '.')}"
-            is_package = name.endswith(".__init__")
-            yield name[: -len(".__init__")] if is_package else name, _module(is_package, path)
-
-
-def _module(is_package: bool, path: str) -> Tuple[bool, str, bytes, bytes]:
-    source = _source(path).encode()
-    where = f"{_PACKAGE}/{path}"
+def _read(name: str) -> Tuple[bytes, bytes]:
+    """Give source and bytecode of a module."""
+    tree = _WithoutTexts().visit(ast.parse(_text(name)))
+    source = ast.unparse(tree).encode("ascii", "backslashreplace")
     # Later versions of the format mark what this very process refers to more than once, which differs by its history.
-    code = marshal.dumps(compile(source, where, "exec", dont_inherit=True, optimize=0), 2)
-    return is_package, where, source, code
+    return source, marshal.dumps(compile(source, _where(name), "exec", dont_inherit=True, optimize=0), 2)
 
 
-def _root() -> str:
-    return os.path.dirname(os.path.abspath(alerta_opsgenie.__file__))
+class _WithoutTexts(ast.NodeTransformer):
+    """Removes docstrings: Python reads the whole file at each start."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return ast.copy_location(ast.Pass(), node) if is_text else node
 
 
-def _source(path: str) -> str:
-    with open(os.path.join(_root(), path), encoding="utf-8") as file:
+def _with_imports(names: Iterable[str]) -> Set[str]:
+    """Name modules with all of ours that they import, and the packages that these are in."""
+    found: Set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name.startswith(_PACKAGE) and name not in found and os.path.isfile(_path(name)):
+            found.add(name)
+            left += [name.rpartition(".")[0], *_imports(name)]
+    return found
+
+
+def _imports(name: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(_text(name))):
+        if isinstance(node, ast.ImportFrom):
+            above = name.split(".")[: -node.level] if node.level else []
+            origin = ".".join([*above, *filter(None, [node.module])])
+            yield from [origin, *(f"{origin}.{one.name}" for one in node.names)]
+
+
+def _is_package(name: str) -> bool:
+    return _path(name).endswith("__init__.py")
+
+
+def _path(name: str) -> str:
+    path = os.path.join(_ROOT, *name.split(".")[1:])
+    return os.path.join(path, "__init__.py") if os.path.isdir(path) else path + ".py"
+
+
+def _where(name: str) -> str:
+    """Name a source as tracebacks show it, the same on every machine."""
+    return f"{_PACKAGE}/{os.path.relpath(_path(name), _ROOT)}"
+
+
+def _text(name: str) -> str:
+    with open(_path(name), encoding="utf-8") as file:
         return file.read()
-
-
-def _paths(room: str) -> Iterator[str]:
-    for directory, _, names in os.walk(os.path.join(_root(), room)):
-        for name in names:
-            if name.endswith(".py"):
-                yield os.path.relpath(os.path.join(directory, name), _root())
 
 
 def write_to(directory: str) -> List[str]:

@@ -72,13 +72,13 @@ def _hand_over(this: Run, options: Options) -> List[bytes]:
     """Give the answer of the agent, which is started where there is none; an empty list where none is to be had."""
     arguments = _with_payload(this.arguments, options)
     end = this.began + options.limit_seconds - handover.keeping_seconds(options.limit_seconds)
-    starts = "noAgent" not in split(this.arguments)[0]
+    program = () if "noAgent" in split(this.arguments)[0] else this.program
 
     def request(seconds: float) -> bytes:
         return handover.request(handover.RUN, arguments, this.environment, __version__, seconds)
 
     try:
-        return client.exchange(this.program, options, request, end, starts=starts)
+        return client.exchange(program, options, request, end)
     except handover.UnansweredError:
         return _keep(options, this.began)
     except handover.NoAgentError:
@@ -112,13 +112,6 @@ def _with_payload(arguments: List[str], options: Options) -> List[str]:
     raw = (options.payload or "").replace("\0", "\1").encode("utf-8", "surrogateescape")
     given = [argument for argument in arguments if "\0" not in argument]
     return [*given, "--payloadFile=", f"-payload={os.fsdecode(raw)}"]
-
-
-def replace_agent(program: Sequence[str], arguments: List[str], environment: Mapping[str, str]) -> None:
-    """Start an agent of this version, which takes over from the one that runs."""
-    directory = handover.state_directory(arguments, dict(environment))
-    with contextlib.suppress(handover.NoAgentError):  # the next action brings the same wish
-        client.start(program, directory, client.IDLE_SECONDS, take_over=True)
 
 
 # -- Without one

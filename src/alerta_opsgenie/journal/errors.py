@@ -61,24 +61,9 @@ def busy(path: str, seconds: float) -> JournalError:
     )
 
 
-def damaged(path: str) -> JournalError:
-    """Give the error for a file that does not stay whole."""
-    return JournalError(
-        f"{path} is damaged again as soon as it is made", "look at the disk (dmesg), or use another one", "damaged"
-    )
-
-
-def full(directory: str) -> JournalError:
-    """Give the error for a disk, a quota or an inode table that is full."""
+def _full(directory: str) -> JournalError:
     return JournalError(
         f"no space is left in {directory}", f"make room on its file system (df -h {directory}; df -i)", "disk-full"
-    )
-
-
-def not_a_directory(path: str) -> JournalError:
-    """Give the error for a path that names, or leads through, something else than a directory."""
-    return JournalError(
-        f"{path} is, or leads through, something that is not a directory", "use another directory", "not-a-directory"
     )
 
 
@@ -86,9 +71,10 @@ def failure(directory: str, error: Exception) -> JournalError:
     """Give the error for something that could not be read or written."""
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOSPC, errno.EDQUOT) or (isinstance(error, sqlite3.Error) and _code(error) == _FULL):
-        return full(directory)
+        return _full(directory)
     if number in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-        return not_a_directory(directory)
+        return JournalError(f"{directory} is, or leads through, something that is not a directory",
+                            "use another directory", "not-a-directory")  # fmt: skip
     return _not_writable(directory, number) or JournalError(
         f"{directory} cannot be used: {getattr(error, 'strerror', None) or error}",
         "look at the disk (dmesg) and at the limits of this process (ulimit -a), then try again", "io",
@@ -103,7 +89,7 @@ def _not_writable(directory: str, number: Optional[int]) -> Optional[JournalErro
             return JournalError(f"{directory} is on a file system that is mounted read-only",
                                 "mount it for writing, or use another directory", "read-only")  # fmt: skip
         if number is None and (space.f_bavail == 0 or (space.f_files and space.f_favail == 0)):
-            return full(directory)
+            return _full(directory)
     if number in (errno.EACCES, errno.EPERM) or not os.access(found, os.W_OK | os.X_OK):
         return JournalError(f"{directory} cannot be written by {user_name(os.geteuid())}",
                             f"look at owner and mode of {found} and of the files in it (ls -la), or use another"

@@ -17,7 +17,7 @@ from typing import Callable, Iterator, Optional, Tuple, TypeVar
 from alerta_opsgenie.journal import errors
 from alerta_opsgenie.journal.directory import check_file, open_directory, open_private, sync_directory
 from alerta_opsgenie.journal.errors import JournalError
-from alerta_opsgenie.journal.schema import APPLICATION_ID, MIGRATIONS
+from alerta_opsgenie.journal.statements import APPLICATION_ID, MIGRATIONS
 
 _T = TypeVar("_T")
 
@@ -88,7 +88,8 @@ class File:
                 with self._guarded(fcntl.LOCK_EX):
                     self._replace_damaged()
             left -= 1
-        raise errors.damaged(self.path)
+        raise JournalError(f"{self.path} is damaged again as soon as it is made",
+                           "look at the disk (dmesg), or use another one", "damaged")  # fmt: skip
 
     def close(self) -> None:
         """Close the file. The next `run` opens it again."""

@@ -5,12 +5,11 @@ import sqlite3
 from functools import partial
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, TypeVar
 
-from alerta_opsgenie.journal import lines, statements
+from alerta_opsgenie.journal import statements
 from alerta_opsgenie.journal.directory import PathLike
 from alerta_opsgenie.journal.file import File
-from alerta_opsgenie.journal.rows import Action, Counts, Memory, New, plain
-from alerta_opsgenie.journal.schema import settle
-from alerta_opsgenie.journal.statements import End
+from alerta_opsgenie.journal.rows import Action, Counts, Memory, New, plain, read_lines, to_line
+from alerta_opsgenie.journal.statements import End, settle
 from alerta_opsgenie.journal.writer import Writer
 
 _T = TypeVar("_T")
@@ -136,7 +135,7 @@ class Journal:
         def work(connection: _Connection) -> Optional[Action]:
             words = action.words if count_words else ""
             left = statements.new_of(action)._replace(body="", options="", writes="", words=words)
-            statements.finish(connection, action, left, End("done", now, reason, detail))
+            statements.finish(connection, action, End("done", now, reason, detail), left)
             statements.remember(connection, action.alert, wrote, now)
             return statements.claim_next(connection, action.alert, now) if claim_next else None
 
@@ -148,7 +147,7 @@ class Journal:
         """Make an action a dead letter. `claim_next` as in `done`."""
 
         def work(connection: _Connection) -> Optional[Action]:
-            statements.finish(connection, action, statements.new_of(action), End("dead", now, reason, detail))
+            statements.finish(connection, action, End("dead", now, reason, detail))
             return statements.claim_next(connection, action.alert, now) if claim_next else None
 
         return self._writer.write(work)
@@ -156,7 +155,7 @@ class Journal:
     def postpone(self, action: Action, now: float, due_at: float, reason: str, detail: str) -> None:
         """Let an action wait until `due_at` after an attempt."""
         end = End("waiting", now, reason, detail)
-        self._writer.write(lambda connection: statements.postpone(connection, action, end, due_at))
+        self._writer.write(lambda connection: statements.finish(connection, action, end, due_at=due_at))
 
     def release(self, action: Action) -> None:
         """Let an action that was given in flight wait again as it was: it was not attempted."""
@@ -278,11 +277,11 @@ class Journal:
 
     def export(self) -> Iterator[str]:
         """Give what is not done as JSON lines, for `import_`."""
-        return (lines.to_line(action) for action in self.actions() if action.state != "done")
+        return (to_line(action) for action in self.actions() if action.state != "done")
 
     def import_(self, text: Iterable[str]) -> int:
         """Append what `export` gave, all or nothing. Says how many were new. Raises JournalError (`input`)."""
-        return self.take(lines.read_lines(text))
+        return self.take(read_lines(text))
 
     def take(self, actions: Sequence[Action]) -> int:
         """Append actions of another journal as they are there, in one commit. Says how many were new."""

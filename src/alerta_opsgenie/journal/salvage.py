@@ -8,7 +8,7 @@ from typing import Any, Iterator, Tuple
 
 from alerta_opsgenie.journal.file import PAGE_BYTES, open_connection, prepare, transaction
 from alerta_opsgenie.journal.rows import COLUMNS, is_sound
-from alerta_opsgenie.journal.schema import settle
+from alerta_opsgenie.journal.statements import settle
 
 # Ids that are tried one by one from each side of the damage: a lost leaf holds a few rows, a lost inner page some
 # thousands; and a scan that ends in an error has swallowed the row before it.

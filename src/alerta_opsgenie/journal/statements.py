@@ -1,11 +1,10 @@
-"""What is done to the journal's tables within a transaction."""
+"""The tables of a journal, and what is done to them within a transaction."""
 
 import json
 import sqlite3
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from alerta_opsgenie.journal.rows import COLUMNS, Action, New, checksum, fixed_columns, plain, to_action
-from alerta_opsgenie.journal.schema import settle
+from alerta_opsgenie.journal.rows import COLUMNS, Action, New, checksum, fixed_columns, number, plain, to_action
 
 _Connection = sqlite3.Connection
 
@@ -15,6 +14,49 @@ INSERT = (
     " accepted_at, due_at, since, reason, detail, checksum)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+APPLICATION_ID = 0x414F4A4C  # "AOJL", so that another program's file is known for what it is
+
+# One script per version, applied in order; the file's `user_version` tells how many it has had. Never edit one that
+# was released. `alerts` says when the next action of an alert may be claimed; it has no row for an alert of which one
+# is in flight or none waits. It can be made anew from `actions` at any time (`settle`).
+MIGRATIONS: Tuple[Tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE actions (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            key TEXT NOT NULL UNIQUE,
+            alert TEXT NOT NULL,
+            order_ns INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            body BLOB NOT NULL,
+            options TEXT NOT NULL,
+            writes TEXT NOT NULL,
+            words TEXT NOT NULL,
+            first_attempt_at REAL,
+            state TEXT NOT NULL CHECK (state IN ('waiting', 'in-flight', 'done', 'dead')),
+            attempts INTEGER NOT NULL,
+            accepted_at REAL NOT NULL,
+            due_at REAL NOT NULL,
+            since REAL NOT NULL,
+            reason TEXT NOT NULL,
+            detail TEXT NOT NULL,
+            checksum INTEGER NOT NULL
+        )""",
+        "CREATE INDEX actions_waiting ON actions (alert, order_ns, id) WHERE state = 'waiting'",
+        "CREATE INDEX actions_in_flight ON actions (alert) WHERE state = 'in-flight'",
+        "CREATE INDEX actions_tried ON actions (alert) WHERE state = 'waiting' AND first_attempt_at IS NOT NULL",
+        "CREATE INDEX actions_said ON actions (alert, words, since) WHERE state = 'done' AND words <> ''",
+        "CREATE INDEX actions_since ON actions (state, since)",
+        "CREATE INDEX actions_age ON actions (state, accepted_at) WHERE state <> 'done'",
+        "CREATE TABLE alerts (alert TEXT PRIMARY KEY, ready_at REAL NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX alerts_ready ON alerts (ready_at)",
+        """CREATE TABLE newest (
+            alert TEXT, field TEXT, order_ns INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (alert, field)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX newest_at ON newest (at)",
+    ),
+)
+
 
 class End(NamedTuple):
     """How an action ended or why it waits. `state` is `done`, `dead` or `waiting`."""
@@ -53,27 +95,48 @@ def is_busy(connection: _Connection, alert: str) -> bool:
     return any(connection.execute(query, (plain(alert),)).fetchone() for query in (waiting, in_flight))
 
 
+def settle(connection: sqlite3.Connection, alert: str) -> None:
+    """Bring the row in `alerts` up to date after anything about the alert's actions has changed."""
+    head = connection.execute(
+        "SELECT due_at FROM actions WHERE alert = ? AND state = 'waiting' ORDER BY order_ns, id LIMIT 1", (alert,)
+    ).fetchone()
+    held = connection.execute("SELECT 1 FROM actions WHERE alert = ? AND state = 'in-flight'", (alert,)).fetchone()
+    if head is None or held:
+        connection.execute("DELETE FROM alerts WHERE alert = ?", (alert,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO alerts (alert, ready_at) VALUES (?, ?)", (alert, number(head[0])))
+
+
 def append(connection: _Connection, new: New, now: float, *, claim: bool) -> Action:
     """Insert an action, in flight at once if it is the only one of its alert and `claim` allows it."""
     known = by_key(connection, new.key)
     if known is not None:
         return known
-    is_first = claim and not is_busy(connection, new.alert)
-    action = insert(connection, new, End("waiting", now, "", ""))
-    return begin(connection, action, now) if is_first else action
+    if not claim or is_busy(connection, new.alert):
+        return insert(connection, new, End("waiting", now, "", ""))
+    begun = new._replace(first_attempt_at=now if new.first_attempt_at is None else new.first_attempt_at)
+    return insert(connection, begun, End("in-flight", now, "", ""))._replace(first_attempt_at=new.first_attempt_at)
 
 
 def insert(
-    connection: _Connection, new: New, end: End, *, due_at: Optional[float] = None, attempts: int = 0
+    connection: _Connection, new: New, end: End, due_at: Optional[float] = None, *, attempts: int = 0
 ) -> Action:
     """Insert a row whose key is not known."""
-    fixed = fixed_columns(new)
     due_at = end.at if due_at is None else due_at
-    rest = (new.first_attempt_at, end.state, attempts, end.at, due_at, end.at, plain(end.reason), plain(end.detail))
-    number = connection.execute(INSERT, (*fixed, *rest, checksum(fixed))).lastrowid
-    settle(connection, fixed[1])
-    row = connection.execute(f"{SELECT} WHERE id = ?", (number,)).fetchone()
-    return to_action(row)._replace(is_new=True)
+    return put(connection, (*new, end.state, attempts, end.at, due_at, end.at, end.reason, end.detail))
+
+
+def put(connection: _Connection, row: Tuple[Any, ...]) -> Action:
+    """Insert a row of all columns but the id, whose key is not known."""
+    new = New._make(row[: len(New._fields)])
+    fixed = fixed_columns(new)
+    *rest, reason, detail = row[len(fixed) :]
+    columns = (*fixed, *rest, plain(reason), plain(detail))
+    row_id = connection.execute(INSERT, (*columns, checksum(fixed))).lastrowid
+    if columns[len(New._fields)] == "waiting":
+        settle(connection, fixed[1])
+    body = fixed[4].decode("utf-8", "surrogatepass")
+    return Action._make((row_id, *columns[:4], body, *columns[5:], True))
 
 
 def begin(connection: _Connection, action: Action, now: float) -> Action:
@@ -112,31 +175,23 @@ def due_alerts(connection: _Connection, now: float, limit: int, longest_pause_se
     return [alert for (alert,) in found]
 
 
-def finish(connection: _Connection, action: Action, new: New, end: End) -> None:
-    """Note how an action ended; `new` is what is kept of it. One that was lost with a damaged file is made anew."""
+def finish(
+    connection: _Connection, action: Action, end: End, left: Optional[New] = None, due_at: Optional[float] = None
+) -> None:
+    """Note how an attempt ended; `left` is what is kept of the action. One lost with a damaged file is made anew."""
+    new = left or new_of(action)
     fixed = fixed_columns(new)
+    instants = (due_at, None if end.state == "waiting" else end.at)
     changed = connection.execute(
-        "UPDATE actions SET state = ?, attempts = attempts + 1, since = ?, reason = ?, detail = ?, body = ?,"
-        " options = ?, writes = ?, words = ?, checksum = ?"
+        "UPDATE actions SET state = ?, due_at = coalesce(?, due_at), since = coalesce(?, since), reason = ?,"
+        " detail = ?, body = ?, options = ?, writes = ?, words = ?, checksum = ?, attempts = attempts + 1"
         " WHERE id = ? AND key = ? AND state IN ('in-flight', 'waiting')",
-        (end.state, end.at, plain(end.reason), plain(end.detail), *fixed[4:], checksum(fixed), action.id, fixed[0]),
+        (end.state, *instants, plain(end.reason), plain(end.detail), *fixed[4:], checksum(fixed), action.id, fixed[0]),
     ).rowcount
     if not changed and by_key(connection, action.key) is None:
-        insert(connection, new, end, attempts=1)
+        tried_at = action.first_attempt_at or (end.at if end.state == "waiting" else None)
+        insert(connection, new._replace(first_attempt_at=tried_at), end, due_at, attempts=1)
     settle(connection, fixed[1])
-
-
-def postpone(connection: _Connection, action: Action, end: End, due_at: float) -> None:
-    """Let an action wait after an attempt. One that was lost with a damaged file is made anew."""
-    changed = connection.execute(
-        "UPDATE actions SET state = 'waiting', attempts = attempts + 1, due_at = ?, reason = ?, detail = ?"
-        " WHERE id = ? AND key = ? AND state IN ('in-flight', 'waiting')",
-        (due_at, plain(end.reason), plain(end.detail), action.id, plain(action.key)),
-    ).rowcount
-    if not changed and by_key(connection, action.key) is None:
-        tried = new_of(action)._replace(first_attempt_at=action.first_attempt_at or end.at)
-        insert(connection, tried, end, due_at=due_at, attempts=1)
-    settle(connection, plain(action.alert))
 
 
 def remember(connection: _Connection, alert: str, wrote: Mapping[str, int], now: float) -> None:
@@ -190,9 +245,9 @@ def expire(connection: _Connection, action: Action, now: float) -> Action:
 def change_each(connection: _Connection, ids: List[int], statement: str, values: Tuple[object, ...]) -> int:
     """Run a statement for each id and say how many rows it changed."""
     count = 0
-    for number in dict.fromkeys(ids):
-        found = connection.execute("SELECT alert FROM actions WHERE id = ?", (number,)).fetchone()
-        if found and connection.execute(statement, (*values, number)).rowcount:
+    for one_id in dict.fromkeys(ids):
+        found = connection.execute("SELECT alert FROM actions WHERE id = ?", (one_id,)).fetchone()
+        if found and connection.execute(statement, (*values, one_id)).rowcount:
             settle(connection, found[0])
             count += 1
     return count
@@ -211,12 +266,8 @@ def restore(connection: _Connection, action: Action) -> bool:
     """Insert an action of another journal; False: its key is known. What was in flight there waits here."""
     if by_key(connection, action.key) is not None:
         return False
-    fixed = fixed_columns(new_of(action))
     state = "waiting" if action.state == "in-flight" else action.state
-    instants = (action.accepted_at, action.due_at, action.since)
-    rest = (action.first_attempt_at, state, action.attempts, *instants, plain(action.reason), plain(action.detail))
-    connection.execute(INSERT, (*fixed, *rest, checksum(fixed)))
-    settle(connection, fixed[1])
+    put(connection, action._replace(state=state)[1:-1])
     return True
 
 

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import sqlite3
 import time
 from typing import Any, Iterator, List, Tuple
@@ -124,6 +123,8 @@ def _remove_unused(directory: str) -> None:
     with contextlib.suppress(OSError):
         os.rmdir(os.path.join(directory, "taken"))
     if not os.path.isdir(os.path.join(directory, "taken")) and os.path.isdir(os.path.join(directory, "lanes")):
+        import shutil  # noqa: PLC0415 - it loads three libraries for archives, and is needed once
+
         shutil.rmtree(os.path.join(directory, "lanes"), ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(directory, "waiting"))

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from typing import Any, Callable, Deque, Generic, List, Optional, TypeVar
+from typing import Any, Callable, Deque, List, Optional, TypeVar
 
 from alerta_opsgenie.journal.errors import JournalError
 from alerta_opsgenie.journal.file import File, check_version, transaction
@@ -14,11 +14,11 @@ _T = TypeVar("_T")
 Work = Callable[[sqlite3.Connection], _T]
 
 
-class _Job(Generic[_T]):
-    def __init__(self, work: Work[_T]) -> None:
+class _Job:
+    def __init__(self, work: Work[Any]) -> None:
         self.work = work
         self.is_settled = False
-        self.results: List[_T] = []
+        self.result: Any = None
         self.error: Optional[BaseException] = None
 
     def settle(self, error: Optional[BaseException] = None) -> None:
@@ -32,9 +32,7 @@ class Writer:
     def __init__(self, file: File) -> None:
         self.file = file
         self.mutex = threading.Lock()
-        self.turn = threading.Condition()
-        self.queue: Deque[_Job[Any]] = collections.deque()
-        self._has_leader = False
+        self.queue: Deque[_Job] = collections.deque()
         self._closed = False
         _writers.add(self)
 
@@ -45,30 +43,22 @@ class Writer:
             return self.file.run(work)
 
     def write(self, work: Work[_T]) -> _T:
-        """Do `work`. On return it is on the disk; where this raises, it has done nothing. Raises JournalError."""
+        """Do `work`. On return it is on the disk; where this raises, it has done nothing. Raises JournalError.
+
+        Whoever gets the mutex first commits all that is queued behind it.
+        """
         job = _Job(work)
-        with self.turn:
-            self.queue.append(job)
-            while self._has_leader and not job.is_settled:
-                self.turn.wait()
-            lead = not job.is_settled
-            self._has_leader = self._has_leader or lead
-        if lead:
-            self._lead(job)
+        self.queue.append(job)
+        with self.mutex:
+            if not job.is_settled:
+                self._check_open()
+                jobs = [self.queue.popleft() for _ in range(len(self.queue))]
+                # Absent only where a thread that was interrupted had taken it.
+                self._run(jobs if job in jobs else [*jobs, job])
         if job.error is not None:
             raise job.error
-        return job.results[-1]
-
-    def _lead(self, mine: _Job[Any]) -> None:
-        """Commit all that is queued, the thread's own job among it."""
-        try:
-            with self.mutex:
-                self._check_open()
-                self._run(self._all_queued(mine))
-        finally:
-            with self.turn:
-                self._has_leader = False
-                self.turn.notify_all()
+        result: _T = job.result
+        return result
 
     def close(self) -> None:
         """Close for good."""
@@ -76,24 +66,11 @@ class Writer:
             self._closed = True
             self.file.close()
 
-    def forget_threads(self) -> None:
-        """Begin anew in a forked child: what other threads have queued is theirs, in the parent."""
-        self.turn = threading.Condition()
-        self.queue.clear()
-        self._has_leader = False
-
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError(f"the journal {self.file.path} was closed")
 
-    def _all_queued(self, mine: _Job[Any]) -> List[_Job[Any]]:
-        with self.turn:
-            jobs = [job for job in self.queue if not job.is_settled]
-            self.queue.clear()
-        # Absent only where a thread that was interrupted had taken it.
-        return jobs if mine in jobs else [*jobs, mine]
-
-    def _run(self, jobs: List[_Job[Any]]) -> None:
+    def _run(self, jobs: List[_Job]) -> None:
         try:
             self.file.run(lambda connection: self._commit(connection, jobs))
         except Exception as error:  # noqa: BLE001 - each caller gets its own
@@ -104,11 +81,11 @@ class Writer:
             for job in jobs:  # one of them may be to blame: the others are not to fail with it
                 self._run([job])
 
-    def _commit(self, connection: sqlite3.Connection, jobs: List[_Job[Any]]) -> None:
+    def _commit(self, connection: sqlite3.Connection, jobs: List[_Job]) -> None:
         with transaction(connection):
             check_version(connection, self.file.path)  # an upgrade may have migrated the file since it was opened
             for job in jobs:
-                job.results.append(job.work(connection))
+                job.result = job.work(connection)
         for job in jobs:
             job.settle()
 
@@ -136,7 +113,7 @@ def _after_fork() -> None:
 
 def _in_child() -> None:
     for writer in _forking:
-        writer.forget_threads()
+        writer.queue.clear()  # what other threads have queued is theirs, in the parent
     _after_fork()
 
 
