@@ -126,3 +126,21 @@ def sweeps(run: Plugged, many: int) -> None:
     for _ in range(many):
         before = report(run).get("at")
         assert wait_until(lambda: report(run).get("at") != before)  # noqa: B023
+
+
+def test_jsm_is_told_what_its_key_can_do_and_the_rest_is_said(
+    alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = {"OPSGENIE_RECONCILE": 1, "OPSGENIE_CONFIRM": False}
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("jsm"), product="jsm", settings=settings) as run:
+        acked, shelved = (run.console.create_alert()["id"] for _ in range(2))
+        run.settle()
+        sweeps(run, 3)
+
+        run.cloud.person(PERSON).acknowledge(acked)
+        run.console.action(shelved, "shelve", timeout=3600)
+
+        assert wait_until(lambda: run.console.status(acked) == "ack"), run.log()[-3000:]
+        assert wait_until(lambda: "the vendor's key cannot do this: snooze" in run.log())
+        upstream = run.upstream(shelved)
+        assert upstream.snoozed_until_ms is None

@@ -11,7 +11,7 @@ import random
 import time
 from collections import Counter
 from functools import partial
-from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from alerta.models.alert import Alert
 from flask import g
@@ -36,13 +36,15 @@ from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.sender import Duty
 from alerta_opsgenie.plugin.state import LOG
 
-PAGE = 200
+PAGE = 50
+"""Small, for while a page becomes alerts the process's requests get on slowly."""
 LEASE = "reconcile"
 REPORT, SUSPECTS = "reconcile-report", "reconcile-suspects"
 """Names of what is kept in the memory: the figures of the last sweep, and what it found."""
 
 _NOT_ENDED = "status NOT IN ('closed', 'expired') AND id > %(after)s"
 _NEVER_SECONDS = 86400.0
+_PAUSE_SECONDS = 0.005
 
 
 class _Query(NamedTuple):
@@ -127,10 +129,18 @@ class Reconciler:
     def _read_vendor(self) -> Tuple[Snapshot, int]:
         began, found = time.time(), list(self._lists())
         problems = [f"the list by {route} is incomplete: {one.problem}" for route, one in found if one.problem]
-        alerts = listed(((route, data) for route, one in found for data in one.alerts), self._settings.policy.source)
+        alerts = listed(self._slowly(found), self._settings.policy.source)
         ahead = max((one.clock_ahead_seconds for _, one in found), key=abs, default=0.0)
         snapshot = Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
         return snapshot, sum(one.requests for _, one in found)
+
+    def _slowly(self, found: Sequence[Tuple[str, AlertList]]) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+        """Give all alerts of the lists, and others the processor in between."""
+        for route, one in found:
+            for number, data in enumerate(one.alerts):
+                if number % PAGE == 0:
+                    self._wait(_PAUSE_SECONDS)
+                yield route, data
 
     def _lists(self) -> Iterator[Tuple[str, AlertList]]:
         """List what each key shows, each key once; by JSM's full API where there is a token for it."""
@@ -164,12 +174,12 @@ class Reconciler:
         return Snapshot(alerts, began, problem=problem), frozenset(name for name, _, out in found if out)
 
     def _page(self, where: str, values: Dict[str, object]) -> List[Tuple[str, Seen, bool]]:
-        """Read a page: id, what is seen, whether it is in a blackout. As long as it took, others have the processor."""
+        """Read a page: id, what is seen, whether it is in a blackout. Twice as long others have the processor."""
         began = time.monotonic()
         with self._process.app.app_context():
             alerts = Alert.find_all(_Query(where, values), history=True, page=1, page_size=PAGE)
             page = [(str(alert.id), self._side_of(alert), word_of(alert.status) == BLACKOUT) for alert in alerts]
-        self._wait(time.monotonic() - began)
+        self._wait(2 * (time.monotonic() - began))
         return page
 
     def _side_of(self, alert: Alert) -> Seen:
