@@ -43,7 +43,7 @@ CHECKS = (
     Check("python", script_checks.check_python),
     Check("executor", script_checks.check_starts),
     Check("script-logs", script_checks.check_logs),
-    Check("vendor", vendor_checks.check_vendor),
+    Check("vendor", queue_checks.check_vendor),
     Check("queue", queue_checks.check_queue),
     Check("sources", vendor_checks.check_sources),
     Check("alerta", alerta_checks.check_reachable),
