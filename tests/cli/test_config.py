@@ -220,11 +220,11 @@ class TestRender:
         assert "words" not in result.output
 
     def test_a_key_is_asked_for_without_showing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("alerta_opsgenie.cli.config._is_interactive", lambda: True)
+        monkeypatch.setattr("alerta_opsgenie.cli.keys.is_interactive", lambda: True)
         result = CliRunner().invoke(
             group,
             ["config", "render", *ALERTA_URL, "--output", "-"],
-            input="typed-s3cr3t-1\ntyped-s3cr3t-2\n",
+            input="typed-s3cr3t-2\ntyped-s3cr3t-1\n",
             env=CLEAN,
         )
         assert json.loads(result.stdout)["apiKey"] == "typed-s3cr3t-1"
