@@ -181,7 +181,7 @@ def render(edge: str, template: str | None, output: str | None, force: bool, **o
 
 
 def _render_options(edge: str, **given: Any) -> RenderOptions:
-    api_key_file, alerta_key_file, key_in_ = given.pop("api_key_file"), given.pop("alerta_key_file"), given.pop("key_in")
+    api_key_file, alerta_key_file, key_in_ = (given.pop(name) for name in ("api_key_file", "alerta_key_file", "key_in"))
     if not given["alerta_url"]:
         raise ConfigError("--alerta-url", "is missing", "name Alerta's API: --alerta-url https://…/api", usage=True)
     if key_in_ == "file" and not alerta_key_file:

@@ -23,6 +23,7 @@ from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
 from alerta_opsgenie.vendor.document import load_document
 from alerta_opsgenie.vendor.location import find_config
+from alerta_opsgenie.vendor.problems import ERROR
 from alerta_opsgenie.vendor.runner import prepare_scripts
 
 _log = logging.getLogger("alerta_opsgenie.run")
@@ -88,7 +89,8 @@ def _locate(path: str | None, dialect: str | None) -> tuple[str, str | None]:
 def _warn(path: str, dialect: str | None, plan: Plan) -> None:
     """Say what in the configuration does not do what it seems to, and make the scripts of others executable."""
     for problem in check_config(load_document(path), dialect=dialect, target=NATIVE):
-        _log.warning("%s: %s; %s", problem.path, problem.what, problem.advice)
+        level = logging.ERROR if problem.level == ERROR else logging.WARNING
+        _log.log(level, "%s: %s; %s", problem.path, problem.what, problem.advice)
     foreign = {name: one for name, one in plan.config.mappings.items() if not one.is_alerta_executor}
     for line in prepare_scripts(replace(plan.config, mappings=foreign)):
         _log.warning("%s", line)

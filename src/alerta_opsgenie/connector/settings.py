@@ -12,7 +12,7 @@ from typing import Any, Mapping
 
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
 from alerta_opsgenie.clients.alerta import address_of
-from alerta_opsgenie.vendor.arguments import environment_pairs
+from alerta_opsgenie.vendor.arguments import mapping_arguments
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, read_config
 from alerta_opsgenie.vendor.problems import ConfigError
 
@@ -92,7 +92,7 @@ def read_plan(
     environment: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Read a configuration for the native connector. Raises `ConfigError`, `UsageError` and `AddressError`.
+    """Read a configuration for the native connector. Raises `ConfigError` and `AddressError`.
 
     `overrides` are fields of `Own` from the command line; None stands for one that was not given.
     """
@@ -109,12 +109,13 @@ def read_plan(
 
 def _options(config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str]) -> Options:
     """Read what the executor behind a mapping would be told; without a mapping, what any would be."""
-    flags = (*config.global_flags, *(mapping.flags if mapping else ()))
-    arguments = [f"--{name}={value}" for name, value in flags]
-    arguments += [*config.global_args, *(mapping.args if mapping else ())]
-    variables = environment_pairs((*config.global_env, *(mapping.env if mapping else ())))
-    found, notes = split(arguments)
-    return read_options(found, notes, {**environment, **variables})
+    arguments, variables = mapping_arguments(config, mapping)
+    try:
+        found, notes = split(arguments)
+        return read_options(found, notes, {**environment, **variables})
+    except UsageError as error:
+        where = f"{config.where}: $.actionMappings.{mapping.name}" if mapping else f"{config.where}: $.globalArgs"
+        raise ConfigError(where, str(error), "put it into globalArgs, then: alerta-opsgenie config check") from None
 
 
 def _check(plan: Plan) -> None:

@@ -231,6 +231,16 @@ class Installation:
         usual = next((unit for unit in self.units if unit.name in names), None)
         return (self._native_unit if self.edge == NATIVE else None) or usual or Unit()
 
+    @property
+    def own_unit(self) -> Unit:
+        """Our own service: the connector's or, beside OEC and JEC, the agent's; an empty one where there is none."""
+        if self.edge == NATIVE:
+            return self.unit
+        return next((unit for unit in self.units if self._is_agents(unit)), Unit())
+
+    def _is_agents(self, unit: Unit) -> bool:
+        return "agent" in unit.command[1:4] and _is_same(Process(0, 0, 0, unit.command).option("--config"), self.path)
+
     @cached_property
     def person(self) -> Person | None:
         """The connector's user: as asked for, its process's, its unit's, or the configuration's owner."""

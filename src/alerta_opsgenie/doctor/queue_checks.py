@@ -89,7 +89,7 @@ def _check(inst: Installation, place: QueuePlace) -> Finding:
     if SigV4Auth is None:
         return skip(f"the queue {name}: botocore is missing", "pip install 'alerta-opsgenie[connector]'")
     if place.grant is None:
-        return fail(f"the vendor gives no credentials for the queue {name}", "try again; then make the integration anew")
+        return fail(f"the vendor gives no credentials for the queue {name}", "make the integration anew")
     asked = _ask_attributes(inst, place)
     if asked.response is None:
         advice = "open the way there for this host (name server, firewall, proxy)"

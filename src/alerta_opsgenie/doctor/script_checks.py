@@ -108,20 +108,21 @@ def check_starts(inst: Installation) -> Iterator[Finding]:
 
 
 def check_service(inst: Installation) -> Iterator[Finding]:
-    """Look whether the program of our own connector's service starts as its user."""
-    program = inst.unit.command[:1]
-    if inst.edge != NATIVE or not program:
+    """Look whether the program of our own service, the connector or the agent, starts as its user."""
+    unit = inst.own_unit
+    program = unit.command[:1]
+    if not program:
         return
     if inst.person is None or not inst.person.is_us:
-        yield skip(f"whether {inst.unit.name} can start {program[0]} as its user", "run doctor as root")
+        yield skip(f"whether {unit.name} can start {program[0]} as its user", "run doctor as root")
         return
-    command = [*program, "run", "--help"]
+    command = [*program, "run" if inst.edge == NATIVE else "agent", "--help"]
     _, error = run_program(inst, command)
     if error:
-        advice = f"install it where {inst.person.name} may read it, or correct ExecStart in {inst.unit.path}"
+        advice = f"install it where {inst.person.name} may read it, or correct ExecStart in {unit.path}"
         yield fail(f"{' '.join(command)} fails as {inst.person.name}: {error}", advice)
     else:
-        yield ok(f"{program[0]} of {inst.unit.name} starts as {inst.person.name}")
+        yield ok(f"{program[0]} of {unit.name} starts as {inst.person.name}")
 
 
 def run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
