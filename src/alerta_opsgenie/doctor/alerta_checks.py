@@ -91,9 +91,8 @@ def check_reachable(inst: Installation) -> Iterator[Finding]:
     """Look whether Alerta's API is where the executor is sent; where not, try where it may be."""
     url = inst.access.url
     if not url:
-        if inst.config is not None:
-            advice = f'in {inst.path}, add "--alertaApiUrl", "https://alerta.example.com/api" to globalArgs'
-            yield fail("the executor is not given Alerta's URL", advice)
+        advice = f'in {inst.path}, add "--alertaApiUrl", "https://alerta.example.com/api" to globalArgs'
+        yield fail("the executor is not given Alerta's URL", advice)
         return
     try:
         address = address_of(url)
@@ -205,7 +204,7 @@ def _judge_expiry(user: str, text: str) -> Finding:
 
 def _check_heartbeats(inst: Installation) -> Iterator[Finding]:
     """Look whether our own connector may send its heartbeat: Alerta looks at the scope before it reads the body."""
-    if inst.edge != NATIVE or (inst.config and inst.config.own.get("heartbeatIntervalInSeconds") == 0):
+    if inst.edge != NATIVE or inst.needed_config.own.get("heartbeatIntervalInSeconds") == 0:
         return
     answer = try_call(inst, Call("POST", "/heartbeat", {"tags": "none, so that nothing is made of it"}, ""))
     if answer is not None and answer.status == FORBIDDEN:

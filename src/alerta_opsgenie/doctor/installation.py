@@ -146,6 +146,12 @@ class Installation:
             return None
         return read_structure(self.document, dialect=self.dialect, environment=self._environment, target=self.edge)[0]
 
+    @property
+    def needed_config(self) -> EdgeConfig:
+        """The configuration, for what is only done where there is one."""
+        assert self.config is not None  # noqa: S101 - see `doctor.checks`
+        return self.config
+
     @cached_property
     def problems(self) -> list[Problem]:
         """All that is wrong with the configuration."""

@@ -33,9 +33,8 @@ _WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessag
 
 def fetch_token(inst: Installation) -> Token:
     """Ask for queues or a channel as the connector does at its start. Raises `CredentialsError` and `AddressError`."""
-    assert inst.config is not None  # noqa: S101 - the callers look at it
-    transport = str(inst.config.own.get("transport", "auto")) if inst.edge == NATIVE else SQS
-    api = VendorApi(inst.config, inst.request.environment)
+    transport = str(inst.needed_config.own.get("transport", "auto")) if inst.edge == NATIVE else SQS
+    api = VendorApi(inst.needed_config, inst.request.environment)
     try:
         return fetch(api, inst.dialect, transport, {}, inst.request.limit_seconds)
     finally:
@@ -44,8 +43,6 @@ def fetch_token(inst: Installation) -> Token:
 
 def check_vendor(inst: Installation) -> Iterator[Finding]:
     """Look whether the vendor is reached, and names a queue or a channel to this key."""
-    if inst.config is None:
-        return
     try:
         token = fetch_token(inst)
     except AddressError as error:
@@ -72,8 +69,6 @@ def _judge(inst: Installation, error: CredentialsError) -> Finding:
 
 def check_queue(inst: Installation) -> Iterator[Finding]:
     """Ask each queue that the vendor names for its attributes; the channel of JEC's version 2 was asked already."""
-    if inst.config is None:
-        return
     try:
         token = fetch_token(inst)
     except (CredentialsError, AddressError):

@@ -51,8 +51,6 @@ def check_process(inst: Installation) -> Iterator[Finding]:
 
 def check_log(inst: Installation) -> Iterator[Finding]:
     """Read the connector's own log: which version it is, and what its last error was."""
-    if inst.edge == NATIVE:
-        return
     log = connector_log(inst.log_directory, inst.edge, inst.process.pid if inst.process else None)
     if log is None:
         if inst.process is not None:
@@ -74,7 +72,7 @@ def check_log(inst: Installation) -> Iterator[Finding]:
 
 def check_ready(inst: Installation) -> Iterator[Finding]:
     """Ask our own connector whether it is ready."""
-    if inst.edge != NATIVE or inst.process is None:
+    if inst.process is None:
         return
     listen, advice = listen_of(inst), f"journalctl -u {inst.service}"
     if listen == "off":
@@ -123,7 +121,7 @@ def ask_ready(inst: Installation) -> Ready:
 
 def check_last_success(inst: Installation) -> Iterator[Finding]:
     """Find in the executor's log when an action last reached Alerta, and whether the last one did not."""
-    path = inst.mapping.stdout if inst.mapping and inst.edge != NATIVE else ""
+    path = inst.mapping.stdout if inst.mapping else ""
     if not path:
         return
     results = [match for match in map(_RESULT.match, read_tail(path)) if match]
@@ -147,7 +145,7 @@ def _age_seconds(when: str) -> float:
 def check_secrets(inst: Installation) -> Iterator[Finding]:
     """Look for the keys on the command lines of running processes, and in files beside the configuration."""
     secrets = inst.secrets()
-    if not secrets or inst.config is None:
+    if not secrets:
         return
     exposed = sorted({process.pid for process in inst.processes if _shows(process.arguments, secrets)})
     for pid in exposed[:3]:

@@ -29,14 +29,12 @@ _OTHERS_WRITE = 0o022
 
 
 def _script(inst: Installation) -> str:
-    return inst.mapping.filepath if inst.mapping and inst.edge != NATIVE else ""
+    return inst.mapping.filepath if inst.mapping else ""
 
 
 def check_script(inst: Installation) -> Iterator[Finding]:
     """Look whether each file that the mappings name is there, can be started, and is changed by nobody else."""
-    if inst.edge == NATIVE or inst.config is None:
-        return
-    paths = (mapping.filepath for mapping in inst.config.mappings.values() if mapping.is_alerta_executor)
+    paths = (mapping.filepath for mapping in inst.needed_config.mappings.values() if mapping.is_alerta_executor)
     for path in dict.fromkeys(paths):
         yield _check_script(inst, path)
 
@@ -147,7 +145,7 @@ def run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
 
 def check_logs(inst: Installation) -> Iterator[Finding]:
     """Look whether the connector's user can write the files for the executor's output: else each action fails."""
-    if inst.edge == NATIVE or inst.mapping is None or inst.person is None:
+    if inst.mapping is None or inst.person is None:
         return
     files = [path for path in (inst.mapping.stdout, inst.mapping.stderr) if path]
     if not files:
