@@ -230,6 +230,12 @@ class TestRender:
         assert json.loads(result.stdout)["apiKey"] == "typed-s3cr3t-1"
         assert "s3cr3t" not in result.stderr
 
+    def test_keys_in_each_others_place_are_recognised(self) -> None:
+        keys = {"OEC_API_KEY": "x" * 40, "ALERTA_API_KEY": "0a1b2c3d-1111-2222-3333-444455556666"}
+        result = run("render", *ALERTA_URL, **keys)
+        assert_two_lines(result, 2)
+        assert "swapped" in result.stderr
+
     def test_options_that_make_no_sound_file_are_named_and_nothing_is_written(self, tmp_path: Path) -> None:
         path = tmp_path / "config.json"
         result = run("render", *ALERTA_URL, "--base-url", "api.opsgenie.com", "--output", path, **KEYS)
