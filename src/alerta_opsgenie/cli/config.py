@@ -15,7 +15,7 @@ from typing import Any, Mapping
 import click
 
 from alerta_opsgenie.cli.failure import Failure, explained
-from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, key_in
+from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, read_key_file
 from alerta_opsgenie.vendor.checks import check_config, check_file_mode
 from alerta_opsgenie.vendor.config import (
     DIALECTS,
@@ -181,20 +181,20 @@ def render(edge: str, template: str | None, output: str | None, force: bool, **o
 
 
 def _render_options(edge: str, **given: Any) -> RenderOptions:
-    api_key_file, alerta_key_file, key_in_ = (given.pop(name) for name in ("api_key_file", "alerta_key_file", "key_in"))
+    api_key_file, alerta_key_file, key_in = (given.pop(name) for name in ("api_key_file", "alerta_key_file", "key_in"))
     if not given["alerta_url"]:
         raise ConfigError("--alerta-url", "is missing", "name Alerta's API: --alerta-url https://…/api", usage=True)
-    if key_in_ == "file" and not alerta_key_file:
+    if key_in == "file" and not alerta_key_file:
         raise ConfigError("--alerta-key-in file", "needs the file", "name it: --alerta-key-file FILE", usage=True)
     given["actions"] = given["actions"] or DOCUMENTED_ACTIONS
     given["state_directory"] = given["state_directory"] or DEFAULT_STATE_DIRECTORIES[edge]
-    key = None if key_in_ == "file" else alerta_key(alerta_key_file)
+    key = None if key_in == "file" else alerta_key(alerta_key_file)
     api_key = integration_key(api_key_file, edge)
     if key is not None:
         check_keys(key, api_key)
     file = str(Path(alerta_key_file).absolute()) if key is None else ""
     return RenderOptions(
-        dialect=edge, api_key=api_key, alerta_key=key, alerta_key_file=file, key_in=key_in_, **given
+        dialect=edge, api_key=api_key, alerta_key=key, alerta_key_file=file, key_in=key_in, **given
     )
 
 
@@ -234,7 +234,7 @@ def convert(
     """
     place = _locate(file, dialect)
     document = load_document(place.path)
-    key = key_in("the integration's API key", api_key_file) if api_key_file else None
+    key = read_key_file("the integration's API key", api_key_file) if api_key_file else None
     made = convert_config(
         document, to=to, dialect=place.dialect, api_key=key, base_url=base_url, environment=os.environ
     )

@@ -30,7 +30,7 @@ def integration_key(file: str | None, dialect: str, known: Secret = _NOTHING) ->
 
 def _get(name: str, file: str | None, variable: str, option: str, known: Secret) -> Secret:
     if file:
-        return key_in(name, file)
+        return read_key_file(name, file)
     if os.environ.get(variable):
         return Secret(os.environ[variable])
     if known:
@@ -45,7 +45,7 @@ def is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
-def key_in(name: str, path: str) -> Secret:
+def read_key_file(name: str, path: str) -> Secret:
     """Read the key called `name` in a file. Raises `Failure`."""
     try:
         with click.open_file(path, encoding="utf-8") as file:
