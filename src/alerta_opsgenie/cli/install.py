@@ -10,12 +10,13 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, TypeVar
+from typing import Any
 
 import click
 
 from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, is_interactive
+from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.secret import Secret
@@ -34,20 +35,13 @@ EXIT_USAGE = 2
 _NO_NUMBER = 2**32 - 1  # chown(2) takes it for "leave it"
 _COMMAND = "alerta-opsgenie"
 _COMMAND_PATH = re.compile(r"(?:/[A-Za-z0-9._+@-]+)+")  # a unit's line has no room for blanks and % signs
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_PLACE_OPTIONS = (
+place_options = option_set(
     click.option("--edge", type=click.Choice(EDGES), required=True, help="Opsgenie's connector, JSM's, or our own."),
     click.option("--user", default="", metavar="NAME", help="The connector's user, where it is not the usual one."),
     click.option("--root", default="", metavar="DIR", help="Do it in this directory, as in an image; makes no users."),
 )
-
-
-def place_options(command: _Command) -> _Command:
-    """Add the options that say which installation is meant."""
-    for option in reversed(_PLACE_OPTIONS):
-        command = option(command)
-    return command
+"""The options that say which installation is meant."""
 
 
 @dataclass(frozen=True)
