@@ -220,15 +220,21 @@ class TestRender:
         assert "words" not in result.output
 
     def test_a_key_is_asked_for_without_showing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("alerta_opsgenie.cli.config._is_interactive", lambda: True)
+        monkeypatch.setattr("alerta_opsgenie.cli.keys.is_interactive", lambda: True)
         result = CliRunner().invoke(
             group,
             ["config", "render", *ALERTA_URL, "--output", "-"],
-            input="typed-s3cr3t-1\ntyped-s3cr3t-2\n",
+            input="typed-s3cr3t-2\ntyped-s3cr3t-1\n",
             env=CLEAN,
         )
         assert json.loads(result.stdout)["apiKey"] == "typed-s3cr3t-1"
         assert "s3cr3t" not in result.stderr
+
+    def test_keys_in_each_others_place_are_recognised(self) -> None:
+        keys = {"OEC_API_KEY": "x" * 40, "ALERTA_API_KEY": "0a1b2c3d-1111-2222-3333-444455556666"}
+        result = run("render", *ALERTA_URL, **keys)
+        assert_two_lines(result, 2)
+        assert "swapped" in result.stderr
 
     def test_options_that_make_no_sound_file_are_named_and_nothing_is_written(self, tmp_path: Path) -> None:
         path = tmp_path / "config.json"

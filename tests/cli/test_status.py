@@ -12,6 +12,8 @@ import pytest
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.cli import status
+from alerta_opsgenie.doctor.running_checks import Ready
 from tests.cli.state_directory import NOWHERE, PROGRAM, StateDirectory, call_on_terminal, open_state_directory
 from tests.support.bad_server import BadServer
 
@@ -49,6 +51,22 @@ def test_the_process_that_delivers_is_named(place: StateDirectory) -> None:
 def test_nothing_kept_yet_is_no_failure(place: StateDirectory) -> None:
     result = place.run("status")
     assert (result.exit_code, "nothing has been kept yet" in result.output) == (0, True)
+
+
+def test_where_nothing_is_set_up_it_says_install(place: StateDirectory) -> None:
+    assert "alerta-opsgenie install" in place.run("status").output
+    assert json.loads(place.run("status", "--json").output)["config"] is None
+
+
+def test_it_says_by_which_way_messages_come(place: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSM may change from SQS to a channel by itself; `run` knows, and says so on its page."""
+    config = place.directory.parent / "config.json"
+    config.write_text(json.dumps({"apiKey": "k", "actionMappings": {}}))
+    monkeypatch.setattr(client, "ask_status", lambda _: {"kind": "run", "version": "6", "pid": 7, "since": 0})
+    monkeypatch.setattr(status, "ask_ready", lambda _: Ready(ready=False, transport="channel", why="no key"))
+    output = place.run("status", "--config", str(config)).output
+    assert "messages by      the channel of JEC's version 2\n" in output
+    assert "attention        no key\n" in output
 
 
 def test_watching_goes_on_until_interrupted(place: StateDirectory) -> None:

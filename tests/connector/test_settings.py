@@ -81,9 +81,11 @@ def test_the_key_that_every_sample_writes_is_taken_for_the_one_that_is_meant(pat
     assert plan.config.poller.visibility_timeout_seconds == 45
 
 
-def test_no_alerta_is_said(path: Path) -> None:
-    with pytest.raises(UsageError, match="no Alerta to talk to"):
+def test_no_alerta_is_said_with_the_file_and_the_place(path: Path) -> None:
+    """`run` has no option for it: it belongs into the file."""
+    with pytest.raises(ConfigError, match=r"config\.json: \$\.actionMappings\.Acknowledge: no Alerta") as raised:
         read_plan(write(path, globalArgs=[]), environment={})
+    assert "globalArgs" in raised.value.advice
 
 
 def test_the_command_line_comes_before_the_file(path: Path) -> None:

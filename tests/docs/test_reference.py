@@ -157,9 +157,7 @@ def test_the_native_connectors_own_keys_are_all_there_are_with_their_defaults() 
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8").partition("connector's own\n")[2]
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `?([^|`]+?)`? \|$", text, re.MULTILINE))
     own = connector_settings.Own()
-    keys = {**connector_settings._OWN_KEYS, **connector_settings._OWN_CHOICES}
-    known = {name: str(getattr(own, str(found[0]))) for name, found in keys.items()}
-    assert rows == {**known, "listen": own.listen}
+    assert rows == {name: str(getattr(own, found[0])) for name, found in connector_settings._OWN.items()}
 
 
 def _known_options() -> set[str]:

@@ -12,6 +12,7 @@ from lab.cloud import Queue
 from lab.cloud.queues import Double
 
 from alerta_opsgenie.clients.connection import Response
+from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.doctor import queue_checks
 from alerta_opsgenie.doctor.finding import Finding
 from alerta_opsgenie.doctor.http import Asked
@@ -54,7 +55,7 @@ def test_a_queue_whose_host_has_no_address_fails(patient: Patient, opsgenie: Run
 
 def test_an_integration_without_a_queue_fails(patient: Patient, opsgenie: Running) -> None:
     patient.change(lambda value: value.update(apiKey=opsgenie.cloud.add_oec("without a queue").key))
-    found = patient.worst("queue")
+    found = patient.worst("vendor")
     assert (found.level, "OEC integration" in found.advice) == ("fail", True)
 
 
@@ -83,12 +84,35 @@ def test_whatever_the_queue_answers_is_a_finding(
     assert judge(patient, monkeypatch, 500, body).level == "fail"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"queueProperties": 7}', '{"queueProperties": [{}]}', "[" * 5000])
-def test_whatever_the_vendor_gives_as_a_token_is_a_finding(text: str) -> None:
-    assert queue_checks._read_token(text) is None
+@pytest.mark.parametrize(
+    ("status", "level", "advice"),
+    [(402, "fail", "the plan of the account"), (410, "fail", "switched off"), (501, "fail", "no such function"),
+     (405, "fail", "another API"), (429, "warn", "try again later"), (200, "fail", "sends actions to OEC")],
+)  # fmt: skip
+def test_what_the_vendor_refuses_is_said_with_what_it_means(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, status: int, level: str, advice: str
+) -> None:
+    """Version 1 said "try again later", with no failure, to all of them; 200 comes with a token that is none."""
+    monkeypatch.setattr(VendorApi, "request", lambda *_, **__: Response(status, {"token": "[" * 5000}, b""))
+    found = patient.worst("vendor")
+    assert (found.level, advice in found.advice) == (level, True)
+
+
+def test_a_channel_of_jec_2_is_named(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 1 of the API has ended and the channel answers: that is well for our own connector, and it is said."""
+
+    def request(_api: VendorApi, _method: str, path: str, *_: object, **__: object) -> Response:
+        return Response(200, {}, b'{"channelId": "c-1", "ownerId": "me"}') if "/v2/" in path else Response(410, {}, b"")
+
+    monkeypatch.setattr(VendorApi, "request", request)
+    patient.ask(dialect="jec", edge="native")
+    found = patient.worst("queue")
+    assert (found.level, "channel of JEC's version 2 (c-1)" in found.what) == ("ok", True)
+    patient.ask(edge="jec")
+    assert patient.worst("vendor").level == "fail"
 
 
 def test_the_url_of_a_queue_that_cannot_be_read_fails(patient: Patient, opsgenie: Running, tmp_path: Path) -> None:
     key = opsgenie.cloud.add_oec("bad", queues=(Queue("http://[::1"),)).key
     patient.change(lambda value: value.update(apiKey=key))
-    assert patient.worst("queue").level == "fail"
+    assert patient.worst("vendor").level == "fail"

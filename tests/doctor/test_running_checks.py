@@ -161,9 +161,10 @@ def ready_page(status: int, body: object) -> Iterator[str]:
 def test_our_own_connector_is_asked_whether_it_is_ready(patient: Patient) -> None:
     patient.stop_connector()
     patient.ask(edge="native")
-    with ready_page(200, {"ok": True}) as listen:
+    with ready_page(200, {"ok": True, "transport": "channel"}) as listen:
         patient.start_connector("run", "--listen", listen, name="alerta-opsgenie")
-        assert patient.worst("ready").level == "ok"
+        found = patient.worst("ready")
+        assert (found.level, "by the channel of JEC's version 2" in found.what) == ("ok", True)
     found = patient.worst("ready")
     assert (found.level, "does not answer" in found.what) == ("fail", True)
 

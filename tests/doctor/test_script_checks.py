@@ -256,17 +256,21 @@ def test_an_unknown_user_is_a_failure_of_its_own(patient: Patient) -> None:
 # -- our own connector's service
 
 
-def test_a_service_whose_program_does_not_start_as_its_user_fails(patient: Patient) -> None:
+@pytest.mark.parametrize(("command", "level"), [("run", "fail"), ("agent", "warn")])
+def test_a_service_whose_program_does_not_start_as_its_user_is_told_of(
+    patient: Patient, command: str, level: str
+) -> None:
     """Version 1 never looked: an environment below /root, or one without the extra, was ok."""
+    name = "bridge.service" if command == "run" else patient.layout.unit_name
     units = patient.directory / "units"
     units.mkdir()
     program = patient.directory / "alerta-opsgenie"
-    unit = f"[Service]\nUser={patient.layout.user}\nExecStart={program} run --config {patient.config}\n"
-    (units / "bridge.service").write_text(unit)
-    assert patient.worst("service").level == "fail"
+    unit = f"[Service]\nUser={patient.layout.user}\nExecStart={program} {command} --config {patient.config}\n"
+    (units / name).write_text(unit)
+    assert patient.worst("service").level == level
     program.write_text("#!/bin/sh\necho 'error: run needs the library aiohttp, which is not installed' >&2; exit 1\n")
     program.chmod(0o755)
     found = patient.worst("service")
-    assert (found.level, "the library aiohttp" in found.what) == ("fail", True)
+    assert (found.level, "the library aiohttp" in found.what) == (level, True)
     program.write_text("#!/bin/sh\nexit 0\n")
     assert patient.worst("service").level == "ok"

@@ -6,17 +6,16 @@ secret, except the document itself where `--output -` asks for it.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Callable, Mapping, TypeVar
+from typing import Any, Mapping
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.cli.failure import Failure, explained
+from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, read_key_file
 from alerta_opsgenie.vendor.checks import check_config, check_file_mode
 from alerta_opsgenie.vendor.config import (
     DIALECTS,
@@ -39,25 +38,8 @@ from alerta_opsgenie.vendor.render import (
 from alerta_opsgenie.vendor.store import dump_document, write_document
 
 EXIT_PROBLEMS = 1
-EXIT_USAGE = 2
-
 TARGETS = (*DIALECTS, NATIVE)
 
-_LONGEST_SECRET_CHARACTERS = 4096
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _explained(command: _Command) -> _Command:
-    """Turn a `ConfigError` into its two lines and an exit code."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> Any:
-        try:
-            return command(*args, **options)
-        except ConfigError as error:
-            raise Failure(str(error), error.advice, EXIT_USAGE if error.usage else EXIT_PROBLEMS) from None
-
-    return run  # type: ignore[return-value]
 
 
 _dialect_option = click.option(
@@ -80,7 +62,7 @@ def config() -> None:
 @click.option("--for", "target", type=click.Choice(TARGETS), help="Who is to run with it; whose file it is by default.")
 @click.option("--strict", is_flag=True, help="Count warnings as problems, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
-@_explained
+@explained
 def check(file: str | None, dialect: str | None, target: str | None, strict: bool, as_json: bool) -> None:
     """Say what is wrong with a configuration, and what to do about each.
 
@@ -129,7 +111,7 @@ def _count(problems: list[Problem]) -> str:
 @click.argument("file", required=False)
 @_dialect_option
 @click.option("--for", "target", type=click.Choice(TARGETS), help="Who is to run with it; whose file it is by default.")
-@_explained
+@explained
 def show(file: str | None, dialect: str | None, target: str | None) -> None:
     """Print the configuration in effect as JSON: defaults filled in, how scripts are started, secrets hidden."""
     place = _locate(file, dialect)
@@ -173,7 +155,7 @@ def show(file: str | None, dialect: str | None, target: str | None) -> None:
 )
 @_output_option
 @_force_option
-@_explained
+@explained
 def render(edge: str, output: str | None, force: bool, **options: Any) -> None:
     """Make a configuration from options, for configuration management.
 
@@ -191,54 +173,21 @@ def render(edge: str, output: str | None, force: bool, **options: Any) -> None:
 
 
 def _render_options(edge: str, **given: Any) -> RenderOptions:
-    api_key_file, alerta_key_file, key_in = given.pop("api_key_file"), given.pop("alerta_key_file"), given.pop("key_in")
+    api_key_file, alerta_key_file, key_in = (given.pop(name) for name in ("api_key_file", "alerta_key_file", "key_in"))
     if not given["alerta_url"]:
         raise ConfigError("--alerta-url", "is missing", "name Alerta's API: --alerta-url https://…/api", usage=True)
     if key_in == "file" and not alerta_key_file:
         raise ConfigError("--alerta-key-in file", "needs the file", "name it: --alerta-key-file FILE", usage=True)
     given["actions"] = given["actions"] or DOCUMENTED_ACTIONS
     given["state_directory"] = given["state_directory"] or DEFAULT_STATE_DIRECTORIES[edge]
-    stays_in_file = key_in == "file"
+    key = None if key_in == "file" else alerta_key(alerta_key_file)
+    api_key = integration_key(api_key_file, edge)
+    if key is not None:
+        check_keys(key, api_key)
+    file = str(Path(alerta_key_file).absolute()) if key is None else ""
     return RenderOptions(
-        dialect=edge,
-        api_key=_secret("The integration's API key", api_key_file, f"{edge.upper()}_API_KEY", "--api-key-file"),
-        alerta_key=None
-        if stays_in_file
-        else _secret("Alerta's API key", alerta_key_file, "ALERTA_API_KEY", "--alerta-key-file"),
-        alerta_key_file=str(Path(alerta_key_file).absolute()) if stays_in_file else "",
-        key_in=key_in,
-        **given,
+        dialect=edge, api_key=api_key, alerta_key=key, alerta_key_file=file, key_in=key_in, **given
     )
-
-
-def _secret(name: str, file: str | None, variable: str, option: str) -> Secret:
-    """Get a secret from its file, else its variable, else by asking for it without showing what is typed."""
-    if file:
-        return _secret_from_file(name, file)
-    if os.environ.get(variable):
-        return Secret(os.environ[variable])
-    if not _is_interactive():
-        raise ConfigError(name, "is missing", f"give it with {option} FILE or in the variable {variable}", usage=True)
-    return Secret(click.prompt(name, hide_input=True, err=True))
-
-
-def _is_interactive() -> bool:
-    return sys.stdin.isatty()
-
-
-def _secret_from_file(name: str, path: str) -> Secret:
-    try:
-        with click.open_file(path, encoding="utf-8") as file:
-            text = file.read(_LONGEST_SECRET_CHARACTERS).strip()
-    except OSError as error:
-        raise ConfigError(path, f"cannot be read: {error.strerror}", f"put {name} into it", usage=True) from None
-    except ValueError:
-        raise ConfigError(
-            path, "does not hold a text in UTF-8", f"put {name} into it, on one line", usage=True
-        ) from None
-    if not text or len(text.split()) != 1:
-        raise ConfigError(path, "does not hold one key on one line", f"put {name} into it", usage=True)
-    return Secret(text)
 
 
 def _put_out(value: Mapping[str, Any], output: str | None, *, force: bool) -> None:
@@ -261,7 +210,7 @@ def _put_out(value: Mapping[str, Any], output: str | None, *, force: bool) -> No
 @click.option("--base-url", default="", metavar="URL", help="The new base URL, where it is not the vendor's own.")
 @_output_option
 @_force_option
-@_explained
+@explained
 def convert(
     file: str | None,
     to: str,
@@ -277,7 +226,7 @@ def convert(
     """
     place = _locate(file, dialect)
     document = load_document(place.path)
-    key = _secret_from_file("the integration's API key", api_key_file) if api_key_file else None
+    key = read_key_file("the integration's API key", api_key_file) if api_key_file else None
     made = convert_config(
         document, to=to, dialect=place.dialect, api_key=key, base_url=base_url, environment=os.environ
     )

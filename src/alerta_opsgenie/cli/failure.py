@@ -10,7 +10,11 @@ from typing import IO, Any, Callable, TypeVar
 import click
 
 from alerta_opsgenie.agent.handover import NoAgentError
+from alerta_opsgenie.agent.options import UsageError
+from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.setup.host import SetupError
+from alerta_opsgenie.vendor.problems import ConfigError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -32,7 +36,7 @@ class Failure(click.ClickException):
 
 
 def explained(command: _Command) -> _Command:
-    """Turn what the journal and the system say into a `Failure`."""
+    """Turn what the rooms below and the system say into a `Failure`."""
 
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> Any:
@@ -40,6 +44,10 @@ def explained(command: _Command) -> _Command:
             return command(*args, **options)
         except JournalError as error:
             raise Failure(error.reason, error.advice) from None
+        except (ConfigError, SetupError) as error:
+            raise Failure(str(error), error.advice, 2 if error.usage else 1) from None
+        except (UsageError, AddressError) as error:
+            raise Failure(str(error), "see all that is wrong with: alerta-opsgenie config check", 2) from None
         except NoAgentError as error:
             raise Failure(str(error), "alerta-opsgenie doctor") from None
         except OSError as error:

@@ -10,52 +10,38 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, TypeVar
+from typing import Any
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.cli.failure import Failure, explained
+from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, is_interactive
+from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
-from alerta_opsgenie.setup.host import Host, SetupError
+from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.interpreter import Identity, Interpreter, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
 from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
-from alerta_opsgenie.vendor.problems import ConfigError, shown
+from alerta_opsgenie.vendor.problems import shown
 from alerta_opsgenie.vendor.render import REGIONS
 
 EXIT_USAGE = 2
-_LONGEST_SECRET_CHARACTERS = 4096
 _NO_NUMBER = 2**32 - 1  # chown(2) takes it for "leave it"
 _COMMAND = "alerta-opsgenie"
 _COMMAND_PATH = re.compile(r"(?:/[A-Za-z0-9._+@-]+)+")  # a unit's line has no room for blanks and % signs
-_INTEGRATION_KEY = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-"""An integration's key is a UUID. Alerta makes keys of 40 characters."""
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_PLACE_OPTIONS = (
+place_options = option_set(
     click.option("--edge", type=click.Choice(EDGES), required=True, help="Opsgenie's connector, JSM's, or our own."),
     click.option("--user", default="", metavar="NAME", help="The connector's user, where it is not the usual one."),
     click.option("--root", default="", metavar="DIR", help="Do it in this directory, as in an image; makes no users."),
 )
-
-
-def failure_of(error: OSError) -> Failure:
-    """Say which file it was."""
-    return Failure(f"{error.filename}: {error.strerror}", "look at its owner and mode (ls -ld), and correct them", 1)
-
-
-def place_options(command: _Command) -> _Command:
-    """Add the options that say which installation is meant."""
-    for option in reversed(_PLACE_OPTIONS):
-        command = option(command)
-    return command
+"""The options that say which installation is meant."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +82,7 @@ class Asked:
 @click.option("--force", is_flag=True, help="Replace a configuration that is there, without a question.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--yes", is_flag=True, help="Do it without asking; an edited configuration still needs --force.")
+@explained
 def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: bool, yes: bool, **asked: Any) -> None:
     """Set a connector up: user, directories, executor, configuration, Alerta's key, systemd unit.
 
@@ -104,37 +91,31 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     dated name; `alerta-opsgenie uninstall` puts it back. With another --user, all places are named after that user.
     """
     wish = Asked(**asked)
-    try:
-        layout = layout_for(wish.edge, Places(user, home, log_dir))
-        host = _host(root, owner, dry_run=dry_run)
-        record = Record(host, layout.edge, layout.user)
-        plan = make_plan(host, layout, record, _contents(host, layout, wish))
-        _show(plan)
-        if dry_run:
-            click.echo("Nothing was changed (--dry-run).")
-            return
-        plan = _confirm(plan, wish, yes=yes)
-        if plan:
-            apply_plan(layout, record, plan, lambda text: click.echo(f"  done: {text}"))
-    except (SetupError, ConfigError) as error:
-        raise Failure(str(error), error.advice, EXIT_USAGE if error.usage else 1) from None
-    except OSError as error:
-        raise failure_of(error) from None
+    layout = layout_for(wish.edge, Places(user, home, log_dir))
+    host = _host(root, owner, dry_run=dry_run)
+    record = Record(host, layout.edge, layout.user)
+    plan = make_plan(host, layout, record, _contents(host, layout, wish))
+    _show(plan)
+    if dry_run:
+        click.echo("Nothing was changed (--dry-run).")
+        return
+    plan = _confirm(plan, wish, yes=yes)
+    if plan:
+        apply_plan(layout, record, plan, lambda text: click.echo(f"  done: {text}"))
     _say_next(host, layout)
 
 
 def _host(root: str, owner: str, *, dry_run: bool) -> Host:
     if not root:
         if os.geteuid() != 0 and not dry_run:
-            raise SetupError(
-                "setting up a host takes root's rights", "sudo alerta-opsgenie install …, or --root DIR", usage=True
-            )
+            what, advice = "setting up a host takes root's rights", "sudo alerta-opsgenie install …, or --root DIR"
+            raise Failure(what, advice, EXIT_USAGE)
         return Host()
     if not Path(root).is_dir():
-        raise SetupError(f"--root {root} is no directory", f"mkdir {root}", usage=True)
+        raise Failure(f"--root {root} is no directory", f"mkdir {root}", EXIT_USAGE)
     numbers = tuple(int(part) if part.isdecimal() else -1 for part in owner.split(":")) if owner else ()
     if owner and (len(numbers) != 2 or min(numbers) < 0 or max(numbers) >= _NO_NUMBER):  # noqa: PLR2004
-        raise SetupError(f"--owner {owner} is not a user and a group by number", "write --owner 990:990", usage=True)
+        raise Failure(f"--owner {owner} is not a user and a group by number", "write --owner 990:990", EXIT_USAGE)
     return Host(str(Path(root).resolve()), (numbers[0], numbers[1]) if owner else None)
 
 
@@ -185,71 +166,29 @@ def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tup
     """Give what the configuration is made of, and Alerta's key."""
     dialect = wish.dialect or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
     if layout.edge not in {NATIVE, dialect}:
-        raise SetupError(f"--dialect {dialect} does not go with --edge {layout.edge}", "leave it out", usage=True)
+        raise Failure(f"--dialect {dialect} does not go with --edge {layout.edge}", "leave it out", EXIT_USAGE)
     url = wish.alerta_url or os.environ.get("ALERTA_API_URL", "") or existing.alerta_url or _ask_url()
     try:
         address_of(url)
     except AddressError as error:
-        raise SetupError(str(error), "give it with --alerta-url", usage=True) from None
-    key = _secret("Alerta's API key", wish.alerta_key_file, "ALERTA_API_KEY", "--alerta-key-file", existing.alerta_key)
-    key_name = f"{dialect.upper()}_API_KEY"
-    api_key = _secret("the integration's API key", wish.api_key_file, key_name, "--api-key-file", existing.api_key)
-    _check_keys(key, api_key)
+        raise Failure(str(error), "give it with --alerta-url", EXIT_USAGE) from None
+    key = alerta_key(wish.alerta_key_file, existing.alerta_key)
+    api_key = integration_key(wish.api_key_file, dialect, existing.api_key)
+    check_keys(key, api_key)
     if wish.alerta_ca_file and not wish.alerta_ca_file.startswith("/"):
         wish = replace(wish, alerta_ca_file=str(Path(wish.alerta_ca_file).absolute()))
     return Wanted(dialect, api_key, url, wish.base_url, script, wish.region, wish.sources, wish.alerta_ca_file), key
 
 
 def _ask_url() -> str:
-    if not sys.stdin.isatty():
-        raise SetupError("Alerta's URL is missing", "give it with --alerta-url https://…/api", usage=True)
+    if not is_interactive():
+        raise Failure("Alerta's URL is missing", "give it with --alerta-url https://…/api", EXIT_USAGE)
     return str(click.prompt("URL of Alerta's API (https://alerta.example.com/api)", err=True))
-
-
-def _secret(name: str, file: str | None, variable: str, option: str, known: Secret) -> Secret:
-    """Get a secret: from its file, its variable, what is installed already, or by asking without showing it."""
-    if file:
-        return _secret_in(name, file)
-    if os.environ.get(variable):
-        return Secret(os.environ[variable])
-    if known:
-        return known
-    if not sys.stdin.isatty():
-        raise SetupError(f"{name} is missing", f"give it with {option} FILE or in {variable}", usage=True)
-    return Secret(click.prompt(name[:1].upper() + name[1:], hide_input=True, err=True))
-
-
-def _secret_in(name: str, path: str) -> Secret:
-    try:
-        with click.open_file(path, encoding="utf-8") as file:
-            text = file.read(_LONGEST_SECRET_CHARACTERS).strip()
-    except OSError as error:
-        raise SetupError(f"{path} cannot be read: {error.strerror}", f"put {name} into it", usage=True) from None
-    except ValueError:
-        raise SetupError(f"{path} does not hold a text", f"put {name} into it, on one line", usage=True) from None
-    if len(text.split()) != 1:
-        raise SetupError(f"{path} does not hold one key on one line", f"put {name} into it", usage=True)
-    return Secret(text)
-
-
-def _check_keys(alerta_key: Secret, api_key: Secret) -> None:
-    text = alerta_key.reveal()
-    if not text.isascii() or not text.isprintable() or " " in text or not text:
-        what = "Alerta's API key holds a character that no key has"
-        raise SetupError(what, "give the key alone, as Alerta shows it", usage=True)
-    if _INTEGRATION_KEY.fullmatch(text) and not _INTEGRATION_KEY.fullmatch(api_key.reveal()):
-        what = "the keys are swapped: what is given as Alerta's key looks like an integration's (a UUID)"
-        raise SetupError(
-            what, "give Alerta's with --alerta-key-file, the integration's with --api-key-file", usage=True
-        )
-    if alerta_key == api_key:
-        what = "Alerta's key and the integration's key are the same text"
-        raise SetupError(what, "look up each where it was made: in Alerta, and in Opsgenie or JSM", usage=True)
 
 
 def _unit_command(given: str, host: Host) -> str:
     if given and not _COMMAND_PATH.fullmatch(given):
-        raise SetupError(f"--command {given} is not a whole path", f"give one like {DEFAULT_COMMAND}", usage=True)
+        raise Failure(f"--command {given} is not a whole path", f"give one like {DEFAULT_COMMAND}", EXIT_USAGE)
     command = given or (DEFAULT_COMMAND if host.staged else str(Path(sys.executable).with_name(_COMMAND)))
     if command.startswith(("/root/", "/home/")) and not host.staged:
         what = f"the unit will start {command}, which the service's user may not be able to read"
@@ -274,17 +213,17 @@ def _confirm(plan: list[Change], wish: Asked, *, yes: bool) -> list[Change]:
     chosen = [change for change in plan if not change.question or wish.force or _agrees(change.question)]
     if yes or not any(change.text for change in chosen):
         return chosen
-    if not sys.stdin.isatty():
-        raise SetupError("nothing was changed: there is nobody to ask", "look at the plan, then add --yes", usage=True)
+    if not is_interactive():
+        raise Failure("nothing was changed: there is nobody to ask", "look at the plan, then add --yes", EXIT_USAGE)
     if not click.confirm("Do it?", err=True):
-        raise SetupError("nothing was changed", "run it again when it should be done")
+        raise Failure("nothing was changed", "run it again when it should be done")
     return chosen
 
 
 def _agrees(question: str) -> bool:
-    if not sys.stdin.isatty():
+    if not is_interactive():
         what = f"{question[:-1].replace('Replace ', '')} was edited, and would be replaced by what is shown above"
-        raise SetupError(what, "--force replaces it (a dated copy stays), --keep-config leaves it", usage=True)
+        raise Failure(what, "--force replaces it (a dated copy stays), --keep-config leaves it", EXIT_USAGE)
     return click.confirm(question, err=True)
 
 

@@ -8,9 +8,7 @@ from dataclasses import replace
 
 import click
 
-from alerta_opsgenie.agent.options import UsageError
-from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.service import ListenError, Service
 from alerta_opsgenie.connector.settings import (
@@ -25,7 +23,7 @@ from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
 from alerta_opsgenie.vendor.document import load_document
 from alerta_opsgenie.vendor.location import find_config
-from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.problems import ERROR
 from alerta_opsgenie.vendor.runner import prepare_scripts
 
 _log = logging.getLogger("alerta_opsgenie.run")
@@ -45,6 +43,7 @@ _log = logging.getLogger("alerta_opsgenie.run")
 @click.option("--once", is_flag=True, help="Take what is there, deliver it, and end.")
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Default: info, or alertaOpsgenie.logLevel.")
+@explained
 def run(
     path: str | None,
     dialect: str | None,
@@ -63,19 +62,15 @@ def run(
     def read() -> Plan:
         return read_plan(where, dialect=chosen, overrides=overrides)
 
+    where, chosen = _locate(path, dialect)
+    plan = read()
+    parse_listen(plan.own.listen)
+    logs.set_up(log_format, plan.own.log_level)
+    logs.hide(plan.secrets())
+    _warn(where, chosen, plan)
+    service = Service(plan, read, once=once)
     try:
-        where, chosen = _locate(path, dialect)
-        plan = read()
-        parse_listen(plan.own.listen)
-        logs.set_up(log_format, plan.own.log_level)
-        logs.hide(plan.secrets())
-        _warn(where, chosen, plan)
-        service = Service(plan, read, once=once)
         left = service.run()
-    except ConfigError as error:
-        raise Failure(str(error), error.advice, 2 if error.usage else 1) from None
-    except (UsageError, AddressError) as error:
-        raise Failure(str(error), "see all that is wrong with: alerta-opsgenie config check", 2) from None
     except ListenError as error:
         raise Failure(str(error), "give another place with --listen HOST:PORT, or --listen off") from None
     if once:
@@ -94,7 +89,8 @@ def _locate(path: str | None, dialect: str | None) -> tuple[str, str | None]:
 def _warn(path: str, dialect: str | None, plan: Plan) -> None:
     """Say what in the configuration does not do what it seems to, and make the scripts of others executable."""
     for problem in check_config(load_document(path), dialect=dialect, target=NATIVE):
-        _log.warning("%s: %s; %s", problem.path, problem.what, problem.advice)
+        level = logging.ERROR if problem.level == ERROR else logging.WARNING
+        _log.log(level, "%s: %s; %s", problem.path, problem.what, problem.advice)
     foreign = {name: one for name, one in plan.config.mappings.items() if not one.is_alerta_executor}
     for line in prepare_scripts(replace(plan.config, mappings=foreign)):
         _log.warning("%s", line)

@@ -13,6 +13,7 @@ from alerta_opsgenie.agent import client
 from alerta_opsgenie.cli.actions import age, summary, total
 from alerta_opsgenie.cli.failure import explained
 from alerta_opsgenie.cli.target import Place, find_place, label_of, place_options
+from alerta_opsgenie.doctor.running_checks import TRANSPORTS, ask_ready, listen_of
 from alerta_opsgenie.doctor.vendor_checks import days_left
 from alerta_opsgenie.vendor.config import OEC
 
@@ -43,19 +44,27 @@ def status(watch: bool, as_json: bool, **place: Any) -> None:
 def _report(place: Place) -> dict[str, Any]:
     now = time.time()
     counts = {label_of(name): total([journal.counts(now)]) for name, journal in place.journals()}
-    dialect = place.installation.dialect if place.installation else OEC
+    inst, deliverer = place.installation, client.ask_status(place.directory)
+    is_run = inst is not None and deliverer is not None and deliverer.get("kind") == "run"
     return {
+        "config": inst.path if inst else None,
         "directory": place.directory,
         "targets": counts,
-        "deliverer": client.ask_status(place.directory),
-        "days_until_opsgenie_ends": days_left() if dialect == OEC else None,
+        "deliverer": deliverer,
+        "connector": ask_ready(inst)._asdict() if inst is not None and is_run and listen_of(inst) != "off" else None,
+        "days_until_opsgenie_ends": days_left() if inst is None or inst.dialect == OEC else None,
     }
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
     yield f"state directory  {report['directory']}"
     yield f"delivered by     {_deliverer(report['deliverer'])}"
-    trouble = (report["deliverer"] or {}).get("trouble")
+    if report["config"] is None:
+        yield "configuration    none is found; to set a connector up: alerta-opsgenie install"
+    connector = report["connector"] or {}
+    if connector.get("transport") in TRANSPORTS:
+        yield f"messages by      {TRANSPORTS[connector['transport']]}"
+    trouble = (report["deliverer"] or {}).get("trouble") or (not connector.get("ready") and connector.get("why"))
     if trouble:
         yield click.style(f"attention        {trouble}", fg="red")
     for url, counts in report["targets"].items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Iterator, TypeVar
+from typing import Iterator
 
 import click
 
@@ -12,6 +12,7 @@ from alerta_opsgenie.agent import state
 from alerta_opsgenie.agent.handover import open_directory, state_directory
 from alerta_opsgenie.agent.options import Options, UsageError
 from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Reason
 from alerta_opsgenie.doctor.access import Access, access_of
@@ -21,8 +22,6 @@ from alerta_opsgenie.journal import Journal
 from alerta_opsgenie.vendor.location import find_config
 from alerta_opsgenie.vendor.problems import ConfigError
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
 ADVICE = {
     Reason.UNAUTHORIZED.value: "write a key that Alerta knows into the key file, or give --alerta-key-file",
     Reason.FORBIDDEN.value: "give the key the scope write:alerts in Alerta",
@@ -30,31 +29,18 @@ ADVICE = {
 }
 """What to do about an action that waits for this reason, in the words of these commands' options."""
 
-_PLACE_OPTIONS = (
+place_options = option_set(
     click.option("--config", "config_path", metavar="FILE", help="The connector's configuration; found if not given."),
     click.option("--spool-dir", metavar="DIR", help="The state directory; the configuration's where not given."),
 )
-_ALERTA_OPTIONS = (
+"""The options that say which state directory it is."""
+
+alerta_options = option_set(
     click.option("--alerta-url", metavar="URL", help="Alerta's API, instead of the configuration's."),
     click.option("--alerta-key-file", metavar="FILE", help="A file with Alerta's API key, instead of its key."),
     click.option("--alerta-ca-file", metavar="FILE", help="Certificates (PEM) of a private CA."),
 )
-
-
-def place_options(command: _F) -> _F:
-    """Add the options that say which state directory it is."""
-    return _add(_PLACE_OPTIONS, command)
-
-
-def alerta_options(command: _F) -> _F:
-    """Add the options that say where Alerta is."""
-    return _add(_ALERTA_OPTIONS, command)
-
-
-def _add(options: Iterable[Callable[[_F], _F]], command: _F) -> _F:
-    for option in reversed(list(options)):
-        command = option(command)
-    return command
+"""The options that say where Alerta is."""
 
 
 @dataclass(frozen=True)

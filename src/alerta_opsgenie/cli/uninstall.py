@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.cli.install import EXIT_USAGE, failure_of, place_options
-from alerta_opsgenie.setup.host import Host, SetupError
+from alerta_opsgenie.cli.failure import Failure, explained
+from alerta_opsgenie.cli.install import EXIT_USAGE, place_options
+from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Places, layout_for
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.removal import Removal, Undone, describe_undo
@@ -24,29 +24,25 @@ from alerta_opsgenie.setup.removal import Removal, Undone, describe_undo
 @click.option("--purge", is_flag=True, help="Remove also what was changed since, and actions that wait.")
 @click.option("--dry-run", is_flag=True, help="Show what would be undone and change nothing.")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
+@explained
 def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: bool) -> None:
     """Undo what `install` did here, the last step first.
 
     What a person has changed since, and directories with others' files in them, are left and named; run it again when
     they are gone, or with --purge. It refuses while the connector still runs.
     """
-    try:
-        host = _host(root)
-        record = Record(host, edge, layout_for(edge, Places(user)).user)
-        _require_entries(record, edge, user)
-        places = Places(user, record.places.get("home", ""), record.places.get("log_directory", ""))
-        for entry in reversed(record.entries):
-            click.echo(f"  - {describe_undo(entry)}")
-        if dry_run:
-            click.echo("Nothing was changed (--dry-run).")
-            return
-        _confirm(yes=yes)
-        with record.opened():
-            left = Removal(host, layout_for(edge, places), record, purge=purge).run(_tell)
-    except SetupError as error:
-        raise Failure(error.what, error.advice, EXIT_USAGE if error.usage else 1) from None
-    except OSError as error:
-        raise failure_of(error) from None
+    host = _host(root)
+    record = Record(host, edge, layout_for(edge, Places(user)).user)
+    _require_entries(record, edge, user)
+    places = Places(user, record.places.get("home", ""), record.places.get("log_directory", ""))
+    for entry in reversed(record.entries):
+        click.echo(f"  - {describe_undo(entry)}")
+    if dry_run:
+        click.echo("Nothing was changed (--dry-run).")
+        return
+    _confirm(yes=yes)
+    with record.opened():
+        left = Removal(host, layout_for(edge, places), record, purge=purge).run(_tell)
     click.echo("Undone." if not left else f"Undone; {left} left as named above. Run it again for what is left.")
 
 
@@ -54,23 +50,23 @@ def _host(root: str) -> Host:
     if root:
         return Host(str(Path(root).resolve()))
     if os.geteuid() != 0:
-        raise SetupError("undoing takes root's rights", "sudo alerta-opsgenie uninstall …, or --root DIR", usage=True)
+        raise Failure("undoing takes root's rights", "sudo alerta-opsgenie uninstall …, or --root DIR", EXIT_USAGE)
     return Host()
 
 
 def _require_entries(record: Record, edge: str, user: str) -> None:
     if not record.entries:
         advice = f"name the installation with --edge and --user; its record would be {record.path}"
-        raise SetupError(f"nothing of {edge} was installed here for {user or 'the usual user'}", advice, usage=True)
+        raise Failure(f"nothing of {edge} was installed here for {user or 'the usual user'}", advice, EXIT_USAGE)
 
 
 def _confirm(*, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise SetupError("nothing was changed: there is nobody to ask", "add --yes", usage=True)
+        raise Failure("nothing was changed: there is nobody to ask", "add --yes", EXIT_USAGE)
     if not click.confirm("Undo all this?", err=True):
-        raise SetupError("nothing was changed", "run it again when it should be undone")
+        raise Failure("nothing was changed", "run it again when it should be undone")
 
 
 def _tell(ending: Undone) -> None:

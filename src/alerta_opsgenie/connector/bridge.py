@@ -197,7 +197,8 @@ class Bridge:
         status = f"{len(polled)} of {len(pollers)} queues answer, {held} messages in hand"
         if troubles:
             status = f"{troubles[0]}; {status}"
-        return Health(ready, tuple(self._parts.stuck()), tuple(troubles), status, {"held": held})
+        stuck = tuple(self._parts.stuck())
+        return Health(ready, stuck, tuple(troubles), status, self._keeper.source, {"held": held})
 
     def _is_well(self) -> bool:
         return self.health().ready and not self._reporter.alerta_trouble

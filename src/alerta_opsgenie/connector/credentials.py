@@ -40,6 +40,7 @@ MEANINGS: Mapping[int, str] = {
     405: "what answers is another API: check baseUrl and --dialect",
     410: "switched off for this account: after a move to Jira Service Management its key and baseUrl are needed",
     415: "what answers is another API: check baseUrl and --dialect",
+    422: "check apiKey in the configuration: it has not the form of a key",
     501: "the vendor has no such function any more: check baseUrl and --dialect",
 }
 """What each refusal means that asking again does not change."""
@@ -52,14 +53,17 @@ class CredentialsError(Exception):
     """No queue came; the text says why, without secrets. `advice` is what to do about it, if anything.
 
     `permanent`: asking again does not help, a person has to change something. `gone`: another version of the API may
-    have what is asked for.
+    have what is asked for. `status` is that of the answer; 0: none came.
     """
 
-    def __init__(self, text: str, advice: str = "", *, permanent: bool = False, gone: bool = False) -> None:
+    def __init__(
+        self, text: str, advice: str = "", *, permanent: bool = False, gone: bool = False, status: int = 0
+    ) -> None:
         super().__init__(text)
         self.advice = advice
         self.permanent = permanent
         self.gone = gone
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -107,21 +111,19 @@ def read_answer(url: str, response: Response) -> Token:
     refuse(url, response)
     text = response.headers.get("token", "")
     if not text or len(text) > _LARGEST_HEADER:
-        raise CredentialsError(f"{url} answered without the header Token", MEANINGS[404])
+        raise CredentialsError(f"{url} answered without the header Token", MEANINGS[404], status=response.status)
     try:
         return read_token(text, clock_ahead_seconds(response.headers.get("date")))
     except CredentialsError as error:
-        raise CredentialsError(f"{url}: {error}", gone=error.gone) from None
+        raise CredentialsError(f"{url}: {error}", gone=error.gone, status=response.status) from None
 
 
 def refuse(url: str, response: Response) -> None:
     """Raise `CredentialsError` for any status but 200."""
     status = response.status
     if status != 200:  # noqa: PLR2004
-        advice = MEANINGS.get(status, "")
-        raise CredentialsError(
-            f"{url} answered HTTP {status}", advice, permanent=bool(advice), gone=status in GONE
-        )
+        advice, text = MEANINGS.get(status, ""), f"{url} answered HTTP {status}"
+        raise CredentialsError(text, advice, permanent=bool(advice), gone=status in GONE, status=status)
 
 
 def read_token(text: str, ahead_seconds: float = 0.0) -> Token:

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from dataclasses import replace
-from typing import Callable
+from typing import Callable, Mapping
 
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.connector.channel import authenticate
@@ -28,6 +28,9 @@ from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.vendor.config import JEC
 
+SQS, CHANNEL = "sqs", "channel"
+"""Where messages come from, as the setting `transport` and the pages name it."""
+
 PART = "credentials"
 REQUEST_SECONDS = 40.0
 """The Go connectors' own limit for a request (retryer/retryer.go)."""
@@ -37,8 +40,30 @@ SHORTEST_PAUSE_SECONDS = 1.0
 """Whatever the answers say, the endpoint is not asked more often."""
 
 _PERMANENT_FIRST_SECONDS = 10.0
-_CHANNEL, _QUEUE = "channel", "sqs"
 _log = logging.getLogger(__name__)
+
+
+def fetch(api: VendorApi, dialect: str, transport: str, held: Mapping[str, float], seconds: float) -> Token:
+    """Ask once. `transport` is `auto` or what it is to be; `held` as in `credentials_path`. Raises `CredentialsError`.
+
+    `seconds` is the limit of each request.
+    """
+    if transport == CHANNEL:
+        return authenticate(api, seconds)
+    path = credentials_path(dialect, held)
+    try:
+        return read_answer(api.url(path), api.request("GET", path, seconds=seconds))
+    except UnreachableError as error:
+        raise CredentialsError(str(error)) from None
+    except CredentialsError as error:
+        if not error.gone or dialect != JEC or transport == SQS:
+            raise
+        of_queues = error
+    try:
+        return authenticate(api, seconds)
+    except CredentialsError as error:
+        text, permanent = f"{of_queues}; and {error}", of_queues.permanent
+        raise CredentialsError(text, of_queues.advice, permanent=permanent, status=of_queues.status) from None
 
 
 class Keeper:
@@ -97,29 +122,8 @@ class Keeper:
             time.sleep(min(SHORTEST_PAUSE_SECONDS, pause))
 
     def _fetch(self) -> Token:
-        if self._transport == _CHANNEL:
-            return authenticate(self._api, REQUEST_SECONDS)
-        try:
-            return self._fetch_queues()
-        except CredentialsError as error:
-            if not error.gone or self._dialect != JEC or self._transport == _QUEUE:
-                raise
-            return self._probe_channel(error)
-
-    def _probe_channel(self, of_queues: CredentialsError) -> Token:
-        try:
-            return authenticate(self._api, REQUEST_SECONDS)
-        except CredentialsError as error:
-            text = f"{of_queues}; and {error}"
-            raise CredentialsError(text, of_queues.advice, permanent=of_queues.permanent) from None
-
-    def _fetch_queues(self) -> Token:
-        path = credentials_path(self._dialect, {region: held.expires_at for region, held in self._grants.values()})
-        try:
-            response = self._api.request("GET", path, seconds=REQUEST_SECONDS)
-        except UnreachableError as error:
-            raise CredentialsError(str(error)) from None
-        return read_answer(self._api.url(path), response)
+        held = {region: grant.expires_at for region, grant in self._grants.values()}
+        return fetch(self._api, self._dialect, self._transport, held, REQUEST_SECONDS)
 
     def _fill(self, token: Token) -> Token:
         """Put the held credentials where the answer left them out. Raises `CredentialsError` where none are held."""
@@ -137,7 +141,7 @@ class Keeper:
     def _succeed(self, token: Token) -> None:
         if self.failure:
             _log.info("the vendor names its queues again")
-        source = _CHANNEL if token.channel else _QUEUE
+        source = CHANNEL if token.channel else SQS
         if self.source and source != self.source:
             _log.warning("messages come by another way from now on: %s, until now %s", source, self.source)
         self.failure = self.advice = ""

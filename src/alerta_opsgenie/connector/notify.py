@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import Mapping
 
 _MICROSECONDS = 1_000_000
+_DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
 
 
 class Notifier:
@@ -23,7 +25,7 @@ class Notifier:
         given = os.environ if environment is None else environment
         path = given.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
-        self._socket: socket.socket | None = None
+        self._socket = socket.socket(socket.AF_UNIX, _DATAGRAMS) if path else None
         self._status = ""
         usec = given.get("WATCHDOG_USEC", "")
         ours = given.get("WATCHDOG_PID") in (None, "", str(os.getpid()))
@@ -52,13 +54,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def _send(self, text: str) -> None:
-        if not self._address:
-            return
-        try:
-            if self._socket is None:
-                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-                self._socket.setblocking(False)
-            self._socket.sendto(text.encode("utf-8", "replace"), self._address)
-        except OSError:
-            # The manager is gone or busy; the next message may reach it, and we work either way.
-            return
+        # A manager that is gone or busy may hear the next message; we work either way.
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.sendto(text.encode("utf-8", "replace"), self._address)

@@ -22,13 +22,11 @@ class Parts:
     def __init__(self, on_broken: Callable[[], None] = lambda: None) -> None:
         self.broken = ""
         self._on_broken = on_broken
-        self._threads: list[threading.Thread] = []
         self._beats: dict[str, tuple[float, float]] = {}
 
     def start(self, name: str, run: Callable[[], None]) -> threading.Thread:
         """Start a part."""
         thread = threading.Thread(target=self._run, args=(name, run), name=name, daemon=True)
-        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         thread.start()
         return thread
 
@@ -45,12 +43,6 @@ class Parts:
         now = time.monotonic()
         silent = [part for part, (at, within) in list(self._beats.items()) if now - at > within]
         return sorted([*silent, *filter(None, [self.broken])])
-
-    def join(self, seconds: float) -> None:
-        """Wait up to `seconds` until all have ended."""
-        until = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self, name: str, run: Callable[[], None]) -> None:
         try:

@@ -8,7 +8,6 @@ import threading
 import types
 from typing import Callable
 
-from alerta_opsgenie.agent.options import UsageError
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.bridge import Bridge
@@ -35,7 +34,7 @@ class ListenError(Exception):
 class Service:
     """Runs a configuration until SIGTERM or SIGINT, and a new one after SIGHUP.
 
-    `read` reads the configuration afresh; it may block and raise `ConfigError`, `UsageError` or `AddressError`.
+    `read` reads the configuration afresh; it may block and raise `ConfigError` or `AddressError`.
     """
 
     def __init__(self, plan: Plan, read: Callable[[], Plan], *, once: bool = False) -> None:
@@ -123,7 +122,7 @@ class Service:
                 plan = self._read()
                 # Made to see that its URLs and CA file can be used; the one that will run is made on its turn.
                 self._make_bridge(plan)
-            except (ConfigError, UsageError, AddressError) as error:
+            except (ConfigError, AddressError) as error:
                 self._metrics.reloads.labels("refused").inc()
                 advice = f"; {error.advice}" if isinstance(error, ConfigError) else ""
                 _log.error("the configuration was not taken over: %s%s", error, advice)

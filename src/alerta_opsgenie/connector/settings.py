@@ -7,12 +7,12 @@ The executor's arguments keep their meaning (`agent.options`), wherever a mappin
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Mapping, Sequence
 
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
 from alerta_opsgenie.clients.alerta import address_of
-from alerta_opsgenie.vendor.arguments import environment_pairs
+from alerta_opsgenie.vendor.arguments import mapping_arguments
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, read_config
 from alerta_opsgenie.vendor.problems import ConfigError
 
@@ -46,20 +46,18 @@ class Own:
         return self.hold_messages or 4 * self.workers
 
 
-_OWN_KEYS: Mapping[str, tuple[str, int, int]] = {
-    "workers": ("workers", 1, 256),
-    "holdMessages": ("hold_messages", 0, 10_000),
-    "heartbeatIntervalInSeconds": ("heartbeat_seconds", 0, 86_400),
-    "scriptTimeLimitInSeconds": ("script_limit_seconds", 1, 12 * 3600),
-}
-
-
 LOG_LEVELS = ("error", "warn", "info", "debug")
 
-_OWN_CHOICES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+_OWN: Mapping[str, tuple[str, Sequence[Any]]] = {
+    "workers": ("workers", range(1, 257)),
+    "holdMessages": ("hold_messages", range(10_001)),
+    "listen": ("listen", ()),
+    "heartbeatIntervalInSeconds": ("heartbeat_seconds", range(86_401)),
+    "scriptTimeLimitInSeconds": ("script_limit_seconds", range(1, 12 * 3600 + 1)),
     "logLevel": ("log_level", LOG_LEVELS),
     "transport": ("transport", ("auto", "sqs", "channel")),
 }
+"""The field of `Own` for each setting of the file, and what it may be; any text where that is empty."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def read_plan(
     environment: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Read a configuration for the native connector. Raises `ConfigError`, `UsageError` and `AddressError`.
+    """Read a configuration for the native connector. Raises `ConfigError` and `AddressError`.
 
     `overrides` are fields of `Own` from the command line; None stands for one that was not given.
     """
@@ -109,12 +107,13 @@ def read_plan(
 
 def _options(config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str]) -> Options:
     """Read what the executor behind a mapping would be told; without a mapping, what any would be."""
-    flags = (*config.global_flags, *(mapping.flags if mapping else ()))
-    arguments = [f"--{name}={value}" for name, value in flags]
-    arguments += [*config.global_args, *(mapping.args if mapping else ())]
-    variables = environment_pairs((*config.global_env, *(mapping.env if mapping else ())))
-    found, notes = split(arguments)
-    return read_options(found, notes, {**environment, **variables})
+    arguments, variables = mapping_arguments(config, mapping)
+    try:
+        found, notes = split(arguments)
+        return read_options(found, notes, {**environment, **variables})
+    except UsageError as error:
+        where = f"{config.where}: $.actionMappings.{mapping.name}" if mapping else f"{config.where}: $.globalArgs"
+        raise ConfigError(where, str(error), "put it into globalArgs, then: alerta-opsgenie config check") from None
 
 
 def _check(plan: Plan) -> None:
@@ -133,23 +132,21 @@ def _check(plan: Plan) -> None:
 def _read_own(config: EdgeConfig) -> Own:
     values: dict[str, Any] = {}
     for name, value in config.own.items():
-        if name == "listen" and isinstance(value, str):
-            values["listen"] = value
-            continue
-        if name in _OWN_CHOICES:
-            attribute, choices = _OWN_CHOICES[name]
-            if value not in choices:
-                raise _own_error(config, name, "cannot be used", f"write one of {', '.join(choices)}")
-            values[attribute] = value
-            continue
-        if name not in _OWN_KEYS:
-            known = ", ".join(["listen", *_OWN_KEYS, *_OWN_CHOICES])
-            raise _own_error(config, name, "is no setting of the native connector", f"it has {known}")
-        attribute, least, most = _OWN_KEYS[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise _own_error(config, name, "cannot be used", f"write a whole number from {least} to {most}")
+        if name not in _OWN:
+            raise _own_error(config, name, "is no setting of the native connector", f"it has {', '.join(_OWN)}")
+        attribute, choices = _OWN[name]
+        kind = int if isinstance(choices, range) else str
+        # The exact type: true is no number.
+        if type(value) is not kind or (choices and value not in choices):
+            raise _own_error(config, name, "cannot be used", f"write {_wanted(choices)}")
         values[attribute] = value
     return Own(**values)
+
+
+def _wanted(choices: Sequence[Any]) -> str:
+    if isinstance(choices, range):
+        return f"a whole number from {choices[0]} to {choices[-1]}"
+    return f"one of {', '.join(choices)}" if choices else "HOST:PORT, or off"
 
 
 def _own_error(config: EdgeConfig, name: str, what: str, advice: str) -> ConfigError:
@@ -164,7 +161,3 @@ def parse_listen(text: str) -> tuple[str, int] | None:
     if not colon or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
         raise UsageError(f"{text[:60]!r} is no place to listen: give HOST:PORT (127.0.0.1:7070) or off")
     return host.strip("[]") or "127.0.0.1", int(port)
-
-
-OVERRIDES = tuple(one.name for one in fields(Own))
-"""What the command line can set for `read_plan`."""

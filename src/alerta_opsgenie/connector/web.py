@@ -20,13 +20,14 @@ _MOST_REQUESTS = 16
 class Health:
     """How it goes. `stuck` parts stand still: the process should be started anew. `troubles` are for a person.
 
-    `ready` says that messages are being taken.
+    `ready` says that messages are being taken, `transport` by which way: `sqs` or `channel`, empty at the start.
     """
 
     ready: bool
     stuck: tuple[str, ...] = ()
     troubles: tuple[str, ...] = ()
     status: str = ""
+    transport: str = ""
     numbers: dict[str, float] = field(default_factory=dict)
 
 
@@ -105,6 +106,7 @@ def _show(health: Health, *, is_well: bool) -> bytes:
         "ok": is_well,
         "status": health.status,
         "ready": health.ready,
+        "transport": health.transport,
         "stuck": list(health.stuck),
         "troubles": list(health.troubles),
         **health.numbers,

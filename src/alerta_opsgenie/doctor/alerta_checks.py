@@ -91,9 +91,8 @@ def check_reachable(inst: Installation) -> Iterator[Finding]:
     """Look whether Alerta's API is where the executor is sent; where not, try where it may be."""
     url = inst.access.url
     if not url:
-        if inst.config is not None:
-            advice = f'in {inst.path}, add "--alertaApiUrl", "https://alerta.example.com/api" to globalArgs'
-            yield fail("the executor is not given Alerta's URL", advice)
+        advice = f'in {inst.path}, add "--alertaApiUrl", "https://alerta.example.com/api" to globalArgs'
+        yield fail("the executor is not given Alerta's URL", advice)
         return
     try:
         address = address_of(url)
@@ -155,18 +154,22 @@ def _judge_key(inst: Installation, answer: Answer) -> Finding:
         advice = f"make a key in Alerta (Configuration, API Keys) and write it into {place}"
         return fail(f"Alerta refuses the key: {answer.message}", advice)
     if answer.status == FORBIDDEN:
-        advice = f"{make_key_command()}, and write it into {place}"
-        return fail(f"the key may not act on alerts: {answer.message}", advice)
+        return fail(f"the key may not act on alerts: {answer.message}", _make_key(inst))
     if answer.status == NOT_FOUND and answer.message:
         return ok("the key may read and change alerts")
     said = f": {answer.message}" if answer.message else ""
     return fail(f"Alerta answers HTTP {answer.status} to an action{said}", "see Alerta's log, and the check alerta")
 
 
-def make_key_command(*more: str) -> str:
-    """Give the command by which an administrator of Alerta makes the bridge a key."""
-    scopes = " ".join(f"--scope {scope}" for scope in ("write:alerts", *more))
-    return f"alerta key --username opsgenie-bridge {scopes}"
+def _make_key(inst: Installation) -> str:
+    """Give the command by which an administrator of Alerta makes the bridge a key, and the file that it goes into."""
+    scopes = ["write:alerts", *(["write:heartbeats"] if _sends_heartbeats(inst) else [])]
+    command = f"alerta key --username opsgenie-bridge {' '.join(f'--scope {scope}' for scope in scopes)}"
+    return f"{command}, and write it into {inst.access.key_file or inst.path}"
+
+
+def _sends_heartbeats(inst: Installation) -> bool:
+    return inst.edge == NATIVE and inst.needed_config.own.get("heartbeatIntervalInSeconds") != 0
 
 
 def _check_scopes(inst: Installation) -> Iterator[Finding]:
@@ -179,11 +182,11 @@ def _check_scopes(inst: Installation) -> Iterator[Finding]:
     if entry is None:
         yield skip("when the key expires (it may not list keys)", "look it up in Alerta: Configuration, API Keys")
         return
-    yield _judge_expiry(str(entry.get("user")), str(entry.get("expireTime") or ""))
+    yield _judge_expiry(inst, str(entry.get("user")), str(entry.get("expireTime") or ""))
     scopes = {str(scope) for scope in entry.get("scopes") or []}
     broad = sorted(scopes - USEFUL_SCOPES)
     if broad:
-        yield warn(f"the key has more rights than the bridge needs: {', '.join(broad)}", make_key_command())
+        yield warn(f"the key has more rights than the bridge needs: {', '.join(broad)}", _make_key(inst))
 
 
 def _own_entry(inst: Installation, answer: Answer | None) -> dict[str, Any] | None:
@@ -193,23 +196,23 @@ def _own_entry(inst: Installation, answer: Answer | None) -> dict[str, Any] | No
     return next((entry for entry in entries if entry.get("key") == key), None)
 
 
-def _judge_expiry(user: str, text: str) -> Finding:
+def _judge_expiry(inst: Installation, user: str, text: str) -> Finding:
     try:
         ends = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return skip(f"when the key of {user} expires (Alerta says {text[:40]!r})")
     days = (ends.replace(tzinfo=ends.tzinfo or timezone.utc) - datetime.now(timezone.utc)).days
     what = f"the key is {user}'s and expires in {days} days, on {ends:%Y-%m-%d}"
-    return warn(what, f"make another in time: {make_key_command()}") if days <= SOON_DAYS else ok(what)
+    return warn(what, f"make another in time: {_make_key(inst)}") if days <= SOON_DAYS else ok(what)
 
 
 def _check_heartbeats(inst: Installation) -> Iterator[Finding]:
     """Look whether our own connector may send its heartbeat: Alerta looks at the scope before it reads the body."""
-    if inst.edge != NATIVE or (inst.config and inst.config.own.get("heartbeatIntervalInSeconds") == 0):
+    if not _sends_heartbeats(inst):
         return
     answer = try_call(inst, Call("POST", "/heartbeat", {"tags": "none, so that nothing is made of it"}, ""))
     if answer is not None and answer.status == FORBIDDEN:
-        advice = f"{make_key_command('write:heartbeats')}, or set heartbeatIntervalInSeconds to 0 in {inst.path}"
+        advice = f"{_make_key(inst)}; or set heartbeatIntervalInSeconds to 0 in {inst.path}"
         yield warn("the key may not send heartbeats (write:heartbeats)", advice)
 
 

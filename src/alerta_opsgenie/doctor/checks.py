@@ -15,14 +15,25 @@ from alerta_opsgenie.doctor import (
 )
 from alerta_opsgenie.doctor.finding import Finding, fail
 from alerta_opsgenie.doctor.installation import Installation
+from alerta_opsgenie.setup.layout import EDGES
+from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its name, for `--skip` and `--json`, and what it does."""
+    """One check: its name, for `--skip` and `--json`, what it does, and for which connectors.
+
+    One that `needs_config` is not done where the configuration cannot be read, which the check `config` reports.
+    """
 
     name: str
     run: Callable[[Installation], Iterable[Finding]]
+    edges: tuple[str, ...] = EDGES
+    needs_config: bool = True
+
+    def is_for(self, inst: Installation) -> bool:
+        """Whether it can be done here."""
+        return inst.edge in self.edges and (inst.config is not None or not self.needs_config)
 
 
 @dataclass(frozen=True)
@@ -34,30 +45,30 @@ class Result:
 
 
 CHECKS = (
-    Check("config", config_checks.check_readable),
-    Check("config-access", config_checks.check_access),
+    Check("config", config_checks.check_readable, needs_config=False),
+    Check("config-access", config_checks.check_access, needs_config=False),
     Check("config-content", config_checks.check_content),
     Check("mappings", config_checks.check_mappings),
     Check("key-file", config_checks.check_key_file),
-    Check("script", script_checks.check_script),
-    Check("python", script_checks.check_python),
-    Check("executor", script_checks.check_starts),
-    Check("script-logs", script_checks.check_logs),
-    Check("vendor", vendor_checks.check_vendor),
+    Check("script", script_checks.check_script, DIALECTS),
+    Check("python", script_checks.check_python, DIALECTS),
+    Check("executor", script_checks.check_starts, DIALECTS),
+    Check("script-logs", script_checks.check_logs, DIALECTS),
+    Check("vendor", queue_checks.check_vendor),
     Check("queue", queue_checks.check_queue),
     Check("sources", vendor_checks.check_sources),
     Check("alerta", alerta_checks.check_reachable),
     Check("alerta-key", alerta_checks.check_key),
     Check("attribution", alerta_checks.check_attribution),
     Check("open-access", alerta_checks.check_open_access),
-    Check("spool", script_checks.check_state),
-    Check("service", script_checks.check_service),
-    Check("process", running_checks.check_process),
-    Check("connector-log", running_checks.check_log),
-    Check("ready", running_checks.check_ready),
-    Check("last-success", running_checks.check_last_success),
+    Check("spool", script_checks.check_state, needs_config=False),
+    Check("service", script_checks.check_service, needs_config=False),
+    Check("process", running_checks.check_process, needs_config=False),
+    Check("connector-log", running_checks.check_log, DIALECTS, needs_config=False),
+    Check("ready", running_checks.check_ready, (NATIVE,), needs_config=False),
+    Check("last-success", running_checks.check_last_success, DIALECTS),
     Check("secrets", running_checks.check_secrets),
-    Check("end-of-opsgenie", vendor_checks.check_end),
+    Check("end-of-opsgenie", vendor_checks.check_end, needs_config=False),
 )
 
 NAMES = tuple(check.name for check in CHECKS)
@@ -70,7 +81,7 @@ def examine(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Result
         if check.name not in wanted:
             continue
         try:
-            for finding in check.run(inst):
+            for finding in check.run(inst) if check.is_for(inst) else ():
                 yield Result(check.name, finding)
         except Exception as error:  # noqa: BLE001 - it is reported, as the finding that it is
             advice = "report this, with the archive that alerta-opsgenie doctor --bundle FILE writes"

@@ -64,8 +64,6 @@ def _right_owner(inst: Installation) -> str:
 
 def check_content(inst: Installation) -> Iterator[Finding]:
     """Report what `config check` finds, but for what other checks say better."""
-    if inst.document is None:
-        return
     others = [problem for problem in inst.problems if not _is_reported_elsewhere(problem.path, problem.what)]
     for problem in others:
         yield Finding(_LEVELS[problem.level], f"{inst.path}: {problem.path}: {problem.what}", problem.advice)
@@ -98,8 +96,6 @@ def check_mappings(inst: Installation) -> Iterator[Finding]:
 
 def check_key_file(inst: Installation) -> Iterator[Finding]:
     """Look at where Alerta's key is, and at its file where there is one."""
-    if inst.config is None:
-        return
     access, key_file = inst.access, layout_for(inst.edge).key_file
     if access.key_in_arguments:
         advice = f'in {inst.path}, write "--alertaApiKeyFile", "{key_file}" in its place, and the key into that file'

@@ -8,7 +8,7 @@ from typing import Mapping, NamedTuple
 from alerta_opsgenie.clients.connection import AddressError, Connection, Response, UnreachableError, read_address
 from alerta_opsgenie.doctor.installation import Installation
 
-OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, UNPROCESSABLE = 200, 401, 403, 404, 422
+OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404
 
 
 class Asked(NamedTuple):

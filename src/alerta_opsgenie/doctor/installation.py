@@ -146,6 +146,12 @@ class Installation:
             return None
         return read_structure(self.document, dialect=self.dialect, environment=self._environment, target=self.edge)[0]
 
+    @property
+    def needed_config(self) -> EdgeConfig:
+        """The configuration, for what is only done where there is one."""
+        assert self.config is not None  # noqa: S101 - see `doctor.checks`
+        return self.config
+
     @cached_property
     def problems(self) -> list[Problem]:
         """All that is wrong with the configuration."""
@@ -230,6 +236,16 @@ class Installation:
         names = {f"{name}.service" for name in (Path(self.path).parent.name, SERVICES[self.edge])}
         usual = next((unit for unit in self.units if unit.name in names), None)
         return (self._native_unit if self.edge == NATIVE else None) or usual or Unit()
+
+    @property
+    def own_unit(self) -> Unit:
+        """Our own service: the connector's or, beside OEC and JEC, the agent's; an empty one where there is none."""
+        if self.edge == NATIVE:
+            return self.unit
+        return next((unit for unit in self.units if self._is_agents(unit)), Unit())
+
+    def _is_agents(self, unit: Unit) -> bool:
+        return "agent" in unit.command[1:4] and _is_same(Process(0, 0, 0, unit.command).option("--config"), self.path)
 
     @cached_property
     def person(self) -> Person | None:

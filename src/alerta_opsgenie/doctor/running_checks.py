@@ -7,10 +7,11 @@ import re
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping, NamedTuple
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.clients.connection import Response
+from alerta_opsgenie.connector.keeper import CHANNEL, SQS
+from alerta_opsgenie.connector.settings import DEFAULT_LISTEN
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import OK, ask
 from alerta_opsgenie.doctor.installation import Installation
@@ -25,7 +26,7 @@ RECENT_SECONDS = 24 * 3600.0
 STILL_SECONDS = 10 * 60.0
 """A connector that cannot reach its queue logs that several times a minute, so what is younger still goes on."""
 
-DEFAULT_LISTEN = "127.0.0.1:7070"
+TRANSPORTS: Mapping[str, str] = {SQS: "SQS queues", CHANNEL: "the channel of JEC's version 2"}
 
 _RESULT = re.compile(r"^(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (?P<level>[A-Z]+) (?P<kind>[a-z]+) (?P<what>.*)$")
 _DONE = {"applied", "already"}
@@ -50,8 +51,6 @@ def check_process(inst: Installation) -> Iterator[Finding]:
 
 def check_log(inst: Installation) -> Iterator[Finding]:
     """Read the connector's own log: which version it is, and what its last error was."""
-    if inst.edge == NATIVE:
-        return
     log = connector_log(inst.log_directory, inst.edge, inst.process.pid if inst.process else None)
     if log is None:
         if inst.process is not None:
@@ -73,35 +72,56 @@ def check_log(inst: Installation) -> Iterator[Finding]:
 
 def check_ready(inst: Installation) -> Iterator[Finding]:
     """Ask our own connector whether it is ready."""
-    if inst.edge != NATIVE or inst.process is None:
+    if inst.process is None:
         return
-    own = inst.config.own.get("listen") if inst.config else None
-    listen = inst.process.option("--listen") or (own if isinstance(own, str) else "") or DEFAULT_LISTEN
+    listen, advice = listen_of(inst), f"journalctl -u {inst.service}"
     if listen == "off":
         yield skip("whether it is ready: it serves no page (listen is off)")
         return
-    asked = ask(inst, f"http://{listen}", "/readyz", {})
-    if asked.response is None:
-        yield fail(f"{listen}/readyz does not answer: {asked.error}", f"journalctl -u {inst.service}")
-    elif asked.status == OK:
-        yield ok(f"it is ready ({listen}/readyz); this is version {__version__}")
+    state = ask_ready(inst)
+    if state.error:
+        yield fail(f"{listen}/readyz does not answer: {state.error}", advice)
+    elif state.ready:
+        way = f", and takes messages by {TRANSPORTS[state.transport]}" if state.transport in TRANSPORTS else ""
+        yield ok(f"it is ready ({listen}/readyz){way}; this is version {__version__}")
     else:
-        why = _reasons(asked.response) or f"HTTP {asked.status}"
-        yield fail(f"it is not ready: {why}", f"journalctl -u {inst.service}")
+        yield fail(f"it is not ready: {state.why}", advice)
 
 
-def _reasons(response: Response) -> str:
+class Ready(NamedTuple):
+    """What our own connector says of itself; `error` says why it says nothing, `why` what is wrong with it."""
+
+    ready: bool
+    transport: str = ""
+    why: str = ""
+    error: str = ""
+
+
+def listen_of(inst: Installation) -> str:
+    """Say where our own connector serves its pages: HOST:PORT, or `off`."""
+    own = inst.config.own.get("listen") if inst.config else None
+    given = inst.process.option("--listen") if inst.process else ""
+    return given or (own if isinstance(own, str) else "") or DEFAULT_LISTEN
+
+
+def ask_ready(inst: Installation) -> Ready:
+    """Ask for `/readyz`."""
+    asked = ask(inst, f"http://{listen_of(inst)}", "/readyz", {})
+    if asked.response is None:
+        return Ready(ready=False, error=asked.error)
     try:
-        body: Any = json.loads(response.body)
+        body: Any = json.loads(asked.response.body)
         found = [*body.get("troubles", []), *(f"{part} stands still" for part in body.get("stuck", []))]
+        transport = str(body.get("transport") or "")
     except (ValueError, AttributeError, TypeError, RecursionError):
-        return ""
-    return " ".join("; ".join(str(one) for one in found).split())[:300]
+        found, transport = [], ""
+    why = " ".join("; ".join(str(one) for one in found).split())[:300]
+    return Ready(asked.status == OK, transport, why or f"HTTP {asked.status}")
 
 
 def check_last_success(inst: Installation) -> Iterator[Finding]:
     """Find in the executor's log when an action last reached Alerta, and whether the last one did not."""
-    path = inst.mapping.stdout if inst.mapping and inst.edge != NATIVE else ""
+    path = inst.mapping.stdout if inst.mapping else ""
     if not path:
         return
     results = [match for match in map(_RESULT.match, read_tail(path)) if match]
@@ -125,7 +145,7 @@ def _age_seconds(when: str) -> float:
 def check_secrets(inst: Installation) -> Iterator[Finding]:
     """Look for the keys on the command lines of running processes, and in files beside the configuration."""
     secrets = inst.secrets()
-    if not secrets or inst.config is None:
+    if not secrets:
         return
     exposed = sorted({process.pid for process in inst.processes if _shows(process.arguments, secrets)})
     for pid in exposed[:3]:

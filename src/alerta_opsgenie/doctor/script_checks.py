@@ -29,14 +29,12 @@ _OTHERS_WRITE = 0o022
 
 
 def _script(inst: Installation) -> str:
-    return inst.mapping.filepath if inst.mapping and inst.edge != NATIVE else ""
+    return inst.mapping.filepath if inst.mapping else ""
 
 
 def check_script(inst: Installation) -> Iterator[Finding]:
     """Look whether each file that the mappings name is there, can be started, and is changed by nobody else."""
-    if inst.edge == NATIVE or inst.config is None:
-        return
-    paths = (mapping.filepath for mapping in inst.config.mappings.values() if mapping.is_alerta_executor)
+    paths = (mapping.filepath for mapping in inst.needed_config.mappings.values() if mapping.is_alerta_executor)
     for path in dict.fromkeys(paths):
         yield _check_script(inst, path)
 
@@ -108,20 +106,23 @@ def check_starts(inst: Installation) -> Iterator[Finding]:
 
 
 def check_service(inst: Installation) -> Iterator[Finding]:
-    """Look whether the program of our own connector's service starts as its user."""
-    program = inst.unit.command[:1]
-    if inst.edge != NATIVE or not program:
+    """Look whether the program of our own service, the connector or the agent, starts as its user."""
+    unit = inst.own_unit
+    program = unit.command[:1]
+    if not program:
         return
     if inst.person is None or not inst.person.is_us:
-        yield skip(f"whether {inst.unit.name} can start {program[0]} as its user", "run doctor as root")
+        yield skip(f"whether {unit.name} can start {program[0]} as its user", "run doctor as root")
         return
-    command = [*program, "run", "--help"]
+    command = [*program, "run" if inst.edge == NATIVE else "agent", "--help"]
     _, error = run_program(inst, command)
     if error:
-        advice = f"install it where {inst.person.name} may read it, or correct ExecStart in {inst.unit.path}"
-        yield fail(f"{' '.join(command)} fails as {inst.person.name}: {error}", advice)
+        advice = f"install it where {inst.person.name} may read it, or correct ExecStart in {unit.path}"
+        # Without the agent's service the executors start one; only what waits is not delivered after a reboot.
+        judge = fail if inst.edge == NATIVE else warn
+        yield judge(f"{' '.join(command)} fails as {inst.person.name}: {error}", advice)
     else:
-        yield ok(f"{program[0]} of {inst.unit.name} starts as {inst.person.name}")
+        yield ok(f"{program[0]} of {unit.name} starts as {inst.person.name}")
 
 
 def run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
@@ -146,7 +147,7 @@ def run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
 
 def check_logs(inst: Installation) -> Iterator[Finding]:
     """Look whether the connector's user can write the files for the executor's output: else each action fails."""
-    if inst.edge == NATIVE or inst.mapping is None or inst.person is None:
+    if inst.mapping is None or inst.person is None:
         return
     files = [path for path in (inst.mapping.stdout, inst.mapping.stderr) if path]
     if not files:

@@ -1,4 +1,4 @@
-"""Opsgenie or JSM as the connector sees it: reachable, the key accepted, a queue given, the clocks together."""
+"""Opsgenie or JSM: the clocks together, the sources of its alerts, and how long it goes on."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from datetime import date, datetime, timezone
 from typing import Any, Iterator, Mapping
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.clients.connection import Response, clock_ahead_seconds
+from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.core.message import is_uuid
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
-from alerta_opsgenie.doctor.http import FORBIDDEN, NOT_FOUND, OK, UNAUTHORIZED, UNPROCESSABLE, Asked, ask
+from alerta_opsgenie.doctor.http import OK, Asked, ask
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import JEC, OEC
-
-CREDENTIALS: Mapping[str, str] = {OEC: "/v1/oec/credentials", JEC: "/jsm/ops/jec/v1/credentials"}
-"""Where each connector fetches its queue's credentials (queue/processor.go of opsgenie/oec and atlassian/jec)."""
 
 ALERTS: Mapping[str, str] = {OEC: "/v2/alerts", JEC: "/jsm/ops/integration/v2/alerts"}
 
@@ -33,43 +30,12 @@ _ALERTS_LOOKED_AT = 50
 
 def ask_vendor(inst: Installation, path: str) -> Asked:
     """Make one GET with the connector's key."""
-    config = inst.config
-    assert config is not None  # noqa: S101 - the callers look at it
+    config = inst.needed_config
     headers = {
         "Authorization": f"GenieKey {config.api_key.reveal()}",
         f"X-{inst.dialect.upper()}-Client-Info": f"alerta-opsgenie/{__version__} doctor",
     }
     return ask(inst, config.api_root, path, headers)
-
-
-def check_vendor(inst: Installation) -> Iterator[Finding]:
-    """Fetch the queue's credentials, as the connector does at its start."""
-    if inst.config is None:
-        return
-    asked = ask_vendor(inst, CREDENTIALS[inst.dialect])
-    if asked.response is None:
-        advice = f"open the way there for this host (name server, firewall, proxy), or correct baseUrl in {inst.path}"
-        yield fail(f"{NAMES[inst.dialect]} is not reached: {asked.error}", advice)
-        return
-    yield ok(f"{asked.where} answers")
-    yield _judge_answer(inst, asked.response)
-    yield from judge_clock(NAMES[inst.dialect], clock_ahead_seconds(asked.response.headers.get("date")))
-
-
-def _judge_answer(inst: Installation, response: Response) -> Finding:
-    kind = inst.dialect.upper()
-    if response.status in {UNAUTHORIZED, UNPROCESSABLE}:
-        advice = f"put the API key of the {kind} integration into apiKey in {inst.path}, and turn the integration on"
-        return fail(f"the key is refused (HTTP {response.status})", advice)
-    if response.status == FORBIDDEN:
-        advice = f"put the API key of an {kind} integration into apiKey in {inst.path}"
-        return fail("the key is known and may not do this (HTTP 403)", advice)
-    if response.status == NOT_FOUND:
-        advice = f"correct baseUrl in {inst.path}, or give --dialect"
-        return fail("what answers there is not the connectors' API (HTTP 404)", advice)
-    if response.status != OK:
-        return warn(f"the answer is HTTP {response.status}", "try again later; the connector does so by itself")
-    return ok("the key is accepted")
 
 
 def judge_clock(whose: str, ahead_seconds: float) -> Iterator[Finding]:
@@ -88,8 +54,6 @@ def judge_clock(whose: str, ahead_seconds: float) -> Iterator[Finding]:
 
 def check_sources(inst: Installation) -> Iterator[Finding]:
     """Compare the sources of Alerta's alerts over there with those that the executor acts on."""
-    if inst.config is None:
-        return
     acted_on = inst.access.sources
     if "*" in acted_on:
         yield ok("the executor acts on alerts of every source")
