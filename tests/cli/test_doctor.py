@@ -12,7 +12,7 @@ from alerta_opsgenie.cli.doctor import doctor
 from alerta_opsgenie.doctor.checks import NAMES
 from tests.support.edge_messages import edge_document
 
-OFFLINE = ("vendor", "queue", "sources", "alerta", "alerta-key", "attribution", "open-access")
+OFFLINE = ("vendor", "queue", "sources", "alerta", "alerta-key", "attribution", "open-access", "plugin")
 SECRET = "an-alerta-key-0123456789"
 
 

@@ -8,6 +8,7 @@ from typing import Callable, Iterable, Iterator
 from alerta_opsgenie.doctor import (
     alerta_checks,
     config_checks,
+    plugin_checks,
     queue_checks,
     running_checks,
     script_checks,
@@ -61,6 +62,7 @@ CHECKS = (
     Check("alerta-key", alerta_checks.check_key),
     Check("attribution", alerta_checks.check_attribution),
     Check("open-access", alerta_checks.check_open_access),
+    Check("plugin", plugin_checks.check_plugin),
     Check("spool", script_checks.check_state, needs_config=False),
     Check("service", script_checks.check_service, needs_config=False),
     Check("process", running_checks.check_process, needs_config=False),

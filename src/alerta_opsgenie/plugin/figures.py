@@ -30,6 +30,7 @@ GAUGES = {
     "dead_letters": "Requests that were refused for good",
     "paused_keys": "Keys that wait for a person or for the vendor",
     "last_good_sweep": "When both sides were last compared as a whole, in seconds since 1970",
+    "heartbeat_withheld": "1: the heartbeat at the vendor is not pinged",
     "way_back_dead": "1: what people do over there does not arrive here",
 }
 
@@ -66,6 +67,7 @@ class Figures:
             "oldest_waiting_seconds": round(found.oldest_waiting_seconds, 1),
             "dead_letters": float(found.dead),
             "paused_keys": float(self._process.sender.paused_keys),
+            **self._process.sender.gauges,
         }
 
     def _report(self) -> Dict[str, Any]:

@@ -47,6 +47,7 @@ class Heartbeat:
         if not self._process.lease(LEASE, 2.5 * settings.heartbeat_seconds):
             return
         problem = self._problem() or self._ping()
+        self._process.sender.gauges["heartbeat_withheld"] = float(bool(problem))
         if problem != self._logged:
             self._logged = problem
             if problem:

@@ -78,6 +78,8 @@ class Sender:
         self._memory = memory
         self._sends = False
         self._counts: Counter[str] = Counter()
+        self.gauges: Dict[str, float] = {}
+        """What the duties show, by the name of the figure."""
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._threads: List[threading.Thread] = []
