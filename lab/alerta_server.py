@@ -140,6 +140,11 @@ class AlertaServer:
         self.database = f"alerta_{secrets.token_hex(4)}"
 
     @property
+    def is_on_mongodb(self) -> bool:
+        """Whether it keeps its alerts in MongoDB, or in what stands for it."""
+        return bool(self._mongodb)
+
+    @property
     def port(self) -> int:
         """The TCP port on 127.0.0.1; 0 before the first start unless one was given."""
         return self._port

@@ -6,6 +6,7 @@ the captures show where there is one, and else what documentation suggests.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,5 +87,5 @@ class Switches:
     has_heartbeats: bool = True
     """Does the account's plan have heartbeats; else 402. Contracts 3.7."""
 
-    plan_lacks: frozenset[str] = frozenset()
+    plan_lacks: Sequence[str] = ()
     """Actions that the plan lacks: taken with a 202 and refused in the request's status. Contracts 3.6."""

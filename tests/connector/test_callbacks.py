@@ -86,9 +86,10 @@ def test_what_is_refused_is_not_tried_again(run: Run) -> None:
 
 def test_no_more_than_a_thousand_wait(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callbacks, "MOST_WAITING", 3)
+    body = run.result(DONE, failed=False)
     run.cloud.faults.hang("callback")
     for _ in range(8):
-        run.callbacks.put({"requestId": "r"})
+        run.callbacks.put(body)
     until(lambda: run.counts.count("dropped") >= 3)
     assert len(run.callbacks) <= 3 + callbacks.SENDERS
 

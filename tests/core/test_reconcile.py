@@ -326,3 +326,12 @@ def test_what_has_ended_on_both_sides_is_forgotten() -> None:
 def test_only_what_is_lacking_over_there_is_looked_up() -> None:
     here = Snapshot({ID: OPEN, OTHER: OPEN, "closed": ENDED, "kept": OPEN._replace(wanted=False)}, NOW)
     assert rules.to_look_up(here, Snapshot({ID: OPEN}, NOW)) == [OTHER]
+
+
+def test_suspects_are_looked_up_first_and_the_others_from_another_place_each_time() -> None:
+    names = [f"{number:08d}-0000-4000-8000-000000000000" for number in range(3 * rules.MOST_LOOKS)]
+    here, there = Snapshot(dict.fromkeys(names, OPEN), NOW), Snapshot({}, NOW)
+    suspects = {f"{names[-1]} open": ("alerta close", 1)}
+    asked = [set(rules.to_look_up(here, there, suspects, turn)[: rules.MOST_LOOKS]) for turn in range(4)]
+    assert all(names[-1] in one for one in asked)
+    assert set().union(*asked) == set(names)

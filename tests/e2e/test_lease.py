@@ -12,7 +12,7 @@ from tests.support.plugin import Plugged, plugged
 
 TAKE = "INSERT INTO alerta_opsgenie_leases VALUES (%s, 'another', now() + interval '1 hour')"
 OVER = "UPDATE alerta_opsgenie_leases SET until = now() - interval '1 second'"
-LEFT = "SELECT count(*) FROM alerta_opsgenie_leases"
+LEFT = "SELECT count(*) FROM alerta_opsgenie_leases WHERE name LIKE 'call:%%'"
 
 
 @pytest.fixture(scope="module")

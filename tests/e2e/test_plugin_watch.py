@@ -68,7 +68,7 @@ def bridge_alerts(run: Plugged) -> list[str]:
 def test_what_the_plan_lacks_is_noted_instead_and_asked_for_once(
     alerta: AlertaServer, tmp_path: Path, product: str
 ) -> None:
-    switches = Switches(plan_lacks=frozenset({"snooze"}), jsm_undocumented_actions=True)
+    switches = Switches(plan_lacks=["snooze"], jsm_undocumented_actions=True)
     settings = {"OPSGENIE_EXTRA_CALLS": True, "OPSGENIE_COMPARE_SECONDS": 1}
     with plugged(alerta.postgres, tmp_path, product=product, switches=switches, settings=settings) as run:
         first = run.console.create_alert()["id"]

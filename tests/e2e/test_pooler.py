@@ -22,7 +22,7 @@ from tests.support.plugin import Plugged, plugged, wait_until
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 ALERTS = 20
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-LEASES = "SELECT count(*) FROM alerta_opsgenie_leases"
+LEASES = "SELECT count(*) FROM alerta_opsgenie_leases WHERE name LIKE 'call:%%'"
 
 _CONF = """\
 [databases]

@@ -74,7 +74,7 @@ class Plugged:
     @contextmanager
     def outbox(self) -> Iterator[Journal | DatabaseJournal]:
         """The plugin's outbox, opened anew."""
-        if self.alerta.settings.get("OPSGENIE_OUTBOX") == "disk":
+        if self.alerta.settings.get("OPSGENIE_OUTBOX") == "disk" or self.alerta.is_on_mongodb:
             with Journal(self.spool_directory) as journal:
                 yield journal
             return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 import time
 from typing import Any, Iterator
 
@@ -27,8 +29,10 @@ _PAUSE_SECONDS = 2.0
 @explained
 def status(watch: bool, as_json: bool, **place: Any) -> None:
     """Show what is in flight, waits and is dead, and which process delivers it."""
-    found = find_place(**place)
-    while True:
+    found, interrupted = find_place(**place), threading.Event()
+    if watch:  # as an exception an interrupt could be lost in whatever runs at that moment
+        signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    while not interrupted.is_set():
         report = _report(found)
         if as_json:
             click.echo(json.dumps(report, indent=None if watch else 2))
@@ -38,7 +42,7 @@ def status(watch: bool, as_json: bool, **place: Any) -> None:
             click.echo("\n".join(_lines(report)))
         if not watch:
             return
-        time.sleep(_PAUSE_SECONDS)
+        interrupted.wait(_PAUSE_SECONDS)
 
 
 def _report(place: Place) -> dict[str, Any]:

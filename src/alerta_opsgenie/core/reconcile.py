@@ -26,7 +26,7 @@ where either answer was incomplete or more repairs are due than a real fault wou
 """
 
 import json
-from typing import Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from .agreed import Agreed
 from .newer import ACK, ALERTA, DOUBT_SECONDS, ENDED, OPEN, OPSGENIE, SAME, SNOOZED, is_same_state, newer, state_of
@@ -135,10 +135,19 @@ class Sweep(NamedTuple):
 _Drift = Union[Repair, Finding]
 
 
-def to_look_up(one: Snapshot, other: Snapshot) -> List[str]:
-    """Name the alerts that are open and wanted on one side and were not in the other's list: each needs a look."""
+def to_look_up(one: Snapshot, other: Snapshot, suspects: Iterable[str] = (), turn: int = 0) -> List[str]:
+    """Name the alerts that are open and wanted on one side and were not in the other's list: each needs a look.
+
+    Those that the last sweep suspects come first. The others follow from another place in each `turn`, so that each has
+    its look although one sweep makes `MOST_LOOKS` at most.
+    """
     lacking = (name for name, seen in one.alerts.items() if seen.is_open and seen.wanted and name not in other.alerts)
-    return sorted(name for name in lacking if name not in other.gone)[:MOST_LOOKS]
+    names = sorted(name for name in lacking if name not in other.gone)
+    suspected = {key.partition(" ")[0] for key in suspects}
+    rest = [name for name in names if name not in suspected]
+    first = [name for name in names if name in suspected]
+    start = turn * max(1, MOST_LOOKS - len(first)) % len(rest) if rest else 0
+    return [*first, *rest[start:], *rest[:start]]
 
 
 def read_suspects(text: str) -> Suspects:

@@ -52,7 +52,7 @@ class Figures:
             gauges["last_good_sweep"] = 0.0 if report.get("stopped") else float(report.get("at", 0.0))
         with process.app.app_context():
             if not self._begun:
-                counts += [(name, 0) for name in _names()]
+                counts = [(name, 0) for name in _names()] + counts
                 self._begun = True
             for name, value in gauges.items():
                 if name != "last_good_sweep" or value:

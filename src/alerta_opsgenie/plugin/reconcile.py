@@ -5,6 +5,7 @@ into the outbox like everything else; what has to be done in Alerta goes through
 """
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -63,6 +64,7 @@ class Reconciler:
         self._process, self._memory, self._settings = process, memory, process.settings
         self._holder = f"{os.uname().nodename}:{os.getpid()}"
         self._wait = process.sender.wait
+        self._turns = itertools.count()
         self._logged: Dict[str, str] = {}
 
     def seconds(self) -> float:
@@ -198,8 +200,9 @@ class Reconciler:
     def _look_up_at_vendor(self, vendor: Snapshot, alerta: Snapshot) -> Snapshot:
         """Ask singly for what is open in Alerta and was not in the vendor's list."""
         settings, looks = self._settings, {}
+        suspects = rules.read_suspects(self._memory.get_value(SUSPECTS))
         with contextlib.closing(self._process.client()) as client:
-            for name in rules.to_look_up(alerta, vendor):
+            for name in rules.to_look_up(alerta, vendor, suspects, next(self._turns))[: rules.MOST_LOOKS]:
                 route = alerta.alerts[name].route
                 key = settings.key_of(route).reveal()
                 data = client.find(name, key, time.monotonic() + settings.timeout_seconds)
