@@ -47,12 +47,13 @@ CONNECTOR = f"""
 import json, os, sys
 from pathlib import Path
 from alerta_opsgenie.vendor.config import read_config
-from alerta_opsgenie.vendor.runner import Host, run_messages
+from alerta_opsgenie.vendor.runner import Host, run_message
 environment = {{"PATH": "/usr/bin:/bin", "HOME": os.environ["HOME"]}}
 config = read_config({CONFIGS}[sys.argv[1]], dialect=sys.argv[1], environment=environment)
 host = Host(environment=environment, working_directory="/")
 message = json.loads(Path("/tmp/message").read_text())
-print([result.failure + result.stderr for result in run_messages(config, [message], 1, host=host)])
+result = run_message(config, message, host=host)
+print(result.failure + result.stderr)
 """
 
 
