@@ -276,13 +276,18 @@ def test_what_the_vendors_key_cannot_do_is_reported() -> None:
     assert "cannot do this: snooze" in found.findings[0].text
 
 
-@pytest.mark.parametrize(("base", "many", "stops"), [(AGREED, 25, False), (AGREED, 26, True), (None, 26, True)])
-def test_more_repairs_than_a_fault_would_need_stop_the_sweep(base: Agreed | None, many: int, stops: bool) -> None:
+@pytest.mark.parametrize(
+    ("base", "many", "limit", "stops"),
+    [(AGREED, 25, 25, False), (AGREED, 26, 25, True), (None, 26, 25, True), (AGREED, 26, 26, False)],
+)
+def test_more_repairs_than_a_fault_would_need_stop_the_sweep(
+    base: Agreed | None, many: int, limit: int, *, stops: bool
+) -> None:
     names = [f"{number:08}-1111-4111-8111-111111111111" for number in range(many)]
     here = Snapshot(dict.fromkeys(names, OPEN), NOW)
     ended = Snapshot(dict.fromkeys(names, ENDED), NOW, looked_up=frozenset(names))
     there = ended if base else Snapshot({}, NOW, gone=frozenset(names), looked_up=frozenset(names))
-    known = Known({name: base for name in names if base}, since_seconds=1.0)
+    known = Known({name: base for name in names if base}, since_seconds=1.0, limit=limit)
     suspects = reconcile(here, there, known).suspects
     found = reconcile(here, there, known._replace(suspects=suspects))
     assert (len(found.repairs), bool(found.stopped)) == ((0, True) if stops else (many, False))

@@ -62,26 +62,29 @@ class _Sides(NamedTuple):
               help="Between the two looks.")  # fmt: skip
 @click.option("--grace", type=click.FloatRange(0, 86400), default=rules.GRACE_SECONDS, show_default=True,
               metavar="SECONDS", help="What was changed later than so long ago is left alone.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), default=rules.LIMIT, show_default=True, metavar="COUNT",
+              help="Stop where more is to be closed.")  # fmt: skip
 @click.option("--apply", "applies", is_flag=True, help="Repair; without it nothing is changed.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object.")
 @place_options
 @alerta_options
 @explained
-def reconcile(only: tuple[str, ...], policy: tuple[str, ...], pause: float, grace: float, applies: bool,
-              as_json: bool, **given: Any) -> None:  # fmt: skip
+def reconcile(only: tuple[str, ...], policy: tuple[str, ...], pause: float, grace: float, limit: int,
+              applies: bool, as_json: bool, **given: Any) -> None:  # fmt: skip
     """Compare the open alerts of both sides, and show what differs.
 
     Looks twice and takes what it saw both times. Never creates an alert over there: from outside nothing proves that
     it was not sent. Exit code 3: the sides differ.
     """
-    sides, known = _sides(given), Known(policies=_policies(only, policy), grace_seconds=grace)
+    sides, known = _sides(given), Known(policies=_policies(only, policy), grace_seconds=grace, limit=limit)
     with closing(sides.alerta), closing(sides.vendor):
         found = _look(sides, known)
         if found.waiting and not found.stopped:
             time.sleep(pause)
             found = _look(sides, known._replace(suspects=found.suspects))
         if found.stopped:
-            raise Failure(f"nothing is repaired: {found.stopped}", "try again in a while")
+            advice = "try again in a while; if it is right, raise --limit"
+            raise Failure(f"nothing is repaired: {found.stopped}", advice)
         done = [_apply(sides, repair) if applies else "" for repair in found.repairs]
     _show(found, done, as_json=as_json)
     if found.repairs or found.findings:

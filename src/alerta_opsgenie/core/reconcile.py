@@ -50,8 +50,9 @@ MOST_APART_SECONDS = 60.0
 """Clocks that are further apart prove no order."""
 SWEEPS = 2
 MOST_ATTEMPTS = 2
-LIMITS: Mapping[str, int] = {"create": 25, "close": 25}
-_OTHER_LIMIT = 100
+LIMIT = 25
+"""Creates, and closes, that one sweep may do. Of anything else it is `_OTHERS` times as many."""
+_OTHERS = 4
 MOST_LOOKS = 100
 _LONGEST_SECONDS = 86400.0
 _FAR = 1e11  # a snooze without an end, as a number for the database
@@ -85,7 +86,7 @@ class Known(NamedTuple):
 
     `since_seconds`: from when on each alert that the vendor got is in `agreed`; None: never, so that nothing proves
     that an alert was not sent. `busy` are the alerts of which something is on its way. `vendor_takes` are the steps
-    that the vendor's key can do.
+    that the vendor's key can do. More repairs than `limit` stop the sweep.
     """
 
     agreed: Mapping[str, Agreed] = {}
@@ -95,6 +96,7 @@ class Known(NamedTuple):
     policies: Mapping[str, str] = FIELDS
     vendor_takes: Optional[FrozenSet[str]] = None
     grace_seconds: float = GRACE_SECONDS
+    limit: int = LIMIT
 
 
 class Repair(NamedTuple):
@@ -363,7 +365,7 @@ class _Comparison(NamedTuple):
                 findings.append(Finding(repair.alert, repair.field, f"{what}: was done {MOST_ATTEMPTS} times in vain"))
             else:
                 (due if times % SWEEPS == 0 else waiting).append(repair)
-        stopped = _too_many(due)
+        stopped = _too_many(due, self.known.limit)
         if stopped:
             return Sweep((), tuple(waiting), tuple(findings), stopped, self.known.suspects)
         ended = sorted(name for name, base in self.known.agreed.items() if self._has_ended(name, base))
@@ -375,9 +377,10 @@ class _Comparison(NamedTuple):
         return is_settled and not any(seen and seen.is_open for seen in sides)
 
 
-def _too_many(due: Sequence[Repair]) -> str:
+def _too_many(due: Sequence[Repair], limit: int) -> str:
     counts: Dict[str, int] = {}
     for repair in due:
         counts[repair.steps[0]] = counts.get(repair.steps[0], 0) + 1
-    over = [f"{many} to {step}" for step, many in sorted(counts.items()) if many > LIMITS.get(step, _OTHER_LIMIT)]
+    limits = {step: limit if step in ("create", "close") else _OTHERS * limit for step in counts}
+    over = [f"{many} to {step}" for step, many in sorted(counts.items()) if many > limits[step]]
     return f"more repairs are due than a sweep may do: {', '.join(over)}" if over else ""

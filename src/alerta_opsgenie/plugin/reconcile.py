@@ -108,7 +108,7 @@ class Reconciler:
         return Known(
             agreed, rules.read_suspects(memory.get_value(SUSPECTS)), busy | waiting, since,
             self._settings.reconcile_policies, self._takes(),
-            min(rules.GRACE_SECONDS, self._settings.reconcile_seconds),
+            min(rules.GRACE_SECONDS, self._settings.reconcile_seconds), self._settings.reconcile_limit,
         )  # fmt: skip
 
     def _takes(self) -> FrozenSet[str]:

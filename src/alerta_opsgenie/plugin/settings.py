@@ -72,6 +72,7 @@ class Settings:
     close_acknowledges: bool = False
     relay: relaying.Settings = field(default_factory=relaying.Settings)
     reconcile_seconds: float = reconcile.INTERVAL_SECONDS
+    reconcile_limit: int = reconcile.LIMIT
     reconcile_policies: Mapping[str, str] = field(default_factory=lambda: reconcile.FIELDS)
     alert_link: str = ""
     heartbeat: str = ""
@@ -219,6 +220,7 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         close_acknowledges=reader.flag("OPSGENIE_CLOSE_ACKNOWLEDGES"),
         relay=_relay(reader, policy),
         reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", reconcile.read_interval, reconcile.INTERVAL_SECONDS),
+        reconcile_limit=int(reader.number("OPSGENIE_RECONCILE_LIMIT", reconcile.LIMIT, 1)),
         reconcile_policies=_reconcile_policies(reader),
         alert_link=reader.checked("OPSGENIE_ALERT_LINK", _alert_link, ""),
         heartbeat=reader.text("OPSGENIE_HEARTBEAT"),
