@@ -95,7 +95,7 @@ class TestEndings:
     @pytest.mark.parametrize(
         ("message", "told"),
         [
-            (bare(), "ignored Acknowledge by Opsgenie: no-alert, the message is about no alert"),
+            (bare(), "ignored Acknowledge by Jira Service Management: no-alert, the message is about no alert"),
             (bare(alert={}), "ignored Acknowledge by Opsgenie: no-alias, the alert has no alias"),
             (bare(alert={"alias": "a", "source": "Zabbix"}), "foreign, the alert's source is 'Zabbix'"),
             (
