@@ -27,9 +27,9 @@ class Run:
 
     name = "q"
 
-    def __init__(self, script: str) -> None:
-        mapping = ActionMapping("Close", script)
-        self.config = EdgeConfig("oec", Secret("k"), "https://api.opsgenie.com", {"Close": mapping})
+    def __init__(self, script: str, action: str = "Close") -> None:
+        mapping = ActionMapping(action, script)
+        self.config = EdgeConfig("oec", Secret("k"), "https://api.opsgenie.com", {action: mapping})
         self.events: list[tuple[str, Any]] = []
         self.scripts = Scripts(self.config, 300, self, Metrics())  # type: ignore[arg-type]
 
@@ -42,8 +42,8 @@ class Run:
     def put(self, body: dict[str, Any]) -> None:
         self.events.append(("told", body.get("isSuccessful", False)))
 
-    def take(self, handle: str = "h") -> bool:
-        received = Received(Receipt("m", handle), BODY, {"ownerId": "me"}, 1, 0.0, 0.0)
+    def take(self, handle: str = "h", body: str = BODY) -> bool:
+        received = Received(Receipt("m", handle), body, {"ownerId": "me"}, 1, 0.0, 0.0)
         action = read_action(received, "me", self.config)
         return self.scripts.put(self, received, action, lambda: self.events.append(("ended", None)))
 
@@ -72,6 +72,17 @@ def test_a_script_runs_and_its_message_is_deleted_then(tmp_path: Path) -> None:
     run.waits_for("ended")
     assert [name for name, _ in run.events][-3:] == ["told", "finish", "ended"]
     assert ("told", True) in run.events
+
+
+def test_a_script_gets_a_message_about_no_alert_as_it_came(tmp_path: Path) -> None:
+    body = (Path(__file__).parents[1] / "payloads/JiraAutomation.jec.json").read_text()
+    script = tmp_path / "sync.sh"
+    script.write_text(f'while [ "$1" != -payload ]; do shift; done; printf %s "$2" > {tmp_path}/got\n')
+    run = Run(str(script), "alerta-sync")
+    assert run.take(body=body)
+    run.waits_for("ended")
+    assert ("told", True) in run.events
+    assert json.loads((tmp_path / "got").read_text()) == json.loads(body)
 
 
 def test_the_message_is_hidden_for_as_long_as_the_script_may_take(go: threading.Event) -> None:

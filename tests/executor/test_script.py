@@ -44,6 +44,14 @@ def bare(**fields: Any) -> JSON:
     return {"action": "Acknowledge", "actionType": "custom", **fields}
 
 
+def test_a_mapped_action_about_no_alert_reaches_the_alert_that_its_details_name(edge: Edge, alert_id: str) -> None:
+    edge.arguments += ("--customAction", "finish=close")
+    message = bare(action="finish", mappedActionV2={"name": "Create"}, details={"alertaId": alert_id}, requestId="r")
+    told = f"applied finish {alert_id} by Jira Service Management: done"
+    assert told in edge.run(message).stdout
+    assert "already finish" in edge.run(message).stdout
+
+
 class TestLines:
     def test_an_action_is_one_line_with_instant_level_outcome_alert_person_and_cost(
         self, edge: Edge, alert_id: str
@@ -95,7 +103,7 @@ class TestEndings:
     @pytest.mark.parametrize(
         ("message", "told"),
         [
-            (bare(), "ignored Acknowledge by Opsgenie: no-alert, the message is about no alert"),
+            (bare(), "ignored Acknowledge by Jira Service Management: no-alert, the message is about no alert"),
             (bare(alert={}), "ignored Acknowledge by Opsgenie: no-alias, the alert has no alias"),
             (bare(alert={"alias": "a", "source": "Zabbix"}), "foreign, the alert's source is 'Zabbix'"),
             (

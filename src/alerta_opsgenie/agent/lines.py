@@ -50,9 +50,7 @@ def about_message(message: Optional[Message]) -> str:
     """Name an action, its alert and the person, for one line."""
     if message is None:
         return "message"
-    alias = (message.alert or {}).get("alias")
-    alias = alias if isinstance(alias, str) else ""
-    return f"{message.action} {fields.clean_name(alias)[:40]} by {fields.actor(message)}"
+    return f"{message.action} {fields.shown_alias(message)} by {fields.actor(message)}"
 
 
 def say(outcome: Outcome) -> str:

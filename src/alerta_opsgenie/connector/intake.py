@@ -48,13 +48,7 @@ def read_action(received: Received, owner_id: str, config: EdgeConfig) -> Action
     except (MessageError, NotUnderstood) as error:
         raise MisfitError(f"the message cannot be read: {error}") from None
     mapping, refusal = _find_mapping(config, message, envelope)
-    return Action(message.action, alert_of(message), fields.actor(message), envelope, mapping, refusal)
-
-
-def alert_of(message: Message) -> str:
-    """Name the alert of a message, for people; empty where it has none."""
-    alias = (message.alert or {}).get("alias")
-    return fields.clean_name(str(alias or ""))[:40]
+    return Action(message.action, fields.shown_alias(message), fields.actor(message), envelope, mapping, refusal)
 
 
 def _not_ours(received: Received, owner_id: str, dialect: str) -> str:

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 
 from alerta_opsgenie.agent.intake import Report
-from alerta_opsgenie.connector.intake import alert_of
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
@@ -28,7 +27,7 @@ class Reporter:
     def attempted(self, report: Report) -> None:
         """Take in how an attempt of the deliverer ended."""
         message, outcome = report.message, report.outcome
-        alert = alert_of(message) if message is not None else report.alert
+        alert = fields.shown_alias(message) if message is not None else report.alert
         person = fields.actor(message) if message is not None else ""
         self._note_alerta(outcome)
         self._metrics.attempt.observe(report.seconds)

@@ -7,12 +7,15 @@ a field that it does need and that is missing or of a wrong type is a `MessageEr
 
 import json
 import re
-from typing import Any, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 LARGEST_MESSAGE_BYTES = 1024 * 1024
 """SQS takes messages up to 1 MiB (256 KiB until 2025); nothing larger can be a message."""
 
 PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
+
+ALERT_IN_DETAILS = ("alertaId", "alias")
+"""Fields of `details` that can name an alert of Alerta's by its whole id; the first that is there counts."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LARGEST_NS = 2**63 - 1
@@ -130,11 +133,30 @@ def _whole_number(value: Any) -> int:
 
 
 def alias(message: Message) -> Optional[str]:
-    """Give the alert's alias, which is Alerta's id of it; None where it has none."""
-    value = (message.alert or {}).get("alias")
+    """Give the alert's alias, which is Alerta's id of it; None where it has none.
+
+    A message without `alert` can name one in its `details`: `ALERT_IN_DETAILS`.
+    """
+    if message.alert is None:
+        return next(iter(_named_in_details(message).values()), None)
+    value = message.alert.get("alias")
     if value is None or value == "":
         return None
-    return _string(message.alert or {}, "alias", "$.alert.alias")
+    return _string(message.alert, "alias", "$.alert.alias")
+
+
+def _named_in_details(message: Message) -> Mapping[str, str]:
+    details = message.envelope.get("details")
+    found = details if isinstance(details, dict) else {}
+    return {name: found[name] for name in ALERT_IN_DETAILS if isinstance(found.get(name), str) and found[name]}
+
+
+def shown_alias(message: Message) -> str:
+    """Give the alias for people: short, on one line; empty where there is none."""
+    try:
+        return clean_name(alias(message) or "")[:40]
+    except MessageError:
+        return ""
 
 
 def is_uuid(text: str) -> bool:
@@ -168,8 +190,8 @@ def actor(message: Message) -> str:
 
 
 def console(message: Message) -> str:
-    """Name the console that the message came from."""
-    kind = message.envelope.get("integrationType")
+    """Name the console that the message came from; JEC alone brings messages without `alert`."""
+    kind = "JEC" if message.alert is None else message.envelope.get("integrationType")
     return "Jira Service Management" if isinstance(kind, str) and kind.upper() == "JEC" else "Opsgenie"
 
 
@@ -330,9 +352,11 @@ def essence(message: Message) -> str:
 
     What lies on a disk for days should not hold the headers, parameters and details that a message may carry.
     """
-    kept = {name: message.envelope[name] for name in _KEPT_OF_ENVELOPE if name in message.envelope}
-    alert = message.alert or {}
-    kept["alert"] = {name: alert[name] for name in _KEPT_OF_ALERT if name in alert}
+    kept: Dict[str, Any] = {name: message.envelope[name] for name in _KEPT_OF_ENVELOPE if name in message.envelope}
+    if message.alert is None:
+        kept["details"] = _named_in_details(message)
+    else:
+        kept["alert"] = {name: message.alert[name] for name in _KEPT_OF_ALERT if name in message.alert}
     return json.dumps(kept, separators=(",", ":"))
 
 

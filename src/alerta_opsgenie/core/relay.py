@@ -17,6 +17,7 @@ from . import message as fields
 from .echo import is_echo
 from .history import CLOCK_DOUBT_SECONDS, OwnLine, shelved_since_seconds
 from .message import Message, MessageError
+from .no_alert import describe
 from .order import registers
 from .outcome import REDELIVERED_MARK, Answer, Kind, Outcome, Reason, outcome_of_refusal
 from .task import Call, Circumstances, Settings, Steps, Task
@@ -57,7 +58,7 @@ _NOTHING_LEFT = "failed to update attributes"
 def gate(message: Message, settings: Settings) -> Optional[Outcome]:
     """Decide without Alerta where that is possible: the gates in their order; None lets the message through."""
     if message.alert is None:
-        return Outcome(Kind.IGNORED, Reason.NO_ALERT, "the message is about no alert")
+        return _gate_without_alert(message, settings)
     try:
         alias = fields.alias(message)
     except MessageError as error:
@@ -72,6 +73,24 @@ def gate(message: Message, settings: Settings) -> Optional[Outcome]:
     if is_echo(message, settings.own_names):
         return Outcome(Kind.IGNORED, Reason.ECHO, "it came from Alerta")
     return None
+
+
+def _gate_without_alert(message: Message, settings: Settings) -> Optional[Outcome]:
+    """Let a custom action that is mapped act on the alert that its details name; it has no source and is no echo."""
+    alias, told = fields.alias(message), describe(message)
+    if alias is None or message.action in PLANS:
+        return Outcome(Kind.IGNORED, Reason.NO_ALERT, told)
+    if _mapped_action(message, settings) is None:
+        return Outcome(Kind.IGNORED, Reason.UNKNOWN_ACTION, f"{told}; no rule lets its details name one")
+    if not fields.is_uuid(alias):
+        where = " or ".join(f"$.details.{name}" for name in fields.ALERT_IN_DETAILS)
+        return Outcome(Kind.REJECTED, Reason.BAD_ALIAS, f"{where}: is not the whole id of an alert in Alerta")
+    return None
+
+
+def _mapped_action(message: Message, settings: Settings) -> Optional[str]:
+    mapped = settings.custom_actions
+    return next((mapped[name] for name in fields.action_names(message) if name in mapped), None)
 
 
 def relay(message: Message, settings: Settings, circumstances: Circumstances) -> Steps:
@@ -266,8 +285,7 @@ def _create(_task: Task) -> Steps:
 
 def _custom(task: Task) -> Steps:
     """Pass a custom action on where it is mapped; never change a state by guess."""
-    mapped = task.settings.custom_actions
-    wanted = next((mapped[name] for name in fields.action_names(task.message) if name in mapped), None)
+    wanted = _mapped_action(task.message, task.settings)
     if wanted is None:
         return Outcome(Kind.IGNORED, Reason.UNKNOWN_ACTION, f"no rule for the action {task.message.action!r}")
     what = task.message.action

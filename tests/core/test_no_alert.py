@@ -1,0 +1,86 @@
+"""Messages without `alert`: what they were, and when one acts on an alert that its details name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.core.delivery import entry_of
+from alerta_opsgenie.core.message import parse, recall
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.relay import Settings, gate
+from tests.support.answers import ALIAS, NOW_SECONDS, OK, play
+
+MAPPED = Settings(custom_actions={"restart": "restartService"})
+
+
+def text_of(details: Any = None, action: str = "restart", **more: Any) -> str:
+    return json.dumps({"action": action, "actionType": "custom", "requestId": "r", "details": details, **more})
+
+
+def gated(details: Any = None, action: str = "restart", **more: Any) -> Outcome | None:
+    return gate(parse(text_of(details, action, **more)), MAPPED)
+
+
+def test_the_outcome_says_what_it_was_by_names_and_never_by_values() -> None:
+    outcome = gated({"status": "s3cret"}, entity={"id": "10042", "type": "issue"}, issueKey="OPS-12")
+    told = "the message is about no alert (issue 10042 with issueKey, status)"
+    assert outcome == Outcome(Kind.IGNORED, Reason.NO_ALERT, told)
+
+
+@pytest.mark.parametrize("entity", [None, 7, [], {"id": 7, "type": None}])
+@pytest.mark.parametrize("details", [None, 7, [], "x", {"alertaId": 7}, {"alertaId": ""}, {"alias": [ALIAS]}])
+def test_no_form_of_it_is_more_than_ignored(details: Any, entity: Any) -> None:
+    outcome = gated(details, entity=entity)
+    assert outcome is not None
+    assert outcome.reason is Reason.NO_ALERT
+
+
+def test_many_and_hostile_names_stay_one_short_line() -> None:
+    outcome = gated({f"a\n\x1b{number}" * 100: 1 for number in range(100)})
+    assert outcome is not None
+    assert len(outcome.detail) < 400
+    assert outcome.detail.isprintable()
+
+
+@pytest.mark.parametrize("field", ["alertaId", "alias"])
+def test_a_mapped_action_acts_on_the_alert_that_its_details_name(field: str) -> None:
+    played = play(parse(text_of({field: ALIAS})), OK, settings=MAPPED)
+    text = "restart by Jira Service Management in Jira Service Management"
+    assert played.asked == [("PUT", "/action", {"action": "restartService", "text": text})]
+    assert played.outcome.kind is Kind.APPLIED
+
+
+def test_without_a_rule_it_does_nothing_and_says_why() -> None:
+    outcome = gated({"alertaId": ALIAS}, "reboot")
+    assert outcome is not None
+    assert outcome.reason is Reason.UNKNOWN_ACTION
+
+
+@pytest.mark.parametrize("action", ["Acknowledge", "Close", "Delete", "AddNote"])
+def test_an_action_of_an_alert_needs_the_alert_even_if_it_is_mapped(action: str) -> None:
+    outcome = gate(parse(text_of({"alertaId": ALIAS}, action)), Settings(custom_actions={action: "x"}))
+    assert outcome is not None
+    assert outcome.reason is Reason.NO_ALERT
+
+
+@pytest.mark.parametrize("alias", [".*", ALIAS[:8], f"{ALIAS}/../x", f" {ALIAS}"])
+def test_only_a_whole_id_names_an_alert(alias: str) -> None:
+    outcome = gated({"alertaId": alias})
+    assert outcome is not None
+    assert outcome.reason is Reason.BAD_ALIAS
+
+
+def test_details_beside_an_alert_name_nothing() -> None:
+    outcome = gated({"alertaId": ALIAS}, alert={})
+    assert outcome is not None
+    assert outcome.reason is Reason.NO_ALIAS
+
+
+def test_what_is_kept_of_it_still_names_the_alert_and_holds_nothing_else() -> None:
+    entry = entry_of(parse(text_of({"alertaId": ALIAS, "password": "s3cret"})), NOW_SECONDS)
+    assert entry.alert == ALIAS
+    assert "s3cret" not in entry.body
+    assert gate(recall(entry.body, entry.key), MAPPED) is None
