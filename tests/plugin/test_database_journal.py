@@ -182,3 +182,18 @@ def test_many_senders_of_which_some_vanish_send_each_alert_s_requests_in_order(
         keys = [row.key for row in sent if row.alert == alert]
         assert sorted(set(keys), key=keys.index) == wanted
         assert keys == sorted(keys, key=wanted.index)
+
+
+def test_as_many_are_claimed_as_were_asked_for_after_the_table_was_empty(url: str) -> None:
+    """What was claimed and given to nobody would wait for the end of its lease.
+
+    For a table that it has seen empty, PostgreSQL plans to run a subquery again for each row.
+    """
+    own = journal(url)
+    own.append([new(f"alert {number}") for number in range(200)], 10.0)
+    with Database({"DATABASE_URL": url}).transaction() as cursor:
+        cursor.execute("DELETE FROM alerta_opsgenie_outbox")
+        cursor.execute("ANALYZE alerta_opsgenie_outbox")
+    own.append([new(f"alert {number}") for number in range(10)], 10.0)
+    assert len(own.claim(20.0, 1, PAUSE)) == 1
+    assert own.counts(20.0).in_flight == 1

@@ -29,14 +29,16 @@ _APPEND = """INSERT INTO alerta_opsgenie_outbox (key, alert, order_ns, kind, bod
 # The condition stands on the row itself, so that PostgreSQL asks it again after it waited for another's claim.
 _CLAIMABLE = """(mine.state = 'waiting' AND (mine.due_at <= %(now)s OR mine.due_at > %(far)s)
     OR mine.state = 'in-flight' AND mine.leased_until < now())"""
-_CLAIM = f"""UPDATE alerta_opsgenie_outbox AS claimed SET state = 'in-flight', holder = %(holder)s,
+# By WITH, for as a plain subquery it may be run again for each row, and then more is claimed than is given to anybody.
+_CLAIM = f"""WITH found AS (
+    SELECT mine.id, mine.first_attempt_at AS before FROM alerta_opsgenie_outbox AS mine
+    WHERE {_CLAIMABLE} AND NOT EXISTS (
+        SELECT 1 FROM alerta_opsgenie_outbox AS first WHERE first.alert = mine.alert AND first.id < mine.id
+        AND first.state <> 'dead')
+    ORDER BY mine.due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+UPDATE alerta_opsgenie_outbox AS claimed SET state = 'in-flight', holder = %(holder)s,
     leased_until = now() + %(lease)s * interval '1 second', first_attempt_at = coalesce(first_attempt_at, %(now)s)
-    FROM (SELECT mine.id, mine.first_attempt_at AS before FROM alerta_opsgenie_outbox AS mine
-        WHERE {_CLAIMABLE} AND NOT EXISTS (
-            SELECT 1 FROM alerta_opsgenie_outbox AS first WHERE first.alert = mine.alert AND first.id < mine.id
-            AND first.state <> 'dead')
-        ORDER BY mine.due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS found
-    WHERE claimed.id = found.id
+    FROM found WHERE claimed.id = found.id
     RETURNING {", ".join("claimed." + name for name in _COLUMNS.split(", "))}, found.before"""
 _NEXT = """SELECT min(due_at) FROM alerta_opsgenie_outbox WHERE state = 'waiting'"""
 _MINE = "WHERE id = %s AND holder = %s AND state = 'in-flight'"

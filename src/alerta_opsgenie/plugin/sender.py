@@ -33,7 +33,7 @@ from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin.database import DatabaseError
 from alerta_opsgenie.plugin.memory import Memory
-from alerta_opsgenie.plugin.outbox import HostLease, Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.plugin.outbox import HOST_LEASE_SECONDS, HostLease, Outbox, OutgoingRequest, read_row
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.request_status import StatusLookups
@@ -174,21 +174,34 @@ class Sender:
 
     def _take_lock(self) -> Union[Lock, HostLease, None]:
         lock = self.outbox.take_lock()
-        if lock is None or self._sends:
-            return lock
+        if lock is None:
+            return None
         try:
             self.outbox.take_over()
             self.outbox.journal.recover(time.time())
         except JournalError:
             lock.close()
             raise
-        self._sends = True
+        if isinstance(lock, HostLease):
+            self._spawn(partial(self._renew, lock), "opsgenie-lease")
+        if not self._sends:
+            self._sends = True
+            self._begin()
+        return lock
+
+    def _begin(self) -> None:
         LOG.info("opsgenie: process %s:%d sends what is in the outbox", os.uname().nodename, os.getpid())
         for number in range(self.settings.senders):
             self._spawn(self._work, f"opsgenie-sender-{number + 1}")
         for duty in self.duties:
             self._spawn(partial(self._perform, duty), f"opsgenie-{duty.name}")
-        return lock
+
+    def _renew(self, lease: HostLease) -> None:
+        """Renew the lease, whatever the leading thread waits for."""
+        while not self._stop.wait(HOST_LEASE_SECONDS / 4):
+            with self._guarded():
+                if not lease.renew():
+                    return
 
     def _perform(self, duty: Duty) -> None:
         while not self._stop.wait(duty.seconds()):
