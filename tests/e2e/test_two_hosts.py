@@ -43,7 +43,7 @@ def python_of(host: str, directory: Path) -> str:
     (directory / "lib").symlink_to(environment / "lib")
     script = directory / "bin/python"
     renamed = f'hostname {host} && exec {shlex.quote(sys.executable)} "$@"'
-    script.write_text(f"#!/bin/sh\nexec unshare --uts sh -c {shlex.quote(renamed)} sh \"$@\"\n")
+    script.write_text(f'#!/bin/sh\nexec unshare --uts sh -c {shlex.quote(renamed)} sh "$@"\n')
     script.chmod(0o755)
     return str(script)
 
