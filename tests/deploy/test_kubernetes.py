@@ -35,7 +35,7 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
     """Each pod's specification, with the name of what makes it."""
     for path in MANIFESTS:
         for resource in resources(path):
-            if resource["kind"] == "StatefulSet":
+            if resource["kind"] in ("Deployment", "StatefulSet"):
                 yield resource["metadata"]["name"], resource["spec"]["template"]["spec"]
 
 
@@ -74,7 +74,7 @@ def test_no_container_is_root_or_can_become_it(pod: dict[str, Any]) -> None:
         assert (context["allowPrivilegeEscalation"], context["capabilities"]) == (False, {"drop": ["ALL"]})
 
 
-@pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
+@pytest.mark.parametrize("pod", [PODS[name] for name in ("alerta-opsgenie", "oec")])
 def test_what_waits_lies_on_a_volume_and_not_at_its_top(pod: dict[str, Any]) -> None:
     """The top is the group's (fsGroup), and the program refuses a directory that is not its own."""
     assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
@@ -82,6 +82,13 @@ def test_what_waits_lies_on_a_volume_and_not_at_its_top(pod: dict[str, Any]) -> 
     kept = {mount["name"] for mount in mounts if mount["mountPath"] == STATE}
     assert kept
     assert kept.isdisjoint(volume["name"] for volume in pod["volumes"])
+
+
+def test_alertas_pod_needs_no_volume_for_what_waits() -> None:
+    """It is in Alerta's database."""
+    assert {name for volume in PODS["alerta"]["volumes"] for name in volume} == {"name", "configMap", "secret"}
+    [resource] = [found for found in resources(DEPLOY / "kubernetes/alerta.yaml") if found["kind"] == "Deployment"]
+    assert "volumeClaimTemplates" not in resource["spec"]
 
 
 @pytest.mark.parametrize("container", OURS, ids=lambda container: container["name"])

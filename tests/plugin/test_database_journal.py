@@ -197,3 +197,52 @@ def test_as_many_are_claimed_as_were_asked_for_after_the_table_was_empty(url: st
     own.append([new(f"alert {number}") for number in range(10)], 10.0)
     assert len(own.claim(20.0, 1, PAUSE)) == 1
     assert own.counts(20.0).in_flight == 1
+
+
+# -- the SQL that docs/set-up/plugin.md shows
+
+
+def shown(title: str) -> str:
+    """Give the block of SQL that begins with that title, for the dead letter of the id 17."""
+    page = Path(__file__).parents[2] / "docs/set-up/plugin.md"
+    [block] = [found for found in page.read_text().split("```") if found.startswith(f"sql\n-- {title}")]
+    return block.removeprefix("sql\n")
+
+
+def dead_letters(url: str, own: DatabaseJournal, keys: int) -> None:
+    """Make dead letters with the ids 17 and on."""
+    with Database({"DATABASE_URL": url}).transaction() as cursor:
+        cursor.execute("ALTER SEQUENCE alerta_opsgenie_outbox_id_seq RESTART WITH 17")
+    own.append([new("a") for _ in range(keys)], 10.0)
+    for _ in range(keys):
+        (action,) = own.claim(20.0, 1, PAUSE)
+        own.dead(action, 30.0, "refused", "HTTP 422")
+
+
+def run_shown(url: str, title: str) -> list[tuple[object, ...]]:
+    with Database({"DATABASE_URL": url}).transaction() as cursor:
+        cursor.execute(shown(title).partition("-- What waits")[0])
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def test_the_pages_sql_lists_dead_letters_with_why(url: str) -> None:
+    dead_letters(url, journal(url), 2)
+    assert [(row[0], *row[-2:]) for row in run_shown(url, "Dead")] == [
+        (17, "refused", "HTTP 422"),
+        (18, "refused", "HTTP 422"),
+    ]
+
+
+def test_the_pages_sql_retries_one_dead_letter(url: str) -> None:
+    own = journal(url)
+    dead_letters(url, own, 2)
+    run_shown(url, "Retry")
+    assert [action.id for action in own.claim(time.time() + 1, 10, PAUSE)] == [17]
+    assert [action.id for action in own.actions("dead")] == [18]
+
+
+def test_the_pages_sql_drops_one_dead_letter(url: str) -> None:
+    own = journal(url)
+    dead_letters(url, own, 2)
+    run_shown(url, "Drop")
+    assert [action.id for action in own.actions()] == [18]
