@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.core.agreed import PRIORITIES, Agreed, after_requests, read_agreed
-from alerta_opsgenie.core.publish import Request
+from alerta_opsgenie.core.agreed import PRIORITIES, Agreed, after_requests, read_agreed, untold
+from alerta_opsgenie.core.publish import Policy, Request
+from alerta_opsgenie.core.wording import Past, Subject
 
 TIMES = st.floats(allow_nan=False, allow_infinity=False)
 AGREED = st.builds(
@@ -62,3 +63,11 @@ def test_a_request_that_was_taken_moves_it_on(
 ) -> None:
     moved = after_requests(before, [Request(operation, "POST", "/", body)], 10.0)
     assert moved == before._replace(**after, confirmed=True, at_seconds=10.0)
+
+
+@pytest.mark.parametrize(("attributes", "told"), [({}, ["priority", "message"]), ({"opsgenie-priority": "P1"}, [])])
+def test_a_priority_that_somebody_set_over_there_is_not_told_away(attributes: dict[str, str], told: list[str]) -> None:
+    subject = Subject("a", severity="minor", attributes=attributes, history=(Past("new", "open", "minor", "a"),))
+    policy = Policy(priorities={"minor": "P3"})
+    dispatch = untold(subject, OPEN._replace(priority="P1"), policy, 100.0)
+    assert [request.operation for request in dispatch.requests] == told

@@ -108,3 +108,13 @@ def test_a_lost_connection_is_opened_again(memory: Memory, url: str) -> None:
     with pytest.raises(DatabaseError):
         memory.get_value("kept")
     assert memory.get_value("kept") == "yes"
+
+
+def test_what_ended_long_ago_and_is_gone_from_alerta_is_dropped(memory: Memory, url: str) -> None:
+    with database(url).transaction() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS alerts (id text); DELETE FROM alerta_opsgenie_memory")
+        cursor.execute("INSERT INTO alerts VALUES ('there')")
+    old, new = KNOWN._replace(is_open=False, at_seconds=1.0), KNOWN._replace(is_open=False, at_seconds=2e9)
+    memory.write({"gone": old, "there": old, "open": KNOWN, "late": new})
+    memory.prune()
+    assert set(memory.read(["gone", "there", "open", "late"])) == {"there", "open", "late"}

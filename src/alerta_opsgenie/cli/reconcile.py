@@ -37,6 +37,7 @@ PAGE = 100
 _LIST = "/alerts?status!=closed&status!=expired&sort-by=createTime&show-history=true"
 _ORDER = re.compile(r"(\w+)=(\d{1,19})(?= |$)", re.ASCII)
 _SECONDS = 20.0
+_MOST_LOOKS = 1000
 _NOT_FOUND = 404
 
 
@@ -191,7 +192,7 @@ def _read_vendor(sides: _Sides) -> Snapshot:
 
 def _look_up_at_vendor(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
     looks: dict[str, tuple[str, Any]] = {}
-    for name in rules.to_look_up(alerta, vendor):
+    for name in rules.to_look_up(alerta, vendor)[:_MOST_LOOKS]:
         data = sides.vendor.find(name, sides.vendor_key, time.monotonic() + _SECONDS)
         if data is None:
             break

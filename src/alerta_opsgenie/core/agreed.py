@@ -121,7 +121,9 @@ def present(subject: Subject, policy: Policy, agreed: Agreed) -> Agreed:
         return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
     if subject.status == BLACKOUT:
         return agreed  # what happens in a blackout is nobody's to be told, but for the end
-    priority = priority_of(subject, policy) if is_wanted(subject.severity, policy) else agreed.priority
+    set_over_there = _priority(subject.attributes.get("opsgenie-priority")) is not None
+    by_severity = is_wanted(subject.severity, policy) and not set_over_there
+    priority = priority_of(subject, policy) if by_severity else agreed.priority
     agreed = agreed._replace(is_open=True)
     if subject.status == "shelved":
         until = end_of(subject, "shelve")

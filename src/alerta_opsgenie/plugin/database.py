@@ -40,6 +40,9 @@ _LOCK = 0x4F50_0001
 """Keeps two processes from making the tables at once; given up at the end of the transaction."""
 
 _CONNECT_SECONDS = 5
+_WAIT_SECONDS = 15.0
+_KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""A connection whose other end vanished without a word is given up after 25 s (libpq, connection parameters)."""
 _STATEMENT_MILLISECONDS = 10_000
 
 
@@ -69,15 +72,18 @@ class Database:
         """Give a cursor; what is done with it is committed at the end, or not at all. Raises DatabaseError."""
         import psycopg2  # noqa: PLC0415 - Alerta brings it, where it uses PostgreSQL
 
-        with self._mutex:
-            try:
-                self._connected = self._connected or self._connect()
-                with self._connected, self._connected.cursor() as cursor:
-                    self._begin(cursor)
-                    yield cursor
-            except psycopg2.Error as error:
-                self._close()
-                raise DatabaseError(" ".join(str(error).split()) or type(error).__name__) from None
+        if not self._mutex.acquire(timeout=_WAIT_SECONDS):
+            raise DatabaseError(f"another thread has waited for the database for over {_WAIT_SECONDS:g} s")
+        try:
+            self._connected = self._connected or self._connect()
+            with self._connected, self._connected.cursor() as cursor:
+                self._begin(cursor)
+                yield cursor
+        except psycopg2.Error as error:
+            self._close()
+            raise DatabaseError(" ".join(str(error).split()) or type(error).__name__) from None
+        finally:
+            self._mutex.release()
 
     def close(self) -> None:
         """Close the connection; the next transaction opens another."""
@@ -98,6 +104,7 @@ class Database:
             dbname=self._name,
             connect_timeout=_CONNECT_SECONDS,
             application_name="alerta-opsgenie",
+            **_KEEPALIVE,
         )
         self._make_tables(connection)
         return connection

@@ -44,7 +44,7 @@ class Heartbeat:
     def run(self) -> None:
         """Ping, unless something is wrong or another process does; log it when that changes."""
         settings = self._settings
-        if not self._process.lease(LEASE, 2.5 * settings.heartbeat_seconds):
+        if not self._process.lease(LEASE, 1.5 * settings.heartbeat_seconds):
             return
         problem = self._problem() or self._ping()
         self._process.sender.gauges["heartbeat_withheld"] = float(bool(problem))

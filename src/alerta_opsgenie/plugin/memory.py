@@ -17,6 +17,10 @@ _LEASE = """INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * inte
 _OPEN = """SELECT memory.alert_id, memory.agreed, alerts.status, alerts.severity FROM alerta_opsgenie_memory AS memory
     LEFT JOIN alerts ON alerts.id = memory.alert_id WHERE memory.is_open"""
 
+_PRUNE = """DELETE FROM alerta_opsgenie_memory AS memory WHERE NOT is_open
+    AND NOT EXISTS (SELECT 1 FROM alerts WHERE alerts.id = memory.alert_id)
+    AND (memory.agreed::json ->> 'at_seconds')::float8 < extract(epoch FROM now()) - 8 * 86400"""
+
 
 class Known(NamedTuple):
     """An alert that the vendor has open: what both sides agree on, and what it is in Alerta now (None: it is gone)."""
@@ -74,6 +78,11 @@ class Memory:
         """Drop what is known of some alerts."""
         with self._database.transaction() as cursor:
             cursor.execute("DELETE FROM alerta_opsgenie_memory WHERE alert_id = ANY(%s)", (list(alert_ids),))
+
+    def prune(self) -> None:
+        """Drop what has ended there and is gone from Alerta, after 8 days: the memory is to grow no further."""
+        with self._database.transaction() as cursor:
+            cursor.execute(_PRUNE)
 
     def get_value(self, name: str) -> str:
         """Give a small fact; empty where it was never set."""

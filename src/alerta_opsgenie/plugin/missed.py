@@ -11,9 +11,11 @@ about to tell is left to the hook, and nothing is told of an alert for which som
     12:06:40  second look: the same, so a close goes out
 """
 
+import hashlib
+import json
 import logging
 import time
-from typing import Callable, Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 from alerta_opsgenie.core.agreed import Agreed, untold
 from alerta_opsgenie.core.alarm_model import meaning
@@ -27,7 +29,8 @@ from alerta_opsgenie.plugin.plan_limits import PlanLimits
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
-_LEASE = "missed"
+_LEASE, _LOOKED = "missed", "missed-looked"
+_DUE, _LATE = 0.8, 3.0  # looks that are so many pauses apart follow each other
 
 Find = Callable[[str], Optional[Subject]]
 """Gives an alert of Alerta's as it is now; None: it is gone."""
@@ -38,25 +41,33 @@ class Missed:
 
     def __init__(
         self, memory: Memory, outbox: Outbox, policy: Policy, find: Find, lease: Callable[[str], bool],
-        plan: PlanLimits,
+        plan: PlanLimits, seconds: float,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._memory, self._outbox, self._policy, self._find, self._lease = memory, outbox, policy, find, lease
-        self._seen: Dict[str, Dispatch] = {}
+        self._seconds = seconds
 
     def look(self) -> int:
         """Compare once, and send what was found at the last look too; says how many alerts. Raises DatabaseError."""
-        if not self._lease(_LEASE):
-            self._seen = {}
+        now, before = time.time(), self._looked_before()
+        if 0 <= now - before["at"] < _DUE * self._seconds or not self._lease(_LEASE):
             return 0
         found = dict(self._differences())
-        again = {alert_id: dispatch for alert_id, dispatch in found.items() if self._seen.get(alert_id) == dispatch}
-        self._seen = found
+        seen = {alert_id: _digest(dispatch) for alert_id, dispatch in found.items()}
+        again = {alert_id: found[alert_id] for alert_id in found if before["seen"].get(alert_id) == seen[alert_id]}
+        self._memory.set_value(_LOOKED, json.dumps({"at": now, "seen": seen}))
         for alert_id, dispatch in again.items():
             LOG.warning("opsgenie: no hook told of alert %s; now sent: %s", alert_id,
                         ", ".join(request.operation for request in dispatch.requests))  # fmt: skip
             self._outbox.put(dispatch, alert_id)
+        self._memory.prune()
         return len(again)
+
+    def _looked_before(self) -> Dict[str, Any]:
+        """Give what the last look found, of whichever process; nothing where that was too long ago."""
+        looked = json.loads(self._memory.get_value(_LOOKED) or "{}")
+        at, seen = looked.get("at", 0.0), looked.get("seen", {})
+        return {"at": at, "seen": seen if time.time() - at < _LATE * self._seconds else {}}
 
     def _differences(self) -> Iterator[Tuple[str, Dispatch]]:
         for alert_id, known in self._memory.open_alerts().items():
@@ -78,7 +89,12 @@ class Missed:
         subject = self._find(alert_id)
         if subject is None:
             gone = Subject(alert_id, status="open")
-            return publish(gone, [ConsoleAct(Event.DELETED)], self._policy, known=True)
+            policy = self._policy._replace(environments=())  # which one it had is not known any more
+            return publish(gone, [ConsoleAct(Event.DELETED)], policy, known=True)
         dispatch = untold(subject, agreed, self._policy, time.time())
-        can = [one for one in dispatch.requests if not self._plan.lacks(dispatch.route, one.operation)]
-        return dispatch._replace(requests=tuple(can))
+        lacks = any(self._plan.lacks(dispatch.route, one.operation) for one in dispatch.requests)
+        return dispatch._replace(requests=()) if lacks else dispatch  # a part of it would be sent again and again
+
+
+def _digest(dispatch: Dispatch) -> str:
+    return hashlib.sha256(json.dumps([dispatch.route, dispatch.requests]).encode()).hexdigest()[:16]

@@ -91,8 +91,9 @@ class HostLease:
         now = time.monotonic()
         if now - self._renewed_at < HOST_LEASE_SECONDS / 4:
             return True
-        self._renewed_at = now if self._lease(HOST_LEASE_SECONDS) else -HOST_LEASE_SECONDS
-        return self._renewed_at == now
+        is_held = self._lease(HOST_LEASE_SECONDS)
+        self._renewed_at = now if is_held else -HOST_LEASE_SECONDS
+        return is_held
 
     def close(self) -> None:
         """Give it back."""

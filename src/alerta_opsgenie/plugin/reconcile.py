@@ -7,7 +7,6 @@ into the outbox like everything else; what has to be done in Alerta goes through
 import contextlib
 import itertools
 import json
-import os
 import random
 import time
 from collections import Counter
@@ -46,6 +45,7 @@ REPORT, SUSPECTS = "reconcile-report", "reconcile-suspects"
 _NOT_ENDED = "status NOT IN ('closed', 'expired') AND id > %(after)s"
 _NEVER_SECONDS = 86400.0
 _PAUSE_SECONDS = 0.005
+_DUE = 0.8  # the pauses between two sweeps are that much shorter at times
 
 
 class _Query(NamedTuple):
@@ -62,7 +62,6 @@ class Reconciler:
 
     def __init__(self, process: state.Process, memory: Memory) -> None:
         self._process, self._memory, self._settings = process, memory, process.settings
-        self._holder = f"{os.uname().nodename}:{os.getpid()}"
         self._wait = process.sender.wait
         self._turns = itertools.count()
         self._logged: Dict[str, str] = {}
@@ -75,11 +74,17 @@ class Reconciler:
     def run(self) -> None:
         """Sweep, if no other process does. Raises DatabaseError."""
         wanted = self._settings.reconcile_seconds
-        if wanted and self._memory.lease(LEASE, self._holder, 3 * wanted + 60.0):
+        if wanted and self._is_due(wanted) and self._process.lease(LEASE, 3 * wanted + 60.0):
             try:
                 self.sweep()
             except OSError as error:
                 self._say("stop", f"nothing is compared: a key file cannot be read: {error.strerror}")
+
+    def _is_due(self, wanted: float) -> bool:
+        """Whether the last sweep, of whichever process, is long enough ago; one in the future had a wrong clock."""
+        report = json.loads(self._memory.get_value(REPORT) or "{}")
+        last = float(report.get("at") or self._memory.get_value("since") or 0.0)
+        return not 0 <= time.time() - last < _DUE * wanted
 
     def sweep(self) -> Sweep:
         """Compare once, and repair."""

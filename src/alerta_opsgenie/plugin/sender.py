@@ -44,6 +44,7 @@ LOG = logging.getLogger("alerta.plugins.opsgenie")
 LOOK_SECONDS = 1.0
 _SHORTEST_LOOK_SECONDS = 0.05
 STOP_SECONDS = 3.0
+_FIRST_SECONDS = 2.0
 REMEMBER_SECONDS = 3600.0
 LONGEST_BACKOFF_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = LONGEST_RETRY_AFTER_SECONDS + 1.0
@@ -75,6 +76,7 @@ class Sender:
         self.settings = settings
         self.report = report
         self.duties: List[Duty] = []
+        self.closing: List[Callable[[], object]] = []
         self._memory = memory
         self._sends = False
         self._counts: Counter[str] = Counter()
@@ -121,6 +123,9 @@ class Sender:
         deadline = time.monotonic() + STOP_SECONDS
         for thread in list(self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
+        for close in self.closing:
+            with contextlib.suppress(DatabaseError):
+                close()
 
     def _spawn(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
@@ -204,9 +209,12 @@ class Sender:
                     return
 
     def _perform(self, duty: Duty) -> None:
-        while not self._stop.wait(duty.seconds()):
+        """Do it soon after the start, for a process may live no longer than one pause (uWSGI's max-worker-lifetime)."""
+        pause = min(_FIRST_SECONDS, duty.seconds())
+        while not self._stop.wait(pause):
             with self._guarded():
                 duty.run()
+            pause = duty.seconds()
 
     def _keep_house(self, now: float) -> None:
         """Forget what was sent long ago, and take what a worker of version 1 has put into its spool meanwhile."""

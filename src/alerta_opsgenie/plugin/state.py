@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from functools import partial
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Set
 
 from alerta.models.alert import Alert
 from flask import Flask, current_app, g
@@ -53,10 +53,12 @@ class Process:
         self.sender = Sender(self.outbox, self.settings, self._report, self.memory, self._link)
         if self.memory:
             lease = partial(self.lease, seconds=2.5 * self.settings.compare_seconds)
-            look = Missed(self.memory, self.outbox, self.settings.policy, self._find, lease, self.sender.plan).look
+            look = Missed(self.memory, self.outbox, self.settings.policy, self._find, lease, self.sender.plan,
+                          self.settings.compare_seconds).look  # fmt: skip
             self.sender.duties.append(Duty("missed", lambda: self.settings.compare_seconds, look))
         self.sender.duties += filter(None, (make(self) for make in _more_duties))
         self._started = False
+        self._leases: Set[str] = set()
         self._sender_process: Optional[SenderProcess] = None
         for problem in self.settings.problems:
             LOG.error("opsgenie: %s", problem)
@@ -109,7 +111,15 @@ class Process:
 
     def lease(self, name: str, seconds: float) -> bool:
         """Take or renew a lease, for what one process of all hosts does; without a database each host does it."""
-        return self.memory is None or self.memory.lease(name, f"{os.uname().nodename}:{os.getpid()}", seconds)
+        if self.memory is None:
+            return True
+        holder = f"{os.uname().nodename}:{os.getpid()}"
+        if not self.memory.lease(name, holder, seconds):
+            return False
+        if name not in self._leases:  # given back when the process stops, for the next one not to wait
+            self._leases.add(name)
+            self.sender.closing.append(partial(self.memory.lease, name, holder, 0.0))
+        return True
 
     def client(self) -> OpsgenieClient:
         """Give a client of the vendor's API, for one thread."""

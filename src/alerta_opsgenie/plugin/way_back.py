@@ -78,11 +78,11 @@ def look(process: state.Process, report: Dict[str, Any]) -> bool:
         return False
     before = json.loads(memory.get_value(STATE) or "{}")
     after = judge(before, report, float(memory.get_value(ARRIVED) or 0.0))
-    if after != before:
-        memory.set_value(STATE, json.dumps(after))
     was_dead, is_dead = bool(before.get("count", 0) >= SWEEPS), bool(after.get("count", 0) >= SWEEPS)
     if was_dead != is_dead:
         _tell(process, is_dead=is_dead)
+    if after != before:  # last: what could not be told is told after the next sweep
+        memory.set_value(STATE, json.dumps(after))
     return is_dead
 
 
