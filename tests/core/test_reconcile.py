@@ -340,3 +340,12 @@ def test_suspects_are_looked_up_first_and_the_others_from_another_place_each_tim
     asked = [set(rules.to_look_up(here, there, suspects, turn)[: rules.MOST_LOOKS]) for turn in range(4)]
     assert all(names[-1] in one for one in asked)
     assert set().union(*asked) == set(names)
+
+
+@pytest.mark.parametrize(("since", "created"), [(1.0, True), (NOW - 10.0, False), (None, False)])
+def test_an_outage_from_before_the_memory_is_not_created_anew(since: float | None, *, created: bool) -> None:
+    """People may have deleted it over there: nobody is to be paged for it again."""
+    again = OPEN._replace(opened=NOW - 900.0, changed=NOW - 900.0)
+    found = compare(again, ENDED._replace(changed=T1, since=T1), None, since_seconds=since)
+    assert (done(found) == [("presence", OPSGENIE, ("create",))]) is created
+    assert created or any("nothing proves" in finding.text for finding in found.findings)

@@ -249,16 +249,20 @@ class _Comparison(NamedTuple):
             yield from self._absent(name, base, a, blind)
 
     def _absent(self, name: str, base: Optional[Agreed], a: Seen, blind: Set[str]) -> Iterator[_Drift]:
-        since = self.known.since_seconds
         if base and base.confirmed and base.is_open:
             yield from self._report(name, "presence", "the vendor had it and shows it to this key no more")
         elif a.route in blind:
             yield from self._report(name, "presence", "this key sees none of the alerts that the vendor had")
-        elif since is None or a.opened <= since + DOUBT_SECONDS:
+        elif not self._is_since_memory(a):
             yield from self._report(name, "presence", "the vendor does not know it; nothing proves it was never sent")
         else:
             steps = _STEPS[ENDED, state_of(a)]
             yield from self._repair(name, "presence", OPSGENIE, steps, a, "the vendor never had it")
+
+    def _is_since_memory(self, a: Seen) -> bool:
+        """Whether the memory would know if the vendor had ever had this outage."""
+        since = self.known.since_seconds
+        return since is not None and a.opened > since + DOUBT_SECONDS
 
     def _compare_states(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
         if is_same_state(a, v):
@@ -287,8 +291,10 @@ class _Comparison(NamedTuple):
             yield from self._repair(name, "open", ALERTA, steps, v, "the vendor's alert is newer than Alerta's end")
         elif base and base.is_open and base.confirmed:
             yield from self._report(name, "presence", "the vendor had this outage and shows an older one only")
-        elif a.wanted:
+        elif a.wanted and self._is_since_memory(a):
             yield from self._repair(name, "presence", OPSGENIE, steps, a, "it came again, and the vendor never had it")
+        elif a.wanted:
+            yield from self._report(name, "presence", "it came again; nothing proves that the vendor never had it")
 
     def _compare_values(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
         if "@" in v.owner and not SAME["owner"](a, v):  # an account's id is no address
