@@ -54,6 +54,10 @@ def test_the_state_is_not_older_than_its_acknowledge_or_close() -> None:
     assert (closed.since, closed.told, closed.is_open) == (SECONDS + 9, False, False)
 
 
+def test_an_alert_may_end_in_the_millisecond_of_its_create() -> None:
+    assert vendor(status="closed", report={"closeTime": 0, "closedBy": "alice@example.com"}).since == SECONDS
+
+
 def test_what_the_plugin_did_there_is_told_and_its_time_proves_nothing() -> None:
     acked = vendor(acknowledged=True, report={"ackTime": 5000, "acknowledgedBy": "carol via Alerta"})
     assert (acked.since, acked.told) == (0.0, True)

@@ -114,7 +114,7 @@ def vendor_side(data: Mapping[str, Any], route: str) -> Optional[Seen]:
     what, who = ("ackTime", "acknowledgedBy") if is_open else ("closeTime", "closedBy")
     told = isinstance(report, dict) and (acknowledged or not is_open) and str(report.get(who, "")).endswith(MARK)
     took = report.get(what) if isinstance(report, dict) and not snoozed and (acknowledged or not is_open) else None
-    dated = isinstance(took, int) and 0 < took < 10**12 and created > 0
+    dated = isinstance(took, int) and 0 <= took < 10**12 and created > 0
     priority = data.get("priority")
     return Seen(
         is_open=is_open,
