@@ -60,6 +60,7 @@ def test_credentials_come_with_the_queue_and_its_owner(run: Run) -> None:
 def test_they_are_renewed_before_they_expire(run: Run) -> None:
     run.next()
     run.cloud.credentials.lifetime_seconds, run.cloud.credentials.renew_before_seconds = 10.0, 9.0
+    run.cloud.credentials.expire()
     run.keeper.refresh()
     first = run.next().queues[0].grant
     until(lambda: run.next().queues[0].grant != first)
