@@ -23,7 +23,8 @@ from alerta_opsgenie.core.wording import Past, Subject
 from alerta_opsgenie.journal import Journal, New
 from alerta_opsgenie.plugin import outbox
 from alerta_opsgenie.plugin.keys import Key
-from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, own_directory, read_row
+from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.plugin.places import own_directory
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.sender import Sender
 from alerta_opsgenie.plugin.settings import Settings
@@ -47,7 +48,7 @@ class Plugin:
             policy=Policy(), url=run.server.base_url, key=Key(run.key.key), spool_directory=str(directory),
             timeout_seconds=timeout_seconds, confirm=confirm, proxies={},
         )  # fmt: skip
-        self.outbox = Outbox(str(directory))
+        self.outbox = Outbox(own_directory(str(directory)))
         self.sender = Sender(self.outbox, self.settings, lambda alert, text: self.reports.append((alert, text)))
 
     def happen(self, alert_id: str, *events: Event, text: str = "") -> None:

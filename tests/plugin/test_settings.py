@@ -18,7 +18,8 @@ from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.reconcile import FIELDS
 from alerta_opsgenie.core.routing import choose
 from alerta_opsgenie.core.wording import EARLIER, Subject, Templates, entity, message, values
-from alerta_opsgenie.plugin.settings import SPOOL, Settings, read_settings
+from alerta_opsgenie.plugin.places import SPOOL
+from alerta_opsgenie.plugin.settings import Settings, read_settings
 
 
 def read(config: dict[str, Any] | None = None, **environment: str) -> Settings:
@@ -306,6 +307,18 @@ def test_where_the_usual_spool_cannot_be_another_is_taken_and_said(fallback: Pat
     assert "OPSGENIE_SPOOL_DIR" in settings.problems[0]
     assert stat.S_IMODE(fallback.stat().st_mode) == 0o700
     assert read_settings({}, {}).spool_directory == str(fallback)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize(("uid", "mode"), [(12345, 0o755), (12345, 0o2777)])
+def test_a_volume_of_somebody_elses_is_not_used_either(fallback: Path, uid: int, mode: int) -> None:
+    volume = fallback.parent.parent / "volume"
+    volume.mkdir()
+    volume.chmod(mode)
+    os.chown(volume, uid, uid)
+    settings = read_settings({"OPSGENIE_SPOOL_DIR": str(volume)}, {})
+    assert settings.spool_directory == str(fallback)
+    assert str(volume) in settings.problems[0]
 
 
 def make_link(fallback: Path) -> None:

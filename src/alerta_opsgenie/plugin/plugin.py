@@ -19,7 +19,7 @@ from alerta.exceptions import ForwardingLoop, RejectException
 from alerta.models.alert import Alert
 from alerta.plugins import PluginBase
 from alerta.version import __version__
-from flask import Response, g, has_app_context, has_request_context, jsonify, request
+from flask import Flask, Response, g, has_app_context, has_request_context, jsonify, request
 
 from alerta_opsgenie.core.agreed import present
 from alerta_opsgenie.core.events import Event, changes, receipt, was_ever_open
@@ -37,6 +37,7 @@ from alerta_opsgenie.plugin import (
     order,
     reconcile,
     state,
+    uwsgi,
     way_back,
     webhook_access,
 )
@@ -45,6 +46,11 @@ from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
 
 _DONE = (200, 201)
+
+
+def _look(app: Flask) -> None:
+    with app.app_context():
+        guard.attempt("uWSGI's timer", lambda: state.process().start())
 
 
 def _nothing(_alert: Alert) -> None:
@@ -62,6 +68,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         webhook_access.install()
         housekeeping.install()
         lease.install()
+        uwsgi.install(_look)
         for duty in (reconcile, figures, heartbeat):
             duty.install()
 

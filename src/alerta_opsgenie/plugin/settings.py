@@ -5,17 +5,12 @@ which are logged once, and its default is taken.
 """
 
 import ast
-import contextlib
 import difflib
-import hashlib
 import json
 import math
 import os
 import re
-import stat
-import tempfile
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, TypeVar
 
 from alerta_opsgenie.clients.alert_list import OPS_URL
@@ -27,13 +22,9 @@ from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.publish import Dialect, Policy
 from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.keys import HOW_TO_NAME_A_KEY, BridgeKeys, Key, read_bridge_keys
+from alerta_opsgenie.plugin.places import SPOOL, lock_directory, own_directory, spool_directory
 
 T = TypeVar("T")
-
-SPOOL = "/var/lib/alerta-opsgenie/plugin"
-"""Where what waits for Opsgenie is kept, unless OPSGENIE_SPOOL_DIR names a place."""
-
-_MOST_TO_MAKE = 2  # /var/lib itself has to be there
 
 WEBHOOK_HEADER = "X-Alerta-Opsgenie-Secret"
 """The header that the outgoing webhook carries the shared secret in, unless OPSGENIE_WEBHOOK_HEADER names one."""
@@ -198,14 +189,16 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
     proxy = reader.text("OPSGENIE_PROXY")
     secret, customers = _webhook_secret(reader)
     in_database = _in_database(reader, config)
-    spool = reader.text("OPSGENIE_SPOOL_DIR") or (SPOOL if in_database else _default_spool(reader))
+    configured = reader.text("OPSGENIE_SPOOL_DIR")
+    spool, problem = (own_directory(configured or SPOOL), "") if in_database else spool_directory(configured)
+    reader.problems += [problem] if problem else []
     settings = Settings(
         policy=policy,
         url=url,
         key=key,
         keys=keys,
         spool_directory=spool,
-        lock_directory=_lock_directory(config) if in_database else spool,
+        lock_directory=lock_directory(config) if in_database else spool,
         timeout_seconds=reader.number("OPSGENIE_TIMEOUT", 10.0, 0.1),
         senders=int(reader.number("OPSGENIE_SENDERS", 4, 1)),
         confirm=reader.flag("OPSGENIE_CONFIRM", default=True),
@@ -407,47 +400,3 @@ def _relay(reader: Reader, policy: Policy) -> relaying.Settings:
         on_delete=on_delete,
         custom_actions=reader.structure("OPSGENIE_CUSTOM_ACTIONS", dict, {}),
     )
-
-
-def _default_spool(reader: Reader) -> str:
-    """Take the usual place if it can be had, else one that may not outlive the host's next start."""
-    usual = Path(SPOOL)
-    nearest = next(place for place in (usual, *usual.parents) if place.is_dir())
-    if len(usual.parts) - len(nearest.parts) <= _MOST_TO_MAKE and os.access(nearest, os.W_OK | os.X_OK):
-        return SPOOL
-    fallback = _fallback()
-    unset = f"OPSGENIE_SPOOL_DIR is not set and {SPOOL} cannot be written"
-    if not _is_ours_alone(fallback):
-        reader.problems.append(f"{unset}; {fallback} is not used, because it is not a directory of this user alone")
-        return SPOOL
-    reader.problems.append(
-        f"{unset}: what waits for Opsgenie is kept in {fallback}, which may be emptied when the host restarts"
-    )
-    return str(fallback)
-
-
-def _fallback(ending: str = "") -> Path:
-    return Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}{ending}"
-
-
-def _lock_directory(config: Mapping[str, Any]) -> str:
-    """Give a directory of this user for this Alerta, which need not outlive the host's next start."""
-    name = f"{config.get('DATABASE_URL')} {config.get('DATABASE_NAME')} {config.get('DATABASE_SCHEMA')}"
-    directory = _fallback(f"-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]}")
-    return str(directory) if _is_ours_alone(directory) else SPOOL
-
-
-def _is_ours_alone(directory: Path) -> bool:
-    """Make a directory below one that everybody can write to; False where somebody else was there first.
-
-    A link counts as somebody else's. With the sticky bit on the directory above, nobody else can replace it later.
-    """
-    try:
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=0o700)
-        status, parent = directory.lstat(), directory.parent.stat()
-    except OSError:
-        return False
-    open_to_all = parent.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not parent.st_mode & stat.S_ISVTX
-    is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-    return is_private and not open_to_all

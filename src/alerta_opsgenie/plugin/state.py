@@ -4,7 +4,6 @@ import atexit
 import logging
 import os
 import re
-import sys
 import threading
 import time
 from functools import partial
@@ -17,6 +16,7 @@ from alerta_opsgenie.clients.opsgenie import OpsgenieClient
 from alerta_opsgenie.core.agreed import Agreed
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin import uwsgi
 from alerta_opsgenie.plugin.alert_values import subject_of
 from alerta_opsgenie.plugin.database import Database, DatabaseError
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
@@ -49,6 +49,7 @@ class Process:
             self.settings.spool_directory,
             DatabaseJournal(shared, self.settings.timeout_seconds) if shared else None,
             self.memory,
+            self.settings.lock_directory,
         )
         self.sender = Sender(self.outbox, self.settings, self._report, self.memory, self._link)
         if self.memory:
@@ -69,7 +70,7 @@ class Process:
         return _enabled and self.settings.sends
 
     def start(self) -> None:
-        """Start sending, also what an earlier process left; to be called with each request."""
+        """Start sending, also what an earlier process left; to be called with each request, and by uWSGI's timer."""
         if self._sender_process is not None:
             self._sender_process.ensure()
         if self._started or not _enabled:
@@ -78,7 +79,7 @@ class Process:
         if not self.settings.sends:
             LOG.error("opsgenie: nothing is sent: set OPSGENIE_SERVICE_KEY or OPSGENIE_SERVICE_KEY_FILE")
             return
-        if _threads_run():
+        if uwsgi.threads_run():
             self.sender.start()
             atexit.register(self.sender.stop)
         else:
@@ -209,15 +210,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-_UWSGI_WITH_THREADS = (2, 0, 30)
-"""From here on `enable-threads` is how uWSGI always is; with 2.0.26 it was not (tried; its change logs are silent)."""
-
-
-def _threads_run() -> bool:
-    """Whether threads get on between requests: under an older uWSGI they stand still without one of these options."""
-    uwsgi: Any = sys.modules.get("uwsgi")  # exists inside uWSGI alone
-    if not uwsgi or tuple(uwsgi.version_info[:3]) >= _UWSGI_WITH_THREADS:
-        return True
-    return "enable-threads" in uwsgi.opt or "threads" in uwsgi.opt
