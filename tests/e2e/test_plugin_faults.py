@@ -209,7 +209,9 @@ def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tm
 def test_without_an_outbox_on_disk_alerts_go_out_all_the_same(alerta: AlertaServer, tmp_path: Path) -> None:
     """A directory that cannot be used is loud, and no reason to wake nobody."""
     (tmp_path / "spool").write_text("not a directory")
-    with plugged(alerta.postgres, tmp_path, workers=1, settings={"OPSGENIE_OUTBOX": "disk"}) as run:
+    (tmp_path / f"alerta-opsgenie-plugin-{os.getuid()}").write_text("nor is the place that it would take instead")
+    env, settings = {"TMPDIR": str(tmp_path)}, {"OPSGENIE_OUTBOX": "disk"}
+    with plugged(alerta.postgres, tmp_path, workers=1, settings=settings, env=env) as run:
         alert_id = run.console.create_alert()["id"]
         run.console.action(alert_id, "ack")
         assert wait_until(lambda: (found := run.cloud.alert(alert_id)) and found.acknowledged)
