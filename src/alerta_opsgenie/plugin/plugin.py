@@ -83,7 +83,10 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         """Tell of a new alert, of another severity, of the end of an alert."""
         _present().forget(alert.id)
         subject = subject_of(alert)
-        _send(subject, receipt(subject), "")
+        events = receipt(subject)
+        if events == (Event.REPEATED,) and state.process().was_missed(subject):
+            events = changes("closed", subject.status, "")
+        _send(subject, events, "")
 
     @guarded(_nothing)
     def take_action(self, alert: Alert, action: str, text: str, **kwargs: Any) -> Any:

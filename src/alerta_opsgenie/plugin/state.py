@@ -7,13 +7,14 @@ import re
 import threading
 import time
 from functools import partial
-from typing import Any, Callable, List, Optional, Set
+from typing import Any, Callable, List, Optional, Set, Union
 
 from alerta.models.alert import Alert
 from flask import Flask, current_app, g
 
 from alerta_opsgenie.clients.opsgenie import OpsgenieClient
 from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.core.publish import is_wanted
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin import uwsgi
@@ -30,6 +31,8 @@ from alerta_opsgenie.plugin.settings import Settings, read_settings
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 _VENDOR_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+_MOST_SENT = 10_000
 
 REPORTER = "alerta-opsgenie"
 """Whose notes they are that say why something could not be sent."""
@@ -60,6 +63,7 @@ class Process:
         self.sender.duties += filter(None, (make(self) for make in _more_duties))
         self._started = False
         self._leases: Set[str] = set()
+        self._sent: Set[str] = set()
         self._sender_process: Optional[SenderProcess] = None
         for problem in self.settings.problems:
             LOG.error("opsgenie: %s", problem)
@@ -98,12 +102,31 @@ class Process:
 
     def knows(self, alert_id: str, received_at_seconds: float) -> Optional[bool]:
         """Whether the vendor has an alert whose history tells nothing; None: nobody knows."""
+        had = self._had(alert_id, received_at_seconds)
+        return had.is_open if isinstance(had, Agreed) else had
+
+    def was_missed(self, subject: Subject) -> bool:
+        """Whether an open alert was never sent, because another plugin failed before ours was asked.
+
+        Looked up once in this process for each alert. What people closed over there was sent.
+        """
+        if subject.id in self._sent or not is_wanted(subject.severity, self.settings.policy):
+            return False
+        if self._had(subject.id, subject.received_at_seconds) is False:
+            return True
+        if len(self._sent) >= _MOST_SENT:
+            self._sent.clear()
+        self._sent.add(subject.id)
+        return False
+
+    def _had(self, alert_id: str, received_at_seconds: float) -> Union[Agreed, bool, None]:
+        """Give what the vendor has of an alert; else whether something of it waits (None: from before the memory)."""
         if self.memory is None:
             return None
         try:
             known = self.memory.read([alert_id]).get(alert_id)
             if known is not None:
-                return known.is_open
+                return known
             since = float(self.memory.get_value("since") or "inf")
             return True if self.outbox.journal.waits(alert_id) else None if received_at_seconds < since else False
         except (DatabaseError, JournalError, ValueError) as error:
