@@ -244,6 +244,22 @@ def test_what_a_killed_sender_had_in_flight_is_sent_again_unless_it_is_there(run
     assert posts == ["a", "b"]
 
 
+@pytest.mark.parametrize(("closed_by", "posts"), [("alice@example.com", []), ("alice via Alerta", ["a"])])
+def test_what_a_restored_backup_holds_pages_nobody_again_for_what_people_closed(
+    run: Running, tmp_path: Path, closed_by: str, posts: list[str]
+) -> None:
+    """Where the bridge has closed it, a create that waits is a later outage."""
+    plugin = Plugin(run, tmp_path)
+    create = Request("create", "POST", "/v2/alerts", {"message": "m", "alias": "a", "source": "Alerta"})
+    row = OutgoingRequest("k", "a", 1, "default", create).to_row()
+    plugin.outbox.journal.append([row], time.time() - 3600)
+    run.cloud.person("alice@example.com").create("m", "a", source="Alerta")
+    run.cloud.person(closed_by).close("a")
+    with sending(plugin):
+        assert wait_until(emptied(tmp_path))
+    assert [seen.body["alias"] for seen in run.cloud.records.requests if seen.method == "POST"] == posts
+
+
 def test_what_version_1_left_is_sent(run: Running, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     request = Request("create", "POST", "/v2/alerts", {"message": "m", "alias": "old"})

@@ -136,7 +136,7 @@ def _look(sides: _Sides, known: Known) -> Sweep:
     if not (alerta.problem or vendor.problem):
         vendor = _look_up_at_vendor(sides, alerta, vendor)
         alerta = _look_up_in_alerta(sides, alerta, vendor)
-    return rules.reconcile(alerta, vendor, known._replace(vendor_takes=repairs.takes(sides.policy)))
+    return rules.reconcile(alerta, vendor, known._replace(vendor_takes={DEFAULT: repairs.takes(sides.policy)}))
 
 
 def _read_alerta(sides: _Sides) -> Snapshot:

@@ -86,7 +86,7 @@ class Known(NamedTuple):
 
     `since_seconds`: from when on each alert that the vendor got is in `agreed`; None: never, so that nothing proves
     that an alert was not sent. `busy` are the alerts of which something is on its way. `vendor_takes` are the steps
-    that the vendor's key can do. More repairs than `limit` stop the sweep.
+    that each route's key can do. More repairs than `limit` stop the sweep.
     """
 
     agreed: Mapping[str, Agreed] = {}
@@ -94,7 +94,7 @@ class Known(NamedTuple):
     busy: FrozenSet[str] = frozenset()
     since_seconds: Optional[float] = None
     policies: Mapping[str, str] = FIELDS
-    vendor_takes: Optional[FrozenSet[str]] = None
+    vendor_takes: Mapping[str, FrozenSet[str]] = {}
     grace_seconds: float = GRACE_SECONDS
     limit: int = LIMIT
 
@@ -230,7 +230,7 @@ class _Comparison(NamedTuple):
 
     def _is_unsettled(self, name: str, *sides: Optional[Seen]) -> bool:
         young, base = self.now - self.known.grace_seconds, self.known.agreed.get(name)
-        if name in self.known.busy or (base and base.at_seconds > young):
+        if name in self.known.busy or (base and young < base.at_seconds < self.now + MOST_APART_SECONDS):
             return True
         ends = [abs((seen.snoozed_until or 0.0) - self.now) for seen in sides if seen]
         recent = any(max(seen.changed, seen.since, seen.opened) > young for seen in sides if seen)
@@ -324,7 +324,7 @@ class _Comparison(NamedTuple):
     def _repair(
         self, name: str, field: str, side: str, steps: Tuple[str, ...], seen: Seen, reason: str
     ) -> Iterator[_Drift]:
-        takes = self.known.vendor_takes
+        takes = self.known.vendor_takes.get(seen.route)
         if self.known.policies[field] == OFF:
             return
         if field == "presence" and self.known.policies[field] == REPORT:

@@ -116,13 +116,14 @@ class Reconciler:
             min(rules.GRACE_SECONDS, self._settings.reconcile_seconds), self._settings.reconcile_limit,
         )  # fmt: skip
 
-    def _takes(self) -> FrozenSet[str]:
-        """Name the steps that the vendor takes: by its API, and by what its plan was seen to lack."""
-        lacks = self._process.sender.plan.lacks
-        return frozenset(
-            step for step in repairs.takes(self._settings.policy)
-            if not lacks(routing.DEFAULT, repairs.OPERATIONS.get(step, step))
-        )  # fmt: skip
+    def _takes(self) -> Mapping[str, FrozenSet[str]]:
+        """Name the steps that the vendor takes by each route: by its API, and by what its plan was seen to lack."""
+        lacks, steps = self._process.sender.plan.lacks, repairs.takes(self._settings.policy)
+        routes = {routing.DEFAULT, *(route.name for route in self._settings.policy.routes)}
+        return {
+            route: frozenset(step for step in steps if not lacks(route, repairs.OPERATIONS.get(step, step)))
+            for route in routes
+        }
 
     def _remember(self, found: Sweep, known: Known) -> None:
         """Keep what both sides agree on, but where the memory has changed since it was read."""
