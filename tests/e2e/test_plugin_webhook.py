@@ -45,7 +45,7 @@ def alice(run: Plugged) -> Person:
 def post(run: Plugged, body: JSON | bytes | str, **headers: str) -> tuple[int, JSON]:
     """Post to the webhook as Opsgenie does; `headers` with dashes for underscores."""
     address = urlsplit(run.alerta.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
     raw = json.dumps(body) if isinstance(body, dict) else body
     sent = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
     try:
@@ -184,7 +184,7 @@ def test_the_secret_is_in_no_log(run: Plugged) -> None:
 
 def test_the_secret_opens_this_webhook_and_nothing_else(run: Plugged, alert_id: str) -> None:
     address = urlsplit(run.alerta.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
     body = json.dumps({"action": "close"})
     connection.request("PUT", f"/alert/{alert_id}/action", body,
                        {SECRET_HEADER: SECRET, "Content-Type": "application/json"})  # fmt: skip
