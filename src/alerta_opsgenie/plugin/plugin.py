@@ -46,6 +46,8 @@ from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.state import LOG
 
 _DONE = (200, 201)
+_LATE_SECONDS = 300.0
+_BELIEVED_SECONDS = 30 * 86400.0
 
 
 def _look(app: Flask) -> None:
@@ -234,6 +236,7 @@ def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
         if not g.get("opsgenie_reconcile"):
             way_back.arrivals.note(process)
         if events != (Event.NOTED,):
+            _tell_late(process, subject, events)
             there = subject._replace(status="closed") if Event.DELETED in events else subject
             process.note_agreed(subject.id, lambda agreed: present(there, process.settings.policy, agreed))
         return
@@ -249,6 +252,19 @@ def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
         LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", subject.id, ", ".join(dispatch.cut))
     if dispatch.requests:
         process.outbox.put(dispatch, subject.id)
+
+
+def _tell_late(process: state.Process, subject: Subject, events: Tuple[Event, ...]) -> None:
+    """Say on the vendor's alert that what somebody did there came here late: it was kept on the way."""
+    behalf = attribution.behalf()
+    if behalf is None or not behalf.updated_ns or not events or g.get("opsgenie_reconcile"):
+        return
+    late_seconds = time.time() - behalf.updated_ns / 1e9
+    if not _LATE_SECONDS <= late_seconds < _BELIEVED_SECONDS:
+        return
+    text = f"{events[0].value} by {behalf.person} came to Alerta {late_seconds / 60:.0f} minutes late"
+    process.outbox.put(publish(subject, [ConsoleAct(Event.NOTED, text=text)], process.settings.policy, known=True),
+                       subject.id)  # fmt: skip
 
 
 def _words(text: Any) -> str:
