@@ -13,6 +13,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 4
 PYTEST = $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
+# What tests/browser drives; where it is missing and cannot be installed, those tests are skipped.
+CHROMIUM = { command -v chromium && command -v chromedriver; } >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
+	|| apt-get install --quiet --yes --no-install-recommends chromium chromium-driver >/dev/null || true
+
 .PHONY: help demo check test test-long test-matrix lint bench executor package docs clean
 .DEFAULT_GOAL := help
 
@@ -51,9 +55,10 @@ lint: $(INSTALLED)
 	$(BIN)/vermin --quiet --no-tips --target=3.9- --violations $(ON_39)
 
 check: lint
-	$(PYTEST) -m "not alerta and not faults and not long" --ignore=tests/e2e --ignore=tests/faults $(PYTEST_ARGS)
+	$(PYTEST) -m "not alerta and not faults and not long" --ignore=tests/e2e --ignore=tests/faults --ignore=tests/browser $(PYTEST_ARGS)
 
 test: lint executor
+	@$(CHROMIUM)
 	$(PYTEST) -m "not long" $(PYTEST_ARGS)
 
 test-long: $(INSTALLED) executor

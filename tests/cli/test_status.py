@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +80,24 @@ def test_watching_goes_on_until_interrupted(place: StateDirectory) -> None:
         _, errors = process.communicate(timeout=30)
     assert len(lines) == 2
     assert "Traceback" not in errors
+
+
+def test_in_the_browser_it_is_the_page_with_a_token_until_interrupted(place: StateDirectory) -> None:
+    place.keep("Close", dead=True)
+    command = [*PROGRAM, "status", "--web", "--spool-dir", str(place.directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url, _, token = process.stdout.readline().split()[-1].partition("#token=")
+        (dead,) = place.actions()
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert dead.alert in answer.read().decode()
+        fields = {"do": "retry", "target": "http-127.0.0.1-9-", "key": dead.key, "token": token}
+        with urllib.request.urlopen(url + "decide", urllib.parse.urlencode(fields).encode(), timeout=10) as answer:
+            assert "It waits again" in answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert place.states() == [("Close", "waiting")]
+    assert (process.returncode, "Traceback" in errors) == (0, False)
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
