@@ -51,6 +51,11 @@ def test_dead_letters_alone_are_well(place: StateDirectory) -> None:
     assert (found.is_well, found.total("dead")) == (True, 1)
 
 
+def test_a_part_that_does_not_work_is_a_trouble_if_nothing_says_more(place: StateDirectory) -> None:
+    source = Source(str(place.directory), lambda: Part("Queue", "no queue answers", is_well=False))
+    assert View(source).overview().troubles == [Trouble("Queue: no queue answers")]
+
+
 def test_a_trouble_is_told_once(place: StateDirectory) -> None:
     found = view(place, troubles=lambda: [Trouble("no key"), Trouble("no key")]).overview()
     assert ([one.what for one in found.troubles], found.is_well) == (["no key"], False)

@@ -31,7 +31,7 @@ class Own:
 
     `hold_messages` is how many messages are taken before the first of them has an outcome (0: four for each worker).
     `listen` is HOST:PORT for metrics, health and the page, `off` for none. `page` is `on` or `off`; `page_token_file`
-    has the token for retrying and dropping there. `log_level` is ours; the file's `logLevel` is OEC's.
+    has the token for retrying and dropping there, or is `off`. `log_level` is ours; the file's `logLevel` is OEC's.
     `transport` fixes where messages come from: `sqs`, or JEC's `channel`.
     """
 
@@ -43,7 +43,7 @@ class Own:
     log_level: str = "info"
     transport: str = "auto"
     page: str = "on"
-    page_token_file: str = ""
+    page_token_file: str = "off"
 
     @property
     def most_held(self) -> int:
@@ -154,8 +154,8 @@ def _read_own(config: EdgeConfig) -> Own:
 
 
 def _read_token(config: EdgeConfig, path: str) -> str:
-    """Read the token of the page; empty where no file is named."""
-    if not path:
+    """Read the token of the page; empty for `off`."""
+    if path == "off":
         return ""
     try:
         with Path(path).open(encoding="ascii") as file:

@@ -14,11 +14,13 @@ import binascii
 import hmac
 import logging
 from email.message import Message
+from html import escape
 from importlib import resources
 from ipaddress import ip_address
 from typing import Mapping
 from urllib.parse import urlsplit
 
+from alerta_opsgenie.core.secret import mask
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.page import screens
 from alerta_opsgenie.page.markup import Html, cut, html, visible
@@ -121,7 +123,8 @@ class Page:
         return self._show("Action", content)._replace(status=status)
 
     def _show(self, title: str, content: Html, text: str = "") -> Response:
-        made = screens.page(title, content, text, self._source.directory)
+        secrets = list(self._source.secrets())
+        made = mask(screens.page(title, content, text, self._source.directory), [*secrets, *map(escape, secrets)])
         return Response(OK, made.encode("utf-8", "replace"), "text/html; charset=utf-8")
 
     # -- What is decided

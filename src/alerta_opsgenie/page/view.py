@@ -15,7 +15,6 @@ from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import MessageError, actor, recall
 from alerta_opsgenie.core.outcome import ADVICE, REASONS, Kind, Reason
-from alerta_opsgenie.core.secret import mask
 from alerta_opsgenie.journal import Action, Counts, JournalError
 from alerta_opsgenie.journal.views import JournalView
 
@@ -115,7 +114,7 @@ class Overview:
     @property
     def is_well(self) -> bool:
         """Whether nobody has to do anything but decide about dead letters."""
-        return not self.troubles and all(part.is_well is not False for part in self.parts)
+        return not self.troubles
 
     def total(self, name: str) -> float:
         """Add a count of all targets up."""
@@ -161,8 +160,9 @@ class View:
         found.parts.append(_deliverer(deliverer, found))
         if deliverer and deliverer.get("trouble"):
             found.troubles.append(Trouble(str(deliverer["trouble"])))
-        hidden = [Trouble(self._hide(one.what), one.advice) for one in found.troubles]
-        found.troubles = list({one.what: one for one in reversed(hidden)}.values())[::-1]
+        if not found.troubles:
+            found.troubles = [Trouble(f"{one.name}: {one.what}") for one in found.parts if one.is_well is False]
+        found.troubles = list(dict.fromkeys(found.troubles))
         return found
 
     def _look(self, found: Overview, name: str, journal: JournalView) -> float:
@@ -185,9 +185,6 @@ class View:
             advice = {reason.value: words for reason, words in ADVICE.items()}.get(waiting.reason, _ALERTA_ADVICE)
             found.troubles.append(Trouble(what, advice))
         return max((one.accepted_at for one in newest), default=0.0)
-
-    def _hide(self, text: str) -> str:
-        return mask(text, self.source.secrets())
 
     # -- Actions
 
@@ -214,7 +211,7 @@ class View:
                 yield row
             elif event.outcome == Kind.IGNORED.value:
                 at, key, action, alert, person, outcome, reason, detail = event
-                yield Row("", key, action, alert, person, outcome, reason, self._hide(detail), at)
+                yield Row("", key, action, alert, person, outcome, reason, detail, at)
 
     def _find(self, key: str) -> Row | None:
         found = (self.action(name, key) for name in self.journals())
@@ -244,8 +241,8 @@ class View:
         return [
             Row(
                 target, one.key, one.kind, one.alert, _person(one.body) or people.get(one.key, ""), _outcome(one),
-                one.reason, self._hide(one.detail), one.since, one.attempts, one.accepted_at, one.first_attempt_at,
-                one.due_at, self._hide(one.body),
+                one.reason, one.detail, one.since, one.attempts, one.accepted_at, one.first_attempt_at,
+                one.due_at, one.body,
             )
             for one in actions
         ]  # fmt: skip
