@@ -13,7 +13,7 @@ from alerta_opsgenie.agent import client
 from alerta_opsgenie.core.message import actor, recall
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Event, Part, Source
+from alerta_opsgenie.page.view import Part, Row, Source
 from tests.browser.chromium import PHONE, Browser, chromium
 from tests.cli.state_directory import StateDirectory
 
@@ -24,7 +24,7 @@ DONE = ("Acknowledge", "AddNote", "Close", "Snooze", "TakeOwnership", "Acknowled
 SIZE = (1100, 760)
 
 
-def fill(place: StateDirectory) -> Iterator[Event]:
+def fill(place: StateDirectory) -> Iterator[Row]:
     """Keep actions of the last hours, done; gives what a connector remembers of them."""
     now, journal = time.time(), place.journal(ALERTA)
     for number, name in enumerate(DONE):
@@ -33,9 +33,9 @@ def fill(place: StateDirectory) -> Iterator[Event]:
         (action,) = journal.claim(now, 1, 60)
         journal.done(action, now - age + 0.3, "in-state" if name == "AddTags" else "done")
         person = actor(recall(action.body, ""))
-        yield Event(now - age, action.key, name, action.alert, person, "applied", "done", "")
+        yield Row("", action.key, name, action.alert, person, "applied", "done", "", now - age)
     why = ("ignored", "foreign", "the alert's source is 'Datadog', not one of 'Alerta'")
-    yield Event(now - 400, "", "Acknowledge", str(uuid.uuid4()), PEOPLE[1], *why)
+    yield Row("", "", "Acknowledge", str(uuid.uuid4()), PEOPLE[1], *why, at=now - 400)
 
 
 def break_it(place: StateDirectory) -> None:
@@ -52,11 +52,11 @@ def main() -> None:
     """Make all pictures."""
     with tempfile.TemporaryDirectory() as profile, tempfile.TemporaryDirectory() as directory:
         place = StateDirectory(Path(directory, "spool"))
-        events = list(fill(place))
+        ended = list(fill(place))
         status = {"kind": "run", "version": "6.0.0", "pid": 4711}
         client.ask_status = lambda _: status  # type: ignore[assignment]
         queue = Part("Queue", "1 of 1 queues answer, 0 messages in hand", is_well=True, at=time.time() - 2)
-        source = Source(str(place.directory), lambda: queue, events=lambda: events, token=lambda: "a" * 16)
+        source = Source(str(place.directory), lambda: queue, ended=lambda: ended, token=lambda: "a" * 16)
         server = Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer)
         server.start()
         with chromium(Path(profile)) as browser:

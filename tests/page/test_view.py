@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.page.view import MOST_ROWS, Event, Overview, Part, Source, Trouble, View
+from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, Source, Trouble, View
 from tests.cli.state_directory import NOWHERE, StateDirectory
 
 
@@ -100,11 +100,11 @@ def test_a_process_that_remembers_adds_names_and_what_was_ignored(place: StateDi
     journal = place.journal()
     (action,) = journal.claim(time.time(), 1, 60)
     journal.done(action, time.time(), "done")
-    events = [
-        Event(1.0, action.key, "Close", action.alert, "carol@example.com", "applied", "done", ""),
-        Event(2.0, "other", "Close", "", "dave@example.com", "ignored", "foreign", "of another source"),
+    ended = [
+        Row("", action.key, "Close", action.alert, "carol@example.com", "applied", "done", "", 1.0),
+        Row("", "other", "Close", "", "dave@example.com", "ignored", "foreign", "of another source", 2.0),
     ]
-    found = view(place, events=lambda: events)
+    found = view(place, ended=lambda: ended)
     assert [(row.person, row.outcome) for row in found.rows()] == [
         ("carol@example.com", "applied"),
         ("dave@example.com", "ignored"),

@@ -11,9 +11,9 @@ from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import ADVICE, Kind, Outcome, Reason
-from alerta_opsgenie.page.view import Event
+from alerta_opsgenie.page.view import Row
 
-MOST_EVENTS = 1000
+MOST_REMEMBERED = 1000
 """Ends that are remembered for the page."""
 
 _NS = 1e9
@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 class Reporter:
     """Counts and logs how actions end.
 
-    `ended_kinds` counts them by kind; `events` are the last ones; `alerta_trouble` is what Alerta refuses.
+    `ended_kinds` counts them by kind; `last` are the last ones; `alerta_trouble` is what Alerta refuses.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self.alerta_trouble = ""
         self.ended_kinds: Counter[str] = Counter()
-        self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self.last: deque[Row] = deque(maxlen=MOST_REMEMBERED)
         self._metrics = metrics
 
     def attempted(self, report: Report) -> None:
@@ -51,7 +51,7 @@ class Reporter:
         self._metrics.ended(action, outcome)
         self.ended_kinds[outcome.kind.value] += 1
         kind, reason = outcome.kind.value, outcome.reason.value
-        self.events.append(Event(time.time(), key, action[:200], alert[:200], person, kind, reason, outcome.detail))
+        self.last.append(Row("", key, action[:200], alert[:200], person, kind, reason, outcome.detail, time.time()))
         level = _level(outcome)
         if not _log.isEnabledFor(level):
             return

@@ -177,7 +177,7 @@ class Service:
             self._queue_part,
             alerta_at=lambda: self._health().numbers.get("heartbeat_at", 0.0),
             troubles=self._troubles,
-            events=self.reporter.events.copy,
+            ended=self.reporter.last.copy,
             secrets=self._plan.secrets,
             token=lambda: self._plan.page_token,
             enabling=_ENABLING,

@@ -43,7 +43,7 @@ class Own:
     log_level: str = "info"
     transport: str = "auto"
     page: str = "on"
-    page_token_file: str = "off"
+    page_token_file: str = "off"  # noqa: S105 - a path
 
     @property
     def most_held(self) -> int:

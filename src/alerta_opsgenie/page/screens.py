@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from alerta_opsgenie import __version__
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.page.markup import Html, age, ago, cut, html
-from alerta_opsgenie.page.view import MOST_ROWS, OUTBOX, Overview, Part, Row, days_left, label_of
+from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, days_left, label_of
 
 NOTICES = {
     "retry": "It waits again and is due at once.",
@@ -177,7 +177,8 @@ def alert_screen(target: str, alert: str, rows: Sequence[Row]) -> Html:
     note = "Who acted is shown while an action has its message: what is done has lost it."
     return html(
         "<h1>Alert <code>{alert}</code></h1><p>{side}</p><h2>{caption}</h2>{table}<p class=none>{note}</p>",
-        alert=cut(alert, 100), side=_side(target), caption=caption, table=table(rows, time.time(), caption), note=note,
+        alert=cut(alert, 100), side=label_of(target), caption=caption, note=note,
+        table=table(rows, time.time(), caption),
     )  # fmt: skip
 
 
@@ -185,7 +186,7 @@ def action_screen(row: Row, what: str, *, enabling: str, problem: str = "") -> H
     """Show one action, with the question whether to do `what`, if anything."""
     facts = [
         ("Outcome", _outcome(row, time.time())),
-        ("Alert", _alert(row)), ("For", _side(row.target)), ("Who", row.person or "not known"),
+        ("Alert", _alert(row)), ("For", label_of(row.target)), ("Who", row.person or "not known"),
         ("Attempts", row.attempts), ("Accepted", ago(row.accepted_at, time.time())),
         ("First attempt", ago(row.first_attempt_at, time.time()) if row.first_attempt_at else "not noted"),
         ("Changed", ago(row.at, time.time())), ("Key", row.key),
@@ -221,10 +222,6 @@ def _readable(body: str) -> str:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)[:_LONGEST_BODY]
     except ValueError:
         return body[:_LONGEST_BODY]
-
-
-def _side(target: str) -> str:
-    return label_of(target) if target else OUTBOX
 
 
 def _plural(count: int, noun: str) -> str:

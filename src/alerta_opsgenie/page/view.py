@@ -20,27 +20,11 @@ from alerta_opsgenie.journal.views import JournalView
 
 MOST_ROWS = 100
 
-OUTBOX = "Opsgenie or JSM"
-"""What the plugin's outbox is for; it is the one journal that no target's name stands for."""
-
 _BUSY_SECONDS = 1.0
 _LATE_SECONDS = 30.0  # what has waited for less is likely to be in its first pauses
 _NOT_THEIRS = {Reason.BEHIND.value, Reason.CONFLICT.value, Reason.FAULT.value, ""}
 _KINDS = {reason.value: kind for kind, reasons in REASONS.items() for reason in reasons}
 _ALERTA_ADVICE = "see whether Alerta is up and can be reached from this host; what waits is tried again by itself"
-
-
-class Event(NamedTuple):
-    """How an action ended, from a process's own memory: the journal has no row of what was ignored, no names of old."""
-
-    at: float
-    key: str
-    action: str
-    alert: str
-    person: str
-    outcome: str
-    reason: str
-    detail: str
 
 
 class Part(NamedTuple):
@@ -59,27 +43,11 @@ class Trouble(NamedTuple):
     advice: str = "alerta-opsgenie doctor"
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the page has from what the state directory does not tell.
-
-    `queue` gives the part that takes messages, `alerta_at` when Alerta took a heartbeat, `troubles` what is wrong
-    beside the journals, `events` how actions ended. `secrets` are shown nowhere. `token` lets whoever has it retry and
-    drop; `enabling` says how one is set.
-    """
-
-    directory: str
-    queue: Callable[[], Part]
-    alerta_at: Callable[[], float] = float
-    troubles: Callable[[], Iterable[Trouble]] = tuple
-    events: Callable[[], Sequence[Event]] = tuple
-    secrets: Callable[[], Iterable[str]] = tuple
-    token: Callable[[], str] = str
-    enabling: str = ""
-
-
 class Row(NamedTuple):
-    """An action as it is shown. `outcome` is a state of the journal, or the kind of its end."""
+    """An action as it is shown. `outcome` is a state of the journal, or the kind of its end.
+
+    One that a process remembers has no `target`, and `accepted_at` is 0: the journal has more of it, or nothing.
+    """
 
     target: str
     key: str
@@ -100,6 +68,25 @@ class Row(NamedTuple):
     def is_open(self) -> bool:
         """Whether a person may decide about it."""
         return self.outcome in ("waiting", "dead")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the page has from what the state directory does not tell.
+
+    `queue` gives the part that takes messages, `alerta_at` when Alerta took a heartbeat, `troubles` what is wrong
+    beside the journals, `ended` the last ends that a process remembers. `secrets` are shown nowhere. `token` lets
+    whoever has it retry and drop; `enabling` says how one is set.
+    """
+
+    directory: str
+    queue: Callable[[], Part]
+    alerta_at: Callable[[], float] = float
+    troubles: Callable[[], Iterable[Trouble]] = tuple
+    ended: Callable[[], Sequence[Row]] = tuple
+    secrets: Callable[[], Iterable[str]] = tuple
+    token: Callable[[], str] = str
+    enabling: str = ""
 
 
 @dataclass
@@ -174,15 +161,16 @@ class View:
             found.parts.append(Part("Journal", label_of(name), is_well=False))
             found.troubles.append(Trouble(error.reason, error.advice))
             return 0.0
-        waits = waiting is not None and counts.oldest_waiting_seconds > _LATE_SECONDS
-        refused = waits and waiting is not None and waiting.reason not in _NOT_THEIRS
         side = label_of(name)
+        stuck = waiting if waiting and counts.oldest_waiting_seconds > _LATE_SECONDS else None
+        if stuck and stuck.reason in _NOT_THEIRS:
+            stuck = None
         took_at = max(self.source.alerta_at(), done[0].since if done else 0.0)
-        found.parts.append(Part("Alerta" if name else "The way out", side, not refused, took_at))
+        found.parts.append(Part("Alerta" if name else "The way out", side, not stuck, took_at))
         found.parts.append(Part("Journal", side, is_well=True, at=newest[0].since if newest else 0.0))
-        if refused and waiting is not None:
-            what = f"{counts.waiting} wait for {side}, which does not take them ({waiting.reason}): {waiting.detail}"
-            advice = {reason.value: words for reason, words in ADVICE.items()}.get(waiting.reason, _ALERTA_ADVICE)
+        if stuck:
+            what = f"{counts.waiting} wait for {side}, which does not take them ({stuck.reason}): {stuck.detail}"
+            advice = {reason.value: words for reason, words in ADVICE.items()}.get(stuck.reason, _ALERTA_ADVICE)
             found.troubles.append(Trouble(what, advice))
         return max((one.accepted_at for one in newest), default=0.0)
 
@@ -197,21 +185,16 @@ class View:
                 found += self._rows(name, actions)
         if not state_name:
             keys = {row.key for row in found}
-            found += [row for row in islice(self._events(text.lower()), MOST_ROWS) if row.key not in keys]
+            found += [row for row in islice(self._remembered(text.lower()), MOST_ROWS) if row.key not in keys]
         return sorted(found, key=lambda row: row.at, reverse=True)[:MOST_ROWS]
 
-    def _events(self, text: str) -> Iterator[Row]:
+    def _remembered(self, text: str) -> Iterator[Row]:
         """Give what the journals cannot find: what was ignored, and by a person what has lost its message."""
-        events = {event.key or str(event.at): event for event in self.source.events()}
-        for event in reversed(events.values()):
-            if text and not event.alert.startswith(text) and text not in event.person.lower():
-                continue
-            row = self._find(event.key) if text and event.key else None
-            if row is not None:
-                yield row
-            elif event.outcome == Kind.IGNORED.value:
-                at, key, action, alert, person, outcome, reason, detail = event
-                yield Row("", key, action, alert, person, outcome, reason, detail, at)
+        for row in {row.key or str(row.at): row for row in reversed(self.source.ended())}.values():
+            if row.alert.startswith(text) or text in row.person.lower():
+                found = self._find(row.key) if text and row.key else None
+                if found or row.outcome == Kind.IGNORED.value:
+                    yield found or row
 
     def _find(self, key: str) -> Row | None:
         found = (self.action(name, key) for name in self.journals())
@@ -237,7 +220,7 @@ class View:
         return bool(journal.retry([found.id], time.time()) if what == "retry" else journal.drop([found.id]))
 
     def _rows(self, target: str, actions: Sequence[Action]) -> list[Row]:
-        people = {event.key: event.person for event in self.source.events()}
+        people = {row.key: row.person for row in self.source.ended()}
         return [
             Row(
                 target, one.key, one.kind, one.alert, _person(one.body) or people.get(one.key, ""), _outcome(one),
@@ -273,8 +256,8 @@ def _deliverer(found: dict[str, Any] | None, overview: Overview) -> Part:
 
 
 def label_of(target: str) -> str:
-    """Name a target for people."""
-    return state.target_url(target) if target else OUTBOX
+    """Name a target for people; the plugin's outbox is the one journal without a name."""
+    return state.target_url(target) if target else "Opsgenie or JSM"
 
 
 def days_left() -> int:
