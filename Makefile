@@ -30,7 +30,7 @@ help:
 	@echo "make bench      the figures of the documentation, as ratios side by side"
 	@echo "make executor   build/oecAlertaExecutor.py, the one file that OEC and JEC start"
 	@echo "make package    a wheel, and a .deb for Debian 12 and later, in dist"
-	@echo "make docs       the documentation as HTML, in docs/_build"
+	@echo "make docs       the documentation as HTML, in docs/_build, and man pages, in build/man"
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -46,7 +46,8 @@ executor: $(INSTALLED)
 package: $(INSTALLED)
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
-	deploy/debian/build.sh dist/*.whl dist
+	$(BIN)/sphinx-build -W -q -b man docs build/man
+	deploy/debian/build.sh dist/*.whl dist build/man
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -72,6 +73,7 @@ bench: $(INSTALLED) executor
 
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
+	$(BIN)/sphinx-build -W -q -b man docs build/man
 
 clean:
 	rm -rf build dist docs/_build $(VENV) .venv-matrix
