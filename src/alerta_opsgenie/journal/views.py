@@ -3,10 +3,11 @@
 import json
 from typing import List, Optional
 
-from alerta_opsgenie.journal import statements
 from alerta_opsgenie.journal.journal import Journal
-from alerta_opsgenie.journal.rows import STATES, Action, plain
+from alerta_opsgenie.journal.rows import Action, plain, to_action
 
+_SELECT = f"SELECT {', '.join((*Action._fields[:-1], 'checksum'))} FROM actions"  # noqa: S608 - of constants
+_STATES = ("waiting", "in-flight", "done", "dead")
 _LIKE_ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
 
@@ -16,7 +17,7 @@ class JournalView(Journal):
     def latest(self, limit: int, state: Optional[str] = None) -> List[Action]:
         """Give the rows (of one state) that came, waited anew or ended last; the newest first."""
         found: List[Action] = []
-        for one in [state] if state else STATES:
+        for one in [state] if state else _STATES:
             found += self._rows("state = ? ORDER BY since DESC, id DESC", one, limit=limit)
         return sorted(found, key=lambda action: (action.since, action.id), reverse=True)[:limit]
 
@@ -37,5 +38,5 @@ class JournalView(Journal):
         return found[0] if found else None
 
     def _rows(self, condition: str, *values: object, limit: int) -> List[Action]:
-        query = f"{statements.SELECT} WHERE {condition} LIMIT ?"
-        return self._read(lambda connection: statements.many(connection, query, (*values, limit)))
+        query = f"{_SELECT} WHERE {condition} LIMIT ?"
+        return self._read(lambda connection: list(map(to_action, connection.execute(query, (*values, limit)))))
