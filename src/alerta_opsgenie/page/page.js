@@ -2,6 +2,7 @@
 "use strict";
 
 const EVERY_MS = 2000;
+const SILENT = "No answer: this may be out of date";
 const told = document.getElementById("told");
 const pause = document.getElementById("pause");
 const field = document.getElementById("token");
@@ -39,7 +40,7 @@ async function refresh() {
     && Array.from(document.querySelectorAll("main a")).find((one) => one.getAttribute("href") === focused);
   if (link) link.focus({ preventScroll: true });
   if (fresh) say(fresh === 1 ? "1 new action" : fresh + " new actions");
-  else if (told.textContent !== "Live" && !told.textContent.endsWith("new action") && !told.textContent.endsWith("new actions")) say("Live");
+  else if (told.textContent === SILENT) say("Live");
 }
 
 async function round() {
@@ -47,7 +48,7 @@ async function round() {
     try {
       await refresh();
     } catch (error) {
-      say("No answer: this may be out of date");
+      say(SILENT);
     }
   }
   setTimeout(round, EVERY_MS);

@@ -220,7 +220,7 @@ def _question(row: Row, what: str, enabling: str, problem: str) -> Html:
 def _readable(body: str) -> str:
     try:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)[:_LONGEST_BODY]
-    except ValueError:
+    except (ValueError, RecursionError):
         return body[:_LONGEST_BODY]
 
 

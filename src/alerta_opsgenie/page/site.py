@@ -81,7 +81,7 @@ class Page:
             return _plain(WRONG_METHOD, f"this takes {wanted} alone")._replace(headers={"Allow": wanted})
         try:
             return shown(request.fields) if shown else self._decide(request)
-        except JournalError as error:
+        except (JournalError, OSError) as error:
             return self._show("Not well", html("<h1 class=bad>Not well</h1><p>{why}</p>", why=error))
 
     # -- Who may
