@@ -8,6 +8,7 @@ from typing import Sequence
 from urllib.parse import urlencode
 
 from alerta_opsgenie import __version__
+from alerta_opsgenie.core.delivery import FORGET_AFTER_SECONDS
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.page.markup import Html, age, ago, cut, html
 from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, days_left, label_of
@@ -54,7 +55,8 @@ def page(title: str, content: Html, text: str = "", directory: str = "") -> Html
 def first_screen(found: Overview, rows: Sequence[Row], *, text: str, state: str, done: str) -> Html:
     """Show how it goes, and the last actions."""
     notice = html('<p class="notice" role="status">{words}</p>', words=NOTICES[done]) if done in NOTICES else ""
-    caption = f"Actions that {text!r} finds" if text else f"What is {state}" if state else "The last actions"
+    narrow = f"What is {state.replace('-', ' ')}" if state else "The last actions"
+    caption = f"Actions that {text!r} finds" if text else narrow
     narrowed = html(' <a href="./">Show all</a>') if text or state else ""
     return html(
         '{notice}<section id="now" aria-label="How it goes">{now}</section>'
@@ -91,7 +93,7 @@ def verdict_of(found: Overview) -> str:
 
 def _part(part: Part, now: float) -> Html:
     how, word = {True: ("good", "works"), False: ("bad", "does not work"), None: ("unknown", "not known")}[part.is_well]
-    at = html("{ago}", ago=ago(part.at, now)) if part.at else html("none yet")
+    at = ago(part.at, now) if part.at else "none yet"
     return html(
         '<li class="{how}"><h2>{name} <span class="word">{word}</span></h2><p>{what}</p>'
         "<p>Last success: {at}</p></li>",
@@ -106,7 +108,8 @@ def _counts(found: Overview) -> Html:
              state=state, count=round(found.total(field)), name=name)
         for field, name, state in _COUNTS
     ]  # fmt: skip
-    tiles.append(html("<li><b>{done}</b> done in the last 8 days</li>", done=round(found.total("done"))))
+    done, days = round(found.total("done")), round(FORGET_AFTER_SECONDS / 86400)
+    tiles.append(html("<li><b>{done}</b> done in the last {days} days</li>", done=done, days=days))
     if oldest:
         tiles.append(html("<li><b>{age}</b> the longest wait</li>", age=age(oldest)))
     return html('<ul class="counts">{tiles}</ul>', tiles=tiles)
@@ -126,10 +129,9 @@ def table(rows: Sequence[Row], now: float, caption: str) -> Html:
 
 
 def _line(row: Row, now: float) -> Html:
-    action = html("<b>{action}</b>", action=cut(row.action, 60))
+    action = html("<b>{action}</b>", action=cut(row.action, 60) or "without a name")
     if row.accepted_at:
-        action = html('<a id="{id}" href="action?{query}">{action}</a>', action=action, id=f"a{row.key}",
-                      query=urlencode({"target": row.target, "key": row.key}, errors="replace"))  # fmt: skip
+        action = html('<a href="{to}">{action}</a>', action=action, to=_to("action", row, key=row.key))
     return html(
         '<tr data-key="{key}"><td>{at}</td><td>{action} <bdi>{person}</bdi></td><td>{alert}</td>'
         "<td>{outcome} {decide}</td></tr>",
@@ -143,8 +145,12 @@ def _alert(row: Row) -> Html:
     name = html("<code>{short}<span>{rest}</span></code>", short=short, rest=rest)
     if not row.accepted_at or not row.alert:
         return name
-    query = urlencode({"target": row.target, "id": row.alert}, errors="replace")
-    return html('<a href="alert?{query}" title="All actions on {id}">{name}</a>', query=query, id=row.alert, name=name)
+    to = _to("alert", row, id=row.alert)
+    return html('<a href="{to}" title="All actions on {id}">{name}</a>', to=to, id=row.alert, name=name)
+
+
+def _to(path: str, row: Row, **fields: str) -> str:
+    return f"{path}?{urlencode({'target': row.target, **fields}, errors='replace')}"
 
 
 def _outcome(row: Row, now: float) -> Html:
@@ -161,14 +167,12 @@ def _outcome(row: Row, now: float) -> Html:
 
 def _decisions(row: Row) -> list[Html]:
     """Give links to the questions whether to retry and to drop."""
-    return [_decision_link(row, what) for what in _DECISIONS] if row.is_open else []
-
-
-def _decision_link(row: Row, what: str) -> Html:
-    query = urlencode({"target": row.target, "key": row.key, "do": what}, errors="replace")
-    words = f"{_DECISIONS[what][0]}: {cut(row.action, 40)} on {row.alert[:_SHORT_ID] or 'no alert'}"
-    return html('<a class="button" href="action?{query}" aria-label="{words}">{verb}</a> ', query=query, words=words,
-                verb=_DECISIONS[what][0])  # fmt: skip
+    about = f"{cut(row.action, 40)} on {row.alert[:_SHORT_ID] or 'no alert'}"
+    return [
+        html('<a class="button" href="{to}" aria-label="{verb}: {about}">{verb}</a> ',
+             to=_to("action", row, key=row.key, do=what), verb=verb, about=about)
+        for what, (verb, _) in _DECISIONS.items() if row.is_open
+    ]  # fmt: skip
 
 
 def alert_screen(target: str, alert: str, rows: Sequence[Row]) -> Html:
