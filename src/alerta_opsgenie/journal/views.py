@@ -32,10 +32,14 @@ class JournalView(Journal):
         found = self._rows("alert = ? ORDER BY order_ns DESC, id DESC", plain(alert), limit=limit)
         return found[::-1]
 
+    def find(self, key: str) -> Optional[Action]:
+        """Give the row with that key."""
+        return next(iter(self._rows("key = ?", plain(key), limit=1)), None)
+
     def longest_waiting(self) -> Optional[Action]:
         """Give what has waited for the longest time."""
         found = self._rows("state = 'waiting' AND state <> 'done' ORDER BY accepted_at", limit=1)
-        return found[0] if found else None
+        return next(iter(found), None)
 
     def _rows(self, condition: str, *values: object, limit: int) -> List[Action]:
         query = f"{_SELECT} WHERE {condition} LIMIT ?"

@@ -208,13 +208,13 @@ class View:
     def action(self, target: str, key: str) -> Row | None:
         """Give one action. Raises `JournalError`."""
         journal = self.journals().get(target)
-        found = journal.by_key(key) if journal else None
+        found = journal.find(key) if journal else None
         return self._rows(target, [found])[0] if found else None
 
     def decide(self, target: str, key: str, what: str) -> bool:
         """Retry or drop an action. False: it is not there, or has ended. Raises `JournalError`."""
         journal = self.journals().get(target)
-        found = journal.by_key(key) if journal else None
+        found = journal.find(key) if journal else None
         if journal is None or found is None:
             return False
         return bool(journal.retry([found.id], time.time()) if what == "retry" else journal.drop([found.id]))
