@@ -38,7 +38,7 @@ _log = logging.getLogger("alerta_opsgenie.run")
     "--workers", type=click.IntRange(1, 256), help=f"Alerts at work at once (default {DEFAULT_WORKERS}, or the file's)."
 )
 @click.option(
-    "--listen", metavar="HOST:PORT", help=f"Place of /metrics, /healthz and /readyz (default {DEFAULT_LISTEN}), or off."
+    "--listen", metavar="HOST:PORT", help=f"Place of the page, metrics and health (default {DEFAULT_LISTEN}), or off."
 )
 @click.option("--once", is_flag=True, help="Take what is there, deliver it, and end.")
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True)

@@ -198,7 +198,12 @@ class Bridge:
         if troubles:
             status = f"{troubles[0]}; {status}"
         stuck = tuple(self._parts.stuck())
-        return Health(ready, stuck, tuple(troubles), status, self._keeper.source, {"held": held})
+        numbers = {
+            "held": held,
+            "queue_answered_at": min((poller.polled_at for poller in pollers), default=0.0),
+            "heartbeat_at": self._heartbeat.sent_at if self._heartbeat else 0.0,
+        }
+        return Health(ready, stuck, tuple(troubles), status, self._keeper.source, numbers)
 
     def _is_well(self) -> bool:
         return self.health().ready and not self._reporter.alerta_trouble
