@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.connector.rig import wait_until
@@ -49,9 +49,31 @@ class Browser:
         self.driver.get(url)
         return self
 
+    def press(self, selector: str) -> None:
+        """Press a button, in one step: a refresh may put another in its place at any moment."""
+        self.driver.execute_script("document.querySelector(arguments[0]).click()", selector)
+
     def follow(self, selector: str) -> None:
-        """Follow a link, or press a button, as a keyboard does."""
-        self.one(selector).send_keys(Keys.ENTER)
+        """Follow a link, or send a form by its button, and wait for the next page."""
+        self.ask("window.isLeft = true")
+        self.press(selector)
+        wait_until(self._has_arrived)
+
+    def send(self, selector: str, text: str) -> None:
+        """Type into a field, send its form, and wait for the next page."""
+        self.one(selector).send_keys(text)
+        self.follow("form:has(:focus) button")
+
+    def _has_arrived(self) -> bool:
+        try:
+            return bool(self.ask("return !window.isLeft && document.readyState === 'complete'"))
+        except WebDriverException:  # it is between two pages
+            return False
+
+    def hold(self) -> Browser:
+        """Let nothing be refreshed any more, so that what was found stays what is shown."""
+        self.ask("document.getElementById('pause')?.setAttribute('aria-pressed', 'true')")
+        return self
 
     def one(self, selector: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, selector)

@@ -43,7 +43,7 @@ def test_without_a_script_a_person_is_found_and_the_story_of_an_alert_read(site:
     site.rig.person("yan@example.com").close(alert)
     site.rig.wait_delivered()
     browser.look_as(scripts=False).open(site.url)
-    browser.one("#q").send_keys("zoe@", Keys.ENTER)
+    browser.send("#q", "zoe@")
     assert [alert in row.text for row in browser.all("tbody tr")] == [True]
     browser.follow('tbody a[href^="alert"]')
     assert [cell.text.split()[0] for cell in browser.all("td:nth-child(2)")] == ["Acknowledge", "Close"]
@@ -54,14 +54,14 @@ def test_what_happens_appears_by_itself_unless_it_is_paused(site: Site, browser:
     first = acknowledge(site)
     browser.wait_for(first)
     assert "new action" in browser.one("#told").text
-    browser.follow("#pause")
+    browser.press("#pause")
     assert (browser.one("#pause").get_attribute("aria-pressed"), browser.one("#told").text) == ("true", "Paused")
     second = acknowledge(site)
     site.rig.wait_delivered()
     third = site.dead()
     browser.ask("return new Promise((done) => setTimeout(done, 2500))")  # a round and more
     assert second not in browser.text
-    browser.follow("#pause")
+    browser.press("#pause")
     browser.wait_for(second)
     assert third in browser.text
     assert browser.complaints() == []
@@ -85,10 +85,10 @@ def test_a_dead_letter_is_decided_on_with_the_token_and_after_a_question(
     browser.open(f"{site.url}?state=dead")
     browser.follow(f'a[aria-label="{button}: Close on {alert[:8]}"]')
     assert browser.one("form.ask h2").text == f"{button}?"
-    browser.one("#token").send_keys("not the token at all", Keys.ENTER)
+    browser.send("#token", "not the token at all")
     assert "This is not the token" in browser.text
     assert site.is_dead(alert)
-    browser.one("#token").send_keys(TOKEN, Keys.ENTER)
+    browser.send("#token", TOKEN)
     browser.wait_for(says)
     assert not site.is_dead(alert)
     browser.ask("sessionStorage.clear()")
@@ -132,11 +132,11 @@ def test_names_of_strangers_are_text(site: Site, browser: Browser, field: str) -
 @pytest.mark.parametrize("path", ["", "?state=dead", "alert", "action"])
 def test_a_phone_scrolls_in_one_direction_only(site: Site, browser: Browser, path: str) -> None:
     alert = site.dead(username="a.person.with.a.name.as.long.as.a.train@department.of.somewhere.example.com")
-    browser.look_as(PHONE).open(f"{site.url}?q={alert}")
+    browser.look_as(PHONE).open(f"{site.url}?q={alert}").hold()
     if path in ("alert", "action"):
         browser.follow(f'tbody a[href^="{path}"]')
     else:
-        browser.open(site.url + path)
+        browser.open(site.url + path).hold()
     assert browser.ask("return document.documentElement.scrollWidth") == PHONE[0]
     assert {cell.aria_role for cell in browser.all("td")} <= {"cell"}  # lines one below the other are still a table
     assert min(cell.size["width"] for cell in browser.all("td:not(:first-child), dd")) > PHONE[0] / 3
@@ -170,7 +170,7 @@ return [light(behind(document.body)), Math.min(...ratios)];
 
 def test_all_can_be_reached_by_the_keyboard_and_the_focus_is_seen(site: Site, browser: Browser) -> None:
     site.dead()
-    browser.open(f"{site.url}?state=dead")
+    browser.open(f"{site.url}?state=dead").hold()
     browser.one("body").send_keys(Keys.TAB)
     assert browser.ask("return document.activeElement.className") == "skip"
     assert browser.ask("return document.activeElement.getBoundingClientRect().left") >= 0  # type: ignore[operator]
@@ -185,7 +185,7 @@ def test_all_can_be_reached_by_the_keyboard_and_the_focus_is_seen(site: Site, br
 @pytest.mark.parametrize("path", ["", "alert", "action"])
 def test_a_screen_reader_finds_its_way(site: Site, browser: Browser, path: str) -> None:
     alert = site.dead()
-    browser.open(f"{site.url}?q={alert}")
+    browser.open(f"{site.url}?q={alert}").hold()
     if path:
         browser.follow(f'tbody a[href^="{path}"]')
     assert browser.one("html").get_attribute("lang") == "en"
