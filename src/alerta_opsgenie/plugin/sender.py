@@ -29,7 +29,6 @@ from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, R
 from alerta_opsgenie.core.agreed import after_requests
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
 from alerta_opsgenie.core.message import iso_seconds
-from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin.database import DatabaseError
 from alerta_opsgenie.plugin.memory import Memory
@@ -52,6 +51,7 @@ _FAULT_PAUSE_SECONDS = 60.0
 _PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the journal, so that other keys' requests go on
 _LEAST_SNOOZE_SECONDS = 3.0  # https://docs.opsgenie.com/docs/alert-api: endTime has to be some seconds ahead
 _CLOCK_DOUBT_SECONDS = 5.0
+
 
 class Duty(NamedTuple):
     """What the sending process does from time to time, in a thread of its own: the seconds between, and the deed."""
@@ -364,12 +364,13 @@ class Sender:
             return
         self._logged[outgoing.route] = state
         if not state:
-            LOG.warning("opsgenie: requests go out again by %s", outgoing.route)
+            LOG.warning("opsgenie: %s: requests go out again by %s", self.settings.vendor, outgoing.route)
         elif delivery.verdict is Verdict.STUCK:
-            LOG.error("opsgenie: nothing goes out by %s until somebody acts: %s; %s",
+            LOG.error("opsgenie: %s: nothing goes out by %s until somebody acts: %s; %s", self.settings.vendor,
                       outgoing.route, delivery.detail, ADVICE[delivery.reason])  # fmt: skip
         else:
-            LOG.warning("opsgenie: requests by %s wait (%s): %s", outgoing.route, state, delivery.detail)
+            LOG.warning("opsgenie: %s: requests by %s wait (%s): %s", self.settings.vendor, outgoing.route, state,
+                        delivery.detail)  # fmt: skip
 
     def _send(self, client: OpsgenieClient, outgoing: OutgoingRequest) -> Delivery:
         try:
@@ -395,9 +396,8 @@ class Sender:
         return any(_is_note(note, str(outgoing.request.body.get("note")), since) for note in notes)
 
     def _report_final(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
-        name = "JSM" if self.settings.policy.dialect is Dialect.JSM else "Opsgenie"
-        operation = outgoing.request.operation
-        LOG.error("opsgenie: %s of alert %s is a dead letter: %s", operation, outgoing.alert, delivery.detail)
+        name, operation = self.settings.vendor, outgoing.request.operation
+        LOG.error("opsgenie: %s: %s of alert %s is a dead letter: %s", name, operation, outgoing.alert, delivery.detail)
         self.report(outgoing.alert, f"{name} did not take this ({operation}): {delivery.detail}")
 
     def _client(self) -> OpsgenieClient:
