@@ -143,6 +143,20 @@ def test_a_throttled_key_pauses_alone(run: Both) -> None:
     assert run.has(alert_id, "jsm")
 
 
+def test_on_the_day_opsgenie_is_switched_off_jsm_has_all_and_what_waits_is_no_dead_letter(run: Both) -> None:
+    console = run.opsgenie.console
+    with run.opsgenie.cloud.faults.switch_off_opsgenie():
+        alert_id = console.create_alert()["id"]
+        console.action(alert_id, "ack")
+        assert run.has(alert_id, "jsm", acknowledged=True)
+        assert wait_until(lambda: "Opsgenie: nothing goes out by default until somebody acts" in run.opsgenie.log())
+        with run.opsgenie.outbox() as outbox:
+            assert {row.state for row in outbox.actions(alert=alert_id)} <= {"waiting", "in-flight"}
+        assert "the API is switched off for this account: move to JSM" in run.opsgenie.log()
+        assert console.notes(alert_id) == []
+    assert run.has(alert_id, "opsgenie", acknowledged=True)
+
+
 def test_jsm_is_not_told_of_what_it_never_had(alerta: AlertaServer, tmp_path: Path) -> None:
     """An alert from before JSM was told anything: its acknowledge goes to Opsgenie alone, its next severity to both."""
     with both(alerta.postgres, tmp_path, OPSGENIE_ALSO_JSM_KEY="") as run:
