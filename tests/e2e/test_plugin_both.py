@@ -134,6 +134,17 @@ def test_one_that_does_not_answer_holds_up_nothing_of_the_other(run: Both, down:
         assert run.told(alert_id, down) == ["create"]
 
 
+def test_the_figures_of_the_other_product_have_names_of_their_own(run: Both) -> None:
+    run.opsgenie.console.create_alert()
+
+    def figures() -> set[str]:
+        metrics = run.opsgenie.console.call("GET", "/management/status")["metrics"]
+        return {one["name"] for one in metrics}
+
+    wanted = {"waiting", "sent_create_done", "also_waiting", "also_oldest_waiting_seconds", "also_sent_create_done"}
+    assert wait_until(lambda: wanted <= figures()), figures()
+
+
 def test_a_throttled_key_pauses_alone(run: Both) -> None:
     console = run.opsgenie.console
     with run.jsm.cloud.faults.throttle(r"/v2/alerts", period_seconds=2):

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Mapping, Optional, Sequence, Set
 
-from alerta_opsgenie.clients.opsgenie import OpsgenieClient
 from alerta_opsgenie.core.publish import ConsoleAct, known_by_history, publish
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.journal import JournalError
@@ -63,7 +62,10 @@ class Destination:
 
         `is_crossing`: it came from one of two products, maybe from this one. So it is told without notes.
         """
-        dispatch = publish(subject, acts, self.settings.policy, known=self._has(subject))
+        policy = self.settings.policy
+        dispatch = publish(subject, acts, policy, known=True)
+        if dispatch.requests:  # a repeat, of which nothing is told, costs no look into the memory
+            dispatch = publish(subject, acts, policy, known=self._has(subject))
         if is_crossing:
             wanted = tuple(request for request in dispatch.requests if request.operation in _ACTS)
             dispatch = dispatch._replace(requests=wanted)
@@ -108,10 +110,3 @@ class Destination:
             self._leases.add(name)
             self.sender.closing.append(partial(self.memory.lease, name, holder, 0.0))
         return True
-
-    def client(self) -> OpsgenieClient:
-        """Give a client of the vendor's API, for one thread."""
-        settings = self.settings
-        return OpsgenieClient(
-            settings.url, settings.policy.dialect, ca_file=settings.ca_file, environment=settings.proxies
-        )

@@ -135,7 +135,7 @@ class Sender:
     # -- The leading thread: the lock, the wake-ups, the housekeeping
 
     def _lead(self) -> None:
-        client = self._client()
+        client = self.settings.client()
         lock: Union[Lock, HostLease, None] = None
         pruned_at = 0.0
         while not self._stop.is_set():
@@ -250,7 +250,7 @@ class Sender:
     # -- The working threads
 
     def _work(self) -> None:
-        client = self._client()
+        client = self.settings.client()
         while not self._stop.is_set():
             with self._guarded():
                 action = self._claim()
@@ -399,12 +399,6 @@ class Sender:
         name, operation = self.settings.vendor, outgoing.request.operation
         LOG.error("opsgenie: %s: %s of alert %s is a dead letter: %s", name, operation, outgoing.alert, delivery.detail)
         self.report(outgoing.alert, f"{name} did not take this ({operation}): {delivery.detail}")
-
-    def _client(self) -> OpsgenieClient:
-        settings = self.settings
-        return OpsgenieClient(
-            settings.url, settings.policy.dialect, ca_file=settings.ca_file, environment=settings.proxies
-        )
 
 
 def _is_ambiguous(action: Action) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from alerta_opsgenie.clients.alert_list import OPS_URL
 from alerta_opsgenie.clients.connection import AddressError, read_address
-from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
+from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, address_of, dialect_of
 from alerta_opsgenie.core import publish, reconcile, routing, wording
 from alerta_opsgenie.core import relay as relaying
 from alerta_opsgenie.core.alarm_model import PRIORITIES
@@ -90,6 +90,10 @@ class Settings:
         """Whether there is a key to send with."""
         return bool(self.key) or any(self.keys.values())
 
+    def client(self) -> OpsgenieClient:
+        """Give a client of the API, for one thread."""
+        return OpsgenieClient(self.url, self.policy.dialect, ca_file=self.ca_file, environment=self.proxies)
+
     def key_of(self, route: str) -> Key:
         """Give the key of a route; of one that is no longer configured, the general one."""
         return self.keys.get(route) or self.key
@@ -156,9 +160,10 @@ def _with_jsm(reader: Reader, settings: Settings) -> Settings:
     policy = settings.policy._replace(dialect=Dialect.JSM, routes=routes)
     jsm = replace(settings, policy=policy, url=url, key=key, keys={}, product="jsm")
     opsgenie = replace(settings, ops_login=Key(), ops_url="")  # that is JSM's
-    if is_first or not opsgenie.sends:
-        return replace(jsm, also=opsgenie if opsgenie.sends else None)
-    return replace(opsgenie, also=jsm)
+    if not opsgenie.sends:
+        return jsm
+    first, second = (jsm, opsgenie) if is_first else (opsgenie, jsm)
+    return replace(first, also=replace(second, alert_link=""))
 
 
 def _reconcile_policies(reader: Reader) -> Mapping[str, str]:
