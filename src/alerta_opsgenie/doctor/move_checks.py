@@ -16,6 +16,7 @@ from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.clients.alert_list import list_open
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.clients.opsgenie import OpsgenieClient
+from alerta_opsgenie.core.message import is_uuid
 from alerta_opsgenie.core.publish import Dialect, Policy, is_wanted
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.core.secret import Secret
@@ -97,22 +98,30 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
         return
     with closing(client):
         theirs = list_open(lambda path: client.get(path, move.jsm_key.reveal(), _soon(inst)), _source(inst), _wait)
-        have = {alias_of(one, _source(inst)) for one in theirs.alerts}
-        asked = sorted(mine - have)[:_MOST_LOOKS]
-        looks = {alert: client.find(alert, move.jsm_key.reveal(), _soon(inst)) for alert in asked}
-    open_there = {alert for alert, data in looks.items() if data and data.get("status") == "open"}
-    unknown = [alert for alert, data in looks.items() if data is None]
-    missing = sorted(mine - have - open_there - set(unknown))
+        asked = sorted(mine - {alias_of(one, _source(inst)) for one in theirs.alerts})
+        looks = _look_singly(inst, client, move.jsm_key, asked)
+    unknown = [alert for alert in asked if alert not in looks] if theirs.problem else []
+    missing = [alert for alert in asked if alert not in unknown and not looks.get(alert)]
     if unknown:
-        why = theirs.problem or "JSM does not answer for them"
         advice = "see that it is the key of an API integration of JSM's; docs/how-to/drift.md has another list"
-        yield fail(f"of {len(unknown)} open alerts it cannot be told whether they are in JSM: {why}", advice)
+        yield fail(f"of {len(unknown)} open alerts it cannot be told whether they are in JSM: {theirs.problem}", advice)
     if missing:
         named = ", ".join(missing[:_MOST_NAMED]) + (", ..." if missing[_MOST_NAMED:] else "")
         advice = "they come to JSM with their next severity, or when they come again; end those of Opsgenie by hand"
         yield fail(f"{len(missing)} of {len(mine)} open alerts of Alerta are not open in JSM: {named}", advice)
     if not (unknown or missing):
         yield ok(f"JSM takes the key, and has all {len(mine)} open alerts of Alerta")
+
+
+def _look_singly(inst: Installation, client: OpsgenieClient, key: Secret, alerts: list[str]) -> dict[str, bool]:
+    """Ask of each alert whether it is open there, as far as answers come."""
+    found: dict[str, bool] = {}
+    for alert in alerts[:_MOST_LOOKS]:
+        data = client.find(alert, key.reveal(), _soon(inst))
+        if data is None:
+            break
+        found[alert] = data.get("status") == "open"
+    return found
 
 
 def _source(inst: Installation) -> str:
@@ -138,7 +147,7 @@ def _open_in_alerta(inst: Installation) -> set[str] | None:
         if not isinstance(alerts, list):
             return found if answer and answer.from_alerta and answer.status == 404 else None  # noqa: PLR2004
         wanted = (one for one in alerts if isinstance(one, dict) and is_wanted(str(one.get("severity")), Policy()))
-        found.update(str(one.get("id")) for one in wanted)
+        found.update(str(one.get("id")) for one in wanted if is_uuid(str(one.get("id"))))
         if answer and not answer.body.get("more"):
             return found
     return None
