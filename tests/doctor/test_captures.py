@@ -40,6 +40,14 @@ def test_the_newest_message_of_each_action_and_the_answers_are_captured_without_
     assert place["assumeRoleResult"]["credentials"]["secretAccessKey"] == "***"
 
 
+def test_a_message_in_quotes_is_read_too(patient: Patient) -> None:
+    """As logrus's formatters without colours write it."""
+    body = json.dumps(json.loads((PAYLOADS / "Close.oec.json").read_text()))
+    log = Path(patient.layout.log_directory) / "oecQueueMessages-us-1-4711.log"
+    log.write_text(f"time=x level=info msg={json.dumps(f'Message body: {body}')} messageId=4711\n")
+    assert json.loads(patient.as_user(capture)["Close.oec-captured.json"])["action"] == "Close"
+
+
 @pytest.mark.parametrize(("answer", "written"), [("y\n", True), ("n\n", False)])
 def test_they_are_shown_and_written_only_if_somebody_agrees(
     patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool

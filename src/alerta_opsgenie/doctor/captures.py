@@ -1,8 +1,8 @@
 """Real messages and answers for the project's tests: the newest of each action, with placeholders for what is yours.
 
 Whole messages are in the log that OEC and JEC keep of them (`oecQueueMessages-REGION-PID.log`, queue/poller.go of
-opsgenie/oec); our own journal holds only what is needed of them. Answers are asked for here. The channel of JEC's
-version 2 is not polled: what is taken there would be missed.
+opsgenie/oec and atlassian/jec); our own journal holds only what is needed of them. Answers are asked for here. The
+channel of JEC's version 2 is not polled: what is taken there would be missed.
 """
 
 from __future__ import annotations
@@ -65,9 +65,12 @@ def _messages(inst: Installation) -> Iterator[dict[str, Any]]:
 
 
 def _read(text: str) -> dict[str, Any] | None:
-    """Read the JSON that a text begins with; logrus writes its fields behind it."""
+    """Read the JSON that a text begins with. Behind it are logrus's fields, which may have put it into quotes."""
+    decoder = json.JSONDecoder()
     try:
-        value, _end = json.JSONDecoder().raw_decode(text)
+        if text.startswith('{\\"'):
+            text, _end = decoder.raw_decode(f'"{text}')
+        value, _end = decoder.raw_decode(text)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
