@@ -236,7 +236,7 @@ def test_what_a_killed_sender_had_in_flight_is_sent_again_unless_it_is_there(run
     plugin.happen("b", Event.RAISED)
     for action in plugin.outbox.journal.claim(time.time(), 2, 1e4):
         if action.alert == "a":
-            plugin.sender._send(plugin.sender._client(), read_row(action))
+            plugin.sender._send(plugin.sender.settings.client(), read_row(action))
     assert wait_until(lambda: run.cloud.alert("a"))
     with sending(plugin):
         assert wait_until(emptied(tmp_path))

@@ -385,6 +385,8 @@ def test_a_login_for_jsms_full_api_needs_its_url(url: str | None) -> None:
     found = read({"OPSGENIE_OPS_LOGIN": "a@example.com:token", "OPSGENIE_OPS_URL": url})
     assert not found.ops_login
     assert any("OPSGENIE_OPS_URL" in problem for problem in found.problems)
+
+
 ODD_VALUES: list[Any] = [
     None, 5, 1.5, [], [5, None], {}, {"a": 5, None: 5}, "", "[", "[1]", "{'a': 1}", True, ("x",), b"x", "\x00", "1e999",
     "nan",
@@ -403,3 +405,47 @@ def test_whatever_a_setting_holds_alerta_starts() -> None:
             read_settings({name: value}, {})
             if isinstance(value, str):
                 read_settings({}, {name: value})
+
+
+BOTH = {"OPSGENIE_SERVICE_KEY": "o", "OPSGENIE_ALSO_JSM_KEY": "j"}
+
+
+def test_jsm_is_told_beside_opsgenie_by_one_key_and_in_its_own_calls() -> None:
+    route = {"name": "db", "match": {"tag": "db"}, "api_key": "r", "teams": ["dba"]}
+    found = read({**BOTH, "OPSGENIE_ROUTES": [route]})
+    assert (found.policy.dialect, found.key.reveal(), found.product) == (Dialect.OPSGENIE, "o", "")
+    jsm = found.also
+    assert jsm is not None
+    assert (jsm.policy.dialect, jsm.url, jsm.product) == (
+        Dialect.JSM,
+        "https://api.atlassian.com/jsm/ops/integration",
+        "jsm",
+    )
+    assert (jsm.key_of("route db").reveal(), jsm.policy.routes[0].teams) == ("j", ("dba",))
+
+
+def test_one_setting_makes_them_change_places_and_each_keeps_what_is_its_own() -> None:
+    login = {"OPSGENIE_OPS_LOGIN": "a@example.com:token", "OPSGENIE_OPS_URL": "https://api.atlassian.com/jsm/ops/api/x"}
+    found = read({**BOTH, **login, "OPSGENIE_ALSO_JSM_PRIMARY": True})
+    assert (found.key.reveal(), found.product, bool(found.ops_login)) == ("j", "jsm", True)
+    assert found.also is not None
+    assert (found.also.key.reveal(), found.also.product, bool(found.also.ops_login)) == ("o", "", False)
+    assert found.problems == ()
+
+
+def test_without_a_key_of_opsgenies_jsm_is_the_only_one() -> None:
+    found = read({"OPSGENIE_ALSO_JSM_KEY": "j"})
+    assert (found.key.reveal(), found.policy.dialect, found.also) == ("j", Dialect.JSM, None)
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({**BOTH, "OPSGENIE_URL": "https://api.atlassian.com"}, "OPSGENIE_ALSO_JSM_KEY: OPSGENIE_URL is JSM's already"),
+        ({"OPSGENIE_SERVICE_KEY": "o", "OPSGENIE_ALSO_JSM_PRIMARY": 1}, "OPSGENIE_ALSO_JSM_PRIMARY: set OPSGENIE_ALSO"),
+        ({**BOTH, "OPSGENIE_ALSO_JSM_URL": "ftp://x"}, "OPSGENIE_ALSO_JSM_URL: "),
+    ],
+)
+def test_what_cannot_be_told_to_both_is_said(config: dict[str, Any], problem: str) -> None:
+    (said,) = read(config).problems
+    assert said.startswith(problem)

@@ -25,7 +25,7 @@ from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
 from alerta_opsgenie.core.outcome import REDELIVERED_MARK, STALE_MARK
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
-from alerta_opsgenie.plugin import alarm, guard, lease
+from alerta_opsgenie.plugin import alarm, guard, lease, state
 from alerta_opsgenie.plugin.state import LOG
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def check_state(alert: Alert, behalf: "Behalf", *, may_be_no_op: bool = False) -
     with `stale:`.
     """
     record = record_of(alert)
-    if record.is_of_earlier_outage(behalf.updated_ns, behalf.incident_ns):
+    if record.is_of_earlier_outage(behalf.updated_ns, _incident_ns(behalf)):
         _refuse(str(alert.id), EARLIER_OUTAGE.detail)
     if record.is_stale(STATE, behalf.updated_ns):
         _refuse(str(alert.id), NEWER)
@@ -159,8 +159,13 @@ def note_state(alert: Alert, behalf: "Behalf") -> None:
     if behalf.updated_ns:
         record = record_of(alert)
         record.write([STATE], behalf.updated_ns)
-        record.write([INCIDENT], behalf.incident_ns)
+        record.write([INCIDENT], _incident_ns(behalf))
         alert.attributes[ATTRIBUTE] = _text_of(alert, record)
+
+
+def _incident_ns(behalf: "Behalf") -> int:
+    """Tell when the vendor made its alert; 0 where two products made one each, whose times have no order."""
+    return 0 if state.settings().also else behalf.incident_ns
 
 
 def _refuse(alert_id: str, why: str) -> None:

@@ -106,11 +106,14 @@ class Outbox:
         self._set_aside = ""
         self._mutex = threading.Lock()
 
-    def put(self, dispatch: Dispatch, alert: str) -> int:
-        """Take the requests of one event, in order; says how many. They are on the disk then, if any way can be."""
+    def put(self, dispatch: Dispatch, alert: str, mark: str = "") -> int:
+        """Take the requests of one event, in order; says how many. They are on the disk then, if any way can be.
+
+        `mark` begins their keys.
+        """
         now_ns = time.time_ns()
         requests = [
-            OutgoingRequest(uuid.uuid4().hex, alert, now_ns + place, dispatch.route, request)
+            OutgoingRequest(mark + uuid.uuid4().hex, alert, now_ns + place, dispatch.route, request)
             for place, request in enumerate(dispatch.requests)
         ]
         if not requests:

@@ -24,7 +24,7 @@ from flask import Flask, Response, g, has_app_context, has_request_context, json
 from alerta_opsgenie.core.agreed import present
 from alerta_opsgenie.core.events import Event, changes, receipt, was_ever_open
 from alerta_opsgenie.core.history import ENDED
-from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, known_by_history, publish
+from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import (
     attribution,
@@ -43,7 +43,6 @@ from alerta_opsgenie.plugin import (
 )
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
-from alerta_opsgenie.plugin.state import LOG
 
 _DONE = (200, 201)
 _LATE_SECONDS = 300.0
@@ -228,30 +227,22 @@ def _after_success(tell: Callable[[], None]) -> None:
 
 
 def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
-    """Put the requests for some events into the outbox; nothing that the bridge did."""
+    """Put the requests for some events into the outbox; nothing that the bridge did, unless there are two products."""
     process = state.process()
     if not process.sends:
         return
-    if attribution.by_bridge():
-        if not g.get("opsgenie_reconcile"):
-            way_back.arrivals.note(process)
+    by_bridge = attribution.by_bridge()
+    if by_bridge and not g.get("opsgenie_reconcile"):
+        way_back.arrivals.note(process)
+    if by_bridge and not process.also:
         if events != (Event.NOTED,):
             _tell_late(process, subject, events)
             there = subject._replace(status="closed") if Event.DELETED in events else subject
             process.note_agreed(subject.id, lambda agreed: present(there, process.settings.policy, agreed))
         return
-    if not events:
-        return
-    acts = [_deed(event, subject, _words(text)) for event in events]
-    policy = process.settings.policy
-    known = known_by_history(subject, policy)
-    if known is None:
-        known = process.knows(subject.id, subject.received_at_seconds)
-    dispatch = publish(subject, acts, policy, known=known)
-    if dispatch.cut:
-        LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", subject.id, ", ".join(dispatch.cut))
-    if dispatch.requests:
-        process.outbox.put(dispatch, subject.id)
+    acts = [_deed(event, subject, "" if by_bridge else _words(text)) for event in events]
+    for one in process.destinations if acts else ():
+        one.tell(subject, acts, is_crossing=by_bridge)
 
 
 def _tell_late(process: state.Process, subject: Subject, events: Tuple[Event, ...]) -> None:
@@ -263,8 +254,7 @@ def _tell_late(process: state.Process, subject: Subject, events: Tuple[Event, ..
     if not _LATE_SECONDS <= late_seconds < _BELIEVED_SECONDS:
         return
     text = f"{events[0].value} by {behalf.person} came to Alerta {late_seconds / 60:.0f} minutes late"
-    process.outbox.put(publish(subject, [ConsoleAct(Event.NOTED, text=text)], process.settings.policy, known=True),
-                       subject.id)  # fmt: skip
+    process.note(subject, text)
 
 
 def _words(text: Any) -> str:

@@ -161,7 +161,7 @@ class Reconciler:
             return
         routes = {settings.key_of(route).reveal(): route for route in (*settings.keys, routing.DEFAULT)}
         for key, route in routes.items():
-            with contextlib.closing(self._process.client()) as client:
+            with contextlib.closing(self._settings.client()) as client:
                 if key:
                     yield route, list_open(partial(self._get, client, key), source, self._wait)
 
@@ -207,7 +207,7 @@ class Reconciler:
         """Ask singly for what is open in Alerta and was not in the vendor's list."""
         settings, looks = self._settings, {}
         suspects = rules.read_suspects(self._memory.get_value(SUSPECTS))
-        with contextlib.closing(self._process.client()) as client:
+        with contextlib.closing(self._settings.client()) as client:
             for name in rules.to_look_up(alerta, vendor, suspects, next(self._turns))[: rules.MOST_LOOKS]:
                 route = alerta.alerts[name].route
                 key = settings.key_of(route).reveal()

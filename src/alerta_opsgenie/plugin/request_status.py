@@ -25,6 +25,8 @@ FIRST_LOOK_SECONDS = 1.0
 MOST_LOOKS = 6
 MOST_REPEATS = 2
 _REPEATED = "~"
+CROSSING = "crossing-"
+"""Marks what one of two products is told though it may have come from there; then it has no effect there."""
 
 
 class Throttled(Protocol):
@@ -120,7 +122,7 @@ class StatusLookups:
             return
         if outgoing.request.operation == "create":
             self._plan.correct(outgoing)
-        if outgoing.request.operation == "close":
+        if outgoing.request.operation == "close" or outgoing.key.startswith(CROSSING):
             return  # what is not there need not be closed
         LOG.warning("opsgenie: %s of alert %s had no effect: %s", outgoing.request.operation, outgoing.alert, text)
-        self._report(outgoing.alert, f"Opsgenie did not do this ({outgoing.request.operation}): {text}")
+        self._report(outgoing.alert, f"{self._settings.vendor} did not do this ({outgoing.request.operation}): {text}")

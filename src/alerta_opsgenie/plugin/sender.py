@@ -29,7 +29,6 @@ from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, R
 from alerta_opsgenie.core.agreed import Agreed, after_requests
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
 from alerta_opsgenie.core.message import iso_seconds
-from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin.database import DatabaseError
 from alerta_opsgenie.plugin.look_back import is_ambiguous, is_there, may_be_restored
@@ -52,6 +51,7 @@ _LONGEST_PAUSE_SECONDS = LONGEST_RETRY_AFTER_SECONDS + 1.0
 _FAULT_PAUSE_SECONDS = 60.0
 _PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the journal, so that other keys' requests go on
 _LEAST_SNOOZE_SECONDS = 3.0  # https://docs.opsgenie.com/docs/alert-api: endTime has to be some seconds ahead
+
 
 class Duty(NamedTuple):
     """What the sending process does from time to time, in a thread of its own: the seconds between, and the deed."""
@@ -137,7 +137,7 @@ class Sender:
     # -- The leading thread: the lock, the wake-ups, the housekeeping
 
     def _lead(self) -> None:
-        client = self._client()
+        client = self.settings.client()
         lock: Union[Lock, HostLease, None] = None
         pruned_at = 0.0
         while not self._stop.is_set():
@@ -252,7 +252,7 @@ class Sender:
     # -- The working threads
 
     def _work(self) -> None:
-        client = self._client()
+        client = self.settings.client()
         while not self._stop.is_set():
             with self._guarded():
                 action = self._claim()
@@ -386,12 +386,13 @@ class Sender:
             return
         self._logged[outgoing.route] = state
         if not state:
-            LOG.warning("opsgenie: requests go out again by %s", outgoing.route)
+            LOG.warning("opsgenie: %s: requests go out again by %s", self.settings.vendor, outgoing.route)
         elif delivery.verdict is Verdict.STUCK:
-            LOG.error("opsgenie: nothing goes out by %s until somebody acts: %s; %s",
+            LOG.error("opsgenie: %s: nothing goes out by %s until somebody acts: %s; %s", self.settings.vendor,
                       outgoing.route, delivery.detail, ADVICE[delivery.reason])  # fmt: skip
         else:
-            LOG.warning("opsgenie: requests by %s wait (%s): %s", outgoing.route, state, delivery.detail)
+            LOG.warning("opsgenie: %s: requests by %s wait (%s): %s", self.settings.vendor, outgoing.route, state,
+                        delivery.detail)  # fmt: skip
 
     def _send(self, client: OpsgenieClient, outgoing: OutgoingRequest) -> Delivery:
         try:
@@ -401,16 +402,9 @@ class Sender:
         return client.send(outgoing.request, key, time.monotonic() + self.settings.timeout_seconds)
 
     def _report_final(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
-        name = "JSM" if self.settings.policy.dialect is Dialect.JSM else "Opsgenie"
-        operation = outgoing.request.operation
-        LOG.error("opsgenie: %s of alert %s is a dead letter: %s", operation, outgoing.alert, delivery.detail)
+        name, operation = self.settings.vendor, outgoing.request.operation
+        LOG.error("opsgenie: %s: %s of alert %s is a dead letter: %s", name, operation, outgoing.alert, delivery.detail)
         self.report(outgoing.alert, f"{name} did not take this ({operation}): {delivery.detail}")
-
-    def _client(self) -> OpsgenieClient:
-        settings = self.settings
-        return OpsgenieClient(
-            settings.url, settings.policy.dialect, ca_file=settings.ca_file, environment=settings.proxies
-        )
 
 
 def _is_over(outgoing: OutgoingRequest, now: float) -> bool:

@@ -87,10 +87,10 @@ def main(directory: str) -> None:
     from alerta_opsgenie.plugin import state  # noqa: PLC0415
 
     with create_app().app_context():
-        sender = state.process().sender
-    sender.start()
+        process = state.process()
+    process.start_senders()
     sys.stdin.buffer.read()
-    sender.stop()
+    process.stop_senders()
 
 
 if __name__ == "__main__":
