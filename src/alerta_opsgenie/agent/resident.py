@@ -75,7 +75,7 @@ class Agent:
         self._idle_seconds = idle_seconds
         self._ending = threading.Event()
         self.log = Log(state_directory)
-        self.deliverer = Deliverer(state_directory, report=self.log.report, follows=False)
+        self.deliverer = Deliverer(state_directory, report=self.log.report, warn=self._warn, follows=False)
         self._server = Server(state_directory, Service(self.deliverer, "agent", self._ending.set))
 
     def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
@@ -103,6 +103,9 @@ class Agent:
             self.log.write("the state directory was removed or replaced", "WARN")
         self._end()
         return 1 if is_displaced else 0
+
+    def _warn(self, text: str) -> None:
+        self.log.write(text, "WARN")
 
     def _wake(self, options: Options) -> None:
         try:

@@ -96,7 +96,7 @@ class Front:
 
     def _take_lock(self) -> bool:
         """Try to; gives whether this process has it."""
-        deliverer = Deliverer(self.state_directory, workers=self.workers, report=self._report)
+        deliverer = Deliverer(self.state_directory, workers=self.workers, report=self._report, warn=_log.warning)
         try:
             if deliverer.start():
                 self._lead(deliverer)
@@ -184,6 +184,11 @@ class Front:
     def trouble(self) -> str:
         """What a person has to do about a disk or an Alerta; empty where nothing."""
         return self._deliverer.trouble if self._deliverer else ""
+
+    @property
+    def people_failures(self) -> int:
+        """How many actions went without the people file that they name."""
+        return self._deliverer.people.failures if self._deliverer else 0
 
     @property
     def disk_trouble(self) -> str:

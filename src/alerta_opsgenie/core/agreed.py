@@ -9,7 +9,7 @@ from typing import Any, Iterable, List, Mapping, NamedTuple, Optional
 
 from .events import BLACKOUT, Event, end_of
 from .history import ENDED
-from .message import iso_seconds
+from .instants import iso_seconds
 from .publish import (
     LONGEST_SNOOZE_SECONDS,
     ConsoleAct,

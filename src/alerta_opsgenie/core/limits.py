@@ -6,7 +6,7 @@ by the one fits by the other. Limits: https://docs.opsgenie.com/docs/alert-api (
 
 from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
-from .message import clean_text
+from .people import clean_text
 
 MESSAGE = 130
 ALIAS = 512

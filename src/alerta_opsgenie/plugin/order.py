@@ -1,8 +1,8 @@
 """What the bridge did to an alert, kept on the alert itself, so that Alerta refuses what comes late or twice.
 
 Each register (`core.order`: the state, the owner, the priority, each tag) has the `updatedAt` of the newest action that
-wrote it; notes are remembered by a digest; `opened` is when the alert came again after its end, by this server's clock.
-All of it is one short text in the attribute `opsgenie-order`, so that it holds for all workers and hosts.
+wrote it; notes and custom actions are remembered as acts; `opened` is when the alert came again after its end, by this
+server's clock. All of it is one text in the attribute `opsgenie-order`, so that it holds for all workers and hosts.
 
 Whoever may write alerts may write attributes. So the text ends in a signature, made with Alerta's `SECRET_KEY` and good
 for this one alert, and a text without it counts as none. What others send under that name is taken out of their
@@ -15,7 +15,7 @@ calls could read the same state and be written in either order.
 import hashlib
 import hmac
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple
 
 from alerta.exceptions import AlertaException, ApiError
 from alerta.models.alert import Alert
@@ -23,9 +23,11 @@ from flask import current_app, request
 
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
-from alerta_opsgenie.core.outcome import REDELIVERED_MARK, STALE_MARK
+from alerta_opsgenie.core.outcome import MERGED_MARK, REDELIVERED_MARK, STALE_MARK
+from alerta_opsgenie.core.same_act import act_digest, digest, is_pair
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
 from alerta_opsgenie.plugin import alarm, guard, lease
+from alerta_opsgenie.plugin.people import name_owner
 from alerta_opsgenie.plugin.state import LOG
 
 if TYPE_CHECKING:
@@ -34,9 +36,10 @@ if TYPE_CHECKING:
 ATTRIBUTE = "opsgenie-order"
 OPENED = "opened"
 MOST_TAGS = 20
-MOST_NOTES = 20
+MOST_NOTES = 40
 NEWER = "something newer has happened to the alert"
 REDELIVERED = f"{REDELIVERED_MARK} the note is there"
+MERGED = f"{MERGED_MARK} another integration has brought it"
 
 _NOTE, _SIGNATURE = "note", "signature"
 _MOST_DIGITS = 19  # nanoseconds since the epoch
@@ -46,16 +49,27 @@ _OWNED = {"owner": "owner", "opsgenie-priority": "priority"}
 _WRITES_ATTRIBUTES = frozenset({"api.receive", "api.update_attributes", "api.bulk_update_attributes"})
 
 
+class Act(NamedTuple):
+    """A note, or a custom action. `digest` stands for person and words; without an `updatedAt` for the message too."""
+
+    digest: str
+    updated_ns: int
+    integration: str
+
+    def __str__(self) -> str:
+        return f"{self.digest}:{self.updated_ns}:{self.integration}"
+
+
 class Record:
-    """The registers and notes of one alert; `str` gives the attribute's text, without the signature."""
+    """The registers and acts of one alert; `str` gives the attribute's text, without the signature."""
 
     def __init__(self, text: Any) -> None:
         self.newest: Dict[str, int] = {}
-        self.notes: List[str] = []
+        self.acts: List[Act] = []
         for part in text.split() if isinstance(text, str) else ():
             name, _, value = part.rpartition("=")
             if name == _NOTE:
-                self.notes.append(value)
+                self.acts += _read_act(value)
             elif name and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
                 self.newest[name] = int(value)
 
@@ -74,15 +88,31 @@ class Record:
             if updated_ns > self.newest.get(register, 0):
                 self.newest[register] = updated_ns
 
-    def write_note(self, digest: str) -> None:
-        """Note a note."""
-        self.notes = [*(note for note in self.notes if note != digest), digest][-MOST_NOTES:]
+    def write_act(self, act: Act) -> None:
+        """Note an act."""
+        self.acts = [*(one for one in self.acts if one != act), act][-MOST_NOTES:]
+
+    def told(self, act: Act) -> str:
+        """Say why an act need not be told: it was, by the same message or by another integration; else nothing."""
+        alike = [one for one in self.acts if one.digest == act.digest]
+        sources = {one.integration for one in alike if one.updated_ns == act.updated_ns}
+        if sources & {act.integration, ""} or (sources and not act.integration):
+            return REDELIVERED
+        pairs = ((one.integration, one.updated_ns) for one in alike if one.integration and one.updated_ns)
+        return MERGED if act.integration and act.updated_ns and is_pair(pairs, act.integration, act.updated_ns) else ""
 
     def __str__(self) -> str:
         tags = sorted((name for name in self.newest if name.startswith("tag:")), key=lambda name: self.newest[name])
         kept = {name: value for name, value in self.newest.items() if name not in tags[:-MOST_TAGS]}
-        parts = [f"{name}={value}" for name, value in kept.items()] + [f"{_NOTE}={note}" for note in self.notes]
+        parts = [f"{name}={value}" for name, value in kept.items()] + [f"{_NOTE}={act}" for act in self.acts]
         return " ".join(parts)
+
+
+def _read_act(text: str) -> Iterator[Act]:
+    digest_, _, rest = text.partition(":")
+    updated, _, integration = rest.partition(":")
+    if updated.isascii() and updated.isdigit() and len(updated) <= _MOST_DIGITS:
+        yield Act(digest_, int(updated), integration)
 
 
 def sign(secret: str, alert_id: str, text: str) -> str:
@@ -114,9 +144,11 @@ def _secret() -> str:
     return str(current_app.config["SECRET_KEY"])
 
 
-def note_digest(text: str, updated_ns: int, key: str) -> str:
-    """Name a note: by its instant and text, so that the same one by another connector counts as the same."""
-    return hashlib.sha256(f"{updated_ns or key}:{text}".encode("utf-8", "backslashreplace")).hexdigest()[:16]
+def act_of(kind: str, behalf: "Behalf") -> Act:
+    """Name an act by who says what when, so that the same one by another connector counts as the same."""
+    said = act_digest(kind, behalf.person, behalf.words)
+    whole = said if behalf.updated_ns else digest(said, behalf.key)
+    return Act(whole[:12], behalf.updated_ns, digest(behalf.integration)[:6] if behalf.integration else "")
 
 
 def tag_register(tag: str) -> str:
@@ -176,15 +208,31 @@ def note_opened(alert: Alert) -> None:
     alert.attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
-def is_redelivered(alert: Alert, text: str, behalf: "Behalf") -> bool:
-    """Whether that note was written before."""
-    return note_digest(text, behalf.updated_ns, behalf.key) in record_of(alert).notes
+def told(alert: Alert, act: Act) -> str:
+    """Say why an act need not be told, as `Record.told`; one of another integration's is noted beside its pair."""
+    why = record_of(alert).told(act)
+    if why == MERGED:
+        remember(str(alert.id), act)
+    return why
 
 
-def remember_note(alert_id: str, text: str, behalf: "Behalf") -> None:
-    """Note that a note was written. After the writing, not before: twice is better than never."""
-    digest = note_digest(text, behalf.updated_ns, behalf.key)
-    _write(alert_id, lambda record: record.write_note(digest))
+def remember(alert_id: str, act: Act) -> None:
+    """Note that an act was told. After the writing, not before: twice is better than never."""
+    _write(alert_id, lambda record: record.write_act(act))
+
+
+def check_told(alert: Alert, act: Act) -> None:
+    """Refuse a custom action that another integration has brought already, else note it once it is done.
+
+    Raises AlertaException for a 409 whose message begins with `merged:`.
+    """
+    if told(alert, act) == MERGED:
+        raise AlertaException(MERGED, code=_CONFLICT)
+    alert_id = str(alert.id)
+    guard.after_request(
+        "noting a custom action",
+        lambda response: remember(alert_id, act) if response.status_code == _DONE else None,
+    )
 
 
 def fresh_tags(alert: Alert, tags: List[str], updated_ns: int) -> List[str]:
@@ -260,6 +308,7 @@ def _around_tags(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
 def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
     attributes = body.get("attributes")
     if isinstance(attributes, dict):
+        name_owner(alert, attributes)
         claim_attributes(alert, attributes, updated_ns)
 
 

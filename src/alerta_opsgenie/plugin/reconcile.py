@@ -33,6 +33,7 @@ from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import inprocess, order, state, way_back
 from alerta_opsgenie.plugin.alert_values import epoch_seconds, subject_of, word_of
 from alerta_opsgenie.plugin.memory import Memory
+from alerta_opsgenie.plugin.people import account_of, shown_name
 from alerta_opsgenie.plugin.sender import Duty
 from alerta_opsgenie.plugin.state import LOG
 
@@ -136,7 +137,7 @@ class Reconciler:
     def _read_vendor(self) -> Tuple[Snapshot, int]:
         began, found = time.time(), list(self._lists())
         problems = [f"the list by {route} is incomplete: {one.problem}" for route, one in found if one.problem]
-        alerts = listed(self._slowly(found), self._settings.policy.source)
+        alerts = self._named(listed(self._slowly(found), self._settings.policy.source))
         ahead = max((one.clock_ahead_seconds for _, one in found), key=abs, default=0.0)
         snapshot = Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
         return snapshot, sum(one.requests for _, one in found)
@@ -214,7 +215,16 @@ class Reconciler:
                 if data is None or self._wait(0):
                     break  # what was not looked up is looked up in the next sweep
                 looks[name] = (route, data)
-        return with_looks(vendor, looks, settings.policy.source)
+        looked = with_looks(vendor, looks, settings.policy.source)
+        return looked._replace(alerts=self._named(looked.alerts))
+
+    def _named(self, alerts: Mapping[str, Seen]) -> Dict[str, Seen]:
+        """Name owners as Alerta does."""
+        with self._process.app.app_context():
+            return {
+                alias: seen._replace(owner=shown_name(seen.owner)) if seen.owner else seen
+                for alias, seen in alerts.items()
+            }
 
     # -- Repairing
 
@@ -234,6 +244,7 @@ class Reconciler:
         if not is_same_state(now, repair.seen):
             return False
         subject = subject_of(alert) if alert is not None else Subject(repair.alert, status="closed")
+        subject = subject._replace(account=account_of(subject.owner))
         dispatch = repairs.requests_of(repair, subject, self._settings.policy, time.time())
         LOG.warning("opsgenie: reconcile: %s of alert %s is told to the vendor: %s",
                     repair.field, repair.alert, repair.reason)  # fmt: skip

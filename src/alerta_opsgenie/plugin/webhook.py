@@ -13,8 +13,9 @@ from alerta.exceptions import AlertaException
 from alerta.webhooks import WebhookBase
 from flask import Response, jsonify, request
 
-from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, clean_name, parse
+from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.core.relay import Circumstances, relay
 from alerta_opsgenie.core.task import drive
 from alerta_opsgenie.plugin import inprocess, state, webhook_access
