@@ -10,7 +10,7 @@ from alerta_opsgenie.core.same_act import NOTE
 from alerta_opsgenie.plugin.attribution import Behalf
 from alerta_opsgenie.plugin.order import (
     MERGED,
-    MOST_NOTES,
+    MOST_ACTS,
     MOST_TAGS,
     REDELIVERED,
     Act,
@@ -32,8 +32,8 @@ def act(words: str = "hello", by: str = "alice", at_ns: int = NS, integration: s
 def test_a_record_comes_back_as_it_was() -> None:
     record = Record(None)
     record.write(["state", "owner", tag_register("night shift")], NS)
-    record.write_act(act())
-    record.write_act(act(integration="", at_ns=0))
+    for one in (act(), act(integration="jec"), act(integration="", at_ns=0)):
+        record.write_act(one)
     again = Record(str(record))
     assert (again.newest, again.acts) == (record.newest, record.acts)
 
@@ -69,7 +69,7 @@ def test_the_record_stays_short() -> None:
     again = Record(str(record))
     assert "state" in again.newest
     assert len(again.newest) == MOST_TAGS + 1
-    assert len(again.acts) == MOST_NOTES
+    assert len(again.acts) == MOST_ACTS
     assert tag_register("199") in again.newest
     assert len(str(record)) < 3000
 

@@ -15,7 +15,7 @@ Each act is paired with one of the other integration's, so that a note written t
 """
 
 import hashlib
-from typing import Dict, Iterable, List, Mapping, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from . import message as fields
 from .message import Message, MessageError
@@ -97,26 +97,36 @@ def is_said(message: Message, newest_ns: Mapping[str, int]) -> bool:
     for own, updated_ns in said(message).items():
         _, act, integration, _ = own.split(":")
         parts = (name.split(":") for name in newest_ns if name != own and name.startswith(f"{SAID}:{act}:"))
-        return is_pair([(part[2], int(part[3])) for part in parts], integration, updated_ns)
+        before = [(int(part[3]), part[2]) for part in parts]
+        return _count(before) == _count([*before, (updated_ns, integration)])
     return False
 
 
-def is_pair(before: Iterable[Tuple[str, int]], integration: str, updated_ns: int) -> bool:
-    """Whether an act is another integration's, by the acts with the same words: integration and `updatedAt` (ns)."""
-    found: Dict[str, List[int]] = {}
-    for name, at_ns in before:
-        found.setdefault(name, []).append(at_ns)
-    ours = found.pop(integration, [])
-    return any(_pairs([*ours, updated_ns], theirs) > _pairs(ours, theirs) for theirs in found.values())
+Brought = Tuple[Tuple[int, str], ...]
+"""By whom an act was brought that was told once: `updatedAt` (ns) and integration of each, from the first on."""
 
 
-def _pairs(ours: List[int], theirs: List[int]) -> int:
-    """Count the most pairs within the window: the oldest of each side go first."""
-    count, left = 0, sorted(theirs)
-    for at_ns in sorted(ours):
-        left = [other for other in left if other >= at_ns - _WINDOW_NS]
-        if left and left[0] <= at_ns + _WINDOW_NS:
-            count, left = count + 1, left[1:]
+def pair_of(told: Sequence[Brought], updated_ns: int, integration: str) -> Optional[int]:
+    """Find what was told of an act by other integrations: its place among acts with the same words, or None."""
+    for place, brought in enumerate(told):
+        is_near = abs(brought[0][0] - updated_ns) <= _WINDOW_NS
+        if is_near and all(one and one != integration for _, one in brought):
+            return place
+    return None
+
+
+def _count(acts: Iterable[Tuple[int, str]]) -> int:
+    """Count how often acts with the same words are told."""
+    count = 0
+    near: List[Brought] = []
+    for updated_ns, integration in sorted(acts):
+        near = [brought for brought in near if brought[0][0] >= updated_ns - _WINDOW_NS]
+        place = pair_of(near, updated_ns, integration)
+        if place is None:
+            near.append(((updated_ns, integration),))
+            count += 1
+        else:
+            near[place] += ((updated_ns, integration),)
     return count
 
 

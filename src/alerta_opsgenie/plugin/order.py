@@ -15,7 +15,7 @@ calls could read the same state and be written in either order.
 import hashlib
 import hmac
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from alerta.exceptions import AlertaException, ApiError
 from alerta.models.alert import Alert
@@ -24,7 +24,7 @@ from flask import current_app, request
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
 from alerta_opsgenie.core.outcome import MERGED_MARK, REDELIVERED_MARK, STALE_MARK
-from alerta_opsgenie.core.same_act import act_digest, digest, is_pair
+from alerta_opsgenie.core.same_act import Brought, act_digest, digest, pair_of
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
 from alerta_opsgenie.plugin import alarm, guard, lease
 from alerta_opsgenie.plugin.people import name_owner
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ATTRIBUTE = "opsgenie-order"
 OPENED = "opened"
 MOST_TAGS = 20
-MOST_NOTES = 40
+MOST_ACTS = 30
 NEWER = "something newer has happened to the alert"
 REDELIVERED = f"{REDELIVERED_MARK} the note is there"
 MERGED = f"{MERGED_MARK} another integration has brought it"
@@ -56,16 +56,13 @@ class Act(NamedTuple):
     updated_ns: int
     integration: str
 
-    def __str__(self) -> str:
-        return f"{self.digest}:{self.updated_ns}:{self.integration}"
-
 
 class Record:
     """The registers and acts of one alert; `str` gives the attribute's text, without the signature."""
 
     def __init__(self, text: Any) -> None:
         self.newest: Dict[str, int] = {}
-        self.acts: List[Act] = []
+        self.acts: List[Tuple[str, Brought]] = []
         for part in text.split() if isinstance(text, str) else ():
             name, _, value = part.rpartition("=")
             if name == _NOTE:
@@ -88,31 +85,43 @@ class Record:
             if updated_ns > self.newest.get(register, 0):
                 self.newest[register] = updated_ns
 
-    def write_act(self, act: Act) -> None:
-        """Note an act."""
-        self.acts = [*(one for one in self.acts if one != act), act][-MOST_NOTES:]
-
     def told(self, act: Act) -> str:
         """Say why an act need not be told: it was, by the same message or by another integration; else nothing."""
-        alike = [one for one in self.acts if one.digest == act.digest]
-        sources = {one.integration for one in alike if one.updated_ns == act.updated_ns}
-        if sources & {act.integration, ""} or (sources and not act.integration):
+        alike = [one for name, brought in self.acts if name == act.digest for one in brought]
+        same = {integration for at_ns, integration in alike if at_ns == act.updated_ns}
+        if same & {act.integration, ""} or (same and not act.integration):
             return REDELIVERED
-        pairs = ((one.integration, one.updated_ns) for one in alike if one.integration and one.updated_ns)
-        return MERGED if act.integration and act.updated_ns and is_pair(pairs, act.integration, act.updated_ns) else ""
+        return MERGED if self._pair_of(act) is not None else ""
+
+    def write_act(self, act: Act) -> None:
+        """Note an act, beside that of another integration that it is one with."""
+        place, own = self._pair_of(act), ((act.updated_ns, act.integration),)
+        if place is None:
+            self.acts = [*self.acts, (act.digest, own)][-MOST_ACTS:]
+        else:
+            self.acts[place] = (act.digest, self.acts[place][1] + own)
+
+    def _pair_of(self, act: Act) -> Optional[int]:
+        places = [place for place, (digest_, _) in enumerate(self.acts) if digest_ == act.digest]
+        if not act.integration or not act.updated_ns:
+            return None
+        found = pair_of([self.acts[place][1] for place in places], act.updated_ns, act.integration)
+        return None if found is None else places[found]
 
     def __str__(self) -> str:
         tags = sorted((name for name in self.newest if name.startswith("tag:")), key=lambda name: self.newest[name])
         kept = {name: value for name, value in self.newest.items() if name not in tags[:-MOST_TAGS]}
-        parts = [f"{name}={value}" for name, value in kept.items()] + [f"{_NOTE}={act}" for act in self.acts]
+        parts = [f"{name}={value}" for name, value in kept.items()]
+        for name, brought in self.acts:
+            parts.append(f"{_NOTE}={name}:{','.join(f'{at_ns}.{one}' for at_ns, one in brought)}")
         return " ".join(parts)
 
 
-def _read_act(text: str) -> Iterator[Act]:
-    digest_, _, rest = text.partition(":")
-    updated, _, integration = rest.partition(":")
-    if updated.isascii() and updated.isdigit() and len(updated) <= _MOST_DIGITS:
-        yield Act(digest_, int(updated), integration)
+def _read_act(text: str) -> Iterator[Tuple[str, Brought]]:
+    name, _, rest = text.partition(":")
+    pairs = [one.partition(".") for one in rest.split(",")]
+    if all(at.isascii() and at.isdigit() and len(at) <= _MOST_DIGITS for at, _, _ in pairs):
+        yield name, tuple((int(at), one) for at, _, one in pairs)
 
 
 def sign(secret: str, alert_id: str, text: str) -> str:
@@ -147,8 +156,8 @@ def _secret() -> str:
 def act_of(kind: str, behalf: "Behalf") -> Act:
     """Name an act by who says what when, so that the same one by another connector counts as the same."""
     said = act_digest(kind, behalf.person, behalf.words)
-    whole = said if behalf.updated_ns else digest(said, behalf.key)
-    return Act(whole[:12], behalf.updated_ns, digest(behalf.integration)[:6] if behalf.integration else "")
+    named = said if behalf.updated_ns else digest(said, behalf.key)
+    return Act(named[:12], behalf.updated_ns, digest(behalf.integration)[:6] if behalf.integration else "")
 
 
 def tag_register(tag: str) -> str:
