@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
-from alerta_opsgenie.core.message import essence, recall, with_people
+from alerta_opsgenie.core.message import essence, parse, recall, with_people
 from alerta_opsgenie.core.people import account_of, is_account_id, named, read_people
 from alerta_opsgenie.core.relay import Settings, gate
 from tests.support.answers import BOB, JANE, NOTED, OK, envelope, error, message, ok_with_plugin, play
@@ -121,12 +121,13 @@ def test_the_journal_keeps_the_names_and_nobody_else_s() -> None:
 
 
 def test_a_message_cannot_bring_a_mapping_of_its_own() -> None:
-    forged = fields.parse(json.dumps({**envelope("Close", username=ID), "people": {ID: "root"}}))
+    forged = parse(json.dumps({**envelope("Close", username=ID), "people": {ID: "root"}}))
     assert (fields.actor(forged), fields.actor(recall(essence(forged), ""))) == (ID, ID)
 
 
 def test_a_mapping_to_a_name_of_ours_makes_nobody_an_echo() -> None:
-    about = with_people(message("Close", username=ID), {ID: "alerta"})
+    sent = {**envelope("Close", username=ID), "source": {"name": "", "type": "API"}}
+    about = with_people(parse(json.dumps(sent)), {ID: "alerta"})
     assert gate(about, Settings()) is None
 
 

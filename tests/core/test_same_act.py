@@ -141,7 +141,8 @@ class Alert:
 
     def take(self, about: Message) -> Outcome:
         """Do one action, as the deliverer does, in an Alerta that takes all."""
-        circumstances = Circumstances(NOW_SECONDS, None, superseded(about, self.newest_ns, NOW_SECONDS))
+        in_flight = {**self.newest_ns, **writes(about, Kind.APPLIED, NOW_SECONDS)}  # as the journal has it
+        circumstances = Circumstances(NOW_SECONDS, None, superseded(about, in_flight, NOW_SECONDS))
         steps = relay(about, Settings(all_notes=True, custom_actions={"restart": "x"}), circumstances)
         try:
             call = next(steps)

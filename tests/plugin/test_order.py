@@ -96,6 +96,15 @@ def test_an_act_that_comes_again_is_told_once(other: Act, why: str) -> None:
     assert Record(str(record)).told(other) == why
 
 
+def test_an_act_that_was_merged_is_used_up() -> None:
+    """What the person says once more through the same integration is another act."""
+    record = Record(None)
+    for one in (act(), act(integration="jec")):
+        record.write_act(one)
+    again = act(integration="jec", at_ns=NS + SECOND_NS)
+    assert (record.told(again), record.told(act(integration="jec")), len(record.acts)) == ("", REDELIVERED, 1)
+
+
 def test_without_an_updated_at_only_the_same_message_is_the_same_act() -> None:
     record = Record(None)
     record.write_act(act(at_ns=0))

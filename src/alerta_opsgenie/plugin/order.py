@@ -103,7 +103,7 @@ class Record:
 
     def _pair_of(self, act: Act) -> Optional[int]:
         places = [place for place, (digest_, _) in enumerate(self.acts) if digest_ == act.digest]
-        if not act.integration or not act.updated_ns:
+        if not act.integration:
             return None
         found = pair_of([self.acts[place][1] for place in places], act.updated_ns, act.integration)
         return None if found is None else places[found]
