@@ -126,6 +126,17 @@ def test_each_act_by_both_products_has_one_effect(run: Plugged, edges: tuple[Edg
     assert reasons == {"done": len(acts), "merged": len(acts)}
 
 
+@pytest.mark.parametrize("only", [0, 1])
+def test_what_one_person_writes_again_through_one_integration_is_another_note(
+    run: Plugged, edges: tuple[Edge, Edge], only: int
+) -> None:
+    alert_id, now_ns = str(run.console.create_alert()["id"]), time.time_ns()
+    deliver(edges, [both("AddNote", alert_id, ALICE, at_ns=now_ns, note="on it")], lambda: 0.0)
+    again = both("AddNote", alert_id, ALICE, at_ns=now_ns + SECOND_NS, note="on it")
+    deliver(edges[only : only + 1], [again[only : only + 1]], lambda: 0.0)
+    assert notes_of(run.console, [alert_id]) == {(alert_id, ALICE, "on it"): 2}
+
+
 def test_acknowledge_unacknowledge_acknowledge_stays_three_acts(run: Plugged, edges: tuple[Edge, Edge]) -> None:
     alert_id = str(run.console.create_alert()["id"])
     for name in ("Acknowledge", "UnAcknowledge", "Acknowledge"):
