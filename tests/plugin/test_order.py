@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core.same_act import NOTE
-from alerta_opsgenie.plugin.attribution import Behalf
+from alerta_opsgenie.plugin.attribution import Behalf, with_names
 from alerta_opsgenie.plugin.order import (
     MERGED,
     MOST_ACTS,
@@ -147,3 +147,15 @@ def test_an_action_from_before_the_alert_came_again_is_of_an_earlier_outage() ->
     assert record.is_of_earlier_outage(0, NS - 1)
     assert not record.is_of_earlier_outage(0, NS)
     assert not record.is_of_earlier_outage(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("al assigned the alert to bob in Opsgenie", "alice assigned the alert to robert in Opsgenie"),
+        ("al took ownership", "alice took ownership"),
+        ("also bobby", "also bobby"),
+    ],
+)
+def test_names_in_a_text_are_whole_words(text: str, shown: str) -> None:
+    assert with_names(text, {"al": "alice", "bob": "robert", "": "nobody"}) == shown
