@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 from alerta_opsgenie.agent import state
 from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_letter, read_request
 from alerta_opsgenie.agent.options import Options
-from alerta_opsgenie.agent.people import PeopleFiles
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.target import access_of, name_of
 from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS, Accepted, Holding, TargetQueue
 from alerta_opsgenie.agent.ticket import Result, Ticket
@@ -27,8 +27,7 @@ WORKERS = 12
 class Deliverer:
     """Delivers what lies in one state directory. `report` hears of each attempt, in the worker's thread.
 
-    `warn` hears once of what a person has to see to. `follows`: where the directory is removed or replaced, the lock
-    of the one that is there then is taken.
+    `follows`: where the directory is removed or replaced, the lock of the one that is there then is taken.
     """
 
     def __init__(
@@ -37,10 +36,8 @@ class Deliverer:
         *,
         workers: int = WORKERS,
         report: Callable[[Report], None] = lambda _report: None,
-        warn: Callable[[str], None] = lambda _text: None,
         follows: bool = True,
     ) -> None:
-        self.people = PeopleFiles(warn)
         self.state_directory = state_directory
         self._follows = follows
         self._fault = ""
@@ -128,7 +125,7 @@ class Deliverer:
 
     def read(self, request: Request) -> Tuple[Ticket, Optional[New]]:
         """Pass a message through the gates. Gives its row, or a ticket that has its result already."""
-        message, new, outcome = read_request(request, self.people.of(request.options.people_file))
+        message, new, outcome = read_request(request)
         if outcome is None:
             return Ticket(message), new
         kind = message.action if message else UNREADABLE
@@ -181,8 +178,8 @@ class Deliverer:
     def trouble(self) -> str:
         """What a person has to do about the disk or an Alerta; empty where nothing."""
         queues = self._all()
-        faults = [self._fault, *(one.fault for one in queues)]
-        troubles = [*faults, self.disk_trouble, self.people.trouble(), *(one.target.trouble for one in queues)]
+        faults = [self._fault, FILES.trouble(), *(one.fault for one in queues)]
+        troubles = [*faults, self.disk_trouble, *(one.target.trouble for one in queues)]
         return "; ".join(dict.fromkeys(filter(None, troubles)))
 
     @property

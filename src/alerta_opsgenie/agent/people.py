@@ -19,14 +19,14 @@ _Stamp = Tuple[int, ...]
 
 
 class PeopleFiles:
-    """The files that actions name. Any thread may call it; `warn` hears once of each state that is of no use.
+    """The files that actions name. Any thread may call it; `warn` hears once when one begins to be of no use.
 
     `failures` counts the actions that went without the file that they name.
     """
 
     def __init__(self, warn: Callable[[str], None] = lambda _text: None) -> None:
         self.failures = 0
-        self._warn = warn
+        self.warn = warn
         self._mutex = threading.Lock()
         self._read: Dict[str, Tuple[_Stamp, People, str]] = {}
 
@@ -61,11 +61,15 @@ class PeopleFiles:
             why = getattr(error, "strerror", None) or str(error)
             trouble = f"the people file {path} cannot be used, so ids are shown as they are: {why}"
         if trouble and (before is None or before[2] != trouble):
-            self._warn(trouble)
+            self.warn(trouble)
         if len(self._read) >= _MOST_FILES:
             self._read.clear()
         self._read[path] = (stamp, people, trouble)
         return people, trouble
+
+
+FILES = PeopleFiles()
+"""Those of this process; whoever has a log sets its `warn`."""
 
 
 def _text(raw: Optional[bytes]) -> str:

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 import types
+from functools import partial
 from typing import Callable, Optional, Sequence
 
 from alerta_opsgenie.agent import client, handover, state
@@ -18,6 +19,7 @@ from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.lines import about_message, say
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.journal import JournalError
@@ -75,7 +77,8 @@ class Agent:
         self._idle_seconds = idle_seconds
         self._ending = threading.Event()
         self.log = Log(state_directory)
-        self.deliverer = Deliverer(state_directory, report=self.log.report, warn=self._warn, follows=False)
+        FILES.warn = partial(self.log.write, level="WARN")
+        self.deliverer = Deliverer(state_directory, report=self.log.report, follows=False)
         self._server = Server(state_directory, Service(self.deliverer, "agent", self._ending.set))
 
     def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
@@ -103,9 +106,6 @@ class Agent:
             self.log.write("the state directory was removed or replaced", "WARN")
         self._end()
         return 1 if is_displaced else 0
-
-    def _warn(self, text: str) -> None:
-        self.log.write(text, "WARN")
 
     def _wake(self, options: Options) -> None:
         try:

@@ -87,8 +87,6 @@ class Service:
         answer_by = began + seconds - min(_ANSWER_SECONDS, seconds / 5)
         result = ticket.wait(max(0.0, answer_by - time.monotonic()), PATIENCE_SECONDS)
         ticket.leave()
-        if options.people_file:
-            result = result._replace(trouble=result.trouble or self._deliverer.people.trouble(options.people_file))
         waiting = self._count_waiting() if result.outcome.kind is Kind.KEPT else 0
         return show(options, result, time.monotonic() - began, waiting, ticket.failures), result
 

@@ -5,11 +5,8 @@ No agent can be started as a user who may not read this program, as where it is 
 
 from __future__ import annotations
 
-from functools import partial
 from types import TracebackType
 from typing import NamedTuple
-
-import click
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
@@ -54,7 +51,7 @@ class Delivery:
 
     def _deliver_here(self, error: NoAgentError) -> Deliverer:
         if self._own is None:
-            own = Deliverer(self._directory, workers=4, warn=partial(click.echo, err=True))
+            own = Deliverer(self._directory, workers=4)
             if isinstance(error, UnsafeError) or not own.start():
                 raise error
             self._own = own

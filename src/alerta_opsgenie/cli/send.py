@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.cli.delivery import Delivery
 from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.target import ADVICE, alerta_options, find_place, place_options
@@ -61,6 +62,9 @@ def send(action: str, alert: str, user: str, people: str | None, time_limit: flo
     options = find_place(**given).options()[0]._replace(limit_seconds=time_limit)
     if people:
         options = options._replace(people_file=os.path.abspath(people))  # noqa: PTH100 - resolve() would follow links
+        FILES.of(options.people_file)
+        if FILES.trouble(options.people_file):
+            raise Failure(FILES.trouble(options.people_file), "write lines ID = LOGIN into it", 2)
     source = min(options.settings.sources)
     with Delivery(options.spool_directory) as delivery:
         outcome, kept = delivery.submit(options, json.dumps(_message(action, alert, user, source, fields)))

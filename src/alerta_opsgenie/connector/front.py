@@ -14,6 +14,7 @@ from typing import Callable, Mapping, Sequence
 from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report, Request
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.resident import TAKE_OVER_SECONDS
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.service import Service
@@ -35,6 +36,7 @@ class Front:
     def __init__(self, plan: Plan, report: Callable[[Report], None]) -> None:
         self.state_directory = plan.options.spool_directory
         self.workers = plan.own.workers
+        FILES.warn = _log.warning
         self._plan = plan
         self._report = report
         self._deliverer: Deliverer | None = None
@@ -96,7 +98,7 @@ class Front:
 
     def _take_lock(self) -> bool:
         """Try to; gives whether this process has it."""
-        deliverer = Deliverer(self.state_directory, workers=self.workers, report=self._report, warn=_log.warning)
+        deliverer = Deliverer(self.state_directory, workers=self.workers, report=self._report)
         try:
             if deliverer.start():
                 self._lead(deliverer)
@@ -184,11 +186,6 @@ class Front:
     def trouble(self) -> str:
         """What a person has to do about a disk or an Alerta; empty where nothing."""
         return self._deliverer.trouble if self._deliverer else ""
-
-    @property
-    def people_failures(self) -> int:
-        """How many actions went without the people file that they name."""
-        return self._deliverer.people.failures if self._deliverer else 0
 
     @property
     def disk_trouble(self) -> str:

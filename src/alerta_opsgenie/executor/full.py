@@ -118,7 +118,7 @@ def _with_payload(arguments: List[str], options: Options) -> List[str]:
 
 
 def _deliver_here(options: Options, began: float) -> List[bytes]:
-    deliverer = Deliverer(options.spool_directory, workers=2, warn=_warn)
+    deliverer = Deliverer(options.spool_directory, workers=2)
     limit = options.limit_seconds
     end = began + limit - handover.keeping_seconds(limit) / 2
     trouble = ""
@@ -134,10 +134,6 @@ def _deliver_here(options: Options, began: float) -> List[bytes]:
         deliverer.stop(0.2)
     shown = show(options, result, time.monotonic() - began, 1)
     return _fields(answer_frame(shown, result, options.pipe or ""))
-
-
-def _warn(text: str) -> None:
-    handover.write_all(2, f"oecAlertaExecutor: {text}\n".encode("utf-8", "backslashreplace"))
 
 
 def _wait_for_row(deliverer: Deliverer, options: Options, end: float) -> Optional[Result]:
