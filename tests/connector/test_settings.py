@@ -44,6 +44,14 @@ def test_the_executors_arguments_keep_their_meaning(path: Path) -> None:
     assert settings.custom_actions == {"Restart": "restart"}
 
 
+def test_the_people_file_is_the_configuration_s_unless_the_command_line_names_one(path: Path) -> None:
+    arguments = ["--alertaApiUrl", URL, "--alertaApiKey", KEY, "--people", "/etc/people"]
+    where = write(path, globalArgs=arguments)
+    assert read_plan(where, environment={}).relays["Close"].people_file == "/etc/people"
+    named = read_plan(where, environment={}, people_file="/etc/others")
+    assert {one.people_file for one in (named.options, *named.relays.values())} == {"/etc/others"}
+
+
 def test_a_mappings_own_arguments_are_for_it_alone(path: Path) -> None:
     mappings = {"Acknowledge": EXECUTOR, "Delete": {**EXECUTOR, "args": ["--onDelete", "delete"]}}
     plan = read_plan(write(path, actionMappings=mappings), environment={})

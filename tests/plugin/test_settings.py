@@ -449,3 +449,25 @@ def test_without_a_key_of_opsgenies_jsm_is_the_only_one() -> None:
 def test_what_cannot_be_told_to_both_is_said(config: dict[str, Any], problem: str) -> None:
     (said,) = read(config).problems
     assert said.startswith(problem)
+
+
+ACCOUNT = "5b10ac8d82e05b22cc7d4ef5"
+
+
+@pytest.mark.parametrize(
+    "setting", [{ACCOUNT: "jane"}, f'{{"{ACCOUNT.upper()}": " jane"}}', f"{{'{ACCOUNT}': 'jane'}}"]
+)
+def test_people_are_a_dict_or_its_text(setting: Any) -> None:
+    assert read({"OPSGENIE_PEOPLE": setting}).people == {ACCOUNT: "jane"}
+
+
+def test_people_are_in_a_file_where_a_path_is_given() -> None:
+    assert read({"OPSGENIE_PEOPLE": " /etc/people "}).people == "/etc/people"
+    assert read({}).people == ""
+
+
+@pytest.mark.parametrize("setting", [{ACCOUNT: 7}, {"a": "b", "A": "c"}, "{x", ["a"]])
+def test_people_that_cannot_be_used_are_a_problem_and_nobody_is_known(setting: Any) -> None:
+    found = read({"OPSGENIE_PEOPLE": setting})
+    assert found.people == {}
+    assert [problem.partition(":")[0] for problem in found.problems] == ["OPSGENIE_PEOPLE"]

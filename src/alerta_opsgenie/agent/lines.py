@@ -5,6 +5,7 @@ import time
 from typing import Mapping, NamedTuple, Optional, Sequence
 
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
@@ -34,6 +35,7 @@ def show(options: Options, result: Result, seconds: float, waiting: int, failure
     `failures` are what the attempts so far came to, for the level DEBUG.
     """
     about = about_message(result.message)
+    result = result._replace(trouble=result.trouble or (options.people_file and FILES.trouble(options.people_file)))
     failure = _failure(result, waiting)
     level = "ERROR" if failure else "WARN" if _is_warned(result) else "INFO"
     output = ""

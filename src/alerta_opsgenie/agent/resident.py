@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 import types
+from functools import partial
 from typing import Callable, Optional, Sequence
 
 from alerta_opsgenie.agent import client, handover, state
@@ -18,6 +19,7 @@ from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.lines import about_message, say
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.journal import JournalError
@@ -75,6 +77,7 @@ class Agent:
         self._idle_seconds = idle_seconds
         self._ending = threading.Event()
         self.log = Log(state_directory)
+        FILES.warn = partial(self.log.write, level="WARN")
         self.deliverer = Deliverer(state_directory, report=self.log.report, follows=False)
         self._server = Server(state_directory, Service(self.deliverer, "agent", self._ending.set))
 

@@ -12,6 +12,7 @@ import time
 from typing import Callable
 
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError
@@ -224,6 +225,7 @@ class Bridge:
         metrics.credentials_failures.set(keeper.failures)
         metrics.credentials_age.set(now - keeper.fetched_at if keeper.fetched_at else 0)
         metrics.credentials_left.set(keeper.expires_at - now if keeper.expires_at else 0)
+        metrics.people_failures.set(FILES.failures)
         metrics.alerta_refuses.set(bool(self._reporter.alerta_trouble))
         for poller in list(self._pollers.values()):
             metrics.undeleted.labels(poller.name).set(poller.undeleted)

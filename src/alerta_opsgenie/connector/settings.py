@@ -97,17 +97,19 @@ def read_plan(
     *,
     dialect: str | None = None,
     environment: Mapping[str, str] | None = None,
+    people_file: str | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Read a configuration for the native connector. Raises `ConfigError` and `AddressError`.
 
+    `people_file` takes the place of what the configuration says of it.
     `overrides` are fields of `Own` from the command line; None stands for one that was not given.
     """
     given = os.environ if environment is None else environment
     config = read_config(path, dialect=dialect, environment=given, target=NATIVE)
     ours = [mapping for mapping in config.mappings.values() if mapping.is_alerta_executor]
-    relays = {mapping.name: _options(config, mapping, given) for mapping in ours}
-    options = next(iter(relays.values())) if relays else _options(config, None, given)
+    relays = {mapping.name: _options(config, mapping, given, people_file) for mapping in ours}
+    options = next(iter(relays.values())) if relays else _options(config, None, given, people_file)
     chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
     own = replace(_read_own(config), **chosen)
     plan = Plan(config, options, relays, own, given, _read_token(config, own.page_token_file))
@@ -115,15 +117,18 @@ def read_plan(
     return plan
 
 
-def _options(config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str]) -> Options:
+def _options(
+    config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str], people_file: str | None
+) -> Options:
     """Read what the executor behind a mapping would be told; without a mapping, what any would be."""
     arguments, variables = mapping_arguments(config, mapping)
     try:
         found, notes = split(arguments)
-        return read_options(found, notes, {**environment, **variables})
+        options = read_options(found, notes, {**environment, **variables})
     except UsageError as error:
         where = f"{config.where}: $.actionMappings.{mapping.name}" if mapping else f"{config.where}: $.globalArgs"
         raise ConfigError(where, str(error), "put it into globalArgs, then: alerta-opsgenie config check") from None
+    return options._replace(people_file=people_file or options.people_file)
 
 
 def _check(plan: Plan) -> None:

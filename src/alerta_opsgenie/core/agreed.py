@@ -9,7 +9,7 @@ from typing import Any, Iterable, List, Mapping, NamedTuple, Optional
 
 from .events import BLACKOUT, Event, end_of
 from .history import ENDED
-from .message import iso_seconds
+from .instants import iso_seconds
 from .publish import (
     LONGEST_SNOOZE_SECONDS,
     ConsoleAct,
@@ -90,7 +90,7 @@ def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
         return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
     if operation == "assign":
         owner = body.get("owner")
-        name = owner.get("username") if isinstance(owner, dict) else ""
+        name = (owner.get("username") or owner.get("id")) if isinstance(owner, dict) else ""
         return agreed._replace(owner=name if isinstance(name, str) else "")
     if operation == "priority":
         return agreed._replace(priority=_priority(body.get("priority")) or agreed.priority)

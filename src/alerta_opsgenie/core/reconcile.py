@@ -30,6 +30,7 @@ from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTupl
 
 from .agreed import Agreed
 from .newer import ACK, ALERTA, DOUBT_SECONDS, ENDED, OPEN, OPSGENIE, SAME, SNOOZED, is_same_state, newer, state_of
+from .people import is_account_id
 from .sides import Seen, Snapshot
 
 REPORT, OFF = "report", "off"
@@ -297,7 +298,7 @@ class _Comparison(NamedTuple):
             yield from self._report(name, "presence", "it came again; nothing proves that the vendor never had it")
 
     def _compare_values(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
-        if "@" in v.owner and not SAME["owner"](a, v):  # an account's id is no address
+        if v.owner and not is_account_id(v.owner) and not SAME["owner"](a, v):
             yield from self._owner(name, base if base and base.is_open else None, a, v)
         if a.priority and v.priority and a.priority != v.priority:
             yield from self._settle(name, "priority", newer("priority", base, a, v, self.doubt), a, v)

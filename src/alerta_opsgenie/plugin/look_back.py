@@ -8,7 +8,7 @@ harm twice.
 from typing import Any, Callable
 
 from alerta_opsgenie.clients.opsgenie import Reason
-from alerta_opsgenie.core.message import iso_seconds
+from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.core.publish import Request
 from alerta_opsgenie.core.sides import Seen, vendor_side
 from alerta_opsgenie.journal import Action

@@ -28,7 +28,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, 
 from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.agreed import Agreed, after_requests
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
-from alerta_opsgenie.core.message import iso_seconds
+from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin.database import DatabaseError
 from alerta_opsgenie.plugin.look_back import is_ambiguous, is_there, may_be_restored

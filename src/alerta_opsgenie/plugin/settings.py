@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from alerta_opsgenie.clients.alert_list import OPS_URL
 from alerta_opsgenie.clients.connection import AddressError, read_address
@@ -16,6 +16,7 @@ from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, address_
 from alerta_opsgenie.core import publish, reconcile, routing, wording
 from alerta_opsgenie.core import relay as relaying
 from alerta_opsgenie.core.alarm_model import PRIORITIES
+from alerta_opsgenie.core.people import People, people_of
 from alerta_opsgenie.core.publish import Dialect, Policy
 from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.keys import HOW_TO_NAME_A_KEY, BridgeKeys, Key, read_bridge_keys
@@ -64,6 +65,8 @@ class Settings:
     alert_link: str = ""
     heartbeat: str = ""
     heartbeat_seconds: float = 60.0
+    people: Union[str, People] = field(default_factory=dict)
+    """Who the vendor's ids are in Alerta: a mapping, or the path of a file that has it."""
     ops_url: str = ""
     ops_login: Key = field(default_factory=Key)
     product: str = ""
@@ -130,6 +133,7 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         alert_link=reader.checked("OPSGENIE_ALERT_LINK", _alert_link, ""),
         heartbeat=reader.text("OPSGENIE_HEARTBEAT"),
         heartbeat_seconds=reader.number("OPSGENIE_HEARTBEAT_SECONDS", 60.0, 1.0),
+        people=_people(reader),
         ops_url=reader.text("OPSGENIE_OPS_URL"),
         ops_login=_ops_login(reader),
     )
@@ -168,6 +172,16 @@ def _reconcile_policies(reader: Reader) -> Mapping[str, str]:
     name = "OPSGENIE_RECONCILE_POLICIES"
     wanted = reader.structure(name, dict, {})
     return reader.attempt(name, lambda: reconcile.read_policies(wanted), reconcile.FIELDS)
+
+
+def _people(reader: Reader) -> Union[str, People]:
+    name = "OPSGENIE_PEOPLE"
+    value = reader.raw(name, "")
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        return value.strip()
+    nobody: People = {}
+    wanted = reader.structure(name, dict, {})
+    return reader.attempt(name, lambda: people_of(wanted.items()), nobody)
 
 
 def _ops_login(reader: Reader) -> Key:
