@@ -135,14 +135,17 @@ def install() -> None:
 
 def _adopt(app: Flask, **_: object) -> None:
     kind = app.app_ctx_globals_class
-    if issubclass(kind, Attributed):
-        return
-    globals_class: Any = type("AttributedGlobals", (Attributed, kind), {})
-    app.app_ctx_globals_class = globals_class
-    # The context that tells of the application was made with the class from before.
-    present: Any = g
-    object.__setattr__(present._get_current_object(), "__class__", globals_class)  # noqa: SLF001 - as in state.py
-    guard.attempt("looking at Alerta's settings", lambda: _remark(app))
+    is_first = not issubclass(kind, Attributed)
+    if is_first:
+        globals_class: Any = type("AttributedGlobals", (Attributed, kind), {})
+        app.app_ctx_globals_class = globals_class
+    # The context that tells of the application was made with the class from before; so may those of other threads be.
+    proxy: Any = g
+    present = proxy._get_current_object()  # noqa: SLF001 - as in state.py
+    if not isinstance(present, Attributed):
+        object.__setattr__(present, "__class__", app.app_ctx_globals_class)
+    if is_first:
+        guard.attempt("looking at Alerta's settings", lambda: _remark(app))
 
 
 def _remark(app: Flask) -> None:
