@@ -18,7 +18,7 @@ from unittest import mock
 
 import pytest
 
-from alerta_opsgenie.journal import Journal, JournalError, New, directory, file, statements, try_lock
+from alerta_opsgenie.journal import Journal, JournalError, New, directory, file, tables, try_lock
 from tests.journal.aids import (
     DONE,
     NOBODY,
@@ -459,7 +459,7 @@ def test_a_directory_that_cannot_be_used_costs_no_descriptors(tmp_path: Path) ->
 
 def test_an_older_file_is_migrated_with_all_that_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_actions(tmp_path / "journal", 5)
-    newer = (*statements.MIGRATIONS, ("ALTER TABLE actions ADD COLUMN extra TEXT", "CREATE TABLE more (x)"))
+    newer = (*tables.MIGRATIONS, ("ALTER TABLE actions ADD COLUMN extra TEXT", "CREATE TABLE more (x)"))
     monkeypatch.setattr(file, "MIGRATIONS", newer)
     for _ in range(2):
         with Journal(tmp_path / "journal") as journal:
@@ -475,11 +475,11 @@ def test_a_migration_that_is_killed_begins_again(tmp_path: Path, monkeypatch: py
             yield "CREATE TABLE more (x)"
             kill_me()
 
-        with mock.patch.object(file, "MIGRATIONS", (*statements.MIGRATIONS, script())):
+        with mock.patch.object(file, "MIGRATIONS", (*tables.MIGRATIONS, script())):
             used(tmp_path / "journal")
 
     killed_in_child(killed_between)
-    monkeypatch.setattr(file, "MIGRATIONS", (*statements.MIGRATIONS, ("CREATE TABLE more (x)",)))
+    monkeypatch.setattr(file, "MIGRATIONS", (*tables.MIGRATIONS, ("CREATE TABLE more (x)",)))
     with Journal(tmp_path / "journal") as journal:
         assert len(keys(journal)) == 5 + DONE
 

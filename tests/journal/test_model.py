@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from alerta_opsgenie.journal import Action, Journal, New, statements
+from alerta_opsgenie.journal import Action, Journal, New, tables
 from tests.journal.aids import copy_files, in_child, kill_me, killed_in_child
 
 KEYS = st.sampled_from([f"k{number}" for number in range(10)])
@@ -241,7 +241,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(key=KEYS, alert=ALERTS, order_ns=st.integers(0, 4))
     def killed_before_the_commit(self, key: str, alert: str, order_ns: int) -> None:
         _, work = self.appending(key, alert, order_ns, claim=False)
-        with mock.patch.object(statements, "settle", kill_me):
+        with mock.patch.object(tables, "put", kill_me):
             killed_in_child(work)
 
     @rule(key=KEYS, alert=ALERTS, order_ns=st.integers(0, 4))
@@ -269,7 +269,7 @@ class JournalMachine(RuleBasedStateMachine):
         found = self.journal.next_due(self.now, PAUSE)
         assert found == due or (found == self.now and due is not None and due <= self.now)
         for alert in ("a", "b"):
-            assert self.journal.memory(alert).newest_ns == model.memory(alert)
+            assert self.journal.memory(alert) == model.memory(alert)
             assert self.journal.waits(alert) == bool(model.of("waiting", "in-flight", alert=alert))
             assert len(model.of("in-flight", alert=alert)) <= 1
             words = [row for row in model.of("done", alert=alert) if row.since >= self.now - 10.0]

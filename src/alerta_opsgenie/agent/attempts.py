@@ -112,7 +112,7 @@ def _earlier(target: Target, action: Action) -> delivery.Earlier:
             first = now - delivery.EXPIRE_AFTER_SECONDS
         since = delivery.count_words_since(first)
         same_words = target.journal.count_words(action.alert, action.words, since)
-    return delivery.Earlier(target.journal.memory(action.alert).newest_ns, first, same_words, action.reason)
+    return delivery.Earlier(target.journal.memory(action.alert), first, same_words, action.reason)
 
 
 def _fault(error: Exception, attempts: int) -> Outcome:

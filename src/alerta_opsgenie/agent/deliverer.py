@@ -81,7 +81,7 @@ class Deliverer:
                 return False
             if lock is None:
                 return False
-            self._lock.release()
+            self._lock.close()
             self._lock, self._place = lock, state.identity(lock.path)
             for found in self._queues.values():
                 found.reopen()
@@ -104,7 +104,7 @@ class Deliverer:
         for found in list(self._queues.values()):
             found.join(end)
         if self._lock is not None:
-            self._lock.release()
+            self._lock.close()
 
     # -- Taking actions
 

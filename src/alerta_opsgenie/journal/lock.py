@@ -36,8 +36,6 @@ class Lock:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self._forget()
 
-    release = close
-
     def _forget(self) -> None:
         if self in _held:
             _held.discard(self)
