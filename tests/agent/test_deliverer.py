@@ -19,8 +19,8 @@ from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.lines import show
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.resident import Log
-from alerta_opsgenie.agent.state import journal_of
-from alerta_opsgenie.agent.target import Target, access_of, name_of
+from alerta_opsgenie.agent.state import journal_of, name_of
+from alerta_opsgenie.agent.target import Target, access_of
 from alerta_opsgenie.agent.ticket import Result, Waiting
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core import delivery
@@ -247,7 +247,7 @@ class TestAccesses:
         for _ in range(4):
             access = target.access
             assert access is not None
-            target.note(access, Outcome(Kind.KEPT, Reason.UNAUTHORIZED), 0.5)
+            target.note(access, Outcome(Kind.KEPT, Reason.UNAUTHORIZED))
             tried.add(access.key)
         assert tried == {KEY, "another-key"}
 
@@ -354,7 +354,7 @@ def test_what_was_taken_before_an_alerta_stopped_answering_gives_its_worker_back
 def test_an_action_that_came_too_late_is_a_warning_and_no_failure(tmp_path: Path) -> None:
     stale = Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened")
     shown = show(Options("http://localhost", KEY), Result(None, stale), 0.0, 0)
-    Log(str(tmp_path)).report(Report("target", "Close", "alert", None, stale, 1, 0.0))
+    Log(str(tmp_path)).report(Report("target", "Close", "alert", None, stale))
     assert (shown.exit_code, shown.errors) == (0, "")
     assert " WARN ignored " in shown.output
     assert " WARN ignored " in (tmp_path / "agent.log").read_text()

@@ -3,11 +3,10 @@
 import random
 import threading
 import time
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
-from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.options import settings_from_json
-from alerta_opsgenie.agent.target import Clients, Target
+from alerta_opsgenie.agent.target import MOST_ACCESSES, Access, Target
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
@@ -35,11 +34,12 @@ class Attempts:
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
-        self._clients = Clients()
+        self._clients: Dict[Access, AlertaClient] = {}
 
     def close(self) -> None:
         """Close the connections."""
-        self._clients.close()
+        while self._clients:
+            self._clients.popitem()[1].close()
 
     def try_row(self, target: Target, action: Action) -> Tuple[Optional[Message], Outcome]:
         """Try an action of the journal once. Whatever goes wrong is an outcome."""
@@ -53,36 +53,50 @@ class Attempts:
         except JournalError as error:
             return message, Outcome(Kind.KEPT, Reason.BEHIND, str(error))
         except Exception as error:  # noqa: BLE001 - one action on which this program fails must not end the others
-            return message, _fault(error, action.attempts)
+            what = f"this program fails on it: {type(error).__name__}"
+            if action.attempts + 1 >= MOST_FAULTS:
+                return message, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, what)
+            return message, Outcome(Kind.KEPT, Reason.FAULT, what)
 
-    def persist(self, target: Target, job: Unrecorded, patience_seconds: float) -> Report:
-        """Try an action that is in no journal, again and again for so long, and tell its ticket."""
-        began, began_at = time.monotonic(), time.time()
-        earlier, count, is_over = delivery.Earlier(), 0, False
-        while not is_over:
+    def persist(self, target: Target, job: Unrecorded, patience_seconds: float) -> Tuple[Outcome, int]:
+        """Try an action that is in no journal, again and again for so long, and tell its ticket.
+
+        Gives the last outcome, and how many attempts there were.
+        """
+        ends, began_at = time.monotonic() + patience_seconds, time.time()
+        earlier, count, again_at = delivery.Earlier(), 0, 0.0
+        while True:
             count += 1
             outcome = self._try(target, job.message, job.settings, earlier)
             pause = delivery.pause_seconds(outcome, count, random.random())  # noqa: S311 - jitter
-            is_late = time.monotonic() + pause - began > patience_seconds or self._stopping.is_set()
-            is_over = outcome.kind is not Kind.KEPT or outcome.loud or is_late
-            again_at = None if is_over else time.monotonic() + pause
-            job.ticket.resolve(Result(job.message, outcome, kept=False, again_at=again_at, trouble=job.trouble))
-            if not is_over:
-                self._stopping.wait(pause)
+            again_at = time.monotonic() + pause
+            is_over = outcome.kind is not Kind.KEPT or outcome.loud or again_at > ends or self._stopping.is_set()
+            result = Result(job.message, outcome, kept=False, trouble=job.trouble)
+            job.ticket.resolve(result if is_over else result._replace(again_at=again_at))
+            if is_over:
+                return outcome, count
+            self._stopping.wait(pause)
             earlier = delivery.Earlier(first_attempt_at=began_at, last_reason=outcome.reason.value)
-        return Report(target.name, job.message.action, "", job.message, outcome, count, time.monotonic() - began)
 
     def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.Earlier) -> Outcome:
         access = target.access
         if access is None:
             return Outcome(Kind.KEPT, Reason.BEHIND, "no key for this Alerta has come yet")
         try:
-            client = self._clients.client(access)
+            client = self._client(access)
         except AddressError as error:
             return Outcome(Kind.KEPT, Reason.NOT_ALERTA, str(error))
         outcome = self._drive(delivery.attempt(message, settings, earlier, time.time()), client)
-        target.note(access, outcome, random.random())  # noqa: S311 - jitter
+        target.note(access, outcome)
         return outcome
+
+    def _client(self, access: Access) -> AlertaClient:
+        """Give the kept client of an access. Raises AddressError."""
+        if access not in self._clients:
+            if len(self._clients) >= MOST_ACCESSES:
+                self.close()
+            self._clients[access] = access.client()
+        return self._clients[access]
 
     def _drive(self, steps: delivery.Attempt, client: AlertaClient) -> Outcome:
         """Make the calls and the pauses that an attempt asks for."""
@@ -110,13 +124,5 @@ def _earlier(target: Target, action: Action) -> delivery.Earlier:
     if first is not None:
         if first > now:  # a clock was set back: it began before now, nobody knows when
             first = now - delivery.EXPIRE_AFTER_SECONDS
-        since = delivery.count_words_since(first)
-        same_words = target.journal.count_words(action.alert, action.words, since)
+        same_words = target.journal.count_words(action.alert, action.words, delivery.count_words_since(first))
     return delivery.Earlier(target.journal.memory(action.alert), first, same_words, action.reason)
-
-
-def _fault(error: Exception, attempts: int) -> Outcome:
-    what = f"this program fails on it: {type(error).__name__}"
-    if attempts + 1 >= MOST_FAULTS:
-        return Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, what)
-    return Outcome(Kind.KEPT, Reason.FAULT, what)

@@ -9,7 +9,6 @@ from typing import Callable, List, Mapping, NamedTuple, Optional
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.journal import Action, Journal, JournalError
-from alerta_opsgenie.journal.upgrade import take_over_spool
 
 DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this very action is done")
 
@@ -30,28 +29,23 @@ class Ends:
 
     def __init__(self, journal: Journal, state_directory: str, trouble: str = "") -> None:
         self.trouble = trouble
+        self.unsaved: List[End] = []
         self._journal = journal
         self._path = state_directory
-        self._unsaved: List[End] = []
         self._mutex = threading.Lock()
-
-    @property
-    def are_saved(self) -> bool:
-        """Whether nothing is left to commit."""
-        return not self._unsaved
 
     def save(self, end: End, *, claim_next: bool) -> Optional[Action]:
         """Commit an end, now or later. Gives the next action of the alert, in flight, where that is wanted."""
-        following: List[Optional[Action]] = []
+        following: List[Optional[Action]] = [None]
         if not self.attempt(lambda: following.append(_commit(self._journal, end, claim_next=claim_next))):
             with self._mutex:
-                self._unsaved.append(end)
-        return following[0] if following else None
+                self.unsaved.append(end)
+        return following[-1]
 
     def save_again(self) -> None:
         """Commit what could not be committed before; see whether the disk takes something again."""
         with self._mutex:
-            unsaved, self._unsaved = self._unsaved, []
+            unsaved, self.unsaved = self.unsaved, []
         for end in unsaved:
             self.save(end._replace(pause_seconds=0.0), claim_next=False)
         if self.trouble and not unsaved:
@@ -95,19 +89,8 @@ def _commit(journal: Journal, end: End, *, claim_next: bool) -> Optional[Action]
         return None
     if outcome.kind is Kind.REJECTED:
         return journal.dead(action, now, reason, detail, claim_next=claim_next)
-    has_left_words = delivery.left_words(outcome)
-    return journal.done(action, now, reason, detail, wrote=wrote, count_words=has_left_words, claim_next=claim_next)
-
-
-def open_journal(journal: Journal, state_directory: str) -> None:
-    """Make a journal ready that no other process delivers from. Raises JournalError.
-
-    What was in flight has an unknown end. What version 1 left in the state directory is taken over.
-    """
-    now = time.time()
-    take_over_spool(journal, state_directory)
-    journal.recover(now)
-    journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
+    words = delivery.left_words(outcome)
+    return journal.done(action, now, reason, detail, wrote=wrote, count_words=words, claim_next=claim_next)
 
 
 def outcome_of_row(action: Action, *, is_ours: bool = False) -> Outcome:

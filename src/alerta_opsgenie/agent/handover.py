@@ -24,6 +24,7 @@ if False:  # for the type checker alone: `typing` costs 2 ms
 PROTOCOL = b"1"
 RUN, STATUS, WAKE, RETIRE = b"run", b"status", b"wake", b"retire"
 SOCKET_NAME = "agent.sock"
+SUCCESSOR = 1  # the place in an answer that says that the caller is newer: `1`
 
 LARGEST_FRAME_BYTES = 4 * 1024 * 1024
 """A message has up to 1 MiB, and an argument of a process 128 KiB (Linux, MAX_ARG_STRLEN)."""

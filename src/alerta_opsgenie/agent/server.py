@@ -5,9 +5,9 @@ import os
 import socket
 import threading
 import time
-from typing import Optional, Tuple
+from typing import Optional
 
-from alerta_opsgenie.agent import handover, state
+from alerta_opsgenie.agent import handover
 from alerta_opsgenie.agent.service import Service, read_call
 
 MOST_CALLERS = 64
@@ -15,35 +15,23 @@ MOST_CALLERS = 64
 
 _FRAME_SECONDS = 10.0
 _ANSWER_SECONDS = 10.0
-_LOOK_SECONDS = 1.0
 
 
 class Server:
-    """Serves one state directory, whose delivery lock this process holds."""
+    """Serves one state directory, whose delivery lock this process holds. `callers`: how many are being served."""
 
     def __init__(self, state_directory: str, service: Service) -> None:
         self._path = state_directory
         self._service = service
         self._room = threading.BoundedSemaphore(MOST_CALLERS)
         self._socket: Optional[socket.socket] = None
-        self._name = os.path.join(state_directory, handover.SOCKET_NAME)
-        self._place: Optional[Tuple[int, int]] = None
         self._directory = -1
-        self._callers = 0
         self._mutex = threading.Lock()
+        self.callers = 0
         self.called_at = time.monotonic()
-
-    @property
-    def callers(self) -> int:
-        """How many are being served."""
-        return self._callers
 
     def start(self) -> None:
         """Listen. A socket that a killed process has left is replaced. Raises OSError, UnsafeError."""
-        self._listen()
-        threading.Thread(target=self._accept, name="agent-socket", daemon=True).start()
-
-    def _listen(self) -> None:
         directory = handover.open_directory(self._path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
@@ -57,11 +45,11 @@ class Server:
             raise
         finally:
             os.umask(mask)
-        listener.settimeout(_LOOK_SECONDS)
-        self._socket, self._directory, self._place = listener, directory, state.identity(self._name)
+        self._socket, self._directory = listener, directory
+        threading.Thread(target=self._accept, args=(listener,), name="agent-socket", daemon=True).start()
 
-    def stop(self) -> None:
-        """Take no more calls; those under way go on. Later callers start another agent."""
+    def stop(self, seconds: float) -> None:
+        """Take no more calls, and wait so long for those under way. Later callers start another agent."""
         listener, self._socket = self._socket, None
         if listener is None:
             return
@@ -71,40 +59,23 @@ class Server:
             listener.shutdown(socket.SHUT_RDWR)  # ends `accept` in its thread
         listener.close()
         os.close(self._directory)
+        end = time.monotonic() + seconds
+        while self.callers and time.monotonic() < end:
+            time.sleep(0.02)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             self._room.acquire()
-            connection = self._next()
-            if connection is None:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _next(self) -> Optional[socket.socket]:
-        """Wait for a caller; None: the server was stopped."""
-        while True:
-            listener = self._socket
-            if listener is None:
-                return None
             try:
-                return listener.accept()[0]
-            except socket.timeout:
-                with contextlib.suppress(OSError, handover.NoAgentError):
-                    self._listen_again(listener, self._directory)
+                connection = listener.accept()[0]
             except OSError:
-                return None
-
-    def _listen_again(self, listener: socket.socket, directory: int) -> None:
-        """Listen where callers look, if the state directory was removed or replaced and this process has its lock."""
-        if state.identity(self._name) != self._place and self._service.holds_lock():
-            self._listen()
-            listener.close()
-            os.close(directory)
+                return  # the server was stopped
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         began = self.called_at = time.monotonic()
         with self._mutex:
-            self._callers += 1
+            self.callers += 1
         try:
             with connection:
                 self._answer(connection, began)
@@ -112,7 +83,7 @@ class Server:
             pass  # the caller is gone, or sent no frame of ours; it was not told that anything was taken
         finally:
             with self._mutex:
-                self._callers -= 1
+                self.callers -= 1
             self.called_at = time.monotonic()
             self._room.release()
 
@@ -121,6 +92,6 @@ class Server:
         if handover.peer_uid(connection) not in (os.geteuid(), 0):
             return
         call = read_call(handover.read_frame(connection))
-        answer = self._service.answer(call, began)
+        answer = handover.frame(self._service.answer(call, began))
         connection.settimeout(_ANSWER_SECONDS)
         connection.sendall(answer)

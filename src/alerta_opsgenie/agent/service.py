@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
@@ -18,7 +18,6 @@ from alerta_opsgenie.journal import JournalError
 
 _ANSWER_SECONDS = 0.5
 """An answer is given so long before the caller's time is over: both may be slow on a busy host."""
-
 
 _LONGEST_NUMBER = 7  # milliseconds of an hour, the longest time limit
 
@@ -41,12 +40,11 @@ def read_call(fields: List[bytes]) -> Call:
         raise ValueError("it speaks another protocol")
     if max(len(milliseconds), len(count)) > _LONGEST_NUMBER:
         raise ValueError("a number is too long")
-    end = 6 + int(count)
-    arguments = [os.fsdecode(field) for field in fields[6:end]]
-    pairs = (os.fsdecode(field).partition("=") for field in fields[end:])
+    texts = [os.fsdecode(field) for field in fields[6:]]
+    pairs = (text.partition("=") for text in texts[int(count) :])
     environment = {name: value for name, _, value in pairs}
     seconds = int(milliseconds) / 1000
-    return Call(version.decode("ascii"), what, seconds, os.fsdecode(directory), arguments, environment)
+    return Call(version.decode("ascii"), what, seconds, os.fsdecode(directory), texts[: int(count)], environment)
 
 
 class Service:
@@ -57,58 +55,65 @@ class Service:
         self._kind = kind
         self._retire = retire
         self._began = time.time()
-        self.holds_lock = deliverer.holds_lock
 
-    def answer(self, call: Call, began: float) -> bytes:
-        """Do what a call wants and give the frame to send back. `began` is when it came (of `time.monotonic`)."""
+    def answer(self, call: Call, began: float) -> List[bytes]:
+        """Do what a call wants and give the fields to send back. `began` is when it came (of `time.monotonic`)."""
         if call.what == handover.STATUS:
-            return handover.frame([json.dumps(self._status()).encode("ascii")])
+            return [json.dumps(self._status()).encode("ascii")]
         if call.what == handover.RETIRE:
             if self._kind == "agent":
                 self._retire()
-            return handover.frame([self._kind.encode("ascii")])
-        newer = b"1" if self._kind == "agent" and is_newer(call.version, __version__) else b"0"
+            return [self._kind.encode("ascii")]
         try:
-            options, usage_text = read_call_options(call)
-            if usage_text:
-                return answer_frame(Shown(EXIT_DONE, usage_text), newer=newer)
-            if call.what == handover.WAKE:
-                self._deliverer.wake(options)
-                return answer_frame(Shown(EXIT_DONE), newer=newer)
-            shown, result = self._deliver(options, began, call.seconds)
+            fields = self._run(call, began)
         except JournalError as error:
-            return answer_frame(Shown(EXIT_FAILED, errors=f"what waits cannot be read: {error}\n"), newer=newer)
+            fields = answer_fields(Shown(EXIT_FAILED, errors=f"what waits cannot be read: {error}\n"))
         except (UsageError, AddressError) as error:
-            return answer_frame(Shown(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n"), newer=newer)
-        return answer_frame(shown, result, options.pipe or "", newer)
+            fields = answer_fields(Shown(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n"))
+        if self._kind == "agent" and is_newer(call.version, __version__):
+            fields[handover.SUCCESSOR] = b"1"
+        return fields
 
-    def _deliver(self, options: Options, began: float, seconds: float) -> Tuple[Shown, Result]:
+    def _run(self, call: Call, began: float) -> List[bytes]:
+        found, notes = split(call.arguments)
+        text = text_wanted(found)
+        if text:
+            return answer_fields(Shown(EXIT_DONE, text))
+        options = read_options(found, notes, call.environment, call.directory)
+        if call.what == handover.WAKE:
+            self._deliverer.wake(options)
+            return answer_fields(Shown(EXIT_DONE))
         (ticket,) = self._deliverer.submit([Request(need_message(options), options)])
-        answer_by = began + seconds - min(_ANSWER_SECONDS, seconds / 5)
+        answer_by = began + call.seconds - min(_ANSWER_SECONDS, call.seconds / 5)
         result = ticket.wait(max(0.0, answer_by - time.monotonic()), PATIENCE_SECONDS)
         ticket.leave()
-        waiting = self._count_waiting() if result.outcome.kind is Kind.KEPT else 0
-        return show(options, result, time.monotonic() - began, waiting, ticket.failures), result
+        counts = self._counts().values() if result.outcome.kind is Kind.KEPT else ()
+        waiting = sum(one["waiting"] + one["in_flight"] for one in counts)
+        shown = show(options, result, time.monotonic() - began, waiting, ticket.failures)
+        return answer_fields(shown, result, options.pipe)
 
-    def _count_waiting(self) -> int:
+    def _counts(self) -> Dict[str, Dict[str, int]]:
         try:
-            return sum(counts.waiting + counts.in_flight for counts in self._deliverer.counts().values())
+            return {name: found._asdict() for name, found in self._deliverer.counts().items()}
         except JournalError:
-            return 0
+            return {}
 
     def _status(self) -> Dict[str, object]:
-        try:
-            counts = {name: found._asdict() for name, found in self._deliverer.counts().items()}
-        except JournalError:
-            counts = {}
         return {
             "kind": self._kind,
             "version": __version__,
             "pid": os.getpid(),
             "since": self._began,
             "trouble": self._deliverer.trouble,
-            "targets": counts,
+            "targets": self._counts(),
         }
+
+
+def text_wanted(found: Dict[str, List[str]]) -> str:
+    """Give the text that arguments ask for, instead of an action; empty where they do not."""
+    if "help" in found:
+        return usage()
+    return f"alerta-opsgenie {__version__}\n" if "version" in found else ""
 
 
 def need_message(options: Options) -> str:
@@ -118,35 +123,14 @@ def need_message(options: Options) -> str:
     return options.payload
 
 
-def read_call_options(call: Call) -> Tuple[Options, str]:
-    """Read the arguments of an executor; gives a text instead where it was asked for one. Raises UsageError."""
-    found, notes = split(call.arguments)
-    if "help" in found:
-        return Options("", ""), usage()
-    if "version" in found:
-        return Options("", ""), f"alerta-opsgenie {__version__}\n"
-    return read_options(found, notes, call.environment, call.directory), ""
-
-
-def answer_frame(shown: Shown, result: Optional[Result] = None, pipe: str = "", newer: bytes = b"0") -> bytes:
-    """Make the frame that an executor reads (`handover.finish`)."""
+def answer_fields(shown: Shown, result: Optional[Result] = None, pipe: Optional[str] = None) -> List[bytes]:
+    """Make the fields that an executor reads (`handover.finish`)."""
     outcome = result.outcome if result else Outcome(Kind.IGNORED, Reason.NOT_WANTED)
-    texts = (shown.output, shown.errors, pipe if shown.pipe_text else "", shown.pipe_text)
-    return handover.frame(
-        [
-            b"%d" % shown.exit_code,
-            newer,
-            outcome.kind.value.encode("ascii"),
-            outcome.reason.value.encode("ascii"),
-            _field(outcome.detail),
-            b"1" if result is None or result.kept else b"0",
-            *map(_field, texts),
-        ]
-    )
-
-
-def _field(text: str) -> bytes:
-    return text.replace("\0", " ").encode("utf-8", "surrogateescape")
+    is_kept = "1" if result is None or result.kept else "0"
+    path = pipe if pipe and shown.pipe_text else ""
+    outcomes = (outcome.kind.value, outcome.reason.value, outcome.detail, is_kept)
+    texts = (str(shown.exit_code), "0", *outcomes, shown.output, shown.errors, path, shown.pipe_text)
+    return [text.replace("\0", " ").encode("utf-8", "surrogateescape") for text in texts]
 
 
 def is_newer(version: str, than: str) -> bool:

@@ -20,15 +20,16 @@ import time
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Union
 
 from alerta_opsgenie.agent.attempts import Attempts, Unrecorded
-from alerta_opsgenie.agent.ends import End, Ends, open_journal, outcome_of_row
+from alerta_opsgenie.agent.ends import End, Ends, outcome_of_row
 from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.target import Target
-from alerta_opsgenie.agent.ticket import BEHIND, Result, Ticket, Waiting
+from alerta_opsgenie.agent.ticket import BEHIND, UNANSWERED, Result, Ticket, Waiting
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, JournalError, New
+from alerta_opsgenie.journal.upgrade import take_over_spool
 
 PATIENCE_SECONDS = 5.0
 """How long what may pass is waited for; then a worker of the connector is better free for other actions."""
@@ -44,6 +45,7 @@ _ELSEWHERE = Outcome(Kind.KEPT, Reason.BEHIND, "it waits for the process that de
 class Accepted(NamedTuple):
     """An action that has passed the gates."""
 
+    message: Message
     ticket: Ticket
     settings: Settings
     new: New
@@ -68,7 +70,7 @@ class TargetQueue:
 
     def __init__(self, name: str, holding: Holding) -> None:
         self.target = Target(holding.state_directory, name)
-        self.fault = self.look_trouble = ""
+        self.fault = self._look_trouble = ""
         self.in_flight = 0
         """How many actions are queued or under way in this process."""
         self._ends = Ends(self.target.journal, holding.state_directory, holding.trouble)
@@ -93,17 +95,17 @@ class TargetQueue:
             self._open()
             self._start_thread(self._schedule)
 
-    def reopen(self) -> None:
-        """Make the journal ready again: the state directory was replaced."""
-        self._is_open = False
-
     def _open(self) -> bool:
         with self._opening:
-            if not self._is_open:
-                self._is_open = self._ends.attempt(
-                    lambda: open_journal(self.target.journal, self._holding.state_directory)
-                )
+            self._is_open = self._is_open or self._ends.attempt(self._make_ready)
             return self._is_open
+
+    def _make_ready(self) -> None:
+        """What was in flight has an unknown end. What version 1 left in the state directory is taken over."""
+        journal, now = self.target.journal, time.time()
+        take_over_spool(journal, self._holding.state_directory)
+        journal.recover(now)
+        journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
 
     def _start_thread(self, work: Callable[[], None]) -> None:
         self._threads.append(threading.Thread(target=work, name=f"deliver {self.target.name}", daemon=True))
@@ -134,28 +136,23 @@ class TargetQueue:
         """Commit actions to the journal, by one sync, and have them delivered; in memory where that cannot be."""
         holds_lock = self._holding.holds_lock()
         claim = holds_lock and self._has_room(len(found))
-        actions: List[Action] = []
+        rows: List[Action] = []
         for one in found:
             self._waiting.add(one.new, one.ticket)
-            one.ticket.leave = functools.partial(self._waiting.forget, one.new, one.ticket)
 
         def append() -> None:
-            actions.extend(self.target.journal.append([one.new for one in found], time.time(), claim=claim))
+            rows.extend(self.target.journal.append([one.new for one in found], time.time(), claim=claim))
 
         is_ready = not self._holding.trouble and (not holds_lock or self._open())
-        if not is_ready or not self._ends.attempt(append):
-            for one in found:
-                self._deliver_unrecorded(one)
+        if is_ready and self._ends.attempt(append):
+            for one, action in zip(found, rows):
+                self._admit(one.ticket, action, holds_lock=holds_lock)
             return
-        for one, action in zip(found, actions):
-            self._admit(one.ticket, action, holds_lock=holds_lock)
-
-    def _deliver_unrecorded(self, one: Accepted) -> None:
-        ticket, trouble = one.ticket, self._ends.trouble
-        ticket.leave()
-        ticket.is_kept, ticket.trouble = False, trouble
-        assert ticket.message is not None  # noqa: S101 - it has passed the gates
-        self._hand_out(Unrecorded(ticket.message, one.settings, ticket, trouble))
+        trouble = self._ends.trouble
+        for message, ticket, settings, _ in found:
+            ticket.leave()
+            ticket.pending = Result(message, UNANSWERED, kept=False, trouble=trouble)
+            self._hand_out(Unrecorded(message, settings, ticket, trouble))
 
     def _admit(self, ticket: Ticket, action: Action, *, holds_lock: bool) -> None:
         """Let a ticket wait for its row, unless the row's result is known."""
@@ -165,15 +162,16 @@ class TargetQueue:
             return
         ticket.is_committed = True
         if action.is_new and action.state == "in-flight":
-            ticket.is_tried = True
+            ticket.pending = Result(ticket.message, UNANSWERED)
             self._hand_out(action)
             return
         self._look_now()
-        outcome = BEHIND if action.alert in self._backing_off else self.target.unreached()
         if not holds_lock:
             self._waiting.resolve(action, Result(ticket.message, _ELSEWHERE))
-        elif outcome is BEHIND or self.target.reach.rests(time.monotonic()):
-            self._waiting.resolve(action, Result(ticket.message, outcome))
+        elif action.alert in self._backing_off:
+            self._waiting.resolve(action, Result(ticket.message, BEHIND))
+        elif self.target.reach.rests(time.monotonic()):
+            self._waiting.resolve(action, Result(ticket.message, self.target.unreached()))
 
     def _has_room(self, count: int) -> bool:
         with self._changed:
@@ -200,7 +198,7 @@ class TargetQueue:
     def _schedule(self) -> None:
         while not self._stopping.is_set():
             self._ends.save_again()
-            self.look_trouble = self._look()
+            self._look_trouble = self._look()
             with self._changed:
                 if not self._stopping.is_set():
                     self._changed.wait(self._next_look_seconds())
@@ -209,7 +207,7 @@ class TargetQueue:
         """Take what is due; gives why that was not possible, or an empty text."""
         try:
             if not self._holding.holds_lock():
-                trouble = f"{self._holding.state_directory} was replaced, and another process delivers what is there"
+                trouble = f"{self._holding.state_directory} was removed or replaced"
             elif not self._open():
                 trouble = self._ends.trouble
             else:
@@ -252,8 +250,7 @@ class TargetQueue:
         """Make dead letters of what has waited too long, and forget what is old."""
         journal, now = self.target.journal, time.time()
         for action in journal.expire(now, delivery.EXPIRE_AFTER_SECONDS):
-            report = Report(self.target.name, action.kind, action.alert, None, outcome_of_row(action), 0, 0.0)
-            self._holding.report(report)
+            self._holding.report(Report(self.target.name, action.kind, action.alert, None, outcome_of_row(action)))
         if time.monotonic() - self._kept_house_at > _HOUSEKEEPING_SECONDS:
             self._kept_house_at = time.monotonic()
             journal.prune(now, delivery.FORGET_AFTER_SECONDS)
@@ -283,13 +280,17 @@ class TargetQueue:
 
     def _do(self, job: Union[Action, Unrecorded], attempts: Attempts) -> None:
         if isinstance(job, Unrecorded):
-            self._holding.report(attempts.persist(self.target, job, PATIENCE_SECONDS))
+            began = time.monotonic()
+            outcome, count = attempts.persist(self.target, job, PATIENCE_SECONDS)
+            took = time.monotonic() - began
+            action = job.message.action
+            self._holding.report(Report(self.target.name, action, "", job.message, outcome, count, took))
         elif self.target.reach.is_down and self.in_flight > 1:
             self._put_back(job)
         else:
-            action: Optional[Action] = job
-            while action is not None:
-                action = self._deliver(action, attempts)
+            following: Optional[Action] = job
+            while following is not None:
+                following = self._deliver(following, attempts)
 
     def _put_back(self, action: Action) -> None:
         """Let an action wait that was taken before its Alerta stopped answering: a worker is better free for others."""
@@ -298,22 +299,21 @@ class TargetQueue:
             self._waiting.resolve(action, Result(None, self.target.unreached()))
 
     def _deliver(self, action: Action, attempts: Attempts) -> Optional[Action]:
-        """Try an action once and commit what came of it. Gives the next one of the same alert, if there is one."""
+        """Try an action once, commit what came of it, and tell those who wait.
+
+        Gives the next action of the same alert, if there is one.
+        """
         began = time.monotonic()
         message, outcome = attempts.try_row(self.target, action)
         took, count = time.monotonic() - began, action.attempts + 1
         self._holding.report(Report(self.target.name, action.kind, action.alert, message, outcome, count, took))
-        return self._settle(action, message, outcome)
-
-    def _settle(self, action: Action, message: Optional[Message], outcome: Outcome) -> Optional[Action]:
-        """Commit what an attempt came to, and tell those who wait."""
-        pause = delivery.row_pause_seconds(outcome, action.attempts + 1, random.random())  # noqa: S311 - jitter
+        pause = delivery.row_pause_seconds(outcome, count, random.random())  # noqa: S311 - jitter
         end = End(action, outcome, delivery.wrote(message, outcome, time.time()), pause)
         following = self._ends.save(end, claim_next=not self._stopping.is_set() and self._holding.holds_lock())
         again_at = time.monotonic() + pause if outcome.kind is Kind.KEPT else None
         self._note_end(action, again_at)
-        result = Result(message, outcome, again_at=again_at, trouble=self._ends.trouble or self.target.news())
-        self._waiting.resolve(action, result)
+        trouble = self._ends.trouble or self.target.news()
+        self._waiting.resolve(action, Result(message, outcome, again_at=again_at, trouble=trouble))
         if outcome.kind is Kind.KEPT:
             self._waiting.resolve_behind(action)
         return following
@@ -333,12 +333,12 @@ class TargetQueue:
     @property
     def disk_trouble(self) -> str:
         """Why actions cannot be written down; empty where they can."""
-        return self._ends.trouble or self.look_trouble
+        return self._ends.trouble or self._look_trouble
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is in hand and nothing waits that could be delivered."""
-        if self.in_flight or not self._ends.are_saved:
+        if self.in_flight or self._ends.unsaved:
             return False
         try:
             return self.target.access is None or self.target.journal.next_due(time.time(), 0.0) is None

@@ -122,7 +122,7 @@ class Bridge:
 
     def _make_heartbeat(self) -> Heartbeat | None:
         seconds = self._plan.own.heartbeat_seconds
-        clients = [_client_of(options) for options in self._plan.each_alerta()]
+        clients = [access_of(options).client() for options in self._plan.each_alerta()]
         if not seconds or self._once:
             return None
         count = self._metrics.heartbeats
@@ -257,8 +257,3 @@ class Bridge:
             return True
         self._left_over = f"{waiting} actions wait in the journal until Alerta takes them" if waiting else ""
         return True
-
-
-def _client_of(options: Options) -> AlertaClient:
-    access = access_of(options)
-    return AlertaClient(access.url, access.key, ca_file=access.ca_file, environment=access.environment)

@@ -55,8 +55,7 @@ class Front:
         while not self._take_lock() and self._holder != b"run" and time.monotonic() < gives_up_by:
             if self._deliverer is not None or self._stopping.wait(_AGENT_LOOK_SECONDS):
                 break
-        if not self._holds_lock:
-            threading.Thread(target=self._wait_for_lock, name="delivery lock", daemon=True).start()
+        threading.Thread(target=self._watch_lock, name="delivery lock", daemon=True).start()
 
     def use(self, plan: Plan) -> None:
         """Deliver by this configuration from now on: what waits for its Alertas is due."""
@@ -75,24 +74,21 @@ class Front:
         self._stopping.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._server is not None:
-            self._server.stop()
-            calls_end = time.monotonic() + _SERVER_STOP_SECONDS
-            while self._server.callers and time.monotonic() < calls_end:
-                time.sleep(0.02)
+            self._server.stop(_SERVER_STOP_SECONDS)
         if self._deliverer is not None:
             self._deliverer.stop(max(0.2, end - time.monotonic()))
 
-    def _wait_for_lock(self) -> None:
+    def _watch_lock(self) -> None:
+        """Take the delivery lock once it is free; another one where the state directory was removed or replaced."""
         while not self._stopping.wait(LOCK_AGAIN_SECONDS):
-            if self._try_to_take_lock():
-                return
-
-    def _try_to_take_lock(self) -> bool:
-        try:
-            return self._take_lock()
-        except Exception:  # noqa: BLE001 - the thread goes on: without it the lock would never be ours
-            _log.exception("the delivery lock cannot be asked for")
-            return False
+            if self._holds_lock and self._deliverer is not None and self._deliverer.is_displaced:
+                self._holds_lock = False
+                _log.warning("the state directory %s was removed or replaced", self.state_directory)
+            try:
+                if not self._holds_lock:
+                    self._take_lock()
+            except Exception:  # noqa: BLE001 - the thread goes on: without it the lock would never be ours
+                _log.exception("the delivery lock cannot be asked for")
 
     def _take_lock(self) -> bool:
         """Try to; gives whether this process has it."""
@@ -118,6 +114,8 @@ class Front:
     def _lead(self, deliverer: Deliverer) -> None:
         """Deliver from now on: this process has the lock."""
         before, self._deliverer, self._holds_lock = self._deliverer, deliverer, True
+        if self._server is not None:
+            self._server.stop(_SERVER_STOP_SECONDS)
         if before is not None:
             before.stop(_SERVER_STOP_SECONDS)
         if self._problem:

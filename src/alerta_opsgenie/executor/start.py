@@ -9,6 +9,7 @@ import time
 
 from alerta_opsgenie.agent.handover import (
     RUN,
+    SUCCESSOR,
     NoAgentError,
     ask,
     finish,
@@ -41,7 +42,7 @@ def main(program: "Sequence[str]", version: str) -> int:
         from alerta_opsgenie.executor.full import run
 
         return run(program, arguments, environment, began)
-    if fields[1] == b"1":  # this version is newer than the agent's: the next one takes over from it
+    if fields[SUCCESSOR] == b"1":  # this version is newer than the agent's: the next one takes over from it
         try:
             idle = last_value(arguments, "agentIdle") or "600"
             spawn(program, state_directory(arguments, environment), idle, "--takeOver")
