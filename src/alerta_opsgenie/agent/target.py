@@ -95,6 +95,16 @@ class Target:
         elif outcome.loud:
             self.trouble = f"{outcome.detail}; {outcome.advice}"
 
+    def may_hurry(self, at_work: int) -> bool:
+        """Whether a new action may be tried soon: while Alerta does not answer one may, to see whether it is back."""
+        with self._mutex:
+            if not self.reach.rests(time.monotonic()):
+                return True
+            if self.reach.is_asked or at_work:
+                return False
+            self.reach = self.reach._replace(again_at=0.0)
+            return True
+
     def unreached(self) -> Outcome:
         """Give the outcome of an action that is not tried, because the last attempts all failed."""
         return Outcome(Kind.KEPT, Reason.UNAVAILABLE, self.trouble or "Alerta has not answered the last attempts")

@@ -36,7 +36,7 @@ class Result(NamedTuple):
 
 BEHIND = Outcome(Kind.KEPT, Reason.BEHIND, "earlier actions on this alert wait")
 UNANSWERED = Outcome(Kind.KEPT, Reason.TIMEOUT, "Alerta has not answered yet")
-_UNTRIED = Outcome(Kind.KEPT, Reason.BEHIND, "other actions are under way")
+UNTRIED = Outcome(Kind.KEPT, Reason.BEHIND, "other actions are under way")
 
 
 class Ticket:
@@ -44,7 +44,7 @@ class Ticket:
 
     def __init__(self, message: Optional[Message] = None, result: Optional[Result] = None) -> None:
         self.message = message
-        self.pending = Result(message, _UNTRIED)
+        self.pending = Result(message, UNTRIED)
         """How the action stands while there is no result."""
         self.failures: List[str] = []
         """What the attempts before the last one came to, for whoever looks for a fault."""
@@ -118,13 +118,19 @@ class Waiting:
         for _, ticket in found:
             ticket.resolve(result._replace(message=result.message or ticket.message))
 
-    def resolve_behind(self, action: Action) -> None:
-        """Tell those who wait for other actions of the alert that this one holds them up."""
+    def begin(self, action: Action) -> None:
+        """Let those who wait for an action know that it is tried now."""
         with self._mutex:
-            others = [one for key, found in self._tickets.items() if key != action.key for one in found]
-        for alert, ticket in others:
-            if alert == action.alert and ticket.is_committed:  # else nobody may be told yet that it is kept
-                ticket.resolve(Result(ticket.message, BEHIND))
+            for _, ticket in self._tickets.get(action.key, []):
+                ticket.pending = Result(ticket.message, UNANSWERED)
+
+    def resolve_others(self, outcome: Outcome, alert: Optional[str] = None) -> None:
+        """Tell those whose action is not tried yet, of an alert or of all, what holds it up."""
+        with self._mutex:
+            tickets = [one for found in self._tickets.values() for of, one in found if alert in (None, of)]
+        for ticket in tickets:
+            if ticket.is_committed and ticket.pending.outcome is UNTRIED:  # else nobody may be told that it is kept
+                ticket.resolve(Result(ticket.message, outcome))
 
     def _forget(self, key: str, ticket: Ticket) -> None:
         with self._mutex:

@@ -11,9 +11,7 @@ import threading
 import time
 from typing import Callable
 
-from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.target import access_of
-from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector.callbacks import SENDERS, Callbacks
 from alerta_opsgenie.connector.channel import Channel

@@ -53,25 +53,15 @@ class Journal:
 
     # -- Coming in
 
-    def append(self, actions: Sequence[New], now: float, *, claim: bool = False) -> List[Action]:
-        """Put actions on the disk, all or none, by one commit. Gives a row for each.
-
-        A key that is known gives its row as it is. With `claim` (only for the holder of the lock) a new action whose
-        alert has nothing waiting or in flight is in flight at once.
-        """
-
-        def work(connection: _Connection) -> List[Action]:
-            found: Dict[int, Action] = {}
-            for place, new in sorted(enumerate(actions), key=lambda item: item[1].order_ns):
-                found[place] = tables.append(connection, new, now, claim=claim)
-            return [found[place] for place in range(len(actions))]
-
-        return self._write(work) if actions else []
+    def append(self, actions: Sequence[New], now: float, *, due_at: Optional[float] = None) -> List[Action]:
+        """Put actions on the disk, all or none, by one commit. Gives a row for each; a known key's as it is."""
+        made = [action_of(new, now)._replace(due_at=now if due_at is None else due_at) for new in actions]
+        return self._write(lambda connection: [tables.put_new(connection, one) for one in made]) if made else []
 
     def bury(self, new: New, now: float, reason: str, detail: str) -> Action:
         """Append a dead letter: input that was refused. A key that is known gives its row as it is."""
         dead = action_of(new, now, "dead", reason, detail)
-        return self._write(lambda connection: tables.by_key(connection, new.key) or tables.put(connection, dead))
+        return self._write(lambda connection: tables.put_new(connection, dead))
 
     # -- Going out: for the holder of the lock alone
 
@@ -202,24 +192,15 @@ class Journal:
         """Give the action with that id."""
         return self._read(lambda connection: tables.first(connection, "id = ?", number))
 
-    def by_key(self, key: str) -> Optional[Action]:
-        """Give the action with that key."""
-        return self._read(lambda connection: tables.by_key(connection, key))
-
-    def actions(
-        self, state: Optional[str] = None, alert: Optional[str] = None, limit: Optional[int] = None
-    ) -> Iterator[Action]:
-        """Give actions by id, as they are when they are read; those of a state, of an alert, so many at most."""
-        where = "id > ?" + (" AND state = ?" if state else "") + (" AND alert = ?" if alert is not None else "")
-        chosen = [*([state] if state else []), *([] if alert is None else [plain(alert)])]
-        last, left = 0, float("inf") if limit is None else limit
-        while left > 0:
-            values, size = (last, *chosen), int(min(left, _PAGE_ROWS))
-            found = self._read(lambda one: tables.many(one, where + " ORDER BY id LIMIT ?", *values, size))  # noqa: B023
+    def actions(self, state: Optional[str] = None) -> Iterator[Action]:
+        """Give actions by id, all or those of a state, as they are when they are read."""
+        where = "id > ? AND state = ? ORDER BY id LIMIT ?" if state else "id > ? ORDER BY id LIMIT ?"
+        last, size = 0, _PAGE_ROWS
+        while size == _PAGE_ROWS:
+            values = (last, *([state] if state else []), _PAGE_ROWS)
+            found = self._read(lambda connection: tables.many(connection, where, *values))  # noqa: B023 - at once
             yield from found
-            if len(found) < size:
-                return
-            last, left = found[-1].id, left - size
+            last, size = found[-1].id if found else last, len(found)
 
     def counts(self, now: float) -> Counts:
         """Count what lies here."""
@@ -263,12 +244,8 @@ class Journal:
         """Append actions of another journal, in one commit; what was in flight there waits. Says how many were new."""
 
         def work(connection: _Connection) -> int:
-            count = 0
-            for action in actions:
-                if tables.by_key(connection, action.key) is None:
-                    tables.put(connection, action._replace(state=action.state.replace("in-flight", "waiting")))
-                    count += 1
-            return count
+            waiting = [action._replace(state=action.state.replace("in-flight", "waiting")) for action in actions]
+            return sum(tables.put_new(connection, action).is_new for action in waiting)
 
         return self._write(work)
 

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from alerta_opsgenie.journal.rows import COLUMNS, Action, New, action_of, plain, to_action, to_row
+from alerta_opsgenie.journal.rows import COLUMNS, Action, plain, to_action, to_row
 
 _Connection = sqlite3.Connection
 
@@ -150,15 +150,9 @@ def put(connection: _Connection, action: Action) -> Action:
     return to_action((row_id, *row))._replace(is_new=True)
 
 
-def append(connection: _Connection, new: New, now: float, *, claim: bool) -> Action:
-    """Insert an action, in flight at once if it is the only one of its alert and `claim` allows it."""
-    known = by_key(connection, new.key)
-    if known is not None:
-        return known
-    if not claim or is_busy(connection, new.alert):
-        return put(connection, action_of(new, now))
-    begun = new._replace(first_attempt_at=now if new.first_attempt_at is None else new.first_attempt_at)
-    return put(connection, action_of(begun, now, "in-flight"))._replace(first_attempt_at=new.first_attempt_at)
+def put_new(connection: _Connection, action: Action) -> Action:
+    """Insert an action; a known key gives its row as it is."""
+    return by_key(connection, action.key) or put(connection, action)
 
 
 def claim_head(connection: _Connection, alert: str, now: float) -> List[Action]:
