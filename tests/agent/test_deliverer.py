@@ -338,8 +338,8 @@ def test_an_alerta_that_asks_for_a_pause_has_it(
 
 def test_an_action_that_came_too_late_is_a_warning_and_no_failure(tmp_path: Path) -> None:
     stale = Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened")
-    shown = show(Options("http://localhost", KEY), Result(None, stale), 0.0, 0)
+    exit_code, *_, output, errors, _, _ = show(Options("http://localhost", KEY), Result(None, stale), 0.0)
     Log(str(tmp_path)).report(Report("target", "Close", "alert", None, stale))
-    assert (shown.exit_code, shown.errors) == (0, "")
-    assert " WARN ignored " in shown.output
+    assert (exit_code, errors) == (b"0", b"")
+    assert b" WARN ignored " in output
     assert " WARN ignored " in (tmp_path / "agent.log").read_text()

@@ -114,19 +114,13 @@ def request(
     what: bytes, arguments: "list[str]", environment: "dict[str, str]", version: str, seconds: float
 ) -> bytes:
     """Make a frame for the agent, whose answer is waited for so long."""
-    fields = [PROTOCOL, version.encode("ascii"), what, b"%d" % (seconds * 1000), os.fsencode(working_directory())]
-    fields.append(b"%d" % len(arguments))
-    fields += [os.fsencode(argument) for argument in arguments]
-    fields += [os.fsencode(name + "=" + environment[name]) for name in VARIABLES if name in environment]
-    return frame(fields)
-
-
-def working_directory() -> str:
-    """Give the working directory; the root where it has been removed."""
+    fields = [PROTOCOL, version.encode("ascii"), what, b"%d" % (seconds * 1000), b"%d" % len(arguments)]
     try:
-        return os.getcwd()
-    except OSError:
-        return "/"
+        fields.insert(4, os.fsencode(os.getcwd()))
+    except OSError:  # it has been removed
+        fields.insert(4, b"/")
+    variables = [name + "=" + environment[name] for name in VARIABLES if name in environment]
+    return frame(fields + [os.fsencode(text) for text in arguments + variables])
 
 
 def read_frame(connection: "_socket.socket") -> "list[bytes]":
@@ -223,7 +217,7 @@ PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 START_SECONDS = 5.0
 """How long an agent that was started is waited for; it takes less than a tenth of a second."""
 
-_LOOK_SECONDS = 0.004
+_LOOK_SECONDS = 0.002
 
 
 def ask(

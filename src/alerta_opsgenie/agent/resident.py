@@ -18,7 +18,6 @@ from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.lines import about_message, say
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.server import Server
-from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.journal import JournalError
 
 STOP_SECONDS = 8.0
@@ -75,7 +74,7 @@ class Agent:
         self._ending = threading.Event()
         self._log = Log(state_directory)
         self._deliverer = Deliverer(state_directory, report=self._log.report)
-        self._server = Server(state_directory, Service(self._deliverer, "agent", self._ending.set))
+        self._server = Server(self._deliverer, "agent", self._ending.set)
 
     def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
         """Serve until idle, told to end, or replaced. Gives the exit code.

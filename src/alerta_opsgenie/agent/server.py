@@ -1,28 +1,73 @@
-"""The socket in the state directory: one thread for each caller, which may be our own user or root."""
+"""The socket in the state directory: one thread for each caller, which may be our own user or root.
+
+A call has an action delivered and is answered how that ended; or it asks for the state, wakes up, or retires.
+"""
 
 import contextlib
+import json
 import os
 import socket
 import threading
 import time
-from typing import Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
 
+from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
-from alerta_opsgenie.agent.service import Service, read_call
+from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.intake import Request
+from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, answer, show
+from alerta_opsgenie.agent.options import UsageError, need_message, read_options, split, text_wanted
+from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.core.outcome import Kind
+from alerta_opsgenie.journal import JournalError
 
 MOST_CALLERS = 64
 """Callers served at once; others wait in the socket's queue. OEC starts 12 executors at once by default."""
 
-_FRAME_SECONDS = 10.0
-_ANSWER_SECONDS = 10.0
+_TRANSFER_SECONDS = 10.0  # for a frame, either way
+
+_ANSWER_SECONDS = 0.5
+"""An answer is given so long before the caller's time is over: both may be slow on a busy host."""
+
+_LONGEST_NUMBER = 7  # milliseconds of an hour, the longest time limit
+
+
+class Call(NamedTuple):
+    """A frame that was read: who calls, what it wants, for how many seconds, and with which arguments."""
+
+    version: str
+    what: bytes
+    seconds: float
+    directory: str
+    arguments: List[str]
+    environment: Dict[str, str]
+
+
+def read_call(fields: List[bytes]) -> Call:
+    """Read the fields of a frame. Raises ValueError."""
+    protocol, version, what, milliseconds, directory, count = fields[:6]
+    if protocol != handover.PROTOCOL:
+        raise ValueError("it speaks another protocol")
+    if max(len(milliseconds), len(count)) > _LONGEST_NUMBER:
+        raise ValueError("a number is too long")
+    texts = [os.fsdecode(field) for field in fields[6:]]
+    pairs = (text.partition("=") for text in texts[int(count) :])
+    environment = {name: value for name, _, value in pairs}
+    seconds = int(milliseconds) / 1000
+    return Call(version.decode("ascii"), what, seconds, os.fsdecode(directory), texts[: int(count)], environment)
 
 
 class Server:
-    """Serves one state directory, whose delivery lock this process holds. `callers`: how many are being served."""
+    """Serves the state directory whose delivery lock this process holds, with one deliverer.
 
-    def __init__(self, state_directory: str, service: Service) -> None:
-        self._path = state_directory
-        self._service = service
+    `kind` is `agent` or `run`; `retire` is called when the agent is to end. `callers` are being served now.
+    """
+
+    def __init__(self, deliverer: Deliverer, kind: str, retire: Callable[[], None] = lambda: None) -> None:
+        self._deliverer = deliverer
+        self._kind = kind
+        self._retire = retire
+        self._began = time.time()
         self._room = threading.BoundedSemaphore(MOST_CALLERS)
         self._socket: Optional[socket.socket] = None
         self._directory = -1
@@ -32,7 +77,7 @@ class Server:
 
     def start(self) -> None:
         """Listen. A socket that a killed process has left is replaced. Raises OSError, UnsafeError."""
-        directory = handover.open_directory(self._path)
+        directory = handover.open_directory(self._deliverer.state_directory)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
         try:
@@ -78,7 +123,10 @@ class Server:
             self.callers += 1
         try:
             with connection:
-                self._answer(connection, began)
+                connection.settimeout(_TRANSFER_SECONDS)
+                if handover.peer_uid(connection) in (os.geteuid(), 0):
+                    call = read_call(handover.read_frame(connection))
+                    connection.sendall(handover.frame(self._answer(call, began)))
         except (OSError, ValueError, handover.NoAgentError):
             pass  # the caller is gone, or sent no frame of ours; it was not told that anything was taken
         finally:
@@ -87,11 +135,65 @@ class Server:
             self.called_at = time.monotonic()
             self._room.release()
 
-    def _answer(self, connection: socket.socket, began: float) -> None:
-        connection.settimeout(_FRAME_SECONDS)
-        if handover.peer_uid(connection) not in (os.geteuid(), 0):
-            return
-        call = read_call(handover.read_frame(connection))
-        answer = handover.frame(self._service.answer(call, began))
-        connection.settimeout(_ANSWER_SECONDS)
-        connection.sendall(answer)
+    # -- What is done with a call
+
+    def _answer(self, call: Call, began: float) -> List[bytes]:
+        """Do what a call wants and give the fields to send back. `began` is when it came (of `time.monotonic`)."""
+        if call.what == handover.STATUS:
+            return [json.dumps(self._status()).encode("ascii")]
+        if call.what == handover.RETIRE:
+            if self._kind == "agent":
+                self._retire()
+            return [self._kind.encode("ascii")]
+        try:
+            fields = self._run(call, began)
+        except JournalError as error:
+            fields = answer(EXIT_FAILED, errors=f"what waits cannot be read: {error}\n")
+        except (UsageError, AddressError) as error:
+            fields = answer(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")
+        if self._kind == "agent" and is_newer(call.version, __version__):
+            fields[handover.SUCCESSOR] = b"1"
+        return fields
+
+    def _run(self, call: Call, began: float) -> List[bytes]:
+        found, notes = split(call.arguments)
+        text = text_wanted(found)
+        if text:
+            return answer(EXIT_DONE, text)
+        options = read_options(found, notes, call.environment, call.directory)
+        if call.what == handover.WAKE:
+            self._deliverer.wake(options)
+            return answer(EXIT_DONE)
+        (ticket,) = self._deliverer.submit([Request(need_message(options), options)])
+        answer_by = began + call.seconds - min(_ANSWER_SECONDS, call.seconds / 5)
+        result = ticket.wait(max(0.0, answer_by - time.monotonic()), PATIENCE_SECONDS)
+        ticket.leave()
+        counts = self._counts().values() if result.outcome.kind is Kind.KEPT else ()
+        waiting = sum(one["waiting"] + one["in_flight"] for one in counts)
+        return show(options, result, time.monotonic() - began, waiting, ticket.failures)
+
+    def _counts(self) -> Dict[str, Dict[str, int]]:
+        try:
+            return {name: found._asdict() for name, found in self._deliverer.counts().items()}
+        except JournalError:
+            return {}
+
+    def _status(self) -> Dict[str, object]:
+        return {
+            "kind": self._kind,
+            "version": __version__,
+            "pid": os.getpid(),
+            "since": self._began,
+            "trouble": self._deliverer.trouble,
+            "targets": self._counts(),
+        }
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Whether a version is newer than another; what is no version is not."""
+    return _numbers(version) > _numbers(than)
+
+
+def _numbers(version: str) -> List[int]:
+    parts = version.split(".")
+    return [int(part) for part in parts] if all(part.isdigit() for part in parts) else []

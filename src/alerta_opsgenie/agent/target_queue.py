@@ -14,16 +14,14 @@ Where the journal cannot be used (a full disk), an action is delivered without o
 
 import collections
 import math
-import random
 import threading
 import time
 from functools import partial
 from typing import Callable, Deque, List, NamedTuple, Optional, Sequence, Set, Union
 
-from alerta_opsgenie.agent.attempts import Attempts, Unrecorded
-from alerta_opsgenie.agent.ends import End, Ends, outcome_of_row
+from alerta_opsgenie.agent.attempts import Attempts, End, Ends, Unrecorded, outcome_of_row
 from alerta_opsgenie.agent.intake import Report
-from alerta_opsgenie.agent.target import Target
+from alerta_opsgenie.agent.target import Target, jitter
 from alerta_opsgenie.agent.ticket import BEHIND, UNANSWERED, Result, Ticket, Waiting
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import Message
@@ -286,7 +284,7 @@ class TargetQueue:
         message, outcome = attempts.try_row(self.target, action)
         took, count = time.monotonic() - began, action.attempts + 1
         self._holding.report(Report(self.target.name, action.kind, action.alert, message, outcome, count, took))
-        pause = delivery.row_pause_seconds(outcome, count, random.random())  # noqa: S311 - jitter
+        pause = delivery.row_pause_seconds(outcome, count, jitter())
         end = End(action, outcome, delivery.wrote(message, outcome, time.time()), pause)
         following = self._ends.save(end, claim_next=not self._stopping.is_set() and self._holding.holds_lock())
         trouble = self._ends.trouble or self.target.news()

@@ -16,7 +16,6 @@ from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.resident import TAKE_OVER_SECONDS
 from alerta_opsgenie.agent.server import Server
-from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.connector.settings import Plan
 from alerta_opsgenie.core.message import MessageError, parse
@@ -121,7 +120,7 @@ class Front:
         if self._problem:
             _log.info("the delivery lock of %s is ours now", self.state_directory)
         self._problem = ""
-        server = Server(self.state_directory, Service(deliverer, "run", lambda: None))
+        server = Server(deliverer, "run")
         try:
             server.start()
             self._server = server

@@ -14,12 +14,11 @@ from typing import Dict, List, Mapping, Optional, Sequence
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import client, handover, state
+from alerta_opsgenie.agent.attempts import outcome_of_row
 from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
-from alerta_opsgenie.agent.ends import outcome_of_row
 from alerta_opsgenie.agent.intake import Request
-from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Shown, show
-from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
-from alerta_opsgenie.agent.service import answer_fields, need_message, text_wanted
+from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, answer, show
+from alerta_opsgenie.agent.options import Options, UsageError, need_message, read_options, split, text_wanted
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
@@ -40,19 +39,18 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
         found, notes = split(arguments)
         text = text_wanted(found)
         if text:
-            return handover.finish(answer_fields(Shown(EXIT_DONE, text)), arguments)
+            return handover.finish(answer(EXIT_DONE, text), arguments)
         options = read_options(found, notes, environment)
         need_message(options)
         state.name_of(options)  # a URL that cannot be used starts no agent
         client.become_owner(options.spool_directory)
         fields = _hand_over(() if "noAgent" in found else program, arguments, dict(environment), options, began)
         if not fields:
-            result = _deliver_here(options, began)
-            fields = answer_fields(show(options, result, time.monotonic() - began, 1), result, options.pipe)
+            fields = show(options, _deliver_here(options, began), time.monotonic() - began)
     except (UsageError, AddressError) as error:
-        fields = answer_fields(Shown(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n"))
+        fields = answer(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")
     except Exception as error:  # noqa: BLE001 - whatever it is, the connector is to be told in one line
-        fields = answer_fields(Shown(EXIT_FAILED, errors=f"alerta: LOST: a fault of this program: {error!r}\n"))
+        fields = answer(EXIT_FAILED, errors=f"alerta: LOST: a fault of this program: {error!r}\n")
     return handover.finish(fields, arguments)
 
 
@@ -75,8 +73,7 @@ def _hand_over(
     try:
         return client.exchange(program, options, request, end)
     except handover.UnansweredError:
-        result = _keep(options, began)
-        return answer_fields(show(options, result, time.monotonic() - began, 1), result, options.pipe)
+        return show(options, _keep(options, began), time.monotonic() - began)
     except handover.NoAgentError:
         return []
 
