@@ -336,6 +336,15 @@ def test_an_alerta_that_asks_for_a_pause_has_it(
         assert len(proxy.exchanges) == 1
 
 
+def test_a_new_action_asks_an_alerta_that_did_not_answer_whether_it_is_back(
+    deliverer: Deliverer, options: Options
+) -> None:
+    deliver(deliverer, request(options))
+    target = deliverer._queues[name_of(options)].target
+    target.reach = delivery.Reachability(3, time.monotonic() + DAY_SECONDS)
+    assert deliver(deliverer, request(options)).kind is Kind.APPLIED
+
+
 def test_an_action_that_came_too_late_is_a_warning_and_no_failure(tmp_path: Path) -> None:
     stale = Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened")
     exit_code, *_, output, errors, _, _ = show(Options("http://localhost", KEY), Result(None, stale), 0.0)

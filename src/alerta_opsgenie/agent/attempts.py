@@ -18,7 +18,7 @@ from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import Message, MessageError, recall
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.journal import Action, Journal, JournalError
+from alerta_opsgenie.journal import Action, Journal, JournalError, New
 
 MOST_FAULTS = 5
 """After so many attempts in which this program failed, the action becomes a dead letter."""
@@ -27,8 +27,7 @@ MOST_FAULTS = 5
 class Unrecorded(NamedTuple):
     """An action that could not be written down; `trouble` says why."""
 
-    message: Message
-    settings: Settings
+    new: New
     ticket: Ticket
     trouble: str
 
@@ -67,15 +66,16 @@ class Attempts:
 
         Gives the last outcome, and how many attempts there were.
         """
+        message, settings = recall(job.new.body, job.new.key), settings_from_json(job.new.options)
         ends, began_at = time.monotonic() + patience_seconds, time.time()
         earlier, count, again_at = delivery.Earlier(), 0, 0.0
         while True:
             count += 1
-            outcome = self._try(target, job.message, job.settings, earlier)
+            outcome = self._try(target, message, settings, earlier)
             pause = delivery.pause_seconds(outcome, count, jitter())
             again_at = time.monotonic() + pause
             is_over = outcome.kind is not Kind.KEPT or outcome.loud or again_at > ends or self._stopping.is_set()
-            result = Result(job.message, outcome, kept=False, trouble=job.trouble)
+            result = Result(message, outcome, kept=False, trouble=job.trouble)
             job.ticket.resolve(result if is_over else result._replace(again_at=again_at))
             if is_over:
                 return outcome, count

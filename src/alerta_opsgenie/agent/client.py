@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover, state
@@ -46,23 +46,20 @@ def wake(options: Options) -> None:
 
 def _ask(what: bytes, options: Options, more: List[str], program: Sequence[str]) -> List[bytes]:
     arguments, environment = arguments_of(options)
-
-    def request(seconds: float) -> bytes:
-        return handover.request(what, [*arguments, *more], environment, __version__, seconds)
-
-    return exchange(program, options, request, time.monotonic() + options.limit_seconds)
+    call = (what, [*arguments, *more], environment, __version__)
+    return exchange(program, options, call, time.monotonic() + options.limit_seconds)
 
 
 def exchange(
-    program: Sequence[str], options: Options, request: Callable[[float], bytes], end: float
+    program: Sequence[str], options: Options, call: Tuple[bytes, List[str], Dict[str, str], str], end: float
 ) -> List[bytes]:
-    """Send a frame to the agent; `program` starts one where there is none (`handover.ask`). Raises NoAgentError."""
+    """Send a call to the agent; `program` starts one where there is none (`handover.ask`). Raises NoAgentError."""
     if program:
         try:
             state.prepare(options.spool_directory)
         except (OSError, JournalError) as error:
             raise handover.NoAgentError(f"no agent can be started: {error}") from None
-    return handover.ask(options.spool_directory, request, end, program, f"{options.agent_idle_seconds:g}")
+    return handover.ask(options.spool_directory, call, end, program, f"{options.agent_idle_seconds:g}")
 
 
 def ask_status(state_directory: str) -> Optional[Dict[str, Any]]:

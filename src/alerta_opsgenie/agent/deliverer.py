@@ -11,7 +11,7 @@ from alerta_opsgenie.agent import state
 from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_letter, read_request
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.target import access_of
-from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS, Accepted, Holding, TargetQueue
+from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS, Holding, TargetQueue
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.journal import Counts, JournalError, Lock, New, try_lock
@@ -84,13 +84,12 @@ class Deliverer:
     def submit(self, requests: Sequence[Request]) -> List[Ticket]:
         """Commit actions to the journal, with one sync for each target, and deliver them. Raises AddressError."""
         tickets: List[Ticket] = []
-        accepted: Dict[TargetQueue, List[Accepted]] = {}
+        accepted: Dict[TargetQueue, List[Tuple[Ticket, New]]] = {}
         for request in requests:
             ticket, new = self.read(request)
             tickets.append(ticket)
-            if new is not None and ticket.message is not None:
-                one = Accepted(ticket.message, ticket, request.options.settings, new)
-                accepted.setdefault(self._queue_of(request.options), []).append(one)
+            if new is not None:
+                accepted.setdefault(self._queue_of(request.options), []).append((ticket, new))
         for found, actions in accepted.items():
             found.accept(actions)
         return tickets

@@ -19,7 +19,7 @@ import sys
 import time
 
 if False:  # for the type checker alone: `typing` costs 2 ms
-    from typing import Callable, Sequence
+    from typing import Sequence
 
 PROTOCOL = b"1"
 RUN, STATUS, WAKE, RETIRE = b"run", b"status", b"wake", b"retire"
@@ -221,19 +221,19 @@ _LOOK_SECONDS = 0.002
 
 
 def ask(
-    path: str, request: "Callable[[float], bytes]", end: float, program: "Sequence[str]" = (), idle: str = "600"
+    path: str, call: "tuple[bytes, list[str], dict[str, str], str]", end: float, program: "Sequence[str]", idle: str
 ) -> "list[bytes]":
-    """Send a frame to the agent and give the fields of its answer. Raises NoAgentError.
+    """Send a call (what, arguments, environment, version) to the agent, and give the fields of its answer.
 
-    `request` makes the frame, given for how many seconds the answer is waited for; `end` is when (of
-    `time.monotonic`) that is over. `program` starts an agent where there is none, which ends after `idle` seconds.
+    `end` is when (of `time.monotonic`) the waiting is over. `program` starts an agent where there is none, which ends
+    after `idle` seconds. Raises NoAgentError.
     """
     start_ends = min(end, time.monotonic() + START_SECONDS)
     started = 0
     while True:
         seconds = max(0.1, end - time.monotonic())
         try:
-            return exchange(path, request(seconds), seconds)
+            return exchange(path, request(*call, seconds), seconds)
         except (UnsafeError, UnansweredError):
             raise
         except NoAgentError:

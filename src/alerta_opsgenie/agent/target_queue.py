@@ -17,16 +17,14 @@ import math
 import threading
 import time
 from functools import partial
-from typing import Callable, Deque, List, NamedTuple, Optional, Sequence, Set, Union
+from typing import Callable, Deque, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from alerta_opsgenie.agent.attempts import Attempts, End, Ends, Unrecorded, outcome_of_row
 from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.target import Target, jitter
 from alerta_opsgenie.agent.ticket import BEHIND, UNANSWERED, Result, Ticket, Waiting
 from alerta_opsgenie.core import delivery
-from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, JournalError, New
 from alerta_opsgenie.journal.upgrade import take_over_spool
 
@@ -37,17 +35,8 @@ PATIENCE_SECONDS = 5.0
 _TOO_FAR_SECONDS = 2 * delivery.LONGEST_PAUSE_SECONDS
 
 _LOOK_SECONDS = 1.0
-_HOUSEKEEPING_SECONDS = 3600.0
+_PRUNE_SECONDS = 3600.0
 _ELSEWHERE = Outcome(Kind.KEPT, Reason.BEHIND, "it waits for the process that delivers")
-
-
-class Accepted(NamedTuple):
-    """An action that has passed the gates."""
-
-    message: Message
-    ticket: Ticket
-    settings: Settings
-    new: New
 
 
 class Holding(NamedTuple):
@@ -82,7 +71,7 @@ class TargetQueue:
         self._opening = threading.Lock()
         self._is_open = False
         self._look_at = 0.0  # when (of `time.monotonic`) the journal may have something due
-        self._kept_house_at = -math.inf
+        self._expired_at = self._pruned_at = -math.inf
         self._backing_off: Set[str] = set()  # alerts whose oldest action has failed and waits
 
     # -- Its life
@@ -125,28 +114,28 @@ class TargetQueue:
 
     # -- Taking actions
 
-    def accept(self, found: Sequence[Accepted]) -> None:
+    def accept(self, found: Sequence[Tuple[Ticket, New]]) -> None:
         """Commit actions to the journal, by one sync, and have them delivered; in memory where that cannot be."""
         holds_lock = self._holding.holds_lock()
         rows: List[Action] = []
-        for one in found:
-            self._waiting.add(one.new, one.ticket)
+        for ticket, new in found:
+            self._waiting.add(new, ticket)
 
         def append() -> None:
-            rows.extend(self.target.journal.append([one.new for one in found], time.time()))
+            rows.extend(self.target.journal.append([new for _, new in found], time.time()))
 
         is_ready = not self._holding.trouble and (not holds_lock or self._open())
         if is_ready and self._ends.attempt(append):
-            for one, action in zip(found, rows):
-                self._admit(one.ticket, action, holds_lock=holds_lock)
+            for (ticket, _), action in zip(found, rows):
+                self._admit(ticket, action, holds_lock=holds_lock)
             self._look_now()
             return
         trouble = self._ends.trouble
         with self._changed:
-            for message, ticket, settings, _ in found:
+            for ticket, new in found:
                 ticket.leave()
-                ticket.pending = Result(message, UNANSWERED, kept=False, trouble=trouble)
-                self._taken.append(Unrecorded(message, settings, ticket, trouble))
+                ticket.pending = Result(ticket.message, UNANSWERED, kept=False, trouble=trouble)
+                self._taken.append(Unrecorded(new, ticket, trouble))
             self._start_worker()
             self._changed.notify_all()
 
@@ -256,20 +245,22 @@ class TargetQueue:
     def _keep_house(self) -> None:
         """Make dead letters of what has waited too long, and forget what is old."""
         journal, now = self.target.journal, time.time()
-        for action in journal.expire(now, delivery.EXPIRE_AFTER_SECONDS):
-            self._holding.report(Report(self.target.name, action.kind, action.alert, None, outcome_of_row(action)))
-        if time.monotonic() - self._kept_house_at > _HOUSEKEEPING_SECONDS:
-            self._kept_house_at = time.monotonic()
+        if time.monotonic() - self._expired_at > _LOOK_SECONDS:
+            self._expired_at = time.monotonic()
+            for action in journal.expire(now, delivery.EXPIRE_AFTER_SECONDS):
+                self._holding.report(Report(self.target.name, action.kind, action.alert, None, outcome_of_row(action)))
+        if time.monotonic() - self._pruned_at > _PRUNE_SECONDS:
+            self._pruned_at = time.monotonic()
             journal.prune(now, delivery.FORGET_AFTER_SECONDS)
 
     # -- Trying
 
     def _do(self, job: Union[Action, Unrecorded], attempts: Attempts) -> None:
         if isinstance(job, Unrecorded):
-            began, name = time.monotonic(), job.message.action
+            began = time.monotonic()
             outcome, count = attempts.persist(self.target, job, PATIENCE_SECONDS)
-            took = time.monotonic() - began
-            self._holding.report(Report(self.target.name, name, "", job.message, outcome, count, took))
+            took, message = time.monotonic() - began, job.ticket.message
+            self._holding.report(Report(self.target.name, job.new.kind, "", message, outcome, count, took))
             return
         following: Optional[Action] = job
         while following is not None:

@@ -19,7 +19,7 @@ import marshal
 import os
 import sys
 import zlib
-from typing import Iterable, Iterator, List, Set, Tuple
+from typing import Iterable, List, Set, Tuple
 
 import alerta_opsgenie
 
@@ -102,16 +102,13 @@ def _with_imports(names: Iterable[str]) -> Set[str]:
         name = left.pop()
         if name.startswith(_PACKAGE) and name not in found and os.path.isfile(_path(name)):
             found.add(name)
-            left += [name.rpartition(".")[0], *_imports(name)]
+            left += [name.rpartition(".")[0]]
+            for node in ast.walk(ast.parse(_text(name))):
+                if isinstance(node, ast.ImportFrom):
+                    above = name.split(".")[: -node.level] if node.level else []
+                    origin = ".".join([*above, *filter(None, [node.module])])
+                    left += [origin, *(f"{origin}.{one.name}" for one in node.names)]
     return found
-
-
-def _imports(name: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(_text(name))):
-        if isinstance(node, ast.ImportFrom):
-            above = name.split(".")[: -node.level] if node.level else []
-            origin = ".".join([*above, *filter(None, [node.module])])
-            yield from [origin, *(f"{origin}.{one.name}" for one in node.names)]
 
 
 def _is_package(name: str) -> bool:

@@ -66,12 +66,8 @@ def _hand_over(
     given = [argument for argument in arguments if "\0" not in argument]
     given += ["--payloadFile=", f"-payload={os.fsdecode(payload)}"]
     end = began + options.limit_seconds - handover.keeping_seconds(options.limit_seconds)
-
-    def request(seconds: float) -> bytes:
-        return handover.request(handover.RUN, given, environment, __version__, seconds)
-
     try:
-        return client.exchange(program, options, request, end)
+        return client.exchange(program, options, (handover.RUN, given, environment, __version__), end)
     except handover.UnansweredError:
         return show(options, _keep(options, began), time.monotonic() - began)
     except handover.NoAgentError:

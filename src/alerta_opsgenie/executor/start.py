@@ -16,7 +16,6 @@ from alerta_opsgenie.agent.handover import (
     keeping_seconds,
     last_value,
     limit_seconds,
-    request,
     spawn,
     spelling,
     state_directory,
@@ -64,14 +63,10 @@ def _hand_over(
     has_url = last_value(arguments, "alertaApiUrl") or environment.get("ALERTA_API_URL")
     is_usual = has_url and last_value(arguments, "payload") and "noagent" not in flags
     limit = limit_seconds(arguments)
-
-    def frame(seconds: float) -> bytes:
-        return request(RUN, arguments, environment, version, seconds)
-
     path = state_directory(arguments, environment)
     idle = last_value(arguments, "agentIdle") or "600"
     end = began + limit - keeping_seconds(limit)
-    return ask(path, frame, end, program if is_usual else (), idle)
+    return ask(path, (RUN, arguments, environment, version), end, program if is_usual else (), idle)
 
 
 def _be_agent(arguments: "list[str]") -> int:

@@ -81,13 +81,10 @@ class Journal:
 
     def next_due(self, now: float, longest_pause_seconds: float) -> Optional[float]:
         """Give the instant at which `claim` finds something next; None: nothing waits that may be claimed."""
-
-        def work(connection: _Connection) -> Optional[float]:
-            due = tables.due_alerts(connection, now, 1, longest_pause_seconds)
-            found: Optional[float] = tables.one(connection, "SELECT min(ready_at) FROM alerts")
-            return now if due else found
-
-        return self._read(work)
+        query = "SELECT (SELECT min(ready_at) FROM alerts), (SELECT max(ready_at) FROM alerts)"
+        first, last = self._read(lambda connection: connection.execute(query).fetchone())
+        found: Optional[float] = first
+        return now if found is not None and last > now + longest_pause_seconds else found
 
     def recover(self, now: float) -> int:
         """Let everything wait that is in flight, due now; for a new holder of the lock. Says how many.
