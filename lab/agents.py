@@ -20,7 +20,7 @@ def end_agent(state_directory: str) -> None:
     while time.monotonic() < deadline:
         lock = try_lock(state_directory, LOCK_NAME)
         if lock is not None:
-            lock.release()
+            lock.close()
             return
         time.sleep(0.02)
     raise RuntimeError(f"the agent of {state_directory} does not end")

@@ -209,7 +209,7 @@ class TestLife:
     def test_one_that_cannot_start_is_not_waited_for(self, edge: Edge) -> None:
         options = Options(edge.url, KEY, spool_directory=str(edge.spool_directory))
         with pytest.raises(handover.NoAgentError, match="ended at once"):
-            exchange(("/bin/false",), options, lambda _seconds: b"", time.monotonic() + 600)
+            exchange(("/bin/false",), options, (handover.STATUS, [], {}, "0"), time.monotonic() + 600)
 
 
 class TestVersions:

@@ -19,9 +19,9 @@ from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.lines import show
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.resident import Log
-from alerta_opsgenie.agent.state import journal_of
-from alerta_opsgenie.agent.target import Target, access_of, name_of
-from alerta_opsgenie.agent.ticket import Result, Waiting
+from alerta_opsgenie.agent.state import journal_of, name_of
+from alerta_opsgenie.agent.target import Target, access_of
+from alerta_opsgenie.agent.ticket import BEHIND, Result, Ticket, Waiting
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
@@ -94,7 +94,7 @@ class TestTickets:
         append = Journal.append
 
         def slow(journal: Journal, actions: list[New], now: float, **_: Any) -> list[Action]:
-            found = append(journal, actions, now)  # waits, as where there is no room or the alert is busy
+            found = append(journal, actions, now)
             await_true(lambda: all(journal.get(one.id).state == "done" for one in found), 20)  # type: ignore[union-attr]
             return found
 
@@ -103,11 +103,9 @@ class TestTickets:
         assert deliver(deliverer, request(options)).kind is Kind.APPLIED
 
     def test_nobody_hears_that_an_action_is_kept_before_it_is_committed(self) -> None:
-        waiting, new = Waiting(), New("key", "alert", 1, "Close", "")
-        ticket = Deliverer("/nowhere").read(request(Options("http://localhost", KEY)))[0]
-        waiting.add(new, ticket)
-        earlier = Action._make((1, "other", "alert", *[None] * 14, False))
-        waiting.resolve_behind(earlier)
+        waiting, ticket = Waiting(), Ticket()
+        waiting.add(New("key", "alert", 1, "Close", ""), ticket)
+        waiting.resolve_others(BEHIND, alert="alert")
         assert ticket.wait(0.0).outcome.detail == "other actions are under way"
 
 
@@ -247,7 +245,7 @@ class TestAccesses:
         for _ in range(4):
             access = target.access
             assert access is not None
-            target.note(access, Outcome(Kind.KEPT, Reason.UNAUTHORIZED), 0.5)
+            target.note(access, Outcome(Kind.KEPT, Reason.UNAUTHORIZED))
             tried.add(access.key)
         assert tried == {KEY, "another-key"}
 
@@ -338,23 +336,19 @@ def test_an_alerta_that_asks_for_a_pause_has_it(
         assert len(proxy.exchanges) == 1
 
 
-def test_what_was_taken_before_an_alerta_stopped_answering_gives_its_worker_back(
-    deliverer: Deliverer, options: Options, proxy: Proxy
+def test_a_new_action_asks_an_alerta_that_did_not_answer_whether_it_is_back(
+    deliverer: Deliverer, options: Options
 ) -> None:
     deliver(deliverer, request(options))
-    found, new = deliverer._queues[name_of(options)], deliverer.read(request(options))[1]
-    assert new is not None
-    found.target.reach, found.in_flight = delivery.Reachability(3, time.monotonic() + DAY_SECONDS), 2
-    [taken] = found.target.journal.append([new], time.time(), claim=True)
-    found._do(taken, Attempts(threading.Event()))
-    assert [row.state for row in rows(options)] == ["done", "waiting"]
-    assert len(proxy.exchanges) == 1
+    target = deliverer._queues[name_of(options)].target
+    target.reach = delivery.Reachability(3, time.monotonic() + DAY_SECONDS)
+    assert deliver(deliverer, request(options)).kind is Kind.APPLIED
 
 
 def test_an_action_that_came_too_late_is_a_warning_and_no_failure(tmp_path: Path) -> None:
     stale = Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened")
-    shown = show(Options("http://localhost", KEY), Result(None, stale), 0.0, 0)
-    Log(str(tmp_path)).report(Report("target", "Close", "alert", None, stale, 1, 0.0))
-    assert (shown.exit_code, shown.errors) == (0, "")
-    assert " WARN ignored " in shown.output
+    exit_code, *_, output, errors, _, _ = show(Options("http://localhost", KEY), Result(None, stale), 0.0)
+    Log(str(tmp_path)).report(Report("target", "Close", "alert", None, stale))
+    assert (exit_code, errors) == (b"0", b"")
+    assert b" WARN ignored " in output
     assert " WARN ignored " in (tmp_path / "agent.log").read_text()

@@ -15,7 +15,7 @@ import pytest
 from alerta_opsgenie.agent import handover
 from alerta_opsgenie.agent.intake import Request, read_request
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
-from alerta_opsgenie.agent.service import read_call
+from alerta_opsgenie.agent.server import read_call
 from alerta_opsgenie.clients.alerta import answer_of
 from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.clients.opsgenie import judge

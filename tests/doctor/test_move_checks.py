@@ -62,7 +62,8 @@ class Place:
         prepare(directory)
         at = time.time() - age_seconds
         with journal_of(directory, name) as journal:
-            (action,) = journal.append([New("k", "a", 1, "Close", "{}")], at, claim=True)
+            journal.append([New("k", "a", 1, "Close", "{}")], at)
+            (action,) = journal.claim(at, 1, 1.0)
             if done:
                 journal.done(action, at, "applied")
             else:

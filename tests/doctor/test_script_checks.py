@@ -152,7 +152,7 @@ def keep(patient: Patient, *, age_seconds: float, dead: bool = False, url: str =
         prepare(directory)
         journal = journal_of(directory, name)
         new = New(f"{uuid.uuid4().hex}", str(uuid.uuid4()), 1, "Close", '{"secret": "message"}')
-        (action,) = journal.append([new], now - age_seconds, claim=dead)
+        (action,) = journal.append([new], now - age_seconds)
         if dead:
             journal.dead(action, now, "unauthorized", "")
 

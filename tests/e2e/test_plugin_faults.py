@@ -126,7 +126,7 @@ def test_what_is_refused_for_good_is_a_dead_letter_and_a_note_on_the_alert(run: 
     assert "Opsgenie did not take this (close): HTTP 422, Something went wrong, please try again." in texts
     assert run.upstream(alert_id).notes == ["behind it"], "the note about it stays here"
     with run.outbox() as outbox:
-        assert [row.kind for row in outbox.actions("dead", alert_id)] == ["close"]
+        assert [(row.kind, row.alert) for row in outbox.actions("dead")] == [("close", alert_id)]
 
 
 def test_a_key_that_is_refused_holds_everything_until_somebody_acts(run: Plugged) -> None:

@@ -49,12 +49,13 @@ def test_a_build_without_a_directory_is_wrong_usage() -> None:
 
 
 def test_it_holds_the_rooms_that_it_needs_and_no_tests_or_tools() -> None:
-    _, modules = marshal.loads(zlib.decompress(base64.b64decode(build().rpartition(b"\n#")[2])))
+    _, modules = marshal.loads(base64.b64decode(build().rpartition(b"\n#")[2]))
     rooms = {name.split(".")[1] for name in modules if "." in name}
     assert rooms == {"core", "clients", "journal", "agent", "executor"}
     assert not any(name.endswith((".build", ".__main__")) for name in modules)
     for _, where, source, code in modules.values():
-        assert marshal.loads(code) == compile(source, where, "exec", dont_inherit=True)
+        text = zlib.decompress(source)
+        assert marshal.loads(zlib.decompress(code)) == compile(text, where, "exec", dont_inherit=True)
 
 
 def test_an_old_python_can_read_it_and_is_told_that_it_is_too_old() -> None:
@@ -80,9 +81,10 @@ def test_its_bytecode_is_used_by_the_python_that_built_it(tmp_path: Path) -> Non
     # The same file with each source made useless still runs.
     path = tmp_path / "gutted.py"
     head, _, packed = build().rpartition(b"\n#")
-    magic, modules = marshal.loads(zlib.decompress(base64.b64decode(packed)))
-    gutted = {name: (*module[:2], "raise SystemExit(9)\n", module[3]) for name, module in modules.items()}
-    repacked = base64.b64encode(zlib.compress(marshal.dumps((magic, gutted), 2)))
+    magic, modules = marshal.loads(base64.b64decode(packed))
+    useless = zlib.compress(b"raise SystemExit(9)\n")
+    gutted = {name: (*module[:2], useless, module[3]) for name, module in modules.items()}
+    repacked = base64.b64encode(marshal.dumps((magic, gutted), 2))
     path.write_bytes(head + b"\n#" + repacked + b"\n")
     done = subprocess.run([bare_python(), str(path), "--version"], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

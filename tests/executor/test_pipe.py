@@ -84,7 +84,7 @@ def test_a_device_is_not_written() -> None:
 @pytest.mark.parametrize("letter", ["x", "é", "\U0001f525", '"', "\\"])
 def test_it_is_never_more_than_one_whole_write_and_always_json(letter: str) -> None:
     outcome = Outcome(Kind.REJECTED, Reason.REFUSED, letter * 5000)
-    text = show(Options("http://x", "k" * 20, pipe="/pipe"), Result(None, outcome), 0.1, 0).pipe_text
+    text = show(Options("http://x", "k" * 20, pipe="/pipe"), Result(None, outcome), 0.1)[-1].decode()
     assert len(text.encode()) <= LARGEST_PIPE_BYTES == 4096
     read = json.loads(text)
     assert read["outcome"] == "rejected"

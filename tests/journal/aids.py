@@ -111,7 +111,8 @@ DONE = 4
 def with_actions(directory: Path, count: int) -> None:
     """Leave a closed journal with that many waiting actions on ten alerts, and `DONE` that are done."""
     with Journal(directory) as journal:
-        for action in journal.append([new(f"d{number}", f"done {number}") for number in range(DONE)], 50.0, claim=True):
+        journal.append([new(f"d{number}", f"done {number}") for number in range(DONE)], 50.0)
+        for action in journal.claim(50.0, DONE, PAUSE):
             journal.done(action, 60.0, "applied", wrote={"state": 7})
         journal.append(
             [new(f"k{number}", f"alert {number % 10}", body=body_of(number)) for number in range(count)], 100.0

@@ -18,7 +18,7 @@ from unittest import mock
 
 import pytest
 
-from alerta_opsgenie.journal import Journal, JournalError, New, directory, file, statements, try_lock
+from alerta_opsgenie.journal import Journal, JournalError, New, directory, file, tables, try_lock
 from tests.journal.aids import (
     DONE,
     NOBODY,
@@ -197,6 +197,7 @@ def fill(path: Path) -> Path:
 
 
 def deliver_while_full(path: Path) -> Any:
+    """What waits is not given out half."""
     with Journal(path / "journal") as journal:
         for number in range(5):
             append(journal, f"k{number}", f"a{number}", body="x" * 2000)
@@ -205,30 +206,22 @@ def deliver_while_full(path: Path) -> Any:
         counts = journal.counts(200.0)
         ballast.unlink()
         journal.recover(200.0)
-        return label, counts.waiting + counts.in_flight, len(journal.claim(200.0, 9, 1e3))
-
-
-def test_what_waits_on_a_full_disk_is_not_given_out_half(tmp_path: Path) -> None:
-    assert on_small_disk(deliver_while_full, tmp_path / "disk", "2m") == ["disk-full", 5, 5]
+        return [label, counts.waiting + counts.in_flight, len(journal.claim(200.0, 9, 1e3))] == ["disk-full", 5, 5]
 
 
 def append_until_full(path: Path) -> Any:
+    """All that was accepted is there, and the advice helps."""
     accepted: List[str] = []
     with Journal(path / "journal") as journal:
         error = refusal(lambda: accepted.extend(append(journal, f"k{n}", body="x" * 2000).key for n in range(9999)))
         listed = keys(journal)
     with Journal(path / "journal") as again:
-        return error.label, error.advice, accepted, listed, keys(again)
-
-
-def test_a_full_disk_is_told_and_all_that_was_accepted_is_there(tmp_path: Path) -> None:
-    label, advice, accepted, listed, again = on_small_disk(append_until_full, tmp_path / "disk", "600k")
-    assert (label, "df -h" in advice) == ("disk-full", True)
-    assert len(accepted) > 10
-    assert accepted == listed == again
+        is_told = error.label == "disk-full" and "df -h" in error.advice
+        return is_told and len(accepted) > 10 and accepted == listed == keys(again)
 
 
 def full_for_a_while(path: Path) -> Any:
+    """It goes on when there is space again, and nothing is half done."""
     with Journal(path / "journal") as journal:
         append(journal, "before")
         ballast = fill(path)
@@ -236,15 +229,11 @@ def full_for_a_while(path: Path) -> Any:
         label = refusal(lambda: journal.append(big, 100.0)).label
         ballast.unlink()
         append(journal, "after", body="x" * 20_000)
-        return label, keys(journal)
-
-
-def test_a_journal_goes_on_when_there_is_space_again_and_nothing_is_half_done(tmp_path: Path) -> None:
-    assert on_small_disk(full_for_a_while, tmp_path / "disk", "600k") == ["disk-full", ["before", "after"]]
+        return [label, keys(journal)] == ["disk-full", ["before", "after"]]
 
 
 def big_and_small(path: Path) -> Any:
-    """Two threads whose works share a transaction, of which one does not fit."""
+    """Of two threads whose works share a transaction, one that does not fit does not keep the other's from the disk."""
     results: List[str] = []
 
     def work(key: str, size: int) -> None:
@@ -264,57 +253,47 @@ def big_and_small(path: Path) -> Any:
                 pass
         for thread in threads:
             thread.join()
-        return sorted(results), keys(journal)
-
-
-def test_what_does_not_fit_does_not_keep_another_threads_work_from_the_disk(tmp_path: Path) -> None:
-    found = on_small_disk(big_and_small, tmp_path / "disk", "1m")
-    assert found == [["disk-full", "small"], ["before", "small"]]
+        return [sorted(results), keys(journal)] == [["disk-full", "small"], ["before", "small"]]
 
 
 def damaged_on_a_full_disk(path: Path) -> Any:
+    """A damaged file is carried over when there is space."""
     with_actions(path / "journal", 40)
     garbage(path / "journal" / "journal.db", 0, 4096)
     ballast = fill(path)
     errors = [refusal(lambda: used(path / "journal")).label for _ in range(2)]
     ballast.unlink()
     with Journal(path / "journal") as journal:
-        return errors, len(keys(journal)), journal.carried_over
-
-
-def test_a_damaged_file_on_a_full_disk_is_carried_over_when_there_is_space(tmp_path: Path) -> None:
-    found = on_small_disk(damaged_on_a_full_disk, tmp_path / "disk", "4m")
-    assert found == [["disk-full", "disk-full"], 40 + DONE, 40 + DONE]
+        return [errors, len(keys(journal)), journal.carried_over] == [["disk-full"] * 2, 40 + DONE, 40 + DONE]
 
 
 def full_before_it_is_made(path: Path) -> Any:
+    """A disk that is full from the start is told, and used once it is not."""
     ballast = fill(path)
     errors = [refusal(lambda: used(path / "journal")).label for _ in range(2)]
     ballast.unlink()
     used(path / "journal")
-    return errors
-
-
-def test_a_disk_that_is_full_from_the_start_is_told(tmp_path: Path) -> None:
-    assert on_small_disk(full_before_it_is_made, tmp_path / "disk", "600k") == ["disk-full", "disk-full"]
+    return errors == ["disk-full"] * 2
 
 
 def read_only_for_a_while(path: Path) -> Any:
+    """A read-only disk is told, and used once it can be written again."""
     used(path / "journal")
     subprocess.run(["mount", "-o", "remount,bind,ro", str(path)], check=True)
-    errors = [
-        refusal(lambda: used(path / "journal")).label,
-        refusal(lambda: try_lock(path / "other", "agent")).label,
-    ]
+    errors = [refusal(work).label for work in (lambda: used(path / "journal"), lambda: try_lock(path / "x", "agent"))]
     subprocess.run(["mount", "-o", "remount,bind,rw", str(path)], check=True)
     with Journal(path / "journal") as journal:
         append(journal, "after")
-        return errors, keys(journal)
+        return [errors, keys(journal)] == [["read-only"] * 2, ["k", "after"]]
 
 
-def test_a_read_only_disk_is_told(tmp_path: Path) -> None:
-    found = on_small_disk(read_only_for_a_while, tmp_path / "disk", "2m")
-    assert found == [["read-only", "read-only"], ["k", "after"]]
+@pytest.mark.parametrize(("work", "size"), [
+    (deliver_while_full, "2m"), (append_until_full, "600k"), (full_for_a_while, "600k"), (big_and_small, "1m"),
+    (damaged_on_a_full_disk, "4m"), (full_before_it_is_made, "600k"), (read_only_for_a_while, "2m"),
+])  # fmt: skip
+def test_a_small_disk_loses_nothing_and_is_told(tmp_path: Path, work: Callable[[Path], Any], size: str) -> None:
+    """What each claims stands in its own docstring."""
+    assert on_small_disk(work, tmp_path / "disk", size) is True
 
 
 def test_a_limit_on_the_files_size_is_told(tmp_path: Path) -> None:
@@ -459,7 +438,7 @@ def test_a_directory_that_cannot_be_used_costs_no_descriptors(tmp_path: Path) ->
 
 def test_an_older_file_is_migrated_with_all_that_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_actions(tmp_path / "journal", 5)
-    newer = (*statements.MIGRATIONS, ("ALTER TABLE actions ADD COLUMN extra TEXT", "CREATE TABLE more (x)"))
+    newer = (*tables.MIGRATIONS, ("ALTER TABLE actions ADD COLUMN extra TEXT", "CREATE TABLE more (x)"))
     monkeypatch.setattr(file, "MIGRATIONS", newer)
     for _ in range(2):
         with Journal(tmp_path / "journal") as journal:
@@ -475,11 +454,11 @@ def test_a_migration_that_is_killed_begins_again(tmp_path: Path, monkeypatch: py
             yield "CREATE TABLE more (x)"
             kill_me()
 
-        with mock.patch.object(file, "MIGRATIONS", (*statements.MIGRATIONS, script())):
+        with mock.patch.object(file, "MIGRATIONS", (*tables.MIGRATIONS, script())):
             used(tmp_path / "journal")
 
     killed_in_child(killed_between)
-    monkeypatch.setattr(file, "MIGRATIONS", (*statements.MIGRATIONS, ("CREATE TABLE more (x)",)))
+    monkeypatch.setattr(file, "MIGRATIONS", (*tables.MIGRATIONS, ("CREATE TABLE more (x)",)))
     with Journal(tmp_path / "journal") as journal:
         assert len(keys(journal)) == 5 + DONE
 

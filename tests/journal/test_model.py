@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from alerta_opsgenie.journal import Action, Journal, New, statements
+from alerta_opsgenie.journal import Action, Journal, New, tables
 from tests.journal.aids import copy_files, in_child, kill_me, killed_in_child
 
 KEYS = st.sampled_from([f"k{number}" for number in range(10)])
@@ -37,15 +37,14 @@ class Model:
         found = [row for row in self.rows.values() if row.state in states and alert in (None, row.alert)]
         return sorted(found, key=lambda row: (row.order_ns, row.id))
 
-    def append(self, new: New, now: float, *, claim: bool) -> Action:
+    def append(self, new: New, now: float) -> Action:
         known = [row for row in self.rows.values() if row.key == new.key]
         if known:
             return known[0]
-        is_first = claim and not self.of("waiting", "in-flight", alert=new.alert)
         row = Action(self.next_id, *new, "waiting", 0, now, now, now, "", "", is_new=True)
         self.rows[row.id] = row._replace(is_new=False)
         self.next_id += 1
-        return self.begin(row, now) if is_first else row
+        return row
 
     def begin(self, row: Action, now: float) -> Action:
         first = now if row.first_attempt_at is None else row.first_attempt_at
@@ -103,18 +102,15 @@ class JournalMachine(RuleBasedStateMachine):
     def a_clock_is_set_back(self) -> None:
         self.now -= 200.0
 
-    def appending(self, key: str, alert: str, order_ns: int, *, claim: bool) -> Tuple[New, Callable[[], List[Action]]]:
+    def appending(self, key: str, alert: str, order_ns: int) -> Tuple[New, Callable[[], List[Action]]]:
         journal, now = self.journal, self.now
         new = New(key, alert, order_ns, "Close", f"{key} {now}", "{}", f'{{"state": {order_ns}}}', "words")
-        return new, lambda: journal.append([new], now, claim=claim)
+        return new, lambda: journal.append([new], now)
 
-    @rule(key=KEYS, alert=ALERTS, order_ns=st.integers(0, 4), claim=st.booleans())
-    def append(self, key: str, alert: str, order_ns: int, claim: bool) -> None:
-        new, work = self.appending(key, alert, order_ns, claim=claim)
-        expected = self.model.append(new, self.now, claim=claim)
-        assert work() == [expected]
-        if expected.is_new and expected.state == "in-flight":
-            self.held.append(expected)
+    @rule(key=KEYS, alert=ALERTS, order_ns=st.integers(0, 4))
+    def append(self, key: str, alert: str, order_ns: int) -> None:
+        new, work = self.appending(key, alert, order_ns)
+        assert work() == [self.model.append(new, self.now)]
 
     @rule(limit=st.integers(1, 3))
     def claim(self, limit: int) -> None:
@@ -240,20 +236,20 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(key=KEYS, alert=ALERTS, order_ns=st.integers(0, 4))
     def killed_before_the_commit(self, key: str, alert: str, order_ns: int) -> None:
-        _, work = self.appending(key, alert, order_ns, claim=False)
-        with mock.patch.object(statements, "settle", kill_me):
+        _, work = self.appending(key, alert, order_ns)
+        with mock.patch.object(tables, "put", kill_me):
             killed_in_child(work)
 
     @rule(key=KEYS, alert=ALERTS, order_ns=st.integers(0, 4))
     def killed_after_the_append(self, key: str, alert: str, order_ns: int) -> None:
-        new, work = self.appending(key, alert, order_ns, claim=False)
+        new, work = self.appending(key, alert, order_ns)
         killed_in_child(work)
-        self.model.append(new, self.now, claim=False)
+        self.model.append(new, self.now)
 
     @rule(key=KEYS, alert=ALERTS, order_ns=st.integers(0, 4))
     def another_process_appends(self, key: str, alert: str, order_ns: int) -> None:
-        new, work = self.appending(key, alert, order_ns, claim=False)
-        assert in_child(work) == [self.model.append(new, self.now, claim=False)]
+        new, work = self.appending(key, alert, order_ns)
+        assert in_child(work) == [self.model.append(new, self.now)]
 
     # -- What must hold after each step
 
@@ -269,7 +265,7 @@ class JournalMachine(RuleBasedStateMachine):
         found = self.journal.next_due(self.now, PAUSE)
         assert found == due or (found == self.now and due is not None and due <= self.now)
         for alert in ("a", "b"):
-            assert self.journal.memory(alert).newest_ns == model.memory(alert)
+            assert self.journal.memory(alert) == model.memory(alert)
             assert self.journal.waits(alert) == bool(model.of("waiting", "in-flight", alert=alert))
             assert len(model.of("in-flight", alert=alert)) <= 1
             words = [row for row in model.of("done", alert=alert) if row.since >= self.now - 10.0]

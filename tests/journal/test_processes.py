@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 import alerta_opsgenie
-from alerta_opsgenie.journal import Journal, try_lock
+from alerta_opsgenie.journal import Journal, Lock, try_lock
 from tests.journal.aids import PAUSE, append, claim, in_child, keys, kill_me, killed_in_child, new, refusal
 
 SOURCE = str(Path(alerta_opsgenie.__file__).parents[1])
@@ -265,42 +265,32 @@ def test_a_fork_that_python_does_not_see_is_refused_with_advice(tmp_path: Path) 
 # -- Locks
 
 
-def test_a_lock_has_one_holder(tmp_path: Path) -> None:
-    with try_lock(tmp_path / "state", "agent") or pytest.fail("nobody has it yet") as lock:
-        assert lock.held
+def taken(directory: Path, name: str = "agent") -> Lock:
+    lock = try_lock(directory, name)
+    assert lock is not None
+    return lock
+
+
+def test_a_lock_has_one_holder_until_it_is_closed(tmp_path: Path) -> None:
+    with taken(tmp_path / "state") as first, taken(tmp_path / "state", "sender"):
+        assert first.held
         assert try_lock(tmp_path / "state", "agent") is None
         assert in_child(lambda: try_lock(tmp_path / "state", "agent")) is None
-        other = try_lock(tmp_path / "state", "sender")
-        assert other is not None
-        other.close()
-
-
-def test_a_closed_lock_is_free_and_a_second_close_is_nothing(tmp_path: Path) -> None:
-    first = try_lock(tmp_path, "agent")
-    assert first is not None
-    first.close()
-    first.close()
-    second = try_lock(tmp_path, "agent")
-    assert second is not None
-    first.close()
-    assert (first.held, second.held, try_lock(tmp_path, "agent")) == (False, True, None)
-    second.close()
+    with taken(tmp_path / "state") as second:
+        first.close()
+        assert (first.held, second.held, try_lock(tmp_path / "state", "agent")) == (False, True, None)
 
 
 def test_a_killed_holder_leaves_the_lock_free(tmp_path: Path) -> None:
     killed_in_child(lambda: try_lock(tmp_path, "agent"))
-    lock = try_lock(tmp_path, "agent")
-    assert lock is not None
-    lock.close()
+    taken(tmp_path).close()
 
 
 def test_a_forked_child_does_not_have_its_parents_lock(tmp_path: Path) -> None:
-    lock = try_lock(tmp_path, "agent")
-    assert lock is not None
-    assert in_child(lambda: lock.held) is False
-    in_child(lock.close)
-    assert in_child(lambda: try_lock(tmp_path, "agent")) is None
-    lock.close()
+    with taken(tmp_path) as lock:
+        assert in_child(lambda: lock.held) is False
+        in_child(lock.close)
+        assert in_child(lambda: try_lock(tmp_path, "agent")) is None
 
 
 def test_a_lock_does_not_live_on_in_a_killed_holders_children(tmp_path: Path) -> None:
@@ -316,22 +306,17 @@ def test_a_lock_does_not_live_on_in_a_killed_holders_children(tmp_path: Path) ->
 
     reader, ended = os.pipe()
     killed_in_child(holder)
-    lock = try_lock(tmp_path, "agent")
+    taken(tmp_path).close()
     os.close(ended)
     os.close(reader)
-    assert lock is not None
-    lock.close()
 
 
 def test_a_program_that_is_started_does_not_have_the_lock(tmp_path: Path) -> None:
-    lock = try_lock(tmp_path, "agent")
-    assert lock is not None
+    lock = taken(tmp_path)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as program:
         lock.close()
-        again = try_lock(tmp_path, "agent")
+        taken(tmp_path).close()
         program.communicate(b"\n")
-    assert again is not None
-    again.close()
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", "A", "a.b", "journal.db", "x" * 60])
@@ -350,7 +335,7 @@ def test_claim_append_and_done_use_indexes_however_many_rows_there_are(journal: 
     plans: List[str] = []
     queries: List[str] = []
     journal._writer.read(lambda connection: connection.set_trace_callback(queries.append))
-    journal.append([new("again", "a1")], 100.0, claim=True)
+    journal.append([new("again", "a1")], 100.0)
     for action in journal.claim(100.0, 5, PAUSE):
         journal.memory(action.alert)
         journal.count_words(action.alert, "w", 0.0)
@@ -396,7 +381,7 @@ assert lock.held and try_lock(directory, "smoke") is None
 with open(directory + "/journal.db", "r+b") as file:
     file.write(b"garbage!" * 512)
 with Journal(directory) as journal:
-    assert journal.by_key("k6").state == "done"
+    assert [action.key for action in journal.actions("done")] == ["k6"]
     assert journal.set_aside and journal.carried_over == 9
 try:
     Journal(directory + "/journal.db").get(1)

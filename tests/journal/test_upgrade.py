@@ -64,7 +64,7 @@ def test_a_directory_without_anything_of_version_1_is_left_alone(journal: Journa
 def test_waiting_and_dead_entries_are_taken_over_as_they_were(journal: Journal, tmp_path: Path) -> None:
     directory = old_spool(tmp_path / "old")
     assert take_over_spool(journal, str(directory)) == 2
-    waiting, dead = journal.by_key("w"), journal.by_key("d")
+    waiting, dead = journal.get(1), journal.get(2)
     assert waiting is not None
     assert dead is not None
     assert (waiting.alert, waiting.order_ns, waiting.kind, waiting.body) == ("a", 7, "Close", '{"x": 1}')
@@ -75,7 +75,7 @@ def test_waiting_and_dead_entries_are_taken_over_as_they_were(journal: Journal, 
 
 def test_what_version_1_delivered_is_not_done_again(journal: Journal, tmp_path: Path) -> None:
     take_over_spool(journal, str(old_spool(tmp_path / "old")))
-    gone = journal.by_key("gone")
+    gone = journal.get(3)
     assert gone is not None
     assert (gone.state, gone.since) == ("done", 5.0)
 

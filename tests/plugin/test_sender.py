@@ -293,7 +293,7 @@ def test_a_fault_of_this_program_holds_up_one_alert_and_leaves_nothing_in_flight
         plugin.happen("a", Event.RAISED)
         plugin.happen("b", Event.RAISED)
         assert wait_until(lambda: run.cloud.alert("b"))
-        assert wait_until(lambda: any(action.attempts for action in journal.actions("waiting", "a")))
+        assert wait_until(lambda: any(one.attempts for one in journal.actions("waiting") if one.alert == "a"))
         assert wait_until(lambda: journal.counts(time.time()).in_flight == 0)
 
 

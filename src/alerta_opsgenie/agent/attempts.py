@@ -1,21 +1,24 @@
-"""One attempt to do an action: the pure flow of `core/delivery.py`, driven over a kept connection."""
+"""One attempt to do an action: the pure flow of `core/delivery.py`, driven over a kept connection; and its end.
 
-import random
+An end is committed to the journal. Where writing fails, it is committed later.
+"""
+
+import contextlib
+import os
 import threading
 import time
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.options import settings_from_json
-from alerta_opsgenie.agent.target import Clients, Target
+from alerta_opsgenie.agent.target import MOST_ACCESSES, Access, Target, jitter
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import Message, MessageError, recall
-from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.journal import Action, JournalError
+from alerta_opsgenie.journal import Action, Journal, JournalError, New
 
 MOST_FAULTS = 5
 """After so many attempts in which this program failed, the action becomes a dead letter."""
@@ -24,8 +27,7 @@ MOST_FAULTS = 5
 class Unrecorded(NamedTuple):
     """An action that could not be written down; `trouble` says why."""
 
-    message: Message
-    settings: Settings
+    new: New
     ticket: Ticket
     trouble: str
 
@@ -35,11 +37,12 @@ class Attempts:
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
-        self._clients = Clients()
+        self._clients: Dict[Access, AlertaClient] = {}
 
     def close(self) -> None:
         """Close the connections."""
-        self._clients.close()
+        while self._clients:
+            self._clients.popitem()[1].close()
 
     def try_row(self, target: Target, action: Action) -> Tuple[Optional[Message], Outcome]:
         """Try an action of the journal once. Whatever goes wrong is an outcome."""
@@ -53,36 +56,51 @@ class Attempts:
         except JournalError as error:
             return message, Outcome(Kind.KEPT, Reason.BEHIND, str(error))
         except Exception as error:  # noqa: BLE001 - one action on which this program fails must not end the others
-            return message, _fault(error, action.attempts)
+            what = f"this program fails on it: {type(error).__name__}"
+            if action.attempts + 1 >= MOST_FAULTS:
+                return message, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, what)
+            return message, Outcome(Kind.KEPT, Reason.FAULT, what)
 
-    def persist(self, target: Target, job: Unrecorded, patience_seconds: float) -> Report:
-        """Try an action that is in no journal, again and again for so long, and tell its ticket."""
-        began, began_at = time.monotonic(), time.time()
-        earlier, count, is_over = delivery.Earlier(), 0, False
-        while not is_over:
+    def persist(self, target: Target, job: Unrecorded, patience_seconds: float) -> Tuple[Outcome, int]:
+        """Try an action that is in no journal, again and again for so long, and tell its ticket.
+
+        Gives the last outcome, and how many attempts there were.
+        """
+        message, settings = recall(job.new.body, job.new.key), settings_from_json(job.new.options)
+        ends, began_at = time.monotonic() + patience_seconds, time.time()
+        earlier, count, again_at = delivery.Earlier(), 0, 0.0
+        while True:
             count += 1
-            outcome = self._try(target, job.message, job.settings, earlier)
-            pause = delivery.pause_seconds(outcome, count, random.random())  # noqa: S311 - jitter
-            is_late = time.monotonic() + pause - began > patience_seconds or self._stopping.is_set()
-            is_over = outcome.kind is not Kind.KEPT or outcome.loud or is_late
-            again_at = None if is_over else time.monotonic() + pause
-            job.ticket.resolve(Result(job.message, outcome, kept=False, again_at=again_at, trouble=job.trouble))
-            if not is_over:
-                self._stopping.wait(pause)
+            outcome = self._try(target, message, settings, earlier)
+            pause = delivery.pause_seconds(outcome, count, jitter())
+            again_at = time.monotonic() + pause
+            is_over = outcome.kind is not Kind.KEPT or outcome.loud or again_at > ends or self._stopping.is_set()
+            result = Result(message, outcome, kept=False, trouble=job.trouble)
+            job.ticket.resolve(result if is_over else result._replace(again_at=again_at))
+            if is_over:
+                return outcome, count
+            self._stopping.wait(pause)
             earlier = delivery.Earlier(first_attempt_at=began_at, last_reason=outcome.reason.value)
-        return Report(target.name, job.message.action, "", job.message, outcome, count, time.monotonic() - began)
 
     def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.Earlier) -> Outcome:
         access = target.access
         if access is None:
             return Outcome(Kind.KEPT, Reason.BEHIND, "no key for this Alerta has come yet")
         try:
-            client = self._clients.client(access)
+            client = self._client(access)
         except AddressError as error:
             return Outcome(Kind.KEPT, Reason.NOT_ALERTA, str(error))
         outcome = self._drive(delivery.attempt(message, settings, earlier, time.time()), client)
-        target.note(access, outcome, random.random())  # noqa: S311 - jitter
+        target.note(access, outcome)
         return outcome
+
+    def _client(self, access: Access) -> AlertaClient:
+        """Give the kept client of an access. Raises AddressError."""
+        if access not in self._clients:
+            if len(self._clients) >= MOST_ACCESSES:
+                self.close()
+            self._clients[access] = access.client()
+        return self._clients[access]
 
     def _drive(self, steps: delivery.Attempt, client: AlertaClient) -> Outcome:
         """Make the calls and the pauses that an attempt asks for."""
@@ -110,13 +128,99 @@ def _earlier(target: Target, action: Action) -> delivery.Earlier:
     if first is not None:
         if first > now:  # a clock was set back: it began before now, nobody knows when
             first = now - delivery.EXPIRE_AFTER_SECONDS
-        since = delivery.count_words_since(first)
-        same_words = target.journal.count_words(action.alert, action.words, since)
-    return delivery.Earlier(target.journal.memory(action.alert).newest_ns, first, same_words, action.reason)
+        same_words = target.journal.count_words(action.alert, action.words, delivery.count_words_since(first))
+    return delivery.Earlier(target.journal.memory(action.alert), first, same_words, action.reason)
 
 
-def _fault(error: Exception, attempts: int) -> Outcome:
-    what = f"this program fails on it: {type(error).__name__}"
-    if attempts + 1 >= MOST_FAULTS:
-        return Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, what)
-    return Outcome(Kind.KEPT, Reason.FAULT, what)
+# -- Its end in the journal
+
+DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this very action is done")
+
+_PROBE_BYTES = 16_384
+
+
+class End(NamedTuple):
+    """What an attempt came to. `pause_seconds` is for an outcome that keeps the action."""
+
+    action: Action
+    outcome: Outcome
+    wrote: Mapping[str, int]
+    pause_seconds: float
+
+
+class Ends:
+    """Commits ends to one journal. `trouble` says why that cannot be written, and is empty once it can again."""
+
+    def __init__(self, journal: Journal, state_directory: str, trouble: str = "") -> None:
+        self.trouble = trouble
+        self.unsaved: List[End] = []
+        self._journal = journal
+        self._path = state_directory
+        self._mutex = threading.Lock()
+
+    def save(self, end: End, *, claim_next: bool) -> Optional[Action]:
+        """Commit an end, now or later. Gives the next action of the alert, in flight, where that is wanted."""
+        following: List[Optional[Action]] = [None]
+        if not self.attempt(lambda: following.append(_commit(self._journal, end, claim_next=claim_next))):
+            with self._mutex:
+                self.unsaved.append(end)
+        return following[-1]
+
+    def save_again(self) -> None:
+        """Commit what could not be committed before; see whether the disk takes something again."""
+        with self._mutex:
+            unsaved, self.unsaved = self.unsaved, []
+        for end in unsaved:
+            self.save(end._replace(pause_seconds=0.0), claim_next=False)
+        if self.trouble and not unsaved:
+            self._probe()
+
+    def attempt(self, work: Callable[[], object]) -> bool:
+        """Write something to a journal; where that fails, remember why."""
+        try:
+            work()
+        except JournalError as error:
+            self.trouble = str(error)
+            return False
+        except RuntimeError:
+            raise  # the journal was closed: nothing is promised any more
+        except Exception as error:  # noqa: BLE001 - what is not written down is delivered all the same
+            self.trouble = f"the journal cannot be used, this program fails: {error!r}"
+            return False
+        self.trouble = ""
+        return True
+
+    def _probe(self) -> None:
+        """Clear the trouble if the state directory takes a file: the last error may have passed with nobody writing."""
+        path = os.path.join(self._path, ".probe")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with contextlib.suppress(OSError):
+            file = os.open(path, flags, 0o600)
+            try:
+                if os.write(file, bytes(_PROBE_BYTES)) == _PROBE_BYTES:
+                    os.fsync(file)
+                    self.trouble = ""
+            finally:
+                os.close(file)
+                os.unlink(path)
+
+
+def _commit(journal: Journal, end: End, *, claim_next: bool) -> Optional[Action]:
+    action, outcome, wrote, pause_seconds = end
+    now, reason, detail = time.time(), outcome.reason.value, outcome.detail
+    if outcome.kind is Kind.KEPT:
+        journal.postpone(action, now, now + pause_seconds, reason, detail)
+        return None
+    if outcome.kind is Kind.REJECTED:
+        return journal.dead(action, now, reason, detail, claim_next=claim_next)
+    words = delivery.left_words(outcome)
+    return journal.done(action, now, reason, detail, wrote=wrote, count_words=words, claim_next=claim_next)
+
+
+def outcome_of_row(action: Action, *, is_ours: bool = False) -> Outcome:
+    """Give the outcome of an action that has ended; `is_ours` is False for one that came again."""
+    if action.state == "done" and not is_ours:
+        return DONE_BEFORE
+    kinds = {reason.value: (kind, reason) for kind, reasons in REASONS.items() for reason in reasons}
+    kind, reason = kinds.get(action.reason, (Kind.REJECTED, Reason.REFUSED))
+    return Outcome(kind if action.state == "done" else Kind.REJECTED, reason, action.detail)

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover, state
@@ -14,7 +14,6 @@ from alerta_opsgenie.journal import JournalError
 
 _ASK_SECONDS = 5.0
 _OTHERS_MAY_WRITE = 0o002
-IDLE_SECONDS = Options("", "").agent_idle_seconds
 
 PACKAGE = (sys.executable, "-c", "import sys; del sys.path[0]; import alerta_opsgenie.executor.__main__")
 """How the program is started from an installed package; `-m` would look into the working directory first."""
@@ -33,54 +32,53 @@ class Reply(NamedTuple):
 def submit(options: Options, payload: str, *, starts: bool = True) -> Reply:
     """Hand an action over; `starts`: start an agent where there is none. Raises NoAgentError."""
     more = [f"-payload={os.fsdecode(payload.encode('utf-8', 'surrogatepass'))}"]
-    fields = _ask(handover.RUN, options, more, PACKAGE if starts else ())
-    code, _newer, kind, reason, detail, kept, output, errors = fields[:8]
-    outcome = Outcome(Kind(kind.decode()), Reason(reason.decode()), detail.decode("utf-8", "replace"))
-    return Reply(int(code), outcome, kept == b"1", output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+    code, _, *texts = _ask(handover.RUN, options, more, PACKAGE if starts else ())
+    kind, reason, detail, kept, output, errors = (text.decode("utf-8", "replace") for text in texts[:6])
+    return Reply(int(code), Outcome(Kind(kind), Reason(reason), detail), kept == "1", output, errors)
 
 
 def wake(options: Options) -> None:
     """Have everything that waits for the Alerta of these options tried now. Raises NoAgentError."""
-    fields = _ask(handover.WAKE, options, [], PACKAGE)
-    if fields[0] != b"0":
-        raise handover.NoAgentError(fields[7].decode("utf-8", "replace").strip())
+    code, *texts = _ask(handover.WAKE, options, [], PACKAGE)
+    if code != b"0":
+        raise handover.NoAgentError(texts[6].decode("utf-8", "replace").strip())
 
 
 def _ask(what: bytes, options: Options, more: List[str], program: Sequence[str]) -> List[bytes]:
     arguments, environment = arguments_of(options)
-
-    def request(seconds: float) -> bytes:
-        return handover.request(what, [*arguments, *more], environment, __version__, seconds)
-
-    return exchange(program, options, request, time.monotonic() + options.limit_seconds)
+    call = (what, [*arguments, *more], environment, __version__)
+    return exchange(program, options, call, time.monotonic() + options.limit_seconds)
 
 
 def exchange(
-    program: Sequence[str], options: Options, request: Callable[[float], bytes], end: float
+    program: Sequence[str], options: Options, call: Tuple[bytes, List[str], Dict[str, str], str], end: float
 ) -> List[bytes]:
-    """Send a frame to the agent; `program` starts one where there is none (`handover.ask`). Raises NoAgentError."""
+    """Send a call to the agent; `program` starts one where there is none (`handover.ask`). Raises NoAgentError."""
     if program:
         try:
             state.prepare(options.spool_directory)
         except (OSError, JournalError) as error:
             raise handover.NoAgentError(f"no agent can be started: {error}") from None
-    return handover.ask(options.spool_directory, request, end, program, f"{options.agent_idle_seconds:g}")
+    return handover.ask(options.spool_directory, call, end, program, f"{options.agent_idle_seconds:g}")
 
 
 def ask_status(state_directory: str) -> Optional[Dict[str, Any]]:
     """Give what the process that delivers tells of itself; None where there is none."""
     try:
-        data = handover.request(handover.STATUS, [], {}, __version__, _ASK_SECONDS)
-        found: Dict[str, Any] = json.loads(handover.exchange(state_directory, data, _ASK_SECONDS)[0])
-    except (handover.NoAgentError, ValueError):
+        found: Dict[str, Any] = json.loads(_tell(state_directory, handover.STATUS))
+    except ValueError:
         return None
     return found
 
 
 def ask_to_retire(state_directory: str) -> bytes:
     """Ask the process that delivers to end. Gives its kind (`agent` ends, `run` does not), empty for nobody."""
+    return _tell(state_directory, handover.RETIRE)
+
+
+def _tell(state_directory: str, what: bytes) -> bytes:
     try:
-        data = handover.request(handover.RETIRE, [], {}, __version__, _ASK_SECONDS)
+        data = handover.request(what, [], {}, __version__, _ASK_SECONDS)
         return handover.exchange(state_directory, data, _ASK_SECONDS)[0]
     except handover.NoAgentError:
         return b""

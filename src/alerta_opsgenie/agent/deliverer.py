@@ -11,8 +11,8 @@ from alerta_opsgenie.agent import state
 from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_letter, read_request
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.people import FILES
-from alerta_opsgenie.agent.target import access_of, name_of
-from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS, Accepted, Holding, TargetQueue
+from alerta_opsgenie.agent.target import access_of
+from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS, Holding, TargetQueue
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.journal import Counts, JournalError, Lock, New, try_lock
@@ -25,21 +25,12 @@ WORKERS = 12
 
 
 class Deliverer:
-    """Delivers what lies in one state directory. `report` hears of each attempt, in the worker's thread.
-
-    `follows`: where the directory is removed or replaced, the lock of the one that is there then is taken.
-    """
+    """Delivers what lies in one state directory. `report` hears of each attempt, in the worker's thread."""
 
     def __init__(
-        self,
-        state_directory: str,
-        *,
-        workers: int = WORKERS,
-        report: Callable[[Report], None] = lambda _report: None,
-        follows: bool = True,
+        self, state_directory: str, *, workers: int = WORKERS, report: Callable[[Report], None] = lambda _report: None
     ) -> None:
         self.state_directory = state_directory
-        self._follows = follows
         self._fault = ""
         self._hear = report
         self._mutex = threading.RLock()
@@ -67,31 +58,13 @@ class Deliverer:
         self._holding = self._holding._replace(trouble=trouble)
 
     def holds_lock(self) -> bool:
-        """Whether this process may deliver from the journals."""
-        with self._mutex:
-            if self._lock is None:
-                return False
-            if state.identity(self._lock.path) == self._place or self._holding.stopping.is_set():
-                return True
-            if not self._follows:
-                return False
-            try:
-                state.prepare(self.state_directory)
-                lock = try_lock(self.state_directory, state.LOCK_NAME)
-            except (OSError, JournalError):
-                return False
-            if lock is None:
-                return False
-            self._lock.release()
-            self._lock, self._place = lock, state.identity(lock.path)
-            for found in self._queues.values():
-                found.reopen()
-            return True
+        """Whether this process may deliver from the journals that are there now."""
+        return self._lock is not None and not self.is_displaced
 
     @property
     def is_displaced(self) -> bool:
         """Whether the lock that this process holds is of a directory that is there no more."""
-        return self._lock is not None and not self.holds_lock()
+        return self._lock is not None and state.identity(self._lock.path) != self._place
 
     def stop(self, seconds: float) -> None:
         """Begin no more attempts, wait so long for those under way, and let go of the lock.
@@ -100,27 +73,26 @@ class Deliverer:
         """
         end = time.monotonic() + seconds
         self._holding.stopping.set()
-        for found in list(self._queues.values()):
+        for found in self._all():
             found.stop()
-        for found in list(self._queues.values()):
+        for found in self._all():
             found.join(end)
         if self._lock is not None:
-            self._lock.release()
+            self._lock.close()
 
     # -- Taking actions
 
     def submit(self, requests: Sequence[Request]) -> List[Ticket]:
         """Commit actions to the journal, with one sync for each target, and deliver them. Raises AddressError."""
         tickets: List[Ticket] = []
-        accepted: Dict[str, List[Accepted]] = {}
+        accepted: Dict[TargetQueue, List[Tuple[Ticket, New]]] = {}
         for request in requests:
             ticket, new = self.read(request)
             tickets.append(ticket)
             if new is not None:
-                name = self._queue_of(request.options).target.name
-                accepted.setdefault(name, []).append(Accepted(ticket, request.options.settings, new))
-        for name, found in accepted.items():
-            self._queues[name].accept(found)
+                accepted.setdefault(self._queue_of(request.options), []).append((ticket, new))
+        for found, actions in accepted.items():
+            found.accept(actions)
         return tickets
 
     def read(self, request: Request) -> Tuple[Ticket, Optional[New]]:
@@ -128,36 +100,38 @@ class Deliverer:
         message, new, outcome = read_request(request)
         if outcome is None:
             return Ticket(message), new
-        kind = message.action if message else UNREADABLE
+        kind, trouble = message.action if message else UNREADABLE, ""
         if outcome.kind is Kind.REJECTED:
             trouble = self.bury(request.options, request.payload, outcome, kind)
-            return Ticket(message, Result(message, outcome, kept=not trouble, trouble=trouble)), None
-        self._report(Report(name_of(request.options), kind, "", message, outcome, 0, 0.0))
-        return Ticket(message, Result(message, outcome)), None
+        else:
+            self._report(Report(state.name_of(request.options), kind, "", message, outcome))
+        return Ticket(message, Result(message, outcome, kept=not trouble, trouble=trouble)), None
 
     def bury(self, options: Options, text: Union[str, bytes], outcome: Outcome, kind: str = UNREADABLE) -> str:
         """Record a text as a dead letter. Gives why that was not possible, or an empty text. Raises AddressError."""
-        found = self._queue_of(options)
-        self._report(Report(found.target.name, kind, "", None, outcome, 0, 0.0))
-        new = dead_letter(text, kind)
+        target = self._queue_of(options).target
+        self._report(Report(target.name, kind, "", None, outcome))
         try:
-            found.target.journal.bury(new, time.time(), outcome.reason.value, outcome.detail)
+            target.journal.bury(dead_letter(text, kind), time.time(), outcome.reason.value, outcome.detail)
         except JournalError as error:
             return str(error)
         return ""
 
     def wake(self, options: Options) -> None:
-        """Use the access of these options, and make everything due that waits for their Alerta. Raises AddressError."""
+        """Use the access of these options, and make everything due that waits for their Alerta.
+
+        Raises AddressError, JournalError.
+        """
         self._queue_of(options).wake()
 
     def _queue_of(self, options: Options) -> TargetQueue:
-        name = name_of(options)
+        name = state.name_of(options)
         with self._mutex:
             found = self._queues.get(name)
             if found is None:
                 found = self._queues[name] = TargetQueue(name, self._holding)
             found.target.use(access_of(options))
-            if self._lock is not None:  # only its holder knows that nothing is in flight
+            if self.holds_lock():  # only its holder knows that nothing is in flight
                 found.start()
         return found
 

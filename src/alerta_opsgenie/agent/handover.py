@@ -19,11 +19,12 @@ import sys
 import time
 
 if False:  # for the type checker alone: `typing` costs 2 ms
-    from typing import Callable, Sequence
+    from typing import Sequence
 
 PROTOCOL = b"1"
 RUN, STATUS, WAKE, RETIRE = b"run", b"status", b"wake", b"retire"
 SOCKET_NAME = "agent.sock"
+SUCCESSOR = 1  # the place in an answer that says that the caller is newer: `1`
 
 LARGEST_FRAME_BYTES = 4 * 1024 * 1024
 """A message has up to 1 MiB, and an argument of a process 128 KiB (Linux, MAX_ARG_STRLEN)."""
@@ -113,19 +114,13 @@ def request(
     what: bytes, arguments: "list[str]", environment: "dict[str, str]", version: str, seconds: float
 ) -> bytes:
     """Make a frame for the agent, whose answer is waited for so long."""
-    fields = [PROTOCOL, version.encode("ascii"), what, b"%d" % (seconds * 1000), os.fsencode(working_directory())]
-    fields.append(b"%d" % len(arguments))
-    fields += [os.fsencode(argument) for argument in arguments]
-    fields += [os.fsencode(name + "=" + environment[name]) for name in VARIABLES if name in environment]
-    return frame(fields)
-
-
-def working_directory() -> str:
-    """Give the working directory; the root where it has been removed."""
+    fields = [PROTOCOL, version.encode("ascii"), what, b"%d" % (seconds * 1000), b"%d" % len(arguments)]
     try:
-        return os.getcwd()
-    except OSError:
-        return "/"
+        fields.insert(4, os.fsencode(os.getcwd()))
+    except OSError:  # it has been removed
+        fields.insert(4, b"/")
+    variables = [name + "=" + environment[name] for name in VARIABLES if name in environment]
+    return frame(fields + [os.fsencode(text) for text in arguments + variables])
 
 
 def read_frame(connection: "_socket.socket") -> "list[bytes]":
@@ -222,23 +217,23 @@ PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 START_SECONDS = 5.0
 """How long an agent that was started is waited for; it takes less than a tenth of a second."""
 
-_LOOK_SECONDS = 0.004
+_LOOK_SECONDS = 0.002
 
 
 def ask(
-    path: str, request: "Callable[[float], bytes]", end: float, program: "Sequence[str]" = (), idle: str = "600"
+    path: str, call: "tuple[bytes, list[str], dict[str, str], str]", end: float, program: "Sequence[str]", idle: str
 ) -> "list[bytes]":
-    """Send a frame to the agent and give the fields of its answer. Raises NoAgentError.
+    """Send a call (what, arguments, environment, version) to the agent, and give the fields of its answer.
 
-    `request` makes the frame, given for how many seconds the answer is waited for; `end` is when (of
-    `time.monotonic`) that is over. `program` starts an agent where there is none, which ends after `idle` seconds.
+    `end` is when (of `time.monotonic`) the waiting is over. `program` starts an agent where there is none, which ends
+    after `idle` seconds. Raises NoAgentError.
     """
     start_ends = min(end, time.monotonic() + START_SECONDS)
     started = 0
     while True:
         seconds = max(0.1, end - time.monotonic())
         try:
-            return exchange(path, request(seconds), seconds)
+            return exchange(path, request(*call, seconds), seconds)
         except (UnsafeError, UnansweredError):
             raise
         except NoAgentError:

@@ -32,8 +32,8 @@ class Report(NamedTuple):
     alert: str
     message: Optional[Message]
     outcome: Outcome
-    attempt: int
-    seconds: float
+    attempt: int = 0
+    seconds: float = 0.0
 
 
 class Reading(NamedTuple):
@@ -46,19 +46,16 @@ class Reading(NamedTuple):
 
 def read_request(request: Request) -> Reading:
     """Pass a message through the gates that need no Alerta; from here on it has the logins of those whom it names."""
-    now = time.time()
+    now, settings = time.time(), request.options.settings
     try:
         message = with_people(parse(request.payload), FILES.of(request.options.people_file))
     except MessageError as error:
         return Reading(None, outcome=Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)))
-    settings = request.options.settings
     outcome = delivery.outcome_without_alerta(message, settings, now)
     if outcome is not None:
         return Reading(message, outcome=outcome)
     entry = delivery.entry_of(message, now)._asdict()
-    return Reading(
-        message, New(**entry, options=settings_to_json(settings), first_attempt_at=request.first_attempt_at)
-    )
+    return Reading(message, New(**entry, options=settings_to_json(settings), first_attempt_at=request.first_attempt_at))
 
 
 def dead_letter(payload: Union[str, bytes], kind: str) -> New:

@@ -2,14 +2,14 @@
 
 import json
 import time
-from typing import Mapping, NamedTuple, Optional, Sequence
+from typing import List, Optional, Sequence
 
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
-from alerta_opsgenie.core.outcome import Kind, Outcome
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -18,34 +18,39 @@ LARGEST_PIPE_BYTES = 4096
 
 _FAILURES_ONLY = frozenset({"ERROR", "FATAL", "PANIC"})
 _LONGEST_ERROR = 1000
+_NOTHING = Result(None, Outcome(Kind.IGNORED, Reason.NOT_WANTED))
 
 
-class Shown(NamedTuple):
-    """What to show. `output` and `errors` end with a newline where there is something; `pipe_text` is JSON."""
+def answer(
+    exit_code: int, output: str = "", errors: str = "", result: Result = _NOTHING, pipe: Sequence[str] = ("", "")
+) -> List[bytes]:
+    """Make the fields that an executor reads (`handover.finish`). `pipe`: its path, and the text for it."""
+    outcome, kept = result.outcome, "1" if result.kept else "0"
+    texts = (str(exit_code), "0", outcome.kind.value, outcome.reason.value, outcome.detail, kept, output, errors, *pipe)
+    return [text.replace("\0", " ").encode("utf-8", "surrogateescape") for text in texts]
 
-    exit_code: int
-    output: str = ""
-    errors: str = ""
-    pipe_text: str = ""
 
-
-def show(options: Options, result: Result, seconds: float, waiting: int, failures: Sequence[str] = ()) -> Shown:
-    """Make the lines of one action. `waiting` is how many actions wait for this Alerta now.
+def show(
+    options: Options, result: Result, seconds: float, waiting: int = 1, failures: Sequence[str] = ()
+) -> List[bytes]:
+    """Make the fields of one action. `waiting` is how many actions wait for this Alerta now.
 
     `failures` are what the attempts so far came to, for the level DEBUG.
     """
-    about = about_message(result.message)
+    about, outcome = about_message(result.message), result.outcome
     result = result._replace(trouble=result.trouble or (options.people_file and FILES.trouble(options.people_file)))
     failure = _failure(result, waiting)
-    level = "ERROR" if failure else "WARN" if _is_warned(result) else "INFO"
-    output = ""
+    is_warned = outcome.kind is Kind.KEPT or outcome.warns or bool(result.trouble)
+    level = "ERROR" if failure else "WARN" if is_warned else "INFO"
+    output = errors = ""
     if options.log_level in ("DEBUG", "TRACE"):
         output = "".join(_line("DEBUG", note, options) for note in (*options.notes, *failures))
     if failure or options.log_level not in _FAILURES_ONLY:
         output += _line(level, f"{_what(about, result)} ({seconds * 1000:.0f} ms)", options)
-    errors = one_line(f"alerta: {about}: {failure}", options.alerta_key)[:_LONGEST_ERROR] + "\n" if failure else ""
-    pipe_text = _pipe_text(about, result.outcome, options) if options.pipe else ""
-    return Shown(EXIT_FAILED if failure else EXIT_DONE, output, errors, pipe_text)
+    if failure:
+        errors = _one_line(f"alerta: {about}: {failure}", options)[:_LONGEST_ERROR] + "\n"
+    pipe = (options.pipe, _pipe_text(about, outcome, options)) if options.pipe else ("", "")
+    return answer(EXIT_FAILED if failure else EXIT_DONE, output, errors, result, pipe)
 
 
 def about_message(message: Optional[Message]) -> str:
@@ -60,20 +65,15 @@ def say(outcome: Outcome) -> str:
     return f"{outcome.reason.value}, {outcome.detail}" if outcome.detail else outcome.reason.value
 
 
-def one_line(text: str, key: str) -> str:
+def _one_line(text: str, options: Options) -> str:
     """Make a text fit to be shown: on one line, without the API key, in whatever the terminal can show."""
     line = " ".join(text.split()).replace("\0", " ")
-    line = line.replace(key, "***") if key else line
+    line = line.replace(options.alerta_key, "***") if options.alerta_key else line
     return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _is_warned(result: Result) -> bool:
-    return result.outcome.kind is Kind.KEPT or result.outcome.warns or bool(result.trouble)
-
-
 def _what(about: str, result: Result) -> str:
-    lost = result.outcome.kind is Kind.KEPT and not result.kept
-    what = f"{'LOST' if lost else result.outcome.kind.value} {about}: {say(result.outcome)}"
+    what = f"{result.outcome.kind.value if result.is_safe else 'LOST'} {about}: {say(result.outcome)}"
     if result.outcome.kind is Kind.KEPT and result.kept:
         what += "; it is kept and will be delivered"
     return f"{what}; {result.trouble}" if result.trouble else what
@@ -84,25 +84,25 @@ def _failure(result: Result, waiting: int) -> str:
     outcome = result.outcome
     if outcome.kind is Kind.REJECTED:
         return outcome.detail
-    if outcome.kind is not Kind.KEPT:
-        return ""
-    if not result.kept:
+    if not result.is_safe:
         return f"LOST: {outcome.detail}, and it could not be kept: {result.trouble}"
-    return f"{outcome.detail}; {outcome.advice}; the action is kept; {waiting} wait now" if outcome.loud else ""
+    if outcome.kind is Kind.KEPT and outcome.loud:
+        return f"{outcome.detail}; {outcome.advice}; the action is kept; {waiting} wait now"
+    return ""
 
 
 def _line(level: str, text: str, options: Options) -> str:
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return f"{when} {level} {one_line(text, options.alerta_key)}\n"
+    return f"{when} {level} {_one_line(text, options)}\n"
 
 
 def _pipe_text(about: str, outcome: Outcome, options: Options) -> str:
     """Give the result as JSON, cut until it fits: an escape takes up to twelve bytes for one character."""
-    result: Mapping[str, str] = {
+    result = {
         "outcome": outcome.kind.value,
         "reason": outcome.reason.value,
-        "action": one_line(about, options.alerta_key),
-        "detail": one_line(outcome.detail, options.alerta_key),
+        "action": _one_line(about, options),
+        "detail": _one_line(outcome.detail, options),
     }
     longest = LARGEST_PIPE_BYTES
     while True:

@@ -9,6 +9,7 @@ import json
 import os
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.handover import DEFAULT_LIMIT_SECONDS, LONGEST_LIMIT_SECONDS, spelling, state_directory
 from alerta_opsgenie.core.relay import ON_DELETE, Settings
 
@@ -89,6 +90,13 @@ def usage() -> str:
     return "\n".join(lines)
 
 
+def text_wanted(found: Mapping[str, List[str]]) -> str:
+    """Give the text that arguments ask for, instead of an action; empty where they do not."""
+    if "help" in found:
+        return usage()
+    return f"alerta-opsgenie {__version__}\n" if "version" in found else ""
+
+
 _KNOWN = {spelling(name): name for name in (*_HELP, *_FLAGS, "queuePayload")}
 
 
@@ -141,6 +149,13 @@ def read_options(
         proxies=tuple((name, environment[name]) for name in _PROXIES if name in environment),
         notes=tuple(notes),
     )
+
+
+def need_message(options: Options) -> str:
+    """Give the message. Raises UsageError where there is none."""
+    if options.payload is None:
+        raise UsageError("no message: give -payload JSON or --payloadFile FILE (- is standard input)")
+    return options.payload
 
 
 _PROXIES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")

@@ -10,9 +10,8 @@ import os
 import signal
 import threading
 import time
-import types
 from functools import partial
-from typing import Callable, Optional, Sequence
+from typing import Optional, Sequence
 
 from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.deliverer import Deliverer
@@ -21,7 +20,6 @@ from alerta_opsgenie.agent.lines import about_message, say
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.server import Server
-from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.journal import JournalError
 
 STOP_SECONDS = 8.0
@@ -72,14 +70,14 @@ class Log:
 class Agent:
     """The resident agent of one state directory. `idle_seconds` of None: it never ends by itself."""
 
-    def __init__(self, state_directory: str, *, idle_seconds: Optional[float] = client.IDLE_SECONDS) -> None:
+    def __init__(self, state_directory: str, *, idle_seconds: Optional[float]) -> None:
         self._path = state_directory
         self._idle_seconds = idle_seconds
         self._ending = threading.Event()
-        self.log = Log(state_directory)
-        FILES.warn = partial(self.log.write, level="WARN")
-        self.deliverer = Deliverer(state_directory, report=self.log.report, follows=False)
-        self._server = Server(state_directory, Service(self.deliverer, "agent", self._ending.set))
+        self._log = Log(state_directory)
+        FILES.warn = partial(self._log.write, level="WARN")
+        self._deliverer = Deliverer(state_directory, report=self._log.report)
+        self._server = Server(self._deliverer, "agent", self._ending.set)
 
     def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
         """Serve until idle, told to end, or replaced. Gives the exit code.
@@ -87,67 +85,52 @@ class Agent:
         `take_over`: end the agent that is there, once this one is ready. `accesses` are the options of the
         configuration, by which what waits is delivered at once.
         """
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._ending.set())
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         if not self._take_lock(take_over=take_over):
             return 0
         self._server.start()
-        self.log.write(f"agent {os.getpid()} serves {self._path}")
+        self._log.write(f"agent {os.getpid()} serves {self._path}")
         for options in accesses:
             self._wake(options)
         self._ending.wait(_FIRST_ACTION_SECONDS)
         for name in _IMPORTED_LATE:
             importlib.import_module(name)
-        while not self._ending.wait(_LOOK_SECONDS) and not self._is_idle() and not self.deliverer.is_displaced:
+        while not self._ending.wait(_LOOK_SECONDS) and not self._is_idle() and not self._deliverer.is_displaced:
             pass
-        is_displaced = self.deliverer.is_displaced
+        is_displaced = self._deliverer.is_displaced
         if is_displaced:
-            self.log.write("the state directory was removed or replaced", "WARN")
-        self._end()
+            self._log.write("the state directory was removed or replaced", "WARN")
+        end = time.monotonic() + STOP_SECONDS
+        self._server.stop(STOP_SECONDS)
+        self._deliverer.stop(max(0.5, end - time.monotonic()))
+        self._log.write(f"agent {os.getpid()} ended")
         return 1 if is_displaced else 0
 
     def _wake(self, options: Options) -> None:
         try:
-            self.deliverer.wake(options)
+            self._deliverer.wake(options)
         except JournalError as error:
-            self.log.write(f"what waits cannot be read now: {error}", "WARN")
-
-    def _on_signal(self, _number: int, _frame: Optional[types.FrameType]) -> None:
-        self._ending.set()
+            self._log.write(f"what waits cannot be read now: {error}", "WARN")
 
     def _take_lock(self, *, take_over: bool) -> bool:
         """Take the delivery lock; as a successor, have the agent before this one end, and wait for it."""
-        if self.deliverer.start():
+        if self._deliverer.start():
             return True
-        if not take_over:
-            return False
-        return wait_until(self.deliverer.start, TAKE_OVER_SECONDS, lambda: client.ask_to_retire(self._path))
+        end = time.monotonic() + TAKE_OVER_SECONDS
+        if take_over:
+            client.ask_to_retire(self._path)
+        while take_over and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS / 5)
+            if self._deliverer.start():
+                return True
+        return False
 
     def _is_idle(self) -> bool:
         if self._idle_seconds is None or self._server.callers:
             return False
-        return time.monotonic() - self._server.called_at > self._idle_seconds and self.deliverer.is_idle
-
-    def _end(self) -> None:
-        """Take no more calls, answer those under way, and let go of the lock."""
-        end = time.monotonic() + STOP_SECONDS
-        self._server.stop()
-        while self._server.callers and time.monotonic() < end:
-            time.sleep(_LOOK_SECONDS / 10)
-        self.deliverer.stop(max(0.5, end - time.monotonic()))
-        self.log.write(f"agent {os.getpid()} ended")
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, first: Callable[[], object]) -> bool:
-    """Do `first`, then wait until the condition holds; False: it did not in that time."""
-    end = time.monotonic() + seconds
-    first()
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(_LOOK_SECONDS / 5)
-    return True
+        return time.monotonic() - self._server.called_at > self._idle_seconds and self._deliverer.is_idle
 
 
 def run_detached(state_directory: str, idle_seconds: float, *, take_over: bool) -> int:
@@ -157,7 +140,6 @@ def run_detached(state_directory: str, idle_seconds: float, *, take_over: bool) 
     os.umask(0o077)
     try:
         state.prepare(state_directory)
-        agent = Agent(state_directory, idle_seconds=idle_seconds)
-        return agent.run(take_over=take_over)
+        return Agent(state_directory, idle_seconds=idle_seconds).run(take_over=take_over)
     except (OSError, handover.NoAgentError, JournalError):
         return 1  # the executor that started it finds none, and says why nothing can be written there

@@ -1,50 +1,83 @@
-"""The socket in the state directory: one thread for each caller, which may be our own user or root."""
+"""The socket in the state directory: one thread for each caller, which may be our own user or root.
+
+A call has an action delivered and is answered how that ended; or it asks for the state, wakes up, or retires.
+"""
 
 import contextlib
+import json
 import os
 import socket
 import threading
 import time
-from typing import Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional
 
-from alerta_opsgenie.agent import handover, state
-from alerta_opsgenie.agent.service import Service, read_call
+from alerta_opsgenie import __version__
+from alerta_opsgenie.agent import handover
+from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.intake import Request
+from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, answer, show
+from alerta_opsgenie.agent.options import UsageError, need_message, read_options, split, text_wanted
+from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.core.outcome import Kind
+from alerta_opsgenie.journal import JournalError
 
 MOST_CALLERS = 64
 """Callers served at once; others wait in the socket's queue. OEC starts 12 executors at once by default."""
 
-_FRAME_SECONDS = 10.0
-_ANSWER_SECONDS = 10.0
-_LOOK_SECONDS = 1.0
+_TRANSFER_SECONDS = 10.0  # for a frame, either way
+
+_ANSWER_SECONDS = 0.5
+"""An answer is given so long before the caller's time is over: both may be slow on a busy host."""
+
+_LONGEST_NUMBER = 7  # milliseconds of an hour, the longest time limit
+
+
+class Call(NamedTuple):
+    """A frame that was read: who calls, what it wants, for how many seconds, and with which arguments."""
+
+    version: str
+    what: bytes
+    seconds: float
+    directory: str
+    arguments: List[str]
+    environment: Dict[str, str]
+
+
+def read_call(fields: List[bytes]) -> Call:
+    """Read the fields of a frame. Raises ValueError."""
+    protocol, version, what, milliseconds, directory, count = fields[:6]
+    if protocol != handover.PROTOCOL:
+        raise ValueError("it speaks another protocol")
+    if max(len(milliseconds), len(count)) > _LONGEST_NUMBER:
+        raise ValueError("a number is too long")
+    texts = [os.fsdecode(field) for field in fields[6:]]
+    pairs = (text.partition("=") for text in texts[int(count) :])
+    environment = {name: value for name, _, value in pairs}
+    seconds = int(milliseconds) / 1000
+    return Call(version.decode("ascii"), what, seconds, os.fsdecode(directory), texts[: int(count)], environment)
 
 
 class Server:
-    """Serves one state directory, whose delivery lock this process holds."""
+    """Serves the state directory whose delivery lock this process holds, with one deliverer.
 
-    def __init__(self, state_directory: str, service: Service) -> None:
-        self._path = state_directory
-        self._service = service
+    `kind` is `agent` or `run`; `retire` is called when the agent is to end. `callers` are being served now.
+    """
+
+    def __init__(self, deliverer: Deliverer, kind: str, retire: Callable[[], None] = lambda: None) -> None:
+        self._deliverer = deliverer
+        self._kind = kind
+        self._retire = retire
+        self._began = time.time()
         self._room = threading.BoundedSemaphore(MOST_CALLERS)
         self._socket: Optional[socket.socket] = None
-        self._name = os.path.join(state_directory, handover.SOCKET_NAME)
-        self._place: Optional[Tuple[int, int]] = None
         self._directory = -1
-        self._callers = 0
         self._mutex = threading.Lock()
+        self.callers = 0
         self.called_at = time.monotonic()
-
-    @property
-    def callers(self) -> int:
-        """How many are being served."""
-        return self._callers
 
     def start(self) -> None:
         """Listen. A socket that a killed process has left is replaced. Raises OSError, UnsafeError."""
-        self._listen()
-        threading.Thread(target=self._accept, name="agent-socket", daemon=True).start()
-
-    def _listen(self) -> None:
-        directory = handover.open_directory(self._path)
+        directory = handover.open_directory(self._deliverer.state_directory)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
         try:
@@ -57,11 +90,11 @@ class Server:
             raise
         finally:
             os.umask(mask)
-        listener.settimeout(_LOOK_SECONDS)
-        self._socket, self._directory, self._place = listener, directory, state.identity(self._name)
+        self._socket, self._directory = listener, directory
+        threading.Thread(target=self._accept, args=(listener,), name="agent-socket", daemon=True).start()
 
-    def stop(self) -> None:
-        """Take no more calls; those under way go on. Later callers start another agent."""
+    def stop(self, seconds: float) -> None:
+        """Take no more calls, and wait so long for those under way. Later callers start another agent."""
         listener, self._socket = self._socket, None
         if listener is None:
             return
@@ -71,56 +104,96 @@ class Server:
             listener.shutdown(socket.SHUT_RDWR)  # ends `accept` in its thread
         listener.close()
         os.close(self._directory)
+        end = time.monotonic() + seconds
+        while self.callers and time.monotonic() < end:
+            time.sleep(0.02)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             self._room.acquire()
-            connection = self._next()
-            if connection is None:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _next(self) -> Optional[socket.socket]:
-        """Wait for a caller; None: the server was stopped."""
-        while True:
-            listener = self._socket
-            if listener is None:
-                return None
             try:
-                return listener.accept()[0]
-            except socket.timeout:
-                with contextlib.suppress(OSError, handover.NoAgentError):
-                    self._listen_again(listener, self._directory)
+                connection = listener.accept()[0]
             except OSError:
-                return None
-
-    def _listen_again(self, listener: socket.socket, directory: int) -> None:
-        """Listen where callers look, if the state directory was removed or replaced and this process has its lock."""
-        if state.identity(self._name) != self._place and self._service.holds_lock():
-            self._listen()
-            listener.close()
-            os.close(directory)
+                return  # the server was stopped
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         began = self.called_at = time.monotonic()
         with self._mutex:
-            self._callers += 1
+            self.callers += 1
         try:
             with connection:
-                self._answer(connection, began)
+                connection.settimeout(_TRANSFER_SECONDS)
+                if handover.peer_uid(connection) in (os.geteuid(), 0):
+                    call = read_call(handover.read_frame(connection))
+                    connection.sendall(handover.frame(self._answer(call, began)))
         except (OSError, ValueError, handover.NoAgentError):
             pass  # the caller is gone, or sent no frame of ours; it was not told that anything was taken
         finally:
             with self._mutex:
-                self._callers -= 1
+                self.callers -= 1
             self.called_at = time.monotonic()
             self._room.release()
 
-    def _answer(self, connection: socket.socket, began: float) -> None:
-        connection.settimeout(_FRAME_SECONDS)
-        if handover.peer_uid(connection) not in (os.geteuid(), 0):
-            return
-        call = read_call(handover.read_frame(connection))
-        answer = self._service.answer(call, began)
-        connection.settimeout(_ANSWER_SECONDS)
-        connection.sendall(answer)
+    # -- What is done with a call
+
+    def _answer(self, call: Call, began: float) -> List[bytes]:
+        """Do what a call wants and give the fields to send back. `began` is when it came (of `time.monotonic`)."""
+        if call.what == handover.STATUS:
+            return [json.dumps(self._status()).encode("ascii")]
+        if call.what == handover.RETIRE:
+            if self._kind == "agent":
+                self._retire()
+            return [self._kind.encode("ascii")]
+        try:
+            fields = self._run(call, began)
+        except JournalError as error:
+            fields = answer(EXIT_FAILED, errors=f"what waits cannot be read: {error}\n")
+        except (UsageError, AddressError) as error:
+            fields = answer(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")
+        if self._kind == "agent" and is_newer(call.version, __version__):
+            fields[handover.SUCCESSOR] = b"1"
+        return fields
+
+    def _run(self, call: Call, began: float) -> List[bytes]:
+        found, notes = split(call.arguments)
+        text = text_wanted(found)
+        if text:
+            return answer(EXIT_DONE, text)
+        options = read_options(found, notes, call.environment, call.directory)
+        if call.what == handover.WAKE:
+            self._deliverer.wake(options)
+            return answer(EXIT_DONE)
+        (ticket,) = self._deliverer.submit([Request(need_message(options), options)])
+        answer_by = began + call.seconds - min(_ANSWER_SECONDS, call.seconds / 5)
+        result = ticket.wait(max(0.0, answer_by - time.monotonic()), PATIENCE_SECONDS)
+        ticket.leave()
+        counts = self._counts().values() if result.outcome.kind is Kind.KEPT else ()
+        waiting = sum(one["waiting"] + one["in_flight"] for one in counts)
+        return show(options, result, time.monotonic() - began, waiting, ticket.failures)
+
+    def _counts(self) -> Dict[str, Dict[str, int]]:
+        try:
+            return {name: found._asdict() for name, found in self._deliverer.counts().items()}
+        except JournalError:
+            return {}
+
+    def _status(self) -> Dict[str, object]:
+        return {
+            "kind": self._kind,
+            "version": __version__,
+            "pid": os.getpid(),
+            "since": self._began,
+            "trouble": self._deliverer.trouble,
+            "targets": self._counts(),
+        }
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Whether a version is newer than another; what is no version is not."""
+    return _numbers(version) > _numbers(than)
+
+
+def _numbers(version: str) -> List[int]:
+    parts = version.split(".")
+    return [int(part) for part in parts] if all(part.isdigit() for part in parts) else []

@@ -1,16 +1,17 @@
 """One Alerta that actions are delivered to: its journal, the keys that open it, and whether it answers."""
 
+import os
 import threading
 import time
-from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import List, NamedTuple, Optional, Set, Tuple
 
 from alerta_opsgenie.agent.options import Options
-from alerta_opsgenie.agent.state import journal_of, target_name
+from alerta_opsgenie.agent.state import journal_of
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.delivery import UP
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 
-_MOST_ACCESSES = 4
+MOST_ACCESSES = 4
 
 # A wrong key, CA or proxy: another access may do better. Where it is Alerta itself, the turns do no harm.
 _MAY_BE_THE_ACCESS = frozenset({
@@ -18,8 +19,13 @@ _MAY_BE_THE_ACCESS = frozenset({
 })  # fmt: skip
 
 
+def jitter() -> float:
+    """Give a random number in [0, 1); the module `random` costs an agent's start 2 ms."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
 class Access(NamedTuple):
-    """What is needed to call one Alerta."""
+    """What is needed to call one Alerta. `proxies` are the variables that name proxies."""
 
     url: str
     key: str
@@ -30,10 +36,9 @@ class Access(NamedTuple):
         """Show everything but the key."""
         return f"Access(url={self.url!r}, key=***)"
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The variables that name proxies."""
-        return dict(self.proxies)
+    def client(self) -> AlertaClient:
+        """Make a client. Raises AddressError."""
+        return AlertaClient(self.url, self.key, ca_file=self.ca_file, environment=dict(self.proxies))
 
 
 def access_of(options: Options) -> Access:
@@ -57,10 +62,10 @@ class Target:
 
     def news(self) -> str:
         """Say once that the journal was damaged and set aside, if it was."""
-        path = self.journal.set_aside
-        if not path or path == self._said:
-            return ""
+        path, said = self.journal.set_aside, self._said
         self._said = path
+        if path == said:
+            return ""
         return f"the journal was damaged and is now {path}; {self.journal.carried_over} actions were carried over"
 
     def use(self, access: Access) -> None:
@@ -68,7 +73,7 @@ class Target:
         with self._mutex:
             if access in self._accesses:
                 return
-            self._accesses = [access, *self._accesses][:_MOST_ACCESSES]
+            self._accesses = [access, *self._accesses][:MOST_ACCESSES]
             self._refused &= set(self._accesses)
             self.reach = UP
 
@@ -79,10 +84,10 @@ class Target:
             usable = [access for access in self._accesses if access not in self._refused]
             return next(iter(usable or self._accesses), None)
 
-    def note(self, access: Access, outcome: Outcome, fraction: float) -> None:
-        """Learn from the outcome of an attempt. `fraction` is a random number in [0, 1)."""
+    def note(self, access: Access, outcome: Outcome) -> None:
+        """Learn from the outcome of an attempt."""
         with self._mutex:
-            self.reach = self.reach.after(outcome, time.monotonic(), fraction)
+            self.reach = self.reach.after(outcome, time.monotonic(), jitter())
             if outcome.reason is Reason.UNAUTHORIZED:
                 self._refused.add(access)
             elif outcome.kind is not Kind.KEPT:
@@ -90,41 +95,21 @@ class Target:
             if outcome.reason in _MAY_BE_THE_ACCESS and access in self._accesses:
                 self._accesses.remove(access)
                 self._accesses.append(access)
-        if outcome.loud and outcome.kind is Kind.KEPT:
-            self.trouble = f"{outcome.detail}; {outcome.advice}"
-        elif outcome.kind is not Kind.KEPT:
+        if outcome.kind is not Kind.KEPT:
             self.trouble = ""
+        elif outcome.loud:
+            self.trouble = f"{outcome.detail}; {outcome.advice}"
+
+    def may_hurry(self, at_work: int) -> bool:
+        """Whether a new action may be tried soon: while Alerta does not answer one may, to see whether it is back."""
+        with self._mutex:
+            if not self.reach.rests(time.monotonic()):
+                return True
+            if self.reach.is_asked or at_work:
+                return False
+            self.reach = self.reach._replace(again_at=0.0)
+            return True
 
     def unreached(self) -> Outcome:
         """Give the outcome of an action that is not tried, because the last attempts all failed."""
         return Outcome(Kind.KEPT, Reason.UNAVAILABLE, self.trouble or "Alerta has not answered the last attempts")
-
-
-class Clients:
-    """The kept connections of one worker, one for each access."""
-
-    def __init__(self) -> None:
-        self._clients: Dict[Access, AlertaClient] = {}
-
-    def client(self, access: Access) -> AlertaClient:
-        """Give the client of an access. Raises AddressError."""
-        found = self._clients.get(access)
-        if found is None:
-            if len(self._clients) >= _MOST_ACCESSES:
-                self.close()
-            found = AlertaClient(
-                access.url, access.key, ca_file=access.ca_file, environment=access.environment
-            )
-            self._clients[access] = found
-        return found
-
-    def close(self) -> None:
-        """Close all connections."""
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
-
-
-def name_of(options: Options) -> str:
-    """Name the target that options mean. Raises AddressError."""
-    return target_name(options.alerta_url)

@@ -1,34 +1,32 @@
 """One target's queue: what is done with its actions, from their appending to their end.
 
-Each target has workers and a scheduler of its own, so that an Alerta that hangs holds up no other. Workers take actions
-that are in flight from a queue in memory and try each once (`core/delivery.py`); what that came to is committed, and
-the next action of the same alert goes on in the same worker. The scheduler takes from the journal what is due: what
-waited for a pause, what other processes have appended, what a killed deliverer had left.
+Each target has workers of its own, so that an Alerta that hangs holds up no other. One of them at a time looks what is
+due in the journal: what was appended here or by other processes, what waited for a pause, what a killed deliverer had
+left. It goes to work on that, and the next one looks. Each action is tried once (`core/delivery.py`), what that came to
+is committed, and the next action of the same alert goes on in the same worker.
 
-    accept -----> journal: in flight -----> queue --> worker --> Alerta
-              '-> journal: waiting --> scheduler -^      '-----> journal: done | dead | waiting
+    accept --> journal: waiting --> in flight --> worker --> Alerta
+                           ^                         |
+                           '------- journal: waiting | done | dead
 
 Where the journal cannot be used (a full disk), an action is delivered without order and memory, and its result says so.
 """
 
-import functools
+import collections
 import math
-import queue
-import random
 import threading
 import time
-from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Union
+from functools import partial
+from typing import Callable, Deque, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
-from alerta_opsgenie.agent.attempts import Attempts, Unrecorded
-from alerta_opsgenie.agent.ends import End, Ends, open_journal, outcome_of_row
+from alerta_opsgenie.agent.attempts import Attempts, End, Ends, Unrecorded, outcome_of_row
 from alerta_opsgenie.agent.intake import Report
-from alerta_opsgenie.agent.target import Target
-from alerta_opsgenie.agent.ticket import BEHIND, Result, Ticket, Waiting
+from alerta_opsgenie.agent.target import Target, jitter
+from alerta_opsgenie.agent.ticket import BEHIND, UNANSWERED, Result, Ticket, Waiting
 from alerta_opsgenie.core import delivery
-from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, JournalError, New
+from alerta_opsgenie.journal.upgrade import take_over_spool
 
 PATIENCE_SECONDS = 5.0
 """How long what may pass is waited for; then a worker of the connector is better free for other actions."""
@@ -37,16 +35,8 @@ PATIENCE_SECONDS = 5.0
 _TOO_FAR_SECONDS = 2 * delivery.LONGEST_PAUSE_SECONDS
 
 _LOOK_SECONDS = 1.0
-_HOUSEKEEPING_SECONDS = 3600.0
+_PRUNE_SECONDS = 3600.0
 _ELSEWHERE = Outcome(Kind.KEPT, Reason.BEHIND, "it waits for the process that delivers")
-
-
-class Accepted(NamedTuple):
-    """An action that has passed the gates."""
-
-    ticket: Ticket
-    settings: Settings
-    new: New
 
 
 class Holding(NamedTuple):
@@ -68,21 +58,20 @@ class TargetQueue:
 
     def __init__(self, name: str, holding: Holding) -> None:
         self.target = Target(holding.state_directory, name)
-        self.fault = self.look_trouble = ""
-        self.in_flight = 0
-        """How many actions are queued or under way in this process."""
+        self.fault = self._look_trouble = ""
         self._ends = Ends(self.target.journal, holding.state_directory, holding.trouble)
         self._holding = holding
         self._stopping = holding.stopping
-        self._queue: queue.SimpleQueue[Union[Action, Unrecorded, None]] = queue.SimpleQueue()
-        self._changed = threading.Condition()
         self._threads: List[threading.Thread] = []
-        self._workers = 0
         self._waiting = Waiting()
+        self._looking = threading.Lock()  # held by the one worker that looks
+        self._changed = threading.Condition()
+        self._taken: Deque[Union[Action, Unrecorded]] = collections.deque()
+        self._at_work = 0
         self._opening = threading.Lock()
         self._is_open = False
         self._look_at = 0.0  # when (of `time.monotonic`) the journal may have something due
-        self._kept_house_at = -math.inf
+        self._expired_at = self._pruned_at = -math.inf
         self._backing_off: Set[str] = set()  # alerts whose oldest action has failed and waits
 
     # -- Its life
@@ -91,36 +80,31 @@ class TargetQueue:
         """Make the journal ready, and deliver from it: this process holds the lock."""
         if not self._threads:
             self._open()
-            self._start_thread(self._schedule)
-
-    def reopen(self) -> None:
-        """Make the journal ready again: the state directory was replaced."""
-        self._is_open = False
+            with self._changed:
+                self._start_worker()
 
     def _open(self) -> bool:
         with self._opening:
-            if not self._is_open:
-                self._is_open = self._ends.attempt(
-                    lambda: open_journal(self.target.journal, self._holding.state_directory)
-                )
+            self._is_open = self._is_open or self._ends.attempt(self._make_ready)
             return self._is_open
 
-    def _start_thread(self, work: Callable[[], None]) -> None:
-        self._threads.append(threading.Thread(target=work, name=f"deliver {self.target.name}", daemon=True))
-        self._threads[-1].start()
+    def _make_ready(self) -> None:
+        """What was in flight has an unknown end. What version 1 left in the state directory is taken over."""
+        journal, now = self.target.journal, time.time()
+        take_over_spool(journal, self._holding.state_directory)
+        journal.recover(now)
+        journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
+
+    def _start_worker(self) -> None:
+        """Let somebody be there for the next action, up to the number of workers."""
+        if self._at_work == len(self._threads) < self._holding.workers:
+            self._threads.append(threading.Thread(target=self._work, name=f"deliver {self.target.name}", daemon=True))
+            self._threads[-1].start()
 
     def stop(self) -> None:
-        """Begin no more attempts: what is queued was not tried, and waits again."""
+        """Have the workers begin no more attempts."""
         with self._changed:
             self._changed.notify_all()
-        try:
-            while True:
-                job = self._queue.get_nowait()
-                if isinstance(job, Action):
-                    self._ends.attempt(functools.partial(self.target.journal.release, job))
-        except queue.Empty:
-            for _ in range(self._workers):
-                self._queue.put(None)
 
     def join(self, end: float) -> None:
         """Wait until then (of `time.monotonic`) for attempts under way, and close the journal."""
@@ -130,32 +114,30 @@ class TargetQueue:
 
     # -- Taking actions
 
-    def accept(self, found: Sequence[Accepted]) -> None:
+    def accept(self, found: Sequence[Tuple[Ticket, New]]) -> None:
         """Commit actions to the journal, by one sync, and have them delivered; in memory where that cannot be."""
         holds_lock = self._holding.holds_lock()
-        claim = holds_lock and self._has_room(len(found))
-        actions: List[Action] = []
-        for one in found:
-            self._waiting.add(one.new, one.ticket)
-            one.ticket.leave = functools.partial(self._waiting.forget, one.new, one.ticket)
+        rows: List[Action] = []
+        for ticket, new in found:
+            self._waiting.add(new, ticket)
 
         def append() -> None:
-            actions.extend(self.target.journal.append([one.new for one in found], time.time(), claim=claim))
+            rows.extend(self.target.journal.append([new for _, new in found], time.time()))
 
         is_ready = not self._holding.trouble and (not holds_lock or self._open())
-        if not is_ready or not self._ends.attempt(append):
-            for one in found:
-                self._deliver_unrecorded(one)
+        if is_ready and self._ends.attempt(append):
+            for (ticket, _), action in zip(found, rows):
+                self._admit(ticket, action, holds_lock=holds_lock)
+            self._look_now()
             return
-        for one, action in zip(found, actions):
-            self._admit(one.ticket, action, holds_lock=holds_lock)
-
-    def _deliver_unrecorded(self, one: Accepted) -> None:
-        ticket, trouble = one.ticket, self._ends.trouble
-        ticket.leave()
-        ticket.is_kept, ticket.trouble = False, trouble
-        assert ticket.message is not None  # noqa: S101 - it has passed the gates
-        self._hand_out(Unrecorded(ticket.message, one.settings, ticket, trouble))
+        trouble = self._ends.trouble
+        with self._changed:
+            for ticket, new in found:
+                ticket.leave()
+                ticket.pending = Result(ticket.message, UNANSWERED, kept=False, trouble=trouble)
+                self._taken.append(Unrecorded(new, ticket, trouble))
+            self._start_worker()
+            self._changed.notify_all()
 
     def _admit(self, ticket: Ticket, action: Action, *, holds_lock: bool) -> None:
         """Let a ticket wait for its row, unless the row's result is known."""
@@ -164,30 +146,12 @@ class TargetQueue:
             ticket.resolve(Result(ticket.message, outcome_of_row(action)))
             return
         ticket.is_committed = True
-        if action.is_new and action.state == "in-flight":
-            ticket.is_tried = True
-            self._hand_out(action)
-            return
-        self._look_now()
-        outcome = BEHIND if action.alert in self._backing_off else self.target.unreached()
         if not holds_lock:
             self._waiting.resolve(action, Result(ticket.message, _ELSEWHERE))
-        elif outcome is BEHIND or self.target.reach.rests(time.monotonic()):
-            self._waiting.resolve(action, Result(ticket.message, outcome))
-
-    def _has_room(self, count: int) -> bool:
-        with self._changed:
-            if self._stopping.is_set() or self.in_flight + count > 2 * self._holding.workers:
-                return False
-            return self.target.reach.may_try_new(self.in_flight, count, time.monotonic())
-
-    def _hand_out(self, job: Union[Action, Unrecorded]) -> None:
-        with self._changed:
-            self.in_flight += 1
-            if self._workers < min(self.in_flight, self._holding.workers):
-                self._workers += 1
-                self._start_thread(self._work)
-        self._queue.put(job)
+        elif action.alert in self._backing_off:
+            self._waiting.resolve(action, Result(ticket.message, BEHIND))
+        elif not self.target.may_hurry(self._at_work):
+            self._waiting.resolve(action, Result(ticket.message, self.target.unreached()))
 
     def wake(self) -> None:
         """Make everything due that waits. Raises JournalError."""
@@ -195,80 +159,18 @@ class TargetQueue:
         self.target.journal.retry(waiting, time.time())
         self._look_now()
 
-    # -- Taking from the journal what is due
-
-    def _schedule(self) -> None:
-        while not self._stopping.is_set():
-            self._ends.save_again()
-            self.look_trouble = self._look()
-            with self._changed:
-                if not self._stopping.is_set():
-                    self._changed.wait(self._next_look_seconds())
-
-    def _look(self) -> str:
-        """Take what is due; gives why that was not possible, or an empty text."""
-        try:
-            if not self._holding.holds_lock():
-                trouble = f"{self._holding.state_directory} was replaced, and another process delivers what is there"
-            elif not self._open():
-                trouble = self._ends.trouble
-            else:
-                self._take_due()
-                self._keep_house()
-                return ""
-        except Exception as error:  # noqa: BLE001 - this thread has to go on, and says what is wrong
-            trouble = str(error) if isinstance(error, JournalError) else f"this program fails: {error!r}"
-        self._look_at = time.monotonic() + _LOOK_SECONDS
-        return trouble
-
-    def _next_look_seconds(self) -> float:
-        """How long the scheduler may sleep: until more can be taken, or something changes."""
-        reach = self.target.reach
-        if self._free() <= 0 or self.target.access is None or (reach.is_down and self.in_flight):
-            return _LOOK_SECONDS
-        return max(0.0, min(_LOOK_SECONDS, max(self._look_at, reach.again_at) - time.monotonic()))
-
-    def _free(self) -> int:
-        """How many actions more may be taken: up to twice the workers, some at a time."""
-        return 2 * self._holding.workers - self.in_flight if self.in_flight <= self._holding.workers else 0
-
-    def _take_due(self) -> None:
-        target, now = self.target, time.time()
-        with self._changed:
-            is_wanted = target.access is not None and target.reach.may_start(self.in_flight, time.monotonic())
-            limit = min(self._free(), 1 if target.reach.is_down else 2 * self._holding.workers)
-            if not is_wanted or not limit:
-                return
-            self._look_at = math.inf  # whoever submits meanwhile sets it anew
-        actions = target.journal.claim(now, limit, _TOO_FAR_SECONDS)
-        for action in actions:
-            self._hand_out(action)
-        due_at = now if len(actions) == limit else target.journal.next_due(now, _TOO_FAR_SECONDS)
-        with self._changed:
-            if due_at is not None:
-                self._look_at = min(self._look_at, time.monotonic() + due_at - time.time())
-
-    def _keep_house(self) -> None:
-        """Make dead letters of what has waited too long, and forget what is old."""
-        journal, now = self.target.journal, time.time()
-        for action in journal.expire(now, delivery.EXPIRE_AFTER_SECONDS):
-            report = Report(self.target.name, action.kind, action.alert, None, outcome_of_row(action), 0, 0.0)
-            self._holding.report(report)
-        if time.monotonic() - self._kept_house_at > _HOUSEKEEPING_SECONDS:
-            self._kept_house_at = time.monotonic()
-            journal.prune(now, delivery.FORGET_AFTER_SECONDS)
-
     def _look_now(self) -> None:
         with self._changed:
             self._look_at = 0.0
             self._changed.notify_all()
 
-    # -- Trying
+    # -- Taking from the journal what is due
 
     def _work(self) -> None:
         attempts = Attempts(self._stopping)
         while True:
-            job = self._queue.get()
+            with self._looking:
+                job = self._next()
             if job is None:
                 break
             try:
@@ -276,69 +178,133 @@ class TargetQueue:
             except Exception as error:  # noqa: BLE001 - this thread has to go on, and says what is wrong
                 self.fault = f"this program fails: {error!r}"
             with self._changed:
-                self.in_flight -= 1
+                self._at_work -= 1
                 if self._look_at <= time.monotonic():
                     self._changed.notify_all()
         attempts.close()
 
+    def _next(self) -> Union[Action, Unrecorded, None]:
+        """Wait for an action; None: the end has come, and what was taken and is not tried waits again."""
+        while not self._stopping.is_set():
+            if not self._taken and self._look_at <= time.monotonic():
+                self._ends.save_again()
+                self._look_trouble = self._look()
+            with self._changed:
+                if self._stopping.is_set():
+                    break
+                if self._taken:
+                    self._at_work += 1
+                    self._start_worker()
+                    return self._taken.popleft()
+                if not self._changed.wait(self._pause_seconds()):
+                    self._look_at = 0.0
+        while self._taken:
+            action = self._taken.popleft()
+            if isinstance(action, Action):
+                self._ends.attempt(partial(self.target.journal.release, action))
+        return None
+
+    def _look(self) -> str:
+        """Take what is due; gives why that was not possible, or an empty text."""
+        try:
+            if not self._holding.holds_lock():
+                return f"{self._holding.state_directory} was removed or replaced"
+            if not self._open():
+                return self._ends.trouble
+            self._take_due()
+            self._keep_house()
+        except JournalError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - this thread has to go on, and says what is wrong
+            return f"this program fails: {error!r}"
+        return ""
+
+    def _pause_seconds(self) -> float:
+        """How long to wait: until more can be taken, or something changes."""
+        reach = self.target.reach
+        if self._look_trouble or self.target.access is None or (reach.is_down and self._at_work):
+            return _LOOK_SECONDS
+        return max(0.0, min(_LOOK_SECONDS, max(self._look_at, reach.again_at) - time.monotonic()))
+
+    def _take_due(self) -> None:
+        target, now = self.target, time.time()
+        with self._changed:
+            if target.access is None or not target.reach.may_start(self._at_work, time.monotonic()):
+                return
+            self._look_at = math.inf  # whoever submits meanwhile sets it anew
+        limit = 1 if target.reach.is_down else self._holding.workers - self._at_work
+        taken = target.journal.claim(now, limit, _TOO_FAR_SECONDS)
+        self._taken.extend(taken)
+        for action in taken:
+            self._waiting.begin(action)
+        due_at = now if len(taken) == limit else target.journal.next_due(now, _TOO_FAR_SECONDS)
+        with self._changed:
+            if due_at is not None:
+                self._look_at = min(self._look_at, time.monotonic() + due_at - time.time())
+
+    def _keep_house(self) -> None:
+        """Make dead letters of what has waited too long, and forget what is old."""
+        journal, now = self.target.journal, time.time()
+        if time.monotonic() - self._expired_at > _LOOK_SECONDS:
+            self._expired_at = time.monotonic()
+            for action in journal.expire(now, delivery.EXPIRE_AFTER_SECONDS):
+                self._holding.report(Report(self.target.name, action.kind, action.alert, None, outcome_of_row(action)))
+        if time.monotonic() - self._pruned_at > _PRUNE_SECONDS:
+            self._pruned_at = time.monotonic()
+            journal.prune(now, delivery.FORGET_AFTER_SECONDS)
+
+    # -- Trying
+
     def _do(self, job: Union[Action, Unrecorded], attempts: Attempts) -> None:
         if isinstance(job, Unrecorded):
-            self._holding.report(attempts.persist(self.target, job, PATIENCE_SECONDS))
-        elif self.target.reach.is_down and self.in_flight > 1:
-            self._put_back(job)
-        else:
-            action: Optional[Action] = job
-            while action is not None:
-                action = self._deliver(action, attempts)
-
-    def _put_back(self, action: Action) -> None:
-        """Let an action wait that was taken before its Alerta stopped answering: a worker is better free for others."""
-        if self._ends.attempt(lambda: self.target.journal.release(action)):
-            self._look_at = 0.0
-            self._waiting.resolve(action, Result(None, self.target.unreached()))
+            began = time.monotonic()
+            outcome, count = attempts.persist(self.target, job, PATIENCE_SECONDS)
+            took, message = time.monotonic() - began, job.ticket.message
+            self._holding.report(Report(self.target.name, job.new.kind, "", message, outcome, count, took))
+            return
+        following: Optional[Action] = job
+        while following is not None:
+            following = self._deliver(following, attempts)
 
     def _deliver(self, action: Action, attempts: Attempts) -> Optional[Action]:
-        """Try an action once and commit what came of it. Gives the next one of the same alert, if there is one."""
+        """Try an action once, commit what came of it, and tell those who wait.
+
+        Gives the next action of the same alert, if there is one.
+        """
         began = time.monotonic()
         message, outcome = attempts.try_row(self.target, action)
         took, count = time.monotonic() - began, action.attempts + 1
         self._holding.report(Report(self.target.name, action.kind, action.alert, message, outcome, count, took))
-        return self._settle(action, message, outcome)
-
-    def _settle(self, action: Action, message: Optional[Message], outcome: Outcome) -> Optional[Action]:
-        """Commit what an attempt came to, and tell those who wait."""
-        pause = delivery.row_pause_seconds(outcome, action.attempts + 1, random.random())  # noqa: S311 - jitter
+        pause = delivery.row_pause_seconds(outcome, count, jitter())
         end = End(action, outcome, delivery.wrote(message, outcome, time.time()), pause)
         following = self._ends.save(end, claim_next=not self._stopping.is_set() and self._holding.holds_lock())
-        again_at = time.monotonic() + pause if outcome.kind is Kind.KEPT else None
-        self._note_end(action, again_at)
-        result = Result(message, outcome, again_at=again_at, trouble=self._ends.trouble or self.target.news())
-        self._waiting.resolve(action, result)
-        if outcome.kind is Kind.KEPT:
-            self._waiting.resolve_behind(action)
-        return following
-
-    def _note_end(self, action: Action, again_at: Optional[float]) -> None:
-        """Let the scheduler know when the alert is due again; None: it is not held up any more."""
+        trouble = self._ends.trouble or self.target.news()
+        if outcome.kind is not Kind.KEPT:
+            self._backing_off.discard(action.alert)
+            self._waiting.resolve(action, Result(message, outcome, trouble=trouble))
+            return following
+        again_at = time.monotonic() + pause
         with self._changed:
-            if again_at is None:
-                self._backing_off.discard(action.alert)
-                return
             self._backing_off.add(action.alert)
             self._look_at = min(self._look_at, again_at)
             self._changed.notify_all()
+        self._waiting.resolve(action, Result(message, outcome, again_at=again_at, trouble=trouble))
+        self._waiting.resolve_others(BEHIND, alert=action.alert)
+        if self.target.reach.is_down:
+            self._waiting.resolve_others(self.target.unreached())
+        return None
 
     # -- What others may know
 
     @property
     def disk_trouble(self) -> str:
         """Why actions cannot be written down; empty where they can."""
-        return self._ends.trouble or self.look_trouble
+        return self._ends.trouble or self._look_trouble
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is in hand and nothing waits that could be delivered."""
-        if self.in_flight or not self._ends.are_saved:
+        if self._at_work or self._taken or self._ends.unsaved:
             return False
         try:
             return self.target.access is None or self.target.journal.next_due(time.time(), 0.0) is None

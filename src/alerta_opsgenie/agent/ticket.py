@@ -2,7 +2,7 @@
 
 import threading
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
@@ -28,10 +28,15 @@ class Result(NamedTuple):
         """Whether the action is done, refused and recorded, or in the journal: its other copies may go."""
         return self.outcome.kind is not Kind.KEPT or self.kept
 
+    def is_worth_waiting(self, patience_ends: float) -> bool:
+        """Whether the next attempt comes before then, and nobody has to do something for it."""
+        is_due = self.again_at is not None and self.again_at < patience_ends
+        return self.outcome.kind is Kind.KEPT and not self.outcome.loud and is_due
+
 
 BEHIND = Outcome(Kind.KEPT, Reason.BEHIND, "earlier actions on this alert wait")
-_UNANSWERED = Outcome(Kind.KEPT, Reason.TIMEOUT, "Alerta has not answered yet")
-_UNTRIED = Outcome(Kind.KEPT, Reason.BEHIND, "other actions are under way")
+UNANSWERED = Outcome(Kind.KEPT, Reason.TIMEOUT, "Alerta has not answered yet")
+UNTRIED = Outcome(Kind.KEPT, Reason.BEHIND, "other actions are under way")
 
 
 class Ticket:
@@ -39,11 +44,8 @@ class Ticket:
 
     def __init__(self, message: Optional[Message] = None, result: Optional[Result] = None) -> None:
         self.message = message
-        self.is_tried = False
-        """Whether an attempt has begun."""
-        self.is_kept = True
-        """Whether the journal has the action."""
-        self.trouble = ""
+        self.pending = Result(message, UNTRIED)
+        """How the action stands while there is no result."""
         self.failures: List[str] = []
         """What the attempts before the last one came to, for whoever looks for a fault."""
         self.is_committed = False
@@ -87,61 +89,51 @@ class Ticket:
         with self._changed:
             while True:
                 result = self._result
-                if result is not None and not _is_worth_waiting(result, patience_ends):
-                    return result
                 left = (end if result is None else patience_ends) - time.monotonic()
-                if left <= 0:
-                    outcome = _UNANSWERED if self.is_tried else _UNTRIED
-                    return result or Result(self.message, outcome, self.is_kept, trouble=self.trouble)
+                if left <= 0 or (result is not None and not result.is_worth_waiting(patience_ends)):
+                    return result or self.pending
                 self._changed.wait(left)
 
 
-def _is_worth_waiting(result: Result, patience_ends: float) -> bool:
-    is_kept = result.outcome.kind is Kind.KEPT
-    return is_kept and not result.outcome.loud and result.again_at is not None and result.again_at < patience_ends
-
-
 class Waiting:
-    """The tickets of one target's actions that have not ended, by alert and key. Any thread may call it."""
+    """The tickets of one target's actions that have not ended, by the action's key. Any thread may call it."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._tickets: Dict[str, Dict[str, List[Ticket]]] = {}
+        self._tickets: Dict[str, List[Tuple[str, Ticket]]] = {}
 
     def add(self, new: New, ticket: Ticket) -> None:
         """Let a ticket have the results of an action that is about to be appended: it may end before that returns."""
+        ticket.leave = lambda: self._forget(new.key, ticket)
         with self._mutex:
-            self._tickets.setdefault(new.alert, {}).setdefault(new.key, []).append(ticket)
+            self._tickets.setdefault(new.key, []).append((new.alert, ticket))
 
     def resolve(self, action: Action, result: Result) -> None:
         """Give a result to all who wait for an action; those who want more stay, unless it is final."""
         with self._mutex:
-            tickets = list(self._tickets.get(action.alert, {}).get(action.key, []))
-            for ticket in tickets:
-                if not ticket.wants_more or result.outcome.kind is not Kind.KEPT:
-                    self._remove(action.alert, action.key, ticket)
-        for ticket in tickets:
+            found = self._tickets.pop(action.key, [])
+            staying = [one for one in found if one[1].wants_more and result.outcome.kind is Kind.KEPT]
+            if staying:
+                self._tickets[action.key] = staying
+        for _, ticket in found:
             ticket.resolve(result._replace(message=result.message or ticket.message))
 
-    def resolve_behind(self, action: Action) -> None:
-        """Tell those who wait for other actions of the alert that this one holds them up."""
+    def begin(self, action: Action) -> None:
+        """Let those who wait for an action know that it is tried now."""
         with self._mutex:
-            rows = self._tickets.get(action.alert, {})
-            tickets = [ticket for key, found in rows.items() if key != action.key for ticket in found]
+            for _, ticket in self._tickets.get(action.key, []):
+                ticket.pending = Result(ticket.message, UNANSWERED)
+
+    def resolve_others(self, outcome: Outcome, alert: Optional[str] = None) -> None:
+        """Tell those whose action is not tried yet, of an alert or of all, what holds it up."""
+        with self._mutex:
+            tickets = [one for found in self._tickets.values() for of, one in found if alert in (None, of)]
         for ticket in tickets:
-            if ticket.is_committed:  # else nobody may be told yet that it is kept
-                ticket.resolve(Result(ticket.message, BEHIND))
+            if ticket.is_committed and ticket.pending.outcome is UNTRIED:  # else nobody may be told that it is kept
+                ticket.resolve(Result(ticket.message, outcome))
 
-    def forget(self, new: New, ticket: Ticket) -> None:
-        """Let go of a ticket: nobody waits for it any more."""
+    def _forget(self, key: str, ticket: Ticket) -> None:
         with self._mutex:
-            self._remove(new.alert, new.key, ticket)
-
-    def _remove(self, alert: str, key: str, ticket: Ticket) -> None:
-        rows = self._tickets.get(alert, {})
-        if ticket in rows.get(key, []):
-            rows[key].remove(ticket)
-        if key in rows and not rows[key]:
-            del rows[key]
-        if not rows:
-            self._tickets.pop(alert, None)
+            staying = [one for one in self._tickets.pop(key, []) if one[1] is not ticket]
+            if staying:
+                self._tickets[key] = staying

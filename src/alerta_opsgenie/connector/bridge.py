@@ -11,10 +11,8 @@ import threading
 import time
 from typing import Callable
 
-from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.target import access_of
-from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector.callbacks import SENDERS, Callbacks
 from alerta_opsgenie.connector.channel import Channel
@@ -123,7 +121,7 @@ class Bridge:
 
     def _make_heartbeat(self) -> Heartbeat | None:
         seconds = self._plan.own.heartbeat_seconds
-        clients = [_client_of(options) for options in self._plan.each_alerta()]
+        clients = [access_of(options).client() for options in self._plan.each_alerta()]
         if not seconds or self._once:
             return None
         count = self._metrics.heartbeats
@@ -264,8 +262,3 @@ class Bridge:
             return True
         self._left_over = f"{waiting} actions wait in the journal until Alerta takes them" if waiting else ""
         return True
-
-
-def _client_of(options: Options) -> AlertaClient:
-    access = access_of(options)
-    return AlertaClient(access.url, access.key, ca_file=access.ca_file, environment=access.environment)

@@ -17,7 +17,6 @@ from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.resident import TAKE_OVER_SECONDS
 from alerta_opsgenie.agent.server import Server
-from alerta_opsgenie.agent.service import Service
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.connector.settings import Plan
 from alerta_opsgenie.core.message import MessageError, parse
@@ -57,8 +56,7 @@ class Front:
         while not self._take_lock() and self._holder != b"run" and time.monotonic() < gives_up_by:
             if self._deliverer is not None or self._stopping.wait(_AGENT_LOOK_SECONDS):
                 break
-        if not self._holds_lock:
-            threading.Thread(target=self._wait_for_lock, name="delivery lock", daemon=True).start()
+        threading.Thread(target=self._watch_lock, name="delivery lock", daemon=True).start()
 
     def use(self, plan: Plan) -> None:
         """Deliver by this configuration from now on: what waits for its Alertas is due."""
@@ -77,24 +75,21 @@ class Front:
         self._stopping.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._server is not None:
-            self._server.stop()
-            calls_end = time.monotonic() + _SERVER_STOP_SECONDS
-            while self._server.callers and time.monotonic() < calls_end:
-                time.sleep(0.02)
+            self._server.stop(_SERVER_STOP_SECONDS)
         if self._deliverer is not None:
             self._deliverer.stop(max(0.2, end - time.monotonic()))
 
-    def _wait_for_lock(self) -> None:
+    def _watch_lock(self) -> None:
+        """Take the delivery lock once it is free; another one where the state directory was removed or replaced."""
         while not self._stopping.wait(LOCK_AGAIN_SECONDS):
-            if self._try_to_take_lock():
-                return
-
-    def _try_to_take_lock(self) -> bool:
-        try:
-            return self._take_lock()
-        except Exception:  # noqa: BLE001 - the thread goes on: without it the lock would never be ours
-            _log.exception("the delivery lock cannot be asked for")
-            return False
+            if self._holds_lock and self._deliverer is not None and self._deliverer.is_displaced:
+                self._holds_lock = False
+                _log.warning("the state directory %s was removed or replaced", self.state_directory)
+            try:
+                if not self._holds_lock:
+                    self._take_lock()
+            except Exception:  # noqa: BLE001 - the thread goes on: without it the lock would never be ours
+                _log.exception("the delivery lock cannot be asked for")
 
     def _take_lock(self) -> bool:
         """Try to; gives whether this process has it."""
@@ -120,12 +115,14 @@ class Front:
     def _lead(self, deliverer: Deliverer) -> None:
         """Deliver from now on: this process has the lock."""
         before, self._deliverer, self._holds_lock = self._deliverer, deliverer, True
+        if self._server is not None:
+            self._server.stop(_SERVER_STOP_SECONDS)
         if before is not None:
             before.stop(_SERVER_STOP_SECONDS)
         if self._problem:
             _log.info("the delivery lock of %s is ours now", self.state_directory)
         self._problem = ""
-        server = Server(self.state_directory, Service(deliverer, "run", lambda: None))
+        server = Server(deliverer, "run")
         try:
             server.start()
             self._server = server

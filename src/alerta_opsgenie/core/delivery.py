@@ -234,12 +234,6 @@ class Reachability(NamedTuple):
         """Whether another attempt may begin beside those in flight."""
         return now >= self.again_at and not (self.is_down and in_flight)
 
-    def may_try_new(self, in_flight: int, count: int, now: float) -> bool:
-        """Whether new actions may be tried at once: one may, even while Alerta is down, to see whether it is back."""
-        if self.is_asked and now < self.again_at:
-            return False
-        return not self.is_down or (in_flight == 0 and count == 1)
-
     def rests(self, now: float) -> bool:
         """Whether nothing that waits is to be expected soon."""
         return self.is_down or (self.is_asked and now < self.again_at)

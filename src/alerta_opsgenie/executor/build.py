@@ -19,7 +19,7 @@ import marshal
 import os
 import sys
 import zlib
-from typing import Any, Iterable, Iterator, List, Set, Tuple
+from typing import Iterable, List, Set, Tuple
 
 import alerta_opsgenie
 
@@ -69,14 +69,13 @@ if __name__ == "__main__":
 def build() -> bytes:
     """Give the executor's bytes."""
     magic = importlib.util.MAGIC_NUMBER
-    first = _packed([(name, *_read(name)) for name in _FIRST])
+    first = base64.b64encode(zlib.compress(marshal.dumps([(name, *_read(name)) for name in _FIRST], 2), 9))
     text = _TEXT.format(version=alerta_opsgenie.__version__, magic=magic, first=first)
-    rest = {name: (_is_package(name), _where(name), *_read(name)) for name in sorted(_with_imports(_REST))}
-    return text.encode("ascii") + b"#" + _packed((magic, rest)) + b"\n"
-
-
-def _packed(value: Any) -> bytes:
-    return base64.b64encode(zlib.compress(marshal.dumps(value, 2), 9))
+    rest = {
+        name: (_is_package(name), _where(name), *(zlib.compress(text, 9) for text in _read(name)))
+        for name in sorted(_with_imports(_REST))
+    }
+    return text.encode("ascii") + b"#" + base64.b64encode(marshal.dumps((magic, rest), 2)) + b"\n"
 
 
 def _read(name: str) -> Tuple[bytes, bytes]:
@@ -103,16 +102,13 @@ def _with_imports(names: Iterable[str]) -> Set[str]:
         name = left.pop()
         if name.startswith(_PACKAGE) and name not in found and os.path.isfile(_path(name)):
             found.add(name)
-            left += [name.rpartition(".")[0], *_imports(name)]
+            left += [name.rpartition(".")[0]]
+            for node in ast.walk(ast.parse(_text(name))):
+                if isinstance(node, ast.ImportFrom):
+                    above = name.split(".")[: -node.level] if node.level else []
+                    origin = ".".join([*above, *filter(None, [node.module])])
+                    left += [origin, *(f"{origin}.{one.name}" for one in node.names)]
     return found
-
-
-def _imports(name: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(_text(name))):
-        if isinstance(node, ast.ImportFrom):
-            above = name.split(".")[: -node.level] if node.level else []
-            origin = ".".join([*above, *filter(None, [node.module])])
-            yield from [origin, *(f"{origin}.{one.name}" for one in node.names)]
 
 
 def _is_package(name: str) -> bool:

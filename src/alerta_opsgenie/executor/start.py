@@ -9,13 +9,13 @@ import time
 
 from alerta_opsgenie.agent.handover import (
     RUN,
+    SUCCESSOR,
     NoAgentError,
     ask,
     finish,
     keeping_seconds,
     last_value,
     limit_seconds,
-    request,
     spawn,
     spelling,
     state_directory,
@@ -41,7 +41,7 @@ def main(program: "Sequence[str]", version: str) -> int:
         from alerta_opsgenie.executor.full import run
 
         return run(program, arguments, environment, began)
-    if fields[1] == b"1":  # this version is newer than the agent's: the next one takes over from it
+    if fields[SUCCESSOR] == b"1":  # this version is newer than the agent's: the next one takes over from it
         try:
             idle = last_value(arguments, "agentIdle") or "600"
             spawn(program, state_directory(arguments, environment), idle, "--takeOver")
@@ -63,21 +63,25 @@ def _hand_over(
     has_url = last_value(arguments, "alertaApiUrl") or environment.get("ALERTA_API_URL")
     is_usual = has_url and last_value(arguments, "payload") and "noagent" not in flags
     limit = limit_seconds(arguments)
-
-    def frame(seconds: float) -> bytes:
-        return request(RUN, arguments, environment, version, seconds)
-
     path = state_directory(arguments, environment)
     idle = last_value(arguments, "agentIdle") or "600"
     end = began + limit - keeping_seconds(limit)
-    return ask(path, frame, end, program if is_usual else (), idle)
+    return ask(path, (RUN, arguments, environment, version), end, program if is_usual else (), idle)
 
 
 def _be_agent(arguments: "list[str]") -> int:
     import gc
 
     gc.disable()  # nothing is garbage yet
-    # `http.client` imports `ssl` where it can, which costs 10 ms; the agent imports it once it serves.
+    # `http.client` imports `ssl` where it can, which costs 10 ms, and the agent once it serves; and 20 modules of
+    # `email` for 9 ms, of which it needs what is here.
+    import email
+
+    for name, found in (("parser", {"Parser": Headers}), ("message", {"Message": Headers})):
+        module = type(sys)("email." + name)
+        module.__dict__.update(found)
+        setattr(email, name, module)
+        sys.modules[module.__name__] = module
     sys.modules["ssl"] = None  # type: ignore[assignment]
     import http.client
 
@@ -86,6 +90,38 @@ def _be_agent(arguments: "list[str]") -> int:
 
     gc.enable()
     return run_detached(arguments[1], float(arguments[2]), take_over="--takeOver" in arguments)
+
+
+class Headers:
+    """The headers of an answer, and their parser, as far as `http.client` uses those of `email`."""
+
+    def __init__(self, _class: "Any" = None) -> None:
+        self.found: "list[tuple[str, str]]" = []
+
+    def parsestr(self, text: str) -> "Headers":
+        """Read what stands before the body; a line that begins with a space goes on with the one before."""
+        for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+            name, colon, value = line.partition(":")
+            if line[:1] in (" ", "\t") and self.found:
+                before, begun = self.found.pop()
+                self.found.append((before, (begun + "\n" + line).strip()))
+            elif not colon:
+                break
+            else:
+                self.found.append((name, value.strip(" \t")))
+        return self
+
+    def get(self, name: str, default: "Any" = None) -> "Any":
+        """Give the first of that name, in any case."""
+        return next((value for known, value in self.found if known.lower() == name.lower()), default)
+
+    def get_all(self, name: str, default: "Any" = None) -> "Any":
+        """Give all of that name."""
+        return [value for known, value in self.found if known.lower() == name.lower()] or default
+
+    def items(self) -> "list[tuple[str, str]]":
+        """Give all as they came."""
+        return self.found
 
 
 def open_standard_streams() -> None:
@@ -112,7 +148,8 @@ class Modules:
 
         with open(path, "rb") as file:
             packed = file.read().rpartition(b"\n#")[2]
-        magic, self.modules = marshal.loads(zlib.decompress(binascii.a2b_base64(packed)))
+        magic, self.modules = marshal.loads(binascii.a2b_base64(packed))
+        self.unpack = zlib.decompress
         self.is_ours = magic == _frozen_importlib_external.MAGIC_NUMBER
         self.spec: "Any" = _frozen_importlib.ModuleSpec
         self.loads = marshal.loads
@@ -128,8 +165,9 @@ class Modules:
 
     def exec_module(self, module: "Any") -> None:
         """Run a module's code: the bytecode is that of the Python that built it."""
-        _, where, source, code = self.modules[module.__name__]
-        exec(self.loads(code) if self.is_ours else compile(source, where, "exec", dont_inherit=True), module.__dict__)
+        _, where, *packed = self.modules[module.__name__]
+        text = self.unpack(packed[self.is_ours])
+        exec(self.loads(text) if self.is_ours else compile(text, where, "exec", dont_inherit=True), module.__dict__)
 
 
 def import_rest(path: str) -> None:

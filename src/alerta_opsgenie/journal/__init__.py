@@ -13,6 +13,6 @@ Any number of processes and threads may append. Only the process that holds a lo
 from alerta_opsgenie.journal.errors import JournalError
 from alerta_opsgenie.journal.journal import Journal
 from alerta_opsgenie.journal.lock import Lock, try_lock
-from alerta_opsgenie.journal.rows import Action, Counts, Memory, New
+from alerta_opsgenie.journal.rows import Action, Counts, New
 
-__all__ = ["Action", "Counts", "Journal", "JournalError", "Lock", "Memory", "New", "try_lock"]
+__all__ = ["Action", "Counts", "Journal", "JournalError", "Lock", "New", "try_lock"]

@@ -1,19 +1,18 @@
 """A directory that is this user's alone. It is checked through its descriptor: what was checked is what is used."""
 
 import contextlib
-import errno
 import os
 import stat
 from typing import Union
 
-from alerta_opsgenie.journal.errors import JournalError, failure, user_name
+from alerta_opsgenie.journal.errors import JournalError, failure, symlink, user_name
 
 PathLike = Union[str, "os.PathLike[str]"]
 
 MOUNTS = "/proc/self/mountinfo"
 
 # WAL keeps its index in memory that all users share, so they must be on one host: https://www.sqlite.org/wal.html
-NETWORK_FILE_SYSTEMS = frozenset((
+_NETWORK_FILE_SYSTEMS = frozenset((
     "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
     "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "smb3", "smbfs",
 ))
@@ -30,9 +29,7 @@ def open_directory(path: str) -> int:
         _make(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        if os.path.islink(path):
-            raise JournalError(f"{path} is a symbolic link", "name the directory that it leads to", "symlink") from None
-        raise failure(path, error) from error
+        raise symlink(path) or failure(path, error) from error
     try:
         _check(path, os.fstat(descriptor))
     except JournalError:
@@ -55,20 +52,15 @@ def _make(path: str) -> None:
 def _check(path: str, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
         owner, me = user_name(status.st_uid), user_name(os.geteuid())
-        raise JournalError(
-            f"{path} belongs to {owner}, and this process runs as {me}",
-            f"run it as {owner}, or use a directory that belongs to {me}", "owner",
-        )
+        advice = f"run it as {owner}, or use a directory that belongs to {me}"
+        raise JournalError(f"{path} belongs to {owner}, and this process runs as {me}", advice, "owner")
     if status.st_mode & 0o022:
-        raise JournalError(
-            f"{path} can be written by others (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 700 {path}", "mode"
-        )
+        reason = f"{path} can be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
+        raise JournalError(reason, f"chmod 700 {path}", "mode")
     file_system = _file_system(status.st_dev)
-    if file_system in NETWORK_FILE_SYSTEMS:
-        raise JournalError(
-            f"{path} is on a network file system ({file_system}), where SQLite cannot lock its files",
-            "use a directory on a local disk", "network",
-        )
+    if file_system in _NETWORK_FILE_SYSTEMS:
+        reason = f"{path} is on a network file system ({file_system}), where SQLite cannot lock its files"
+        raise JournalError(reason, "use a directory on a local disk", "network")
 
 
 def open_private(directory: str, descriptor: int, name: str, *, new: bool = False) -> int:
@@ -77,9 +69,7 @@ def open_private(directory: str, descriptor: int, name: str, *, new: bool = Fals
     try:
         file = os.open(name, flags, _PRIVATE, dir_fd=descriptor)
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise JournalError(f"{name} in {directory} is a symbolic link", "remove it", "symlink") from None
-        raise failure(directory, error) from error
+        raise symlink(os.path.join(directory, name)) or failure(directory, error) from error
     if stat.S_IMODE(os.fstat(file).st_mode) != _PRIVATE:
         with contextlib.suppress(PermissionError):
             os.fchmod(file, _PRIVATE)
@@ -87,8 +77,11 @@ def open_private(directory: str, descriptor: int, name: str, *, new: bool = Fals
 
 
 def check_file(directory: str, descriptor: int, name: str) -> None:
-    """See that a file that exists is a plain file of ours, and close it to others. Raises JournalError, OSError."""
-    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    """See that a file, where it exists, is a plain file of ours, and close it to others. Raises JournalError."""
+    try:
+        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         what = "is another user's" if stat.S_ISREG(status.st_mode) else "is no plain file"
         raise JournalError(f"{name} in {directory} {what}", "move it away (ls -la shows whose it is)", "denied")

@@ -17,10 +17,11 @@ from typing import Callable, Iterator, Optional, Tuple, TypeVar
 from alerta_opsgenie.journal import errors
 from alerta_opsgenie.journal.directory import check_file, open_directory, open_private, sync_directory
 from alerta_opsgenie.journal.errors import JournalError
-from alerta_opsgenie.journal.statements import APPLICATION_ID, MIGRATIONS
+from alerta_opsgenie.journal.tables import APPLICATION_ID, MIGRATIONS, TRIGGERS
 
 _T = TypeVar("_T")
 
+NAME = "journal.db"
 PAGE_BYTES = 4096
 _ALMOST_NOTHING = 1  # a file of one byte is an empty one to SQLite
 _PAUSE_SECONDS = 0.003  # SQLite's own pauses grow to 100 ms, and whoever has waited longest would be served last
@@ -34,10 +35,9 @@ class _NotReadyError(Exception):
 class File:
     """One process's hold on the file. One thread at a time; a connection is never carried over a fork."""
 
-    def __init__(self, directory: str, name: str, busy_seconds: float) -> None:
+    def __init__(self, directory: str, busy_seconds: float) -> None:
         self.directory = directory
-        self.name = name
-        self.path = os.path.join(directory, name)
+        self.path = os.path.join(directory, NAME)
         self.busy_seconds = busy_seconds
         self.set_aside = ""
         self.carried_over = 0
@@ -53,9 +53,9 @@ class File:
             opened.check_process()
         try:
             return self._run(work)
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
-        except OSError as error:
+        except (sqlite3.Error, OSError) as error:
+            if errors.is_busy(error):
+                raise errors.busy(self.path, self.busy_seconds) from error
             raise errors.failure(self.directory, error) from error
 
     def check_process(self) -> None:
@@ -88,8 +88,8 @@ class File:
                 with self._guarded(fcntl.LOCK_EX):
                     self._replace_damaged()
             left -= 1
-        raise JournalError(f"{self.path} is damaged again as soon as it is made",
-                           "look at the disk (dmesg), or use another one", "damaged")  # fmt: skip
+        reason = f"{self.path} is damaged again as soon as it is made"
+        raise JournalError(reason, "look at the disk (dmesg), or use another one", "damaged")
 
     def close(self) -> None:
         """Close the file. The next `run` opens it again."""
@@ -97,21 +97,12 @@ class File:
             with contextlib.suppress(JournalError, OSError), self._guarded(fcntl.LOCK_SH):
                 self._disconnect()
         self._disconnect()
-        for descriptor in (self._guard, self._place):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._guard = self._place = -1
-        self._process = 0
+        self._close_guard()
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _failure(self, error: sqlite3.Error) -> JournalError:
-        if errors.is_busy(error):
-            return errors.busy(self.path, self.busy_seconds)
-        return errors.failure(self.directory, error)
 
     # -- The guard
 
@@ -120,7 +111,10 @@ class File:
         if self._guard < 0:
             self._open_guard()
         end = time.monotonic() + self.busy_seconds
-        while not self._try_guard(operation):
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._guard, operation | fcntl.LOCK_NB)
+                break
             if time.monotonic() >= end:
                 raise errors.busy(self.path, self.busy_seconds)
             time.sleep(_PAUSE_SECONDS)
@@ -133,18 +127,23 @@ class File:
     def _open_guard(self) -> None:
         place = open_directory(self.directory)
         try:
-            self._guard = open_private(self.directory, place, self.name + ".lock")
+            self._guard = open_private(self.directory, place, NAME + ".lock")
         except BaseException:
             os.close(place)
             raise
         self._place, self._process = place, os.getpid()
 
-    def _try_guard(self, operation: int) -> bool:
-        try:
-            fcntl.flock(self._guard, operation | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+    def _close_guard(self) -> None:
+        for descriptor in (self._guard, self._place):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._guard = self._place = -1
+        self._process = 0
+
+    def _is_our_guard(self) -> bool:
+        """Whether the guard that is locked is the one that others find."""
+        here = os.fstat(self._guard)
+        return _identity(self.path + ".lock") == (here.st_dev, here.st_ino)
 
     # -- Opening, under the shared guard
 
@@ -152,39 +151,26 @@ class File:
         if self._connection is not None and _identity(self.path) == self._identity:
             return self._connection
         if self._connection is not None or not self._is_our_guard():
-            self._reopen()
+            self._disconnect()
+            self._close_guard()
+            raise _NotReadyError
         if not os.path.lexists(self.path) or os.path.exists(self.path + ".new") or self._is_emptied():
             raise _NotReadyError
-        self._connect()
-        assert self._connection is not None  # noqa: S101 - for the type checker
-        return self._connection
+        return self._connect()
 
-    def _is_our_guard(self) -> bool:
-        """Whether the guard that is locked is the one that others find."""
-        here = os.fstat(self._guard)
-        return _identity(self.path + ".lock") == (here.st_dev, here.st_ino)
-
-    def _reopen(self) -> None:
-        self._disconnect()
-        os.close(self._guard)
-        os.close(self._place)
-        self._guard = self._place = -1
-        raise _NotReadyError
-
-    def _connect(self) -> None:
+    def _connect(self) -> sqlite3.Connection:
         for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                check_file(self.directory, self._place, self.name + suffix)
-        self._disconnect()
+            check_file(self.directory, self._place, NAME + suffix)
         self._identity = _identity(self.path)
         self._connection = open_connection(self.path)
         try:
             prepare(self._connection, self.path)
         except BaseException as error:
             # What is damaged is closed only after it has lost its name.
-            if not (isinstance(error, sqlite3.Error) and errors.is_damage(error)):
+            if not (isinstance(error, Exception) and errors.is_damage(error)):
                 self._disconnect()
             raise
+        return self._connection
 
     def _is_emptied(self) -> bool:
         """Whether somebody cut the file to nothing beside its log, which SQLite would then throw away."""
@@ -200,7 +186,7 @@ class File:
         if os.path.exists(self.path + ".new"):
             self._finish()
         elif not os.path.lexists(self.path):
-            os.close(open_private(self.directory, self._place, self.name, new=True))
+            os.close(open_private(self.directory, self._place, NAME, new=True))
             if not self._is_emptied():
                 # Made ready at once: two processes may not turn one file into a WAL file at the same time.
                 self._connect()
@@ -280,23 +266,25 @@ def open_connection(path: str, mode: str = "rw") -> sqlite3.Connection:
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
     """See that a file is ours and of our version, before anything is set; migrate an older one."""
-    check_version(connection, path)
+    version = check_version(connection, path)
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = MEMORY")  # the triggers
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-            raise JournalError(
-                f"the file system of {path} cannot carry SQLite's write-ahead log", "use a local disk", "network"
-            )
-    if _version(connection) < len(MIGRATIONS):
+            reason = f"the file system of {path} cannot carry SQLite's write-ahead log"
+            raise JournalError(reason, "use a local disk", "network")
+    if version < len(MIGRATIONS):
         with transaction(connection):
             _migrate(connection)
+    for trigger in TRIGGERS:
+        connection.execute(trigger)
     connection.execute(f"PRAGMA busy_timeout = {int(_PAUSE_SECONDS * 1000)}")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    for version in range(_version(connection), len(MIGRATIONS)):
-        for statement in MIGRATIONS[version]:
+    for script in MIGRATIONS[_version(connection) :]:
+        for statement in script:
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
@@ -306,19 +294,18 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def check_version(connection: sqlite3.Connection, path: str) -> None:
-    """Raise JournalError for a file of a newer version (`newer`) or of another program (`foreign`)."""
+def check_version(connection: sqlite3.Connection, path: str) -> int:
+    """Give a file's version. Raises JournalError for a newer one (`newer`) or another program's file (`foreign`)."""
     version = _version(connection)
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     empty = version == application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     if not empty and application != APPLICATION_ID:
         raise JournalError(f"{path} is another program's file", "use a directory of its own", "foreign")
     if version > len(MIGRATIONS):
-        raise JournalError(
-            f"{path} was written by a newer version of this program (format {version}, this one knows"
-            f" {len(MIGRATIONS)})",
-            "upgrade alerta-opsgenie here, or use another directory", "newer",
-        )
+        known = f"format {version}, this one knows {len(MIGRATIONS)}"
+        advice = "upgrade alerta-opsgenie here, or use another directory"
+        raise JournalError(f"{path} was written by a newer version of this program ({known})", advice, "newer")
+    return version
 
 
 @contextlib.contextmanager

@@ -34,14 +34,7 @@ class Lock:
         """Give it back. A second call does nothing, nor does one in a forked child."""
         if self.held:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        self._forget()
-
-    release = close
-
-    def _forget(self) -> None:
-        if self in _held:
-            _held.discard(self)
-            os.close(self._descriptor)
+        _forget(self)
 
     def __enter__(self) -> "Lock":  # noqa: PYI034 - typing.Self is not in 3.9
         return self
@@ -51,6 +44,12 @@ class Lock:
 
 
 _held: Set[Lock] = set()
+
+
+def _forget(lock: Lock) -> None:
+    if lock in _held:
+        _held.discard(lock)
+        os.close(lock._descriptor)  # noqa: SLF001 - this module's own class
 
 
 def try_lock(directory: PathLike, name: str) -> Optional[Lock]:
@@ -78,7 +77,7 @@ def try_lock(directory: PathLike, name: str) -> Optional[Lock]:
 
 def _leave_to_parent() -> None:
     for lock in list(_held):
-        lock._forget()  # noqa: SLF001 - this module's own class
+        _forget(lock)
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)

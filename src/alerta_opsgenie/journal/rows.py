@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import zlib
-from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from alerta_opsgenie.journal.errors import JournalError
 
@@ -55,12 +55,6 @@ class Action(NamedTuple):
     """Whether the very `append` that gave it has made it."""
 
 
-class Memory(NamedTuple):
-    """What is known of an alert: per field the newest updatedAt that was written, or may have been."""
-
-    newest_ns: Mapping[str, int]
-
-
 class Counts(NamedTuple):
     """What lies in a journal. Ages count from the accepting and are 0 where nothing lies."""
 
@@ -74,27 +68,19 @@ class Counts(NamedTuple):
     """Alerts of which something waits or is in flight."""
 
 
-COLUMNS = (
-    "id, key, alert, order_ns, kind, body, options, writes, words, first_attempt_at, state, attempts, accepted_at,"
-    " due_at, since, reason, detail, checksum"
-)
-STATES = ("waiting", "in-flight", "done", "dead")
-
-_FIXED = slice(1, 9)  # the columns that `checksum` covers
-_STATE, _BODY = 10, 5
-_NUMBER = (int, float)
-_TYPES: Tuple[Tuple[type, ...], ...] = (
-    (int,), (str,), (str,), (int,), (str,), (bytes,), (str,), (str,), (str,), (int, float, type(None)), (str,), (int,),
-    _NUMBER, _NUMBER, _NUMBER, (str,), (str,), (int,),
-)  # fmt: skip
+COLUMNS = (*Action._fields[:-1], "checksum")
+_BODY = COLUMNS.index("body")
+_STATES = ("waiting", "in-flight", "done", "dead")
+_TYPES: Dict[str, Any] = {
+    "id": int, "order_ns": int, "attempts": int, "checksum": int, "body": bytes,
+    "first_attempt_at": (int, float, type(None)), **dict.fromkeys(("accepted_at", "due_at", "since"), (int, float)),
+}  # fmt: skip
 _MOST_INTEGER = 2**63 - 1  # SQLite's largest: https://www.sqlite.org/datatype3.html
 
 
-class BadRowError(sqlite3.DatabaseError):
-    """A row that is not as it was written, on a page that SQLite takes for a good one."""
-
-    def __init__(self) -> None:
-        super().__init__("a row is malformed")
+def action_of(new: New, now: float, state: str = "waiting", reason: str = "", detail: str = "") -> Action:
+    """Make the action that `new` is once it is accepted."""
+    return Action(0, *new, state, 0, now, now, now, reason, detail)
 
 
 def plain(text: str) -> str:
@@ -102,38 +88,32 @@ def plain(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def fixed_columns(new: New) -> Tuple[Any, ...]:
-    """Give the columns of `New` but for `first_attempt_at`, as they lie in the file."""
-    order_ns = max(-_MOST_INTEGER, min(new.order_ns, _MOST_INTEGER))
-    body = new.body.encode("utf-8", "surrogatepass")
-    return (plain(new.key), plain(new.alert), order_ns, plain(new.kind), body, *map(plain, new[5:8]))
+def to_row(action: Action) -> Tuple[Any, ...]:
+    """Give the columns of an action, all but the id, as they lie in the file."""
+    order_ns = max(-_MOST_INTEGER, min(action.order_ns, _MOST_INTEGER))
+    fields = {**action._asdict(), "order_ns": order_ns, "body": action.body.encode("utf-8", "surrogatepass")}
+    columns = [plain(value) if isinstance(value, str) else value for value in map(fields.get, COLUMNS[1:-1])]
+    return (*columns, _checksum(columns[:8]))
 
 
-def checksum(fixed: Tuple[Any, ...]) -> int:
+def _checksum(fixed: Sequence[Any]) -> int:
     """Sum up the columns that only change when an action ends. SQLite's own pages have no checksums."""
-    *texts, body = (*fixed[:4], *fixed[5:], fixed[4])
-    return zlib.crc32(body, zlib.crc32("\0".join(map(str, texts)).encode("utf-8", "backslashreplace")))
+    texts = "\0".join(map(str, (*fixed[:4], *fixed[5:])))
+    return zlib.crc32(fixed[4], zlib.crc32(texts.encode("utf-8", "backslashreplace")))
 
 
 def is_sound(row: Tuple[Any, ...]) -> bool:
     """Whether a row of `COLUMNS` can have been written by us."""
-    types_fit = all(isinstance(value, types) for value, types in zip(row, _TYPES))
-    return types_fit and row[_STATE] in STATES and row[-1] == checksum(row[_FIXED])
+    types_fit = all(isinstance(value, _TYPES.get(name, str)) for name, value in zip(COLUMNS, row))
+    return types_fit and row[COLUMNS.index("state")] in _STATES and row[-1] == _checksum(row[1:9])
 
 
 def to_action(row: Tuple[Any, ...]) -> Action:
-    """Make an action of a row of `COLUMNS`. Raises BadRowError."""
+    """Make an action of a row of `COLUMNS`. Raises DatabaseError for one that is not as it was written."""
     if not is_sound(row):
-        raise BadRowError
+        raise sqlite3.DatabaseError("a row is malformed")
     body = row[_BODY].decode("utf-8", "surrogatepass")
     return Action._make((*row[:_BODY], body, *row[_BODY + 1 : -1], False))
-
-
-def number(value: Any) -> float:
-    """Give the value if it is the number that it must be. Raises BadRowError."""
-    if not isinstance(value, (int, float)):
-        raise BadRowError
-    return value
 
 
 # -- As JSON lines, to be carried to another host by hand
@@ -155,22 +135,16 @@ def read_lines(lines: Iterable[str]) -> List[Action]:
 def _read(line: str, place: int) -> Action:
     try:
         value = json.loads(line)
-        action = Action(id=0, **{name: value[name] for name in Action._fields if name not in ("id", "is_new")})
-        if value["v"] == 1 and _is_sound(action):
+        action = Action(id=0, **{name: value[name] for name in Action._fields[1:-1]})
+        instants = (action.accepted_at, action.due_at, action.since, action.first_attempt_at or 0.0)
+        if (
+            value["v"] == 1
+            and is_sound((0, *to_row(action)))
+            and action.state != "done"
+            and 0 <= action.attempts < _MOST_ATTEMPTS
+            and all(abs(at) < _LATEST for at in instants)
+        ):
             return action
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise JournalError(f"line {place} is not an exported action", "give it as `export` wrote it", "input")
-
-
-def _is_sound(action: Action) -> bool:
-    texts = (*action[1:3], *action[4:9], action.reason, action.detail)
-    instants = (action.accepted_at, action.due_at, action.since, action.first_attempt_at or 0.0)
-    return (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(at, (int, float)) and abs(at) < _LATEST for at in instants)
-        and type(action.order_ns) is int
-        and type(action.attempts) is int
-        and 0 <= action.attempts < _MOST_ATTEMPTS
-        and action.state in ("waiting", "in-flight", "dead")
-    )

@@ -8,14 +8,14 @@ from typing import Any, Iterator, Tuple
 
 from alerta_opsgenie.journal.file import PAGE_BYTES, open_connection, prepare, transaction
 from alerta_opsgenie.journal.rows import COLUMNS, is_sound
-from alerta_opsgenie.journal.statements import settle
+from alerta_opsgenie.journal.tables import SELECT
 
 # Ids that are tried one by one from each side of the damage: a lost leaf holds a few rows, a lost inner page some
 # thousands; and a scan that ends in an error has swallowed the row before it.
 _GAP_IDS = 20_000
 
-_SELECT = f"SELECT {COLUMNS} FROM actions NOT INDEXED"  # noqa: S608 - a constant
-_INSERT = f"INSERT OR IGNORE INTO actions ({COLUMNS}) VALUES ({','.join('?' * len(COLUMNS.split(',')))})"  # noqa: S608
+_SELECT = f"{SELECT} NOT INDEXED"
+_INSERT = f"INSERT OR IGNORE INTO actions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 
 
 def rescue(source: str, target: str) -> None:
@@ -25,25 +25,25 @@ def rescue(source: str, target: str) -> None:
     one version have their tables on the same pages. Raises OSError and sqlite3.Error when `target` fails.
     """
     scratch = target + ".scratch"
-    _start_over(target)
     try:
-        with contextlib.closing(open_connection(target)) as into:
-            prepare(into, target)
+        with _new_file(target) as into:
             with transaction(into):
                 if not _copy(source, into):
                     _graft(source, scratch)
                     _copy(scratch, into)
-                for (alert,) in into.execute("SELECT DISTINCT alert FROM actions WHERE state = 'waiting'").fetchall():
-                    settle(into, alert)
             into.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         _remove(scratch)
 
 
-def _start_over(path: str) -> None:
+@contextlib.contextmanager
+def _new_file(path: str) -> Iterator[sqlite3.Connection]:
     _remove(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     os.chmod(path, 0o600)
+    with contextlib.closing(open_connection(path)) as connection:
+        prepare(connection, path)
+        yield connection
 
 
 def _remove(path: str) -> None:
@@ -85,18 +85,16 @@ class _Reader:
         for row in self.rows(f"{_SELECT} ORDER BY id"):
             last = row[0]
             yield row
-        if self._damaged:
-            first = self._highest() + 1
-            for row in self.rows(f"{_SELECT} WHERE id > ? ORDER BY id DESC", last):
-                first = row[0]
-                yield row
-            gap = range(last + 1, first)
-            for number in {*gap[:_GAP_IDS], *gap[-_GAP_IDS:]}:
-                yield from self.rows(f"{_SELECT} WHERE id = ?", number)
-
-    def _highest(self) -> int:
-        found = list(self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'actions'"))
-        return found[0][0] if found and isinstance(found[0][0], int) else _GAP_IDS
+        if not self._damaged:
+            return
+        highest = list(self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'actions'"))
+        first = 1 + (highest[0][0] if highest and isinstance(highest[0][0], int) else _GAP_IDS)
+        for row in self.rows(f"{_SELECT} WHERE id > ? ORDER BY id DESC", last):
+            first = row[0]
+            yield row
+        gap = range(last + 1, first)
+        for number in {*gap[:_GAP_IDS], *gap[-_GAP_IDS:]}:
+            yield from self.rows(f"{_SELECT} WHERE id = ?", number)
 
     def newest(self) -> Iterator[Tuple[Any, ...]]:
         types = (str, str, int, float)
@@ -111,9 +109,8 @@ class _Reader:
 
 
 def _graft(source: str, scratch: str) -> None:
-    _start_over(scratch)
-    with contextlib.closing(open_connection(scratch)) as connection:
-        prepare(connection, scratch)
+    with _new_file(scratch):
+        pass
     with open(scratch, "r+b") as copy, open(source, "rb") as old:
         old.seek(PAGE_BYTES)
         copy.seek(PAGE_BYTES)

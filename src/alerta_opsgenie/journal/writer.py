@@ -21,10 +21,6 @@ class _Job:
         self.result: Any = None
         self.error: Optional[BaseException] = None
 
-    def settle(self, error: Optional[BaseException] = None) -> None:
-        self.error = error
-        self.is_settled = True
-
 
 class Writer:
     """Runs works on a file. Any thread; a work may run more than once, and must have no effect but on the file."""
@@ -71,23 +67,24 @@ class Writer:
             raise RuntimeError(f"the journal {self.file.path} was closed")
 
     def _run(self, jobs: List[_Job]) -> None:
+        error: Optional[Exception] = None
         try:
             self.file.run(lambda connection: self._commit(connection, jobs))
-        except Exception as error:  # noqa: BLE001 - each caller gets its own
-            if len(jobs) == 1 or (isinstance(error, JournalError) and error.label in ("busy", "forked")):
-                for job in jobs:
-                    job.settle(error)
-                return
+        except Exception as found:  # noqa: BLE001 - each caller gets its own
+            error = found
+        concerns_all = isinstance(error, JournalError) and error.label in ("busy", "forked")
+        if error is not None and len(jobs) > 1 and not concerns_all:
             for job in jobs:  # one of them may be to blame: the others are not to fail with it
                 self._run([job])
+            return
+        for job in jobs:
+            job.error, job.is_settled = error, True
 
     def _commit(self, connection: sqlite3.Connection, jobs: List[_Job]) -> None:
         with transaction(connection):
             check_version(connection, self.file.path)  # an upgrade may have migrated the file since it was opened
             for job in jobs:
                 job.result = job.work(connection)
-        for job in jobs:
-            job.settle()
 
 
 # -- Forks: SQLite's files must not be open in one, nor may a child find a transaction half done.

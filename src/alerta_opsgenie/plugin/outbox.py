@@ -151,13 +151,7 @@ class Outbox:
     def repeat(self, request: OutgoingRequest, delay_seconds: float) -> None:
         """Send a request once more, after a while; for the sender alone. Raises JournalError."""
         now = time.time()
-        if not isinstance(self.journal, Journal):
-            self.journal.append([request.to_row()], now, due_at=now + delay_seconds)
-            return
-        for action in self.journal.append([request.to_row()], now, claim=True):
-            if action.is_new and action.state == "in-flight":
-                due_at = now + delay_seconds
-                self.journal.postpone(action, now, due_at, "repeated", "Opsgenie did not know the alert yet")
+        self.journal.append([request.to_row()], now, due_at=now + delay_seconds)
 
     def save_memory(self) -> bool:
         """Move to the disk what waits in memory; False: the journal still cannot be used."""
