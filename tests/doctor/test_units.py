@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alerta_opsgenie.doctor.units import Unit, find_units
-from tests.support.patient import open_directory
+from tests.support.installed import open_directory
 
 
 def write(directory: Path, text: str, **drop_ins: str) -> None:

@@ -16,7 +16,7 @@ from alerta_opsgenie.vendor.document import load_document
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.store import dump_document, write_document
 from tests.support.edge_messages import edge_document
-from tests.support.patient import open_directory
+from tests.support.installed import open_directory
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
 

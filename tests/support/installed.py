@@ -1,4 +1,4 @@
-"""A healthy installation for doctor to look at, of a user who is not root, and ways to hurt it.
+"""An installed bridge that nothing fails in, of a user who is not root, and ways to break it.
 
 Everything lies in a directory of its own, and is the unprivileged user's: `nobody` for a root that runs the tests, else
 whoever does.
@@ -69,8 +69,8 @@ def put_python(directory: Path, name: str = "python") -> str | None:
 
 
 @dataclass
-class Patient:
-    """One installation of OEC (or JEC) that is well until it is hurt."""
+class Installed:
+    """One installation of OEC (or JEC) in which nothing fails until a test breaks it."""
 
     directory: Path
     layout: Layout
@@ -152,7 +152,7 @@ class Patient:
             process.stdin.close()
 
 
-def install_patient(directory: Path, *, alerta_url: str, alerta_key: str, base_url: str, api_key: str) -> Patient:
+def install_oec(directory: Path, *, alerta_url: str, alerta_key: str, base_url: str, api_key: str) -> Installed:
     """Install OEC's layout there, whole and well, and start its connector."""
     user, group = plain_user()
     search_path = put_python(directory / "bin") or ""
@@ -173,14 +173,14 @@ def install_patient(directory: Path, *, alerta_url: str, alerta_key: str, base_u
         environment={},
         today=date(2026, 1, 5),
     )
-    patient = Patient(directory, layout, search_path, request)
-    patient.start_connector()
-    return patient
+    installed = Installed(directory, layout, search_path, request)
+    installed.start_connector()
+    return installed
 
 
 @functools.cache
 def _executor(python: str) -> bytes:
-    """Build the executor once for all patients."""
+    """Build the executor once for all installations."""
     place = str(Path(python).parent)
     return build_executor(find_interpreter(Path(python).name, place), place)
 
