@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC, EdgeConfig, read_config
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC, EdgeConfig
 from alerta_opsgenie.vendor.runner import prepare_scripts, run_message
+from alerta_opsgenie.vendor.structure import read_config
 from tests.support.console import Console
 from tests.support.executor import NAMES, PYTHON_MINORS, Edge, find_python
 from tests.support.proxy import Proxy

@@ -30,8 +30,9 @@ from alerta_opsgenie.cli.install import install
 from alerta_opsgenie.cli.uninstall import uninstall
 from alerta_opsgenie.setup.layout import Layout, Places, layout_for
 from alerta_opsgenie.vendor.as_user import run_as
-from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, read_config
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS
 from alerta_opsgenie.vendor.runner import Host
+from alerta_opsgenie.vendor.structure import read_config
 from tests.support.cloud import Running, running_cloud
 from tests.support.console import Console
 from tests.support.edge_messages import edge_message, run_messages

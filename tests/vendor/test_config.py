@@ -22,10 +22,10 @@ from alerta_opsgenie.vendor.config import (
     dialect_of_url,
     guess_dialect,
     normalise_base_url,
-    read_config,
 )
 from alerta_opsgenie.vendor.document import parse_document
 from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.structure import read_config
 from tests.support.edge_messages import API_KEY, edge_document
 from tests.vendor.test_document import JSON_VALUES
 

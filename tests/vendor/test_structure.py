@@ -8,18 +8,10 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.vendor.config import (
-    JEC,
-    NATIVE,
-    OEC,
-    ActionMapping,
-    EdgeConfig,
-    PollerConf,
-    PoolConf,
-)
+from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.document import parse_document
 from alerta_opsgenie.vendor.problems import Problem
-from alerta_opsgenie.vendor.structure import clean_path, read_structure
+from alerta_opsgenie.vendor.structure import clean_path, default_numbers, read_structure
 from tests.support.edge_messages import API_KEY, edge_document
 
 SCRIPT = {"sourceType": "local", "filepath": "/opt/a.sh"}
@@ -50,7 +42,8 @@ def test_the_documented_configuration_has_no_fault_and_gives_every_field() -> No
         stdout="/var/log/opsgenie/oecAlertaExecutor.log",
         stderr="/var/log/opsgenie/oecAlertaExecutor-errors.log",
     )
-    assert (config.poller, config.pool) == (PollerConf(), PoolConf())
+    assert list(config.poller.values()) == [100, 30, 10]
+    assert list(config.pool.values()) == [12, 4, 0, 6000, 15000]
 
 
 @pytest.mark.parametrize(("dialect", "url"), [(OEC, "https://api.opsgenie.com"), (JEC, "https://api.atlassian.com")])
@@ -143,7 +136,7 @@ class TestTypes:
         value = {**edge_document(), "globalArgs": None, "globalFlags": None, "pollerConf": None, "logLevel": None}
         config, problems = read(value)
         assert problems == []
-        assert (config.global_args, config.poller) == ((), PollerConf())
+        assert (config.global_args, list(config.poller.values())) == ((), [100, 30, 10])
 
     def test_json_keys_match_whatever_their_case_and_yaml_keys_do_not(self) -> None:
         value = edge_document(apiKey=None)
@@ -161,23 +154,23 @@ class TestTypes:
         assert config.api_key == Secret("0123")
         assert config.global_args == ("--port", "8080", "yes")
         assert config.global_flags == (("n", "1.50"),)
-        assert config.poller.max_number_of_messages == 5
+        assert config.poller["maxNumberOfMessages"] == 5
 
 
 class TestDefaults:
     @pytest.mark.parametrize(
         ("section", "used"),
         [
-            ({}, PollerConf(100, 30, 10)),
-            ({"pollingWaitIntervalInMillis": 0, "maxNumberOfMessages": -1}, PollerConf(100, 30, 10)),
-            ({"visibilityTimeoutInSeconds": 14}, PollerConf(100, 30, 10)),
-            ({"visibilityTimeoutInSeconds": 15}, PollerConf(100, 15, 10)),
-            ({"visibilityTimeoutInSec": 60}, PollerConf(100, 30, 10)),
-            ({"maxNumberOfMessages": 3, "pollingWaitIntervalInMillis": 500}, PollerConf(500, 30, 3)),
+            ({}, [100, 30, 10]),
+            ({"pollingWaitIntervalInMillis": 0, "maxNumberOfMessages": -1}, [100, 30, 10]),
+            ({"visibilityTimeoutInSeconds": 14}, [100, 30, 10]),
+            ({"visibilityTimeoutInSeconds": 15}, [100, 15, 10]),
+            ({"visibilityTimeoutInSec": 60}, [100, 30, 10]),
+            ({"maxNumberOfMessages": 3, "pollingWaitIntervalInMillis": 500}, [500, 30, 3]),
         ],
     )
-    def test_the_pollers_are_those_of_the_go_code(self, section: Any, used: PollerConf) -> None:
-        assert read(edge_document(pollerConf=section))[0].poller == used
+    def test_the_pollers_are_those_of_the_go_code(self, section: Any, used: list[int]) -> None:
+        assert read(edge_document(pollerConf=section))[0].poller == dict(zip(default_numbers("pollerConf"), used))
 
     @pytest.mark.parametrize(
         ("section", "seconds"),
@@ -189,20 +182,20 @@ class TestDefaults:
     )
     def test_the_native_connector_takes_the_misnamed_timeout_as_meant(self, section: Any, seconds: int) -> None:
         config = read(edge_document(pollerConf=section), target=NATIVE)[0]
-        assert config.poller.visibility_timeout_seconds == seconds
+        assert config.poller["visibilityTimeoutInSeconds"] == seconds
 
     @pytest.mark.parametrize(
         ("section", "used"),
         [
-            ({}, PoolConf(12, 0, 0, 6000, 15000)),
-            ({"maxNumberOfWorker": 0, "minNumberOfWorker": -1}, PoolConf(12, 4, 0, 6000, 15000)),
-            ({"maxNumberOfWorker": 2, "minNumberOfWorker": 4}, PoolConf(2, 2, 0, 6000, 15000)),
-            ({"queueSize": -5, "keepAliveTimeInMillis": -1}, PoolConf(12, 0, 0, 6000, 15000)),
-            ({"queueSize": 7, "monitoringPeriodInMillis": 1}, PoolConf(12, 0, 7, 6000, 1)),
+            ({}, [12, 0, 0, 6000, 15000]),
+            ({"maxNumberOfWorker": 0, "minNumberOfWorker": -1}, [12, 4, 0, 6000, 15000]),
+            ({"maxNumberOfWorker": 2, "minNumberOfWorker": 4}, [2, 2, 0, 6000, 15000]),
+            ({"queueSize": -5, "keepAliveTimeInMillis": -1}, [12, 0, 0, 6000, 15000]),
+            ({"queueSize": 7, "monitoringPeriodInMillis": 1}, [12, 0, 7, 6000, 1]),
         ],
     )
-    def test_the_pools_are_those_of_the_go_code(self, section: Any, used: PoolConf) -> None:
-        assert read(edge_document(poolConf=section))[0].pool == used
+    def test_the_pools_are_those_of_the_go_code(self, section: Any, used: list[int]) -> None:
+        assert read(edge_document(poolConf=section))[0].pool == dict(zip(default_numbers("poolConf"), used))
 
 
 def test_an_http_mappings_flags_are_made_of_its_own_fields_and_replace_others() -> None:

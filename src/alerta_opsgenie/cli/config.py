@@ -22,7 +22,6 @@ from alerta_opsgenie.vendor.config import (
     DOCUMENTED_ACTIONS,
     NATIVE,
     guess_dialect,
-    read_config,
 )
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, load_document
@@ -36,6 +35,7 @@ from alerta_opsgenie.vendor.render import (
     render_config,
 )
 from alerta_opsgenie.vendor.store import dump_document, write_document
+from alerta_opsgenie.vendor.structure import read_config
 
 EXIT_PROBLEMS = 1
 TARGETS = (*DIALECTS, NATIVE)
