@@ -133,7 +133,6 @@ class Stage:
                 api_key=Secret("demo-integration-key"),
                 alerta_url=f"{self._alerta.url}/alert",
                 alerta_key=Secret(self._alerta.create_key(BRIDGE_USER)),
-                key_in="args",
                 script=str(self.script_path),
                 log_directory=str(output),
             )

@@ -28,13 +28,14 @@ from alerta_opsgenie.doctor.checks import NAMES, Result, examine
 from alerta_opsgenie.doctor.finding import LEVELS, Finding
 from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.doctor.processes import PROGRAMS
-from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config
+from alerta_opsgenie.setup.connector_config import Existing, make_config
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.interpreter import Identity, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import SERVICE_PATH, Layout, Ownership, Places, layout_for
 from alerta_opsgenie.setup.plan import Contents, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.vendor.as_user import run_as
+from alerta_opsgenie.vendor.render import RenderOptions
 
 
 def plain_user() -> tuple[str, str]:
@@ -157,7 +158,8 @@ def install_oec(directory: Path, *, alerta_url: str, alerta_key: str, base_url: 
     user, group = plain_user()
     search_path = put_python(directory / "bin") or ""
     layout = _owned(layout_for("oec", Places(user, str(directory / "home"), str(directory / "log"))), group)
-    wanted = Wanted("oec", Secret(api_key), alerta_url, base_url, f"{layout.scripts}/oecAlertaExecutor.py")
+    script = f"{layout.scripts}/oecAlertaExecutor.py"
+    wanted = RenderOptions("oec", Secret(api_key), alerta_url, base_url=base_url, script=script)
     executor = _executor(str(Path(search_path, "python").resolve()))
     contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key), "")
     host = Host()

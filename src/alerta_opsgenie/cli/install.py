@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
+from alerta_opsgenie.setup.connector_config import Existing, make_config, read_existing
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.interpreter import Identity, Interpreter, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
@@ -29,7 +29,7 @@ from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
 from alerta_opsgenie.vendor.problems import shown
-from alerta_opsgenie.vendor.render import REGIONS
+from alerta_opsgenie.vendor.render import REGIONS, RenderOptions
 
 EXIT_USAGE = 2
 _NO_NUMBER = 2**32 - 1  # chown(2) takes it for "leave it"
@@ -162,7 +162,7 @@ def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter 
     return third, direct
 
 
-def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tuple[Wanted, Secret]:
+def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tuple[RenderOptions, Secret]:
     """Give what the configuration is made of, and Alerta's key."""
     dialect = wish.dialect or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
     if layout.edge not in {NATIVE, dialect}:
@@ -175,9 +175,12 @@ def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tup
     key = alerta_key(wish.alerta_key_file, existing.alerta_key)
     api_key = integration_key(wish.api_key_file, dialect, existing.api_key)
     check_keys(key, api_key)
-    if wish.alerta_ca_file and not wish.alerta_ca_file.startswith("/"):
-        wish = replace(wish, alerta_ca_file=str(Path(wish.alerta_ca_file).absolute()))
-    return Wanted(dialect, api_key, url, wish.base_url, script, wish.region, wish.sources, wish.alerta_ca_file), key
+    ca_file = str(Path(wish.alerta_ca_file).absolute()) if wish.alerta_ca_file else ""
+    wanted = RenderOptions(
+        dialect, api_key, url, region=wish.region, base_url=wish.base_url, script=script, sources=wish.sources,
+        ca_file=ca_file,
+    )  # fmt: skip
+    return wanted, key
 
 
 def _ask_url() -> str:
