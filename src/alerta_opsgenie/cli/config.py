@@ -20,7 +20,7 @@ from alerta_opsgenie.vendor.checks import check_config, check_file_mode
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, guess_dialect
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, load_document
-from alerta_opsgenie.vendor.location import Location, find_config
+from alerta_opsgenie.vendor.location import locate
 from alerta_opsgenie.vendor.problems import ERROR, LEVELS, WARNING, ConfigError, Problem
 from alerta_opsgenie.vendor.redaction import redact_document, shown_config
 from alerta_opsgenie.vendor.render import DEFAULT_STATE_DIRECTORIES, REGIONS, RenderOptions, render_config
@@ -57,7 +57,7 @@ def check(file: str | None, dialect: str | None, target: str | None, strict: boo
     Without FILE the connectors' variables (OEC_CONF_LOCAL_FILEPATH, JEC_CONF_LOCAL_FILEPATH) and the usual places are
     looked at.
     """
-    place = _locate(file, dialect)
+    place = locate(file, dialect)
     chosen, problems = place.dialect, check_file_mode(place.path)
     try:
         document = load_document(place.path)
@@ -73,10 +73,6 @@ def check(file: str | None, dialect: str | None, target: str | None, strict: boo
     counting = {ERROR, WARNING} if strict else {ERROR}
     if any(problem.level in counting for problem in problems):
         sys.exit(EXIT_PROBLEMS)
-
-
-def _locate(file: str | None, dialect: str | None) -> Location:
-    return Location(file, dialect) if file else find_config(dialect=dialect)
 
 
 def _print_problems(path: str, dialect: str | None, problems: list[Problem], *, as_json: bool) -> None:
@@ -102,7 +98,7 @@ def _count(problems: list[Problem]) -> str:
 @explained
 def show(file: str | None, dialect: str | None, target: str | None) -> None:
     """Print the configuration in effect as JSON: defaults filled in, how scripts are started, secrets hidden."""
-    place = _locate(file, dialect)
+    place = locate(file, dialect)
     shown = shown_config(read_config(place.path, dialect=place.dialect, target=target))
     click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
@@ -204,7 +200,7 @@ def convert(
 
     The difference is shown with the secrets hidden; nothing is written without --output.
     """
-    place = _locate(file, dialect)
+    place = locate(file, dialect)
     document = load_document(place.path)
     key = read_key_file("the integration's API key", api_key_file) if api_key_file else None
     made = convert_config(

@@ -92,7 +92,7 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     """
     wish = Asked(**asked)
     layout = layout_for(wish.edge, Places(user, home, log_dir))
-    host = _host(root, owner, dry_run=dry_run)
+    host = open_host(root, owner, dry_run=dry_run)
     record = Record(host, layout.edge, layout.user)
     plan = make_plan(host, layout, record, _contents(host, layout, wish))
     _show(plan)
@@ -105,11 +105,11 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     _say_next(host, layout)
 
 
-def _host(root: str, owner: str, *, dry_run: bool) -> Host:
+def open_host(root: str, owner: str = "", *, dry_run: bool = False) -> Host:
+    """Give this host, or the image at `root`. Raises `Failure`."""
     if not root:
         if os.geteuid() != 0 and not dry_run:
-            what, advice = "setting up a host takes root's rights", "sudo alerta-opsgenie install …, or --root DIR"
-            raise Failure(what, advice, EXIT_USAGE)
+            raise Failure("this takes root's rights", "the same command with sudo, or with --root DIR", EXIT_USAGE)
         return Host()
     if not Path(root).is_dir():
         raise Failure(f"--root {root} is no directory", f"mkdir {root}", EXIT_USAGE)
@@ -214,13 +214,18 @@ def _show(plan: list[Change]) -> None:
 def _confirm(plan: list[Change], wish: Asked, *, yes: bool) -> list[Change]:
     """Ask before a person's own configuration is replaced, and before anything is changed at all."""
     chosen = [change for change in plan if not change.question or wish.force or _agrees(change.question)]
-    if yes or not any(change.text for change in chosen):
-        return chosen
+    confirm("Do it?", yes=yes or not any(change.text for change in chosen))
+    return chosen
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask, unless it was said already. Raises `Failure` for a no, and where there is nobody to ask."""
+    if yes:
+        return
     if not is_interactive():
         raise Failure("nothing was changed: there is nobody to ask", "look at the plan, then add --yes", EXIT_USAGE)
-    if not click.confirm("Do it?", err=True):
+    if not click.confirm(question, err=True):
         raise Failure("nothing was changed", "run it again when it should be done")
-    return chosen
 
 
 def _agrees(question: str) -> bool:

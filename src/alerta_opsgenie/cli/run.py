@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
 
 import click
@@ -22,7 +21,7 @@ from alerta_opsgenie.connector.settings import (
 from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
 from alerta_opsgenie.vendor.document import load_document
-from alerta_opsgenie.vendor.location import find_config
+from alerta_opsgenie.vendor.location import locate
 from alerta_opsgenie.vendor.problems import ERROR
 from alerta_opsgenie.vendor.runner import prepare_scripts
 
@@ -62,7 +61,7 @@ def run(
     def read() -> Plan:
         return read_plan(where, dialect=chosen, overrides=overrides)
 
-    where, chosen = _locate(path, dialect)
+    where, chosen = locate(path, dialect)
     plan = read()
     parse_listen(plan.own.listen)
     logs.set_up(log_format, plan.own.log_level)
@@ -77,13 +76,6 @@ def run(
         click.echo(service.reporter.summary())
     if once and left:
         raise Failure(left, "alerta-opsgenie spool list shows what waits; run it again when the cause is away")
-
-
-def _locate(path: str | None, dialect: str | None) -> tuple[str, str | None]:
-    if path is not None:
-        return path, dialect
-    location = find_config(os.environ, dialect=dialect)
-    return location.path, dialect or location.dialect
 
 
 def _warn(path: str, dialect: str | None, plan: Plan) -> None:

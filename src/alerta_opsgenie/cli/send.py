@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from contextlib import closing
 from typing import Any
 
 import click
@@ -58,7 +59,7 @@ def send(action: str, alert: str, user: str, time_limit: float, **given: Any) ->
         raise Failure(f"{action} needs --{_NEEDED[action]}", "alerta-opsgenie send --help", 2)
     options = find_place(**given).options()[0]._replace(limit_seconds=time_limit)
     source = min(options.settings.sources)
-    with Delivery(options.spool_directory) as delivery:
+    with closing(Delivery(options.spool_directory)) as delivery:
         outcome, kept = delivery.submit(options, json.dumps(_message(action, alert, user, source, fields)))
     detail = f": {outcome.detail}" if outcome.detail else ""
     hint = KEPT_HINT if outcome.kind is Kind.KEPT and kept else ""
