@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -198,10 +198,3 @@ def follow(advice: str) -> None:
     """Type an advice that is a command, as it is printed."""
     ended = subprocess.run(["sh", "-c", advice], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, f"{advice}: {ended.stderr}"
-
-
-def remove_user(name: str) -> None:
-    """Remove a test's user, whatever came of the test."""
-    for command in ("userdel", "groupdel"):
-        with suppress(FileNotFoundError):
-            subprocess.run([command, name], capture_output=True, check=False)

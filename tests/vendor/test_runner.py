@@ -33,9 +33,6 @@ with open(os.environ["DUMP"], "w") as file:
     json.dump({"argv": sys.argv, "env": dict(os.environ)}, file)
 """
 
-MakeConfig = Callable[..., EdgeConfig]
-
-
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     """A connector's host whose `python` is this interpreter and whose scripts can dump what they were given."""
@@ -126,12 +123,6 @@ class TestArguments:
         argv = script_argv(config, config.mappings["Acknowledge"], "{}")
         assert argv[: len(interpreter) + 1] == (*interpreter, f"/opt/{name}")
 
-    def test_a_script_without_ending_is_started_directly_by_its_own_first_line(
-        self, tmp_path: Path, host: Host
-    ) -> None:
-        script = write_script(tmp_path / "direct", '#!/bin/sh\necho "$0 $1" >&2\nexit 1\n')
-        assert run(edge_config(script), host).stderr == f"{script} -payload\n"
-
     def test_the_result_does_not_show_the_connectors_key(self, tmp_path: Path, host: Host) -> None:
         config = edge_config(sh(tmp_path, "exit 0\n"), global_args=("--alertaApiKey", "alerta-secret"))
         result = run(config, host)
@@ -166,19 +157,6 @@ class TestEnvironment:
         config = edge_config(write_script(tmp_path / "dump.py", _DUMP), env=("PATH=/nowhere",))
         assert run(config, host).failure == ""
         assert json.loads((tmp_path / "dump.json").read_text())["env"]["PATH"] == "/nowhere"
-
-    def test_a_scripts_standard_input_is_dev_null_whatever_the_connectors_is(self, tmp_path: Path, host: Host) -> None:
-        script = sh(tmp_path, "[ /dev/stdin -ef /dev/null ] && echo null >&2; exit 1\n")
-        reader, writer = os.pipe()
-        before = os.dup(0)
-        os.dup2(reader, 0)
-        try:
-            assert run(edge_config(script), host).stderr == "null\n"
-        finally:
-            os.dup2(before, 0)
-            for descriptor in (reader, writer, before):
-                os.close(descriptor)
-
 
 class TestOutput:
     def test_stdout_goes_nowhere_where_the_mapping_names_no_file(self, tmp_path: Path, host: Host) -> None:
@@ -220,14 +198,6 @@ class TestOutput:
         assert sorted(path.name for path in tmp_path.glob("out.log*")) == ["out.log", "out.log.1"]
         assert all(path.stat().st_size <= 3 * 1024 * 1024 for path in tmp_path.glob("out.log*"))
         assert log.stat().st_mode & 0o777 == 0o600
-
-    def test_a_file_that_was_moved_away_is_made_anew(self, tmp_path: Path, host: Host) -> None:
-        log = tmp_path / "out.log"
-        config = edge_config(sh(tmp_path, "echo out\n"), stdout=str(log))
-        run(config, host)
-        log.rename(tmp_path / "moved")
-        run(config, host)
-        assert (log.read_text(), (tmp_path / "moved").read_text()) == ("out\n", "out\n")
 
     def test_output_that_is_no_utf8_is_reported_with_replacement_characters(self, tmp_path: Path, host: Host) -> None:
         result = run(edge_config(sh(tmp_path, "printf 'a\\377b' >&2; exit 1\n")), host)
@@ -281,11 +251,6 @@ class TestDropping:
         assert run_message(config, edge_message("Nope", mappedActionV2=mapped), host=host).dropped_reason is None
         other = {"name": "postActionToJEC", "extraField": ""}
         assert run_message(config, edge_message("Acknowledge", mappedActionV2=other), host=host).dropped_reason
-
-    def test_scripts_from_git_are_not_run(self, host: Host) -> None:
-        result = run(edge_config("a.sh", source_type="git"), host)
-        assert "git" in (result.dropped_reason or "")
-
 
 class TestCallback:
     def test_a_failure_lacks_is_successful_and_carries_the_exit_and_stderr(
@@ -360,23 +325,6 @@ class TestCallback:
 
 
 class TestPipe:
-    def test_what_a_script_writes_into_the_pipe_is_the_callbacks_context(
-        self, tmp_path: Path, host: Host, payload: Callable[[str], dict[str, Any]]
-    ) -> None:
-        script = sh(tmp_path, 'for last; do :; done\nprintf \'%s\' \'{"alerta": "ack", "result": "ok"}\' > "$last"\n')
-        config = edge_config(script, JEC)
-        config = EdgeConfig(JEC, config.api_key, config.base_url, {"postActionToJEC": config.mappings["Acknowledge"]})
-        result = run_message(config, payload("Acknowledge.jec"), host=host)
-        assert result.callback == payload("callback.jec-success")
-        assert list(tmp_path.glob("jecCallbackPipe-*")) == []
-
-    def test_the_context_of_a_script_that_fails_is_lost(self, tmp_path: Path, host: Host) -> None:
-        script = sh(tmp_path, 'for last; do :; done\necho context > "$last"\nexit 1\n')
-        result = run(edge_config(script, JEC), host)
-        assert result.callback is not None
-        assert result.callback["callbackContext"] == ""
-        assert result.callback["failureMessage"] == "Err: exit status 1, Stderr: "
-
     def test_where_the_directory_is_missing_the_path_is_passed_and_the_context_is_empty(self, tmp_path: Path) -> None:
         host = Host(environment={"PATH": "/usr/bin:/bin"}, pipe_directory=str(tmp_path / "missing"))
         result = run(edge_config(sh(tmp_path, "exit 0\n"), JEC), host)

@@ -66,11 +66,6 @@ class TestNeeds:
         assert errors(value, environment={"JEC_API_KEY": "from-env"}) == {"$.apiKey": "is missing"}
         assert read(value, api_key=Secret("given"))[1] == []
 
-    def test_the_environments_key_goes_before_the_files_and_the_callers_before_both(self) -> None:
-        environment = {"OEC_API_KEY": "from-env"}
-        assert read(edge_document(), environment=environment)[0].api_key == Secret("from-env")
-        assert read(edge_document(), environment=environment, api_key=Secret("given"))[0].api_key == Secret("given")
-
     @pytest.mark.parametrize("mappings", [None, {}])
     def test_no_mappings_at_all_is_an_error(self, mappings: Any) -> None:
         assert list(errors(edge_document(actionMappings=mappings))) == ["$.actionMappings"]
@@ -237,8 +232,3 @@ def test_the_native_settings_come_through_as_they_are_and_must_be_an_object_for_
     assert read(edge_document(alertaOpsgenie=own), target=NATIVE)[0].own == own
     assert errors(edge_document(alertaOpsgenie=5)) == {}
     assert list(errors(edge_document(alertaOpsgenie=5), target=NATIVE)) == ["$.alertaOpsgenie"]
-
-
-def test_no_error_shows_a_value_that_could_be_a_secret() -> None:
-    value = edge_document(apiKey=["s3cr3t-value"], globalArgs=[["s3cr3t-value"]], globalEnv="s3cr3t-value")
-    assert "s3cr3t" not in str(read(value)[1])
