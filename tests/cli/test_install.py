@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from alerta_opsgenie.cli.install import install
 from alerta_opsgenie.cli.uninstall import uninstall
 from alerta_opsgenie.setup.layout import EDGES, Places, layout_for
-from tests.support.trees import OLD_ALERTA_KEY, hand_made, put, snapshot, vendor_layout
+from tests.support.trees import OLD_ALERTA_KEY, hand_made, snapshot, vendor_layout
 
 API_KEY = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 ALERTA_KEY = "an-alerta-key-0123456789"
@@ -116,13 +116,6 @@ def test_secrets_may_come_from_files(root: Path, tmp_path: Path) -> None:
     assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY
 
 
-def test_the_actions_of_an_image_start_by_their_first_line(root: Path) -> None:
-    """Whether the image's `python` is Python 3 cannot be seen from outside."""
-    run(root, *URL, "--yes")
-    mappings = json.loads((root / CONFIG).read_text())["actionMappings"]
-    assert mappings["Close"]["filepath"] == "/home/opsgenie/oec/scripts/oecAlertaExecutor"
-
-
 def test_sources_a_private_ca_and_the_region_go_into_the_configuration(root: Path) -> None:
     more = ("--source", "Alerta-EU", "--alerta-ca-file", "/etc/ssl/ours.pem", "--region", "eu")
     assert run(root, *URL, *more, "--yes").exit_code == 0
@@ -193,15 +186,6 @@ def test_undoing_asks_first(root: Path) -> None:
     assert_told(undo(root), 2)
     assert undo(root, "--dry-run").exit_code == 0
     assert snapshot(root) == before
-
-
-def test_what_is_left_is_named(root: Path) -> None:
-    run(root, *URL, "--yes")
-    put(root, "var/log/opsgenie/oec1.log", "the connector's own")
-    result = undo(root, "--yes")
-    assert result.exit_code == 0
-    assert 'left /var/log/opsgenie/: "oec1.log" is in it' in result.stdout
-    assert result.stdout.splitlines()[-1].startswith("Undone; ")
 
 
 def _answer_prompts(root: Path, answers: dict[str, str]) -> str:

@@ -60,11 +60,6 @@ def test_it_is_its_makers_alone_and_replaces_nothing(installed: Installed, tmp_p
         open_bundle(str(path))
 
 
-def test_a_configuration_that_cannot_be_read_is_no_hindrance(installed: Installed, tmp_path: Path) -> None:
-    installed.config.write_text("{")
-    assert "not JSON" in write(installed, tmp_path / "b.tar.gz")["config.json"]
-
-
 def test_only_the_last_lines_of_a_log_go_in(installed: Installed, tmp_path: Path) -> None:
     executor_log(installed).write_text("".join(f"line {number}\n" for number in range(1000)))
     assert write(installed, tmp_path / "b.tar.gz")["logs/oecAlertaExecutor.log"].count("\n") == 200

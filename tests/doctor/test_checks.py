@@ -66,11 +66,6 @@ def test_a_check_that_fails_by_itself_does_not_keep_the_others_from_theirs(
     assert levels == ["fail", "ok"]
 
 
-def test_only_the_checks_that_are_named_are_done(installed: Installed) -> None:
-    assert {result.check for result in installed.results("mappings")} == {"mappings"}
-    assert len(set(NAMES)) == len(NAMES)
-
-
 def test_the_command_itself_goes_the_same_way_and_shows_no_secret(installed: Installed, tmp_path: Path) -> None:
     """As a process, because root gives up its rights in it for good."""
     program = [sys.executable, "-c", "from alerta_opsgenie.cli import main; main()", "doctor"]

@@ -91,11 +91,6 @@ def test_a_native_configuration_at_another_path_is_known_by_its_unit(installed: 
     assert (inst.person.name, inst.person.how) == (installed.layout.user, "its unit's user")
 
 
-def test_nothing_is_known_of_a_file_that_is_not_there(tmp_path: Path) -> None:
-    inst = Installation(Request(str(tmp_path / "config.json"), proc=tmp_path, unit_directories=()))
-    assert (inst.config, inst.person, inst.process, inst.secrets()) == (None, None, None, [])
-
-
 # -- As root
 
 

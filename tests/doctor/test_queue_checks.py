@@ -40,12 +40,6 @@ def test_a_queue_that_answers_is_well_and_nothing_is_received(installed: Install
     assert edge.host.count(edge.queue).visible == 1
 
 
-def test_a_queue_whose_host_does_not_answer_fails(installed: Installed) -> None:
-    """Version 1 said: credentials are given for 1 queue, ok."""
-    found = installed.worst("queue")
-    assert (found.level, "not reached" in found.what) == ("fail", True)
-
-
 def test_a_queue_whose_host_has_no_address_fails(installed: Installed, opsgenie: Running) -> None:
     key = opsgenie.cloud.add_oec("dns", queues=(Queue("http://no-such-host.invalid/1/q"),)).key
     installed.change(lambda value: value.update(apiKey=key))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.installed import Installed, follow
+from tests.support.installed import Installed
+from tests.support.web_page import web_page
 
 NEVER = "00000000-0000-4000-8000-000000000000"
 
@@ -24,22 +20,8 @@ def log_line(installed: Installed, level: str, text: str, *, age_seconds: float 
         file.write(f"{when} {level} {text}\n")
 
 
-def test_a_connector_that_does_not_run_fails_and_starting_it_mends_that(installed: Installed) -> None:
-    installed.stop_connector()
-    found = installed.worst("process")
-    assert (found.level, "systemctl start oec" in found.advice) == ("fail", True)
-    installed.start_connector()
-    assert installed.worst("process").level == "ok"
-
-
 def test_its_version_is_read_from_its_log(installed: Installed) -> None:
     assert "version 1.1.4" in installed.worst("connector-log").what
-
-
-def test_a_connector_without_a_log_is_warned_of(installed: Installed) -> None:
-    for log in Path(installed.layout.log_directory).glob("oec*.log"):
-        log.unlink()
-    assert installed.worst("connector-log").level == "warn"
 
 
 def connector_line(installed: Installed, level: str, text: str, *, age_seconds: float = 0.0) -> None:
@@ -107,16 +89,6 @@ def test_the_vendors_own_way_to_pass_its_key_is_not_held_against_anybody(install
     assert installed.worst("secrets").level == "ok"
 
 
-def test_a_copy_of_the_configuration_that_others_can_read_fails(installed: Installed) -> None:
-    copy = installed.config.with_name("config.json.bak")
-    copy.write_text(installed.config.read_text())
-    copy.chmod(0o644)
-    found = installed.worst("secrets")
-    assert (found.level, str(copy) in found.what) == ("fail", True)
-    follow(found.advice)
-    assert installed.worst("secrets").level == "ok"
-
-
 @pytest.mark.parametrize(
     "line",
     [
@@ -134,45 +106,21 @@ def test_lines_of_logs_lose_their_secrets(installed: Installed, line: str) -> No
     assert inst.secrets()[0] not in text
 
 
-@contextmanager
-def ready_page(status: int, body: object) -> Iterator[str]:
-    """A connector's page whose `/readyz` answers so; gives HOST:PORT."""
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def test_our_own_connector_is_asked_whether_it_is_ready(installed: Installed) -> None:
+@pytest.mark.parametrize(
+    ("status", "body", "level", "what"),
+    [
+        (200, {"ok": True, "transport": "channel"}, "ok", "by the channel of JEC's version 2"),
+        (503, {"troubles": ["no key"], "stuck": ["poller"]}, "fail", "it is not ready: no key; poller stands still"),
+    ],
+)
+def test_our_own_connector_is_asked_whether_it_is_ready(
+    installed: Installed, status: int, body: object, level: str, what: str
+) -> None:
     installed.stop_connector()
     installed.ask(edge="native")
-    with ready_page(200, {"ok": True, "transport": "channel"}) as listen:
-        installed.start_connector("run", "--listen", listen, name="alerta-opsgenie")
+    with web_page(status) as (url, routes):
+        routes["/readyz"] = body
+        installed.start_connector("run", "--listen", url.removeprefix("http://"), name="alerta-opsgenie")
         found = installed.worst("ready")
-        assert (found.level, "by the channel of JEC's version 2" in found.what) == ("ok", True)
-    found = installed.worst("ready")
-    assert (found.level, "does not answer" in found.what) == ("fail", True)
-
-
-def test_one_that_is_not_ready_fails_with_its_own_reasons(installed: Installed) -> None:
-    installed.stop_connector()
-    installed.ask(edge="native")
-    with ready_page(503, {"troubles": ["Alerta refuses the key"], "stuck": ["poller"]}) as listen:
-        installed.start_connector("run", "--listen", listen, name="alerta-opsgenie")
-        found = installed.worst("ready")
-    assert (found.level, found.what) == ("fail", "it is not ready: Alerta refuses the key; poller stands still")
+        assert (found.level, what in found.what) == (level, True)
+    assert "does not answer" in installed.worst("ready").what

@@ -13,130 +13,9 @@ import pytest
 from alerta_opsgenie.agent.state import journal_of, prepare, target_name, targets
 from alerta_opsgenie.journal import New
 from alerta_opsgenie.vendor.as_user import run_as
-from tests.support.installed import Installed, follow, put_python
+from tests.support.installed import Installed
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-
-
-def script_of(installed: Installed) -> Path:
-    return Path(installed.layout.scripts) / "oecAlertaExecutor.py"
-
-
-def test_a_script_that_is_not_there_fails(installed: Installed) -> None:
-    script = script_of(installed)
-    away = script.rename(script.with_name("away.py"))
-    found = installed.worst("script")
-    assert (found.level, found.advice) == ("fail", "alerta-opsgenie install --edge oec")
-    away.rename(script)
-    assert installed.worst("script").level == "ok"
-
-
-@pytest.mark.parametrize("mode", [0o777, 0o775])
-def test_a_script_that_others_can_change_fails(installed: Installed, mode: int) -> None:
-    script_of(installed).chmod(mode)
-    found = installed.worst("script")
-    assert found.level == "fail"
-    follow(found.advice)
-    assert installed.worst("script").level == "ok"
-
-
-@only_root
-def test_a_script_that_the_user_cannot_read_fails(installed: Installed) -> None:
-    script = script_of(installed)
-    script.chmod(0o700)
-    os.chown(script, 0, 0)
-    found = installed.worst("script")
-    assert (found.level, "cannot start" in found.what) == ("fail", True)
-    follow(found.advice)
-    assert installed.worst("script").level == "ok"
-
-
-@only_root
-def test_a_script_that_is_a_third_users_fails(installed: Installed) -> None:
-    os.chown(script_of(installed), 1, 1)
-    found = installed.worst("script")
-    assert found.level == "fail"
-    follow(found.advice)
-    assert installed.worst("script").level == "ok"
-
-
-@pytest.mark.parametrize("mode", [0o700, 0o755])
-def test_the_mode_of_the_connectors_is_as_good_as_ours(installed: Installed, mode: int) -> None:
-    script_of(installed).chmod(mode)
-    assert installed.worst("script").level == "ok"
-
-
-def test_no_python_on_the_services_path_fails_where_a_py_is_mapped(installed: Installed) -> None:
-    empty = installed.directory / "empty"
-    empty.mkdir()
-    installed.ask(service_path=str(empty))
-    found = installed.worst("python")
-    assert (found.level, f"map the actions to {script_of(installed).with_suffix('')}" in found.advice) == ("fail", True)
-
-
-def test_mapping_to_the_name_without_py_mends_that(installed: Installed) -> None:
-    """With `python3` alone on the PATH, as on Debian 12."""
-    (Path(installed.search_path) / "python").unlink()
-    assert installed.worst("python").level == "fail"
-    text = installed.config.read_text().replace("oecAlertaExecutor.py", "oecAlertaExecutor")
-    installed.config.write_text(text)
-    assert [finding.level for finding in installed.findings("python", "script")] == ["ok", "ok"]
-
-
-@pytest.mark.parametrize(("version", "word"), [("2.7.18", "2.7.18"), ("3.8.1", "3.9 or later")])
-def test_a_python_that_is_too_old_fails(installed: Installed, version: str, word: str) -> None:
-    python = Path(installed.search_path) / "python"
-    python.unlink()
-    python.write_text(f"#!/bin/sh\nprintf {version}\n")
-    python.chmod(0o755)
-    found = installed.worst("python")
-    assert (found.level, word in found.what) == ("fail", True)
-    python.unlink()
-    (Path(installed.search_path) / "python3").unlink()
-    put_python(Path(installed.search_path))
-    assert installed.worst("python").level == "ok"
-
-
-@only_root
-def test_a_python_that_only_root_can_start_fails(installed: Installed) -> None:
-    python = Path(installed.search_path) / "python"
-    python.unlink()
-    python.write_text("#!/bin/sh\nprintf 3.11.0\n")
-    python.chmod(0o711)  # a script must be read to be run
-    found = installed.worst("python")
-    assert found.level == "fail"
-    follow(f"chmod 755 {python}")
-    assert installed.worst("python").level == "ok"
-
-
-def test_another_script_of_that_name_fails(installed: Installed) -> None:
-    script = script_of(installed)
-    ours = script.read_bytes()
-    script.write_text("print('the old one')\n")
-    found = installed.worst("executor")
-    assert (found.level, "install --edge oec" in found.advice) == ("fail", True)
-    script.write_bytes(ours)
-    assert installed.worst("executor").level == "ok"
-
-
-def test_another_version_of_it_is_warned_of(installed: Installed) -> None:
-    script_of(installed).write_text("print('alerta-opsgenie 0.0.1')\n")
-    assert installed.worst("executor").level == "warn"
-
-
-def test_a_damaged_executor_fails_with_pythons_last_word(installed: Installed) -> None:
-    script_of(installed).write_text("import a_library_that_is_not_there\n")
-    found = installed.worst("executor")
-    assert (found.level, "a_library_that_is_not_there" in found.what) == ("fail", True)
-
-
-@only_root
-def test_a_log_directory_that_the_user_cannot_write_fails(installed: Installed) -> None:
-    os.chown(installed.layout.log_directory, 0, 0)
-    found = installed.worst("script-logs")
-    assert found.level == "fail"
-    follow(found.advice)
-    assert installed.worst("script-logs").level == "ok"
 
 
 # -- the state directory
@@ -200,26 +79,6 @@ def test_looking_leaves_no_file_of_roots_there(installed: Installed) -> None:
     assert owners == {pwd.getpwnam(installed.layout.user).pw_uid}
 
 
-@only_root
-def test_a_state_directory_of_another_user_fails(installed: Installed) -> None:
-    keep(installed, age_seconds=1.0)
-    os.chown(installed.request.state_directory, 0, 0)
-    Path(installed.request.state_directory).chmod(0o755)
-    found = installed.worst("spool")
-    assert found.level == "fail"
-    follow(found.advice)
-    assert installed.worst("spool").level == "warn"
-
-
-def test_a_state_directory_that_others_can_write_fails(installed: Installed) -> None:
-    keep(installed, age_seconds=1.0)
-    Path(installed.request.state_directory).chmod(0o777)
-    found = installed.worst("spool")
-    assert found.level == "fail"
-    follow(found.advice)
-    assert installed.worst("spool").level == "warn"
-
-
 def test_a_directory_that_is_not_ours_is_never_advised_to_be_changed(installed: Installed) -> None:
     installed.ask(state_directory="/tmp")
     found = installed.worst("spool")
@@ -234,23 +93,6 @@ def test_a_log_in_a_directory_of_the_systems_is_made_alone(installed: Installed)
     assert [finding.advice for finding in found] == [
         f"install -o {installed.layout.user} -m 640 /dev/null /var/log/alerta-test.log"
     ]
-
-
-@only_root
-def test_a_place_in_which_no_state_directory_can_be_made_fails(installed: Installed) -> None:
-    os.chown(installed.layout.home, 0, 0)
-    Path(installed.layout.home).chmod(0o755)
-    installed.ask(state_directory=f"{installed.layout.home}/elsewhere")
-    found = installed.worst("spool")
-    assert found.level == "fail"
-    follow(found.advice)
-    assert installed.worst("spool").level == "ok"
-
-
-def test_an_unknown_user_is_a_failure_of_its_own(installed: Installed) -> None:
-    installed.ask(user="no-such-user")
-    assert installed.worst("spool").level == "fail"
-    assert "--user" in installed.worst("spool").advice
 
 
 # -- our own connector's service

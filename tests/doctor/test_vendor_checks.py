@@ -37,11 +37,6 @@ def test_a_key_that_is_refused_fails_and_is_not_shown(installed: Installed, opsg
     assert installed.worst("vendor").level == "ok"
 
 
-def test_the_key_of_another_kind_of_integration_fails(installed: Installed, opsgenie: Running) -> None:
-    put_key(installed, opsgenie.key.key)
-    assert installed.worst("vendor").level == "fail"
-
-
 def test_what_is_not_the_connectors_api_fails(installed: Installed, opsgenie: Running) -> None:
     installed.change(lambda value: value.update(baseUrl=f"{opsgenie.server.base_url}/elsewhere"))
     found = installed.worst("vendor")
@@ -70,17 +65,6 @@ def test_a_list_that_is_not_reached_is_not_called_a_refusal(installed: Installed
     installed.change(lambda value: value.update(baseUrl="http://no-such-host.invalid"))
     found = installed.worst("sources")
     assert (found.level, "no-such-host.invalid" in found.what, "refused" in found.what) == ("skip", True, False)
-
-
-def test_a_key_that_may_not_list_alerts_leaves_the_sources_untried(installed: Installed, opsgenie: Running) -> None:
-    put_key(installed, "00000000-1111-2222-3333-444444444444")
-    found = installed.worst("sources")
-    assert (found.level, "HTTP 4" in found.what) == ("skip", True)
-
-
-def test_all_sources_need_no_comparing(installed: Installed) -> None:
-    installed.change(lambda value: value["globalArgs"].extend(["--source", "*"]))
-    assert installed.worst("sources").level == "ok"
 
 
 @pytest.mark.parametrize(("days", "level"), [(400, "ok"), (100, "warn"), (0, "fail"), (-5, "fail")])
