@@ -135,27 +135,6 @@ def test_duplicates_and_disorder_lose_nothing(double: Double) -> None:
     assert arrived != sorted(arrived)
 
 
-def test_a_queue_that_is_away_gets_everything_when_it_is_back(run: Running, double: Double) -> None:
-    oec = run.cloud.add_oec(queues=(double.create("oec"),))
-    with double.faults.refuse():
-        run.api.create()
-        assert not run.cloud.wait_settled(0.2)
-    assert run.cloud.wait_settled()
-    assert len(drain(oec.queues[0])) == 1
-
-
-def test_the_messages_of_an_alert_go_to_one_queue_of_several(run: Running, double: Double) -> None:
-    queues = (double.create("east"), double.create("west"))
-    run.cloud.add_oec(queues=queues)
-    alice = run.cloud.person("alice@example.com")
-    for alias in ("a", "b"):
-        alice.create("m", alias)
-        alice.close(alias)
-    assert run.cloud.wait_settled()
-    aliases = [[json.loads(message["Body"])["alert"]["alias"] for message in drain(queue)] for queue in queues]
-    assert sorted(aliases) == [["a", "a"], ["b", "b"]]
-
-
 def test_the_double_refuses_what_the_credentials_endpoint_did_not_give() -> None:
     with running_cloud() as run, Double(run.cloud.credentials.check) as double:
         oec: Integration = run.cloud.add_oec(queues=(double.create("oec"),))

@@ -74,26 +74,6 @@ def test_the_token_header_has_what_the_go_connectors_read(run: Running, kind: st
     assert run.cloud.records.client_infos == ["test 1.0"]
 
 
-@KINDS
-def test_credentials_need_the_integrations_own_key(run: Running, kind: str) -> None:
-    integration = add(run, kind)
-    url = run.server.base_url + PATHS[kind][0]
-    for key in ("", run.key.key, add(run, "jec" if kind == "oec" else "oec").key):
-        assert requests.get(url, headers={"Authorization": f"GenieKey {key}"}, timeout=60).status_code == 401
-    assert get_credentials(run, integration).status_code == 200
-
-
-def test_good_credentials_are_not_sent_again_until_they_are_due(run: Running) -> None:
-    integration = add(run, "oec")
-    first = read_token(get_credentials(run, integration))["queueProperties"][0]["assumeRoleResult"]["credentials"]
-    held = {"eu-west-1": str(first["expireTimeMillis"])}
-    again = read_token(get_credentials(run, integration, **held))
-    assert again["queueProperties"][0]["assumeRoleResult"] == {}
-    run.cloud.advance(3400)
-    renewed = read_token(get_credentials(run, integration, **held))["queueProperties"][0]["assumeRoleResult"]
-    assert renewed["credentials"]["accessKeyId"] != first["accessKeyId"]
-
-
 def test_what_was_given_out_expires_by_time_and_on_demand(run: Running) -> None:
     credentials, integration = run.cloud.credentials, add(run, "oec")
 

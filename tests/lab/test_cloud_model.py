@@ -52,13 +52,6 @@ def test_updated_at_grows_with_each_change_even_in_the_same_instant() -> None:
     assert seen[0] > NOW_NS
 
 
-def test_a_change_keeps_the_alert_as_it_was_then() -> None:
-    life = Life(tags=["x"])
-    change = life.do("add_tags", tags=["y"]).changes[0]
-    life.do("remove_tags", tags=["x", "y"])
-    assert change.alert.tags == ["x", "y"]
-
-
 @pytest.mark.parametrize(
     ("first", "second"),
     [("acknowledge", "acknowledge"), ("close", "close"), ("close", "acknowledge"), ("create", "unacknowledge")],
@@ -111,15 +104,3 @@ def test_tags_that_are_there_are_not_added_again() -> None:
     assert life.do("add_tags", tags=["x"]).changes == ()
     assert life.do("add_tags", tags=["x", "y", "y"]).changes[0].extra == {"addedTags": "y"}
     assert life.do("remove_tags", tags=["z"]).changes == ()
-
-
-@pytest.mark.parametrize(
-    ("action", "field", "value"),
-    [
-        ("update_priority", "priority", "P3"),
-        ("update_message", "message", "m"),
-        ("update_description", "description", ""),
-    ],
-)
-def test_an_update_to_what_is_there_is_no_change(action: str, field: str, value: str) -> None:
-    assert Life().do(action, **{field: value}).changes == ()

@@ -12,9 +12,9 @@ from itertools import count
 from typing import Any
 
 import pytest
-from lab.cloud import Double, Moto, QueueHost, sqs_model
+from lab.cloud import Double, Moto, QueueHost
 from lab.cloud.queues import client
-from lab.cloud.sqs_model import QueueModel, Refusal, digest_attributes
+from lab.cloud.sqs_model import QueueModel, digest_attributes
 
 NAMES = (f"q{number}" for number in count())
 OWNER = {"ownerId": {"DataType": "String", "StringValue": "owner-1"}}
@@ -114,14 +114,6 @@ def test_a_received_message_is_hidden_until_it_is_given_back(sqs: Sqs) -> None:
     assert again["ReceiptHandle"] != message["ReceiptHandle"]
 
 
-def test_a_visibility_can_be_extended(sqs: Sqs) -> None:
-    sqs.send("b")
-    (message,) = sqs.receive(VisibilityTimeout=1)
-    sqs.hide(message, 30)
-    time.sleep(1.1)
-    assert sqs.receive() == []
-
-
 def test_at_most_ten_messages_come_at_once(sqs: Sqs) -> None:
     entries = [{"Id": str(number), "MessageBody": str(number)} for number in range(10)]
     sqs.client.send_message_batch(QueueUrl=sqs.url, Entries=entries)
@@ -144,20 +136,6 @@ def test_batches_say_what_worked_and_what_did_not(sqs: Sqs) -> None:
     assert {one["Id"] for one in deleted["Successful"]} == {"a", "b"}
     assert not deleted.get("Failed")
     assert sqs.count() == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("ids", "code"),
-    [
-        ([], "EmptyBatchRequest"),
-        (["a", "a"], "BatchEntryIdsNotDistinct"),
-        ([str(number) for number in range(11)], "TooManyEntriesInBatchRequest"),
-    ],
-)
-def test_a_malformed_batch_is_refused(sqs: Sqs, ids: list[str], code: str) -> None:
-    with refusal(sqs) as caught:
-        sqs.client.send_message_batch(QueueUrl=sqs.url, Entries=[{"Id": name, "MessageBody": "b"} for name in ids])
-    assert caught.value.response["Error"]["Code"] == f"AWS.SimpleQueueService.{code}"
 
 
 def test_a_long_poll_ends_when_a_message_comes(sqs: Sqs) -> None:
@@ -196,29 +174,6 @@ def _receive_and_hang_up(endpoint_url: str, url: str) -> None:
         time.sleep(0.1)
 
 
-def test_many_receivers_share_a_queue_without_doubles() -> None:
-    with Double() as double:
-        url, taken, lock = double.create("q").url, list[str](), threading.Lock()
-
-        def work() -> None:
-            sqs = Sqs(client(double.endpoint_url), url)
-            while messages := sqs.receive(WaitTimeSeconds=1):
-                for message in messages:
-                    sqs.delete(message)
-                with lock:
-                    taken.extend(message["Body"] for message in messages)
-
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        sender = Sqs(client(double.endpoint_url), url)
-        for number in range(100):
-            sender.send(str(number))
-        for thread in threads:
-            thread.join()
-    assert sorted(taken, key=int) == [str(number) for number in range(100)]
-
-
 def test_an_older_receipt_handle_deletes_nothing() -> None:
     queue = QueueModel("q", visibility_seconds=10)
     queue.send("b", {}, now=0)
@@ -230,14 +185,3 @@ def test_an_older_receipt_handle_deletes_nothing() -> None:
     assert queue.count(now=22) == (0, 1, 0)
     queue.delete(third.handle)
     assert (queue.count(now=22), queue.deleted) == ((0, 0, 0), 1)
-
-
-def test_too_many_messages_in_flight_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sqs_model.MOST_IN_FLIGHT == 120_000
-    monkeypatch.setattr(sqs_model, "MOST_IN_FLIGHT", 3)
-    queue = QueueModel("q")
-    for _ in range(4):
-        queue.send("b", {}, now=0)
-    assert len(queue.receive(3, now=0)) == 3
-    with pytest.raises(Refusal, match="in flight"):
-        queue.receive(1, now=0)
