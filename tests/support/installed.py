@@ -27,12 +27,12 @@ from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.doctor.checks import NAMES, Result, examine
 from alerta_opsgenie.doctor.finding import LEVELS, Finding
 from alerta_opsgenie.doctor.installation import Installation, Request
-from alerta_opsgenie.doctor.processes import PROGRAMS
 from alerta_opsgenie.setup.connector_config import Existing, make_config
 from alerta_opsgenie.setup.host import Host
-from alerta_opsgenie.setup.interpreter import Identity, build_executor, find_interpreter
+from alerta_opsgenie.setup.interpreter import build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import SERVICE_PATH, Layout, Ownership, Places, layout_for
 from alerta_opsgenie.setup.plan import Contents, make_plan
+from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.vendor.as_user import run_as
 from alerta_opsgenie.vendor.render import RenderOptions
@@ -59,7 +59,7 @@ def put_python(directory: Path, name: str = "python") -> str | None:
     """Put a Python that every user may start on a PATH of its own and give that; None: this machine has none."""
     user, _ = plain_user()
     entry = pwd.getpwnam(user)
-    found = find_interpreter("python3", SERVICE_PATH, Identity(entry.pw_uid, entry.pw_gid))
+    found = find_interpreter("python3", SERVICE_PATH, (entry.pw_uid, entry.pw_gid))
     if found is None or not found.is_usable:
         return None
     directory.mkdir(exist_ok=True)

@@ -22,7 +22,7 @@ from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, make_config, read_existing
 from alerta_opsgenie.setup.host import Host
-from alerta_opsgenie.setup.interpreter import Identity, Interpreter, build_executor, find_interpreter
+from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
 from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
@@ -150,7 +150,7 @@ def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter 
         return None, direct
     path = service_path or SERVICE_PATH
     uid, gid = host.user_number(layout.user), host.group_number(layout.group)
-    identity = Identity(uid, gid) if uid is not None and gid is not None and os.geteuid() == 0 else None
+    identity = (uid, gid) if uid is not None and gid is not None and os.geteuid() == 0 else None
     found = find_interpreter("python", path, identity)
     if found is not None and found.is_usable:
         return found, plain

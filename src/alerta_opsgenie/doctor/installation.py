@@ -12,10 +12,10 @@ from typing import Mapping
 from alerta_opsgenie.agent.handover import state_directory
 from alerta_opsgenie.core.secret import Secret, mask, redact_text
 from alerta_opsgenie.doctor.person import Person, become, import_late, person_of_name, person_of_uid
-from alerta_opsgenie.doctor.processes import SERVICES, Process, is_connector, is_run_command, list_processes
 from alerta_opsgenie.doctor.units import DIRECTORIES, Unit, find_units
 from alerta_opsgenie.setup.access import Access, our_mappings, read_access
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
+from alerta_opsgenie.setup.processes import SERVICES, Process, is_connector, is_run_command, list_processes
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
 from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect

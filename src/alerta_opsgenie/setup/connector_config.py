@@ -10,13 +10,7 @@ from alerta_opsgenie.core.secret import Secret, is_secret_name
 from alerta_opsgenie.setup.access import read_access
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout
-from alerta_opsgenie.vendor.arguments import (
-    CONNECTORS_OWN,
-    KEY_OPTION,
-    KEY_VARIABLE,
-    find_options,
-    without_options,
-)
+from alerta_opsgenie.vendor.arguments import CONNECTORS_OWN, KEY_OPTION, KEY_VARIABLE, find_options, without_options
 from alerta_opsgenie.vendor.checks import check_config, is_placeholder
 from alerta_opsgenie.vendor.config import EXECUTOR_NAMES, NATIVE, guess_dialect
 from alerta_opsgenie.vendor.convert import difference
