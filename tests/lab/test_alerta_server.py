@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from lab.alerta_server import AlertaError, AlertaServer
-from lab.postgres import Guard, Postgres, PostgresError
+from lab.postgres import Guard, Postgres
 
 from lab import postgres
 from tests.support.console import Console, ConsoleError
@@ -60,40 +58,6 @@ def test_a_restart_keeps_port_alerts_and_keys_and_takes_changed_settings(
     assert own.port == port
     assert own_console.status(alert_id) == "open"
     assert own_console.create_alert(environment="Laboratory")["environment"] == "Laboratory"
-
-
-@pytest.mark.parametrize("end", ["stop", "kill"])
-def test_an_ended_alerta_refuses_connections_and_comes_back_with_its_alerts(
-    own: AlertaServer, own_console: Console, end: str
-) -> None:
-    alert_id = own_console.create_alert()["id"]
-
-    getattr(own, end)()
-
-    assert not own.running
-    with pytest.raises(ConnectionRefusedError):
-        own_console.status(alert_id)
-    own.start()
-    assert own_console.status(alert_id) == "open"
-
-
-def test_a_frozen_alerta_takes_connections_and_answers_once_thawed(own: AlertaServer, own_console: Console) -> None:
-    alert_id = own_console.create_alert()["id"]
-    connection = http.client.HTTPConnection("127.0.0.1", own.port, timeout=0.5)
-    headers = {"Authorization": f"Key {own.admin_key}", "Content-Type": "application/json"}
-    own.freeze()
-
-    try:
-        connection.request("PUT", f"/alert/{alert_id}/action", json.dumps({"action": "ack"}), headers)
-        with pytest.raises(TimeoutError):
-            connection.getresponse()
-    finally:
-        own.thaw()
-
-    deadline = time.monotonic() + 10
-    while own_console.status(alert_id) != "ack" and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert own_console.status(alert_id) == "ack"
 
 
 def test_a_frozen_alerta_can_be_stopped(own: AlertaServer, own_console: Console) -> None:
@@ -150,14 +114,6 @@ def test_nothing_outlives_an_owner_that_is_killed(state: str) -> None:
     assert [pid for pid in pids if _is_alive(int(pid))] == []
 
 
-def test_without_any_postgresql_the_error_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(postgres, "_system_binaries", lambda: iter(()))
-    monkeypatch.setattr(postgres, "_wheel_binaries", lambda: None)
-
-    with pytest.raises(PostgresError, match="apt install postgresql"):
-        _start_postgres(tmp_path)
-
-
 def test_the_wheel_serves_where_the_system_has_no_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "_system_binaries", lambda: iter(()))
     with tempfile.TemporaryDirectory() as name:
@@ -171,15 +127,6 @@ def test_the_wheel_serves_where_the_system_has_no_postgresql(monkeypatch: pytest
         guard.close()
 
     assert version.startswith("18.")
-
-
-def _start_postgres(directory: Path) -> None:
-    directory.mkdir(exist_ok=True)
-    guard = Guard()
-    try:
-        Postgres(directory, guard).start()
-    finally:
-        guard.close()
 
 
 def _is_alive(pid: int) -> bool:

@@ -96,12 +96,6 @@ def test_an_unknown_request_is_a_violation(wrong: Running, method: str, path: st
     assert len(wrong.cloud.take_violations()) == 1
 
 
-def test_a_base_url_with_jsms_path_twice_is_a_violation(wrong: Running) -> None:
-    wrong.jsm.base_url += "/jsm/ops/integration"
-    assert wrong.jsm.create().status_code == 404
-    assert len(wrong.cloud.take_violations()) == 1
-
-
 def test_an_unknown_field_is_taken_but_is_a_violation(wrong: Running) -> None:
     assert wrong.api.create(sevrity="major").status_code == 202
     assert "sevrity" in wrong.cloud.take_violations()[0]
@@ -174,12 +168,6 @@ def test_details_beyond_8000_characters_are_cut_and_not_refused(run: Running) ->
     assert sum(len(key) + len(value) for key, value in kept.items()) == 8000
     assert "c" not in kept
     assert "details" in run.cloud.records.cuts[0]
-
-
-@pytest.mark.parametrize(("unit", "status"), [("characters", 202), ("utf-16", 422)])
-def test_lengths_count_in_the_unit_of_the_switch(wrong: Running, unit: Any, status: int) -> None:
-    wrong.cloud.switches.length_in = unit
-    assert wrong.api.create(message="\N{FIRE}" * 66 + "m" * 64).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -347,4 +335,3 @@ def test_jsms_undocumented_actions_are_a_switch(method: str, path: str, body: An
         assert run.jsm.call(method, target, body).status_code == missing_status
         run.cloud.switches.jsm_undocumented_actions = True
         assert run.jsm.call(method, target, body).status_code == 202
-

@@ -160,13 +160,6 @@ def test_a_message_says_who_acted_and_where(who: str, username: str, source: JSO
     assert (made["alert"]["username"], made["source"]) == (username, source)
 
 
-def test_each_message_to_an_edge_connector_has_a_request_id_of_its_own() -> None:
-    cloud, kinds = make_cloud()
-    cloud.person("alice@example.com").acknowledge(ALIAS)
-    ids = [message["requestId"] for kind in ("oec", "jec") for message in cloud.sent(kinds[kind])]
-    assert len(ids) == len(set(ids)) == 4
-
-
 def test_only_alerts_of_the_filtered_source_are_sent() -> None:
     cloud, kinds = make_cloud()
     cloud.person("alice@example.com").create("other", "b", source="Zabbix")
@@ -211,13 +204,3 @@ def test_switch_snooze_ended(on_webhooks: bool, on_queues: bool) -> None:
     ACTS["SnoozeEnded"](cloud.person("alice@example.com"))
     assert bool(cloud.sent(kinds["webhook"], "SnoozeEnded")) is on_webhooks
     assert bool(cloud.sent(kinds["oec"], "SnoozeEnded")) is on_queues
-
-
-@pytest.mark.parametrize("own", [True, False])
-def test_switch_own_key_messages(own: bool) -> None:
-    cloud, kinds = make_cloud(Switches(own_key_messages=own))
-    oec = kinds["oec"]
-    actor = Actor("Alerta", source_type="API", integration_id=oec.integration_id)
-    cloud.act(Command("close", actor, ALIAS))
-    assert bool(cloud.sent(oec, "Close")) is own
-    assert cloud.sent(kinds["webhook"], "Close")

@@ -172,12 +172,6 @@ class TestOutput:
         assert all(path.stat().st_size <= 3 * 1024 * 1024 for path in tmp_path.glob("out.log*"))
         assert log.stat().st_mode & 0o777 == 0o600
 
-    def test_output_that_is_no_utf8_is_reported_with_replacement_characters(self, tmp_path: Path, host: Host) -> None:
-        result = run(edge_config(sh(tmp_path, "printf 'a\\377b' >&2; exit 1\n")), host)
-        assert result.stderr == "a\N{REPLACEMENT CHARACTER}b"
-        assert json.dumps(result.callback)
-
-
 class TestDropping:
     @pytest.mark.parametrize(
         ("message", "reason"),
@@ -226,12 +220,6 @@ class TestCallback:
         result = run_message(edge_config(script), payload("Acknowledge.oec"), host=host)
         assert result.callback == payload("callback.oec-failure")
         assert result.exit_code == 1
-
-    def test_a_signal_is_named(self, tmp_path: Path, host: Host) -> None:
-        result = run(edge_config(sh(tmp_path, "kill -TERM $$\n")), host)
-        assert result.callback is not None
-        assert result.callback["failureMessage"] == "Err: stopped by the signal Terminated, Stderr: "
-        assert result.exit_code == -15
 
     def test_a_missing_interpreter_is_a_failure(self, tmp_path: Path) -> None:
         script = write_script(tmp_path / "a.py", "")

@@ -66,10 +66,6 @@ class TestNeeds:
         assert errors(value, environment={"JEC_API_KEY": "from-env"}) == {"$.apiKey": "is missing"}
         assert read(value, api_key=Secret("given"))[1] == []
 
-    @pytest.mark.parametrize("mappings", [None, {}])
-    def test_no_mappings_at_all_is_an_error(self, mappings: Any) -> None:
-        assert list(errors(edge_document(actionMappings=mappings))) == ["$.actionMappings"]
-
     @pytest.mark.parametrize("empty", [{}, None])
     def test_an_empty_mapping_names_no_script(self, empty: Any) -> None:
         found = errors(edge_document(actionMappings={"Close": empty, "AddNote": SCRIPT}))
