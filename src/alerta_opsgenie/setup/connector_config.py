@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Mapping
 
 from alerta_opsgenie.core.secret import Secret, is_secret_name
-from alerta_opsgenie.setup.access import read_access
+from alerta_opsgenie.setup.access import our_mappings, read_access
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout
 from alerta_opsgenie.vendor.arguments import CONNECTORS_OWN, KEY_OPTION, KEY_VARIABLE, find_options, without_options
@@ -50,8 +50,7 @@ def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Exi
         return Existing(warning=f"{error.where} {error.what}")
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config = read_structure(document, dialect=chosen, environment={}).config
-    ours = (mapping for mapping in config.mappings.values() if mapping.is_alerta_executor)
-    access = read_access(config, next(ours, None), {})
+    access = read_access(config, next(iter(our_mappings(config)), None), {})
     return Existing(
         document,
         "",
