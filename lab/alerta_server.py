@@ -259,11 +259,6 @@ class AlertaServer:
         wanted = {"user": user, "scopes": list(scopes), "customer": customer, "text": "alerta-opsgenie", "key": key}
         return str(self.call("POST", "/key", wanted)["key"])
 
-    def create_user(self, email: str, name: str, password: str, roles: Sequence[str] = ("user",)) -> str:
-        """Make a user who can log in with `email` and `password`; returns the user's id."""
-        wanted = {"name": name, "email": email, "password": password, "roles": list(roles)}
-        return str(self.call("POST", "/user", wanted)["id"])
-
     def housekeeping(self) -> dict[str, Any]:
         """Expire, unshelve and unack what is due, as Alerta's cron job does.
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.executor.build import write_to
-from alerta_opsgenie.vendor.config import EdgeConfig, read_config
+from alerta_opsgenie.vendor.config import EdgeConfig
 from alerta_opsgenie.vendor.render import RenderOptions, render_config
 from alerta_opsgenie.vendor.runner import Host, ScriptResult, run_message
+from alerta_opsgenie.vendor.structure import read_config
 from lab.agents import end_agent
 from lab.alerta_server import AlertaServer
 
@@ -132,7 +133,6 @@ class Stage:
                 api_key=Secret("demo-integration-key"),
                 alerta_url=f"{self._alerta.url}/alert",
                 alerta_key=Secret(self._alerta.create_key(BRIDGE_USER)),
-                key_in="args",
                 script=str(self.script_path),
                 log_directory=str(output),
             )

@@ -12,7 +12,7 @@ It enforces the vendor's rules (the project's public contracts, sections 1 to 3)
         cloud.assert_no_violations()
 
 Modules: `model` and `actions` (the alert's life), `limits`, `messages`, `intake`, `sqs_model` know no I/O; `cloud`
-holds them together; `api`, `edge`, `delivery`, `sqs`, `control` are the shells, `server` and `queues` start them.
+holds them together; `api`, `edge`, `delivery`, `sqs` are the shells, `server` and `queues` start them.
 """
 
 from lab.cloud.cloud import Callback, Cloud, Seen

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 ANYWHERE = ""
 HALF_AN_ANSWER = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n{"res'
-CONTROL_PREFIX = "/_cloud/"
 
 
 @dataclass(eq=False)
@@ -147,11 +146,11 @@ class Faults:
 
 
 def inject(faults: Faults) -> Middleware:
-    """Return the middleware that lets `faults` strike; the control routes are spared."""
+    """Return the middleware that lets `faults` strike."""
 
     @web.middleware
     async def strike(request: web.Request, handler: Handler) -> web.StreamResponse:
-        fault = None if request.path.startswith(CONTROL_PREFIX) else faults.take(request.path)
+        fault = faults.take(request.path)
         return await (handler(request) if fault is None else fault.strike(fault, request, handler))
 
     return strike

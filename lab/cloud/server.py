@@ -12,7 +12,6 @@ from aiohttp import web
 
 from lab.cloud.api import JSM_BASE, Api, record_requests
 from lab.cloud.cloud import Cloud
-from lab.cloud.control import Control
 from lab.cloud.delivery import Delivery
 from lab.cloud.edge import Edge
 from lab.cloud.faults import inject
@@ -55,7 +54,6 @@ class CloudServer:
 
     def _build(self, _base_url: str) -> web.Application:
         app = web.Application(middlewares=[record_requests(self.cloud), inject(self.cloud.faults)])
-        Control(self.cloud).add_routes(app.router)
         Api(self.cloud).add_routes(app.router)
         Edge(self.cloud).add_routes(app.router)
         Ops(self.cloud).add_routes(app.router)

@@ -7,21 +7,14 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.agent.options import Options
-from tests.cli.state_directory import ENVIRONMENT, PROGRAM, StateDirectory, open_state_directory
+from tests.cli.state_directory import ENVIRONMENT, PROGRAM, StateDirectory
 from tests.support.bad_server import BadServer
 from tests.support.executor import await_true
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[StateDirectory]:
-    with open_state_directory(tmp_path / "state") as made:
-        yield made
 
 
 @contextmanager

@@ -59,15 +59,6 @@ class TestCheck:
         result = run("check", file)
         assert (result.exit_code, result.output) == (0, f"{file}: no problems (read as OEC's)\n")
 
-    def test_errors_end_with_1_and_each_says_what_and_what_to_do(self, file: Path) -> None:
-        write(file, edge_document(actionMappings={"Close": {}}))
-        result = run("check", file)
-        assert result.exit_code == 1
-        assert (
-            "error: $.actionMappings.Close: is empty: it names no script\n    repeat the whole entry" in result.output
-        )
-        assert result.output.splitlines()[-1] == f"{file}: 1 error (read as OEC's)"
-
     def test_warnings_end_with_0_unless_they_count(self, file: Path) -> None:
         write(file, edge_document(logLevel="loud"))
         assert run("check", file).exit_code == 0
@@ -107,19 +98,6 @@ class TestCheck:
         assert_two_lines(run("check", tmp_path / "gone.json"), 2)
         assert_two_lines(run("check", tmp_path / "gone.conf"), 2)
 
-    def test_the_native_connector_has_its_own_view(self, file: Path) -> None:
-        git = {"filepath": "a.py", "sourceType": "git", "gitOptions": {"url": "https://g"}}
-        write(file, edge_document(actionMappings={"Close": git}))
-        assert run("check", file).exit_code == 0
-        result = run("check", "--for", "native", file)
-        assert result.exit_code == 1
-        assert "native connector takes scripts from this host alone" in result.output
-
-    def test_the_dialect_can_be_given(self, file: Path) -> None:
-        result = run("check", "--dialect", "jec", file)
-        assert result.exit_code == 1
-        assert "read as JEC's" in result.output
-
     def test_without_a_file_the_connectors_variables_name_it(self, file: Path) -> None:
         result = run("check", OEC_CONF_SOURCE_TYPE="local", OEC_CONF_LOCAL_FILEPATH=str(file))
         assert (result.exit_code, result.output) == (0, f"{file}: no problems (read as OEC's)\n")
@@ -138,11 +116,6 @@ class TestShow:
     def test_a_file_with_faults_is_refused_in_two_lines(self, file: Path) -> None:
         write(file, edge_document(apiKey=None))
         assert_two_lines(run("show", file), 1)
-
-    def test_the_environments_key_is_in_effect(self, file: Path) -> None:
-        write(file, edge_document(apiKey=None))
-        assert run("show", file, OEC_API_KEY="s3cr3t").exit_code == 0
-
 
 class TestRender:
     def test_without_output_it_is_shown_redacted_and_nothing_is_written(self) -> None:
@@ -164,11 +137,6 @@ class TestRender:
         result = run("render", *ALERTA_URL, "--output", "-", **KEYS)
         assert json.loads(result.stdout)["apiKey"] == "edge-s3cr3t-1"
         assert result.stderr == ""
-
-    def test_yaml_is_written_by_the_files_name(self, tmp_path: Path) -> None:
-        path = tmp_path / "config.yml"
-        assert run("render", *ALERTA_URL, "--output", path, **KEYS).exit_code == 0
-        assert load_document(path).value["apiKey"] == "edge-s3cr3t-1"
 
     def test_keys_come_from_files_before_the_environment(self, tmp_path: Path) -> None:
         edge_key, alerta_key = write(tmp_path / "e", "from-file-1\n"), write(tmp_path / "a", "from-file-2\n")
@@ -230,12 +198,6 @@ class TestRender:
         assert json.loads(result.stdout)["apiKey"] == "typed-s3cr3t-1"
         assert "s3cr3t" not in result.stderr
 
-    def test_keys_in_each_others_place_are_recognised(self) -> None:
-        keys = {"OEC_API_KEY": "x" * 40, "ALERTA_API_KEY": "0a1b2c3d-1111-2222-3333-444455556666"}
-        result = run("render", *ALERTA_URL, **keys)
-        assert_two_lines(result, 2)
-        assert "swapped" in result.stderr
-
     def test_options_that_make_no_sound_file_are_named_and_nothing_is_written(self, tmp_path: Path) -> None:
         path = tmp_path / "config.json"
         result = run("render", *ALERTA_URL, "--base-url", "api.opsgenie.com", "--output", path, **KEYS)
@@ -264,30 +226,10 @@ class TestConvert:
         assert run("check", "--strict", out).exit_code == 0
         assert load_document(out).value["apiKey"] == "jec-s3cr3t"
 
-    def test_a_file_is_only_replaced_with_force_and_kept_under_a_dated_name(self, file: Path) -> None:
-        write(file, edge_document(pollerConf={"visibilityTimeoutInSec": 45}))
-        refused = run("convert", file, "--to", "native", "--output", file)
-        assert refused.exit_code == 2
-        assert refused.stderr.splitlines()[0].endswith("is already there")
-        assert 'visibilityTimeoutInSec"' in file.read_text()
-        result = run("convert", file, "--to", "native", "--output", file, "--force")
-        assert result.exit_code == 0, result.output
-        assert load_document(file).value["pollerConf"] == {"visibilityTimeoutInSeconds": 45}
-        (backup,) = file.parent.glob("config.json.*.bak")
-        assert str(backup) in result.stderr
-        assert load_document(backup.rename(backup.with_suffix(".json"))).value["pollerConf"] == {
-            "visibilityTimeoutInSec": 45
-        }
-
     def test_standard_output_holds_the_document_alone_when_it_is_asked_for(self, file: Path) -> None:
         result = run("convert", file, "--to", "native", "--output", "-")
         assert json.loads(result.stdout) == edge_document()
         assert "Nothing to change." in result.stderr
-
-    def test_a_file_that_cannot_be_read_is_told_in_two_lines(self, tmp_path: Path) -> None:
-        assert_two_lines(run("convert", tmp_path / "gone.json", "--to", "jec"), 2)
-        assert_two_lines(run("convert", write(tmp_path / "c.json", "{"), "--to", "jec"), 1)
-
 
 def test_the_keys_in_the_environment_never_come_out_of_any_command(file: Path) -> None:
     environment = {"OEC_API_KEY": "env-s3cr3t-1", "ALERTA_API_KEY": "env-s3cr3t-2"}

@@ -44,14 +44,6 @@ def test_the_exit_code_is_that_of_the_worst(config: Path, mode: int, code: int) 
     assert run("--config", str(config), "--only", "config", "--only", "config-access").exit_code == code
 
 
-def test_a_warning_alone_ends_with_0(config: Path) -> None:
-    value = json.loads(config.read_text())
-    value["unknown"] = 1
-    config.write_text(json.dumps(value))
-    result = run("--config", str(config), "--only", "config-content")
-    assert ("1 warn" in result.stdout, result.exit_code) == (True, 0)
-
-
 def test_json_is_one_object_with_every_finding(config: Path) -> None:
     skipped = [part for name in OFFLINE for part in ("--skip", name)]
     result = run("--config", str(config), "--json", *skipped)
@@ -93,16 +85,3 @@ def test_without_network_it_fails_clearly_and_soon(config: Path) -> None:
     assert result.exit_code == 1
     assert "fail  vendor: " in result.stdout
     assert "fail  alerta: " in result.stdout
-
-
-def test_a_bundle_is_written_without_secrets_and_never_over_another(config: Path, tmp_path: Path) -> None:
-    bundle = str(tmp_path / "b.tar.gz")
-    first = run("--config", str(config), "--only", "config", "--bundle", bundle)
-    assert (first.exit_code, "Written: " in first.stderr) == (0, True)
-    second = run("--config", str(config), "--only", "config", "--bundle", bundle)
-    assert second.exit_code == 2
-    assert "try: name another file" in second.stderr
-
-
-def test_an_unknown_check_is_wrong_usage(config: Path) -> None:
-    assert run("--config", str(config), "--only", "no-such-check").exit_code == 2

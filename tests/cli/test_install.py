@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
-import sys
 from pathlib import Path
 
 import pytest
@@ -116,13 +113,6 @@ def test_secrets_may_come_from_files(root: Path, tmp_path: Path) -> None:
     assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY
 
 
-def test_the_actions_of_an_image_start_by_their_first_line(root: Path) -> None:
-    """Whether the image's `python` is Python 3 cannot be seen from outside."""
-    run(root, *URL, "--yes")
-    mappings = json.loads((root / CONFIG).read_text())["actionMappings"]
-    assert mappings["Close"]["filepath"] == "/home/opsgenie/oec/scripts/oecAlertaExecutor"
-
-
 def test_sources_a_private_ca_and_the_region_go_into_the_configuration(root: Path) -> None:
     more = ("--source", "Alerta-EU", "--alerta-ca-file", "/etc/ssl/ours.pem", "--region", "eu")
     assert run(root, *URL, *more, "--yes").exit_code == 0
@@ -195,66 +185,20 @@ def test_undoing_asks_first(root: Path) -> None:
     assert snapshot(root) == before
 
 
-def test_what_is_left_is_named(root: Path) -> None:
-    run(root, *URL, "--yes")
-    put(root, "var/log/opsgenie/oec1.log", "the connector's own")
-    result = undo(root, "--yes")
-    assert result.exit_code == 0
-    assert 'left /var/log/opsgenie/: "oec1.log" is in it' in result.stdout
-    assert result.stdout.splitlines()[-1].startswith("Undone; ")
-
-
-def _answer_prompts(root: Path, answers: dict[str, str]) -> str:
-    """Run install on a terminal, answer what it asks, and give all that the terminal showed."""
-    child, terminal = pty.fork()
-    if child == 0:
-        for name in SECRETS:
-            os.environ.pop(name, None)
-        os._exit(_run_on_terminal(root))
-    shown = b""
-    left = dict(answers)
-    with contextlib.suppress(OSError):  # the terminal is gone when the command has ended
-        while chunk := os.read(terminal, 4096):
-            shown += chunk
-            for question in [question for question in left if question.encode() in shown]:
-                os.write(terminal, left.pop(question).encode() + b"\n")
-    os.close(terminal)
-    _, status = os.waitpid(child, 0)
-    assert (os.waitstatus_to_exitcode(status), left) == (0, {}), shown.decode()
-    return shown.decode()
-
-
-def _run_on_terminal(root: Path) -> int:
-    # pytest has put its own files in the place of the standard ones.
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
-    try:
-        install.main(["--edge", "oec", "--root", str(root)], standalone_mode=False)
-    except Exception as error:  # noqa: BLE001 - a child of the test: told by its exit code and the terminal
-        sys.stderr.write(repr(error))
-        return 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return 0
-
-
-def test_on_a_terminal_it_asks_for_what_it_needs_and_shows_no_secret(root: Path) -> None:
-    shown = _answer_prompts(
-        root,
-        {
-            "URL of Alerta's API": "https://alerta.example.com/api",
-            "The integration's API key": API_KEY,
-            "Alerta's API key:": ALERTA_KEY,
-            "Do it?": "y",
-        },
-    )
-    places = [
-        shown.index(question) for question in ("URL of Alerta's API", "Alerta's API key:", "integration's API key")
-    ]
+def test_on_a_terminal_it_asks_for_what_it_needs_and_shows_no_secret(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("keys", "install"):
+        monkeypatch.setattr(f"alerta_opsgenie.cli.{module}.is_interactive", lambda: True)
+    answers = ("https://alerta.example.com/api", ALERTA_KEY, API_KEY, "y", "")
+    place, unset = ["--edge", "oec", "--root", str(root)], dict.fromkeys((*SECRETS, "ALERTA_API_URL"))
+    result = CliRunner().invoke(install, place, input="\n".join(answers), env=unset)
+    assert result.exit_code == 0, result.output
+    questions = ("URL of Alerta's API", "Alerta's API key:", "integration's API key:", "Do it?")
+    places = [result.output.index(question) for question in questions]
     assert places == sorted(places)
-    assert "changes to make." in shown
-    assert API_KEY not in shown
-    assert ALERTA_KEY not in shown
+    assert API_KEY not in result.output
+    assert ALERTA_KEY not in result.output
     assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY
 
 

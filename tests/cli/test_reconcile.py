@@ -10,18 +10,12 @@ import pytest
 from click.testing import Result
 from lab.alerta_server import AlertaServer
 
-from tests.cli.state_directory import StateDirectory, open_state_directory
+from tests.cli.state_directory import StateDirectory
 from tests.support.cloud import Running, running_cloud
 from tests.support.console import Console
 
 PERSON = "alice@example.com"
 Reconcile = Callable[..., Result]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[StateDirectory]:
-    with open_state_directory(tmp_path / "state") as made:
-        yield made
 
 
 @pytest.fixture
@@ -50,12 +44,6 @@ def alert_id(console: Console, cloud: Running) -> str:
     made = str(console.create_alert()["id"])
     cloud.cloud.person(PERSON).create("m", made, source="Alerta")
     return made
-
-
-def test_without_drift_it_says_so(reconcile: Reconcile, alert_id: str) -> None:
-    assert alert_id
-    done = reconcile("--only", "acknowledged", "--only", "open")
-    assert (done.exit_code, done.output) == (0, "both sides agree\n")
 
 
 def test_a_dry_run_shows_what_differs_and_changes_nothing(

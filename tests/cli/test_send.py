@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from lab.alerta_server import AlertaServer
 
-from tests.cli.state_directory import NOWHERE, StateDirectory, open_state_directory
+from tests.cli.state_directory import NOWHERE, StateDirectory
 from tests.support.console import Console
 
 ALICE = ("--user", "alice@example.com")
 
 Send = Callable[..., Result]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[StateDirectory]:
-    with open_state_directory(tmp_path / "state") as made:
-        yield made
 
 
 @pytest.fixture
@@ -105,12 +99,6 @@ def test_what_is_no_whole_id_touches_nothing(send: Send, alert: str) -> None:
     result = send("close", alert, *ALICE)
     assert result.exit_code == 1
     assert "rejected (bad-alias: $.alert.alias: is not the whole id of an alert in Alerta)" in result.output
-
-
-def test_an_alert_that_alerta_does_not_have_is_exit_1(send: Send) -> None:
-    result = send("close", "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e", *ALICE)
-    assert result.exit_code == 1
-    assert "rejected (not-found: Alerta has no such alert)" in result.output
 
 
 def test_what_cannot_be_delivered_is_kept_and_says_how_it_goes_on(

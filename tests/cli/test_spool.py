@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,11 @@ from click.testing import CliRunner
 
 from alerta_opsgenie.cli import group
 from alerta_opsgenie.journal import Journal, New
-from tests.cli.state_directory import NOWHERE, StateDirectory, call_on_terminal, open_state_directory
+from tests.cli.state_directory import NOWHERE, StateDirectory, call_on_terminal
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge
 
 OTHER = "https://other.example.com/api"
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[StateDirectory]:
-    with open_state_directory(tmp_path / "state") as made:
-        yield made
 
 
 class TestList:
@@ -105,11 +98,6 @@ class TestShow:
         body = output[output.index("{") :]
         assert json.loads(body)["alert"]["note"] == "größer 🔥 …"
 
-    def test_one_whose_message_is_no_json_is_shown_as_a_text(self, place: StateDirectory) -> None:
-        place.journal().append([New("k" * 64, str(uuid.uuid4()), 1, "Close", "no JSON \x1b[2J")], 1.0)
-        result = place.run("spool", "show", "kkk")
-        assert (result.exit_code, result.output.splitlines()[-1]) == (0, '"no JSON \\u001b[2J"')
-
     def test_an_unknown_id_and_an_ambiguous_one_are_wrong_usage(self, place: StateDirectory) -> None:
         for key in ("a" * 64, "a" * 63 + "b"):
             place.journal().append([New(key, str(uuid.uuid4()), 1, "Close", "{}")], 1.0)
@@ -182,14 +170,6 @@ class TestDrain:
         assert code == 1
         assert "1 waiting" in output
         assert errors.startswith("error: 1 could not be delivered (network)\n  try: ")
-
-    def test_what_is_not_alerta_is_exit_1_with_what_to_do(self, place: StateDirectory) -> None:
-        with BadServer("html") as server:
-            place.keep("Acknowledge", url=server.url)
-            code, _, errors = place.call("spool", "drain", ALERTA_API_URL=server.url)
-        assert code == 1
-        assert "(not-alerta)" in errors
-        assert "--alerta-url" in errors
 
     def test_what_waits_for_another_alerta_is_named_with_the_way_to_move_it(self, place: StateDirectory) -> None:
         """Version 1 said that another drainer is at work, ended with 0, and delivered nothing."""
@@ -274,8 +254,3 @@ class TestStateDirectory:
     def test_a_place_that_is_not_ours_is_never_advised_to_be_changed(self) -> None:
         result = CliRunner().invoke(group, ["spool", "list", "--spool-dir", "/"])
         assert "chmod" not in result.output
-
-    def test_help_is_there_for_each(self) -> None:
-        for command in ("list", "show", "retry", "drop", "drain", "retarget", "export", "import"):
-            result = CliRunner().invoke(group, ["spool", command, "--help"])
-            assert (result.exit_code, "--spool-dir" in result.output) == (0, True)

@@ -15,7 +15,7 @@ from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.cli.target import find_place
 from tests.cli.state_directory import PROGRAM, StateDirectory
 from tests.support.bad_server import BadServer
-from tests.support.patient import open_directory
+from tests.support.installed import open_directory
 
 NOBODY = pwd.getpwnam("nobody")
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can go on as somebody else")

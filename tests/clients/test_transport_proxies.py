@@ -8,60 +8,39 @@ import socket
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from alerta_opsgenie.clients.connection import AddressError, Connection, proxy_for, read_address
 from tests.support.bad_server import BadServer, PrivateCa
 from tests.support.exchanges import SECRET, connect, failure, get
-from tests.support.proxy import Message, Wire
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from tests.support.wire import Message, Server, Wire
 
 
-class ConnectProxy:
+class ConnectProxy(Server):
     """A proxy that takes CONNECT and then passes bytes on to `target`, or answers `refusal` instead."""
 
     def __init__(self, target: tuple[str, int] | None, refusal: bytes = b"") -> None:
+        super().__init__()
         self.target = target
         self.refusal = refusal
         self.asked: list[Message] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError):
-            request = Wire(client).read_request()
-            if request is None:
-                return
-            self.asked.append(request)
-            if self.target is None:
-                client.sendall(self.refusal)
-                client.recv(1)
-                return
-            with socket.create_connection(self.target) as server:
-                client.sendall(b"HTTP/1.1 200 Connection established\r\nVia: proxy\r\n\r\n")
-                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
-                back.start()
-                _pump(client, server)
-                back.join(5)
+    def serve(self, wire: Wire) -> None:
+        request = wire.read_request()
+        if request is None:
+            return
+        self.asked.append(request)
+        if self.target is None:
+            wire.send(self.refusal)
+            wire.read_request()
+            return
+        with socket.create_connection(self.target) as server:
+            wire.send(b"HTTP/1.1 200 Connection established\r\nVia: proxy\r\n\r\n")
+            back = threading.Thread(target=_pump, args=(server, wire.socket), daemon=True)
+            back.start()
+            _pump(wire.socket, server)
+            back.join(5)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

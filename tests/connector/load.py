@@ -45,22 +45,22 @@ class Load:
     def assert_all_there_once(self) -> None:
         """Wait until queue and journals are empty, then compare with Alerta."""
         self.rig.wait_delivered(SETTLED_SECONDS)
-        wrong = [trouble for alert_id in self.ids if (trouble := self._compare(alert_id))]
+        wrong = [difference for alert_id in self.ids if (difference := self._compare(alert_id))]
         assert not wrong, "\n".join(wrong)
 
     def _compare(self, alert_id: str) -> str:
         alert = self.console.get(alert_id)
         lines = [_NOTE.search(entry["text"]) for entry in alert["history"]]
         written = [line[0] for line in lines if line]
-        trouble = ""
+        difference = ""
         if sorted(written) != sorted(self.notes[alert_id]):
             lost = sorted(set(self.notes[alert_id]) - set(written))
             doubled = sorted(text for text in set(written) if written.count(text) > 1)
-            trouble += f" lost {lost} doubled {doubled}"
+            difference += f" lost {lost} doubled {doubled}"
         wanted = "ack" if self.acked[alert_id] else "open"
         if alert["status"] != wanted:
-            trouble += f" is {alert['status']}, not {wanted}"
-        return trouble and "\n".join([alert_id + trouble, *_story(alert, self.rig)])
+            difference += f" is {alert['status']}, not {wanted}"
+        return difference and "\n".join([alert_id + difference, *_story(alert, self.rig)])
 
 
 def _story(alert: dict[str, Any], rig: Rig) -> list[str]:

@@ -35,7 +35,7 @@ class FakeFront:
         self.submitted: list[list[Request]] = []
         self.tickets: list[Ticket] = []
         self.buried: list[tuple[str, str]] = []
-        self.trouble = ""
+        self.failure = ""
 
     def submit(self, requests: Sequence[Request]) -> list[Ticket]:
         self.submitted.append(list(requests))
@@ -47,7 +47,7 @@ class FakeFront:
 
     def bury(self, body: str, why: str) -> str:
         self.buried.append((body, why))
-        return self.trouble
+        return self.failure
 
 
 class FakeSource:
@@ -156,7 +156,7 @@ def test_what_is_for_somebody_else_is_a_dead_letter_that_no_retry_takes_for_an_a
 
 
 def test_a_dead_letter_that_cannot_be_recorded_stays_in_the_queue(run: Run) -> None:
-    run.front.trouble = "the disk is full"
+    run.front.failure = "the disk is full"
     run.take(received(owner="another"))
     assert run.source.finished == []
 

@@ -29,7 +29,8 @@ class Run:
 
     def __init__(self, script: str, action: str = "Close") -> None:
         mapping = ActionMapping(action, script)
-        self.config = EdgeConfig("oec", Secret("k"), "https://api.opsgenie.com", {action: mapping})
+        pool = {"maxNumberOfWorker": 12}
+        self.config = EdgeConfig("oec", Secret("k"), "https://api.opsgenie.com", {action: mapping}, pool=pool)
         self.events: list[tuple[str, Any]] = []
         self.scripts = Scripts(self.config, 300, self, Metrics())  # type: ignore[arg-type]
 

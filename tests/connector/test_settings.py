@@ -86,7 +86,7 @@ def test_a_git_source_is_a_clear_error(path: Path) -> None:
 
 def test_the_key_that_every_sample_writes_is_taken_for_the_one_that_is_meant(path: Path) -> None:
     plan = read_plan(write(path, pollerConf={"visibilityTimeoutInSec": 45}), environment={})
-    assert plan.config.poller.visibility_timeout_seconds == 45
+    assert plan.config.poller["visibilityTimeoutInSeconds"] == 45
 
 
 def test_no_alerta_is_said_with_the_file_and_the_place(path: Path) -> None:

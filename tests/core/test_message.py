@@ -20,7 +20,7 @@ from tests.support.answers import JANE, UPDATED_NS, envelope, message
 LARGEST_NS = 2**63 - 1
 
 
-def trouble(text: str | bytes) -> str:
+def problem(text: str | bytes) -> str:
     with pytest.raises(MessageError) as caught:
         parse(text)
     assert str(caught.value) == f"{caught.value.path}: {caught.value.what}"
@@ -66,7 +66,7 @@ NO_MESSAGES: dict[str, tuple[str | bytes, str]] = {
 @pytest.mark.parametrize("name", NO_MESSAGES)
 def test_what_is_no_message_is_told_with_its_place(name: str) -> None:
     text, told = NO_MESSAGES[name]
-    assert re.sub(r" \(decode.*?\)", "", trouble(text)).startswith(told)
+    assert re.sub(r" \(decode.*?\)", "", problem(text)).startswith(told)
 
 
 def nested(levels: int) -> str:
@@ -75,7 +75,7 @@ def nested(levels: int) -> str:
 
 @pytest.mark.parametrize("levels", [50, 500, 100_000])
 def test_deep_nesting_is_told_and_breaks_nothing(levels: int) -> None:
-    assert trouble(nested(levels)).startswith("$: is ")
+    assert problem(nested(levels)).startswith("$: is ")
 
 
 def test_nesting_far_beyond_that_of_real_messages_is_read() -> None:
@@ -101,7 +101,7 @@ def test_what_was_read_can_be_written_again_from_deep_within_the_stack() -> None
 def test_a_number_of_too_many_digits_is_told() -> None:
     text = f'{{"action": "Close", "x": {"9" * 5000}}}'
     if hasattr(sys, "get_int_max_str_digits"):
-        assert trouble(text) == "$: is not JSON that can be read: nested too deep, or a number too long"
+        assert problem(text) == "$: is not JSON that can be read: nested too deep, or a number too long"
     else:
         assert parse(text).action == "Close"
 
@@ -129,7 +129,7 @@ def test_a_message_of_a_mebibyte_is_read_and_one_byte_more_is_not() -> None:
     start, end = b'{"action": "AddNote", "alert": {"note": "', b'"}}'
     fitting = start + b"x" * (LARGEST_MESSAGE_BYTES - len(start) - len(end)) + end
     assert len(fields.note(parse(fitting))) > LARGEST_MESSAGE_BYTES - 100
-    assert trouble(fitting + b" ") == "$: is larger than 1048576 bytes"
+    assert problem(fitting + b" ") == "$: is larger than 1048576 bytes"
 
 
 def test_a_byte_order_mark_before_bytes_is_passed_over() -> None:

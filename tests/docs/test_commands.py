@@ -25,7 +25,7 @@ def _installed(*edges: str) -> Callable[[Sandbox], None]:
     return prepare
 
 
-def _in_trouble(sandbox: Sandbox) -> None:
+def _with_dead_letters(sandbox: Sandbox) -> None:
     sandbox.install("oec")
     sandbox.bury(STATE, "3fa9c2d1", "77b0")
     # As on the host of its reader, where the configuration is at its usual place.
@@ -39,7 +39,7 @@ PREPARED: dict[str, Callable[[Sandbox], None]] = {
     "docs/how-to/move-to-jsm.md": _installed("oec", "native"),
     "docs/how-to/proxy.md": _installed("oec"),
     "docs/how-to/remove.md": _installed("oec"),
-    "docs/troubleshooting.md": _in_trouble,
+    "docs/troubleshooting.md": _with_dead_letters,
 }
 """What has been done on the host before its reader comes to a page."""
 

@@ -47,7 +47,8 @@ esac
 CONNECTOR = f"""
 import json, os, sys
 from pathlib import Path
-from alerta_opsgenie.vendor.config import read_config
+
+from alerta_opsgenie.vendor.structure import read_config
 from alerta_opsgenie.vendor.runner import Host, run_message
 environment = {{"PATH": "/usr/bin:/bin", "HOME": os.environ["HOME"]}}
 config = read_config({CONFIGS}[sys.argv[1]], dialect=sys.argv[1], environment=environment)

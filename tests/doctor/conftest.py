@@ -1,4 +1,4 @@
-"""A patient for each test, with a stand-in for Opsgenie, and the session's real Alerta."""
+"""An installation for each test, with a stand-in for Opsgenie, and the session's real Alerta."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.alerta_server import AlertaServer
 from lab.cloud import Queue
 
 from tests.support.cloud import Running, running_cloud
-from tests.support.patient import Patient, install_patient, open_directory, put_python
+from tests.support.installed import Installed, install_oec, open_directory, put_python
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def opsgenie() -> Iterator[Running]:
 
 
 @pytest.fixture
-def patient(opsgenie: Running, alerta: AlertaServer, alerta_key: str, tmp_path: Path) -> Iterator[Patient]:
+def installed(opsgenie: Running, alerta: AlertaServer, alerta_key: str, tmp_path: Path) -> Iterator[Installed]:
     """A healthy installation."""
     if put_python(tmp_path / "probe") is None:
         pytest.skip("no Python 3.9 or later that every user may start")
     key = opsgenie.cloud.add_oec(queues=(Queue("http://127.0.0.1:1/queue"),)).key
     with open_directory() as directory:
-        made = install_patient(
+        made = install_oec(
             directory,
             alerta_url=alerta.api_url,
             alerta_key=alerta_key,

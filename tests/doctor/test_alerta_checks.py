@@ -3,104 +3,68 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
-import json
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.doctor.alerta_checks import candidates
 from tests.conftest import BRIDGE_USER
-from tests.support.patient import Patient
+from tests.support.installed import Installed
+from tests.support.web_page import web_page
 
 
-def tell_url(patient: Patient, url: str) -> None:
-    patient.change(lambda value: value["globalArgs"].__setitem__(1, url))
+def tell_url(installed: Installed, url: str) -> None:
+    installed.change(lambda value: value["globalArgs"].__setitem__(1, url))
 
 
-def tell_key(patient: Patient, key: str) -> None:
-    patient.config.with_name("alerta.key").write_text(f"{key}\n")
-
-
-@contextmanager
-def web_page() -> Iterator[tuple[str, dict[str, Any]]]:
-    """A web server that answers with a page, but JSON where `routes` has some."""
-    routes: dict[str, Any] = {}
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = routes.get(self.path)
-            data = b"<html>a page</html>" if found is None else json.dumps(found).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            if "recognises" in routes:
-                self.send_header("X-Alerta-On-Behalf-Of", self.headers.get("X-Alerta-On-Behalf-Of", ""))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", routes
-    finally:
-        server.shutdown()
-        server.server_close()
+def tell_key(installed: Installed, key: str) -> None:
+    installed.config.with_name("alerta.key").write_text(f"{key}\n")
 
 
 @pytest.mark.parametrize("ending", ["", "/", "/alert", "/api", "/api/alert", "/api/alerts"])
 def test_every_way_to_write_the_url_that_the_executor_takes_is_well(
-    patient: Patient, alerta: AlertaServer, ending: str
+    installed: Installed, alerta: AlertaServer, ending: str
 ) -> None:
-    tell_url(patient, alerta.url + ending)
-    assert patient.worst("alerta").level == "ok"
+    tell_url(installed, alerta.url + ending)
+    assert installed.worst("alerta").level == "ok"
 
 
 @pytest.mark.parametrize("ending", ["/alerta", "/api/v2", "/api/api", "/web/api/"])
-def test_a_wrong_path_fails_and_the_right_url_is_suggested(patient: Patient, alerta: AlertaServer, ending: str) -> None:
-    tell_url(patient, alerta.url + ending)
-    found = patient.worst("alerta")
+def test_a_wrong_path_fails_and_the_right_url_is_suggested(
+    installed: Installed, alerta: AlertaServer, ending: str
+) -> None:
+    tell_url(installed, alerta.url + ending)
+    found = installed.worst("alerta")
     assert found.level == "fail"
     suggested = re.search(r'"(http://\S+)"', found.advice)
     assert suggested, found.advice
-    tell_url(patient, suggested[1])
-    assert patient.worst("alerta").level == "ok"
+    tell_url(installed, suggested[1])
+    assert installed.worst("alerta").level == "ok"
 
 
-def test_a_web_interface_in_its_place_fails_and_its_api_is_suggested(patient: Patient) -> None:
+def test_a_web_interface_in_its_place_fails_and_its_api_is_suggested(installed: Installed) -> None:
     """The console's own address answers each path with its page, with status 200."""
     with web_page() as (url, routes):
         routes["/api/"] = {"status": "ok", "links": [{"href": f"{url}/api/alert"}]}
-        tell_url(patient, url)
-        found = patient.worst("alerta")
+        tell_url(installed, url)
+        found = installed.worst("alerta")
     assert (found.level, f"{url}/api" in found.advice) == ("fail", True)
 
 
-def test_one_that_does_not_answer_fails(patient: Patient) -> None:
-    tell_url(patient, "http://127.0.0.1:9/api")
-    patient.ask(limit_seconds=1.0)
-    assert patient.worst("alerta").level == "fail"
+def test_one_that_does_not_answer_fails(installed: Installed) -> None:
+    tell_url(installed, "http://127.0.0.1:9/api")
+    installed.ask(limit_seconds=1.0)
+    assert installed.worst("alerta").level == "fail"
 
 
 @pytest.mark.parametrize("url", ["alerta.example.com/api", "ftp://alerta.example.com", "http://user:pw@alerta/api"])
-def test_what_is_no_url_fails_without_an_attempt(patient: Patient, url: str) -> None:
-    tell_url(patient, url)
-    found = patient.worst("alerta", "alerta-key", "attribution")
+def test_what_is_no_url_fails_without_an_attempt(installed: Installed, url: str) -> None:
+    tell_url(installed, url)
+    found = installed.worst("alerta", "alerta-key", "attribution")
     assert (found.level, "--alertaApiUrl" in found.advice) == ("fail", True)
     assert "pw" not in found.what
-
-
-def test_no_url_at_all_fails(patient: Patient) -> None:
-    patient.change(lambda value: value.update(globalArgs=value["globalArgs"][2:]))
-    assert patient.worst("alerta").level == "fail"
 
 
 def test_candidates_are_tried_with_the_likeliest_first() -> None:
@@ -108,32 +72,26 @@ def test_candidates_are_tried_with_the_likeliest_first() -> None:
     assert "https://alerta.example.com/api" in candidates("http://alerta.example.com/api")
 
 
-def test_an_invalid_key_fails_and_is_not_shown(patient: Patient, alerta_key: str) -> None:
-    tell_key(patient, "a-wrong-key-0123456789")
-    found = patient.worst("alerta-key")
+def test_an_invalid_key_fails_and_is_not_shown(installed: Installed, alerta_key: str) -> None:
+    tell_key(installed, "a-wrong-key-0123456789")
+    found = installed.worst("alerta-key")
     assert found.level == "fail"
     assert "a-wrong-key" not in found.what + found.advice
-    tell_key(patient, alerta_key)
-    assert patient.findings("alerta-key")[0].level == "ok"
+    tell_key(installed, alerta_key)
+    assert installed.findings("alerta-key")[0].level == "ok"
 
 
-def test_a_key_that_may_only_read_fails_and_the_scope_is_named(patient: Patient, alerta: AlertaServer) -> None:
-    tell_key(patient, alerta.create_key(BRIDGE_USER, ["read:alerts"]))
-    found = patient.worst("alerta-key")
+def test_a_key_that_may_only_read_fails_and_the_scope_is_named(installed: Installed, alerta: AlertaServer) -> None:
+    tell_key(installed, alerta.create_key(BRIDGE_USER, ["read:alerts"]))
+    found = installed.worst("alerta-key")
     assert (found.level, "write:alerts" in found.advice) == ("fail", True)
-    tell_key(patient, alerta.create_key(BRIDGE_USER, ["write:alerts"]))
-    assert patient.findings("alerta-key")[0].level == "ok"
+    tell_key(installed, alerta.create_key(BRIDGE_USER, ["write:alerts"]))
+    assert installed.findings("alerta-key")[0].level == "ok"
 
 
-def test_an_empty_key_file_fails_and_is_named(patient: Patient) -> None:
-    tell_key(patient, "")
-    found = patient.worst("alerta-key")
-    assert (found.level, "alerta.key is empty" in found.what) == ("fail", True)
-
-
-def test_a_key_that_may_not_list_itself_leaves_its_end_untried(patient: Patient) -> None:
+def test_a_key_that_may_not_list_itself_leaves_its_end_untried(installed: Installed) -> None:
     """Version 1 said nothing of it, and each key of the tutorial ends after a year."""
-    found = patient.worst("alerta-key")
+    found = installed.worst("alerta-key")
     assert (found.level, "expires" in found.what) == ("skip", True)
 
 
@@ -145,78 +103,78 @@ def own_key(alerta: AlertaServer, *scopes: str, days: float = 365.0) -> str:
 
 
 @pytest.mark.parametrize(("days", "level"), [(300.5, "ok"), (20.5, "warn")])
-def test_the_end_of_a_key_is_told_in_time(patient: Patient, alerta: AlertaServer, days: float, level: str) -> None:
-    tell_key(patient, own_key(alerta, days=days))
-    found = patient.worst("alerta-key")
+def test_the_end_of_a_key_is_told_in_time(installed: Installed, alerta: AlertaServer, days: float, level: str) -> None:
+    tell_key(installed, own_key(alerta, days=days))
+    found = installed.worst("alerta-key")
     assert found.level == level
     assert level == "ok" or (BRIDGE_USER in found.what and "in 20 days" in found.what)
 
 
 @pytest.mark.parametrize("scope", ["admin", "write", "admin:users"])
-def test_a_key_with_more_rights_than_needed_is_warned_of(patient: Patient, alerta: AlertaServer, scope: str) -> None:
+def test_a_key_with_more_rights_than_needed_is_warned_of(
+    installed: Installed, alerta: AlertaServer, scope: str
+) -> None:
     """Version 1 said that the key may read and change alerts, ok."""
-    tell_key(patient, own_key(alerta, scope))
-    found = patient.worst("alerta-key")
+    tell_key(installed, own_key(alerta, scope))
+    found = installed.worst("alerta-key")
     assert (found.level, scope in found.what, "alerta key" in found.advice) == ("warn", True, True)
 
 
 def test_a_missing_scope_for_heartbeats_is_warned_of_where_they_are_sent(
-    patient: Patient, alerta: AlertaServer
+    installed: Installed, alerta: AlertaServer
 ) -> None:
     before = alerta.call("GET", "/heartbeats")["heartbeats"]  # other tests' connectors send some to this Alerta
-    tell_key(patient, own_key(alerta))
-    assert patient.worst("alerta-key").level == "ok"
-    patient.ask(edge="native")
-    found = patient.worst("alerta-key")
+    tell_key(installed, own_key(alerta))
+    assert installed.worst("alerta-key").level == "ok"
+    installed.ask(edge="native")
+    found = installed.worst("alerta-key")
     assert (found.level, "write:heartbeats" in found.what) == ("warn", True)
-    tell_key(patient, own_key(alerta, "write:heartbeats"))
-    assert patient.worst("alerta-key").level == "ok"
+    tell_key(installed, own_key(alerta, "write:heartbeats"))
+    assert installed.worst("alerta-key").level == "ok"
     assert alerta.call("GET", "/heartbeats")["heartbeats"] == before
 
 
-def test_an_alerta_that_asks_for_a_key_is_well(patient: Patient) -> None:
-    assert patient.worst("open-access").level == "ok"
-
-
-def test_an_alerta_that_asks_for_no_key_is_warned_of(patient: Patient, alerta: AlertaServer) -> None:
+def test_an_alerta_that_asks_for_no_key_is_warned_of(installed: Installed, alerta: AlertaServer) -> None:
     """Its default. Version 1 said nothing of it."""
     with AlertaServer(settings={"AUTH_REQUIRED": False}, workers=1, postgres=alerta.postgres) as server:
-        tell_url(patient, server.url)
-        found = [finding for finding in patient.findings("open-access") if "without a key" in finding.what]
+        tell_url(installed, server.url)
+        found = [finding for finding in installed.findings("open-access") if "without a key" in finding.what]
     assert [(finding.level, "AUTH_REQUIRED = True" in finding.advice) for finding in found] == [("warn", True)]
 
 
-def test_an_alerta_without_our_package_is_warned_of(patient: Patient) -> None:
+def test_an_alerta_without_our_package_is_warned_of(installed: Installed) -> None:
     with web_page() as (url, routes):
         routes["/"] = {"links": [{"href": f"{url}/alert"}]}
-        tell_url(patient, url)
-        found = patient.worst("attribution")
+        tell_url(installed, url)
+        found = installed.worst("attribution")
     assert (found.level, "pip install alerta-opsgenie" in found.advice) == ("warn", True)
 
 
-def test_a_key_that_the_plugin_does_not_recognise_is_warned_of_until_it_is(patient: Patient, alerta_key: str) -> None:
+def test_a_key_that_the_plugin_does_not_recognise_is_warned_of_until_it_is(
+    installed: Installed, alerta_key: str
+) -> None:
     """The plugin sends the header back for the bridge's key alone."""
     with web_page() as (url, routes):
         routes["/"] = {"links": [{"href": f"{url}/webhooks/opsgenie"}]}
-        tell_url(patient, url)
-        found = patient.worst("attribution")
+        tell_url(installed, url)
+        found = installed.worst("attribution")
         routes["recognises"] = True
-        assert patient.worst("attribution").level == "ok"
+        assert installed.worst("attribution").level == "ok"
     assert (found.level, "does not recognise this key" in found.what) == ("warn", True)
     assert f"OPSGENIE_BRIDGE_KEY = ['sha256:{hashlib.sha256(alerta_key.encode()).hexdigest()}']" in found.advice
     assert alerta_key not in found.advice
 
 
-def test_on_a_real_alerta_following_the_advice_makes_it_well(patient: Patient, alerta: AlertaServer) -> None:
+def test_on_a_real_alerta_following_the_advice_makes_it_well(installed: Installed, alerta: AlertaServer) -> None:
     """Version 1 advised to name the key's user, which anybody could become."""
     key = "a-key-of-the-bridge-0123456789abcdefgh"
-    patient_key = {"user": BRIDGE_USER, "scopes": ["write:alerts"], "key": key}
+    new_key = {"user": BRIDGE_USER, "scopes": ["write:alerts"], "key": key}
     settings = {"PLUGINS": ["opsgenie"], "OPSGENIE_BRIDGE_KEY": [f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"]}
     with AlertaServer(settings=settings, workers=1, postgres=alerta.postgres) as server:
-        server.call("POST", "/key", patient_key)
-        tell_url(patient, server.url)
-        tell_key(patient, server.create_key(BRIDGE_USER))
-        assert patient.worst("attribution").level == "warn"
-        tell_key(patient, key)
-        assert patient.worst("attribution").level == "ok"
-        assert [finding.level for finding in patient.findings("open-access")] == ["ok", "ok"]
+        server.call("POST", "/key", new_key)
+        tell_url(installed, server.url)
+        tell_key(installed, server.create_key(BRIDGE_USER))
+        assert installed.worst("attribution").level == "warn"
+        tell_key(installed, key)
+        assert installed.worst("attribution").level == "ok"
+        assert [finding.level for finding in installed.findings("open-access")] == ["ok", "ok"]

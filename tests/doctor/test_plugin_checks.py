@@ -9,14 +9,14 @@ import pytest
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.doctor import plugin_checks
 from alerta_opsgenie.doctor.finding import Finding
-from tests.support.patient import Patient
+from tests.support.installed import Installed
 
 WELL = {"waiting": 2, "oldest_waiting_seconds": 1.5, "dead_letters": 0, "way_back_dead": 0}
 
 
-def found(patient: Patient, monkeypatch: pytest.MonkeyPatch, answer: Answer | None) -> list[Finding]:
+def found(installed: Installed, monkeypatch: pytest.MonkeyPatch, answer: Answer | None) -> list[Finding]:
     monkeypatch.setattr(plugin_checks, "try_call", lambda _inst, _call: answer)
-    return patient.findings("plugin")
+    return installed.findings("plugin")
 
 
 def shown(**figures: float) -> Answer:
@@ -37,9 +37,9 @@ def shown(**figures: float) -> Answer:
     ],
 )
 def test_each_figure_is_judged(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch, figures: dict[str, float], level: str, words: str
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, figures: dict[str, float], level: str, words: str
 ) -> None:
-    (finding,) = found(patient, monkeypatch, shown(**{**WELL, **figures}))
+    (finding,) = found(installed, monkeypatch, shown(**{**WELL, **figures}))
     assert finding.level == level
     assert words in finding.what
 
@@ -54,12 +54,14 @@ def test_each_figure_is_judged(
     ],
 )
 def test_what_cannot_be_read_is_not_called_well(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch, answer: Answer, words: str
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, answer: Answer, words: str
 ) -> None:
-    (finding,) = found(patient, monkeypatch, answer)
+    (finding,) = found(installed, monkeypatch, answer)
     assert finding.level == "skip"
     assert words in finding.what
 
 
-def test_an_alerta_that_is_not_reached_is_another_check_s(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert found(patient, monkeypatch, None) == []
+def test_an_alerta_that_is_not_reached_is_another_check_s(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found(installed, monkeypatch, None) == []

@@ -17,7 +17,7 @@ from alerta_opsgenie.doctor import queue_checks
 from alerta_opsgenie.doctor.finding import Finding
 from alerta_opsgenie.doctor.http import Asked
 from tests.support.cloud import Running, RunningEdge, running_edge
-from tests.support.patient import Patient
+from tests.support.installed import Installed
 
 
 @pytest.fixture
@@ -27,61 +27,57 @@ def edge() -> Iterator[RunningEdge]:
         yield run
 
 
-def use(patient: Patient, edge: RunningEdge) -> None:
-    patient.change(lambda value: value.update(apiKey=edge.integration.key, baseUrl=edge.server.base_url))
+def use(installed: Installed, edge: RunningEdge) -> None:
+    installed.change(lambda value: value.update(apiKey=edge.integration.key, baseUrl=edge.server.base_url))
 
 
-def test_a_queue_that_answers_is_well_and_nothing_is_received(patient: Patient, edge: RunningEdge) -> None:
-    use(patient, edge)
+def test_a_queue_that_answers_is_well_and_nothing_is_received(installed: Installed, edge: RunningEdge) -> None:
+    use(installed, edge)
     assert isinstance(edge.host, Double)
     edge.host.sqs.queue(edge.queue.url).send("{}", {}, time.time())
-    found = patient.worst("queue")
+    found = installed.worst("queue")
     assert (found.level, "1 messages wait, 0 are taken" in found.what) == ("ok", True)
     assert edge.host.count(edge.queue).visible == 1
 
 
-def test_a_queue_whose_host_does_not_answer_fails(patient: Patient) -> None:
-    """Version 1 said: credentials are given for 1 queue, ok."""
-    found = patient.worst("queue")
-    assert (found.level, "not reached" in found.what) == ("fail", True)
-
-
-def test_a_queue_whose_host_has_no_address_fails(patient: Patient, opsgenie: Running) -> None:
+def test_a_queue_whose_host_has_no_address_fails(installed: Installed, opsgenie: Running) -> None:
     key = opsgenie.cloud.add_oec("dns", queues=(Queue("http://no-such-host.invalid/1/q"),)).key
-    patient.change(lambda value: value.update(apiKey=key))
-    found = patient.worst("queue")
+    installed.change(lambda value: value.update(apiKey=key))
+    found = installed.worst("queue")
     assert (found.level, "no-such-host.invalid" in found.what) == ("fail", True)
 
 
-def test_an_integration_without_a_queue_fails(patient: Patient, opsgenie: Running) -> None:
-    patient.change(lambda value: value.update(apiKey=opsgenie.cloud.add_oec("without a queue").key))
-    found = patient.worst("vendor")
+def test_an_integration_without_a_queue_fails(installed: Installed, opsgenie: Running) -> None:
+    installed.change(lambda value: value.update(apiKey=opsgenie.cloud.add_oec("without a queue").key))
+    found = installed.worst("vendor")
     assert (found.level, "OEC integration" in found.advice) == ("fail", True)
 
 
-def judge(patient: Patient, monkeypatch: pytest.MonkeyPatch, status: int, body: object) -> Finding:
+def judge(installed: Installed, monkeypatch: pytest.MonkeyPatch, status: int, body: object) -> Finding:
     response = Response(status, {}, json.dumps(body).encode())
     monkeypatch.setattr(queue_checks, "_ask_attributes", lambda *_: Asked("queue", response))
-    return patient.worst("queue")
+    return installed.worst("queue")
 
 
-def test_attributes_that_are_denied_are_not_tried_and_not_ok(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = judge(patient, monkeypatch, 403, {"__type": "com.amazonaws.sqs#AccessDenied"})
+def test_attributes_that_are_denied_are_not_tried_and_not_ok(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = judge(installed, monkeypatch, 403, {"__type": "com.amazonaws.sqs#AccessDenied"})
     assert (found.level, found.what.startswith("not tried")) == ("skip", True)
 
 
 @pytest.mark.parametrize("code", ["QueueDoesNotExist", "InvalidClientTokenId", "SignatureDoesNotMatch"])
-def test_any_other_refusal_fails_by_its_code(patient: Patient, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    found = judge(patient, monkeypatch, 400, {"__type": f"com.amazonaws.sqs#{code}"})
+def test_any_other_refusal_fails_by_its_code(installed: Installed, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    found = judge(installed, monkeypatch, 400, {"__type": f"com.amazonaws.sqs#{code}"})
     assert (found.level, code in found.what) == ("fail", True)
 
 
 @pytest.mark.parametrize("body", [None, [], {"Attributes": 7}, {"Attributes": {"ApproximateNumberOfMessages": []}}])
 def test_whatever_the_queue_answers_is_a_finding(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch, body: object
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, body: object
 ) -> None:
-    assert judge(patient, monkeypatch, 200, body).level == "ok"
-    assert judge(patient, monkeypatch, 500, body).level == "fail"
+    assert judge(installed, monkeypatch, 200, body).level == "ok"
+    assert judge(installed, monkeypatch, 500, body).level == "fail"
 
 
 @pytest.mark.parametrize(
@@ -91,29 +87,29 @@ def test_whatever_the_queue_answers_is_a_finding(
      (429, "warn", "try again later"), (200, "fail", "sends actions to OEC")],
 )  # fmt: skip
 def test_what_the_vendor_refuses_is_said_with_what_it_means(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch, status: int, level: str, advice: str
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, status: int, level: str, advice: str
 ) -> None:
     """Version 1 said "try again later", with no failure, to all of them; 200 comes with a token that is none."""
     monkeypatch.setattr(VendorApi, "request", lambda *_, **__: Response(status, {"token": "[" * 5000}, b""))
-    found = patient.worst("vendor")
+    found = installed.worst("vendor")
     assert (found.level, advice in found.advice) == (level, True)
 
 
-def test_a_channel_of_jec_2_is_named(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_channel_of_jec_2_is_named(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Version 1 of the API has ended and the channel answers: that is well for our own connector, and it is said."""
 
     def request(_api: VendorApi, _method: str, path: str, *_: object, **__: object) -> Response:
         return Response(200, {}, b'{"channelId": "c-1", "ownerId": "me"}') if "/v2/" in path else Response(410, {}, b"")
 
     monkeypatch.setattr(VendorApi, "request", request)
-    patient.ask(dialect="jec", edge="native")
-    found = patient.worst("queue")
+    installed.ask(dialect="jec", edge="native")
+    found = installed.worst("queue")
     assert (found.level, "channel of JEC's version 2 (c-1)" in found.what) == ("ok", True)
-    patient.ask(edge="jec")
-    assert patient.worst("vendor").level == "fail"
+    installed.ask(edge="jec")
+    assert installed.worst("vendor").level == "fail"
 
 
-def test_the_url_of_a_queue_that_cannot_be_read_fails(patient: Patient, opsgenie: Running, tmp_path: Path) -> None:
+def test_the_url_of_a_queue_that_cannot_be_read_fails(installed: Installed, opsgenie: Running, tmp_path: Path) -> None:
     key = opsgenie.cloud.add_oec("bad", queues=(Queue("http://[::1"),)).key
-    patient.change(lambda value: value.update(apiKey=key))
-    assert patient.worst("vendor").level == "fail"
+    installed.change(lambda value: value.update(apiKey=key))
+    assert installed.worst("vendor").level == "fail"

@@ -16,11 +16,11 @@ from alerta_opsgenie.doctor.finding import Finding
 from alerta_opsgenie.doctor.send_test import send_test
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
-from tests.support.patient import Patient
+from tests.support.installed import Installed
 
 
-def trial(patient: Patient) -> list[Finding]:
-    found = patient.as_user(lambda inst: [vars(finding) for finding in send_test(inst)])
+def trial(installed: Installed) -> list[Finding]:
+    found = installed.as_user(lambda inst: [vars(finding) for finding in send_test(inst)])
     return [Finding(**finding) for finding in found]
 
 
@@ -28,50 +28,50 @@ def left_over(console: Console) -> list[Any]:
     return list(console.call("GET", "/alerts?resource=alerta-opsgenie-doctor")["alerts"])
 
 
-def test_an_action_goes_the_whole_way_and_leaves_nothing(patient: Patient, console: Console) -> None:
-    found = trial(patient)
+def test_an_action_goes_the_whole_way_and_leaves_nothing(installed: Installed, console: Console) -> None:
+    found = trial(installed)
     assert [finding.level for finding in found] == ["ok", "ok", "ok"]
     assert BRIDGE_USER in found[1].what
     assert left_over(console) == []
 
 
 def test_an_executor_that_fails_is_a_failure_with_its_own_words_and_leaves_nothing(
-    patient: Patient, console: Console
+    installed: Installed, console: Console
 ) -> None:
-    script = Path(patient.layout.scripts) / "oecAlertaExecutor.py"
+    script = Path(installed.layout.scripts) / "oecAlertaExecutor.py"
     ours = script.read_bytes()
     script.write_text("import sys\nsys.exit('no luck today')\n")
-    found = trial(patient)
+    found = trial(installed)
     assert (found[0].level, "no luck today" in found[0].what) == ("fail", True)
     assert left_over(console) == []
     script.write_bytes(ours)
-    assert {finding.level for finding in trial(patient)} == {"ok"}
+    assert {finding.level for finding in trial(installed)} == {"ok"}
 
 
-def test_a_script_that_does_nothing_is_found_out_by_the_alert(patient: Patient) -> None:
-    (Path(patient.layout.scripts) / "oecAlertaExecutor.py").write_text("print('applied, honestly')\n")
-    found = trial(patient)
+def test_a_script_that_does_nothing_is_found_out_by_the_alert(installed: Installed) -> None:
+    (Path(installed.layout.scripts) / "oecAlertaExecutor.py").write_text("print('applied, honestly')\n")
+    found = trial(installed)
     assert (found[0].level, "not ack" in found[0].what) == ("fail", True)
 
 
-def test_an_action_that_is_not_mapped_is_dropped_as_the_connector_drops_it(patient: Patient) -> None:
-    patient.change(lambda value: value["actionMappings"].pop("Acknowledge"))
-    assert "would drop it" in trial(patient)[0].what
+def test_an_action_that_is_not_mapped_is_dropped_as_the_connector_drops_it(installed: Installed) -> None:
+    installed.change(lambda value: value["actionMappings"].pop("Acknowledge"))
+    assert "would drop it" in trial(installed)[0].what
 
 
-def test_a_key_that_may_not_write_makes_no_alert(patient: Patient, alerta: AlertaServer) -> None:
+def test_a_key_that_may_not_write_makes_no_alert(installed: Installed, alerta: AlertaServer) -> None:
     key = alerta.create_key(BRIDGE_USER, ["read:alerts"])
-    patient.config.with_name("alerta.key").write_text(key)
-    found = trial(patient)
+    installed.config.with_name("alerta.key").write_text(key)
+    found = trial(installed)
     assert [finding.level for finding in found] == ["fail"]
     assert "403" in found[0].what
 
 
 def test_our_own_connector_is_handed_the_action_as_an_executor_does(
-    patient: Patient, alerta: AlertaServer, monkeypatch: pytest.MonkeyPatch
+    installed: Installed, alerta: AlertaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient.ask(edge="native")
-    assert "no connector answers in" in trial(patient)[0].what
+    installed.ask(edge="native")
+    assert "no connector answers in" in trial(installed)[0].what
 
     def submit(options: Options, payload: str) -> client.Reply:
         assert options.alerta_url
@@ -81,4 +81,4 @@ def test_our_own_connector_is_handed_the_action_as_an_executor_does(
 
     monkeypatch.setattr(client, "ask_status", lambda _: {})
     monkeypatch.setattr(client, "submit", submit)
-    assert trial(patient)[0].level == "ok"
+    assert trial(installed)[0].level == "ok"

@@ -30,13 +30,14 @@ from alerta_opsgenie.cli.install import install
 from alerta_opsgenie.cli.uninstall import uninstall
 from alerta_opsgenie.setup.layout import Layout, Places, layout_for
 from alerta_opsgenie.vendor.as_user import run_as
-from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, read_config
+from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS
 from alerta_opsgenie.vendor.runner import Host
+from alerta_opsgenie.vendor.structure import read_config
 from tests.support.cloud import Running, running_cloud
 from tests.support.console import Console
 from tests.support.edge_messages import edge_message, run_messages
+from tests.support.installed import put_python
 from tests.support.own_host import may_have_own_host, own_host
-from tests.support.patient import put_python
 from tests.support.trees import hand_made, put, snapshot, vendor_layout
 
 pytestmark = pytest.mark.skipif(not may_have_own_host(), reason="only root can make users and a mount namespace")

@@ -182,6 +182,6 @@ def test_an_alert_that_hangs_holds_up_no_other(reach: Reach) -> None:
             time.sleep(0.01)
         assert "applied" in edge.at(fine.url).run(action("Close", "c7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e")).stdout
         assert not ended
-        hanging.close()
+        hanging.stop()
         thread.join()
         assert ended[0].exit_code == 0

@@ -20,7 +20,3 @@ def test_an_agent_is_ended_and_gone(tmp_path: Path) -> None:
         assert len(edge.agents()) == 1
         end_agent(str(edge.spool_directory))
         await_true(lambda: not edge.agents(), 60, "the end of the agent")
-
-
-def test_without_a_state_directory_there_is_nothing_to_end(tmp_path: Path) -> None:
-    end_agent(str(tmp_path / "absent"))

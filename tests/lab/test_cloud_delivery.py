@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from lab.cloud import Double, Integration, Queue, Switches, WebhookPolicy
 from lab.cloud.queues import client
-from lab.cloud.sqs_model import Refusal
 
-from tests.support.cloud import ALIAS, Receiver, Running, running_cloud, running_edge
+from tests.support.cloud import ALIAS, Receiver, Running, running_cloud
 
 QUICK = WebhookPolicy(timeout_seconds=2, retry_delays_seconds=(0.01, 0.01))
 
@@ -69,16 +68,6 @@ def test_a_webhook_posts_json_with_its_headers(run: Running, receiver: Receiver)
     assert post.body == run.cloud.sent()[0]
 
 
-def test_what_people_and_the_api_do_arrives_in_order(run: Running, receiver: Receiver) -> None:
-    run.cloud.add_webhook(receiver.url)
-    run.api.create()
-    run.cloud.person("alice@example.com").acknowledge(ALIAS)
-    run.api.act("unacknowledge", user="Alerta")
-    run.cloud.person("alice@example.com").close(ALIAS)
-    assert run.cloud.wait_settled()
-    assert receiver.actions() == ["Create", "Acknowledge", "UnAcknowledge", "Close"]
-
-
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_failed_post_is_tried_again(run: Running, receiver: Receiver, status: int) -> None:
     run.cloud.add_webhook(receiver.url, policy=QUICK)
@@ -97,22 +86,6 @@ def test_a_post_is_given_up_in_the_end(run: Running, receiver: Receiver, statuse
     assert run.cloud.wait_settled()
     assert len(receiver.posts) == posts
     assert [message.body["action"] for message in run.cloud.records.undelivered] == ["Create"]
-
-
-def test_a_receiver_that_is_not_there_is_an_undelivered_message(run: Running) -> None:
-    run.cloud.add_webhook("http://127.0.0.1:9/", policy=WebhookPolicy(retry_delays_seconds=()))
-    run.api.create()
-    assert run.cloud.wait_settled()
-    assert len(run.cloud.records.undelivered) == 1
-
-
-def test_snooze_ended_comes_by_itself(run: Running, receiver: Receiver) -> None:
-    run.cloud.add_webhook(receiver.url)
-    run.api.create()
-    run.cloud.person("alice@example.com").snooze_for(ALIAS, 0.1)
-    assert run.cloud.wait_until(lambda: len(run.cloud.sent(action="SnoozeEnded")) == 1, 5)
-    assert run.cloud.wait_settled()
-    assert receiver.actions() == ["Create", "Snooze", "SnoozeEnded"]
 
 
 @pytest.mark.parametrize("echo", ["body", "address", "empty"])
@@ -160,53 +133,6 @@ def test_duplicates_and_disorder_lose_nothing(double: Double) -> None:
     assert set(arrived) == set(range(60))
     assert len(arrived) > 60
     assert arrived != sorted(arrived)
-
-
-def test_a_queue_that_is_away_gets_everything_when_it_is_back(run: Running, double: Double) -> None:
-    oec = run.cloud.add_oec(queues=(double.create("oec"),))
-    with double.faults.refuse():
-        run.api.create()
-        assert not run.cloud.wait_settled(0.2)
-    assert run.cloud.wait_settled()
-    assert len(drain(oec.queues[0])) == 1
-
-
-@pytest.mark.parametrize("kind", ["oec", "jec"])
-def test_messages_reach_motos_queue_too(kind: str) -> None:
-    with running_edge(kind, moto=True) as edge:
-        write_notes(edge, 12)
-        arrived = drain(edge.queue)
-    assert notes_of(arrived) == list(range(12))
-    assert edge.integration.owner_id in {one["StringValue"] for one in arrived[0]["MessageAttributes"].values()}
-
-
-def test_a_message_that_a_batch_does_not_take_is_sent_again(
-    run: Running, double: Double, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    oec = run.cloud.add_oec(queues=(double.create("oec"),))
-    model, refusals = double.sqs.queue(oec.queues[0].url), iter([True, False, True])
-    send = model.send
-
-    def refuse_some(*given: Any) -> Any:
-        if next(refusals, False):
-            raise Refusal("InternalError", "try again")
-        return send(*given)
-
-    monkeypatch.setattr(model, "send", refuse_some)
-    write_notes(run, 3)
-    assert sorted(notes_of(drain(oec.queues[0]))) == [0, 1, 2]
-
-
-def test_the_messages_of_an_alert_go_to_one_queue_of_several(run: Running, double: Double) -> None:
-    queues = (double.create("east"), double.create("west"))
-    run.cloud.add_oec(queues=queues)
-    alice = run.cloud.person("alice@example.com")
-    for alias in ("a", "b"):
-        alice.create("m", alias)
-        alice.close(alias)
-    assert run.cloud.wait_settled()
-    aliases = [[json.loads(message["Body"])["alert"]["alias"] for message in drain(queue)] for queue in queues]
-    assert sorted(aliases) == [["a", "a"], ["b", "b"]]
 
 
 def test_the_double_refuses_what_the_credentials_endpoint_did_not_give() -> None:

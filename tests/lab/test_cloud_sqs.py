@@ -12,9 +12,9 @@ from itertools import count
 from typing import Any
 
 import pytest
-from lab.cloud import Double, Moto, QueueHost, sqs_model
+from lab.cloud import Double, Moto, QueueHost
 from lab.cloud.queues import client
-from lab.cloud.sqs_model import QueueModel, Refusal, digest_attributes
+from lab.cloud.sqs_model import QueueModel, digest_attributes
 
 NAMES = (f"q{number}" for number in count())
 OWNER = {"ownerId": {"DataType": "String", "StringValue": "owner-1"}}
@@ -90,13 +90,6 @@ def test_attributes_come_when_they_are_asked_for(sqs: Sqs) -> None:
     assert message["MD5OfMessageAttributes"] == digest_attributes(OWNER)
 
 
-@pytest.mark.parametrize("names", [["All"], [".*"], ["ownerId", "channelId"]])
-def test_all_attributes_are_chosen_in_several_ways(sqs: Sqs, names: list[str]) -> None:
-    sqs.send("b", MessageAttributes=BOTH)
-    (message,) = sqs.receive(MessageAttributeNames=names)
-    assert set(message["MessageAttributes"]) == {"ownerId", "channelId"}
-
-
 @pytest.mark.parametrize("parameter", ["AttributeNames", "MessageSystemAttributeNames"])
 def test_the_receive_count_grows_with_each_receipt(sqs: Sqs, parameter: str) -> None:
     before_ms = int(time.time() * 1000)
@@ -121,30 +114,6 @@ def test_a_received_message_is_hidden_until_it_is_given_back(sqs: Sqs) -> None:
     assert again["ReceiptHandle"] != message["ReceiptHandle"]
 
 
-def test_a_visibility_timeout_ends_by_itself(sqs: Sqs) -> None:
-    sqs.send("b")
-    started = time.monotonic()
-    sqs.receive(VisibilityTimeout=1)
-    (again,) = sqs.receive(WaitTimeSeconds=LONGEST_POLL_SECONDS)
-    assert again["Body"] == "b"
-    assert 0.9 < time.monotonic() - started < LONGEST_POLL_SECONDS
-
-
-def test_a_visibility_can_be_extended(sqs: Sqs) -> None:
-    sqs.send("b")
-    (message,) = sqs.receive(VisibilityTimeout=1)
-    sqs.hide(message, 30)
-    time.sleep(1.1)
-    assert sqs.receive() == []
-
-
-def test_a_deleted_message_is_gone(sqs: Sqs) -> None:
-    sqs.send("b")
-    (message,) = sqs.receive(VisibilityTimeout=0)
-    sqs.delete(message)
-    assert (sqs.receive(), sqs.count()) == ([], (0, 0))
-
-
 def test_at_most_ten_messages_come_at_once(sqs: Sqs) -> None:
     entries = [{"Id": str(number), "MessageBody": str(number)} for number in range(10)]
     sqs.client.send_message_batch(QueueUrl=sqs.url, Entries=entries)
@@ -152,12 +121,6 @@ def test_at_most_ten_messages_come_at_once(sqs: Sqs) -> None:
     assert len(sqs.receive(10)) == 10
     with refusal(sqs):
         sqs.receive(11)
-
-
-def test_one_message_comes_by_default(sqs: Sqs) -> None:
-    sqs.send("a")
-    sqs.send("b")
-    assert len(sqs.client.receive_message(QueueUrl=sqs.url)["Messages"]) == 1
 
 
 def test_batches_say_what_worked_and_what_did_not(sqs: Sqs) -> None:
@@ -175,20 +138,6 @@ def test_batches_say_what_worked_and_what_did_not(sqs: Sqs) -> None:
     assert sqs.count() == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("ids", "code"),
-    [
-        ([], "EmptyBatchRequest"),
-        (["a", "a"], "BatchEntryIdsNotDistinct"),
-        ([str(number) for number in range(11)], "TooManyEntriesInBatchRequest"),
-    ],
-)
-def test_a_malformed_batch_is_refused(sqs: Sqs, ids: list[str], code: str) -> None:
-    with refusal(sqs) as caught:
-        sqs.client.send_message_batch(QueueUrl=sqs.url, Entries=[{"Id": name, "MessageBody": "b"} for name in ids])
-    assert caught.value.response["Error"]["Code"] == f"AWS.SimpleQueueService.{code}"
-
-
 def test_a_long_poll_ends_when_a_message_comes(sqs: Sqs) -> None:
     sender = threading.Timer(0.3, sqs.send, ["late"])
     started = time.monotonic()
@@ -198,29 +147,6 @@ def test_a_long_poll_ends_when_a_message_comes(sqs: Sqs) -> None:
     sender.join()
     assert [message["Body"] for message in messages] == ["late"]
     assert 0.25 < took < LONGEST_POLL_SECONDS
-
-
-def test_a_long_poll_ends_empty(sqs: Sqs) -> None:
-    started = time.monotonic()
-    assert sqs.receive(WaitTimeSeconds=1) == []
-    assert 0.8 < time.monotonic() - started < 60
-
-
-def test_an_unknown_queue_is_refused(sqs: Sqs) -> None:
-    with pytest.raises(sqs.client.exceptions.QueueDoesNotExist):
-        sqs.client.receive_message(QueueUrl=sqs.url + "-unknown")
-
-
-def test_a_delayed_message_comes_later(sqs: Sqs) -> None:
-    sqs.send("b", DelaySeconds=1)
-    assert sqs.receive() == []
-    assert len(sqs.receive(WaitTimeSeconds=5)) == 1
-
-
-def test_purge_empties_a_queue(sqs: Sqs) -> None:
-    sqs.send("b")
-    sqs.client.purge_queue(QueueUrl=sqs.url)
-    assert sqs.receive() == []
 
 
 # --- the double alone -----------------------------------------------------------------------------------------------
@@ -248,29 +174,6 @@ def _receive_and_hang_up(endpoint_url: str, url: str) -> None:
         time.sleep(0.1)
 
 
-def test_many_receivers_share_a_queue_without_doubles() -> None:
-    with Double() as double:
-        url, taken, lock = double.create("q").url, list[str](), threading.Lock()
-
-        def work() -> None:
-            sqs = Sqs(client(double.endpoint_url), url)
-            while messages := sqs.receive(WaitTimeSeconds=1):
-                for message in messages:
-                    sqs.delete(message)
-                with lock:
-                    taken.extend(message["Body"] for message in messages)
-
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        sender = Sqs(client(double.endpoint_url), url)
-        for number in range(100):
-            sender.send(str(number))
-        for thread in threads:
-            thread.join()
-    assert sorted(taken, key=int) == [str(number) for number in range(100)]
-
-
 def test_an_older_receipt_handle_deletes_nothing() -> None:
     queue = QueueModel("q", visibility_seconds=10)
     queue.send("b", {}, now=0)
@@ -282,22 +185,3 @@ def test_an_older_receipt_handle_deletes_nothing() -> None:
     assert queue.count(now=22) == (0, 1, 0)
     queue.delete(third.handle)
     assert (queue.count(now=22), queue.deleted) == ((0, 0, 0), 1)
-
-
-def test_a_message_that_is_visible_again_can_still_be_deleted_by_its_last_handle() -> None:
-    queue = QueueModel("q", visibility_seconds=10)
-    queue.send("b", {}, now=0)
-    handle = queue.receive(1, now=0)[0].handle
-    queue.delete(handle)
-    assert queue.receive(1, now=11) == []
-
-
-def test_too_many_messages_in_flight_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sqs_model.MOST_IN_FLIGHT == 120_000
-    monkeypatch.setattr(sqs_model, "MOST_IN_FLIGHT", 3)
-    queue = QueueModel("q")
-    for _ in range(4):
-        queue.send("b", {}, now=0)
-    assert len(queue.receive(3, now=0)) == 3
-    with pytest.raises(Refusal, match="in flight"):
-        queue.receive(1, now=0)

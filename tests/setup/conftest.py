@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
+from alerta_opsgenie.setup.connector_config import Existing, make_config, read_existing
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout, layout_for
 from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.removal import Removal, Undone
 from alerta_opsgenie.setup.unit import render_unit
+from alerta_opsgenie.vendor.render import RenderOptions
 from tests.support.own_host import may_have_own_host, own_host
 
 NOW = datetime(2026, 11, 3, 14, 5, 6, tzinfo=timezone.utc)
@@ -50,7 +51,7 @@ class Image:
             "base_url": "",
             "script": f"{self.layout.scripts}/oecAlertaExecutor.py" if self.layout.scripts else "",
         }
-        wanted = Wanted(dialect, **{**values, **changes})
+        wanted = RenderOptions(dialect, **{**values, **changes})
         config = make_config(self.layout, wanted, existing if existing.document else Existing())
         return Contents(executor, config, Secret(key), render_unit(self.layout))
 

@@ -70,11 +70,6 @@ def test_a_mapping_to_the_py_becomes_direct_where_there_is_no_python_for_it(imag
     assert config_of(image, script=direct)["actionMappings"]["Close"]["filepath"] == direct
 
 
-def test_what_it_wrote_itself_it_takes_as_it_is(image: Image) -> None:
-    image.install()
-    assert config_of(image) == json.loads(image.at(image.layout.config).read_text())
-
-
 def test_the_placeholder_of_a_sample_is_no_key(image: Image) -> None:
     vendor_layout(image.root)
     assert not read_existing(image.host, image.layout).api_key

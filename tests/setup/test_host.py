@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,16 +25,6 @@ def test_a_user_that_the_image_does_not_know_goes_by_the_number_given(tmp_path: 
     assert Host(str(tmp_path), (990, 991)).numbers(Ownership("opsgenie", "opsgenie")) == (990, 991)
     assert Host(str(tmp_path)).numbers(Ownership("opsgenie", "opsgenie")) is None
     assert Host(str(tmp_path), (990, 991)).numbers(Ownership("root", "opsgenie")) == (0, 991)
-
-
-def test_a_users_processes_are_found_by_their_number() -> None:
-    command = ["sh", "-c", "echo ready; read line"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        assert dict(Host().processes_of(os.geteuid()))[process.pid] == " ".join(command)
-        assert process.pid not in dict(Host().processes_of(os.geteuid() + 1))
-        process.kill()
 
 
 def test_a_command_that_is_not_there_says_what_to_do_by_hand() -> None:

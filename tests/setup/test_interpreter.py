@@ -28,16 +28,6 @@ def test_it_is_found_on_the_services_path_with_its_version(tmp_path: Path) -> No
     assert found.is_usable
 
 
-def test_none_on_the_path_is_none(tmp_path: Path) -> None:
-    assert find_interpreter("python", str(tmp_path)) is None
-
-
-def test_python_2_is_found_and_not_usable(tmp_path: Path) -> None:
-    found = find_interpreter("python", program(tmp_path / "bin", "#!/bin/sh\nprintf 2.7.18\n"))
-    assert found is not None
-    assert (found.version, found.is_usable) == ((2, 7, 18), False)
-
-
 def test_one_that_fails_tells_why(tmp_path: Path) -> None:
     found = find_interpreter("python", program(tmp_path / "bin", "#!/bin/sh\necho no codec >&2; exit 3\n"))
     assert found is not None

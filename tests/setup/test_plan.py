@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.layout import Places, layout_for
 from alerta_opsgenie.setup.plan import apply_plan, make_plan
@@ -145,15 +144,6 @@ def test_a_directory_that_is_there_keeps_a_mode_that_will_do(image: Image, mode:
     image.at("/var/log/opsgenie").chmod(mode)
     image.install()
     assert image.at("/var/log/opsgenie").stat().st_mode & 0o777 == becomes
-
-
-def test_an_edited_configuration_is_asked_about_and_its_difference_shown_without_secrets(image: Image) -> None:
-    put(image.root, CONFIG, '{"apiKey": "my-own-secret-key-1", "actionMappings": {}}')
-    asked = [change for change in image.plan(api_key=Secret("another-secret-key-2")) if change.question]
-    assert [change.question for change in asked] == [f"Replace {CONFIG}?"]
-    assert "+" in asked[0].difference
-    assert "Acknowledge" in asked[0].difference
-    assert "secret-key" not in asked[0].difference
 
 
 def test_what_was_there_is_kept_under_a_dated_name_with_our_mode(image: Image) -> None:

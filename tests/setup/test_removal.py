@@ -15,11 +15,11 @@ from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.journal import New
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.plan import apply_plan, make_plan
-from alerta_opsgenie.setup.removal import Undone, describe_undo
+from alerta_opsgenie.setup.removal import Undone
 from alerta_opsgenie.setup.unit import render_unit
 from alerta_opsgenie.vendor.as_user import run_as
 from tests.setup.conftest import Image
-from tests.support.trees import hand_made, put, snapshot, vendor_layout
+from tests.support.trees import hand_made, put, snapshot
 
 LATER = datetime(2026, 11, 4, tzinfo=timezone.utc)
 CONFIG = "/home/opsgenie/oec/conf/config.json"
@@ -59,15 +59,6 @@ def test_a_spool_that_the_version_before_has_left_stays(image: Image) -> None:
     image.install()
     as_owner_of(image.at(STATE), lambda: put(image.at(STATE), "spool.db", "") and None)
     assert "actions of the version before" in left(image.uninstall())[f"left {STATE}/"]
-
-
-def test_the_advice_works_afterwards_purge_takes_what_waits(image: Image) -> None:
-    image.install()
-    keep_an_action(image)
-    image.uninstall()
-    assert left(image.uninstall(purge=True)) == {}
-    assert files(image.root) == []
-    assert not image.at(STATE).exists()
 
 
 def test_after_half_an_uninstall_it_can_be_installed_again_with_what_waits(image: Image) -> None:
@@ -117,13 +108,6 @@ def test_the_logs_and_the_state_of_the_executor_go_too(image: Image) -> None:
     assert files(image.root) == []
 
 
-def test_logs_of_before_stay(image: Image) -> None:
-    hand_made(image.root)
-    image.install()
-    image.uninstall()
-    assert image.at("/var/log/opsgenie/oecAlertaExecutor.log").read_text() == "an old line\n"
-
-
 def test_the_original_comes_back_and_a_later_edit_stays_beside_it(image: Image) -> None:
     hand_made(image.root)
     original = image.at(CONFIG).read_bytes()
@@ -142,21 +126,6 @@ def test_a_backup_that_somebody_took_away_is_named_and_nothing_is_removed(image:
     backup.unlink()
     assert backup.name in left(image.uninstall())[f"left {CONFIG}"]
     assert image.at(CONFIG).exists()
-
-
-def test_every_entry_can_be_described_before_it_is_undone(image: Image) -> None:
-    vendor_layout(image.root)
-    image.install()
-    for entry in (*image.record().entries, {"kind": "user", "name": "u"}, {"kind": "unit", "name": "x.service"}):
-        assert entry["name"].rpartition("/")[2] in describe_undo(entry)
-
-
-def test_undoing_twice_changes_nothing_more(image: Image) -> None:
-    image.install()
-    image.uninstall()
-    state = snapshot(image.root)
-    assert image.uninstall() == []
-    assert snapshot(image.root) == state
 
 
 def test_systemd_reads_the_agents_unit_once_for_each_version_starts_it_and_lets_go_of_it(

@@ -6,23 +6,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 import trustme
-from lab.alerta_server import LOOPBACK, listening_socket
+from lab.alerta_server import LOOPBACK
 
-from tests.support.proxy import ConnectionCutError, Message, Wire
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from tests.support.wire import Message, Server, Wire
 
 DRIP_SECONDS = 0.1
 LARGE_BODY_BYTES = 10 * 1024 * 1024
@@ -31,7 +24,7 @@ ANNOUNCED_BYTES = 1024**3
 Behaviour = Callable[["BadServer", Wire], None]
 
 
-class BadServer:
+class BadServer(Server):
     """Listens on 127.0.0.1 until the end of its `with` block; `received` holds the requests that came, in order.
 
     `mode`: a name from MODES. `location`: where the mode "redirect" sends to. `tls`: a context of `PrivateCa`.
@@ -39,55 +32,20 @@ class BadServer:
     """
 
     def __init__(self, mode: str, *, location: str = "", tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self.mode = mode
         self.location = location
         self.over = threading.Event()
         self.received: list[Message] = []
-        self._tls = tls
-        self._wires: list[Wire] = []
-        self._listener = listening_socket()
-        self.port: int = self._listener.getsockname()[1]
 
-    @property
-    def url(self) -> str:
-        """Where clients connect, without a slash at its end."""
-        return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self.port}"
-
-    def close(self) -> None:
+    def stop(self) -> None:
         self.over.set()
-        # A blocked accept() is woken by shutdown on Linux and by close elsewhere.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for wire in list(self._wires):
-            wire.close()
+        super().stop()
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _address = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        # OSError: the client gave up, or does not trust the certificate; its own test sees that.
-        with connection, contextlib.suppress(OSError, ConnectionCutError):
-            wire = Wire(connection if self._tls is None else self._tls.wrap_socket(connection, server_side=True))
-            self._wires.append(wire)
-            with contextlib.closing(wire):
-                while (request := wire.read_request()) is not None:
-                    self.received.append(request)
-                    MODES[self.mode](self, wire)
+    def serve(self, wire: Wire) -> None:
+        while (request := wire.read_request()) is not None:
+            self.received.append(request)
+            MODES[self.mode](self, wire)
 
 
 class PrivateCa:

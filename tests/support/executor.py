@@ -21,8 +21,9 @@ from alerta_opsgenie.agent import handover
 from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.executor.build import build
 from alerta_opsgenie.journal import Action
-from alerta_opsgenie.vendor.config import OEC, EdgeConfig, read_config
+from alerta_opsgenie.vendor.config import OEC, EdgeConfig
 from alerta_opsgenie.vendor.runner import Host, Message, ScriptResult, run_message
+from alerta_opsgenie.vendor.structure import read_config
 from tests.support.edge_messages import edge_document, run_messages
 
 if TYPE_CHECKING:

@@ -74,6 +74,10 @@ class Bridge:
         return answer
 
 
+_ACTIONS = {"ack": ("ack",), "closed": ("close",), "shelved": ("shelve",), "shelved from ack": ("ack", "shelve")}
+_STATUSES = ("expired", "blackout", "assign")
+
+
 class Made:
     """Alerts in each state, made at the console."""
 
@@ -81,29 +85,15 @@ class Made:
         self.console = console
 
     def __call__(self, state: str) -> str:
-        made = getattr(self, f"_{state.replace(' ', '_')}")
-        return str(made())
-
-    def _open(self) -> str:
-        return str(self.console.create_alert()["id"])
-
-    def _acted(self, *actions: str) -> str:
-        alert_id = self._open()
-        for action in actions:
+        if state == "raised then ack":
+            return self._raised_then_ack()
+        assert state in {"open", *_ACTIONS, *_STATUSES}
+        alert_id = str(self.console.create_alert()["id"])
+        for action in _ACTIONS.get(state, ()):
             self.console.action(alert_id, action, "by a person")
+        if state in _STATUSES:
+            self.console.set_status(alert_id, state)
         return alert_id
-
-    def _ack(self) -> str:
-        return self._acted("ack")
-
-    def _closed(self) -> str:
-        return self._acted("close")
-
-    def _shelved(self) -> str:
-        return self._acted("shelve")
-
-    def _shelved_from_ack(self) -> str:
-        return self._acted("ack", "shelve")
 
     def _raised_then_ack(self) -> str:
         """Acknowledged when its severity had risen: what Alerta's own `assign` re-opens."""
@@ -128,19 +118,4 @@ class Made:
 
     def _bring_to(self, alert_id: str, status: str) -> None:
         if status != "open":
-            action = {"ack": "ack", "closed": "close", "shelved": "shelve"}[status]
-            self.console.action(alert_id, action, "by a person")
-
-    def _expired(self) -> str:
-        return self._with_status("expired")
-
-    def _blackout(self) -> str:
-        return self._with_status("blackout")
-
-    def _assign(self) -> str:
-        return self._with_status("assign")
-
-    def _with_status(self, status: str) -> str:
-        alert_id = self._open()
-        self.console.set_status(alert_id, status)
-        return alert_id
+            self.console.action(alert_id, _ACTIONS[status][0], "by a person")

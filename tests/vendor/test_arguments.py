@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.arguments import (
@@ -56,11 +54,6 @@ def test_options_are_found_with_their_values_and_places(args: list[str], options
 def test_options_are_taken_out_with_their_values_and_nothing_else() -> None:
     args = ["lead", "-apiKey", "k", "--mine", "1", "--opsgenieUrl=u", "-logLevel", "--last", "z"]
     assert without_options(args, ["apiKey", "opsgenieUrl", "logLevel"]) == ("lead", "--mine", "1", "--last", "z")
-
-
-@given(st.lists(st.sampled_from(["-a", "--b=1", "x", "-apiKey", "", "-", "--", "-1"])))
-def test_taking_out_nothing_changes_nothing(args: list[str]) -> None:
-    assert without_options(args, []) == tuple(args)
 
 
 def test_the_last_of_a_variable_counts_and_what_is_none_is_passed_over() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -18,15 +17,6 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a
 def test_the_work_is_done_as_that_user_and_no_other_group() -> None:
     seen = run_as(NOBODY, NOBODY, lambda: [os.getuid(), os.geteuid(), os.getgid(), os.getgroups()])
     assert seen == [NOBODY, NOBODY, NOBODY, []]
-
-
-@only_root
-def test_what_that_user_may_not_read_cannot_be_read(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("x")
-    secret.chmod(0o600)
-    with pytest.raises(PermissionError):
-        run_as(NOBODY, NOBODY, secret.read_text)
 
 
 def test_a_failure_in_it_is_told() -> None:

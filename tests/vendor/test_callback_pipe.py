@@ -44,10 +44,6 @@ def test_what_is_written_is_the_context(tmp_path: Path, written: tuple[bytes, ..
     assert context_of(tmp_path, *written) == context
 
 
-def test_each_message_has_a_pipe_of_its_own(tmp_path: Path) -> None:
-    assert CallbackPipe(str(tmp_path)).path != CallbackPipe(str(tmp_path)).path
-
-
 @pytest.mark.parametrize("kind", ["file", "link"])
 def test_what_is_there_under_its_name_is_left_alone(tmp_path: Path, kind: str) -> None:
     pipe = CallbackPipe(str(tmp_path))

@@ -11,12 +11,12 @@ import pytest
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.checks import check_config
-from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC, read_config
+from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import LARGEST_FILE_BYTES, Document, load_document, parse_document
 from alerta_opsgenie.vendor.problems import ERROR, NOTE, WARNING, ConfigError, Problem
 from alerta_opsgenie.vendor.redaction import shown_config
-from alerta_opsgenie.vendor.structure import read_structure
+from alerta_opsgenie.vendor.structure import read_config, read_structure
 from tests.support.edge_messages import edge_document
 
 CASES = Path(__file__).parent / "cases"

@@ -16,16 +16,15 @@ from alerta_opsgenie.vendor.config import (
     JEC,
     NATIVE,
     OEC,
-    ActionMapping,
     EdgeConfig,
     dialect_of_path,
     dialect_of_url,
     guess_dialect,
     normalise_base_url,
-    read_config,
 )
 from alerta_opsgenie.vendor.document import parse_document
 from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.structure import read_config
 from tests.support.edge_messages import API_KEY, edge_document
 from tests.vendor.test_document import JSON_VALUES
 
@@ -99,19 +98,6 @@ def test_what_requests_add_themselves_is_taken_off_a_base_url(url: str, root: st
     assert EdgeConfig(JEC, Secret("k"), url, {}).api_root == root
 
 
-@pytest.mark.parametrize(
-    ("path", "ours"),
-    [("/a/oecAlertaExecutor.py", True), ("oecAlertaExecutor", True), ("/oecAlertaExecutor/a.py", False)],
-)
-def test_our_executor_is_known_by_its_name(path: str, ours: bool) -> None:
-    assert ActionMapping("Close", path).is_alerta_executor is ours
-
-
-def test_the_connectors_own_arguments_carry_the_url_as_the_file_has_it() -> None:
-    config = EdgeConfig(JEC, Secret("k"), "https://api.atlassian.com/", {}, log_level="debug")
-    assert config.connector_args() == ("-apiKey", "k", "-jsmUrl", "https://api.atlassian.com/", "-logLevel", "DEBUG")
-
-
 class TestReading:
     def test_a_sound_file_is_read_and_shows_no_secret(self, tmp_path: Path) -> None:
         value = edge_document(globalArgs=["--alertaApiUrl", "https://a.example.com", "--alertaApiKey", "alerta-s3cr3t"])
@@ -120,14 +106,6 @@ class TestReading:
         assert config.where == str(tmp_path / "config.json")
         assert "s3cr3t" not in repr(config)
         assert API_KEY not in repr(config)
-
-    def test_a_yaml_file_with_an_anchor_is_read_as_well(self, tmp_path: Path) -> None:
-        path = tmp_path / "config.yml"
-        path.write_text(
-            "apiKey: k\nactionMappings:\n  Close: &script {sourceType: local, filepath: ~/a.py}\n  AddNote: *script\n"
-        )
-        config = read_config(path, environment={"HOME": "/home/me"})
-        assert config.mappings["AddNote"].filepath == "/home/me/a.py"
 
     def test_a_file_with_faults_is_one_error_that_names_the_first_and_counts_the_rest(self, tmp_path: Path) -> None:
         path = write(tmp_path / "config.json", edge_document(apiKey=None, globalArgs=5, actionMappings={"Close": {}}))
@@ -146,44 +124,13 @@ class TestReading:
         with pytest.raises(ConfigError, match="sourceType"):
             read_config(path, api_key=Secret("given"), environment={}, target=NATIVE)
 
-    def test_the_processs_environment_is_the_default(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("OEC_API_KEY", "from-env")
-        path = write(tmp_path / "config.json", edge_document())
-        assert read_config(path).api_key == Secret("from-env")
-
-
-_TOP = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(
-        ("apiKey", "baseUrl", "logLevel", "globalFlags", "globalArgs", "globalEnv", "pollerConf", "poolConf"),
-        JSON_VALUES,
-    )
-    | {
-        "actionMappings": JSON_VALUES
-        | st.dictionaries(
-            st.text(max_size=5),
-            st.fixed_dictionaries(
-                {},
-                optional={
-                    name: JSON_VALUES | st.sampled_from(["local", "git", "http", "custom", "oecAlertaExecutor.py"])
-                    for name in (
-                        "type",
-                        "sourceType",
-                        "filepath",
-                        "flags",
-                        "args",
-                        "env",
-                        "headers",
-                        "gitOptions",
-                        "stdout",
-                    )
-                },
-            ),
-            max_size=3,
-        )
-    }
-    | {"alertaOpsgenie": JSON_VALUES},
-)
+_SECTIONS = ("apiKey", "baseUrl", "logLevel", "globalFlags", "globalArgs", "globalEnv", "pollerConf", "poolConf")
+_FIELDS = ("type", "sourceType", "filepath", "flags", "args", "env", "headers", "gitOptions", "stdout")
+_WORDS = st.sampled_from(["local", "git", "http", "custom", "oecAlertaExecutor.py"])
+_MAPPING = st.fixed_dictionaries({}, optional=dict.fromkeys(_FIELDS, JSON_VALUES | _WORDS))
+_MAPPINGS = JSON_VALUES | st.dictionaries(st.text(max_size=5), _MAPPING, max_size=3)
+_OPTIONAL = {**dict.fromkeys((*_SECTIONS, "alertaOpsgenie"), JSON_VALUES), "actionMappings": _MAPPINGS}
+_TOP = st.fixed_dictionaries({}, optional=_OPTIONAL)
 
 
 @given(_TOP | JSON_VALUES, st.sampled_from([None, OEC, JEC]), st.sampled_from([None, OEC, JEC, NATIVE]))

@@ -83,15 +83,6 @@ class TestToJec:
             assert result.callback["callbackContext"] == "done"
             assert "-jsmUrl" in result.argv
 
-    def test_what_the_connector_passes_itself_is_dropped_with_its_value(self) -> None:
-        args = ["-opsgenieUrl", "https://api.opsgenie.com", "--mine", "1", "-apiKey=k"]
-        value = documented() | {"globalArgs": args}
-        value["actionMappings"]["Close"]["args"] = ["-logLevel", "DEBUG", "last"]
-        made = convert(value, JEC)
-        assert made.document["globalArgs"] == ["--mine", "1"]
-        assert made.document["actionMappings"]["Close"]["args"] == ["last"]
-        assert not any("=k" in note for note in made.notes)
-
     def test_paths_among_arguments_move_along_and_those_of_others_stay(self) -> None:
         value = documented() | {"globalArgs": ["--alertaApiKeyFile", "/home/opsgenie/oec/conf/alerta.key", "/opt/x"]}
         value["globalEnv"] = ["ALERTA_API_KEY_FILE=/home/opsgenie/oec/conf/alerta.key"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -67,11 +66,6 @@ def test_what_is_no_configuration_is_refused_with_its_position(data: bytes, what
     assert caught.value.advice
 
 
-def test_brackets_inside_texts_are_not_counted_as_nesting() -> None:
-    value = {"a": "[" * 500 + '\\"' + "{" * 500}
-    assert parse_document(json.dumps(value).encode()).value == value
-
-
 def test_keys_that_stand_twice_are_remembered_with_their_place_and_the_last_one_counts() -> None:
     document = parse_document(b'{"a": 1, "b": [{"c": 1, "c": 2}], "a": 3}')
     assert document.value == {"a": 3, "b": [{"c": 2}]}
@@ -92,16 +86,6 @@ class TestYaml:
     def parse(self, text: str) -> Document:
         return parse_document(text.encode(), syntax="yaml", where="x.yml")
 
-    def test_a_yaml_document_gives_the_same_values_as_json(self) -> None:
-        text = "---\napiKey: abc\npollerConf:\n  maxNumberOfMessages: 10\nglobalArgs: [a, '1']\nnothing: ~\nyes: true\n"
-        assert self.parse(text).value == {
-            "apiKey": "abc",
-            "pollerConf": {"maxNumberOfMessages": 10},
-            "globalArgs": ["a", "1"],
-            "nothing": None,
-            "yes": "true",
-        }
-
     def test_numbers_are_such_where_the_format_has_any_and_their_texts_elsewhere(self) -> None:
         text = "apiKey: 0123\nglobalArgs: [1.50, yes, '5']\npoolConf: {a: 5, b: 5.0, c: 1.5, d: yes, e: '5'}\n"
         assert self.parse(text).value == {
@@ -113,9 +97,6 @@ class TestYaml:
     def test_what_a_mapping_is_merged_with_is_overridden_by_its_own_keys_and_by_earlier_sources(self) -> None:
         text = "x: &x {a: 1, b: 1}\ny: &y {a: 2, c: 2}\nz: {<<: [*x, *y], b: 3}\n"
         assert self.parse(text).value["z"] == {"a": "1", "b": "3", "c": "2"}
-
-    def test_a_byte_order_mark_is_read_past(self) -> None:
-        assert parse_document(b"\xef\xbb\xbfa: b\n", syntax="yaml").value == {"a": "b"}
 
     @pytest.mark.parametrize(
         ("text", "what"),
@@ -153,11 +134,6 @@ class TestFiles:
         with pytest.raises(ConfigError, match="has the ending"):
             syntax_of(name)
 
-    def test_a_file_is_read_and_named_in_the_document(self, tmp_path: Path) -> None:
-        path = tmp_path / "config.json"
-        path.write_text('{"a": 1}')
-        assert load_document(path) == Document({"a": 1}, "json", str(path))
-
     def test_what_is_no_readable_file_is_an_error_of_usage_and_never_waited_for(self, tmp_path: Path) -> None:
         (tmp_path / "dir.json").mkdir()
         os.mkfifo(tmp_path / "fifo.json")
@@ -186,12 +162,3 @@ def test_any_bytes_are_a_document_or_one_config_error(data: bytes, syntax: str) 
         assert str(error).isprintable()  # noqa: PT017 - any other exception fails the test
     else:
         assert isinstance(document.value, dict)
-
-
-@given(JSON_VALUES)
-def test_any_json_value_is_a_document_or_one_config_error(value: Any) -> None:
-    try:
-        document = parse_document(json.dumps({"x": value}).encode())
-    except ConfigError:
-        return
-    json.dumps(document.value, ensure_ascii=False).encode()

@@ -61,9 +61,3 @@ def test_without_variables_the_usual_places_are_looked_at_in_turn(
         (tmp_path / name).touch()
         assert find_config(environment) == Location(str(tmp_path / name), dialect)
     assert find_config({}, dialect=JEC) == Location(str(tmp_path / "native.json"), JEC)
-
-
-def test_the_processs_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OEC_CONF_LOCAL_FILEPATH", "/a/c.json")
-    monkeypatch.delenv("JEC_CONF_LOCAL_FILEPATH", raising=False)
-    assert find_config() == Location("/a/c.json", OEC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.vendor.problems import ConfigError, Problem, json_path, kind_of, nearest, shown
+from alerta_opsgenie.vendor.problems import ConfigError, Problem, json_path, nearest, shown
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,6 @@ def test_the_nearest_known_name_is_found_and_a_far_one_is_not(
     name: str, known: tuple[str, ...], meant: str | None
 ) -> None:
     assert nearest(name, known) == meant
-
-
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [(None, "null"), (True, "true or false"), (5, "a number"), ("x", "a text"), ([], "a list"), ({}, "an object")],
-)
-def test_kinds_are_named_for_people(value: object, kind: str) -> None:
-    assert kind_of(value) == kind
 
 
 def test_a_problem_and_an_error_are_told_on_one_line() -> None:

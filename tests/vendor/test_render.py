@@ -11,7 +11,7 @@ from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC
 from alerta_opsgenie.vendor.document import Document
 from alerta_opsgenie.vendor.problems import ConfigError
-from alerta_opsgenie.vendor.render import RenderOptions, base_url_for, render_config
+from alerta_opsgenie.vendor.render import RenderOptions, render_config
 from tests.support.edge_messages import API_KEY, edge_document
 
 
@@ -40,13 +40,10 @@ def test_jec_gets_its_own_host_paths_and_catch_all_name() -> None:
     assert mapping["stderr"] == "/var/log/jec/oecAlertaExecutor-errors.log"
 
 
-def test_alertas_key_goes_into_the_environment_unless_the_arguments_are_asked_for() -> None:
-    by_environment = render(alerta_key=Secret("s3cr3t"))
-    assert by_environment["globalEnv"] == ["ALERTA_API_KEY=s3cr3t"]
-    assert "s3cr3t" not in by_environment["globalArgs"]
-    by_arguments = render(alerta_key=Secret("s3cr3t"), key_in="args")
-    assert by_arguments["globalArgs"][2:] == ["--alertaApiKey", "s3cr3t"]
-    assert "globalEnv" not in by_arguments
+def test_alertas_key_goes_into_the_environment() -> None:
+    value = render(alerta_key=Secret("s3cr3t"))
+    assert value["globalEnv"] == ["ALERTA_API_KEY=s3cr3t"]
+    assert "s3cr3t" not in value["globalArgs"]
 
 
 @pytest.mark.parametrize(("given", "arguments"), [("", []), ("/srv/state", ["--spoolDir", "/srv/state"])])
@@ -59,32 +56,15 @@ def test_the_state_directory_is_the_same_for_whoever_starts_the_executor(given: 
 
 
 def test_options_reach_their_place() -> None:
-    value = render(
-        region="eu", script="/opt/x", log_directory="/var/log/x/", log_level="DEBUG", workers=2, actions=("Close",)
-    )
+    value = render(region="eu", script="/opt/x", log_directory="/var/log/x/", sources=("A", "B"), ca_file="/ca.pem")
     assert value["baseUrl"] == "https://api.eu.opsgenie.com"
-    assert value["logLevel"] == "DEBUG"
-    assert (value["poolConf"]["maxNumberOfWorker"], value["poolConf"]["minNumberOfWorker"]) == (2, 2)
-    assert list(value["actionMappings"]) == ["Close"]
-    assert value["actionMappings"]["Close"]["stdout"] == "/var/log/x/oecAlertaExecutor.log"
+    assert value["globalArgs"][2:] == ["--source", "A", "--source", "B", "--alertaCaFile", "/ca.pem"]
+    mapping = value["actionMappings"]["Close"]
+    assert (mapping["filepath"], mapping["stdout"]) == ("/opt/x", "/var/log/x/oecAlertaExecutor.log")
     assert render(base_url="http://127.0.0.1:4000")["baseUrl"] == "http://127.0.0.1:4000"
 
 
-@pytest.mark.parametrize(
-    ("dialect", "changes", "what"),
-    [
-        (JEC, {"region": "eu"}, "JSM has one host"),
-        (OEC, {"actions": ()}, "names no action"),
-        (OEC, {"alerta_key": Secret("a"), "alerta_key_file": "/a"}, "given twice"),
-    ],
-)
-def test_options_that_make_no_configuration_are_refused(dialect: str, changes: Any, what: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        render(dialect, **changes)
-    assert what in caught.value.what
+def test_a_region_is_opsgenies_alone() -> None:
+    with pytest.raises(ConfigError, match="JSM has one host") as caught:
+        render(JEC, region="eu")
     assert caught.value.usage
-
-
-def test_regions_are_opsgenies() -> None:
-    assert base_url_for(OEC, "us") == "https://api.opsgenie.com"
-    assert base_url_for(JEC, "us") == "https://api.atlassian.com"

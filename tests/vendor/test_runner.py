@@ -17,24 +17,13 @@ from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.arguments import script_argv
 from alerta_opsgenie.vendor.config import JEC, OEC, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.runner import Host, ScriptResult, prepare_scripts, run_message
-from tests.support.edge_messages import (
-    API_KEY,
-    ENTITY_ID,
-    REQUEST_ID,
-    connector_path,
-    edge_message,
-    run_messages,
-    write_script,
-)
+from tests.support.edge_messages import API_KEY, connector_path, edge_message, run_messages, write_script
 
 _DUMP = """\
 import json, os, sys
 with open(os.environ["DUMP"], "w") as file:
     json.dump({"argv": sys.argv, "env": dict(os.environ)}, file)
 """
-
-MakeConfig = Callable[..., EdgeConfig]
-
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
@@ -71,28 +60,14 @@ class TestArguments:
             global_flags=(("url", "http://localhost"),),
             global_args=("--alertaApiUrl", "https://alerta.example.com/api"),
         )
-        result = run_message(config, '{"action": "Acknowledge", "actionType": "custom"}', host=host)
+        body = '{"action": "Acknowledge", "actionType": "custom"}'
+        result = run_message(config, body, host=host)
         assert result.failure == ""
         got = json.loads((tmp_path / "dump.json").read_text())["argv"]
-        assert got == [
-            str(script),
-            "-url",
-            "http://localhost",
-            "-user",
-            "nagios",
-            "-payload",
-            '{"action": "Acknowledge", "actionType": "custom"}',
-            "-apiKey",
-            API_KEY,
-            "-opsgenieUrl",
-            "https://api.opsgenie.com",
-            "-logLevel",
-            "WARN",
-            "--alertaApiUrl",
-            "https://alerta.example.com/api",
-            "--mine",
-            "2",
-        ]
+        first = ["-url", "http://localhost", "-user", "nagios", "-payload"]
+        last = ["-logLevel", "WARN", "--alertaApiUrl", "https://alerta.example.com/api", "--mine", "2"]
+        own = [body, "-apiKey", API_KEY, "-opsgenieUrl", "https://api.opsgenie.com"]
+        assert got == [str(script), *first, *own, *last]
         assert result.argv == ("python", *got)
 
     def test_jec_says_jsm_url_and_puts_its_pipe_last(self, tmp_path: Path, host: Host) -> None:
@@ -126,12 +101,6 @@ class TestArguments:
         argv = script_argv(config, config.mappings["Acknowledge"], "{}")
         assert argv[: len(interpreter) + 1] == (*interpreter, f"/opt/{name}")
 
-    def test_a_script_without_ending_is_started_directly_by_its_own_first_line(
-        self, tmp_path: Path, host: Host
-    ) -> None:
-        script = write_script(tmp_path / "direct", '#!/bin/sh\necho "$0 $1" >&2\nexit 1\n')
-        assert run(edge_config(script), host).stderr == f"{script} -payload\n"
-
     def test_the_result_does_not_show_the_connectors_key(self, tmp_path: Path, host: Host) -> None:
         config = edge_config(sh(tmp_path, "exit 0\n"), global_args=("--alertaApiKey", "alerta-secret"))
         result = run(config, host)
@@ -152,13 +121,8 @@ class TestEnvironment:
         )
         run(config, host)
         got = json.loads((tmp_path / "dump.json").read_text())["env"]
-        assert {name: got.get(name) for name in ("A", "B", "C", "HOME", "broken")} == {
-            "A": "global",
-            "B": "mapping",
-            "C": "x=y",
-            "HOME": "/elsewhere",
-            "broken": None,
-        }
+        found = [got.get(name) for name in ("A", "B", "C", "HOME", "broken")]
+        assert found == ["global", "mapping", "x=y", "/elsewhere", None]
 
     def test_the_interpreter_is_looked_for_on_the_connectors_path_not_on_the_mappings(
         self, tmp_path: Path, host: Host
@@ -166,19 +130,6 @@ class TestEnvironment:
         config = edge_config(write_script(tmp_path / "dump.py", _DUMP), env=("PATH=/nowhere",))
         assert run(config, host).failure == ""
         assert json.loads((tmp_path / "dump.json").read_text())["env"]["PATH"] == "/nowhere"
-
-    def test_a_scripts_standard_input_is_dev_null_whatever_the_connectors_is(self, tmp_path: Path, host: Host) -> None:
-        script = sh(tmp_path, "[ /dev/stdin -ef /dev/null ] && echo null >&2; exit 1\n")
-        reader, writer = os.pipe()
-        before = os.dup(0)
-        os.dup2(reader, 0)
-        try:
-            assert run(edge_config(script), host).stderr == "null\n"
-        finally:
-            os.dup2(before, 0)
-            for descriptor in (reader, writer, before):
-                os.close(descriptor)
-
 
 class TestOutput:
     def test_stdout_goes_nowhere_where_the_mapping_names_no_file(self, tmp_path: Path, host: Host) -> None:
@@ -221,20 +172,6 @@ class TestOutput:
         assert all(path.stat().st_size <= 3 * 1024 * 1024 for path in tmp_path.glob("out.log*"))
         assert log.stat().st_mode & 0o777 == 0o600
 
-    def test_a_file_that_was_moved_away_is_made_anew(self, tmp_path: Path, host: Host) -> None:
-        log = tmp_path / "out.log"
-        config = edge_config(sh(tmp_path, "echo out\n"), stdout=str(log))
-        run(config, host)
-        log.rename(tmp_path / "moved")
-        run(config, host)
-        assert (log.read_text(), (tmp_path / "moved").read_text()) == ("out\n", "out\n")
-
-    def test_output_that_is_no_utf8_is_reported_with_replacement_characters(self, tmp_path: Path, host: Host) -> None:
-        result = run(edge_config(sh(tmp_path, "printf 'a\\377b' >&2; exit 1\n")), host)
-        assert result.stderr == "a\N{REPLACEMENT CHARACTER}b"
-        assert json.dumps(result.callback)
-
-
 class TestDropping:
     @pytest.mark.parametrize(
         ("message", "reason"),
@@ -265,15 +202,8 @@ class TestDropping:
         result = run_message(edge_config("/x", JEC), edge_message("Nope"), host=host)
         text = "no mapped action is configured for the action 'Nope'"
         assert result.dropped_reason == text
-        assert result.callback == {
-            "requestId": REQUEST_ID,
-            "entityId": ENTITY_ID,
-            "entityType": "alert",
-            "action": "Nope",
-            "actionType": "custom",
-            "failureMessage": text,
-            "callbackContext": "",
-        }
+        assert result.callback is not None
+        assert (result.callback["failureMessage"], result.callback["callbackContext"]) == (text, "")
 
     def test_the_mapped_name_goes_before_the_actions_own(self, tmp_path: Path, host: Host) -> None:
         config = edge_config(sh(tmp_path, "exit 0\n"))
@@ -281,11 +211,6 @@ class TestDropping:
         assert run_message(config, edge_message("Nope", mappedActionV2=mapped), host=host).dropped_reason is None
         other = {"name": "postActionToJEC", "extraField": ""}
         assert run_message(config, edge_message("Acknowledge", mappedActionV2=other), host=host).dropped_reason
-
-    def test_scripts_from_git_are_not_run(self, host: Host) -> None:
-        result = run(edge_config("a.sh", source_type="git"), host)
-        assert "git" in (result.dropped_reason or "")
-
 
 class TestCallback:
     def test_a_failure_lacks_is_successful_and_carries_the_exit_and_stderr(
@@ -295,12 +220,6 @@ class TestCallback:
         result = run_message(edge_config(script), payload("Acknowledge.oec"), host=host)
         assert result.callback == payload("callback.oec-failure")
         assert result.exit_code == 1
-
-    def test_a_signal_is_named(self, tmp_path: Path, host: Host) -> None:
-        result = run(edge_config(sh(tmp_path, "kill -TERM $$\n")), host)
-        assert result.callback is not None
-        assert result.callback["failureMessage"] == "Err: stopped by the signal Terminated, Stderr: "
-        assert result.exit_code == -15
 
     def test_a_missing_interpreter_is_a_failure(self, tmp_path: Path) -> None:
         script = write_script(tmp_path / "a.py", "")
@@ -360,23 +279,6 @@ class TestCallback:
 
 
 class TestPipe:
-    def test_what_a_script_writes_into_the_pipe_is_the_callbacks_context(
-        self, tmp_path: Path, host: Host, payload: Callable[[str], dict[str, Any]]
-    ) -> None:
-        script = sh(tmp_path, 'for last; do :; done\nprintf \'%s\' \'{"alerta": "ack", "result": "ok"}\' > "$last"\n')
-        config = edge_config(script, JEC)
-        config = EdgeConfig(JEC, config.api_key, config.base_url, {"postActionToJEC": config.mappings["Acknowledge"]})
-        result = run_message(config, payload("Acknowledge.jec"), host=host)
-        assert result.callback == payload("callback.jec-success")
-        assert list(tmp_path.glob("jecCallbackPipe-*")) == []
-
-    def test_the_context_of_a_script_that_fails_is_lost(self, tmp_path: Path, host: Host) -> None:
-        script = sh(tmp_path, 'for last; do :; done\necho context > "$last"\nexit 1\n')
-        result = run(edge_config(script, JEC), host)
-        assert result.callback is not None
-        assert result.callback["callbackContext"] == ""
-        assert result.callback["failureMessage"] == "Err: exit status 1, Stderr: "
-
     def test_where_the_directory_is_missing_the_path_is_passed_and_the_context_is_empty(self, tmp_path: Path) -> None:
         host = Host(environment={"PATH": "/usr/bin:/bin"}, pipe_directory=str(tmp_path / "missing"))
         result = run(edge_config(sh(tmp_path, "exit 0\n"), JEC), host)

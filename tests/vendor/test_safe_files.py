@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.vendor.safe_files import LARGEST_FILE_BYTES, SafeFiles
-from tests.support.patient import open_directory
+from tests.support.installed import open_directory
 
 USER = 4711
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do it as another user")

@@ -16,7 +16,7 @@ from alerta_opsgenie.vendor.document import load_document
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.store import dump_document, write_document
 from tests.support.edge_messages import edge_document
-from tests.support.patient import open_directory
+from tests.support.installed import open_directory
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
 
@@ -54,14 +54,6 @@ def test_with_force_the_old_file_is_kept_under_a_dated_name(tmp_path: Path) -> N
     assert json.loads(path.read_text()) == {"a": 1}
 
 
-def test_two_replacements_in_one_second_keep_two_copies(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
-    for number in range(3):
-        path.touch()
-        write_document(path, {"n": number}, force=True, now=NOW)
-    assert len(list(tmp_path.glob("*.bak"))) == 3
-
-
 @pytest.mark.parametrize("root", [False, True])
 def test_a_users_link_stays_a_link_and_its_file_is_replaced_and_root_follows_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: bool
@@ -83,21 +75,6 @@ def test_a_users_link_stays_a_link_and_its_file_is_replaced_and_root_follows_non
     assert backup.parent == real.parent
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_replaced_file_keeps_its_owner(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
-    path.touch()
-    os.chown(path, 12345, 23456)
-    write_document(path, {}, force=True)
-    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
-
-
-def test_a_directory_that_is_not_there_is_one_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
-        write_document(tmp_path / "gone" / "c.json", {})
-    assert "cannot be written: No such file or directory" in caught.value.what
-
-
 def test_a_write_that_fails_in_the_middle_leaves_the_old_file_and_no_rubbish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,14 +92,6 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_file_and_no_rubbish(
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be led astray")
-
-
-@needs_root
-def test_root_does_not_write_where_others_can_rename(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    with pytest.raises(ConfigError, match="others can write to a directory above it"):
-        write_document(tmp_path / "c.json", {})
-    assert list(tmp_path.iterdir()) == []
 
 
 @needs_root
@@ -154,16 +123,6 @@ def test_root_writes_into_a_sticky_directory_and_over_no_link_that_another_put_t
 
 
 @needs_root
-def test_root_follows_no_link_to_a_directory(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "conf").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match="cannot be written") as caught:
-        write_document(tmp_path / "conf" / "c.json", {})
-    assert "follows no links" in caught.value.advice
-    assert list((tmp_path / "elsewhere").iterdir()) == []
-
-
-@needs_root
 def test_a_file_that_a_service_reads_by_its_group_stays_so_and_nothing_else_of_its_mode_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     path.touch()
@@ -180,11 +139,6 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], 
     make(tmp_path / "c.json")
     with pytest.raises(ConfigError, match="is no file"):
         write_document(tmp_path / "c.json", {}, force=True)
-
-
-def test_other_endings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="has the ending"):
-        write_document(tmp_path / "c.conf", {})
 
 
 def test_json_and_yaml_keep_the_order_of_the_keys() -> None:

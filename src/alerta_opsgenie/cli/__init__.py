@@ -5,30 +5,23 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import NamedTuple
 
 import click
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.cli.failure import Failure, write_in_any_encoding
 
-
-class _Command(NamedTuple):
-    module: str
-    help: str
-
-
 _COMMANDS = {
-    "install": _Command("install", "Set a connector up on this host: user, layout, executor, configuration, unit."),
-    "uninstall": _Command("uninstall", "Undo what install did, and nothing else."),
-    "doctor": _Command("doctor", "Say why nothing happens, and what to do about it."),
-    "run": _Command("run", "Take the queue itself, in the place of OEC or JEC."),
-    "agent": _Command("agent", "Deliver what OEC's or JEC's scripts hand over, as a service."),
-    "config": _Command("config", "Check, show, write and convert a connector's configuration."),
-    "status": _Command("status", "Show what is in flight, waits and is dead, and which process delivers it."),
-    "spool": _Command("spool", "See what waits to be delivered to Alerta, and decide about what was refused."),
-    "reconcile": _Command("reconcile", "Compare the open alerts of both sides, and repair what differs."),
-    "send": _Command("send", "Do one action by hand, as if it came from Opsgenie."),
+    "install": "Set a connector up on this host: user, layout, executor, configuration, unit.",
+    "uninstall": "Undo what install did, and nothing else.",
+    "doctor": "Say why nothing happens, and what to do about it.",
+    "run": "Take the queue itself, in the place of OEC or JEC.",
+    "agent": "Deliver what OEC's or JEC's scripts hand over, as a service.",
+    "config": "Check, show, write and convert a connector's configuration.",
+    "status": "Show what is in flight, waits and is dead, and which process delivers it.",
+    "spool": "See what waits to be delivered to Alerta, and decide about what was refused.",
+    "reconcile": "Compare the open alerts of both sides, and repair what differs.",
+    "send": "Do one action by hand, as if it came from Opsgenie.",
 }
 
 
@@ -39,21 +32,20 @@ class _Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        known = _COMMANDS.get(cmd_name)
-        if known is None:
+        if cmd_name not in _COMMANDS:
             return None
         try:
-            module = importlib.import_module(f"alerta_opsgenie.cli.{known.module}")
+            module = importlib.import_module(f"alerta_opsgenie.cli.{cmd_name}")
         except ModuleNotFoundError as error:
             if str(error.name).startswith("alerta_opsgenie"):
                 raise
             raise _needs(cmd_name, error) from None
-        command: click.Command = getattr(module, known.module)
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, known.help) for name, known in _COMMANDS.items()])
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -17,30 +17,18 @@ import click
 from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, read_key_file
 from alerta_opsgenie.vendor.checks import check_config, check_file_mode
-from alerta_opsgenie.vendor.config import (
-    DIALECTS,
-    DOCUMENTED_ACTIONS,
-    NATIVE,
-    guess_dialect,
-    read_config,
-)
+from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, guess_dialect
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, load_document
-from alerta_opsgenie.vendor.location import Location, find_config
+from alerta_opsgenie.vendor.location import locate
 from alerta_opsgenie.vendor.problems import ERROR, LEVELS, WARNING, ConfigError, Problem
 from alerta_opsgenie.vendor.redaction import redact_document, shown_config
-from alerta_opsgenie.vendor.render import (
-    DEFAULT_STATE_DIRECTORIES,
-    REGIONS,
-    RenderOptions,
-    render_config,
-)
+from alerta_opsgenie.vendor.render import DEFAULT_STATE_DIRECTORIES, REGIONS, RenderOptions, render_config
 from alerta_opsgenie.vendor.store import dump_document, write_document
+from alerta_opsgenie.vendor.structure import read_config
 
 EXIT_PROBLEMS = 1
 TARGETS = (*DIALECTS, NATIVE)
-
-
 
 _dialect_option = click.option(
     "--dialect", type=click.Choice(DIALECTS), help="Whose file it is; guessed by its base URL where not given."
@@ -69,7 +57,7 @@ def check(file: str | None, dialect: str | None, target: str | None, strict: boo
     Without FILE the connectors' variables (OEC_CONF_LOCAL_FILEPATH, JEC_CONF_LOCAL_FILEPATH) and the usual places are
     looked at.
     """
-    place = _locate(file, dialect)
+    place = locate(file, dialect)
     chosen, problems = place.dialect, check_file_mode(place.path)
     try:
         document = load_document(place.path)
@@ -85,10 +73,6 @@ def check(file: str | None, dialect: str | None, target: str | None, strict: boo
     counting = {ERROR, WARNING} if strict else {ERROR}
     if any(problem.level in counting for problem in problems):
         sys.exit(EXIT_PROBLEMS)
-
-
-def _locate(file: str | None, dialect: str | None) -> Location:
-    return Location(file, dialect) if file else find_config(dialect=dialect)
 
 
 def _print_problems(path: str, dialect: str | None, problems: list[Problem], *, as_json: bool) -> None:
@@ -114,7 +98,7 @@ def _count(problems: list[Problem]) -> str:
 @explained
 def show(file: str | None, dialect: str | None, target: str | None) -> None:
     """Print the configuration in effect as JSON: defaults filled in, how scripts are started, secrets hidden."""
-    place = _locate(file, dialect)
+    place = locate(file, dialect)
     shown = shown_config(read_config(place.path, dialect=place.dialect, target=target))
     click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
@@ -135,10 +119,10 @@ def show(file: str | None, dialect: str | None, target: str | None) -> None:
 @click.option(
     "--alerta-key-in",
     "key_in",
-    type=click.Choice(["env", "file", "args"]),
+    type=click.Choice(["env", "file"]),
     default="env",
     show_default=True,
-    help="How the script gets Alerta's key: its environment, the file above, or its arguments (seen by all in ps).",
+    help="How the script gets Alerta's key: in its environment, or by the path of the file above.",
 )
 @click.option("--script", default="", metavar="PATH", help="The executor; by default where install puts it.")
 @click.option("--log-dir", "log_directory", default="", metavar="DIR", help="Where the script's output goes.")
@@ -147,11 +131,6 @@ def show(file: str | None, dialect: str | None, target: str | None) -> None:
     "state_directory",
     metavar="DIR",
     help="Where actions wait; by default in the home of OEC's or JEC's user.",
-)
-@click.option("--log-level", default="WARN", show_default=True, help="The connector's and the script's log level.")
-@click.option("--workers", type=click.IntRange(1, 1000), default=12, show_default=True, help="Scripts at once.")
-@click.option(
-    "--action", "actions", multiple=True, metavar="NAME", help="An action to map; the documented ones by default."
 )
 @_output_option
 @_force_option
@@ -178,16 +157,13 @@ def _render_options(edge: str, **given: Any) -> RenderOptions:
         raise ConfigError("--alerta-url", "is missing", "name Alerta's API: --alerta-url https://…/api", usage=True)
     if key_in == "file" and not alerta_key_file:
         raise ConfigError("--alerta-key-in file", "needs the file", "name it: --alerta-key-file FILE", usage=True)
-    given["actions"] = given["actions"] or DOCUMENTED_ACTIONS
     given["state_directory"] = given["state_directory"] or DEFAULT_STATE_DIRECTORIES[edge]
     key = None if key_in == "file" else alerta_key(alerta_key_file)
     api_key = integration_key(api_key_file, edge)
     if key is not None:
         check_keys(key, api_key)
     file = str(Path(alerta_key_file).absolute()) if key is None else ""
-    return RenderOptions(
-        dialect=edge, api_key=api_key, alerta_key=key, alerta_key_file=file, key_in=key_in, **given
-    )
+    return RenderOptions(edge, api_key, alerta_key=key, alerta_key_file=file, **given)
 
 
 def _put_out(value: Mapping[str, Any], output: str | None, *, force: bool) -> None:
@@ -224,7 +200,7 @@ def convert(
 
     The difference is shown with the secrets hidden; nothing is written without --output.
     """
-    place = _locate(file, dialect)
+    place = locate(file, dialect)
     document = load_document(place.path)
     key = read_key_file("the integration's API key", api_key_file) if api_key_file else None
     made = convert_config(

@@ -5,9 +5,6 @@ No agent can be started as a user who may not read this program, as where it is 
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import NamedTuple
-
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
 from alerta_opsgenie.agent.handover import NoAgentError, UnsafeError
@@ -18,15 +15,8 @@ from alerta_opsgenie.core.outcome import Outcome
 _STOP_SECONDS = 5.0
 
 
-class Result(NamedTuple):
-    """How an action ended; `kept` says that the journal has it."""
-
-    outcome: Outcome
-    kept: bool
-
-
 class Delivery:
-    """Delivers for one state directory. A context manager: what this process began itself ends with it."""
+    """Delivers for one state directory; `close` ends what this process began itself."""
 
     def __init__(self, state_directory: str) -> None:
         self._directory = state_directory
@@ -39,15 +29,15 @@ class Delivery:
         except NoAgentError as error:
             self._deliver_here(error).wake(options)
 
-    def submit(self, options: Options, payload: str) -> Result:
-        """Have an action delivered. Raises NoAgentError, OSError, JournalError."""
+    def submit(self, options: Options, payload: str) -> tuple[Outcome, bool]:
+        """Have an action delivered; gives how it ended, and whether the journal has it. Raises as `wake` does."""
         try:
             reply = client.submit(options, payload)
         except NoAgentError as error:
             (ticket,) = self._deliver_here(error).submit([Request(payload, options)])
             result = ticket.wait(options.limit_seconds, PATIENCE_SECONDS)
-            return Result(result.outcome, result.kept)
-        return Result(reply.outcome, reply.kept)
+            return result.outcome, result.kept
+        return reply.outcome, reply.kept
 
     def _deliver_here(self, error: NoAgentError) -> Deliverer:
         if self._own is None:
@@ -57,11 +47,7 @@ class Delivery:
             self._own = own
         return self._own
 
-    def __enter__(self) -> Delivery:  # noqa: PYI034 - typing.Self is not in 3.10
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End what this process began itself."""
         if self._own is not None:
             self._own.stop(_STOP_SECONDS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config, read_existing
+from alerta_opsgenie.setup.connector_config import Existing, make_config, read_existing
 from alerta_opsgenie.setup.host import Host
-from alerta_opsgenie.setup.interpreter import Identity, Interpreter, build_executor, find_interpreter
+from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
 from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
@@ -30,7 +30,7 @@ from alerta_opsgenie.setup.taken_over import take_over
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
 from alerta_opsgenie.vendor.problems import shown
-from alerta_opsgenie.vendor.render import REGIONS
+from alerta_opsgenie.vendor.render import REGIONS, RenderOptions
 
 EXIT_USAGE = 2
 _NO_NUMBER = 2**32 - 1  # chown(2) takes it for "leave it"
@@ -95,7 +95,7 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     """
     wish = Asked(**asked)
     layout = layout_for(wish.edge, Places(user, home, log_dir))
-    host = _host(root, owner, dry_run=dry_run)
+    host = open_host(root, owner, dry_run=dry_run)
     record = Record(host, layout.edge, layout.user)
     plan = make_plan(host, layout, record, _contents(host, layout, wish))
     _show(plan)
@@ -108,11 +108,11 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     _say_next(host, layout)
 
 
-def _host(root: str, owner: str, *, dry_run: bool) -> Host:
+def open_host(root: str, owner: str = "", *, dry_run: bool = False) -> Host:
+    """Give this host, or the image at `root`. Raises `Failure`."""
     if not root:
         if os.geteuid() != 0 and not dry_run:
-            what, advice = "setting up a host takes root's rights", "sudo alerta-opsgenie install …, or --root DIR"
-            raise Failure(what, advice, EXIT_USAGE)
+            raise Failure("this takes root's rights", "the same command with sudo, or with --root DIR", EXIT_USAGE)
         return Host()
     if not Path(root).is_dir():
         raise Failure(f"--root {root} is no directory", f"mkdir {root}", EXIT_USAGE)
@@ -162,7 +162,7 @@ def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter 
         return None, direct
     path = service_path or SERVICE_PATH
     uid, gid = host.user_number(layout.user), host.group_number(layout.group)
-    identity = Identity(uid, gid) if uid is not None and gid is not None and os.geteuid() == 0 else None
+    identity = (uid, gid) if uid is not None and gid is not None and os.geteuid() == 0 else None
     found = find_interpreter("python", path, identity)
     if found is not None and found.is_usable:
         return found, plain
@@ -174,7 +174,7 @@ def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter 
     return third, direct
 
 
-def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tuple[Wanted, Secret]:
+def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tuple[RenderOptions, Secret]:
     """Give what the configuration is made of, and Alerta's key."""
     dialect = wish.dialect or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
     if layout.edge not in {NATIVE, dialect}:
@@ -187,9 +187,12 @@ def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tup
     key = alerta_key(wish.alerta_key_file, existing.alerta_key)
     api_key = integration_key(wish.api_key_file, dialect, existing.api_key)
     check_keys(key, api_key)
-    if wish.alerta_ca_file and not wish.alerta_ca_file.startswith("/"):
-        wish = replace(wish, alerta_ca_file=str(Path(wish.alerta_ca_file).absolute()))
-    return Wanted(dialect, api_key, url, wish.base_url, script, wish.region, wish.sources, wish.alerta_ca_file), key
+    ca_file = str(Path(wish.alerta_ca_file).absolute()) if wish.alerta_ca_file else ""
+    wanted = RenderOptions(
+        dialect, api_key, url, region=wish.region, base_url=wish.base_url, script=script, sources=wish.sources,
+        ca_file=ca_file,
+    )  # fmt: skip
+    return wanted, key
 
 
 def _ask_url() -> str:
@@ -223,13 +226,18 @@ def _show(plan: list[Change]) -> None:
 def _confirm(plan: list[Change], wish: Asked, *, yes: bool) -> list[Change]:
     """Ask before a person's own configuration is replaced, and before anything is changed at all."""
     chosen = [change for change in plan if not change.question or wish.force or _agrees(change.question)]
-    if yes or not any(change.text for change in chosen):
-        return chosen
+    confirm("Do it?", yes=yes or not any(change.text for change in chosen))
+    return chosen
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask, unless it was said already. Raises `Failure` for a no, and where there is nobody to ask."""
+    if yes:
+        return
     if not is_interactive():
         raise Failure("nothing was changed: there is nobody to ask", "look at the plan, then add --yes", EXIT_USAGE)
-    if not click.confirm("Do it?", err=True):
+    if not click.confirm(question, err=True):
         raise Failure("nothing was changed", "run it again when it should be done")
-    return chosen
 
 
 def _agrees(question: str) -> bool:

@@ -54,7 +54,7 @@ def read_key_file(name: str, path: str) -> Secret:
         raise Failure(f"{path} cannot be read: {error.strerror}", f"put {name} into it", 2) from None
     except ValueError:
         raise Failure(f"{path} does not hold a text in UTF-8", f"put {name} into it, on one line", 2) from None
-    if len(text.split()) != 1:
+    if len(text.split()) != 1 or not text.isprintable():
         what = "does not hold one key on one line" if text else "is empty"
         raise Failure(f"{path} {what}", f"put {name} into it", 2)
     return Secret(text)

@@ -6,14 +6,14 @@ import json
 import re
 import sys
 import time
-from contextlib import closing
-from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from contextlib import closing, contextmanager
+from typing import Any, Callable, Iterator, NamedTuple
 
 import click
 
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.cli.failure import Failure, explained, printable
+from alerta_opsgenie.cli.keys import read_key_file
 from alerta_opsgenie.cli.target import alerta_options, find_place, place_options
 from alerta_opsgenie.clients.alert_list import OPS_PATHS, OPSGENIE_PATHS, OpsApi, list_open
 from alerta_opsgenie.clients.alerta import AlertaClient
@@ -103,28 +103,24 @@ def _policies(only: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
 
 
 def _sides(given: dict[str, Any]) -> _Sides:
-    url, key = given.pop("opsgenie_url"), _secret(given.pop("opsgenie_key_file"))
+    url, key = given.pop("opsgenie_url"), _key(given.pop("opsgenie_key_file"))
     ops_url, ops_login = given.pop("ops_url"), given.pop("ops_login_file")
     options = find_place(**given).options()[0]
     proxies, source = dict(options.proxies), min(options.settings.sources - {"*"}, default=Policy().source)
     try:
         vendor = OpsgenieClient(url, dialect_of(url), environment=proxies)
-        ops = OpsApi(ops_url, _secret(ops_login or ""), _SECONDS, environment=proxies) if ops_url else None
+        ops = OpsApi(ops_url, _key(ops_login or ""), _SECONDS, environment=proxies) if ops_url else None
         alerta = AlertaClient(options.alerta_url, options.alerta_key, ca_file=options.ca_file, environment=proxies)
     except AddressError as error:
         raise Failure(str(error), "correct the URL", 2) from None
     return _Sides(alerta, vendor, key, options, Policy(dialect=dialect_of(url), source=source), ops)
 
 
-def _secret(path: str) -> str:
-    """Read the first line of a file. Raises `Failure`."""
-    try:
-        with Path(path).open(encoding="utf-8") as file:
-            text = file.readline().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"{path}: cannot be read: {error}", "name a file with the key in its first line", 2) from None
-    if not text or not text.isascii() or not text.isprintable():
-        raise Failure(f"{path}: its first line is no key", "name a file with the key in its first line", 2)
+def _key(path: str) -> str:
+    """Read a key, or E-MAIL:TOKEN, in a file. Raises `Failure`."""
+    text = read_key_file("the key", path).reveal()
+    if not text.isascii():
+        raise Failure(f"{path} holds a character that no key has", "put the key into it, as it was shown", 2)
     return text
 
 
@@ -299,22 +295,16 @@ def _show(found: Sweep, done: list[str], *, as_json: bool) -> None:
     click.echo(f"{len(rows)} to repair, {len(findings)} to look at" if rows or findings else "both sides agree")
 
 
-class _progress:  # noqa: N801 - used as a function
-    """A bar on a terminal, nothing elsewhere."""
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, Any], None]]:
+    """Show a bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _many, _total: None
+        return
+    with click.progressbar(length=1, label=what, file=sys.stderr) as bar:
 
-    def __init__(self, what: str) -> None:
-        self._bar = click.progressbar(length=1, label=what, file=sys.stderr) if sys.stderr.isatty() else None
+        def advance(many: int, total: Any) -> None:
+            bar.length = total if isinstance(total, int) and total else bar.pos + 2 * many
+            bar.update(many)
 
-    def __enter__(self) -> Callable[[int, Any], None]:
-        if self._bar is not None:
-            self._bar.__enter__()
-        return self._advance
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-
-    def _advance(self, many: int, total: Any) -> None:
-        if self._bar is not None:
-            self._bar.length = total if isinstance(total, int) and total else (self._bar.pos + 2 * many)
-            self._bar.update(many)
+        yield advance

@@ -23,7 +23,7 @@ from alerta_opsgenie.connector.settings import (
 from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
 from alerta_opsgenie.vendor.document import load_document
-from alerta_opsgenie.vendor.location import find_config
+from alerta_opsgenie.vendor.location import locate
 from alerta_opsgenie.vendor.problems import ERROR
 from alerta_opsgenie.vendor.runner import prepare_scripts
 
@@ -61,8 +61,8 @@ def run(
     def read() -> Plan:
         return read_plan(where, dialect=chosen, people_file=people_file, overrides=overrides)
 
-    people_file = os.path.abspath(people) if people else None  # noqa: PTH100 - resolve() would follow links
-    where, chosen = _locate(path, dialect)
+    people_file = os.path.abspath(people) if people else None
+    where, chosen = locate(path, dialect)
     plan = read()
     parse_listen(plan.own.listen)
     logs.set_up(log_format, plan.own.log_level)
@@ -77,13 +77,6 @@ def run(
         click.echo(service.reporter.summary())
     if once and left:
         raise Failure(left, "alerta-opsgenie spool list shows what waits; run it again when the cause is away")
-
-
-def _locate(path: str | None, dialect: str | None) -> tuple[str, str | None]:
-    if path is not None:
-        return path, dialect
-    location = find_config(os.environ, dialect=dialect)
-    return location.path, dialect or location.dialect
 
 
 def _warn(path: str, dialect: str | None, plan: Plan) -> None:

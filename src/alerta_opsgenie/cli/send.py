@@ -6,6 +6,7 @@ import json
 import os
 import time
 import uuid
+from contextlib import closing
 from typing import Any
 
 import click
@@ -66,7 +67,7 @@ def send(action: str, alert: str, user: str, people: str | None, time_limit: flo
         if FILES.trouble(options.people_file):
             raise Failure(FILES.trouble(options.people_file), "write lines ID = LOGIN into it", 2)
     source = min(options.settings.sources)
-    with Delivery(options.spool_directory) as delivery:
+    with closing(Delivery(options.spool_directory)) as delivery:
         outcome, kept = delivery.submit(options, json.dumps(_message(action, alert, user, source, fields)))
     detail = f": {outcome.detail}" if outcome.detail else ""
     hint = KEPT_HINT if outcome.kind is Kind.KEPT and kept else ""

@@ -6,6 +6,7 @@ import collections
 import json
 import sys
 import time
+from contextlib import closing
 from typing import Any, Iterable, Iterator
 
 import click
@@ -125,7 +126,7 @@ def drain(**place: Any) -> None:
     accesses = found.options()
     ours = {state.target_name(options.alerta_url): options.alerta_url for options in accesses}
     if any(_waiting(journal) for name, journal in found.journals() if name in ours):
-        with Delivery(found.directory) as delivery:
+        with closing(Delivery(found.directory)) as delivery:
             for options in accesses:
                 delivery.wake(options)
             _watch(found, set(ours))

@@ -16,11 +16,11 @@ from alerta_opsgenie.agent import client
 from alerta_opsgenie.cli.actions import age, summary, total
 from alerta_opsgenie.cli.failure import explained
 from alerta_opsgenie.cli.target import Place, find_place, label_of, place_options
-from alerta_opsgenie.doctor.processes import PROGRAMS
 from alerta_opsgenie.doctor.running_checks import TRANSPORTS, ask_ready, listen_of
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
 from alerta_opsgenie.page.view import Part, Source, days_left
+from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.config import NATIVE, OEC
 
 _PAUSE_SECONDS = 2.0

@@ -5,15 +5,10 @@ Exit codes: 0 it is undone (what was left is named), 1 it failed or was not conf
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
 import click
 
 from alerta_opsgenie.cli.failure import Failure, explained
-from alerta_opsgenie.cli.install import EXIT_USAGE, place_options
-from alerta_opsgenie.setup.host import Host
+from alerta_opsgenie.cli.install import EXIT_USAGE, confirm, open_host, place_options
 from alerta_opsgenie.setup.layout import Places, layout_for
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.removal import Removal, Undone, describe_undo
@@ -31,7 +26,7 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
     What a person has changed since, and directories with others' files in them, are left and named; run it again when
     they are gone, or with --purge. It refuses while the connector still runs.
     """
-    host = _host(root)
+    host = open_host(root)
     record = Record(host, edge, layout_for(edge, Places(user)).user)
     _require_entries(record, edge, user)
     places = Places(user, record.places.get("home", ""), record.places.get("log_directory", ""))
@@ -40,33 +35,16 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
     if dry_run:
         click.echo("Nothing was changed (--dry-run).")
         return
-    _confirm(yes=yes)
+    confirm("Undo all this?", yes=yes)
     with record.opened():
         left = Removal(host, layout_for(edge, places), record, purge=purge).run(_tell)
     click.echo("Undone." if not left else f"Undone; {left} left as named above. Run it again for what is left.")
-
-
-def _host(root: str) -> Host:
-    if root:
-        return Host(str(Path(root).resolve()))
-    if os.geteuid() != 0:
-        raise Failure("undoing takes root's rights", "sudo alerta-opsgenie uninstall …, or --root DIR", EXIT_USAGE)
-    return Host()
 
 
 def _require_entries(record: Record, edge: str, user: str) -> None:
     if not record.entries:
         advice = f"name the installation with --edge and --user; its record would be {record.path}"
         raise Failure(f"nothing of {edge} was installed here for {user or 'the usual user'}", advice, EXIT_USAGE)
-
-
-def _confirm(*, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise Failure("nothing was changed: there is nobody to ask", "add --yes", EXIT_USAGE)
-    if not click.confirm("Undo all this?", err=True):
-        raise Failure("nothing was changed", "run it again when it should be undone")
 
 
 def _tell(ending: Undone) -> None:

@@ -151,11 +151,11 @@ class Bridge:
 
     def _make_queue(self, place: QueuePlace) -> Transport:
         assert place.grant is not None  # noqa: S101 - of the keeper
-        visibility = self._plan.config.poller.visibility_timeout_seconds
+        visibility = self._plan.config.poller["visibilityTimeoutInSeconds"]
         return SqsQueue(place.url, place.region, place.grant, visibility_seconds=visibility)
 
     def _make_channel(self, token: Token) -> Transport:
-        wait_seconds = self._plan.config.poller.polling_wait_interval_milliseconds / 1000
+        wait_seconds = self._plan.config.poller["pollingWaitIntervalInMillis"] / 1000
         return Channel(token.channel, token.owner_id, self._make_api, wait_seconds=wait_seconds)
 
     def _begin(self, url: str, make: Callable[[], Transport]) -> None:
@@ -166,7 +166,7 @@ class Bridge:
         except (TransportError, AddressError) as error:
             _log.error("%s", error)
             return
-        batch = self._plan.config.poller.max_number_of_messages
+        batch = self._plan.config.poller["maxNumberOfMessages"]
         poller = Poller(
             transport, self._handler, self._keeper.refresh, self._metrics, self._parts, batch=batch, once=self._once
         )

@@ -117,8 +117,8 @@ class Handler:
             self._callbacks.put(result_of(dialect, action.envelope, action.about, result.outcome, failed=failed))
             return
         self._leave(receipt)
-        trouble = result.trouble or "it could not be written down"
-        _log.error("%s stays in the queue and comes again: %s", action.about, trouble)
+        why = result.trouble or "it could not be written down"
+        _log.error("%s stays in the queue and comes again: %s", action.about, why)
 
     def _leave(self, receipt: Receipt) -> None:
         """Remember that a message comes again because of us, so that it is not taken for one that ends the process."""
@@ -137,10 +137,10 @@ class Handler:
         source.finish(received.receipt)
 
     def _set_aside(self, source: Source, received: Received, text: str, why: str) -> None:
-        trouble = self._front.bury(text, why)
-        if trouble:
+        failure = self._front.bury(text, why)
+        if failure:
             self._leave(received.receipt)
-            _log.error("%s; it cannot be recorded and stays in the queue %s: %s", why, source.name, trouble)
+            _log.error("%s; it cannot be recorded and stays in the queue %s: %s", why, source.name, failure)
             return
         source.finish(received.receipt)
         _log.error("set aside a message of %s: %s; it is kept as a dead letter", source.name, why)

@@ -30,7 +30,7 @@ class _Run(NamedTuple):
 
 
 class Scripts:
-    """Runs up to `pool.max_workers` scripts at once, each in a thread that does not hold the process at its end."""
+    """Runs up to `maxNumberOfWorker` scripts at once, each in a thread that does not hold the process at its end."""
 
     def __init__(self, config: EdgeConfig, limit_seconds: int, callbacks: Callbacks, metrics: Metrics) -> None:
         self._config = config
@@ -65,7 +65,7 @@ class Scripts:
             if is_known:
                 return False
             self._waiting.put(_Run(source, received, action, ended))
-            if self._threads < self._config.pool.max_workers and len(self._known) > self._threads:
+            if self._threads < self._config.pool["maxNumberOfWorker"] and len(self._known) > self._threads:
                 self._threads += 1
                 threading.Thread(target=self._work, name="script", daemon=True).start()
         source.extend(received.receipt, self._limit_seconds + _SLACK_SECONDS)

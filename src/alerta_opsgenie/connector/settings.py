@@ -15,8 +15,9 @@ from alerta_opsgenie.agent.options import Options, UsageError, read_options, spl
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.page.site import SHORTEST_TOKEN
 from alerta_opsgenie.vendor.arguments import mapping_arguments
-from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, read_config
+from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.problems import ConfigError
+from alerta_opsgenie.vendor.structure import read_config
 
 DEFAULT_WORKERS = 12
 """Alerts at work at once: more brings nothing in front of Alerta's usual two to four processes (bench/connector.py)."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Callable, Iterable, Iterator
+from typing import Callable, Iterable, Iterator, NamedTuple
 
 from alerta_opsgenie.doctor import (
     alerta_checks,
@@ -20,8 +19,7 @@ from alerta_opsgenie.setup.layout import EDGES
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One check: its name, for `--skip` and `--json`, what it does, and for which connectors.
 
     One that `needs_config` is not done where the configuration cannot be read, which the check `config` reports.
@@ -32,13 +30,8 @@ class Check:
     edges: tuple[str, ...] = EDGES
     needs_config: bool = True
 
-    def is_for(self, inst: Installation) -> bool:
-        """Whether it can be done here."""
-        return inst.edge in self.edges and (inst.config is not None or not self.needs_config)
 
-
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """One finding of a check."""
 
     check: str
@@ -80,10 +73,10 @@ def examine(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Result
     """Do the named checks. One that fails by itself is a finding, and the others are done all the same."""
     wanted = set(names)
     for check in CHECKS:
-        if check.name not in wanted:
+        if check.name not in wanted or (check.needs_config and inst.config is None) or inst.edge not in check.edges:
             continue
         try:
-            for finding in check.run(inst) if check.is_for(inst) else ():
+            for finding in check.run(inst):
                 yield Result(check.name, finding)
         except Exception as error:  # noqa: BLE001 - it is reported, as the finding that it is
             advice = "report this, with the archive that alerta-opsgenie doctor --bundle FILE writes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Iterable
 
@@ -23,24 +24,13 @@ class Finding:
     advice: str = ""
 
 
-def ok(what: str) -> Finding:
-    """Say that something was tried and works."""
-    return Finding(OK, what)
+ok, warn, fail = (functools.partial(Finding, level) for level in (OK, WARN, FAIL))
+"""`ok(what)`: it was tried and works. `warn(what, advice)` and `fail(what, advice)`: see the levels."""
 
 
 def skip(what: str, advice: str = "") -> Finding:
     """Say that something was not tried, and why."""
     return Finding(SKIP, f"not tried: {what}", advice)
-
-
-def warn(what: str, advice: str) -> Finding:
-    """Say that something works and yet needs a look."""
-    return Finding(WARN, what, advice)
-
-
-def fail(what: str, advice: str) -> Finding:
-    """Say that something does not work."""
-    return Finding(FAIL, what, advice)
 
 
 def worst(findings: Iterable[Finding]) -> str:

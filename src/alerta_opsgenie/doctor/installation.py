@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Mapping
 
 from alerta_opsgenie.agent.handover import state_directory
 from alerta_opsgenie.core.secret import Secret, mask, redact_text
-from alerta_opsgenie.doctor.access import Access, our_mappings, read_access
 from alerta_opsgenie.doctor.person import Person, become, import_late, person_of_name, person_of_uid
-from alerta_opsgenie.doctor.processes import SERVICES, Process, is_connector, is_run_command, list_processes
 from alerta_opsgenie.doctor.units import DIRECTORIES, Unit, find_units
+from alerta_opsgenie.setup.access import Access, our_mappings, read_access
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
+from alerta_opsgenie.setup.processes import SERVICES, Process, is_connector, is_run_command, list_processes
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
 from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
-from alerta_opsgenie.vendor.document import Document, load_document
+from alerta_opsgenie.vendor.document import Document, parse_document, read_bytes, syntax_of, unreadable
 from alerta_opsgenie.vendor.location import NATIVE_PATH
 from alerta_opsgenie.vendor.problems import ConfigError, Problem
 from alerta_opsgenie.vendor.safe_files import SafeFiles
@@ -84,25 +84,17 @@ class Installation:
         import_late()
         try:
             owner = self._find_writer()
-            found = run_as(owner.uid, owner.gid, self._load) if owner.uid else self._load()
-        except FileNotFoundError:
-            return None, ConfigError(
-                self.path, "does not exist", "alerta-opsgenie install, or name another with --config"
-            )
-        except (CannotBecomeError, OSError) as error:
-            why = getattr(error, "strerror", None) or error
-            return None, ConfigError(self.path, f"cannot be read: {why}", f"see what is there: ls -la {self.path}")
-        if "error" in found:
-            return None, ConfigError(*found["error"])
-        repeated = tuple(tuple(path) for path in found["repeated"])
-        return Document(found["value"], found["syntax"], self.path, repeated), None
-
-    def _load(self) -> dict[str, Any]:
-        try:
-            document = load_document(self.path)
+            text = run_as(owner.uid, owner.gid, self._read) if owner.uid else self._read()
+            data = text.encode("latin-1")
+            return parse_document(data, syntax=syntax_of(self.path), where=self.path), None
         except ConfigError as error:
-            return {"error": [error.where, error.what, error.advice]}
-        return {"value": document.value, "syntax": document.syntax, "repeated": list(document.repeated)}
+            return None, error
+        except (OSError, ValueError) as error:
+            return None, unreadable(self.path, error)
+
+    def _read(self) -> str:
+        """Read it; latin-1 carries any byte through the child's JSON."""
+        return read_bytes(self.path).decode("latin-1")
 
     @property
     def document(self) -> Document | None:

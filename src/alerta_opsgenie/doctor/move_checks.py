@@ -27,9 +27,9 @@ from alerta_opsgenie.doctor.checks import Result, examine
 from alerta_opsgenie.doctor.finding import SKIP, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import OK
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.processes import PROGRAMS
 from alerta_opsgenie.doctor.vendor_checks import SOON_DAYS, days_left
 from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
 
 _LIMIT_SECONDS = 300.0

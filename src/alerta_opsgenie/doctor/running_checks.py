@@ -17,7 +17,7 @@ from alerta_opsgenie.doctor.http import OK, ask
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.logs import connector_log, last_failure, read_tail, read_version
 from alerta_opsgenie.doctor.person import user_name
-from alerta_opsgenie.doctor.processes import PROGRAMS
+from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.config import NATIVE
 
 RECENT_SECONDS = 24 * 3600.0

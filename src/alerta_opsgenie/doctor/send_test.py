@@ -9,10 +9,9 @@ from typing import Any, Iterator, NamedTuple
 
 from alerta_opsgenie.agent import client, handover
 from alerta_opsgenie.agent.options import UsageError
-from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer, Kind
 from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.doctor.alerta_checks import call
+from alerta_opsgenie.doctor.alerta_checks import try_call
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import NATIVE
@@ -38,10 +37,9 @@ def send_test(inst: Installation) -> Iterator[Finding]:
     if inst.config is None or not inst.access.url or not inst.alerta_key[0]:
         yield fail("the test needs a configuration with Alerta's URL and key", "follow what the checks above advise")
         return
-    try:
-        made = call(inst, inst.access.url, Call("POST", "/alert", _alert(inst), ""))
-    except (UnreachableError, AddressError) as error:
-        yield fail(f"no alert could be made: {error}", "follow what the check alerta advises")
+    made = try_call(inst, Call("POST", "/alert", _alert(inst), ""))
+    if made is None:
+        yield fail("no alert could be made: Alerta is not reached", "follow what the check alerta advises")
         return
     alert_id = str(made.body.get("id") or "") if isinstance(made.body, dict) else ""
     if made.status not in {_OK, _CREATED} or not alert_id:
@@ -71,11 +69,8 @@ def _alert(inst: Installation) -> dict[str, Any]:
 
 def _environment(inst: Installation) -> str:
     """Choose an environment that this Alerta allows."""
-    try:
-        answer = call(inst, inst.access.url, Call("GET", "/config", None, ""))
-    except (UnreachableError, AddressError):
-        return "Development"
-    allowed = answer.body.get("environments") if isinstance(answer.body, dict) else None
+    answer = try_call(inst, Call("GET", "/config", None, ""))
+    allowed = answer.body.get("environments") if answer and isinstance(answer.body, dict) else None
     names = [str(name) for name in allowed] if isinstance(allowed, list) else []
     return "Development" if "Development" in names or not names else names[0]
 
@@ -87,15 +82,13 @@ def _act(inst: Installation, alert_id: str) -> Iterator[Finding]:
     if ran.error:
         yield fail(f"the action failed: {ran.error}", "follow what the line says, or the check above that names it")
         return
-    try:
-        answer = call(inst, inst.access.url, Call("GET", f"/alert/{alert_id}", None, ""))
-    except (UnreachableError, AddressError) as error:
-        yield fail(f"the alert could not be looked at: {error}", "follow what the check alerta advises")
+    yield from _judge_alert(try_call(inst, Call("GET", f"/alert/{alert_id}", None, "")), ran, seconds)
+
+
+def _judge_alert(answer: Answer | None, ran: Ran, seconds: float) -> Iterator[Finding]:
+    if answer is None:
+        yield fail("the alert could not be looked at: Alerta is not reached", "follow what the check alerta advises")
         return
-    yield from _judge_alert(answer, ran, seconds)
-
-
-def _judge_alert(answer: Answer, ran: Ran, seconds: float) -> Iterator[Finding]:
     found = answer.body.get("alert") if isinstance(answer.body, dict) else None
     alert: dict[str, Any] = found if isinstance(found, dict) else {}
     status = alert.get("status")
@@ -155,11 +148,10 @@ def _hand_over(inst: Installation, message: str) -> Ran:
 
 
 def _remove(inst: Installation, alert_id: str) -> Finding:
+    removed = try_call(inst, Call("DELETE", f"/alert/{alert_id}", None, ""))
+    if removed and removed.status == _OK:
+        return ok("the test's alert is removed")
     close = Call("PUT", f"/alert/{alert_id}/action", {"action": "close", "text": ACTOR}, "")
-    try:
-        if call(inst, inst.access.url, Call("DELETE", f"/alert/{alert_id}", None, "")).status == _OK:
-            return ok("the test's alert is removed")
-        call(inst, inst.access.url, close)
-    except (UnreachableError, AddressError) as error:
-        return warn(f"the test's alert {alert_id} could not be removed: {error}", "remove it in Alerta")
+    if removed is None or try_call(inst, close) is None:
+        return warn(f"the test's alert {alert_id} could not be removed: Alerta is not reached", "remove it in Alerta")
     return warn(f"the key may not delete: the test's alert {alert_id} is closed", "it expires by itself, or delete it")

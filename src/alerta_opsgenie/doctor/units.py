@@ -1,4 +1,7 @@
-"""The services of this host, found among systemd's units."""
+"""The services of this host, found among systemd's units, and the environment that they give (systemd.exec(5)).
+
+Specifiers other than `%%` (`%h`, `%i`) stay as they stand: what they mean is known to systemd alone.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,19 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Callable, Iterable, Iterator, Mapping
 
 from alerta_opsgenie.vendor.safe_files import SafeFiles
-from alerta_opsgenie.vendor.systemd import read_unit
 
 DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")
 
-_COMMAND = re.compile(r"^[ \t]*ExecStart[ \t]*=[ \t]*[@:+!-]*[ \t]*(\S.*)$", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONTINUED_LINE = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
+_FILE_ENTRY = re.compile(
+    r"""^[ \t]*(?P<name>[A-Za-z_]\w*)[ \t]*=[ \t]*(?P<value>(?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^'"\\\n])*)$""",
+    re.MULTILINE | re.DOTALL | re.ASCII,
+)
+_VALUE_PART = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|((?:\\.|[^'"\\])+)""", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -32,21 +40,18 @@ class Unit:
 
 
 def find_units(directories: tuple[str, ...] = DIRECTORIES) -> Iterator[Unit]:
-    """Read the services; a unit in an earlier directory goes before one of the same name."""
-    found: dict[str, Path] = {}
-    for directory in reversed(directories):
-        found.update({path.name: path for path in Path(directory).glob("*.service")})
-    return (_read(found[name], directories) for name in sorted(found))
+    """Read the services; a unit or drop-in in an earlier directory goes before one of the same name."""
+    for name, path in _by_name(directories, "*.service"):
+        drop_ins = _by_name([f"{directory}/{name}.d" for directory in directories], "*.conf")
+        yield read_unit(path, map(_text, [path, *(part for _, part in drop_ins)]), _text)
 
 
-def _read(path: Path, directories: tuple[str, ...]) -> Unit:
-    parts: dict[str, Path] = {}
-    for directory in reversed(directories):
-        parts.update({part.name: part for part in Path(directory, f"{path.name}.d").glob("*.conf")})
-    texts = [_text(str(one)) for one in (path, *(parts[name] for name in sorted(parts)))]
-    service = read_unit(texts, _text)
-    commands = _COMMAND.findall("\n".join(texts).replace("\\\n", " "))
-    return Unit(str(path), service.user, _words(commands[-1]) if commands else (), service.variables)
+def _by_name(directories: Iterable[str], pattern: str) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for directory in directories:
+        for path in Path(directory).glob(pattern):
+            found.setdefault(path.name, str(path))
+    return sorted(found.items())
 
 
 def _text(path: str) -> str:
@@ -57,8 +62,57 @@ def _text(path: str) -> str:
         return ""
 
 
-def _words(command: str) -> tuple[str, ...]:
+def read_unit(path: str, texts: Iterable[str], read_file: Callable[[str], str]) -> Unit:
+    """Read a unit and its drop-ins, in their order. `read_file` gives a file's text, empty where there is none."""
+    last: dict[str, str] = {}
+    own: dict[str, str] = {}
+    files: list[str] = []
+    for name, value in (setting for text in texts for setting in _service_settings(text)):
+        last[name] = value
+        # An empty value takes back what was set so far.
+        if name == "Environment":
+            own = {**own, **parse_environment(value)} if value else {}
+        elif name == "EnvironmentFile":
+            files = [*files, value.lstrip("-")] if value else []
+    for file in files:
+        own.update(parse_environment_file(read_file(file)))
+    unset = _words(last.get("UnsetEnvironment", ""))
+    command = _words(last.get("ExecStart", "").lstrip("@:+!- \t"))
+    variables = {name: own[name] for name in own if name not in unset}
+    return Unit(path, last.get("User", ""), tuple(command), variables)
+
+
+def _service_settings(text: str) -> Iterator[tuple[str, str]]:
+    section = ""
+    for line in (line.strip() for line in _CONTINUED_LINE.sub(" ", text).splitlines()):
+        section = line if line.startswith("[") else section
+        name, mark, value = line.partition("=")
+        if section == "[Service]" and mark and name[:1] not in "#;":
+            yield name.strip(), value.strip()
+
+
+def parse_environment(value: str) -> dict[str, str]:
+    """Read the value of an `Environment=` line: assignments with blanks between them."""
+    pairs = (word.replace("%%", "%").partition("=") for word in _words(value))
+    return {name: text for name, mark, text in pairs if mark and _NAME.fullmatch(name)}
+
+
+def _words(value: str) -> list[str]:
     try:
-        return tuple(shlex.split(command))
+        return shlex.split(value)
     except ValueError:
-        return ()
+        # A quote that is never closed: systemd ignores the line.
+        return []
+
+
+def parse_environment_file(text: str) -> dict[str, str]:
+    """Read an environment file: `NAME=value` lines, comments after `#` or `;`, quotes over several lines."""
+    entries = _FILE_ENTRY.finditer(text.replace("\r\n", "\n"))
+    return {entry["name"]: "".join(map(_unquote, _VALUE_PART.findall(entry["value"].rstrip()))) for entry in entries}
+
+
+def _unquote(part: tuple[str, str, str]) -> str:
+    single, double, plain = part
+    if double:
+        return re.sub(r'\\(["\\`$])', r"\1", double.replace("\\\n", ""))
+    return single or re.sub(r"\\(.)", r"\1", plain.replace("\\\n", ""))

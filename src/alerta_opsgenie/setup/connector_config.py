@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Mapping
 
-from alerta_opsgenie.agent.options import UsageError, split
 from alerta_opsgenie.core.secret import Secret, is_secret_name
+from alerta_opsgenie.setup.access import our_mappings, read_access
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout
-from alerta_opsgenie.vendor.arguments import (
-    CONNECTORS_OWN,
-    KEY_FILE_OPTION,
-    KEY_FILE_VARIABLE,
-    KEY_OPTION,
-    KEY_VARIABLE,
-    STATE_OPTION,
-    URL_OPTION,
-    URL_VARIABLE,
-    find_options,
-    mapping_arguments,
-    without_options,
-)
+from alerta_opsgenie.vendor.arguments import CONNECTORS_OWN, KEY_OPTION, KEY_VARIABLE, find_options, without_options
 from alerta_opsgenie.vendor.checks import check_config, is_placeholder
-from alerta_opsgenie.vendor.config import EXECUTOR_NAMES, NATIVE, EdgeConfig, guess_dialect
+from alerta_opsgenie.vendor.config import EXECUTOR_NAMES, NATIVE, guess_dialect
 from alerta_opsgenie.vendor.convert import difference
 from alerta_opsgenie.vendor.document import Document, parse_document, syntax_of
 from alerta_opsgenie.vendor.problems import ERROR, ConfigError
@@ -51,20 +39,6 @@ class Existing:
     state_directory: str = ""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the configuration is made of. `script` is what the actions are mapped to; empty texts are not given."""
-
-    dialect: str
-    api_key: Secret
-    alerta_url: str
-    base_url: str
-    script: str
-    region: str = "us"
-    sources: tuple[str, ...] = ()
-    ca_file: str = ""
-
-
 def read_existing(
     host: Host, layout: Layout, dialect: str | None = None, document: Document | None = None
 ) -> Existing:
@@ -81,35 +55,21 @@ def read_existing(
         return Existing(warning=f"{error.where} {error.what}")
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config = read_structure(document, dialect=chosen, environment={}).config
-    given, variables = _executor_input(config)
-    key, key_file = given.get(KEY_OPTION, ""), given.get(KEY_FILE_OPTION, "")
-    if not key and not key_file:
-        key, key_file = variables.get(KEY_VARIABLE, ""), variables.get(KEY_FILE_VARIABLE, "")
+    access = read_access(config, next(iter(our_mappings(config)), None), {})
     return Existing(
         document,
         "",
         chosen,
         Secret(_filled(config.api_key.reveal())),
         _filled(config.base_url),
-        given.get(URL_OPTION) or variables.get(URL_VARIABLE, ""),
-        Secret(key.strip()) or _key_in(host, key_file, host.files.writer(document.where)),
-        given.get(STATE_OPTION) or variables.get("ALERTA_OPSGENIE_SPOOL_DIR", ""),
+        _filled(access.url),
+        Secret(_filled(access.key.reveal())) or _key_in(host, access.key_file, host.files.writer(document.where)),
+        _filled(access.state_directory),
     )
 
 
 def _parsed(content: bytes, layout: Layout) -> Document:
     return parse_document(content, syntax=syntax_of(layout.config), where=layout.config)
-
-
-def _executor_input(config: EdgeConfig) -> tuple[dict[str, str], dict[str, str]]:
-    """Give the arguments by name, and the variables, with which the connector starts our executor."""
-    ours = (mapping for mapping in config.mappings.values() if mapping.is_alerta_executor)
-    arguments, variables = mapping_arguments(config, next(ours, None))
-    try:
-        found, _ = split(arguments)
-    except UsageError:
-        found = {}
-    return {name: _filled(values[-1]) for name, values in found.items() if values}, variables
 
 
 def _filled(text: str) -> str:
@@ -125,24 +85,11 @@ def _key_in(host: Host, path: str, writer: int) -> Secret:
         return _NO_SECRET
 
 
-def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str, Any]:
+def make_config(layout: Layout, wanted: RenderOptions, existing: Existing) -> dict[str, Any]:
     """Make the configuration. Raises `ConfigError` where what was given does not make one."""
-    fresh = render_config(
-        RenderOptions(
-            dialect=wanted.dialect,
-            api_key=wanted.api_key,
-            alerta_url=wanted.alerta_url,
-            alerta_key_file=layout.key_file,
-            region=wanted.region,
-            base_url=wanted.base_url,
-            script=wanted.script,
-            log_directory=layout.log_directory,
-            # Named, so that whoever is given this configuration, root too, uses the same.
-            state_directory=layout.state_directory,
-        )
-    )
-    fresh["globalArgs"] += [part for source in wanted.sources for part in ("--source", source)]
-    fresh["globalArgs"] += ["--alertaCaFile", wanted.ca_file] if wanted.ca_file else []
+    # The state directory is named, so that whoever is given this configuration, root too, uses the same.
+    key_file, logs, state = layout.key_file, layout.log_directory, layout.state_directory
+    fresh = render_config(replace(wanted, alerta_key_file=key_file, log_directory=logs, state_directory=state))
     if layout.edge == NATIVE:
         for mapping in fresh["actionMappings"].values():
             # It starts no script for these and has one log of its own, the journal.
@@ -155,7 +102,7 @@ def make_config(layout: Layout, wanted: Wanted, existing: Existing) -> dict[str,
     return made
 
 
-def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wanted: Wanted) -> dict[str, Any]:
+def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wanted: RenderOptions) -> dict[str, Any]:
     """Put what is needed into a configuration that is there, and leave the rest of it as it is."""
     made = copy.deepcopy(dict(old))
     made["apiKey"], made["baseUrl"] = fresh["apiKey"], wanted.base_url or made.get("baseUrl") or fresh["baseUrl"]

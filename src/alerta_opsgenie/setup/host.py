@@ -9,7 +9,7 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from alerta_opsgenie.vendor.safe_files import NOBODY, SafeFiles, group_of
 
@@ -64,18 +64,17 @@ class Host:
 
     def user_number(self, name: str) -> int | None:
         """Give a user's number; None: there is no such user here."""
-        if name == "root" or self.staged:
-            return 0 if name == "root" else self._look_up("passwd", (0, name), 2)
-        with suppress(KeyError):
-            return pwd.getpwnam(name).pw_uid
-        return None
+        return self._number("passwd", name, lambda: pwd.getpwnam(name).pw_uid)
 
     def group_number(self, name: str) -> int | None:
         """Give a group's number; None: there is no such group here."""
+        return self._number("group", name, lambda: grp.getgrnam(name).gr_gid)
+
+    def _number(self, file: str, name: str, ask: Callable[[], int]) -> int | None:
         if name == "root" or self.staged:
-            return 0 if name == "root" else self._look_up("group", (0, name), 2)
+            return 0 if name == "root" else self._look_up(file, (0, name), 2)
         with suppress(KeyError):
-            return grp.getgrnam(name).gr_gid
+            return ask()
         return None
 
     def _look_up(self, file: str, key: tuple[int, str], column: int) -> int | None:
@@ -96,16 +95,6 @@ class Host:
         uid, gid = self.user_number(ownership.user), self.group_number(ownership.group)
         uid, gid = given[0] if uid is None else uid, given[1] if gid is None else gid
         return None if uid is None or gid is None else (uid, gid)
-
-    def processes_of(self, uid: int) -> list[tuple[int, str]]:
-        """List the processes of a user: number and command."""
-        entries = [] if self.staged else [entry for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-        found = []
-        for entry in entries:
-            with suppress(OSError):  # it has ended
-                if entry.stat().st_uid == uid and (command := (entry / "cmdline").read_bytes()):
-                    found.append((int(entry.name), command.replace(b"\0", b" ").decode("utf-8", "replace").strip()))
-        return found
 
 
 def run_command(command: list[str], *, fine: int = 0) -> None:

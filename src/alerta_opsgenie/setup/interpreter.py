@@ -36,11 +36,8 @@ class Interpreter(NamedTuple):
         return self.version >= LEAST_VERSION
 
 
-class Identity(NamedTuple):
-    """The user (by number) as whom something is started."""
-
-    uid: int
-    gid: int
+Identity = tuple[int, int]
+"""The user and group, by number, as whom something is started."""
 
 
 def find_interpreter(name: str, search_path: str, identity: Identity | None = None) -> Interpreter | None:
@@ -77,7 +74,7 @@ def _only_roots(path: str) -> str | None:
 
 
 def _run(command: list[str], search_path: str, identity: Identity | None = None) -> bytes:
-    other = identity if os.geteuid() == 0 and identity is not None and identity.uid != 0 else None
+    other = identity if os.geteuid() == 0 and identity and identity[0] else None
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -86,8 +83,8 @@ def _run(command: list[str], search_path: str, identity: Identity | None = None)
         check=True,
         cwd="/",
         env={"PATH": search_path, "LC_ALL": "C"},
-        user=other and other.uid,
-        group=other and other.gid,
+        user=other and other[0],
+        group=other and other[1],
         extra_groups=other and [],
     ).stdout
 

@@ -17,6 +17,7 @@ from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.setup.host import Host, SetupError, run_command
 from alerta_opsgenie.setup.layout import Layout
 from alerta_opsgenie.setup.plan import digest
+from alerta_opsgenie.setup.processes import PROGRAMS, SCRIPT, list_processes
 from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
 from alerta_opsgenie.vendor.as_user import run_as
 from alerta_opsgenie.vendor.problems import shown
@@ -25,7 +26,6 @@ AGENT_SECONDS = 10.0
 """An agent ends this long after SIGTERM."""
 
 _ABSENT = 6  # userdel(8), groupdel(8)
-_PROGRAMS = ("OpsgenieEdgeConnector", "JiraEdgeConnector", "oecAlertaExecutor", "alerta-opsgenie")
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,14 @@ class _Stays(Exception):  # noqa: N818 - it is an ending, not a fault
 
 
 _NAMED = {GROUP: "group {}", USER: "user {}", DIRECTORY_MADE: "{}/"}
-_UNDOING = {
-    DIRECTORY_MADE: "remove {}/ if it is empty",
-    LOG: "remove {}, if it has come to be",
-    UNIT: "stop and disable {}",
-}
+_UNDOING = {GROUP: "remove group {}", USER: "remove user {}", DIRECTORY_MADE: "remove {}/ if it is empty",
+            FILE: "remove {}", LOG: "remove {}, if it has come to be", UNIT: "stop and disable {}"}  # fmt: skip
 
 
 def describe_undo(entry: Entry) -> str:
     """Say what undoing this entry means."""
-    kind, name = entry["kind"], entry["name"]
-    if kind == FILE and entry["backup"]:
-        return f"put {entry['backup']} back as {name}"
-    return _UNDOING.get(kind, f"remove {_NAMED.get(kind, '{}')}").format(name)
+    backup, name = entry.get("backup"), entry["name"]
+    return f"put {backup} back as {name}" if backup else _UNDOING[entry["kind"]].format(name)
 
 
 class Removal:
@@ -97,9 +92,11 @@ class Removal:
     def _programs(self, *, agents: bool = True) -> dict[int, str]:
         """Give the processes of the connector's user that are a connector or ours, by number."""
         uid = self._host.user_number(self._layout.user)
-        found = dict(self._host.processes_of(uid)) if uid else {}
-        ours = {pid: command for pid, command in found.items() if any(name in command for name in _PROGRAMS)}
-        return {pid: command for pid, command in ours.items() if agents or not _is_agent(command)}
+        found = list_processes() if uid and not self._host.staged else ()
+        commands = {one.pid: " ".join(one.arguments) for one in found if one.uid == uid}
+        names = (*PROGRAMS.values(), SCRIPT)
+        ours = {pid: text for pid, text in commands.items() if any(name in text for name in names)}
+        return {pid: text for pid, text in ours.items() if agents or not _is_agent(text)}
 
     def _refuse(self, running: dict[int, str]) -> None:
         if running:

@@ -8,7 +8,6 @@ from typing import Any, Mapping
 
 from alerta_opsgenie.vendor.config import JEC
 
-CUSTOM = "custom"
 HTTP = "http"
 
 

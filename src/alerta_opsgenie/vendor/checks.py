@@ -12,17 +12,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 from alerta_opsgenie.core.secret import is_secret_name
-from alerta_opsgenie.vendor.arguments import (
-    CONNECTORS_OWN,
-    KEY_FILE_OPTION,
-    KEY_FILE_VARIABLE,
-    KEY_OPTION,
-    KEY_VARIABLE,
-    URL_OPTION,
-    URL_VARIABLE,
-    options_in_file,
-    tells,
-)
+from alerta_opsgenie.vendor import arguments
 from alerta_opsgenie.vendor.config import (
     DEFAULT_BASE_URLS,
     DOCUMENTED_ACTIONS,
@@ -135,7 +125,7 @@ def is_placeholder(text: str) -> bool:
 def _check_placeholders(reading: Reading, *, key_given: bool) -> Iterator[Problem]:
     """Find what a sample left to be filled in. In the arguments of other people's scripts it may be meant so."""
     # `{{.Payload}}` is harmless as the value of an option that the connector passes itself.
-    own = [option for option in options_in_file(reading.config) if option.name in CONNECTORS_OWN]
+    own = [option for option in arguments.options_in_file(reading.config) if option.name in arguments.CONNECTORS_OWN]
     harmless = {place for option in own for place in option.places} | ({("apiKey",)} if key_given else set())
     for path, text in texts_in(reading.value):
         if is_placeholder(text) and path not in harmless:
@@ -196,19 +186,19 @@ def _check_mapping(mappings: Mapping[str, ActionMapping], mapping: ActionMapping
 
 
 def _check_arguments(config: EdgeConfig) -> Iterator[Problem]:
-    for option in options_in_file(config):
+    for option in arguments.options_in_file(config):
         path = json_path(*option.places[0])
-        if option.name in CONNECTORS_OWN:
+        if option.name in arguments.CONNECTORS_OWN:
             what = f"-{option.name} is passed by the connector itself; of two the last counts"
             yield Problem(WARNING, path, what, "remove it and its value")
         elif is_secret_name(option.name) and option.value:
             what = f"-{option.name} shows a secret to every user of the host (ps)"
-            ours = f'use "--{KEY_FILE_OPTION}" and a path, or "{KEY_VARIABLE}=…" in globalEnv'
-            advice = ours if option.name == KEY_OPTION else "give it to the script in a file, or in globalEnv"
+            ours = f'use "--{arguments.KEY_FILE_OPTION}" and a path, or "{arguments.KEY_VARIABLE}=…" in globalEnv'
+            advice = ours if option.name == arguments.KEY_OPTION else "give it to the script in a file, or in globalEnv"
             yield Problem(WARNING, path, what, advice)
-    yield from _check_alerta(config, "where Alerta is", (URL_OPTION,), (URL_VARIABLE,))
-    key_options, key_variables = (KEY_OPTION, KEY_FILE_OPTION), (KEY_VARIABLE, KEY_FILE_VARIABLE)
-    yield from _check_alerta(config, "Alerta's key", key_options, key_variables)
+    yield from _check_alerta(config, "where Alerta is", (arguments.URL_OPTION,), (arguments.URL_VARIABLE,))
+    options = (arguments.KEY_OPTION, arguments.KEY_FILE_OPTION)
+    yield from _check_alerta(config, "Alerta's key", options, (arguments.KEY_VARIABLE, arguments.KEY_FILE_VARIABLE))
 
 
 def _check_alerta(
@@ -216,9 +206,9 @@ def _check_alerta(
 ) -> Iterator[Problem]:
     """Note the first mapping of our executor that is not told something: the service's environment may say it."""
     for mapping in config.mappings.values():
-        if mapping.is_alerta_executor and not tells(config, mapping, options, variables):
+        if mapping.is_alerta_executor and not arguments.tells(config, mapping, options, variables):
             where = f"set {' or '.join(variables)} for the connector's service"
-            what = f"starts the Alerta executor, and nothing in this file tells it {missing}"
+            what = f"starts the Alerta executor, and nothing in this file arguments.tells it {missing}"
             advice = f'{where}, or put "--{options[-1]}" into globalArgs'
             yield Problem(NOTE, json_path("actionMappings", mapping.name), what, advice)
             return

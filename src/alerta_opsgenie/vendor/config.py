@@ -8,14 +8,12 @@ refusals are those of the Go connectors' code. The native connector's own settin
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 from urllib.parse import urlsplit
 
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.vendor.document import Document, load_document
-from alerta_opsgenie.vendor.problems import ERROR, ConfigError
+from alerta_opsgenie.vendor.document import Document
 
 OEC = "oec"
 """Opsgenie's Edge Connector."""
@@ -82,31 +80,12 @@ class ActionMapping:
 
 
 @dataclass(frozen=True)
-class PollerConf:
-    """How the queue is asked. The order is that of `pollerConf` in the schema."""
-
-    polling_wait_interval_milliseconds: int = 100
-    visibility_timeout_seconds: int = 30
-    max_number_of_messages: int = 10
-
-
-@dataclass(frozen=True)
-class PoolConf:
-    """The pool of workers. The order is that of `poolConf` in the schema."""
-
-    max_workers: int = 12
-    min_workers: int = 4
-    queue_size: int = 0
-    keep_alive_milliseconds: int = 6000
-    monitoring_period_milliseconds: int = 15000
-
-
-@dataclass(frozen=True)
 class EdgeConfig:
     """A connector's configuration in effect.
 
     `base_url` is as the file has it, since scripts are given it so; `api_root` is what requests are built on.
-    `mappings` has the action's name as its key. `own` is the object `alertaOpsgenie`, unread. Repr shows no secrets.
+    `mappings` has the action's name as its key. `poller` and `pool` are `pollerConf` and `poolConf` with the defaults
+    filled in. `own` is the object `alertaOpsgenie`, unread. Repr shows no secrets.
     """
 
     dialect: str
@@ -118,8 +97,8 @@ class EdgeConfig:
     global_flags: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     global_args: tuple[str, ...] = field(default=(), repr=False)
     global_env: tuple[str, ...] = field(default=(), repr=False)
-    poller: PollerConf = field(default_factory=PollerConf)
-    pool: PoolConf = field(default_factory=PoolConf)
+    poller: Mapping[str, int] = field(default_factory=dict)
+    pool: Mapping[str, int] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict, repr=False)
     where: str = ""
 
@@ -173,33 +152,3 @@ def guess_dialect(document: Document, environment: Mapping[str, str] | None = No
     if isinstance(mappings, dict) and JEC_CATCH_ALL in mappings:
         return JEC
     return dialect_of_path(document.where) or OEC
-
-
-def read_config(
-    path: str | os.PathLike[str],
-    *,
-    dialect: str | None = None,
-    environment: Mapping[str, str] | None = None,
-    api_key: Secret | None = None,
-    target: str | None = None,
-) -> EdgeConfig:
-    """Read a configuration file for use. Raises `ConfigError` where the connector could not run with it.
-
-    `dialect` (`oec`, `jec`) is guessed where not given. `environment` (default: the process's) gives `HOME` and the
-    API key that overrides the file's, as the connectors have it; `api_key` overrides both. `target` says who will run
-    with it (`oec`, `jec`, `native`; default the dialect itself): the native connector has no `git` sources.
-    """
-    from alerta_opsgenie.vendor.structure import read_structure  # noqa: PLC0415 - it builds these classes
-
-    given = os.environ if environment is None else environment
-    document = load_document(path)
-    chosen = dialect or guess_dialect(document, given)
-    reading = read_structure(document, dialect=chosen, environment=given, api_key=api_key, target=target)
-    errors = [problem for problem in reading.problems if problem.level == ERROR]
-    if errors:
-        first = errors[0]
-        more = f" (and {len(errors) - 1} more: alerta-opsgenie config check)" if len(errors) > 1 else ""
-        where = f"{document.where}: {first.path}"
-        raise ConfigError(where, first.what, first.advice + more, reading.problems)
-    config: EdgeConfig = reading.config
-    return config

@@ -7,6 +7,7 @@ in YAML where a text is wanted) is accepted too, and the checks speak of it.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -73,8 +74,31 @@ def syntax_of(path: str | os.PathLike[str]) -> str:
 
 def load_document(path: str | os.PathLike[str]) -> Document:
     """Read a configuration file. Raises `ConfigError`, and nothing else, where that cannot be done."""
-    syntax = syntax_of(path)
-    return parse_document(_read_bytes(os.fspath(path)), syntax=syntax, where=os.fspath(path))
+    where, syntax = os.fspath(path), syntax_of(path)
+    try:
+        data = read_bytes(where)
+    except (OSError, ValueError) as error:
+        raise unreadable(where, error) from None
+    return parse_document(data, syntax=syntax, where=where)
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a file, of a larger one its beginning. Raises `OSError`, and `ValueError` for a path with a NUL."""
+    # Without O_NONBLOCK a FIFO of this name would hold the program up for ever.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise IsADirectoryError(errno.EISDIR, "is not a file", path)
+        return file.read(LARGEST_FILE_BYTES + 1)
+
+
+def unreadable(path: str, error: Exception) -> ConfigError:
+    """Say why a file cannot be read."""
+    kinds: dict[type[Exception], str] = {IsADirectoryError: "is not a file", FileNotFoundError: "does not exist"}
+    what = kinds.get(type(error)) or f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    if isinstance(error, ValueError):
+        path, what = "the path", "holds a NUL character"
+    advice = "check the path and who may read it, or write it with: alerta-opsgenie install, or config render"
+    return ConfigError(path, what, advice, usage=True)
 
 
 def parse_document(data: bytes, *, syntax: str = "json", where: str = "the configuration") -> Document:
@@ -94,25 +118,6 @@ def parse_document(data: bytes, *, syntax: str = "json", where: str = "the confi
         what = f"holds {kind_of(value)} where the connector's settings should be"
         raise ConfigError(where, what, "start it with an object that has apiKey and actionMappings")
     return Document(value, syntax, where, tuple(reader.repeated))
-
-
-def _read_bytes(path: str) -> bytes:
-    try:
-        # Without O_NONBLOCK a FIFO of this name would hold the program up for ever.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return file.read(LARGEST_FILE_BYTES + 1)
-        what = "is not a file"
-    except IsADirectoryError:
-        what = "is not a file"
-    except FileNotFoundError:
-        what = "does not exist"
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-    except ValueError:
-        path, what = "the path", "holds a NUL character"
-    advice = "check the path and who may read it, or write it with: alerta-opsgenie config render"
-    raise ConfigError(path, what, advice, usage=True)
 
 
 def _decode(data: bytes, *, syntax: str, where: str) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Mapping
+from typing import Mapping, NamedTuple
 
 from alerta_opsgenie.vendor.config import CONFIG_NAMES, DIALECTS, HOMES
 from alerta_opsgenie.vendor.problems import ConfigError, shown
@@ -17,12 +16,19 @@ NATIVE_PATH = "/etc/alerta-opsgenie/config.json"
 """Where our own installation puts it."""
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """A configuration file's path, and the dialect where the place already tells it."""
 
     path: str
     dialect: str | None
+
+
+def locate(path: str | None, dialect: str | None) -> Location:
+    """Give the named file, or find one as `find_config` does, which then tells the dialect where none is given."""
+    if path:
+        return Location(path, dialect)
+    found = find_config(dialect=dialect)
+    return found._replace(dialect=dialect or found.dialect)
 
 
 def find_config(environment: Mapping[str, str] | None = None, *, dialect: str | None = None) -> Location:

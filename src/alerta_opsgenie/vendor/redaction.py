@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from typing import Any, Callable, Mapping
 
 from alerta_opsgenie.core.secret import HIDDEN, is_secret_name, mask, redact_text, safe_url
 from alerta_opsgenie.vendor.arguments import find_options, script_argv
 from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.document import KeyPath, texts_in
-from alerta_opsgenie.vendor.structure import default_numbers
 
 MOST_SECRETS = 1000
 """A document with more of them is no configuration; all of it is hidden."""
@@ -31,8 +29,8 @@ def shown_config(config: EdgeConfig) -> dict[str, Any]:
             "globalArgs": list(config.global_args),
             "globalEnv": list(config.global_env),
             "actionMappings": {name: _shown_mapping(config, mapping) for name, mapping in config.mappings.items()},
-            "pollerConf": dict(zip(default_numbers("pollerConf"), astuple(config.poller))),
-            "poolConf": dict(zip(default_numbers("poolConf"), astuple(config.pool))),
+            "pollerConf": dict(config.poller),
+            "poolConf": dict(config.pool),
             "alertaOpsgenie": dict(config.own),
         }
     )

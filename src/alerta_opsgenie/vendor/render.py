@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.vendor.arguments import KEY_FILE_OPTION, KEY_OPTION, KEY_VARIABLE, STATE_OPTION, URL_OPTION
+from alerta_opsgenie.vendor.arguments import KEY_FILE_OPTION, KEY_VARIABLE, STATE_OPTION, URL_OPTION
 from alerta_opsgenie.vendor.config import (
     DEFAULT_BASE_URLS,
     DOCUMENTED_ACTIONS,
@@ -27,12 +27,12 @@ DEFAULT_STATE_DIRECTORIES = {dialect: f"{home}/.local/state/alerta-opsgenie" for
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """What a configuration is made of.
+    """What a configuration is made of; empty texts are not given.
 
-    `alerta_key` goes into the script's environment (`key_in="env"`), where other users of the host do not see it, or
-    into its arguments as the documentation has it (`"args"`); with `alerta_key_file` the script is only told the path.
-    `state_directory` is where actions wait: written down, it is the same for whoever starts the executor, root
-    included; left out, it is in the home of that user. `workers` is the number of scripts that may run at once.
+    `alerta_key` goes into the script's environment, where other users of the host do not see it; with `alerta_key_file`
+    the script is told the path alone. `state_directory` is where actions wait: written down, it is the same for whoever
+    starts the executor, root included; left out, it is in the home of that user. `script` is what the actions are
+    mapped to.
     """
 
     dialect: str
@@ -40,64 +40,41 @@ class RenderOptions:
     alerta_url: str
     alerta_key: Secret | None = None
     alerta_key_file: str = ""
-    key_in: str = "env"
     region: str = "us"
     base_url: str = ""
     script: str = ""
     log_directory: str = ""
     state_directory: str = ""
-    log_level: str = "WARN"
-    workers: int = 12
-    actions: tuple[str, ...] = DOCUMENTED_ACTIONS
-
-
-def base_url_for(dialect: str, region: str) -> str:
-    """Give the API's base URL. Raises `ConfigError` for a region that the dialect does not have."""
-    if region == "eu" and dialect == JEC:
-        raise ConfigError(
-            "--region", "eu is a region of Opsgenie; JSM has one host for all", "leave --region out", usage=True
-        )
-    return EU_BASE_URL if region == "eu" else DEFAULT_BASE_URLS[dialect]
+    sources: tuple[str, ...] = ()
+    ca_file: str = ""
 
 
 def render_config(options: RenderOptions) -> dict[str, Any]:
-    """Build the configuration. Raises `ConfigError` where the options do not make one."""
-    if not options.actions:
-        raise ConfigError("--action", "names no action", "leave it out for the documented ones", usage=True)
-    if options.alerta_key_file and options.alerta_key:
-        raise ConfigError("Alerta's key", "is given twice, itself and as a file", "give one of the two", usage=True)
-    names = options.actions
-    if options.dialect == JEC and JEC_CATCH_ALL not in names:
-        names = (*names, JEC_CATCH_ALL)
-    pool = default_numbers("poolConf")
-    pool["maxNumberOfWorker"] = options.workers
-    pool["minNumberOfWorker"] = min(pool["minNumberOfWorker"], options.workers)
-    return {
+    """Build the configuration. Raises `ConfigError` for a region that the dialect does not have."""
+    is_jec, is_eu = options.dialect == JEC, options.region == "eu"
+    if is_jec and is_eu:
+        what = "eu is a region of Opsgenie; JSM has one host for all"
+        raise ConfigError("--region", what, "leave --region out", usage=True)
+    value = {
         "apiKey": options.api_key.reveal(),
-        "baseUrl": options.base_url or base_url_for(options.dialect, options.region),
-        "logLevel": options.log_level,
+        "baseUrl": options.base_url or (EU_BASE_URL if is_eu else DEFAULT_BASE_URLS[options.dialect]),
+        "logLevel": "WARN",
         "globalArgs": _arguments(options),
         "globalFlags": {},
-        **({"globalEnv": [_key_variable(options)]} if _key_variable(options) else {}),
-        "actionMappings": {name: _mapping(options) for name in names},
+        "actionMappings": {name: _mapping(options) for name in (*DOCUMENTED_ACTIONS, *[JEC_CATCH_ALL] * is_jec)},
         "pollerConf": default_numbers("pollerConf"),
-        "poolConf": pool,
+        "poolConf": default_numbers("poolConf"),
     }
+    if options.alerta_key and not options.alerta_key_file:
+        value["globalEnv"] = [f"{KEY_VARIABLE}={options.alerta_key.reveal()}"]
+    return value
 
 
 def _arguments(options: RenderOptions) -> list[str]:
-    arguments = [f"--{URL_OPTION}", options.alerta_url]
-    if options.alerta_key_file:
-        arguments += [f"--{KEY_FILE_OPTION}", options.alerta_key_file]
-    elif options.alerta_key and options.key_in == "args":
-        arguments += [f"--{KEY_OPTION}", options.alerta_key.reveal()]
-    return [*arguments, *([f"--{STATE_OPTION}", options.state_directory] if options.state_directory else [])]
-
-
-def _key_variable(options: RenderOptions) -> str:
-    if options.alerta_key and options.key_in == "env" and not options.alerta_key_file:
-        return f"{KEY_VARIABLE}={options.alerta_key.reveal()}"
-    return ""
+    pairs = [(URL_OPTION, options.alerta_url), (KEY_FILE_OPTION, options.alerta_key_file)]
+    pairs += [(STATE_OPTION, options.state_directory), *(("source", source) for source in options.sources)]
+    pairs.append(("alertaCaFile", options.ca_file))
+    return [part for name, value in pairs if value for part in (f"--{name}", value)]
 
 
 def _mapping(options: RenderOptions) -> dict[str, Any]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import posixpath
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple
 
 from alerta_opsgenie.core.secret import Secret, safe_url
-from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, NATIVE, ActionMapping, EdgeConfig, PollerConf, PoolConf
-from alerta_opsgenie.vendor.document import Document, KeyPath
-from alerta_opsgenie.vendor.problems import ERROR, WARNING, Problem, json_path, kind_of, shown
+from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, NATIVE, ActionMapping, EdgeConfig, guess_dialect
+from alerta_opsgenie.vendor.document import Document, KeyPath, load_document
+from alerta_opsgenie.vendor.problems import ERROR, WARNING, ConfigError, Problem, json_path, kind_of, shown
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -99,6 +99,33 @@ def read_structure(
         problems.insert(0, Problem(ERROR, "$.apiKey", "is missing", advice))
     config = _config_of(sound, dialect, key, environment.get("HOME", ""), document.where)
     return Reading(config, problems, value, tuple(keys.odd))
+
+
+def read_config(
+    path: str | os.PathLike[str],
+    *,
+    dialect: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    api_key: Secret | None = None,
+    target: str | None = None,
+) -> EdgeConfig:
+    """Read a configuration file for use. Raises `ConfigError` where the connector could not run with it.
+
+    `dialect` (`oec`, `jec`) is guessed where not given. `environment` (default: the process's) gives `HOME` and the
+    API key that overrides the file's, as the connectors have it; `api_key` overrides both. `target` says who will run
+    with it (`oec`, `jec`, `native`; default the dialect itself): the native connector has no `git` sources.
+    """
+    given = os.environ if environment is None else environment
+    document = load_document(path)
+    chosen = dialect or guess_dialect(document, given)
+    reading = read_structure(document, dialect=chosen, environment=given, api_key=api_key, target=target)
+    errors = [problem for problem in reading.problems if problem.level == ERROR]
+    if errors:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more: alerta-opsgenie config check)" if len(errors) > 1 else ""
+        where = f"{document.where}: {first.path}"
+        raise ConfigError(where, first.what, first.advice + more, reading.problems)
+    return reading.config
 
 
 class _Keys:
@@ -221,7 +248,8 @@ def _without(wrong: set[KeyPath], value: Any, path: KeyPath = ()) -> Any:
 def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, where: str) -> EdgeConfig:
     own = value.get("alertaOpsgenie")
     mappings = {name: _mapping_of(name, item, home) for name, item in value.get("actionMappings", {}).items()}
-    pool = PoolConf(*{**default_numbers("poolConf"), **value.get("poolConf", {})}.values())
+    poller, pool = ({**default_numbers(part), **value.get(part, {})} for part in ("pollerConf", "poolConf"))
+    pool["minNumberOfWorker"] = min(pool["minNumberOfWorker"], pool["maxNumberOfWorker"])
     return EdgeConfig(
         dialect=dialect,
         api_key=key,
@@ -232,8 +260,8 @@ def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, w
         global_flags=tuple(value.get("globalFlags", {}).items()),
         global_args=tuple(value.get("globalArgs", ())),
         global_env=tuple(value.get("globalEnv", ())),
-        poller=PollerConf(*{**default_numbers("pollerConf"), **value.get("pollerConf", {})}.values()),
-        pool=replace(pool, min_workers=min(pool.min_workers, pool.max_workers)),
+        poller=poller,
+        pool=pool,
         own=own if isinstance(own, dict) else {},
         where=where,
     )

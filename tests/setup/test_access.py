@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.doctor.access import Access, our_mappings, read_access
+from alerta_opsgenie.setup.access import Access, our_mappings, read_access
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
 
 

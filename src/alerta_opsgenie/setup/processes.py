@@ -1,4 +1,4 @@
-"""The connector's process, found among the host's."""
+"""The host's processes, and which of them is a connector."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 
 PROGRAMS: Mapping[str, str] = {OEC: "OpsgenieEdgeConnector", JEC: "JiraEdgeConnector", NATIVE: "alerta-opsgenie"}
 """The names of the vendor's programs (release/oec-builder of opsgenie/oec and atlassian/jec), and of ours."""
+
+SCRIPT = "oecAlertaExecutor"
+"""What the executor's own processes have in their command line."""
 
 SERVICES: Mapping[str, str] = {OEC: "oec", JEC: "jec", NATIVE: "alerta-opsgenie"}
 """The services that the packages make (the vendor's documentation), and ours."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.doctor.processes import Process, is_connector, list_processes
+from alerta_opsgenie.setup.processes import Process, is_connector, list_processes
 
 
 def process(*arguments: str) -> Process:

@@ -1,4 +1,4 @@
-"""A healthy installation for doctor to look at, of a user who is not root, and ways to hurt it.
+"""An installed bridge that nothing fails in, of a user who is not root, and ways to break it.
 
 Everything lies in a directory of its own, and is the unprivileged user's: `nobody` for a root that runs the tests, else
 whoever does.
@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -27,14 +27,15 @@ from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.doctor.checks import NAMES, Result, examine
 from alerta_opsgenie.doctor.finding import LEVELS, Finding
 from alerta_opsgenie.doctor.installation import Installation, Request
-from alerta_opsgenie.doctor.processes import PROGRAMS
-from alerta_opsgenie.setup.connector_config import Existing, Wanted, make_config
+from alerta_opsgenie.setup.connector_config import Existing, make_config
 from alerta_opsgenie.setup.host import Host
-from alerta_opsgenie.setup.interpreter import Identity, build_executor, find_interpreter
+from alerta_opsgenie.setup.interpreter import build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import SERVICE_PATH, Layout, Ownership, Places, layout_for
 from alerta_opsgenie.setup.plan import Contents, make_plan
+from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.vendor.as_user import run_as
+from alerta_opsgenie.vendor.render import RenderOptions
 
 
 def plain_user() -> tuple[str, str]:
@@ -58,7 +59,7 @@ def put_python(directory: Path, name: str = "python") -> str | None:
     """Put a Python that every user may start on a PATH of its own and give that; None: this machine has none."""
     user, _ = plain_user()
     entry = pwd.getpwnam(user)
-    found = find_interpreter("python3", SERVICE_PATH, Identity(entry.pw_uid, entry.pw_gid))
+    found = find_interpreter("python3", SERVICE_PATH, (entry.pw_uid, entry.pw_gid))
     if found is None or not found.is_usable:
         return None
     directory.mkdir(exist_ok=True)
@@ -69,8 +70,8 @@ def put_python(directory: Path, name: str = "python") -> str | None:
 
 
 @dataclass
-class Patient:
-    """One installation of OEC (or JEC) that is well until it is hurt."""
+class Installed:
+    """One installation of OEC (or JEC) in which nothing fails until a test breaks it."""
 
     directory: Path
     layout: Layout
@@ -152,12 +153,13 @@ class Patient:
             process.stdin.close()
 
 
-def install_patient(directory: Path, *, alerta_url: str, alerta_key: str, base_url: str, api_key: str) -> Patient:
+def install_oec(directory: Path, *, alerta_url: str, alerta_key: str, base_url: str, api_key: str) -> Installed:
     """Install OEC's layout there, whole and well, and start its connector."""
     user, group = plain_user()
     search_path = put_python(directory / "bin") or ""
     layout = _owned(layout_for("oec", Places(user, str(directory / "home"), str(directory / "log"))), group)
-    wanted = Wanted("oec", Secret(api_key), alerta_url, base_url, f"{layout.scripts}/oecAlertaExecutor.py")
+    script = f"{layout.scripts}/oecAlertaExecutor.py"
+    wanted = RenderOptions("oec", Secret(api_key), alerta_url, base_url=base_url, script=script)
     executor = _executor(str(Path(search_path, "python").resolve()))
     contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key), "")
     host = Host()
@@ -173,14 +175,14 @@ def install_patient(directory: Path, *, alerta_url: str, alerta_key: str, base_u
         environment={},
         today=date(2026, 1, 5),
     )
-    patient = Patient(directory, layout, search_path, request)
-    patient.start_connector()
-    return patient
+    installed = Installed(directory, layout, search_path, request)
+    installed.start_connector()
+    return installed
 
 
 @functools.cache
 def _executor(python: str) -> bytes:
-    """Build the executor once for all patients."""
+    """Build the executor once for all installations."""
     place = str(Path(python).parent)
     return build_executor(find_interpreter(Path(python).name, place), place)
 
@@ -196,10 +198,3 @@ def follow(advice: str) -> None:
     """Type an advice that is a command, as it is printed."""
     ended = subprocess.run(["sh", "-c", advice], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, f"{advice}: {ended.stderr}"
-
-
-def remove_user(name: str) -> None:
-    """Remove a test's user, whatever came of the test."""
-    for command in ("userdel", "groupdel"):
-        with suppress(FileNotFoundError):
-            subprocess.run([command, name], capture_output=True, check=False)
