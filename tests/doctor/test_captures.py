@@ -57,7 +57,8 @@ def test_they_are_shown_and_written_only_if_somebody_agrees(
     path = tmp_path / "b.tar.gz"
 
     def run() -> list[str]:
-        arguments = ["--config", installed.layout.config, "--log-dir", installed.layout.log_directory, "--only", "config"]
+        layout = installed.layout
+        arguments = ["--config", layout.config, "--log-dir", layout.log_directory, "--only", "config"]
         result = CliRunner().invoke(doctor, [*arguments, "--bundle", str(path), "--captures"], input=answer)
         return [str(result.exit_code), result.stderr]
 

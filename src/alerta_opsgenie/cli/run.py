@@ -61,7 +61,7 @@ def run(
     def read() -> Plan:
         return read_plan(where, dialect=chosen, people_file=people_file, overrides=overrides)
 
-    people_file = os.path.abspath(people) if people else None
+    people_file = os.path.abspath(people) if people else None  # noqa: PTH100 - resolve() would follow links
     where, chosen = locate(path, dialect)
     plan = read()
     parse_listen(plan.own.listen)
