@@ -13,6 +13,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PROCESSES ?= 4
 PYTEST = $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
+# What tests/browser drives; where it is missing and cannot be installed, those tests are skipped.
+CHROMIUM = { command -v chromium && command -v chromedriver; } >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
+	|| apt-get install --quiet --yes --no-install-recommends chromium chromium-driver >/dev/null || true
+
 .PHONY: help demo check test test-long test-matrix lint bench executor package docs clean
 .DEFAULT_GOAL := help
 
@@ -26,7 +30,7 @@ help:
 	@echo "make bench      the figures of the documentation, as ratios side by side"
 	@echo "make executor   build/oecAlertaExecutor.py, the one file that OEC and JEC start"
 	@echo "make package    a wheel, and a .deb for Debian 12 and later, in dist"
-	@echo "make docs       the documentation as HTML, in docs/_build"
+	@echo "make docs       the documentation as HTML, in docs/_build, and man pages, in build/man"
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,7 +46,8 @@ executor: $(INSTALLED)
 package: $(INSTALLED)
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
-	deploy/debian/build.sh dist/*.whl dist
+	$(BIN)/sphinx-build -W -q -b man docs build/man
+	deploy/debian/build.sh dist/*.whl dist build/man
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -51,9 +56,10 @@ lint: $(INSTALLED)
 	$(BIN)/vermin --quiet --no-tips --target=3.9- --violations $(ON_39)
 
 check: lint
-	$(PYTEST) -m "not alerta and not faults and not long" --ignore=tests/e2e --ignore=tests/faults $(PYTEST_ARGS)
+	$(PYTEST) -m "not alerta and not faults and not long" --ignore=tests/e2e --ignore=tests/faults --ignore=tests/browser $(PYTEST_ARGS)
 
 test: lint executor
+	@$(CHROMIUM)
 	$(PYTEST) -m "not long" $(PYTEST_ARGS)
 
 test-long: $(INSTALLED) executor
@@ -67,6 +73,7 @@ bench: $(INSTALLED) executor
 
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
+	$(BIN)/sphinx-build -W -q -b man docs build/man
 
 clean:
 	rm -rf build dist docs/_build $(VENV) .venv-matrix

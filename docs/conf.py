@@ -18,3 +18,10 @@ html_css_files = ["commands.css"]
 # Pages of the vendor are linked by hand; their names change, so nothing is fetched while building.
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]
+
+_MAN = "a two-way bridge between Alerta and Opsgenie or Jira Service Management"
+man_pages = [
+    ("reference/cli", "alerta-opsgenie", _MAN, [author], 1),
+    ("reference/executor", "oecAlertaExecutor", "tell Alerta what OEC or JEC hears", [author], 1),
+    ("reference/settings", "alerta-opsgenie", "settings of the plugin and of a connector", [author], 5),
+]

@@ -393,7 +393,11 @@ class AlertaServer:
 
     def _environment(self) -> dict[str, str]:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        environment.update(HOME=str(self.directory), ALERTA_SVR_CONF_FILE=str(self.directory / "alertad.conf"))
+        environment.update(
+            HOME=str(self.directory),
+            TMPDIR=str(self.directory),
+            ALERTA_SVR_CONF_FILE=str(self.directory / "alertad.conf"),
+        )
         if self._mongodb == MOCK:
             environment.update(
                 PYTHONPATH=str(Path(__file__).parent / "mongomock_site"),

@@ -107,7 +107,7 @@ class Postgres:
         self._data = self.directory / "pg"
         self._guard = guard
         self._process: subprocess.Popen[bytes] | None = None
-        self._account = _account()
+        self._account = account()
         self._binaries: Path | None = None
 
     @property
@@ -221,7 +221,7 @@ class Postgres:
         return True
 
 
-def _account() -> pwd.struct_passwd | None:
+def account() -> pwd.struct_passwd | None:
     """The user to run PostgreSQL as when this process is root, else None."""
     if os.geteuid() != 0:
         return None

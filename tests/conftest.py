@@ -30,6 +30,7 @@ _OF_THE_HOST = ("doctor/", "setup/test_host.py", "cli/", "e2e/test_install.py")
 # Where the markers come from the path. A test that uses the fixture `alerta` is marked wherever it lies.
 _WITH_ALERTA = ("e2e/", "lab/test_alerta_server.py", "lab/test_demo.py")
 _WITH_FAULTS = ("faults/",)
+_WITH_BROWSER = ("browser/",)
 
 _LONG_SECONDS = 3600  # for a test of `make test-long`: it tells an end from a hang
 
@@ -49,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"alerta before {marker.args[0]}: {marker.args[1]}"))
         if _lies_in(item.path, _WITH_FAULTS):
             item.add_marker(pytest.mark.faults)
+        if _lies_in(item.path, _WITH_BROWSER):
+            item.add_marker(pytest.mark.browser)
         if LONG:
             item.add_marker(pytest.mark.timeout(_LONG_SECONDS), append=False)
     items.sort(key=lambda item: _place(item.path))

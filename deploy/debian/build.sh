@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the .deb from the wheel:  build.sh WHEEL DIRECTORY
+# Makes the .deb from the wheel:  build.sh WHEEL DIRECTORY [MAN-PAGES]
 # docs/decisions/0032 says why it holds the package alone and takes its libraries from Debian.
 set -eu
 
@@ -29,6 +29,11 @@ chmod 0755 "$root/usr/bin/$name"
 sed "s|/opt/$name/bin/|/usr/bin/|" "$here/../systemd/$name.service" >"$root/usr/lib/systemd/system/$name.service"
 cp "$here/../../LICENSE" "$root/usr/share/doc/$name/copyright"
 gzip -9 -n -c "$here/../../CHANGELOG.md" >"$root/usr/share/doc/$name/changelog.gz"
+for page in ${3:+"$3"/*.[0-9]}; do
+	section=$root/usr/share/man/man${page##*.}
+	mkdir -p "$section"
+	gzip -9 -n -c "$page" >"$section/$(basename "$page").gz"
+done
 
 sed "s/@VERSION@/$version/" "$here/control" >"$root/DEBIAN/control"
 for script in postinst prerm postrm; do install -m 0755 "$here/$script" "$root/DEBIAN/$script"; done

@@ -94,6 +94,10 @@ class Faults:
         """Answer with an error status (500, 503, ...)."""
         return self._add(Fault(_status, self, paths, times, takes_effect, status=status))
 
+    def switch_off_opsgenie(self) -> Fault:
+        """Answer 410 to all of Opsgenie's own paths; JSM's go on. What it will answer then is UNCONFIRMED."""
+        return self.status(410, r"^/v[12]/")
+
     def reset(self, paths: str = ANYWHERE, times: int | None = None, *, takes_effect: bool = False) -> Fault:
         """Reset the connection in the middle of the answer."""
         return self._add(Fault(_reset, self, paths, times, takes_effect))

@@ -256,3 +256,60 @@ def test_on_a_terminal_it_asks_for_what_it_needs_and_shows_no_secret(root: Path)
     assert API_KEY not in shown
     assert ALERTA_KEY not in shown
     assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY
+
+
+OLD = f"/{CONFIG}"
+JEC_CONFIG = "home/jsm/jec/conf/jec-config.json"
+
+
+def moved(root: Path, *arguments: str) -> Result:
+    """Install JSM's connector with what the hand-made one of Opsgenie's had, and another team's script in it."""
+    hand_made(root)
+    config = json.loads((root / CONFIG).read_text())
+    config["globalArgs"] += ["--source", "Grafana"]
+    config["actionMappings"]["Rotate"] = {"filepath": "/home/opsgenie/oec/scripts/rotate.sh", "sourceType": "local"}
+    (root / CONFIG).write_text(json.dumps(config))
+    (root / CONFIG).chmod(0o600)
+    key = put(root.parent, "integration.key", API_KEY)
+    return run(root, *URL, "--from", OLD, "--api-key-file", str(key), *arguments, edge="jec", env={})
+
+
+def test_another_connector_s_configuration_is_converted_and_put_in_place_with_its_mode(root: Path) -> None:
+    result = moved(root, "--yes")
+    assert result.exit_code == 0, result.output
+    assert "to do: cp -p /home/opsgenie/oec/scripts/rotate.sh /home/jsm/jec/scripts/rotate.sh" in result.stderr
+    made = json.loads((root / JEC_CONFIG).read_text())
+    assert (made["apiKey"], made["baseUrl"]) == (API_KEY, "https://api.atlassian.com")
+    assert made["actionMappings"]["Rotate"]["filepath"] == "/home/jsm/jec/scripts/rotate.sh"
+    assert made["globalArgs"][-2:] == ["--source", "Grafana"]
+    assert "postActionToJEC" in made["actionMappings"]
+    assert (root / JEC_CONFIG).stat().st_mode & 0o777 == 0o600
+    assert (root / JEC_CONFIG).with_name("alerta.key").read_text().strip() == OLD_ALERTA_KEY
+    assert API_KEY not in result.output
+    assert OLD_ALERTA_KEY not in result.output
+
+
+def test_what_was_converted_is_kept_by_the_next_installation(root: Path) -> None:
+    moved(root, "--yes")
+    before = (root / JEC_CONFIG).read_bytes()
+    again = run(root, "--yes", edge="jec", env={})
+    assert "Nothing to do" in again.stdout, again.output
+    assert (root / JEC_CONFIG).read_bytes() == before
+
+
+def test_a_configuration_that_is_there_is_replaced_by_force_alone(root: Path) -> None:
+    put(root, JEC_CONFIG, '{"apiKey": "x", "actionMappings": {}}', 0o600)
+    refused = moved(root, "--yes")
+    assert (refused.exit_code, "--force" in refused.stderr) == (2, True), refused.output
+    assert json.loads((root / JEC_CONFIG).read_text())["apiKey"] == "x"
+    assert moved(root, "--yes", "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"), [(["--keep-config"], 2, "exclude each other"), ([], 1, "is not JSON")]
+)
+def test_what_cannot_be_taken_over_is_an_error_with_advice(root: Path, more: list[str], code: int, said: str) -> None:
+    put(root, CONFIG, "{", 0o600)
+    result = run(root, *URL, "--from", OLD, *more, "--yes", edge="jec")
+    assert_told(result, code)
+    assert said in result.stderr

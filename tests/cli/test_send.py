@@ -66,6 +66,17 @@ def test_each_action_by_its_short_name(send: Send, console: Console, alert_id: s
     assert console.status(alert_id) == "closed"
 
 
+def test_people_are_shown_by_the_file(send: Send, console: Console, alert_id: str, tmp_path: Path) -> None:
+    people = tmp_path / "people"
+    people.write_text("557058:x = alice\n")
+    assert send("take", alert_id, "--user", "557058:x", "--people", str(people)).exit_code == 0
+    attributes = console.get(alert_id)["attributes"]
+    assert (attributes["owner"], attributes["owner-id"]) == ("alice", "557058:x")
+    people.write_text("557058:x")
+    refused = send("take", alert_id, "--user", "557058:x", "--people", str(people))
+    assert (refused.exit_code, "line 1 is not ID = LOGIN" in refused.output) == (2, True)
+
+
 def test_a_no_op_says_so_and_is_no_failure(send: Send, alert_id: str) -> None:
     send("close", alert_id, *ALICE)
     result = send("ack", alert_id, *ALICE)

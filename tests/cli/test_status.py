@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.cli import status
+from alerta_opsgenie.cli.target import find_place
 from alerta_opsgenie.doctor.running_checks import Ready
 from tests.cli.state_directory import NOWHERE, PROGRAM, StateDirectory, call_on_terminal, open_state_directory
 from tests.support.bad_server import BadServer
@@ -78,6 +82,43 @@ def test_watching_goes_on_until_interrupted(place: StateDirectory) -> None:
         _, errors = process.communicate(timeout=30)
     assert len(lines) == 2
     assert "Traceback" not in errors
+
+
+def test_in_the_browser_it_is_the_page_with_a_token_until_interrupted(place: StateDirectory) -> None:
+    place.keep("Close", dead=True)
+    command = [*PROGRAM, "status", "--web", "--spool-dir", str(place.directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url, _, token = process.stdout.readline().split()[-1].partition("#token=")
+        (dead,) = place.actions()
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert dead.alert in answer.read().decode()
+        fields = {"do": "retry", "target": "http-127.0.0.1-9-", "key": dead.key, "token": token}
+        with urllib.request.urlopen(url + "decide", urllib.parse.urlencode(fields).encode(), timeout=10) as answer:
+            assert "It waits again" in answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert place.states() == [("Close", "waiting")]
+    assert (process.returncode, "Traceback" in errors) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("own", "ready", "says"),
+    [
+        ({}, Ready(ready=True), (None, "OpsgenieEdgeConnector takes messages and tells nobody")),
+        ({"alertaOpsgenie": {}}, Ready(ready=True), (True, "messages are being taken")),
+        ({"alertaOpsgenie": {}}, Ready(ready=False, why="no key"), (False, "no key")),
+        ({"alertaOpsgenie": {}}, Ready(ready=False, error="refused"), (False, "refused")),
+    ],
+)
+def test_the_page_says_who_takes_messages_and_how_that_goes_if_it_can_be_asked(
+    place: StateDirectory, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any], ready: Ready, says: tuple[Any, str]
+) -> None:
+    config = place.directory.parent / "config.json"
+    config.write_text(json.dumps({"apiKey": "k", "actionMappings": {}, **own}))
+    monkeypatch.setattr(status, "ask_ready", lambda _: ready)
+    part = status._queue(find_place(str(config), None))
+    assert (part.is_well, part.what.startswith(says[1])) == (says[0], True)
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])

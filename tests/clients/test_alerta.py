@@ -23,8 +23,8 @@ from alerta_opsgenie.clients.alerta import (
     headers_of,
 )
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
-from alerta_opsgenie.core.message import clean_name
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason, outcome_of_refusal
+from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.core.relay import Call
 from tests.support.answers import ALIAS, JANE, OK, message, play
 from tests.support.bad_server import MODES, BadServer, PrivateCa

@@ -52,7 +52,7 @@ def answer(status: int, body: object = None, **headers: str) -> Response:
 
 TAKEN = {"result": "Request will be processed", "requestId": "r1"}
 LATER = {408, 425, 429} | (set(range(500, 600)) - {501})
-STUCK = {401, 403} | (set(range(100, 400)) - {200, 201, 202})
+STUCK = {401, 403, 410} | (set(range(100, 400)) - {200, 201, 202})
 
 
 @pytest.mark.parametrize("operation", ["create", "acknowledge", "note"])

@@ -74,7 +74,7 @@ class Connector:
     def page(self, path: str) -> tuple[int, str]:
         """Read one of its pages: the status and the text."""
         try:
-            with urllib.request.urlopen(self.base_url + path, timeout=5) as answer:
+            with urllib.request.urlopen(self.base_url + path, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

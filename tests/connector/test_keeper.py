@@ -37,7 +37,7 @@ class Run:
         threading.Thread(target=self.keeper.run, daemon=True).start()
 
     def next(self) -> Token:
-        return self.tokens.get(timeout=20)
+        return self.tokens.get(timeout=120)
 
 
 @pytest.fixture(params=["oec", "jec"])

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from alerta_opsgenie.cli.run import run
 from alerta_opsgenie.connector.service import Service
 from alerta_opsgenie.connector.settings import Plan, read_plan
 from alerta_opsgenie.connector.web import Health
+from alerta_opsgenie.page.server import Request
 from tests.connector.waiting import until
 
 EXECUTOR = {"filepath": "/opt/oecAlertaExecutor.py", "sourceType": "local"}
@@ -36,6 +38,16 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def plan(config: Path) -> Plan:
     return read_plan(str(config), environment={})
+
+
+@pytest.mark.parametrize(("page", "status"), [("on", 200), ("off", 404)])
+def test_the_page_can_be_taken_away(plan: Plan, tmp_path: Path, page: str, status: int) -> None:
+    options = plan.options._replace(spool_directory=str(tmp_path / "spool"))
+    service = Service(replace(plan, options=options, own=replace(plan.own, page=page)), lambda: plan)
+    service._make_page()
+    headers = Message()
+    headers["Host"] = "localhost"
+    assert service._answer(Request("GET", "/", {}, headers)).status == status
 
 
 def test_a_process_that_stands_still_does_not_feed_the_watchdog(

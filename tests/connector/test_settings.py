@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.agent.options import UsageError
-from alerta_opsgenie.connector.settings import Own, parse_listen, read_plan
+from alerta_opsgenie.connector.settings import parse_listen, read_plan
 from alerta_opsgenie.vendor.problems import ConfigError
 
 EXECUTOR = {"filepath": "/home/opsgenie/oec/scripts/oecAlertaExecutor.py", "sourceType": "local"}
@@ -42,6 +42,14 @@ def test_the_executors_arguments_keep_their_meaning(path: Path) -> None:
     assert settings.sources == {"Alerta", "Zabbix"}
     assert (settings.all_notes, settings.on_delete, settings.ack_timeout_seconds) == (True, "ignore", 60)
     assert settings.custom_actions == {"Restart": "restart"}
+
+
+def test_the_people_file_is_the_configuration_s_unless_the_command_line_names_one(path: Path) -> None:
+    arguments = ["--alertaApiUrl", URL, "--alertaApiKey", KEY, "--people", "/etc/people"]
+    where = write(path, globalArgs=arguments)
+    assert read_plan(where, environment={}).relays["Close"].people_file == "/etc/people"
+    named = read_plan(where, environment={}, people_file="/etc/others")
+    assert {one.people_file for one in (named.options, *named.relays.values())} == {"/etc/others"}
 
 
 def test_a_mappings_own_arguments_are_for_it_alone(path: Path) -> None:
@@ -98,7 +106,7 @@ def test_the_command_line_comes_before_the_file(path: Path) -> None:
 @pytest.mark.parametrize(
     "own",
     [{"worker": 5}, {"workers": 0}, {"workers": "5"}, {"workers": True}, {"listen": 7070}, {"logLevel": "loud"},
-     {"logLevel": 1}, {"logLevel": []}, {"transport": "pigeon"}],
+     {"logLevel": 1}, {"logLevel": []}, {"transport": "pigeon"}, {"page": "yes"}, {"pageTokenFile": 7}],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_used_is_named(path: Path, own: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"\$\.alertaOpsgenie\." + next(iter(own))):
@@ -124,8 +132,18 @@ def test_what_is_no_place_to_listen_is_refused(text: str) -> None:
         parse_listen(text)
 
 
+@pytest.mark.parametrize("text", [None, "", "short", "two words, each of which is long", "\xfcmlaut-of-16-characters"])
+def test_a_token_of_the_page_that_cannot_be_used_is_named(path: Path, text: str | None) -> None:
+    token = path.parent / "page.token"
+    if text is not None:
+        token.write_text(text)
+    with pytest.raises(ConfigError, match=r"pageTokenFile.*page\.token"):
+        read_plan(write(path, alertaOpsgenie={"pageTokenFile": str(token)}), environment={})
+
+
 def test_no_repr_shows_a_secret(path: Path) -> None:
-    plan = read_plan(write(path), environment={})
-    assert set(plan.secrets()) == {"the-key-of-opsgenie", KEY}
+    token = path.parent / "page.token"
+    token.write_text("a-token-of-the-page\n")
+    plan = read_plan(write(path, alertaOpsgenie={"pageTokenFile": str(token)}), environment={})
+    assert set(plan.secrets()) == {"the-key-of-opsgenie", KEY, "a-token-of-the-page"}
     assert not [secret for secret in plan.secrets() if secret in repr(plan)]
-    assert Own() == plan.own

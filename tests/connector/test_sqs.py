@@ -49,7 +49,7 @@ def test_a_message_is_received_with_what_decides_about_it(host: Any, place: str)
     send(host, place, "body")
     (received,) = connected(place).receive(10, 1)
     assert (received.body, received.attributes, received.count) == ("body", {"ownerId": "me"}, 1)
-    assert abs(received.sent_at - time.time()) < 5
+    assert abs(received.sent_at - time.time()) < 60
     assert received.attempted_at is None
 
 

@@ -45,7 +45,7 @@ def test_any_other_text_is_refused(text: str) -> None:
         (Agreed(), "create", {"priority": "P1"}, {"is_open": True, "priority": "P1"}),
         (Agreed(), "create", {"priority": ["P1"]}, {"is_open": True, "priority": "P3"}),
         (OPEN._replace(acknowledged=True), "create", {"priority": "P1"}, {"priority": "P1"}),
-        (OPEN._replace(is_open=False, owner="a"), "create", {}, {"is_open": True, "owner": "", "priority": "P2"}),
+        (OPEN._replace(is_open=False, confirmed=False, owner="a"), "create", {}, {"is_open": True, "owner": ""}),
         (OPEN._replace(snoozed_until=99.0), "acknowledge", {}, {"acknowledged": True, "snoozed_until": None}),
         (OPEN._replace(acknowledged=True), "unacknowledge", {}, {"acknowledged": False}),
         (OPEN, "snooze", {"endTime": "1970-01-01T00:01:00Z"}, {"snoozed_until": 60.0}),
@@ -62,7 +62,11 @@ def test_a_request_that_was_taken_moves_it_on(
     before: Agreed, operation: str, body: dict[str, Any], after: dict[str, Any]
 ) -> None:
     moved = after_requests(before, [Request(operation, "POST", "/", body)], 10.0)
-    assert moved == before._replace(**after, confirmed=True, at_seconds=10.0)
+    assert moved == before._replace(**after, at_seconds=10.0)
+
+
+def test_that_a_create_was_taken_proves_no_alert() -> None:
+    assert not after_requests(Agreed(), [Request("create", "POST", "/v2/alerts", {"priority": "P1"})], 10.0).confirmed
 
 
 @pytest.mark.parametrize(("attributes", "told"), [({}, ["priority", "message"]), ({"opsgenie-priority": "P1"}, [])])

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
-from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, Message, MessageError, harmless_name, parse
+from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, Message, MessageError, parse
+from alerta_opsgenie.core.people import clean_name, clean_text, harmless_name
 from tests.support.answers import JANE, UPDATED_NS, envelope, message
 
 LARGEST_NS = 2**63 - 1
@@ -251,20 +252,20 @@ NAMES = {
 def test_a_name_is_one_line_that_shows_what_it_is(name: str) -> None:
     raw, clean = NAMES[name]
     assert fields.actor(message("Close", username=raw)) == clean
-    assert fields.clean_name(clean) == clean
+    assert clean_name(clean) == clean
 
 
 @given(st.text(st.characters(codec=None)))
 def test_a_cleaned_name_stays_as_it_is_and_can_be_stored(text: str) -> None:
-    clean = fields.clean_name(text)
-    assert fields.clean_name(clean) == clean
+    clean = clean_name(text)
+    assert clean_name(clean) == clean
     assert len(clean.splitlines()) <= 1
     assert "\x00" not in clean.encode("utf-8").decode("utf-8")
 
 
 @given(st.text(st.characters(codec=None)))
 def test_a_cleaned_text_can_be_stored_and_keeps_its_length(text: str) -> None:
-    clean = fields.clean_text(text)
+    clean = clean_text(text)
     assert len(clean) == len(text)
     assert "\x00" not in clean.encode("utf-8").decode("utf-8")
 
@@ -361,9 +362,9 @@ def test_what_msgspec_takes_for_a_message_we_read_the_same(body: dict[str, Any])
     except msgspec.ValidationError:
         theirs = None
     ours = judged(data)
-    assert (ours is not None) is (theirs is not None and bool(fields.clean_name(theirs.action)))
+    assert (ours is not None) is (theirs is not None and bool(clean_name(theirs.action)))
     if ours is not None and theirs is not None:
-        assert ours.action == fields.clean_name(theirs.action)
+        assert ours.action == clean_name(theirs.action)
         assert ours.alert == theirs.alert
 
 

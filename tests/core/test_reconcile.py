@@ -271,9 +271,15 @@ def test_suspects_that_cannot_be_read_are_none(text: str) -> None:
 
 
 def test_what_the_vendors_key_cannot_do_is_reported() -> None:
-    found = compare(SNOOZED, OPEN, vendor_takes=frozenset({"create", "acknowledge", "close"}))
+    takes = frozenset({"create", "acknowledge", "close"})
+    found = compare(SNOOZED, OPEN, vendor_takes={OPEN.route: takes})
     assert not found.repairs
     assert "cannot do this: snooze" in found.findings[0].text
+    assert compare(SNOOZED, OPEN, vendor_takes={"another route": takes}).repairs
+
+
+def test_a_memory_that_a_wrong_clock_dated_ahead_hides_nothing() -> None:
+    assert compare(ACK, OPEN, base=AGREED._replace(at_seconds=NOW + 86400.0)).repairs
 
 
 @pytest.mark.parametrize(

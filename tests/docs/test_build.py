@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.console_blocks import DOCS
+from tests.docs.generate import commands
 
 SECONDS = 110.0
 
@@ -58,6 +59,14 @@ def test_the_search_knows_it(built: Path, word: str) -> None:
     """The index holds the stems of words."""
     index = json.loads(re.sub(r"^Search.setIndex\((.*)\)$", r"\1", (built / "searchindex.js").read_text()))
     assert word in index["terms"]
+
+
+def test_each_command_is_in_the_man_page(tmp_path: Path) -> None:
+    ended = build(DOCS, tmp_path, "man")
+    assert ended.returncode == 0, ended.stderr
+    page = (tmp_path / "out" / "alerta-opsgenie.1").read_text().replace("\\-", "-")
+    assert [one.command_path for one in commands() if f"Usage: {one.command_path}" not in page] == []
+    assert (tmp_path / "out" / "alerta-opsgenie.5").stat().st_size > 5000
 
 
 def test_a_command_can_be_copied_without_its_prompt_and_is_not_cut(built: Path) -> None:

@@ -21,6 +21,7 @@ from tests.support.cloud import running_edge
 from tests.support.console import Console
 from tests.support.edge_messages import edge_message
 
+pytestmark = pytest.mark.timeout(900)  # a Debian is made, and pip fetches the libraries
 MOST_COMMANDS = 5
 WAYS = {"native": "## Install", "oec": "## Install", "jec": "## Install", "webhook": "## "}
 """The page of set-up for each way, and the heading over the commands; of the webhook's page, all."""

@@ -30,6 +30,7 @@ def shown(**figures: float) -> Answer:
         ({}, "ok", "the plugin sends, 2 requests wait"),
         ({"heartbeat_withheld": 0}, "ok", "and the heartbeat is pinged"),
         ({"oldest_waiting_seconds": 301}, "fail", "has waited for 301 s"),
+        ({"also_oldest_waiting_seconds": 301}, "fail", "the other product has waited for 301 s"),
         ({"heartbeat_withheld": 1}, "fail", "the heartbeat at the vendor is withheld"),
         ({"way_back_dead": 1}, "fail", "does not arrive"),
         ({"dead_letters": 3}, "warn", "3 requests were refused for good"),

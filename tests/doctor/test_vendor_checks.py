@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from lab.cloud import Queue
 
-from alerta_opsgenie.doctor.vendor_checks import END_OF_OPSGENIE, judge_clock
+from alerta_opsgenie.core.limits import END_OF_OPSGENIE
+from alerta_opsgenie.doctor.vendor_checks import judge_clock
 from tests.support.cloud import Running
 from tests.support.patient import Patient
 

@@ -76,8 +76,10 @@ def test_every_action_of_a_person_shows_in_alerta_and_is_reported(
         act("close", note="fixed")
         callbacks = rig.wait_callbacks(len(rig.cloud.sent(rig.integration)))
         history = " | ".join(texts(console, alert_id))
-        log = connector.log
+        log, page = connector.log, connector.page(f"/?q={alert_id}")[1]
 
+    assert page.count("bob@example.com") == 1
+    assert page.count("<tr data-key") == len(callbacks)  # the Create among them, which was ignored
     assert seen["acknowledge"]["status"] == "ack"
     assert seen["acknowledge"]["attributes"]["acked-by"] == "alice@example.com"
     assert seen["unacknowledge"]["status"] == "open"

@@ -177,6 +177,27 @@ def test_installed_well_at_work_and_gone_without_a_trace(make: Make, console: Co
     assert state() == was
 
 
+def test_the_move_is_looked_at_as_both_connectors_users(make: Make) -> None:
+    """OEC's configuration is converted and put in place for JEC's user; doctor looks at each as its own user."""
+    oec, jec = make(), make("jec")
+    assert oec.install().exit_code == 0
+    done = jec.install("--from", oec.layout.config)
+    assert done.exit_code == 0, done.output
+    placed = Path(jec.layout.config)
+    assert (placed.owner(), placed.stat().st_mode & 0o777) == ("jec", 0o600)
+    with oec.running(), jec.running():
+        log = ["--only", "jsm-configuration", "--only", "jsm-connector", "--only", "from-opsgenie"]
+        arguments = ["--move", "--json", "--service-path", jec.search_path, *log]
+        said: str = run_as(0, 0, lambda: CliRunner().invoke(doctor, arguments).output)
+    report = json.loads(said)
+    failing = [finding["what"] for finding in failures(report)]
+    assert all(what.startswith("queue: ") for what in failing), failing  # there is no queue here
+    what = [finding["what"] for finding in report["findings"]]
+    assert "vendor: Jira Service Management accepts the key" in what
+    assert any(one.startswith("process: JiraEdgeConnector runs as jec") for one in what), what
+    assert any("OpsgenieEdgeConnector runs" in one for one in what), what
+
+
 def test_all_documented_actions_flow_as_the_connectors_user(make: Make, console: Console) -> None:
     oec = make()
     assert oec.install().exit_code == 0

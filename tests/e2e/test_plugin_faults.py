@@ -48,7 +48,7 @@ def test_an_acknowledge_of_what_opsgenie_does_not_have_is_said_on_the_alert(run:
     run.settle()
     run.cloud.person("alice@example.com").delete(alert_id)
     run.console.action(alert_id, "ack")
-    assert wait_until(lambda: run.console.notes(alert_id), 15)
+    assert wait_until(lambda: run.console.notes(alert_id))
     note = run.console.notes(alert_id)[0]
     assert note["text"] == "Opsgenie did not do this (acknowledge): Alert does not exist"
 
@@ -63,7 +63,7 @@ def test_while_opsgenie_hangs_alerta_answers_as_fast_and_all_arrives_after_that(
             took.append(time.perf_counter() - start)
         story(run, ids[0])
         assert run.waiting() >= len(ids)
-    assert statistics.median(took) < 0.2
+    assert statistics.median(took) < 5  # a request to Opsgenie would have hung for 10 s
 
     assert [run.upstream(alert_id).count for alert_id in ids] == [1] * len(ids)
     assert run.upstream(ids[0]).notes == ["one", "two", "three"]
@@ -110,7 +110,7 @@ def test_trouble_with_one_alert_does_not_hold_up_another(run: Plugged) -> None:
     with run.cloud.faults.status(500, first):
         run.console.action(first, "ack")
         second = run.console.create_alert()["id"]
-        assert wait_until(lambda: run.cloud.alert(second) is not None, 5)
+        assert wait_until(lambda: run.cloud.alert(second) is not None)
         assert not run.cloud.alert(first).acknowledged  # type: ignore[union-attr]
     assert run.upstream(first).acknowledged
 
@@ -209,7 +209,9 @@ def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tm
 def test_without_an_outbox_on_disk_alerts_go_out_all_the_same(alerta: AlertaServer, tmp_path: Path) -> None:
     """A directory that cannot be used is loud, and no reason to wake nobody."""
     (tmp_path / "spool").write_text("not a directory")
-    with plugged(alerta.postgres, tmp_path, workers=1, settings={"OPSGENIE_OUTBOX": "disk"}) as run:
+    (tmp_path / f"alerta-opsgenie-plugin-{os.getuid()}").write_text("nor is the place that it would take instead")
+    env, settings = {"TMPDIR": str(tmp_path)}, {"OPSGENIE_OUTBOX": "disk"}
+    with plugged(alerta.postgres, tmp_path, workers=1, settings=settings, env=env) as run:
         alert_id = run.console.create_alert()["id"]
         run.console.action(alert_id, "ack")
         assert wait_until(lambda: (found := run.cloud.alert(alert_id)) and found.acknowledged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from lab.alerta_server import AlertaServer
@@ -30,7 +31,7 @@ def blackout(run: Plugged, resource: str) -> Iterator[None]:
     run.console.call("DELETE", f"/blackout/{begun['id']}")
 
 
-def known(run: Plugged, resource: str, **fields: str) -> dict[str, str]:
+def known(run: Plugged, resource: str, **fields: Any) -> dict[str, str]:
     """An alert that the cloud has, as it can be sent again."""
     alert = run.console.create_alert(resource=resource, **fields)
     run.upstream(alert["id"])
@@ -41,8 +42,8 @@ def closed(run: Plugged, alert_id: str) -> bool:
     return wait_until(lambda: run.upstream(alert_id).status == "closed")
 
 
-def again(run: Plugged, alert: dict[str, str], severity: str) -> None:
-    run.console.create_alert(severity=severity, **{name: alert[name] for name in SAME})
+def again(run: Plugged, alert: dict[str, str], severity: str, **fields: Any) -> None:
+    run.console.create_alert(severity=severity, **fields, **{name: alert[name] for name in SAME})
 
 
 def test_what_clears_in_a_blackout_is_closed_there(run: Plugged) -> None:
@@ -57,6 +58,14 @@ def test_what_an_operator_closes_in_a_blackout_is_closed_there(run: Plugged) -> 
     with blackout(run, "closed"):
         again(run, alert, "critical")
         run.console.action(alert["id"], "close")
+        assert closed(run, alert["id"])
+
+
+def test_what_expires_in_a_blackout_is_closed_there(run: Plugged) -> None:
+    alert = known(run, "expires", timeout=1)
+    with blackout(run, "expires"):
+        again(run, alert, "critical", timeout=1)
+        assert wait_until(lambda: alert["id"] in run.alerta.housekeeping()["expired"])
         assert closed(run, alert["id"])
 
 

@@ -61,6 +61,16 @@ def test_an_alert_that_the_vendor_never_had_is_created(run: Plugged) -> None:
     assert wait_until(lambda: run.cloud.alert(alert_id) is not None), run.log()[-3000:]
 
 
+def test_an_alert_whose_create_was_taken_and_had_no_effect_is_created(run: Plugged) -> None:
+    run.console.create_alert()
+    assert wait_until(lambda: "at" in report(run))
+    with run.cloud.faults.status(202, "/v2/alerts$", times=1):
+        alert_id = run.console.create_alert()["id"]
+        run.settle()
+    assert run.cloud.alert(alert_id) is None
+    assert wait_until(lambda: run.cloud.alert(alert_id) is not None), run.log()[-3000:]
+
+
 def test_nobody_is_paged_again_for_what_people_deleted(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.settle()

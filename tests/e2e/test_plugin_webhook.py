@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import http.client
 import json
 import time
@@ -45,7 +46,7 @@ def alice(run: Plugged) -> Person:
 def post(run: Plugged, body: JSON | bytes | str, **headers: str) -> tuple[int, JSON]:
     """Post to the webhook as Opsgenie does; `headers` with dashes for underscores."""
     address = urlsplit(run.alerta.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
     raw = json.dumps(body) if isinstance(body, dict) else body
     sent = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
     try:
@@ -184,7 +185,7 @@ def test_the_secret_is_in_no_log(run: Plugged) -> None:
 
 def test_the_secret_opens_this_webhook_and_nothing_else(run: Plugged, alert_id: str) -> None:
     address = urlsplit(run.alerta.url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
     body = json.dumps({"action": "close"})
     connection.request("PUT", f"/alert/{alert_id}/action", body,
                        {SECRET_HEADER: SECRET, "Content-Type": "application/json"})  # fmt: skip
@@ -262,3 +263,12 @@ def test_a_severity_change_that_comes_back_leaves_nothing_in_the_history(run: Pl
     run.settle()
     after = run.console.get(alert["id"])
     assert (after["status"], [entry["type"] for entry in after["history"]]) == ("open", ["new", "severity"])
+
+
+@pytest.mark.parametrize(("minutes", "notes"), [(12, [f"close by {ALICE} came to Alerta 12 minutes late"]), (1, [])])
+def test_what_comes_late_is_said_to_the_person_who_did_it(run: Plugged, minutes: int, notes: list[str]) -> None:
+    begun = dt.datetime.now(dt.timezone.utc) - dt.timedelta(hours=1)
+    alert_id = run.console.create_alert(createTime=begun.strftime("%Y-%m-%dT%H:%M:%S.000Z"))["id"]
+    trusted(run, message(alert_id, "Close", updatedAt=time.time_ns() - minutes * 60 * 10**9))
+    assert run.console.status(alert_id) == "closed"
+    assert run.upstream(alert_id).notes == notes

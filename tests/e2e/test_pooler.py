@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from lab.alerta_server import AlertaServer, listening_socket
-from lab.postgres import Guard, Postgres, _account, _identity
+from lab.postgres import Guard, Postgres, _identity, account
 
 from tests.attacks.people import pose
 from tests.support.plugin import Plugged, plugged, wait_until
@@ -46,7 +46,7 @@ def pooler(directory: Path, postgres: Postgres) -> Iterator[int]:
         port = probe.getsockname()[1]
     conf = directory / "pgbouncer.ini"
     conf.write_text(_CONF.format(socket=postgres.uri().partition("host=")[2].partition("&")[0], port=port))
-    owner = _identity(_account())  # PostgreSQL's own user, whose directory its socket lies in
+    owner = _identity(account())  # PostgreSQL's own user, whose directory its socket lies in
     if "user" in owner:
         os.chown(directory, owner["user"], -1)
     process = subprocess.Popen([str(PGBOUNCER), "-q", conf.name], cwd=directory, stderr=subprocess.DEVNULL, **owner)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from lab.alerta_server import AlertaServer
 from lab.cloud import Switches
+from lab.cloud.channel import Channel
 
 from tests.connector.load import Load
 from tests.connector.rig import Rig, wait_until
@@ -61,6 +63,26 @@ def test_restarted_under_load_nothing_is_lost(make_rig: Any, console: Console) -
             assert connector.stop() < 10
         rig.start(name="last")
         load.assert_all_there_once()
+
+
+def test_version_1_is_switched_off_under_load_and_version_2_takes_over(
+    alerta: AlertaServer, alerta_key: str, console: Console, tmp_path: Path
+) -> None:
+    """JSM's queues end, with messages in them and in hand, and their credentials with them; one line says so."""
+    with Rig(alerta.url, alerta_key, tmp_path, dialect="jec", own={"holdMessages": 20}) as rig:
+        connector = rig.start()
+        load = Load(rig, console, alerts=10)
+        load.act(ACTIONS // 3)
+        connector.wait_log("applied")
+        acting = threading.Thread(target=load.act, args=(ACTIONS // 3,))
+        acting.start()
+        rig.cloud.channel = Channel(rig.host)
+        rig.cloud.credentials.expire()
+        connector.wait_log("messages come by another way from now on: channel", 60)
+        acting.join()
+        load.act(ACTIONS // 3)
+        load.assert_all_there_once()
+        assert connector.log.count("by another way") == 1
 
 
 def test_three_processes_one_of_which_is_killed(make_rig: Any, console: Console) -> None:

@@ -6,17 +6,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.plugin.order import MOST_NOTES, MOST_TAGS, Record, note_digest, sign, tag_register, verified
+from alerta_opsgenie.core.same_act import NOTE
+from alerta_opsgenie.plugin.attribution import Behalf, with_names
+from alerta_opsgenie.plugin.order import (
+    MERGED,
+    MOST_ACTS,
+    MOST_TAGS,
+    REDELIVERED,
+    Act,
+    Record,
+    act_of,
+    sign,
+    tag_register,
+    verified,
+)
 
 NS = 1_767_225_600_123_456_789
+SECOND_NS = 10**9
+
+
+def act(words: str = "hello", by: str = "alice", at_ns: int = NS, integration: str = "oec", key: str = "key") -> Act:
+    return act_of(NOTE, Behalf(by, words=words, updated_ns=at_ns, integration=integration, key=key))
 
 
 def test_a_record_comes_back_as_it_was() -> None:
     record = Record(None)
     record.write(["state", "owner", tag_register("night shift")], NS)
-    record.write_note(note_digest("hello", NS, "key"))
+    for one in (act(), act(integration="jec"), act(integration="", at_ns=0)):
+        record.write_act(one)
     again = Record(str(record))
-    assert (again.newest, again.notes) == (record.newest, record.notes)
+    assert (again.newest, again.acts) == (record.newest, record.acts)
 
 
 @given(st.text() | st.none() | st.integers() | st.dictionaries(st.text(), st.text()))
@@ -46,19 +65,50 @@ def test_the_record_stays_short() -> None:
     record.write(["state"], 1)
     for number in range(200):
         record.write([tag_register(str(number))], NS + number)
-        record.write_note(note_digest(str(number), NS, ""))
+        record.write_act(act(str(number)))
     again = Record(str(record))
     assert "state" in again.newest
     assert len(again.newest) == MOST_TAGS + 1
-    assert len(again.notes) == MOST_NOTES
+    assert len(again.acts) == MOST_ACTS
     assert tag_register("199") in again.newest
-    assert len(str(record)) < 2000
+    assert len(str(record)) < 3000
 
 
-def test_the_same_note_by_two_connectors_is_one_and_another_time_is_another() -> None:
-    assert note_digest("hello", NS, "queue-1") == note_digest("hello", NS, "webhook-2")
-    assert note_digest("hello", NS, "a") != note_digest("hello", NS + 1, "a")
-    assert note_digest("hello", 0, "a") != note_digest("hello", 0, "b")
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (act(), REDELIVERED),
+        (act(key="another"), REDELIVERED),
+        (act(integration=""), REDELIVERED),
+        (act(integration="jec"), MERGED),
+        (act(integration="jec", at_ns=NS + 90 * SECOND_NS), MERGED),
+        (act(integration="jec", at_ns=NS + 121 * SECOND_NS), ""),
+        (act(integration="jec", by="bob"), ""),
+        (act(integration="jec", words="hello!"), ""),
+        (act(at_ns=NS + SECOND_NS), ""),
+        (act(integration="", at_ns=NS + SECOND_NS), ""),
+        (act(integration="jec", at_ns=0), ""),
+    ],
+)
+def test_an_act_that_comes_again_is_told_once(other: Act, why: str) -> None:
+    record = Record(None)
+    record.write_act(act())
+    assert Record(str(record)).told(other) == why
+
+
+def test_an_act_that_was_merged_is_used_up() -> None:
+    """What the person says once more through the same integration is another act."""
+    record = Record(None)
+    for one in (act(), act(integration="jec")):
+        record.write_act(one)
+    again = act(integration="jec", at_ns=NS + SECOND_NS)
+    assert (record.told(again), record.told(act(integration="jec")), len(record.acts)) == ("", REDELIVERED, 1)
+
+
+def test_without_an_updated_at_only_the_same_message_is_the_same_act() -> None:
+    record = Record(None)
+    record.write_act(act(at_ns=0))
+    assert (record.told(act(at_ns=0)), record.told(act(at_ns=0, key="another"))) == (REDELIVERED, "")
 
 
 # -- The signature
@@ -97,3 +147,15 @@ def test_an_action_from_before_the_alert_came_again_is_of_an_earlier_outage() ->
     assert record.is_of_earlier_outage(0, NS - 1)
     assert not record.is_of_earlier_outage(0, NS)
     assert not record.is_of_earlier_outage(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("al assigned the alert to bob in Opsgenie", "alice assigned the alert to robert in Opsgenie"),
+        ("al took ownership", "alice took ownership"),
+        ("also bobby", "also bobby"),
+    ],
+)
+def test_names_in_a_text_are_whole_words(text: str, shown: str) -> None:
+    assert with_names(text, {"al": "alice", "bob": "robert", "": "nobody"}) == shown

@@ -23,7 +23,8 @@ from alerta_opsgenie.core.wording import Past, Subject
 from alerta_opsgenie.journal import Journal, New
 from alerta_opsgenie.plugin import outbox
 from alerta_opsgenie.plugin.keys import Key
-from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, own_directory, read_row
+from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.plugin.places import own_directory
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.sender import Sender
 from alerta_opsgenie.plugin.settings import Settings
@@ -47,7 +48,7 @@ class Plugin:
             policy=Policy(), url=run.server.base_url, key=Key(run.key.key), spool_directory=str(directory),
             timeout_seconds=timeout_seconds, confirm=confirm, proxies={},
         )  # fmt: skip
-        self.outbox = Outbox(str(directory))
+        self.outbox = Outbox(own_directory(str(directory)))
         self.sender = Sender(self.outbox, self.settings, lambda alert, text: self.reports.append((alert, text)))
 
     def happen(self, alert_id: str, *events: Event, text: str = "") -> None:
@@ -235,12 +236,28 @@ def test_what_a_killed_sender_had_in_flight_is_sent_again_unless_it_is_there(run
     plugin.happen("b", Event.RAISED)
     for action in plugin.outbox.journal.claim(time.time(), 2, 1e4):
         if action.alert == "a":
-            plugin.sender._send(plugin.sender._client(), read_row(action))
+            plugin.sender._send(plugin.sender.settings.client(), read_row(action))
     assert wait_until(lambda: run.cloud.alert("a"))
     with sending(plugin):
         assert wait_until(emptied(tmp_path))
     posts = [seen.body["alias"] for seen in run.cloud.records.requests if seen.method == "POST"]
     assert posts == ["a", "b"]
+
+
+@pytest.mark.parametrize(("closed_by", "posts"), [("alice@example.com", []), ("alice via Alerta", ["a"])])
+def test_what_a_restored_backup_holds_pages_nobody_again_for_what_people_closed(
+    run: Running, tmp_path: Path, closed_by: str, posts: list[str]
+) -> None:
+    """Where the bridge has closed it, a create that waits is a later outage."""
+    plugin = Plugin(run, tmp_path)
+    create = Request("create", "POST", "/v2/alerts", {"message": "m", "alias": "a", "source": "Alerta"})
+    row = OutgoingRequest("k", "a", 1, "default", create).to_row()
+    plugin.outbox.journal.append([row], time.time() - 3600)
+    run.cloud.person("alice@example.com").create("m", "a", source="Alerta")
+    run.cloud.person(closed_by).close("a")
+    with sending(plugin):
+        assert wait_until(emptied(tmp_path))
+    assert [seen.body["alias"] for seen in run.cloud.records.requests if seen.method == "POST"] == posts
 
 
 def test_what_version_1_left_is_sent(run: Running, tmp_path: Path) -> None:

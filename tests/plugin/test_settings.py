@@ -18,7 +18,8 @@ from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.reconcile import FIELDS
 from alerta_opsgenie.core.routing import choose
 from alerta_opsgenie.core.wording import EARLIER, Subject, Templates, entity, message, values
-from alerta_opsgenie.plugin.settings import SPOOL, Settings, read_settings
+from alerta_opsgenie.plugin.places import SPOOL
+from alerta_opsgenie.plugin.settings import Settings, read_settings
 
 
 def read(config: dict[str, Any] | None = None, **environment: str) -> Settings:
@@ -308,6 +309,18 @@ def test_where_the_usual_spool_cannot_be_another_is_taken_and_said(fallback: Pat
     assert read_settings({}, {}).spool_directory == str(fallback)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize(("uid", "mode"), [(12345, 0o755), (12345, 0o2777)])
+def test_a_volume_of_somebody_elses_is_not_used_either(fallback: Path, uid: int, mode: int) -> None:
+    volume = fallback.parent.parent / "volume"
+    volume.mkdir()
+    volume.chmod(mode)
+    os.chown(volume, uid, uid)
+    settings = read_settings({"OPSGENIE_SPOOL_DIR": str(volume)}, {})
+    assert settings.spool_directory == str(fallback)
+    assert str(volume) in settings.problems[0]
+
+
 def make_link(fallback: Path) -> None:
     """Point to the victim's own directory."""
     (fallback.parent.parent / "own").mkdir(mode=0o700)
@@ -372,6 +385,8 @@ def test_a_login_for_jsms_full_api_needs_its_url(url: str | None) -> None:
     found = read({"OPSGENIE_OPS_LOGIN": "a@example.com:token", "OPSGENIE_OPS_URL": url})
     assert not found.ops_login
     assert any("OPSGENIE_OPS_URL" in problem for problem in found.problems)
+
+
 ODD_VALUES: list[Any] = [
     None, 5, 1.5, [], [5, None], {}, {"a": 5, None: 5}, "", "[", "[1]", "{'a': 1}", True, ("x",), b"x", "\x00", "1e999",
     "nan",
@@ -390,3 +405,69 @@ def test_whatever_a_setting_holds_alerta_starts() -> None:
             read_settings({name: value}, {})
             if isinstance(value, str):
                 read_settings({}, {name: value})
+
+
+BOTH = {"OPSGENIE_SERVICE_KEY": "o", "OPSGENIE_ALSO_JSM_KEY": "j"}
+
+
+def test_jsm_is_told_beside_opsgenie_by_one_key_and_in_its_own_calls() -> None:
+    route = {"name": "db", "match": {"tag": "db"}, "api_key": "r", "teams": ["dba"]}
+    found = read({**BOTH, "OPSGENIE_ROUTES": [route]})
+    assert (found.policy.dialect, found.key.reveal(), found.product) == (Dialect.OPSGENIE, "o", "")
+    jsm = found.also
+    assert jsm is not None
+    assert (jsm.policy.dialect, jsm.url, jsm.product) == (
+        Dialect.JSM,
+        "https://api.atlassian.com/jsm/ops/integration",
+        "jsm",
+    )
+    assert (jsm.key_of("route db").reveal(), jsm.policy.routes[0].teams) == ("j", ("dba",))
+
+
+def test_one_setting_makes_them_change_places_and_each_keeps_what_is_its_own() -> None:
+    login = {"OPSGENIE_OPS_LOGIN": "a@example.com:token", "OPSGENIE_OPS_URL": "https://api.atlassian.com/jsm/ops/api/x"}
+    found = read({**BOTH, **login, "OPSGENIE_ALSO_JSM_PRIMARY": True})
+    assert (found.key.reveal(), found.product, bool(found.ops_login)) == ("j", "jsm", True)
+    assert found.also is not None
+    assert (found.also.key.reveal(), found.also.product, bool(found.also.ops_login)) == ("o", "", False)
+    assert found.problems == ()
+
+
+def test_without_a_key_of_opsgenies_jsm_is_the_only_one() -> None:
+    found = read({"OPSGENIE_ALSO_JSM_KEY": "j"})
+    assert (found.key.reveal(), found.policy.dialect, found.also) == ("j", Dialect.JSM, None)
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({**BOTH, "OPSGENIE_URL": "https://api.atlassian.com"}, "OPSGENIE_ALSO_JSM_KEY: OPSGENIE_URL is JSM's already"),
+        ({"OPSGENIE_SERVICE_KEY": "o", "OPSGENIE_ALSO_JSM_PRIMARY": 1}, "OPSGENIE_ALSO_JSM_PRIMARY: set OPSGENIE_ALSO"),
+        ({**BOTH, "OPSGENIE_ALSO_JSM_URL": "ftp://x"}, "OPSGENIE_ALSO_JSM_URL: "),
+    ],
+)
+def test_what_cannot_be_told_to_both_is_said(config: dict[str, Any], problem: str) -> None:
+    (said,) = read(config).problems
+    assert said.startswith(problem)
+
+
+ACCOUNT = "5b10ac8d82e05b22cc7d4ef5"
+
+
+@pytest.mark.parametrize(
+    "setting", [{ACCOUNT: "jane"}, f'{{"{ACCOUNT.upper()}": " jane"}}', f"{{'{ACCOUNT}': 'jane'}}"]
+)
+def test_people_are_a_dict_or_its_text(setting: Any) -> None:
+    assert read({"OPSGENIE_PEOPLE": setting}).people == {ACCOUNT: "jane"}
+
+
+def test_people_are_in_a_file_where_a_path_is_given() -> None:
+    assert read({"OPSGENIE_PEOPLE": " /etc/people "}).people == "/etc/people"
+    assert read({}).people == ""
+
+
+@pytest.mark.parametrize("setting", [{ACCOUNT: 7}, {"a": "b", "A": "c"}, "{x", ["a"]])
+def test_people_that_cannot_be_used_are_a_problem_and_nobody_is_known(setting: Any) -> None:
+    found = read({"OPSGENIE_PEOPLE": setting})
+    assert found.people == {}
+    assert [problem.partition(":")[0] for problem in found.problems] == ["OPSGENIE_PEOPLE"]

@@ -59,6 +59,8 @@ class Plugged:
     console: Console
     bridge: Console
     spool_directory: Path
+    product: str = ""
+    """Whose outbox it is, where another product is told beside the first."""
 
     def settle(self) -> None:
         """Return once nothing waits in the plugin's outbox and nothing is on its way in the cloud."""
@@ -75,11 +77,11 @@ class Plugged:
     def outbox(self) -> Iterator[Journal | DatabaseJournal]:
         """The plugin's outbox, opened anew."""
         if self.alerta.settings.get("OPSGENIE_OUTBOX") == "disk" or self.alerta.is_on_mongodb:
-            with Journal(self.spool_directory) as journal:
+            with Journal(self.spool_directory / self.product) as journal:
                 yield journal
             return
         url = self.alerta.postgres.uri(self.alerta.database)
-        database = Database({"DATABASE_URL": url})
+        database = Database({"DATABASE_URL": url}, self.product)
         try:
             yield DatabaseJournal(database)
         finally:

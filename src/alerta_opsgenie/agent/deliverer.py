@@ -10,6 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 from alerta_opsgenie.agent import state
 from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_letter, read_request
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS, Holding, TargetQueue
 from alerta_opsgenie.agent.ticket import Result, Ticket
@@ -151,7 +152,7 @@ class Deliverer:
     def trouble(self) -> str:
         """What a person has to do about the disk or an Alerta; empty where nothing."""
         queues = self._all()
-        faults = [self._fault, *(one.fault for one in queues)]
+        faults = [self._fault, FILES.trouble(), *(one.fault for one in queues)]
         troubles = [*faults, self.disk_trouble, *(one.target.trouble for one in queues)]
         return "; ".join(dict.fromkeys(filter(None, troubles)))
 

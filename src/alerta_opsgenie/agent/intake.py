@@ -5,9 +5,11 @@ import time
 from typing import NamedTuple, Optional, Union
 
 from alerta_opsgenie.agent.options import Options, settings_to_json
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.core import delivery
-from alerta_opsgenie.core.message import Message, MessageError, clean_name, parse
+from alerta_opsgenie.core.message import Message, MessageError, parse, with_people
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.journal import New
 
 UNREADABLE = "unreadable"
@@ -43,10 +45,10 @@ class Reading(NamedTuple):
 
 
 def read_request(request: Request) -> Reading:
-    """Pass a message through the gates that need no Alerta."""
+    """Pass a message through the gates that need no Alerta; from here on it has the logins of those whom it names."""
     now, settings = time.time(), request.options.settings
     try:
-        message = parse(request.payload)
+        message = with_people(parse(request.payload), FILES.of(request.options.people_file))
     except MessageError as error:
         return Reading(None, outcome=Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)))
     outcome = delivery.outcome_without_alerta(message, settings, now)

@@ -5,6 +5,7 @@ import time
 from typing import List, Optional, Sequence
 
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
@@ -37,6 +38,7 @@ def show(
     `failures` are what the attempts so far came to, for the level DEBUG.
     """
     about, outcome = about_message(result.message), result.outcome
+    result = result._replace(trouble=result.trouble or (options.people_file and FILES.trouble(options.people_file)))
     failure = _failure(result, waiting)
     is_warned = outcome.kind is Kind.KEPT or outcome.warns or bool(result.trouble)
     level = "ERROR" if failure else "WARN" if is_warned else "INFO"

@@ -33,6 +33,7 @@ class Options(NamedTuple):
     pipe: Optional[str] = None
     spool_directory: str = ""
     agent_idle_seconds: float = 600.0
+    people_file: str = ""
     settings: Settings = Settings()
     proxies: Tuple[Tuple[str, str], ...] = ()
     notes: Tuple[str, ...] = ()
@@ -56,6 +57,7 @@ _HELP: Mapping[str, Tuple[str, str]] = {
     "ownName": ("NAME", "user or source that the plugin in Alerta sends, to know our own actions (default Alerta)"),
     "notes": ("all|own", "all: changed texts, responders and escalations become notes too (default own)"),
     "onDelete": ("close|delete|ignore", "what a deleted alert means in Alerta (default close)"),
+    "people": ("FILE", "who the vendor's account ids are in Alerta: lines ID = LOGIN, or a JSON object"),
     "customAction": ("NAME=ACTION", "pass a custom action on as this action of Alerta's (may be repeated)"),
     "ackTimeout": ("SECONDS", "let an acknowledgement end after so long (default: it stands)"),
     "logLevel": ("LEVEL", "DEBUG tells more, ERROR only failures; as the connector gives it"),
@@ -142,6 +144,7 @@ def read_options(
         pipe=_last(found, "jecNamedPipe") or None,
         spool_directory=_state_directory(found, environment),
         agent_idle_seconds=_seconds(found, "agentIdle", 600.0, 86_400.0),
+        people_file=os.path.join(directory, _last(found, "people")) if _last(found, "people") else "",
         settings=_settings(found),
         proxies=tuple((name, environment[name]) for name in _PROXIES if name in environment),
         notes=tuple(notes),
@@ -267,6 +270,7 @@ def arguments_of(options: Options) -> Tuple[List[str], Dict[str, str]]:
         ("spoolDir", options.spool_directory),
         ("timeLimit", f"{options.limit_seconds:g}"),
         ("logLevel", options.log_level),
+        ("people", options.people_file),
         ("notes", "all" if settings.all_notes else "own"),
         ("onDelete", settings.on_delete),
         ("ackTimeout", str(settings.ack_timeout_seconds or "")),

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from typing import Optional, Sequence
 
 from alerta_opsgenie.agent import client, handover, state
@@ -17,6 +18,7 @@ from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.lines import about_message, say
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.journal import JournalError
 
@@ -73,6 +75,7 @@ class Agent:
         self._idle_seconds = idle_seconds
         self._ending = threading.Event()
         self._log = Log(state_directory)
+        FILES.warn = partial(self._log.write, level="WARN")
         self._deliverer = Deliverer(state_directory, report=self._log.report)
         self._server = Server(self._deliverer, "agent", self._ending.set)
 

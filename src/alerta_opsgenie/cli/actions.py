@@ -73,7 +73,7 @@ def readable(body: str) -> str:
     """Give a message as JSON for people; one that is none as a JSON text, so that no terminal obeys it."""
     try:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return json.dumps(body)
 
 

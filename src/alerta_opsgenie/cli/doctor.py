@@ -13,11 +13,16 @@ from typing import Any, BinaryIO, Iterator
 import click
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.cli.failure import Failure, printable
+from alerta_opsgenie.cli.keys import is_interactive
+from alerta_opsgenie.cli.move import find_move, move_options
 from alerta_opsgenie.doctor.bundle import open_bundle, write_bundle
+from alerta_opsgenie.doctor.captures import capture
 from alerta_opsgenie.doctor.checks import NAMES, Result, examine
 from alerta_opsgenie.doctor.finding import FAIL, LEVELS, fail, worst
 from alerta_opsgenie.doctor.installation import Installation, Request
+from alerta_opsgenie.doctor.move_checks import CHECKS as MOVE
+from alerta_opsgenie.doctor.move_checks import examine_move
 from alerta_opsgenie.doctor.send_test import NAME as SEND_TEST
 from alerta_opsgenie.doctor.send_test import send_test as do_send_test
 from alerta_opsgenie.setup.layout import EDGES
@@ -39,22 +44,35 @@ _COLOURS = dict(zip(LEVELS, ("green", "cyan", "yellow", "red")))
 @click.option("--spool-dir", default="", metavar="DIR", help="Its state directory.")
 @click.option("--time-limit", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, metavar="SECONDS",
               help="For each request over the network.")  # fmt: skip
-@click.option("--only", multiple=True, type=click.Choice(NAMES), metavar="CHECK", help="Only this check.")
-@click.option("--skip", multiple=True, type=click.Choice(NAMES), metavar="CHECK", help="Not this check.")
+@click.option("--only", multiple=True, type=click.Choice([*NAMES, *MOVE]), metavar="CHECK", help="Only this check.")
+@click.option("--skip", multiple=True, type=click.Choice([*NAMES, *MOVE]), metavar="CHECK", help="Not this check.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object with all findings.")
 @click.option("--send-test", is_flag=True, help="Make an alert in Alerta, act on it as the connector would, remove it.")
 @click.option("--bundle", default="", metavar="FILE", help="Write an archive for a bug report, without secrets.")
-def doctor(as_json: bool, send_test: bool, bundle: str, **asked: Any) -> None:
+@click.option("--captures", is_flag=True, help="With --bundle: add the last messages and answers, with placeholders for"
+              " names, addresses and texts; each is shown, and you are asked, before they are written.")  # fmt: skip
+@move_options
+def doctor(as_json: bool, send_test: bool, bundle: str, captures: bool, is_move: bool, **asked: Any) -> None:
     """Say why nothing happens, and what to do about it.
 
     Nothing on this host is changed. Run it as root where the connector runs: it then looks as the connector's user.
-    "skip" says that something could not be tried. Exit code 1 where something fails.
+    "skip" says that something could not be tried. Exit code 1 where something fails. With --move the checks are those
+    of the move from Opsgenie to JSM, and the options above are of JSM's connector.
     """
     only, skip = set(asked.pop("only")), set(asked.pop("skip"))
+    if is_move and (bundle or send_test):
+        raise Failure("--bundle and --send-test are of one connector", "leave --move out", EXIT_USAGE)
+    if captures and not (bundle and is_interactive()):
+        raise Failure("--captures shows what it adds to --bundle, and asks", "give both, on a terminal", EXIT_USAGE)
     archive = _open_bundle(bundle) if bundle else None
-    inst = _installation(**asked)
+    of_move = {name: asked.pop(name) for name in ("old_config", "jsm_url", "jsm_key_file")}
+    inst = None if is_move else _installation(**asked)
+    if is_move:
+        found = examine_move(find_move(asked, **of_move), (only or set(MOVE)) - skip)
+    else:
+        found = _results(inst, (only or set(NAMES)) - skip, send_test=send_test)
     results = []
-    for result in _results(inst, (only or set(NAMES)) - skip, send_test=send_test):
+    for result in found:
         results.append(result)
         if not as_json:
             _show(result)
@@ -65,9 +83,20 @@ def doctor(as_json: bool, send_test: bool, bundle: str, **asked: Any) -> None:
         click.echo(", ".join(f"{count} {level}" for level, count in report["counts"].items()))
     if archive is not None and inst is not None:
         with archive:
-            names = write_bundle(archive, inst, report)
+            names = write_bundle(archive, inst, report, _agreed_captures(inst) if captures else {})
         click.echo(f"Written: {bundle} ({', '.join(names)}); look into it before you pass it on", err=True)
     sys.exit(EXIT_FAILS if report["level"] == FAIL else 0)
+
+
+def _agreed_captures(inst: Installation) -> dict[str, str]:
+    """Show what may be passed on, and give it if a person agrees."""
+    found = {name: inst.redact(text) for name, text in capture(inst).items()}
+    for name, text in found.items():
+        click.echo(f"--- captures/{name}\n{printable(text)}", err=True)
+    if not found or not click.confirm(f"Put these {len(found)} into the archive?", err=True):
+        click.echo("No captures are written.", err=True)
+        return {}
+    return found
 
 
 def _installation(config_path: str | None, time_limit: float, **asked: Any) -> Installation | None:

@@ -26,6 +26,7 @@ from alerta_opsgenie.setup.interpreter import Identity, Interpreter, build_execu
 from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
 from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
+from alerta_opsgenie.setup.taken_over import take_over
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
 from alerta_opsgenie.vendor.problems import shown
@@ -61,6 +62,7 @@ class Asked:
     command: str
     force: bool
     keep_config: bool
+    taken_from: str
 
 
 @click.command("install")
@@ -78,6 +80,7 @@ class Asked:
 @click.option("--service-path", default="", metavar="PATH", help="The PATH that the connector's service has.")
 @click.option("--command", default="", metavar="PATH", help="The alerta-opsgenie that the unit starts.")
 @click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number, where it knows none.")
+@click.option("--from", "taken_from", default="", metavar="FILE", help="Begin with another connector's configuration.")
 @click.option("--keep-config", is_flag=True, help="Leave a configuration that is there as it is.")
 @click.option("--force", is_flag=True, help="Replace a configuration that is there, without a question.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
@@ -121,7 +124,7 @@ def _host(root: str, owner: str, *, dry_run: bool) -> Host:
 
 def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
     """Gather what goes into the files; what is not given is taken from what is there, else asked for."""
-    existing = read_existing(host, layout, wish.dialect)
+    existing = _take_over(host, layout, wish) if wish.taken_from else read_existing(host, layout, wish.dialect)
     if existing.warning:
         click.echo(f"warning: {existing.warning}", err=True)
     interpreter, script = _script(host, layout, wish.service_path)
@@ -133,6 +136,15 @@ def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
         _warn_of_state(layout, existing.state_directory)
         return Contents(executor, None, key, unit, existing.state_directory)
     return Contents(executor, make_config(layout, wanted, existing), key, unit)
+
+
+def _take_over(host: Host, layout: Layout, wish: Asked) -> Existing:
+    if wish.keep_config:
+        raise Failure("--from and --keep-config exclude each other", "leave one of them out", EXIT_USAGE)
+    existing, notes = take_over(host, layout, str(Path(wish.taken_from).absolute()), wish.dialect)
+    for note in notes:
+        click.echo(note, err=True)
+    return existing
 
 
 def _warn_of_state(layout: Layout, kept: str) -> None:

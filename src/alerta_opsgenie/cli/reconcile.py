@@ -21,7 +21,8 @@ from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, Verdict, dialect_of
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core import repairs
-from alerta_opsgenie.core.message import iso_seconds, parse
+from alerta_opsgenie.core.instants import iso_seconds
+from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.newer import ALERTA
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.core.publish import Dialect, Policy
@@ -136,7 +137,7 @@ def _look(sides: _Sides, known: Known) -> Sweep:
     if not (alerta.problem or vendor.problem):
         vendor = _look_up_at_vendor(sides, alerta, vendor)
         alerta = _look_up_in_alerta(sides, alerta, vendor)
-    return rules.reconcile(alerta, vendor, known._replace(vendor_takes=repairs.takes(sides.policy)))
+    return rules.reconcile(alerta, vendor, known._replace(vendor_takes={DEFAULT: repairs.takes(sides.policy)}))
 
 
 def _read_alerta(sides: _Sides) -> Snapshot:
@@ -219,7 +220,7 @@ def _side_of(alert: dict[str, Any], policy: Policy) -> Seen:
         id=str(alert.get("id")),
         severity=str(alert.get("severity")),
         status=str(alert.get("status")),
-        attributes=attributes,
+        attributes={**attributes, "owner": attributes.get("owner-id") or attributes.get("owner")},
         history=tuple(sorted(history, key=lambda past: -past.at_seconds)),
     )
     newest = {name: int(at_ns) for name, at_ns in _ORDER.findall(str(attributes.get("opsgenie-order", "")))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -38,8 +39,9 @@ _log = logging.getLogger("alerta_opsgenie.run")
     "--workers", type=click.IntRange(1, 256), help=f"Alerts at work at once (default {DEFAULT_WORKERS}, or the file's)."
 )
 @click.option(
-    "--listen", metavar="HOST:PORT", help=f"Place of /metrics, /healthz and /readyz (default {DEFAULT_LISTEN}), or off."
+    "--listen", metavar="HOST:PORT", help=f"Place of the page, metrics and health (default {DEFAULT_LISTEN}), or off."
 )
+@click.option("--people", metavar="FILE", help="Who the vendor's ids are in Alerta (default: as globalArgs say).")
 @click.option("--once", is_flag=True, help="Take what is there, deliver it, and end.")
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Default: info, or alertaOpsgenie.logLevel.")
@@ -47,21 +49,19 @@ _log = logging.getLogger("alerta_opsgenie.run")
 def run(
     path: str | None,
     dialect: str | None,
-    workers: int | None,
-    listen: str | None,
+    people: str | None,
     once: bool,
     log_format: str,
-    log_level: str | None,
+    **overrides: Any,
 ) -> None:
     """Take the queue in OEC's or JEC's place, with their own configuration, and tell Alerta what people do.
 
     SIGTERM ends it within 10 seconds, SIGHUP reads the configuration again.
     """
-    overrides = {"workers": workers, "listen": listen, "log_level": log_level}
-
     def read() -> Plan:
-        return read_plan(where, dialect=chosen, overrides=overrides)
+        return read_plan(where, dialect=chosen, people_file=people_file, overrides=overrides)
 
+    people_file = os.path.abspath(people) if people else None  # noqa: PTH100 - resolve() would follow links
     where, chosen = _locate(path, dialect)
     plan = read()
     parse_listen(plan.own.listen)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from typing import Any
 
 import click
 
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.cli.delivery import Delivery
 from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.target import ADVICE, alerta_options, find_place, place_options
@@ -47,16 +49,22 @@ KEPT_HINT = "; it is kept and tried again by itself; to have it done now: alerta
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="For snooze: how long.")
 @click.option("--tags", metavar="A,B", help="For tag and untag.")
 @click.option("--priority", metavar="P1..P5", help="For priority.")
+@click.option("--people", metavar="FILE", help="Who the vendor's ids are in Alerta (default: the configuration's).")
 @click.option("--time-limit", type=click.FloatRange(0.5, 3600), default=20.0, show_default=True, metavar="SECONDS")
 @place_options
 @alerta_options
 @explained
-def send(action: str, alert: str, user: str, time_limit: float, **given: Any) -> None:
+def send(action: str, alert: str, user: str, people: str | None, time_limit: float, **given: Any) -> None:
     """Do one ACTION on an ALERT (Alerta's whole id), as if it came from Opsgenie: to try things, or in a runbook."""
     fields = {name: given.pop(name) for name in ("note", "owner", "minutes", "tags", "priority")}
     if action in _NEEDED and not fields[_NEEDED[action]]:
         raise Failure(f"{action} needs --{_NEEDED[action]}", "alerta-opsgenie send --help", 2)
     options = find_place(**given).options()[0]._replace(limit_seconds=time_limit)
+    if people:
+        options = options._replace(people_file=os.path.abspath(people))  # noqa: PTH100 - resolve() would follow links
+        FILES.of(options.people_file)
+        if FILES.trouble(options.people_file):
+            raise Failure(FILES.trouble(options.people_file), "write lines ID = LOGIN into it", 2)
     source = min(options.settings.sources)
     with Delivery(options.spool_directory) as delivery:
         outcome, kept = delivery.submit(options, json.dumps(_message(action, alert, user, source, fields)))

@@ -1,8 +1,9 @@
-"""`alerta-opsgenie status`: how it goes, on one screen."""
+"""`alerta-opsgenie status`: how it goes, on one screen or in the browser."""
 
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 import sys
 import threading
@@ -15,9 +16,12 @@ from alerta_opsgenie.agent import client
 from alerta_opsgenie.cli.actions import age, summary, total
 from alerta_opsgenie.cli.failure import explained
 from alerta_opsgenie.cli.target import Place, find_place, label_of, place_options
+from alerta_opsgenie.doctor.processes import PROGRAMS
 from alerta_opsgenie.doctor.running_checks import TRANSPORTS, ask_ready, listen_of
-from alerta_opsgenie.doctor.vendor_checks import days_left
-from alerta_opsgenie.vendor.config import OEC
+from alerta_opsgenie.page.server import Server
+from alerta_opsgenie.page.site import Page
+from alerta_opsgenie.page.view import Part, Source, days_left
+from alerta_opsgenie.vendor.config import NATIVE, OEC
 
 _PAUSE_SECONDS = 2.0
 
@@ -25,13 +29,16 @@ _PAUSE_SECONDS = 2.0
 @click.command()
 @click.option("--watch", is_flag=True, help="Show it again every 2 seconds, until interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object; with --watch, one a line.")
+@click.option("--web", is_flag=True, help="Serve a page on loopback, for the browser, until interrupted.")
 @place_options
 @explained
-def status(watch: bool, as_json: bool, **place: Any) -> None:
+def status(watch: bool, as_json: bool, web: bool, **place: Any) -> None:
     """Show what is in flight, waits and is dead, and which process delivers it."""
     found, interrupted = find_place(**place), threading.Event()
-    if watch:  # as an exception an interrupt could be lost in whatever runs at that moment
+    if watch or web:  # as an exception an interrupt could be lost in whatever runs at that moment
         signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    if web:
+        _serve(found, interrupted)
     while not interrupted.is_set():
         report = _report(found)
         if as_json:
@@ -43,6 +50,34 @@ def status(watch: bool, as_json: bool, **place: Any) -> None:
         if not watch:
             return
         interrupted.wait(_PAUSE_SECONDS)
+
+
+def _serve(place: Place, interrupted: threading.Event) -> None:
+    """Serve the page with a token of this process's own, until interrupted."""
+    inst, token = place.installation, secrets.token_urlsafe(24)
+    hidden = inst.secrets() if inst else []
+    source = Source(
+        place.directory, lambda: _queue(place), secrets=lambda: [*hidden, token], token=lambda: token
+    )
+    server = Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer)
+    server.start()
+    click.echo(f"the page is at {server.url}/#token={token}")
+    click.echo(f"the token, to retry and drop: {token}")
+    click.echo("Ctrl-C ends it")
+    interrupted.wait()
+    server.stop()
+
+
+def _queue(place: Place) -> Part:
+    """Say who takes messages, and how that goes where it can be asked."""
+    inst = place.installation
+    if inst is None:
+        return Part("Queue", "no connector is configured on this host: alerta-opsgenie install", None)
+    if inst.edge != NATIVE or listen_of(inst) == "off":
+        what = f"{PROGRAMS[inst.edge]} takes messages and tells nobody how that goes: alerta-opsgenie doctor tries it"
+        return Part("Queue", what, None)
+    ready = ask_ready(inst)
+    return Part("Queue", ready.error or ("messages are being taken" if ready.ready else ready.why), ready.ready)
 
 
 def _report(place: Place) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Reason(str, Enum):
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     NOT_OPSGENIE = "not-opsgenie"
+    SWITCHED_OFF = "switched-off"
     REFUSED = "refused"
     UNSUPPORTED = "unsupported"
 
@@ -61,6 +62,7 @@ ADVICE: Mapping[Reason, str] = {
     Reason.UNAUTHORIZED: "give the key of an enabled API integration (OPSGENIE_SERVICE_KEY and its kin)",
     Reason.FORBIDDEN: "give the API integration the right to create and update alerts, without read-only access",
     Reason.NOT_OPSGENIE: "check OPSGENIE_URL: what answers there is not the alert API",
+    Reason.SWITCHED_OFF: "the API is switched off for this account: move to JSM (docs/how-to/move-to-jsm.md)",
 }
 """What a person has to do before anything goes on."""
 
@@ -131,7 +133,7 @@ def judge(operation: str, response: Response, *, key: str = "") -> Delivery:
 _TAKEN = frozenset({200, 201, 202})
 _LATER: Mapping[int, Reason] = {408: Reason.UNAVAILABLE, 425: Reason.UNAVAILABLE, 429: Reason.THROTTLED}
 _FORBIDDEN, _NOT_FOUND, _WRONG_METHOD, _UNPROCESSABLE, _CLIENT_ERROR, _SERVER_ERROR = 403, 404, 405, 422, 400, 500
-_UNAUTHORIZED, _NOT_IN_PLAN, _NOT_IMPLEMENTED = 401, 402, 501
+_UNAUTHORIZED, _NOT_IN_PLAN, _GONE, _NOT_IMPLEMENTED = 401, 402, 410, 501
 _UNSUPPORTED_CODE = 40302
 
 
@@ -144,6 +146,8 @@ def _refusal(operation: str, status: int, body: Mapping[str, Any]) -> "tuple[Ver
         return Verdict.STUCK, Reason.UNAUTHORIZED
     if status == _FORBIDDEN and body.get("code") != _UNSUPPORTED_CODE:
         return Verdict.STUCK, Reason.FORBIDDEN
+    if status == _GONE:  # what an ended Opsgenie answers is not known; whatever waits can go to another URL
+        return Verdict.STUCK, Reason.SWITCHED_OFF
     if status < _CLIENT_ERROR or (status in (_NOT_FOUND, _WRONG_METHOD) and operation == "create"):
         return Verdict.STUCK, Reason.NOT_OPSGENIE
     if status in (_NOT_IN_PLAN, _FORBIDDEN, _NOT_FOUND, _WRONG_METHOD, _NOT_IMPLEMENTED):

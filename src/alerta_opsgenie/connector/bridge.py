@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Callable
 
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector.callbacks import SENDERS, Callbacks
@@ -196,7 +197,12 @@ class Bridge:
         if troubles:
             status = f"{troubles[0]}; {status}"
         stuck = tuple(self._parts.stuck())
-        return Health(ready, stuck, tuple(troubles), status, self._keeper.source, {"held": held})
+        numbers = {
+            "held": held,
+            "queue_answered_at": min((poller.polled_at for poller in pollers), default=0.0),
+            "heartbeat_at": self._heartbeat.sent_at if self._heartbeat else 0.0,
+        }
+        return Health(ready, stuck, tuple(troubles), status, self._keeper.source, numbers)
 
     def _is_well(self) -> bool:
         return self.health().ready and not self._reporter.alerta_trouble
@@ -217,6 +223,7 @@ class Bridge:
         metrics.credentials_failures.set(keeper.failures)
         metrics.credentials_age.set(now - keeper.fetched_at if keeper.fetched_at else 0)
         metrics.credentials_left.set(keeper.expires_at - now if keeper.expires_at else 0)
+        metrics.people_failures.set(FILES.failures)
         metrics.alerta_refuses.set(bool(self._reporter.alerta_trouble))
         for poller in list(self._pollers.values()):
             metrics.undeleted.labels(poller.name).set(poller.undeleted)

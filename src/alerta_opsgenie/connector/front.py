@@ -14,6 +14,7 @@ from typing import Callable, Mapping, Sequence
 from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report, Request
+from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.resident import TAKE_OVER_SECONDS
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.ticket import Result, Ticket
@@ -34,6 +35,7 @@ class Front:
     def __init__(self, plan: Plan, report: Callable[[Report], None]) -> None:
         self.state_directory = plan.options.spool_directory
         self.workers = plan.own.workers
+        FILES.warn = _log.warning
         self._plan = plan
         self._report = report
         self._deliverer: Deliverer | None = None

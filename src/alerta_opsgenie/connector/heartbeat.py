@@ -52,6 +52,8 @@ class Heartbeat:
         self._is_well = is_well
         self._count = count
         self._failure = ""
+        self.sent_at = 0.0
+        """When each Alerta took the last one, in seconds since the epoch."""
 
     def run(self, stopping: threading.Event) -> None:
         """Send until `stopping` is set."""
@@ -60,6 +62,7 @@ class Heartbeat:
             if self._is_well():
                 failures = [self._send(client) for client in self._clients]
                 self._say(next(filter(None, failures), ""))
+                self.sent_at = self.sent_at if any(failures) else time.time()
                 pause = self._every_seconds
             else:
                 self._count("withheld")

@@ -77,6 +77,9 @@ class Metrics:
         self.credentials_failures = Gauge(
             "credentials_failures", "Failed tries to get queue credentials since the last success.", **made
         )
+        self.people_failures = Gauge(
+            "people_failures", "Actions whose people file could not be used: ids are shown as they are.", **made
+        )
         self.alerta_refuses = Gauge(
             "alerta_refuses", "1 while Alerta refuses the key or what answers is not Alerta.", **made
         )

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 
 from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import ADVICE, Kind, Outcome, Reason
+from alerta_opsgenie.page.view import Row
+
+MOST_REMEMBERED = 1000
+"""Ends that are remembered for the page."""
 
 _NS = 1e9
 _log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Counts and logs how actions end. `ended_kinds` counts them by kind; `alerta_trouble` is what Alerta refuses."""
+    """Counts and logs how actions end.
+
+    `ended_kinds` counts them by kind; `last` are the last ones; `alerta_trouble` is what Alerta refuses.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self.alerta_trouble = ""
         self.ended_kinds: Counter[str] = Counter()
+        self.last: deque[Row] = deque(maxlen=MOST_REMEMBERED)
         self._metrics = metrics
 
     def attempted(self, report: Report) -> None:
@@ -32,14 +40,18 @@ class Reporter:
         self._note_alerta(outcome)
         self._metrics.attempt.observe(report.seconds)
         self._observe_latency(message, outcome)
-        self.ended(report.action, alert, person, outcome, seconds=report.seconds, attempt=report.attempt)
+        key = message.key if message is not None else ""
+        self.ended(report.action, alert, person, outcome, key=key, seconds=report.seconds, attempt=report.attempt)
 
     def ended(
-        self, action: str, alert: str, person: str, outcome: Outcome, *, seconds: float = 0.0, attempt: int = 0
-    ) -> None:
-        """Count an end and write its line."""
+        self, action: str, alert: str, person: str, outcome: Outcome, *,
+        key: str = "", seconds: float = 0.0, attempt: int = 0,
+    ) -> None:  # fmt: skip
+        """Count an end, remember it for the page, and write its line."""
         self._metrics.ended(action, outcome)
         self.ended_kinds[outcome.kind.value] += 1
+        kind, reason = outcome.kind.value, outcome.reason.value
+        self.last.append(Row("", key, action[:200], alert[:200], person, kind, reason, outcome.detail, time.time()))
         level = _level(outcome)
         if not _log.isEnabledFor(level):
             return

@@ -16,13 +16,20 @@ from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.notify import Notifier
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, Plan, parse_listen
-from alerta_opsgenie.connector.web import Health, WebServer
+from alerta_opsgenie.connector.web import Health, WebServer, no_page
+from alerta_opsgenie.page.server import Request, Response
+from alerta_opsgenie.page.site import Page
+from alerta_opsgenie.page.view import Part, Source, Trouble
 from alerta_opsgenie.vendor.problems import ConfigError
 
 FINISH_SECONDS = 4.5
 """For the attempts under way at the end. With all else the end comes within 10 seconds, a container's patience."""
 
 _LOOK_SECONDS = 2.0
+_ENABLING = (
+    "To let it retry and drop, name a file that holds a token of your own as pageTokenFile in alertaOpsgenie. On the"
+    " command line: alerta-opsgenie spool retry, alerta-opsgenie spool drop."
+)
 _STARTING = Health(ready=False, status="starting")
 _log = logging.getLogger(__name__)
 
@@ -52,6 +59,7 @@ class Service:
         self._next: Plan | None = None
         self._reloading = threading.Lock()
         self._web: WebServer | None = None
+        self._page: Page | None = None
 
     def run(self) -> str:
         """Run to the end. Gives what was left undone, if anything. Raises `ListenError`, `AddressError`."""
@@ -90,6 +98,7 @@ class Service:
 
     def _take_over(self, plan: Plan) -> None:
         self._plan, self._next = plan, None
+        self._make_page()
         if (plan.options.spool_directory, plan.own.workers) == (self._front.state_directory, self._front.workers):
             self._front.use(plan)
             return
@@ -144,17 +153,48 @@ class Service:
         place = parse_listen(listen)
         if place is None or self._once:
             return
-        web = WebServer(*place, self._metrics.render, self._health)
+        self._make_page()
+        web = WebServer(*place, self._metrics.render, self._health, self._answer)
         try:
             web.start()
         except OSError as error:
             words = f"{listen} cannot be listened at ({error.strerror or error})"
             if listen != DEFAULT_LISTEN:
                 raise ListenError(words) from None
-            _log.warning("%s: no metrics and no health; give another place with --listen", words)
+            _log.warning("%s: no metrics, no health and no page; give another place with --listen", words)
             return
         self._web = web
-        _log.info("metrics and health at http://%s:%d", web.host, web.port)
+        _log.info("metrics and health at %s", web.url)
+        if self._page is not None:
+            _log.info("the page is at %s/", web.url)
+
+    def _make_page(self) -> None:
+        """Have a page for the configuration in use; where it listens is fixed by the first one."""
+        place = parse_listen(self._plan.own.listen)
+        host = self._web.host if self._web is not None else place[0] if place else ""
+        source = Source(
+            self._plan.options.spool_directory,
+            self._queue_part,
+            alerta_at=lambda: self._health().numbers.get("heartbeat_at", 0.0),
+            troubles=self._troubles,
+            ended=self.reporter.last.copy,
+            secrets=self._plan.secrets,
+            token=lambda: self._plan.page_token,
+            enabling=_ENABLING,
+        )
+        self._page = Page(source, host) if self._plan.own.page == "on" else None
+
+    def _answer(self, request: Request) -> Response:
+        return (self._page.answer if self._page else no_page)(request)
+
+    def _queue_part(self) -> Part:
+        health = self._health()
+        return Part("Queue", health.status, health.ready, health.numbers.get("queue_answered_at", 0.0))
+
+    def _troubles(self) -> list[Trouble]:
+        health = self._health()
+        stuck = [Trouble(f"{part} stands still", "start the service anew") for part in health.stuck]
+        return [*stuck, *map(Trouble, health.troubles)]
 
     def _health(self) -> Health:
         return self._bridge.health() if self._bridge is not None else _STARTING

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
 from alerta_opsgenie.clients.alerta import address_of
+from alerta_opsgenie.page.site import SHORTEST_TOKEN
 from alerta_opsgenie.vendor.arguments import mapping_arguments
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, read_config
 from alerta_opsgenie.vendor.problems import ConfigError
@@ -28,7 +30,8 @@ class Own:
     """The native connector's own settings, the object `alertaOpsgenie` of the configuration.
 
     `hold_messages` is how many messages are taken before the first of them has an outcome (0: four for each worker).
-    `listen` is HOST:PORT for metrics and health, `off` for none. `log_level` is ours; the file's `logLevel` is OEC's.
+    `listen` is HOST:PORT for metrics, health and the page, `off` for none. `page` is `on` or `off`; `page_token_file`
+    has the token for retrying and dropping there, or is `off`. `log_level` is ours; the file's `logLevel` is OEC's.
     `transport` fixes where messages come from: `sqs`, or JEC's `channel`.
     """
 
@@ -39,6 +42,8 @@ class Own:
     script_limit_seconds: int = 300
     log_level: str = "info"
     transport: str = "auto"
+    page: str = "on"
+    page_token_file: str = "off"  # noqa: S105 - a path
 
     @property
     def most_held(self) -> int:
@@ -56,6 +61,8 @@ _OWN: Mapping[str, tuple[str, Sequence[Any]]] = {
     "scriptTimeLimitInSeconds": ("script_limit_seconds", range(1, 12 * 3600 + 1)),
     "logLevel": ("log_level", LOG_LEVELS),
     "transport": ("transport", ("auto", "sqs", "channel")),
+    "page": ("page", ("on", "off")),
+    "pageTokenFile": ("page_token_file", ()),
 }
 """The field of `Own` for each setting of the file, and what it may be; any text where that is empty."""
 
@@ -72,6 +79,7 @@ class Plan:
     relays: Mapping[str, Options]
     own: Own
     environment: Mapping[str, str] = field(repr=False, default_factory=dict)
+    page_token: str = field(repr=False, default="")
 
     def each_alerta(self) -> list[Options]:
         """Give options for each Alerta and key."""
@@ -80,7 +88,8 @@ class Plan:
 
     def secrets(self) -> list[str]:
         """Give what must never be shown."""
-        return [self.config.api_key.reveal(), *(options.alerta_key for options in self.each_alerta())]
+        keys = [options.alerta_key for options in self.each_alerta()]
+        return [self.config.api_key.reveal(), *keys, *filter(None, [self.page_token])]
 
 
 def read_plan(
@@ -88,32 +97,38 @@ def read_plan(
     *,
     dialect: str | None = None,
     environment: Mapping[str, str] | None = None,
+    people_file: str | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Read a configuration for the native connector. Raises `ConfigError` and `AddressError`.
 
+    `people_file` takes the place of what the configuration says of it.
     `overrides` are fields of `Own` from the command line; None stands for one that was not given.
     """
     given = os.environ if environment is None else environment
     config = read_config(path, dialect=dialect, environment=given, target=NATIVE)
     ours = [mapping for mapping in config.mappings.values() if mapping.is_alerta_executor]
-    relays = {mapping.name: _options(config, mapping, given) for mapping in ours}
-    options = next(iter(relays.values())) if relays else _options(config, None, given)
+    relays = {mapping.name: _options(config, mapping, given, people_file) for mapping in ours}
+    options = next(iter(relays.values())) if relays else _options(config, None, given, people_file)
     chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
-    plan = Plan(config, options, relays, replace(_read_own(config), **chosen), given)
+    own = replace(_read_own(config), **chosen)
+    plan = Plan(config, options, relays, own, given, _read_token(config, own.page_token_file))
     _check(plan)
     return plan
 
 
-def _options(config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str]) -> Options:
+def _options(
+    config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str], people_file: str | None
+) -> Options:
     """Read what the executor behind a mapping would be told; without a mapping, what any would be."""
     arguments, variables = mapping_arguments(config, mapping)
     try:
         found, notes = split(arguments)
-        return read_options(found, notes, {**environment, **variables})
+        options = read_options(found, notes, {**environment, **variables})
     except UsageError as error:
         where = f"{config.where}: $.actionMappings.{mapping.name}" if mapping else f"{config.where}: $.globalArgs"
         raise ConfigError(where, str(error), "put it into globalArgs, then: alerta-opsgenie config check") from None
+    return options._replace(people_file=people_file or options.people_file)
 
 
 def _check(plan: Plan) -> None:
@@ -143,10 +158,26 @@ def _read_own(config: EdgeConfig) -> Own:
     return Own(**values)
 
 
+def _read_token(config: EdgeConfig, path: str) -> str:
+    """Read the token of the page; empty for `off`."""
+    if path == "off":
+        return ""
+    try:
+        with Path(path).open(encoding="ascii") as file:
+            token = file.read(4096).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"the file {path} cannot be read: {getattr(error, 'strerror', None) or 'it holds no token'}"
+        raise _own_error(config, "pageTokenFile", why, "see its owner and mode: ls -la") from None
+    if len(token) < SHORTEST_TOKEN or not token.isprintable() or " " in token:
+        why = f"the file {path} holds no token of {SHORTEST_TOKEN} characters or more"
+        raise _own_error(config, "pageTokenFile", why, f"openssl rand -hex 16 > {path}")
+    return token
+
+
 def _wanted(choices: Sequence[Any]) -> str:
     if isinstance(choices, range):
         return f"a whole number from {choices[0]} to {choices[-1]}"
-    return f"one of {', '.join(choices)}" if choices else "HOST:PORT, or off"
+    return f"one of {', '.join(choices)}" if choices else "a text"
 
 
 def _own_error(config: EdgeConfig, name: str, what: str, advice: str) -> ConfigError:

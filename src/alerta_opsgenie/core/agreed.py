@@ -9,7 +9,7 @@ from typing import Any, Iterable, List, Mapping, NamedTuple, Optional
 
 from .events import BLACKOUT, Event, end_of
 from .history import ENDED
-from .message import iso_seconds
+from .instants import iso_seconds
 from .publish import (
     LONGEST_SNOOZE_SECONDS,
     ConsoleAct,
@@ -32,7 +32,7 @@ _WORTH_SECONDS = 60.0  # a snooze with less than that to go ends by itself befor
 class Agreed(NamedTuple):
     """What both sides are known to agree on about one alert.
 
-    `snoozed_until` is in seconds since the epoch (None: not snoozed). `confirmed`: the vendor is known to have had the
+    `snoozed_until` is in seconds since the epoch (None: not snoozed). `confirmed`: the vendor was seen to have the
     alert. `at_seconds` is when this was noted, by our clock.
     """
 
@@ -69,10 +69,10 @@ def _is_time(value: Any) -> bool:
 
 
 def after_requests(agreed: Agreed, requests: Iterable[Request], now_seconds: float) -> Agreed:
-    """Tell what the vendor has once it took these requests, in their order."""
+    """Tell what the vendor has once it took these requests, in their order; that it took one proves no alert."""
     for request in requests:
         agreed = _after(agreed, request.operation, request.body)
-    return agreed._replace(confirmed=True, at_seconds=now_seconds)
+    return agreed._replace(at_seconds=now_seconds)
 
 
 def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
@@ -90,7 +90,7 @@ def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
         return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
     if operation == "assign":
         owner = body.get("owner")
-        name = owner.get("username") if isinstance(owner, dict) else ""
+        name = (owner.get("username") or owner.get("id")) if isinstance(owner, dict) else ""
         return agreed._replace(owner=name if isinstance(name, str) else "")
     if operation == "priority":
         return agreed._replace(priority=_priority(body.get("priority")) or agreed.priority)
@@ -100,6 +100,7 @@ def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
 def after_refusal(agreed: Agreed, operation: str) -> Agreed:
     """Tell what the vendor has once it refused what it had taken; of a priority, the one before is not known."""
     refused: Mapping[str, Mapping[str, Any]] = {
+        "create": {"is_open": False, "confirmed": False},
         "snooze": {"snoozed_until": None},
         "assign": {"owner": ""},
         "acknowledge": {"acknowledged": False},
@@ -146,7 +147,7 @@ def untold(subject: Subject, agreed: Agreed, policy: Policy, now_seconds: float)
         acts += [_act(event, now, now_seconds) for event in _moves(now, agreed, now_seconds)]
     dispatch = publish(subject, acts, policy, known=True)
     then = after_requests(agreed, dispatch.requests, agreed.at_seconds)
-    return dispatch if then != agreed._replace(confirmed=True) else dispatch._replace(requests=())
+    return dispatch if then != agreed else dispatch._replace(requests=())
 
 
 def _moves(now: Agreed, agreed: Agreed, now_seconds: float) -> List[Event]:

@@ -8,7 +8,7 @@ actor decides alone.
 
 from typing import FrozenSet
 
-from .message import Message, actor, origin
+from .message import Message, claimed_actor, console, origin
 
 MARK = " via Alerta"
 """The plugin ends the `user` of each of its requests so; Opsgenie gives that back as `$.alert.username` (confirmed)."""
@@ -25,7 +25,7 @@ def is_echo(message: Message, own_names: FrozenSet[str]) -> bool:
     name, kind = origin(message)
     if kind not in ("", "api"):
         return False
-    who = actor(message).lower()
+    who = (claimed_actor(message) or console(message)).lower()  # never the login that a mapping gives
     if kind == "api" and message.action in _WITHOUT_USER and who == _API_ACTOR:
         return True
     return who in own_names or who.endswith(MARK.lower()) or (kind == "api" and name in own_names)

@@ -70,8 +70,7 @@ def receipt(subject: Subject) -> Tuple[Event, ...]:
     """Name what a received alert means."""
     if subject.is_new:
         return changes("closed", subject.status, "")
-    before = _status_before_receipt(subject)
-    moved = () if before is None else changes(before, subject.status, "")
+    moved = changes(_status_before_receipt(subject), subject.status, "")
     if subject.repeat:
         return moved or (Event.REPEATED,)
     if subject.status in ENDED or Event.RAISED in moved or Event.CHANGED in moved:
@@ -79,14 +78,17 @@ def receipt(subject: Subject) -> Tuple[Event, ...]:
     return (Event.CHANGED, *moved)
 
 
-def _status_before_receipt(subject: Subject) -> Optional[str]:
-    """Read it from the history, where the receipt has left an entry; None: it has left none.
+def _status_before_receipt(subject: Subject) -> str:
+    """Read it from the history; where the receipt has left no entry it is that of now.
 
-    Alerta's hook for a change of status is not called when an alert leaves a blackout.
+    Alerta's hook for a change of status is not called when an alert leaves a blackout. A history that holds one entry
+    (HISTORY_LIMIT) does not tell; an alert that has ended may have been open then.
     """
-    if len(subject.history) > 1 and subject.history[0].id == subject.received_id:
-        return subject.history[1].status or None
-    return None
+    if not subject.history or subject.history[0].id != subject.received_id:
+        return subject.status
+    if len(subject.history) > 1:
+        return subject.history[1].status or subject.status
+    return "open" if subject.status in ENDED else subject.status
 
 
 def before_receipt(subject: Subject) -> Subject:

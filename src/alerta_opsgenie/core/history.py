@@ -7,8 +7,8 @@ dates (`updateTime`).
 
 from typing import AbstractSet, Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
-from . import message as fields
 from .alarm_model import meaning
+from .instants import iso_seconds
 from .outcome import Answer
 
 CLOCK_DOUBT_SECONDS = 2.0
@@ -81,7 +81,7 @@ def shelved_since_seconds(look: Answer) -> Optional[float]:
 
 def opened_seconds(look: Answer) -> Optional[float]:
     """Tell when (our clock) the alert came, or came again after its end; None where the history does not say."""
-    changed = fields.iso_seconds(_text(_alert(look), "updateTime"))
+    changed = iso_seconds(_text(_alert(look), "updateTime"))
     opened = _opened_by_lines(look, changed)
     if opened is None:
         return None
@@ -146,7 +146,7 @@ def _read_lines(look: Answer) -> Iterator[_Line]:
     history = _alert(look).get("history")
     for entry in history if isinstance(history, list) else []:
         if isinstance(entry, dict):
-            at_seconds = fields.iso_seconds(_text(entry, "updateTime"))
+            at_seconds = iso_seconds(_text(entry, "updateTime"))
             if at_seconds is not None:
                 kind, status, text = (_text(entry, name) for name in ("type", "status", "text"))
                 yield _Line(at_seconds, kind, meaning(status), text, _timeout_seconds(entry))

@@ -4,9 +4,13 @@ Lengths are counted in UTF-16 units: whether the vendor counts those or code poi
 by the one fits by the other. Limits: https://docs.opsgenie.com/docs/alert-api (JSM takes the same requests).
 """
 
+from datetime import date
 from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
-from .message import clean_text
+from .people import clean_text
+
+END_OF_OPSGENIE = date(2027, 4, 5)
+"""https://www.atlassian.com/blog/announcements/evolution-of-it-operations"""
 
 MESSAGE = 130
 ALIAS = 512

@@ -9,6 +9,9 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
+from .instants import SMALLEST_NS, iso_seconds, seconds_by_size
+from .people import People, clean_name, clean_text, harmless_name, is_account_id, named
+
 LARGEST_MESSAGE_BYTES = 1024 * 1024
 """SQS takes messages up to 1 MiB (256 KiB until 2025); nothing larger can be a message."""
 
@@ -20,16 +23,8 @@ ALERT_IN_DETAILS = ("alertaId", "alias")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LARGEST_NS = 2**63 - 1
 _MOST_DIGITS = 19
-_SMALLEST_NS = 10**14  # milliseconds reach it in the year 5138
-_SMALLEST_MS = 10**11  # seconds reach it in the year 5138
 _DEEPEST = 50  # real messages nest four levels; Python's own limit would strike later, wherever a value is written
 _LONGEST_REQUEST_ID = 100  # the connectors' are UUIDs
-# PostgreSQL refuses NUL in a text, and a lone surrogate cannot be encoded: Alerta would answer 500 for ever.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-# Controls, line ends of Unicode, and what turns or hides text so that a name looks like another.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff]+")
-_MARKUP = re.compile(r"\s*(?:[<>]|://)+\s*")
-_LONGEST_NAME = 320  # the longest e-mail address (RFC 3696, erratum 1690); Opsgenie's user names are addresses
 
 
 class MessageError(ValueError):
@@ -45,7 +40,8 @@ class Message(NamedTuple):
     """A message whose envelope is sound. Its fields are read by the functions of this module.
 
     `key` is the same for each delivery of one message. `updated_ns` is the alert's `updatedAt`, the order of what
-    happened to it, in nanoseconds since the epoch; 0 where the message does not say.
+    happened to it, in nanoseconds since the epoch; 0 where the message does not say. `people` has the logins of those
+    whom it names (`with_people`); None where no mapping is in use.
     """
 
     action: str
@@ -53,6 +49,7 @@ class Message(NamedTuple):
     updated_ns: int
     alert: Optional[Mapping[str, Any]]
     envelope: Mapping[str, Any]
+    people: Optional[People] = None
 
 
 def parse(text: Union[str, bytes]) -> Message:
@@ -117,7 +114,7 @@ def _key(message: Message, text: Union[str, bytes]) -> str:
 def _nanoseconds(value: Any) -> int:
     """Read `updatedAt`: nanoseconds by the documentation and every capture; milliseconds are told by their size."""
     number = _whole_number(value)
-    number = number * 1_000_000 if number < _SMALLEST_NS else number
+    number = number * 1_000_000 if number < SMALLEST_NS else number
     return number if number <= _LARGEST_NS else 0
 
 
@@ -178,40 +175,43 @@ def origin(message: Message) -> Tuple[str, str]:
     return name.strip().lower(), kind.strip().lower()
 
 
-def actor(message: Message) -> str:
-    """Name the person (or machine) who acted, for people and for a header: one line, no control characters."""
+def with_people(message: Message, people: Optional[People]) -> Message:
+    """Let a message's people be shown by their logins: it takes along what a mapping knows of those whom it names."""
+    if people is None:
+        return message
     alert = message.alert or {}
-    for field in ("username", "userFullName"):
-        value = alert.get(field)
-        name = harmless_name(value) if isinstance(value, str) else ""
-        if name:
-            return name
-    return console(message)
+    said = [alert.get(field) for field in ("username", "userFullName", "owner")]
+    said += [_name_in(alert.get(field)) for field in ("responder", "recipient")]
+    ids = {harmless_name(name).casefold() for name in said if isinstance(name, str)}
+    return message._replace(people={one: people[one] for one in ids if one in people})
+
+
+def actor(message: Message) -> str:
+    """Name the person (or machine) who acted, for people and for a header: one line, no control characters.
+
+    That is the login where a mapping knows one. An account id of which it knows nothing gives way to a full name.
+    """
+    claimed = claimed_actor(message)
+    name, full = named(claimed, message.people), _harmless(message, "userFullName")
+    if full and is_account_id(name):
+        name = named(full, message.people)
+    return name or console(message)
+
+
+def claimed_actor(message: Message) -> str:
+    """Give the name of who acted as the message has it; empty where it names nobody."""
+    return _harmless(message, "username") or _harmless(message, "userFullName")
+
+
+def _harmless(message: Message, field: str) -> str:
+    value = (message.alert or {}).get(field)
+    return harmless_name(value) if isinstance(value, str) else ""
 
 
 def console(message: Message) -> str:
     """Name the console that the message came from; JEC alone brings messages without `alert`."""
     kind = "JEC" if message.alert is None else message.envelope.get("integrationType")
     return "Jira Service Management" if isinstance(kind, str) and kind.upper() == "JEC" else "Opsgenie"
-
-
-def clean_name(text: str) -> str:
-    """Make a name fit for one line of a log, a header or a history."""
-    return _CONTROL.sub(" ", clean_text(text)).strip()[:_LONGEST_NAME].rstrip()
-
-
-def harmless_name(text: str) -> str:
-    """Make a name that strangers chose fit for an attribute, a tag or the author of a note.
-
-    Some versions of Alerta's web interface show an attribute as HTML where it has `://` in it. So nothing of markup
-    is left: no `<`, no `>`, no `://`.
-    """
-    return clean_name(_MARKUP.sub(" ", clean_name(text)))
-
-
-def clean_text(text: str) -> str:
-    """Replace what no database would store (NUL, lone surrogates) by U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text)
 
 
 # -- What the actions carry
@@ -229,14 +229,22 @@ def optional_note(message: Message) -> str:
 
 
 def owner(message: Message) -> str:
-    """Give whom the alert was assigned to: `owner`, and for TakeOwnership without one whoever acted."""
-    value = (message.alert or {}).get("owner")
-    if (value is None or value == "") and message.action == "TakeOwnership":
-        return actor(message)
+    """Name whom the alert was assigned to: `owner`, and for TakeOwnership without one whoever acted."""
+    return actor(message) if _is_own(message) else named(claimed_owner(message), message.people)
+
+
+def claimed_owner(message: Message) -> str:
+    """Give the owner's name as the message has it. Raises `MessageError` where it has none."""
+    if _is_own(message):
+        return claimed_actor(message)
     name = harmless_name(_needed_text(message, "owner"))
     if not name:
         raise MessageError("$.alert.owner", "is no name")
     return name
+
+
+def _is_own(message: Message) -> bool:
+    return message.action == "TakeOwnership" and (message.alert or {}).get("owner") in (None, "")
 
 
 def tags(message: Message, field: str) -> List[str]:
@@ -274,7 +282,7 @@ def snooze_end_seconds(message: Message) -> float:
     until, end = alert.get("snoozedUntil"), alert.get("snoozeEndDate")
     number = _whole_number(until)
     if number:
-        return _seconds_by_size(number)
+        return seconds_by_size(number)
     seconds = iso_seconds(end) if isinstance(end, str) else None
     if seconds is not None:
         return seconds
@@ -285,50 +293,31 @@ def snooze_end_seconds(message: Message) -> float:
     )
 
 
-def _seconds_by_size(value: int) -> float:
-    """Seconds have 10 digits until the year 2286, milliseconds 13, nanoseconds 19."""
-    if value >= _SMALLEST_NS * 100:
-        return value / 1e9
-    return value / 1e3 if value >= _SMALLEST_MS else float(value)
-
-
-def iso_seconds(text: str) -> Optional[float]:
-    """Read an ISO 8601 instant as seconds since the epoch, UTC where it names no zone; None if it is none."""
-    import datetime as dt  # noqa: PLC0415 - only snoozes and second looks need it
-
-    match = re.fullmatch(
-        r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?\s*(?:Z|UTC|([+-]\d\d):?(\d\d))?",
-        text.strip(),
-        re.ASCII,
-    )
-    if match is None:
-        return None
-    day, clock, fraction, hours, minutes = match.groups()
-    try:
-        moment = dt.datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=dt.timezone.utc)
-    except ValueError:
-        return None
-    shift = 0
-    if hours:
-        shift = (abs(int(hours)) * 3600 + int(minutes) * 60) * (-1 if hours.startswith("-") else 1)
-    return moment.timestamp() - shift + (float(f"0.{fraction}") if fraction else 0.0)
-
-
 def named_thing(message: Message, field: str) -> str:
     """Give a responder, team, recipient or text as a name for people; empty where absent.
 
     Whether a responder is a text or an object is not confirmed, so both are read.
     """
-    value = (message.alert or {}).get(field)
+    value = _name_in((message.alert or {}).get(field))
+    return named(clean_name(value), message.people) if isinstance(value, str) else ""
+
+
+def _name_in(value: Any) -> Any:
     if isinstance(value, dict):
-        value = next((value[key] for key in ("name", "username", "id") if isinstance(value.get(key), str)), None)
-    return clean_name(value) if isinstance(value, str) else ""
+        return next((value[key] for key in ("name", "username", "id") if isinstance(value.get(key), str)), None)
+    return value
 
 
 def escalation(message: Message) -> str:
     """Name the escalation of an Escalate, which stands at the top of the message; empty where absent."""
     value = message.envelope.get("escalationName")
     return clean_name(value) if isinstance(value, str) else ""
+
+
+def integration(message: Message) -> str:
+    """Give the id of the integration that sent the message; empty where it does not say."""
+    value = message.envelope.get("integrationId")
+    return value if isinstance(value, str) else ""
 
 
 def action_names(message: Message) -> List[str]:
@@ -344,7 +333,7 @@ _KEPT_OF_ALERT = (
     "alertId", "alias", "source", "username", "userFullName", "updatedAt", "note", "owner", "addedTags", "removedTags",
     "priority", "snoozedUntil", "snoozeEndDate", "message", "description", "responder", "team", "recipient",
 )  # fmt: skip
-_KEPT_OF_ENVELOPE = ("action", "source", "integrationType", "escalationName", "mappedActionV2")
+_KEPT_OF_ENVELOPE = ("action", "source", "integrationId", "integrationType", "escalationName", "mappedActionV2")
 
 
 def essence(message: Message) -> str:
@@ -357,6 +346,8 @@ def essence(message: Message) -> str:
         kept["details"] = _named_in_details(message)
     else:
         kept["alert"] = {name: message.alert[name] for name in _KEPT_OF_ALERT if name in message.alert}
+    if message.people is not None:
+        kept["people"] = message.people
     return json.dumps(kept, separators=(",", ":"))
 
 
@@ -365,7 +356,9 @@ def recall(essence_text: str, key: str) -> Message:
 
     Its escapes can make it longer than the message was, so the limit does not hold here.
     """
-    return _read(essence_text)._replace(key=key)
+    message = _read(essence_text)
+    people = message.envelope.get("people")
+    return message._replace(key=key, people=people if isinstance(people, dict) else None)
 
 
 # -- Reading

@@ -1,6 +1,7 @@
 """What a message without `alert` is about: Jira's automation and JSM's channels send such through JEC."""
 
-from .message import Message, clean_name
+from .message import Message
+from .people import clean_name
 
 _OF_EVERY_MESSAGE = frozenset({
     "action", "actionType", "alert", "customerId", "details", "discardScriptResponse", "entity", "integrationId",

@@ -22,6 +22,7 @@ from typing import Dict, FrozenSet, Mapping
 
 from .message import Message, MessageError, tags
 from .outcome import Kind
+from .same_act import SAID, is_said, said
 
 STATE = "state"
 INCIDENT = "incident"
@@ -85,7 +86,8 @@ def incident_ns(message: Message, now_seconds: float) -> int:
 def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: float) -> FrozenSet[str]:
     """Name those of its registers that something newer has written (`newest_ns`: as `writes` gave it).
 
-    A message without `updatedAt` is taken as the newest: it is better applied in doubt than lost.
+    `SAID` is among them where another integration has brought the act already. A message without `updatedAt` is taken
+    as the newest: it is better applied in doubt than lost.
     """
     updated_ns = effective_ns(message, now_seconds)
     if not updated_ns:
@@ -94,7 +96,7 @@ def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: floa
     late = {name for name in written if newest_ns.get(name, 0) > updated_ns}
     if 0 < incident_ns(message, now_seconds) < newest_ns.get(INCIDENT, 0):
         late |= written & {STATE}
-    return frozenset(late)
+    return frozenset(late | {SAID} if is_said(message, newest_ns) else late)
 
 
 def writes(message: Message, kind: Kind, now_seconds: float) -> Dict[str, int]:
@@ -102,10 +104,11 @@ def writes(message: Message, kind: Kind, now_seconds: float) -> Dict[str, int]:
 
     For an attempt of which nobody knows how it ended, `kind` is APPLIED.
     """
-    orders = kind is Kind.APPLIED or (kind is Kind.ALREADY and not is_ahead(message.updated_ns, now_seconds))
-    if not orders or not message.updated_ns:
+    if not message.updated_ns or kind not in (Kind.APPLIED, Kind.ALREADY):
         return {}
-    written = dict.fromkeys(registers(message), effective_ns(message, now_seconds))
+    if kind is Kind.ALREADY and is_ahead(message.updated_ns, now_seconds):
+        return said(message)
+    written = {**dict.fromkeys(registers(message), effective_ns(message, now_seconds)), **said(message)}
     incident = incident_ns(message, now_seconds)
     return {**written, INCIDENT: incident} if incident and STATE in written else written
 

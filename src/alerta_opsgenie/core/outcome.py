@@ -25,6 +25,7 @@ class Reason(str, Enum):
     DONE = "done"
     IN_STATE = "in-state"
     REDELIVERED = "redelivered"
+    MERGED = "merged"
 
     NO_ALERT = "no-alert"
     NO_ALIAS = "no-alias"
@@ -53,7 +54,7 @@ class Reason(str, Enum):
 
 REASONS: Mapping[Kind, "frozenset[Reason]"] = {
     Kind.APPLIED: frozenset({Reason.DONE}),
-    Kind.ALREADY: frozenset({Reason.IN_STATE, Reason.REDELIVERED}),
+    Kind.ALREADY: frozenset({Reason.IN_STATE, Reason.REDELIVERED, Reason.MERGED}),
     Kind.IGNORED: frozenset({
         Reason.NO_ALERT, Reason.NO_ALIAS, Reason.FOREIGN, Reason.ECHO, Reason.STALE, Reason.NOT_WANTED,
         Reason.UNKNOWN_ACTION,
@@ -150,6 +151,9 @@ STALE_MARK = "stale:"
 
 REDELIVERED_MARK = "redelivered:"
 """How the message of a success begins with which our plugin tells that a note was there already."""
+
+MERGED_MARK = "merged:"
+"""The same, for an act that another integration has brought already."""
 
 # What Alerta 9.1.0 says for an id that it does not know (views/alerts.py); a wrong URL has a longer message.
 _ALERT_NOT_FOUND = "not found"

@@ -17,6 +17,7 @@ from .echo import MARK
 from .events import Event, before_receipt, is_known
 from .history import ENDED
 from .limits import Fitting
+from .people import is_account_id
 from .wording import Subject, Templates
 
 
@@ -259,11 +260,12 @@ def _snooze(work: _Work) -> Request:
 
 
 def _assign(work: _Work) -> Request:
-    """Assign to the owner; Alerta's own action names none, so without an address it is told by a note."""
-    owner = next((name for name in (work.subject.owner, work.act.actor) if "@" in name), "")
+    """Assign to the owner; Alerta's own action names none, so without an address or an id it is told by a note."""
+    names = (work.subject.account, work.subject.owner, work.act.actor)
+    owner = next((name for name in names if "@" in name or is_account_id(name)), "")
     if not owner:
         return _tell(work)
-    return work.request("assign", "assign", owner={"username": owner}, **work.remark)
+    return work.request("assign", "assign", owner={"username" if "@" in owner else "id": owner}, **work.remark)
 
 
 def _set_priority(work: _Work) -> Request:

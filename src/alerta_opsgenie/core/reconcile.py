@@ -30,6 +30,7 @@ from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTupl
 
 from .agreed import Agreed
 from .newer import ACK, ALERTA, DOUBT_SECONDS, ENDED, OPEN, OPSGENIE, SAME, SNOOZED, is_same_state, newer, state_of
+from .people import is_account_id
 from .sides import Seen, Snapshot
 
 REPORT, OFF = "report", "off"
@@ -86,7 +87,7 @@ class Known(NamedTuple):
 
     `since_seconds`: from when on each alert that the vendor got is in `agreed`; None: never, so that nothing proves
     that an alert was not sent. `busy` are the alerts of which something is on its way. `vendor_takes` are the steps
-    that the vendor's key can do. More repairs than `limit` stop the sweep.
+    that each route's key can do. More repairs than `limit` stop the sweep.
     """
 
     agreed: Mapping[str, Agreed] = {}
@@ -94,7 +95,7 @@ class Known(NamedTuple):
     busy: FrozenSet[str] = frozenset()
     since_seconds: Optional[float] = None
     policies: Mapping[str, str] = FIELDS
-    vendor_takes: Optional[FrozenSet[str]] = None
+    vendor_takes: Mapping[str, FrozenSet[str]] = {}
     grace_seconds: float = GRACE_SECONDS
     limit: int = LIMIT
 
@@ -230,7 +231,7 @@ class _Comparison(NamedTuple):
 
     def _is_unsettled(self, name: str, *sides: Optional[Seen]) -> bool:
         young, base = self.now - self.known.grace_seconds, self.known.agreed.get(name)
-        if name in self.known.busy or (base and base.at_seconds > young):
+        if name in self.known.busy or (base and young < base.at_seconds < self.now + MOST_APART_SECONDS):
             return True
         ends = [abs((seen.snoozed_until or 0.0) - self.now) for seen in sides if seen]
         recent = any(max(seen.changed, seen.since, seen.opened) > young for seen in sides if seen)
@@ -297,7 +298,7 @@ class _Comparison(NamedTuple):
             yield from self._report(name, "presence", "it came again; nothing proves that the vendor never had it")
 
     def _compare_values(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
-        if "@" in v.owner and not SAME["owner"](a, v):  # an account's id is no address
+        if v.owner and not is_account_id(v.owner) and not SAME["owner"](a, v):
             yield from self._owner(name, base if base and base.is_open else None, a, v)
         if a.priority and v.priority and a.priority != v.priority:
             yield from self._settle(name, "priority", newer("priority", base, a, v, self.doubt), a, v)
@@ -324,7 +325,7 @@ class _Comparison(NamedTuple):
     def _repair(
         self, name: str, field: str, side: str, steps: Tuple[str, ...], seen: Seen, reason: str
     ) -> Iterator[_Drift]:
-        takes = self.known.vendor_takes
+        takes = self.known.vendor_takes.get(seen.route)
         if self.known.policies[field] == OFF:
             return
         if field == "presence" and self.known.policies[field] == REPORT:

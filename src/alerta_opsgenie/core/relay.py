@@ -11,7 +11,7 @@ Where our plugin runs in Alerta it answers with the person's name in a header an
 action (`acked-by`); else the text names the person and the relay does the rest itself with a second call.
 """
 
-from typing import Callable, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from . import message as fields
 from .echo import is_echo
@@ -19,7 +19,9 @@ from .history import CLOCK_DOUBT_SECONDS, OwnLine, shelved_since_seconds
 from .message import Message, MessageError
 from .no_alert import describe
 from .order import registers
-from .outcome import REDELIVERED_MARK, Answer, Kind, Outcome, Reason, outcome_of_refusal
+from .outcome import MERGED_MARK, REDELIVERED_MARK, Answer, Kind, Outcome, Reason, outcome_of_refusal
+from .people import clean_name
+from .same_act import SAID, TOLD, names_in_sentence, sentence
 from .task import Call, Circumstances, Settings, Steps, Task
 from .transitions import (
     ACK,
@@ -52,6 +54,7 @@ LONGEST_SHELVE_SECONDS = 2**31 - 1  # Alerta's history keeps a timeout in Postgr
 _SAME_SECONDS = 5  # two lengths that people mean differently are further apart
 
 _APPLIED = Outcome(Kind.APPLIED, Reason.DONE)
+_MERGED = Outcome(Kind.ALREADY, Reason.MERGED, "another integration has brought it")
 _NOTHING_LEFT = "failed to update attributes"
 
 
@@ -67,7 +70,7 @@ def gate(message: Message, settings: Settings) -> Optional[Outcome]:
         return Outcome(Kind.IGNORED, Reason.NO_ALIAS, "the alert has no alias")
     source = fields.alert_source(message)
     if "*" not in settings.sources and source not in settings.sources:
-        return Outcome(Kind.IGNORED, Reason.FOREIGN, f"the alert's source is {fields.clean_name(source)!r}")
+        return Outcome(Kind.IGNORED, Reason.FOREIGN, f"the alert's source is {clean_name(source)!r}")
     if not fields.is_uuid(alias):
         return Outcome(Kind.REJECTED, Reason.BAD_ALIAS, "$.alert.alias: is not the whole id of an alert in Alerta")
     if is_echo(message, settings.own_names):
@@ -109,6 +112,8 @@ def relay(message: Message, settings: Settings, circumstances: Circumstances) ->
 
 def _do(task: Task) -> Steps:
     written = registers(task.message)
+    if SAID in task.circumstances.superseded:
+        return _MERGED
     if written and written <= task.circumstances.superseded:
         return Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened to the alert")
     return (yield from PLANS.get(task.message.action, _custom)(task))
@@ -121,7 +126,8 @@ def _acknowledge(task: Task) -> Steps:
     changed = yield from change_state(task, ACK, task.settings.ack_timeout_seconds)
     if isinstance(changed, Outcome):
         return changed
-    done = yield from _attribute_unless_plugin(task, changed.answer, acked_by=task.actor)
+    who = _with_id(task, "acked_by", task.actor, task.actor_id)
+    done = yield from _attribute_unless_plugin(task, changed.answer, **who)
     return _lasting(done, changed.answer, task.settings.ack_timeout_seconds)
 
 
@@ -153,7 +159,17 @@ def _unacknowledge(task: Task) -> Steps:
     changed = yield from change_state(task, UNACK)
     if isinstance(changed, Outcome):
         return changed
-    return (yield from _attribute_unless_plugin(task, changed.answer, acked_by=None))
+    return (yield from _attribute_unless_plugin(task, changed.answer, **_with_id(task, "acked_by", None, None)))
+
+
+def _with_id(task: Task, attribute: str, name: Optional[str], claimed: Optional[str]) -> Dict[str, Optional[str]]:
+    """Name a person in an attribute, and keep the vendor's id of them in another, where that is not the name itself.
+
+    Once a mapping is in use, an id from before may be there to be removed.
+    """
+    if name == claimed and task.message.people is None:
+        return {attribute: name}
+    return {attribute: name, f"{attribute}_id": claimed if claimed != name else None}
 
 
 def _attribute_unless_plugin(task: Task, answer: Answer, **values: Optional[str]) -> Steps:
@@ -201,7 +217,7 @@ def _snooze_ended(task: Task) -> Steps:
     reopened = yield from change_state(task, UNACK, is_second=True)
     if isinstance(reopened, Outcome):
         return _APPLIED if reopened.kind is Kind.ALREADY else reopened
-    return (yield from _attribute_unless_plugin(task, reopened.answer, acked_by=None))
+    return (yield from _attribute_unless_plugin(task, reopened.answer, **_with_id(task, "acked_by", None, None)))
 
 
 def _delete(task: Task) -> Steps:
@@ -221,19 +237,27 @@ def _delete(task: Task) -> Steps:
 
 
 def _add_note(task: Task) -> Steps:
-    return (yield from _write_note(task, fields.note(task.message), signed=True))
+    """Add the person's own words, which begin with the name where no plugin can show it."""
+    text = sentence(task.message)
+    return (yield from _write_note(task, f"{task.actor}: {text}", text, task.for_plugin(text, text)))
 
 
-def _write_note(task: Task, text: str, *, signed: bool) -> Steps:
-    """Add a note once. A note of the person's own begins with the name where no plugin can show it."""
-    full = f"{task.actor}: {text}" if signed else text
+def _say(task: Task) -> Steps:
+    """Say in a note what happened."""
+    text = sentence(task.message, f" in {fields.console(task.message)}")
+    for_plugin = task.for_plugin(text, sentence(task.message), names_in_sentence(task.message))
+    return (yield from _write_note(task, text, text, for_plugin))
+
+
+def _write_note(task: Task, full: str, text: str, for_plugin: Dict[str, Any]) -> Steps:
+    """Add a note once."""
     # The history has the newest notes; the list of notes ends after the hundred oldest (9.1.0, get_alert_notes).
     before = yield from look_first(task, OwnLine({full, text}, is_note=True), may_be_old=False)
     if isinstance(before, Changed):
         return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
     if before is not None:
         return before
-    return _end((yield task.call("PUT", "/note", {"text": full, "bridge": task.for_plugin(text)})))
+    return _end((yield task.call("PUT", "/note", {"text": full, "bridge": for_plugin})))
 
 
 def _own(task: Task) -> Steps:
@@ -243,13 +267,9 @@ def _own(task: Task) -> Steps:
     makes later acks void; a note is the one line of history that touches no status.
     """
     owner = fields.owner(task.message)
-    answer = yield task.attributes(owner=owner)
-    if not answer.ok:
-        return outcome_of_refusal(answer)
-    console = fields.console(task.message)
-    if owner == task.actor:
-        return (yield from _write_note(task, f"{owner} took ownership in {console}", signed=False))
-    return (yield from _write_note(task, f"{task.actor} assigned the alert to {owner} in {console}", signed=False))
+    who = _with_id(task, "owner", owner, fields.claimed_owner(task.message) or owner)
+    answer = yield task.attributes(**who)
+    return (yield from _say(task)) if answer.ok else outcome_of_refusal(answer)
 
 
 def _tag(verb: str, field: str) -> "Callable[[Task], Steps]":
@@ -265,17 +285,11 @@ def _prioritise(task: Task) -> Steps:
     return _end((yield task.attributes(opsgenie_priority=fields.priority(task.message))))
 
 
-def _tell(sentence: str, field: str = "") -> "Callable[[Task], Steps]":
+def _tell(task: Task) -> Steps:
     """Write what happened as a note, where the team wants all of it."""
-
-    def tell(task: Task) -> Steps:
-        if not task.settings.all_notes:
-            return Outcome(Kind.IGNORED, Reason.NOT_WANTED, "only --notes all passes this on")
-        what = (fields.named_thing(task.message, field) if field else "") or fields.escalation(task.message)
-        text = sentence.format(who=task.actor, what=what or "?", console=fields.console(task.message))
-        return (yield from _write_note(task, text, signed=False))
-
-    return tell
+    if not task.settings.all_notes:
+        return Outcome(Kind.IGNORED, Reason.NOT_WANTED, "only --notes all passes this on")
+    return (yield from _say(task))
 
 
 def _create(_task: Task) -> Steps:
@@ -294,7 +308,9 @@ def _custom(task: Task) -> Steps:
         return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the action is in the history")
     if before is not None:
         return before
-    answer = yield task.act(wanted, what)
+    answer = yield task.act(wanted, what, words=what)
+    if answer.message.startswith(MERGED_MARK):
+        return _MERGED
     if answer.no_way:
         return Outcome(Kind.ALREADY, Reason.IN_STATE, answer.message)
     return _end(answer)
@@ -312,14 +328,7 @@ PLANS: Mapping[str, "Callable[[Task], Steps]"] = {
     "AddTags": _tag("tag", "addedTags"),
     "RemoveTags": _tag("untag", "removedTags"),
     "UpdatePriority": _prioritise,
-    "UpdateMessage": _tell("{who} changed the message in {console}: {what}", "message"),
-    "UpdateDescription": _tell("{who} changed the description in {console}: {what}", "description"),
-    "AddResponder": _tell("{who} added the responder {what} in {console}", "responder"),
-    "AddTeam": _tell("{who} added the team {what} in {console}", "team"),
-    "AddRecipient": _tell("{who} added the recipient {what} in {console}", "recipient"),
-    "Escalate": _tell("Escalated in {console}: {what}"),
-    "EscalateToNext": _tell("{who} escalated to the next level in {console}"),
-    "EscalateNext": _tell("{who} escalated to the next level in {console}"),
+    **dict.fromkeys(TOLD, _tell),
     "Delete": _delete,
     "Create": _create,
 }
@@ -332,4 +341,6 @@ PLANS: Mapping[str, "Callable[[Task], Steps]"] = {
 def _end(answer: Answer) -> Outcome:
     if answer.ok and answer.message.startswith(REDELIVERED_MARK):
         return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
+    if answer.ok and answer.message.startswith(MERGED_MARK):
+        return _MERGED
     return _APPLIED if answer.ok else outcome_of_refusal(answer)

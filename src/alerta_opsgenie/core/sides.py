@@ -6,7 +6,9 @@ from typing import Any, Dict, FrozenSet, Iterable, Mapping, NamedTuple, Optional
 from .echo import MARK
 from .events import end_of
 from .history import ENDED, OF_NO_STATUS
-from .message import harmless_name, is_uuid, iso_seconds
+from .instants import iso_seconds
+from .message import is_uuid
+from .people import harmless_name
 from .publish import Policy, destination, is_wanted, priority_of
 from .wording import Subject
 

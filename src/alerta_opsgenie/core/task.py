@@ -1,6 +1,6 @@
 """One action of Opsgenie's or JSM's on its way to Alerta, and the calls that it can need."""
 
-from typing import Any, Callable, Dict, FrozenSet, Generator, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, FrozenSet, Generator, Mapping, NamedTuple, Optional, Sequence
 
 from . import message as fields
 from .message import Message
@@ -61,10 +61,13 @@ class Task(NamedTuple):
         """Make a call about the alert."""
         return Call(method, f"/alert/{fields.alias(self.message)}{path}", body, self.actor)
 
-    def act(self, action: str, what: str, timeout_seconds: Optional[int] = None, note: str = "") -> Call:
+    def act(
+        self, action: str, what: str, timeout_seconds: Optional[int] = None, note: str = "",
+        words: Optional[str] = None,
+    ) -> Call:  # fmt: skip
         """Ask for an action of Alerta's; `what` is its word in the history, `note` what the person wrote."""
         text, plain = self.with_name(what, note), self.without_name(what, note)
-        body: Dict[str, Any] = {"action": action, "text": text, "bridge": self.for_plugin(plain)}
+        body: Dict[str, Any] = {"action": action, "text": text, "bridge": self.for_plugin(plain, words)}
         if timeout_seconds is not None:
             body["timeout"] = timeout_seconds
         return self.call("PUT", "/action", body)
@@ -78,6 +81,11 @@ class Task(NamedTuple):
     def actor(self) -> str:
         """Who acted."""
         return fields.actor(self.message)
+
+    @property
+    def actor_id(self) -> str:
+        """Who acted, as the message has it."""
+        return fields.claimed_actor(self.message) or self.actor
 
     @property
     def was_attempted(self) -> bool:
@@ -103,12 +111,25 @@ class Task(NamedTuple):
         """Say the same where our plugin shows the person."""
         return f"{what} in {fields.console(self.message)}" + (f": {note}" if note else "")
 
-    def for_plugin(self, text: str = "") -> Dict[str, Any]:
-        """Tell our plugin what Alerta has no field for; an Alerta without it passes over this."""
+    def for_plugin(
+        self, text: str = "", words: Optional[str] = None, names: Sequence[str] = ()
+    ) -> Dict[str, Any]:
+        """Tell our plugin what Alerta has no field for; an Alerta without it passes over this.
+
+        By `words` it knows an act that comes by another integration too (None: there is no need); `names` are those of
+        people in both texts.
+        """
         updated_ns = self.message.updated_ns
         # Without a time of its own an action is never late; so its alert's time must not make it late either.
         incident = incident_ns(self.message, self.circumstances.now_seconds) if updated_ns else 0
-        return {"text": text, "updatedAt": updated_ns, "incident": incident, "key": self.message.key}
+        told = {"text": text, "updatedAt": updated_ns, "incident": incident, "key": self.message.key}
+        more = {
+            "id": self.actor_id if self.actor_id != self.actor else "",
+            "integration": "" if words is None else fields.integration(self.message),
+            "words": "" if words == text else words,
+            "names": list(names),
+        }
+        return {**told, **{name: value for name, value in more.items() if value}}
 
 
 def drive(steps: Steps, send: Callable[[Call], Answer]) -> Outcome:

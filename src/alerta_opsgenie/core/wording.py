@@ -28,6 +28,7 @@ class Subject(NamedTuple):
 
     `history` has the newest entry first; `received_id` is the last receipt's, `received_at_seconds` the first one's.
     The statuses are in the words of the usual alarm model; `shown_status` is Alerta's own, where it has another one.
+    `account` is what the vendor knows the owner by (an e-mail address or an account id), where that is known.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Subject(NamedTuple):
     history: Tuple[Past, ...] = ()
     shown_status: str = ""
     received_at_seconds: float = 0.0
+    account: str = ""
 
     @property
     def is_new(self) -> bool:

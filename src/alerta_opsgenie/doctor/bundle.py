@@ -12,7 +12,7 @@ import tarfile
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO, Iterable
+from typing import Any, BinaryIO, Iterable, Mapping
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.state import journal_of, targets
@@ -31,14 +31,17 @@ def open_bundle(path: str) -> BinaryIO:
     return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
-def write_bundle(file: BinaryIO, inst: Installation, report: Any) -> list[str]:
-    """Write the archive (gzipped tar) and give the names in it."""
+def write_bundle(
+    file: BinaryIO, inst: Installation, report: Any, captures: Mapping[str, str] | None = None
+) -> list[str]:
+    """Write the archive (gzipped tar) and give the names in it. `captures` are texts by name."""
     parts = {
         "doctor.json": _json(report),
         "versions.json": _json(_versions()),
         "config.json": _json(_config(inst)),
         "spool.json": _json(_actions(inst)),
         **{f"logs/{name}": text for name, text in _logs(inst)},
+        **{f"captures/{name}": text for name, text in (captures or {}).items()},
     }
     # Whatever is missed elsewhere: no known secret leaves this host.
     clean = {name: "\n".join(map(inst.redact, text.split("\n"))) for name, text in parts.items()}

@@ -41,9 +41,10 @@ def _figures(body: Any) -> dict[str, float]:
 
 
 def _problems(figures: dict[str, float]) -> Iterator[Finding]:
-    oldest = figures.get("oldest_waiting_seconds", 0.0)
-    if oldest > _STUCK_SECONDS:
-        yield fail(f"the oldest request to the vendor has waited for {oldest:.0f} s", "Alerta's log says why")
+    for prefix, whom in (("", "the vendor"), ("also_", "the other product")):
+        oldest = figures.get(f"{prefix}oldest_waiting_seconds", 0.0)
+        if oldest > _STUCK_SECONDS:
+            yield fail(f"the oldest request to {whom} has waited for {oldest:.0f} s", "Alerta's log says why")
     if figures.get("heartbeat_withheld"):
         yield fail("the heartbeat at the vendor is withheld", "Alerta's log says why: no ping to the heartbeat")
     if figures.get("way_back_dead"):

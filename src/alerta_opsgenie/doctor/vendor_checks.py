@@ -8,6 +8,7 @@ from typing import Any, Iterator, Mapping
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.clients.connection import Response
+from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import is_uuid
 from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import OK, Asked, ask
@@ -15,9 +16,6 @@ from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import JEC, OEC
 
 ALERTS: Mapping[str, str] = {OEC: "/v2/alerts", JEC: "/jsm/ops/integration/v2/alerts"}
-
-END_OF_OPSGENIE = date(2027, 4, 5)
-"""https://www.atlassian.com/blog/announcements/evolution-of-it-operations"""
 
 SOON_DAYS = 180
 CLOCK_WARN_SECONDS = 5.0

@@ -8,21 +8,21 @@ a blackout included (docs/decisions/0005-attribution.md). Scopes and customers s
 never a right.
 """
 
+import re
 import time
-from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional
 from urllib.parse import unquote
 
-import alerta.auth  # noqa: F401 - first: it and alerta.models.user import each other
 from alerta.models.alert import Alert
-from alerta.models.user import User
 from alerta.version import __version__
 from flask import Flask, Response, appcontext_pushed, g, has_app_context, has_request_context, request
 
 from alerta_opsgenie.clients.alerta import ALERT_STATUS, ALERT_TIMEOUT, ON_BEHALF_OF
-from alerta_opsgenie.core.message import harmless_name
 from alerta_opsgenie.core.order import believable_ns, is_ahead
+from alerta_opsgenie.core.people import harmless_name
 from alerta_opsgenie.plugin import callers, guard, host, order, state
 from alerta_opsgenie.plugin.alert_values import newest_timeout_seconds, word_of
+from alerta_opsgenie.plugin.people import shown_name
 from alerta_opsgenie.plugin.state import LOG
 
 ENDPOINTS: FrozenSet[str] = frozenset(
@@ -45,8 +45,8 @@ READING = frozenset({"api.get_alert", "api.get_notes"})
 
 _ACT = "api.action_alert"
 
-REMEMBER_SECONDS = 60.0
 _MOST_REMEMBERED = 1000
+_MOST_NAMES = 5
 
 
 class Behalf(NamedTuple):
@@ -54,7 +54,8 @@ class Behalf(NamedTuple):
 
     `text` is what the history should say, without the name. `updated_ns` orders what happened to the alert (0: not
     known); `is_ahead` tells that it lies in the future. `incident_ns` is when Opsgenie made its alert (0: not known).
-    `key` is the message's. `timeout_seconds` is how long the action is to last (None: not said).
+    `key` is the message's. `timeout_seconds` is how long the action is to last (None: not said). `person_id` is the
+    vendor's name of the person. By `words` and `integration` an act that comes twice is known (`core.same_act`).
     """
 
     person: str
@@ -64,22 +65,54 @@ class Behalf(NamedTuple):
     incident_ns: int = 0
     key: str = ""
     timeout_seconds: Optional[int] = None
+    person_id: str = ""
+    words: str = ""
+    integration: str = ""
 
 
-def read_behalf(person: str, bridge: Any, timeout: Any = None) -> Behalf:
-    """Read what the bridge says beside what Alerta knows; times that nobody can believe are corrected."""
+def read_behalf(claimed: str, bridge: Any, timeout: Any = None) -> Behalf:
+    """Read what the bridge says beside what Alerta knows; times that nobody can believe are corrected.
+
+    `claimed` is the person as the bridge names them. In what it says, people get the names that Alerta knows.
+    """
     said: Mapping[str, Any] = bridge if isinstance(bridge, dict) else {}
-    text, key = said.get("text"), said.get("key")
+    text, key, words, integration, person_id = (
+        _text(said.get(name)) for name in ("text", "key", "words", "integration", "id")
+    )
+    person_id = harmless_name(person_id) or claimed
+    person = shown_name(claimed, person_id)
+    names = {name: shown_name(name) for name in _texts(said.get("names")) if name != claimed}
+    names[claimed] = person
+    if said.get("names"):
+        text, words = with_names(text, names), with_names(words, names)
     updated, incident, now = _whole(said.get("updatedAt")), _whole(said.get("incident")), time.time()
     return Behalf(
         person,
-        text if isinstance(text, str) else "",
+        text,
         believable_ns(updated, now),
         is_ahead(updated, now),
         incident if believable_ns(incident, now) == incident else 0,
-        key if isinstance(key, str) else "",
+        key,
         _whole(timeout) or None,
+        person_id,
+        words or text,
+        integration,
     )
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Put other names of people into a text."""
+    found = sorted((name for name in names if name), key=len, reverse=True)
+    pattern = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in found)
+    return re.sub(pattern, lambda match: names[match.group()], text) if found else text
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> List[str]:
+    return [one for one in value[:_MOST_NAMES] if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _whole(value: Any) -> int:
@@ -148,20 +181,6 @@ def tell_timeout(alert: Alert) -> None:
     g.opsgenie_timeout = newest_timeout_seconds(alert)
 
 
-def shown_name(claimed: str) -> str:
-    """Give the login of the user whom Alerta knows by that login or e-mail address, else the name, without markup."""
-    now = time.monotonic()
-    known = _known.get(claimed)
-    if known is None or known[1] < now:
-        user = User.find_by_username(claimed) or User.find_by_username(claimed.lower())
-        if len(_known) >= _MOST_REMEMBERED:
-            _known.clear()
-        name = harmless_name(user.login) if user else ""
-        known = _known[claimed] = (name or harmless_name(claimed), now + REMEMBER_SECONDS)
-    return known[0]
-
-
-_known: Dict[str, Tuple[str, float]] = {}
 _warned: Dict[Optional[str], bool] = {}
 
 
@@ -187,8 +206,8 @@ def _lend(context: Any, claimed: str) -> None:
         return
     body = request.get_json(silent=True)
     body = body if isinstance(body, dict) else {}
-    context.login = shown_name(person)
-    found = context.opsgenie_behalf = read_behalf(context.login, body.get("bridge"), body.get("timeout"))
+    found = context.opsgenie_behalf = read_behalf(person, body.get("bridge"), body.get("timeout"))
+    context.login = found.person
     guard.after_request("the answer to the bridge", lambda response: _answer(response, claimed))
     alert_id = str((request.view_args or {}).get("alert_id", ""))
     if request.endpoint not in READING:

@@ -4,8 +4,9 @@ Never Alerta's connection: Alerta commits inside each write, and an error of our
 connection for each process, opened after the server's fork and opened again once it is lost. Every transaction here is
 one short commit; none stays open while the vendor is asked.
 
-The tables are made under a lock, once for each version. Without the right to make them the log has the SQL, for
-somebody with that right.
+Each product that is told has tables of its own, by a prefix, so that no version that knows of one product alone sends
+what waits for the other. They are made under a lock, once for each version. Without the right to make them the log has
+the SQL, for somebody with that right.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from urllib.parse import urlparse
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 VERSION = 1
+_PREFIX = "alerta_opsgenie_"
 TABLES = """
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_memory (
     alert_id text PRIMARY KEY, is_open boolean NOT NULL, agreed text NOT NULL);
@@ -51,9 +53,13 @@ class DatabaseError(Exception):
 
 
 class Database:
-    """Alerta's PostgreSQL database, as `DATABASE_URL`, `DATABASE_NAME` and `DATABASE_SCHEMA` name it."""
+    """Alerta's PostgreSQL database, as `DATABASE_URL`, `DATABASE_NAME` and `DATABASE_SCHEMA` name it.
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    `product` ends the prefix of the tables, of one that is told beside Opsgenie.
+    """
+
+    def __init__(self, config: Mapping[str, Any], product: str = "") -> None:
+        self._prefix = f"{_PREFIX}{product}_" if product else _PREFIX
         self._url = str(config["DATABASE_URL"])
         self._name: Optional[str] = config.get("DATABASE_NAME") or None
         self._schema = str(config.get("DATABASE_SCHEMA") or "public")
@@ -78,7 +84,7 @@ class Database:
             self._connected = self._connected or self._connect()
             with self._connected, self._connected.cursor() as cursor:
                 self._begin(cursor)
-                yield cursor
+                yield _Cursor(cursor, self._prefix) if self._prefix != _PREFIX else cursor
         except psycopg2.Error as error:
             self._close()
             raise DatabaseError(" ".join(str(error).split()) or type(error).__name__) from None
@@ -123,11 +129,12 @@ class Database:
             return
         with connection, connection.cursor() as cursor:
             self._begin(cursor)
-            cursor.execute("SELECT to_regclass('alerta_opsgenie_values')")
-            if cursor.fetchone()[0] is None or not _is_current(cursor):
+            tables = _Cursor(cursor, self._prefix)
+            tables.execute("SELECT to_regclass('alerta_opsgenie_values')")
+            if tables.fetchone()[0] is None or not _is_current(tables):
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                 try:
-                    cursor.execute(TABLES)
+                    tables.execute(TABLES)
                 except psycopg2.Error as error:
                     self._say_sql(str(error))
                     raise
@@ -138,8 +145,22 @@ class Database:
             self._logged = why
             LOG.error(
                 "opsgenie: the tables of the plugin cannot be made in Alerta's database: %s;"
-                " let somebody with the right to do so run:%s", " ".join(why.split()), TABLES,
+                " let somebody with the right to do so run:%s",
+                " ".join(why.split()), TABLES.replace(_PREFIX, self._prefix),
             )  # fmt: skip
+
+
+class _Cursor:
+    """A cursor to the tables of another prefix; the names of tables and indexes stand in the texts of queries alone."""
+
+    def __init__(self, cursor: Any, prefix: str) -> None:
+        self._cursor, self._prefix = cursor, prefix
+
+    def execute(self, query: str, values: Any = None) -> None:
+        self._cursor.execute(query.replace(_PREFIX, self._prefix), values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
 
 
 def _is_current(cursor: Any) -> bool:

@@ -2,7 +2,7 @@
 
 Alerta keeps its figures in its database, so that each worker shows those of all. They are written by the process that
 sends, a few times a minute, never by a hook. Alerta's figures have no labels, so the labels are part of the names:
-`alerta_opsgenie_sent_create_done_total`.
+`alerta_opsgenie_sent_create_done_total`. Those of the product that is told beside the other begin with `also_`.
 """
 
 import json
@@ -15,10 +15,12 @@ from alerta_opsgenie.clients.opsgenie import Verdict
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
 from alerta_opsgenie.plugin import reconcile, state, way_back
+from alerta_opsgenie.plugin.destination import Destination
 from alerta_opsgenie.plugin.sender import Duty
 
 SECONDS = 15.0
 LEASE = "figures"
+_ALSO = "also_"
 
 OPERATIONS = (
     "create", "acknowledge", "unacknowledge", "close", "snooze", "assign", "priority", "message", "description", "note",
@@ -45,7 +47,10 @@ class Figures:
     def run(self) -> None:
         """Write what has come together since the last time. Raises JournalError and DatabaseError."""
         process, now = self._process, time.time()
-        counts, gauges = process.sender.take_counts(), self._gauges(now)
+        counts, gauges = process.sender.take_counts(), {**_waiting(process, now), **process.sender.gauges}
+        if process.also:
+            counts += [(f"{_ALSO}{name}", many) for name, many in process.also.sender.take_counts()]
+            gauges.update({f"{_ALSO}{name}": value for name, value in _waiting(process.also, now).items()})
         if process.lease(LEASE, 4 * SECONDS):
             report = self._report()
             gauges["way_back_dead"] = float(bool(way_back.problem(process)))
@@ -55,25 +60,29 @@ class Figures:
                 counts = [(name, 0) for name in _names()] + counts
             for name, value in gauges.items():
                 if name != "last_good_sweep" or value:
-                    Gauge("opsgenie", name, name, GAUGES[name]).set(value)
+                    Gauge("opsgenie", name, name, _described(name)).set(value)
             for name, many in counts:
                 Counter("opsgenie", name, name, f"Opsgenie plugin: {name}").inc(many)
             self._begun = True
-
-    def _gauges(self, now: float) -> Dict[str, float]:
-        found = self._process.outbox.journal.counts(now)
-        return {
-            "waiting": float(found.waiting + found.in_flight + len(self._process.outbox.memory)),
-            "oldest_waiting_seconds": round(found.oldest_waiting_seconds, 1),
-            "dead_letters": float(found.dead),
-            "paused_keys": float(self._process.sender.paused_keys),
-            **self._process.sender.gauges,
-        }
 
     def _report(self) -> Dict[str, Any]:
         memory = self._process.memory
         report = json.loads(memory.get_value(reconcile.REPORT) or "{}") if memory else {}
         return report if isinstance(report, dict) else {}
+
+
+def _waiting(one: Destination, now: float) -> Dict[str, float]:
+    found = one.outbox.journal.counts(now)
+    return {
+        "waiting": float(found.waiting + found.in_flight + len(one.outbox.memory)),
+        "oldest_waiting_seconds": round(found.oldest_waiting_seconds, 1),
+        "dead_letters": float(found.dead),
+        "paused_keys": float(one.sender.paused_keys),
+    }
+
+
+def _described(name: str) -> str:
+    return GAUGES.get(name) or f"{GAUGES[name[len(_ALSO) :]]}, of the other product"
 
 
 def _names() -> List[str]:

@@ -74,7 +74,7 @@ class Heartbeat:
 
     def _ping(self) -> str:
         """Look once that the heartbeat exists, and ping it; gives what went wrong."""
-        settings, client = self._settings, self._process.client()
+        settings, client = self._settings, self._settings.client()
         deadline = time.monotonic() + settings.timeout_seconds
         with contextlib.closing(client):
             try:

@@ -15,8 +15,10 @@ from flask import g, json, request
 
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.same_act import NOTE
 from alerta_opsgenie.plugin import alarm, attribution, lease, order, state
 from alerta_opsgenie.plugin.alert_values import newest_timeout_seconds, word_of
+from alerta_opsgenie.plugin.people import name_owner
 from alerta_opsgenie.plugin.state import LOG
 
 HAS_POST_ACTION = hasattr(PluginBase, "post_action")
@@ -33,8 +35,7 @@ def perform(call: Call, *, lend_name: bool) -> Answer:
     body = dict(call.body or {})
     said = body.pop("bridge", None)
     # Only the bridge's own times put actions in order; nobody else's make others stale.
-    person, beside = attribution.shown_name(call.on_behalf_of), said if lend_name else None
-    behalf = attribution.read_behalf(person, beside, body.get("timeout"))
+    behalf = attribution.read_behalf(call.on_behalf_of, said if lend_name else None, body.get("timeout"))
     if handler is None:
         return _refused(405, f"no such call: {call.method}")
     if lend_name:
@@ -56,7 +57,7 @@ def _run(handler: _Handler, alert_id: str, body: Dict[str, Any], behalf: attribu
         return _refused(400, str(error))
     except ForwardingLoop as error:
         said = {**_OK, "message": str(error)}
-        return Answer(200 if str(error) == order.REDELIVERED else 202, said)
+        return Answer(200 if str(error) in (order.REDELIVERED, order.MERGED) else 202, said)
     except (AlertaException, ApiError) as error:
         return _refused(error.code, error.message)
     except Exception as error:  # noqa: BLE001 - as Alerta's views do, and logged
@@ -98,7 +99,7 @@ def _note(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf) -> 
     alert, text = process_note(alert, str(body["text"]))
     note = alert.add_note(text)
     if attribution.by_bridge():
-        order.remember_note(alert.id, text, behalf)
+        order.remember(alert.id, order.act_of(NOTE, behalf))
     _audit("alert-note-added", "", note.id, kind="note")
     return _said(alert)
 
@@ -123,6 +124,8 @@ def _change_tags(
 
 def _set_attributes(alert: Alert, body: Mapping[str, Any], behalf: attribution.Behalf) -> Answer:
     attributes: Dict[str, Any] = dict(body["attributes"])
+    if attribution.by_bridge():
+        name_owner(alert, attributes)
     order.claim_attributes(alert, attributes, behalf.updated_ns)
     _audit("alert-attributes-updated", "", alert.id)
     alert.update_attributes(attributes)

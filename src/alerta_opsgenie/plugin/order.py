@@ -1,8 +1,8 @@
 """What the bridge did to an alert, kept on the alert itself, so that Alerta refuses what comes late or twice.
 
 Each register (`core.order`: the state, the owner, the priority, each tag) has the `updatedAt` of the newest action that
-wrote it; notes are remembered by a digest; `opened` is when the alert came again after its end, by this server's clock.
-All of it is one short text in the attribute `opsgenie-order`, so that it holds for all workers and hosts.
+wrote it; notes and custom actions are remembered as acts; `opened` is when the alert came again after its end, by this
+server's clock. All of it is one text in the attribute `opsgenie-order`, so that it holds for all workers and hosts.
 
 Whoever may write alerts may write attributes. So the text ends in a signature, made with Alerta's `SECRET_KEY` and good
 for this one alert, and a text without it counts as none. What others send under that name is taken out of their
@@ -15,7 +15,7 @@ calls could read the same state and be written in either order.
 import hashlib
 import hmac
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from alerta.exceptions import AlertaException, ApiError
 from alerta.models.alert import Alert
@@ -23,9 +23,11 @@ from flask import current_app, request
 
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
-from alerta_opsgenie.core.outcome import REDELIVERED_MARK, STALE_MARK
+from alerta_opsgenie.core.outcome import MERGED_MARK, REDELIVERED_MARK, STALE_MARK
+from alerta_opsgenie.core.same_act import Brought, act_digest, digest, pair_of
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
-from alerta_opsgenie.plugin import alarm, guard, lease
+from alerta_opsgenie.plugin import alarm, guard, lease, state
+from alerta_opsgenie.plugin.people import name_owner
 from alerta_opsgenie.plugin.state import LOG
 
 if TYPE_CHECKING:
@@ -34,9 +36,10 @@ if TYPE_CHECKING:
 ATTRIBUTE = "opsgenie-order"
 OPENED = "opened"
 MOST_TAGS = 20
-MOST_NOTES = 20
+MOST_ACTS = 30
 NEWER = "something newer has happened to the alert"
 REDELIVERED = f"{REDELIVERED_MARK} the note is there"
+MERGED = f"{MERGED_MARK} another integration has brought it"
 
 _NOTE, _SIGNATURE = "note", "signature"
 _MOST_DIGITS = 19  # nanoseconds since the epoch
@@ -46,16 +49,24 @@ _OWNED = {"owner": "owner", "opsgenie-priority": "priority"}
 _WRITES_ATTRIBUTES = frozenset({"api.receive", "api.update_attributes", "api.bulk_update_attributes"})
 
 
+class Act(NamedTuple):
+    """A note, or a custom action. `digest` stands for person and words; without an `updatedAt` for the message too."""
+
+    digest: str
+    updated_ns: int
+    integration: str
+
+
 class Record:
-    """The registers and notes of one alert; `str` gives the attribute's text, without the signature."""
+    """The registers and acts of one alert; `str` gives the attribute's text, without the signature."""
 
     def __init__(self, text: Any) -> None:
         self.newest: Dict[str, int] = {}
-        self.notes: List[str] = []
+        self.acts: List[Tuple[str, Brought]] = []
         for part in text.split() if isinstance(text, str) else ():
             name, _, value = part.rpartition("=")
             if name == _NOTE:
-                self.notes.append(value)
+                self.acts += _read_act(value)
             elif name and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
                 self.newest[name] = int(value)
 
@@ -74,15 +85,43 @@ class Record:
             if updated_ns > self.newest.get(register, 0):
                 self.newest[register] = updated_ns
 
-    def write_note(self, digest: str) -> None:
-        """Note a note."""
-        self.notes = [*(note for note in self.notes if note != digest), digest][-MOST_NOTES:]
+    def told(self, act: Act) -> str:
+        """Say why an act need not be told: it was, by the same message or by another integration; else nothing."""
+        alike = [one for name, brought in self.acts if name == act.digest for one in brought]
+        same = {integration for at_ns, integration in alike if at_ns == act.updated_ns}
+        if same & {act.integration, ""} or (same and not act.integration):
+            return REDELIVERED
+        return MERGED if self._pair_of(act) is not None else ""
+
+    def write_act(self, act: Act) -> None:
+        """Note an act, beside that of another integration that it is one with."""
+        place, own = self._pair_of(act), ((act.updated_ns, act.integration),)
+        if place is None:
+            self.acts = [*self.acts, (act.digest, own)][-MOST_ACTS:]
+        else:
+            self.acts[place] = (act.digest, self.acts[place][1] + own)
+
+    def _pair_of(self, act: Act) -> Optional[int]:
+        places = [place for place, (digest_, _) in enumerate(self.acts) if digest_ == act.digest]
+        if not act.integration:
+            return None
+        found = pair_of([self.acts[place][1] for place in places], act.updated_ns, act.integration)
+        return None if found is None else places[found]
 
     def __str__(self) -> str:
         tags = sorted((name for name in self.newest if name.startswith("tag:")), key=lambda name: self.newest[name])
         kept = {name: value for name, value in self.newest.items() if name not in tags[:-MOST_TAGS]}
-        parts = [f"{name}={value}" for name, value in kept.items()] + [f"{_NOTE}={note}" for note in self.notes]
+        parts = [f"{name}={value}" for name, value in kept.items()]
+        for name, brought in self.acts:
+            parts.append(f"{_NOTE}={name}:{','.join(f'{at_ns}.{one}' for at_ns, one in brought)}")
         return " ".join(parts)
+
+
+def _read_act(text: str) -> Iterator[Tuple[str, Brought]]:
+    name, _, rest = text.partition(":")
+    pairs = [one.partition(".") for one in rest.split(",")]
+    if all(at.isascii() and at.isdigit() and len(at) <= _MOST_DIGITS for at, _, _ in pairs):
+        yield name, tuple((int(at), one) for at, _, one in pairs)
 
 
 def sign(secret: str, alert_id: str, text: str) -> str:
@@ -114,9 +153,11 @@ def _secret() -> str:
     return str(current_app.config["SECRET_KEY"])
 
 
-def note_digest(text: str, updated_ns: int, key: str) -> str:
-    """Name a note: by its instant and text, so that the same one by another connector counts as the same."""
-    return hashlib.sha256(f"{updated_ns or key}:{text}".encode("utf-8", "backslashreplace")).hexdigest()[:16]
+def act_of(kind: str, behalf: "Behalf") -> Act:
+    """Name an act by who says what when, so that the same one by another connector counts as the same."""
+    said = act_digest(kind, behalf.person, behalf.words)
+    named = said if behalf.updated_ns else digest(said, behalf.key)
+    return Act(named[:12], behalf.updated_ns, digest(behalf.integration)[:6] if behalf.integration else "")
 
 
 def tag_register(tag: str) -> str:
@@ -146,7 +187,7 @@ def check_state(alert: Alert, behalf: "Behalf", *, may_be_no_op: bool = False) -
     with `stale:`.
     """
     record = record_of(alert)
-    if record.is_of_earlier_outage(behalf.updated_ns, behalf.incident_ns):
+    if record.is_of_earlier_outage(behalf.updated_ns, _incident_ns(behalf)):
         _refuse(str(alert.id), EARLIER_OUTAGE.detail)
     if record.is_stale(STATE, behalf.updated_ns):
         _refuse(str(alert.id), NEWER)
@@ -159,8 +200,13 @@ def note_state(alert: Alert, behalf: "Behalf") -> None:
     if behalf.updated_ns:
         record = record_of(alert)
         record.write([STATE], behalf.updated_ns)
-        record.write([INCIDENT], behalf.incident_ns)
+        record.write([INCIDENT], _incident_ns(behalf))
         alert.attributes[ATTRIBUTE] = _text_of(alert, record)
+
+
+def _incident_ns(behalf: "Behalf") -> int:
+    """Tell when the vendor made its alert; 0 where two products made one each, whose times have no order."""
+    return 0 if state.settings().also else behalf.incident_ns
 
 
 def _refuse(alert_id: str, why: str) -> None:
@@ -176,15 +222,31 @@ def note_opened(alert: Alert) -> None:
     alert.attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
-def is_redelivered(alert: Alert, text: str, behalf: "Behalf") -> bool:
-    """Whether that note was written before."""
-    return note_digest(text, behalf.updated_ns, behalf.key) in record_of(alert).notes
+def told(alert: Alert, act: Act) -> str:
+    """Say why an act need not be told, as `Record.told`; one of another integration's is noted beside its pair."""
+    why = record_of(alert).told(act)
+    if why == MERGED:
+        remember(str(alert.id), act)
+    return why
 
 
-def remember_note(alert_id: str, text: str, behalf: "Behalf") -> None:
-    """Note that a note was written. After the writing, not before: twice is better than never."""
-    digest = note_digest(text, behalf.updated_ns, behalf.key)
-    _write(alert_id, lambda record: record.write_note(digest))
+def remember(alert_id: str, act: Act) -> None:
+    """Note that an act was told. After the writing, not before: twice is better than never."""
+    _write(alert_id, lambda record: record.write_act(act))
+
+
+def check_told(alert: Alert, act: Act) -> None:
+    """Refuse a custom action that another integration has brought already, else note it once it is done.
+
+    Raises AlertaException for a 409 whose message begins with `merged:`.
+    """
+    if told(alert, act) == MERGED:
+        raise AlertaException(MERGED, code=_CONFLICT)
+    alert_id = str(alert.id)
+    guard.after_request(
+        "noting a custom action",
+        lambda response: remember(alert_id, act) if response.status_code == _DONE else None,
+    )
 
 
 def fresh_tags(alert: Alert, tags: List[str], updated_ns: int) -> List[str]:
@@ -260,6 +322,7 @@ def _around_tags(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
 def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
     attributes = body.get("attributes")
     if isinstance(attributes, dict):
+        name_owner(alert, attributes)
         claim_attributes(alert, attributes, updated_ns)
 
 

@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import os
-import stat
 import threading
 import time
 import uuid
@@ -58,22 +57,6 @@ def read_row(action: Action) -> OutgoingRequest:
         raise ValueError(f"not a request of this plugin: {error}") from None
 
 
-def own_directory(configured: str) -> str:
-    """Give the directory to use: the configured one, or one of our own inside it where it is a shared volume.
-
-    Shared is what others may write too, or what root made for us. Another user's directory stays as it is, to be
-    refused by the journal.
-    """
-    try:
-        status = Path(configured).lstat()
-    except OSError:
-        return configured  # made by the journal, which says why where that cannot be
-    is_shared = bool(status.st_mode & 0o022) and status.st_uid in (0, os.geteuid())
-    if stat.S_ISDIR(status.st_mode) and is_shared:
-        return str(Path(configured, f"alerta-opsgenie-{os.geteuid()}"))
-    return configured
-
-
 class HostLease:
     """Shows that this process sends for its host; what a lock is for an outbox on the disk.
 
@@ -111,22 +94,26 @@ class Outbox:
     """Where the hooks put requests: into the database if there is one, else into the directory. For any thread."""
 
     def __init__(
-        self, directory: str, database: Optional[DatabaseJournal] = None, memory: Optional[Memory] = None
-    ) -> None:
-        self.directory = own_directory(directory)
-        self.journal: Union[Journal, DatabaseJournal] = database or Journal(self.directory)
+        self, directory: str, database: Optional[DatabaseJournal] = None, memory: Optional[Memory] = None,
+        lock_directory: str = "",
+    ) -> None:  # fmt: skip
+        self.directory = directory
+        self.journal: Union[Journal, DatabaseJournal] = database or Journal(directory)
         self._memory_of_hosts = memory
-        self.wake_up = WakeUpPipe(self.directory)
+        self.wake_up = WakeUpPipe(lock_directory or directory)
         self.memory: Deque[OutgoingRequest] = collections.deque()
         self._trouble = ""
         self._set_aside = ""
         self._mutex = threading.Lock()
 
-    def put(self, dispatch: Dispatch, alert: str) -> int:
-        """Take the requests of one event, in order; says how many. They are on the disk then, if any way can be."""
+    def put(self, dispatch: Dispatch, alert: str, mark: str = "") -> int:
+        """Take the requests of one event, in order; says how many. They are on the disk then, if any way can be.
+
+        `mark` begins their keys.
+        """
         now_ns = time.time_ns()
         requests = [
-            OutgoingRequest(uuid.uuid4().hex, alert, now_ns + place, dispatch.route, request)
+            OutgoingRequest(mark + uuid.uuid4().hex, alert, now_ns + place, dispatch.route, request)
             for place, request in enumerate(dispatch.requests)
         ]
         if not requests:

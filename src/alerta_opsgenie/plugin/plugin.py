@@ -13,18 +13,20 @@ Nothing of what the bridge itself does is sent: it came from there.
 """
 
 import time
+from functools import partial
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 from alerta.exceptions import ForwardingLoop, RejectException
 from alerta.models.alert import Alert
 from alerta.plugins import PluginBase
 from alerta.version import __version__
-from flask import Response, g, has_app_context, has_request_context, jsonify, request
+from flask import Flask, Response, g, has_app_context, has_request_context, jsonify, request
 
 from alerta_opsgenie.core.agreed import present
 from alerta_opsgenie.core.events import Event, changes, receipt, was_ever_open
 from alerta_opsgenie.core.history import ENDED
-from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, known_by_history, publish
+from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct
+from alerta_opsgenie.core.same_act import ACTION, NOTE
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import (
     attribution,
@@ -37,14 +39,22 @@ from alerta_opsgenie.plugin import (
     order,
     reconcile,
     state,
+    uwsgi,
     way_back,
     webhook_access,
 )
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
-from alerta_opsgenie.plugin.state import LOG
+from alerta_opsgenie.plugin.people import account_of, address_of, name_person
 
 _DONE = (200, 201)
+_LATE_SECONDS = 300.0
+_BELIEVED_SECONDS = 30 * 86400.0
+
+
+def _look(app: Flask) -> None:
+    with app.app_context():
+        guard.attempt("uWSGI's timer", lambda: state.process().start())
 
 
 def _nothing(_alert: Alert) -> None:
@@ -62,6 +72,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         webhook_access.install()
         housekeeping.install()
         lease.install()
+        uwsgi.install(_look)
         for duty in (reconcile, figures, heartbeat):
             duty.install()
 
@@ -76,7 +87,10 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         """Tell of a new alert, of another severity, of the end of an alert."""
         _present().forget(alert.id)
         subject = subject_of(alert)
-        _send(subject, receipt(subject), "")
+        events = receipt(subject)
+        if events == (Event.REPEATED,) and state.process().was_missed(subject):
+            events = changes("closed", subject.status, "")
+        _send(subject, events, "")
 
     @guarded(_nothing)
     def take_action(self, alert: Alert, action: str, text: str, **kwargs: Any) -> Any:
@@ -87,6 +101,8 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         behalf = attribution.behalf()
         if behalf is None:
             return None
+        if behalf.integration:  # one that leaves a line each time: a custom action
+            order.check_told(alert, order.act_of(ACTION, behalf))
         order.check_state(alert, behalf, may_be_no_op=True)
         asked = behalf.timeout_seconds
         return alert, action, behalf.text or text, kwargs.get("timeout") if asked is None else asked
@@ -195,11 +211,11 @@ def _present() -> Present:
 def _note_deed(alert: Alert, action: str, behalf: Optional[attribution.Behalf]) -> None:
     """Note on an alert who has done what, now that Alerta's state machine has a way for it; Alerta writes it."""
     if action == "unack":
-        alert.attributes["acked-by"] = None  # removes it, on MongoDB too
+        alert.attributes.update(dict.fromkeys(("acked-by", "acked-by-id")))  # removes them, on MongoDB too
     if behalf is None:
         return
     if action == "ack":
-        alert.attributes["acked-by"] = behalf.person
+        name_person(alert, alert.attributes, "acked-by", behalf.person, behalf.person_id)
     if behalf.is_ahead:
         order.note_state(alert, behalf)
 
@@ -216,29 +232,36 @@ def _after_success(tell: Callable[[], None]) -> None:
 
 
 def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
-    """Put the requests for some events into the outbox; nothing that the bridge did."""
+    """Put the requests for some events into the outbox; nothing that the bridge did, unless there are two products."""
     process = state.process()
     if not process.sends:
         return
-    if attribution.by_bridge():
-        if not g.get("opsgenie_reconcile"):
-            way_back.arrivals.note(process)
+    by_bridge = attribution.by_bridge()
+    if by_bridge and not g.get("opsgenie_reconcile"):
+        way_back.arrivals.note(process)
+    if by_bridge and not process.also:
         if events != (Event.NOTED,):
+            _tell_late(process, subject, events)
             there = subject._replace(status="closed") if Event.DELETED in events else subject
             process.note_agreed(subject.id, lambda agreed: present(there, process.settings.policy, agreed))
         return
-    if not events:
+    if Event.ASSIGNED in events:
+        subject = subject._replace(account=account_of(subject.owner or _login()))
+    acts = [_deed(event, subject, "" if by_bridge else _words(text)) for event in events]
+    for one in process.destinations if acts else ():
+        one.tell(subject, acts, is_crossing=by_bridge)
+
+
+def _tell_late(process: state.Process, subject: Subject, events: Tuple[Event, ...]) -> None:
+    """Say on the vendor's alert that what somebody did there came here late: it was kept on the way."""
+    behalf = attribution.behalf()
+    if behalf is None or not behalf.updated_ns or not events or g.get("opsgenie_reconcile"):
         return
-    acts = [_deed(event, subject, _words(text)) for event in events]
-    policy = process.settings.policy
-    known = known_by_history(subject, policy)
-    if known is None:
-        known = process.knows(subject.id, subject.received_at_seconds)
-    dispatch = publish(subject, acts, policy, known=known)
-    if dispatch.cut:
-        LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", subject.id, ", ".join(dispatch.cut))
-    if dispatch.requests:
-        process.outbox.put(dispatch, subject.id)
+    late_seconds = time.time() - behalf.updated_ns / 1e9
+    if not _LATE_SECONDS <= late_seconds < _BELIEVED_SECONDS:
+        return
+    text = f"{events[0].value} by {behalf.person} came to Alerta {late_seconds / 60:.0f} minutes late"
+    process.note(subject, text)
 
 
 def _words(text: Any) -> str:
@@ -246,8 +269,12 @@ def _words(text: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
+def _login() -> str:
+    return str(g.get("login") or "") if has_app_context() else ""
+
+
 def _deed(event: Event, subject: Subject, text: str) -> ConsoleAct:
-    actor = str(g.get("login") or "") if has_app_context() else ""
+    actor = address_of(_login())
     until = None
     if event is Event.SHELVED:
         until = end_of(subject, "shelve") or time.time() + LONGEST_SNOOZE_SECONDS
@@ -259,20 +286,21 @@ def _deed(event: Event, subject: Subject, text: str) -> ConsoleAct:
 
 def _take_note_for(behalf: attribution.Behalf, alert: Alert, text: str) -> Tuple[Alert, str]:
     way_back.arrivals.note(state.process())
-    words = behalf.text or text
-    if order.is_redelivered(alert, words, behalf):
+    act = order.act_of(NOTE, behalf if behalf.words else behalf._replace(words=text))
+    why = order.told(alert, act)
+    if why:
         if request.endpoint == "api.add_note":
-            guard.after_request("answering that a note is there", _say_redelivered)
-        raise ForwardingLoop(order.REDELIVERED)
+            guard.after_request("answering that a note is there", partial(_say_told, why))
+        raise ForwardingLoop(why)
     if request.endpoint == "api.add_note":
         alert_id = str(alert.id)
-        _after_success(lambda: order.remember_note(alert_id, words, behalf))
-    return alert, words
+        _after_success(lambda: order.remember(alert_id, act))
+    return alert, behalf.text or text
 
 
-def _say_redelivered(response: Response) -> Response:
+def _say_told(why: str, response: Response) -> Response:
     """Make a success of Alerta's answer: the note is there, which is what was asked for."""
-    said: Response = jsonify(status="ok", message=order.REDELIVERED)
+    said: Response = jsonify(status="ok", message=why)
     said.headers.extend(
         [(name, value) for name, value in response.headers if name.lower().startswith(("x-", "access-control-"))]
     )

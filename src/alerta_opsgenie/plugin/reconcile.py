@@ -11,7 +11,7 @@ import random
 import time
 from collections import Counter
 from functools import partial
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
 
 from alerta.models.alert import Alert
 from flask import g
@@ -21,6 +21,7 @@ from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core import repairs, routing
+from alerta_opsgenie.core.agreed import Agreed
 from alerta_opsgenie.core.events import BLACKOUT
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.newer import ALERTA, is_same_state
@@ -33,8 +34,11 @@ from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import inprocess, order, state, way_back
 from alerta_opsgenie.plugin.alert_values import epoch_seconds, subject_of, word_of
 from alerta_opsgenie.plugin.memory import Memory
+from alerta_opsgenie.plugin.people import account_of, shown_name
 from alerta_opsgenie.plugin.sender import Duty
 from alerta_opsgenie.plugin.state import LOG
+
+_WithOwner = TypeVar("_WithOwner", Seen, Agreed)
 
 PAGE = 50
 """Small, for while a page becomes alerts the process's requests get on slowly."""
@@ -107,7 +111,7 @@ class Reconciler:
     def _known(self, alerta: Snapshot, vendor: Snapshot, busy: FrozenSet[str]) -> Known:
         memory = self._memory
         since = float(memory.get_value("since") or "inf")
-        agreed = memory.read({*alerta.alerts, *vendor.alerts, *memory.open_ids()})
+        agreed = self._named(memory.read({*alerta.alerts, *vendor.alerts, *memory.open_ids()}))
         journal = self._process.outbox.journal
         waiting = {row.alert for state_ in ("waiting", "in-flight") for row in journal.actions(state_)}
         return Known(
@@ -116,17 +120,18 @@ class Reconciler:
             min(rules.GRACE_SECONDS, self._settings.reconcile_seconds), self._settings.reconcile_limit,
         )  # fmt: skip
 
-    def _takes(self) -> FrozenSet[str]:
-        """Name the steps that the vendor takes: by its API, and by what its plan was seen to lack."""
-        lacks = self._process.sender.plan.lacks
-        return frozenset(
-            step for step in repairs.takes(self._settings.policy)
-            if not lacks(routing.DEFAULT, repairs.OPERATIONS.get(step, step))
-        )  # fmt: skip
+    def _takes(self) -> Mapping[str, FrozenSet[str]]:
+        """Name the steps that the vendor takes by each route: by its API, and by what its plan was seen to lack."""
+        lacks, steps = self._process.sender.plan.lacks, repairs.takes(self._settings.policy)
+        routes = {routing.DEFAULT, *(route.name for route in self._settings.policy.routes)}
+        return {
+            route: frozenset(step for step in steps if not lacks(route, repairs.OPERATIONS.get(step, step)))
+            for route in routes
+        }
 
     def _remember(self, found: Sweep, known: Known) -> None:
         """Keep what both sides agree on, but where the memory has changed since it was read."""
-        now = self._memory.read([*found.agreed, *found.forget])
+        now = self._named(self._memory.read([*found.agreed, *found.forget]))
         same = {name for name in (*found.agreed, *found.forget) if now.get(name) == known.agreed.get(name)}
         self._memory.write({name: agreed for name, agreed in found.agreed.items() if name in same})
         self._memory.forget(name for name in found.forget if name in same)
@@ -136,7 +141,7 @@ class Reconciler:
     def _read_vendor(self) -> Tuple[Snapshot, int]:
         began, found = time.time(), list(self._lists())
         problems = [f"the list by {route} is incomplete: {one.problem}" for route, one in found if one.problem]
-        alerts = listed(self._slowly(found), self._settings.policy.source)
+        alerts = self._named(listed(self._slowly(found), self._settings.policy.source))
         ahead = max((one.clock_ahead_seconds for _, one in found), key=abs, default=0.0)
         snapshot = Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
         return snapshot, sum(one.requests for _, one in found)
@@ -160,7 +165,7 @@ class Reconciler:
             return
         routes = {settings.key_of(route).reveal(): route for route in (*settings.keys, routing.DEFAULT)}
         for key, route in routes.items():
-            with contextlib.closing(self._process.client()) as client:
+            with contextlib.closing(self._settings.client()) as client:
                 if key:
                     yield route, list_open(partial(self._get, client, key), source, self._wait)
 
@@ -206,7 +211,7 @@ class Reconciler:
         """Ask singly for what is open in Alerta and was not in the vendor's list."""
         settings, looks = self._settings, {}
         suspects = rules.read_suspects(self._memory.get_value(SUSPECTS))
-        with contextlib.closing(self._process.client()) as client:
+        with contextlib.closing(self._settings.client()) as client:
             for name in rules.to_look_up(alerta, vendor, suspects, next(self._turns))[: rules.MOST_LOOKS]:
                 route = alerta.alerts[name].route
                 key = settings.key_of(route).reveal()
@@ -214,7 +219,14 @@ class Reconciler:
                 if data is None or self._wait(0):
                     break  # what was not looked up is looked up in the next sweep
                 looks[name] = (route, data)
-        return with_looks(vendor, looks, settings.policy.source)
+        looked = with_looks(vendor, looks, settings.policy.source)
+        return looked._replace(alerts=self._named(looked.alerts))
+
+    def _named(self, alerts: Mapping[str, _WithOwner]) -> Dict[str, _WithOwner]:
+        """Name owners as Alerta does."""
+        with self._process.app.app_context():
+            names = {owner: shown_name(owner) for owner in {one.owner for one in alerts.values()} if owner}
+        return {alias: one._replace(owner=names.get(one.owner, "")) for alias, one in alerts.items()}
 
     # -- Repairing
 
@@ -234,6 +246,7 @@ class Reconciler:
         if not is_same_state(now, repair.seen):
             return False
         subject = subject_of(alert) if alert is not None else Subject(repair.alert, status="closed")
+        subject = subject._replace(account=account_of(subject.owner))
         dispatch = repairs.requests_of(repair, subject, self._settings.policy, time.time())
         LOG.warning("opsgenie: reconcile: %s of alert %s is told to the vendor: %s",
                     repair.field, repair.alert, repair.reason)  # fmt: skip

@@ -18,13 +18,15 @@ from alerta_opsgenie.plugin.settings import Settings
 
 LOG = logging.getLogger("alerta.plugins.opsgenie")
 
-CONFIRMED = frozenset({"acknowledge", "unacknowledge", "close", "snooze", "assign", "priority"})
+CONFIRMED = frozenset({"create", "acknowledge", "unacknowledge", "close", "snooze", "assign", "priority"})
 MOST_WAITING = 500
 MOST_PER_SECOND = 5
 FIRST_LOOK_SECONDS = 1.0
 MOST_LOOKS = 6
 MOST_REPEATS = 2
 _REPEATED = "~"
+CROSSING = "crossing-"
+"""Marks what one of two products is told though it may have come from there; then it has no effect there."""
 
 
 class Throttled(Protocol):
@@ -49,9 +51,9 @@ class StatusLookups:
 
     def __init__(
         self, settings: Settings, limits: Throttled, report: Callable[[str, str], None], outbox: Outbox,
-        plan: PlanLimits, link: Callable[[str, str], None],
+        plan: PlanLimits, created: Callable[[str, str], None],
     ) -> None:  # fmt: skip
-        self._link = link
+        self._created = created
         self._plan = plan
         self._settings = settings
         self._limits = limits
@@ -61,8 +63,12 @@ class StatusLookups:
 
     def add(self, outgoing: OutgoingRequest, request_id: str) -> None:
         """Remember a request that was taken, if a look-up is wanted for its kind."""
-        wanted = {*(CONFIRMED if self._settings.confirm else ()), *(["create"] if self._settings.alert_link else [])}
-        if request_id and outgoing.request.operation in wanted:
+        operation = outgoing.request.operation
+        linked = bool(self._settings.alert_link) and operation == "create"
+        wanted = linked or (self._settings.confirm and operation in CONFIRMED)
+        if operation == "create" and len(self._pending) > MOST_WAITING / 2:
+            return  # a storm of creates leaves room for what people did
+        if request_id and wanted:
             self._pending.append(Pending(outgoing, request_id, time.monotonic() + FIRST_LOOK_SECONDS))
 
     def next_look_seconds(self, longest: float) -> float:
@@ -87,7 +93,7 @@ class StatusLookups:
             due_at = time.monotonic() + FIRST_LOOK_SECONDS * 2**pending.looks
             self._pending.append(pending._replace(due_at=due_at, looks=pending.looks + 1))
         elif found.status is Status.SUCCEEDED and pending.outgoing.request.operation == "create":
-            self._link(pending.outgoing.alert, found.alert_id)
+            self._created(pending.outgoing.alert, found.alert_id)
         elif found.status is Status.FAILED:
             self._report_failure(pending.outgoing, found.text)
         self._hold_back()
@@ -114,7 +120,9 @@ class StatusLookups:
             again = outgoing._replace(key=outgoing.key + _REPEATED)
             self._outbox.repeat(again, FIRST_LOOK_SECONDS * 2**repeats)
             return
-        if outgoing.request.operation == "close":
+        if outgoing.request.operation == "create":
+            self._plan.correct(outgoing)
+        if outgoing.request.operation == "close" or outgoing.key.startswith(CROSSING):
             return  # what is not there need not be closed
         LOG.warning("opsgenie: %s of alert %s had no effect: %s", outgoing.request.operation, outgoing.alert, text)
-        self._report(outgoing.alert, f"Opsgenie did not do this ({outgoing.request.operation}): {text}")
+        self._report(outgoing.alert, f"{self._settings.vendor} did not do this ({outgoing.request.operation}): {text}")

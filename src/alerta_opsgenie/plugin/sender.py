@@ -26,12 +26,12 @@ from functools import partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
-from alerta_opsgenie.core.agreed import after_requests
+from alerta_opsgenie.core.agreed import Agreed, after_requests
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
-from alerta_opsgenie.core.message import iso_seconds
-from alerta_opsgenie.core.publish import Dialect
+from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin.look_back import is_ambiguous, is_there, may_be_restored
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.outbox import HOST_LEASE_SECONDS, HostLease, Outbox, OutgoingRequest, read_row
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
@@ -51,7 +51,7 @@ _LONGEST_PAUSE_SECONDS = LONGEST_RETRY_AFTER_SECONDS + 1.0
 _FAULT_PAUSE_SECONDS = 60.0
 _PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the journal, so that other keys' requests go on
 _LEAST_SNOOZE_SECONDS = 3.0  # https://docs.opsgenie.com/docs/alert-api: endTime has to be some seconds ahead
-_CLOCK_DOUBT_SECONDS = 5.0
+
 
 class Duty(NamedTuple):
     """What the sending process does from time to time, in a thread of its own: the seconds between, and the deed."""
@@ -78,6 +78,7 @@ class Sender:
         self.duties: List[Duty] = []
         self.closing: List[Callable[[], object]] = []
         self._memory = memory
+        self._began_at = time.time()
         self._sends = False
         self._counts: Counter[str] = Counter()
         self.gauges: Dict[str, float] = {}
@@ -88,7 +89,8 @@ class Sender:
         self._limits = RateLimits()
         self._logged: Dict[str, str] = {}
         self.plan = PlanLimits(memory)
-        self._lookups = StatusLookups(settings, self._limits, report, outbox, self.plan, link)
+        self._link = link
+        self._lookups = StatusLookups(settings, self._limits, report, outbox, self.plan, self._created)
 
     def start(self) -> None:
         """Start the threads."""
@@ -135,7 +137,7 @@ class Sender:
     # -- The leading thread: the lock, the wake-ups, the housekeeping
 
     def _lead(self) -> None:
-        client = self._client()
+        client = self.settings.client()
         lock: Union[Lock, HostLease, None] = None
         pruned_at = 0.0
         while not self._stop.is_set():
@@ -250,7 +252,7 @@ class Sender:
     # -- The working threads
 
     def _work(self) -> None:
-        client = self._client()
+        client = self.settings.client()
         while not self._stop.is_set():
             with self._guarded():
                 action = self._claim()
@@ -288,14 +290,25 @@ class Sender:
         now = time.monotonic()
         wait_seconds = self._limits.reserve(outgoing.route, now) - now
         if wait_seconds > _PATIENCE_SECONDS:
-            reason = action.reason if _is_ambiguous(action) else Reason.THROTTLED.value
+            reason = action.reason if is_ambiguous(action) else Reason.THROTTLED.value
             due_at = time.time() + wait_seconds + random.random() / 4  # noqa: S311
             return self._save(lambda: self._postpone(action, due_at, reason, ""))
         if wait_seconds > 0 and self._stop.wait(wait_seconds):
             return self._save(lambda: journal.release(action))
-        if _is_over(outgoing, time.time()) or (_is_ambiguous(action) and self._is_there(client, outgoing, action)):
+        if _is_over(outgoing, time.time()) or self._is_there(client, outgoing, action):
             return self._save(lambda: journal.done(action, time.time(), "not-needed", claim_next=self._goes_on()))
         return self._finish(action, outgoing, self._send(client, outgoing))
+
+    def _is_there(self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action) -> bool:
+        """Whether an earlier attempt, or one before a restored backup, has had its effect: asked where that may be."""
+        if not (is_ambiguous(action) or may_be_restored(action, self._began_at, time.time())):
+            return False
+        try:
+            key = self.settings.key_of(outgoing.route).reveal()
+        except OSError:
+            return False
+        deadline = time.monotonic() + self.settings.timeout_seconds
+        return is_there(lambda what: client.read(outgoing.alert, what, key, deadline), outgoing.request, action)
 
     def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: Delivery) -> Optional[Action]:
         journal, reason, detail = self.outbox.journal, delivery.reason.value, delivery.detail
@@ -315,13 +328,22 @@ class Sender:
 
     def _remember(self, outgoing: OutgoingRequest) -> None:
         """Note what the vendor has now. Where that cannot be, the request may go out once more, and changes nothing."""
+        now = time.time()
+        self._change(outgoing.alert, lambda known: after_requests(known, [outgoing.request], now))
+
+    def _change(self, alert: str, change: Callable[[Agreed], Agreed]) -> None:
         if self._memory is None:
             return
         try:
-            now = time.time()
-            self._memory.change(outgoing.alert, lambda known: after_requests(known, [outgoing.request], now))
+            self._memory.change(alert, change)
         except DatabaseError as error:
-            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", outgoing.alert, error)
+            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", alert, error)
+
+    def _created(self, alert: str, vendor_id: str) -> None:
+        """Note that the vendor has an alert, by the status of its create."""
+        self._change(alert, lambda known: known._replace(confirmed=True))
+        if self.settings.alert_link:
+            self._link(alert, vendor_id)
 
     def _bury(self, action: Action, reason: str, detail: str) -> Optional[Action]:
         journal = self.outbox.journal
@@ -364,12 +386,13 @@ class Sender:
             return
         self._logged[outgoing.route] = state
         if not state:
-            LOG.warning("opsgenie: requests go out again by %s", outgoing.route)
+            LOG.warning("opsgenie: %s: requests go out again by %s", self.settings.vendor, outgoing.route)
         elif delivery.verdict is Verdict.STUCK:
-            LOG.error("opsgenie: nothing goes out by %s until somebody acts: %s; %s",
+            LOG.error("opsgenie: %s: nothing goes out by %s until somebody acts: %s; %s", self.settings.vendor,
                       outgoing.route, delivery.detail, ADVICE[delivery.reason])  # fmt: skip
         else:
-            LOG.warning("opsgenie: requests by %s wait (%s): %s", outgoing.route, state, delivery.detail)
+            LOG.warning("opsgenie: %s: requests by %s wait (%s): %s", self.settings.vendor, outgoing.route, state,
+                        delivery.detail)  # fmt: skip
 
     def _send(self, client: OpsgenieClient, outgoing: OutgoingRequest) -> Delivery:
         try:
@@ -378,38 +401,10 @@ class Sender:
             return Delivery(Verdict.STUCK, Reason.UNAUTHORIZED, f"its key file cannot be read: {error.strerror}")
         return client.send(outgoing.request, key, time.monotonic() + self.settings.timeout_seconds)
 
-    def _is_there(self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action) -> bool:
-        """Ask whether an earlier attempt, whose answer did not come, has had its effect."""
-        what = {"create": "", "note": "/notes"}.get(outgoing.request.operation)
-        if what is None:
-            return False
-        try:
-            key = self.settings.key_of(outgoing.route).reveal()
-        except OSError:
-            return False
-        found = client.read(outgoing.alert, what, key, time.monotonic() + self.settings.timeout_seconds)
-        since = (action.first_attempt_at or 0.0) - _CLOCK_DOUBT_SECONDS
-        if outgoing.request.operation == "create":
-            return isinstance(found, dict) and found.get("status") == "open"
-        notes = found if isinstance(found, list) else []
-        return any(_is_note(note, str(outgoing.request.body.get("note")), since) for note in notes)
-
     def _report_final(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
-        name = "JSM" if self.settings.policy.dialect is Dialect.JSM else "Opsgenie"
-        operation = outgoing.request.operation
-        LOG.error("opsgenie: %s of alert %s is a dead letter: %s", operation, outgoing.alert, delivery.detail)
+        name, operation = self.settings.vendor, outgoing.request.operation
+        LOG.error("opsgenie: %s: %s of alert %s is a dead letter: %s", name, operation, outgoing.alert, delivery.detail)
         self.report(outgoing.alert, f"{name} did not take this ({operation}): {delivery.detail}")
-
-    def _client(self) -> OpsgenieClient:
-        settings = self.settings
-        return OpsgenieClient(
-            settings.url, settings.policy.dialect, ca_file=settings.ca_file, environment=settings.proxies
-        )
-
-
-def _is_ambiguous(action: Action) -> bool:
-    """Whether an earlier attempt may have had its effect: it ended without an answer, or with its process."""
-    return action.first_attempt_at is not None and action.reason in ("", Reason.NETWORK.value, Reason.TIMEOUT.value)
 
 
 def _is_over(outgoing: OutgoingRequest, now: float) -> bool:
@@ -418,10 +413,3 @@ def _is_over(outgoing: OutgoingRequest, now: float) -> bool:
         return False
     end = iso_seconds(str(outgoing.request.body.get("endTime")))
     return end is not None and end < now + _LEAST_SNOOZE_SECONDS
-
-
-def _is_note(note: object, text: str, since_seconds: float) -> bool:
-    if not isinstance(note, dict) or note.get("note") != text:
-        return False
-    written = iso_seconds(str(note.get("createdAt") or ""))
-    return written is None or written >= since_seconds

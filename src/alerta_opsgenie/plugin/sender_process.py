@@ -66,7 +66,7 @@ def _python() -> str:
     """Name the interpreter: inside of uWSGI `sys.executable` is uWSGI itself."""
     programs = Path(sys.exec_prefix, "bin")
     for path in (Path(sys.executable or "uwsgi"), programs / "python3", programs / "python"):
-        if path.name.startswith("python") and os.access(path, os.X_OK):
+        if path.name.startswith("python") and path.exists():
             return str(path)
     raise OSError(f"there is no python3 in {programs}")
 
@@ -87,10 +87,10 @@ def main(directory: str) -> None:
     from alerta_opsgenie.plugin import state  # noqa: PLC0415
 
     with create_app().app_context():
-        sender = state.process().sender
-    sender.start()
+        process = state.process()
+    process.start_senders()
     sys.stdin.buffer.read()
-    sender.stop()
+    process.stop_senders()
 
 
 if __name__ == "__main__":

@@ -4,36 +4,24 @@ A setting that cannot be used never keeps Alerta from starting, nor alerts from 
 which are logged once, and its default is taken.
 """
 
-import ast
-import contextlib
-import difflib
-import hashlib
-import json
-import math
 import os
 import re
-import stat
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, TypeVar
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from alerta_opsgenie.clients.alert_list import OPS_URL
 from alerta_opsgenie.clients.connection import AddressError, read_address
-from alerta_opsgenie.clients.opsgenie import BASE_URLS, address_of, dialect_of
+from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, address_of, dialect_of
 from alerta_opsgenie.core import publish, reconcile, routing, wording
 from alerta_opsgenie.core import relay as relaying
 from alerta_opsgenie.core.alarm_model import PRIORITIES
+from alerta_opsgenie.core.people import People, people_of
 from alerta_opsgenie.core.publish import Dialect, Policy
 from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.keys import HOW_TO_NAME_A_KEY, BridgeKeys, Key, read_bridge_keys
-
-T = TypeVar("T")
-
-SPOOL = "/var/lib/alerta-opsgenie/plugin"
-"""Where what waits for Opsgenie is kept, unless OPSGENIE_SPOOL_DIR names a place."""
-
-_MOST_TO_MAKE = 2  # /var/lib itself has to be there
+from alerta_opsgenie.plugin.places import SPOOL, lock_directory, own_directory, spool_directory
+from alerta_opsgenie.plugin.settings_reader import Reader
 
 WEBHOOK_HEADER = "X-Alerta-Opsgenie-Secret"
 """The header that the outgoing webhook carries the shared secret in, unless OPSGENIE_WEBHOOK_HEADER names one."""
@@ -77,115 +65,33 @@ class Settings:
     alert_link: str = ""
     heartbeat: str = ""
     heartbeat_seconds: float = 60.0
+    people: Union[str, People] = field(default_factory=dict)
+    """Who the vendor's ids are in Alerta: a mapping, or the path of a file that has it."""
     ops_url: str = ""
     ops_login: Key = field(default_factory=Key)
+    product: str = ""
+    """Names the tables, and the directory, of a product that is told beside Opsgenie."""
+    also: Optional["Settings"] = None
+    """How another product is told the same."""
     problems: Tuple[str, ...] = ()
+
+    @property
+    def vendor(self) -> str:
+        """Name the product, for people."""
+        return "JSM" if self.policy.dialect is Dialect.JSM else "Opsgenie"
 
     @property
     def sends(self) -> bool:
         """Whether there is a key to send with."""
         return bool(self.key) or any(self.keys.values())
 
+    def client(self) -> OpsgenieClient:
+        """Give a client of the API, for one thread."""
+        return OpsgenieClient(self.url, self.policy.dialect, ca_file=self.ca_file, environment=self.proxies)
+
     def key_of(self, route: str) -> Key:
         """Give the key of a route; of one that is no longer configured, the general one."""
         return self.keys.get(route) or self.key
-
-
-class Reader:
-    """Reads single settings: the environment goes first, as it does in Alerta; `problems` collects what is wrong."""
-
-    def __init__(self, config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-        self._config = config
-        self._environment = environment
-        self._known: Set[str] = set()
-        self.problems: List[str] = []
-
-    def raw(self, name: str, default: Any = None) -> Any:
-        """Give a setting as it is; an empty one in the environment does not count."""
-        self._known.add(name)
-        value = self._environment.get(name) or self._config.get(name)
-        return default if value is None else value
-
-    def text(self, name: str, default: str = "") -> str:
-        """Read a text."""
-        return str(self.raw(name, default)).strip()
-
-    def flag(self, name: str, *, default: bool = False) -> bool:
-        """Read a truth value."""
-        value = self.raw(name, default)
-        return value.lower() in ("yes", "on", "true", "t", "1") if isinstance(value, str) else bool(value)
-
-    def number(self, name: str, default: float, least: float) -> float:
-        """Read a number."""
-        return self.checked(name, lambda value: max(least, _finite(value)), default)
-
-    def names(self, name: str) -> Tuple[str, ...]:
-        """Read a list of names: a list, one text with commas, or the list as JSON or Python text."""
-        value = self.raw(name)
-        if isinstance(value, str) and value.lstrip()[:1] in ("[", "{", "("):
-            value = self.structure(name, list, [])
-        return self.attempt(name, lambda: routing.read_names(value), ())
-
-    def structure(self, name: str, kind: type, default: Any) -> Any:
-        """Read a list or a dict, which the environment has as JSON or as Python text."""
-        value = self.raw(name)
-        if value is None or value == "":
-            return default
-        if isinstance(value, str):
-            value = self._parsed(name, value, default)
-        if kind is list and isinstance(value, tuple):
-            value = list(value)
-        if isinstance(value, kind):
-            return value
-        self.problems.append(f"{name}: expected a {kind.__name__}")
-        return default
-
-    def _parsed(self, name: str, text: str, default: Any) -> Any:
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            pass  # people copy the Python of alertad.conf into the environment
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            self.problems.append(f"{name}: can be read neither as JSON nor as Python")
-            return default
-
-    def checked(self, name: str, read: Callable[[Any], T], default: T) -> T:
-        """Read a setting by a function that raises ValueError for what it cannot use."""
-        value = self.raw(name)
-        if value is None or value == "":
-            return default
-        return self.attempt(name, lambda: read(value), default)
-
-    def attempt(self, name: str, read: Callable[[], T], default: T) -> T:
-        """Do something that raises ValueError for a setting that cannot be used."""
-        try:
-            return read()
-        except (ValueError, TypeError) as error:
-            text = str(error)
-            self.problems.append(text if text.startswith(name) else f"{name}: {text}")
-            return default
-
-    def key(self, name: str) -> Key:
-        """Read a secret, from the setting itself or from the file that `NAME_FILE` names."""
-        path, text = self.text(f"{name}_FILE"), self.text(name)
-        return Key(path=path) if path else Key(text)
-
-    def check_names(self) -> None:
-        """Name the settings that look like ours and that nobody reads. To be called when all are read."""
-        for name in sorted({*self._environment, *self._config} - self._known):
-            if "GENIE_" in name:
-                nearest = difflib.get_close_matches(name, sorted(self._known), 1, cutoff=0.5)
-                advice = f"; did you mean {nearest[0]}?" if nearest else ""
-                self.problems.append(f"{name}: there is no such setting{advice}")
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{value!r} is no number to count with")
-    return number
 
 
 def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, str]] = None) -> Settings:
@@ -198,14 +104,16 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
     proxy = reader.text("OPSGENIE_PROXY")
     secret, customers = _webhook_secret(reader)
     in_database = _in_database(reader, config)
-    spool = reader.text("OPSGENIE_SPOOL_DIR") or (SPOOL if in_database else _default_spool(reader))
+    configured = reader.text("OPSGENIE_SPOOL_DIR")
+    spool, problem = (own_directory(configured or SPOOL), "") if in_database else spool_directory(configured)
+    reader.problems += [problem] if problem else []
     settings = Settings(
         policy=policy,
         url=url,
         key=key,
         keys=keys,
         spool_directory=spool,
-        lock_directory=_lock_directory(config) if in_database else spool,
+        lock_directory=lock_directory(config) if in_database else spool,
         timeout_seconds=reader.number("OPSGENIE_TIMEOUT", 10.0, 0.1),
         senders=int(reader.number("OPSGENIE_SENDERS", 4, 1)),
         confirm=reader.flag("OPSGENIE_CONFIRM", default=True),
@@ -225,17 +133,55 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         alert_link=reader.checked("OPSGENIE_ALERT_LINK", _alert_link, ""),
         heartbeat=reader.text("OPSGENIE_HEARTBEAT"),
         heartbeat_seconds=reader.number("OPSGENIE_HEARTBEAT_SECONDS", 60.0, 1.0),
+        people=_people(reader),
         ops_url=reader.text("OPSGENIE_OPS_URL"),
         ops_login=_ops_login(reader),
     )
+    settings = _with_jsm(reader, config, settings)
     reader.check_names()
     return replace(settings, problems=tuple(reader.problems))
+
+
+def _with_jsm(reader: Reader, config: Mapping[str, Any], settings: Settings) -> Settings:
+    """Have JSM told beside Opsgenie, by one key; with OPSGENIE_ALSO_JSM_PRIMARY the two change their places."""
+    key, is_first = reader.key("OPSGENIE_ALSO_JSM_KEY"), reader.flag("OPSGENIE_ALSO_JSM_PRIMARY")
+    url = _base_url(reader, "OPSGENIE_ALSO_JSM_URL", Dialect.JSM)
+    if not key:
+        if is_first:
+            reader.problems.append("OPSGENIE_ALSO_JSM_PRIMARY: set OPSGENIE_ALSO_JSM_KEY or OPSGENIE_ALSO_JSM_KEY_FILE")
+        return settings
+    if settings.policy.dialect is Dialect.JSM:
+        reader.problems.append("OPSGENIE_ALSO_JSM_KEY: OPSGENIE_URL is JSM's already, so nothing is sent twice")
+        return settings
+    # One key is one route: what throttles it holds up all that goes out by it.
+    routes = tuple(route._replace(name=routing.DEFAULT) for route in settings.policy.routes)
+    policy = settings.policy._replace(dialect=Dialect.JSM, routes=routes)
+    spool = str(Path(settings.spool_directory) / "jsm")
+    lock = lock_directory(config, "jsm") if settings.in_database else spool
+    jsm = replace(
+        settings, policy=policy, url=url, key=key, keys={}, product="jsm", spool_directory=spool, lock_directory=lock
+    )
+    opsgenie = replace(settings, ops_login=Key(), ops_url="")  # that is JSM's
+    if not opsgenie.sends:
+        return jsm
+    first, second = (jsm, opsgenie) if is_first else (opsgenie, jsm)
+    return replace(first, also=replace(second, alert_link=""))
 
 
 def _reconcile_policies(reader: Reader) -> Mapping[str, str]:
     name = "OPSGENIE_RECONCILE_POLICIES"
     wanted = reader.structure(name, dict, {})
     return reader.attempt(name, lambda: reconcile.read_policies(wanted), reconcile.FIELDS)
+
+
+def _people(reader: Reader) -> Union[str, People]:
+    name = "OPSGENIE_PEOPLE"
+    value = reader.raw(name, "")
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        return value.strip()
+    nobody: People = {}
+    wanted = reader.structure(name, dict, {})
+    return reader.attempt(name, lambda: people_of(wanted.items()), nobody)
 
 
 def _ops_login(reader: Reader) -> Key:
@@ -315,14 +261,18 @@ def _routes(reader: Reader) -> Tuple[Tuple[routing.Route, ...], Dict[str, Key]]:
 
 def _url(reader: Reader) -> Tuple[str, Dialect]:
     wanted = reader.checked("OPSGENIE_DIALECT", lambda value: Dialect(str(value).lower()), None)
-    url = reader.text("OPSGENIE_URL") or BASE_URLS[wanted or Dialect.OPSGENIE]
-    dialect = wanted or dialect_of(url)
+    dialect = wanted or dialect_of(reader.text("OPSGENIE_URL") or BASE_URLS[Dialect.OPSGENIE])
+    return _base_url(reader, "OPSGENIE_URL", dialect), dialect
+
+
+def _base_url(reader: Reader, name: str, dialect: Dialect) -> str:
+    url = reader.text(name) or BASE_URLS[dialect]
     try:
         address_of(url, dialect)
     except AddressError as error:
-        reader.problems.append(f"OPSGENIE_URL: {error}")
-        url = BASE_URLS[dialect]
-    return url, dialect
+        reader.problems.append(f"{name}: {error}")
+        return BASE_URLS[dialect]
+    return url
 
 
 def _policy(reader: Reader, dialect: Dialect, routes: Tuple[routing.Route, ...]) -> Policy:
@@ -407,47 +357,3 @@ def _relay(reader: Reader, policy: Policy) -> relaying.Settings:
         on_delete=on_delete,
         custom_actions=reader.structure("OPSGENIE_CUSTOM_ACTIONS", dict, {}),
     )
-
-
-def _default_spool(reader: Reader) -> str:
-    """Take the usual place if it can be had, else one that may not outlive the host's next start."""
-    usual = Path(SPOOL)
-    nearest = next(place for place in (usual, *usual.parents) if place.is_dir())
-    if len(usual.parts) - len(nearest.parts) <= _MOST_TO_MAKE and os.access(nearest, os.W_OK | os.X_OK):
-        return SPOOL
-    fallback = _fallback()
-    unset = f"OPSGENIE_SPOOL_DIR is not set and {SPOOL} cannot be written"
-    if not _is_ours_alone(fallback):
-        reader.problems.append(f"{unset}; {fallback} is not used, because it is not a directory of this user alone")
-        return SPOOL
-    reader.problems.append(
-        f"{unset}: what waits for Opsgenie is kept in {fallback}, which may be emptied when the host restarts"
-    )
-    return str(fallback)
-
-
-def _fallback(ending: str = "") -> Path:
-    return Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}{ending}"
-
-
-def _lock_directory(config: Mapping[str, Any]) -> str:
-    """Give a directory of this user for this Alerta, which need not outlive the host's next start."""
-    name = f"{config.get('DATABASE_URL')} {config.get('DATABASE_NAME')} {config.get('DATABASE_SCHEMA')}"
-    directory = _fallback(f"-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]}")
-    return str(directory) if _is_ours_alone(directory) else SPOOL
-
-
-def _is_ours_alone(directory: Path) -> bool:
-    """Make a directory below one that everybody can write to; False where somebody else was there first.
-
-    A link counts as somebody else's. With the sticky bit on the directory above, nobody else can replace it later.
-    """
-    try:
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=0o700)
-        status, parent = directory.lstat(), directory.parent.stat()
-    except OSError:
-        return False
-    open_to_all = parent.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not parent.st_mode & stat.S_ISVTX
-    is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-    return is_private and not open_to_all

@@ -4,26 +4,20 @@ import atexit
 import logging
 import os
 import re
-import sys
 import threading
 import time
-from functools import partial
-from typing import Any, Callable, List, Optional, Set
+from typing import Any, Callable, List, Optional
 
 from alerta.models.alert import Alert
 from flask import Flask, current_app, g
 
-from alerta_opsgenie.clients.opsgenie import OpsgenieClient
 from alerta_opsgenie.core.agreed import Agreed
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin import uwsgi
 from alerta_opsgenie.plugin.alert_values import subject_of
-from alerta_opsgenie.plugin.database import Database, DatabaseError
-from alerta_opsgenie.plugin.database_journal import DatabaseJournal
-from alerta_opsgenie.plugin.memory import Memory
-from alerta_opsgenie.plugin.missed import Missed
-from alerta_opsgenie.plugin.outbox import Outbox
-from alerta_opsgenie.plugin.sender import Duty, Sender
+from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin.destination import Destination
+from alerta_opsgenie.plugin.sender import Duty
 from alerta_opsgenie.plugin.sender_process import SenderProcess
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 
@@ -31,37 +25,37 @@ LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 _VENDOR_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
+_MOST_SENT = 10_000
+
 REPORTER = "alerta-opsgenie"
 """Whose notes they are that say why something could not be sent."""
 
 
-class Process:
-    """What belongs to one process; a forked child gets its own."""
+class Process(Destination):
+    """What belongs to one process; a forked child gets its own.
+
+    As a destination it is the product that both sides are compared with; `also` is the other one that is told.
+    """
 
     def __init__(self, app: Flask) -> None:
         self.pid = os.getpid()
         self.app = app
-        self.settings = read_settings(app.config)
-        database = Database(app.config) if Database.is_for(app.config) else None
-        self.memory = Memory(database) if database else None
-        shared = database if self.settings.in_database else None
-        self.outbox = Outbox(
-            self.settings.spool_directory,
-            DatabaseJournal(shared, self.settings.timeout_seconds) if shared else None,
-            self.memory,
-        )
-        self.sender = Sender(self.outbox, self.settings, self._report, self.memory, self._link)
-        if self.memory:
-            lease = partial(self.lease, seconds=2.5 * self.settings.compare_seconds)
-            look = Missed(self.memory, self.outbox, self.settings.policy, self._find, lease, self.sender.plan,
-                          self.settings.compare_seconds).look  # fmt: skip
-            self.sender.duties.append(Duty("missed", lambda: self.settings.compare_seconds, look))
+        settings = read_settings(app.config)
+        super().__init__(settings, app.config, self._find, self._report, self._link)
+        self.also: Optional[Destination] = None
+        if settings.also:
+            # What it refuses is in the log: a note on the alert would have people do twice what is done.
+            self.also = Destination(settings.also, app.config, self._find, _nobody, _nobody)
         self.sender.duties += filter(None, (make(self) for make in _more_duties))
         self._started = False
-        self._leases: Set[str] = set()
         self._sender_process: Optional[SenderProcess] = None
-        for problem in self.settings.problems:
+        for problem in settings.problems:
             LOG.error("opsgenie: %s", problem)
+
+    @property
+    def destinations(self) -> List[Destination]:
+        """All products that are told."""
+        return [self, self.also] if self.also else [self]
 
     @property
     def sends(self) -> bool:
@@ -69,7 +63,7 @@ class Process:
         return _enabled and self.settings.sends
 
     def start(self) -> None:
-        """Start sending, also what an earlier process left; to be called with each request."""
+        """Start sending, also what an earlier process left; to be called with each request, and by uWSGI's timer."""
         if self._sender_process is not None:
             self._sender_process.ensure()
         if self._started or not _enabled:
@@ -78,12 +72,22 @@ class Process:
         if not self.settings.sends:
             LOG.error("opsgenie: nothing is sent: set OPSGENIE_SERVICE_KEY or OPSGENIE_SERVICE_KEY_FILE")
             return
-        if _threads_run():
-            self.sender.start()
-            atexit.register(self.sender.stop)
+        if uwsgi.threads_run():
+            self.start_senders()
+            atexit.register(self.stop_senders)
         else:
             self._sender_process = SenderProcess(self.settings.lock_directory)
             self._sender_process.ensure()
+
+    def start_senders(self) -> None:
+        """Start the threads that send."""
+        for one in self.destinations:
+            one.sender.start()
+
+    def stop_senders(self) -> None:
+        """Stop them; what waits stays in the journals."""
+        for one in self.destinations:
+            one.sender.stop()
 
     def note_agreed(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
         """Remember what the vendor has now, because it came from there."""
@@ -94,39 +98,6 @@ class Process:
             self.memory.change(alert_id, lambda known: change(known)._replace(confirmed=True, at_seconds=now))
         except DatabaseError as error:
             LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", alert_id, error)
-
-    def knows(self, alert_id: str, received_at_seconds: float) -> Optional[bool]:
-        """Whether the vendor has an alert whose history tells nothing; None: nobody knows."""
-        if self.memory is None:
-            return None
-        try:
-            known = self.memory.read([alert_id]).get(alert_id)
-            if known is not None:
-                return known.is_open
-            since = float(self.memory.get_value("since") or "inf")
-            return True if self.outbox.journal.waits(alert_id) else None if received_at_seconds < since else False
-        except (DatabaseError, JournalError, ValueError) as error:
-            LOG.warning("opsgenie: whether the vendor has alert %s is not known: %s", alert_id, error)
-            return None
-
-    def lease(self, name: str, seconds: float) -> bool:
-        """Take or renew a lease, for what one process of all hosts does; without a database each host does it."""
-        if self.memory is None:
-            return True
-        holder = f"{os.uname().nodename}:{os.getpid()}"
-        if not self.memory.lease(name, holder, seconds):
-            return False
-        if name not in self._leases:  # given back when the process stops, for the next one not to wait
-            self._leases.add(name)
-            self.sender.closing.append(partial(self.memory.lease, name, holder, 0.0))
-        return True
-
-    def client(self) -> OpsgenieClient:
-        """Give a client of the vendor's API, for one thread."""
-        settings = self.settings
-        return OpsgenieClient(
-            settings.url, settings.policy.dialect, ca_file=settings.ca_file, environment=settings.proxies
-        )
 
     def _find(self, alert_id: str) -> Optional[Subject]:
         with self.app.app_context():
@@ -151,6 +122,10 @@ class Process:
             alert = Alert.find_by_id(alert_id)
             if alert and alert.id == alert_id:
                 alert.update_attributes({"opsgenie-id": vendor_id, "opsgenie-link": link})
+
+
+def _nobody(_alert_id: str, _text: str) -> None:
+    """Tell nobody."""
 
 
 _process: Optional[Process] = None
@@ -186,7 +161,7 @@ def process() -> Process:
     with _mutex:
         if _process is None or _process.pid != os.getpid() or _process.app is not app:
             if _process is not None and _process.pid == os.getpid():
-                _process.sender.stop()
+                _process.stop_senders()
             _process = Process(app)
         return _process
 
@@ -209,15 +184,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-_UWSGI_WITH_THREADS = (2, 0, 30)
-"""From here on `enable-threads` is how uWSGI always is; with 2.0.26 it was not (tried; its change logs are silent)."""
-
-
-def _threads_run() -> bool:
-    """Whether threads get on between requests: under an older uWSGI they stand still without one of these options."""
-    uwsgi: Any = sys.modules.get("uwsgi")  # exists inside uWSGI alone
-    if not uwsgi or tuple(uwsgi.version_info[:3]) >= _UWSGI_WITH_THREADS:
-        return True
-    return "enable-threads" in uwsgi.opt or "threads" in uwsgi.opt

@@ -13,11 +13,12 @@ from alerta.exceptions import AlertaException
 from alerta.webhooks import WebhookBase
 from flask import Response, jsonify, request
 
-from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, clean_name, parse
+from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, parse, with_people
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
+from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.core.relay import Circumstances, relay
 from alerta_opsgenie.core.task import drive
-from alerta_opsgenie.plugin import inprocess, state, webhook_access
+from alerta_opsgenie.plugin import inprocess, people, state, webhook_access
 from alerta_opsgenie.plugin.state import LOG
 
 RETRY_AFTER_SECONDS = 10
@@ -39,7 +40,7 @@ class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
         if (request.content_length or 0) > LARGEST_MESSAGE_BYTES:
             return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, "the message is too large"), 413)
         try:
-            message = parse(request.get_data())
+            message = with_people(parse(request.get_data()), people.people() or None)
         except MessageError as error:
             return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)), 200)
         outcome = drive(

@@ -65,13 +65,18 @@ class Wanted:
     ca_file: str = ""
 
 
-def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Existing:
-    """Read the configuration that is there, and Alerta's key where it says that one is. Raises `OSError`."""
+def read_existing(
+    host: Host, layout: Layout, dialect: str | None = None, document: Document | None = None
+) -> Existing:
+    """Read the configuration that is there, or the `document` that takes its place, and the key that it names.
+
+    Raises `OSError`.
+    """
     found = host.files.look(layout.config)
-    if found is None or found.kind != "file":
+    if document is None and (found is None or found.kind != "file"):
         return Existing()
     try:
-        document = _parsed(host.files.read(layout.config), layout)
+        document = document or _parsed(host.files.read(layout.config), layout)
     except ConfigError as error:
         return Existing(warning=f"{error.where} {error.what}")
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
@@ -87,7 +92,7 @@ def read_existing(host: Host, layout: Layout, dialect: str | None = None) -> Exi
         Secret(_filled(config.api_key.reveal())),
         _filled(config.base_url),
         given.get(URL_OPTION) or variables.get(URL_VARIABLE, ""),
-        Secret(key.strip()) or _key_in(host, key_file, host.files.writer(layout.config)),
+        Secret(key.strip()) or _key_in(host, key_file, host.files.writer(document.where)),
         given.get(STATE_OPTION) or variables.get("ALERTA_OPSGENIE_SPOOL_DIR", ""),
     )
 

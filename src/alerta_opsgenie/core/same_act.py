@@ -1,0 +1,140 @@
+"""One act of one person that comes through two integrations, while Opsgenie and JSM run side by side.
+
+A change of state needs nothing here: the second finds it done. What leaves a line each time (a note, an assignment, a
+custom action) is told once. Two messages are one act if all of this holds:
+
+- they come by different integrations (`integrationId`);
+- the alert, the person (by the name that is shown) and the words are the same;
+- their `updatedAt` are at most `WINDOW_SECONDS` apart. Nobody has documented how soon one product hears of the other's
+  act, nor whether it keeps its time; whoever says the same again within two minutes says nothing new.
+
+Each act is paired with one of the other integration's, so that a note written twice on purpose stays there twice:
+
+    OEC   9:00:00 "on it"  told           9:00:30 "on it"  told
+    JEC   9:00:01 "on it"  a pair         9:00:31 "on it"  a pair
+"""
+
+import hashlib
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from . import message as fields
+from .message import Message, MessageError
+
+WINDOW_SECONDS = 120
+
+SAID = "said"
+"""Stands among the registers that something has written (`order.superseded`) for an act that was told already."""
+
+NOTE, ACTION = "note", "action"
+"""What leaves a line: the two kinds are never one act."""
+
+_WINDOW_NS = WINDOW_SECONDS * 10**9
+
+TOLD: Mapping[str, Tuple[str, str]] = {
+    "UpdateMessage": ("{who} changed the message{where}: {what}", "message"),
+    "UpdateDescription": ("{who} changed the description{where}: {what}", "description"),
+    "AddResponder": ("{who} added the responder {what}{where}", "responder"),
+    "AddTeam": ("{who} added the team {what}{where}", "team"),
+    "AddRecipient": ("{who} added the recipient {what}{where}", "recipient"),
+    "Escalate": ("Escalated{where}: {what}", ""),
+    "EscalateToNext": ("{who} escalated to the next level{where}", ""),
+    "EscalateNext": ("{who} escalated to the next level{where}", ""),
+}
+"""The actions that a note can tell of: its words, and the field of the alert that they name."""
+
+_ASSIGNING = frozenset({"AssignOwnership", "TakeOwnership"})
+_WITHOUT_A_LINE = frozenset({
+    "Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete", "AddTags", "RemoveTags",
+    "UpdatePriority", "Create",
+})  # fmt: skip
+
+
+def sentence(message: Message, where: str = "") -> str:
+    """Say what happened in a line of history; `where` is empty or begins with a space. Raises MessageError.
+
+    An AddNote says the person's own words, a custom action its name.
+    """
+    if message.action == "AddNote":
+        return fields.note(message)
+    who = fields.actor(message)
+    if message.action in _ASSIGNING:
+        owner = fields.owner(message)
+        return f"{who} took ownership{where}" if owner == who else f"{who} assigned the alert to {owner}{where}"
+    template, field = TOLD.get(message.action, (message.action.replace("{", "{{").replace("}", "}}"), ""))
+    what = (fields.named_thing(message, field) if field else "") or fields.escalation(message)
+    return template.format(who=who, what=what or "?", where=where)
+
+
+def names_in_sentence(message: Message) -> List[str]:
+    """Give the people whom `sentence` names, as it names them."""
+    names = [fields.actor(message)]
+    if message.action in _ASSIGNING:
+        names.append(fields.owner(message))
+    elif message.action in ("AddResponder", "AddRecipient"):
+        names.append(fields.named_thing(message, TOLD[message.action][1]))
+    return names
+
+
+def said(message: Message) -> Dict[str, int]:
+    """Tell what to remember of an act that leaves a line: a name for it, with its `updatedAt`; else nothing."""
+    integration = fields.integration(message)
+    if not integration or not message.updated_ns or message.action in _WITHOUT_A_LINE:
+        return {}
+    try:
+        act = act_digest(kind_of(message), fields.actor(message), sentence(message))
+    except MessageError:
+        return {}
+    return {f"{SAID}:{act}:{digest(integration)}:{message.updated_ns}": message.updated_ns}
+
+
+def kind_of(message: Message) -> str:
+    """Tell a note from a custom action: a person may write what an action is called."""
+    return NOTE if message.action in {"AddNote", *_ASSIGNING, *TOLD} else ACTION
+
+
+def is_said(message: Message, newest_ns: Mapping[str, int]) -> bool:
+    """Whether another integration has brought the act already. `newest_ns` has what `said` gave, also of this one."""
+    for own, updated_ns in said(message).items():
+        _, act, integration, _ = own.split(":")
+        parts = (name.split(":") for name in newest_ns if name != own and name.startswith(f"{SAID}:{act}:"))
+        before = [(int(part[3]), part[2]) for part in parts]
+        return _count(before) == _count([*before, (updated_ns, integration)])
+    return False
+
+
+Brought = Tuple[Tuple[int, str], ...]
+"""By whom an act was brought that was told once: `updatedAt` (ns) and integration of each, from the first on."""
+
+
+def pair_of(told: Sequence[Brought], updated_ns: int, integration: str) -> Optional[int]:
+    """Find what was told of an act by other integrations: its place among acts with the same words, or None."""
+    for place, brought in enumerate(told):
+        is_near = abs(brought[0][0] - updated_ns) <= _WINDOW_NS
+        if is_near and all(one and one != integration for _, one in brought):
+            return place
+    return None
+
+
+def _count(acts: Iterable[Tuple[int, str]]) -> int:
+    """Count how often acts with the same words are told."""
+    count = 0
+    near: List[Brought] = []
+    for updated_ns, integration in sorted(acts):
+        near = [brought for brought in near if brought[0][0] >= updated_ns - _WINDOW_NS]
+        place = pair_of(near, updated_ns, integration)
+        if place is None:
+            near.append(((updated_ns, integration),))
+            count += 1
+        else:
+            near[place] += ((updated_ns, integration),)
+    return count
+
+
+def act_digest(kind: str, person: str, words: str) -> str:
+    """Stand for what a person did or said, however it is spaced."""
+    return digest(kind, person.casefold(), " ".join(words.split()))
+
+
+def digest(*words: str) -> str:
+    """Stand for some words."""
+    return hashlib.sha256("\0".join(words).encode("utf-8", "backslashreplace")).hexdigest()[:16]

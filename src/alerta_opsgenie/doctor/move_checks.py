@@ -1,0 +1,243 @@
+"""How far the move from Opsgenie to JSM is: one check for each point that the move can fail at.
+
+Opsgenie's connector and JSM's belong to different users, so each is looked at in a child process that has become its
+user. Only what can be seen is judged; what no public page says is named as not known.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from datetime import datetime, timezone
+from typing import Any, Callable, Iterator, NamedTuple
+
+from alerta_opsgenie.agent.state import journal_of, targets
+from alerta_opsgenie.clients.alert_list import list_open
+from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient
+from alerta_opsgenie.core.limits import END_OF_OPSGENIE
+from alerta_opsgenie.core.message import is_uuid
+from alerta_opsgenie.core.publish import Dialect, Policy, is_wanted
+from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.core.sides import alias_of
+from alerta_opsgenie.doctor.alerta_checks import try_call
+from alerta_opsgenie.doctor.checks import Result, examine
+from alerta_opsgenie.doctor.finding import SKIP, Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.http import OK
+from alerta_opsgenie.doctor.installation import Installation
+from alerta_opsgenie.doctor.processes import PROGRAMS
+from alerta_opsgenie.doctor.vendor_checks import SOON_DAYS, days_left
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+
+_LIMIT_SECONDS = 300.0
+_QUIET_SECONDS = 24 * 3600.0
+"""So long after the last message Opsgenie's connector may be taken away; an on-call shift is shorter."""
+
+_CONFIGURATION = ("config", "config-access", "config-content", "mappings", "key-file")
+_CONNECTOR = ("script", "python", "executor", "vendor", "queue", "alerta", "alerta-key", "service", "process")
+_PAGE, _MOST_PAGES, _MOST_LOOKS, _MOST_NAMED = 100, 1000, 200, 20
+_INSTALL = "alerta-opsgenie install --edge jec --from {old} --api-key-file integration.key"
+
+
+class Move(NamedTuple):
+    """Opsgenie's connector of this host and JSM's, where there is one, and the key by which JSM takes alerts."""
+
+    old: Installation | None
+    new: Installation | None
+    jsm_url: str
+    jsm_key: Secret
+
+
+def check_days(move: Move) -> Iterator[Finding]:
+    """Say how long Opsgenie goes on."""
+    installation = move.old or move.new
+    days = days_left(installation.request.today if installation else None)
+    if days > SOON_DAYS:
+        yield ok(f"{days} days are left, until {END_OF_OPSGENIE}")
+    elif days > 0:
+        advice = "your own turn-off may come earlier: 120 days after the migration of the account"
+        yield warn(f"{days} days are left, until {END_OF_OPSGENIE}", advice)
+    elif move.old is not None:
+        yield fail(f"Opsgenie was switched off on {END_OF_OPSGENIE}", "take its connector away: see from-opsgenie")
+    else:
+        yield ok(f"Opsgenie was switched off on {END_OF_OPSGENIE}, and nothing of it is left here")
+
+
+def check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
+    """Do doctor's own checks on JSM's connector."""
+    if move.new is None:
+        advice = _INSTALL.format(old=move.old.path if move.old else "FILE")
+        yield fail("there is no configuration for JSM on this host", advice)
+        return
+    new = move.new
+    for result in _as_its_user(new, lambda: list(examine(new, names))):
+        yield Finding(result.finding.level, f"{result.check}: {result.finding.what}", result.finding.advice)
+
+
+def check_alerts(move: Move) -> Iterator[Finding]:
+    """Find the open alerts of Alerta that JSM does not have open under that alias."""
+    looker = move.new or move.old
+    if looker is None or not move.jsm_key:
+        yield skip("which open alerts are in JSM: it takes the plugin's key", "--jsm-key-file FILE")
+        return
+    found = _as_its_user(looker, lambda: [Result("jsm-alerts", one) for one in _compare(looker, move)])
+    yield from (result.finding for result in found)
+
+
+def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
+    mine = _open_in_alerta(inst)
+    if mine is None:
+        yield skip("which open alerts are in JSM: Alerta does not list its own", f"alerta-opsgenie doctor {inst.path}")
+        return
+    try:
+        client = OpsgenieClient(move.jsm_url, Dialect.JSM, environment=inst.request.environment)
+    except AddressError as error:
+        yield fail(str(error), "correct --jsm-url")
+        return
+    with closing(client):
+        theirs = list_open(lambda path: client.get(path, move.jsm_key.reveal(), _soon(inst)), _source(inst), _wait)
+        asked = sorted(mine - {alias_of(one, _source(inst)) for one in theirs.alerts})
+        looks = _look_singly(inst, client, move.jsm_key, asked)
+    unknown = [alert for alert in asked if alert not in looks] if theirs.problem else []
+    missing = [alert for alert in asked if alert not in unknown and not looks.get(alert)]
+    if unknown:
+        advice = "see that it is the key of an API integration of JSM's; docs/how-to/drift.md has another list"
+        yield fail(f"of {len(unknown)} open alerts it cannot be told whether they are in JSM: {theirs.problem}", advice)
+    if missing:
+        named = ", ".join(missing[:_MOST_NAMED]) + (", ..." if missing[_MOST_NAMED:] else "")
+        advice = "they come to JSM with their next severity, or when they come again; end those of Opsgenie by hand"
+        yield fail(f"{len(missing)} of {len(mine)} open alerts of Alerta are not open in JSM: {named}", advice)
+    if not (unknown or missing):
+        yield ok(f"JSM takes the key, and has all {len(mine)} open alerts of Alerta")
+
+
+def _look_singly(inst: Installation, client: OpsgenieClient, key: Secret, alerts: list[str]) -> dict[str, bool]:
+    """Ask of each alert whether it is open there, as far as answers come."""
+    found: dict[str, bool] = {}
+    for alert in alerts[:_MOST_LOOKS]:
+        data = client.find(alert, key.reveal(), _soon(inst))
+        if data is None:
+            break
+        found[alert] = data.get("status") == "open"
+    return found
+
+
+def _source(inst: Installation) -> str:
+    return next((name for name in inst.access.sources if name != "*"), Policy().source)
+
+
+def _soon(inst: Installation) -> float:
+    return time.monotonic() + inst.request.limit_seconds
+
+
+def _wait(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def _open_in_alerta(inst: Installation) -> set[str] | None:
+    """List the open alerts of a severity that goes out by default; None where the list does not come whole."""
+    found: set[str] = set()
+    for page in range(1, _MOST_PAGES):
+        path = f"/alerts?status!=closed&status!=expired&status!=blackout&sort-by=createTime&page={page}"
+        answer = try_call(inst, Call("GET", f"{path}&page-size={_PAGE}", None, ""))
+        alerts = answer.body.get("alerts") if answer and answer.status == OK else None
+        if not isinstance(alerts, list):
+            return found if answer and answer.from_alerta and answer.status == 404 else None  # noqa: PLR2004
+        wanted = (one for one in alerts if isinstance(one, dict) and is_wanted(str(one.get("severity")), Policy()))
+        found.update(str(one.get("id")) for one in wanted if is_uuid(str(one.get("id"))))
+        if answer and not answer.body.get("more"):
+            return found
+    return None
+
+
+def check_old(move: Move) -> Iterator[Finding]:
+    """Say what still reaches this host from Opsgenie, and what has not ended of it."""
+    old = move.old
+    if old is None:
+        yield ok("no connector of Opsgenie's is set up on this host")
+        return
+    for result in _as_its_user(old, lambda: [Result("from-opsgenie", one) for one in _look_at_old(old)]):
+        yield result.finding
+
+
+def _look_at_old(inst: Installation) -> Iterator[Finding]:
+    directory, last, left = inst.state_directory, 0.0, 0
+    try:
+        for name in targets(directory):
+            for action in journal_of(directory, name).actions():
+                last, left = max(last, action.accepted_at), left + (action.state != "done")
+    except JournalError as error:
+        yield fail(error.reason, error.advice)
+        return
+    if left:
+        listing = f"alerta-opsgenie spool list --spool-dir {directory}"
+        yield fail(f"{left} actions from Opsgenie wait, or were refused for good", listing)
+    when = datetime.fromtimestamp(last, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    came = f"the last action from Opsgenie came at {when}" if last else "no action from Opsgenie is remembered"
+    running = f"{PROGRAMS[inst.edge]} runs" if inst.process else f"{PROGRAMS[inst.edge]} does not run"
+    if inst.process and last and time.time() - last < _QUIET_SECONDS:
+        yield warn(f"{came}; {running}", "let it run until none comes any more")
+    else:
+        away = f"systemctl disable --now {inst.service}; alerta-opsgenie uninstall --edge {inst.edge}"
+        yield Finding("ok", f"{came}; {running}", f"to take it away: {away}")
+
+
+def check_way_back(move: Move) -> Iterator[Finding]:
+    """Say how to go back from here."""
+    settings = "take OPSGENIE_ALSO_JSM_PRIMARY out of alertad.conf, and restart Alerta"
+    if move.new is None:
+        yield ok("nothing was moved on this host yet")
+    elif move.old is None:
+        yield ok(f"there is no quick way back: install Opsgenie's connector anew while its key is good; {settings}")
+    else:
+        service, edge = move.new.service, move.new.edge
+        yield ok(f"systemctl disable --now {service}; alerta-opsgenie uninstall --edge {edge}; {settings}")
+
+
+def check_unknown(_move: Move) -> Iterator[Finding]:
+    """Name what no public page says."""
+    for what in (
+        "what a key of Opsgenie's is answered after the turn-off",
+        "whether both products get each alert between the migration and the turn-off",
+        "whether JSM takes unacknowledge, snooze and assign from an integration's key",
+    ):
+        yield Finding(SKIP, f"not known: {what}", "do not wait for it: docs/how-to/move-to-jsm.md")
+
+
+CHECKS: dict[str, Callable[[Move], Iterator[Finding]]] = {
+    "days-left": check_days,
+    "jsm-configuration": lambda move: check_new(move, _CONFIGURATION),
+    "jsm-connector": lambda move: check_new(move, _CONNECTOR),
+    "jsm-alerts": check_alerts,
+    "from-opsgenie": check_old,
+    "way-back": check_way_back,
+    "not-known": check_unknown,
+}
+
+
+def examine_move(move: Move, names: set[str]) -> Iterator[Result]:
+    """Do the named checks, in their order."""
+    for name, check in CHECKS.items():
+        if name in names:
+            yield from (Result(name, finding) for finding in check(move))
+
+
+def _as_its_user(inst: Installation, work: Callable[[], list[Result]]) -> list[Result]:
+    """Do something as the connector's user; root comes back, for the other connector is another user's."""
+
+    def run() -> list[Any]:
+        inst.drop_rights()
+        return [[result.check, *vars(result.finding).values()] for result in work()]
+
+    if os.geteuid() != 0:
+        return work()
+    try:
+        rows = run_as(0, 0, run, limit_seconds=_LIMIT_SECONDS)
+    except OSError as error:
+        why = str(error) if isinstance(error, CannotBecomeError) else error.strerror or str(error)
+        return [Result("user", fail(f"{inst.path} cannot be looked at: {why}", "name the user: --user NAME"))]
+    return [Result(check, Finding(*finding)) for check, *finding in rows]

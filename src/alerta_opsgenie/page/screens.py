@@ -1,0 +1,232 @@
+"""The screens: how it goes, one alert, one action. Each is whole without a script."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Sequence
+from urllib.parse import urlencode
+
+from alerta_opsgenie import __version__
+from alerta_opsgenie.core.delivery import FORGET_AFTER_SECONDS
+from alerta_opsgenie.core.limits import END_OF_OPSGENIE
+from alerta_opsgenie.page.markup import Html, age, ago, cut, html
+from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, days_left, label_of
+
+NOTICES = {
+    "retry": "It waits again and is due at once.",
+    "drop": "It was dropped.",
+    "gone": "Nothing was changed: the action has ended or is gone.",
+}
+_DECISIONS = {
+    "retry": ("Try again", "It will wait again, due at once. Nothing is done twice."),
+    "drop": ("Drop", "It will be removed for good, and its key forgotten. Nobody will be told."),
+}
+_COUNTS = (("in_flight", "in flight", "in-flight"), ("waiting", "waiting", "waiting"), ("dead", "dead letters", "dead"))
+_SHORT_ID = 8
+_LONGEST_BODY = 20_000
+
+_SHELL = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title} \u00b7 alerta-opsgenie</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,"><link rel="stylesheet" href="page.css"><script src="page.js" defer></script></head>
+<body><a class="skip" href="#main">To the content</a>
+<header><a class="brand" href="./">alerta-opsgenie</a>
+<form role="search" action="./"><label for="q" class="hidden">Alert, person, or word of the message</label>
+<input id="q" name="q" type="search" placeholder="Alert, person, word" maxlength="200" value="{text}">
+<button>Search</button></form></header>
+<main id="main" tabindex="-1">{content}</main>
+<footer>{footer}</footer></body></html>"""
+
+
+def page(title: str, content: Html, text: str = "", directory: str = "") -> Html:
+    """Put a screen into the frame that all have."""
+    days = days_left()
+    ends = f"Opsgenie ends in {days} days, on {END_OF_OPSGENIE}" if days > 0 else "Opsgenie has ended"
+    footer = html(
+        "<p>{ends}.</p><p>What the comparison of both sides found and repaired is among the figures of the plugin, at"
+        " Alerta\u2019s <code>/management/metrics</code>: the bridge\u2019s key may not read them.</p>"
+        "<p>Version {version}, {directory}</p>",
+        ends=ends, version=__version__, directory=directory,
+    )  # fmt: skip
+    return html(_SHELL, title=title, content=content, text=text, footer=footer)
+
+
+def first_screen(found: Overview, rows: Sequence[Row], *, text: str, state: str, done: str) -> Html:
+    """Show how it goes, and the last actions."""
+    notice = html('<p class="notice" role="status">{words}</p>', words=NOTICES[done]) if done in NOTICES else ""
+    narrow = f"What is {state.replace('-', ' ')}" if state else "The last actions"
+    caption = f"Actions that {text!r} finds" if text else narrow
+    narrowed = html(' <a href="./">Show all</a>') if text or state else ""
+    return html(
+        '{notice}<section id="now" aria-label="How it goes">{now}</section>'
+        '<section id="live"><div class="bar"><h2>{caption}</h2>{narrowed}'
+        '<span class="live" hidden><span id="told" role="status"></span> <button id="pause" type="button"'
+        ' aria-pressed="false">Pause</button></span></div><div id="actions">{table}</div></section>',
+        notice=notice, now=_now(found), caption=cut(caption, 80), narrowed=narrowed,
+        table=table(rows, found.at, caption),
+    )  # fmt: skip
+
+
+def _now(found: Overview) -> Html:
+    verdict = html('<h1 class="{how}">{words}</h1>', how="good" if found.is_well else "bad", words=verdict_of(found))
+    why = [
+        html("<li><p>{what}</p><p class=do><b>Do:</b> {advice}</p></li>", what=cut(one.what, 600), advice=one.advice)
+        for one in found.troubles
+    ]
+    dead = round(found.total("dead"))
+    if dead:
+        why.append(
+            html('<li><p><a href="./?state=dead">{dead}</a> {wait} for your decision.</p></li>',
+                 dead=_plural(dead, "dead letter"), wait="waits" if dead == 1 else "wait")
+        )  # fmt: skip
+    troubles = html('<ul class="why">{why}</ul>', why=why) if why else ""
+    parts = [_part(part, found.at) for part in found.parts]
+    return html('{verdict}{troubles}<ul class="parts">{parts}</ul>{counts}',
+                verdict=verdict, troubles=troubles, parts=parts, counts=_counts(found))  # fmt: skip
+
+
+def verdict_of(found: Overview) -> str:
+    """Say in two words how it goes."""
+    return "All is well" if found.is_well else "Not well"
+
+
+def _part(part: Part, now: float) -> Html:
+    how, word = {True: ("good", "works"), False: ("bad", "does not work"), None: ("unknown", "not known")}[part.is_well]
+    at = ago(part.at, now) if part.at else "none yet"
+    return html(
+        '<li class="{how}"><h2>{name} <span class="word">{word}</span></h2><p>{what}</p>'
+        "<p>Last success: {at}</p></li>",
+        how=how, word=word, name=cut(part.name, 80), what=cut(part.what), at=at,
+    )  # fmt: skip
+
+
+def _counts(found: Overview) -> Html:
+    oldest = max((one.oldest_waiting_seconds for one in found.counts.values()), default=0.0)
+    tiles = [
+        html('<li><a href="./?state={state}"><b>{count}</b> {name}</a></li>',
+             state=state, count=round(found.total(field)), name=name)
+        for field, name, state in _COUNTS
+    ]  # fmt: skip
+    done, days = round(found.total("done")), round(FORGET_AFTER_SECONDS / 86400)
+    tiles.append(html("<li><b>{done}</b> done in the last {days} days</li>", done=done, days=days))
+    if oldest:
+        tiles.append(html("<li><b>{age}</b> the longest wait</li>", age=age(oldest)))
+    return html('<ul class="counts">{tiles}</ul>', tiles=tiles)
+
+
+def table(rows: Sequence[Row], now: float, caption: str) -> Html:
+    """Lay actions out, a line for each."""
+    if not rows:
+        return html('<p class="none">Nothing.</p>')
+    more = html("<p class=none>These are the newest {count}.</p>", count=MOST_ROWS) if len(rows) >= MOST_ROWS else ""
+    return html(
+        '<table><caption class="hidden">{caption}</caption><thead><tr><th scope="col">When</th>'
+        '<th scope="col">Action</th><th scope="col">Alert</th><th scope="col">Outcome</th></tr></thead>'
+        "<tbody>{lines}</tbody></table>{more}",
+        caption=cut(caption, 80), lines=[_line(row, now) for row in rows], more=more,
+    )  # fmt: skip
+
+
+def _line(row: Row, now: float) -> Html:
+    action = html("<b>{action}</b>", action=cut(row.action, 60) or "without a name")
+    if row.accepted_at:
+        action = html('<a href="{to}">{action}</a>', action=action, to=_to("action", row, key=row.key))
+    return html(
+        '<tr data-key="{key}"><td>{at}</td><td>{action} <bdi>{person}</bdi></td><td>{alert}</td>'
+        "<td>{outcome} {decide}</td></tr>",
+        key=row.key or row.at, at=ago(row.at, now), action=action, person=cut(row.person, 120), alert=_alert(row),
+        outcome=_outcome(row, now), decide=_decisions(row) if row.outcome == "dead" else "",
+    )  # fmt: skip
+
+
+def _alert(row: Row) -> Html:
+    short, rest = cut(row.alert, 100)[:_SHORT_ID], cut(row.alert, 100)[_SHORT_ID:]
+    name = html("<code>{short}<span>{rest}</span></code>", short=short, rest=rest)
+    if not row.accepted_at or not row.alert:
+        return name
+    to = _to("alert", row, id=row.alert)
+    return html('<a href="{to}" title="All actions on {id}">{name}</a>', to=to, id=row.alert, name=name)
+
+
+def _to(path: str, row: Row, **fields: str) -> str:
+    return f"{path}?{urlencode({'target': row.target, **fields}, errors='replace')}"
+
+
+def _outcome(row: Row, now: float) -> Html:
+    reason = f"{row.reason}: {row.detail}" if row.detail else row.reason
+    shown = "" if reason in ("done", row.outcome) else cut(reason)
+    tries = _plural(row.attempts, "attempt") if row.attempts > 1 else ""
+    due = ago(row.due_at, now) if row.due_at > now else "now"
+    again = html("{comma}again {due}", comma=", " if tries else "", due=due) if row.outcome == "waiting" else ""
+    return html(
+        '<span class="badge {outcome}">{words}</span> {reason} <small>{tries}{again}</small>',
+        outcome=row.outcome, words=row.outcome.replace("-", " "), reason=shown, tries=tries, again=again,
+    )  # fmt: skip
+
+
+def _decisions(row: Row) -> list[Html]:
+    """Give links to the questions whether to retry and to drop."""
+    about = f"{cut(row.action, 40)} on {row.alert[:_SHORT_ID] or 'no alert'}"
+    return [
+        html('<a class="button" href="{to}" aria-label="{verb}: {about}">{verb}</a> ',
+             to=_to("action", row, key=row.key, do=what), verb=verb, about=about)
+        for what, (verb, _) in _DECISIONS.items() if row.is_open
+    ]  # fmt: skip
+
+
+def alert_screen(target: str, alert: str, rows: Sequence[Row]) -> Html:
+    """Show one alert's actions in order."""
+    caption = "Actions in the order in which they are delivered"
+    note = "Who acted is shown while an action has its message: what is done has lost it."
+    return html(
+        "<h1>Alert <code>{alert}</code></h1><p>{side}</p><h2>{caption}</h2>{table}<p class=none>{note}</p>",
+        alert=cut(alert, 100), side=label_of(target), caption=caption, note=note,
+        table=table(rows, time.time(), caption),
+    )  # fmt: skip
+
+
+def action_screen(row: Row, what: str, *, enabling: str, problem: str = "") -> Html:
+    """Show one action, with the question whether to do `what`, if anything."""
+    facts = [
+        ("Outcome", _outcome(row, time.time())),
+        ("Alert", _alert(row)), ("For", label_of(row.target)), ("Who", row.person or "not known"),
+        ("Attempts", row.attempts), ("Accepted", ago(row.accepted_at, time.time())),
+        ("First attempt", ago(row.first_attempt_at, time.time()) if row.first_attempt_at else "not noted"),
+        ("Changed", ago(row.at, time.time())), ("Key", row.key),
+    ]  # fmt: skip
+    body = html("<h2>Message</h2><pre>{body}</pre>", body=_readable(row.body)) if row.body else ""
+    return html(
+        "<h1>{action}</h1>{question}<dl>{facts}</dl>{body}",
+        action=cut(row.action, 100), question=_question(row, what, enabling, problem), body=body,
+        facts=[html("<div><dt>{name}</dt><dd>{value}</dd></div>", name=name, value=value) for name, value in facts],
+    )  # fmt: skip
+
+
+def _question(row: Row, what: str, enabling: str, problem: str) -> Html:
+    if what not in _DECISIONS or not row.is_open:
+        return html("<p class=none>{links}</p>", links=_decisions(row))
+    verb, means = _DECISIONS[what]
+    if enabling:
+        return html('<section class="ask"><h2>{verb}?</h2><p>This page only shows. {how}</p></section>',
+                    verb=verb, how=enabling)  # fmt: skip
+    wrong = html('<p id="wrong" class="wrong" role="alert">{problem}</p>', problem=problem) if problem else ""
+    return html(
+        '<form class="ask" method="post" action="decide"><h2>{verb}?</h2><p>{means}</p>{wrong}'
+        '<input type="hidden" name="do" value="{what}"><input type="hidden" name="target" value="{target}">'
+        '<input type="hidden" name="key" value="{key}">'
+        '<label for="token">Token</label> <input id="token" name="token" type="password" required'
+        ' autocomplete="current-password"> <button>{verb}</button> <a href="./">Leave it</a></form>',
+        verb=verb, means=means, wrong=wrong, what=what, target=row.target, key=row.key,
+    )  # fmt: skip
+
+
+def _readable(body: str) -> str:
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)[:_LONGEST_BODY]
+    except (ValueError, RecursionError):
+        return body[:_LONGEST_BODY]
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,135 @@
+"""A small HTTP server: a thread for each request, and a function that answers it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from email.message import Message
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Callable, Mapping, NamedTuple
+from urllib.parse import parse_qsl
+
+OK, SEE_OTHER, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, WRONG_METHOD = 200, 303, 400, 401, 403, 404, 405
+_LENGTH_REQUIRED, _TOO_LARGE, _WRONG_TYPE, _FAILED = 411, 413, 415, 500
+
+_FORM = "application/x-www-form-urlencoded"
+_REQUEST_SECONDS = 10.0
+_MOST_REQUESTS = 16
+_MOST_FORM_BYTES = 16_384
+_MOST_FIELDS = 20
+_log = logging.getLogger(__name__)
+
+
+class Request(NamedTuple):
+    """What was asked for. `fields` are those of the query, and of the form where `method` is POST."""
+
+    method: str
+    path: str
+    fields: Mapping[str, str]
+    headers: Message
+
+
+class Response(NamedTuple):
+    """What is answered."""
+
+    status: int
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = {}
+
+
+class Server:
+    """Serves `answer` at `host` and `port` (0 takes a free one, see `port` after `start`)."""
+
+    def __init__(self, host: str, port: int, answer: Callable[[Request], Response]) -> None:
+        self.host, self.port = host, port
+        self.answer = answer
+        self._server: _Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Listen. Raises `OSError`."""
+        self._server = _Server(self)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="web", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+
+class _Server(ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 32
+
+    def __init__(self, of: Server) -> None:
+        self.of = of
+        self.places = threading.BoundedSemaphore(_MOST_REQUESTS)
+        self.address_family = socket.AF_INET6 if ":" in of.host else socket.AF_INET
+        super().__init__((of.host, of.port), _Handler)
+
+    def process_request_thread(self, request: object, client_address: object) -> None:
+        with self.places:
+            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: whoever asked has gone."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = _REQUEST_SECONDS
+    server_version = "alerta-opsgenie"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        self._answer("GET", path, query)
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            self._refuse(_LENGTH_REQUIRED, "the length of the form is missing")
+        elif len(length) > len(str(_MOST_FORM_BYTES)) or int(length) > _MOST_FORM_BYTES:
+            self._refuse(_TOO_LARGE, f"a form has {_MOST_FORM_BYTES} bytes at the most")
+        elif self.headers.get_content_type() != _FORM:
+            self._refuse(_WRONG_TYPE, f"a form is {_FORM}")
+        else:
+            self._answer("POST", self.path.partition("?")[0], self.rfile.read(int(length)).decode("ascii", "replace"))
+
+    def _answer(self, method: str, path: str, text: str) -> None:
+        try:
+            fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        except ValueError:
+            self._refuse(BAD_REQUEST, f"there are {_MOST_FIELDS} fields at the most")
+            return
+        try:
+            response = self.server.of.answer(Request(method, path, fields, self.headers))
+        except Exception as error:  # noqa: BLE001 - the others that ask are to be answered
+            _log.exception("the page %r cannot be made", path[:100])
+            response = Response(_FAILED, f"this program fails: {type(error).__name__}; its log has more\n".encode())
+        self._send(response)
+
+    def _refuse(self, status: int, why: str) -> None:
+        self._send(Response(status, f"{why}\n".encode()))
+
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        headers = {"Content-Type": response.content_type, "Content-Length": str(len(response.body))}
+        for name, value in {**headers, **response.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(response.body)
+
+    def log_message(self, *_args: object) -> None:
+        """Write nothing: it is asked every few seconds."""

@@ -1,0 +1,184 @@
+"""Who may see the page and who may decide on it.
+
+| request | is answered if |
+|---|---|
+| any | `Host` is an address, `localhost`, or the name that is listened at: another one is a DNS rebinding |
+| any, where it listens beyond loopback | it has the token, as the password of HTTP's basic authentication |
+| `POST decide` | the form has the token, and `Origin` and `Sec-Fetch-Site`, which browsers send, name this very page |
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import logging
+from email.message import Message
+from html import escape
+from importlib import resources
+from ipaddress import ip_address
+from typing import Mapping
+from urllib.parse import urlsplit
+
+from alerta_opsgenie.core.secret import mask
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.page import screens
+from alerta_opsgenie.page.markup import Html, cut, html, visible
+from alerta_opsgenie.page.server import (
+    FORBIDDEN,
+    NOT_FOUND,
+    OK,
+    SEE_OTHER,
+    UNAUTHORIZED,
+    WRONG_METHOD,
+    Request,
+    Response,
+)
+from alerta_opsgenie.page.view import Source, View
+
+SHORTEST_TOKEN = 16
+"""Characters; a token of random ones cannot be guessed by then."""
+
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
+    " img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    # With `no-referrer` a browser would say `Origin: null` where a form is sent.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_FILES = {"/page.css": "text/css; charset=utf-8", "/page.js": "text/javascript; charset=utf-8"}
+_LONGEST_SEARCH = 200
+_log = logging.getLogger(__name__)
+
+
+class Page:
+    """Answers requests for the page of a source, which is served at `host`."""
+
+    def __init__(self, source: Source, host: str) -> None:
+        self._source = source
+        self._host = host
+        self._view = View(source)
+        own = resources.files(__package__)
+        self._files = {path: own.joinpath(path[1:]).read_bytes() for path in _FILES}
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request."""
+        response = self._refusal(request) or self._answer(request)
+        return response._replace(headers={**HEADERS, **response.headers})
+
+    def _answer(self, request: Request) -> Response:
+        if request.path in _FILES:
+            return Response(OK, self._files[request.path], _FILES[request.path])
+        shown = {"/": self._first, "/alert": self._alert, "/action": self._action}.get(request.path)
+        wanted = "POST" if request.path == "/decide" else "GET"
+        if shown is None and wanted == "GET":
+            return _plain(NOT_FOUND, "there is nothing here; the page is at /")
+        if request.method != wanted:
+            return _plain(WRONG_METHOD, f"this takes {wanted} alone")._replace(headers={"Allow": wanted})
+        try:
+            return shown(request.fields) if shown else self._decide(request)
+        except (JournalError, OSError) as error:
+            return self._show("Not well", html("<h1 class=bad>Not well</h1><p>{why}</p>", why=error))
+
+    # -- Who may
+
+    def _refusal(self, request: Request) -> Response | None:
+        host = request.headers.get("Host", "")
+        if not _is_ours(host, self._host):
+            return _plain(FORBIDDEN, "this page goes by localhost or by an address, not by the name that was asked for")
+        if not is_loopback(self._host) and not self._is_token(_password(request.headers)):
+            if not self._source.token():
+                return _plain(FORBIDDEN, f"beyond loopback this page needs a token. {self._source.enabling}")
+            asks = {"WWW-Authenticate": 'Basic realm="alerta-opsgenie: any name, the token as password"'}
+            return _plain(UNAUTHORIZED, "the token is needed")._replace(headers=asks)
+        return None
+
+    def _is_token(self, given: str) -> bool:
+        token = self._source.token()
+        return bool(token) and hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+
+    # -- What is shown
+
+    def _first(self, fields: Mapping[str, str]) -> Response:
+        text, state = fields.get("q", "").strip()[:_LONGEST_SEARCH], fields.get("state", "")
+        state = state if state in ("waiting", "in-flight", "dead") and not text else ""
+        found, rows = self._view.overview(), self._view.rows(text=text, state_name=state)
+        content = screens.first_screen(found, rows, text=text, state=state, done=fields.get("done", ""))
+        return self._show(screens.verdict_of(found), content, text=text)
+
+    def _alert(self, fields: Mapping[str, str]) -> Response:
+        target, alert = fields.get("target", ""), fields.get("id", "")
+        return self._show("Alert", screens.alert_screen(target, alert, self._view.story(target, alert)))
+
+    def _action(self, fields: Mapping[str, str], problem: str = "", status: int = OK) -> Response:
+        row = self._view.action(fields.get("target", ""), fields.get("key", ""))
+        if row is None:
+            return self._show("Action", html("<h1>No such action</h1><p>{why}</p>", why=screens.NOTICES["gone"]))
+        enabling = "" if self._source.token() else self._source.enabling
+        content = screens.action_screen(row, fields.get("do", ""), enabling=enabling, problem=problem)
+        return self._show("Action", content)._replace(status=status)
+
+    def _show(self, title: str, content: Html, text: str = "") -> Response:
+        secrets = list(self._source.secrets())
+        made = mask(screens.page(title, content, text, self._source.directory), [*secrets, *map(escape, secrets)])
+        return Response(OK, made.encode("utf-8", "replace"), "text/html; charset=utf-8")
+
+    # -- What is decided
+
+    def _decide(self, request: Request) -> Response:
+        fields = request.fields
+        what, target, key = (fields.get(name, "") for name in ("do", "target", "key"))
+        stranger = _stranger(request.headers)
+        if stranger:
+            _log.warning("the page: refused to %s, the form came from %s", cut(visible(what), 20), stranger)
+            return _plain(FORBIDDEN, f"the form came from {stranger}, not from this page")
+        if what not in ("retry", "drop"):
+            return _plain(NOT_FOUND, "it can be told to retry and to drop")
+        if not self._is_token(fields.get("token", "")):
+            _log.warning("the page: refused to %s, the token is wrong", what)
+            return self._action(fields, "This is not the token.", FORBIDDEN)
+        is_done = self._view.decide(target, key, what)
+        _log.warning("the page: %s of %s: %s", what, cut(visible(key), 80), "done" if is_done else "it has ended")
+        return Response(SEE_OTHER, b"", headers={"Location": f"./?done={what if is_done else 'gone'}"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside of this host can reach what listens there."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_ours(host: str, listened_at: str) -> bool:
+    """Whether a `Host` header names this page in a way that no other site's DNS can."""
+    name = ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return bool(ip_address(name))
+    except ValueError:
+        return name in ("localhost", listened_at.lower())
+
+
+def _stranger(headers: Message) -> str:
+    """Name where a form came from if that is not this page; empty where it is, or no browser sent it."""
+    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", "same-origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("Host"):
+        return cut(visible(origin), 80)
+    return "" if site == "same-origin" else "another site"
+
+
+def _password(headers: Message) -> str:
+    scheme, _, text = headers.get("Authorization", "").partition(" ")
+    try:
+        return base64.b64decode(text, validate=True).decode().partition(":")[2] if scheme.lower() == "basic" else ""
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _plain(status: int, why: str) -> Response:
+    return Response(status, f"{why}\n".encode())

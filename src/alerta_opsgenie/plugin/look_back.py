@@ -1,0 +1,52 @@
+"""Whether a request has had its effect already, before it is sent once more.
+
+An attempt whose answer did not come may have had it. So may what waited long before this process began: an outbox in a
+database that was restored from a backup has what was sent since. Only creates and notes are asked for; the others do no
+harm twice.
+"""
+
+from typing import Any, Callable
+
+from alerta_opsgenie.clients.opsgenie import Reason
+from alerta_opsgenie.core.instants import iso_seconds
+from alerta_opsgenie.core.publish import Request
+from alerta_opsgenie.core.sides import Seen, vendor_side
+from alerta_opsgenie.journal import Action
+
+_CLOCK_DOUBT_SECONDS = 5.0
+_OLD_SECONDS = 600.0
+_WHAT = {"create": "", "note": "/notes"}
+
+
+def is_ambiguous(action: Action) -> bool:
+    """Whether an earlier attempt may have had its effect: it ended without an answer, or with its process."""
+    return action.first_attempt_at is not None and action.reason in ("", Reason.NETWORK.value, Reason.TIMEOUT.value)
+
+
+def may_be_restored(action: Action, began_at: float, now: float) -> bool:
+    """Whether it waited long before this process began."""
+    return action.accepted_at < min(began_at, now) - _OLD_SECONDS
+
+
+def is_there(read: Callable[[str], Any], request: Request, action: Action) -> bool:
+    """Ask the vendor, by `read`, which gives the alert or its notes. What it does not answer is not there."""
+    what = _WHAT.get(request.operation)
+    found = None if what is None else read(what)
+    since = (action.first_attempt_at or action.accepted_at) - _CLOCK_DOUBT_SECONDS
+    if request.operation == "create":
+        seen = vendor_side(found, "") if isinstance(found, dict) else None
+        return seen is not None and (seen.is_open or (action.first_attempt_at is None and _is_over(seen, since)))
+    notes = found if isinstance(found, list) else []
+    return any(_is_note(note, str(request.body.get("note")), since) for note in notes)
+
+
+def _is_over(seen: Seen, since_seconds: float) -> bool:
+    """Whether people have closed over there what this create began. What we closed, a later create opens again."""
+    return not seen.told and seen.opened >= since_seconds
+
+
+def _is_note(note: object, text: str, since_seconds: float) -> bool:
+    if not isinstance(note, dict) or note.get("note") != text:
+        return False
+    written = iso_seconds(str(note.get("createdAt") or ""))
+    return written is None or written >= since_seconds

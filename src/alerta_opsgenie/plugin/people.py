@@ -1,0 +1,120 @@
+"""Who a person is in Alerta: by OPSGENIE_PEOPLE, then by Alerta's own users; and who a login is at the vendor's.
+
+It is attribution alone. Where the database does not answer, the name is shown as it came.
+"""
+
+import time
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+
+import alerta.auth  # noqa: F401 - first: it and alerta.models.user import each other
+from alerta.models.alert import Alert
+from alerta.models.metrics import Counter
+from alerta.models.user import User
+
+from alerta_opsgenie.agent.people import PeopleFiles
+from alerta_opsgenie.core import people as rules
+from alerta_opsgenie.core.people import People, harmless_name, is_account_id
+from alerta_opsgenie.plugin import guard, lease, state
+
+REMEMBER_SECONDS = 60.0
+_MOST_REMEMBERED = 1000
+
+UNUSABLE = Counter("opsgenie", "people_failures", "People file", "OPSGENIE_PEOPLE could not be used")
+
+
+class _Query(NamedTuple):
+    """A query as Alerta's models take it (9.1.0, database/backends)."""
+
+    where: object
+    vars: Dict[str, object]
+    sort: object
+
+
+def _warn(text: str) -> None:
+    state.LOG.error("opsgenie: OPSGENIE_PEOPLE: %s", text)
+    guard.count(UNUSABLE)
+
+
+_files = PeopleFiles(_warn)
+_remembered: Dict[Tuple[str, str], Tuple[str, float]] = {}
+
+
+def people() -> People:
+    """Give the mapping of the settings, as it is now."""
+    found = state.settings().people
+    return (_files.of(found) or {}) if isinstance(found, str) else found
+
+
+def shown_name(claimed: str, vendor_id: str = "") -> str:
+    """Give the login of a person whom the settings or Alerta know, else the name, without markup."""
+    known = people()
+    for one in (vendor_id, claimed):
+        if one.casefold() in known:
+            return known[one.casefold()]
+    return _remember("login", claimed, _login_of) or harmless_name(claimed)
+
+
+def name_person(alert: Alert, attributes: Dict[str, Any], attribute: str, name: str, vendor_id: str) -> None:
+    """Name a person in an attribute; in another, what the vendor calls them, where that is something else.
+
+    That of an earlier person goes: None removes an attribute.
+    """
+    attributes[attribute], beside = name, f"{attribute}-id"
+    if vendor_id and vendor_id != name:
+        attributes[beside] = vendor_id
+    elif beside in alert.attributes or beside in attributes:
+        attributes[beside] = None
+
+
+def name_owner(alert: Alert, attributes: Dict[str, Any]) -> None:
+    """Name the owner, where the bridge sets one, as Alerta knows them."""
+    owner = attributes.get("owner")
+    if isinstance(owner, str):
+        vendor_id = attributes.get("owner-id") or owner
+        name_person(alert, attributes, "owner", shown_name(owner, vendor_id), vendor_id)
+
+
+def account_of(login: str) -> str:
+    """Give what the vendor knows a login by: an e-mail address or an account id; empty where that is in doubt."""
+    if "@" in login or is_account_id(login):
+        return login
+    return rules.account_of(login, people()) or _remember("account", login, _email_of)
+
+
+def address_of(login: str) -> str:
+    """Give the e-mail address by which the settings know a login at the vendor's; else the login."""
+    found = rules.account_of(login, people())
+    return found if "@" in found else login
+
+
+def _remember(what: str, name: str, look: Callable[[str], str]) -> str:
+    now = time.monotonic()
+    known = _remembered.get((what, name))
+    if known is None or known[1] < now:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        until = now + REMEMBER_SECONDS
+        guard.attempt("looking for a person", lambda: _remembered.update({(what, name): (look(name), until)}))
+        known = _remembered.get((what, name), ("", until))
+    return known[0]
+
+
+def _login_of(name: str) -> str:
+    user = User.find_by_username(name) or User.find_by_username(name.lower()) or _by_display_name(name)
+    return harmless_name(user.login) if user else ""
+
+
+def _by_display_name(name: str) -> Optional[User]:
+    """Find the one user of that name. Anybody may call themselves what they like, but not by somebody's address."""
+    if not name or "@" in name or is_account_id(name):
+        return None
+    of_postgres, of_mongodb = ("name=%(name)s", "login"), ({"name": name}, [("login", 1)])
+    where, sort = of_postgres if lease.is_postgres() else of_mongodb
+    found = User.find_all(_Query(where, {"name": name}, sort), page=1, page_size=2)
+    return found[0] if len(found) == 1 else None
+
+
+def _email_of(login: str) -> str:
+    user = User.find_by_username(login)
+    email = harmless_name(user.email or "") if user else ""
+    return email if "@" in email else ""

@@ -1,0 +1,109 @@
+"""Reads single settings, from the environment and from Alerta's configuration."""
+
+import ast
+import difflib
+import json
+import math
+from typing import Any, Callable, List, Mapping, Set, Tuple, TypeVar
+
+from alerta_opsgenie.core import routing
+from alerta_opsgenie.plugin.keys import Key
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Reads single settings: the environment goes first, as it does in Alerta; `problems` collects what is wrong."""
+
+    def __init__(self, config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+        self._config = config
+        self._environment = environment
+        self._known: Set[str] = set()
+        self.problems: List[str] = []
+
+    def raw(self, name: str, default: Any = None) -> Any:
+        """Give a setting as it is; an empty one in the environment does not count."""
+        self._known.add(name)
+        value = self._environment.get(name) or self._config.get(name)
+        return default if value is None else value
+
+    def text(self, name: str, default: str = "") -> str:
+        """Read a text."""
+        return str(self.raw(name, default)).strip()
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Read a truth value."""
+        value = self.raw(name, default)
+        return value.lower() in ("yes", "on", "true", "t", "1") if isinstance(value, str) else bool(value)
+
+    def number(self, name: str, default: float, least: float) -> float:
+        """Read a number."""
+        return self.checked(name, lambda value: max(least, _finite(value)), default)
+
+    def names(self, name: str) -> Tuple[str, ...]:
+        """Read a list of names: a list, one text with commas, or the list as JSON or Python text."""
+        value = self.raw(name)
+        if isinstance(value, str) and value.lstrip()[:1] in ("[", "{", "("):
+            value = self.structure(name, list, [])
+        return self.attempt(name, lambda: routing.read_names(value), ())
+
+    def structure(self, name: str, kind: type, default: Any) -> Any:
+        """Read a list or a dict, which the environment has as JSON or as Python text."""
+        value = self.raw(name)
+        if value is None or value == "":
+            return default
+        if isinstance(value, str):
+            value = self._parsed(name, value, default)
+        if kind is list and isinstance(value, tuple):
+            value = list(value)
+        if isinstance(value, kind):
+            return value
+        self.problems.append(f"{name}: expected a {kind.__name__}")
+        return default
+
+    def _parsed(self, name: str, text: str, default: Any) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            pass  # people copy the Python of alertad.conf into the environment
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            self.problems.append(f"{name}: can be read neither as JSON nor as Python")
+            return default
+
+    def checked(self, name: str, read: Callable[[Any], T], default: T) -> T:
+        """Read a setting by a function that raises ValueError for what it cannot use."""
+        value = self.raw(name)
+        if value is None or value == "":
+            return default
+        return self.attempt(name, lambda: read(value), default)
+
+    def attempt(self, name: str, read: Callable[[], T], default: T) -> T:
+        """Do something that raises ValueError for a setting that cannot be used."""
+        try:
+            return read()
+        except (ValueError, TypeError) as error:
+            text = str(error)
+            self.problems.append(text if text.startswith(name) else f"{name}: {text}")
+            return default
+
+    def key(self, name: str) -> Key:
+        """Read a secret, from the setting itself or from the file that `NAME_FILE` names."""
+        path, text = self.text(f"{name}_FILE"), self.text(name)
+        return Key(path=path) if path else Key(text)
+
+    def check_names(self) -> None:
+        """Name the settings that look like ours and that nobody reads. To be called when all are read."""
+        for name in sorted({*self._environment, *self._config} - self._known):
+            if "GENIE_" in name:
+                nearest = difflib.get_close_matches(name, sorted(self._known), 1, cutoff=0.5)
+                advice = f"; did you mean {nearest[0]}?" if nearest else ""
+                self.problems.append(f"{name}: there is no such setting{advice}")
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number to count with")
+    return number

@@ -1,0 +1,99 @@
+"""A vendor's message or answer that may be passed on: names, addresses and texts replaced, structure and types kept.
+
+What is not known to be harmless is replaced. Equal texts get equal placeholders, so that it stays to be seen which
+fields hold the same. Kept are the vendor's own words, instants, the length of ids, and whether a text is empty.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable, Mapping
+
+from alerta_opsgenie.core.message import PRIORITIES
+from alerta_opsgenie.core.relay import PLANS
+from alerta_opsgenie.core.secret import HIDDEN, is_secret_name
+
+_OWN_WORDS: Mapping[str, frozenset[str]] = {
+    "action": frozenset(PLANS) | {"Create"},
+    "name": frozenset({"postActionToOEC", "postActionToJEC", "web", *PLANS}),
+    "mappedAction": frozenset({"postActionToOEC", "postActionToJEC", *PLANS}),
+    "type": frozenset({"web", "API", "api", "mobile", "system", "integration", "alert", "user", "team", "escalation"}),
+    "actionType": frozenset({"custom", "http"}),
+    "integrationType": frozenset({"OEC", "JEC", "Webhook", "API"}),
+    "ownerType": frozenset({"integration", "team"}),
+    "username": frozenset({"System", "Alert API"}),
+    "source": frozenset({"Alerta"}),
+    "status": frozenset({"open", "closed", "acked", "resolved", "snoozed"}),
+    **dict.fromkeys(("priority", "oldPriority"), frozenset(PRIORITIES) | {"1", "2", "3", "4", "5"}),
+}
+"""What the vendor chose itself, and not a person, by the field that holds it."""
+
+_FREE = frozenset({"details", "extraproperties", "headers", "content"})
+"""Fields, in lower case, whose keys a person chooses, and all that is in them."""
+
+_LISTS = frozenset({"addedTags", "removedTags"})
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_TIMES = frozenset({"createdAt", "updatedAt", "insertedAt", "snoozedUntil", "snoozeEndDate", "lastOccurredAt"})
+
+
+class Placeholders:
+    """Replaces in one archive; each text has one placeholder in all of it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def replace(self, value: Any, field: str = "", *, free: bool = False) -> Any:
+        """Give a copy of a JSON value that stands under `field`; `free`: a person chose the keys above it."""
+        if isinstance(value, dict):
+            free = free or field.lower() in _FREE
+            return {self._key(key, free=free): self.replace(item, key, free=free) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.replace(item, field, free=free) for item in value]
+        if isinstance(value, str):
+            return self._text(value, field, free=free)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return type(value)(0) if free and is_number else value
+
+    def _key(self, key: str, *, free: bool) -> str:
+        return key if _KEY.fullmatch(key) and not free else self._numbered(key, lambda number: f"key{number}")
+
+    def _text(self, text: str, field: str, *, free: bool) -> str:
+        if not text:
+            return text
+        if is_secret_name(field):
+            return HIDDEN
+        if not free and (text in _OWN_WORDS.get(field, ()) or _INSTANT.fullmatch(text)):
+            return text
+        if field in _TIMES and text.isascii() and text.isdigit():
+            return text
+        if field in _LISTS:
+            return ",".join(self._numbered(part, lambda number: f"text {number}") for part in text.split(","))
+        if _UUID.search(text):
+            return self._ids(text)
+        if text.isascii() and text.isdigit():
+            return "0" * len(text)
+        return self._numbered(text, _form_of(text))
+
+    def _ids(self, text: str) -> str:
+        """Replace the id in a text, as in `UUID-MILLISECONDS`; the whole text where it holds more."""
+
+        def placeholder(match: re.Match[str]) -> str:
+            return self._numbered(match.group(), lambda number: f"00000000-0000-4000-8000-{number:012d}")
+
+        around = _UUID.split(text)
+        harmless = all(not part or re.fullmatch(r"[-:]?\d{0,20}[-:]?", part, re.ASCII) for part in around)
+        return _UUID.sub(placeholder, text) if harmless else self._numbered(text, _form_of(text))
+
+    def _numbered(self, text: str, make: Callable[[int], str]) -> str:
+        return self._known.setdefault(text, make(len(self._known) + 1))
+
+
+def _form_of(text: str) -> Callable[[int], str]:
+    """Choose the placeholder: an address stays one, and a URL too."""
+    if re.fullmatch(r"[^\s@]+@[^\s@]+", text):
+        return lambda number: f"person{number}@example.com"
+    if "://" in text:
+        return lambda number: f"https://example.com/{number}"
+    return lambda number: f"text {number}"

@@ -1,0 +1,114 @@
+"""The people file: read again when it changes, and never in the way of an action."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerta_opsgenie.agent.deliverer import Deliverer
+from alerta_opsgenie.agent.intake import Request, read_request
+from alerta_opsgenie.agent.options import Options, arguments_of, read_options, split
+from alerta_opsgenie.agent.people import LARGEST_FILE_BYTES, PeopleFiles
+from alerta_opsgenie.core.message import recall
+from tests.support.answers import envelope
+
+ID = "5b10ac8d82e05b22cc7d4ef5"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "people"
+    made.write_text(f"{ID} = jane\n")
+    return made
+
+
+def test_a_file_is_read_again_when_it_has_changed(path: Path) -> None:
+    files = PeopleFiles()
+    assert files.of(str(path)) == {ID: "jane"}
+    path.write_text(f"{ID} = jane.doe\n")
+    assert files.of(str(path)) == {ID: "jane.doe"}
+
+
+def test_a_file_that_has_not_changed_is_not_read(path: Path) -> None:
+    files, stamp = PeopleFiles(), path.stat()
+    files.of(str(path))
+    path.write_text(f"{ID} = mary\n")
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert files.of(str(path)) == {ID: "jane"}
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def no_file(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (gone, "No such file"),
+        (no_file, "directory"),
+        (fifo, "it is not a file"),
+        (lambda path: path.write_text("x" * (LARGEST_FILE_BYTES + 1)), "larger than 1048576 bytes"),
+        (lambda path: path.write_bytes(b"\xff = jane"), "not UTF-8 at byte 0"),
+        (lambda path: path.write_text("a secret"), "line 1 is not ID = LOGIN"),
+    ],
+)
+def test_one_that_cannot_be_used_warns_once_counts_and_knows_nobody(
+    path: Path, harm: Callable[[Path], Any], why: str
+) -> None:
+    heard: list[str] = []
+    files = PeopleFiles(heard.append)
+    harm(path)
+    assert [files.of(str(path)), files.of(str(path))] == [{}, {}]
+    assert files.failures == 2
+    assert why in heard[0]
+    assert [files.trouble()] == heard
+    assert "secret" not in heard[0]
+
+
+def test_a_file_that_was_mended_is_no_trouble_any_more(path: Path) -> None:
+    files = PeopleFiles()
+    text = path.read_text()
+    path.write_text("nonsense")
+    files.of(str(path))
+    path.write_text(text)
+    assert (files.of(str(path)), files.trouble()) == ({ID: "jane"}, "")
+
+
+def test_where_no_file_is_named_no_mapping_is_in_use() -> None:
+    assert PeopleFiles().of("") is None
+
+
+def test_the_row_in_the_journal_has_the_name_and_the_message_s_own_key(path: Path) -> None:
+    payload = json.dumps(envelope("Acknowledge", username=ID))
+    options = Options("http://localhost", "key", people_file=str(path), spool_directory="/nowhere")
+    ticket, new = Deliverer("/nowhere").read(Request(payload, options))
+    plain = read_request(Request(payload, options._replace(people_file="")))
+    assert new is not None
+    assert plain.new is not None
+    assert new.key == plain.new.key
+    assert recall(new.body, new.key).people == {ID: "jane"}
+    assert ticket.message is not None
+
+
+def test_the_path_travels_and_is_below_the_caller_s_directory() -> None:
+    given = ["--alertaApiUrl=https://a.example.com", "--alertaApiKey=k", "--people", "who"]
+    found, notes = split(given)
+    options = read_options(found, notes, {}, "/etc/oec")
+    again, _ = arguments_of(options)
+    assert options.people_file == "/etc/oec/who"
+    assert "--people=/etc/oec/who" in again

@@ -1,0 +1,211 @@
+"""Opsgenie and JSM are told side by side, each by a real Alerta, and neither waits for the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from lab.alerta_server import AlertaServer
+from lab.cloud import Cloud, CloudServer
+from lab.postgres import Postgres
+
+from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged, plugged, wait_until
+
+PRODUCTS = ("opsgenie", "jsm")
+ALICE = "alice@example.com"
+
+
+@dataclass
+class Both:
+    """One Alerta between two clouds; `jsm` is Alerta's view of the second."""
+
+    opsgenie: Plugged
+    jsm: Plugged
+
+    def __getitem__(self, product: str) -> Plugged:
+        found: Plugged = getattr(self, product)
+        return found
+
+    def has(self, alert_id: str, product: str, **wanted: object) -> bool:
+        """Whether the product's alert comes to look as is wanted."""
+
+        def looks() -> bool:
+            found = self[product].cloud.alert(alert_id)
+            return found is not None and all(getattr(found, name) == value for name, value in wanted.items())
+
+        return wait_until(looks)
+
+    def told(self, alert_id: str, product: str) -> list[str]:
+        """What the product took, once nothing waits for either."""
+        for one in PRODUCTS:
+            self[one].settle()
+        return self[product].told(alert_id)
+
+
+@contextmanager
+def both(postgres: Postgres | None, directory: Path, **settings: object) -> Iterator[Both]:
+    jsm_cloud = Cloud()
+    jsm_key = jsm_cloud.add_api(product="jsm")
+    with CloudServer(jsm_cloud) as server:
+        more: JSON = {
+            "OPSGENIE_ALSO_JSM_KEY": jsm_key.key, "OPSGENIE_ALSO_JSM_URL": server.jsm_url, **settings,
+        }  # fmt: skip
+        with plugged(postgres, directory, settings=more, webhook=True) as run:
+            hook = f"{run.alerta.url}/webhooks/opsgenie"
+            jsm_cloud.add_webhook(hook, headers={SECRET_HEADER: SECRET}, product="jsm")
+            jsm = replace(run, cloud=jsm_cloud, server=server, key=jsm_key, product="jsm")
+            yield Both(run, jsm)
+    jsm_cloud.assert_no_violations()
+
+
+@pytest.fixture(scope="module")
+def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    with both(alerta.postgres, tmp_path_factory.mktemp("both"), OPSGENIE_COMPARE_SECONDS=1) as run:
+        yield run
+
+
+def test_each_product_is_told_each_event_in_its_own_calls_and_once(run: Both) -> None:
+    console = run.opsgenie.console
+    alert_id = console.create_alert()["id"]
+    console.action(alert_id, "ack", "mine")
+    console.action(alert_id, "unack")
+    console.note(alert_id, "a note")
+    console.action(alert_id, "close")
+    assert run.told(alert_id, "opsgenie") == ["create", "acknowledge", "unacknowledge", "notes", "close"]
+    assert run.told(alert_id, "jsm") == ["create", "acknowledge", "notes", "notes", "close"]
+
+
+@pytest.mark.parametrize("acting", PRODUCTS)
+def test_an_act_in_one_product_reaches_alerta_and_the_other_and_ends_there(run: Both, acting: str) -> None:
+    """The product that it came from is told once more, which changes nothing; its echo is known as one."""
+    other = next(product for product in PRODUCTS if product != acting)
+    console = run.opsgenie.console
+    alert_id = console.create_alert()["id"]
+    assert run.has(alert_id, acting)
+    person = run[acting].cloud.person(ALICE)
+    person.acknowledge(alert_id)
+    assert run.has(alert_id, other, acknowledged=True)
+    assert console.status(alert_id) == "ack"
+    person.unacknowledge(alert_id)
+    assert run.has(alert_id, "opsgenie", acknowledged=False)
+    assert wait_until(lambda: console.status(alert_id) == "open")
+    person.close(alert_id)
+    assert run.has(alert_id, other, closed=True)
+    time.sleep(3)
+    assert run.told(alert_id, "opsgenie") == ["create", "acknowledge", "unacknowledge", "close"]
+    assert run.told(alert_id, "jsm") == ["create", "acknowledge", "close"], "it has no call for the other"
+    for product in PRODUCTS:
+        assert run[product].cloud.alert(alert_id).notes == []  # type: ignore[union-attr]
+    changes = [entry["type"] for entry in console.history(alert_id)]
+    assert changes.count("ack") == changes.count("unack") == changes.count("close") == 1
+    assert console.notes(alert_id) == []
+
+
+def test_acts_of_either_product_are_of_one_outage_though_their_alerts_were_made_at_different_times(run: Both) -> None:
+    """JSM makes its alert a second after Opsgenie; an act in JSM does not make a later one in Opsgenie stale."""
+    console = run.opsgenie.console
+    with run.jsm.cloud.faults.hang(r"/v2/alerts"):
+        alert_id = console.create_alert()["id"]
+        assert run.has(alert_id, "opsgenie")
+        time.sleep(1)
+    assert run.has(alert_id, "jsm")
+    run.jsm.cloud.person(ALICE).acknowledge(alert_id)
+    assert wait_until(lambda: console.status(alert_id) == "ack")
+    assert run.has(alert_id, "opsgenie", acknowledged=True)
+    run.opsgenie.cloud.person(ALICE).unacknowledge(alert_id)
+    assert wait_until(lambda: console.status(alert_id) == "open")
+
+
+@pytest.mark.parametrize("down", PRODUCTS)
+def test_one_that_does_not_answer_holds_up_nothing_of_the_other(run: Both, down: str) -> None:
+    other = next(product for product in PRODUCTS if product != down)
+    console = run.opsgenie.console
+    with run[down].cloud.faults.hang(r"/v2/alerts"):
+        ids = [console.create_alert()["id"] for _ in range(12)]
+        for alert_id in ids:
+            assert run.has(alert_id, other), "while the other hangs"
+        assert not any(run[down].cloud.alert(alert_id) for alert_id in ids)
+    for alert_id in ids:
+        assert run.has(alert_id, down)
+        assert run.told(alert_id, down) == ["create"]
+
+
+def test_the_figures_of_the_other_product_have_names_of_their_own(run: Both) -> None:
+    run.opsgenie.console.create_alert()
+
+    def figures() -> set[str]:
+        metrics = run.opsgenie.console.call("GET", "/management/status")["metrics"]
+        return {one["name"] for one in metrics}
+
+    wanted = {"waiting", "sent_create_done", "also_waiting", "also_oldest_waiting_seconds", "also_sent_create_done"}
+    assert wait_until(lambda: wanted <= figures()), figures()
+
+
+def test_a_throttled_key_pauses_alone(run: Both) -> None:
+    console = run.opsgenie.console
+    with run.jsm.cloud.faults.throttle(r"/v2/alerts", period_seconds=2):
+        alert_id = console.create_alert()["id"]
+        assert run.has(alert_id, "opsgenie")
+        assert wait_until(lambda: "requests by default wait (throttled)" in run.opsgenie.log())
+    assert run.has(alert_id, "jsm")
+
+
+def test_on_the_day_opsgenie_is_switched_off_jsm_has_all_and_what_waits_is_no_dead_letter(run: Both) -> None:
+    console = run.opsgenie.console
+    with run.opsgenie.cloud.faults.switch_off_opsgenie():
+        alert_id = console.create_alert()["id"]
+        console.action(alert_id, "ack")
+        assert run.has(alert_id, "jsm", acknowledged=True)
+        assert wait_until(lambda: "Opsgenie: nothing goes out by default until somebody acts" in run.opsgenie.log())
+        with run.opsgenie.outbox() as outbox:
+            assert {row.state for row in outbox.actions() if row.alert == alert_id} <= {"waiting", "in-flight"}
+        assert "the API is switched off for this account: move to JSM" in run.opsgenie.log()
+        assert console.notes(alert_id) == []
+    assert run.has(alert_id, "opsgenie", acknowledged=True)
+
+
+def test_jsm_is_not_told_of_what_it_never_had(alerta: AlertaServer, tmp_path: Path) -> None:
+    """An alert from before JSM was told anything: its acknowledge goes to Opsgenie alone, its next severity to both."""
+    with both(alerta.postgres, tmp_path, OPSGENIE_ALSO_JSM_KEY="") as run:
+        alert = run.opsgenie.console.create_alert(severity="minor")
+        run.opsgenie.settle()
+        run.opsgenie.alerta.settings["OPSGENIE_ALSO_JSM_KEY"] = run.jsm.key.key
+        run.opsgenie.alerta.stop()
+        run.opsgenie.alerta.start()
+        run.opsgenie.console.action(alert["id"], "ack")
+        assert run.has(alert["id"], "opsgenie", acknowledged=True)
+        assert run.told(alert["id"], "jsm") == []
+        same = {name: alert[name] for name in ("resource", "event", "environment", "service")}
+        run.opsgenie.console.create_alert(**same, severity="critical")
+        assert run.has(alert["id"], "jsm", priority="P1")
+
+
+def test_on_the_day_of_the_move_one_setting_makes_jsm_the_one_that_is_compared(
+    alerta: AlertaServer, tmp_path: Path
+) -> None:
+    """What JSM was told before is known; a change there whose message was lost is found."""
+    with both(alerta.postgres, tmp_path, OPSGENIE_RECONCILE=1) as run:
+        server, console = run.opsgenie.alerta, run.opsgenie.console
+        alert_id = console.create_alert()["id"]
+        assert run.has(alert_id, "jsm")
+        run.jsm.settle()
+        server.settings["OPSGENIE_ALSO_JSM_PRIMARY"] = True
+        server.stop()
+        run.jsm.cloud.person(ALICE).close(alert_id)  # its webhook finds no Alerta
+        server.start()
+        assert wait_until(lambda: console.status(alert_id) == "closed")
+        assert run.has(alert_id, "opsgenie", closed=True)
+        assert run.told(alert_id, "opsgenie") == ["create", "close"]
+
+
+def test_an_outbox_on_the_disk_is_two_journals(alerta: AlertaServer, tmp_path: Path) -> None:
+    with both(alerta.postgres, tmp_path, OPSGENIE_OUTBOX="disk") as run:
+        alert_id = run.opsgenie.console.create_alert()["id"]
+        run.opsgenie.console.action(alert_id, "ack")
+        for product in PRODUCTS:
+            assert run.told(alert_id, product) == ["create", "acknowledge"]
+        assert (run.jsm.spool_directory / "jsm" / "journal.db").exists()

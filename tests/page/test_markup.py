@@ -1,0 +1,37 @@
+"""Text becomes HTML in one way, which lets nothing of it be markup."""
+
+from __future__ import annotations
+
+import pytest
+
+from alerta_opsgenie.page.markup import Html, age, ago, cut, html
+
+
+@pytest.mark.parametrize("text", ["<script>", "a & b", "\"><img src='x'>", "{name}", "%s"])
+def test_whatever_is_put_in_is_text(text: str) -> None:
+    shown = html('<p title="{name}">{names}</p>', name=text, names=[text, html("<b>{name}</b>", name=text)])
+    assert shown.count("<") == 4
+    assert shown.count('"') == 2
+    assert isinstance(shown, Html)
+
+
+@pytest.mark.parametrize("text", ["\u202e", "\u200f", "\x00", "\ud800", "\u2028", "\x1b"])
+def test_what_hides_or_turns_text_is_seen(text: str) -> None:
+    assert html("{name}", name=f"a{text}b") == "a\ufffdb"
+
+
+def test_a_long_text_is_cut_to_one_line() -> None:
+    assert cut("x" * 10_000, 10) == "x" * 9 + "\u2026"
+    assert cut("two\n lines") == "two lines"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (7200, "2 h"), (86400 * 3, "3 d")]
+)
+def test_an_age_is_in_its_largest_unit(seconds: float, words: str) -> None:
+    assert age(seconds) == words
+
+
+def test_an_instant_is_told_by_its_distance_and_by_itself() -> None:
+    assert "1970-01-01T00:00:10Z" in ago(10.0, 70.0)
+    assert [ago(at, 70.0).split(">")[1] for at in (10.0, 80.0)] == ["1 min ago</time", "in 10 s</time"]

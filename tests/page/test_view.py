@@ -1,0 +1,123 @@
+"""What the page shows of a state directory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, Source, Trouble, View
+from tests.cli.state_directory import NOWHERE, StateDirectory
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> StateDirectory:
+    return StateDirectory(tmp_path / "state")
+
+
+def view(place: StateDirectory, **more: object) -> View:
+    return View(Source(str(place.directory), lambda: Part("Queue", "", is_well=True), **more))  # type: ignore[arg-type]
+
+
+def cards(found: Overview) -> dict[str, bool | None]:
+    return {part.name: part.is_well for part in found.parts}
+
+
+def test_nothing_kept_yet_is_well(place: StateDirectory) -> None:
+    found = view(place).overview()
+    assert (found.is_well, cards(found)["Journal"]) == (True, None)
+
+
+def test_what_waits_behind_an_alerta_that_is_away_is_not_well_and_says_why(place: StateDirectory) -> None:
+    place.keep("Close", age_seconds=100)
+    journal = place.journal()
+    (action,) = journal.claim(time.time(), 1, 60)
+    journal.postpone(action, time.time(), time.time() + 9, "network", "connection refused")
+    found = view(place).overview()
+    assert (found.is_well, cards(found)["Alerta"]) == (False, False)
+    assert f"1 wait for {NOWHERE}, which does not take them (network): connection refused" in found.troubles[0].what
+    assert "see whether Alerta is up" in found.troubles[0].advice
+
+
+def test_what_waits_with_nobody_to_deliver_it_is_not_well(place: StateDirectory) -> None:
+    place.keep("Close")
+    assert "spool drain" in view(place).overview().troubles[0].advice
+
+
+def test_dead_letters_alone_are_well(place: StateDirectory) -> None:
+    place.keep("Close", dead=True)
+    found = view(place).overview()
+    assert (found.is_well, found.total("dead")) == (True, 1)
+
+
+def test_a_part_that_does_not_work_is_a_trouble_if_nothing_says_more(place: StateDirectory) -> None:
+    source = Source(str(place.directory), lambda: Part("Queue", "no queue answers", is_well=False))
+    assert View(source).overview().troubles == [Trouble("Queue: no queue answers")]
+
+
+def test_a_trouble_is_told_once(place: StateDirectory) -> None:
+    found = view(place, troubles=lambda: [Trouble("no key"), Trouble("no key")]).overview()
+    assert ([one.what for one in found.troubles], found.is_well) == (["no key"], False)
+
+
+def test_the_last_success_is_that_of_the_last_action_or_heartbeat(place: StateDirectory) -> None:
+    place.keep("Close", age_seconds=100)
+    journal = place.journal()
+    (action,) = journal.claim(time.time(), 1, 60)
+    journal.done(action, 1000.0, "done")
+    last = [view(place, alerta_at=lambda at=at: at).overview().parts[1].at for at in (0.0, 2000.0)]
+    assert last == [1000.0, 2000.0]
+
+
+def test_the_newest_of_all_states_and_targets_come_first_and_no_more_than_are_shown(place: StateDirectory) -> None:
+    for number in range(MOST_ROWS):
+        place.keep("Close", age_seconds=1000 + number)
+    place.keep("Snooze", dead=True)
+    place.keep("AddNote", age_seconds=10, url="http://other.example.com")
+    rows = view(place).rows()
+    assert [row.action for row in rows[:3]] == ["Snooze", "AddNote", "Close"]
+    assert len(rows) == MOST_ROWS
+
+
+def test_one_state_is_shown_alone(place: StateDirectory) -> None:
+    place.keep("Close")
+    place.keep("Snooze", dead=True)
+    assert [row.action for row in view(place).rows(state_name="dead")] == ["Snooze"]
+
+
+def test_a_search_finds_an_alert_by_its_beginning_and_a_person(place: StateDirectory) -> None:
+    wanted = place.keep("Close")
+    place.keep("Snooze", username="bob_%@example.com")
+    found = view(place)
+    assert [row.action for row in found.rows(text=wanted.alert[:13].upper())] == ["Close"]
+    assert [row.person for row in found.rows(text="BOB_%@")] == ["bob_%@example.com"]
+    assert found.rows(text="b%b") == []
+
+
+def test_a_process_that_remembers_adds_names_and_what_was_ignored(place: StateDirectory) -> None:
+    place.keep("Close")
+    journal = place.journal()
+    (action,) = journal.claim(time.time(), 1, 60)
+    journal.done(action, time.time(), "done")
+    ended = [
+        Row("", action.key, "Close", action.alert, "carol@example.com", "applied", "done", "", 1.0),
+        Row("", "other", "Close", "", "dave@example.com", "ignored", "foreign", "of another source", 2.0),
+    ]
+    found = view(place, ended=lambda: ended)
+    assert [(row.person, row.outcome) for row in found.rows()] == [
+        ("carol@example.com", "applied"),
+        ("dave@example.com", "ignored"),
+    ]
+    assert [row.key for row in found.rows(text="carol")] == [action.key]
+    assert [row.reason for row in found.rows(text="dave")] == ["foreign"]
+
+
+def test_an_alerts_story_is_in_the_order_of_delivery(place: StateDirectory) -> None:
+    alert = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
+    for name, at in (("Close", 3), ("Acknowledge", 1), ("AddNote", 2)):
+        place.keep(name, alias=alert, updatedAt=at * 10**18)
+    found = view(place)
+    (target,) = found.journals()
+    assert [row.action for row in found.story(target, alert)] == ["Acknowledge", "AddNote", "Close"]
+    assert found.story("../..", alert) == []
