@@ -33,7 +33,7 @@ _FIRST_ACTION_SECONDS = 0.5  # the action that had the agent started is not to w
 
 # An upgrade may replace these files while the agent runs.
 _IMPORTED_LATE = (
-    "ssl", "hashlib", "datetime", "traceback", "random", "email.utils", "encodings.idna", "stringprep",
+    "ssl", "hashlib", "datetime", "traceback", "random", "encodings.idna", "stringprep",
     "base64", "pwd", "alerta_opsgenie.journal.salvage",
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import os
 import select
 import socket
 import time
-from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 from urllib.parse import urlsplit
 
@@ -380,24 +380,8 @@ def clock_ahead_seconds(date: Optional[str]) -> float:
     return 0.0 if instant is None else instant - time.time()
 
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
 @functools.lru_cache(maxsize=8)
 def _date_seconds(text: str) -> Optional[float]:
-    try:
-        _, day, month, year, clock, zone = text.split()
-        numbers = (int(year), _MONTHS.index(month) + 1, int(day), *map(int, clock.split(":")))
-        if zone == "GMT":  # what every server writes (RFC 9110, 5.6.7); `email.utils` costs an agent's start 5 ms
-            return datetime(*numbers, tzinfo=timezone.utc).timestamp()  # type: ignore[arg-type,misc]
-    except (ValueError, TypeError, OverflowError):
-        pass
-    return _other_date_seconds(text)
-
-
-def _other_date_seconds(text: str) -> Optional[float]:
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - hardly any server writes it
-
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):

@@ -73,15 +73,7 @@ def _be_agent(arguments: "list[str]") -> int:
     import gc
 
     gc.disable()  # nothing is garbage yet
-    # `http.client` imports `ssl` where it can, which costs 10 ms, and the agent once it serves; and 20 modules of
-    # `email` for 9 ms, of which it needs what is here.
-    import email
-
-    for name, found in (("parser", {"Parser": Headers}), ("message", {"Message": Headers})):
-        module = type(sys)("email." + name)
-        module.__dict__.update(found)
-        setattr(email, name, module)
-        sys.modules[module.__name__] = module
+    # `http.client` imports `ssl` where it can, which costs 10 ms; the agent imports it once it serves.
     sys.modules["ssl"] = None  # type: ignore[assignment]
     import http.client
 
@@ -90,38 +82,6 @@ def _be_agent(arguments: "list[str]") -> int:
 
     gc.enable()
     return run_detached(arguments[1], float(arguments[2]), take_over="--takeOver" in arguments)
-
-
-class Headers:
-    """The headers of an answer, and their parser, as far as `http.client` uses those of `email`."""
-
-    def __init__(self, _class: "Any" = None) -> None:
-        self.found: "list[tuple[str, str]]" = []
-
-    def parsestr(self, text: str) -> "Headers":
-        """Read what stands before the body; a line that begins with a space goes on with the one before."""
-        for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
-            name, colon, value = line.partition(":")
-            if line[:1] in (" ", "\t") and self.found:
-                before, begun = self.found.pop()
-                self.found.append((before, (begun + "\n" + line).strip()))
-            elif not colon:
-                break
-            else:
-                self.found.append((name, value.strip(" \t")))
-        return self
-
-    def get(self, name: str, default: "Any" = None) -> "Any":
-        """Give the first of that name, in any case."""
-        return next((value for known, value in self.found if known.lower() == name.lower()), default)
-
-    def get_all(self, name: str, default: "Any" = None) -> "Any":
-        """Give all of that name."""
-        return [value for known, value in self.found if known.lower() == name.lower()] or default
-
-    def items(self) -> "list[tuple[str, str]]":
-        """Give all as they came."""
-        return self.found
 
 
 def open_standard_streams() -> None:
