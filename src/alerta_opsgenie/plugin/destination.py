@@ -114,11 +114,13 @@ class Destination:
         if self.memory is None:
             return None
         try:
+            # In this order: what was sent is remembered first, and waits no more after that.
+            waits = self.outbox.journal.waits(alert_id)
             known = self.memory.read([alert_id]).get(alert_id)
             if known is not None:
                 return known
             since = float(self.memory.get_value("since") or "inf")
-            return True if self.outbox.journal.waits(alert_id) else None if received_at_seconds < since else False
+            return True if waits else None if received_at_seconds < since else False
         except (DatabaseError, JournalError, ValueError) as error:
             LOG.warning("opsgenie: whether the vendor has alert %s is not known: %s", alert_id, error)
             return None

@@ -1,0 +1,34 @@
+"""What a product is known to have, while the sender works beside the question."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.plugin.destination import Destination
+
+
+def test_a_create_that_is_sent_in_the_middle_of_the_question_is_known() -> None:
+    """Else the acknowledge behind it would not be told."""
+    memory: dict[str, Agreed] = {}
+    waiting = {"a"}
+
+    def step() -> None:
+        """The sender: it remembers, and then takes the request out of the journal."""
+        memory["a"] = Agreed(is_open=True)
+        waiting.clear()
+
+    def waits(alert: str) -> bool:
+        found = alert in waiting
+        step()
+        return found
+
+    def read(_alerts: list[str]) -> dict[str, Agreed]:
+        found = dict(memory)
+        step()
+        return found
+
+    product = Destination.__new__(Destination)
+    product.memory = SimpleNamespace(read=read, get_value=lambda _name: "1.0")  # type: ignore[assignment]
+    product.outbox = SimpleNamespace(journal=SimpleNamespace(waits=waits))  # type: ignore[assignment]
+    assert product.knows("a", 2.0) is True
