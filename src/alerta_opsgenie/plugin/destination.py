@@ -117,13 +117,11 @@ class Destination:
             # In this order: what was sent is remembered first, and waits no more after that.
             waits = self.outbox.journal.waits(alert_id)
             known = self.memory.read([alert_id]).get(alert_id)
-            if known is not None:
-                return known
-            since = float(self.memory.get_value("since") or "inf")
-            return True if waits else None if received_at_seconds < since else False
+            since = float(self.memory.get_value("since") or "inf") if known is None else 0.0
         except (DatabaseError, JournalError, ValueError) as error:
             LOG.warning("opsgenie: whether the vendor has alert %s is not known: %s", alert_id, error)
             return None
+        return known or waits or (None if received_at_seconds < since else False)
 
     def note(self, subject: Subject, text: str) -> None:
         """Put a note for the vendor's alert into the outbox."""
