@@ -7,16 +7,13 @@ The port stays the same over `stop`, `start`, `restart` and `kill`, and so do th
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import random
 import secrets
 import signal
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -24,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from lab.ports import LOOPBACK, Port
 from lab.postgres import Guard, Postgres
 from lab.versions import interpreter, under_test
 
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 ADMIN_USER = "admin@example.com"
-LOOPBACK = "127.0.0.1"
 MOCK = "mongodb://mongomock/alerta"
 """Stands for MongoDB in the memory of a single process (`workers=1`): the package mongomock."""
 
@@ -128,7 +125,7 @@ class AlertaServer:
         self._server = server
         self.admin_user = ADMIN_USER
         self.admin_key = secrets.token_urlsafe(30)
-        self._port = port
+        self._port = Port(port)
         self._own_postgres = postgres is None
         self._mongodb = mongodb
         self._postgres = postgres
@@ -146,13 +143,13 @@ class AlertaServer:
 
     @property
     def port(self) -> int:
-        """The TCP port on 127.0.0.1; 0 before the first start unless one was given."""
-        return self._port
+        """The TCP port on 127.0.0.1."""
+        return self._port.number
 
     @property
     def url(self) -> str:
         """Alerta's API at the root of the server, without a slash at its end."""
-        return f"http://{LOOPBACK}:{self._port}"
+        return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def api_url(self) -> str:
@@ -237,6 +234,7 @@ class AlertaServer:
         """End everything at once, the database too unless it is shared; remove the directory if it was made here."""
         # Nobody will see its data again, and a graceful stop takes a second.
         self._end(signal.SIGKILL)
+        self._port.close()
         if self._own_postgres and self._postgres is not None:
             self._postgres.stop()
             self._postgres = None
@@ -370,9 +368,7 @@ class AlertaServer:
 
     def _spawn(self) -> None:
         environment = self._environment()
-        # Bound here, so that a port once found cannot be lost to another process on the way.
-        with listening_socket(self._port) as listener, self.log_path.open("ab") as log:
-            self._port = listener.getsockname()[1]
+        with self._port.listen() as listener, self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(listener),
                 cwd=self.directory,
@@ -428,49 +424,7 @@ class AlertaServer:
             process.wait()
         if self._guard is not None:
             self._guard.forget(process.pid)
-        self._await_refusal()
-
-    def _await_refusal(self) -> None:
-        """Return once nothing listens: killed workers hold the socket for some moments longer than their master."""
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex((LOOPBACK, self._port)) == errno.ECONNREFUSED:
-                    return
-            time.sleep(0.01)
-        raise AlertaError(f"something still listens on port {self._port} after Alerta has ended")
-
-
-def listening_socket(port: int = 0) -> socket.socket:
-    """A TCP socket that listens on 127.0.0.1, on `port`, or on a free one for 0.
-
-    The free one lies below the kernel's range for outgoing connections (`ip_local_port_range`): inside it, a client
-    that tries again and again to reach a stopped server's port ends up connected to itself, and the server cannot
-    come back. Raises OSError when the port stays taken for 5 seconds.
-    """
-    deadline = time.monotonic() + 5
-    while True:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((LOOPBACK, port or random.randrange(10_000, _first_ephemeral_port())))
-            listener.listen(1024)
-        except OSError as error:
-            listener.close()
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                raise
-            if port:
-                time.sleep(0.02)
-        else:
-            return listener
-
-
-def _first_ephemeral_port() -> int:
-    try:
-        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except OSError:
-        # Not Linux: the range that IANA sets aside (RFC 6335) begins here.
-        return 49_152
+        self._port.hold()
 
 
 def _opener() -> urllib.request.OpenerDirector:

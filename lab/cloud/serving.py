@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aiohttp import web
 
 from lab.cloud.faults import abort
+from lab.ports import LOOPBACK, Port
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,10 +27,9 @@ class AppThread:
     `port` 0 takes a free one. It can stop and start to listen on its port in between (`set_listening`).
     """
 
-    def __init__(self, build: Callable[[str], web.Application], host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, build: Callable[[str], web.Application], host: str = LOOPBACK, port: int = 0) -> None:
         self._build = build
-        self._socket = _listen(host, port)
-        self._host, self._port = host, int(self._socket.getsockname()[1])
+        self._port = Port(port, host)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cloud", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -39,7 +38,7 @@ class AppThread:
     @property
     def base_url(self) -> str:
         """Return scheme, host and port."""
-        return f"http://{self._host}:{self._port}"
+        return f"http://{self._port.host}:{self._port.number}"
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -53,9 +52,11 @@ class AppThread:
 
     def stop(self) -> None:
         """Stop serving and end the thread; open connections are cut."""
-        if not self._thread.is_alive():
-            self._socket.close()
-            return
+        if self._thread.is_alive():
+            self._end()
+        self._port.close()
+
+    def _end(self) -> None:
         self.call(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -74,7 +75,7 @@ class AppThread:
         # A receiver that hangs up must not take messages with it.
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
-        self._site = web.SockSite(self._runner, self._socket, backlog=BACKLOG)
+        self._site = web.SockSite(self._runner, self._port.listen(), backlog=BACKLOG)
         await self._site.start()
 
     async def _stop(self) -> None:
@@ -85,8 +86,7 @@ class AppThread:
 
     async def _listen(self) -> None:
         if self._site is None and self._runner is not None:
-            self._socket = _listen(self._host, self._port)
-            self._site = web.SockSite(self._runner, self._socket, backlog=BACKLOG)
+            self._site = web.SockSite(self._runner, self._port.listen(), backlog=BACKLOG)
             await self._site.start()
 
     async def _refuse(self) -> None:
@@ -94,6 +94,7 @@ class AppThread:
             # SockSite.stop would wait for handlers that hang; closing the sockets refuses at once.
             site, self._site = self._site, None
             await site.stop()
+            self._port.hold()
         self._cut()
 
     def _cut(self) -> None:
@@ -109,10 +110,3 @@ class AppThread:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    return listener

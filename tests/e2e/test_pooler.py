@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from lab.alerta_server import AlertaServer, listening_socket
+from lab.alerta_server import AlertaServer
+from lab.ports import Port
 from lab.postgres import Guard, Postgres, _identity, account
 
 from tests.attacks.people import pose
@@ -42,10 +43,9 @@ ignore_startup_parameters = extra_float_digits
 @contextmanager
 def pooler(directory: Path, postgres: Postgres) -> Iterator[int]:
     """Start PgBouncer in front of a PostgreSQL, in transaction mode; gives its port on loopback."""
-    with listening_socket() as probe:
-        port = probe.getsockname()[1]
+    held = Port()
     conf = directory / "pgbouncer.ini"
-    conf.write_text(_CONF.format(socket=postgres.uri().partition("host=")[2].partition("&")[0], port=port))
+    conf.write_text(_CONF.format(socket=postgres.uri().partition("host=")[2].partition("&")[0], port=held.number))
     owner = _identity(account())  # PostgreSQL's own user, whose directory its socket lies in
     if "user" in owner:
         os.chown(directory, owner["user"], -1)
@@ -53,11 +53,12 @@ def pooler(directory: Path, postgres: Postgres) -> Iterator[int]:
     guard = Guard()
     guard.watch(process.pid, signal.SIGTERM)
     try:
-        yield port
+        yield held.number
     finally:
         process.terminate()
         process.wait()
         guard.close()
+        held.close()
 
 
 @pytest.fixture(scope="module")

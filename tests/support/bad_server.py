@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import trustme
-from lab.alerta_server import LOOPBACK
+from lab.ports import LOOPBACK
 
 from tests.support.wire import Message, Server, Wire
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from lab.alerta_server import LOOPBACK
+from lab.ports import LOOPBACK
 
 from tests.support.wire import Message, Server, Wire
 

@@ -10,7 +10,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-from lab.alerta_server import LOOPBACK, listening_socket
+from lab.ports import LOOPBACK, Port
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -85,11 +85,15 @@ class Server:
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self.port = 0
         self.accepted = 0
         self._tls = tls
+        self._port = Port()
         self._listener: socket.socket | None = None
         self._wires: set[Wire] = set()
+
+    @property
+    def port(self) -> int:
+        return self._port.number
 
     @property
     def url(self) -> str:
@@ -100,8 +104,7 @@ class Server:
         raise NotImplementedError
 
     def start(self) -> None:
-        self._listener = listening_socket(self.port)
-        self.port = self._listener.getsockname()[1]
+        self._listener = self._port.listen()
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def stop(self) -> None:
@@ -112,6 +115,7 @@ class Server:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+            self._port.hold()
         for wire in list(self._wires):
             wire.reset()
 
@@ -141,3 +145,4 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+        self._port.close()
