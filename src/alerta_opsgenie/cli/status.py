@@ -16,7 +16,9 @@ from alerta_opsgenie.agent import client
 from alerta_opsgenie.cli.actions import age, summary, total
 from alerta_opsgenie.cli.failure import explained
 from alerta_opsgenie.cli.target import Place, find_place, label_of, place_options
+from alerta_opsgenie.doctor.alerta_checks import client_of
 from alerta_opsgenie.doctor.running_checks import TRANSPORTS, ask_ready, listen_of
+from alerta_opsgenie.page.plugin import PluginFigures
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
 from alerta_opsgenie.page.view import Part, Source, days_left
@@ -57,8 +59,9 @@ def _serve(place: Place, interrupted: threading.Event) -> None:
     inst, token = place.installation, secrets.token_urlsafe(24)
     hidden = inst.secrets() if inst else []
     source = Source(
-        place.directory, lambda: _queue(place), secrets=lambda: [*hidden, token], token=lambda: token
-    )
+        place.directory, lambda: _queue(place), plugins=_plugins(place), secrets=lambda: [*hidden, token],
+        token=lambda: token,
+    )  # fmt: skip
     server = Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer)
     server.start()
     click.echo(f"the page is at {server.url}/#token={token}")
@@ -66,6 +69,13 @@ def _serve(place: Place, interrupted: threading.Event) -> None:
     click.echo("Ctrl-C ends it")
     interrupted.wait()
     server.stop()
+
+
+def _plugins(place: Place) -> list[PluginFigures]:
+    inst = place.installation
+    if inst is None or not inst.access.url:
+        return []
+    return [PluginFigures(inst.access.url, lambda: client_of(inst, inst.access.url))]
 
 
 def _queue(place: Place) -> Part:

@@ -8,6 +8,7 @@ import threading
 import types
 from typing import Callable
 
+from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.bridge import Bridge
@@ -17,6 +18,7 @@ from alerta_opsgenie.connector.notify import Notifier
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, Plan, parse_listen
 from alerta_opsgenie.connector.web import Health, WebServer, no_page
+from alerta_opsgenie.page.plugin import PluginFigures
 from alerta_opsgenie.page.server import Request, Response
 from alerta_opsgenie.page.site import Page
 from alerta_opsgenie.page.view import Part, Source, Trouble
@@ -177,6 +179,7 @@ class Service:
             self._queue_part,
             alerta_at=lambda: self._health().numbers.get("heartbeat_at", 0.0),
             troubles=self._troubles,
+            plugins=[PluginFigures(one.url, one.client) for one in map(access_of, self._plan.each_alerta())],
             ended=self.reporter.last.copy,
             secrets=self._plan.secrets,
             token=lambda: self._plan.page_token,

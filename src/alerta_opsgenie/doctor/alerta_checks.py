@@ -47,10 +47,15 @@ class Found(NamedTuple):
     error: str = ""
 
 
+def client_of(inst: Installation, url: str) -> AlertaClient:
+    """Make a client with the executor's key. Raises `AddressError`."""
+    key = inst.alerta_key[0].reveal()
+    return AlertaClient(url, key, ca_file=inst.access.ca_file or None, environment=inst.request.environment)
+
+
 def call(inst: Installation, url: str, request: Call) -> Answer:
     """Make one call with the executor's key. Raises `UnreachableError` and `AddressError`."""
-    key = inst.alerta_key[0].reveal()
-    client = AlertaClient(url, key, ca_file=inst.access.ca_file or None, environment=inst.request.environment)
+    client = client_of(inst, url)
     try:
         return client.send(request, time.monotonic() + inst.request.limit_seconds)
     finally:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Sequence
+from typing import Iterator, Mapping, Sequence
 from urllib.parse import urlencode
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.core.delivery import FORGET_AFTER_SECONDS
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.page.markup import Html, age, ago, cut, html
-from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, days_left, label_of
+from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, PluginSide, Row, days_left, label_of
 
 NOTICES = {
     "retry": "It waits again and is due at once.",
@@ -23,6 +23,8 @@ _DECISIONS = {
     "drop": ("Drop", "It will be removed for good, and its key forgotten. Nobody will be told."),
 }
 _COUNTS = (("in_flight", "in flight", "in-flight"), ("waiting", "waiting", "waiting"), ("dead", "dead letters", "dead"))
+_OF_PLUGIN = {"waiting": "wait", "dead_letters": "dead letters", "paused_keys": "keys paused"}
+_SIDES = {"alerta": "Alerta", "opsgenie": "Opsgenie or JSM"}
 _SHORT_ID = 8
 _LONGEST_BODY = 20_000
 
@@ -44,11 +46,8 @@ def page(title: str, content: Html, text: str = "", directory: str = "") -> Html
     days = days_left()
     ends = f"Opsgenie ends in {days} days, on {END_OF_OPSGENIE}" if days > 0 else "Opsgenie has ended"
     footer = html(
-        "<p>{ends}.</p><p>What the comparison of both sides found and repaired is among the figures of the plugin, at"
-        " Alerta\u2019s <code>/management/metrics</code>: the bridge\u2019s key may not read them.</p>"
-        "<p>Version {version}, {directory}</p>",
-        ends=ends, version=__version__, directory=directory,
-    )  # fmt: skip
+        "<p>{ends}.</p><p>Version {version}, {directory}</p>", ends=ends, version=__version__, directory=directory
+    )
     return html(_SHELL, title=title, content=content, text=text, footer=footer)
 
 
@@ -82,8 +81,9 @@ def _now(found: Overview) -> Html:
         )  # fmt: skip
     troubles = html('<ul class="why">{why}</ul>', why=why) if why else ""
     parts = [_part(part, found.at) for part in found.parts]
-    return html('{verdict}{troubles}<ul class="parts">{parts}</ul>{counts}',
-                verdict=verdict, troubles=troubles, parts=parts, counts=_counts(found))  # fmt: skip
+    others = [_plugin(side, found.at) for side in found.plugins]
+    return html('{verdict}{troubles}<ul class="parts">{parts}</ul>{counts}{others}',
+                verdict=verdict, troubles=troubles, parts=parts, counts=_counts(found), others=others)  # fmt: skip
 
 
 def verdict_of(found: Overview) -> str:
@@ -113,6 +113,34 @@ def _counts(found: Overview) -> Html:
     if oldest:
         tiles.append(html("<li><b>{age}</b> the longest wait</li>", age=age(oldest)))
     return html('<ul class="counts">{tiles}</ul>', tiles=tiles)
+
+
+def _plugin(side: PluginSide, now: float) -> Html:
+    """Show what goes from Alerta to the vendor, and what the comparison of both sides did."""
+    title = html("<h2>From Alerta to Opsgenie or JSM</h2><p class=none>The plugin in {url}{why}</p>",
+                 url=cut(side.url, 200), why=f" is not shown: {cut(side.why)}" if side.why else "")  # fmt: skip
+    if side.why:
+        return html('<section class="plugin">{title}</section>', title=title)
+    figures = side.figures
+    facts: list[tuple[object, str]] = [(round(figures.get(field, 0)), name) for field, name in _OF_PLUGIN.items()]
+    sweep = figures.get("last_good_sweep", 0.0)
+    facts.append((age(figures.get("oldest_waiting_seconds", 0.0)), "the longest wait"))
+    facts.append((ago(sweep, now) if sweep > 0 else "none", "last good comparison"))
+    tiles = [html("<li><b>{value}</b> {name}</li>", value=value, name=name) for value, name in facts]
+    return html(
+        '<section class="plugin">{title}<ul class="counts">{tiles}</ul>'
+        "<p>Comparison of both sides: {drift}.</p></section>",
+        title=title, tiles=tiles, drift="; ".join(_drift(figures)) or "nothing had to be repaired",
+    )  # fmt: skip
+
+
+def _drift(figures: Mapping[str, float]) -> Iterator[str]:
+    for name, many in sorted(figures.items()):
+        field, _, side = name.partition("drift_repaired_")[2].rpartition("_")
+        if many and side in _SIDES:
+            yield f"{field} repaired in {_SIDES[side]}: {many:.0f}"
+        elif many and name.startswith("drift_found_"):
+            yield f"{name[len('drift_found_') :]} found and left, no rule settles it: {many:.0f}"
 
 
 def table(rows: Sequence[Row], now: float, caption: str) -> Html:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
@@ -41,6 +41,15 @@ class Trouble(NamedTuple):
 
     what: str
     advice: str = "alerta-opsgenie doctor"
+
+
+class PluginSide(NamedTuple):
+    """What the plugin in the Alerta at `url` tells by its figures; `why` it tells nothing, empty where it does."""
+
+    url: str
+    why: str
+    figures: Mapping[str, float] = {}
+    troubles: tuple[Trouble, ...] = ()
 
 
 class Row(NamedTuple):
@@ -75,14 +84,15 @@ class Source:
     """Where the page has from what the state directory does not tell.
 
     `queue` gives the part that takes messages, `alerta_at` when Alerta took a heartbeat, `troubles` what is wrong
-    beside the journals, `ended` the last ends that a process remembers. `secrets` are shown nowhere. `token` lets
-    whoever has it retry and drop; `enabling` says how one is set.
+    beside the journals, `plugins` what each Alerta tells of its plugin, `ended` the last ends that a process remembers.
+    `secrets` are shown nowhere. `token` lets whoever has it retry and drop; `enabling` says how one is set.
     """
 
     directory: str
     queue: Callable[[], Part]
     alerta_at: Callable[[], float] = float
     troubles: Callable[[], Iterable[Trouble]] = tuple
+    plugins: Sequence[Callable[[], PluginSide]] = ()
     ended: Callable[[], Sequence[Row]] = tuple
     secrets: Callable[[], Iterable[str]] = tuple
     token: Callable[[], str] = str
@@ -96,6 +106,7 @@ class Overview:
     parts: list[Part] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     counts: dict[str, Counts] = field(default_factory=dict)
+    plugins: list[PluginSide] = field(default_factory=list)
     at: float = 0.0
 
     @property
@@ -136,6 +147,7 @@ class View:
         """Look at every part."""
         queue = self.source.queue()
         found = Overview([queue], list(self.source.troubles()), at=time.time())
+        found.plugins = [ask() for ask in self.source.plugins]
         deliverer = client.ask_status(self.source.directory)
         newest = 0.0
         for name, journal in self.journals().items():
@@ -149,6 +161,7 @@ class View:
             found.troubles.append(Trouble(str(deliverer["trouble"])))
         if not found.troubles:
             found.troubles = [Trouble(f"{one.name}: {one.what}") for one in found.parts if one.is_well is False]
+        found.troubles += [trouble for side in found.plugins for trouble in side.troubles]
         found.troubles = list(dict.fromkeys(found.troubles))
         return found
 

@@ -1,0 +1,97 @@
+"""The other direction: what the plugin in Alerta sends, and what the comparison repaired, by its figures there."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from typing import Any, Callable, Iterator, Mapping
+
+from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.clients.connection import AddressError, UnreachableError
+from alerta_opsgenie.core.outcome import Answer
+from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.page.view import PluginSide, Trouble
+
+FIGURES = Call("GET", "/management/status", None, "")
+NO_SCOPE = "give the bridge's key in Alerta the scope read:management"
+NO_FIGURES = "the plugin in Alerta has written no figures: it is not there, or it sends nothing"
+
+_GROUP = "opsgenie"
+_FRESH_SECONDS = 10.0
+_CALL_SECONDS = 2.0
+_PATIENCE_SECONDS = 0.5  # of the first page, which else had nothing to show
+_STUCK_SECONDS = 300.0
+_TOO_LARGE = 1e11  # for any figure of the plugin; an instant below it has a name on every platform
+_UNAUTHORIZED, _FORBIDDEN, _OK = 401, 403, 200
+
+
+class PluginFigures:
+    """Asks one Alerta, at most every 10 s and beside the page, which shows the last answer. Any thread may call it."""
+
+    def __init__(self, url: str, client: Callable[[], AlertaClient]) -> None:
+        self._client = client
+        self._mutex = threading.Lock()
+        self._asked_at = -math.inf
+        self._known = threading.Event()
+        self._side = PluginSide(url, "Alerta is being asked")
+
+    def __call__(self) -> PluginSide:
+        """Give what is known."""
+        with self._mutex:
+            is_due = time.monotonic() - self._asked_at > _FRESH_SECONDS
+            if is_due:
+                self._asked_at = time.monotonic()
+        if is_due:
+            threading.Thread(target=self._ask, name="plugin-figures", daemon=True).start()
+            self._known.wait(_PATIENCE_SECONDS)
+        return self._side
+
+    def _ask(self) -> None:
+        try:
+            client = self._client()
+            try:
+                answer = client.send(FIGURES, time.monotonic() + _CALL_SECONDS)
+            finally:
+                client.close()
+            self._side = side_of(self._side.url, answer)
+        except (UnreachableError, AddressError) as error:
+            self._side = PluginSide(self._side.url, f"Alerta cannot be asked: {error}")
+        self._known.set()
+
+
+def side_of(url: str, answer: Answer) -> PluginSide:
+    """Read Alerta's answer to `FIGURES`."""
+    if answer.status == _UNAUTHORIZED:
+        return PluginSide(url, "Alerta does not know the bridge's key")
+    if answer.status == _FORBIDDEN:
+        return PluginSide(url, f"the bridge's key may not read Alerta's figures: {NO_SCOPE}")
+    if answer.status != _OK:
+        return PluginSide(url, f"Alerta answered {answer.status} to {FIGURES.path}")
+    figures = figures_of(answer.body)
+    return PluginSide(url, "" if figures else NO_FIGURES, figures, tuple(troubles_of(figures)))
+
+
+def figures_of(body: Any) -> dict[str, float]:
+    """Take the plugin's figures out of Alerta's; none where the plugin has written none."""
+    metrics = body.get("metrics") if isinstance(body, dict) else None
+    found = {}
+    for one in metrics if isinstance(metrics, list) else []:
+        if isinstance(one, dict) and one.get("group") == _GROUP:
+            value = one.get("count") if one.get("type") == "counter" else one.get("value")
+            if isinstance(value, (int, float)) and abs(value) < _TOO_LARGE:
+                found[str(one.get("name"))] = float(value)
+    return found if "waiting" in found else {}
+
+
+def troubles_of(figures: Mapping[str, float]) -> Iterator[Trouble]:
+    """Say what is wrong by them."""
+    for prefix, whom in (("", "the vendor"), ("also_", "the other product")):
+        oldest = figures.get(f"{prefix}oldest_waiting_seconds", 0.0)
+        if oldest > _STUCK_SECONDS:
+            yield Trouble(f"the oldest request to {whom} has waited for {oldest:.0f} s", "Alerta's log says why")
+    if figures.get("heartbeat_withheld"):
+        yield Trouble("the heartbeat at the vendor is withheld", "Alerta's log says why: no ping to the heartbeat")
+    if figures.get("way_back_dead"):
+        advice = "correct what else fails here (docs/how-to/watch.md)"
+        yield Trouble("what people do over there does not arrive", advice)

@@ -1,0 +1,82 @@
+"""The plugin's side, as Alerta tells it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from alerta_opsgenie.clients.alerta import AlertaClient
+from alerta_opsgenie.core.outcome import Answer
+from alerta_opsgenie.page import screens
+from alerta_opsgenie.page.plugin import PluginFigures, side_of
+from alerta_opsgenie.page.view import Overview, Part, PluginSide, Source, View
+from tests.cli.state_directory import NOWHERE
+
+URL = "https://alerta.example.com/api"
+
+
+def answer(**figures: object) -> Answer:
+    gauges = [{"group": "opsgenie", "name": name, "type": "gauge", "value": one} for name, one in figures.items()]
+    drift = {"group": "opsgenie", "type": "counter"}
+    counters = [
+        {**drift, "name": "drift_repaired_status_alerta", "count": 3},
+        {**drift, "name": "drift_repaired_owner_opsgenie", "count": 0},
+        {**drift, "name": "drift_found_status", "count": 2},
+    ]
+    return Answer(200, {"metrics": [*gauges, *counters]})
+
+
+def shown(side: PluginSide) -> str:
+    return screens.first_screen(Overview(plugins=[side], at=1000.0), [], text="", state="", done="")
+
+
+def test_what_waits_and_what_drift_was_repaired_and_left_is_shown() -> None:
+    text = shown(side_of(URL, answer(waiting=7, dead_letters=4, oldest_waiting_seconds=120, last_good_sweep=940.0)))
+    repaired, left = "status repaired in Alerta: 3", "status found and left, no rule settles it: 2"
+    for words in ("<b>7</b> wait", "<b>4</b> dead letters", "<b>2 min</b>", ">1 min ago<", repaired, left):
+        assert words in text
+    assert "owner" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (Answer(401, {}), "does not know the bridge&#x27;s key"),
+        (Answer(403, {}), "the scope read:management"),
+        (Answer(404, None), "answered 404"),
+        (Answer(200, ["odd"]), "has written no figures"),
+        (Answer(200, {"metrics": [{"group": "opsgenie", "name": "waiting", "value": "1"}]}), "has written no figures"),
+    ],
+)
+def test_what_cannot_be_asked_says_why(given: Answer, why: str) -> None:
+    assert why in shown(side_of(URL, given))
+
+
+@pytest.mark.parametrize("sweep", [float("nan"), float("inf"), -1.0, 1e300, 10**400])
+def test_an_instant_that_cannot_be_is_none(sweep: float) -> None:
+    assert "<b>none</b> last good comparison" in shown(side_of(URL, answer(waiting=0, last_good_sweep=sweep)))
+
+
+def test_what_stands_still_there_is_a_trouble_here(tmp_path: Path) -> None:
+    side = side_of(URL, answer(waiting=1, oldest_waiting_seconds=301))
+    source = Source(str(tmp_path), lambda: Part("Queue", "", is_well=True), plugins=[lambda: side])
+    assert "has waited for 301 s" in View(source).overview().troubles[0].what
+
+
+def test_alerta_is_asked_beside_the_page_and_not_again_at_once() -> None:
+    asked = []
+
+    def client() -> AlertaClient:
+        asked.append(1)
+        return AlertaClient(NOWHERE, "key")
+
+    figures = PluginFigures(NOWHERE, client)
+    for _ in range(3):
+        figures()
+    end = time.monotonic() + 60
+    while "cannot be asked" not in figures().why and time.monotonic() < end:
+        time.sleep(0.01)
+    assert "cannot be asked" in figures().why
+    assert len(asked) <= 1 + (60 + time.monotonic() - end) / 10
