@@ -51,8 +51,6 @@ class FakeQueue:
     def extend(self, receipt: Receipt, seconds: int) -> None:
         self.extended.append((receipt, seconds))
 
-    def close(self) -> None: ...
-
 
 class FakeHandler:
     """Takes messages and finishes them, or fails."""

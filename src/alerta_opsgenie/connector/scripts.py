@@ -55,7 +55,7 @@ class Scripts:
 
     def put(self, source: Source, received: Received, action: Action, ended: Callable[[], None]) -> bool:
         """Run the script of a message soon. False: it waits, runs or has run already, and came again."""
-        message_id = received.message_id
+        message_id = received.receipt.message_id
         with self._changed:
             if message_id in self._ended:
                 source.finish(received.receipt)
@@ -80,14 +80,14 @@ class Scripts:
         with self._changed:
             self._changed.wait_for(lambda: not self._running, seconds)
             for run in self._running.values():
-                run.source.finish(self._known[run.received.message_id])
+                run.source.finish(self._known[run.received.receipt.message_id])
 
     def _work(self) -> None:
         while True:
             run = self._waiting.get()
             if self._stopping:
                 return
-            message_id = run.received.message_id
+            message_id = run.received.receipt.message_id
             with self._changed:
                 self._running[message_id] = run
                 receipt = self._known[message_id]
@@ -113,7 +113,7 @@ class Scripts:
         _log.log(level, "script %s for %s%s", label, run.action.about, f": {what[:300]}" if what else "")
 
     def _forget(self, run: _Run, *, is_done: bool) -> None:
-        message_id = run.received.message_id
+        message_id = run.received.receipt.message_id
         with self._changed:
             del self._running[message_id]
             receipt = self._known.pop(message_id)

@@ -20,13 +20,7 @@ from botocore.session import Session
 from alerta_opsgenie.clients.connection import clock_ahead_seconds
 from alerta_opsgenie.connector.cloud import CLIENT_INFO, words_of
 from alerta_opsgenie.connector.credentials import Grant
-from alerta_opsgenie.connector.transport import (
-    LONGEST_POLL_SECONDS,
-    MOST_PER_BATCH,
-    Receipt,
-    Received,
-    TransportError,
-)
+from alerta_opsgenie.connector.transport import LONGEST_POLL_SECONDS, MOST_PER_BATCH, Receipt, Received, TransportError
 
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 10
@@ -110,10 +104,6 @@ class SqsQueue:
         """Let a message come again no sooner than in so many seconds; 0: now. Raises `TransportError`."""
         hidden = min(seconds, _LONGEST_HIDDEN_SECONDS)
         self._call("change_message_visibility", ReceiptHandle=receipt.handle, VisibilityTimeout=hidden)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         try:
