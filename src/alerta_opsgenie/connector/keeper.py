@@ -107,9 +107,7 @@ class Keeper:
         while not self._stopping:
             self._parts.beat(PART, REQUEST_SECONDS * 2 + 1)
             try:
-                token = self._fill(self._fetch())
-                self._succeed(token)
-                pause = self._pause(token)
+                pause = self._succeed(self._fill(self._fetch()))
             except CredentialsError as error:
                 pause = self._fail(error)
             self._parts.beat(PART, pause + REQUEST_SECONDS)
@@ -138,7 +136,8 @@ class Keeper:
             raise CredentialsError(f"the vendor gives no credentials for the queue {place.url}")
         return replace(place, grant=grant)
 
-    def _succeed(self, token: Token) -> None:
+    def _succeed(self, token: Token) -> float:
+        """Hand on what came; gives how long to wait: as told, and well before what is held expires."""
         if self.failure:
             _log.info("the vendor names its queues again")
         source = CHANNEL if token.channel else SQS
@@ -150,6 +149,9 @@ class Keeper:
         ends = [grant.expires_at for _, grant in self._grants.values()]
         self.expires_at = min(ends) - token.ahead_seconds if ends else 0.0
         self._use(token)
+        left = self.expires_at - time.time() if self.expires_at else 0.0  # what has expired already says nothing
+        seconds = min(token.refresh_seconds, left / 2) if left > 0 else token.refresh_seconds
+        return max(seconds, SHORTEST_PAUSE_SECONDS)
 
     def _fail(self, error: CredentialsError) -> float:
         """Say what is wrong, once; gives how long to wait."""
@@ -163,9 +165,3 @@ class Keeper:
             first_seconds=_PERMANENT_FIRST_SECONDS if error.permanent else SHORTEST_PAUSE_SECONDS,
             longest_seconds=self._error_refresh_seconds,
         )
-
-    def _pause(self, token: Token) -> float:
-        """Ask again as told, and well before what is held expires; what has expired already says nothing."""
-        left = self.expires_at - time.time() if self.expires_at else 0.0
-        seconds = min(token.refresh_seconds, left / 2) if left > 0 else token.refresh_seconds
-        return max(seconds, SHORTEST_PAUSE_SECONDS)

@@ -45,9 +45,6 @@ class Scripts:
         self._threads = 0
         self._stopping = False
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     @property
     def in_hand(self) -> int:
         """How many scripts run."""
@@ -92,18 +89,16 @@ class Scripts:
                 self._running[message_id] = run
                 receipt = self._known[message_id]
             run.source.extend(receipt, self._limit_seconds + _SLACK_SECONDS)
+            is_done = False
             try:
                 self._run(run)
+                is_done = True
             except Exception:  # noqa: BLE001 - one broken script must not end the others
                 _log.exception("a fault of this program; the message stays in the queue")
-                self._forget(run, is_done=False)
-            else:
-                self._forget(run, is_done=True)
+            self._forget(run, is_done=is_done)
 
     def _run(self, run: _Run) -> None:
-        received = run.received
-        host = Host(time_limit_seconds=self._limit_seconds)
-        result = run_message(self._config, received.body, host=host)
+        result = run_message(self._config, run.received.body, host=Host(time_limit_seconds=self._limit_seconds))
         label = _label(result)
         self._metrics.scripts.labels(label).inc()
         if result.callback is not None:
