@@ -16,7 +16,7 @@ from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.callback import read_envelope
 from alerta_opsgenie.vendor.config import EdgeConfig
-from tests.connector.waiting import until
+from tests.connector.rig import wait_until
 
 
 class Run:
@@ -40,7 +40,7 @@ class Run:
         """Send one result and wait for its end."""
         count = len(self.counts)
         self.callbacks.put(body)
-        until(lambda: len(self.counts) > count)
+        wait_until(lambda: len(self.counts) > count)
 
 
 @pytest.fixture(params=["oec", "jec"])
@@ -90,7 +90,7 @@ def test_no_more_than_a_thousand_wait(run: Run, monkeypatch: pytest.MonkeyPatch)
     run.cloud.faults.hang("callback")
     for _ in range(8):
         run.callbacks.put(body)
-    until(lambda: run.counts.count("dropped") >= 3)
+    wait_until(lambda: run.counts.count("dropped") >= 3)
     assert len(run.callbacks) <= 3 + callbacks.SENDERS
 
 

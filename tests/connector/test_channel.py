@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from alerta_opsgenie.clients.connection import Response, UnreachableError
 from alerta_opsgenie.connector.channel import Channel
 from alerta_opsgenie.connector.transport import Receipt, TransportError
+from tests.connector.test_credentials import ANYTHING
 
 PATH = "/jsm/ops/jec/v2/messages/channel/c-1"
 
@@ -104,14 +105,9 @@ def test_what_is_no_list_of_messages_is_an_error(raw: bytes) -> None:
         taken.receive(10, 20)
 
 
-_ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
-    max_leaves=8,
-)
 
 
-@given(st.binary() | _ANYTHING.map(lambda value: json.dumps({"messages": value}).encode()))
+@given(st.binary() | ANYTHING.map(lambda value: json.dumps({"messages": value}).encode()))
 def test_any_bytes_are_messages_or_an_error(raw: bytes) -> None:
     taken, _ = channel(Response(200, {}, raw))
     try:

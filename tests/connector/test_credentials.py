@@ -102,7 +102,7 @@ def test_any_text_is_a_token_or_a_refusal(text: str) -> None:
         read_token(text)
 
 
-_ANYTHING = st.recursive(
+ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
     max_leaves=10,
@@ -113,7 +113,7 @@ _FIELDS += [f"{_ROLE}.{name}" for name in ("accessKeyId", "secretAccessKey", "se
 _FIELDS += [f"{_CONF}.{name}" for name in ("queueUrl", "region", "credentialSuccessRefreshPeriod")]
 
 
-@given(st.sampled_from(_FIELDS), _ANYTHING)
+@given(st.sampled_from(_FIELDS), ANYTHING)
 def test_anything_in_any_field_is_a_token_or_a_refusal(path: str, value: Any) -> None:
     if path == "queueProperties.0":
         path, value = "queueProperties", [value]

@@ -13,7 +13,7 @@ import pytest
 
 import alerta_opsgenie
 from alerta_opsgenie.journal import Journal, Lock, try_lock
-from tests.journal.aids import PAUSE, append, claim, in_child, keys, kill_me, killed_in_child, new, refusal
+from tests.journal.aids import PAUSE, append, in_child, keys, kill_me, killed_in_child, new, refusal
 
 SOURCE = str(Path(alerta_opsgenie.__file__).parents[1])
 
@@ -61,15 +61,6 @@ def test_a_work_that_fails_does_not_make_others_fail(journal: Journal) -> None:
     for thread in threads:
         thread.join()
     assert (len(errors), keys(journal)) == (1, ["before", "k"])
-
-
-def test_two_objects_on_one_directory_see_the_same(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal") as one, Journal(tmp_path / "journal") as two:
-        append(one, "k")
-        held = claim(two)
-        assert one.claim(100.0, 1, PAUSE) == []
-        two.done(held, 100.0, "applied")
-        assert one.counts(100.0).done == 1
 
 
 HAMMER = """
