@@ -78,6 +78,14 @@ def deliver(deliverer: Deliverer, one: Request) -> Outcome:
     return deliverer.submit([one])[0].wait(20.0).outcome
 
 
+def append_elsewhere(deliverer: Deliverer, options: Options, seconds_ago: float = 0.0) -> None:
+    """Append an action to the journal as another process does."""
+    new = deliverer.read(request(options))[1]
+    assert new is not None
+    with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
+        journal.append([new], time.time() - seconds_ago)
+
+
 def rows(options: Options) -> list[Action]:
     with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
         return list(journal.actions())
@@ -136,11 +144,8 @@ class TestBeginning:
 
     def test_of_an_action_that_waited(self, deliverer: Deliverer, options: Options, proxy: Proxy) -> None:
         deliver(deliverer, request(options))
-        new = deliverer.read(request(options))[1]
-        assert new is not None
         with proxy.hanging() as fault:
-            with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
-                journal.append([new], time.time())
+            append_elsewhere(deliverer, options)
             fault.wait_hit()
             self.assert_marked(options, 1)
 
@@ -295,10 +300,7 @@ class TestTrouble:
         monkeypatch.setattr(Journal, "claim", fail_once)
         deliver(deliverer, request(options))
         await_true(lambda: bool(calls), 20)
-        new = deliverer.read(request(options))[1]
-        assert new is not None
-        with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
-            journal.append([new], time.time())
+        append_elsewhere(deliverer, options)
         await_true(lambda: is_done(options), 20)
 
     def test_what_expires_is_told(self, make: Callable[..., Deliverer], options: Options, proxy: Proxy) -> None:
@@ -306,11 +308,8 @@ class TestTrouble:
         deliverer = make(report=told.append)
         assert deliverer.start()
         deliver(deliverer, request(options))
-        new = deliverer.read(request(options))[1]
-        assert new is not None
         with proxy.answering(503):
-            with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
-                journal.append([new], time.time() - delivery.EXPIRE_AFTER_SECONDS - 1)
+            append_elsewhere(deliverer, options, delivery.EXPIRE_AFTER_SECONDS + 1)
             await_true(lambda: any(one.outcome.kind is Kind.REJECTED for one in told), 20)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
 from collections import deque
 from typing import Any, Callable, Mapping
 
+from alerta_opsgenie.agent.target import jitter
 from alerta_opsgenie.clients.connection import UnreachableError, retry_after_seconds
 from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.core.backoff import delay_seconds
@@ -111,8 +111,7 @@ class Callbacks:
             if not is_passing or self._stopping.is_set():
                 break
             if tries < TRIES:
-                fraction = random.random()  # noqa: S311 - jitter
-                self._stopping.wait(delay_seconds(tries, fraction, retry_after_seconds=retry_after))
+                self._stopping.wait(delay_seconds(tries, jitter(), retry_after_seconds=retry_after))
         if words != self._failure:
             _log.warning("a result could not be told: %s; the action itself is not touched by this", words)
         self._failure = words

@@ -7,12 +7,12 @@ only a 200 switches over. A refused key (401, 403) switches nothing. Version 1 i
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from dataclasses import replace
 from typing import Callable, Mapping
 
+from alerta_opsgenie.agent.target import jitter
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.connector.channel import authenticate
 from alerta_opsgenie.connector.cloud import VendorApi
@@ -161,7 +161,7 @@ class Keeper:
         self.failure, self.advice, self.permanent = str(error), error.advice, error.permanent
         return delay_seconds(
             self.failures,
-            random.random(),  # noqa: S311 - jitter
+            jitter(),
             first_seconds=_PERMANENT_FIRST_SECONDS if error.permanent else SHORTEST_PAUSE_SECONDS,
             longest_seconds=self._error_refresh_seconds,
         )

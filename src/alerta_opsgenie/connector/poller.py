@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import OrderedDict
 from itertools import islice
 from typing import Callable
 
+from alerta_opsgenie.agent.target import jitter
 from alerta_opsgenie.connector.handler import Handler
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.parts import Parts
@@ -102,9 +102,8 @@ class Poller:
         """Let the watchdog know of the pause after a failure, and have other credentials fetched; gives the pause."""
         if error.stale:
             self._stale()
-        fraction = random.random()  # noqa: S311 - jitter
         asked = error.retry_after_seconds
-        pause = delay_seconds(failures, fraction, longest_seconds=LONGEST_PAUSE_SECONDS, retry_after_seconds=asked)
+        pause = delay_seconds(failures, jitter(), longest_seconds=LONGEST_PAUSE_SECONDS, retry_after_seconds=asked)
         self._parts.beat(f"{part} {self.name}", pause + 120.0)
         return pause
 

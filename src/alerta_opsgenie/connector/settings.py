@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
+from alerta_opsgenie.agent.deliverer import WORKERS
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.page.site import SHORTEST_TOKEN
@@ -19,8 +20,8 @@ from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.structure import read_config
 
-DEFAULT_WORKERS = 12
-"""Alerts at work at once: more brings nothing in front of Alerta's usual two to four processes (bench/connector.py)."""
+DEFAULT_WORKERS = WORKERS
+"""Alerts at work at once."""
 
 DEFAULT_LISTEN = "127.0.0.1:7070"
 """Where OEC serves its metrics when it is told to (`-oec-metrics 7070`)."""
