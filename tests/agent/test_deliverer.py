@@ -19,7 +19,7 @@ from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.lines import show
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.resident import Log
-from alerta_opsgenie.agent.state import journal_of, name_of
+from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.agent.target import Target, access_of
 from alerta_opsgenie.agent.ticket import BEHIND, Result, Ticket, Waiting
 from alerta_opsgenie.clients.connection import UnreachableError
@@ -82,12 +82,12 @@ def append_elsewhere(deliverer: Deliverer, options: Options, seconds_ago: float 
     """Append an action to the journal as another process does."""
     new = deliverer.read(request(options))[1]
     assert new is not None
-    with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
+    with contextlib.closing(journal_of(options.spool_directory, target_name(options.alerta_url))) as journal:
         journal.append([new], time.time() - seconds_ago)
 
 
 def rows(options: Options) -> list[Action]:
-    with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
+    with contextlib.closing(journal_of(options.spool_directory, target_name(options.alerta_url))) as journal:
         return list(journal.actions())
 
 
@@ -230,7 +230,7 @@ def test_an_attempt_that_began_in_the_future_was_before_the_clock_was_set_back(
     message, new = deliverer.read(note)[0].message, deliverer.read(note)[1]
     assert message is not None
     assert new is not None
-    attempts, target = Attempts(Landing(alerta)), Target(options.spool_directory, name_of(options))
+    attempts, target = Attempts(Landing(alerta)), Target(options.spool_directory, target_name(options.alerta_url))
     target.use(access_of(options))
     target.journal.append([new._replace(first_attempt_at=time.time() + DAY_SECONDS)], time.time())
     [row] = target.journal.actions()
@@ -243,7 +243,7 @@ def test_an_attempt_that_began_in_the_future_was_before_the_clock_was_set_back(
 
 class TestAccesses:
     def test_each_has_its_turn_while_all_are_refused(self, options: Options) -> None:
-        target = Target(options.spool_directory, name_of(options))
+        target = Target(options.spool_directory, target_name(options.alerta_url))
         for key in (KEY, "another-key"):
             target.use(access_of(options._replace(alerta_key=key)))
         tried = set()
@@ -339,7 +339,7 @@ def test_a_new_action_asks_an_alerta_that_did_not_answer_whether_it_is_back(
     deliverer: Deliverer, options: Options
 ) -> None:
     deliver(deliverer, request(options))
-    target = deliverer._queues[name_of(options)].target
+    target = deliverer._queues[target_name(options.alerta_url)].target
     target.reach = delivery.Reachability(3, time.monotonic() + DAY_SECONDS)
     assert deliver(deliverer, request(options)).kind is Kind.APPLIED
 

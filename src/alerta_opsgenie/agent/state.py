@@ -13,7 +13,6 @@ import os
 from typing import List, Optional, Tuple
 from urllib.parse import quote, unquote
 
-from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.journal import Journal
 from alerta_opsgenie.journal.directory import open_directory
@@ -36,11 +35,6 @@ def identity(path: str) -> Optional[Tuple[int, int]]:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def name_of(options: Options) -> str:
-    """Name the target that options mean. Raises AddressError."""
-    return target_name(options.alerta_url)
 
 
 def target_name(url: str) -> str:
