@@ -1,7 +1,4 @@
-"""One attempt to do an action: the pure flow of `core/delivery.py`, driven over a kept connection; and its end.
-
-An end is committed to the journal. Where writing fails, it is committed later.
-"""
+"""One attempt to do an action: the pure flow of `core/delivery.py`, driven over a kept connection; and its end."""
 
 import contextlib
 import os

@@ -1,9 +1,4 @@
-"""The state directory: one for each connector's user, with a journal for each target.
-
-    agent.lock                   held by the one process that delivers
-    agent.sock                   its socket
-    agent.log                    what an agent without a terminal did
-    targets/NAME/journal.db      the actions for one Alerta
+"""The state directory: one for each connector's user, with a journal for each target (docs/architecture.md).
 
 A target is named by the normalised URL of its Alerta. The key, the CA file and the proxy do not name it, so a corrected
 key finds what waits; an action is never delivered to another target than its own.

@@ -1,8 +1,4 @@
-"""One configuration at work, from its first request to its last: what `run` starts and stops.
-
-An action is safe once the deliverer has it in its journal, so at the end little has to be waited for: messages in hand
-are committed, what is done is deleted from the queue, results are told.
-"""
+"""One configuration at work, from its first request to its last: what `run` starts and stops."""
 
 from __future__ import annotations
 

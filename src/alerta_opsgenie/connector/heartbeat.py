@@ -39,13 +39,9 @@ class Heartbeat:
     """Sends heartbeats to each Alerta while `is_well` says so. `count` is called with `sent`, `failed`, `withheld`."""
 
     def __init__(
-        self,
-        clients: Sequence[AlertaClient],
-        every_seconds: float,
-        dialect: str,
-        is_well: Callable[[], bool],
+        self, clients: Sequence[AlertaClient], every_seconds: float, dialect: str, is_well: Callable[[], bool],
         count: Callable[[str], None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._clients = clients
         self._every_seconds = every_seconds
         self._call = heartbeat_call(f"alerta-opsgenie/{socket.gethostname()}", every_seconds, dialect)

@@ -44,16 +44,9 @@ class Poller:
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        handler: Handler,
-        stale: Callable[[], None],
-        metrics: Metrics,
-        parts: Parts,
-        *,
-        batch: int = MOST_PER_BATCH,
-        once: bool = False,
-    ) -> None:
+        self, transport: Transport, handler: Handler, stale: Callable[[], None], metrics: Metrics, parts: Parts, *,
+        batch: int = MOST_PER_BATCH, once: bool = False,
+    ) -> None:  # fmt: skip
         self.transport = transport
         self.name = transport.name
         self.failure = ""

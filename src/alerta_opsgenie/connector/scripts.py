@@ -1,7 +1,4 @@
-"""Scripts of other people, run as OEC and JEC run them, with a time limit.
-
-The message is deleted when its script has ended: one that was killed with the connector runs again.
-"""
+"""Scripts of other people, run as OEC and JEC run them. One that was killed with the connector runs again."""
 
 from __future__ import annotations
 
