@@ -104,7 +104,7 @@ def test_any_text_is_a_token_or_a_refusal(text: str) -> None:
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
-    max_leaves=10,
+    max_leaves=8,
 )
 _FIELDS = ["ownerId", "queueProperties", "queueProperties.0"]
 _FIELDS += [f"queueProperties.0.{name}" for name in ("assumeRoleResult", "queueConfiguration")]
