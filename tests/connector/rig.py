@@ -258,9 +258,9 @@ class Rig:
 
 
 def wait_until(
-    condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS, say: Callable[[], str] = lambda: "it never came"
+    condition: Callable[[], bool], seconds: float = 120.0, say: Callable[[], str] = lambda: "it never came"
 ) -> None:
-    """Wait until a condition holds; what another process does cannot be waited for in any other way."""
+    """Wait until a condition holds, for what nothing announces."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:

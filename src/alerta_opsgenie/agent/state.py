@@ -1,9 +1,4 @@
-"""The state directory: one for each connector's user, with a journal for each target.
-
-    agent.lock                   held by the one process that delivers
-    agent.sock                   its socket
-    agent.log                    what an agent without a terminal did
-    targets/NAME/journal.db      the actions for one Alerta
+"""The state directory: one for each connector's user, with a journal for each target (docs/architecture.md).
 
 A target is named by the normalised URL of its Alerta. The key, the CA file and the proxy do not name it, so a corrected
 key finds what waits; an action is never delivered to another target than its own.
@@ -13,7 +8,6 @@ import os
 from typing import List, Optional, Tuple
 from urllib.parse import quote, unquote
 
-from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.journal import Journal
 from alerta_opsgenie.journal.directory import open_directory
@@ -36,11 +30,6 @@ def identity(path: str) -> Optional[Tuple[int, int]]:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def name_of(options: Options) -> str:
-    """Name the target that options mean. Raises AddressError."""
-    return target_name(options.alerta_url)
 
 
 def target_name(url: str) -> str:
