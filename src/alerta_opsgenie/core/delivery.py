@@ -26,6 +26,7 @@ from .message import Message
 from .order import effective_ns, superseded, writes
 from .outcome import Answer, Kind, Outcome, Reason
 from .relay import Call, Circumstances, Settings, relay
+from .same_act import WITHOUT_A_LINE
 
 CALL_SECONDS = 10.0
 """The longest that one attempt may take."""
@@ -44,13 +45,6 @@ EXPIRE_AFTER_SECONDS = 7 * 86400.0
 
 FORGET_AFTER_SECONDS = 8 * 86400.0
 """How long keys and order are remembered: longer than any copy of an action can wait."""
-
-_REPEATABLE = frozenset({
-    "Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete", "AddTags", "RemoveTags",
-    "UpdatePriority",
-})  # fmt: skip
-"""Done twice, these leave an alert as if done once; any other may leave a second note."""
-
 
 class NoAnswer(NamedTuple):
     """No answer came to a call. `timed_out` tells a silence from a failure."""
@@ -124,13 +118,11 @@ def count_words_since(first_attempt_at: float) -> float:
 
 def outcome_without_alerta(message: Message, settings: Settings, now_seconds: float) -> Optional[Outcome]:
     """Give the outcome of an action that is about nothing in Alerta, or that cannot be done; None: Alerta is needed."""
-    flow = attempt(message, settings, Earlier(), now_seconds)
     try:
-        next(flow)
+        next(attempt(message, settings, Earlier(), now_seconds))
     except StopIteration as stop:
         outcome: Outcome = stop.value
         return outcome
-    flow.close()
     return None
 
 
@@ -149,21 +141,19 @@ def attempt(message: Message, settings: Settings, earlier: Earlier, now_seconds:
 def _follow(steps: Any) -> Attempt:
     """Pass the relay's calls on until it ends, or until no answer comes."""
     answer: Any = None
-    while True:
-        try:
-            call = steps.send(answer)
-        except StopIteration as stop:
-            outcome: Outcome = stop.value
-            return outcome
-        answer = yield call
-        if isinstance(answer, NoAnswer):
-            return _outcome_of_silence(answer)
+    try:
+        while not isinstance(answer, NoAnswer):
+            answer = yield steps.send(answer)
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+    return _outcome_of_silence(answer)
 
 
 def _may_land_late(message: Message, earlier: Earlier) -> bool:
     """Whether an earlier attempt may still take effect, in a way that people would see twice."""
     unknown_end = earlier.first_attempt_at is not None and earlier.last_reason in ("", Reason.TIMEOUT.value)
-    return unknown_end and message.action not in _REPEATABLE
+    return unknown_end and message.action not in WITHOUT_A_LINE
 
 
 def _outcome_of_silence(silence: NoAnswer) -> Outcome:
