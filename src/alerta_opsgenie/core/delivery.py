@@ -23,7 +23,7 @@ from . import message as fields
 from .backoff import delay_seconds
 from .history import CLOCK_DOUBT_SECONDS
 from .message import Message
-from .order import effective_ns, superseded, writes
+from .order import believable_ns, superseded, writes
 from .outcome import Answer, Kind, Outcome, Reason
 from .relay import Call, Circumstances, Settings, relay
 from .same_act import WITHOUT_A_LINE
@@ -93,7 +93,7 @@ def entry_of(message: Message, now_seconds: float) -> Entry:
     return Entry(
         key=message.key,
         alert=str(fields.alias(message)).lower(),
-        order_ns=effective_ns(message, now_seconds) or int(now_seconds * 1e9),
+        order_ns=believable_ns(message.updated_ns, now_seconds) or int(now_seconds * 1e9),
         kind=message.action,
         body=fields.essence(message),
         writes=json.dumps(writes(message, Kind.APPLIED, now_seconds)),
@@ -104,7 +104,7 @@ def entry_of(message: Message, now_seconds: float) -> Entry:
 def _words(message: Message) -> str:
     """Stand for the line that an action leaves in the history: two with the same words leave the same line."""
     alert = message.alert or {}
-    said = [message.action, fields.actor(message), *(str(alert.get(name)) for name in ("note", "owner"))]
+    said = [message.action, fields.actor(message), str(alert.get("note")), str(alert.get("owner"))]
     return f"{binascii.crc32(repr(said).encode('utf-8', 'backslashreplace')):08x}"
 
 

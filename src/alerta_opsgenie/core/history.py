@@ -86,9 +86,7 @@ def opened_seconds(look: Answer) -> Optional[float]:
     """Tell when (our clock) the alert came, or came again after its end; None where the history does not say."""
     changed = iso_seconds(text_of(_alert(look), "updateTime"))
     opened = _opened_by_lines(look, changed)
-    if opened is None:
-        return None
-    return (opened if changed is None else min(opened, changed)) - look.clock_ahead_seconds
+    return None if opened is None else min(opened, changed or opened) - look.clock_ahead_seconds
 
 
 def _opened_by_lines(look: Answer, changed: Optional[float]) -> Optional[float]:
@@ -124,10 +122,9 @@ def has_line(look: Answer, own: OwnLine, since_seconds: float, equal_lines: int)
 def _is_own(own: OwnLine, line: _Line, ahead_seconds: float) -> bool:
     if line.text not in own.texts or not (own.statuses is None or line.status in own.statuses):
         return False
-    if own.shelved_until_seconds is None:
-        return True
     end = _end_of(line)
-    return end is not None and _is_same_end(end - ahead_seconds, own.shelved_until_seconds)
+    until = own.shelved_until_seconds
+    return until is None or (end is not None and _is_same_end(end - ahead_seconds, until))
 
 
 def _is_same_end(end_seconds: float, other_seconds: float) -> bool:

@@ -122,13 +122,13 @@ class Task(NamedTuple):
         updated_ns = self.message.updated_ns
         # Without a time of its own an action is never late; so its alert's time must not make it late either.
         incident = incident_ns(self.message, self.circumstances.now_seconds) if updated_ns else 0
-        told = {"text": text, "updatedAt": updated_ns, "incident": incident, "key": self.message.key}
         more = {
             "id": self.actor_id if self.actor_id != self.actor else "",
             "integration": "" if words is None else fields.integration(self.message),
             "words": "" if words == text else words,
             "names": list(names),
         }
+        told = {"text": text, "updatedAt": updated_ns, "incident": incident, "key": self.message.key}
         return {**told, **{name: value for name, value in more.items() if value}}
 
 
