@@ -13,12 +13,7 @@ from alerta_opsgenie.core.relay import PLANS
 from tests.support.answers import BOB, NOW_SECONDS, UPDATED_NS, message
 
 WRITES = {
-    "Acknowledge": {"state"},
-    "UnAcknowledge": {"state"},
-    "Close": {"state"},
-    "Snooze": {"state"},
-    "SnoozeEnded": {"state"},
-    "Delete": {"state"},
+    **{name: {"state"} for name in ("Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete")},
     "AssignOwnership": {"owner"},
     "TakeOwnership": {"owner"},
     "UpdatePriority": {"priority"},

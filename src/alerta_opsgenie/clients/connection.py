@@ -402,4 +402,3 @@ def _date_seconds(text: str) -> Optional[float]:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-

@@ -46,6 +46,7 @@ EXPIRE_AFTER_SECONDS = 7 * 86400.0
 FORGET_AFTER_SECONDS = 8 * 86400.0
 """How long keys and order are remembered: longer than any copy of an action can wait."""
 
+
 class NoAnswer(NamedTuple):
     """No answer came to a call. `timed_out` tells a silence from a failure."""
 
@@ -176,10 +177,7 @@ def left_words(outcome: Outcome) -> bool:
 def pause_seconds(outcome: Outcome, attempts: int, fraction: float) -> float:
     """Give the wait before the next attempt, after so many that failed. `fraction` is a random number in [0, 1)."""
     return delay_seconds(
-        attempts,
-        fraction,
-        longest_seconds=LONGEST_PAUSE_SECONDS,
-        retry_after_seconds=outcome.retry_after_seconds,
+        attempts, fraction, longest_seconds=LONGEST_PAUSE_SECONDS, retry_after_seconds=outcome.retry_after_seconds
     )
 
 

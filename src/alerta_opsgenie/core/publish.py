@@ -92,9 +92,7 @@ _WARNINGS = frozenset({"warning", "informational"})
 # -- What is sent
 
 
-def publish(
-    subject: Subject, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None
-) -> Dispatch:
+def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None) -> Dispatch:
     """Give the requests for what happened to an alert; none where the settings keep it here.
 
     `known` tells whether the vendor has the alert; None: its history tells, and in doubt it has.

@@ -111,9 +111,7 @@ class Task(NamedTuple):
         """Say the same where our plugin shows the person."""
         return f"{what} in {fields.console(self.message)}" + (f": {note}" if note else "")
 
-    def for_plugin(
-        self, text: str = "", words: Optional[str] = None, names: Sequence[str] = ()
-    ) -> Dict[str, Any]:
+    def for_plugin(self, text: str = "", words: Optional[str] = None, names: Sequence[str] = ()) -> Dict[str, Any]:
         """Tell our plugin what Alerta has no field for; an Alerta without it passes over this.
 
         By `words` it knows an act that comes by another integration too (None: there is no need); `names` are those of

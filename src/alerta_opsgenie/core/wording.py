@@ -78,7 +78,7 @@ class Templates(NamedTuple):
 
 
 EARLIER: Mapping[str, Templates] = {
-    "5.0": Templates(message="[ {environment} ]: {severity}: {text}", entity="{environment}"),
+    "5.0": Templates(message="[ {environment} ]: {severity}: {text}", entity="{environment}")
 }
 """The wording of earlier plugins by version: alerta-contrib, plugins/opsgenie/alerta_opsgenie.py of 5.0.3."""
 
