@@ -29,7 +29,6 @@ from .transitions import (
     SHELVE,
     UNACK,
     UNSHELVE,
-    Changed,
     change_state,
     is_of_earlier_outage,
     look_first,
@@ -135,8 +134,8 @@ def _acknowledge(task: Task) -> Steps:
     if isinstance(changed, Outcome):
         return changed
     who = _with_id(task, "acked_by", task.actor, task.actor_id)
-    done = yield from _attribute_unless_plugin(task, changed.answer, **who)
-    return _lasting(done, changed.answer, task.settings.ack_timeout_seconds)
+    done = yield from _attribute_unless_plugin(task, changed, **who)
+    return _lasting(done, changed, task.settings.ack_timeout_seconds)
 
 
 def _acknowledge_late(task: Task, stale: Outcome) -> Steps:
@@ -167,7 +166,7 @@ def _unacknowledge(task: Task) -> Steps:
     changed = yield from change_state(task, UNACK)
     if isinstance(changed, Outcome):
         return changed
-    return (yield from _attribute_unless_plugin(task, changed.answer, **_with_id(task, "acked_by", None, None)))
+    return (yield from _attribute_unless_plugin(task, changed, **_with_id(task, "acked_by", None, None)))
 
 
 def _with_id(task: Task, attribute: str, name: Optional[str], claimed: Optional[str]) -> Dict[str, Optional[str]]:
@@ -194,7 +193,7 @@ def _close(task: Task) -> Steps:
     changed = yield from change_state(task, CLOSE)
     if isinstance(changed, Outcome):
         return changed
-    instead = changed.answer.alert_status == "ack"
+    instead = changed.alert_status == "ack"
     return _APPLIED._replace(detail="acknowledged: Alerta's alarm model has no close") if instead else _APPLIED
 
 
@@ -204,7 +203,7 @@ def _snooze(task: Task) -> Steps:
         return (yield from _snooze_ended(task))
     whole_seconds = min(int(left_seconds) + (left_seconds % 1 > 0), LONGEST_SHELVE_SECONDS)
     changed = yield from change_state(task, SHELVE, whole_seconds)
-    return changed if isinstance(changed, Outcome) else _lasting(_APPLIED, changed.answer, whole_seconds)
+    return changed if isinstance(changed, Outcome) else _lasting(_APPLIED, changed, whole_seconds)
 
 
 def _lasting(done: Outcome, answer: Answer, asked_seconds: Optional[int]) -> Outcome:
@@ -225,7 +224,7 @@ def _snooze_ended(task: Task) -> Steps:
     reopened = yield from change_state(task, UNACK, is_second=True)
     if isinstance(reopened, Outcome):
         return _APPLIED if reopened.kind is Kind.ALREADY else reopened
-    return (yield from _attribute_unless_plugin(task, reopened.answer, **_with_id(task, "acked_by", None, None)))
+    return (yield from _attribute_unless_plugin(task, reopened, **_with_id(task, "acked_by", None, None)))
 
 
 def _delete(task: Task) -> Steps:
@@ -261,7 +260,7 @@ def _write_note(task: Task, full: str, text: str, for_plugin: Dict[str, Any]) ->
     """Add a note once."""
     # The history has the newest notes; the list of notes ends after the hundred oldest (9.1.0, get_alert_notes).
     before = yield from look_first(task, OwnLine({full, text}, is_note=True), may_be_old=False)
-    if isinstance(before, Changed):
+    if isinstance(before, Answer):
         return _NOTE_THERE
     if before is not None:
         return before
@@ -312,7 +311,7 @@ def _custom(task: Task) -> Steps:
         return Outcome(Kind.IGNORED, Reason.UNKNOWN_ACTION, f"no rule for the action {task.message.action!r}")
     what = task.message.action
     before = yield from look_first(task, OwnLine({task.with_name(what), task.without_name(what)}), may_be_old=True)
-    if isinstance(before, Changed):
+    if isinstance(before, Answer):
         return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the action is in the history")
     if before is not None:
         return before
