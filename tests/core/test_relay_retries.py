@@ -14,6 +14,7 @@ from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
 from alerta_opsgenie.core.relay import Settings
 from tests.support.answers import (
+    APPLIED,
     BOB,
     CONFLICT,
     HTML,
@@ -34,7 +35,6 @@ from tests.support.answers import (
 AGO_SECONDS = 60.0
 SINCE = NOW_SECONDS - AGO_SECONDS
 
-APPLIED = (Kind.APPLIED, Reason.DONE)
 REDELIVERED = (Kind.ALREADY, Reason.REDELIVERED)
 
 ACKED = f"Acknowledged by {JANE} in Opsgenie"
