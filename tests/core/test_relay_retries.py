@@ -85,8 +85,8 @@ LOOKS: dict[str, tuple[str, list[dict[str, Any]], int, bool]] = {
     "it never arrived": ("open", [], 0, True),
     "the plugin wrote it down without the name": ("ack", [ours("Acknowledged in Opsgenie", "ack")], 0, False),
     "somebody has undone it since": ("open", [MINE, unacked("unack operator action")], 0, False),
-    # They acknowledged, unacknowledged, and acknowledged again, which never arrived.
-    "the line is another action's": ("open", [MINE, unacked()], 1, True),
+    # They acknowledged, somebody undid that in Alerta, and they acknowledged again, which never arrived.
+    "the line is another action's": ("open", [MINE, unacked("unack operator action")], 1, True),
     "its own stands beside another action's": ("ack", [MINE, unacked(), ours(ACKED, "ack", seconds_after=3)], 1, False),
     # The older action's process was killed before it could note that it had left a line: no equal line is known.
     "a later action of ours stands behind it": ("open", [MINE, unacked()], 0, True),
