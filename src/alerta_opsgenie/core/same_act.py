@@ -43,10 +43,11 @@ TOLD: Mapping[str, Tuple[str, str]] = {
 """The actions that a note can tell of: its words, and the field of the alert that they name."""
 
 _ASSIGNING = frozenset({"AssignOwnership", "TakeOwnership"})
-_WITHOUT_A_LINE = frozenset({
+WITHOUT_A_LINE = frozenset({
     "Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete", "AddTags", "RemoveTags",
     "UpdatePriority", "Create",
 })  # fmt: skip
+"""Done twice, these leave an alert as if done once; any other may leave a second line."""
 
 
 def sentence(message: Message, where: str = "") -> str:
@@ -78,7 +79,7 @@ def names_in_sentence(message: Message) -> List[str]:
 def said(message: Message) -> Dict[str, int]:
     """Tell what to remember of an act that leaves a line: a name for it, with its `updatedAt`; else nothing."""
     integration = fields.integration(message)
-    if not integration or not message.updated_ns or message.action in _WITHOUT_A_LINE:
+    if not integration or not message.updated_ns or message.action in WITHOUT_A_LINE:
         return {}
     try:
         act = act_digest(kind_of(message), fields.actor(message), sentence(message))
