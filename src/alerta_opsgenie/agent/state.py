@@ -9,6 +9,7 @@ from typing import List, Optional, Tuple
 from urllib.parse import quote, unquote
 
 from alerta_opsgenie.clients.alerta import address_of
+from alerta_opsgenie.core.digest import hex_digest
 from alerta_opsgenie.journal import Journal
 from alerta_opsgenie.journal.directory import open_directory
 
@@ -43,9 +44,7 @@ def target_name(url: str) -> str:
     name = f"{address.scheme}-{host}-{address.port}-{path}"
     if len(name) <= _LONGEST_NAME:
         return name
-    import hashlib  # noqa: PLC0415 - hardly any URL is so long
-
-    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"{name[:_LONGEST_NAME]}-{hex_digest(name.encode())[:16]}"
 
 
 def target_url(name: str) -> str:

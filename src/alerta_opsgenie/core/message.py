@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
+from .digest import hex_digest
 from .instants import SMALLEST_NS, iso_seconds, seconds_by_size
 from .people import People, clean_name, clean_text, harmless_name, is_account_id, named
 
@@ -102,13 +103,11 @@ def _key(message: Message, text: Union[str, bytes]) -> str:
 
     The request id alone does not do: one request may act on two alerts. Without a request id the whole text counts.
     """
-    import hashlib  # noqa: PLC0415 - costs milliseconds
-
     request_id = message.envelope.get("requestId")
     if isinstance(request_id, str) and 0 < len(request_id) <= _LONGEST_REQUEST_ID:
         text = f"{request_id}\0{essence(message)}"
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    return hashlib.sha256(raw).hexdigest()
+    return hex_digest(raw)
 
 
 def _nanoseconds(value: Any) -> int:

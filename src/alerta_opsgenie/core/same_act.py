@@ -14,10 +14,10 @@ Each act is paired with one of the other integration's, so that a note written t
     JEC   9:00:01 "on it"  a pair         9:00:31 "on it"  a pair
 """
 
-import hashlib
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from . import message as fields
+from .digest import hex_digest
 from .message import Message, MessageError
 
 WINDOW_SECONDS = 120
@@ -138,4 +138,4 @@ def act_digest(kind: str, person: str, words: str) -> str:
 
 def digest(*words: str) -> str:
     """Stand for some words."""
-    return hashlib.sha256("\0".join(words).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return hex_digest("\0".join(words).encode("utf-8", "backslashreplace"))[:16]
