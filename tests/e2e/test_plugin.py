@@ -6,11 +6,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from lab.alerta_server import AlertaServer
-from lab.cloud import Switches
 
 from tests.support.plugin import TAKEN, Plugged, plugged, wait_until
 
@@ -285,9 +283,10 @@ def test_the_end_of_a_snooze_is_told_with_its_zone(run: Plugged) -> None:
 
 
 @pytest.mark.parametrize("length_in", ["characters", "utf-16"])
-def test_limits_hold_however_the_vendor_counts(alerta: AlertaServer, tmp_path: Path, length_in: str) -> None:
-    switches = Switches(length_in=length_in)  # type: ignore[arg-type]
-    with plugged(alerta.postgres, tmp_path, switches=switches, workers=1) as run:
-        alert_id = run.console.create_alert(text="\N{PILE OF POO}" * 300)["id"]
-        run.console.note(alert_id, "\N{PILE OF POO}" * 20_000)
-        assert run.upstream(alert_id).notes
+def test_limits_hold_however_the_vendor_counts(
+    run: Plugged, length_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.cloud.switches, "length_in", length_in)
+    alert_id = run.console.create_alert(text="\N{PILE OF POO}" * 300)["id"]
+    run.console.note(alert_id, "\N{PILE OF POO}" * 20_000)
+    assert run.upstream(alert_id).notes

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from lab.alerta_server import AlertaServer
-from lab.cloud import Switches
 from lab.cloud.person import Person
 from lab.tour import is_shelved_until
 
@@ -229,30 +228,28 @@ def test_while_alerta_cannot_do_it_the_answer_asks_to_try_again(run: Plugged, al
     assert answer["outcome"] in ("already", "kept")
 
 
+@pytest.mark.parametrize("run", ["opsgenie"], indirect=True)
 @pytest.mark.parametrize(
     ("echo", "inline"), [("body", "inline"), ("address", "separate"), ("address", "inline"), ("empty", "separate")]
 )
 def test_no_echo_whatever_the_vendor_gives_back_as_source(
-    alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory, echo: str, inline: str
+    run: Plugged, alert_id: str, echo: str, inline: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    switches = Switches(echo_source_name=echo, note_of_action=inline)  # type: ignore[arg-type]
-    directory = tmp_path_factory.mktemp("echo")
-    with plugged(alerta.postgres, directory, switches=switches, webhook=True) as run:
-        alert_id = run.console.create_alert()["id"]
-        run.console.action(alert_id, "ack", "mine")
-        run.console.action(alert_id, "shelve", "later", timeout=600)
-        run.console.action(alert_id, "unshelve")
-        run.console.note(alert_id, "note")
-        run.settle()
-        run.cloud.person(BOB).close(alert_id, "done")
-        assert wait_until(lambda: run.console.status(alert_id) == "closed")
-        run.settle()
-        types = [(entry["type"], entry["user"]) for entry in run.console.history(alert_id)]
-        admin = "admin@example.com"
-        wanted = ["new", "ack", "shelve", "unshelve", "note"]
-        assert types[:5] == [(change, admin) for change in wanted]
-        assert {user for _, user in types[5:]} == {BOB}
-        assert run.told(alert_id) == ["create", "acknowledge", "snooze", "acknowledge", "notes"]
+    monkeypatch.setattr(run.cloud.switches, "echo_source_name", echo)
+    monkeypatch.setattr(run.cloud.switches, "note_of_action", inline)
+    run.console.action(alert_id, "ack", "mine")
+    run.console.action(alert_id, "shelve", "later", timeout=600)
+    run.console.action(alert_id, "unshelve")
+    run.console.note(alert_id, "note")
+    run.settle()
+    run.cloud.person(BOB).close(alert_id, "done")
+    assert wait_until(lambda: run.console.status(alert_id) == "closed")
+    run.settle()
+    types = [(entry["type"], entry["user"]) for entry in run.console.history(alert_id)]
+    wanted = ["new", "ack", "shelve", "unshelve", "note"]
+    assert types[:5] == [(change, "admin@example.com") for change in wanted]
+    assert {user for _, user in types[5:]} == {BOB}
+    assert run.told(alert_id) == ["create", "acknowledge", "snooze", "acknowledge", "notes"]
 
 
 def test_a_severity_change_that_comes_back_leaves_nothing_in_the_history(run: Plugged) -> None:
