@@ -44,7 +44,7 @@ def texts(console: Console, alert_id: str) -> list[str]:
     return [entry["text"] for entry in console.history(alert_id)]
 
 
-@pytest.mark.parametrize(("dialect", "host"), [("oec", None), ("jec", None), ("oec", moto), ("jec", moto)])
+@pytest.mark.parametrize(("dialect", "host"), [("oec", moto), ("jec", None)])
 def test_every_action_of_a_person_shows_in_alerta_and_is_reported(
     make_rig: Any, console: Console, dialect: str, host: Any
 ) -> None:
@@ -163,27 +163,6 @@ def test_a_redelivered_note_is_not_written_twice(make_rig: Any, console: Console
 def attributes_of(rig: Rig) -> dict[str, Any]:
     owner = rig.integration.owner_id
     return {name: {"DataType": "String", "StringValue": owner} for name in ("ownerId", "integrationId")}
-
-
-def test_duplicates_and_disorder_end_in_the_right_state(make_rig: Any, console: Console) -> None:
-    with make_rig(switches=Switches(duplicate_share=0.3, disorder_share=0.3)) as rig:
-        rig.start()
-        ids = [console.create_alert()["id"] for _ in range(6)]
-        person = rig.person()
-        for alert_id in ids:
-            rig.create(alert_id)
-        for round_ in range(5):
-            for alert_id in ids:
-                person.acknowledge(alert_id)
-                person.add_note(alert_id, f"note {round_}")
-                person.unacknowledge(alert_id)
-        for alert_id in ids[:3]:
-            person.acknowledge(alert_id)
-        rig.wait_delivered(60)
-        statuses = [console.status(alert_id) for alert_id in ids]
-        notes = [sorted(text for text in texts(console, alert_id) if "note " in text) for alert_id in ids]
-    assert statuses == ["ack"] * 3 + ["open"] * 3
-    assert notes == [[f"alice@example.com: note {number}" for number in range(5)]] * 6
 
 
 def test_a_script_of_somebody_else_runs_as_under_oec(make_rig: Any, tmp_path: Path, console: Console) -> None:
@@ -404,7 +383,7 @@ def test_a_refused_key_of_alerta_keeps_the_action_loudly_and_a_mended_one_delive
 
 def test_three_processes_share_one_queue_in_order(make_rig: Any, console: Console) -> None:
     """One of them delivers, and the others hand over to it; across hosts the plugin in Alerta keeps the order."""
-    with make_rig(switches=Switches(duplicate_share=0.2)) as rig:
+    with make_rig(switches=Switches(duplicate_share=0.3, disorder_share=0.3)) as rig:
         for name in "abc":
             rig.start(name=name)
         ids = [console.create_alert()["id"] for _ in range(8)]

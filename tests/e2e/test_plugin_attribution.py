@@ -280,7 +280,7 @@ def test_the_lines_of_an_alert_that_correlates_do_not_keep_one_from_its_change(r
 def test_an_ack_that_comes_after_the_unack_that_followed_it_ends_the_snooze(run: Plugged, payload: Any) -> None:
     alert_id = run.console.create_alert()["id"]
     run.console.action(alert_id, "shelve")
-    time.sleep(5)  # both act after the shelve, clearly
+    time.sleep(3)  # both act after the shelve, clearly
     relay_to(run, payload("UnAcknowledge.oec"), alert_id, in_seconds=-1)
     assert run.console.status(alert_id) == "shelved"
     relay_to(run, payload("Acknowledge.oec"), alert_id, in_seconds=-2)

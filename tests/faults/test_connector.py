@@ -23,8 +23,8 @@ from tests.support.console import Console
 from tests.support.plugin import plugged
 from tests.support.tiers import amount, grows
 
-KILLS = amount(5, 100)
-ACTIONS = amount(120, 2_000)
+KILLS = amount(3, 100)
+ACTIONS = amount(72, 2_000)
 
 pytestmark = [pytest.mark.faults, grows, pytest.mark.timeout(1800)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 import uuid
@@ -16,10 +15,11 @@ from tests.support.console import Console
 from tests.support.executor import Edge
 from tests.support.proxy import Proxy
 from tests.support.scenarios import JSON, Expected, Scenarios, action, expected_after, found_in
+from tests.support.tiers import amount, grows
 
-SEEDS = tuple(range(int(os.environ.get("ALERTA_OPSGENIE_SEEDS", "1"))))
+SEEDS = range(amount(1, 20))
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, grows]
 
 NewAlert = Callable[[], str]
 

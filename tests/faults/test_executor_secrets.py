@@ -17,6 +17,7 @@ from tests.support.console import Console
 from tests.support.executor import Edge, await_true, command_lines
 from tests.support.proxy import Proxy
 from tests.support.scenarios import JSON, action
+from tests.support.tiers import LONG, grows
 
 ALERTA_KEY = "PLANTED-alerta-key-7f3a"
 HEADER = "PLANTED-header-9b1c"
@@ -25,9 +26,9 @@ PARAMETER = "PLANTED-parameter-8c5f"
 EDGE_KEY = "PLANTED-edge-key-1d2e"
 PLANTED = (ALERTA_KEY, HEADER, DETAIL, PARAMETER, EDGE_KEY)
 
-LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR") if LONG else ("TRACE", "WARN")
 
-pytestmark = [pytest.mark.faults]
+pytestmark = [pytest.mark.faults, grows]
 
 
 def planted(name: str, alert_id: str, **fields: Any) -> JSON:
