@@ -172,8 +172,8 @@ def test_the_sender_s_death_makes_another_worker_the_sender(run: Plugged) -> Non
     def senders() -> list[str]:
         return [line for line in run.log().splitlines() if "sends what is in" in line]
 
-    run.alerta.restart()
     before = len(senders())
+    run.alerta.restart()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: run.console.create_alert(), range(16)))
     run.settle()
