@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lab.alerta_server import AlertaServer
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC, EdgeConfig
 from alerta_opsgenie.vendor.runner import prepare_scripts, run_message
 from alerta_opsgenie.vendor.structure import read_config
-from tests.support.console import Console
+from tests.support.console import Console, NewAlert
 from tests.support.executor import NAMES, PYTHON_MINORS, Edge, find_python
 from tests.support.proxy import Proxy
 from tests.support.scenarios import action
@@ -37,13 +37,6 @@ DOCUMENTED = """
     "keepAliveTimeInMillis": 6000, "queueSize": 0 } }
 """
 
-NewAlert = Callable[[], str]
-
-
-@pytest.fixture
-def new_alert(console: Console) -> NewAlert:
-    """Make an alert and give its id."""
-    return lambda: str(console.create_alert()["id"])
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ The defects are those of alerta-contrib's plugins/opsgenie/alerta_opsgenie.py an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from lab.alerta_server import AlertaServer
@@ -94,19 +92,6 @@ def test_an_unknown_severity_map_or_no_settings_at_all_end_nothing(alerta: Alert
         log = server.log_path.read_text()
     assert "nothing is sent: set OPSGENIE_SERVICE_KEY" in log
     assert "Failed to load plugin" not in log
-
-
-def test_settings_come_from_the_environment_too(alerta: AlertaServer, tmp_path: Path) -> None:
-    env = {
-        "SERVICE_KEY_MATCHERS": json.dumps([{"regex": "proxy", "api_key": PROXY_KEY}]),
-        "OPSGENIE_TEAMS": "night",
-        "OPSGENIE_SEND_WARN": "yes",
-    }
-    with plugged(alerta.postgres, tmp_path, workers=1, env=env) as run:
-        run.cloud.add_api("proxies", key=PROXY_KEY, integration_id="proxies")
-        upstream = run.upstream(run.console.create_alert(resource="proxy9", severity="warning")["id"])
-        assert upstream.integration_id == "proxies"
-        assert upstream.responders == [{"name": "night", "type": "team"}]
 
 
 def test_a_chat_webhook_s_change_is_told(run: Plugged) -> None:

@@ -10,14 +10,14 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support.console import Console
+from tests.support.console import Console, NewAlert
 from tests.support.executor import Edge, await_true
 from tests.support.killer import Death, Killer
 from tests.support.proxy import Proxy
@@ -70,11 +70,6 @@ def killer(tmp_path: Path) -> Killer:
     return Killer(tmp_path)
 
 
-@pytest.fixture
-def new_alert(console: Console) -> Callable[[], str]:
-    return lambda: str(console.create_alert()["id"])
-
-
 def steps(total: int) -> list[int]:
     """The lines to die at, from the first to the last."""
     return list(range(1, total + 1, max(1, total // SAMPLES)))
@@ -100,7 +95,7 @@ def assert_nothing_broken(edge: Edge) -> None:
     ],
 )
 def test_an_action_of_a_killed_executor_is_done_once_at_most_and_once_when_it_comes_again(
-    name: str, has_agent: bool, edge: Edge, killer: Killer, console: Console, new_alert: Callable[[], str]
+    name: str, has_agent: bool, edge: Edge, killer: Killer, console: Console, new_alert: NewAlert
 ) -> None:
     case = CASES[name]
 
@@ -142,7 +137,7 @@ def start_agent(edge: Edge, environment: dict[str, str]) -> subprocess.Popen[byt
 
 @pytest.mark.parametrize("name", ["acknowledge", "assign", pytest.param("note", marks=LONG_TOO)])
 def test_an_action_whose_agent_is_killed_is_done_once(
-    name: str, edge: Edge, killer: Killer, console: Console, new_alert: Callable[[], str]
+    name: str, edge: Edge, killer: Killer, console: Console, new_alert: NewAlert
 ) -> None:
     case = CASES[name]
 
@@ -170,7 +165,7 @@ def test_an_action_whose_agent_is_killed_is_done_once(
 
 
 def test_what_a_killed_agent_had_before_it_is_done_once_by_the_next(
-    edge: Edge, killer: Killer, proxy: Proxy, console: Console, new_alert: Callable[[], str]
+    edge: Edge, killer: Killer, proxy: Proxy, console: Console, new_alert: NewAlert
 ) -> None:
     cases = [CASES["note"], CASES["acknowledge"]]
 
@@ -208,7 +203,7 @@ def test_what_a_killed_agent_had_before_it_is_done_once_by_the_next(
 
 
 def test_killed_again_and_again_under_load_it_loses_nothing_and_doubles_no_note(
-    edge: Edge, console: Console, new_alert: Callable[[], str]
+    edge: Edge, console: Console, new_alert: NewAlert
 ) -> None:
     actions, kills = amount(80, 1000), amount(4, 50)
     alert_ids = [new_alert() for _ in range(max(20, actions // 10))]

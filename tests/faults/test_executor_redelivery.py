@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from alerta_opsgenie.vendor.runner import ScriptResult
-from tests.support.console import Console
+from tests.support.console import Console, NewAlert
 from tests.support.executor import Edge
 from tests.support.proxy import Proxy
 from tests.support.scenarios import JSON, Expected, Scenarios, action, expected_after, found_in
@@ -21,18 +21,12 @@ SEEDS = range(amount(1, 20))
 
 pytestmark = [pytest.mark.faults, grows]
 
-NewAlert = Callable[[], str]
 
 
 @pytest.fixture
 def edge(tmp_path: Path, proxy: Proxy, alerta_key: str) -> Iterator[Edge]:
     with Edge(tmp_path, proxy.url, alerta_key) as made:
         yield made
-
-
-@pytest.fixture
-def new_alert(console: Console) -> NewAlert:
-    return lambda: str(console.create_alert()["id"])
 
 
 def on_other_alerts(messages: Sequence[JSON], others: dict[str, str]) -> list[JSON]:
