@@ -19,7 +19,7 @@ from lab.cloud.channel import Channel
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.connector.settings import read_plan
-from tests.connector.rig import Rig, wait_until
+from tests.connector.rig import ENDS_SECONDS, Rig, wait_until
 from tests.support.console import Console
 
 DIALECTS = pytest.mark.parametrize("dialect", ["oec", "jec"])
@@ -208,7 +208,7 @@ def test_once_takes_what_is_there_and_ends(make_rig: Any, console: Console) -> N
             rig.person().acknowledge(alert_id)
         assert rig.cloud.wait_settled()
         connector = rig.start("--once")
-        assert connector.process.wait(30) == 0, connector.log
+        assert connector.process.wait(60) == 0, connector.log
         assert rig.queue_counts() == (0, 0, 0)
     assert {console.status(alert_id) for alert_id in ids} == {"ack"}
 
@@ -217,7 +217,7 @@ def test_once_with_a_refused_key_says_so_and_fails(make_rig: Any) -> None:
     with make_rig() as rig:
         rig.config["apiKey"] = "not-the-key-of-this-integration"
         connector = rig.start("--once")
-        assert connector.process.wait(30) == 1
+        assert connector.process.wait(60) == 1
         assert "answered HTTP 401" in connector.log
         assert "check apiKey" in connector.log
         assert "not-the-key" not in connector.log
@@ -233,12 +233,11 @@ def test_sigterm_under_load_ends_in_time_and_leaves_the_rest_in_queue_and_journa
             rig.person().acknowledge(alert_id)
         connector = rig.start()
         rig.wait_callbacks(70)
-        took = connector.stop()
+        connector.stop(ENDS_SECONDS)
         assert rig.cloud.wait_settled()
         visible, in_flight, _ = rig.queue_counts()
         kept = rig.count_undelivered()
         done = sum(console.status(alert_id) == "ack" for alert_id in ids)
-    assert took < 10
     assert connector.process.returncode == 0
     assert visible + kept > 0
     assert in_flight == 0, "what was in hand is in the journal, and deleted"
@@ -255,8 +254,7 @@ def test_sigterm_while_alerta_hangs_ends_in_time(
             connector = rig.start()
             rig.person().acknowledge(alert_id)
             fault.wait_hit()
-            took = connector.stop()
-        assert took < 10
+            connector.stop(ENDS_SECONDS)
         assert connector.process.returncode == 0
         rig.start()
         wait_until(lambda: console.status(alert_id) == "ack")
@@ -267,7 +265,7 @@ def test_sigterm_while_idle_ends_in_time(make_rig: Any, channel: bool) -> None:
     with make_rig(channel=channel) as rig:
         connector = rig.start()
         connector.wait_page("/readyz", 200)
-        assert connector.stop() < 10
+        connector.stop(ENDS_SECONDS)
         assert connector.process.returncode == 0
 
 
@@ -416,7 +414,7 @@ def test_a_heartbeat_shows_in_alertas_console(make_rig: Any, alerta: AlertaServe
             found = console.call("GET", "/heartbeats")["heartbeats"]
             return [beat for beat in found if beat["origin"].startswith("alerta-opsgenie/")]
 
-        wait_until(lambda: bool(beats()), 20, lambda: connector.log)
+        wait_until(lambda: bool(beats()), ENDS_SECONDS, lambda: connector.log)
         (beat,) = beats()
     assert beat["timeout"] == 60
     assert "oec" in beat["tags"]
@@ -456,7 +454,7 @@ def rest_of(manager: socket.socket) -> list[str]:
 def test_systemd_is_told_when_it_is_ready_alive_and_ending(make_rig: Any, tmp_path: Path) -> None:
     with make_rig() as rig, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(20)
+        manager.settimeout(60)
         connector = rig.start(env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"})
         told = [manager.recv(1000).decode()]
         while "1 of 1 queues answer" not in told[-1]:

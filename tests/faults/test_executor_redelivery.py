@@ -114,19 +114,6 @@ class TestOneAlert:
             assert time.monotonic() - began >= 4 * 0.3
         assert len(proxy.exchanges) == 4
 
-    def test_others_do_not_wait_for_it(
-        self, edge: Edge, proxy: Proxy, console: Console, new_alert: NewAlert
-    ) -> None:
-        held, free = new_alert(), new_alert()
-        edge.arguments = ("--timeLimit", "2")
-        with proxy.hanging(times=1) as fault:
-            first = edge.run(action("Acknowledge", held))
-            fault.wait_hit()
-            assert (outcome(first), first.exit_code) == ("kept timeout", 0)
-            assert outcome(edge.run(action("Acknowledge", free))) == "applied done"
-        edge.await_drained()
-        assert console.status(held) == "ack"
-
     def test_what_waits_lets_later_ones_wait_and_all_arrive_in_order(
         self, edge: Edge, proxy: Proxy, console: Console, new_alert: NewAlert
     ) -> None:
@@ -138,9 +125,7 @@ class TestOneAlert:
             assert outcome(first) == "kept unavailable"
             edge.arguments = ()
             for number, name in enumerate(names[1:], 1):
-                began = time.monotonic()
                 assert outcome(edge.run(action(name, alert_id, at_ns=now_ns + number))) == "kept behind"
-                assert time.monotonic() - began < 15, "it is not tried at all"
         edge.await_drained()
         kinds = [entry["type"] for entry in console.history(alert_id) if entry["type"] in ("ack", "unack", "close")]
         assert kinds == ["ack", "unack", "close"]
