@@ -183,23 +183,6 @@ def test_a_script_of_somebody_else_runs_as_under_oec(make_rig: Any, tmp_path: Pa
     assert console.status(alert_id) == "open"
 
 
-@DIALECTS
-def test_an_action_without_a_mapping_is_passed_over(make_rig: Any, console: Console, dialect: str) -> None:
-    with make_rig(dialect=dialect) as rig:
-        del rig.config["actionMappings"]["Close"]
-        connector = rig.start()
-        alert_id = console.create_alert()["id"]
-        rig.create(alert_id)
-        rig.person().close(alert_id)
-        connector.wait_log("ignored Close")
-        rig.wait_delivered()
-        told = rig.wait_callbacks(1 if dialect == "oec" else 2)
-        ignored = connector.metric("alerta_opsgenie_actions_total", action="Close", reason="not-wanted")
-    assert console.status(alert_id) == "open"
-    assert ignored == 1
-    assert any("maps no action" in body.get("failureMessage", "") for body in told) == (dialect == "jec")
-
-
 def test_once_takes_what_is_there_and_ends(make_rig: Any, console: Console) -> None:
     with make_rig() as rig:
         ids = [console.create_alert()["id"] for _ in range(12)]

@@ -18,6 +18,7 @@ from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.core.relay import Circumstances, Settings, relay
 from alerta_opsgenie.core.task import drive
+from tests.attacks.people import pose
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
 from tests.support.plugin import JSON, Plugged, audit_lines, plugged
@@ -241,6 +242,35 @@ def test_of_two_at_once_the_newer_one_stands(run: Plugged) -> None:
             list(pool.map(call, ("ack", "close"), (1_000 + turn, 2_000 + turn)))
         assert run.console.status(alert_id) == "closed"
         assert f"state={2_000 + turn}" in run.console.get(alert_id)["attributes"]["opsgenie-order"]
+
+
+# -- The lease that keeps two calls for one alert apart
+
+TAKE = "INSERT INTO alerta_opsgenie_leases VALUES (%s, 'another', now() + interval '1 hour')"
+OVER = "UPDATE alerta_opsgenie_leases SET until = now() - interval '1 second'"
+LEFT = "SELECT count(*) FROM alerta_opsgenie_leases WHERE name LIKE 'call:%%'"
+
+
+def execute(run: Plugged, statement: str, *values: str) -> list[tuple[int]]:
+    with run.alerta.postgres.connection(run.alerta.database) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def test_a_lease_is_given_back_with_the_answer_whatever_it_is(run: Plugged) -> None:
+    alert_id = str(run.console.create_alert()["id"])
+    assert [pose(run.bridge, alert_id, action)[0] for action in ("ack", "ack", "close")] == [200, 409, 200]
+    assert execute(run, LEFT) == [(0,)]
+
+
+def test_a_call_waits_for_another_s_lease_and_no_longer_than_that_lasts(run: Plugged) -> None:
+    alert_id, other = (str(run.console.create_alert()["id"]) for _ in range(2))
+    assert pose(run.bridge, other, "ack")[0] == 200
+    execute(run, TAKE, f"call:{alert_id}")
+    assert pose(run.bridge, alert_id, "ack")[0] == 503
+    assert pose(run.bridge, other, "close")[0] == 200
+    execute(run, OVER)
+    assert pose(run.bridge, alert_id, "ack")[0] == 200
 
 
 # -- The whole relay, as the executor runs it

@@ -16,7 +16,6 @@ from lab.cloud.person import Person
 from lab.tour import is_shelved_until
 
 from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged, audit_lines, plugged, wait_until
-from tests.support.relaying import Made
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
 
@@ -107,24 +106,6 @@ def test_notes_tags_owner_and_priority_follow(run: Plugged, alert_id: str, alice
     assert notes["have a look"] == ALICE
     assert f"{ALICE} assigned the alert to {BOB}" in " ".join(notes)
     assert run.told(alert_id) == ["create"]
-
-
-def test_an_unacknowledge_removes_acked_by(run: Plugged, alert_id: str, alice: Person) -> None:
-    alice.acknowledge(alert_id)
-    run.settle()
-    assert run.console.get(alert_id)["attributes"]["acked-by"] == ALICE
-    alice.unacknowledge(alert_id)
-    run.settle()
-    assert "acked-by" not in run.console.get(alert_id)["attributes"]
-    assert run.console.status(alert_id) == "open"
-
-
-def test_the_lines_of_an_alert_that_correlates_do_not_keep_one_from_its_change(run: Plugged, alice: Person) -> None:
-    alert_id = Made(run.console).beside_another("open", "ack")
-    run.settle()
-    alice.acknowledge(alert_id)
-    run.settle()
-    assert run.console.status(alert_id) == "ack"
 
 
 def test_what_alerta_told_is_not_done_again_when_it_comes_back(run: Plugged, alert_id: str) -> None:
