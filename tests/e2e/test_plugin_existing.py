@@ -32,7 +32,7 @@ def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "TELEGRAM_TOKEN": "t",
         "TELEGRAM_CHAT_ID": "1",
     }
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("existing"), settings=settings) as run:
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("existing"), settings=settings, workers=1) as run:
         run.cloud.add_api("default", key=DEFAULT_KEY, integration_id="default")
         run.cloud.add_api("proxies", key=PROXY_KEY, integration_id="proxies")
         yield run

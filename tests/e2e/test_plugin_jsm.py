@@ -14,7 +14,7 @@ SAME = ("resource", "event", "environment", "service")
 
 @pytest.fixture(scope="module")
 def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("jsm"), product="jsm") as run:
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("jsm"), product="jsm", workers=1) as run:
         yield run
 
 

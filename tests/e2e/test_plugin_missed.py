@@ -20,7 +20,7 @@ def run(
     request: pytest.FixtureRequest, alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Plugged]:
     settings = {"PLUGINS": request.param, "NOTIFICATION_BLACKOUT": True, "OPSGENIE_COMPARE_SECONDS": 1}
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("missed"), settings=settings) as run:
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("missed"), settings=settings, workers=1) as run:
         yield run
 
 
