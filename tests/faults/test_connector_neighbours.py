@@ -24,9 +24,9 @@ from tests.support.tiers import amount, grows
 
 AWAY_SECONDS = float(amount(1, 20))
 ACTIONS = amount(60, 120)
-MEBIBYTES = amount(20, 60)
+MEBIBYTES = amount(15, 60)
 
-pytestmark = [pytest.mark.faults, grows, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, grows, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_messages_of_a_mebibyte_take_no_more_memory_than_the_unit_gives(make_rig
             text = json.dumps({**message, "padding": []})
             queue.send(text.replace("[]", "[" + "[]," * 340_000 + "[]]"), owner, time.time())
         connector = rig.start()
-        rig.wait_delivered(120)
+        rig.wait_delivered(1200)  # reading them takes a second of the processor each
         peak = int(re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{connector.process.pid}/status").read_text())[0])
         notes = sum(": note " in entry["text"] for entry in console.history(alert_id))
     assert notes == MEBIBYTES
