@@ -276,9 +276,9 @@ def test_a_call_waits_for_another_s_lease_and_no_longer_than_that_lasts(run: Plu
 # -- The whole relay, as the executor runs it
 
 
-def relay_to(run: Plugged, payload: JSON, alert_id: str, in_seconds: int = 0) -> tuple[Outcome, int]:
-    """Give the outcome, and how many calls it took; the person acted `in_seconds` from now."""
-    payload["alert"].update(alias=alert_id, source="Alerta", updatedAt=time.time_ns() + in_seconds * 10**9)
+def relay_to(run: Plugged, payload: JSON, alert_id: str, acted_ns: int = 0) -> tuple[Outcome, int]:
+    """Give the outcome, and how many calls it took; the person acts now unless `acted_ns` says when."""
+    payload["alert"].update(alias=alert_id, source="Alerta", updatedAt=acted_ns or time.time_ns())
     client = AlertaClient(run.alerta.api_url, run.bridge.key)
     steps = relay(parse(json.dumps(payload)), Settings(), Circumstances(time.time()))
     try:
@@ -310,9 +310,10 @@ def test_the_lines_of_an_alert_that_correlates_do_not_keep_one_from_its_change(r
 def test_an_ack_that_comes_after_the_unack_that_followed_it_ends_the_snooze(run: Plugged, payload: Any) -> None:
     alert_id = run.console.create_alert()["id"]
     run.console.action(alert_id, "shelve")
-    time.sleep(3)  # both act after the shelve, clearly
-    relay_to(run, payload("UnAcknowledge.oec"), alert_id, in_seconds=-1)
+    time.sleep(5)  # both act after the shelve, clearly
+    now_ns = time.time_ns()
+    relay_to(run, payload("UnAcknowledge.oec"), alert_id, acted_ns=now_ns - 10**9)
     assert run.console.status(alert_id) == "shelved"
-    relay_to(run, payload("Acknowledge.oec"), alert_id, in_seconds=-2)
+    relay_to(run, payload("Acknowledge.oec"), alert_id, acted_ns=now_ns - 2 * 10**9)
     assert run.console.status(alert_id) == "open"
     assert run.told(alert_id) == ["create", "snooze"]
