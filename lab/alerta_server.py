@@ -32,9 +32,9 @@ MOCK = "mongodb://mongomock/alerta"
 # Alerta's DELETE_SCOPES holds `delete:alerts` (alerta/models/permission.py, is_in_scope).
 BRIDGE_SCOPES = ("write:alerts",)
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0  # a busy machine takes its time
 STOP_SECONDS = 30.0
-REQUEST_SECONDS = 30.0
+REQUEST_SECONDS = 60.0
 
 # Kept out of the processes' environment are Alerta's own variables, which would win over its settings file.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -186,7 +186,7 @@ class AlertaServer(Service):
     def start(self) -> None:
         """Start Alerta, the database too on the first call, and return when it answers. No effect while it runs.
 
-        Raises AlertaError or PostgresError with the end of the log when it does not come up in a minute.
+        Raises AlertaError or PostgresError with the end of the log when it does not come up in START_SECONDS.
         """
         if self.running:
             return

@@ -22,8 +22,8 @@ from lab.cloud.sqs import CheckCredentials, Sqs
 from lab.ports import Service
 
 REGION = "us-east-1"
-START_SECONDS = 30.0
-STOP_SECONDS = 5.0
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 RUNNING = re.compile(r"Running on (http://\S+)")
 QUICK = Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=30)

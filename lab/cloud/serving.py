@@ -13,7 +13,7 @@ from lab.cloud.faults import abort
 from lab.ports import LOOPBACK, Port, Service
 
 T = TypeVar("T")
-START_SECONDS = 30
+START_SECONDS = 120
 BACKLOG = 512
 
 

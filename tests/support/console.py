@@ -17,7 +17,7 @@ JSON = dict[str, Any]
 NewAlert = Callable[[], str]
 """Makes an alert and gives its id."""
 
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 60.0
 
 
 class ConsoleError(AssertionError):
