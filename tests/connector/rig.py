@@ -40,6 +40,8 @@ ACTIONS = (
     "AddTeam", "EscalateToNext", "Escalate", "Delete", "Restart",
 )  # fmt: skip
 PATIENCE_SECONDS = 30.0
+ENDS_SECONDS = 30.0
+"""Twice the unit's TimeoutStopSec, for the machine may be busy; what waits for somebody who hangs takes longer."""
 
 
 class Connector:
