@@ -76,9 +76,8 @@ def test_options_go_before_the_configuration(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.json")
     key_file = tmp_path / "key"
     key_file.write_text("of-the-file\n")
-    place = find_place(
-        str(config), str(tmp_path), alerta_url="https://given.example.com", alerta_key_file=str(key_file)
-    )
+    given = {"alertaApiUrl": "https://given.example.com", "alertaApiKeyFile": str(key_file)}
+    place = find_place(str(config), str(tmp_path), given)
     (options,) = place.options()
     assert (options.alerta_url, options.alerta_key) == ("https://given.example.com", "of-the-file")
 

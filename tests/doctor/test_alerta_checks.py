@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from lab.alerta_server import AlertaServer
 
+from alerta_opsgenie.core.outcome import Answer
+from alerta_opsgenie.doctor import alerta_checks
 from alerta_opsgenie.doctor.alerta_checks import candidates
+from alerta_opsgenie.doctor.finding import Finding
 from tests.conftest import BRIDGE_USER
 from tests.support.installed import Installed
 from tests.support.web_page import web_page
@@ -182,3 +186,56 @@ def test_on_a_real_alerta_following_the_advice_makes_it_well(installed: Installe
         tell_key(installed, key)
         assert installed.worst("attribution").level == "ok"
         assert [finding.level for finding in installed.findings("open-access")] == ["ok", "ok"]
+
+
+# -- The plugin, by its figures
+
+
+WELL = {"waiting": 2, "oldest_waiting_seconds": 1.5, "dead_letters": 0, "way_back_dead": 0}
+
+
+def found(installed: Installed, monkeypatch: pytest.MonkeyPatch, answer: Answer) -> list[Finding]:
+    monkeypatch.setattr(alerta_checks, "call", lambda *_: answer)
+    return installed.findings("plugin")
+
+
+def shown(**figures: float) -> Answer:
+    metrics: list[Any] = [{"group": "opsgenie", "name": name, "value": value} for name, value in figures.items()]
+    return Answer(200, {"metrics": [{"group": "alerts", "name": "waiting", "value": 999}, "odd", *metrics]})
+
+
+@pytest.mark.parametrize(
+    ("figures", "level", "words"),
+    [
+        ({}, "ok", "the plugin sends, 2 requests wait"),
+        ({"heartbeat_withheld": 0}, "ok", "and the heartbeat is pinged"),
+        ({"oldest_waiting_seconds": 301}, "fail", "has waited for 301 s"),
+        ({"also_oldest_waiting_seconds": 301}, "fail", "the other product has waited for 301 s"),
+        ({"heartbeat_withheld": 1}, "fail", "the heartbeat at the vendor is withheld"),
+        ({"way_back_dead": 1}, "fail", "does not arrive"),
+        ({"dead_letters": 3}, "warn", "3 requests were refused for good"),
+    ],
+)
+def test_each_figure_is_judged(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, figures: dict[str, float], level: str, words: str
+) -> None:
+    (finding,) = found(installed, monkeypatch, shown(**{**WELL, **figures}))
+    assert finding.level == level
+    assert words in finding.what
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(403, {}), "may not read its figures"),
+        (Answer(200, {"metrics": []}), "has written no figures"),
+        (Answer(200, {"metrics": 5}), "has written no figures"),
+        (Answer(500, {}), "has written no figures"),
+    ],
+)
+def test_what_cannot_be_read_is_not_called_well(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, answer: Answer, words: str
+) -> None:
+    (finding,) = found(installed, monkeypatch, answer)
+    assert finding.level == "skip"
+    assert words in finding.what

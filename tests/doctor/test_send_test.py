@@ -12,7 +12,7 @@ from lab.alerta_server import AlertaServer
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.doctor.finding import Finding
+from alerta_opsgenie.doctor.finding import Finding, findings_of
 from alerta_opsgenie.doctor.send_test import send_test
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
@@ -20,8 +20,7 @@ from tests.support.installed import Installed
 
 
 def trial(installed: Installed) -> list[Finding]:
-    found = installed.as_user(lambda inst: [vars(finding) for finding in send_test(inst)])
-    return [Finding(**finding) for finding in found]
+    return [Finding(*row) for row in installed.as_user(lambda inst: [*findings_of(send_test(inst))])]
 
 
 def left_over(console: Console) -> list[Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from alerta_opsgenie.cli.failure import Failure, explained
-from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, is_interactive
+from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, is_interactive, source_options
 from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.clients.connection import AddressError
@@ -30,7 +30,7 @@ from alerta_opsgenie.setup.taken_over import take_over
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
 from alerta_opsgenie.vendor.problems import shown
-from alerta_opsgenie.vendor.render import REGIONS, RenderOptions
+from alerta_opsgenie.vendor.render import RenderOptions
 
 EXIT_USAGE = 2
 _NO_NUMBER = 2**32 - 1  # chown(2) takes it for "leave it"
@@ -67,12 +67,8 @@ class Asked:
 
 @click.command("install")
 @place_options
-@click.option("--alerta-url", default="", metavar="URL", help="Alerta's API (or ALERTA_API_URL).")
-@click.option("--alerta-key-file", metavar="FILE", help="Where to read Alerta's API key now (or ALERTA_API_KEY).")
-@click.option("--api-key-file", metavar="FILE", help="Where to read the integration's key now (or OEC_API_KEY, ...).")
+@source_options
 @click.option("--dialect", type=click.Choice(DIALECTS), help="For native: whose integration the key is of.")
-@click.option("--region", type=click.Choice(REGIONS), default="us", show_default=True, help="Opsgenie's region.")
-@click.option("--base-url", default="", metavar="URL", help="The vendor's API, where it is not the usual host.")
 @click.option("--alerta-ca-file", default="", metavar="FILE", help="Certificates (PEM) of a private CA, to be used.")
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="Act on alerts with this source.")
 @click.option("--home", default="", metavar="DIR", help="The user's home, where it is not the documented one.")
@@ -160,18 +156,14 @@ def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter 
     plain, direct = (f"{layout.scripts}/oecAlertaExecutor{ending}" for ending in (".py", ""))
     if host.staged and not service_path:
         return None, direct
-    path = service_path or SERVICE_PATH
-    uid, gid = host.user_number(layout.user), host.group_number(layout.group)
-    identity = (uid, gid) if uid is not None and gid is not None and os.geteuid() == 0 else None
-    found = find_interpreter("python", path, identity)
-    if found is not None and found.is_usable:
-        return found, plain
-    third = find_interpreter("python3", path, identity)
-    if third is None or not third.is_usable:
-        what = f"there is no Python 3.9 or later on the service's PATH ({path})"
-        click.echo(f"warning: {what}: install one, or name the right PATH with --service-path", err=True)
-        return None, direct
-    return third, direct
+    path, identity = service_path or SERVICE_PATH, host.numbers(layout.ownership)
+    for name, script in (("python", plain), ("python3", direct)):
+        found = find_interpreter(name, path, identity)
+        if found is not None and found.is_usable:
+            return found, script
+    what = f"there is no Python 3.9 or later on the service's PATH ({path})"
+    click.echo(f"warning: {what}: install one, or name the right PATH with --service-path", err=True)
+    return None, direct
 
 
 def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tuple[RenderOptions, Secret]:
@@ -179,7 +171,7 @@ def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tup
     dialect = wish.dialect or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
     if layout.edge not in {NATIVE, dialect}:
         raise Failure(f"--dialect {dialect} does not go with --edge {layout.edge}", "leave it out", EXIT_USAGE)
-    url = wish.alerta_url or os.environ.get("ALERTA_API_URL", "") or existing.alerta_url or _ask_url()
+    url = wish.alerta_url or existing.alerta_url or _ask_url()
     try:
         address_of(url)
     except AddressError as error:

@@ -95,9 +95,8 @@ def _actions(inst: Installation) -> Any:
 
 
 def _logs(inst: Installation) -> Iterable[tuple[str, str]]:
-    log = connector_log(inst.log_directory, inst.edge, inst.process.pid if inst.process else None)
     own = [inst.mapping.stdout, inst.mapping.stderr] if inst.mapping else []
-    paths = [log, *own, f"{inst.state_directory}/agent.log"]
+    paths = [connector_log(inst), *own, f"{inst.state_directory}/agent.log"]
     for path in dict.fromkeys(path for path in paths if path):
         lines = read_tail(path)[-LOG_LINES:]
         if lines:

@@ -15,9 +15,10 @@ from typing import Any, Iterator
 from alerta_opsgenie.connector.channel import AUTHENTICATE_PATH
 from alerta_opsgenie.connector.credentials import credentials_path
 from alerta_opsgenie.core.relay import PLANS
+from alerta_opsgenie.doctor.http import NO_ANSWER, ask_vendor
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.logs import read_tail
-from alerta_opsgenie.doctor.vendor_checks import ALERTS, ask_vendor
+from alerta_opsgenie.doctor.vendor_checks import ALERTS
 from alerta_opsgenie.vendor.config import JEC
 from alerta_opsgenie.vendor.placeholders import Placeholders
 
@@ -77,8 +78,9 @@ def _read(text: str) -> dict[str, Any] | None:
 
 
 def _answer(inst: Installation, path: str) -> dict[str, Any] | None:
-    response = ask_vendor(inst, path).response
-    if response is None:
+    try:
+        response = ask_vendor(inst, path)
+    except NO_ANSWER:
         return None
     token, body = _read(response.headers.get("token", "")), _read(response.body.decode("utf-8", "replace"))
     return {"status": response.status, **({"Token": token} if token else {}), "body": body}

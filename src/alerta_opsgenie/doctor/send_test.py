@@ -9,10 +9,10 @@ from typing import Any, Iterator, NamedTuple
 
 from alerta_opsgenie.agent import client, handover
 from alerta_opsgenie.agent.options import UsageError
-from alerta_opsgenie.core.outcome import Answer, Kind
-from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.doctor.alerta_checks import try_call
-from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
+from alerta_opsgenie.core.outcome import Kind
+from alerta_opsgenie.doctor.alerta_checks import fields_of, try_call
+from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, warn
+from alerta_opsgenie.doctor.http import OK
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import NATIVE
 from alerta_opsgenie.vendor.runner import Host, run_message
@@ -22,7 +22,6 @@ ACTOR = "alerta-opsgenie-doctor"
 
 NAME = "send-test"
 _LIMIT_SECONDS = 30.0
-_OK, _CREATED = 200, 201
 
 
 class Ran(NamedTuple):
@@ -37,12 +36,16 @@ def send_test(inst: Installation) -> Iterator[Finding]:
     if inst.config is None or not inst.access.url or not inst.alerta_key[0]:
         yield fail("the test needs a configuration with Alerta's URL and key", "follow what the checks above advise")
         return
-    made = try_call(inst, Call("POST", "/alert", _alert(inst), ""))
-    if made is None:
-        yield fail("no alert could be made: Alerta is not reached", "follow what the check alerta advises")
-        return
-    alert_id = str(made.body.get("id") or "") if isinstance(made.body, dict) else ""
-    if made.status not in {_OK, _CREATED} or not alert_id:
+    try:
+        yield from _make_and_act(inst)
+    except CheckEndedError:
+        yield fail("the test did not come to its end: Alerta is not reached", "follow what the check alerta advises")
+
+
+def _make_and_act(inst: Installation) -> Iterator[Finding]:
+    made = try_call(inst, "POST", "/alert", _alert(inst))
+    alert_id = str(made.body.get("id") or "") if made.ok else ""
+    if not alert_id:
         said = f", {made.message}" if made.message else ""
         advice = "follow what the check alerta-key advises; a plugin of Alerta's may also refuse the alert"
         yield fail(f"no alert could be made: HTTP {made.status}{said}", advice)
@@ -55,10 +58,12 @@ def send_test(inst: Installation) -> Iterator[Finding]:
 
 
 def _alert(inst: Installation) -> dict[str, Any]:
+    allowed = fields_of(try_call(inst, "GET", "/config")).get("environments")
+    names = [str(name) for name in allowed] if isinstance(allowed, list) else []
     return {
         "resource": "alerta-opsgenie-doctor",
         "event": f"DoctorTest{uuid.uuid4().hex[:12]}",
-        "environment": _environment(inst),
+        "environment": "Development" if "Development" in names or not names else names[0],
         "service": ["alerta-opsgenie"],
         # The plugin passes nothing of this severity on unless it is told to, so that nobody's phone rings.
         "severity": "informational",
@@ -67,34 +72,20 @@ def _alert(inst: Installation) -> dict[str, Any]:
     }
 
 
-def _environment(inst: Installation) -> str:
-    """Choose an environment that this Alerta allows."""
-    answer = try_call(inst, Call("GET", "/config", None, ""))
-    allowed = answer.body.get("environments") if answer and isinstance(answer.body, dict) else None
-    names = [str(name) for name in allowed] if isinstance(allowed, list) else []
-    return "Development" if "Development" in names or not names else names[0]
-
-
 def _act(inst: Installation, alert_id: str) -> Iterator[Finding]:
-    message, began = json.dumps(_message(inst, alert_id)), time.monotonic()
+    source = next((name for name in inst.access.sources if name != "*"), "Alerta")
+    message = json.dumps(message_of("Acknowledge", alert_id, ACTOR, source))
+    began = time.monotonic()
     ran = _hand_over(inst, message) if inst.edge == NATIVE else _start(inst, message)
     seconds = time.monotonic() - began
     if ran.error:
         yield fail(f"the action failed: {ran.error}", "follow what the line says, or the check above that names it")
         return
-    yield from _judge_alert(try_call(inst, Call("GET", f"/alert/{alert_id}", None, "")), ran, seconds)
-
-
-def _judge_alert(answer: Answer | None, ran: Ran, seconds: float) -> Iterator[Finding]:
-    if answer is None:
-        yield fail("the alert could not be looked at: Alerta is not reached", "follow what the check alerta advises")
-        return
-    found = answer.body.get("alert") if isinstance(answer.body, dict) else None
+    found = fields_of(try_call(inst, "GET", f"/alert/{alert_id}")).get("alert")
     alert: dict[str, Any] = found if isinstance(found, dict) else {}
-    status = alert.get("status")
-    if status != "ack":
+    if alert.get("status") != "ack":
         advice = "look at the executor's log, and at which other plugins of Alerta's handle actions"
-        yield fail(f"the executor said {ran.line!r}, but the alert is {status}, not ack", advice)
+        yield fail(f"the executor said {ran.line!r}, but the alert is {alert.get('status')}, not ack", advice)
         return
     yield ok(f"acknowledged, as the connector would have done it, in {seconds:.2f} s")
     acts = [entry for entry in alert.get("history") or [] if entry.get("type") == "ack" or entry.get("status") == "ack"]
@@ -105,28 +96,21 @@ def _judge_alert(answer: Answer | None, ran: Ran, seconds: float) -> Iterator[Fi
         yield ok(f"the key is {user}'s: without our plugin Alerta's history shows that user for everybody")
 
 
-def _message(inst: Installation, alert_id: str) -> dict[str, Any]:
+def message_of(action: str, alert: str, user: str, source: str, **fields: Any) -> dict[str, Any]:
+    """Make a message as the vendor would send it now; `fields` are more of the alert's."""
     return {
-        "action": "Acknowledge",
+        "action": action,
         "actionType": "custom",
         "requestId": str(uuid.uuid4()),
-        "source": {"name": "", "type": "web"},
-        "entity": {"id": f"{uuid.uuid4()}-0", "type": "alert"},
-        "alert": {
-            "alertId": f"{uuid.uuid4()}-0",
-            "alias": alert_id,
-            "source": next((name for name in inst.access.sources if name != "*"), "Alerta"),
-            "username": ACTOR,
-            "updatedAt": time.time_ns(),
-        },
+        "source": {"name": "alerta-opsgenie", "type": "cli"},
+        "alert": {"alias": alert, "source": source, "username": user, "updatedAt": time.time_ns(), **fields},
     }
 
 
 def _start(inst: Installation, message: str) -> Ran:
     """Start the script as OEC and JEC do."""
-    assert inst.config is not None  # noqa: S101 - looked at before
     host = Host(environment=inst.service_environment, working_directory="/", time_limit_seconds=_LIMIT_SECONDS)
-    result = run_message(inst.config, message, host=host)
+    result = run_message(inst.needed_config, message, host=host)
     line = (result.stdout.strip().splitlines() or [""])[-1]
     if result.dropped_reason is not None:
         return Ran(f"the connector would drop it: {result.dropped_reason}", line)
@@ -139,19 +123,18 @@ def _hand_over(inst: Installation, message: str) -> Ran:
     if client.ask_status(inst.state_directory) is None:
         return Ran(f"no connector answers in {inst.state_directory}", "")
     try:
-        reply = client.submit(inst.access.options(spoolDir=inst.state_directory), message)
+        outcome = client.submit(inst.access.options(spoolDir=inst.state_directory), message).outcome
     except (UsageError, handover.NoAgentError) as error:
         return Ran(str(error), "")
-    outcome = reply.outcome
     line = f"{outcome.kind.value}: {outcome.reason.value}{', ' + outcome.detail if outcome.detail else ''}"
     return Ran("" if outcome.kind in {Kind.APPLIED, Kind.ALREADY} else line, line)
 
 
 def _remove(inst: Installation, alert_id: str) -> Finding:
-    removed = try_call(inst, Call("DELETE", f"/alert/{alert_id}", None, ""))
-    if removed and removed.status == _OK:
-        return ok("the test's alert is removed")
-    close = Call("PUT", f"/alert/{alert_id}/action", {"action": "close", "text": ACTOR}, "")
-    if removed is None or try_call(inst, close) is None:
+    try:
+        if try_call(inst, "DELETE", f"/alert/{alert_id}").status == OK:
+            return ok("the test's alert is removed")
+        try_call(inst, "PUT", f"/alert/{alert_id}/action", {"action": "close", "text": ACTOR})
+    except CheckEndedError:
         return warn(f"the test's alert {alert_id} could not be removed: Alerta is not reached", "remove it in Alerta")
     return warn(f"the key may not delete: the test's alert {alert_id} is closed", "it expires by itself, or delete it")
