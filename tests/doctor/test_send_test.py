@@ -37,9 +37,9 @@ def test_an_action_goes_the_whole_way_and_leaves_nothing(installed: Installed, c
 def test_an_executor_that_fails_is_a_failure_with_its_own_words_and_leaves_nothing(
     installed: Installed, console: Console
 ) -> None:
-    script = Path(installed.layout.scripts) / "oecAlertaExecutor.py"
+    script = Path(installed.layout.scripts) / "oecAlertaExecutor"
     ours = script.read_bytes()
-    script.write_text("import sys\nsys.exit('no luck today')\n")
+    script.write_text("#!/usr/bin/env python3\nimport sys\nsys.exit('no luck today')\n")
     found = trial(installed)
     assert (found[0].level, "no luck today" in found[0].what) == ("fail", True)
     assert left_over(console) == []
@@ -48,7 +48,8 @@ def test_an_executor_that_fails_is_a_failure_with_its_own_words_and_leaves_nothi
 
 
 def test_a_script_that_does_nothing_is_found_out_by_the_alert(installed: Installed) -> None:
-    (Path(installed.layout.scripts) / "oecAlertaExecutor.py").write_text("print('applied, honestly')\n")
+    script = Path(installed.layout.scripts) / "oecAlertaExecutor"
+    script.write_text("#!/usr/bin/env python3\nprint('applied, honestly')\n")
     found = trial(installed)
     assert (found[0].level, "not ack" in found[0].what) == ("fail", True)
 

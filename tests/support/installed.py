@@ -153,8 +153,7 @@ def install_oec(directory: Path, *, alerta_url: str, alerta_key: str, base_url: 
     user, group = plain_user()
     search_path = put_python(directory / "bin") or ""
     layout = _owned(layout_for("oec", Places(user, str(directory / "home"), str(directory / "log"))), group)
-    script = f"{layout.scripts}/oecAlertaExecutor.py"
-    wanted = RenderOptions("oec", Secret(api_key), alerta_url, base_url=base_url, script=script)
+    wanted = RenderOptions("oec", Secret(api_key), alerta_url, base_url=base_url)
     executor = _executor(str(Path(search_path, "python").resolve()))
     contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key), "")
     host = Host()

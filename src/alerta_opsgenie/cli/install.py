@@ -123,9 +123,9 @@ def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
     existing = _take_over(host, layout, wish) if wish.taken_from else read_existing(host, layout, wish.dialect)
     if existing.warning:
         click.echo(f"warning: {existing.warning}", err=True)
-    interpreter, script = _script(host, layout, wish.service_path)
-    wanted, key = _wanted(layout, wish, existing, script)
+    wanted, key = _wanted(layout, wish, existing)
     keeps = wish.keep_config and existing.document is not None
+    interpreter = _interpreter(host, layout, wish.service_path)
     executor = build_executor(interpreter, wish.service_path or SERVICE_PATH) if layout.scripts else b""
     unit = render_unit(layout, _unit_command(wish.command, host))
     if keeps:
@@ -149,24 +149,21 @@ def _warn_of_state(layout: Layout, kept: str) -> None:
         click.echo(f'warning: {what}: put "--spoolDir" and {layout.state_directory} into globalArgs', err=True)
 
 
-def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter | None, str]:
-    """Choose what the actions are mapped to: the `.py` where `python` will do, else what starts by its first line."""
-    if not layout.scripts:
-        return None, ""
-    plain, direct = (f"{layout.scripts}/oecAlertaExecutor{ending}" for ending in (".py", ""))
-    if host.staged and not service_path:
-        return None, direct
+def _interpreter(host: Host, layout: Layout, service_path: str) -> Interpreter | None:
+    """Find the Python that is to start the executor, on the PATH that the connector has."""
+    if not layout.scripts or (host.staged and not service_path):
+        return None
     path, identity = service_path or SERVICE_PATH, host.numbers(layout.ownership)
-    for name, script in (("python", plain), ("python3", direct)):
+    for name in ("python3", "python"):
         found = find_interpreter(name, path, identity)
         if found is not None and found.is_usable:
-            return found, script
+            return found
     what = f"there is no Python 3.9 or later on the service's PATH ({path})"
     click.echo(f"warning: {what}: install one, or name the right PATH with --service-path", err=True)
-    return None, direct
+    return None
 
 
-def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tuple[RenderOptions, Secret]:
+def _wanted(layout: Layout, wish: Asked, existing: Existing) -> tuple[RenderOptions, Secret]:
     """Give what the configuration is made of, and Alerta's key."""
     dialect = wish.dialect or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
     if layout.edge not in {NATIVE, dialect}:
@@ -181,7 +178,7 @@ def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tup
     check_keys(key, api_key)
     ca_file = str(Path(wish.alerta_ca_file).absolute()) if wish.alerta_ca_file else ""
     wanted = RenderOptions(
-        dialect, api_key, url, region=wish.region, base_url=wish.base_url, script=script, sources=wish.sources,
+        dialect, api_key, url, region=wish.region, base_url=wish.base_url, sources=wish.sources,
         ca_file=ca_file,
     )  # fmt: skip
     return wanted, key

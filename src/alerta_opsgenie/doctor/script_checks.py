@@ -63,26 +63,35 @@ def _check_script(inst: Installation, path: str) -> Finding:
 
 
 def check_python(inst: Installation) -> Iterator[Finding]:
-    """Look which Python the connector would start: it takes `python` for a `.py`, whatever the first line says."""
+    """Look which Python the connector would start: `python` for a `.py`, else what the first line names."""
     path = _script(inst)
+    name = "python" if path.endswith(".py") else _named_python(path)
     search, how = inst.search_path
-    place = f"the service's PATH ({search}; {how})"
-    if path.endswith(".py"):
-        name, better = "python", path.removesuffix(".py")
-        advice = f"apt install python-is-python3, or map the actions to {better} in {inst.path}"
-    else:
-        name = "python3"
-        advice = f"install Python 3.9 or later, or correct the PATH: systemctl edit {inst.service}"
+    where = f"on the service's PATH ({search}; {how})"
+    advice = f"install Python 3.9 or later, or correct the PATH: systemctl edit {inst.service}"
+    if name == "python":
+        advice = f"apt install python-is-python3, or map the actions to {path.removesuffix('.py')} in {inst.path}"
+    elif "/" in name:
+        where, advice = f"in the first line of {path}", inst.install_command
     found = find_interpreter(name, search)
     if found is None:
-        yield fail(f"there is no `{name}` on {place}", advice)
+        yield fail(f"there is no `{name}`, which is looked for {where}", advice)
     elif not found.version:
         yield fail(f"{found.path} does not start: {found.failure}", advice)
     elif not found.is_usable:
         least = ".".join(str(part) for part in LEAST_VERSION)
-        yield fail(f"`{name}` on {place} is {_version(found)}; the executor needs {least} or later", advice)
+        yield fail(f"`{name}` {where} is {_version(found)}; the executor needs {least} or later", advice)
     else:
-        yield ok(f"`{name}` is {_version(found)}, by {place}")
+        yield ok(f"`{name}` {where} is {_version(found)}")
+
+
+def _named_python(path: str) -> str:
+    """Give the path of the Python that a script's first line names, or `python3`, which `env` looks for."""
+    with suppress(OSError), Path(path).open("rb") as file:
+        command = file.readline(200).decode("ascii", "replace").removeprefix("#!").split()
+        if command and command[0].startswith("/") and not command[0].endswith("/env"):
+            return command[0]
+    return "python3"
 
 
 def _version(found: Interpreter) -> str:
