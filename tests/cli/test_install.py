@@ -84,23 +84,17 @@ def test_an_edited_configuration_is_kept_until_force_and_its_difference_shown(ro
     assert [copy.read_bytes() for copy in copies] == [before]
 
 
-def test_keep_config_installs_the_rest(root: Path) -> None:
-    hand_made(root)
-    before = (root / CONFIG).read_bytes()
-    assert run(root, *URL, "--yes", "--keep-config").exit_code == 0
-    assert (root / CONFIG).read_bytes() == before
-    assert (root / "home/opsgenie/oec/scripts/oecAlertaExecutor").exists()
-
-
-def test_a_kept_configuration_with_another_state_directory_is_warned_of(root: Path) -> None:
+def test_keep_config_installs_the_rest_and_warns_of_another_state_directory(root: Path) -> None:
     hand_made(root)
     config = root / CONFIG
-    config.write_text(
-        config.read_text().replace('"--source"', '"--spoolDir", "/srv/x\\nExecStart=/bin/sh", "--source"')
-    )
+    odd = '"--spoolDir", "/srv/x\\nExecStart=/bin/sh", "--source"'
+    config.write_text(config.read_text().replace('"--source"', odd))
+    before = config.read_bytes()
     result = run(root, *URL, "--yes", "--keep-config")
     assert (result.exit_code, result.stderr.count("\n")) == (0, 1), result.output
     assert "warning: the configuration names the state directory" in result.stderr
+    assert config.read_bytes() == before
+    assert (root / "home/opsgenie/oec/scripts/oecAlertaExecutor").exists()
     assert "ExecStart=/bin/sh" not in (root / "etc/systemd/system/alerta-opsgenie-agent.service").read_text()
 
 
@@ -160,24 +154,20 @@ def test_what_is_missing_or_wrong_is_told_in_two_lines_and_nothing_is_changed(
     assert snapshot(root) == before
 
 
-def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_host_is_set_up_by_root_alone_and_an_image_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert_told(run(tmp_path / "none", *URL, "--yes"), 2)
-
-
-def test_a_host_is_set_up_by_root_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     result = run(None, *URL, "--yes")
     assert_told(result, 2)
     assert "sudo" in result.stderr
 
 
-def test_undoing_what_was_never_done_is_refused_and_leaves_no_trace(root: Path) -> None:
+def test_undoing_asks_first_and_what_was_never_done_is_refused_and_leaves_no_trace(root: Path) -> None:
     before = snapshot(root)
     assert_told(undo(root, "--yes"), 2)
     assert snapshot(root) == before
-
-
-def test_undoing_asks_first(root: Path) -> None:
     run(root, *URL, "--yes")
     before = snapshot(root)
     assert_told(undo(root), 2)

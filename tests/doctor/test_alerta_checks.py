@@ -57,17 +57,15 @@ def test_a_web_interface_in_its_place_fails_and_its_api_is_suggested(installed: 
     assert (found.level, f"{url}/api" in found.advice) == ("fail", True)
 
 
-def test_one_that_does_not_answer_fails(installed: Installed) -> None:
-    tell_url(installed, "http://127.0.0.1:9/api")
-    installed.ask(limit_seconds=1.0)
-    assert installed.worst("alerta").level == "fail"
-
-
-@pytest.mark.parametrize("url", ["alerta.example.com/api", "ftp://alerta.example.com", "http://user:pw@alerta/api"])
-def test_what_is_no_url_fails_without_an_attempt(installed: Installed, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:9/api", "alerta.example.com/api", "ftp://alerta.example.com", "http://user:pw@alerta/api"],
+)
+def test_one_that_does_not_answer_or_is_no_url_fails(installed: Installed, url: str) -> None:
     tell_url(installed, url)
-    found = installed.worst("alerta", "alerta-key", "attribution")
-    assert (found.level, "--alertaApiUrl" in found.advice) == ("fail", True)
+    installed.ask(limit_seconds=1.0)
+    found = installed.worst("alerta", "alerta-key", "attribution", "open-access")
+    assert (found.check, found.level, "--alertaApiUrl" in found.advice) == ("alerta", "fail", True)
     assert "pw" not in found.what
 
 
@@ -76,19 +74,15 @@ def test_candidates_are_tried_with_the_likeliest_first() -> None:
     assert "https://alerta.example.com/api" in candidates("http://alerta.example.com/api")
 
 
-def test_an_invalid_key_fails_and_is_not_shown(installed: Installed, alerta_key: str) -> None:
-    tell_key(installed, "a-wrong-key-0123456789")
+@pytest.mark.parametrize("scope", ["", "read:alerts"])
+def test_an_invalid_key_and_one_that_may_only_read_fail_until_there_is_a_right_one(
+    installed: Installed, alerta: AlertaServer, scope: str
+) -> None:
+    wrong = alerta.create_key(BRIDGE_USER, [scope]) if scope else "a-wrong-key-0123456789"
+    tell_key(installed, wrong)
     found = installed.worst("alerta-key")
-    assert found.level == "fail"
-    assert "a-wrong-key" not in found.what + found.advice
-    tell_key(installed, alerta_key)
-    assert installed.findings("alerta-key")[0].level == "ok"
-
-
-def test_a_key_that_may_only_read_fails_and_the_scope_is_named(installed: Installed, alerta: AlertaServer) -> None:
-    tell_key(installed, alerta.create_key(BRIDGE_USER, ["read:alerts"]))
-    found = installed.worst("alerta-key")
-    assert (found.level, "write:alerts" in found.advice) == ("fail", True)
+    assert (found.level, "write:alerts" in found.advice) == ("fail", bool(scope))
+    assert wrong not in found.what + found.advice
     tell_key(installed, alerta.create_key(BRIDGE_USER, ["write:alerts"]))
     assert installed.findings("alerta-key")[0].level == "ok"
 

@@ -18,8 +18,7 @@ from alerta_opsgenie.cli.keys import is_interactive, read_key_file
 from alerta_opsgenie.clients.opsgenie import BASE_URLS
 from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.doctor.bundle import open_bundle, write_bundle
-from alerta_opsgenie.doctor.captures import capture
+from alerta_opsgenie.doctor.bundle import capture, open_bundle, write_bundle
 from alerta_opsgenie.doctor.checks import NAMES, examine
 from alerta_opsgenie.doctor.finding import FAIL, LEVELS, Finding, fail, findings_of, worst
 from alerta_opsgenie.doctor.installation import Installation, Request

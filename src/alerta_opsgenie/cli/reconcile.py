@@ -275,24 +275,25 @@ def _apply_in_alerta(sides: _Sides, repair: Repair) -> str:
 
 
 def _show(found: Sweep, done: list[str], *, as_json: bool) -> None:
-    rows: list[dict[str, Any]] = [
+    repairs_ = [
         {"alert": one.alert, "field": one.field, "tell": one.side, "steps": list(one.steps), "reason": one.reason,
          "result": result}
         for one, result in zip(found.repairs, done)
     ]  # fmt: skip
-    findings = [one._asdict() for one in found.findings]
     if as_json:
-        click.echo(json.dumps({"repairs": rows, "findings": findings}, indent=2))
+        click.echo(json.dumps({"repairs": repairs_, "findings": [one._asdict() for one in found.findings]}, indent=2))
         return
-    if rows or findings:
-        click.echo(f"{'ALERT':36} {'FIELD':12} {'TELL':8} {'WHAT':24} WHY")
-    for row in rows:
-        result = f" ({row['result']})" if row["result"] else ""
-        what = ", ".join(row["steps"])
-        click.echo(printable(f"{row['alert']:36} {row['field']:12} {row['tell']:8} {what:24} {row['reason']}{result}"))
-    for one in findings:
-        click.echo(printable(f"{one['alert']:36} {one['field']:12} {'nobody':8} {'':24} {one['text']}"))
-    click.echo(f"{len(rows)} to repair, {len(findings)} to look at" if rows or findings else "both sides agree")
+    rows = [("ALERT", "FIELD", "TELL", "WHAT", "WHY")]
+    for one, result in zip(found.repairs, done):
+        why = f"{one.reason} ({result})" if result else one.reason
+        rows.append((one.alert, one.field, one.side, ", ".join(one.steps), why))
+    rows += [(one.alert, one.field, "nobody", "", one.text) for one in found.findings]
+    if rows[1:]:
+        for row in rows:
+            click.echo(printable("{:36} {:12} {:8} {:24} {}".format(*row)))
+        click.echo(f"{len(found.repairs)} to repair, {len(found.findings)} to look at")
+    else:
+        click.echo("both sides agree")
 
 
 @contextmanager

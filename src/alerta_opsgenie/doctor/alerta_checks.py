@@ -90,13 +90,12 @@ def look_at(inst: Installation, url: str) -> Found:
 
 def candidates(url: str) -> list[str]:
     """Give the URLs that may be meant by one at which Alerta does not answer, the likeliest first."""
-    parts = urlsplit(url)
-    path = address_of(url).path
+    parts, path = urlsplit(url), address_of(url).path
     above = path.rpartition("/")[0]
-    paths = dict.fromkeys([f"{path}/api", "/api", f"{above}/api", above, ""])
     other = "https" if parts.scheme == "http" else "http"
-    same = [f"{parts.scheme}://{parts.netloc}{tried}" for tried in paths if tried != path]
-    return [*same, *(f"{other}://{parts.netloc}{tried}" for tried in dict.fromkeys([path, "/api"]))]
+    tried = [(parts.scheme, one) for one in (f"{path}/api", "/api", f"{above}/api", above, "") if one != path]
+    tried += [(other, path), (other, "/api")]
+    return list(dict.fromkeys(f"{scheme}://{parts.netloc}{one}" for scheme, one in tried))
 
 
 def check_reachable(inst: Installation) -> Iterator[Finding]:

@@ -21,16 +21,22 @@ _COLOURED = re.compile(r"(?:\x1b\[\d+m)?(?P<level>[A-Z]{4})\w*(?:\x1b\[0m)?\[(?P
 _PLAIN = re.compile(r'time="?(?P<when>[0-9T:.Z+-]+)"? level=(?P<level>[a-z]{4})\w* msg="?(?P<text>.*?)"?$')
 
 
+def logs_named(inst: Installation, pattern: str) -> list[Path]:
+    """Give the connector's own logs whose names match, the newest first; none where they cannot be listed."""
+    if inst.edge == NATIVE:
+        return []
+    try:
+        found = [path for path in Path(inst.log_directory).iterdir() if re.fullmatch(pattern, path.name)]
+        return sorted(found, key=lambda path: -path.lstat().st_mtime)
+    except OSError:
+        return []
+
+
 def connector_log(inst: Installation) -> str | None:
     """Give the connector's own log: its process's, else the one that was written last; None: there is none."""
-    if inst.edge == NATIVE:
-        return None
-    names = [f"{inst.edge}{inst.process.pid}.log"] if inst.process else []
-    try:
-        logs = [path for path in Path(inst.log_directory).iterdir() if re.fullmatch(rf"{inst.edge}\d+\.log", path.name)]
-        return str(max(logs, key=lambda path: (path.name in names, path.stat().st_mtime))) if logs else None
-    except OSError:
-        return None
+    logs = logs_named(inst, rf"{inst.edge}\d+\.log")
+    of_process = [path for path in logs if inst.process and path.name == f"{inst.edge}{inst.process.pid}.log"]
+    return str((of_process or logs)[0]) if logs else None
 
 
 def read_version(log: str) -> str:
