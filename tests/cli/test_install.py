@@ -98,20 +98,15 @@ def test_keep_config_installs_the_rest_and_warns_of_another_state_directory(root
     assert "ExecStart=/bin/sh" not in (root / "etc/systemd/system/alerta-opsgenie-agent.service").read_text()
 
 
-def test_secrets_may_come_from_files(root: Path, tmp_path: Path) -> None:
-    api_key, alerta_key = tmp_path / "api", tmp_path / "alerta"
-    api_key.write_text(f"{API_KEY}\n")
-    alerta_key.write_text(f"{ALERTA_KEY}\n")
+def test_secrets_may_come_from_files_and_what_is_asked_for_goes_into_the_configuration(
+    root: Path, tmp_path: Path
+) -> None:
+    api_key, alerta_key = (put(tmp_path, name, f"{key}\n") for name, key in (("api", API_KEY), ("alerta", ALERTA_KEY)))
     files = ("--api-key-file", str(api_key), "--alerta-key-file", str(alerta_key))
-    assert run(root, *URL, *files, "--yes", env={}).exit_code == 0
-    assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY
-
-
-def test_sources_a_private_ca_and_the_region_go_into_the_configuration(root: Path) -> None:
     more = ("--source", "Alerta-EU", "--alerta-ca-file", "/etc/ssl/ours.pem", "--region", "eu")
-    assert run(root, *URL, *more, "--yes").exit_code == 0
+    assert run(root, *URL, *files, *more, "--yes", env={}).exit_code == 0
     value = json.loads((root / CONFIG).read_text())
-    assert value["baseUrl"] == "https://api.eu.opsgenie.com"
+    assert (value["apiKey"], value["baseUrl"]) == (API_KEY, "https://api.eu.opsgenie.com")
     assert value["globalArgs"][-4:] == ["--source", "Alerta-EU", "--alertaCaFile", "/etc/ssl/ours.pem"]
 
 

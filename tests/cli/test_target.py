@@ -114,7 +114,8 @@ def test_root_with_a_configuration_works_in_its_owners_state_directory_as_its_ow
     config = write_config(shared / "config.json")
     give_away(shared)
     command = [*PROGRAM, "status", "--json", "--config", str(config)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    of_root = {**os.environ, "XDG_STATE_HOME": "/root/state"}
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=of_root)
     assert json.loads(result.stdout)["directory"] == f"{NOBODY.pw_dir}/.local/state/alerta-opsgenie"
 
 

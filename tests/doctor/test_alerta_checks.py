@@ -144,27 +144,23 @@ def test_an_alerta_that_asks_for_no_key_is_warned_of(installed: Installed, alert
     assert [(finding.level, "AUTH_REQUIRED = True" in finding.advice) for finding in found] == [("warn", True)]
 
 
-def test_an_alerta_without_our_package_is_warned_of(installed: Installed) -> None:
-    with web_page() as (url, routes):
-        routes["/"] = {"links": [{"href": f"{url}/alert"}]}
-        tell_url(installed, url)
-        found = installed.worst("attribution")
-    assert (found.level, "pip install alerta-opsgenie" in found.advice) == ("warn", True)
-
-
-def test_a_key_that_the_plugin_does_not_recognise_is_warned_of_until_it_is(
+def test_without_our_plugin_or_with_a_key_that_it_does_not_recognise_it_is_warned(
     installed: Installed, alerta_key: str
 ) -> None:
     """The plugin sends the header back for the bridge's key alone."""
     with web_page() as (url, routes):
-        routes["/"] = {"links": [{"href": f"{url}/webhooks/opsgenie"}]}
+        routes["/"] = {"links": [{"href": f"{url}/alert"}]}
         tell_url(installed, url)
         found = installed.worst("attribution")
+        assert (found.level, "pip install alerta-opsgenie" in found.advice) == ("warn", True)
+        routes["/"] = {"links": [{"href": f"{url}/webhooks/opsgenie"}]}
+        found = installed.worst("attribution")
+        assert (found.level, "does not recognise this key" in found.what) == ("warn", True)
+        digest = hashlib.sha256(alerta_key.encode()).hexdigest()
+        assert f"OPSGENIE_BRIDGE_KEY = ['sha256:{digest}']" in found.advice
+        assert alerta_key not in found.advice
         routes["recognises"] = True
         assert installed.worst("attribution").level == "ok"
-    assert (found.level, "does not recognise this key" in found.what) == ("warn", True)
-    assert f"OPSGENIE_BRIDGE_KEY = ['sha256:{hashlib.sha256(alerta_key.encode()).hexdigest()}']" in found.advice
-    assert alerta_key not in found.advice
 
 
 def test_on_a_real_alerta_following_the_advice_makes_it_well(installed: Installed, alerta: AlertaServer) -> None:

@@ -1,7 +1,4 @@
-"""`alerta-opsgenie doctor`: every cause of "nothing happens", each with advice.
-
-Exit codes: 0 nothing fails (there may be warnings), 1 something fails, 2 wrong usage.
-"""
+"""`alerta-opsgenie doctor`: every cause of "nothing happens", each with advice."""
 
 from __future__ import annotations
 

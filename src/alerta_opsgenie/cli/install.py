@@ -1,7 +1,4 @@
-"""`alerta-opsgenie install`: a connector's whole layout, planned first, shown, and then made.
-
-Exit codes: 0 it is installed (or was already), 1 it failed or was not confirmed, 2 wrong usage.
-"""
+"""`alerta-opsgenie install`: a connector's whole layout, planned first, shown, and then made."""
 
 from __future__ import annotations
 

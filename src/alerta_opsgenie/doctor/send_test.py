@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator
 
 from alerta_opsgenie.agent import client, handover
 from alerta_opsgenie.agent.options import UsageError
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.doctor.alerta_checks import fields_of, try_call
-from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, warn
+from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, findings_of, ok, warn
 from alerta_opsgenie.doctor.http import OK
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import NATIVE
@@ -24,34 +24,25 @@ NAME = "send-test"
 _LIMIT_SECONDS = 30.0
 
 
-class Ran(NamedTuple):
-    """How the action ended for the connector: `error` is empty where it was done, `line` is the executor's own."""
-
-    error: str
-    line: str
+_UNREACHED = fail("the test did not come to its end: Alerta is not reached", "follow what the check alerta advises")
 
 
 def send_test(inst: Installation) -> Iterator[Finding]:
     """Do the test. The alert is informational and removed whatever happens."""
     if inst.config is None or not inst.access.url or not inst.alerta_key[0]:
-        yield fail("the test needs a configuration with Alerta's URL and key", "follow what the checks above advise")
-        return
+        advice = "follow what the checks above advise"
+        raise CheckEndedError(fail("the test needs a configuration with Alerta's URL and key", advice))
     try:
-        yield from _make_and_act(inst)
+        made = try_call(inst, "POST", "/alert", _alert(inst))
     except CheckEndedError:
-        yield fail("the test did not come to its end: Alerta is not reached", "follow what the check alerta advises")
-
-
-def _make_and_act(inst: Installation) -> Iterator[Finding]:
-    made = try_call(inst, "POST", "/alert", _alert(inst))
+        raise CheckEndedError(_UNREACHED) from None
     alert_id = str(made.body.get("id") or "") if made.ok else ""
     if not alert_id:
         said = f", {made.message}" if made.message else ""
         advice = "follow what the check alerta-key advises; a plugin of Alerta's may also refuse the alert"
-        yield fail(f"no alert could be made: HTTP {made.status}{said}", advice)
-        return
+        raise CheckEndedError(fail(f"no alert could be made: HTTP {made.status}{said}", advice))
     try:
-        yield from _act(inst, alert_id)
+        yield from [*findings_of(_act(inst, alert_id))] or [_UNREACHED]
     finally:
         removed = _remove(inst, alert_id)
     yield removed
@@ -76,17 +67,14 @@ def _act(inst: Installation, alert_id: str) -> Iterator[Finding]:
     source = next((name for name in inst.access.sources if name != "*"), "Alerta")
     message = json.dumps(message_of("Acknowledge", alert_id, ACTOR, source))
     began = time.monotonic()
-    ran = _hand_over(inst, message) if inst.edge == NATIVE else _start(inst, message)
+    line = _hand_over(inst, message) if inst.edge == NATIVE else _start(inst, message)
     seconds = time.monotonic() - began
-    if ran.error:
-        yield fail(f"the action failed: {ran.error}", "follow what the line says, or the check above that names it")
-        return
     found = fields_of(try_call(inst, "GET", f"/alert/{alert_id}")).get("alert")
     alert: dict[str, Any] = found if isinstance(found, dict) else {}
     if alert.get("status") != "ack":
         advice = "look at the executor's log, and at which other plugins of Alerta's handle actions"
-        yield fail(f"the executor said {ran.line!r}, but the alert is {alert.get('status')}, not ack", advice)
-        return
+        what = f"the executor said {line!r}, but the alert is {alert.get('status')}, not ack"
+        raise CheckEndedError(fail(what, advice))
     yield ok(f"acknowledged, as the connector would have done it, in {seconds:.2f} s")
     acts = [entry for entry in alert.get("history") or [] if entry.get("type") == "ack" or entry.get("status") == "ack"]
     user = str(acts[-1].get("user")) if acts else ""
@@ -107,27 +95,33 @@ def message_of(action: str, alert: str, user: str, source: str, **fields: Any) -
     }
 
 
-def _start(inst: Installation, message: str) -> Ran:
-    """Start the script as OEC and JEC do."""
+def _failed(why: str) -> CheckEndedError:
+    return CheckEndedError(fail(f"the action failed: {why}", "follow what the line says, or the check that names it"))
+
+
+def _start(inst: Installation, message: str) -> str:
+    """Start the script as OEC and JEC do; gives the line that it printed."""
     host = Host(environment=inst.service_environment, working_directory="/", time_limit_seconds=_LIMIT_SECONDS)
     result = run_message(inst.needed_config, message, host=host)
-    line = (result.stdout.strip().splitlines() or [""])[-1]
     if result.dropped_reason is not None:
-        return Ran(f"the connector would drop it: {result.dropped_reason}", line)
-    said = result.stderr.strip().splitlines()[-1:]
-    return Ran(": ".join([result.failure, *said])[:400] if result.failure else "", line)
+        raise _failed(f"the connector would drop it: {result.dropped_reason}")
+    if result.failure:
+        raise _failed(": ".join([result.failure, *result.stderr.strip().splitlines()[-1:]])[:400])
+    return (result.stdout.strip().splitlines() or [""])[-1]
 
 
-def _hand_over(inst: Installation, message: str) -> Ran:
-    """Hand it to our own connector, by the settings of the mapping."""
+def _hand_over(inst: Installation, message: str) -> str:
+    """Hand it to our own connector, by the settings of the mapping; gives the outcome as the executor prints it."""
     if client.ask_status(inst.state_directory) is None:
-        return Ran(f"no connector answers in {inst.state_directory}", "")
+        raise _failed(f"no connector answers in {inst.state_directory}")
     try:
         outcome = client.submit(inst.access.options(spoolDir=inst.state_directory), message).outcome
     except (UsageError, handover.NoAgentError) as error:
-        return Ran(str(error), "")
+        raise _failed(str(error)) from None
     line = f"{outcome.kind.value}: {outcome.reason.value}{', ' + outcome.detail if outcome.detail else ''}"
-    return Ran("" if outcome.kind in {Kind.APPLIED, Kind.ALREADY} else line, line)
+    if outcome.kind not in {Kind.APPLIED, Kind.ALREADY}:
+        raise _failed(line)
+    return line
 
 
 def _remove(inst: Installation, alert_id: str) -> Finding:
