@@ -24,7 +24,7 @@ from typing import Any
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.doctor.checks import NAMES, Result, examine
+from alerta_opsgenie.doctor.checks import NAMES, examine
 from alerta_opsgenie.doctor.finding import LEVELS, Finding
 from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.setup.connector_config import Existing, make_config
@@ -106,14 +106,9 @@ class Installed:
 
         return run_as(os.geteuid(), os.getegid(), drop_and_work)
 
-    def results(self, *names: str) -> list[Result]:
-        """What the named checks (or all) find now, with their names."""
-        found = self.as_user(lambda inst: [[one.check, vars(one.finding)] for one in examine(inst, names or NAMES)])
-        return [Result(check, Finding(**finding)) for check, finding in found]
-
     def findings(self, *names: str) -> list[Finding]:
         """What the named checks (or all) find now."""
-        return [result.finding for result in self.results(*names)]
+        return [Finding(*row) for row in self.as_user(lambda inst: [*examine(inst, names or NAMES)])]
 
     def worst(self, *names: str) -> Finding:
         """The first of the worst findings of these checks."""
