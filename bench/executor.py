@@ -20,11 +20,12 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from lab.agents import end_agent
 from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.executor.build import write_to
+from alerta_opsgenie.executor.build import build
 from alerta_opsgenie.journal import Journal, New
 from bench.connector import CLIENTS, _alerts, _bare
 from bench.measure import Cost, costs_of_programs, median, print_table, rate_per_second
@@ -36,6 +37,10 @@ TURNS = 5
 COLD_STARTS = 15
 PYTHON = os.environ.get("ALERTA_OPSGENIE_BENCH_PYTHON", sys.executable)
 BEFORE = os.environ.get("ALERTA_OPSGENIE_BENCH_BEFORE", "")
+
+Commands = dict[str, list[str]]
+"""How each executor is started, by its name."""
+
 
 class _Alerta(BaseHTTPRequestHandler):
     """Answers at once, as an Alerta with our plugin would: what is measured is the executor."""
@@ -58,13 +63,18 @@ class _Alerta(BaseHTTPRequestHandler):
 def main() -> None:
     """Print the executor's figures."""
     with tempfile.TemporaryDirectory() as directory:
-        executor = write_to(directory)[0]
-        _one_action(executor, directory)
-        _into_alerta({"executor": executor, **({"executor before": BEFORE} if BEFORE else {})}, directory)
+        executor = Path(directory) / "oecAlertaExecutor"
+        executor.write_bytes(build(PYTHON))  # as `install` does
+        executor.chmod(0o755)
+        ways = {"executor": [str(executor)], "executor as .py": [PYTHON, str(executor)]}
+        if BEFORE:
+            ways["executor before"] = [PYTHON, BEFORE]
+        _one_action(ways, directory)
+        _into_alerta(ways, directory)
         _appends(directory)
 
 
-def _one_action(executor: str, directory: str) -> None:
+def _one_action(ways: Commands, directory: str) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Alerta)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
@@ -73,7 +83,8 @@ def _one_action(executor: str, directory: str) -> None:
         for _ in range(ROUNDS + 1):  # each an action of its own: the journal knows what has been done
             programs = {
                 "python -c pass": [PYTHON, "-c", "pass"],
-                "executor, one acknowledge": [PYTHON, executor, *_arguments(f"{directory}/state", url)],
+                "executor, one acknowledge": [*ways["executor"], *_arguments(f"{directory}/state", url)],
+                "executor as .py": [*ways["executor as .py"], *_arguments(f"{directory}/state", url)],
                 "python -c 'import requests'": [sys.executable, "-c", "import requests"],
             }
             for name, cost in costs_of_programs(programs, 1).items():
@@ -98,13 +109,13 @@ def _arguments(state: str, url: str, key: str = "k", alert_id: str = "", action:
     return [*connector, "--alertaApiUrl", url, "--alertaApiKey", key, "--spoolDir", state]
 
 
-def _into_alerta(executors: dict[str, str], directory: str) -> None:
+def _into_alerta(executors: Commands, directory: str) -> None:
     """Let each do its part of the acks in each turn; then one action at a time, and one with an agent to be started."""
     with AlertaServer() as alerta:
         key, console = alerta.create_key("bench@example.com"), Console(alerta.url, alerta.admin_key)
 
         def run(name: str, alert_id: str, state: str, action: str = "Acknowledge") -> float:
-            command = [PYTHON, executors[name], *_arguments(f"{directory}/{state}", alerta.url, key, alert_id, action)]
+            command = [*executors[name], *_arguments(f"{directory}/{state}", alerta.url, key, alert_id, action)]
             began = time.monotonic()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             return time.monotonic() - began

@@ -1,4 +1,4 @@
-"""TCP ports that stay with their server while it is stopped."""
+"""What the servers of lab and tests share: a life within a `with` block, and ports that stay theirs while stopped."""
 
 from __future__ import annotations
 
@@ -7,9 +7,34 @@ import socket
 import time
 from pathlib import Path
 from random import randrange
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 LOOPBACK = "127.0.0.1"
 HOLD_SECONDS = 30.0
+
+
+class Service:
+    """Runs within its `with` block: `start` on entering, `close` on leaving."""
+
+    def start(self) -> None:
+        """Serve, unless the constructor has begun it; returns when connections are taken."""
+
+    def stop(self) -> None:
+        """Serve no more."""
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Port:

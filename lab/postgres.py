@@ -28,8 +28,8 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
+START_SECONDS = 120.0  # a busy machine takes its time
+STOP_SECONDS = 30.0
 
 # A Unix socket's path is 108 bytes in Linux's sockaddr_un and 104 in BSD's, the closing NUL included.
 _LONGEST_SOCKET_PATH = 103

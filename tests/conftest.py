@@ -13,7 +13,7 @@ import pytest
 from lab.alerta_server import AlertaServer
 from lab.versions import as_numbers, under_test
 
-from tests.support.console import Console
+from tests.support.console import Console, NewAlert
 from tests.support.proxy import Proxy
 from tests.support.tiers import LONG
 
@@ -87,6 +87,11 @@ def alerta() -> Iterator[AlertaServer]:
 def console(alerta: AlertaServer) -> Console:
     """A person at Alerta's console, with the administrator's key."""
     return Console(alerta.url, alerta.admin_key)
+
+
+@pytest.fixture(scope="session")
+def new_alert(console: Console) -> NewAlert:
+    return lambda: str(console.create_alert()["id"])
 
 
 @pytest.fixture(scope="session")

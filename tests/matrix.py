@@ -27,7 +27,7 @@ ISA, MONGODB = "tests/e2e/test_isa.py", "tests/e2e/test_mongodb.py"
 COLUMNS = {
     "PostgreSQL": ("tests/attacks", *sorted(
         str(path.relative_to(ROOT))
-        for pattern in ("test_plugin*.py", "test_re*_on_alerta.py", "test_lease.py", "test_pooler.py")
+        for pattern in ("test_plugin*.py", "test_re*_on_alerta.py", "test_pooler.py")
         for path in (ROOT / "tests" / "e2e").glob(pattern)
         if path.name != "test_plugin_ring.py"  # minutes, and about the circle of both sides, not about Alerta
     )),

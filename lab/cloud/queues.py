@@ -9,8 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from aiohttp import web
 from botocore.config import Config
@@ -20,13 +19,11 @@ from lab.cloud.faults import Faults, inject
 from lab.cloud.integrations import Queue
 from lab.cloud.serving import AppThread
 from lab.cloud.sqs import CheckCredentials, Sqs
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from lab.ports import Service
 
 REGION = "us-east-1"
-START_SECONDS = 30.0
-STOP_SECONDS = 5.0
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 RUNNING = re.compile(r"Running on (http://\S+)")
 QUICK = Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=30)
@@ -92,7 +89,7 @@ class Moto:
         raise RuntimeError(f"moto's server did not start; is `moto[server]` installed? It said: {self._log.read()}")
 
 
-class Double:
+class Double(Service):
     """The fast double in a thread; `check` verifies credentials (`Cloud.credentials.check`), `faults` strike it."""
 
     def __init__(self, check: CheckCredentials | None = None, port: int = 0) -> None:
@@ -130,14 +127,6 @@ class Double:
         app = web.Application(middlewares=[inject(self.faults)], client_max_size=4 * 1024**2)
         self.sqs.add_routes(app.router, base_url)
         return app
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def client(endpoint_url: str, region: str = REGION, **credentials: str) -> Any:

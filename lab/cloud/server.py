@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -17,14 +15,12 @@ from lab.cloud.edge import Edge
 from lab.cloud.faults import inject
 from lab.cloud.ops import Ops
 from lab.cloud.serving import AppThread
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from lab.ports import Service
 
 NS_PER_SECOND = 1_000_000_000
 
 
-class CloudServer:
+class CloudServer(Service):
     """Serves `cloud` on loopback, from `start` to `stop`, or as a context manager; `port` 0 takes a free one."""
 
     def __init__(self, cloud: Cloud, port: int = 0) -> None:
@@ -82,12 +78,3 @@ class CloudServer:
             wait_seconds = None if next_ns is None else max(next_ns - self.cloud.clock(), 0) / NS_PER_SECOND
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(due.wait(), wait_seconds)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from lab.cloud.faults import abort
-from lab.ports import LOOPBACK, Port
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from lab.ports import LOOPBACK, Port, Service
 
 T = TypeVar("T")
-START_SECONDS = 30
+START_SECONDS = 120
 BACKLOG = 512
 
 
-class AppThread:
+class AppThread(Service):
     """Serves the application that `build` makes for its base URL, from `start` to `stop`, or as a context manager.
 
     `port` 0 takes a free one. It can stop and start to listen on its port in between (`set_listening`).
@@ -101,12 +97,3 @@ class AppThread:
         server = self._runner.server if self._runner is not None else None
         for protocol in server.connections if server is not None else []:
             abort(protocol.transport)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

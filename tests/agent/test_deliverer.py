@@ -19,7 +19,7 @@ from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.lines import show
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.resident import Log
-from alerta_opsgenie.agent.state import journal_of, name_of
+from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.agent.target import Target, access_of
 from alerta_opsgenie.agent.ticket import BEHIND, Result, Ticket, Waiting
 from alerta_opsgenie.clients.connection import UnreachableError
@@ -78,8 +78,16 @@ def deliver(deliverer: Deliverer, one: Request) -> Outcome:
     return deliverer.submit([one])[0].wait(20.0).outcome
 
 
+def append_elsewhere(deliverer: Deliverer, options: Options, seconds_ago: float = 0.0) -> None:
+    """Append an action to the journal as another process does."""
+    new = deliverer.read(request(options))[1]
+    assert new is not None
+    with contextlib.closing(journal_of(options.spool_directory, target_name(options.alerta_url))) as journal:
+        journal.append([new], time.time() - seconds_ago)
+
+
 def rows(options: Options) -> list[Action]:
-    with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
+    with contextlib.closing(journal_of(options.spool_directory, target_name(options.alerta_url))) as journal:
         return list(journal.actions())
 
 
@@ -136,11 +144,8 @@ class TestBeginning:
 
     def test_of_an_action_that_waited(self, deliverer: Deliverer, options: Options, proxy: Proxy) -> None:
         deliver(deliverer, request(options))
-        new = deliverer.read(request(options))[1]
-        assert new is not None
         with proxy.hanging() as fault:
-            with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
-                journal.append([new], time.time())
+            append_elsewhere(deliverer, options)
             fault.wait_hit()
             self.assert_marked(options, 1)
 
@@ -225,7 +230,7 @@ def test_an_attempt_that_began_in_the_future_was_before_the_clock_was_set_back(
     message, new = deliverer.read(note)[0].message, deliverer.read(note)[1]
     assert message is not None
     assert new is not None
-    attempts, target = Attempts(Landing(alerta)), Target(options.spool_directory, name_of(options))
+    attempts, target = Attempts(Landing(alerta)), Target(options.spool_directory, target_name(options.alerta_url))
     target.use(access_of(options))
     target.journal.append([new._replace(first_attempt_at=time.time() + DAY_SECONDS)], time.time())
     [row] = target.journal.actions()
@@ -238,7 +243,7 @@ def test_an_attempt_that_began_in_the_future_was_before_the_clock_was_set_back(
 
 class TestAccesses:
     def test_each_has_its_turn_while_all_are_refused(self, options: Options) -> None:
-        target = Target(options.spool_directory, name_of(options))
+        target = Target(options.spool_directory, target_name(options.alerta_url))
         for key in (KEY, "another-key"):
             target.use(access_of(options._replace(alerta_key=key)))
         tried = set()
@@ -295,10 +300,7 @@ class TestTrouble:
         monkeypatch.setattr(Journal, "claim", fail_once)
         deliver(deliverer, request(options))
         await_true(lambda: bool(calls), 20)
-        new = deliverer.read(request(options))[1]
-        assert new is not None
-        with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
-            journal.append([new], time.time())
+        append_elsewhere(deliverer, options)
         await_true(lambda: is_done(options), 20)
 
     def test_what_expires_is_told(self, make: Callable[..., Deliverer], options: Options, proxy: Proxy) -> None:
@@ -306,11 +308,8 @@ class TestTrouble:
         deliverer = make(report=told.append)
         assert deliverer.start()
         deliver(deliverer, request(options))
-        new = deliverer.read(request(options))[1]
-        assert new is not None
         with proxy.answering(503):
-            with contextlib.closing(journal_of(options.spool_directory, name_of(options))) as journal:
-                journal.append([new], time.time() - delivery.EXPIRE_AFTER_SECONDS - 1)
+            append_elsewhere(deliverer, options, delivery.EXPIRE_AFTER_SECONDS + 1)
             await_true(lambda: any(one.outcome.kind is Kind.REJECTED for one in told), 20)
 
 
@@ -340,7 +339,7 @@ def test_a_new_action_asks_an_alerta_that_did_not_answer_whether_it_is_back(
     deliverer: Deliverer, options: Options
 ) -> None:
     deliver(deliverer, request(options))
-    target = deliverer._queues[name_of(options)].target
+    target = deliverer._queues[target_name(options.alerta_url)].target
     target.reach = delivery.Reachability(3, time.monotonic() + DAY_SECONDS)
     assert deliver(deliverer, request(options)).kind is Kind.APPLIED
 

@@ -13,16 +13,8 @@ from alerta_opsgenie.cli import group
 from alerta_opsgenie.vendor.document import load_document
 from tests.support.edge_messages import API_KEY, edge_document
 
-VARIABLES = (
-    "OEC_API_KEY",
-    "JEC_API_KEY",
-    "ALERTA_API_KEY",
-    "ALERTA_API_URL",
-    "OEC_CONF_LOCAL_FILEPATH",
-    "OEC_CONF_SOURCE_TYPE",
-    "JEC_CONF_LOCAL_FILEPATH",
-    "JEC_CONF_SOURCE_TYPE",
-)
+OF_EACH = ("API_KEY", "CONF_LOCAL_FILEPATH", "CONF_SOURCE_TYPE")
+VARIABLES = ["ALERTA_API_KEY", "ALERTA_API_URL", *(f"{edge}_{name}" for edge in ("OEC", "JEC") for name in OF_EACH)]
 CLEAN: dict[str, str | None] = dict.fromkeys(VARIABLES)
 ALERTA_URL = ("--alerta-url", "https://alerta.example.com/api")
 KEYS = {"OEC_API_KEY": "edge-s3cr3t-1", "ALERTA_API_KEY": "alerta-s3cr3t-2"}
@@ -54,182 +46,179 @@ def assert_two_lines(result: Result, code: int) -> None:
     assert lines[1].startswith("  try: ")
 
 
-class TestCheck:
-    def test_a_sound_file_ends_with_0_and_one_line(self, file: Path) -> None:
-        result = run("check", file)
-        assert (result.exit_code, result.output) == (0, f"{file}: no problems (read as OEC's)\n")
-
-    def test_warnings_end_with_0_unless_they_count(self, file: Path) -> None:
-        write(file, edge_document(logLevel="loud"))
-        assert run("check", file).exit_code == 0
-        assert run("check", "--strict", file).exit_code == 1
-        assert "1 warning" in run("check", file).output
-
-    def test_notes_end_with_0_even_where_warnings_count(self, file: Path) -> None:
-        write(file, edge_document(globalArgs=[]))
-        result = run("check", "--strict", file)
-        assert result.exit_code == 0
-        assert result.output.splitlines()[-1] == f"{file}: 2 notes (read as OEC's)"
-
-    def test_json_has_file_dialect_and_problems(self, file: Path) -> None:
-        write(file, edge_document(apiKey=None, logLevel="loud"))
-        file.chmod(0o644)
-        result = run("check", "--json", file)
-        assert result.exit_code == 1
-        told = json.loads(result.stdout)
-        assert (told["file"], told["dialect"]) == (str(file), "oec")
-        assert [(problem["level"], problem["path"]) for problem in told["problems"]] == [
-            ("error", "$.apiKey"),
-            ("warning", "$"),
-            ("warning", "$.logLevel"),
-        ]
-        assert set(told["problems"][0]) == {"level", "path", "what", "advice"}
-
-    def test_a_file_that_is_no_json_is_a_problem_in_both_forms(self, file: Path) -> None:
-        write(file, '{"apiKey": "s3cr3t",}')
-        assert run("check", file).exit_code == 1
-        result = run("check", "--json", file)
-        assert result.exit_code == 1
-        (problem,) = json.loads(result.stdout)["problems"]
-        assert "line 1, column 21" in problem["what"]
-        assert "s3cr3t" not in result.output
-
-    def test_a_file_that_is_not_there_is_wrong_usage(self, tmp_path: Path) -> None:
-        assert_two_lines(run("check", tmp_path / "gone.json"), 2)
-        assert_two_lines(run("check", tmp_path / "gone.conf"), 2)
-
-    def test_without_a_file_the_connectors_variables_name_it(self, file: Path) -> None:
-        result = run("check", OEC_CONF_SOURCE_TYPE="local", OEC_CONF_LOCAL_FILEPATH=str(file))
-        assert (result.exit_code, result.output) == (0, f"{file}: no problems (read as OEC's)\n")
-        assert_two_lines(run("check", OEC_CONF_SOURCE_TYPE="git"), 2)
+@pytest.mark.parametrize(
+    ("changes", "code", "strict_code", "count"),
+    [
+        ({}, 0, 0, "no problems"),
+        ({"logLevel": "loud"}, 0, 1, "1 warning"),
+        ({"globalArgs": []}, 0, 0, "2 notes"),
+        ({"apiKey": None}, 1, 1, "1 error"),
+    ],
+)
+def test_errors_end_a_check_with_1_warnings_if_they_count_notes_never(
+    file: Path, changes: dict[str, Any], code: int, strict_code: int, count: str
+) -> None:
+    write(file, edge_document(**changes))
+    assert (run("check", file).exit_code, run("check", "--strict", file).exit_code) == (code, strict_code)
+    assert run("check", file).output.splitlines()[-1] == f"{file}: {count} (read as OEC's)"
 
 
-class TestShow:
-    def test_the_effective_configuration_is_shown_without_secrets(self, file: Path) -> None:
-        write(file, edge_document(baseUrl=None, globalEnv=["ALERTA_API_KEY=s3cr3t"]))
-        result = run("show", file)
-        assert result.exit_code == 0
-        assert json.loads(result.stdout)["baseUrl"] == "https://api.opsgenie.com"
-        assert API_KEY not in result.output
-        assert "s3cr3t" not in result.output
-
-    def test_a_file_with_faults_is_refused_in_two_lines(self, file: Path) -> None:
-        write(file, edge_document(apiKey=None))
-        assert_two_lines(run("show", file), 1)
-
-class TestRender:
-    def test_without_output_it_is_shown_redacted_and_nothing_is_written(self) -> None:
-        result = run("render", *ALERTA_URL, **KEYS)
-        assert result.exit_code == 0, result.output
-        assert json.loads(result.stdout)["apiKey"] == "***"
-        assert "s3cr3t" not in result.output
-        assert "--output FILE" in result.stderr
-
-    def test_it_is_written_whole_with_mode_0600_and_passes_the_check(self, tmp_path: Path) -> None:
-        path = tmp_path / "config.json"
-        result = run("render", *ALERTA_URL, "--output", path, **KEYS)
-        assert (result.exit_code, result.stdout) == (0, "")
-        assert path.stat().st_mode & 0o777 == 0o600
-        assert run("check", "--strict", path).exit_code == 0
-        assert "s3cr3t" not in result.output
-
-    def test_standard_output_gets_the_document_itself_when_it_is_asked_for(self) -> None:
-        result = run("render", *ALERTA_URL, "--output", "-", **KEYS)
-        assert json.loads(result.stdout)["apiKey"] == "edge-s3cr3t-1"
-        assert result.stderr == ""
-
-    def test_keys_come_from_files_before_the_environment(self, tmp_path: Path) -> None:
-        edge_key, alerta_key = write(tmp_path / "e", "from-file-1\n"), write(tmp_path / "a", "from-file-2\n")
-        keys = ("--api-key-file", str(edge_key), "--alerta-key-file", str(alerta_key))
-        value = json.loads(run("render", *ALERTA_URL, *keys, "--output", "-", **KEYS).stdout)
-        assert value["apiKey"] == "from-file-1"
-        assert value["globalEnv"] == ["ALERTA_API_KEY=from-file-2"]
-
-    def test_a_key_that_stays_in_its_file_is_only_named(self) -> None:
-        keys = ("--alerta-key-file", "/etc/alerta.key", "--alerta-key-in", "file")
-        value = json.loads(run("render", *ALERTA_URL, *keys, "--output", "-", OEC_API_KEY="k").stdout)
-        assert value["globalArgs"][2:4] == ["--alertaApiKeyFile", "/etc/alerta.key"]
-        assert_two_lines(run("render", *ALERTA_URL, "--alerta-key-in", "file", OEC_API_KEY="k"), 2)
-
-    @pytest.mark.parametrize(
-        ("options", "directory"),
-        [
-            ((), "/home/opsgenie/.local/state/alerta-opsgenie"),
-            (("--edge", "jec"), "/home/jsm/.local/state/alerta-opsgenie"),
-            (("--state-dir", "/srv/state"), "/srv/state"),
-        ],
-    )
-    def test_the_state_directory_is_written_down_for_whoever_starts_the_executor(
-        self, options: tuple[str, ...], directory: str
-    ) -> None:
-        keys = {**KEYS, "JEC_API_KEY": "k"}
-        value = json.loads(run("render", *ALERTA_URL, *options, "--output", "-", **keys).stdout)
-        assert value["globalArgs"][-2:] == ["--spoolDir", directory]
-
-    @pytest.mark.parametrize(
-        "args",
-        [
-            (),
-            ALERTA_URL,
-            (*ALERTA_URL, "--api-key-file", "/gone"),
-            (*ALERTA_URL, "--api-key-file", "/dev/null"),
-            (*ALERTA_URL, "--edge", "jec", "--region", "eu"),
-        ],
-    )
-    def test_what_is_missing_or_does_not_go_together_is_wrong_usage(self, args: tuple[str, ...]) -> None:
-        keys = {"JEC_API_KEY": "k", "ALERTA_API_KEY": "k"} if "jec" in args else {}
-        assert_two_lines(run("render", *args, **keys), 2)
-
-    @pytest.mark.parametrize("content", ["two words", "two\nlines", "  \n"])
-    def test_a_key_file_holds_one_key_on_one_line(self, tmp_path: Path, content: str) -> None:
-        path = write(tmp_path / "key", content)
-        result = run("render", *ALERTA_URL, "--api-key-file", path)
-        assert_two_lines(result, 2)
-        assert "words" not in result.output
-
-    def test_a_key_is_asked_for_without_showing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("alerta_opsgenie.cli.keys.is_interactive", lambda: True)
-        result = CliRunner().invoke(
-            group,
-            ["config", "render", *ALERTA_URL, "--output", "-"],
-            input="typed-s3cr3t-2\ntyped-s3cr3t-1\n",
-            env=CLEAN,
-        )
-        assert json.loads(result.stdout)["apiKey"] == "typed-s3cr3t-1"
-        assert "s3cr3t" not in result.stderr
-
-    def test_options_that_make_no_sound_file_are_named_and_nothing_is_written(self, tmp_path: Path) -> None:
-        path = tmp_path / "config.json"
-        result = run("render", *ALERTA_URL, "--base-url", "api.opsgenie.com", "--output", path, **KEYS)
-        assert result.exit_code == 1
-        assert "$.baseUrl" in result.stderr
-        assert not path.exists()
+def test_a_check_as_json_has_file_dialect_and_problems(file: Path) -> None:
+    write(file, edge_document(apiKey=None, logLevel="loud"))
+    file.chmod(0o644)
+    result = run("check", "--json", file)
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert (told["file"], told["dialect"]) == (str(file), "oec")
+    assert [(problem["level"], problem["path"]) for problem in told["problems"]] == [
+        ("error", "$.apiKey"),
+        ("warning", "$"),
+        ("warning", "$.logLevel"),
+    ]
+    assert set(told["problems"][0]) == {"level", "path", "what", "advice"}
 
 
-class TestConvert:
-    def test_the_difference_is_shown_and_nothing_is_written(self, file: Path) -> None:
-        result = run("convert", file, "--to", "jec")
-        assert '+  "baseUrl": "https://api.atlassian.com"' in result.stdout
-        assert API_KEY not in result.output
-        assert json.loads(file.read_text()) == edge_document()
-        assert list(file.parent.iterdir()) == [file]
-        # The new integration's key is still to be put in.
-        assert result.exit_code == 1
-        assert "Still error: $.apiKey" in result.stderr
+def test_a_file_that_is_no_json_is_a_problem_in_both_forms(file: Path) -> None:
+    write(file, '{"apiKey": "s3cr3t",}')
+    assert run("check", file).exit_code == 1
+    result = run("check", "--json", file)
+    assert result.exit_code == 1
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert "line 1, column 21" in problem["what"]
+    assert "s3cr3t" not in result.output
 
-    def test_with_the_new_key_the_result_is_written_and_sound(self, file: Path, tmp_path: Path) -> None:
-        key = write(tmp_path / "key", "jec-s3cr3t")
-        out = tmp_path / "jec-config.json"
-        result = run("convert", file, "--to", "jec", "--api-key-file", key, "--output", out)
-        assert result.exit_code == 0, result.output
-        assert "s3cr3t" not in result.output
-        assert run("check", "--strict", out).exit_code == 0
-        assert load_document(out).value["apiKey"] == "jec-s3cr3t"
 
-    def test_standard_output_holds_the_document_alone_when_it_is_asked_for(self, file: Path) -> None:
-        result = run("convert", file, "--to", "native", "--output", "-")
-        assert json.loads(result.stdout) == edge_document()
-        assert "Nothing to change." in result.stderr
+def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    assert_two_lines(run("check", tmp_path / "gone.json"), 2)
+    assert_two_lines(run("check", tmp_path / "gone.conf"), 2)
+
+
+def test_without_a_file_the_connectors_variables_name_it(file: Path) -> None:
+    result = run("check", OEC_CONF_SOURCE_TYPE="local", OEC_CONF_LOCAL_FILEPATH=str(file))
+    assert (result.exit_code, result.output) == (0, f"{file}: no problems (read as OEC's)\n")
+    assert_two_lines(run("check", OEC_CONF_SOURCE_TYPE="git"), 2)
+
+
+def test_the_effective_configuration_is_shown_without_secrets_and_one_with_faults_is_refused(file: Path) -> None:
+    write(file, edge_document(baseUrl=None, globalEnv=["ALERTA_API_KEY=s3cr3t"]))
+    result = run("show", file)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["baseUrl"] == "https://api.opsgenie.com"
+    assert API_KEY not in result.output
+    assert "s3cr3t" not in result.output
+    write(file, edge_document(apiKey=None))
+    assert_two_lines(run("show", file), 1)
+
+
+# -- render
+
+
+def test_without_output_it_is_shown_redacted_and_nothing_is_written() -> None:
+    result = run("render", *ALERTA_URL, **KEYS)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["apiKey"] == "***"
+    assert "s3cr3t" not in result.output
+    assert "--output FILE" in result.stderr
+
+
+def test_it_is_written_whole_with_mode_0600_and_passes_the_check(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    result = run("render", *ALERTA_URL, "--output", path, **KEYS)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run("check", "--strict", path).exit_code == 0
+    assert "s3cr3t" not in result.output
+
+
+def rendered(*options: str, **environment: str) -> dict[str, Any]:
+    """Give what standard output gets when it is asked for: the document itself, and nothing else."""
+    result = run("render", *ALERTA_URL, *options, "--output", "-", **environment)
+    assert result.stderr == ""
+    return dict(json.loads(result.stdout))
+
+
+def test_keys_come_from_files_before_the_environment(tmp_path: Path) -> None:
+    edge_key, alerta_key = write(tmp_path / "e", "from-file-1\n"), write(tmp_path / "a", "from-file-2\n")
+    assert rendered(**KEYS)["apiKey"] == "edge-s3cr3t-1"
+    value = rendered("--api-key-file", str(edge_key), "--alerta-key-file", str(alerta_key), **KEYS)
+    assert (value["apiKey"], value["globalEnv"]) == ("from-file-1", ["ALERTA_API_KEY=from-file-2"])
+
+
+def test_a_key_that_stays_in_its_file_is_only_named() -> None:
+    value = rendered("--alerta-key-file", "/etc/alerta.key", "--alerta-key-in", "file", OEC_API_KEY="k")
+    assert value["globalArgs"][2:4] == ["--alertaApiKeyFile", "/etc/alerta.key"]
+    assert_two_lines(run("render", *ALERTA_URL, "--alerta-key-in", "file", OEC_API_KEY="k"), 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "directory"),
+    [
+        ((), "/home/opsgenie/.local/state/alerta-opsgenie"),
+        (("--edge", "jec"), "/home/jsm/.local/state/alerta-opsgenie"),
+        (("--state-dir", "/srv/state"), "/srv/state"),
+    ],
+)
+def test_the_state_directory_is_written_down_for_whoever_starts_the_executor(
+    options: tuple[str, ...], directory: str
+) -> None:
+    assert rendered(*options, JEC_API_KEY="k", **KEYS)["globalArgs"][-2:] == ["--spoolDir", directory]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        ALERTA_URL,
+        (*ALERTA_URL, "--api-key-file", "/gone"),
+        (*ALERTA_URL, "--api-key-file", "/dev/null"),
+        (*ALERTA_URL, "--edge", "jec", "--region", "eu"),
+    ],
+)
+def test_what_is_missing_or_does_not_go_together_is_wrong_usage(args: tuple[str, ...]) -> None:
+    keys = {"JEC_API_KEY": "k", "ALERTA_API_KEY": "k"} if "jec" in args else {}
+    assert_two_lines(run("render", *args, **keys), 2)
+
+
+@pytest.mark.parametrize("content", ["two words", "two\nlines", "  \n"])
+def test_a_key_file_holds_one_key_on_one_line(tmp_path: Path, content: str) -> None:
+    result = run("render", *ALERTA_URL, "--api-key-file", write(tmp_path / "key", content))
+    assert_two_lines(result, 2)
+    assert "words" not in result.output
+
+
+def test_options_that_make_no_sound_file_are_named_and_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    result = run("render", *ALERTA_URL, "--base-url", "api.opsgenie.com", "--output", path, **KEYS)
+    assert (result.exit_code, "$.baseUrl" in result.stderr, path.exists()) == (1, True, False)
+
+
+# -- convert
+
+
+def test_the_difference_is_shown_and_nothing_is_written(file: Path) -> None:
+    result = run("convert", file, "--to", "jec")
+    assert '+  "baseUrl": "https://api.atlassian.com"' in result.stdout
+    assert API_KEY not in result.output
+    assert json.loads(file.read_text()) == edge_document()
+    assert list(file.parent.iterdir()) == [file]
+    # The new integration's key is still to be put in.
+    assert (result.exit_code, "Still error: $.apiKey" in result.stderr) == (1, True)
+
+
+def test_with_the_new_key_the_result_is_written_and_sound(file: Path, tmp_path: Path) -> None:
+    key, out = write(tmp_path / "key", "jec-s3cr3t"), tmp_path / "jec-config.json"
+    result = run("convert", file, "--to", "jec", "--api-key-file", key, "--output", out)
+    assert result.exit_code == 0, result.output
+    assert "s3cr3t" not in result.output
+    assert run("check", "--strict", out).exit_code == 0
+    assert load_document(out).value["apiKey"] == "jec-s3cr3t"
+
+
+def test_standard_output_holds_the_document_alone_when_it_is_asked_for(file: Path) -> None:
+    result = run("convert", file, "--to", "native", "--output", "-")
+    assert json.loads(result.stdout) == edge_document()
+    assert "Nothing to change." in result.stderr
+
 
 def test_the_keys_in_the_environment_never_come_out_of_any_command(file: Path) -> None:
     environment = {"OEC_API_KEY": "env-s3cr3t-1", "ALERTA_API_KEY": "env-s3cr3t-2"}

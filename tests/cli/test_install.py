@@ -84,40 +84,29 @@ def test_an_edited_configuration_is_kept_until_force_and_its_difference_shown(ro
     assert [copy.read_bytes() for copy in copies] == [before]
 
 
-def test_keep_config_installs_the_rest(root: Path) -> None:
-    hand_made(root)
-    before = (root / CONFIG).read_bytes()
-    assert run(root, *URL, "--yes", "--keep-config").exit_code == 0
-    assert (root / CONFIG).read_bytes() == before
-    assert (root / "home/opsgenie/oec/scripts/oecAlertaExecutor").exists()
-
-
-def test_a_kept_configuration_with_another_state_directory_is_warned_of(root: Path) -> None:
+def test_keep_config_installs_the_rest_and_warns_of_another_state_directory(root: Path) -> None:
     hand_made(root)
     config = root / CONFIG
-    config.write_text(
-        config.read_text().replace('"--source"', '"--spoolDir", "/srv/x\\nExecStart=/bin/sh", "--source"')
-    )
+    odd = '"--spoolDir", "/srv/x\\nExecStart=/bin/sh", "--source"'
+    config.write_text(config.read_text().replace('"--source"', odd))
+    before = config.read_bytes()
     result = run(root, *URL, "--yes", "--keep-config")
     assert (result.exit_code, result.stderr.count("\n")) == (0, 1), result.output
     assert "warning: the configuration names the state directory" in result.stderr
+    assert config.read_bytes() == before
+    assert (root / "home/opsgenie/oec/scripts/oecAlertaExecutor").exists()
     assert "ExecStart=/bin/sh" not in (root / "etc/systemd/system/alerta-opsgenie-agent.service").read_text()
 
 
-def test_secrets_may_come_from_files(root: Path, tmp_path: Path) -> None:
-    api_key, alerta_key = tmp_path / "api", tmp_path / "alerta"
-    api_key.write_text(f"{API_KEY}\n")
-    alerta_key.write_text(f"{ALERTA_KEY}\n")
+def test_secrets_may_come_from_files_and_what_is_asked_for_goes_into_the_configuration(
+    root: Path, tmp_path: Path
+) -> None:
+    api_key, alerta_key = (put(tmp_path, name, f"{key}\n") for name, key in (("api", API_KEY), ("alerta", ALERTA_KEY)))
     files = ("--api-key-file", str(api_key), "--alerta-key-file", str(alerta_key))
-    assert run(root, *URL, *files, "--yes", env={}).exit_code == 0
-    assert json.loads((root / CONFIG).read_text())["apiKey"] == API_KEY
-
-
-def test_sources_a_private_ca_and_the_region_go_into_the_configuration(root: Path) -> None:
     more = ("--source", "Alerta-EU", "--alerta-ca-file", "/etc/ssl/ours.pem", "--region", "eu")
-    assert run(root, *URL, *more, "--yes").exit_code == 0
+    assert run(root, *URL, *files, *more, "--yes", env={}).exit_code == 0
     value = json.loads((root / CONFIG).read_text())
-    assert value["baseUrl"] == "https://api.eu.opsgenie.com"
+    assert (value["apiKey"], value["baseUrl"]) == (API_KEY, "https://api.eu.opsgenie.com")
     assert value["globalArgs"][-4:] == ["--source", "Alerta-EU", "--alertaCaFile", "/etc/ssl/ours.pem"]
 
 
@@ -160,24 +149,20 @@ def test_what_is_missing_or_wrong_is_told_in_two_lines_and_nothing_is_changed(
     assert snapshot(root) == before
 
 
-def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_host_is_set_up_by_root_alone_and_an_image_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert_told(run(tmp_path / "none", *URL, "--yes"), 2)
-
-
-def test_a_host_is_set_up_by_root_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     result = run(None, *URL, "--yes")
     assert_told(result, 2)
     assert "sudo" in result.stderr
 
 
-def test_undoing_what_was_never_done_is_refused_and_leaves_no_trace(root: Path) -> None:
+def test_undoing_asks_first_and_what_was_never_done_is_refused_and_leaves_no_trace(root: Path) -> None:
     before = snapshot(root)
     assert_told(undo(root, "--yes"), 2)
     assert snapshot(root) == before
-
-
-def test_undoing_asks_first(root: Path) -> None:
     run(root, *URL, "--yes")
     before = snapshot(root)
     assert_told(undo(root), 2)

@@ -76,9 +76,8 @@ def test_options_go_before_the_configuration(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.json")
     key_file = tmp_path / "key"
     key_file.write_text("of-the-file\n")
-    place = find_place(
-        str(config), str(tmp_path), alerta_url="https://given.example.com", alerta_key_file=str(key_file)
-    )
+    given = {"alertaApiUrl": "https://given.example.com", "alertaApiKeyFile": str(key_file)}
+    place = find_place(str(config), str(tmp_path), given)
     (options,) = place.options()
     assert (options.alerta_url, options.alerta_key) == ("https://given.example.com", "of-the-file")
 
@@ -115,7 +114,8 @@ def test_root_with_a_configuration_works_in_its_owners_state_directory_as_its_ow
     config = write_config(shared / "config.json")
     give_away(shared)
     command = [*PROGRAM, "status", "--json", "--config", str(config)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    of_root = {**os.environ, "XDG_STATE_HOME": "/root/state"}
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=of_root)
     assert json.loads(result.stdout)["directory"] == f"{NOBODY.pw_dir}/.local/state/alerta-opsgenie"
 
 

@@ -214,16 +214,12 @@ def test_a_server_that_reads_a_little_now_and_then_does_not_stretch_the_deadline
 # -- Kept connections
 
 
-def connections(server: BadServer) -> int:
-    return server.accepted
-
-
 def test_a_connection_is_kept() -> None:
     with BadServer("ok") as server:
         connection = connect(server.url)
         for _ in range(5):
             get(connection)
-        assert connections(server) == 1
+        assert server.accepted == 1
 
 
 def test_a_connection_that_lay_idle_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +228,7 @@ def test_a_connection_that_lay_idle_is_opened_anew(monkeypatch: pytest.MonkeyPat
         get(connection)
         monkeypatch.setattr(connection, "_used_at", time.monotonic() - LONGEST_IDLE_SECONDS - 0.1)
         get(connection)
-        assert connections(server) == 2
+        assert server.accepted == 2
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -242,7 +238,7 @@ def test_a_connection_that_the_server_has_closed_is_opened_anew(tls: bool, ca: P
         for number in range(1, 4):
             assert get(connection).status == 200
             await_closed(connection)
-            assert connections(server) == number
+            assert server.accepted == number
 
 
 def await_closed(connection: Connection) -> None:

@@ -225,15 +225,10 @@ def test_the_processs_own_environment_counts_by_default(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "proxy",
     [
-        "https://p.example:3128",
-        "socks5://p.example:1080",
-        "socks5://user:s3cret@p.example:3128",
-        "http://",
-        "http://p.example:port",
-        "http://[::1",
-        "p.example:99999",
+        "https://p.example:3128", "socks5://p.example:1080", "socks5://user:s3cret@p.example:3128", "http://",
+        "http://p.example:port", "http://[::1", "p.example:99999",
     ],
-)
+)  # fmt: skip
 def test_a_proxy_that_cannot_be_used_is_named_without_its_credentials(proxy: str) -> None:
     with pytest.raises(AddressError, match="the proxy in https_proxy cannot be used") as caught:
         proxy_for(read_address("https://a.example", "Alerta", "x"), {"https_proxy": proxy})

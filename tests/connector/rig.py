@@ -40,6 +40,8 @@ ACTIONS = (
     "AddTeam", "EscalateToNext", "Escalate", "Delete", "Restart",
 )  # fmt: skip
 PATIENCE_SECONDS = 30.0
+ENDS_SECONDS = 30.0
+"""Twice the unit's TimeoutStopSec, for the machine may be busy; what waits for somebody who hangs takes longer."""
 
 
 class Connector:
@@ -258,9 +260,9 @@ class Rig:
 
 
 def wait_until(
-    condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS, say: Callable[[], str] = lambda: "it never came"
+    condition: Callable[[], bool], seconds: float = 120.0, say: Callable[[], str] = lambda: "it never came"
 ) -> None:
-    """Wait until a condition holds; what another process does cannot be waited for in any other way."""
+    """Wait until a condition holds, for what nothing announces."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:

@@ -67,7 +67,7 @@ class FakeScripts:
         self.put_in: list[str] = []
 
     def put(self, _source: Any, received: Received, _action: Any, _ended: Any) -> bool:
-        self.put_in.append(received.message_id)
+        self.put_in.append(received.receipt.message_id)
         return True
 
 

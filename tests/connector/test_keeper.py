@@ -18,8 +18,8 @@ from alerta_opsgenie.connector.keeper import Keeper
 from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import EdgeConfig
+from tests.connector.rig import wait_until
 from tests.connector.test_credentials import changed
-from tests.connector.waiting import until
 
 PLACE = Queue("http://127.0.0.1:1/000000000000/alerta", "eu-west-1")
 
@@ -63,7 +63,7 @@ def test_they_are_renewed_before_they_expire(run: Run) -> None:
     run.cloud.credentials.expire()
     run.keeper.refresh()
     first = run.next().queues[0].grant
-    until(lambda: run.next().queues[0].grant != first)
+    wait_until(lambda: run.next().queues[0].grant != first)
 
 
 def test_what_was_refused_is_asked_for_anew(run: Run) -> None:
@@ -77,10 +77,10 @@ def test_a_refused_endpoint_is_asked_again_and_said_once(run: Run, caplog: pytes
     run.next()
     with run.cloud.faults.status(503, "credentials"):
         run.keeper.refresh()
-        until(lambda: run.keeper.failures >= 2)
+        wait_until(lambda: run.keeper.failures >= 2)
         assert "HTTP 503" in run.keeper.failure
     run.next()
-    until(lambda: not run.keeper.failure)
+    wait_until(lambda: not run.keeper.failure)
     said = [record for record in caplog.records if "no credentials" in record.getMessage()]
     assert len(said) == 1
     assert run.integration.key not in caplog.text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.connector.notify import Notifier
+from alerta_opsgenie.connector.notify import ALIVE, READY, STOPPING, Notifier
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def notifier(manager: socket.socket, **environment: str) -> Notifier:
 
 def test_each_step_of_a_life_is_told(manager: socket.socket) -> None:
     told = notifier(manager)
-    told.ready()
+    told.tell(READY)
     told.status("two\nlines")
     told.status("two\nlines")
-    told.alive()
+    told.tell(ALIVE)
     told.reloading()
-    told.stopping()
+    told.tell(STOPPING)
     messages = [manager.recv(1000).decode() for _ in range(5)]
     assert messages[:3] == ["READY=1", "STATUS=two lines", "WATCHDOG=1"]
     assert messages[3].startswith("RELOADING=1\nMONOTONIC_USEC=")
@@ -55,5 +55,5 @@ def test_how_often_the_watchdog_wants_to_hear(
 
 
 def test_without_a_manager_and_with_one_that_is_gone_nothing_happens(tmp_path: Path) -> None:
-    Notifier({}).ready()
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
+    Notifier({}).tell(READY)
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).tell(READY)

@@ -15,7 +15,7 @@ from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.connector.poller import Poller
 from alerta_opsgenie.connector.room import Room
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
-from tests.connector.waiting import until
+from tests.connector.rig import wait_until
 
 
 def received(number: int, body: str = "b") -> Received:
@@ -50,8 +50,6 @@ class FakeQueue:
 
     def extend(self, receipt: Receipt, seconds: int) -> None:
         self.extended.append((receipt, seconds))
-
-    def close(self) -> None: ...
 
 
 class FakeHandler:
@@ -101,7 +99,7 @@ def run() -> Run:
 def test_what_is_done_is_deleted_in_batches_of_ten(run: Run) -> None:
     run.queue.to_give = [[received(number) for number in range(start, start + 10)] for start in (0, 10)]
     with run.at_work():
-        until(lambda: len(run.deleted) == 20)
+        wait_until(lambda: len(run.deleted) == 20)
     assert max(map(len, run.queue.deletions)) == 10
     assert len(set(run.deleted)) == 20
 
@@ -109,7 +107,7 @@ def test_what_is_done_is_deleted_in_batches_of_ten(run: Run) -> None:
 def test_what_is_done_at_the_end_is_deleted_before_it(run: Run) -> None:
     run.queue.to_give = [[received(1)]]
     with run.at_work():
-        until(lambda: bool(run.handler.taken))
+        wait_until(lambda: bool(run.handler.taken))
     assert run.deleted == [Receipt("m1", "h1")]
 
 
@@ -117,7 +115,7 @@ def test_a_deletion_that_fails_is_tried_again(run: Run) -> None:
     run.queue.refuse = lambda receipts: list(receipts) if len(run.queue.deletions) < 3 else []
     run.queue.to_give = [[received(1)]]
     with run.at_work():
-        until(lambda: len(run.queue.deletions) >= 3)
+        wait_until(lambda: len(run.queue.deletions) >= 3)
     assert run.poller.undeleted == 0
 
 
@@ -127,7 +125,7 @@ def test_of_one_message_the_newest_receipt_is_deleted_and_a_stale_one_is_dropped
     run.poller.finish(received(1).receipt)
     run.poller.finish(again.receipt)
     with run.at_work():
-        until(lambda: bool(run.deleted))
+        wait_until(lambda: bool(run.deleted))
     assert run.deleted == [Receipt("m1", "newest")]
 
 
@@ -141,7 +139,7 @@ def test_no_more_deletions_wait_than_memory_has_room_for(run: Run, monkeypatch: 
 def test_a_queue_that_fails_is_said_once_and_asked_again(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     run.queue.failures = [TransportError("the queue q refuses: X", stale=True) for _ in range(3)]
     with run.at_work():
-        until(lambda: bool(run.poller.polled_at))
+        wait_until(lambda: bool(run.poller.polled_at))
     assert run.stale == 3
     assert [record.getMessage() for record in caplog.records].count("the queue q refuses: X") == 1
     assert run.poller.failure == ""
@@ -158,10 +156,10 @@ def test_messages_on_which_this_program_fails_stay_and_the_others_go_on(run: Run
     run.handler.fails = True
     run.queue.to_give = [[received(1)]]
     with run.at_work():
-        until(lambda: not run.queue.to_give)
+        wait_until(lambda: not run.queue.to_give)
         run.handler.fails = False
         run.queue.to_give = [[received(2)]]
-        until(lambda: bool(run.deleted))
+        wait_until(lambda: bool(run.deleted))
     assert run.deleted == [Receipt("m2", "h2")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from alerta_opsgenie.connector.room import MOST_BYTES, Room
-from tests.connector.waiting import until
+from tests.connector.rig import wait_until
 
 
 def blocked(room: Room, want: int) -> bool:
@@ -15,7 +15,7 @@ def blocked(room: Room, want: int) -> bool:
     waiting.join(0.1)
     is_blocked = waiting.is_alive()
     room.close()
-    until(lambda: not waiting.is_alive())
+    wait_until(lambda: not waiting.is_alive())
     room._open = True
     return is_blocked
 

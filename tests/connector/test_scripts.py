@@ -17,7 +17,7 @@ from alerta_opsgenie.connector.transport import Receipt, Received
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.runner import ScriptResult
-from tests.connector.waiting import until
+from tests.connector.rig import wait_until
 
 BODY = json.dumps({"action": "Close", "actionType": "custom", "requestId": "r"})
 
@@ -49,7 +49,7 @@ class Run:
         return self.scripts.put(self, received, action, lambda: self.events.append(("ended", None)))
 
     def waits_for(self, event: str) -> None:
-        until(lambda: event in [name for name, _ in self.events])
+        wait_until(lambda: event in [name for name, _ in self.events])
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_message_that_comes_again_after_its_script_is_deleted_again(go: thread
 def test_a_script_that_outlives_the_connector_is_not_started_again(go: threading.Event) -> None:
     run = Run("/x.sh")
     run.take()
-    until(lambda: bool(run.scripts.in_hand))
+    wait_until(lambda: bool(run.scripts.in_hand))
     run.scripts.stop(0.05)
     assert ("finish", "h") in run.events
     go.set()

@@ -20,7 +20,7 @@ from alerta_opsgenie.connector.service import Service
 from alerta_opsgenie.connector.settings import Plan, read_plan
 from alerta_opsgenie.connector.web import Health
 from alerta_opsgenie.page.server import Request
-from tests.connector.waiting import until
+from tests.connector.rig import wait_until
 
 EXECUTOR = {"filepath": "/opt/oecAlertaExecutor.py", "sourceType": "local"}
 
@@ -73,7 +73,7 @@ def test_a_process_that_stands_still_does_not_feed_the_watchdog(
             feed()
             return fed.count("WATCHDOG=1") >= 2
 
-        until(fed_twice)
+        wait_until(fed_twice)
         health[0] = Health(ready=True, stuck=("work",), status="no good")
         time.sleep(0.03)
         feed()

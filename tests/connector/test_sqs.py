@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from lab.cloud import Double, Moto
 from lab.cloud.queues import client
 
 from alerta_opsgenie.connector.credentials import Grant
 from alerta_opsgenie.connector.sqs import SqsQueue, read_message
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
+from tests.connector.test_credentials import ANYTHING
 from tests.support.bad_server import MODES, BadServer
 
 GRANT = Grant("ASIAEXAMPLE", time.time() + 3600, "secret-of-aws", "token-of-aws")
@@ -148,11 +148,6 @@ def test_no_answer_is_anything_but_messages_or_an_error(mode: str) -> None:
 
 
 OFFLINE = connected("http://127.0.0.1:1/0/q")
-_ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
-    max_leaves=8,
-)
 
 
 class FakeClient:
@@ -162,7 +157,7 @@ class FakeClient:
         self.receive_message = self.delete_message_batch = lambda **_parameters: answer
 
 
-@given(_ANYTHING, _ANYTHING, _ANYTHING)
+@given(ANYTHING, ANYTHING, ANYTHING)
 def test_anything_for_an_answer_gives_messages_or_an_error(messages: Any, attributes: Any, system: Any) -> None:
     message = {"MessageId": "m", "ReceiptHandle": "h", "MessageAttributes": attributes, "Attributes": system}
     for answer in ({"Messages": messages}, {"Messages": [message]}, {"Failed": messages}, messages):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.core.agreed import PRIORITIES, Agreed, after_requests, read_agreed, untold
+from alerta_opsgenie.core.agreed import Agreed, after_requests, read_agreed, untold
+from alerta_opsgenie.core.message import PRIORITIES
 from alerta_opsgenie.core.publish import Policy, Request
 from alerta_opsgenie.core.wording import Past, Subject
 

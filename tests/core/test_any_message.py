@@ -43,21 +43,10 @@ EVERYTHING = Settings(
 
 TEXTS = st.text(st.characters(codec=None), max_size=12) | st.sampled_from(
     [
-        ALIAS,
-        ".*",
-        "../users",
-        "Alerta",
-        "P1",
-        "a,b",
-        "2025-07-04T12:00:00Z",
-        "",
-        " ",
-        "\x00",
-        "\r\n",
-        "\u202e",
+        ALIAS, ".*", "../users", "Alerta", "P1", "a,b", "2025-07-04T12:00:00Z", "", " ", "\x00", "\r\n", "\u202e",
         "\ufeff",
     ]
-)
+)  # fmt: skip
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.integers(min_value=10**12, max_value=10**20)
 )

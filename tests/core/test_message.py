@@ -90,11 +90,7 @@ def test_what_was_read_can_be_written_again_from_deep_within_the_stack() -> None
         return at_depth(levels - 1) if levels else fields.essence(about)
 
     assert fields.recall(at_depth(sys.getrecursionlimit() - 200), "k") == about._replace(
-        key="k",
-        envelope={
-            "action": "Close",
-            "alert": about.alert,
-        },
+        key="k", envelope={"action": "Close", "alert": about.alert}
     )
 
 
@@ -106,16 +102,7 @@ def test_a_number_of_too_many_digits_is_told() -> None:
         assert parse(text).action == "Close"
 
 
-@pytest.mark.parametrize("digits", [20, 400, 4000])
-def test_a_huge_number_is_no_time_no_priority_and_no_end_of_a_snooze(digits: int) -> None:
-    about = message("Snooze", updatedAt=10**digits, priority=10**digits, snoozedUntil=10**digits)
-    assert about.updated_ns == 0
-    for read in (fields.priority, fields.snooze_end_seconds):
-        with pytest.raises(MessageError):
-            read(about)
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-0", "-7", "1.5", "true"])
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "-0", "-7", "1.5", "true", "1" + "0" * 4000])
 def test_an_odd_number_is_no_time_no_priority_and_no_end_of_a_snooze(number: str) -> None:
     text = variant().replace(str(UPDATED_NS), f'{number}, "priority": {number}, "snoozedUntil": {number}')
     about = parse(text)
@@ -163,24 +150,15 @@ def test_the_same_request_that_says_the_same_has_the_same_key_whatever_else_the_
     assert parse(variant(requestId="9a8b")).key == parse(variant(requestId="9a8b", headers={"x": "y"})).key
 
 
-def test_one_request_about_two_alerts_is_two_actions() -> None:
-    one, two = ({**envelope("Close"), "requestId": "9a8b", "alert": {"alias": alias}} for alias in ("a", "b"))
-    assert parse(json.dumps(one)).key != parse(json.dumps(two)).key
+@pytest.mark.parametrize("other", [{"alert": {"alias": "b"}}, {"action": "AddNote"}])
+def test_one_request_about_two_alerts_or_actions_is_two_actions(other: dict[str, Any]) -> None:
+    one = {**envelope("Close"), "requestId": "9a8b"}
+    assert parse(json.dumps(one)).key != parse(json.dumps({**one, **other})).key
 
 
 @pytest.mark.parametrize("request_id", [None, "", 7, ["x"], "x" * 101])
 def test_a_message_without_a_sound_request_id_is_named_by_its_bytes(request_id: Any) -> None:
     one, two = (parse(variant(requestId=request_id, headers=which)) for which in ("x", "y"))
-    assert one.key != two.key
-
-
-def test_long_request_ids_that_begin_alike_are_two() -> None:
-    keys = {parse(variant(requestId="x" * 400 + end)).key for end in "ab"}
-    assert len(keys) == 2
-
-
-def test_one_request_about_two_actions_is_two() -> None:
-    one, two = (parse(json.dumps({**envelope(action), "requestId": "9a8b"})) for action in ("Close", "AddNote"))
     assert one.key != two.key
 
 

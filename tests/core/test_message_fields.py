@@ -102,16 +102,10 @@ def test_an_owner_that_is_none_is_told_with_its_path(owner: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "name"),
     [
-        ("Ops", "Ops"),
-        ({"name": "Ops", "id": "7"}, "Ops"),
-        ({"username": BOB}, BOB),
-        ({"id": "7"}, "7"),
-        ({"name": 7}, ""),
-        ({}, ""),
-        (7, ""),
-        (None, ""),
+        ("Ops", "Ops"), ({"name": "Ops", "id": "7"}, "Ops"), ({"username": BOB}, BOB), ({"id": "7"}, "7"),
+        ({"name": 7}, ""), ({}, ""), (7, ""), (None, ""),
     ],
-)
+)  # fmt: skip
 def test_a_responder_is_a_text_or_an_object(value: Any, name: str) -> None:
     assert fields.named_thing(message("AddResponder", responder=value), "responder") == name
 

@@ -24,6 +24,10 @@ def gated(details: Any = None, action: str = "restart", **more: Any) -> Outcome 
     return gate(parse(text_of(details, action, **more)), MAPPED)
 
 
+def reason(outcome: Outcome | None) -> Reason | None:
+    return outcome and outcome.reason
+
+
 def test_the_outcome_says_what_it_was_by_names_and_never_by_values() -> None:
     outcome = gated({"status": "s3cret"}, entity={"id": "10042", "type": "issue"}, issueKey="OPS-12")
     told = "the message is about no alert (issue 10042 with issueKey, status)"
@@ -33,9 +37,7 @@ def test_the_outcome_says_what_it_was_by_names_and_never_by_values() -> None:
 @pytest.mark.parametrize("entity", [None, 7, [], {"id": 7, "type": None}])
 @pytest.mark.parametrize("details", [None, 7, [], "x", {"alertaId": 7}, {"alertaId": ""}, {"alias": [ALIAS]}])
 def test_no_form_of_it_is_more_than_ignored(details: Any, entity: Any) -> None:
-    outcome = gated(details, entity=entity)
-    assert outcome is not None
-    assert outcome.reason is Reason.NO_ALERT
+    assert reason(gated(details, entity=entity)) is Reason.NO_ALERT
 
 
 def test_many_and_hostile_names_stay_one_short_line() -> None:
@@ -54,29 +56,22 @@ def test_a_mapped_action_acts_on_the_alert_that_its_details_name(field: str) -> 
 
 
 def test_without_a_rule_it_does_nothing_and_says_why() -> None:
-    outcome = gated({"alertaId": ALIAS}, "reboot")
-    assert outcome is not None
-    assert outcome.reason is Reason.UNKNOWN_ACTION
+    assert reason(gated({"alertaId": ALIAS}, "reboot")) is Reason.UNKNOWN_ACTION
 
 
 @pytest.mark.parametrize("action", ["Acknowledge", "Close", "Delete", "AddNote"])
 def test_an_action_of_an_alert_needs_the_alert_even_if_it_is_mapped(action: str) -> None:
     outcome = gate(parse(text_of({"alertaId": ALIAS}, action)), Settings(custom_actions={action: "x"}))
-    assert outcome is not None
-    assert outcome.reason is Reason.NO_ALERT
+    assert reason(outcome) is Reason.NO_ALERT
 
 
 @pytest.mark.parametrize("alias", [".*", ALIAS[:8], f"{ALIAS}/../x", f" {ALIAS}"])
 def test_only_a_whole_id_names_an_alert(alias: str) -> None:
-    outcome = gated({"alertaId": alias})
-    assert outcome is not None
-    assert outcome.reason is Reason.BAD_ALIAS
+    assert reason(gated({"alertaId": alias})) is Reason.BAD_ALIAS
 
 
 def test_details_beside_an_alert_name_nothing() -> None:
-    outcome = gated({"alertaId": ALIAS}, alert={})
-    assert outcome is not None
-    assert outcome.reason is Reason.NO_ALIAS
+    assert reason(gated({"alertaId": ALIAS}, alert={})) is Reason.NO_ALIAS
 
 
 def test_what_is_kept_of_it_still_names_the_alert_and_holds_nothing_else() -> None:

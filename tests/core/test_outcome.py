@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from alerta_opsgenie.core.outcome import ADVICE, REASONS, Answer, Kind, Outcome, Reason, outcome_of_refusal
-from tests.support.answers import CONFLICT, NOT_FOUND, OK, STALE, WRONG_URL, error
+from tests.support.answers import CONFLICT, NOT_FOUND, STALE, WRONG_URL, error
 
-SUCCESSES = {200, 201}
 UNAVAILABLE = {408, 425, *range(500, 600)}
 REFUSED = set(range(400, 500)) - {401, 403, 404, 405, 408, 409, 425, 429}
 
@@ -22,33 +21,28 @@ def expected(status: int, *, from_alerta: bool) -> tuple[Kind, Reason]:
     return Kind.KEPT, own.get(status, Reason.NOT_ALERTA)
 
 
-@pytest.mark.parametrize("status", range(100, 600))
-def test_each_status_with_alertas_error_ends_as_the_table_says(status: int) -> None:
-    outcome = outcome_of_refusal(error(status, "no way"))
-    assert (outcome.kind, outcome.reason) == expected(status, from_alerta=True)
-    assert str(status) in outcome.detail
-    assert "no way" in outcome.detail
+def test_each_status_with_alertas_error_ends_as_the_table_says() -> None:
+    for status in range(100, 600):
+        outcome = outcome_of_refusal(error(status, "no way"))
+        assert outcome[:2] == expected(status, from_alerta=True), status
+        assert f"HTTP {status}: no way" in outcome.detail
 
 
-@pytest.mark.parametrize("status", range(100, 600))
-def test_each_status_with_a_page_of_somebody_else_keeps_the_action(status: int) -> None:
-    outcome = outcome_of_refusal(Answer(status, None))
-    assert (outcome.kind, outcome.reason) == expected(status, from_alerta=False)
-    assert outcome.kind is Kind.KEPT
+def test_each_status_with_a_page_of_somebody_else_keeps_the_action() -> None:
+    for status in range(100, 600):
+        assert outcome_of_refusal(Answer(status, None))[:2] == expected(status, from_alerta=False), status
+        assert expected(status, from_alerta=False)[0] is Kind.KEPT
 
 
-@pytest.mark.parametrize("status", range(100, 600))
-def test_success_is_200_or_201_and_alertas_own_word_for_it(status: int) -> None:
-    assert Answer(status, {"status": "ok"}).ok is (status in SUCCESSES)
-    for body in (None, [], "ok", {}, {"status": "error"}, {"status": True}, [{"status": "ok"}]):
-        assert not Answer(status, body).ok
+def test_success_is_200_or_201_and_alertas_own_word_for_it() -> None:
+    for status in range(100, 600):
+        assert Answer(status, {"status": "ok"}).ok is (status in {200, 201}), status
+        for body in (None, [], "ok", {}, {"status": "error"}, {"status": True}, [{"status": "ok"}]):
+            assert not Answer(status, body).ok
 
 
-def test_an_alert_that_alerta_does_not_know_is_rejected() -> None:
+def test_an_alert_that_alerta_does_not_know_is_rejected_and_a_url_is_a_matter_of_configuration() -> None:
     assert outcome_of_refusal(NOT_FOUND)[:2] == (Kind.REJECTED, Reason.NOT_FOUND)
-
-
-def test_a_url_that_alerta_does_not_know_is_a_matter_of_configuration() -> None:
     assert outcome_of_refusal(WRONG_URL)[:2] == (Kind.KEPT, Reason.NOT_ALERTA)
 
 
@@ -73,31 +67,22 @@ def test_each_reason_belongs_to_one_kind() -> None:
     assert set(REASONS) == set(Kind)
 
 
-def test_only_what_is_kept_can_be_mended() -> None:
-    assert set(ADVICE) < REASONS[Kind.KEPT]
-
-
 @pytest.mark.parametrize("kind", Kind)
 def test_loud_are_the_rejected_and_what_has_a_mend(kind: Kind) -> None:
     for reason in REASONS[kind]:
         outcome = Outcome(kind, reason)
         assert outcome.loud is (kind is Kind.REJECTED or reason in ADVICE)
         assert bool(outcome.advice) is (reason in ADVICE)
+    assert set(ADVICE) < REASONS[Kind.KEPT]
 
 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"message": "a\n b\t c"}, "a b c"),
-        ({"message": "x" * 300}, "x" * 200),
-        ({"message": None}, ""),
-        ({"message": ["x"]}, ""),
-        ({"message": 7}, ""),
-        ({}, ""),
-        (None, ""),
-        ("message", ""),
+        ({"message": "a\n b\t c"}, "a b c"), ({"message": "x" * 300}, "x" * 200), ({"message": None}, ""),
+        ({"message": ["x"]}, ""), ({"message": 7}, ""), ({}, ""), (None, ""), ("message", ""),
     ],
-)
+)  # fmt: skip
 def test_alertas_words_are_shown_on_one_line_and_cut(body: object, said: str) -> None:
     assert Answer(400, body).message == said
 
@@ -107,8 +92,3 @@ def test_a_message_nested_too_deep_to_be_shown_is_not() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert Answer(400, {"message": deep}).message == ""
-
-
-def test_reasons_and_kinds_are_their_own_labels() -> None:
-    assert f"{Kind.APPLIED.value}/{Reason.IN_STATE.value}" == "applied/in-state"
-    assert OK.ok

@@ -11,11 +11,10 @@ import pytest
 from alerta_opsgenie.core.message import MessageError, parse
 from alerta_opsgenie.core.outcome import Kind, Reason
 from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
-from tests.support.answers import BOB, JANE, NOW_SECONDS, OK, asked
+from tests.support.answers import APPLIED, BOB, JANE, NOW_SECONDS, OK, act, asked, attributes, note
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 
-APPLIED = (Kind.APPLIED, Reason.DONE)
 NOT_WANTED = (Kind.IGNORED, Reason.NOT_WANTED)
 NO_ALIAS = (Kind.IGNORED, Reason.NO_ALIAS)
 NO_ALERT = (Kind.IGNORED, Reason.NO_ALERT)
@@ -33,22 +32,10 @@ class Row(NamedTuple):
     with_all_notes: Sequence[tuple[Any, ...]] | None = None
 
 
-def act(action: str, text: str, **more: Any) -> tuple[Any, ...]:
-    return ("PUT", "/action", {"action": action, "text": text, **more})
-
-
-def attribute(name: str, value: str | None) -> tuple[Any, ...]:
-    return ("PUT", "/attributes", {"attributes": {name: value}})
-
-
-def note(text: str) -> tuple[Any, ...]:
-    return ("PUT", "/note", {"text": text})
-
-
-ACKED_BY = attribute("acked-by", JANE)
+ACKED_BY = attributes(acked_by=JANE)
 ACK = [act("ack", f"Acknowledged by {JANE} in Opsgenie"), ACKED_BY]
 SNOOZE = [act("shelve", f"Snoozed by {JANE} in Opsgenie", timeout=SNOOZE_SECONDS)]
-TAKE = [attribute("owner", JANE), note(f"{JANE} took ownership in Opsgenie")]
+TAKE = [attributes(owner=JANE), note(f"{JANE} took ownership in Opsgenie")]
 NO_ACTION = "$.action: is missing"
 
 TABLE = {
@@ -63,7 +50,7 @@ TABLE = {
     "AddTags.oec": Row(APPLIED, [("PUT", "/tag", {"tags": ["ticket:OPS-12", "escalated"]})]),
     "AddTeam.webhook": Row(NOT_WANTED, [], [note(f"{JANE} added the team Database in Opsgenie")]),
     "AssignOwnership.oec": Row(
-        APPLIED, [attribute("owner", BOB), note(f"{JANE} assigned the alert to {BOB} in Opsgenie")]
+        APPLIED, [attributes(owner=BOB), note(f"{JANE} assigned the alert to {BOB} in Opsgenie")]
     ),
     "Close.oec": Row(APPLIED, [act("close", f"Closed by {JANE} in Opsgenie")]),
     "Close.system": Row(APPLIED, [act("close", "Closed by System in Opsgenie")]),
@@ -84,20 +71,20 @@ TABLE = {
         [
             act("unshelve", "Snooze ended by System in Opsgenie"),
             act("unack", "Unacknowledged by System in Opsgenie"),
-            attribute("acked-by", None),
+            attributes(acked_by=None),
         ],
     ),
     "TakeOwnership.webhook": Row(APPLIED, TAKE),
     "TakeOwnership.with-owner": Row(APPLIED, TAKE),
     "UnAcknowledge.oec": Row(
-        APPLIED, [act("unack", f"Unacknowledged by {JANE} in Opsgenie"), attribute("acked-by", None)]
+        APPLIED, [act("unack", f"Unacknowledged by {JANE} in Opsgenie"), attributes(acked_by=None)]
     ),
     "Unknown.minimal": Row(NO_ALIAS),
     "UpdateDescription.oec": Row(NOT_WANTED, [], [note(f"{JANE} changed the description in Opsgenie: df reports 99%")]),
     "UpdateMessage.oec": Row(
         NOT_WANTED, [], [note(f"{JANE} changed the message in Opsgenie: Disk usage 99% on web01")]
     ),
-    "UpdatePriority.oec": Row(APPLIED, [attribute("opsgenie-priority", "P1")]),
+    "UpdatePriority.oec": Row(APPLIED, [attributes(opsgenie_priority="P1")]),
     "api.async.response": Row(NO_ACTION),
     "api.create.request": Row(NO_ACTION),
     "api.error-422.response": Row(NO_ACTION),

@@ -13,7 +13,7 @@ from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import essence, parse, recall, with_people
 from alerta_opsgenie.core.people import account_of, is_account_id, named, read_people
 from alerta_opsgenie.core.relay import Settings, gate
-from tests.support.answers import BOB, JANE, NOTED, OK, envelope, error, message, ok_with_plugin, play
+from tests.support.answers import BOB, JANE, NOTED, OK, envelope, message, ok_with_plugin, play
 
 ID = "5b10ac8d82e05b22cc7d4ef5"
 LONG_ID = "557058:f58131cb-b67d-43c7-b30d-6b58d40bd077"
@@ -162,7 +162,3 @@ def test_the_plugin_is_told_the_id() -> None:
     body = play(about, ok_with_plugin("ack")).calls[0].body
     assert body is not None
     assert body["bridge"]["id"] == ID
-
-
-def test_a_refused_assignment_writes_no_note() -> None:
-    assert len(play(message("AssignOwnership", owner=BOB), error(403)).calls) == 1

@@ -262,11 +262,7 @@ class Sides(RuleBasedStateMachine):
 
     def remember(self, name: str, seen: Seen, what: str) -> None:
         """Note what is known now, of the field that the message was about and no other."""
-        state = {
-            "is_open": seen.is_open,
-            "acknowledged": seen.acknowledged,
-            "snoozed_until": seen.snoozed_until,
-        }
+        state = {"is_open": seen.is_open, "acknowledged": seen.acknowledged, "snoozed_until": seen.snoozed_until}
         values = {"assign": {"owner": seen.owner}, "prioritise": {"priority": seen.priority}}.get(what, state)
         known = self.world.memory.get(name, Agreed(is_open=True))
         self.world.memory[name] = known._replace(confirmed=True, at_seconds=self.now, **values)

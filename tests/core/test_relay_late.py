@@ -6,28 +6,24 @@ import pytest
 
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
 from tests.support.answers import (
+    APPLIED,
     CONFLICT,
+    IGNORED_STALE,
     NOW_SECONDS,
     STALE,
     UPDATED_NS,
     Played,
     at,
     error,
-    line,
     message,
     ok_with_plugin,
     play,
     seen,
+    shelve,
 )
 
-APPLIED = (Kind.APPLIED, Reason.DONE)
-IGNORED = (Kind.IGNORED, Reason.STALE)
 ACTED_SECONDS = UPDATED_NS / 1e9
 BEFORE, AFTER = ACTED_SECONDS - 60, ACTED_SECONDS + 0.5
-
-
-def shelve(at_seconds: float) -> dict[str, object]:
-    return {**line("by somebody", at_seconds, "shelved", "shelve"), "timeout": 3600}
 
 
 def late(*answers: Answer) -> Played:
@@ -48,7 +44,7 @@ def test_a_snooze_of_an_acknowledged_alert_ends_and_leaves_it_open() -> None:
 def test_a_snooze_from_after_it_stands() -> None:
     played = late(seen("shelved", shelve(BEFORE), shelve(AFTER)))
     assert len(played.calls) == 1
-    assert played.ending == IGNORED
+    assert played.ending == IGNORED_STALE
 
 
 def test_a_snooze_is_dated_by_alertas_clock() -> None:
@@ -61,7 +57,7 @@ def test_a_snooze_is_dated_by_alertas_clock() -> None:
 def test_where_no_such_snooze_is_left_it_is_stale(look: Answer) -> None:
     played = late(look)
     assert len(played.calls) == 1
-    assert played.ending == IGNORED
+    assert played.ending == IGNORED_STALE
 
 
 def test_our_plugin_is_told_no_time_by_which_it_would_refuse() -> None:
@@ -76,15 +72,15 @@ def test_one_that_our_plugin_calls_stale_ends_the_snooze_too() -> None:
 
 
 def test_somebody_who_ends_the_snooze_meanwhile_leaves_it_stale() -> None:
-    assert late(seen("shelved", shelve(BEFORE)), CONFLICT, seen("open")).ending == IGNORED
+    assert late(seen("shelved", shelve(BEFORE)), CONFLICT, seen("open")).ending == IGNORED_STALE
 
 
 @pytest.mark.parametrize(
     ("look", "expected"),
     [
         (error(503), (Kind.KEPT, Reason.UNAVAILABLE)),
-        (error(404, "not found"), IGNORED),
-        (error(400, "Rejected"), IGNORED),
+        (error(404, "not found"), IGNORED_STALE),
+        (error(400, "Rejected"), IGNORED_STALE),
     ],
 )
 def test_a_look_that_fails_for_now_is_tried_again(look: Answer, expected: tuple[Kind, Reason]) -> None:

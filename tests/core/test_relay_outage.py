@@ -11,6 +11,8 @@ from alerta_opsgenie.core.outcome import Answer, Kind, Reason
 from alerta_opsgenie.core.relay import Settings
 from tests.support.answers import (
     ALIAS,
+    APPLIED,
+    IGNORED_STALE,
     NOW_SECONDS,
     OK,
     UPDATED_NS,
@@ -23,8 +25,6 @@ from tests.support.answers import (
     play,
 )
 
-APPLIED = (Kind.APPLIED, Reason.DONE)
-STALE = (Kind.IGNORED, Reason.STALE)
 ACTED = UPDATED_NS / 1e9
 NIGHT = 8 * 3600.0
 SNOOZED = {"snoozedUntil": int((ACTED + NIGHT + 600) * 1000)}
@@ -59,18 +59,18 @@ def test_a_change_of_state_from_before_the_alert_came_again_is_stale(action: str
     about = message(action, **(SNOOZED if action == "Snooze" else {}))
     played = after_a_night(about, looked(*AGAIN, changed=ACTED + 3600))
     assert played.asked == [("GET", "")]
-    assert played.ending == STALE
+    assert played.ending == IGNORED_STALE
 
 
 def test_so_is_a_delete_that_deletes() -> None:
     played = after_a_night(message("Delete"), looked(*AGAIN), settings=Settings(on_delete="delete"))
-    assert (played.asked, played.ending) == ([("GET", "")], STALE)
+    assert (played.asked, played.ending) == ([("GET", "")], IGNORED_STALE)
 
 
 def test_so_is_a_custom_action() -> None:
     settings = Settings(custom_actions={"Resolve": "close"})
     played = after_a_night(message("Resolve"), looked(*AGAIN), settings=settings)
-    assert (played.asked, played.ending) == ([("GET", "")], STALE)
+    assert (played.asked, played.ending) == ([("GET", "")], IGNORED_STALE)
 
 
 def test_one_of_the_same_outage_is_done_after_the_look() -> None:
@@ -102,7 +102,7 @@ def test_a_sender_whose_clock_is_ahead_cannot_make_actions_stale() -> None:
 
 def test_a_sender_whose_clock_is_behind_cannot_hide_that_the_alert_came_again() -> None:
     history = [came(-3600, "new"), came(-300), ended(60)]
-    assert after_a_night(message("Close"), looked(*history, changed=ACTED + 120)).ending == STALE
+    assert after_a_night(message("Close"), looked(*history, changed=ACTED + 120)).ending == IGNORED_STALE
 
 
 def test_the_look_is_dated_by_alertas_clock() -> None:

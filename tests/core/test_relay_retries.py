@@ -14,6 +14,7 @@ from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
 from alerta_opsgenie.core.relay import Settings
 from tests.support.answers import (
+    APPLIED,
     BOB,
     CONFLICT,
     HTML,
@@ -34,7 +35,6 @@ from tests.support.answers import (
 AGO_SECONDS = 60.0
 SINCE = NOW_SECONDS - AGO_SECONDS
 
-APPLIED = (Kind.APPLIED, Reason.DONE)
 REDELIVERED = (Kind.ALREADY, Reason.REDELIVERED)
 
 ACKED = f"Acknowledged by {JANE} in Opsgenie"
@@ -72,66 +72,46 @@ def test_an_ack_that_stands_is_not_asked_for_again_and_gets_its_attribute() -> N
     assert played.ending == APPLIED
 
 
-def test_an_ack_that_the_plugin_wrote_down_without_the_name_is_known_again() -> None:
-    played = again(message("Acknowledge"), seen("ack", ours("Acknowledged in Opsgenie", "ack")), OK)
+MINE = ours(ACKED, "ack")
+NOTED_UNACK = {**ours(UNACKED, "ack", seconds_after=2), "type": "note"}
+
+
+def unacked(text: str = UNACKED) -> dict[str, Any]:
+    return ours(text, "open", seconds_after=2)
+
+
+# The alert's status, its history, how many other actions left the same line, and whether the ack is asked for again.
+LOOKS: dict[str, tuple[str, list[dict[str, Any]], int, bool]] = {
+    "it never arrived": ("open", [], 0, True),
+    "the plugin wrote it down without the name": ("ack", [ours("Acknowledged in Opsgenie", "ack")], 0, False),
+    "somebody has undone it since": ("open", [MINE, unacked("unack operator action")], 0, False),
+    # They acknowledged, somebody undid that in Alerta, and they acknowledged again, which never arrived.
+    "the line is another action's": ("open", [MINE, unacked("unack operator action")], 1, True),
+    "its own stands beside another action's": ("ack", [MINE, unacked(), ours(ACKED, "ack", seconds_after=3)], 1, False),
+    # The older action's process was killed before it could note that it had left a line: no equal line is known.
+    "a later action of ours stands behind it": ("open", [MINE, unacked()], 0, True),
+    "another person's later one too": ("open", [MINE, unacked(f"Unacknowledged by {BOB} in Opsgenie")], 0, True),
+    "a later one without a name too": ("open", [MINE, unacked("Unacknowledged in Opsgenie: why")], 0, True),
+    "the lines are read by their times": ("open", [unacked(), MINE], 0, True),
+    "a note reads like the ack": ("open", [{**MINE, "type": "note"}], 0, True),
+    "a note reads like an unack": ("ack", [MINE, NOTED_UNACK], 0, False),
+    # The history of an alert in status assign has our line, but not the status that it should have led to.
+    "Alerta took it and did not do it": ("assign", [ours(ACKED, "assign")], 0, True),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_an_ack_is_asked_for_again_where_the_history_has_no_line_of_this_very_one(name: str) -> None:
+    status, history, equal_lines, asked_again = LOOKS[name]
+    answer = ok_with_plugin("ack") if asked_again else OK
+    played = again(message("Acknowledge"), seen(status, *history), answer, equal_lines=equal_lines)
+    assert [asked[1] for asked in puts(played)] == ["/action" if asked_again else "/attributes"]
     assert played.ending == APPLIED
-    assert len(puts(played)) == 1
-
-
-def test_an_ack_that_never_arrived_is_asked_for() -> None:
-    played = again(message("Acknowledge"), seen("open"), ok_with_plugin("ack"))
-    assert [asked[:2] for asked in played.asked] == [("GET", ""), ("PUT", "/action")]
-    assert played.ending == APPLIED
-
-
-def test_an_ack_that_somebody_has_undone_since_is_not_done_again() -> None:
-    history = [ours(ACKED, "ack"), ours("unack operator action", "open", seconds_after=5)]
-    played = again(message("Acknowledge"), seen("open", *history), OK)
-    assert "/action" not in [asked[1] for asked in played.asked]
-
-
-def test_the_line_of_another_action_of_that_person_does_not_stand_for_this_one() -> None:
-    """They acknowledged, unacknowledged, and acknowledged again, which never arrived."""
-    history = [ours(ACKED, "ack"), ours(UNACKED, "open", seconds_after=2)]
-    played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"), equal_lines=1)
-    assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
-
-
-@pytest.mark.parametrize("undone", [UNACKED, f"Unacknowledged by {BOB} in Opsgenie", "Unacknowledged in Opsgenie: why"])
-def test_a_line_behind_which_a_later_action_of_ours_stands_is_of_an_older_one(undone: str) -> None:
-    """That one's process was killed before it could note that it had left a line: no equal line is known."""
-    history = [ours(ACKED, "ack"), ours(undone, "open", seconds_after=2)]
-    played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"))
-    assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
-
-
-def test_a_note_that_reads_like_an_ack_does_not_stand_for_one() -> None:
-    posing = {**ours(ACKED, "ack"), "type": "note"}
-    played = again(message("Acknowledge"), seen("open", posing), ok_with_plugin("ack"))
-    assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
-
-
-def test_a_note_that_reads_like_an_unack_does_not_make_an_ack_older() -> None:
-    posing = {**ours(UNACKED, "ack", seconds_after=2), "type": "note"}
-    played = again(message("Acknowledge"), seen("ack", ours(ACKED, "ack"), posing), OK)
-    assert "/action" not in [asked[1] for asked in played.asked]
 
 
 def test_an_action_whose_text_reads_like_a_note_does_not_stand_for_one() -> None:
     played = again(ADD_NOTE, seen("ack", ours(NOTE, "ack")), NOTED)
     assert [asked[1] for asked in puts(played)] == ["/note"]
-
-
-def test_the_lines_of_history_are_read_by_their_times() -> None:
-    history = [ours(UNACKED, "open", seconds_after=2), ours(ACKED, "ack")]
-    played = again(message("Acknowledge"), seen("open", *history), ok_with_plugin("ack"))
-    assert ("PUT", "/action") in [asked[:2] for asked in played.asked]
-
-
-def test_its_own_line_beside_that_of_another_action_counts() -> None:
-    history = [ours(ACKED, "ack"), ours(UNACKED, "open", seconds_after=2), ours(ACKED, "ack", seconds_after=3)]
-    played = again(message("Acknowledge"), seen("ack", *history), OK, equal_lines=1)
-    assert "/action" not in [asked[1] for asked in played.asked]
 
 
 def test_a_close_does_not_hide_an_alert_that_was_raised_again_since() -> None:
@@ -162,12 +142,6 @@ def test_an_unack_that_stands_still_removes_the_attribute() -> None:
     assert puts(played) == [("PUT", "/attributes", {"attributes": {"acked-by": None}})]
 
 
-def test_a_step_that_alerta_took_and_did_not_do_is_asked_for_again() -> None:
-    """The history of an alert in status assign has our line, but not the status that it should have led to."""
-    played = again(message("Acknowledge"), seen("assign", ours(ACKED, "assign")), ok_with_plugin("ack"))
-    assert [asked[:2] for asked in puts(played)] == [("PUT", "/action")]
-
-
 def test_an_earlier_attempt_that_lands_between_look_and_question_counts_as_ours() -> None:
     played = again(message("Acknowledge"), seen("open"), CONFLICT, seen("ack", ours(ACKED, "ack")), OK)
     assert played.ending == APPLIED
@@ -180,8 +154,7 @@ def test_an_ack_by_somebody_else_since_is_no_success_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after_seconds", "ending_then"),
-    [(30.0, (Kind.KEPT, Reason.CONFLICT)), (61.0, (Kind.REJECTED, Reason.REFUSED))],
+    ("after_seconds", "ending_then"), [(30.0, (Kind.KEPT, Reason.CONFLICT)), (61.0, (Kind.REJECTED, Reason.REFUSED))]
 )
 def test_a_change_that_alerta_goes_on_refusing_holds_up_the_alert_for_a_minute(
     after_seconds: float, ending_then: tuple[Kind, Reason]

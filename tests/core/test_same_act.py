@@ -15,7 +15,7 @@ from alerta_opsgenie.core.message import Message, parse, with_people
 from alerta_opsgenie.core.order import superseded, writes
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import PLANS, Circumstances, Settings, relay
-from alerta_opsgenie.core.same_act import _WITHOUT_A_LINE, SAID, WINDOW_SECONDS, is_said, kind_of, said
+from alerta_opsgenie.core.same_act import SAID, WINDOW_SECONDS, WITHOUT_A_LINE, is_said, kind_of, said
 from tests.support.answers import BOB, JANE, NOTED, OK, UPDATED_NS, at, envelope, message, play
 
 SEED = int(os.environ.get("ACTS_SEED", "1"))
@@ -86,8 +86,8 @@ def test_what_is_said_counts_and_not_the_product_s_name(one: Message, other: Mes
 
 
 def test_every_action_leaves_a_line_or_is_known_to_leave_none() -> None:
-    assert {name for name in PLANS if kind_of(message(name)) != "note"} == _WITHOUT_A_LINE
-    assert all(not said(act(name)) for name in _WITHOUT_A_LINE)
+    assert {name for name in PLANS if kind_of(message(name)) != "note"} == WITHOUT_A_LINE
+    assert all(not said(act(name)) for name in WITHOUT_A_LINE)
 
 
 @pytest.mark.parametrize("second", [act(by="JEC"), act("AssignOwnership", owner=BOB), act("restart")])

@@ -73,10 +73,7 @@ def test_the_words_of_jsms_full_api(status: str, expected: tuple[bool, bool, flo
     assert (seen.is_open, seen.acknowledged, seen.snoozed_until, seen.changed) == (*expected, 0.0)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [{"status": None}, {"status": "gone"}, {"status": 7}],
-)
+@pytest.mark.parametrize("fields", [{"status": None}, {"status": "gone"}, {"status": 7}])
 def test_an_alert_without_a_state_is_not_read(fields: JSON) -> None:
     assert vendor_side({**DATA, **fields}, "") is None
 

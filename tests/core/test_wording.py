@@ -28,7 +28,7 @@ def test_the_message_is_severity_text_and_value(fields: dict[str, Any], message:
 
 def test_each_event_that_is_told_by_a_note_has_its_sentence() -> None:
     told = {event for dialect in Dialect for event in Event if _tell in REQUESTS[dialect][event]}
-    assert {event.value for event in told} <= wording.NAMES
+    assert {event.value for event in told} <= set(wording.SENTENCES)
 
 
 def test_each_field_of_a_template_is_filled() -> None:

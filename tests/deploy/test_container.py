@@ -1,4 +1,4 @@
-"""The container files, the compose file and the page about them agree."""
+"""The container files, the compose file and the page about them agree, and name only options that there are."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.deploy.debian import DEPLOY
+from tests.docs.generate import commands
 
 ROOT = DEPLOY.parent
 PAGE = (ROOT / "docs/set-up/containers.md").read_text(encoding="utf-8")
@@ -73,3 +75,19 @@ def test_alertas_image_gets_the_package_and_keeps_its_own_user() -> None:
     text = (DEPLOY / "container/alerta.Containerfile").read_text(encoding="utf-8")
     assert "/venv/bin/pip install" in text
     assert "USER" not in text
+
+
+def test_it_is_given_longer_than_it_needs_to_end() -> None:
+    assert int(SERVICE["stop_grace_period"].rstrip("s")) > 10
+
+
+@pytest.mark.parametrize("name", ["container/Containerfile", "ansible/edge-connector.yml"])
+def test_the_options_in_the_examples_exist(name: str) -> None:
+    known = {
+        option for context in commands() for parameter in context.command.params for option in parameter.opts
+    }
+    text = (DEPLOY / name).read_text()
+    ours = {"--config", "--listen", "--log-format", "--edge", "--alerta-url", "--yes"}
+    used = set(re.findall(r"--[a-z][a-z-]+", text)) & {*ours, *re.findall(r"[\"' ](--alerta[a-z-]*)", text)}
+    assert used
+    assert used <= known

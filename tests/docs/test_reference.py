@@ -13,7 +13,6 @@ from alerta_opsgenie.agent import handover, options
 from alerta_opsgenie.clients import opsgenie
 from alerta_opsgenie.connector import settings as connector_settings
 from alerta_opsgenie.core.outcome import REASONS
-from alerta_opsgenie.core.relay import PLANS
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 from alerta_opsgenie.vendor.structure import SCHEMA
 from tests.docs.console_blocks import all_commands, name_of, pages
@@ -42,18 +41,6 @@ def test_each_made_part_is_on_a_page() -> None:
     assert [part for part in PARTS if f"<!-- made from the code: {part} -->" not in texts] == []
 
 
-def test_a_stale_part_is_noticed() -> None:
-    text = "<!-- made from the code: priorities -->\nold\n<!-- end -->\n"
-    assert fill(text) != text
-
-
-def test_every_command_is_in_the_reference_with_its_own_help() -> None:
-    text = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
-    for context in commands():
-        assert f" {context.command_path}\n" in text
-        assert context.get_help() in text
-
-
 def test_every_command_is_used_somewhere_else_in_the_documentation() -> None:
     """A command that no page shows is a command that nobody finds."""
     shown = [command.text for command in all_commands()]
@@ -61,16 +48,6 @@ def test_every_command_is_used_somewhere_else_in_the_documentation() -> None:
     leaves = [context.command_path for context in commands() if not isinstance(context.command, click.Group)]
     by_make = {"alerta-opsgenie demo"}
     assert [path for path in leaves if path not in used and path not in by_make] == []
-
-
-def test_the_executors_usage_is_on_its_page_whole() -> None:
-    assert options.usage().rstrip() in (DOCS / "reference" / "executor.md").read_text(encoding="utf-8")
-
-
-def test_the_actions_are_those_of_the_relay() -> None:
-    text = (DOCS / "reference" / "actions.md").read_text(encoding="utf-8")
-    table = text.partition("<!-- made")[2].partition("<!-- end")[0]
-    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(PLANS)
 
 
 def test_the_outcomes_are_all_there_are_each_under_its_kind() -> None:

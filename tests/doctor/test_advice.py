@@ -16,7 +16,16 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fil
 
 
 def script_of(one: Installed) -> Path:
-    return Path(one.layout.scripts) / "oecAlertaExecutor.py"
+    return Path(one.layout.scripts) / "oecAlertaExecutor"
+
+
+def write_script(text: str) -> Break:
+    return lambda one: script_of(one).write_text(f"#!/usr/bin/env python3\n{text}\n")
+
+
+def map_to_py(one: Installed) -> None:
+    """Map the actions as the set-up before did: the connector starts `python FILE`."""
+    one.config.write_text(one.config.read_text().replace('oecAlertaExecutor"', 'oecAlertaExecutor.py"'))
 
 
 def key_of(one: Installed) -> Path:
@@ -38,6 +47,7 @@ def alter(change: Callable[[dict[str, Any]], Any]) -> Break:
 
 def python_says(text: str, mode: int = 0o755) -> Break:
     def breaks(one: Installed) -> None:
+        map_to_py(one)
         python = Path(one.search_path) / "python"
         python.unlink()
         python.write_text(f"#!/bin/sh\nprintf {text}\n")
@@ -97,6 +107,7 @@ def without_logs(one: Installed) -> None:
 
 
 def without_python(one: Installed) -> None:
+    map_to_py(one)
     (one.directory / "empty").mkdir()
     one.ask(service_path=str(one.directory / "empty"))
 
@@ -121,9 +132,10 @@ FOUND: list[Any] = [
     (python_says("3.8.1"), "python", "fail", "3.9 or later"),
     # A script must be read to be run.
     pytest.param(python_says("3.11.0", 0o711), "python", "fail", "does not start", marks=only_root),
-    (lambda one: script_of(one).write_text("print('the old one')\n"), "executor", "fail", "install --edge oec"),
-    (lambda one: script_of(one).write_text("print('alerta-opsgenie 0.0.1')\n"), "executor", "warn", "0.0.1"),
-    (lambda one: script_of(one).write_text("import no_library\n"), "executor", "fail", "no_library"),
+    (lambda one: script_of(one).write_text("#!/nowhere/python3 -IS\n"), "python", "fail", "in the first line of"),
+    (write_script("print('the old one')"), "executor", "fail", "install --edge oec"),
+    (write_script("print('alerta-opsgenie 0.0.1')"), "executor", "warn", "0.0.1"),
+    (write_script("import no_library"), "executor", "fail", "no_library"),
     (lambda one: one.ask(user="no-such-user"), "spool", "fail", "--user"),
     (lambda one: one.stop_connector(), "process", "fail", "systemctl start oec"),
     (without_logs, "connector-log", "warn", "has no log"),
@@ -148,6 +160,7 @@ def test_the_mode_that_a_started_connector_gives_its_script_is_as_good_as_ours(i
 
 def test_mapping_to_the_name_without_py_mends_a_missing_python(installed: Installed) -> None:
     """With `python3` alone on the PATH, as on Debian 12."""
+    map_to_py(installed)
     (Path(installed.search_path) / "python").unlink()
     assert installed.worst("python").level == "fail"
     text = installed.config.read_text().replace("oecAlertaExecutor.py", "oecAlertaExecutor")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from lab.alerta_server import AlertaServer
 
+from alerta_opsgenie.core.outcome import Answer
+from alerta_opsgenie.doctor import alerta_checks
 from alerta_opsgenie.doctor.alerta_checks import candidates
+from alerta_opsgenie.doctor.finding import Finding
 from tests.conftest import BRIDGE_USER
 from tests.support.installed import Installed
 from tests.support.web_page import web_page
@@ -53,17 +57,15 @@ def test_a_web_interface_in_its_place_fails_and_its_api_is_suggested(installed: 
     assert (found.level, f"{url}/api" in found.advice) == ("fail", True)
 
 
-def test_one_that_does_not_answer_fails(installed: Installed) -> None:
-    tell_url(installed, "http://127.0.0.1:9/api")
-    installed.ask(limit_seconds=1.0)
-    assert installed.worst("alerta").level == "fail"
-
-
-@pytest.mark.parametrize("url", ["alerta.example.com/api", "ftp://alerta.example.com", "http://user:pw@alerta/api"])
-def test_what_is_no_url_fails_without_an_attempt(installed: Installed, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:9/api", "alerta.example.com/api", "ftp://alerta.example.com", "http://user:pw@alerta/api"],
+)
+def test_one_that_does_not_answer_or_is_no_url_fails(installed: Installed, url: str) -> None:
     tell_url(installed, url)
-    found = installed.worst("alerta", "alerta-key", "attribution")
-    assert (found.level, "--alertaApiUrl" in found.advice) == ("fail", True)
+    installed.ask(limit_seconds=1.0)
+    found = installed.worst("alerta", "alerta-key", "attribution", "open-access")
+    assert (found.check, found.level, "--alertaApiUrl" in found.advice) == ("alerta", "fail", True)
     assert "pw" not in found.what
 
 
@@ -72,19 +74,15 @@ def test_candidates_are_tried_with_the_likeliest_first() -> None:
     assert "https://alerta.example.com/api" in candidates("http://alerta.example.com/api")
 
 
-def test_an_invalid_key_fails_and_is_not_shown(installed: Installed, alerta_key: str) -> None:
-    tell_key(installed, "a-wrong-key-0123456789")
+@pytest.mark.parametrize("scope", ["", "read:alerts"])
+def test_an_invalid_key_and_one_that_may_only_read_fail_until_there_is_a_right_one(
+    installed: Installed, alerta: AlertaServer, scope: str
+) -> None:
+    wrong = alerta.create_key(BRIDGE_USER, [scope]) if scope else "a-wrong-key-0123456789"
+    tell_key(installed, wrong)
     found = installed.worst("alerta-key")
-    assert found.level == "fail"
-    assert "a-wrong-key" not in found.what + found.advice
-    tell_key(installed, alerta_key)
-    assert installed.findings("alerta-key")[0].level == "ok"
-
-
-def test_a_key_that_may_only_read_fails_and_the_scope_is_named(installed: Installed, alerta: AlertaServer) -> None:
-    tell_key(installed, alerta.create_key(BRIDGE_USER, ["read:alerts"]))
-    found = installed.worst("alerta-key")
-    assert (found.level, "write:alerts" in found.advice) == ("fail", True)
+    assert (found.level, "write:alerts" in found.advice) == ("fail", bool(scope))
+    assert wrong not in found.what + found.advice
     tell_key(installed, alerta.create_key(BRIDGE_USER, ["write:alerts"]))
     assert installed.findings("alerta-key")[0].level == "ok"
 
@@ -146,27 +144,23 @@ def test_an_alerta_that_asks_for_no_key_is_warned_of(installed: Installed, alert
     assert [(finding.level, "AUTH_REQUIRED = True" in finding.advice) for finding in found] == [("warn", True)]
 
 
-def test_an_alerta_without_our_package_is_warned_of(installed: Installed) -> None:
-    with web_page() as (url, routes):
-        routes["/"] = {"links": [{"href": f"{url}/alert"}]}
-        tell_url(installed, url)
-        found = installed.worst("attribution")
-    assert (found.level, "pip install alerta-opsgenie" in found.advice) == ("warn", True)
-
-
-def test_a_key_that_the_plugin_does_not_recognise_is_warned_of_until_it_is(
+def test_without_our_plugin_or_with_a_key_that_it_does_not_recognise_it_is_warned(
     installed: Installed, alerta_key: str
 ) -> None:
     """The plugin sends the header back for the bridge's key alone."""
     with web_page() as (url, routes):
-        routes["/"] = {"links": [{"href": f"{url}/webhooks/opsgenie"}]}
+        routes["/"] = {"links": [{"href": f"{url}/alert"}]}
         tell_url(installed, url)
         found = installed.worst("attribution")
+        assert (found.level, "pip install alerta-opsgenie" in found.advice) == ("warn", True)
+        routes["/"] = {"links": [{"href": f"{url}/webhooks/opsgenie"}]}
+        found = installed.worst("attribution")
+        assert (found.level, "does not recognise this key" in found.what) == ("warn", True)
+        digest = hashlib.sha256(alerta_key.encode()).hexdigest()
+        assert f"OPSGENIE_BRIDGE_KEY = ['sha256:{digest}']" in found.advice
+        assert alerta_key not in found.advice
         routes["recognises"] = True
         assert installed.worst("attribution").level == "ok"
-    assert (found.level, "does not recognise this key" in found.what) == ("warn", True)
-    assert f"OPSGENIE_BRIDGE_KEY = ['sha256:{hashlib.sha256(alerta_key.encode()).hexdigest()}']" in found.advice
-    assert alerta_key not in found.advice
 
 
 def test_on_a_real_alerta_following_the_advice_makes_it_well(installed: Installed, alerta: AlertaServer) -> None:
@@ -182,3 +176,56 @@ def test_on_a_real_alerta_following_the_advice_makes_it_well(installed: Installe
         tell_key(installed, key)
         assert installed.worst("attribution").level == "ok"
         assert [finding.level for finding in installed.findings("open-access")] == ["ok", "ok"]
+
+
+# -- The plugin, by its figures
+
+
+WELL = {"waiting": 2, "oldest_waiting_seconds": 1.5, "dead_letters": 0, "way_back_dead": 0}
+
+
+def found(installed: Installed, monkeypatch: pytest.MonkeyPatch, answer: Answer) -> list[Finding]:
+    monkeypatch.setattr(alerta_checks, "call", lambda *_: answer)
+    return installed.findings("plugin")
+
+
+def shown(**figures: float) -> Answer:
+    metrics: list[Any] = [{"group": "opsgenie", "name": name, "value": value} for name, value in figures.items()]
+    return Answer(200, {"metrics": [{"group": "alerts", "name": "waiting", "value": 999}, "odd", *metrics]})
+
+
+@pytest.mark.parametrize(
+    ("figures", "level", "words"),
+    [
+        ({}, "ok", "the plugin sends, 2 requests wait"),
+        ({"heartbeat_withheld": 0}, "ok", "and the heartbeat is pinged"),
+        ({"oldest_waiting_seconds": 301}, "fail", "has waited for 301 s"),
+        ({"also_oldest_waiting_seconds": 301}, "fail", "the other product has waited for 301 s"),
+        ({"heartbeat_withheld": 1}, "fail", "the heartbeat at the vendor is withheld"),
+        ({"way_back_dead": 1}, "fail", "does not arrive"),
+        ({"dead_letters": 3}, "warn", "3 requests were refused for good"),
+    ],
+)
+def test_each_figure_is_judged(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, figures: dict[str, float], level: str, words: str
+) -> None:
+    (finding,) = found(installed, monkeypatch, shown(**{**WELL, **figures}))
+    assert finding.level == level
+    assert words in finding.what
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(403, {}), "may not read its figures"),
+        (Answer(200, {"metrics": []}), "has written no figures"),
+        (Answer(200, {"metrics": 5}), "has written no figures"),
+        (Answer(500, {}), "has written no figures"),
+    ],
+)
+def test_what_cannot_be_read_is_not_called_well(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, answer: Answer, words: str
+) -> None:
+    (finding,) = found(installed, monkeypatch, answer)
+    assert finding.level == "skip"
+    assert words in finding.what

@@ -19,9 +19,9 @@ from tests.support.installed import Installed
 def test_nothing_fails_on_one_that_is_well(installed: Installed) -> None:
     """The warnings are that this Alerta lends no names; the queue of the stand-in is none."""
     installed.ask(unit_directories=())
-    results = installed.results(*(set(NAMES) - {"queue"}))
-    assert [result for result in results if result.finding.level == "fail"] == []
-    assert {result.check for result in results if result.finding.level == "warn"} == {"attribution"}
+    found = installed.findings(*(set(NAMES) - {"queue"}))
+    assert [finding for finding in found if finding.level == "fail"] == []
+    assert {finding.check for finding in found if finding.level == "warn"} == {"attribution"}
 
 
 def test_nothing_is_changed_by_looking(installed: Installed) -> None:
@@ -50,9 +50,9 @@ def test_every_warning_and_failure_says_what_to_do(installed: Installed) -> None
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"apiKey": 3}', '{"actionMappings": {"Close": 7}}'])
 def test_whatever_the_configuration_holds_no_check_fails_by_itself(installed: Installed, content: str) -> None:
     installed.config.write_text(content)
-    results = installed.results()
-    assert any(result.finding.level == "fail" for result in results)
-    assert not [result for result in results if "check itself" in result.finding.what]
+    found = installed.findings()
+    assert any(finding.level == "fail" for finding in found)
+    assert not [finding for finding in found if "check itself" in finding.what]
 
 
 def test_a_check_that_fails_by_itself_does_not_keep_the_others_from_theirs(
@@ -62,8 +62,7 @@ def test_a_check_that_fails_by_itself_does_not_keep_the_others_from_theirs(
         raise RuntimeError
 
     monkeypatch.setattr(checks, "CHECKS", (Check("python", broken), *checks.CHECKS[:1]))
-    levels = [result.finding.level for result in installed.results()]
-    assert levels == ["fail", "ok"]
+    assert [finding.level for finding in installed.findings()] == ["fail", "ok"]
 
 
 def test_the_command_itself_goes_the_same_way_and_shows_no_secret(installed: Installed, tmp_path: Path) -> None:

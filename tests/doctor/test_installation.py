@@ -9,43 +9,33 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.doctor.installation import Installation, Request
+from alerta_opsgenie.doctor.person import person_of_name, person_of_uid, user_name
 from alerta_opsgenie.setup.layout import SERVICE_PATH
 from tests.support.installed import Installed
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
 
 
-def test_the_processs_user_and_path_go_before_all_others(installed: Installed) -> None:
+def test_the_processs_user_and_path_go_before_all_others_then_the_configurations_owner(installed: Installed) -> None:
     installed.ask(user="", service_path="")
     inst = installed.installation()
     assert inst.person is not None
     assert (inst.person.name, inst.person.how) == (installed.layout.user, "its process's user")
     assert inst.search_path == (installed.search_path, "its process's")
     assert inst.service_environment["HOME"] == installed.layout.home
-
-
-def test_without_a_process_the_configurations_owner_counts(installed: Installed) -> None:
     installed.stop_connector()
-    installed.ask(user="", service_path="")
-    person = installed.installation().person
-    assert person is not None
-    assert (person.name, person.how) == (installed.layout.user, "the configuration's owner")
-    assert installed.installation().search_path[0] == SERVICE_PATH
+    inst = installed.installation()
+    assert inst.person is not None
+    assert (inst.person.name, inst.person.how) == (installed.layout.user, "the configuration's owner")
+    assert inst.search_path[0] == SERVICE_PATH
 
 
-def test_alertas_key_in_the_connectors_own_environment_is_what_its_scripts_inherit(installed: Installed) -> None:
+def test_keys_in_the_connectors_own_environment_count_as_it_and_its_scripts_have_them(installed: Installed) -> None:
     installed.change(lambda value: value.update(globalArgs=value["globalArgs"][:2]))
     installed.stop_connector()
-    installed.start_connector(ALERTA_API_KEY="inherited")
-    assert installed.installation().alerta_key[0].reveal() == "inherited"
-
-
-def test_the_key_of_the_connectors_environment_counts_as_the_connector_has_it(installed: Installed) -> None:
-    installed.stop_connector()
-    installed.start_connector(OEC_API_KEY="of-the-environment")
-    config = installed.installation().config
-    assert config is not None
-    assert config.api_key.reveal() == "of-the-environment"
+    installed.start_connector(ALERTA_API_KEY="inherited", OEC_API_KEY="of-the-environment")
+    inst = installed.installation()
+    assert (inst.alerta_key[0].reveal(), inst.needed_config.api_key.reveal()) == ("inherited", "of-the-environment")
 
 
 def test_the_state_directory_is_where_the_executor_would_have_it(installed: Installed) -> None:
@@ -73,12 +63,7 @@ def test_which_connector_it_is_is_seen_by_the_path(path: str, edge: str, tmp_pat
     assert Installation(Request(path, proc=tmp_path, unit_directories=())).edge == edge
 
 
-def test_a_native_configuration_at_another_path_is_known_by_its_own_settings(installed: Installed) -> None:
-    installed.change(lambda value: value.update(alertaOpsgenie={"workers": 4}))
-    assert installed.installation().edge == "native"
-
-
-def test_a_native_configuration_at_another_path_is_known_by_its_unit(installed: Installed) -> None:
+def test_a_native_configuration_at_another_path_is_known_by_its_own_settings_or_its_unit(installed: Installed) -> None:
     units = installed.directory / "units"
     units.mkdir()
     (units / "bridge.service").write_text(
@@ -89,6 +74,13 @@ def test_a_native_configuration_at_another_path_is_known_by_its_unit(installed: 
     assert (inst.edge, inst.unit.name, inst.service) == ("native", "bridge.service", "bridge")
     assert inst.person is not None
     assert (inst.person.name, inst.person.how) == (installed.layout.user, "its unit's user")
+    (units / "bridge.service").unlink()
+    installed.change(lambda value: value.update(alertaOpsgenie={"workers": 4}))
+    assert installed.installation().edge == "native"
+
+
+def test_a_user_without_a_name_goes_by_the_number() -> None:
+    assert (user_name(987_654), person_of_uid(987_654).gid, person_of_name("no-such-user")) == ("987654", 987_654, None)
 
 
 # -- As root
@@ -108,24 +100,17 @@ def test_root_does_not_stay_root_for_a_configuration_of_a_users(installed: Insta
 
 
 @only_root
-def test_a_link_to_a_file_of_roots_in_the_place_of_a_key_is_not_read(installed: Installed, tmp_path: Path) -> None:
-    secret = tmp_path / "of-root"
-    secret.write_text("roots-own-secret\n")
+def test_a_link_to_a_file_of_roots_in_the_place_of_key_or_configuration_is_not_read(
+    installed: Installed, tmp_path: Path
+) -> None:
+    secret = tmp_path / "of-root.json"
+    secret.write_text('{"apiKey":"roots-own-secret"}')
     secret.chmod(0o600)
     key_file = installed.config.with_name("alerta.key")
     key_file.unlink()
     key_file.symlink_to(secret)
     key, why = installed.as_user(lambda inst: [inst.alerta_key[0].reveal(), inst.alerta_key[1]])
     assert (key, "cannot be read" in why) == ("", True)
-
-
-@only_root
-def test_a_link_to_a_file_of_roots_in_the_place_of_the_configuration_is_not_read(
-    installed: Installed, tmp_path: Path
-) -> None:
-    secret = tmp_path / "of-root.json"
-    secret.write_text('{"apiKey": "roots-own-secret"}')
-    secret.chmod(0o600)
     installed.config.unlink()
     installed.config.symlink_to(secret)
     assert installed.installation().document is None

@@ -12,7 +12,7 @@ from lab.alerta_server import AlertaServer
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.doctor.finding import Finding
+from alerta_opsgenie.doctor.finding import Finding, findings_of
 from alerta_opsgenie.doctor.send_test import send_test
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
@@ -20,8 +20,7 @@ from tests.support.installed import Installed
 
 
 def trial(installed: Installed) -> list[Finding]:
-    found = installed.as_user(lambda inst: [vars(finding) for finding in send_test(inst)])
-    return [Finding(**finding) for finding in found]
+    return [Finding(*row) for row in installed.as_user(lambda inst: [*findings_of(send_test(inst))])]
 
 
 def left_over(console: Console) -> list[Any]:
@@ -35,23 +34,22 @@ def test_an_action_goes_the_whole_way_and_leaves_nothing(installed: Installed, c
     assert left_over(console) == []
 
 
-def test_an_executor_that_fails_is_a_failure_with_its_own_words_and_leaves_nothing(
-    installed: Installed, console: Console
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [("import sys\nsys.exit('no luck today')", "no luck today"), ("print('applied, honestly')", "not ack")],
+)
+def test_an_executor_that_fails_or_does_nothing_is_found_out_and_nothing_is_left(
+    installed: Installed, console: Console, script: str, words: str
 ) -> None:
-    script = Path(installed.layout.scripts) / "oecAlertaExecutor.py"
-    ours = script.read_bytes()
-    script.write_text("import sys\nsys.exit('no luck today')\n")
+    """In its own words, or by the alert."""
+    path = Path(installed.layout.scripts) / "oecAlertaExecutor"
+    ours = path.read_bytes()
+    path.write_text(f"#!/usr/bin/env python3\n{script}\n")
     found = trial(installed)
-    assert (found[0].level, "no luck today" in found[0].what) == ("fail", True)
+    assert (found[0].level, words in found[0].what) == ("fail", True)
     assert left_over(console) == []
-    script.write_bytes(ours)
+    path.write_bytes(ours)
     assert {finding.level for finding in trial(installed)} == {"ok"}
-
-
-def test_a_script_that_does_nothing_is_found_out_by_the_alert(installed: Installed) -> None:
-    (Path(installed.layout.scripts) / "oecAlertaExecutor.py").write_text("print('applied, honestly')\n")
-    found = trial(installed)
-    assert (found[0].level, "not ack" in found[0].what) == ("fail", True)
 
 
 def test_an_action_that_is_not_mapped_is_dropped_as_the_connector_drops_it(installed: Installed) -> None:

@@ -1,54 +1,59 @@
-"""Opsgenie or JSM broken in each way; following the advice makes it well again."""
+"""Opsgenie or JSM broken in each way; the queue is tried with the vendor's credentials, and without a receive."""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 from lab.cloud import Queue
+from lab.cloud.queues import Double
 
+from alerta_opsgenie.clients.connection import Response
+from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
+from alerta_opsgenie.doctor import vendor_checks
+from alerta_opsgenie.doctor.finding import Finding
 from alerta_opsgenie.doctor.vendor_checks import judge_clock
-from tests.support.cloud import Running
+from tests.support.cloud import Running, RunningEdge, running_edge
 from tests.support.installed import Installed
+
+QUEUES = (Queue("http://127.0.0.1:1/q"),)
 
 
 def put_key(installed: Installed, key: str) -> None:
     installed.change(lambda value: value.update(apiKey=key))
 
 
-def test_a_host_that_does_not_answer_fails_within_the_limit(installed: Installed) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"baseUrl": "http://127.0.0.1:9"}, "baseUrl"),
+        ({"apiKey": "00000000-1111-2222-3333-444444444444"}, "apiKey"),
+        ({"baseUrl": "{}/elsewhere"}, "baseUrl"),
+    ],
+)
+def test_what_keeps_the_key_from_being_taken_is_told_until_it_is_mended(
+    installed: Installed, opsgenie: Running, change: dict[str, str], words: str
+) -> None:
+    """A host that does not answer, a refused key, which is not shown, and another API."""
     whole = installed.config.read_text()
-    installed.change(lambda value: value.update(baseUrl="http://127.0.0.1:9"))
+    changed = {name: value.format(opsgenie.server.base_url) for name, value in change.items()}
+    installed.change(lambda value: value.update(changed))
     installed.ask(limit_seconds=1.0)
     found = installed.worst("vendor")
-    assert (found.level, "baseUrl" in found.advice) == ("fail", True)
+    assert (found.level, words in found.advice) == ("fail", True)
+    assert "00000000-1111" not in found.what + found.advice
     installed.config.write_text(whole)
     assert installed.worst("vendor").level == "ok"
 
 
-def test_a_key_that_is_refused_fails_and_is_not_shown(installed: Installed, opsgenie: Running) -> None:
-    wrong = "00000000-1111-2222-3333-444444444444"
-    put_key(installed, wrong)
-    found = installed.worst("vendor")
-    assert (found.level, "apiKey" in found.advice) == ("fail", True)
-    assert wrong not in found.what + found.advice
-    put_key(installed, opsgenie.cloud.add_oec(queues=(Queue("http://127.0.0.1:1/q"),)).key)
-    assert installed.worst("vendor").level == "ok"
-
-
-def test_what_is_not_the_connectors_api_fails(installed: Installed, opsgenie: Running) -> None:
-    installed.change(lambda value: value.update(baseUrl=f"{opsgenie.server.base_url}/elsewhere"))
-    found = installed.worst("vendor")
-    assert (found.level, "baseUrl" in found.advice) == ("fail", True)
-
-
 @pytest.mark.parametrize(("ahead", "level"), [(0.9, "ok"), (-30.0, "warn"), (30.0, "warn"), (600.0, "fail")])
 def test_clocks_that_are_apart_are_told_of(ahead: float, level: str) -> None:
-    found = list(judge_clock("Opsgenie", ahead))
-    assert [finding.level for finding in found] == [level]
-    assert level == "ok" or found[0].advice == "timedatectl set-ntp true"
+    (found,) = judge_clock("Opsgenie", ahead)
+    assert (found.level, found.advice) == (level, "" if level == "ok" else "timedatectl set-ntp true")
 
 
 def test_another_source_over_there_fails_and_adding_it_mends_that(installed: Installed, opsgenie: Running) -> None:
@@ -61,25 +66,32 @@ def test_another_source_over_there_fails_and_adding_it_mends_that(installed: Ins
     assert installed.worst("sources").level == "ok"
 
 
-def test_a_list_that_is_not_reached_is_not_called_a_refusal(installed: Installed) -> None:
+@pytest.mark.parametrize(
+    ("change", "words", "others"),
+    [
+        ({"baseUrl": "http://no-such-host.invalid"}, "no-such-host.invalid", "refused"),
+        ({"apiKey": "of-nobody"}, "is refused to this key (HTTP ", "reached"),
+    ],
+)
+def test_a_list_that_is_not_reached_is_not_called_a_refusal(
+    installed: Installed, change: dict[str, str], words: str, others: str
+) -> None:
     """Version 1 said that this key may not list alerts, which a failing name server does not mean."""
-    installed.change(lambda value: value.update(baseUrl="http://no-such-host.invalid"))
+    installed.change(lambda value: value.update(change))
     found = installed.worst("sources")
-    assert (found.level, "no-such-host.invalid" in found.what, "refused" in found.what) == ("skip", True, False)
+    assert (found.level, words in found.what, others in found.what) == ("skip", True, False), found
 
 
 @pytest.mark.parametrize(("days", "level"), [(400, "ok"), (100, "warn"), (0, "fail"), (-5, "fail")])
 def test_the_days_until_opsgenie_ends_are_counted(installed: Installed, days: int, level: str) -> None:
     installed.ask(today=END_OF_OPSGENIE - timedelta(days=days))
     found = installed.worst("end-of-opsgenie")
-    assert found.level == level
-    assert level == "ok" or "--to jec" in found.advice
+    assert (found.level, "--to jec" in found.advice) == (level, level != "ok")
 
 
 def test_moving_to_jsm_mends_the_end_of_opsgenie(installed: Installed, opsgenie: Running) -> None:
     """With the integration's new key and base URL, the checks of the vendor are well on the other product."""
-    key = opsgenie.cloud.add_jec(queues=(Queue("http://127.0.0.1:1/q"),)).key
-    put_key(installed, key)
+    put_key(installed, opsgenie.cloud.add_jec(queues=QUEUES).key)
     installed.ask(dialect="jec", today=date(2028, 1, 1))
     assert installed.findings("end-of-opsgenie") == []
     assert installed.worst("vendor").level == "ok"
@@ -89,4 +101,93 @@ def test_a_proxy_of_the_environment_is_used(installed: Installed) -> None:
     """So that doctor reaches what the service reaches."""
     installed.ask(environment={"http_proxy": "http://127.0.0.1:9"}, limit_seconds=1.0)
     assert installed.worst("vendor").level == "fail"
-    assert Path(installed.layout.config).exists()
+
+
+# -- The queue
+
+
+@pytest.fixture
+def edge() -> Iterator[RunningEdge]:
+    """An integration whose queue answers, and checks the credentials."""
+    with running_edge(expect_violations=True) as run:
+        yield run
+
+
+def test_a_queue_that_answers_is_well_and_nothing_is_received(installed: Installed, edge: RunningEdge) -> None:
+    installed.change(lambda value: value.update(apiKey=edge.integration.key, baseUrl=edge.server.base_url))
+    assert isinstance(edge.host, Double)
+    edge.host.sqs.queue(edge.queue.url).send("{}", {}, time.time())
+    found = installed.worst("queue")
+    assert (found.level, "1 messages wait, 0 are taken" in found.what) == ("ok", True)
+    assert edge.host.count(edge.queue).visible == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "check", "words"),
+    [
+        ("http://no-such-host.invalid/1/q", "queue", "no-such-host.invalid"),
+        ("http://[::1", "vendor", ""),
+        (None, "vendor", "OEC integration"),
+    ],
+)
+def test_a_queue_that_cannot_be_reached_or_is_none_fails(
+    installed: Installed, opsgenie: Running, url: str | None, check: str, words: str
+) -> None:
+    put_key(installed, opsgenie.cloud.add_oec("odd", queues=(Queue(url),) if url else ()).key)
+    found = installed.worst(check)
+    assert (found.level, words in f"{found.what} {found.advice}") == ("fail", True), found
+
+
+def judge(installed: Installed, monkeypatch: pytest.MonkeyPatch, status: int, body: object) -> Finding:
+    response = Response(status, {}, json.dumps(body).encode())
+    monkeypatch.setattr(vendor_checks, "_ask_attributes", lambda *_: response)
+    return installed.worst("queue")
+
+
+@pytest.mark.parametrize(
+    ("code", "level"),
+    [("AccessDenied", "skip"), ("QueueDoesNotExist", "fail"), ("InvalidClientTokenId", "fail")],
+)
+def test_a_refusal_fails_by_its_code_and_denied_attributes_are_not_tried_and_not_ok(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, code: str, level: str
+) -> None:
+    found = judge(installed, monkeypatch, 400, {"__type": f"com.amazonaws.sqs#{code}"})
+    assert (found.level, found.what.startswith("not tried")) == (level, level == "skip")
+    assert level == "skip" or code in found.what
+
+
+@pytest.mark.parametrize("body", [None, [], {"Attributes": 7}, {"Attributes": {"ApproximateNumberOfMessages": []}}])
+def test_whatever_the_queue_answers_is_a_finding(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, body: object
+) -> None:
+    assert judge(installed, monkeypatch, 200, body).level == "ok"
+    assert judge(installed, monkeypatch, 500, body).level == "fail"
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "advice"),
+    [(402, "fail", "the plan of the account"), (410, "fail", "switched off"), (501, "fail", "no such function"),
+     (405, "fail", "another API"), (400, "fail", "does not understand"), (415, "fail", "another API"),
+     (429, "warn", "try again later"), (200, "fail", "sends actions to OEC")],
+)  # fmt: skip
+def test_what_the_vendor_refuses_is_said_with_what_it_means(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, status: int, level: str, advice: str
+) -> None:
+    """Version 1 said "try again later", with no failure, to all of them; 200 comes with a token that is none."""
+    monkeypatch.setattr(VendorApi, "request", lambda *_, **__: Response(status, {"token": "[" * 5000}, b""))
+    found = installed.worst("vendor")
+    assert (found.level, advice in found.advice) == (level, True)
+
+
+def test_a_channel_of_jec_2_is_named(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 1 of the API has ended and the channel answers: that is well for our own connector, and it is said."""
+
+    def request(_api: VendorApi, _method: str, path: str, *_: object, **__: object) -> Response:
+        return Response(200, {}, b'{"channelId": "c-1", "ownerId": "me"}') if "/v2/" in path else Response(410, {}, b"")
+
+    monkeypatch.setattr(VendorApi, "request", request)
+    installed.ask(dialect="jec", edge="native")
+    found = installed.worst("queue")
+    assert (found.level, "channel of JEC's version 2 (c-1)" in found.what) == ("ok", True)
+    installed.ask(edge="jec")
+    assert installed.worst("vendor").level == "fail"

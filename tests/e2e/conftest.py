@@ -1,13 +1,18 @@
-"""The wheel, and environments with nothing but what pip puts there."""
+"""The wheel, environments with nothing but what pip puts there, and a bridge in front of the session's Alerta."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from lab.alerta_server import AlertaServer
+
+from tests.support.console import Console
+from tests.support.relaying import Bridge, Made
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,3 +69,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(place), str(ROOT))
     [built] = place.glob("alerta_opsgenie-*.whl")
     return built
+
+
+@pytest.fixture
+def bridge(alerta: AlertaServer, alerta_key: str, console: Console) -> Iterator[Bridge]:
+    """What a connector does with an action, without our plugin."""
+    made = Bridge(alerta.url, alerta_key, console)
+    yield made
+    made.client.close()
+
+
+@pytest.fixture
+def made(console: Console) -> Made:
+    """Makes alerts in each state."""
+    return Made(console)

@@ -28,7 +28,7 @@ from tests.support.scenarios import action
 from tests.support.tiers import amount, grows
 
 JSON = dict[str, Any]
-ACTS = amount(100, 1000)
+ACTS = amount(40, 1000)
 ALERTS = amount(5, 30)
 SEED = int(os.environ.get("ACTS_SEED", "1"))
 PEOPLE = {

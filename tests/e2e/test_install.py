@@ -273,7 +273,7 @@ def test_an_agent_that_the_connector_has_left_behind_is_ended(make: Make) -> Non
     assert oec.install().exit_code == 0
     with oec.running("--agent", oec.layout.state_directory, program="oecAlertaExecutor.py") as agent:
         assert oec.uninstall().stdout.splitlines()[-1] == "Undone."
-        assert agent.wait(20) == -signal.SIGTERM
+        assert agent.wait(60) == -signal.SIGTERM
 
 
 def test_jec_is_installed_well_at_work_and_gone(make: Make) -> None:

@@ -70,7 +70,7 @@ def test_alertas_environment_gets_the_package_and_click_alone(environment: OfAle
 
 
 @pytest.mark.parametrize("server", SERVERS_BY_TIER)
-@pytest.mark.parametrize("product", ["opsgenie", "jsm"])
+@pytest.mark.parametrize("product", ["opsgenie", pytest.param("jsm", marks=pytest.mark.long)])
 def test_under_each_server_both_ways_are_open(
     environment: OfAlerta, alerta: AlertaServer, tmp_path: Path, server: str, product: str
 ) -> None:

@@ -20,7 +20,7 @@ SAME = ("resource", "event", "environment", "service")
 
 @pytest.fixture(scope="module")
 def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("isa"), settings=ISA, webhook=True) as run:
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("isa"), settings=ISA, webhook=True, workers=1) as run:
         yield run
 
 

@@ -6,11 +6,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from lab.alerta_server import AlertaServer
-from lab.cloud import Switches
 
 from tests.support.plugin import TAKEN, Plugged, plugged, wait_until
 
@@ -49,12 +47,31 @@ def test_ack_and_close_arrive_with_the_operator_and_the_words(run: Plugged) -> N
     assert run.told(alert_id) == ["create", "acknowledge", "close"]
 
 
-def test_unack_reopens_it(run: Plugged) -> None:
+OPEN, ACKED = (False, False), (True, False)
+
+
+@pytest.mark.parametrize(
+    ("actions", "told", "state"),
+    [
+        (["ack", "unack"], ["acknowledge", "unacknowledge"], OPEN),
+        (["shelve", "unshelve"], ["snooze", "acknowledge", "unacknowledge"], OPEN),
+        (["ack", "shelve", "unshelve"], ["acknowledge", "snooze", "acknowledge"], ACKED),
+        (["assign"], ["assign"], OPEN),
+        (["close", "open"], ["close", "create"], OPEN),
+        (["createTicket"], [], OPEN),  # a custom action: nothing by guess
+    ],
+)
+def test_what_an_operator_does_is_told_and_shows_there(
+    run: Plugged, actions: list[str], told: list[str], state: tuple[bool, bool]
+) -> None:
     alert_id = run.console.create_alert()["id"]
-    run.console.action(alert_id, "ack")
-    run.console.action(alert_id, "unack")
-    assert run.told(alert_id) == ["create", "acknowledge", "unacknowledge"]
-    assert not run.upstream(alert_id).acknowledged
+    for action in actions:
+        run.console.action(alert_id, action)
+    assert run.told(alert_id) == ["create", *told]
+    upstream = run.upstream(alert_id)
+    assert (upstream.acknowledged, upstream.closed, upstream.snoozed_until_ms) == (*state, None)
+    assert upstream.owner == ("admin@example.com" if actions == ["assign"] else "")
+    assert run.console.status(alert_id) == ("ack" if state == ACKED else "open")
 
 
 def test_a_shelve_is_a_snooze_until_its_end(run: Plugged) -> None:
@@ -67,24 +84,6 @@ def test_a_shelve_is_a_snooze_until_its_end(run: Plugged) -> None:
     snoozed_ms = run.upstream(alert_id).snoozed_until_ms
     assert snoozed_ms is not None
     assert before + 1800 - 1 <= snoozed_ms / 1000 <= after + 1800 + 1
-
-
-def test_an_unshelve_ends_the_snooze_and_leaves_the_alert_open(run: Plugged) -> None:
-    alert_id = run.console.create_alert()["id"]
-    run.console.action(alert_id, "shelve", timeout=1800)
-    run.console.action(alert_id, "unshelve")
-    upstream = run.upstream(alert_id)
-    assert (upstream.snoozed_until_ms, upstream.acknowledged, upstream.closed) == (None, False, False)
-
-
-def test_an_unshelve_of_an_acknowledged_alert_leaves_it_acknowledged(run: Plugged) -> None:
-    alert_id = run.console.create_alert()["id"]
-    run.console.action(alert_id, "ack")
-    run.console.action(alert_id, "shelve", timeout=1800)
-    run.console.action(alert_id, "unshelve")
-    upstream = run.upstream(alert_id)
-    assert run.console.status(alert_id) == "ack"
-    assert (upstream.snoozed_until_ms, upstream.acknowledged) == (None, True)
 
 
 def test_a_note_arrives_once_and_as_it_is(run: Plugged) -> None:
@@ -160,21 +159,6 @@ def test_a_status_that_is_set_past_the_state_machine_is_told_too(run: Plugged, s
     assert run.told(alert_id) == ["create", word]
 
 
-def test_assign_assigns_and_does_not_close(run: Plugged) -> None:
-    alert_id = run.console.create_alert()["id"]
-    run.console.action(alert_id, "assign")
-    upstream = run.upstream(alert_id)
-    assert (upstream.owner, upstream.closed) == ("admin@example.com", False)
-
-
-def test_an_alert_that_is_opened_again_is_created_again(run: Plugged) -> None:
-    alert = run.console.create_alert()
-    run.console.action(alert["id"], "close")
-    run.console.action(alert["id"], "open")
-    assert run.console.status(alert["id"]) == "open"
-    assert not run.upstream(alert["id"]).closed
-
-
 def test_a_deleted_alert_is_closed(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.console.delete(alert_id)
@@ -217,12 +201,6 @@ def test_a_second_longer_shelve_is_not_ended_by_the_first_one_s_time(run: Plugge
 
     assert alert_id not in answer["unshelve"]
     assert run.console.status(alert_id) == "shelved"
-
-
-def test_custom_actions_tell_nothing_by_guess(run: Plugged) -> None:
-    alert_id = run.console.create_alert()["id"]
-    run.console.action(alert_id, "createTicket")
-    assert run.told(alert_id) == ["create"]
 
 
 def test_limits_are_kept_whatever_the_alert_holds(run: Plugged) -> None:
@@ -285,9 +263,10 @@ def test_the_end_of_a_snooze_is_told_with_its_zone(run: Plugged) -> None:
 
 
 @pytest.mark.parametrize("length_in", ["characters", "utf-16"])
-def test_limits_hold_however_the_vendor_counts(alerta: AlertaServer, tmp_path: Path, length_in: str) -> None:
-    switches = Switches(length_in=length_in)  # type: ignore[arg-type]
-    with plugged(alerta.postgres, tmp_path, switches=switches, workers=1) as run:
-        alert_id = run.console.create_alert(text="\N{PILE OF POO}" * 300)["id"]
-        run.console.note(alert_id, "\N{PILE OF POO}" * 20_000)
-        assert run.upstream(alert_id).notes
+def test_limits_hold_however_the_vendor_counts(
+    run: Plugged, length_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.cloud.switches, "length_in", length_in)
+    alert_id = run.console.create_alert(text="\N{PILE OF POO}" * 300)["id"]
+    run.console.note(alert_id, "\N{PILE OF POO}" * 20_000)
+    assert run.upstream(alert_id).notes

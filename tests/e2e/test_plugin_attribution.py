@@ -18,6 +18,7 @@ from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.core.relay import Circumstances, Settings, relay
 from alerta_opsgenie.core.task import drive
+from tests.attacks.people import pose
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
 from tests.support.plugin import JSON, Plugged, audit_lines, plugged
@@ -243,12 +244,41 @@ def test_of_two_at_once_the_newer_one_stands(run: Plugged) -> None:
         assert f"state={2_000 + turn}" in run.console.get(alert_id)["attributes"]["opsgenie-order"]
 
 
+# -- The lease that keeps two calls for one alert apart
+
+TAKE = "INSERT INTO alerta_opsgenie_leases VALUES (%s, 'another', now() + interval '1 hour')"
+OVER = "UPDATE alerta_opsgenie_leases SET until = now() - interval '1 second'"
+LEFT = "SELECT count(*) FROM alerta_opsgenie_leases WHERE name LIKE 'call:%%'"
+
+
+def execute(run: Plugged, statement: str, *values: str) -> list[tuple[int]]:
+    with run.alerta.postgres.connection(run.alerta.database) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def test_a_lease_is_given_back_with_the_answer_whatever_it_is(run: Plugged) -> None:
+    alert_id = str(run.console.create_alert()["id"])
+    assert [pose(run.bridge, alert_id, action)[0] for action in ("ack", "ack", "close")] == [200, 409, 200]
+    assert execute(run, LEFT) == [(0,)]
+
+
+def test_a_call_waits_for_another_s_lease_and_no_longer_than_that_lasts(run: Plugged) -> None:
+    alert_id, other = (str(run.console.create_alert()["id"]) for _ in range(2))
+    assert pose(run.bridge, other, "ack")[0] == 200
+    execute(run, TAKE, f"call:{alert_id}")
+    assert pose(run.bridge, alert_id, "ack")[0] == 503
+    assert pose(run.bridge, other, "close")[0] == 200
+    execute(run, OVER)
+    assert pose(run.bridge, alert_id, "ack")[0] == 200
+
+
 # -- The whole relay, as the executor runs it
 
 
-def relay_to(run: Plugged, payload: JSON, alert_id: str, in_seconds: int = 0) -> tuple[Outcome, int]:
-    """Give the outcome, and how many calls it took; the person acted `in_seconds` from now."""
-    payload["alert"].update(alias=alert_id, source="Alerta", updatedAt=time.time_ns() + in_seconds * 10**9)
+def relay_to(run: Plugged, payload: JSON, alert_id: str, acted_ns: int = 0) -> tuple[Outcome, int]:
+    """Give the outcome, and how many calls it took; the person acts now unless `acted_ns` says when."""
+    payload["alert"].update(alias=alert_id, source="Alerta", updatedAt=acted_ns or time.time_ns())
     client = AlertaClient(run.alerta.api_url, run.bridge.key)
     steps = relay(parse(json.dumps(payload)), Settings(), Circumstances(time.time()))
     try:
@@ -281,8 +311,9 @@ def test_an_ack_that_comes_after_the_unack_that_followed_it_ends_the_snooze(run:
     alert_id = run.console.create_alert()["id"]
     run.console.action(alert_id, "shelve")
     time.sleep(5)  # both act after the shelve, clearly
-    relay_to(run, payload("UnAcknowledge.oec"), alert_id, in_seconds=-1)
+    now_ns = time.time_ns()
+    relay_to(run, payload("UnAcknowledge.oec"), alert_id, acted_ns=now_ns - 10**9)
     assert run.console.status(alert_id) == "shelved"
-    relay_to(run, payload("Acknowledge.oec"), alert_id, in_seconds=-2)
+    relay_to(run, payload("Acknowledge.oec"), alert_id, acted_ns=now_ns - 2 * 10**9)
     assert run.console.status(alert_id) == "open"
     assert run.told(alert_id) == ["create", "snooze"]

@@ -5,7 +5,6 @@ The defects are those of alerta-contrib's plugins/opsgenie/alerta_opsgenie.py an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -30,8 +29,10 @@ def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "OPSGENIE_DEFAULT_SEVERITY": "P3",
         "OPSGENIE_ALERT_SOURCE": "Alerta East",
         "LOG_LEVEL": "DEBUG",
+        "TELEGRAM_TOKEN": "t",
+        "TELEGRAM_CHAT_ID": "1",
     }
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("existing"), settings=settings) as run:
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("existing"), settings=settings, workers=1) as run:
         run.cloud.add_api("default", key=DEFAULT_KEY, integration_id="default")
         run.cloud.add_api("proxies", key=PROXY_KEY, integration_id="proxies")
         yield run
@@ -93,36 +94,17 @@ def test_an_unknown_severity_map_or_no_settings_at_all_end_nothing(alerta: Alert
     assert "Failed to load plugin" not in log
 
 
-def test_settings_come_from_the_environment_too(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> None:
-    directory = tmp_path_factory.mktemp("environment")
-    with plugged(alerta.postgres, directory, workers=1) as run:
-        run.cloud.add_api("proxies", key=PROXY_KEY, integration_id="proxies")
-        run.alerta.env.update(
-            SERVICE_KEY_MATCHERS=json.dumps([{"regex": "proxy", "api_key": PROXY_KEY}]),
-            OPSGENIE_TEAMS="night",
-            OPSGENIE_SEND_WARN="yes",
-        )
-        run.alerta.restart()
-        upstream = run.upstream(run.console.create_alert(resource="proxy9", severity="warning")["id"])
-        assert upstream.integration_id == "proxies"
-        assert upstream.responders == [{"name": "night", "type": "team"}]
-
-
-def test_a_chat_webhook_s_change_is_told(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_chat_webhook_s_change_is_told(run: Plugged) -> None:
     """Alerta's Telegram webhook changes the status past the hooks for actions."""
-    directory = tmp_path_factory.mktemp("chat")
-    settings = {"TELEGRAM_TOKEN": "t", "TELEGRAM_CHAT_ID": "1"}
-    with plugged(alerta.postgres, directory, settings=settings, workers=1) as run:
-        alert_id = run.console.create_alert()["id"]
-        update = {
-            "callback_query": {
-                "data": f"/ack {alert_id}",
-                "from": {"username": "alice"},
-                "message": {"chat": {"id": 1}, "message_id": 2, "text": ""},
-            }
+    alert_id = run.console.create_alert()["id"]
+    update = {
+        "callback_query": {
+            "data": f"/ack {alert_id}",
+            "from": {"username": "alice"},
+            "message": {"chat": {"id": 1}, "message_id": 2, "text": ""},
         }
-        run.console.exchange("POST", "/webhooks/telegram", update)
-        if run.console.status(alert_id) == "ack":
-            assert wait_until(lambda: run.told(alert_id) == ["create", "acknowledge"])
-        else:
-            pytest.skip("the Telegram library is not installed")
+    }
+    run.console.exchange("POST", "/webhooks/telegram", update)
+    if run.console.status(alert_id) != "ack":
+        pytest.skip("the Telegram library is not installed")
+    assert wait_until(lambda: run.told(alert_id) == ["create", "acknowledge"])

@@ -20,9 +20,6 @@ from tests.support.plugin import Plugged, plugged, wait_until
 pytestmark = pytest.mark.faults
 
 
-OUTBOXES = pytest.mark.parametrize("outbox", ["database", "disk"])
-
-
 @pytest.fixture(scope="module", params=["database", "disk"])
 def run(
     request: pytest.FixtureRequest, alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory
@@ -37,9 +34,6 @@ def story(run: Plugged, alert_id: str) -> None:
     run.console.action(alert_id, "ack", "one")
     run.console.note(alert_id, "two")
     run.console.action(alert_id, "close", "three")
-
-
-TOLD = ["create", "acknowledge", "notes", "close"]
 
 
 def test_an_acknowledge_of_what_opsgenie_does_not_have_is_said_on_the_alert(run: Plugged) -> None:
@@ -95,7 +89,7 @@ def test_throttling_slows_down_and_loses_nothing(run: Plugged) -> None:
     assert wait_until(lambda: "requests by default wait (throttled)" in run.log())
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("status", [500, 503])
 def test_an_error_of_the_server_s_is_tried_again(run: Plugged, status: int) -> None:
     with run.cloud.faults.status(status, times=2):
         alert_id = run.console.create_alert()["id"]
@@ -163,47 +157,44 @@ def test_a_snooze_that_is_over_before_it_could_be_sent_is_not_sent(run: Plugged)
     assert run.told(alert_id) == ["create"]
 
 
-@OUTBOXES
-def test_a_worker_that_is_killed_leaves_nothing_behind(alerta: AlertaServer, tmp_path: Path, outbox: str) -> None:
-    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_TIMEOUT": 1, "OPSGENIE_OUTBOX": outbox}) as run:
-        with run.cloud.faults.hang():
-            ids = [run.console.create_alert()["id"] for _ in range(6)]
-            story(run, ids[0])
-            run.alerta.kill()
-        run.alerta.start()
-        run.console.create_alert()
-        counts = Counter(run.upstream(alert_id).count for alert_id in ids)
-        assert counts == {1: len(ids)}
-        assert run.upstream(ids[0]).notes == ["one", "two", "three"]
+def test_a_worker_that_is_killed_leaves_nothing_behind(run: Plugged) -> None:
+    with run.cloud.faults.hang():
+        ids = [run.console.create_alert()["id"] for _ in range(6)]
+        story(run, ids[0])
+        run.alerta.kill()
+    run.alerta.start()
+    run.console.create_alert()
+    assert Counter(run.upstream(alert_id).count for alert_id in ids) == {1: len(ids)}
+    assert run.upstream(ids[0]).notes == ["one", "two", "three"]
 
 
-@OUTBOXES
-def test_the_sender_s_death_makes_another_worker_the_sender(alerta: AlertaServer, tmp_path: Path, outbox: str) -> None:
-    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_OUTBOX": outbox}) as run:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: run.console.create_alert(), range(16)))
-        run.settle()
-        senders = [line for line in run.log().splitlines() if "sends what is in" in line]
-        assert len(senders) == 1, "one of the workers sends"
-        os.kill(int(senders[0].split("process ")[1].split()[0].rpartition(":")[2]), signal.SIGKILL)
-        alert_id = run.console.create_alert()["id"]
-        assert run.upstream(alert_id).count == 1
-        assert wait_until(lambda: run.log().count("sends what is in") == 2)
+def test_the_sender_s_death_makes_another_worker_the_sender(run: Plugged) -> None:
+    def senders() -> list[str]:
+        return [line for line in run.log().splitlines() if "sends what is in" in line]
+
+    before = len(senders())
+    run.alerta.restart()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: run.console.create_alert(), range(16)))
+    run.settle()
+    [sender] = senders()[before:]  # one of the workers sends
+    os.kill(int(sender.split("process ")[1].split()[0].rpartition(":")[2]), signal.SIGKILL)
+    alert_id = run.console.create_alert()["id"]
+    assert run.upstream(alert_id).count == 1
+    assert wait_until(lambda: len(senders()) == before + 2)
 
 
-@OUTBOXES
-def test_a_stop_in_the_middle_loses_and_doubles_nothing(alerta: AlertaServer, tmp_path: Path, outbox: str) -> None:
-    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_OUTBOX": outbox}) as run:
-        with run.cloud.faults.delay(0.3):
-            ids = [run.console.create_alert()["id"] for _ in range(12)]
-            run.console.note(ids[0], "once")
-            start = time.monotonic()
-            run.alerta.stop()
-            assert time.monotonic() - start < 25  # gunicorn kills its workers after 30 seconds
-        run.alerta.start()
-        run.console.create_alert()
-        assert [run.upstream(alert_id).count for alert_id in ids] == [1] * len(ids)
-        assert run.upstream(ids[0]).notes == ["once"]
+def test_a_stop_in_the_middle_loses_and_doubles_nothing(run: Plugged) -> None:
+    with run.cloud.faults.delay(0.3):
+        ids = [run.console.create_alert()["id"] for _ in range(12)]
+        run.console.note(ids[0], "once")
+        start = time.monotonic()
+        run.alerta.stop()
+        assert time.monotonic() - start < 25  # gunicorn kills its workers after 30 seconds
+    run.alerta.start()
+    run.console.create_alert()
+    assert [run.upstream(alert_id).count for alert_id in ids] == [1] * len(ids)
+    assert run.upstream(ids[0]).notes == ["once"]
 
 
 def test_without_an_outbox_on_disk_alerts_go_out_all_the_same(alerta: AlertaServer, tmp_path: Path) -> None:

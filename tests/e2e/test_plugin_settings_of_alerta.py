@@ -140,7 +140,7 @@ def test_beside_alerta_s_own_plugins_and_one_that_fails_once(
 ALERT = {"resource": "host", "event": "Down", "environment": "Production", "service": ["Web"], "severity": "major"}
 
 
-@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("limit", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_history_that_forgets_hides_neither_a_clear_nor_what_was_never_sent(
     alerta: AlertaServer, tmp_path: Path, limit: int
 ) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 import urllib.request
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 from lab.alerta_server import AlertaServer
-from lab.cloud import Switches
 
 from alerta_opsgenie.core import reconcile
 from alerta_opsgenie.plugin import way_back
@@ -24,27 +24,41 @@ def figures(run: Plugged) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^alerta_opsgenie_(\w+) (\S+)$", text, re.MULTILINE)}
 
 
-def test_the_figures_tell_what_was_sent_and_what_waits(alerta: AlertaServer, tmp_path: Path) -> None:
-    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_TIMEOUT": 1}) as run:
-        alert_id = run.console.create_alert()["id"]
-        run.console.action(alert_id, "ack")
-        assert wait_until(lambda: figures(run).get("sent_acknowledge_done_total") == 1)
-        found = figures(run)
-        assert found["sent_create_done_total"] == 1
-        assert found["sent_close_done_total"] == 0, "it is there from the start"
-        assert {f"drift_repaired_{field}_alerta_total" for field in reconcile.FIELDS} <= set(found)
-        gauges = {"waiting", "oldest_waiting_seconds", "dead_letters", "paused_keys", "way_back_dead"}
-        assert gauges <= set(found)
-        with run.cloud.faults.refuse():
-            run.console.action(alert_id, "close")
-            assert wait_until(lambda: figures(run)["waiting"] == 1 and figures(run)["oldest_waiting_seconds"] > 0)
+@pytest.fixture(scope="module", params=["opsgenie"])
+def run(
+    request: pytest.FixtureRequest, alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Plugged]:
+    settings = {
+        "OPSGENIE_TIMEOUT": 1,
+        "OPSGENIE_EXTRA_CALLS": True,
+        "OPSGENIE_COMPARE_SECONDS": 1,
+        "OPSGENIE_ALERT_LINK": "https://example.app.opsgenie.com/alert/detail/{id}/details",
+        "OPSGENIE_ACTIONS": ["Restart", "x" * 60],
+    }
+    with plugged(alerta.postgres, tmp_path_factory.mktemp("watch"), product=request.param, settings=settings) as run:
+        yield run
+
+
+def test_the_figures_tell_what_was_sent_and_what_waits(run: Plugged) -> None:
+    """The first test of this Alerta, so that its requests are all that was sent."""
+    alert_id = run.console.create_alert()["id"]
+    run.console.action(alert_id, "ack")
+    assert wait_until(lambda: figures(run).get("sent_acknowledge_done_total") == 1)
+    found = figures(run)
+    assert found["sent_create_done_total"] == 1
+    assert found["sent_close_done_total"] == 0, "it is there from the start"
+    assert {f"drift_repaired_{field}_alerta_total" for field in reconcile.FIELDS} <= set(found)
+    assert {"waiting", "oldest_waiting_seconds", "dead_letters", "paused_keys", "way_back_dead"} <= set(found)
+    with run.cloud.faults.refuse():
+        run.console.action(alert_id, "close")
+        assert wait_until(lambda: figures(run)["waiting"] == 1 and figures(run)["oldest_waiting_seconds"] > 0)
 
 
 def test_a_way_back_that_is_dead_is_an_alert_and_lives_again_with_the_next_message(
     alerta: AlertaServer, tmp_path: Path
 ) -> None:
     """Three acknowledges over there, each lost on its way, and each found by a sweep."""
-    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_RECONCILE": 2}) as run:
+    with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_RECONCILE": 1}) as run:
         ids = [run.console.create_alert()["id"] for _ in range(way_back.SWEEPS)]
         run.settle()
         for alert_id in ids:
@@ -64,37 +78,29 @@ def bridge_alerts(run: Plugged) -> list[str]:
     return [alert["id"] for alert in alerts if alert["event"] == way_back.EVENT]
 
 
-@pytest.mark.parametrize("product", ["opsgenie", "jsm"])
-def test_what_the_plan_lacks_is_noted_instead_and_asked_for_once(
-    alerta: AlertaServer, tmp_path: Path, product: str
-) -> None:
-    switches = Switches(plan_lacks=["snooze"], jsm_undocumented_actions=True)
-    settings = {"OPSGENIE_EXTRA_CALLS": True, "OPSGENIE_COMPARE_SECONDS": 1}
-    with plugged(alerta.postgres, tmp_path, product=product, switches=switches, settings=settings) as run:
-        first = run.console.create_alert()["id"]
-        run.console.action(first, "shelve", timeout=3600)
-        assert wait_until(lambda: any("Shelved in Alerta until" in note for note in run.upstream(first).notes))
-        second = run.console.create_alert()["id"]
-        run.console.action(second, "shelve", timeout=3600)
-        assert wait_until(lambda: len(run.told(second)) == 2)
-        time.sleep(4)  # four comparisons, which have nothing to add
-        assert run.told(first) == ["create", "snooze", "notes"]
-        assert run.told(second) == ["create", "notes"]
-        assert run.log().count("has no snooze") == 1
-        assert run.console.status(first) == "shelved"
+@pytest.mark.parametrize("run", ["opsgenie", "jsm"], indirect=True)
+def test_what_the_plan_lacks_is_noted_instead_and_asked_for_once(run: Plugged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.cloud.switches, "plan_lacks", ["snooze"])
+    monkeypatch.setattr(run.cloud.switches, "jsm_undocumented_actions", True)
+    first = run.console.create_alert()["id"]
+    run.console.action(first, "shelve", timeout=3600)
+    assert wait_until(lambda: any("Shelved in Alerta until" in note for note in run.upstream(first).notes))
+    second = run.console.create_alert()["id"]
+    run.console.action(second, "shelve", timeout=3600)
+    assert wait_until(lambda: len(run.told(second)) == 2)
+    time.sleep(3)  # some comparisons, which have nothing to add
+    assert run.told(first) == ["create", "snooze", "notes"]
+    assert run.told(second) == ["create", "notes"]
+    assert run.log().count("has no snooze") == 1
+    assert run.console.status(first) == "shelved"
 
 
-def test_an_alert_has_its_page_over_there_and_its_buttons(alerta: AlertaServer, tmp_path: Path) -> None:
-    settings = {
-        "OPSGENIE_ALERT_LINK": "https://example.app.opsgenie.com/alert/detail/{id}/details",
-        "OPSGENIE_ACTIONS": ["Restart", "x" * 60],
-    }
-    with plugged(alerta.postgres, tmp_path, settings=settings) as run:
-        alert_id = run.console.create_alert()["id"]
-        there = run.upstream(alert_id)
-        assert run.requests(alert_id)[0][2]["actions"] == ["Restart", "x" * 49 + "\N{HORIZONTAL ELLIPSIS}"]
-        assert wait_until(lambda: run.console.get(alert_id)["attributes"].get("opsgenie-id") == there.alert_id)
-        link = f"https://example.app.opsgenie.com/alert/detail/{there.alert_id}/details"
-        assert run.console.get(alert_id)["attributes"]["opsgenie-link"] == link
-        run.console.action(alert_id, "ack")
-        assert run.told(alert_id) == ["create", "acknowledge"], "an attribute of ours is told to nobody"
+def test_an_alert_has_its_page_over_there_and_its_buttons(run: Plugged) -> None:
+    alert_id = run.console.create_alert()["id"]
+    there = run.upstream(alert_id)
+    assert run.requests(alert_id)[0][2]["actions"] == ["Restart", "x" * 49 + "\N{HORIZONTAL ELLIPSIS}"]
+    assert wait_until(lambda: run.console.get(alert_id)["attributes"].get("opsgenie-id") == there.alert_id)
+    link = f"https://example.app.opsgenie.com/alert/detail/{there.alert_id}/details"
+    assert run.console.get(alert_id)["attributes"]["opsgenie-link"] == link
+    run.console.action(alert_id, "ack")
+    assert run.told(alert_id) == ["create", "acknowledge"], "an attribute of ours is told to nobody"

@@ -18,19 +18,6 @@ from tests.support.console import Console
 from tests.support.proxy import Proxy
 from tests.support.relaying import APPLIED, Bridge, Made, end, in_minutes
 
-
-@pytest.fixture
-def bridge(alerta: AlertaServer, alerta_key: str, console: Console) -> Iterator[Bridge]:
-    made = Bridge(alerta.url, alerta_key, console)
-    yield made
-    made.client.close()
-
-
-@pytest.fixture
-def made(console: Console) -> Made:
-    return Made(console)
-
-
 # -- What Alerta refuses
 
 NOBODYS = "00000000-0000-4000-8000-000000000000"

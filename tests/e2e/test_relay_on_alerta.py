@@ -16,14 +16,8 @@ from alerta_opsgenie.core.relay import Settings
 from tests.conftest import BRIDGE_USER
 from tests.support.answers import BOB, JANE
 from tests.support.console import Console
+from tests.support.plugin import wait_until
 from tests.support.relaying import APPLIED, IN_STATE, Bridge, Made, end, in_minutes, newest
-
-
-@pytest.fixture
-def bridge(alerta: AlertaServer, alerta_key: str, console: Console) -> Iterator[Bridge]:
-    made = Bridge(alerta.url, alerta_key, console)
-    yield made
-    made.client.close()
 
 
 @pytest.fixture
@@ -31,11 +25,6 @@ def bridge_with_plugin(alerta: AlertaServer, alerta_key: str, console: Console) 
     made = Bridge(alerta.url, alerta_key, console, with_plugin=True)
     yield made
     made.client.close()
-
-
-@pytest.fixture
-def made(console: Console) -> Made:
-    return Made(console)
 
 
 # -- The usual action, and what it costs
@@ -92,13 +81,6 @@ def test_an_ack_says_who_in_the_history_and_in_acked_by(bridge: Bridge, made: Ma
     assert bridge.console.get(alert_id)["attributes"]["acked-by"] == JANE
 
 
-def test_an_unack_removes_acked_by(bridge: Bridge, made: Made) -> None:
-    alert_id = made("open")
-    bridge.do("Acknowledge", alert_id)
-    assert end(bridge.do("UnAcknowledge", alert_id)) == APPLIED
-    assert "acked-by" not in bridge.console.get(alert_id)["attributes"]
-
-
 def test_an_unack_that_removes_an_alerts_last_attribute_is_applied(bridge: Bridge, made: Made) -> None:
     """Alerta answers 500 there, though it did what it was asked."""
     alert_id = made("open")
@@ -117,32 +99,17 @@ def test_an_id_in_capitals_is_the_same_alert(bridge: Bridge, made: Made) -> None
 
 # -- What is so already
 
-NO_OPS = [
-    ("Acknowledge", "ack"),
-    ("Acknowledge", "raised then ack"),
-    ("Acknowledge", "closed"),
-    ("Acknowledge", "expired"),
-    ("UnAcknowledge", "open"),
-    ("UnAcknowledge", "closed"),
-    ("UnAcknowledge", "expired"),
-    ("UnAcknowledge", "shelved"),
-    ("UnAcknowledge", "shelved from ack"),
-    ("UnAcknowledge", "blackout"),
-    ("UnAcknowledge", "assign"),
-    ("Close", "closed"),
-    ("Close", "expired"),
-    ("Delete", "closed"),
-    ("Snooze", "closed"),
-    ("Snooze", "expired"),
-    ("SnoozeEnded", "open"),
-    ("SnoozeEnded", "ack"),
-    ("SnoozeEnded", "closed"),
-    ("SnoozeEnded", "expired"),
-    ("SnoozeEnded", "blackout"),
-]
+NO_OPS = {
+    "Acknowledge": ["ack", "raised then ack", "closed", "expired"],
+    "UnAcknowledge": ["open", "closed", "expired", "shelved", "shelved from ack", "blackout", "assign"],
+    "Close": ["closed", "expired"],
+    "Delete": ["closed"],
+    "Snooze": ["closed", "expired"],
+    "SnoozeEnded": ["open", "ack", "closed", "expired", "blackout"],
+}
 
 
-@pytest.mark.parametrize(("action", "state"), NO_OPS)
+@pytest.mark.parametrize(("action", "state"), [(action, state) for action in NO_OPS for state in NO_OPS[action]])
 def test_what_is_so_already_changes_nothing_and_says_so(bridge: Bridge, made: Made, action: str, state: str) -> None:
     alert_id = made(state)
     before = bridge.console.get(alert_id)
@@ -153,10 +120,7 @@ def test_what_is_so_already_changes_nothing_and_says_so(bridge: Bridge, made: Ma
 
 def test_an_alert_that_housekeeping_expired_takes_no_ack(bridge: Bridge, alerta: AlertaServer) -> None:
     alert_id = bridge.console.create_alert(timeout=1)["id"]
-    give_up = time.monotonic() + 10
-    while alert_id not in alerta.housekeeping()["expired"]:
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
+    assert wait_until(lambda: alert_id in alerta.housekeeping()["expired"])
     assert end(bridge.do("Acknowledge", alert_id)) == IN_STATE
     assert bridge.console.status(alert_id) == "expired"
 
@@ -220,17 +184,8 @@ def test_without_the_plugin_an_unack_of_such_an_alert_leads_back_to_ack(
 
 # -- Assignment touches no status
 
-EACH_STATE = [
-    "open",
-    "ack",
-    "raised then ack",
-    "closed",
-    "shelved",
-    "shelved from ack",
-    "expired",
-    "blackout",
-    "assign",
-]
+EACH_STATE = ["open", "ack", "raised then ack", "closed", "shelved", "shelved from ack"]
+EACH_STATE += ["expired", "blackout", "assign"]
 
 
 @pytest.mark.parametrize("action", ["AssignOwnership", "TakeOwnership"])
@@ -306,10 +261,7 @@ def test_alertas_housekeeping_ends_a_longer_second_snooze_with_the_time_of_the_f
     alert_id = made("open")
     bridge.do("Snooze", alert_id, snoozedUntil=in_minutes(1 / 60))
     bridge.do("Snooze", alert_id, snoozedUntil=in_minutes(60))
-    give_up = time.monotonic() + 10
-    while alert_id not in alerta.housekeeping()["unshelve"]:
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
+    assert wait_until(lambda: alert_id in alerta.housekeeping()["unshelve"])
     assert bridge.console.status(alert_id) == "open"
 
 
@@ -327,13 +279,6 @@ def test_a_snooze_whose_end_is_past_ends_the_snooze(bridge: Bridge, made: Made) 
     alert_id = made("shelved")
     assert end(bridge.do("Snooze", alert_id, snoozedUntil=in_minutes(-1))) == APPLIED
     assert bridge.console.status(alert_id) == "open"
-
-
-def test_an_ack_ends_a_snooze_and_an_unack_then_opens(bridge: Bridge, made: Made) -> None:
-    alert_id = made("open")
-    for action, status in (("Snooze", "shelved"), ("Acknowledge", "ack"), ("UnAcknowledge", "open")):
-        bridge.do(action, alert_id, snoozedUntil=in_minutes(30))
-        assert bridge.console.status(alert_id) == status
 
 
 @pytest.mark.parametrize("state", ["shelved", "shelved from ack"])
@@ -384,10 +329,7 @@ def test_with_the_plugin_a_snooze_of_such_an_alert_ends_by_itself(
     """Setting the status `shelved` outright would leave it so for ever: housekeeping looks for a shelve."""
     alert_id = made(state)
     bridge_with_plugin.do("Snooze", alert_id, snoozedUntil=in_minutes(1 / 60))
-    give_up = time.monotonic() + 10
-    while alert_id not in alerta.housekeeping()["unshelve"]:
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
+    assert wait_until(lambda: alert_id in alerta.housekeeping()["unshelve"])
     assert bridge_with_plugin.console.status(alert_id) == "open"
 
 

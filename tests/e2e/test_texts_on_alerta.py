@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.core.relay import Settings
 from tests.support.answers import BOB, JANE
 from tests.support.console import Console
 from tests.support.relaying import APPLIED, Bridge, Made, end, newest
-
-
-@pytest.fixture
-def bridge(alerta: AlertaServer, alerta_key: str, console: Console) -> Iterator[Bridge]:
-    made = Bridge(alerta.url, alerta_key, console)
-    yield made
-    made.client.close()
-
-
-@pytest.fixture
-def made(console: Console) -> Made:
-    return Made(console)
-
 
 # -- Aliases that are no id
 
@@ -40,20 +25,8 @@ def everything(console: Console) -> Any:
 @pytest.mark.parametrize(
     "alias",
     [
-        ".*",
-        "^",
-        "$",
-        "",
-        "first eight",
-        "prefix",
-        "whole and more",
-        "../users",
-        "../alerts",
-        "..%2Fusers",
-        "a space",
-        "?q=x",
-        "#x",
-        "a newline",
+        *(".*", "^", "$", "", "../users", "../alerts", "..%2Fusers", "?q=x", "#x"),
+        *("first eight", "prefix", "whole and more", "a space", "a newline"),
     ],
 )
 def test_an_alias_that_is_no_id_touches_nothing_and_costs_no_call(bridge: Bridge, made: Made, alias: str) -> None:
@@ -68,16 +41,8 @@ def test_an_alias_that_is_no_id_touches_nothing_and_costs_no_call(bridge: Bridge
     before = everything(bridge.console)
     fields: dict[str, Any] = {"note": "x", "owner": BOB, "priority": "P1", "addedTags": "x", "removedTags": "x"}
     wanted = Settings(on_delete="delete", all_notes=True, custom_actions={"Restart": "close"})
-    for action in (
-        "Acknowledge",
-        "Close",
-        "Delete",
-        "AddNote",
-        "AssignOwnership",
-        "AddTags",
-        "UpdatePriority",
-        "Restart",
-    ):
+    actions = ["Acknowledge", "Close", "Delete", "AddNote", "AssignOwnership", "AddTags", "UpdatePriority", "Restart"]
+    for action in actions:
         outcome = bridge.do(action, variants.get(alias, alias), settings=wanted, **fields)
         assert outcome.kind in (Kind.REJECTED, Kind.IGNORED)
         assert bridge.calls == 0

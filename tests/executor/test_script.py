@@ -192,20 +192,17 @@ class TestPipe:
         told = json.loads(callback["callbackContext"])
         assert (told["outcome"], told["reason"]) == ("kept", "unavailable")
 
-    def test_where_jec_could_not_make_its_pipe_nothing_is_made(self, edge: Edge, alert_id: str) -> None:
-        missing = edge.directory / "no" / "such"
+    @pytest.mark.parametrize(
+        ("place", "told"),
+        [("no/such/pipe", "JEC's pipe: No such file or directory"), ("fifo", "nobody reads JEC's pipe")],
+    )
+    def test_a_pipe_that_is_not_there_or_not_read_ends_nothing_and_is_not_made(
+        self, edge: Edge, alert_id: str, place: str, told: str
+    ) -> None:
+        os.mkfifo(edge.directory / "fifo")
         payload = json.dumps(action("Close", alert_id))
         arguments = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--logLevel", "DEBUG", "-payload", payload]
-        code, output, errors = edge.call([*arguments, "--jecNamedPipe", str(missing / "jecCallbackPipe-1")])
+        code, output, errors = edge.call([*arguments, "--jecNamedPipe", str(edge.directory / place)])
         assert (code, errors) == (0, "")
-        assert "DEBUG JEC's pipe: No such file or directory" in output
-        assert not missing.exists()
-
-    def test_a_pipe_that_nobody_reads_ends_nothing_and_keeps_nobody(self, edge: Edge, alert_id: str) -> None:
-        fifo = edge.directory / "jecCallbackPipe-1"
-        os.mkfifo(fifo)
-        payload = json.dumps(action("Close", alert_id))
-        arguments = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--logLevel", "DEBUG", "-payload", payload]
-        code, output, errors = edge.call([*arguments, "--jecNamedPipe", str(fifo)])
-        assert (code, errors) == (0, "")
-        assert "DEBUG nobody reads JEC's pipe" in output
+        assert f"DEBUG {told}" in output
+        assert not (edge.directory / "no").exists()

@@ -15,7 +15,7 @@ import pytest
 from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.vendor.runner import ScriptResult
-from tests.support.console import Console
+from tests.support.console import Console, NewAlert
 from tests.support.executor import PYTHON_MINORS, Edge, find_python
 from tests.support.scenarios import action
 
@@ -26,12 +26,6 @@ SHORT = ("--timeLimit", "3")
 pytestmark = [pytest.mark.faults]
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of others and mount a small disk")
-NewAlert = Callable[[], str]
-
-
-@pytest.fixture
-def new_alert(console: Console) -> NewAlert:
-    return lambda: str(console.create_alert()["id"])
 
 
 @pytest.fixture

@@ -1,37 +1,36 @@
 """`kill -9` of the executor and of the agent at every step: an action is done once, and nothing else breaks.
 
 The steps are the lines of this program that the process runs, counted from outside (tests/support/killer.py); each run
-dies at another one. By default the walk takes samples; `ALERTA_OPSGENIE_EVERY_STEP=1` dies at each line, and any other
-number N at each N-th.
+dies at another one. The walk takes samples, some hundreds in `make test-long`.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support.console import Console
+from tests.support.console import Console, NewAlert
 from tests.support.executor import Edge, await_true
 from tests.support.killer import Death, Killer
 from tests.support.proxy import Proxy
 from tests.support.scenarios import JSON, action
+from tests.support.tiers import amount, grows
 
-EVERY_STEP = int(os.environ.get("ALERTA_OPSGENIE_EVERY_STEP", "0"))
-SAMPLES = 8
-"""How many lines of a way are tried where not all are."""
+SAMPLES = amount(5, 60)
+"""How many lines of a way are tried."""
 
 NO_STEP = 10**9
+LONG_TOO = pytest.mark.long
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600 if EVERY_STEP else 300)]
+pytestmark = [pytest.mark.faults, grows]
 
 
 @dataclass(frozen=True)
@@ -71,14 +70,9 @@ def killer(tmp_path: Path) -> Killer:
     return Killer(tmp_path)
 
 
-@pytest.fixture
-def new_alert(console: Console) -> Callable[[], str]:
-    return lambda: str(console.create_alert()["id"])
-
-
 def steps(total: int) -> list[int]:
     """The lines to die at, from the first to the last."""
-    return list(range(1, total + 1, EVERY_STEP or max(1, total // SAMPLES)))
+    return list(range(1, total + 1, max(1, total // SAMPLES)))
 
 
 def assert_nothing_broken(edge: Edge) -> None:
@@ -89,10 +83,19 @@ def assert_nothing_broken(edge: Edge) -> None:
 # -- The executor
 
 
-@pytest.mark.parametrize("has_agent", [True, False], ids=["with an agent", "that starts an agent"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "has_agent"),
+    [
+        ("acknowledge", True),
+        ("note", False),
+        ("assign", True),
+        pytest.param("acknowledge", False, marks=LONG_TOO),
+        pytest.param("note", True, marks=LONG_TOO),
+        pytest.param("assign", False, marks=LONG_TOO),
+    ],
+)
 def test_an_action_of_a_killed_executor_is_done_once_at_most_and_once_when_it_comes_again(
-    name: str, has_agent: bool, edge: Edge, killer: Killer, console: Console, new_alert: Callable[[], str]
+    name: str, has_agent: bool, edge: Edge, killer: Killer, console: Console, new_alert: NewAlert
 ) -> None:
     case = CASES[name]
 
@@ -132,9 +135,9 @@ def start_agent(edge: Edge, environment: dict[str, str]) -> subprocess.Popen[byt
     return edge.start(program, environment=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["acknowledge", "assign", pytest.param("note", marks=LONG_TOO)])
 def test_an_action_whose_agent_is_killed_is_done_once(
-    name: str, edge: Edge, killer: Killer, console: Console, new_alert: Callable[[], str]
+    name: str, edge: Edge, killer: Killer, console: Console, new_alert: NewAlert
 ) -> None:
     case = CASES[name]
 
@@ -162,14 +165,14 @@ def test_an_action_whose_agent_is_killed_is_done_once(
 
 
 def test_what_a_killed_agent_had_before_it_is_done_once_by_the_next(
-    edge: Edge, killer: Killer, proxy: Proxy, console: Console, new_alert: Callable[[], str]
+    edge: Edge, killer: Killer, proxy: Proxy, console: Console, new_alert: NewAlert
 ) -> None:
     cases = [CASES["note"], CASES["acknowledge"]]
 
     def one(at: int | str) -> Death | None:
         edge.kill_agents()
         alert_ids = [new_alert() for _ in range(3)]
-        edge.arguments = ("--timeLimit", "2")
+        edge.arguments = ("--timeLimit", "0.5")
         with proxy.refusing():
             edge.run_all([case.message(alert_id) for alert_id in alert_ids for case in cases])
             edge.kill_agents()
@@ -199,12 +202,10 @@ def test_what_a_killed_agent_had_before_it_is_done_once_by_the_next(
     assert_nothing_broken(edge)
 
 
-@pytest.mark.parametrize(
-    ("actions", "kills"), [(120, 6), pytest.param(1000, 50, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
-)
 def test_killed_again_and_again_under_load_it_loses_nothing_and_doubles_no_note(
-    actions: int, kills: int, edge: Edge, console: Console, new_alert: Callable[[], str]
+    edge: Edge, console: Console, new_alert: NewAlert
 ) -> None:
+    actions, kills = amount(80, 1000), amount(4, 50)
     alert_ids = [new_alert() for _ in range(max(20, actions // 10))]
     chosen = random.Random(11)
     messages = [action("AddNote", chosen.choice(alert_ids), note=f"note {number}") for number in range(actions)]

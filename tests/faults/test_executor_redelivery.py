@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from alerta_opsgenie.vendor.runner import ScriptResult
-from tests.support.console import Console
+from tests.support.console import Console, NewAlert
 from tests.support.executor import Edge
 from tests.support.proxy import Proxy
 from tests.support.scenarios import JSON, Expected, Scenarios, action, expected_after, found_in
+from tests.support.tiers import amount, grows
 
-SEEDS = tuple(range(int(os.environ.get("ALERTA_OPSGENIE_SEEDS", "1"))))
+SEEDS = range(amount(1, 20))
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, grows]
 
-NewAlert = Callable[[], str]
 
 
 @pytest.fixture
 def edge(tmp_path: Path, proxy: Proxy, alerta_key: str) -> Iterator[Edge]:
     with Edge(tmp_path, proxy.url, alerta_key) as made:
         yield made
-
-
-@pytest.fixture
-def new_alert(console: Console) -> NewAlert:
-    return lambda: str(console.create_alert()["id"])
 
 
 def on_other_alerts(messages: Sequence[JSON], others: dict[str, str]) -> list[JSON]:
@@ -120,19 +114,6 @@ class TestOneAlert:
             assert time.monotonic() - began >= 4 * 0.3
         assert len(proxy.exchanges) == 4
 
-    def test_others_do_not_wait_for_it(
-        self, edge: Edge, proxy: Proxy, console: Console, new_alert: NewAlert
-    ) -> None:
-        held, free = new_alert(), new_alert()
-        edge.arguments = ("--timeLimit", "2")
-        with proxy.hanging(times=1) as fault:
-            first = edge.run(action("Acknowledge", held))
-            fault.wait_hit()
-            assert (outcome(first), first.exit_code) == ("kept timeout", 0)
-            assert outcome(edge.run(action("Acknowledge", free))) == "applied done"
-        edge.await_drained()
-        assert console.status(held) == "ack"
-
     def test_what_waits_lets_later_ones_wait_and_all_arrive_in_order(
         self, edge: Edge, proxy: Proxy, console: Console, new_alert: NewAlert
     ) -> None:
@@ -144,9 +125,7 @@ class TestOneAlert:
             assert outcome(first) == "kept unavailable"
             edge.arguments = ()
             for number, name in enumerate(names[1:], 1):
-                began = time.monotonic()
                 assert outcome(edge.run(action(name, alert_id, at_ns=now_ns + number))) == "kept behind"
-                assert time.monotonic() - began < 15, "it is not tried at all"
         edge.await_drained()
         kinds = [entry["type"] for entry in console.history(alert_id) if entry["type"] in ("ack", "unack", "close")]
         assert kinds == ["ack", "unack", "close"]

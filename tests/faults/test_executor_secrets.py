@@ -13,10 +13,11 @@ import pytest
 from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.vendor.config import JEC
-from tests.support.console import Console
+from tests.support.console import NewAlert
 from tests.support.executor import Edge, await_true, command_lines
 from tests.support.proxy import Proxy
 from tests.support.scenarios import JSON, action
+from tests.support.tiers import LONG, grows
 
 ALERTA_KEY = "PLANTED-alerta-key-7f3a"
 HEADER = "PLANTED-header-9b1c"
@@ -25,9 +26,9 @@ PARAMETER = "PLANTED-parameter-8c5f"
 EDGE_KEY = "PLANTED-edge-key-1d2e"
 PLANTED = (ALERTA_KEY, HEADER, DETAIL, PARAMETER, EDGE_KEY)
 
-LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR") if LONG else ("TRACE", "WARN")
 
-pytestmark = [pytest.mark.faults]
+pytestmark = [pytest.mark.faults, grows]
 
 
 def planted(name: str, alert_id: str, **fields: Any) -> JSON:
@@ -56,11 +57,6 @@ SITUATIONS: dict[str, Callable[[Edge, Proxy], Any]] = {
 
 
 @pytest.fixture
-def new_alert(console: Console) -> Callable[[], str]:
-    return lambda: str(console.create_alert()["id"])
-
-
-@pytest.fixture
 def edge(tmp_path: Path, proxy: Proxy) -> Iterator[Edge]:
     with Edge(tmp_path, proxy.url, ALERTA_KEY, dialect=JEC) as made:
         yield made
@@ -83,7 +79,7 @@ def assert_hidden_in_files(edge: Edge) -> None:
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_nothing_shows_them_at_any_level(
-    edge: Edge, proxy: Proxy, new_alert: Callable[[], str], situation: str, monkeypatch: pytest.MonkeyPatch
+    edge: Edge, proxy: Proxy, new_alert: NewAlert, situation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.support.edge_messages.API_KEY", EDGE_KEY)
     with SITUATIONS[situation](edge, proxy):
@@ -99,7 +95,7 @@ def test_nothing_shows_them_at_any_level(
 
 
 def test_the_agent_has_them_in_no_argument_and_not_in_its_environment(
-    edge: Edge, proxy: Proxy, new_alert: Callable[[], str]
+    edge: Edge, proxy: Proxy, new_alert: NewAlert
 ) -> None:
     edge.arguments = ("--timeLimit", "0.5")
     with proxy.hanging():
@@ -110,7 +106,7 @@ def test_the_agent_has_them_in_no_argument_and_not_in_its_environment(
         assert_hidden(" ".join(line), Path(f"/proc/{pid}/environ").read_text())
 
 
-def test_the_agent_has_no_descriptor_of_the_connectors(edge: Edge, new_alert: Callable[[], str]) -> None:
+def test_the_agent_has_no_descriptor_of_the_connectors(edge: Edge, new_alert: NewAlert) -> None:
     with (edge.directory / "of the connector").open("w") as file:
         os.set_inheritable(file.fileno(), True)
         payload = json.dumps(action("Close", new_alert()))
@@ -124,7 +120,7 @@ def test_the_agent_has_no_descriptor_of_the_connectors(edge: Edge, new_alert: Ca
 
 @pytest.mark.parametrize("way", ["argument", "file", "environment"])
 def test_the_key_is_hidden_whichever_way_it_comes(
-    edge: Edge, tmp_path: Path, new_alert: Callable[[], str], way: str
+    edge: Edge, tmp_path: Path, new_alert: NewAlert, way: str
 ) -> None:
     (tmp_path / "key").write_text(ALERTA_KEY + "\n")
     arguments = {
@@ -165,7 +161,7 @@ def test_a_message_that_cannot_be_used_is_not_repeated(edge: Edge, payload: str)
 
 
 def test_a_delivered_action_leaves_nothing_of_the_message_behind(
-    tmp_path: Path, alerta: AlertaServer, alerta_key: str, new_alert: Callable[[], str]
+    tmp_path: Path, alerta: AlertaServer, alerta_key: str, new_alert: NewAlert
 ) -> None:
     with Edge(tmp_path, alerta.url, alerta_key) as edge:
         assert edge.run(planted("AddNote", new_alert(), note="for the team alone")).exit_code == 0

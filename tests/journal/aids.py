@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 import signal
+import threading
 import traceback
 from pathlib import Path
 from typing import Any, Callable, List, Optional
@@ -87,6 +88,18 @@ def claim(journal: Journal, now: float = 100.0) -> Action:
     """Take the one action that is due first."""
     (action,) = journal.claim(now, 1, PAUSE)
     return action
+
+
+def at_once(journal: Journal, *works: Callable[[], object]) -> None:
+    """Do works in threads; all have queued before the first is written."""
+    threads = [threading.Thread(target=work) for work in works]
+    with journal._writer.mutex:
+        for thread in threads:
+            thread.start()
+        while len(journal._writer.queue) < len(threads):
+            pass
+    for thread in threads:
+        thread.join()
 
 
 def keys(journal: Journal, state: Optional[str] = None) -> List[str]:

@@ -11,7 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import threading
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
 from unittest import mock
@@ -23,6 +23,7 @@ from tests.journal.aids import (
     DONE,
     NOBODY,
     append,
+    at_once,
     copy_files,
     garbage,
     in_child,
@@ -245,14 +246,7 @@ def big_and_small(path: Path) -> Any:
 
     with Journal(path / "journal") as journal:
         append(journal, "before")
-        threads = [threading.Thread(target=work, args=found) for found in (("big", 2_000_000), ("small", 10))]
-        with journal._writer.mutex:
-            for thread in threads:
-                thread.start()
-            while len(journal._writer.queue) < 2:
-                pass
-        for thread in threads:
-            thread.join()
+        at_once(journal, partial(work, "big", 2_000_000), partial(work, "small", 10))
         return [sorted(results), keys(journal)] == [["disk-full", "small"], ["before", "small"]]
 
 

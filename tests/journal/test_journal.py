@@ -40,12 +40,6 @@ def test_a_known_key_gives_its_row_as_it_is(journal: Journal, state: str) -> Non
     assert (first.is_new, first.state, first.alert, first.id) == (False, state, "a", 1)
 
 
-def test_no_id_is_ever_given_twice(journal: Journal) -> None:
-    append(journal, "first")
-    journal.drop([1])
-    assert append(journal, "second").id == 2
-
-
 @pytest.mark.parametrize(
     "text", ["\ud83d", "\x00", "ü\u2028", "x" * 1_000_000, ""], ids=["half", "nul", "wide", "long", "none"]
 )
@@ -82,13 +76,6 @@ def test_what_is_due_later_waits_until_then(journal: Journal) -> None:
 
 
 # -- Order and attempts
-
-
-def test_an_alert_that_waits_holds_up_no_other(journal: Journal) -> None:
-    for key, alert in (("a1", "a"), ("a2", "a"), ("b1", "b")):
-        append(journal, key, alert)
-    journal.postpone(claim(journal), 100.0, 500.0, "timeout", "")
-    assert [action.key for action in journal.claim(100.0, 9, PAUSE)] == ["b1"]
 
 
 def test_the_alert_that_is_due_longest_comes_first(journal: Journal) -> None:
@@ -163,12 +150,6 @@ def test_any_number_is_pruned_in_steps(journal: Journal) -> None:
 
 
 # -- Clocks
-
-
-def test_what_is_due_further_ahead_than_the_longest_pause_is_due_now(journal: Journal) -> None:
-    append(journal, "k", now=1_000_000.0)
-    assert journal.next_due(100.0, PAUSE) == 100.0
-    assert claim(journal).key == "k"
 
 
 def test_what_expires_says_why_it_waited_and_not_again_once_it_is_retried(journal: Journal) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
@@ -13,7 +14,7 @@ import pytest
 
 import alerta_opsgenie
 from alerta_opsgenie.journal import Journal, Lock, try_lock
-from tests.journal.aids import PAUSE, append, claim, in_child, keys, kill_me, killed_in_child, new, refusal
+from tests.journal.aids import PAUSE, append, at_once, in_child, keys, kill_me, killed_in_child, new, refusal
 
 SOURCE = str(Path(alerta_opsgenie.__file__).parents[1])
 
@@ -31,14 +32,7 @@ def test_works_that_threads_queue_share_one_commit(journal: Journal) -> None:
     append(journal, "before")
     statements: List[str] = []
     journal._writer.read(lambda connection: connection.set_trace_callback(statements.append))
-    threads = [threading.Thread(target=append, args=(journal, f"k{number}")) for number in range(12)]
-    with journal._writer.mutex:
-        for thread in threads:
-            thread.start()
-        while len(journal._writer.queue) < 12:
-            pass
-    for thread in threads:
-        thread.join()
+    at_once(journal, *(partial(append, journal, f"k{number}") for number in range(12)))
     assert statements.count("COMMIT") == 1
     assert len(keys(journal)) == 13
 
@@ -52,24 +46,8 @@ def test_a_work_that_fails_does_not_make_others_fail(journal: Journal) -> None:
             journal._writer.write(lambda _connection: 1 / 0)
         errors.append(caught.value)
 
-    threads = [threading.Thread(target=fail), threading.Thread(target=append, args=(journal, "k"))]
-    with journal._writer.mutex:
-        for thread in threads:
-            thread.start()
-        while len(journal._writer.queue) < 2:
-            pass
-    for thread in threads:
-        thread.join()
+    at_once(journal, fail, partial(append, journal, "k"))
     assert (len(errors), keys(journal)) == (1, ["before", "k"])
-
-
-def test_two_objects_on_one_directory_see_the_same(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal") as one, Journal(tmp_path / "journal") as two:
-        append(one, "k")
-        held = claim(two)
-        assert one.claim(100.0, 1, PAUSE) == []
-        two.done(held, 100.0, "applied")
-        assert one.counts(100.0).done == 1
 
 
 HAMMER = """

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lab.postgres import Guard, Postgres
 
 from lab import postgres
 from tests.support.console import Console, ConsoleError
+from tests.support.executor import await_true
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +107,7 @@ def test_nothing_outlives_an_owner_that_is_killed(state: str) -> None:
     owner.kill()
     owner.communicate()
 
-    deadline = time.monotonic() + 20
-    while Path(directory).exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(directory).exists()
+    await_true(lambda: not Path(directory).exists())
     assert [pid for pid in pids if _is_alive(int(pid))] == []
 
 

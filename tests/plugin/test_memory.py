@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from alerta_opsgenie.core.agreed import Agreed
-from alerta_opsgenie.plugin.database import Database, DatabaseError
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.memory import Memory
 from tests.support.own_postgres import own_postgres
 
@@ -67,6 +68,15 @@ def test_a_small_fact_is_the_one_set_last(memory: Memory) -> None:
     assert (memory.get_value("good"), memory.get_value("never")) == ("2", "")
 
 
+def test_facts_that_somebody_broke_count_as_never_set(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
+    memory.set_facts("report", {"at": 1.5})
+    assert memory.get_facts("report") == {"at": 1.5}
+    for broken in ("[1]", "{"):
+        memory.set_value("report", broken)
+        assert memory.get_facts("report") == {}
+    assert caplog.text.count("the value report in Alerta's database cannot be read") == 2
+
+
 def test_a_lease_is_one_holder_s_until_it_ends(memory: Memory) -> None:
     assert memory.lease("sweep", "a", 60)
     assert not memory.lease("sweep", "b", 60)
@@ -93,7 +103,7 @@ def test_who_may_not_make_the_tables_is_shown_the_sql(url: str, caplog: pytest.L
     with database(url).transaction() as cursor:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS closed; DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN")
     weak = database(url.replace("postgres@", "weak@").replace("user=postgres", "user=weak"), DATABASE_SCHEMA="closed")
-    with caplog.at_level(logging.ERROR), pytest.raises(DatabaseError, match=r"permission denied|no schema"):
+    with caplog.at_level(logging.ERROR), pytest.raises(JournalError, match=r"permission denied|no schema"):
         Memory(weak).get_value("x")
     assert "CREATE TABLE IF NOT EXISTS alerta_opsgenie_memory" in caplog.text
 
@@ -105,7 +115,7 @@ def test_a_lost_connection_is_opened_again(memory: Memory, url: str) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'alerta-opsgenie' AND pid <> pg_backend_pid()"
         )
-    with pytest.raises(DatabaseError):
+    with pytest.raises(JournalError):
         memory.get_value("kept")
     assert memory.get_value("kept") == "yes"
 

@@ -18,7 +18,7 @@ import pytest
 
 from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import ConsoleAct, Dialect, Dispatch, Policy, Request, publish
+from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, Request, publish
 from alerta_opsgenie.core.wording import Past, Subject
 from alerta_opsgenie.journal import Journal, New
 from alerta_opsgenie.plugin import outbox
@@ -387,4 +387,3 @@ def test_a_refused_key_pauses_alone() -> None:
     limits.note("bad", delivery(Reason.UNAUTHORIZED, Verdict.STUCK), 0.0)
     assert limits.wait_seconds("bad", 0.0) > 0
     assert limits.wait_seconds("good", 0.0) == 0
-    assert Dialect.OPSGENIE.value == "opsgenie"

@@ -49,7 +49,6 @@ class Image:
             "api_key": Secret(existing.api_key.reveal() or API_KEY),
             "alerta_url": existing.alerta_url or "https://alerta.example.com/api",
             "base_url": "",
-            "script": f"{self.layout.scripts}/oecAlertaExecutor.py" if self.layout.scripts else "",
         }
         wanted = RenderOptions(dialect, **{**values, **changes})
         config = make_config(self.layout, wanted, existing if existing.document else Existing())

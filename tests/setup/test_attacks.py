@@ -214,7 +214,7 @@ def test_a_pipe_in_the_place_of_the_configuration_is_refused_and_not_waited_for(
 
 
 def test_a_python_that_the_user_can_change_is_not_started_as_root() -> None:
-    program = HOME / "bin/python"
+    program = HOME / "bin/python3"
 
     def prepare() -> None:
         program.parent.mkdir()

@@ -39,7 +39,7 @@ def test_alertas_key_is_in_no_configuration_but_in_a_file_of_its_own(image: Imag
 def test_the_vendors_sample_gets_our_mappings_and_keeps_what_else_is_in_it(image: Image) -> None:
     vendor_layout(image.root)
     value = config_of(image)
-    ours = f"{image.layout.scripts}/oecAlertaExecutor.py"
+    ours = f"{image.layout.scripts}/oecAlertaExecutor"
     assert value["apiKey"] == API_KEY
     assert value["logLevel"] == "DEBUG"
     assert {value["actionMappings"][name]["filepath"] for name in DOCUMENTED_ACTIONS} == {ours}
@@ -64,10 +64,10 @@ def test_a_key_among_the_arguments_moves_to_the_file(image: Image) -> None:
     assert OLD_ALERTA_KEY not in json.dumps(contents.config)
 
 
-def test_a_mapping_to_the_py_becomes_direct_where_there_is_no_python_for_it(image: Image) -> None:
+def test_a_mapping_to_the_py_becomes_direct(image: Image) -> None:
     hand_made(image.root)
     direct = f"{image.layout.scripts}/oecAlertaExecutor"
-    assert config_of(image, script=direct)["actionMappings"]["Close"]["filepath"] == direct
+    assert config_of(image)["actionMappings"]["Close"]["filepath"] == direct
 
 
 def test_the_placeholder_of_a_sample_is_no_key(image: Image) -> None:

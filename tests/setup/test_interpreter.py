@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from alerta_opsgenie.executor.build import build
 from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
 
@@ -40,10 +42,16 @@ def test_the_executor_is_built_by_the_interpreter_that_will_run_it(tmp_path: Pat
     path = program(tmp_path / "bin", f'#!/bin/sh\n: > {mark}\nexec {sys.executable} "$@"\n')
     made = build_executor(Interpreter(f"{path}/python", (3, 11, 0)), path)
     assert mark.exists()
-    assert made == build()
+    assert made == build(f"{path}/python")
+    assert made.startswith(f"#!{path}/python -IS\n".encode())
 
 
 def test_one_that_cannot_build_leaves_it_to_ours(tmp_path: Path) -> None:
     path = program(tmp_path / "bin", "#!/bin/sh\nexit 1\n")
-    assert build_executor(Interpreter(f"{path}/python", (3, 11, 0)), path) == build()
+    assert build_executor(Interpreter(f"{path}/python", (3, 11, 0)), path) == build(f"{path}/python")
     assert build_executor(None, path) == build()
+
+
+@pytest.mark.parametrize("place", ["/srv/my python", "/srv/" + "x" * 120, "/srv/\nx", "/srv/é", "python3", ""])
+def test_a_path_that_a_first_line_cannot_hold_leaves_it_to_the_path_variable(place: str) -> None:
+    assert build(place).startswith(b"#!/usr/bin/env python3\n")

@@ -125,3 +125,28 @@ def play(
     except StopIteration as stop:
         assert not left, f"{len(left)} calls fewer than expected, after {calls}"
         return Played(calls, stop.value)
+
+
+# -- How calls look in a table of expectations, and the endings that stand in most
+
+
+APPLIED = (Kind.APPLIED, Reason.DONE)
+IGNORED_STALE = (Kind.IGNORED, Reason.STALE)
+
+
+def act(action: str, text: str, **more: Any) -> tuple[Any, ...]:
+    return ("PUT", "/action", {"action": action, "text": text, **more})
+
+
+def attributes(**values: str | None) -> tuple[Any, ...]:
+    """Give the call that sets attributes; with underscores for dashes."""
+    return ("PUT", "/attributes", {"attributes": {name.replace("_", "-"): value for name, value in values.items()}})
+
+
+def note(text: str) -> tuple[Any, ...]:
+    return ("PUT", "/note", {"text": text})
+
+
+def shelve(at_seconds: float, timeout: object = 3600) -> dict[str, Any]:
+    """Give the line of history of a shelve."""
+    return {**line("by somebody", at_seconds, "shelved", "shelve"), "timeout": timeout}

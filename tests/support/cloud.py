@@ -7,12 +7,10 @@ if a rule of the vendor was broken.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 from lab.cloud import (
@@ -26,8 +24,7 @@ from lab.cloud import (
     Switches,
 )
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from tests.support.wire import Message, Server, Wire
 
 JSON = dict[str, Any]
 ALIAS = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
@@ -133,53 +130,20 @@ def running_edge(
             host.stop()
 
 
-@dataclass
-class Post:
-    """What a webhook receiver was sent."""
-
-    headers: dict[str, str]
-    body: JSON
-
-
-class Receiver:
+class Receiver(Server):
     """A webhook receiver; it answers with `statuses` in turn, then with 200."""
 
     def __init__(self) -> None:
-        self.posts: list[Post] = []
+        super().__init__()
+        self.posts: list[Message] = []
         self.statuses: list[int] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Return where to post."""
-        return f"http://127.0.0.1:{self._server.server_port}/webhooks/opsgenie"
 
     def actions(self) -> list[str]:
         """Return the names of the actions that came, in order."""
-        return [post.body["action"] for post in self.posts]
+        return [json.loads(post.body)["action"] for post in self.posts]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                receiver.posts.append(Post(dict(self.headers), body))
-                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
+    def serve(self, wire: Wire) -> None:
+        while (post := wire.read_request()) is not None:
+            self.posts.append(post)
+            status = self.statuses.pop(0) if self.statuses else 200
+            wire.send(f"HTTP/1.1 {status} As told\r\nContent-Length: 0\r\n\r\n".encode())

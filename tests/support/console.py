@@ -9,13 +9,15 @@ from __future__ import annotations
 import http.client
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 JSON = dict[str, Any]
+NewAlert = Callable[[], str]
+"""Makes an alert and gives its id."""
 
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 60.0
 
 
 class ConsoleError(AssertionError):

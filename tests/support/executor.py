@@ -229,7 +229,7 @@ def command_lines() -> Iterator[tuple[int, list[str]]]:
                 yield int(directory.name), os.fsdecode(raw).rstrip("\0").split("\0")
 
 
-def await_true(condition: Any, seconds: float = 10.0, what: str = "") -> None:
+def await_true(condition: Any, seconds: float = 60.0, what: str = "") -> None:
     """Return once `condition()` holds; AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -24,7 +24,7 @@ from typing import Any
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.doctor.checks import NAMES, Result, examine
+from alerta_opsgenie.doctor.checks import NAMES, examine
 from alerta_opsgenie.doctor.finding import LEVELS, Finding
 from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.setup.connector_config import Existing, make_config
@@ -106,14 +106,9 @@ class Installed:
 
         return run_as(os.geteuid(), os.getegid(), drop_and_work)
 
-    def results(self, *names: str) -> list[Result]:
-        """What the named checks (or all) find now, with their names."""
-        found = self.as_user(lambda inst: [[one.check, vars(one.finding)] for one in examine(inst, names or NAMES)])
-        return [Result(check, Finding(**finding)) for check, finding in found]
-
     def findings(self, *names: str) -> list[Finding]:
         """What the named checks (or all) find now."""
-        return [result.finding for result in self.results(*names)]
+        return [Finding(*row) for row in self.as_user(lambda inst: [*examine(inst, names or NAMES)])]
 
     def worst(self, *names: str) -> Finding:
         """The first of the worst findings of these checks."""
@@ -158,8 +153,7 @@ def install_oec(directory: Path, *, alerta_url: str, alerta_key: str, base_url: 
     user, group = plain_user()
     search_path = put_python(directory / "bin") or ""
     layout = _owned(layout_for("oec", Places(user, str(directory / "home"), str(directory / "log"))), group)
-    script = f"{layout.scripts}/oecAlertaExecutor.py"
-    wanted = RenderOptions("oec", Secret(api_key), alerta_url, base_url=base_url, script=script)
+    wanted = RenderOptions("oec", Secret(api_key), alerta_url, base_url=base_url)
     executor = _executor(str(Path(search_path, "python").resolve()))
     contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key), "")
     host = Host()

@@ -42,7 +42,7 @@ class Fault:
     over: threading.Event = field(default_factory=threading.Event)
     hit: threading.Event = field(default_factory=threading.Event)
 
-    def wait_hit(self, seconds: float = 10.0) -> None:
+    def wait_hit(self, seconds: float = 60.0) -> None:
         """Return once a request has met the fault; AssertionError after `seconds`."""
         assert self.hit.wait(seconds), f"no request met the fault within {seconds} s"
 

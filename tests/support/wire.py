@@ -7,13 +7,9 @@ import socket
 import ssl
 import struct
 import threading
-from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from lab.ports import LOOPBACK, Port
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from lab.ports import LOOPBACK, Port, Service
 
 
 class Message(NamedTuple):
@@ -78,7 +74,7 @@ class Wire:
         self.socket.close()
 
 
-class Server:
+class Server(Service):
     """Listens on 127.0.0.1 within its `with` block, with TLS where there is a context for it.
 
     `serve`, of a subclass, has each connection in a thread of its own. `accepted` counts them.
@@ -119,6 +115,10 @@ class Server:
         for wire in list(self._wires):
             wire.reset()
 
+    def close(self) -> None:
+        self.stop()
+        self._port.close()
+
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -136,13 +136,3 @@ class Server:
             finally:
                 self._wires.discard(wire)
                 wire.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-        self._port.close()

@@ -1,7 +1,4 @@
-"""One attempt to do an action: the pure flow of `core/delivery.py`, driven over a kept connection; and its end.
-
-An end is committed to the journal. Where writing fails, it is committed later.
-"""
+"""One attempt to do an action: the pure flow of `core/delivery.py`, driven over a kept connection; and its end."""
 
 import contextlib
 import os
@@ -15,7 +12,7 @@ from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core import delivery
-from alerta_opsgenie.core.message import Message, MessageError, recall
+from alerta_opsgenie.core.message import Message, recall
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, Journal, JournalError, New
@@ -51,7 +48,7 @@ class Attempts:
             message = recall(action.body, action.key)
             settings = settings_from_json(action.options)
             return message, self._try(target, message, settings, _earlier(target, action))
-        except (MessageError, ValueError) as error:
+        except ValueError as error:
             return message, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))
         except JournalError as error:
             return message, Outcome(Kind.KEPT, Reason.BEHIND, str(error))

@@ -104,7 +104,7 @@ class Deliverer:
         if outcome.kind is Kind.REJECTED:
             trouble = self.bury(request.options, request.payload, outcome, kind)
         else:
-            self._report(Report(state.name_of(request.options), kind, "", message, outcome))
+            self._report(Report(state.target_name(request.options.alerta_url), kind, "", message, outcome))
         return Ticket(message, Result(message, outcome, kept=not trouble, trouble=trouble)), None
 
     def bury(self, options: Options, text: Union[str, bytes], outcome: Outcome, kind: str = UNREADABLE) -> str:
@@ -125,7 +125,7 @@ class Deliverer:
         self._queue_of(options).wake()
 
     def _queue_of(self, options: Options) -> TargetQueue:
-        name = state.name_of(options)
+        name = state.target_name(options.alerta_url)
         with self._mutex:
             found = self._queues.get(name)
             if found is None:

@@ -1,12 +1,12 @@
 """From a message to its row in the journal, or to its outcome where Alerta is not needed for that."""
 
-import hashlib
 import time
 from typing import NamedTuple, Optional, Union
 
 from alerta_opsgenie.agent.options import Options, settings_to_json
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.core import delivery
+from alerta_opsgenie.core.digest import hex_digest
 from alerta_opsgenie.core.message import Message, MessageError, parse, with_people
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.people import clean_name
@@ -62,4 +62,4 @@ def dead_letter(payload: Union[str, bytes], kind: str) -> New:
     """Make the row of a text that nothing will ever deliver. The same text is the same dead letter."""
     raw = payload if isinstance(payload, bytes) else payload.encode("utf-8", "backslashreplace")
     text = raw.decode("utf-8", "replace")
-    return New(hashlib.sha256(raw).hexdigest(), "", time.time_ns(), clean_name(kind)[:100], text)
+    return New(hex_digest(raw), "", time.time_ns(), clean_name(kind)[:100], text)

@@ -138,13 +138,13 @@ def read_options(
         alerta_url=_last(found, "alertaApiUrl") or environment.get("ALERTA_API_URL") or _no_url(),
         alerta_key=_key(found, environment, directory),
         payload=_payload(found, directory),
-        ca_file=_ca_file(found, environment, directory),
+        ca_file=_path(found, "alertaCaFile", directory, environment.get("ALERTA_CA_FILE", "")) or None,
         log_level=(_last(found, "logLevel") or "INFO").upper(),
         limit_seconds=_seconds(found, "timeLimit", DEFAULT_LIMIT_SECONDS, LONGEST_LIMIT_SECONDS),
         pipe=_last(found, "jecNamedPipe") or None,
-        spool_directory=_state_directory(found, environment),
+        spool_directory=state_directory([f"--spoolDir={_last(found, 'spoolDir')}"], dict(environment)),
         agent_idle_seconds=_seconds(found, "agentIdle", 600.0, 86_400.0),
-        people_file=os.path.join(directory, _last(found, "people")) if _last(found, "people") else "",
+        people_file=_path(found, "people", directory),
         settings=_settings(found),
         proxies=tuple((name, environment[name]) for name in _PROXIES if name in environment),
         notes=tuple(notes),
@@ -161,14 +161,9 @@ def need_message(options: Options) -> str:
 _PROXIES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 
 
-def _state_directory(found: Mapping[str, List[str]], environment: Mapping[str, str]) -> str:
-    given = _last(found, "spoolDir")
-    return state_directory([f"--spoolDir={given}"] if given else [], dict(environment))
-
-
-def _ca_file(found: Mapping[str, List[str]], environment: Mapping[str, str], directory: str) -> Optional[str]:
-    path = _last(found, "alertaCaFile") or environment.get("ALERTA_CA_FILE")
-    return os.path.join(directory, path) if path else None
+def _path(found: Mapping[str, List[str]], name: str, directory: str, default: str = "") -> str:
+    path = _last(found, name) or default
+    return os.path.join(directory, path) if path else ""
 
 
 def _last(found: Mapping[str, List[str]], name: str) -> str:

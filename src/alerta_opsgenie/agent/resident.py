@@ -1,7 +1,6 @@
 """The agent as a process of its own: started by the first executor, or by the service manager.
 
-It holds the delivery lock of one state directory and serves its socket. One that an executor started ends after ten
-idle minutes; SIGTERM ends any within ten seconds. What is not delivered by then stays in the journal.
+One that an executor started ends after ten idle minutes; SIGTERM ends any within ten seconds.
 """
 
 import contextlib

@@ -1,7 +1,4 @@
-"""The socket in the state directory: one thread for each caller, which may be our own user or root.
-
-A call has an action delivered and is answered how that ended; or it asks for the state, wakes up, or retires.
-"""
+"""The socket in the state directory: one thread for each caller, which may be our own user or root."""
 
 import contextlib
 import json
@@ -151,7 +148,7 @@ class Server:
             fields = answer(EXIT_FAILED, errors=f"what waits cannot be read: {error}\n")
         except (UsageError, AddressError) as error:
             fields = answer(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")
-        if self._kind == "agent" and is_newer(call.version, __version__):
+        if self._kind == "agent" and _numbers(call.version) > _numbers(__version__):
             fields[handover.SUCCESSOR] = b"1"
         return fields
 
@@ -180,20 +177,12 @@ class Server:
 
     def _status(self) -> Dict[str, object]:
         return {
-            "kind": self._kind,
-            "version": __version__,
-            "pid": os.getpid(),
-            "since": self._began,
-            "trouble": self._deliverer.trouble,
-            "targets": self._counts(),
-        }
-
-
-def is_newer(version: str, than: str) -> bool:
-    """Whether a version is newer than another; what is no version is not."""
-    return _numbers(version) > _numbers(than)
+            "kind": self._kind, "version": __version__, "pid": os.getpid(), "since": self._began,
+            "trouble": self._deliverer.trouble, "targets": self._counts(),
+        }  # fmt: skip
 
 
 def _numbers(version: str) -> List[int]:
+    """Give a version to be compared; what is none is older than any."""
     parts = version.split(".")
     return [int(part) for part in parts] if all(part.isdigit() for part in parts) else []

@@ -1,9 +1,4 @@
-"""The state directory: one for each connector's user, with a journal for each target.
-
-    agent.lock                   held by the one process that delivers
-    agent.sock                   its socket
-    agent.log                    what an agent without a terminal did
-    targets/NAME/journal.db      the actions for one Alerta
+"""The state directory: one for each connector's user, with a journal for each target (docs/architecture.md).
 
 A target is named by the normalised URL of its Alerta. The key, the CA file and the proxy do not name it, so a corrected
 key finds what waits; an action is never delivered to another target than its own.
@@ -13,8 +8,8 @@ import os
 from typing import List, Optional, Tuple
 from urllib.parse import quote, unquote
 
-from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.clients.alerta import address_of
+from alerta_opsgenie.core.digest import hex_digest
 from alerta_opsgenie.journal import Journal
 from alerta_opsgenie.journal.directory import open_directory
 
@@ -38,11 +33,6 @@ def identity(path: str) -> Optional[Tuple[int, int]]:
     return found.st_dev, found.st_ino
 
 
-def name_of(options: Options) -> str:
-    """Name the target that options mean. Raises AddressError."""
-    return target_name(options.alerta_url)
-
-
 def target_name(url: str) -> str:
     """Name the target that a URL of Alerta's API stands for. Raises AddressError.
 
@@ -54,9 +44,7 @@ def target_name(url: str) -> str:
     name = f"{address.scheme}-{host}-{address.port}-{path}"
     if len(name) <= _LONGEST_NAME:
         return name
-    import hashlib  # noqa: PLC0415 - hardly any URL is so long
-
-    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"{name[:_LONGEST_NAME]}-{hex_digest(name.encode())[:16]}"
 
 
 def target_url(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Iterable, Iterator, NamedTuple
 from alerta_opsgenie.cli.failure import Failure, printable
 from alerta_opsgenie.cli.target import Place, label_of
 from alerta_opsgenie.journal import Action, Counts, Journal
+from alerta_opsgenie.page.markup import age as age  # noqa: PLC0414 - `status` takes it from here
 
 LIVING = ("in-flight", "waiting", "dead")
 
@@ -109,14 +110,6 @@ def table(rows: list[Row], now: float) -> Iterator[str]:
             yield printable(f"{head} {action.kind}\n  {action.alert}\n  {target}{what}")
         else:
             yield printable(f"{head} {action.attempts:5} {action.kind:16.16} {action.alert:36} {target}{what}")
-
-
-def age(seconds: float) -> str:
-    """Say how long something has lasted, in its largest unit."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
 
 
 def _instant(seconds: float) -> str:

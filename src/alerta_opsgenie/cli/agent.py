@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.agent.resident import Agent
-from alerta_opsgenie.cli.failure import Failure, explained
-from alerta_opsgenie.cli.target import alerta_options, find_place, place_options
+from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.cli.target import Place, alerta_options, at_place
 
 
 @click.command()
-@place_options
 @alerta_options
-@explained
-def agent(**place: Any) -> None:
+@at_place
+def agent(place: Place) -> None:
     """Deliver what OEC's or JEC's scripts hand over, and what has waited since before a reboot.
 
     The first action starts an agent by itself, which ends after ten idle minutes. This one stays until SIGTERM, and
     takes over from one that runs already.
     """
-    found = find_place(**place)
-    options = found.options()
-    state.prepare(found.directory)
-    running = client.ask_status(found.directory)
+    options = place.options()
+    state.prepare(place.directory)
+    running = client.ask_status(place.directory)
     if running is not None and running.get("kind") == "run":
-        what = f"`alerta-opsgenie run` (process {running.get('pid')}) delivers what is in {found.directory}"
+        what = f"`alerta-opsgenie run` (process {running.get('pid')}) delivers what is in {place.directory}"
         raise Failure(what, "stop it, or this service: one of them is enough")
-    Agent(found.directory, idle_seconds=None).run(take_over=True, accesses=options)
+    Agent(place.directory, idle_seconds=None).run(take_over=True, accesses=options)

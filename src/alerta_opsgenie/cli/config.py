@@ -15,7 +15,8 @@ from typing import Any, Mapping
 import click
 
 from alerta_opsgenie.cli.failure import Failure, explained
-from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, read_key_file
+from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, read_key_file, source_options
+from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.vendor.checks import check_config, check_file_mode
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, guess_dialect
 from alerta_opsgenie.vendor.convert import convert_config, difference
@@ -23,7 +24,7 @@ from alerta_opsgenie.vendor.document import Document, load_document
 from alerta_opsgenie.vendor.location import locate
 from alerta_opsgenie.vendor.problems import ERROR, LEVELS, WARNING, ConfigError, Problem
 from alerta_opsgenie.vendor.redaction import redact_document, shown_config
-from alerta_opsgenie.vendor.render import DEFAULT_STATE_DIRECTORIES, REGIONS, RenderOptions, render_config
+from alerta_opsgenie.vendor.render import DEFAULT_STATE_DIRECTORIES, RenderOptions, render_config
 from alerta_opsgenie.vendor.store import dump_document, write_document
 from alerta_opsgenie.vendor.structure import read_config
 
@@ -33,10 +34,15 @@ TARGETS = (*DIALECTS, NATIVE)
 _dialect_option = click.option(
     "--dialect", type=click.Choice(DIALECTS), help="Whose file it is; guessed by its base URL where not given."
 )
-_output_option = click.option(
-    "--output", metavar="FILE", help="Write the result there (.json, .yml), with mode 0600; - is standard output."
+_file_options = option_set(
+    click.argument("file", required=False),
+    _dialect_option,
+    click.option("--for", "target", type=click.Choice(TARGETS), help="Who is to run with it; by default whose it is."),
 )
-_force_option = click.option("--force", is_flag=True, help="Replace the file at --output; a dated copy of it is kept.")
+_output_options = option_set(
+    click.option("--output", metavar="FILE", help="Write it there (.json, .yml), mode 0600; - is standard output."),
+    click.option("--force", is_flag=True, help="Replace the file at --output; a dated copy of it is kept."),
+)
 
 
 @click.group("config", help="Check, show, render and convert the Edge Connector's configuration.")
@@ -45,9 +51,7 @@ def config() -> None:
 
 
 @config.command("check")
-@click.argument("file", required=False)
-@_dialect_option
-@click.option("--for", "target", type=click.Choice(TARGETS), help="Who is to run with it; whose file it is by default.")
+@_file_options
 @click.option("--strict", is_flag=True, help="Count warnings as problems, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
 @explained
@@ -92,9 +96,7 @@ def _count(problems: list[Problem]) -> str:
 
 
 @config.command("show")
-@click.argument("file", required=False)
-@_dialect_option
-@click.option("--for", "target", type=click.Choice(TARGETS), help="Who is to run with it; whose file it is by default.")
+@_file_options
 @explained
 def show(file: str | None, dialect: str | None, target: str | None) -> None:
     """Print the configuration in effect as JSON: defaults filled in, how scripts are started, secrets hidden."""
@@ -104,36 +106,15 @@ def show(file: str | None, dialect: str | None, target: str | None) -> None:
 
 
 @config.command("render")
-@click.option(
-    "--edge", type=click.Choice(DIALECTS), default="oec", show_default=True, help="Whose connector it is for."
-)
-@click.option("--region", type=click.Choice(REGIONS), default="us", show_default=True, help="Opsgenie's region.")
-@click.option("--base-url", default="", metavar="URL", help="Another address of the API, for a proxy or a stand-in.")
-@click.option(
-    "--api-key-file", metavar="FILE", help="The integration's API key; else OEC_API_KEY or JEC_API_KEY, or asked."
-)
-@click.option(
-    "--alerta-url", metavar="URL", envvar="ALERTA_API_URL", help="Alerta's API, as https://alerta.example.com/api."
-)
-@click.option("--alerta-key-file", metavar="FILE", help="Alerta's API key; else ALERTA_API_KEY, or asked.")
-@click.option(
-    "--alerta-key-in",
-    "key_in",
-    type=click.Choice(["env", "file"]),
-    default="env",
-    show_default=True,
-    help="How the script gets Alerta's key: in its environment, or by the path of the file above.",
-)
+@click.option("--edge", type=click.Choice(DIALECTS), default="oec", show_default=True, help="Whose connector it is.")
+@source_options
+@click.option("--alerta-key-in", "key_in", type=click.Choice(["env", "file"]), default="env", show_default=True,
+              help="How the script gets Alerta's key: in its environment, or by the path of that file.")  # fmt: skip
 @click.option("--script", default="", metavar="PATH", help="The executor; by default where install puts it.")
 @click.option("--log-dir", "log_directory", default="", metavar="DIR", help="Where the script's output goes.")
-@click.option(
-    "--state-dir",
-    "state_directory",
-    metavar="DIR",
-    help="Where actions wait; by default in the home of OEC's or JEC's user.",
-)
-@_output_option
-@_force_option
+@click.option("--state-dir", "state_directory", metavar="DIR",
+              help="Where actions wait; by default in the home of OEC's or JEC's user.")  # fmt: skip
+@_output_options
 @explained
 def render(edge: str, output: str | None, force: bool, **options: Any) -> None:
     """Make a configuration from options, for configuration management.
@@ -141,8 +122,7 @@ def render(edge: str, output: str | None, force: bool, **options: Any) -> None:
     Without --output it is shown with the secrets hidden, and nothing is written.
     """
     value = render_config(_render_options(edge, **options))
-    document = Document(value, "json", output or "the result")
-    problems = check_config(document, dialect=edge, environment={})
+    problems = check_config(Document(value, "json", output or "the result"), dialect=edge, environment={})
     for problem in problems:
         click.echo(f"{problem.level}: {problem.path}: {problem.what}; {problem.advice}", err=True)
     errors = [problem for problem in problems if problem.level == ERROR]
@@ -151,31 +131,32 @@ def render(edge: str, output: str | None, force: bool, **options: Any) -> None:
     _put_out(value, output, force=force)
 
 
-def _render_options(edge: str, **given: Any) -> RenderOptions:
-    api_key_file, alerta_key_file, key_in = (given.pop(name) for name in ("api_key_file", "alerta_key_file", "key_in"))
+def _render_options(edge: str, *, key_in: str, alerta_key_file: str | None, api_key_file: str | None,
+                    state_directory: str | None, **given: Any) -> RenderOptions:  # fmt: skip
     if not given["alerta_url"]:
         raise ConfigError("--alerta-url", "is missing", "name Alerta's API: --alerta-url https://…/api", usage=True)
     if key_in == "file" and not alerta_key_file:
         raise ConfigError("--alerta-key-in file", "needs the file", "name it: --alerta-key-file FILE", usage=True)
-    given["state_directory"] = given["state_directory"] or DEFAULT_STATE_DIRECTORIES[edge]
-    key = None if key_in == "file" else alerta_key(alerta_key_file)
-    api_key = integration_key(api_key_file, edge)
-    if key is not None:
-        check_keys(key, api_key)
-    file = str(Path(alerta_key_file).absolute()) if key is None else ""
-    return RenderOptions(edge, api_key, alerta_key=key, alerta_key_file=file, **given)
+    given["state_directory"] = state_directory or DEFAULT_STATE_DIRECTORIES[edge]
+    if key_in == "file":
+        file = str(Path(alerta_key_file or "").absolute())
+        return RenderOptions(edge, integration_key(api_key_file, edge), alerta_key_file=file, **given)
+    key, api_key = alerta_key(alerta_key_file), integration_key(api_key_file, edge)
+    check_keys(key, api_key)
+    return RenderOptions(edge, api_key, alerta_key=key, **given)
 
 
-def _put_out(value: Mapping[str, Any], output: str | None, *, force: bool) -> None:
-    if output is None:
-        click.echo(dump_document(redact_document(value)), nl=False)
-        click.echo("Nothing is written; --output FILE writes it with its secrets.", err=True)
-    elif output == "-":
+def _put_out(value: Mapping[str, Any], output: str | None, *, force: bool, show: bool = True) -> None:
+    if output == "-":
         click.echo(dump_document(value), nl=False)
-    else:
+    elif output:
         backup = write_document(output, value, force=force)
         kept = f"; the one before is kept as {backup}" if backup else ""
         click.echo(f"Written: {output}{kept}", err=True)
+    else:
+        if show:
+            click.echo(dump_document(redact_document(value)), nl=False)
+        click.echo("Nothing is written; --output FILE writes it with its secrets.", err=True)
 
 
 @config.command("convert")
@@ -184,18 +165,10 @@ def _put_out(value: Mapping[str, Any], output: str | None, *, force: bool) -> No
 @_dialect_option
 @click.option("--api-key-file", metavar="FILE", help="The key of the new integration; else a placeholder is put there.")
 @click.option("--base-url", default="", metavar="URL", help="The new base URL, where it is not the vendor's own.")
-@_output_option
-@_force_option
+@_output_options
 @explained
-def convert(
-    file: str | None,
-    to: str,
-    dialect: str | None,
-    api_key_file: str | None,
-    base_url: str,
-    output: str | None,
-    force: bool,
-) -> None:
+def convert(file: str | None, to: str, dialect: str | None, api_key_file: str | None, base_url: str,
+            output: str | None, force: bool) -> None:  # fmt: skip
     """Make one connector's configuration another's: keys, base URL, paths, names of mappings, arguments.
 
     The difference is shown with the secrets hidden; nothing is written without --output.
@@ -206,23 +179,14 @@ def convert(
     made = convert_config(
         document, to=to, dialect=place.dialect, api_key=key, base_url=base_url, environment=os.environ
     )
-    # With "-" the document has standard output for itself.
-    aside = output == "-"
+    aside = output == "-"  # the document has standard output for itself
     for note in made.notes:
         click.echo(note, err=aside)
     names = (document.where, output if output and not aside else f"for {to}")
     click.echo(difference(document.value, made.document, names=names) or "Nothing to change.", err=aside)
-    if output is None:
-        click.echo("Nothing is written; --output FILE writes it with its secrets.", err=True)
-    else:
-        _put_out(made.document, output, force=force)
-    _report_rest(made.document, made.dialect, to)
-
-
-def _report_rest(value: dict[str, Any], dialect: str, to: str) -> None:
-    """Say what is still wrong with the result, and end with 1 if it cannot be used so."""
-    document = Document(value, "json", "the result")
-    problems = check_config(document, dialect=dialect, target=to, environment={})
+    _put_out(made.document, output, force=force, show=False)
+    result = Document(made.document, "json", "the result")
+    problems = check_config(result, dialect=made.dialect, target=to, environment={})
     for problem in problems:
         click.echo(f"Still {problem.level}: {problem.path}: {problem.what}\n    {problem.advice}", err=True)
     if any(problem.level == ERROR for problem in problems):

@@ -1,33 +1,31 @@
-"""`alerta-opsgenie doctor`: every cause of "nothing happens", each with advice.
-
-Exit codes: 0 nothing fails (there may be warnings), 1 something fails, 2 wrong usage.
-"""
+"""`alerta-opsgenie doctor`: every cause of "nothing happens", each with advice."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from typing import Any, BinaryIO, Iterator
+from typing import Any, BinaryIO, Iterable, Iterator
 
 import click
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.cli.failure import Failure, printable
-from alerta_opsgenie.cli.keys import is_interactive
-from alerta_opsgenie.cli.move import find_move, move_options
-from alerta_opsgenie.doctor.bundle import open_bundle, write_bundle
-from alerta_opsgenie.doctor.captures import capture
-from alerta_opsgenie.doctor.checks import NAMES, Result, examine
-from alerta_opsgenie.doctor.finding import FAIL, LEVELS, fail, worst
+from alerta_opsgenie.cli.keys import is_interactive, read_key_file
+from alerta_opsgenie.clients.opsgenie import BASE_URLS
+from alerta_opsgenie.core.publish import Dialect
+from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.doctor.bundle import capture, open_bundle, write_bundle
+from alerta_opsgenie.doctor.checks import NAMES, examine
+from alerta_opsgenie.doctor.finding import FAIL, LEVELS, Finding, fail, findings_of, worst
 from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.doctor.move_checks import CHECKS as MOVE
-from alerta_opsgenie.doctor.move_checks import examine_move
+from alerta_opsgenie.doctor.move_checks import Move, examine_move
 from alerta_opsgenie.doctor.send_test import NAME as SEND_TEST
 from alerta_opsgenie.doctor.send_test import send_test as do_send_test
 from alerta_opsgenie.setup.layout import EDGES
-from alerta_opsgenie.vendor.config import DIALECTS
-from alerta_opsgenie.vendor.location import find_config
+from alerta_opsgenie.vendor.config import DIALECTS, JEC, OEC
+from alerta_opsgenie.vendor.location import NATIVE_PATH, PACKAGE_PATHS, find_config
 from alerta_opsgenie.vendor.problems import ConfigError
 
 EXIT_FAILS, EXIT_USAGE = 1, 2
@@ -40,10 +38,10 @@ _COLOURS = dict(zip(LEVELS, ("green", "cyan", "yellow", "red")))
 @click.option("--dialect", type=click.Choice(DIALECTS), help="Whose API it is for; guessed by the base URL.")
 @click.option("--user", default="", metavar="NAME", help="As whom the connector runs, where it cannot be known.")
 @click.option("--service-path", default="", metavar="PATH", help="The PATH of its service, where it cannot be known.")
-@click.option("--log-dir", default="", metavar="DIR", help="Where the connector's own logs are.")
-@click.option("--spool-dir", default="", metavar="DIR", help="Its state directory.")
-@click.option("--time-limit", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, metavar="SECONDS",
-              help="For each request over the network.")  # fmt: skip
+@click.option("--log-dir", "log_directory", default="", metavar="DIR", help="Where the connector's own logs are.")
+@click.option("--spool-dir", "state_directory", default="", metavar="DIR", help="Its state directory.")
+@click.option("--time-limit", "limit_seconds", type=click.FloatRange(0.1, 60), default=5.0, show_default=True,
+              metavar="SECONDS", help="For each request over the network.")  # fmt: skip
 @click.option("--only", multiple=True, type=click.Choice([*NAMES, *MOVE]), metavar="CHECK", help="Only this check.")
 @click.option("--skip", multiple=True, type=click.Choice([*NAMES, *MOVE]), metavar="CHECK", help="Not this check.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object with all findings.")
@@ -51,7 +49,10 @@ _COLOURS = dict(zip(LEVELS, ("green", "cyan", "yellow", "red")))
 @click.option("--bundle", default="", metavar="FILE", help="Write an archive for a bug report, without secrets.")
 @click.option("--captures", is_flag=True, help="With --bundle: add the last messages and answers, with placeholders for"
               " names, addresses and texts; each is shown, and you are asked, before they are written.")  # fmt: skip
-@move_options
+@click.option("--move", "is_move", is_flag=True, help="Say how far the move from Opsgenie to JSM is.")
+@click.option("--old-config", metavar="FILE", help="With --move: the configuration of Opsgenie's connector.")
+@click.option("--jsm-key-file", metavar="FILE", help="With --move: a file with the key that JSM takes alerts by.")
+@click.option("--jsm-url", default=BASE_URLS[Dialect.JSM], metavar="URL", help="With --move: JSM's base URL.")
 def doctor(as_json: bool, send_test: bool, bundle: str, captures: bool, is_move: bool, **asked: Any) -> None:
     """Say why nothing happens, and what to do about it.
 
@@ -66,21 +67,25 @@ def doctor(as_json: bool, send_test: bool, bundle: str, captures: bool, is_move:
         raise Failure("--captures shows what it adds to --bundle, and asks", "give both, on a terminal", EXIT_USAGE)
     archive = _open_bundle(bundle) if bundle else None
     of_move = {name: asked.pop(name) for name in ("old_config", "jsm_url", "jsm_key_file")}
-    inst = None if is_move else _installation(**asked)
+    inst = None if is_move else _installation(asked)
     if is_move:
-        found = examine_move(find_move(asked, **of_move), (only or set(MOVE)) - skip)
+        found = examine_move(_find_move(asked, **of_move), (only or set(MOVE)) - skip)
+    elif inst is None:
+        found = iter([_nothing_here()])
     else:
-        found = _results(inst, (only or set(NAMES)) - skip, send_test=send_test)
-    results = []
-    for result in found:
-        results.append(result)
-        if not as_json:
-            _show(result)
-    report = _report(inst, results)
-    if as_json:
-        click.echo(json.dumps(report, indent=2))
-    else:
-        click.echo(", ".join(f"{count} {level}" for level, count in report["counts"].items()))
+        found = _examine(inst, (only or set(NAMES)) - skip, send_test=send_test)
+    findings = list(found if as_json else _shown(found))
+    report: dict[str, Any] = {
+        "version": __version__,
+        "config": inst.path if inst else None,
+        "edge": inst.edge if inst else None,
+        "user": inst.person.name if inst and inst.person else None,
+        "level": worst(findings),
+        "counts": {level: sum(finding.level == level for finding in findings) for level in LEVELS},
+        "findings": [finding._asdict() for finding in findings],
+    }
+    counts = ", ".join(f"{count} {level}" for level, count in report["counts"].items())
+    click.echo(json.dumps(report, indent=2) if as_json else counts)
     if archive is not None and inst is not None:
         with archive:
             names = write_bundle(archive, inst, report, _agreed_captures(inst) if captures else {})
@@ -99,62 +104,60 @@ def _agreed_captures(inst: Installation) -> dict[str, str]:
     return found
 
 
-def _installation(config_path: str | None, time_limit: float, **asked: Any) -> Installation | None:
+def _installation(asked: dict[str, Any]) -> Installation | None:
     """Find the connector and, as root, become its user; None: none is set up."""
-    path, dialect, edge = config_path, asked["dialect"], asked["edge"]
+    path, dialect, edge = asked.pop("config_path"), asked.pop("dialect"), asked["edge"]
     if not path:
         try:
             place = find_config(dialect=dialect or (edge if edge in DIALECTS else None))
         except ConfigError:
             return None
         path, dialect = place.path, dialect or place.dialect
-    request = Request(
-        config_path=os.path.abspath(path),  # noqa: PTH100 - resolve() would follow links
-        dialect=dialect,
-        edge=edge or "",
-        user=asked["user"],
-        service_path=asked["service_path"],
-        log_directory=asked["log_dir"],
-        state_directory=asked["spool_dir"],
-        limit_seconds=time_limit,
-    )
-    inst = Installation(request)
+    inst = Installation(Request(os.path.abspath(path), dialect, **asked))  # noqa: PTH100 - resolve() follows links
     inst.drop_rights()
     return inst
 
 
-def _results(inst: Installation | None, names: set[str], *, send_test: bool) -> Iterator[Result]:
-    if inst is None:
-        try:
-            find_config()
-            what, advice = "no such connector is set up here", "leave --edge and --dialect out"
-        except ConfigError as error:
-            what, advice = str(error), error.advice if "usual places" not in str(error) else "alerta-opsgenie install"
-        yield Result("config", fail(what, advice))
-        return
+def _nothing_here() -> Finding:
+    try:
+        find_config()
+        what, advice = "no such connector is set up here", "leave --edge and --dialect out"
+    except ConfigError as error:
+        what, advice = str(error), error.advice if "usual places" not in str(error) else "alerta-opsgenie install"
+    return fail(what, advice, "config")
+
+
+def _examine(inst: Installation, names: set[str], *, send_test: bool) -> Iterator[Finding]:
     yield from examine(inst, names)
     if send_test:
-        yield from (Result(SEND_TEST, finding) for finding in do_send_test(inst))
+        yield from findings_of(do_send_test(inst), SEND_TEST)
 
 
-def _show(result: Result) -> None:
-    finding = result.finding
-    click.echo(f"{click.style(f'{finding.level:4}', fg=_COLOURS[finding.level])}  {result.check}: {finding.what}")
-    if finding.advice:
-        click.echo(f"      {' ' * len(result.check)}  {finding.advice}")
+def _find_move(asked: dict[str, Any], old_config: str | None, jsm_url: str, jsm_key_file: str | None) -> Move:
+    """Find both connectors, by the usual places where no file is named. Raises `Failure`."""
+    key = read_key_file("JSM's key", jsm_key_file) if jsm_key_file else Secret("")
+    given, _dialect = asked.pop("config_path"), asked.pop("dialect")
+    old = _first(OEC, old_config, limit_seconds=asked["limit_seconds"])
+    return Move(old, _first(JEC, given, **asked), jsm_url, key)
 
 
-def _report(inst: Installation | None, results: list[Result]) -> dict[str, Any]:
-    findings = [result.finding for result in results]
-    return {
-        "version": __version__,
-        "config": inst.path if inst else None,
-        "edge": inst.edge if inst else None,
-        "user": inst.person.name if inst and inst.person else None,
-        "level": worst(findings),
-        "counts": {level: sum(finding.level == level for finding in findings) for level in LEVELS},
-        "findings": [{"check": result.check, **vars(result.finding)} for result in results],
-    }
+def _first(dialect: str, given: str | None, **settings: Any) -> Installation | None:
+    """Give the first connector of a product; one whose configuration cannot be read is left to the checks."""
+    for path in map(os.path.abspath, [given] if given else [PACKAGE_PATHS[dialect], NATIVE_PATH]):
+        found = Installation(Request(path, **settings))
+        if os.path.lexists(path) and (found.document is None or found.dialect == dialect):
+            return found
+    return None
+
+
+def _shown(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Show each finding as it comes."""
+    for finding in findings:
+        level = click.style(f"{finding.level:4}", fg=_COLOURS[finding.level])
+        click.echo(f"{level}  {finding.check}: {finding.what}")
+        if finding.advice:
+            click.echo(f"      {' ' * len(finding.check)}  {finding.advice}")
+        yield finding
 
 
 def _open_bundle(path: str) -> BinaryIO:

@@ -1,21 +1,17 @@
-"""`alerta-opsgenie install`: a connector's whole layout, planned first, shown, and then made.
-
-Exit codes: 0 it is installed (or was already), 1 it failed or was not confirmed, 2 wrong usage.
-"""
+"""`alerta-opsgenie install`: a connector's whole layout, planned first, shown, and then made."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from alerta_opsgenie.cli.failure import Failure, explained
-from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, is_interactive
+from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, is_interactive, source_options
 from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.clients.connection import AddressError
@@ -30,7 +26,7 @@ from alerta_opsgenie.setup.taken_over import take_over
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
 from alerta_opsgenie.vendor.problems import shown
-from alerta_opsgenie.vendor.render import REGIONS, RenderOptions
+from alerta_opsgenie.vendor.render import RenderOptions
 
 EXIT_USAGE = 2
 _NO_NUMBER = 2**32 - 1  # chown(2) takes it for "leave it"
@@ -45,34 +41,10 @@ place_options = option_set(
 """The options that say which installation is meant."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What was asked for, as the options have it."""
-
-    edge: str
-    dialect: str | None
-    api_key_file: str | None
-    alerta_url: str
-    alerta_key_file: str | None
-    base_url: str
-    region: str
-    sources: tuple[str, ...]
-    alerta_ca_file: str
-    service_path: str
-    command: str
-    force: bool
-    keep_config: bool
-    taken_from: str
-
-
 @click.command("install")
 @place_options
-@click.option("--alerta-url", default="", metavar="URL", help="Alerta's API (or ALERTA_API_URL).")
-@click.option("--alerta-key-file", metavar="FILE", help="Where to read Alerta's API key now (or ALERTA_API_KEY).")
-@click.option("--api-key-file", metavar="FILE", help="Where to read the integration's key now (or OEC_API_KEY, ...).")
+@source_options
 @click.option("--dialect", type=click.Choice(DIALECTS), help="For native: whose integration the key is of.")
-@click.option("--region", type=click.Choice(REGIONS), default="us", show_default=True, help="Opsgenie's region.")
-@click.option("--base-url", default="", metavar="URL", help="The vendor's API, where it is not the usual host.")
 @click.option("--alerta-ca-file", default="", metavar="FILE", help="Certificates (PEM) of a private CA, to be used.")
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="Act on alerts with this source.")
 @click.option("--home", default="", metavar="DIR", help="The user's home, where it is not the documented one.")
@@ -93,16 +65,16 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     is changed. Run again, it changes what is not as it should be, and nothing else. What was there is kept under a
     dated name; `alerta-opsgenie uninstall` puts it back. With another --user, all places are named after that user.
     """
-    wish = Asked(**asked)
-    layout = layout_for(wish.edge, Places(user, home, log_dir))
+    force = asked.pop("force")
+    layout = layout_for(asked.pop("edge"), Places(user, home, log_dir))
     host = open_host(root, owner, dry_run=dry_run)
     record = Record(host, layout.edge, layout.user)
-    plan = make_plan(host, layout, record, _contents(host, layout, wish))
+    plan = make_plan(host, layout, record, _contents(host, layout, **asked))
     _show(plan)
     if dry_run:
         click.echo("Nothing was changed (--dry-run).")
         return
-    plan = _confirm(plan, wish, yes=yes)
+    plan = _confirm(plan, force=force, yes=yes)
     if plan:
         apply_plan(layout, record, plan, lambda text: click.echo(f"  done: {text}"))
     _say_next(host, layout)
@@ -122,26 +94,27 @@ def open_host(root: str, owner: str = "", *, dry_run: bool = False) -> Host:
     return Host(str(Path(root).resolve()), (numbers[0], numbers[1]) if owner else None)
 
 
-def _contents(host: Host, layout: Layout, wish: Asked) -> Contents:
+def _contents(host: Host, layout: Layout, *, taken_from: str, keep_config: bool, service_path: str, command: str,
+              **given: Any) -> Contents:  # fmt: skip
     """Gather what goes into the files; what is not given is taken from what is there, else asked for."""
-    existing = _take_over(host, layout, wish) if wish.taken_from else read_existing(host, layout, wish.dialect)
+    if taken_from and keep_config:
+        raise Failure("--from and --keep-config exclude each other", "leave one of them out", EXIT_USAGE)
+    dialect = given.pop("dialect")
+    existing = _take_over(host, layout, taken_from, dialect) if taken_from else read_existing(host, layout, dialect)
     if existing.warning:
         click.echo(f"warning: {existing.warning}", err=True)
-    interpreter, script = _script(host, layout, wish.service_path)
-    wanted, key = _wanted(layout, wish, existing, script)
-    keeps = wish.keep_config and existing.document is not None
-    executor = build_executor(interpreter, wish.service_path or SERVICE_PATH) if layout.scripts else b""
-    unit = render_unit(layout, _unit_command(wish.command, host))
-    if keeps:
+    wanted, key = _wanted(layout, existing, dialect, **given)
+    interpreter = _interpreter(host, layout, service_path)
+    executor = build_executor(interpreter, service_path or SERVICE_PATH) if layout.scripts else b""
+    unit = render_unit(layout, _unit_command(command, host))
+    if keep_config and existing.document is not None:
         _warn_of_state(layout, existing.state_directory)
         return Contents(executor, None, key, unit, existing.state_directory)
     return Contents(executor, make_config(layout, wanted, existing), key, unit)
 
 
-def _take_over(host: Host, layout: Layout, wish: Asked) -> Existing:
-    if wish.keep_config:
-        raise Failure("--from and --keep-config exclude each other", "leave one of them out", EXIT_USAGE)
-    existing, notes = take_over(host, layout, str(Path(wish.taken_from).absolute()), wish.dialect)
+def _take_over(host: Host, layout: Layout, path: str, dialect: str | None) -> Existing:
+    existing, notes = take_over(host, layout, str(Path(path).absolute()), dialect)
     for note in notes:
         click.echo(note, err=True)
     return existing
@@ -153,46 +126,36 @@ def _warn_of_state(layout: Layout, kept: str) -> None:
         click.echo(f'warning: {what}: put "--spoolDir" and {layout.state_directory} into globalArgs', err=True)
 
 
-def _script(host: Host, layout: Layout, service_path: str) -> tuple[Interpreter | None, str]:
-    """Choose what the actions are mapped to: the `.py` where `python` will do, else what starts by its first line."""
-    if not layout.scripts:
-        return None, ""
-    plain, direct = (f"{layout.scripts}/oecAlertaExecutor{ending}" for ending in (".py", ""))
-    if host.staged and not service_path:
-        return None, direct
-    path = service_path or SERVICE_PATH
-    uid, gid = host.user_number(layout.user), host.group_number(layout.group)
-    identity = (uid, gid) if uid is not None and gid is not None and os.geteuid() == 0 else None
-    found = find_interpreter("python", path, identity)
-    if found is not None and found.is_usable:
-        return found, plain
-    third = find_interpreter("python3", path, identity)
-    if third is None or not third.is_usable:
-        what = f"there is no Python 3.9 or later on the service's PATH ({path})"
-        click.echo(f"warning: {what}: install one, or name the right PATH with --service-path", err=True)
-        return None, direct
-    return third, direct
+def _interpreter(host: Host, layout: Layout, service_path: str) -> Interpreter | None:
+    """Find the Python that is to start the executor, on the PATH that the connector has."""
+    if not layout.scripts or (host.staged and not service_path):
+        return None
+    path, identity = service_path or SERVICE_PATH, host.numbers(layout.ownership)
+    for name in ("python3", "python"):
+        found = find_interpreter(name, path, identity)
+        if found is not None and found.is_usable:
+            return found
+    what = f"there is no Python 3.9 or later on the service's PATH ({path})"
+    click.echo(f"warning: {what}: install one, or name the right PATH with --service-path", err=True)
+    return None
 
 
-def _wanted(layout: Layout, wish: Asked, existing: Existing, script: str) -> tuple[RenderOptions, Secret]:
+def _wanted(layout: Layout, existing: Existing, given: str | None, *, alerta_url: str, alerta_key_file: str | None,
+            api_key_file: str | None, alerta_ca_file: str, **more: Any) -> tuple[RenderOptions, Secret]:  # fmt: skip
     """Give what the configuration is made of, and Alerta's key."""
-    dialect = wish.dialect or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
+    dialect = given or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
     if layout.edge not in {NATIVE, dialect}:
         raise Failure(f"--dialect {dialect} does not go with --edge {layout.edge}", "leave it out", EXIT_USAGE)
-    url = wish.alerta_url or os.environ.get("ALERTA_API_URL", "") or existing.alerta_url or _ask_url()
+    url = alerta_url or existing.alerta_url or _ask_url()
     try:
         address_of(url)
     except AddressError as error:
         raise Failure(str(error), "give it with --alerta-url", EXIT_USAGE) from None
-    key = alerta_key(wish.alerta_key_file, existing.alerta_key)
-    api_key = integration_key(wish.api_key_file, dialect, existing.api_key)
+    key = alerta_key(alerta_key_file, existing.alerta_key)
+    api_key = integration_key(api_key_file, dialect, existing.api_key)
     check_keys(key, api_key)
-    ca_file = str(Path(wish.alerta_ca_file).absolute()) if wish.alerta_ca_file else ""
-    wanted = RenderOptions(
-        dialect, api_key, url, region=wish.region, base_url=wish.base_url, script=script, sources=wish.sources,
-        ca_file=ca_file,
-    )  # fmt: skip
-    return wanted, key
+    ca_file = str(Path(alerta_ca_file).absolute()) if alerta_ca_file else ""
+    return RenderOptions(dialect, api_key, url, ca_file=ca_file, **more), key
 
 
 def _ask_url() -> str:
@@ -223,9 +186,9 @@ def _show(plan: list[Change]) -> None:
     click.echo(f"{len(shown)} changes to make." if shown else "Nothing to do: all is as it should be.")
 
 
-def _confirm(plan: list[Change], wish: Asked, *, yes: bool) -> list[Change]:
+def _confirm(plan: list[Change], *, force: bool, yes: bool) -> list[Change]:
     """Ask before a person's own configuration is replaced, and before anything is changed at all."""
-    chosen = [change for change in plan if not change.question or wish.force or _agrees(change.question)]
+    chosen = [change for change in plan if not change.question or force or _agrees(change.question)]
     confirm("Do it?", yes=yes or not any(change.text for change in chosen))
     return chosen
 

@@ -9,13 +9,26 @@ import sys
 import click
 
 from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.core.secret import Secret
+from alerta_opsgenie.vendor.render import REGIONS
 
 _LONGEST_CHARACTERS = 4096
 _INTEGRATION_KEY = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 """An integration's key is a UUID. Alerta makes keys of 40 characters."""
 
 _NOTHING = Secret("")
+
+
+source_options = option_set(
+    click.option("--alerta-url", default="", metavar="URL", envvar="ALERTA_API_URL",
+                 help="Alerta's API, as https://alerta.example.com/api (or ALERTA_API_URL)."),
+    click.option("--alerta-key-file", metavar="FILE", help="Where to read Alerta's API key now (or ALERTA_API_KEY)."),
+    click.option("--api-key-file", metavar="FILE", help="Where to read the integration's key (or OEC_API_KEY, ...)."),
+    click.option("--region", type=click.Choice(REGIONS), default="us", show_default=True, help="Opsgenie's region."),
+    click.option("--base-url", default="", metavar="URL", help="The vendor's API, where it is not the usual host."),
+)  # fmt: skip
+"""The options that say of what a configuration is made."""
 
 
 def alerta_key(file: str | None, known: Secret = _NOTHING) -> Secret:

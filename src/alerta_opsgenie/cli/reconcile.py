@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
@@ -12,9 +13,9 @@ from typing import Any, Callable, Iterator, NamedTuple
 import click
 
 from alerta_opsgenie.agent.options import Options
-from alerta_opsgenie.cli.failure import Failure, explained, printable
+from alerta_opsgenie.cli.failure import Failure, printable
 from alerta_opsgenie.cli.keys import read_key_file
-from alerta_opsgenie.cli.target import alerta_options, find_place, place_options
+from alerta_opsgenie.cli.target import Place, alerta_options, at_place
 from alerta_opsgenie.clients.alert_list import OPS_PATHS, OPSGENIE_PATHS, OpsApi, list_open
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
@@ -60,6 +61,7 @@ class _Sides(NamedTuple):
 @click.option("--ops-login-file", metavar="FILE", help="A file with E-MAIL:TOKEN for it.")
 @click.option("--only", multiple=True, type=click.Choice(list(rules.FIELDS)), help="Only this field; more than once.")
 @click.option("--policy", multiple=True, metavar="FIELD=WHO", help="Who is right where nothing shows who changed it.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: one object.")
 @click.option("--pause", type=click.FloatRange(0, 3600), default=10.0, show_default=True, metavar="SECONDS",
               help="Between the two looks.")  # fmt: skip
 @click.option("--grace", type=click.FloatRange(0, 86400), default=rules.GRACE_SECONDS, show_default=True,
@@ -67,18 +69,17 @@ class _Sides(NamedTuple):
 @click.option("--limit", type=click.IntRange(1), default=rules.LIMIT, show_default=True, metavar="COUNT",
               help="Stop where more is to be closed.")  # fmt: skip
 @click.option("--apply", "applies", is_flag=True, help="Repair; without it nothing is changed.")
-@click.option("--json", "as_json", is_flag=True, help="For programs: one object.")
-@place_options
 @alerta_options
-@explained
-def reconcile(only: tuple[str, ...], policy: tuple[str, ...], pause: float, grace: float, limit: int,
-              applies: bool, as_json: bool, **given: Any) -> None:  # fmt: skip
+@at_place
+def reconcile(place: Place, pause: float, applies: bool, as_json: bool, **more: Any) -> None:
     """Compare the open alerts of both sides, and show what differs.
 
     Looks twice and takes what it saw both times. Never creates an alert over there: from outside nothing proves that
     it was not sent. Exit code 3: the sides differ.
     """
-    sides, known = _sides(given), Known(policies=_policies(only, policy), grace_seconds=grace, limit=limit)
+    policies = _policies(more.pop("only"), more.pop("policy"))
+    known = Known(policies=policies, grace_seconds=more.pop("grace"), limit=more.pop("limit"))
+    sides = _sides(place, **more)
     with closing(sides.alerta), closing(sides.vendor):
         found = _look(sides, known)
         if found.waiting and not found.stopped:
@@ -102,14 +103,13 @@ def _policies(only: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
     return {**policies, "presence": OFF if policies["presence"] == OFF else REPORT}
 
 
-def _sides(given: dict[str, Any]) -> _Sides:
-    url, key = given.pop("opsgenie_url"), _key(given.pop("opsgenie_key_file"))
-    ops_url, ops_login = given.pop("ops_url"), given.pop("ops_login_file")
-    options = find_place(**given).options()[0]
+def _sides(place: Place, opsgenie_url: str, opsgenie_key_file: str, ops_url: str | None,
+           ops_login_file: str | None) -> _Sides:  # fmt: skip
+    url, key, options = opsgenie_url, _key(opsgenie_key_file), place.options()[0]
     proxies, source = dict(options.proxies), min(options.settings.sources - {"*"}, default=Policy().source)
     try:
         vendor = OpsgenieClient(url, dialect_of(url), environment=proxies)
-        ops = OpsApi(ops_url, _key(ops_login or ""), _SECONDS, environment=proxies) if ops_url else None
+        ops = OpsApi(ops_url, _key(ops_login_file or ""), _SECONDS, environment=proxies) if ops_url else None
         alerta = AlertaClient(options.alerta_url, options.alerta_key, ca_file=options.ca_file, environment=proxies)
     except AddressError as error:
         raise Failure(str(error), "correct the URL", 2) from None
@@ -275,33 +275,32 @@ def _apply_in_alerta(sides: _Sides, repair: Repair) -> str:
 
 
 def _show(found: Sweep, done: list[str], *, as_json: bool) -> None:
-    rows: list[dict[str, Any]] = [
+    repairs_ = [
         {"alert": one.alert, "field": one.field, "tell": one.side, "steps": list(one.steps), "reason": one.reason,
          "result": result}
         for one, result in zip(found.repairs, done)
     ]  # fmt: skip
-    findings = [one._asdict() for one in found.findings]
     if as_json:
-        click.echo(json.dumps({"repairs": rows, "findings": findings}, indent=2))
+        click.echo(json.dumps({"repairs": repairs_, "findings": [one._asdict() for one in found.findings]}, indent=2))
         return
-    if rows or findings:
-        click.echo(f"{'ALERT':36} {'FIELD':12} {'TELL':8} {'WHAT':24} WHY")
-    for row in rows:
-        result = f" ({row['result']})" if row["result"] else ""
-        what = ", ".join(row["steps"])
-        click.echo(printable(f"{row['alert']:36} {row['field']:12} {row['tell']:8} {what:24} {row['reason']}{result}"))
-    for one in findings:
-        click.echo(printable(f"{one['alert']:36} {one['field']:12} {'nobody':8} {'':24} {one['text']}"))
-    click.echo(f"{len(rows)} to repair, {len(findings)} to look at" if rows or findings else "both sides agree")
+    rows = [("ALERT", "FIELD", "TELL", "WHAT", "WHY")]
+    for one, result in zip(found.repairs, done):
+        why = f"{one.reason} ({result})" if result else one.reason
+        rows.append((one.alert, one.field, one.side, ", ".join(one.steps), why))
+    rows += [(one.alert, one.field, "nobody", "", one.text) for one in found.findings]
+    if rows[1:]:
+        for row in rows:
+            click.echo(printable("{:36} {:12} {:8} {:24} {}".format(*row)))
+        click.echo(f"{len(found.repairs)} to repair, {len(found.findings)} to look at")
+    else:
+        click.echo("both sides agree")
 
 
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, Any], None]]:
     """Show a bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _many, _total: None
-        return
-    with click.progressbar(length=1, label=what, file=sys.stderr) as bar:
+    file = sys.stderr if sys.stderr.isatty() else io.StringIO()
+    with click.progressbar(length=1, label=what, file=file) as bar:
 
         def advance(many: int, total: Any) -> None:
             bar.length = total if isinstance(total, int) and total else bar.pos + 2 * many

@@ -31,35 +31,23 @@ _log = logging.getLogger("alerta_opsgenie.run")
 
 
 @click.command()
-@click.option(
-    "--config", "path", metavar="FILE", help="OEC's or JEC's configuration (default: where those would look for it)."
-)
+@click.option("--config", "path", metavar="FILE", help="The configuration (default: where OEC or JEC would look).")
 @click.option("--dialect", type=click.Choice(DIALECTS), help="Whose it is; guessed by its base URL where not given.")
-@click.option(
-    "--workers", type=click.IntRange(1, 256), help=f"Alerts at work at once (default {DEFAULT_WORKERS}, or the file's)."
-)
-@click.option(
-    "--listen", metavar="HOST:PORT", help=f"Place of the page, metrics and health (default {DEFAULT_LISTEN}), or off."
-)
+@click.option("--workers", type=click.IntRange(1, 256), help=f"Alerts at work at once (default {DEFAULT_WORKERS}).")
+@click.option("--listen", metavar="HOST:PORT", help=f"Place of page and metrics (default {DEFAULT_LISTEN}), or off.")
 @click.option("--people", metavar="FILE", help="Who the vendor's ids are in Alerta (default: as globalArgs say).")
 @click.option("--once", is_flag=True, help="Take what is there, deliver it, and end.")
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Default: info, or alertaOpsgenie.logLevel.")
 @explained
-def run(
-    path: str | None,
-    dialect: str | None,
-    people: str | None,
-    once: bool,
-    log_format: str,
-    **overrides: Any,
-) -> None:
+def run(path: str | None, dialect: str | None, people: str | None, once: bool, log_format: str, **own: Any) -> None:
     """Take the queue in OEC's or JEC's place, with their own configuration, and tell Alerta what people do.
 
     SIGTERM ends it within 10 seconds, SIGHUP reads the configuration again.
     """
+
     def read() -> Plan:
-        return read_plan(where, dialect=chosen, people_file=people_file, overrides=overrides)
+        return read_plan(where, dialect=chosen, people_file=people_file, overrides=own)
 
     people_file = os.path.abspath(people) if people else None  # noqa: PTH100 - resolve() would follow links
     where, chosen = locate(path, dialect)

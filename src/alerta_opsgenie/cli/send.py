@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import uuid
 from contextlib import closing
 from typing import Any
 
@@ -13,9 +12,10 @@ import click
 
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.cli.delivery import Delivery
-from alerta_opsgenie.cli.failure import Failure, explained
-from alerta_opsgenie.cli.target import ADVICE, alerta_options, find_place, place_options
+from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place
 from alerta_opsgenie.core.outcome import Kind
+from alerta_opsgenie.doctor.send_test import message_of
 
 _ACTIONS = {
     "ack": "Acknowledge",
@@ -52,48 +52,29 @@ KEPT_HINT = "; it is kept and tried again by itself; to have it done now: alerta
 @click.option("--priority", metavar="P1..P5", help="For priority.")
 @click.option("--people", metavar="FILE", help="Who the vendor's ids are in Alerta (default: the configuration's).")
 @click.option("--time-limit", type=click.FloatRange(0.5, 3600), default=20.0, show_default=True, metavar="SECONDS")
-@place_options
 @alerta_options
-@explained
-def send(action: str, alert: str, user: str, people: str | None, time_limit: float, **given: Any) -> None:
+@at_place
+def send(
+    place: Place, action: str, alert: str, user: str, people: str | None, time_limit: float, **fields: Any
+) -> None:
     """Do one ACTION on an ALERT (Alerta's whole id), as if it came from Opsgenie: to try things, or in a runbook."""
-    fields = {name: given.pop(name) for name in ("note", "owner", "minutes", "tags", "priority")}
     if action in _NEEDED and not fields[_NEEDED[action]]:
         raise Failure(f"{action} needs --{_NEEDED[action]}", "alerta-opsgenie send --help", 2)
-    options = find_place(**given).options()[0]._replace(limit_seconds=time_limit)
+    options = place.options()[0]._replace(limit_seconds=time_limit)
     if people:
         options = options._replace(people_file=os.path.abspath(people))  # noqa: PTH100 - resolve() would follow links
         FILES.of(options.people_file)
         if FILES.trouble(options.people_file):
             raise Failure(FILES.trouble(options.people_file), "write lines ID = LOGIN into it", 2)
-    source = min(options.settings.sources)
+    minutes, tags = fields.pop("minutes"), fields.pop("tags")
+    fields["addedTags" if action == "tag" else "removedTags"] = tags
+    fields["snoozedUntil"] = int((time.time() + minutes * 60) * 1000) if minutes else None
+    fields = {name: value for name, value in fields.items() if value is not None}
+    message = json.dumps(message_of(_ACTIONS[action], alert, user, min(options.settings.sources), **fields))
     with closing(Delivery(options.spool_directory)) as delivery:
-        outcome, kept = delivery.submit(options, json.dumps(_message(action, alert, user, source, fields)))
+        outcome, kept = delivery.submit(options, message)
     detail = f": {outcome.detail}" if outcome.detail else ""
     hint = KEPT_HINT if outcome.kind is Kind.KEPT and kept else ""
     click.echo(f"{outcome.kind.value} ({outcome.reason.value}{detail}){hint}")
     if outcome.loud or (outcome.kind is Kind.KEPT and not kept):
         raise Failure(f"{action} was not done", ADVICE.get(outcome.reason.value, "alerta-opsgenie doctor"))
-
-
-def _message(action: str, alert: str, user: str, source: str, fields: dict[str, Any]) -> dict[str, Any]:
-    minutes = fields["minutes"]
-    more = {
-        "note": fields["note"],
-        "owner": fields["owner"],
-        "priority": fields["priority"],
-        "snoozedUntil": int((time.time() + minutes * 60) * 1000) if minutes else None,
-        "addedTags" if action == "tag" else "removedTags": fields["tags"],
-    }
-    return {
-        "action": _ACTIONS[action],
-        "requestId": str(uuid.uuid4()),
-        "source": {"name": "alerta-opsgenie send", "type": "cli"},
-        "alert": {
-            "alias": alert,
-            "source": source,
-            "username": user,
-            "updatedAt": time.time_ns(),
-            **{name: value for name, value in more.items() if value is not None},
-        },
-    }

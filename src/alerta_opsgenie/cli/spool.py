@@ -7,15 +7,16 @@ import json
 import sys
 import time
 from contextlib import closing
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable
 
 import click
 
 from alerta_opsgenie.agent import state
 from alerta_opsgenie.cli.actions import LIVING, choose, fields, readable, rows_of, summary, table, total
 from alerta_opsgenie.cli.delivery import Delivery
-from alerta_opsgenie.cli.failure import Failure, explained, printable
-from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, find_place, label_of, place_options
+from alerta_opsgenie.cli.failure import Failure, printable
+from alerta_opsgenie.cli.options import option_set
+from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place, label_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.journal import Journal
 
@@ -38,19 +39,18 @@ def spool() -> None:
 @spool.command("list")
 @click.option("--state", "wanted", type=click.Choice(LIVING), help="Only these.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object with the actions and the counts.")
-@place_options
-@explained
-def list_actions(wanted: str | None, as_json: bool, **place: Any) -> None:
+@at_place
+def list_actions(place: Place, wanted: str | None, as_json: bool) -> None:
     """List what is in flight, waits, or is dead."""
-    found, now = find_place(**place), time.time()
-    rows = [row for row in rows_of(found) if wanted in {None, row.action.state}]
-    counts = total(journal.counts(now) for _, journal in found.journals())
+    now = time.time()
+    rows = [row for row in rows_of(place) if wanted in {None, row.action.state}]
+    counts = total(journal.counts(now) for _, journal in place.journals())
     if as_json:
         actions = [fields(row) for row in rows]
-        click.echo(json.dumps({"directory": found.directory, **counts, "actions": actions}, indent=2))
+        click.echo(json.dumps({"directory": place.directory, **counts, "actions": actions}, indent=2))
         return
-    if not rows and not any(found.journals()):
-        click.echo(f"note: nothing has been kept in {found.directory} yet", err=True)
+    if not rows and not any(place.journals()):
+        click.echo(f"note: nothing has been kept in {place.directory} yet", err=True)
     for line in table(rows, now):
         click.echo(line)
     click.echo(summary(counts))
@@ -58,53 +58,50 @@ def list_actions(wanted: str | None, as_json: bool, **place: Any) -> None:
 
 @spool.command()
 @click.argument("prefix", metavar="ID")
-@place_options
-@explained
-def show(prefix: str, **place: Any) -> None:
+@at_place
+def show(place: Place, prefix: str) -> None:
     """Show one action whole, with its message. The beginning of its ID is enough."""
-    (row,) = choose(find_place(**place), [prefix])
+    (row,) = choose(place, [prefix])
     for name, value in fields(row).items():
         click.echo(printable(f"{name + ':':14} {value}"))
     click.echo(printable(readable(row.action.body)))
 
 
-def _selection(command: Any) -> Any:
-    command = click.option("--all", "every", is_flag=True, help="All dead letters.")(command)
-    command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
-    return place_options(click.argument("prefixes", metavar="[ID]...", nargs=-1)(command))
+_selection = option_set(
+    click.argument("prefixes", metavar="[ID]...", nargs=-1),
+    click.option("--yes", is_flag=True, help="Do not ask."),
+    click.option("--all", "every", is_flag=True, help="All dead letters."),
+)
 
 
 @spool.command()
 @_selection
-@explained
-def retry(prefixes: tuple[str, ...], every: bool, yes: bool, **place: Any) -> None:
+@at_place
+def retry(place: Place, **selection: Any) -> None:
     """Let dead letters wait again, due at once."""
-    found = find_place(**place)
-    done = _decide("retry", found, prefixes, every=every, yes=yes, do=lambda one, ids: one.retry(ids, time.time()))
+    done = _decide("retry", place, lambda one, ids: one.retry(ids, time.time()), **selection)
     click.echo(f"{done} will be tried again; to have it done now: alerta-opsgenie spool drain")
 
 
 @spool.command()
 @_selection
-@explained
-def drop(prefixes: tuple[str, ...], every: bool, yes: bool, **place: Any) -> None:
+@at_place
+def drop(place: Place, **selection: Any) -> None:
     """Remove dead letters (or, by ID, anything) for good. `--all` takes the dead ones alone."""
-    done = _decide("drop", find_place(**place), prefixes, every=every, yes=yes, do=Journal.drop)
-    click.echo(f"{done} dropped")
+    click.echo(f"{_decide('drop', place, Journal.drop, **selection)} dropped")
 
 
-def _decide(verb: str, place: Place, prefixes: tuple[str, ...], *, every: bool, yes: bool, do: Any) -> int:
+def _decide(verb: str, place: Place, do: Any, *, prefixes: tuple[str, ...], every: bool, yes: bool) -> int:
     if every == bool(prefixes):
         raise Failure("name the actions by their ID, or say --all", "alerta-opsgenie spool list", 2)
     rows = [row for row in rows_of(place) if row.action.state == "dead"] if every else choose(place, prefixes)
     for line in table(rows, time.time()):
         click.echo(line)
     _confirm(f"{verb} {len(rows)}?", yes=yes)
-    journals = {row.target: row.journal for row in rows}
     ids = collections.defaultdict(list)
     for row in rows:
-        ids[row.target].append(row.action.id)
-    return sum(do(journals[target], found) for target, found in ids.items())
+        ids[row.journal].append(row.action.id)
+    return sum(do(journal, found) for journal, found in ids.items())
 
 
 def _confirm(question: str, *, yes: bool) -> None:
@@ -113,24 +110,22 @@ def _confirm(question: str, *, yes: bool) -> None:
 
 
 @spool.command()
-@place_options
 @alerta_options
-@explained
-def drain(**place: Any) -> None:
+@at_place
+def drain(place: Place) -> None:
     """Deliver what waits, now, and end when nothing waits any more.
 
     What waits is tried again by itself; this is for when the cause was repaired, as after a new API key. Ends with 1
     where something is left.
     """
-    found = find_place(**place)
-    accesses = found.options()
+    accesses = place.options()
     ours = {state.target_name(options.alerta_url): options.alerta_url for options in accesses}
-    if any(_waiting(journal) for name, journal in found.journals() if name in ours):
-        with closing(Delivery(found.directory)) as delivery:
+    if any(_waiting(journal) for name, journal in place.journals() if name in ours):
+        with closing(Delivery(place.directory)) as delivery:
             for options in accesses:
                 delivery.wake(options)
-            _watch(found, set(ours))
-    _report_left(found, ours)
+            _watch(place, set(ours))
+    _report_left(place, ours)
 
 
 def _watch(place: Place, ours: set[str]) -> None:
@@ -176,16 +171,14 @@ def _waiting(journal: Journal) -> int:
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@place_options
-@explained
-def retarget(old: str, new: str, yes: bool, **place: Any) -> None:
+@at_place
+def retarget(place: Place, old: str, new: str, yes: bool) -> None:
     """Move what waits for the Alerta at the URL OLD to the Alerta at the URL NEW."""
-    found = find_place(**place)
     try:
         source, target = state.target_name(old), state.target_name(new)
     except AddressError as error:
         raise Failure(str(error), "give both as URLs of Alerta's API", 2) from None
-    journals = dict(found.journals())
+    journals = dict(place.journals())
     if source not in journals:
         known = ", ".join(map(label_of, journals)) or "none"
         raise Failure(f"nothing was ever kept for {old}", f"there are actions for: {known}", 2)
@@ -193,34 +186,30 @@ def retarget(old: str, new: str, yes: bool, **place: Any) -> None:
         raise Failure(f"{old} and {new} are the same target", "alerta-opsgenie spool list", 2)
     count = _waiting(journals[source])
     _confirm(f"move {count} from {state.target_url(source)} to {state.target_url(target)}?", yes=yes)
-    moved = journals[source].move_to(state.journal_of(found.directory, target))
+    moved = journals[source].move_to(state.journal_of(place.directory, target))
     click.echo(f"{moved} moved; to have them delivered now: alerta-opsgenie spool drain")
 
 
 @spool.command("export")
-@place_options
-@explained
-def export_actions(**place: Any) -> None:
+@at_place
+def export_actions(place: Place) -> None:
     """Write all actions as JSON lines; a line with the target goes before those of each target."""
-    for name, journal in find_place(**place).journals():
+    for name, journal in place.journals():
         click.echo(json.dumps({"target": label_of(name)}))
         for line in journal.export():
             click.echo(line.rstrip("\n"))
 
 
 @spool.command("import")
-@place_options
-@explained
-def import_actions(**place: Any) -> None:
+@at_place
+def import_actions(place: Place) -> None:
     """Read the lines of `export` from standard input. What is known already stays as it is."""
-    found, count = find_place(**place), 0
-    state.prepare(found.directory)
-    for target, lines in _by_target(sys.stdin):
-        count += state.journal_of(found.directory, target).import_(lines)
+    state.prepare(place.directory)
+    count = sum(state.journal_of(place.directory, target).import_(lines) for target, lines in _by_target(sys.stdin))
     click.echo(f"{count} imported")
 
 
-def _by_target(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+def _by_target(lines: Iterable[str]) -> Iterable[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
     target = ""
     try:
@@ -234,4 +223,4 @@ def _by_target(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
         raise Failure("this is not what `spool export` writes", "alerta-opsgenie spool export > FILE", 2) from None
     if "" in found:
         raise Failure("the first line names no target", "alerta-opsgenie spool export", 2)
-    yield from found.items()
+    return found.items()

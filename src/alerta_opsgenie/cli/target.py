@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass, field
-from typing import Iterator
+from typing import Any, Callable, Iterator, Mapping
 
 import click
 
 from alerta_opsgenie.agent import state
 from alerta_opsgenie.agent.handover import open_directory, state_directory
 from alerta_opsgenie.agent.options import Options, UsageError
-from alerta_opsgenie.cli.failure import Failure
+from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Reason
@@ -42,6 +43,19 @@ alerta_options = option_set(
 )
 """The options that say where Alerta is."""
 
+_OF_EXECUTOR = {"alerta_url": "alertaApiUrl", "alerta_key_file": "alertaApiKeyFile", "alerta_ca_file": "alertaCaFile"}
+
+
+def at_place(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command its `Place` as the first argument, by `place_options` and, if it has them, `alerta_options`."""
+
+    @functools.wraps(command)
+    def run(config_path: str | None, spool_dir: str | None, **options: Any) -> Any:
+        given = {name: options.pop(option) for option, name in _OF_EXECUTOR.items() if option in options}
+        return command(find_place(config_path, spool_dir, given), **options)
+
+    return place_options(explained(run))
+
 
 @dataclass(frozen=True)
 class Place:
@@ -49,7 +63,7 @@ class Place:
 
     directory: str
     installation: Installation | None = None
-    given: dict[str, str | None] = field(default_factory=dict)
+    given: Mapping[str, str | None] = field(default_factory=dict)
     _journals: dict[str, Journal] = field(default_factory=dict)
 
     def journals(self) -> Iterator[tuple[str, Journal]]:
@@ -90,14 +104,15 @@ def label_of(target: str) -> str:
     return state.target_url(target) if target else "Opsgenie"
 
 
-def find_place(config_path: str | None, spool_dir: str | None, *, alerta_url: str | None = None,
-               alerta_key_file: str | None = None, alerta_ca_file: str | None = None) -> Place:  # fmt: skip
-    """Find the state directory. Root becomes its owner for good before anything in it is opened. Raises `Failure`."""
+def find_place(config_path: str | None, spool_dir: str | None, given: Mapping[str, str | None] | None = None) -> Place:
+    """Find the state directory. Root becomes its owner for good before anything in it is opened. Raises `Failure`.
+
+    `given` is what is not to be the configuration's, by the names of the executor's arguments.
+    """
     given = {
-        name: os.path.abspath(path) if path else None  # noqa: PTH100 - resolve() would follow links
-        for name, path in (("alertaApiKeyFile", alerta_key_file), ("alertaCaFile", alerta_ca_file))
+        name: os.path.abspath(value) if value and name.endswith("File") else value  # noqa: PTH100 - no links followed
+        for name, value in (given or {}).items()
     }
-    given["alertaApiUrl"] = alerta_url
     named = spool_dir or os.environ.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
     named = os.path.abspath(named) if named else ""  # noqa: PTH100
     inst = _find_installation(config_path, named)

@@ -1,7 +1,4 @@
-"""`alerta-opsgenie uninstall`: takes away what `install` made, and puts back what was there.
-
-Exit codes: 0 it is undone (what was left is named), 1 it failed or was not confirmed, 2 wrong usage.
-"""
+"""`alerta-opsgenie uninstall`: takes away what `install` made, and puts back what was there."""
 
 from __future__ import annotations
 

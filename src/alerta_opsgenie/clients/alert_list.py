@@ -6,7 +6,6 @@ reached. JSM's integration API has the same request, which is not documented the
 """
 
 import base64
-import json
 import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Union
 from urllib.parse import quote, urlencode
@@ -156,10 +155,7 @@ class _Listing:
         if answer.status != _OK:
             raise _IncompleteError(f"a page did not come: HTTP {answer.status}")
         self._ahead = clock_ahead_seconds(answer.headers.get("date"))
-        try:
-            body = json.loads(answer.body.decode("utf-8", "replace"))
-        except (ValueError, RecursionError):
-            body = None
+        body = answer.json
         if not isinstance(body, dict):
             raise _IncompleteError("a page is not JSON")
         return body

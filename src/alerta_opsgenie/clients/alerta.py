@@ -30,12 +30,7 @@ def address_of(url: str) -> Address:
 
     The documented configuration ends in `/api/alert`; `/api` stays where the team's web server serves Alerta below it.
     """
-    address = read_address(url, "Alerta", "https://alerta.example.com/api")
-    path = address.path
-    for ending in ("/alerts", "/alert"):
-        if path.endswith(ending):
-            path = path[: -len(ending)].rstrip("/")
-    return address._replace(path=path)
+    return read_address(url, "Alerta", "https://alerta.example.com/api", ("/alerts", "/alert"))
 
 
 class AlertaClient:
@@ -62,7 +57,7 @@ class AlertaClient:
         self._connection.close()
 
 
-# -- What a call and its answer look like, for any transport
+# -- What a call and its answer look like
 
 
 NO_SUCH_KEY = Answer(401, {"status": "error", "message": "the API key has characters that no key of Alerta has"})

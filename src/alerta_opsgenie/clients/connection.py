@@ -9,12 +9,13 @@ are not followed: a key is for the host that it was configured for.
 import functools
 import http.client
 import io
+import json
 import os
 import select
 import socket
 import time
 from email.utils import parsedate_to_datetime
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import urlsplit
 
 LARGEST_RESPONSE_BYTES = 4 * 1024 * 1024
@@ -81,9 +82,20 @@ class Response(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def json(self) -> Any:
+        """The body as JSON; None where it is none."""
+        try:
+            return json.loads(self.body.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            return None
 
-def read_address(url: str, whose: str, example: str) -> Address:
-    """Read a base URL. Raises `AddressError`, which names `whose` URL it is and shows the `example`."""
+
+def read_address(url: str, whose: str, example: str, endings: Sequence[str] = ()) -> Address:
+    """Read a base URL, without those of the `endings` that it has, in their order.
+
+    Raises `AddressError`, which names `whose` URL it is and shows the `example`.
+    """
     text = url.strip()
     try:
         parts = urlsplit(text)
@@ -100,7 +112,11 @@ def read_address(url: str, whose: str, example: str) -> Address:
         )
     if not parts.path.isascii() or "\x7f" in parts.path:
         raise AddressError(f"the path in the URL of {whose} has characters that must be percent-encoded there")
-    return Address(parts.scheme, parts.hostname, port or _STANDARD_PORTS[parts.scheme], parts.path.rstrip("/"))
+    path = parts.path.rstrip("/")
+    for ending in endings:
+        if path.endswith(ending):
+            path = path[: -len(ending)].rstrip("/")
+    return Address(parts.scheme, parts.hostname, port or _STANDARD_PORTS[parts.scheme], path)
 
 
 class Connection:
@@ -386,4 +402,3 @@ def _date_seconds(text: str) -> Optional[float]:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-

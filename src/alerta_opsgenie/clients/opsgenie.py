@@ -107,14 +107,10 @@ def dialect_of(url: str) -> Dialect:
 
 def address_of(url: str, dialect: Dialect) -> Address:
     """Read a base URL, with or without what the documentation shows behind it. Raises `AddressError`."""
-    address = read_address(url, "Opsgenie", BASE_URLS[dialect])
-    path = address.path
-    for ending in ("/alerts", "/v2"):
-        if path.endswith(ending):
-            path = path[: -len(ending)].rstrip("/")
-    if dialect is Dialect.JSM and not path.endswith(JSM_PATH):
-        path += JSM_PATH
-    return address._replace(path=path)
+    address = read_address(url, "Opsgenie", BASE_URLS[dialect], ("/alerts", "/v2"))
+    if dialect is Dialect.JSM and not address.path.endswith(JSM_PATH):
+        return address._replace(path=address.path + JSM_PATH)
+    return address
 
 
 def judge(operation: str, response: Response, *, key: str = "") -> Delivery:
@@ -182,7 +178,7 @@ class OpsgenieClient:
 
     def look_up(self, request_id: str, key: str, deadline: float) -> Lookup:
         """Ask what became of a request that was taken."""
-        response = self._exchange("GET", f"/v2/alerts/requests/{quote(request_id, safe='')}", None, key, deadline)
+        response = self.get(f"/v2/alerts/requests/{quote(request_id, safe='')}", key, deadline)
         if isinstance(response, Delivery):
             return Lookup(Status.UNKNOWN, response.detail)
         data = _json(response).get("data")
@@ -197,7 +193,7 @@ class OpsgenieClient:
     def read(self, alias: str, what: str, key: str, deadline: float) -> Any:
         """Read an alert (`what` is empty) or its `/notes`: the answer's `data`, or None where none came."""
         path = f"/v2/alerts/{quote(alias, safe='')}{what}?identifierType=alias"
-        response = self._exchange("GET", path, None, key, deadline)
+        response = self.get(path, key, deadline)
         if isinstance(response, Delivery) or response.status not in _TAKEN:
             return None
         return _json(response).get("data")
@@ -208,24 +204,22 @@ class OpsgenieClient:
 
     def find(self, alias: str, key: str, deadline: float) -> Optional[Mapping[str, Any]]:
         """Look an alert up: what the vendor shows, nothing where it says that it has none, None where that is open."""
-        answer = self.get(f"/v2/alerts/{quote(alias, safe='')}?identifierType=alias", key, deadline)
+        return self._find(f"/v2/alerts/{quote(alias, safe='')}?identifierType=alias", key, deadline)
+
+    def has_heartbeat(self, name: str, key: str, deadline: float) -> "Optional[bool]":
+        """Ask whether a heartbeat of that name was made there; None: that could not be learnt."""
+        found = self._find(f"/v2/heartbeats/{quote(name, safe='')}", key, deadline)
+        return None if found is None else bool(found)
+
+    def _find(self, path: str, key: str, deadline: float) -> Optional[Mapping[str, Any]]:
+        answer = self.get(path, key, deadline)
         if isinstance(answer, Delivery):
             return None
         body = _json(answer)
         data = body.get("data")
         if answer.status in _TAKEN and isinstance(data, dict):
-            return data
+            return data or None
         return {} if answer.status == _NOT_FOUND and "message" in body else None
-
-    def has_heartbeat(self, name: str, key: str, deadline: float) -> "Optional[bool]":
-        """Ask whether a heartbeat of that name was made there; None: that could not be learnt."""
-        answer = self.get(f"/v2/heartbeats/{quote(name, safe='')}", key, deadline)
-        if isinstance(answer, Delivery):
-            return None
-        body = _json(answer)
-        if answer.status in _TAKEN and isinstance(body.get("data"), dict):
-            return True
-        return False if answer.status == _NOT_FOUND and "message" in body else None
 
     def ping(self, name: str, key: str, deadline: float) -> Delivery:
         """Say that we live. That it is taken proves no heartbeat (https://docs.opsgenie.com/docs/heartbeat-api)."""
@@ -254,10 +248,7 @@ class OpsgenieClient:
 
 
 def _json(response: Response) -> Mapping[str, Any]:
-    try:
-        body = json.loads(response.body.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return {}
+    body = response.json
     return body if isinstance(body, dict) else {}
 
 

@@ -1,11 +1,8 @@
-"""One configuration at work, from its first request to its last: what `run` starts and stops.
-
-An action is safe once the deliverer has it in its journal, so at the end little has to be waited for: messages in hand
-are committed, what is done is deleted from the queue, results are told.
-"""
+"""One configuration at work, from its first request to its last: what `run` starts and stops."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -17,7 +14,7 @@ from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector.callbacks import SENDERS, Callbacks
 from alerta_opsgenie.connector.channel import Channel
 from alerta_opsgenie.connector.cloud import VendorApi
-from alerta_opsgenie.connector.credentials import QueuePlace, Token
+from alerta_opsgenie.connector.credentials import Grant, Token
 from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.handler import Handler
 from alerta_opsgenie.connector.heartbeat import Heartbeat
@@ -100,7 +97,9 @@ class Bridge:
         for poller in pollers:
             poller.stop()
         self._handler.room.close()
-        self._wait_for_polls(pollers)
+        # What a poll under way brings would stay hidden until its time is over.
+        while any(poller.is_polling() for poller in pollers) and time.monotonic() < began + _POLL_SECONDS:
+            time.sleep(0.01)
         finish()
         self._scripts.stop(_SCRIPT_SECONDS)
         end = time.monotonic() + _DELETE_SECONDS
@@ -109,25 +108,16 @@ class Bridge:
         self._callbacks.stop(_TELL_SECONDS)
         _log.info("the queues are left, after %.1f s", time.monotonic() - began)
 
-    @staticmethod
-    def _wait_for_polls(pollers: list[Poller]) -> None:
-        """Wait a little for polls under way: what they bring would stay hidden until its time is over."""
-        until = time.monotonic() + _POLL_SECONDS
-        while any(poller.is_polling() for poller in pollers) and time.monotonic() < until:
-            time.sleep(0.01)
-
     def _make_api(self) -> VendorApi:
         return VendorApi(self._plan.config, self._plan.environment)
 
     def _make_heartbeat(self) -> Heartbeat | None:
-        seconds = self._plan.own.heartbeat_seconds
+        seconds, dialect = self._plan.own.heartbeat_seconds, self._plan.config.dialect
         clients = [access_of(options).client() for options in self._plan.each_alerta()]
         if not seconds or self._once:
             return None
         count = self._metrics.heartbeats
-        return Heartbeat(
-            clients, seconds, self._plan.config.dialect, self._is_well, lambda how: count.labels(how).inc()
-        )
+        return Heartbeat(clients, seconds, dialect, self._is_well, lambda how: count.labels(how).inc())
 
     # -- Queues
 
@@ -138,21 +128,21 @@ class Bridge:
         if token.channel:
             self._begin(token.channel, lambda: self._make_channel(token))
         for place in token.queues:
-            self._take_up(place)
+            if place.grant is not None:  # always, after the keeper
+                self._take_up(place.url, place.region, place.grant)
         for url in set(self._pollers) - wanted:
-            self._leave(self._pollers.pop(url))
+            poller = self._pollers.pop(url)
+            _log.info("leaving the queue %s", poller.name)
+            poller.stop()
+            poller.flush(_DELETE_SECONDS)
 
-    def _take_up(self, place: QueuePlace) -> None:
-        known = self._pollers.get(place.url)
-        if known is not None and place.grant is not None and isinstance(known.transport, SqsQueue):
-            known.transport.renew(place.grant)
+    def _take_up(self, url: str, region: str, grant: Grant) -> None:
+        known = self._pollers.get(url)
+        if known is not None and isinstance(known.transport, SqsQueue):
+            known.transport.renew(grant)
             return
-        self._begin(place.url, lambda: self._make_queue(place))
-
-    def _make_queue(self, place: QueuePlace) -> Transport:
-        assert place.grant is not None  # noqa: S101 - of the keeper
         visibility = self._plan.config.poller["visibilityTimeoutInSeconds"]
-        return SqsQueue(place.url, place.region, place.grant, visibility_seconds=visibility)
+        self._begin(url, lambda: SqsQueue(url, region, grant, visibility_seconds=visibility))
 
     def _make_channel(self, token: Token) -> Transport:
         wait_seconds = self._plan.config.poller["pollingWaitIntervalInMillis"] / 1000
@@ -166,19 +156,13 @@ class Bridge:
         except (TransportError, AddressError) as error:
             _log.error("%s", error)
             return
-        batch = self._plan.config.poller["maxNumberOfMessages"]
+        batch, metrics = self._plan.config.poller["maxNumberOfMessages"], self._metrics
         poller = Poller(
-            transport, self._handler, self._keeper.refresh, self._metrics, self._parts, batch=batch, once=self._once
+            transport, self._handler, self._keeper.refresh, metrics, self._parts, batch=batch, once=self._once
         )
         self._pollers[url] = poller
         poller.start()
         _log.info("taking the queue %s", transport.name)
-
-    @staticmethod
-    def _leave(poller: Poller) -> None:
-        _log.info("leaving the queue %s", poller.name)
-        poller.stop()
-        poller.flush(_DELETE_SECONDS)
 
     # -- How it goes
 
@@ -209,12 +193,12 @@ class Bridge:
 
     def _sample(self) -> None:
         """Bring the gauges up to date."""
-        rounds = 0
-        while not self._ending.wait(_SAMPLE_SECONDS if rounds else 0.0):
+        for rounds in itertools.count():
             self._take_gauges()
             if rounds % _COUNT_EVERY == 0:
                 self._count_journals()
-            rounds += 1
+            if self._ending.wait(_SAMPLE_SECONDS):
+                return
 
     def _take_gauges(self) -> None:
         metrics, keeper, now = self._metrics, self._keeper, time.time()
@@ -240,21 +224,18 @@ class Bridge:
 
     def _is_done(self) -> bool:
         """Whether queues and journals are empty, or nothing more can be done now."""
-        if not self._keeper.fetched_at:
-            return self._is_given_up()
+        keeper = self._keeper
+        if not keeper.fetched_at:
+            if keeper.permanent or keeper.failures >= _ONCE_FAILURES:
+                self._left_over = f"no credentials: {keeper.failure}; {keeper.advice}".rstrip("; ")
+            return bool(self._left_over)
         pollers = list(self._pollers.values())
         if not pollers or any(poller.empty_polls < _ONCE_EMPTY_POLLS for poller in pollers):
             return False
         if any(poller.undeleted for poller in pollers) or len(self._handler.room) or len(self._callbacks):
             return False
-        return self._front.is_idle and self._count_left()
-
-    def _is_given_up(self) -> bool:
-        if self._keeper.permanent or self._keeper.failures >= _ONCE_FAILURES:
-            self._left_over = f"no credentials: {self._keeper.failure}; {self._keeper.advice}".rstrip("; ")
-        return bool(self._left_over)
-
-    def _count_left(self) -> bool:
+        if not self._front.is_idle:
+            return False
         try:
             waiting = sum(one.waiting for one in self._front.counts().values())
         except JournalError as error:

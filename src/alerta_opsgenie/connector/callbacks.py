@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
 from collections import deque
 from typing import Any, Callable, Mapping
 
+from alerta_opsgenie.agent.target import jitter
 from alerta_opsgenie.clients.connection import UnreachableError, retry_after_seconds
 from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.core.backoff import delay_seconds
@@ -29,24 +29,18 @@ TRIES = 6
 
 REQUEST_SECONDS = 10.0
 _LONGEST_FAILURE = 1000
-_ACCEPTED = range(200, 300)
-_TOO_MANY, _SERVER_ERROR = 429, 500
+_ACCEPTED, _TOO_MANY, _SERVER_ERROR = range(200, 300), 429, 500
 _log = logging.getLogger(__name__)
 
 
-def result_of(dialect: str, envelope: Envelope, about: str, outcome: Outcome, *, failed: bool) -> dict[str, Any]:
-    """Make the callback for an action that was relayed in this process."""
+def result_of(dialect: str, envelope: Envelope, about: str, outcome: Outcome) -> dict[str, Any]:
+    """Make the callback for an action that was relayed here. What is kept and goes by itself is no failure."""
     detail = outcome.detail[:_LONGEST_FAILURE]
-    if failed:
+    if outcome.kind is Kind.REJECTED or outcome.loud:
         advice = f"; {outcome.advice}" if outcome.advice else ""
         return callback_body(dialect, envelope, failure=f"{about}: {detail}{advice}")
     told = {"outcome": outcome.kind.value, "reason": outcome.reason.value, "action": about, "detail": detail}
     return callback_body(dialect, envelope, context=json.dumps(told) if dialect == JEC else "")
-
-
-def is_failure(outcome: Outcome, *, safe: bool) -> bool:
-    """Whether people should be told that it did not work: what is kept and goes by itself is no failure."""
-    return outcome.kind is Kind.REJECTED or outcome.loud or (outcome.kind is Kind.KEPT and not safe)
 
 
 class Callbacks:
@@ -69,14 +63,13 @@ class Callbacks:
         """Send this soon. Without a request id there is nobody to tell."""
         if not body.get("requestId"):
             return
-        is_dropped = False
         with self._changed:
-            if len(self._waiting) >= MOST_WAITING:
+            is_full = len(self._waiting) >= MOST_WAITING
+            if is_full:
                 self._waiting.popleft()
-                is_dropped = True
             self._waiting.append(body)
             self._changed.notify()
-        if is_dropped:
+        if is_full:
             self._count("dropped")
 
     def run(self) -> None:
@@ -118,8 +111,7 @@ class Callbacks:
             if not is_passing or self._stopping.is_set():
                 break
             if tries < TRIES:
-                fraction = random.random()  # noqa: S311 - jitter
-                self._stopping.wait(delay_seconds(tries, fraction, retry_after_seconds=retry_after))
+                self._stopping.wait(delay_seconds(tries, jitter(), retry_after_seconds=retry_after))
         if words != self._failure:
             _log.warning("a result could not be told: %s; the action itself is not touched by this", words)
         self._failure = words

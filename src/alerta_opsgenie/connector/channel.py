@@ -7,17 +7,11 @@ poll gives, how soon one that was not deleted comes again, and whether it then h
 from __future__ import annotations
 
 import json
-import threading
 import time
 from typing import Any, Callable, Sequence
 from urllib.parse import quote
 
-from alerta_opsgenie.clients.connection import (
-    Response,
-    UnreachableError,
-    clock_ahead_seconds,
-    retry_after_seconds,
-)
+from alerta_opsgenie.clients.connection import Response, UnreachableError, clock_ahead_seconds, retry_after_seconds
 from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.connector.credentials import CredentialsError, Token, refuse
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
@@ -70,12 +64,11 @@ class Channel:
         self._polling, self._deleting = make_api(), make_api()
         self._wait_seconds = max(wait_seconds, SHORTEST_POLL_SECONDS)
         self._next_at = 0.0
-        self._closed = threading.Event()
         self._seen: dict[str, int] = {}
 
     def receive(self, most: int, wait_seconds: int) -> list[Received]:  # noqa: ARG002 - the client names no count
         """Wait for messages. Raises `TransportError`."""
-        self._closed.wait(max(0.0, self._next_at - time.monotonic()))
+        time.sleep(max(0.0, self._next_at - time.monotonic()))
         response = self._ask(self._polling, "GET", None)
         if response.status != 200:  # noqa: PLR2004
             raise self._refusal(response)
@@ -95,12 +88,6 @@ class Channel:
 
     def extend(self, receipt: Receipt, seconds: int) -> None:
         """Do nothing: the channel has no such thing."""
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._closed.set()
-        self._polling.close()
-        self._deleting.close()
 
     def _ask(self, api: VendorApi, method: str, body: Any) -> Response:
         try:

@@ -161,7 +161,7 @@ def _place(entry: Any, path: str) -> QueuePlace:
 
 
 def _grant(role: Any, path: str) -> Grant:
-    expires_ms = _number(_of(role, "expireTimeMillis", path))
+    expires_ms = read_number(_of(role, "expireTimeMillis", path))
     if expires_ms is None or not 0 <= expires_ms <= _LATEST_MS:
         raise _bad(f"{path}.expireTimeMillis", "is no instant in milliseconds")
     names = ("accessKeyId", "secretAccessKey", "sessionToken")
@@ -190,13 +190,13 @@ def _seconds(owner: Any, name: str, path: str) -> float:
     value = _of(owner, name, path)
     if value in (None, 0, ""):
         return DEFAULT_REFRESH_SECONDS
-    seconds, (least, most) = _number(value), _REFRESH_SECONDS
+    seconds, (least, most) = read_number(value), _REFRESH_SECONDS
     if seconds is None or not least <= seconds <= most:
         raise _bad(f"{path}.{name}", f"is no number of seconds from {least:g} to {most:g}")
     return seconds
 
 
-def _number(value: Any) -> float | None:
+def read_number(value: Any) -> float | None:
     """Give a finite number, which may stand as a text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None

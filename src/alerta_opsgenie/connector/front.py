@@ -18,10 +18,11 @@ from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.resident import TAKE_OVER_SECONDS
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.ticket import Result, Ticket
+from alerta_opsgenie.connector.cloud import words_of
 from alerta_opsgenie.connector.settings import Plan
 from alerta_opsgenie.core.message import MessageError, parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.journal import Counts, JournalError, New
+from alerta_opsgenie.journal import Counts, JournalError
 
 LOCK_AGAIN_SECONDS = 1.0
 _SERVER_STOP_SECONDS = 1.0
@@ -102,7 +103,7 @@ class Front:
             where = f"holds the delivery lock of {self.state_directory}; actions are handed over to it"
             problem = f"another process {where}" if self._holder == b"run" else ""
         except (handover.UnsafeError, OSError, JournalError) as error:
-            what = "it is not a directory" if isinstance(error, FileExistsError) else _words(error)
+            what = "it is not a directory" if isinstance(error, FileExistsError) else words_of(error)
             problem = f"the state directory {self.state_directory} cannot be used: {what}"
             if self._deliverer is None:
                 deliverer.start_without_journal(problem)
@@ -127,7 +128,7 @@ class Front:
             server.start()
             self._server = server
         except (handover.UnsafeError, OSError) as error:
-            _log.warning("executors cannot hand over to this process: %s", _words(error))
+            _log.warning("executors cannot hand over to this process: %s", words_of(error))
         self.use(self._plan)
 
     # -- Delivering
@@ -149,15 +150,10 @@ class Front:
         if self._deliverer is not None:
             return self._deliverer.bury(options, body, outcome)
         # Only to be counted and shown: the process that delivers never looks at it.
-        new = New(key=str(time.time_ns()), alert="", order_ns=time.time_ns(), kind="unreadable", body=body)
-        journal = state.journal_of(self.state_directory, state.target_name(options.alerta_url))
-        try:
-            journal.bury(new, time.time(), outcome.reason.value, why)
-        except JournalError as error:
-            return str(error)
-        finally:
-            journal.close()
-        return ""
+        without_lock = Deliverer(self.state_directory, report=self._report)
+        trouble = without_lock.bury(options, body, outcome)
+        without_lock.stop(0.0)
+        return trouble
 
     def _hand_over(self, request: Request, ticket: Ticket) -> None:
         began, body = time.monotonic(), str(request.payload)
@@ -166,7 +162,7 @@ class Front:
             reply = client.submit(request.options, body, starts=False)
             outcome, kept = reply.outcome, reply.kept
         except Exception as error:  # noqa: BLE001 - the message comes again; its ticket must not wait for good
-            outcome, kept = Outcome(Kind.KEPT, Reason.BEHIND, f"it could not be handed over: {_words(error)}"), False
+            outcome, kept = Outcome(Kind.KEPT, Reason.BEHIND, f"it could not be handed over: {words_of(error)}"), False
         try:
             message = parse(body)
         except MessageError:
@@ -204,7 +200,3 @@ class Front:
             found[name] = journal.counts(time.time())
             journal.close()
         return found
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split())

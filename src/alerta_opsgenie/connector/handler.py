@@ -9,8 +9,9 @@ from collections import OrderedDict
 from typing import Iterator, Sequence
 
 from alerta_opsgenie.agent.intake import Request
+from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.ticket import Result, Ticket
-from alerta_opsgenie.connector.callbacks import Callbacks, is_failure, result_of
+from alerta_opsgenie.connector.callbacks import Callbacks, result_of
 from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.intake import Action, MisfitError, read_action
 from alerta_opsgenie.connector.report import Reporter
@@ -33,12 +34,7 @@ class Handler:
     """Does what is to be done with the messages of all queues. `owner_id` is who they are for."""
 
     def __init__(
-        self,
-        plan: Plan,
-        front: Front,
-        callbacks: Callbacks,
-        scripts: Scripts,
-        reporter: Reporter,
+        self, plan: Plan, front: Front, callbacks: Callbacks, scripts: Scripts, reporter: Reporter
     ) -> None:
         self.owner_id = ""
         self.room = Room(plan.own.most_held)
@@ -52,29 +48,28 @@ class Handler:
     def take(self, source: Source, messages: Sequence[Received]) -> None:
         """Deal with messages; waits where they are more than there is room for in memory."""
         for portion in self._portions(messages):
-            actions = [(one, action) for one in portion if (action := self._sort(source, one)) is not None]
-            requests = [self._request(received, action) for received, action in actions]
+            ours = [(one, *found) for one in portion if (found := self._sort(source, one))]
+            requests = [Request(one.body, options, one.attempted_at) for one, _, options in ours]
             tickets = self._front.submit(requests) if requests else []
-            for (received, action), ticket in zip(actions, tickets):
+            for (received, action, _), ticket in zip(ours, tickets):
                 self._follow(source, received, action, ticket)
 
     def _portions(self, messages: Sequence[Received]) -> Iterator[list[Received]]:
         """Cut what came at once into what may be in memory at once."""
         portion: list[Received] = []
         for received in messages:
-            if portion and sum(len(one.body) for one in portion) + len(received.body) > MOST_BYTES:
+            if portion and sum(len(one.body) for one in (*portion, received)) > MOST_BYTES:
                 yield portion
                 portion = []
                 self.room.wait()
             portion.append(received)
-        if portion:
-            yield portion
+        yield portion
 
     # -- What it is
 
-    def _sort(self, source: Source, received: Received) -> Action | None:
-        """Give an action to deliver; anything else is dealt with here."""
-        if received.count > MOST_RECEIPTS and received.message_id not in self._left:
+    def _sort(self, source: Source, received: Received) -> tuple[Action, Options] | None:
+        """Give an action to deliver, and how; anything else is dealt with here."""
+        if received.count > MOST_RECEIPTS and received.receipt.message_id not in self._left:
             why = f"it was received {received.count} times and may have ended this program"
             self._set_aside(source, received, received.body.encode("utf-8", "backslashreplace").decode("utf-8"), why)
             return None
@@ -84,41 +79,35 @@ class Handler:
             # In a list, so that no retry by hand takes it for an action: it is not for us.
             self._set_aside(source, received, json.dumps([received.body]), str(error))
             return None
+        if action.mapping is not None and action.mapping.is_alerta_executor:
+            return action, self._plan.relays[action.mapping.name]
         if action.mapping is None:
             self._pass_over(source, received, action)
-            return None
-        if not action.mapping.is_alerta_executor:
+        else:
             self._run_script(source, received, action)
-            return None
-        return action
-
-    def _request(self, received: Received, action: Action) -> Request:
-        assert action.mapping is not None  # noqa: S101 - of `_sort`
-        return Request(received.body, self._plan.relays[action.mapping.name], received.attempted_at)
+        return None
 
     # -- An action of ours
 
     def _follow(self, source: Source, received: Received, action: Action, ticket: Ticket) -> None:
         """Delete the message as soon as its action is safe, and tell the vendor how it ended."""
-        if ticket.is_committed:
-            source.finish(received.receipt)
-        self.room.enter(len(received.body))
-        to_finish = None if ticket.is_committed else source
-        ticket.add_callback(functools.partial(self._ended, to_finish, received.receipt, len(received.body), action))
+        receipt, size, is_committed = received.receipt, len(received.body), ticket.is_committed
 
-    def _ended(self, source: Source | None, receipt: Receipt, size: int, action: Action, result: Result) -> None:
-        """Take the first result in. `source` is None where the message is deleted already."""
-        self.room.leave(size)
-        if result.is_safe:
-            if source is not None:
-                source.finish(receipt)
-            failed = is_failure(result.outcome, safe=True)
-            dialect = self._plan.config.dialect
-            self._callbacks.put(result_of(dialect, action.envelope, action.about, result.outcome, failed=failed))
-            return
-        self._leave(receipt)
-        why = result.trouble or "it could not be written down"
-        _log.error("%s stays in the queue and comes again: %s", action.about, why)
+        def ended(result: Result) -> None:
+            self.room.leave(size)
+            if result.is_safe:
+                if not is_committed:
+                    source.finish(receipt)
+                self._callbacks.put(result_of(self._plan.config.dialect, action.envelope, action.about, result.outcome))
+                return
+            self._leave(receipt)
+            why = result.trouble or "it could not be written down"
+            _log.error("%s stays in the queue and comes again: %s", action.about, why)
+
+        if is_committed:
+            source.finish(receipt)
+        self.room.enter(size)
+        ticket.add_callback(ended)
 
     def _leave(self, receipt: Receipt) -> None:
         """Remember that a message comes again because of us, so that it is not taken for one that ends the process."""
@@ -150,4 +139,3 @@ class Handler:
         self.room.enter(size)
         if not self._scripts.put(source, received, action, functools.partial(self.room.leave, size)):
             self.room.leave(size)
-

@@ -39,13 +39,9 @@ class Heartbeat:
     """Sends heartbeats to each Alerta while `is_well` says so. `count` is called with `sent`, `failed`, `withheld`."""
 
     def __init__(
-        self,
-        clients: Sequence[AlertaClient],
-        every_seconds: float,
-        dialect: str,
-        is_well: Callable[[], bool],
+        self, clients: Sequence[AlertaClient], every_seconds: float, dialect: str, is_well: Callable[[], bool],
         count: Callable[[str], None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._clients = clients
         self._every_seconds = every_seconds
         self._call = heartbeat_call(f"alerta-opsgenie/{socket.gethostname()}", every_seconds, dialect)
@@ -60,9 +56,10 @@ class Heartbeat:
         pause = 0.0
         while not stopping.wait(pause):
             if self._is_well():
-                failures = [self._send(client) for client in self._clients]
-                self._say(next(filter(None, failures), ""))
-                self.sent_at = self.sent_at if any(failures) else time.time()
+                failure = next(filter(None, [self._send(client) for client in self._clients]), "")
+                if failure and failure != self._failure:
+                    _log.warning("no heartbeat to Alerta: %s", failure)
+                self._failure, self.sent_at = failure, self.sent_at if failure else time.time()
                 pause = self._every_seconds
             else:
                 self._count("withheld")
@@ -83,8 +80,3 @@ class Heartbeat:
             failure = str(error)
         self._count("failed" if failure else "sent")
         return failure
-
-    def _say(self, failure: str) -> None:
-        if failure and failure != self._failure:
-            _log.warning("no heartbeat to Alerta: %s", failure)
-        self._failure = failure

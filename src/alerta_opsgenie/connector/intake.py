@@ -57,10 +57,9 @@ def _not_ours(received: Received, owner_id: str, dialect: str) -> str:
     if not attributes:
         return "the message has no attributes, so that its owner is not known"
     # OEC looks at ownerId, before 2019 at integrationId; JEC takes a message if either of its two names us.
-    names: tuple[str, ...] = ("ownerId", "channelId") if dialect == JEC else ("ownerId", "integrationId")
-    if dialect != JEC and "ownerId" in attributes:
-        names = ("ownerId",)
-    if owner_id and any(attributes.get(name) == owner_id for name in names):
+    of_oec = "ownerId" if "ownerId" in attributes else "integrationId"
+    names = ("ownerId", "channelId") if dialect == JEC else (of_oec,)
+    if owner_id and owner_id in map(attributes.get, names):
         return ""
     return "the message belongs to another integration"
 

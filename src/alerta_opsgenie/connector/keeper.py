@@ -7,12 +7,12 @@ only a 200 switches over. A refused key (401, 403) switches nothing. Version 1 i
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from dataclasses import replace
 from typing import Callable, Mapping
 
+from alerta_opsgenie.agent.target import jitter
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.connector.channel import authenticate
 from alerta_opsgenie.connector.cloud import VendorApi
@@ -107,9 +107,7 @@ class Keeper:
         while not self._stopping:
             self._parts.beat(PART, REQUEST_SECONDS * 2 + 1)
             try:
-                token = self._fill(self._fetch())
-                self._succeed(token)
-                pause = self._pause(token)
+                pause = self._succeed(self._fill(self._fetch()))
             except CredentialsError as error:
                 pause = self._fail(error)
             self._parts.beat(PART, pause + REQUEST_SECONDS)
@@ -138,7 +136,8 @@ class Keeper:
             raise CredentialsError(f"the vendor gives no credentials for the queue {place.url}")
         return replace(place, grant=grant)
 
-    def _succeed(self, token: Token) -> None:
+    def _succeed(self, token: Token) -> float:
+        """Hand on what came; gives how long to wait: as told, and well before what is held expires."""
         if self.failure:
             _log.info("the vendor names its queues again")
         source = CHANNEL if token.channel else SQS
@@ -150,6 +149,9 @@ class Keeper:
         ends = [grant.expires_at for _, grant in self._grants.values()]
         self.expires_at = min(ends) - token.ahead_seconds if ends else 0.0
         self._use(token)
+        left = self.expires_at - time.time() if self.expires_at else 0.0  # what has expired already says nothing
+        seconds = min(token.refresh_seconds, left / 2) if left > 0 else token.refresh_seconds
+        return max(seconds, SHORTEST_PAUSE_SECONDS)
 
     def _fail(self, error: CredentialsError) -> float:
         """Say what is wrong, once; gives how long to wait."""
@@ -159,13 +161,7 @@ class Keeper:
         self.failure, self.advice, self.permanent = str(error), error.advice, error.permanent
         return delay_seconds(
             self.failures,
-            random.random(),  # noqa: S311 - jitter
+            jitter(),
             first_seconds=_PERMANENT_FIRST_SECONDS if error.permanent else SHORTEST_PAUSE_SECONDS,
             longest_seconds=self._error_refresh_seconds,
         )
-
-    def _pause(self, token: Token) -> float:
-        """Ask again as told, and well before what is held expires; what has expired already says nothing."""
-        left = self.expires_at - time.time() if self.expires_at else 0.0
-        seconds = min(token.refresh_seconds, left / 2) if left > 0 else token.refresh_seconds
-        return max(seconds, SHORTEST_PAUSE_SECONDS)

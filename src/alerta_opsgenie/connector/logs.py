@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from typing import Any, Iterable
+from typing import Iterable
 
 from alerta_opsgenie.core.secret import mask
 
@@ -18,42 +18,33 @@ _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO
 class _Formatter(logging.Formatter):
     """Makes one line of a record and hides the secrets in it."""
 
-    def __init__(self, log_format: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._json = log_format == "json"
+        self.is_json = False
         self.secrets: set[str] = set()
 
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        line = self._as_json(record, text) if self._json else self._as_text(record, text)
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        if self.is_json:
+            fields = {"time": when, "level": record.levelname.lower(), "logger": record.name, "message": text}
+            line = json.dumps({**fields, **getattr(record, "fields", {})}, default=str)
+        else:
+            line = f"{when} {record.levelname} {' | '.join(text.splitlines())}"
+            line = line.encode("utf-8", "backslashreplace").decode("utf-8")
         return mask(line, self.secrets)
 
-    def _as_text(self, record: logging.LogRecord, text: str) -> str:
-        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = f"{when}.{int(record.msecs):03d}Z {record.levelname} {' | '.join(text.splitlines())}"
-        return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
-    def _as_json(self, record: logging.LogRecord, text: str) -> str:
-        fields: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": text,
-        }
-        fields.update(getattr(record, "fields", {}))
-        return json.dumps(fields, default=str)
-
-
-_formatter: dict[str, _Formatter] = {}
+_formatter = _Formatter()
 
 
 def set_up(log_format: str, level: str) -> None:
     """Write log lines to standard error from now on."""
-    formatter = _formatter["now"] = _Formatter(log_format)
+    _formatter.is_json = log_format == "json"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(_formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -67,5 +58,4 @@ def set_level(level: str) -> None:
 
 def hide(secrets: Iterable[str]) -> None:
     """Let none of these texts appear in a line, whatever wrote it."""
-    if "now" in _formatter:
-        _formatter["now"].secrets |= set(secrets)
+    _formatter.secrets |= set(secrets)

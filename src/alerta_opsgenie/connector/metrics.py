@@ -21,9 +21,12 @@ ACTIONS = (*PLANS, CUSTOM, UNREADABLE)
 """The label `action`: custom actions share one value, since their names are the team's own and without number."""
 
 STATES = ("waiting", "in-flight", "done", "dead")
-SCRIPT_RESULTS = ("succeeded", "failed", "timed-out", "refused")
-CALLBACK_RESULTS = ("sent", "refused", "failed", "dropped")
-HEARTBEAT_RESULTS = ("sent", "failed", "withheld")
+_RESULTS = {
+    "scripts": ("succeeded", "failed", "timed-out", "refused"),
+    "callbacks": ("sent", "refused", "failed", "dropped"),
+    "heartbeats": ("sent", "failed", "withheld"),
+    "reloads": ("taken", "refused"),
+}
 _LATENCY_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -36,58 +39,47 @@ class Metrics:
         getattr(prometheus_client, "disable_created_metrics", lambda: None)()
         self.registry = CollectorRegistry()
         made: dict[str, Any] = {"registry": self.registry, "namespace": "alerta_opsgenie"}
-        self.info = Gauge("build", "The version that runs; always 1.", ["version"], **made)
-        self.taken = Counter("taken", "Messages received from a queue.", ["queue"], **made)
-        self.deleted = Counter("deleted", "Messages deleted from a queue.", ["queue"], **made)
-        self.actions = Counter(
-            "actions", "How attempts to deliver actions ended.", ["action", "outcome", "reason"], **made
-        )
-        self.latency = Histogram(
-            "latency_seconds",
-            "From the message's own time (updatedAt) until Alerta had done it.",
-            buckets=_LATENCY_SECONDS,
-            **made,
-        )
-        self.attempt = Histogram(
-            "attempt_seconds",
-            "What one attempt to deliver an action took.",
-            buckets=_ATTEMPT_SECONDS,
-            **made,
-        )
-        self.lag = Gauge(
-            "lag_seconds", "Age of the message received last; 0 when the queue had none.", ["queue"], **made
-        )
-        self.held = Gauge("held_messages", "Messages taken that have no outcome yet.", **made)
-        self.undeleted = Gauge(
-            "undeleted_messages", "Messages that are done and not deleted yet.", ["queue"], **made
-        )
-        self.polled = Gauge(
-            "last_poll_timestamp_seconds", "When the queue last answered, since the epoch.", ["queue"], **made
-        )
-        self.in_hand = Gauge("in_hand", "Actions being delivered now, and scripts that run.", **made)
-        self.journal = Gauge("journal_actions", "Actions in the journals, by their state.", ["state"], **made)
-        self.spool_waiting = Gauge("spool_waiting", "Actions in the journals that wait.", **made)
-        self.spool_dead = Gauge("spool_dead", "Dead letters in the journals.", **made)
-        self.spool_oldest = Gauge("spool_oldest_seconds", "How long the oldest action has waited in a journal.", **made)
-        self.spool_usable = Gauge("spool_usable", "1 while the journals can be used.", **made)
-        self.credentials_age = Gauge("credentials_age_seconds", "Since queue credentials last came.", **made)
-        self.credentials_left = Gauge(
-            "credentials_left_seconds", "Until the held queue credentials expire; negative: they have.", **made
-        )
-        self.credentials_failures = Gauge(
-            "credentials_failures", "Failed tries to get queue credentials since the last success.", **made
-        )
-        self.people_failures = Gauge(
-            "people_failures", "Actions whose people file could not be used: ids are shown as they are.", **made
-        )
-        self.alerta_refuses = Gauge(
-            "alerta_refuses", "1 while Alerta refuses the key or what answers is not Alerta.", **made
-        )
-        self.scripts = Counter("scripts", "Scripts of others that were run.", ["result"], **made)
-        self.callbacks = Counter("callbacks", "Results told to Opsgenie or JSM.", ["result"], **made)
-        self.callbacks_waiting = Gauge("callbacks_waiting", "Results that wait to be told.", **made)
-        self.heartbeats = Counter("heartbeats", "Heartbeats to Alerta.", ["result"], **made)
-        self.reloads = Counter("reloads", "Configurations read again.", ["result"], **made)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, **made)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, **made)
+
+        self.info = gauge("build", "The version that runs; always 1.", "version")
+        self.actions = counter("actions", "How attempts to deliver actions ended.", "action", "outcome", "reason")
+        latency = "From the message's own time (updatedAt) until Alerta had done it."
+        self.latency = Histogram("latency_seconds", latency, buckets=_LATENCY_SECONDS, **made)
+        attempt = "What one attempt to deliver an action took."
+        self.attempt = Histogram("attempt_seconds", attempt, buckets=_ATTEMPT_SECONDS, **made)
+        self.scripts = counter("scripts", "Scripts of others that were run.", "result")
+        self.callbacks = counter("callbacks", "Results told to Opsgenie or JSM.", "result")
+        self.heartbeats = counter("heartbeats", "Heartbeats to Alerta.", "result")
+        self.reloads = counter("reloads", "Configurations read again.", "result")
+
+        self.taken = counter("taken", "Messages received from a queue.", "queue")
+        self.deleted = counter("deleted", "Messages deleted from a queue.", "queue")
+        self.lag = gauge("lag_seconds", "Age of the message received last; 0 when the queue had none.", "queue")
+        self.undeleted = gauge("undeleted_messages", "Messages that are done and not deleted yet.", "queue")
+        self.polled = gauge("last_poll_timestamp_seconds", "When the queue last answered, since the epoch.", "queue")
+
+        self.held = gauge("held_messages", "Messages taken that have no outcome yet.")
+        self.in_hand = gauge("in_hand", "Actions being delivered now, and scripts that run.")
+        self.journal = gauge("journal_actions", "Actions in the journals, by their state.", "state")
+        self.spool_waiting = gauge("spool_waiting", "Actions in the journals that wait.")
+        self.spool_dead = gauge("spool_dead", "Dead letters in the journals.")
+        self.spool_oldest = gauge("spool_oldest_seconds", "How long the oldest action has waited in a journal.")
+        self.spool_usable = gauge("spool_usable", "1 while the journals can be used.")
+        self.callbacks_waiting = gauge("callbacks_waiting", "Results that wait to be told.")
+        self.credentials_age = gauge("credentials_age_seconds", "Since queue credentials last came.")
+        left = "Until the held queue credentials expire; negative: they have."
+        self.credentials_left = gauge("credentials_left_seconds", left)
+        failures = "Failed tries to get queue credentials since the last success."
+        self.credentials_failures = gauge("credentials_failures", failures)
+        people = "Actions whose people file could not be used: ids are shown as they are."
+        self.people_failures = gauge("people_failures", people)
+        refuses = "1 while Alerta refuses the key or what answers is not Alerta."
+        self.alerta_refuses = gauge("alerta_refuses", refuses)
         self._start_at_zero()
 
     def queue(self, name: str) -> None:
@@ -124,11 +116,6 @@ class Metrics:
             for kind in Kind:
                 for reason in REASONS[kind]:
                     self.actions.labels(action, kind.value, reason.value)
-        for result in SCRIPT_RESULTS:
-            self.scripts.labels(result)
-        for result in CALLBACK_RESULTS:
-            self.callbacks.labels(result)
-        for result in HEARTBEAT_RESULTS:
-            self.heartbeats.labels(result)
-        for result in ("taken", "refused"):
-            self.reloads.labels(result)
+        for counter, results in _RESULTS.items():
+            for result in results:
+                getattr(self, counter).labels(result)

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from typing import Mapping
 
+READY, STOPPING, ALIVE = "READY=1", "STOPPING=1", "WATCHDOG=1"
+
 _MICROSECONDS = 1_000_000
 _DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
 
@@ -31,30 +33,19 @@ class Notifier:
         ours = given.get("WATCHDOG_PID") in (None, "", str(os.getpid()))
         self.watchdog_seconds = int(usec) / _MICROSECONDS if usec.isdigit() and int(usec) and ours else None
 
-    def ready(self) -> None:
-        """Say that the service is up."""
-        self._send("READY=1")
+    def tell(self, text: str) -> None:
+        """Say one of the constants above."""
+        # A manager that is gone or busy may hear the next message; we work either way.
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.sendto(text.encode("utf-8", "replace"), self._address)
 
     def reloading(self) -> None:
-        """Say that the configuration is being read again; `ready` ends it."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-
-    def stopping(self) -> None:
-        """Say that the service ends."""
-        self._send("STOPPING=1")
+        """Say that the configuration is being read again; `READY` ends it."""
+        self.tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def status(self, text: str) -> None:
         """Say in a line how it goes; the same line is said once."""
         if text != self._status:
             self._status = text
-            self._send("STATUS=" + " ".join(text.split()))
-
-    def alive(self) -> None:
-        """Feed the watchdog."""
-        self._send("WATCHDOG=1")
-
-    def _send(self, text: str) -> None:
-        # A manager that is gone or busy may hear the next message; we work either way.
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.sendto(text.encode("utf-8", "replace"), self._address)
+            self.tell("STATUS=" + " ".join(text.split()))

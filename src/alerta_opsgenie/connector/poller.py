@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import OrderedDict
+from itertools import islice
 from typing import Callable
 
+from alerta_opsgenie.agent.target import jitter
 from alerta_opsgenie.connector.handler import Handler
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.parts import Parts
@@ -43,17 +44,11 @@ class Poller:
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        handler: Handler,
-        stale: Callable[[], None],
-        metrics: Metrics,
-        parts: Parts,
-        *,
-        batch: int = MOST_PER_BATCH,
-        once: bool = False,
-    ) -> None:
+        self, transport: Transport, handler: Handler, stale: Callable[[], None], metrics: Metrics, parts: Parts, *,
+        batch: int = MOST_PER_BATCH, once: bool = False,
+    ) -> None:  # fmt: skip
         self.transport = transport
+        self.name = transport.name
         self.failure = ""
         self.polled_at = 0.0
         self.empty_polls = 0
@@ -63,57 +58,51 @@ class Poller:
         self._parts = parts
         self._batch = min(batch, MOST_PER_BATCH, handler.room.most)
         self._once = once
-        self._failures = 0
+        self._failures = self._failed_deletions = 0
         self._stopping = threading.Event()
-        self._deletions = _Deletions(transport, stale, self._count_deleted, parts)
+        self._done: OrderedDict[str, Receipt] = OrderedDict()
+        self._changed = threading.Condition()
+        self._flushing = False
         self._threads: list[threading.Thread] = []
-
-    @property
-    def name(self) -> str:
-        """The queue's name."""
-        return self.transport.name
 
     @property
     def undeleted(self) -> int:
         """How many messages are done and not yet deleted."""
-        return len(self._deletions)
+        return len(self._done)
 
     def start(self) -> None:
         """Begin to take and to delete."""
         self._metrics.queue(self.name)
-        self._threads = [
-            self._parts.start(f"queue {self.name}", self._run),
-            self._parts.start(f"deletions {self.name}", self._deletions.run),
-        ]
+        parts = {f"queue {self.name}": self._take_on, f"deletions {self.name}": self._delete_on}
+        self._threads = [self._parts.start(name, run) for name, run in parts.items()]
 
     def stop(self) -> None:
         """Take no more. A poll that is under way gives back what it brings, if the process still lives then."""
         self._stopping.set()
 
     def flush(self, seconds: float) -> None:
-        """Delete what is done, within so long, and end; call `stop` before."""
-        self._deletions.stop()
+        """Delete what is done, within so long, and end, at the latest at the first failure; call `stop` before."""
+        with self._changed:
+            self._flushing = True
+            self._changed.notify()
         self._threads[1].join(seconds)
 
     def is_polling(self) -> bool:
         """Whether the thread that polls has not ended yet."""
         return self._threads[0].is_alive()
 
-    def finish(self, receipt: Receipt) -> None:
-        """Delete a message soon: it is done, or safe."""
-        self._deletions.put(receipt)
+    def _say_failed(self, part: str, failures: int, error: TransportError) -> float:
+        """Let the watchdog know of the pause after a failure, and have other credentials fetched; gives the pause."""
+        if error.stale:
+            self._stale()
+        asked = error.retry_after_seconds
+        pause = delay_seconds(failures, jitter(), longest_seconds=LONGEST_PAUSE_SECONDS, retry_after_seconds=asked)
+        self._parts.beat(f"{part} {self.name}", pause + 120.0)
+        return pause
 
-    def extend(self, receipt: Receipt, seconds: int) -> None:
-        """Let a message come again no sooner than in so many seconds; where that fails it comes earlier."""
-        try:
-            self.transport.extend(receipt, seconds)
-        except TransportError as error:
-            _log.warning("%s; a message in hand may be given to another connector too", error)
+    # -- Taking
 
-    def _count_deleted(self, count: int) -> None:
-        self._metrics.deleted.labels(self.name).inc(count)
-
-    def _run(self) -> None:
+    def _take_on(self) -> None:
         part = f"queue {self.name}"
         while not self._stopping.is_set():
             self._parts.idle(part)
@@ -151,103 +140,65 @@ class Poller:
         self._metrics.polled.labels(self.name).set(self.polled_at)
         lag = max(0.0, self.polled_at - messages[-1].sent_at) if messages else 0.0
         self._metrics.lag.labels(self.name).set(lag)
-        if messages:
-            self._metrics.taken.labels(self.name).inc(len(messages))
+        self._metrics.taken.labels(self.name).inc(len(messages))
 
     def _pause(self, error: TransportError) -> None:
         self._failures += 1
-        if error.stale:
-            self._stale()
         # Said again only when something else is wrong.
         if str(error) != self.failure:
             _log.warning("%s", error)
         self.failure = str(error)
-        pause = _pause_seconds(self._failures, error)
-        self._parts.beat(f"queue {self.name}", pause + 120.0)
-        self._stopping.wait(pause)
+        self._stopping.wait(self._say_failed("queue", self._failures, error))
 
+    def extend(self, receipt: Receipt, seconds: int) -> None:
+        """Let a message come again no sooner than in so many seconds; where that fails it comes earlier."""
+        try:
+            self.transport.extend(receipt, seconds)
+        except TransportError as error:
+            _log.warning("%s; a message in hand may be given to another connector too", error)
 
-def _pause_seconds(failures: int, error: TransportError) -> float:
-    return delay_seconds(
-        failures,
-        random.random(),  # noqa: S311 - jitter
-        longest_seconds=LONGEST_PAUSE_SECONDS,
-        retry_after_seconds=error.retry_after_seconds,
-    )
+    # -- Deleting, ten at a time; where that fails it is tried again for as long as the process lives
 
-
-class _Deletions:
-    """Deletes in batches of ten. Where that fails it is tried again for as long as the process lives."""
-
-    def __init__(
-        self, transport: Transport, stale: Callable[[], None], count: Callable[[int], None], parts: Parts
-    ) -> None:
-        self._transport = transport
-        self._stale = stale
-        self._count = count
-        self._parts = parts
-        self._part = f"deletions {transport.name}"
-        self._waiting: OrderedDict[str, Receipt] = OrderedDict()
-        self._changed = threading.Condition()
-        self._stopping = False
-        self._failures = 0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def put(self, receipt: Receipt) -> None:
-        """Delete this soon; of one message the newest receipt counts."""
+    def finish(self, receipt: Receipt) -> None:
+        """Delete a message soon: it is done, or safe. Of one message the newest receipt counts."""
         with self._changed:
-            if receipt.message_id not in self._waiting and len(self._waiting) >= MOST_UNDELETED:
-                self._waiting.popitem(last=False)
-            self._waiting[receipt.message_id] = receipt
-            if len(self._waiting) in (1, MOST_PER_BATCH):
+            if receipt.message_id not in self._done and len(self._done) >= MOST_UNDELETED:
+                self._done.popitem(last=False)
+            self._done[receipt.message_id] = receipt
+            if len(self._done) in (1, MOST_PER_BATCH):
                 self._changed.notify()
 
-    def stop(self) -> None:
-        """End `run` when all is deleted, or at the first failure."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-
-    def run(self) -> None:
-        """Delete until `stop`."""
+    def _delete_on(self) -> None:
         while batch := self._next_batch():
-            self._parts.beat(self._part)
+            self._parts.beat(f"deletions {self.name}")
             try:
                 self._delete(batch)
-                self._failures = 0
+                self._failed_deletions = 0
             except TransportError as error:
-                if self._stopping:
+                if self._flushing:
                     return
-                self._pause(error)
+                self._failed_deletions += 1
+                if self._failed_deletions == 1:
+                    _log.warning("%s; %d messages that are done wait to be deleted", error, self.undeleted)
+                pause = self._say_failed("deletions", self._failed_deletions, error)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._flushing, pause)
 
     def _next_batch(self) -> list[Receipt]:
         """Wait for something to delete; nothing: the end."""
         with self._changed:
-            self._parts.idle(self._part)
-            self._changed.wait_for(lambda: self._waiting or self._stopping)
-            self._changed.wait_for(lambda: len(self._waiting) >= MOST_PER_BATCH or self._stopping, LINGER_SECONDS)
-            return [receipt for receipt, _ in zip(self._waiting.values(), range(MOST_PER_BATCH))]
+            self._parts.idle(f"deletions {self.name}")
+            self._changed.wait_for(lambda: self._done or self._flushing)
+            self._changed.wait_for(lambda: len(self._done) >= MOST_PER_BATCH or self._flushing, LINGER_SECONDS)
+            return list(islice(self._done.values(), MOST_PER_BATCH))
 
     def _delete(self, batch: list[Receipt]) -> None:
-        failed = self._transport.done(batch)
+        failed = self.transport.done(batch)
+        deleted = [one for one in batch if one not in failed]
         with self._changed:
-            deleted = [one for one in batch if one not in failed]
             for receipt in deleted:
-                if self._waiting.get(receipt.message_id) == receipt:
-                    del self._waiting[receipt.message_id]
-        self._count(len(deleted))
+                if self._done.get(receipt.message_id) == receipt:
+                    del self._done[receipt.message_id]
+        self._metrics.deleted.labels(self.name).inc(len(deleted))
         if failed:
-            raise TransportError(f"the queue {self._transport.name} failed to delete {len(failed)} messages")
-
-    def _pause(self, error: TransportError) -> None:
-        self._failures += 1
-        if error.stale:
-            self._stale()
-        if self._failures == 1:
-            _log.warning("%s; %d messages that are done wait to be deleted", error, len(self))
-        pause = _pause_seconds(self._failures, error)
-        self._parts.beat(self._part, pause + 120.0)
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopping, pause)
+            raise TransportError(f"the queue {self.name} failed to delete {len(failed)} messages")

@@ -7,9 +7,9 @@ import time
 from collections import Counter, deque
 
 from alerta_opsgenie.agent.intake import Report
+from alerta_opsgenie.agent.lines import say
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.core import message as fields
-from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import ADVICE, Kind, Outcome, Reason
 from alerta_opsgenie.page.view import Row
 
@@ -35,12 +35,13 @@ class Reporter:
     def attempted(self, report: Report) -> None:
         """Take in how an attempt of the deliverer ended."""
         message, outcome = report.message, report.outcome
-        alert = fields.shown_alias(message) if message is not None else report.alert
-        person = fields.actor(message) if message is not None else ""
+        alert, person, key = report.alert, "", ""
+        if message is not None:
+            alert, person, key = fields.shown_alias(message), fields.actor(message), message.key
+            if outcome.kind is Kind.APPLIED and message.updated_ns:
+                self._metrics.latency.observe(max(0.0, time.time() - message.updated_ns / _NS))
         self._note_alerta(outcome)
         self._metrics.attempt.observe(report.seconds)
-        self._observe_latency(message, outcome)
-        key = message.key if message is not None else ""
         self.ended(report.action, alert, person, outcome, key=key, seconds=report.seconds, attempt=report.attempt)
 
     def ended(
@@ -48,22 +49,20 @@ class Reporter:
         key: str = "", seconds: float = 0.0, attempt: int = 0,
     ) -> None:  # fmt: skip
         """Count an end, remember it for the page, and write its line."""
+        kind, reason, milliseconds = outcome.kind.value, outcome.reason.value, round(seconds * 1000)
         self._metrics.ended(action, outcome)
-        self.ended_kinds[outcome.kind.value] += 1
-        kind, reason = outcome.kind.value, outcome.reason.value
+        self.ended_kinds[kind] += 1
         self.last.append(Row("", key, action[:200], alert[:200], person, kind, reason, outcome.detail, time.time()))
-        level = _level(outcome)
+        is_warned = outcome.kind is Kind.KEPT or outcome.reason is Reason.STALE
+        level = logging.ERROR if outcome.loud else logging.WARNING if is_warned else logging.INFO
         if not _log.isEnabledFor(level):
             return
-        milliseconds = round(seconds * 1000)
-        who = f" by {person}" if person else ""
-        text = f"{outcome.kind.value} {action} {alert or 'no alert'}{who}: {outcome.reason.value}"
-        text += f", {outcome.detail}" if outcome.detail else ""
-        text += f"; {outcome.advice}" if outcome.advice else ""
+        who, advice = f" by {person}" if person else "", f"; {outcome.advice}" if outcome.advice else ""
+        text = f"{kind} {action} {alert or 'no alert'}{who}: {say(outcome)}{advice}"
         text += f" ({milliseconds} ms{f', attempt {attempt}' if attempt > 1 else ''})"
         values = {
-            "action": action, "alert": alert, "person": person, "outcome": outcome.kind.value,
-            "reason": outcome.reason.value, "milliseconds": milliseconds, "attempt": attempt,
+            "action": action, "alert": alert, "person": person, "outcome": kind, "reason": reason,
+            "milliseconds": milliseconds, "attempt": attempt,
         }  # fmt: skip
         _log.log(level, "%s", " ".join(text.split()), extra={"fields": values})
 
@@ -73,20 +72,9 @@ class Reporter:
         parts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ended_kinds.items()))
         return f"{total} actions" + (f": {parts}" if parts else "")
 
-    def _observe_latency(self, message: Message | None, outcome: Outcome) -> None:
-        if message is not None and outcome.kind is Kind.APPLIED and message.updated_ns:
-            self._metrics.latency.observe(max(0.0, time.time() - message.updated_ns / _NS))
-
     def _note_alerta(self, outcome: Outcome) -> None:
         """Learn from an outcome whether Alerta takes our calls."""
         if outcome.reason in ADVICE:
             self.alerta_trouble = f"{outcome.detail}; {outcome.advice}"
         elif outcome.kind is Kind.APPLIED or outcome.reason in (Reason.IN_STATE, Reason.NOT_FOUND):
             self.alerta_trouble = ""
-
-
-def _level(outcome: Outcome) -> int:
-    if outcome.loud:
-        return logging.ERROR
-    is_warned = outcome.kind is Kind.KEPT or outcome.reason is Reason.STALE
-    return logging.WARNING if is_warned else logging.INFO

@@ -1,7 +1,4 @@
-"""Scripts of other people, run as OEC and JEC run them, with a time limit.
-
-The message is deleted when its script has ended: one that was killed with the connector runs again.
-"""
+"""Scripts of other people, run as OEC and JEC run them. One that was killed with the connector runs again."""
 
 from __future__ import annotations
 
@@ -45,9 +42,6 @@ class Scripts:
         self._threads = 0
         self._stopping = False
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     @property
     def in_hand(self) -> int:
         """How many scripts run."""
@@ -55,7 +49,7 @@ class Scripts:
 
     def put(self, source: Source, received: Received, action: Action, ended: Callable[[], None]) -> bool:
         """Run the script of a message soon. False: it waits, runs or has run already, and came again."""
-        message_id = received.message_id
+        message_id = received.receipt.message_id
         with self._changed:
             if message_id in self._ended:
                 source.finish(received.receipt)
@@ -80,30 +74,28 @@ class Scripts:
         with self._changed:
             self._changed.wait_for(lambda: not self._running, seconds)
             for run in self._running.values():
-                run.source.finish(self._known[run.received.message_id])
+                run.source.finish(self._known[run.received.receipt.message_id])
 
     def _work(self) -> None:
         while True:
             run = self._waiting.get()
             if self._stopping:
                 return
-            message_id = run.received.message_id
+            message_id = run.received.receipt.message_id
             with self._changed:
                 self._running[message_id] = run
                 receipt = self._known[message_id]
             run.source.extend(receipt, self._limit_seconds + _SLACK_SECONDS)
+            is_done = False
             try:
                 self._run(run)
+                is_done = True
             except Exception:  # noqa: BLE001 - one broken script must not end the others
                 _log.exception("a fault of this program; the message stays in the queue")
-                self._forget(run, is_done=False)
-            else:
-                self._forget(run, is_done=True)
+            self._forget(run, is_done=is_done)
 
     def _run(self, run: _Run) -> None:
-        received = run.received
-        host = Host(time_limit_seconds=self._limit_seconds)
-        result = run_message(self._config, received.body, host=host)
+        result = run_message(self._config, run.received.body, host=Host(time_limit_seconds=self._limit_seconds))
         label = _label(result)
         self._metrics.scripts.labels(label).inc()
         if result.callback is not None:
@@ -113,7 +105,7 @@ class Scripts:
         _log.log(level, "script %s for %s%s", label, run.action.about, f": {what[:300]}" if what else "")
 
     def _forget(self, run: _Run, *, is_done: bool) -> None:
-        message_id = run.received.message_id
+        message_id = run.received.receipt.message_id
         with self._changed:
             del self._running[message_id]
             receipt = self._known.pop(message_id)

@@ -14,7 +14,7 @@ from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.bridge import Bridge
 from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.metrics import Metrics
-from alerta_opsgenie.connector.notify import Notifier
+from alerta_opsgenie.connector.notify import ALIVE, READY, STOPPING, Notifier
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, Plan, parse_listen
 from alerta_opsgenie.connector.web import Health, WebServer, no_page
@@ -71,7 +71,7 @@ class Service:
         watching = threading.Thread(target=self._watch, name="watch", daemon=True)
         try:
             self._front.start()
-            self._notifier.ready()
+            self._notifier.tell(READY)
             watching.start()
             return self._serve(bridge)
         finally:
@@ -88,7 +88,7 @@ class Service:
             self._stop.clear()
             self._take_over(self._next)
             bridge = self._make_bridge(self._plan)
-            self._notifier.ready()
+            self._notifier.tell(READY)
 
     def _make_bridge(self, plan: Plan) -> Bridge:
         return Bridge(plan, self._front, self._metrics, self.reporter, once=self._once)
@@ -121,7 +121,7 @@ class Service:
         self._stop.set()
         name = signal.Signals(number).name
         threading.Thread(target=lambda: _log.info("%s: taking no more messages", name), daemon=True).start()
-        self._notifier.stopping()
+        self._notifier.tell(STOPPING)
 
     def _hang_up(self, _number: int, _frame: types.FrameType | None) -> None:
         threading.Thread(target=self._reload, name="reload", daemon=True).start()
@@ -209,7 +209,7 @@ class Service:
         while True:
             health = self._health()
             if not health.stuck:
-                self._notifier.alive()
+                self._notifier.tell(ALIVE)
             else:
                 _log.error("standing still: %s", ", ".join(health.stuck))
             self._notifier.status(health.status)

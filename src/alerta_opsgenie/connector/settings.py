@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
+from alerta_opsgenie.agent.deliverer import WORKERS
 from alerta_opsgenie.agent.options import Options, UsageError, read_options, split
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.page.site import SHORTEST_TOKEN
@@ -19,8 +20,8 @@ from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.structure import read_config
 
-DEFAULT_WORKERS = 12
-"""Alerts at work at once: more brings nothing in front of Alerta's usual two to four processes (bench/connector.py)."""
+DEFAULT_WORKERS = WORKERS
+"""Alerts at work at once."""
 
 DEFAULT_LISTEN = "127.0.0.1:7070"
 """Where OEC serves its metrics when it is told to (`-oec-metrics 7070`)."""
@@ -94,17 +95,12 @@ class Plan:
 
 
 def read_plan(
-    path: str,
-    *,
-    dialect: str | None = None,
-    environment: Mapping[str, str] | None = None,
-    people_file: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> Plan:
+    path: str, *, dialect: str | None = None, environment: Mapping[str, str] | None = None,
+    people_file: str | None = None, overrides: Mapping[str, Any] | None = None,
+) -> Plan:  # fmt: skip
     """Read a configuration for the native connector. Raises `ConfigError` and `AddressError`.
 
-    `people_file` takes the place of what the configuration says of it.
-    `overrides` are fields of `Own` from the command line; None stands for one that was not given.
+    `people_file` and `overrides` (fields of `Own`; None: not given) are of the command line, and come first.
     """
     given = os.environ if environment is None else environment
     config = read_config(path, dialect=dialect, environment=given, target=NATIVE)
@@ -138,11 +134,8 @@ def _check(plan: Plan) -> None:
         address_of(options.alerta_url)
     for name, options in plan.relays.items():
         if options.spool_directory != plan.options.spool_directory:
-            raise ConfigError(
-                f"{plan.config.where}: $.actionMappings",
-                f"the state directory (--spoolDir) of {name!r} differs from that of {next(iter(plan.relays))!r}",
-                "put it into globalArgs once",
-            )
+            what = f"the state directory (--spoolDir) of {name!r} differs from that of {next(iter(plan.relays))!r}"
+            raise ConfigError(f"{plan.config.where}: $.actionMappings", what, "put it into globalArgs once")
 
 
 def _read_own(config: EdgeConfig) -> Own:
@@ -154,7 +147,9 @@ def _read_own(config: EdgeConfig) -> Own:
         kind = int if isinstance(choices, range) else str
         # The exact type: true is no number.
         if type(value) is not kind or (choices and value not in choices):
-            raise _own_error(config, name, "cannot be used", f"write {_wanted(choices)}")
+            wanted = f"one of {', '.join(choices)}" if choices and kind is str else "a text"
+            wanted = f"a whole number from {choices[0]} to {choices[-1]}" if kind is int else wanted
+            raise _own_error(config, name, "cannot be used", f"write {wanted}")
         values[attribute] = value
     return Own(**values)
 
@@ -173,12 +168,6 @@ def _read_token(config: EdgeConfig, path: str) -> str:
         why = f"the file {path} holds no token of {SHORTEST_TOKEN} characters or more"
         raise _own_error(config, "pageTokenFile", why, f"openssl rand -hex 16 > {path}")
     return token
-
-
-def _wanted(choices: Sequence[Any]) -> str:
-    if isinstance(choices, range):
-        return f"a whole number from {choices[0]} to {choices[-1]}"
-    return f"one of {', '.join(choices)}" if choices else "a text"
 
 
 def _own_error(config: EdgeConfig, name: str, what: str, advice: str) -> ConfigError:

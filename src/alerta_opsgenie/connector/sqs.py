@@ -6,7 +6,6 @@ environment variables and files is read: they belong to somebody else.
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any, Mapping, Sequence
 from urllib.parse import urlsplit
@@ -19,14 +18,8 @@ from botocore.session import Session
 
 from alerta_opsgenie.clients.connection import clock_ahead_seconds
 from alerta_opsgenie.connector.cloud import CLIENT_INFO, words_of
-from alerta_opsgenie.connector.credentials import Grant
-from alerta_opsgenie.connector.transport import (
-    LONGEST_POLL_SECONDS,
-    MOST_PER_BATCH,
-    Receipt,
-    Received,
-    TransportError,
-)
+from alerta_opsgenie.connector.credentials import Grant, read_number
+from alerta_opsgenie.connector.transport import LONGEST_POLL_SECONDS, MOST_PER_BATCH, Receipt, Received, TransportError
 
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 10
@@ -111,10 +104,6 @@ class SqsQueue:
         hidden = min(seconds, _LONGEST_HIDDEN_SECONDS)
         self._call("change_message_visibility", ReceiptHandle=receipt.handle, VisibilityTimeout=hidden)
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         try:
             answer = getattr(self._client, operation)(QueueUrl=self.url, **parameters)
@@ -174,8 +163,5 @@ def read_message(message: Mapping[str, Any], ahead_seconds: float, now: float) -
 
 def _number(value: Any, most: float) -> float:
     """Read a number that AWS writes as a text; 0 for what is none, or lies outside of 0 to `most`."""
-    try:
-        number = float(value or 0)
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
-    return number if math.isfinite(number) and 0 <= number <= most else 0.0
+    number = read_number(value)
+    return number if number is not None and 0 <= number <= most else 0.0

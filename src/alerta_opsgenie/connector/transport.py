@@ -28,7 +28,7 @@ class TransportError(Exception):
 
 
 class Receipt(NamedTuple):
-    """What a message is deleted by."""
+    """What a message is deleted by; `message_id` stays the same when the message comes again."""
 
     message_id: str
     handle: str
@@ -50,43 +50,33 @@ class Received:
     received_at: float
 
     @property
-    def message_id(self) -> str:
-        """The id that stays the same when the message comes again."""
-        return self.receipt.message_id
-
-    @property
     def attempted_at(self) -> float | None:
-        """When an earlier receiver may have begun to act on it; None where there was none.
-
-        That is no earlier than the sending, whatever happened to it since.
-        """
+        """When an earlier receiver may have begun to act on it: not before the sending. None: there was none."""
         return min(self.sent_at, self.received_at) if self.count > 1 else None
 
 
 class Transport(Protocol):
-    """A queue at work. `receive` and `done` may be called at the same time, each from one thread."""
+    """A queue at work. `receive` and `done` may be called at the same time, each from one thread.
+
+    Each method raises `TransportError`.
+    """
 
     name: str
 
     def receive(self, most: int, wait_seconds: int) -> list[Received]:
-        """Wait for messages, at most `most` (up to 10). Raises `TransportError`."""
+        """Wait for messages, at most `most` (up to 10)."""
 
     def done(self, receipts: Sequence[Receipt]) -> list[Receipt]:
-        """Delete up to ten messages; gives those to try again. Raises `TransportError`."""
+        """Delete up to ten messages; gives those to try again."""
 
     def extend(self, receipt: Receipt, seconds: int) -> None:
-        """Let a message come again no sooner than in so many seconds; 0: now. Raises `TransportError`."""
-
-    def close(self) -> None:
-        """Close the connections."""
+        """Let a message come again no sooner than in so many seconds; 0: now."""
 
 
 class Source(Protocol):
-    """Where a message came from, for whoever deals with it."""
+    """Where a message came from, for whoever deals with it (`poller.Poller`)."""
 
-    @property
-    def name(self) -> str:
-        """Its name, for people."""
+    name: str
 
     def finish(self, receipt: Receipt) -> None:
         """Delete a message soon: it is done, or safe."""

@@ -36,13 +36,9 @@ class WebServer(Server):
     """Serves what `render` and `health` give; `page` answers to every other path."""
 
     def __init__(
-        self,
-        host: str,
-        port: int,
-        render: Callable[[], bytes],
-        health: Callable[[], Health],
+        self, host: str, port: int, render: Callable[[], bytes], health: Callable[[], Health],
         page: Callable[[Request], Response] = no_page,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(host, port, self._answer)
         self._render = render
         self._health = health

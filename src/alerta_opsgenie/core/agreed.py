@@ -8,8 +8,9 @@ import math
 from typing import Any, Iterable, List, Mapping, NamedTuple, Optional
 
 from .events import BLACKOUT, Event, end_of
-from .history import ENDED
+from .history import ENDED, SAME_END_SECONDS
 from .instants import iso_seconds
+from .message import PRIORITIES
 from .publish import (
     LONGEST_SNOOZE_SECONDS,
     ConsoleAct,
@@ -23,9 +24,6 @@ from .publish import (
 )
 from .wording import Subject
 
-PRIORITIES = frozenset({"P1", "P2", "P3", "P4", "P5"})
-
-_SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
 _WORTH_SECONDS = 60.0  # a snooze with less than that to go ends by itself before anybody can care
 
 
@@ -59,7 +57,7 @@ def read_agreed(text: Any) -> Agreed:
     times = (0.0 if agreed.snoozed_until is None else agreed.snoozed_until, agreed.at_seconds)
     if not all(isinstance(flag, bool) for flag in flags) or not all(_is_time(moment) for moment in times):
         raise ValueError("not what both sides agree on: a flag or a time has a wrong type")
-    if not isinstance(agreed.owner, str) or _priority(agreed.priority) is None:
+    if not isinstance(agreed.owner, str) or agreed.priority not in PRIORITIES:
         raise ValueError("not what both sides agree on: the owner or the priority has a wrong value")
     return agreed
 
@@ -78,8 +76,8 @@ def after_requests(agreed: Agreed, requests: Iterable[Request], now_seconds: flo
 def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
     if operation == "create":
         # A create for an alert that is open there counts it up and changes nothing else but the first time.
-        opened = agreed if agreed.is_open else Agreed(is_open=True)
-        return opened._replace(priority=_priority(body.get("priority")) or agreed.priority)
+        opened = agreed if agreed.is_open else Agreed(is_open=True, priority=agreed.priority)
+        return _with_priority(opened, body.get("priority"))
     if operation == "acknowledge":
         return agreed._replace(acknowledged=True, snoozed_until=None)  # an acknowledge ends a snooze
     if operation == "unacknowledge":
@@ -93,8 +91,12 @@ def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
         name = (owner.get("username") or owner.get("id")) if isinstance(owner, dict) else ""
         return agreed._replace(owner=name if isinstance(name, str) else "")
     if operation == "priority":
-        return agreed._replace(priority=_priority(body.get("priority")) or agreed.priority)
+        return _with_priority(agreed, body.get("priority"))
     return agreed
+
+
+def _with_priority(agreed: Agreed, told: Any) -> Agreed:
+    return agreed._replace(priority=told) if told in PRIORITIES else agreed
 
 
 def after_refusal(agreed: Agreed, operation: str) -> Agreed:
@@ -109,10 +111,6 @@ def after_refusal(agreed: Agreed, operation: str) -> Agreed:
     return agreed._replace(**refused.get(operation, {}))
 
 
-def _priority(value: Any) -> Optional[str]:
-    return value if isinstance(value, str) and value in PRIORITIES else None
-
-
 # -- What the vendor still has to hear
 
 
@@ -122,7 +120,7 @@ def present(subject: Subject, policy: Policy, agreed: Agreed) -> Agreed:
         return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
     if subject.status == BLACKOUT:
         return agreed  # what happens in a blackout is nobody's to be told, but for the end
-    set_over_there = _priority(subject.attributes.get("opsgenie-priority")) is not None
+    set_over_there = subject.attributes.get("opsgenie-priority") in PRIORITIES
     by_severity = is_wanted(subject.severity, policy) and not set_over_there
     priority = priority_of(subject, policy) if by_severity else agreed.priority
     agreed = agreed._replace(is_open=True)
@@ -155,7 +153,7 @@ def _moves(now: Agreed, agreed: Agreed, now_seconds: float) -> List[Event]:
     left = (now.snoozed_until or 0.0) - now_seconds
     before = (agreed.snoozed_until or 0.0) - now_seconds
     if left > _WORTH_SECONDS:
-        return [Event.SHELVED] if abs(left - before) > _SAME_END_SECONDS else []
+        return [Event.SHELVED] if abs(left - before) > SAME_END_SECONDS else []
     if now.snoozed_until is None and before > _WORTH_SECONDS:
         return [Event.UNSHELVED_TO_ACK if now.acknowledged else Event.UNSHELVED]
     if now.acknowledged != agreed.acknowledged:

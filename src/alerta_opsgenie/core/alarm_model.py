@@ -34,15 +34,11 @@ ALERTA = AlarmModel(
     ways=None,
     no_close="",
     priorities={
-        "security": "P1",
-        "critical": "P1",
+        **dict.fromkeys(("security", "critical"), "P1"),
         "major": "P2",
         "minor": "P3",
-        "warning": "P4",
-        "indeterminate": "P4",
-        "informational": "P5",
-        "debug": "P5",
-        "trace": "P5",
+        **dict.fromkeys(("warning", "indeterminate"), "P4"),
+        **dict.fromkeys(("informational", "debug", "trace"), "P5"),
     },
 )
 

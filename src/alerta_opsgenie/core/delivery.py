@@ -23,9 +23,10 @@ from . import message as fields
 from .backoff import delay_seconds
 from .history import CLOCK_DOUBT_SECONDS
 from .message import Message
-from .order import effective_ns, superseded, writes
+from .order import believable_ns, superseded, writes
 from .outcome import Answer, Kind, Outcome, Reason
 from .relay import Call, Circumstances, Settings, relay
+from .same_act import WITHOUT_A_LINE
 
 CALL_SECONDS = 10.0
 """The longest that one attempt may take."""
@@ -44,12 +45,6 @@ EXPIRE_AFTER_SECONDS = 7 * 86400.0
 
 FORGET_AFTER_SECONDS = 8 * 86400.0
 """How long keys and order are remembered: longer than any copy of an action can wait."""
-
-_REPEATABLE = frozenset({
-    "Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete", "AddTags", "RemoveTags",
-    "UpdatePriority",
-})  # fmt: skip
-"""Done twice, these leave an alert as if done once; any other may leave a second note."""
 
 
 class NoAnswer(NamedTuple):
@@ -99,7 +94,7 @@ def entry_of(message: Message, now_seconds: float) -> Entry:
     return Entry(
         key=message.key,
         alert=str(fields.alias(message)).lower(),
-        order_ns=effective_ns(message, now_seconds) or int(now_seconds * 1e9),
+        order_ns=believable_ns(message.updated_ns, now_seconds) or int(now_seconds * 1e9),
         kind=message.action,
         body=fields.essence(message),
         writes=json.dumps(writes(message, Kind.APPLIED, now_seconds)),
@@ -110,7 +105,7 @@ def entry_of(message: Message, now_seconds: float) -> Entry:
 def _words(message: Message) -> str:
     """Stand for the line that an action leaves in the history: two with the same words leave the same line."""
     alert = message.alert or {}
-    said = [message.action, fields.actor(message), *(str(alert.get(name)) for name in ("note", "owner"))]
+    said = [message.action, fields.actor(message), str(alert.get("note")), str(alert.get("owner"))]
     return f"{binascii.crc32(repr(said).encode('utf-8', 'backslashreplace')):08x}"
 
 
@@ -124,13 +119,11 @@ def count_words_since(first_attempt_at: float) -> float:
 
 def outcome_without_alerta(message: Message, settings: Settings, now_seconds: float) -> Optional[Outcome]:
     """Give the outcome of an action that is about nothing in Alerta, or that cannot be done; None: Alerta is needed."""
-    flow = attempt(message, settings, Earlier(), now_seconds)
     try:
-        next(flow)
+        next(attempt(message, settings, Earlier(), now_seconds))
     except StopIteration as stop:
         outcome: Outcome = stop.value
         return outcome
-    flow.close()
     return None
 
 
@@ -149,21 +142,19 @@ def attempt(message: Message, settings: Settings, earlier: Earlier, now_seconds:
 def _follow(steps: Any) -> Attempt:
     """Pass the relay's calls on until it ends, or until no answer comes."""
     answer: Any = None
-    while True:
-        try:
-            call = steps.send(answer)
-        except StopIteration as stop:
-            outcome: Outcome = stop.value
-            return outcome
-        answer = yield call
-        if isinstance(answer, NoAnswer):
-            return _outcome_of_silence(answer)
+    try:
+        while not isinstance(answer, NoAnswer):
+            answer = yield steps.send(answer)
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+    return _outcome_of_silence(answer)
 
 
 def _may_land_late(message: Message, earlier: Earlier) -> bool:
     """Whether an earlier attempt may still take effect, in a way that people would see twice."""
     unknown_end = earlier.first_attempt_at is not None and earlier.last_reason in ("", Reason.TIMEOUT.value)
-    return unknown_end and message.action not in _REPEATABLE
+    return unknown_end and message.action not in WITHOUT_A_LINE
 
 
 def _outcome_of_silence(silence: NoAnswer) -> Outcome:
@@ -186,10 +177,7 @@ def left_words(outcome: Outcome) -> bool:
 def pause_seconds(outcome: Outcome, attempts: int, fraction: float) -> float:
     """Give the wait before the next attempt, after so many that failed. `fraction` is a random number in [0, 1)."""
     return delay_seconds(
-        attempts,
-        fraction,
-        longest_seconds=LONGEST_PAUSE_SECONDS,
-        retry_after_seconds=outcome.retry_after_seconds,
+        attempts, fraction, longest_seconds=LONGEST_PAUSE_SECONDS, retry_after_seconds=outcome.retry_after_seconds
     )
 
 

@@ -9,6 +9,7 @@ from typing import AbstractSet, Any, Iterator, List, Mapping, NamedTuple, Option
 
 from .alarm_model import meaning
 from .instants import iso_seconds
+from .message import text_of
 from .outcome import Answer
 
 CLOCK_DOUBT_SECONDS = 2.0
@@ -17,7 +18,9 @@ CLOCK_DOUBT_SECONDS = 2.0
 ENDED = frozenset({"closed", "expired"})
 """Alerta's statuses in which nobody is asked to do anything."""
 
-_SAME_END_SECONDS = 5.0  # two snoozes that people meant differently are minutes apart
+SAME_END_SECONDS = 5.0
+"""Two snoozes that people meant differently are minutes apart."""
+
 _MOST_SECONDS = 2**31  # what PostgreSQL's integer holds; a larger timeout is none that Alerta wrote
 OF_NO_STATUS = frozenset({"note", "dismiss"})
 """Kinds of lines whose status says nothing."""
@@ -59,12 +62,12 @@ class _Line(NamedTuple):
 
 def status_of(look: Answer) -> str:
     """Give the alert's status, in the usual alarm model's words; an empty string where the answer shows no alert."""
-    return meaning(_text(_alert(look), "status"))
+    return meaning(text_of(_alert(look), "status"))
 
 
 def is_of_another_model(look: Answer) -> bool:
     """Whether the alert's status is not one of the usual alarm model's."""
-    return status_of(look) != _text(_alert(look), "status")
+    return status_of(look) != text_of(_alert(look), "status")
 
 
 def is_shelved_until(look: Answer, end_seconds: float) -> bool:
@@ -81,11 +84,9 @@ def shelved_since_seconds(look: Answer) -> Optional[float]:
 
 def opened_seconds(look: Answer) -> Optional[float]:
     """Tell when (our clock) the alert came, or came again after its end; None where the history does not say."""
-    changed = iso_seconds(_text(_alert(look), "updateTime"))
+    changed = iso_seconds(text_of(_alert(look), "updateTime"))
     opened = _opened_by_lines(look, changed)
-    if opened is None:
-        return None
-    return (opened if changed is None else min(opened, changed)) - look.clock_ahead_seconds
+    return None if opened is None else min(opened, changed or opened) - look.clock_ahead_seconds
 
 
 def _opened_by_lines(look: Answer, changed: Optional[float]) -> Optional[float]:
@@ -121,14 +122,13 @@ def has_line(look: Answer, own: OwnLine, since_seconds: float, equal_lines: int)
 def _is_own(own: OwnLine, line: _Line, ahead_seconds: float) -> bool:
     if line.text not in own.texts or not (own.statuses is None or line.status in own.statuses):
         return False
-    if own.shelved_until_seconds is None:
-        return True
     end = _end_of(line)
-    return end is not None and _is_same_end(end - ahead_seconds, own.shelved_until_seconds)
+    until = own.shelved_until_seconds
+    return until is None or (end is not None and _is_same_end(end - ahead_seconds, until))
 
 
 def _is_same_end(end_seconds: float, other_seconds: float) -> bool:
-    return abs(end_seconds - other_seconds) <= _SAME_END_SECONDS
+    return abs(end_seconds - other_seconds) <= SAME_END_SECONDS
 
 
 def _end_of(line: _Line) -> Optional[float]:
@@ -146,9 +146,9 @@ def _read_lines(look: Answer) -> Iterator[_Line]:
     history = _alert(look).get("history")
     for entry in history if isinstance(history, list) else []:
         if isinstance(entry, dict):
-            at_seconds = iso_seconds(_text(entry, "updateTime"))
+            at_seconds = iso_seconds(text_of(entry, "updateTime"))
             if at_seconds is not None:
-                kind, status, text = (_text(entry, name) for name in ("type", "status", "text"))
+                kind, status, text = (text_of(entry, name) for name in ("type", "status", "text"))
                 yield _Line(at_seconds, kind, meaning(status), text, _timeout_seconds(entry))
 
 
@@ -160,8 +160,3 @@ def _timeout_seconds(entry: Mapping[str, Any]) -> Optional[int]:
 def _alert(answer: Answer) -> Mapping[str, Any]:
     alert = answer.body.get("alert") if answer.ok else None
     return alert if isinstance(alert, dict) else {}
-
-
-def _text(where: Mapping[str, Any], name: str) -> str:
-    value = where.get(name)
-    return value if isinstance(value, str) else ""

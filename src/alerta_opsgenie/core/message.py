@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
+from .digest import hex_digest
 from .instants import SMALLEST_NS, iso_seconds, seconds_by_size
 from .people import People, clean_name, clean_text, harmless_name, is_account_id, named
 
@@ -102,13 +103,11 @@ def _key(message: Message, text: Union[str, bytes]) -> str:
 
     The request id alone does not do: one request may act on two alerts. Without a request id the whole text counts.
     """
-    import hashlib  # noqa: PLC0415 - costs milliseconds
-
     request_id = message.envelope.get("requestId")
     if isinstance(request_id, str) and 0 < len(request_id) <= _LONGEST_REQUEST_ID:
         text = f"{request_id}\0{essence(message)}"
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    return hashlib.sha256(raw).hexdigest()
+    return hex_digest(raw)
 
 
 def _nanoseconds(value: Any) -> int:
@@ -143,9 +142,8 @@ def alias(message: Message) -> Optional[str]:
 
 
 def _named_in_details(message: Message) -> Mapping[str, str]:
-    details = message.envelope.get("details")
-    found = details if isinstance(details, dict) else {}
-    return {name: found[name] for name in ALERT_IN_DETAILS if isinstance(found.get(name), str) and found[name]}
+    found = {name: text_of(message.envelope.get("details"), name) for name in ALERT_IN_DETAILS}
+    return {name: alias for name, alias in found.items() if alias}
 
 
 def shown_alias(message: Message) -> str:
@@ -163,26 +161,21 @@ def is_uuid(text: str) -> bool:
 
 def alert_source(message: Message) -> str:
     """Give the `source` that the alert was made with; empty where the message has none."""
-    value = (message.alert or {}).get("source")
-    return value if isinstance(value, str) else ""
+    return text_of(message.alert, "source")
 
 
 def origin(message: Message) -> Tuple[str, str]:
     """Give the name and the type of what caused the action (`$.source`), in lower case; empty where absent."""
-    value = message.envelope.get("source")
-    source = value if isinstance(value, dict) else {}
-    name, kind = (source[key] if isinstance(source.get(key), str) else "" for key in ("name", "type"))
-    return name.strip().lower(), kind.strip().lower()
+    source = message.envelope.get("source")
+    return text_of(source, "name").strip().lower(), text_of(source, "type").strip().lower()
 
 
 def with_people(message: Message, people: Optional[People]) -> Message:
     """Let a message's people be shown by their logins: it takes along what a mapping knows of those whom it names."""
     if people is None:
         return message
-    alert = message.alert or {}
-    said = [alert.get(field) for field in ("username", "userFullName", "owner")]
-    said += [_name_in(alert.get(field)) for field in ("responder", "recipient")]
-    ids = {harmless_name(name).casefold() for name in said if isinstance(name, str)}
+    said = (_name_in(message, field) for field in ("username", "userFullName", "owner", "responder", "recipient"))
+    ids = {harmless_name(name).casefold() for name in said}
     return message._replace(people={one: people[one] for one in ids if one in people})
 
 
@@ -204,14 +197,13 @@ def claimed_actor(message: Message) -> str:
 
 
 def _harmless(message: Message, field: str) -> str:
-    value = (message.alert or {}).get(field)
-    return harmless_name(value) if isinstance(value, str) else ""
+    return harmless_name(text_of(message.alert, field))
 
 
 def console(message: Message) -> str:
     """Name the console that the message came from; JEC alone brings messages without `alert`."""
-    kind = "JEC" if message.alert is None else message.envelope.get("integrationType")
-    return "Jira Service Management" if isinstance(kind, str) and kind.upper() == "JEC" else "Opsgenie"
+    is_jec = message.alert is None or text_of(message.envelope, "integrationType").upper() == "JEC"
+    return "Jira Service Management" if is_jec else "Opsgenie"
 
 
 # -- What the actions carry
@@ -224,8 +216,7 @@ def note(message: Message) -> str:
 
 def optional_note(message: Message) -> str:
     """Give the note that came along with an acknowledge or a close; empty where there is none."""
-    value = (message.alert or {}).get("note")
-    return clean_text(value).strip() if isinstance(value, str) else ""
+    return clean_text(text_of(message.alert, "note")).strip()
 
 
 def owner(message: Message) -> str:
@@ -298,33 +289,29 @@ def named_thing(message: Message, field: str) -> str:
 
     Whether a responder is a text or an object is not confirmed, so both are read.
     """
-    value = _name_in((message.alert or {}).get(field))
-    return named(clean_name(value), message.people) if isinstance(value, str) else ""
+    return named(clean_name(_name_in(message, field)), message.people)
 
 
-def _name_in(value: Any) -> Any:
-    if isinstance(value, dict):
-        return next((value[key] for key in ("name", "username", "id") if isinstance(value.get(key), str)), None)
-    return value
+def _name_in(message: Message, field: str) -> str:
+    value = (message.alert or {}).get(field)
+    names = (text_of(value, key) for key in ("name", "username", "id"))
+    return value if isinstance(value, str) else next(filter(None, names), "")
 
 
 def escalation(message: Message) -> str:
     """Name the escalation of an Escalate, which stands at the top of the message; empty where absent."""
-    value = message.envelope.get("escalationName")
-    return clean_name(value) if isinstance(value, str) else ""
+    return clean_name(text_of(message.envelope, "escalationName"))
 
 
 def integration(message: Message) -> str:
     """Give the id of the integration that sent the message; empty where it does not say."""
-    value = message.envelope.get("integrationId")
-    return value if isinstance(value, str) else ""
+    return text_of(message.envelope, "integrationId")
 
 
 def action_names(message: Message) -> List[str]:
     """Give the names that a custom action can be mapped by: the action's, then the connector's mapping of it."""
-    mapped = message.envelope.get("mappedActionV2")
-    name = mapped.get("name") if isinstance(mapped, dict) else None
-    return [message.action] + ([name] if isinstance(name, str) else [])
+    mapped = text_of(message.envelope.get("mappedActionV2"), "name")
+    return [message.action] + ([mapped] if mapped else [])
 
 
 # -- Keeping
@@ -362,6 +349,12 @@ def recall(essence_text: str, key: str) -> Message:
 
 
 # -- Reading
+
+
+def text_of(where: Any, name: str) -> str:
+    """Give a text field of an object; empty where there is none, or where `where` is no object."""
+    value = where.get(name) if isinstance(where, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _needed_text(message: Message, field: str) -> str:

@@ -20,7 +20,7 @@ that was made on an earlier alert of Opsgenie's is stale, whatever its `updatedA
 import re
 from typing import Dict, FrozenSet, Mapping
 
-from .message import Message, MessageError, tags
+from .message import Message, MessageError, tags, text_of
 from .outcome import Kind
 from .same_act import SAID, is_said, said
 
@@ -32,14 +32,8 @@ MOST_AHEAD_SECONDS = 120
 """How far a sender's clock may be ahead of ours and still be believed."""
 
 _REGISTERS: Mapping[str, str] = {
-    "Acknowledge": STATE,
-    "UnAcknowledge": STATE,
-    "Close": STATE,
-    "Snooze": STATE,
-    "SnoozeEnded": STATE,
-    "Delete": STATE,
-    "AssignOwnership": "owner",
-    "TakeOwnership": "owner",
+    **dict.fromkeys(("Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete"), STATE),
+    **dict.fromkeys(("AssignOwnership", "TakeOwnership"), "owner"),
     "UpdatePriority": "priority",
 }
 _TAG_FIELDS: Mapping[str, str] = {"AddTags": "addedTags", "RemoveTags": "removedTags"}
@@ -59,11 +53,6 @@ def registers(message: Message) -> FrozenSet[str]:
     return frozenset({register}) if register else frozenset()
 
 
-def effective_ns(message: Message, now_seconds: float) -> int:
-    """Give the `updatedAt` that counts, in nanoseconds since the epoch; 0 where the message has none."""
-    return believable_ns(message.updated_ns, now_seconds)
-
-
 def believable_ns(updated_ns: int, now_seconds: float) -> int:
     """Take a time that is more than `MOST_AHEAD_SECONDS` ahead of our clock as now."""
     now_ns = _ns(now_seconds)
@@ -77,8 +66,7 @@ def is_ahead(updated_ns: int, now_seconds: float) -> bool:
 
 def incident_ns(message: Message, now_seconds: float) -> int:
     """Tell when Opsgenie made the alert, in nanoseconds since the epoch; 0 where that is unknown or not believable."""
-    alert_id = (message.alert or {}).get("alertId")
-    match = _ALERT_ID.fullmatch(alert_id) if isinstance(alert_id, str) else None
+    match = _ALERT_ID.fullmatch(text_of(message.alert, "alertId"))
     made_ns = int(match.group(1)) * 10**6 if match else 0
     return made_ns if believable_ns(made_ns, now_seconds) == made_ns else 0
 
@@ -89,7 +77,7 @@ def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: floa
     `SAID` is among them where another integration has brought the act already. A message without `updatedAt` is taken
     as the newest: it is better applied in doubt than lost.
     """
-    updated_ns = effective_ns(message, now_seconds)
+    updated_ns = believable_ns(message.updated_ns, now_seconds)
     if not updated_ns:
         return frozenset()
     written = registers(message)
@@ -108,7 +96,8 @@ def writes(message: Message, kind: Kind, now_seconds: float) -> Dict[str, int]:
         return {}
     if kind is Kind.ALREADY and is_ahead(message.updated_ns, now_seconds):
         return said(message)
-    written = {**dict.fromkeys(registers(message), effective_ns(message, now_seconds)), **said(message)}
+    updated_ns = believable_ns(message.updated_ns, now_seconds)
+    written = {**dict.fromkeys(registers(message), updated_ns), **said(message)}
     incident = incident_ns(message, now_seconds)
     return {**written, INCIDENT: incident} if incident and STATE in written else written
 

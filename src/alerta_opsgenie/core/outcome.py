@@ -178,16 +178,10 @@ def outcome_of_refusal(answer: Answer) -> Outcome:
         if answer.message.startswith(STALE_MARK):
             return Outcome(Kind.IGNORED, Reason.STALE, answer.message[len(STALE_MARK) :].strip())
         return Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta answered {said}")
-    if (_refusable(status) and answer.from_alerta) or _stopped_by_plugin(answer):
+    # A 404 that names no alert, and a 405, tell of a wrong URL.
+    is_refusal = answer.from_alerta and status >= _CLIENT_ERROR and status not in (_NOT_FOUND, _WRONG_METHOD)
+    # 202 with status ok is Alerta's ForwardingLoop: one of its plugins stopped the action.
+    is_loop = status == _ACCEPTED and isinstance(answer.body, dict) and answer.body.get("status") == "ok"
+    if is_refusal or is_loop:
         return Outcome(Kind.REJECTED, Reason.REFUSED, f"Alerta refuses it, {said}")
     return Outcome(Kind.KEPT, Reason.NOT_ALERTA, f"no answer of Alerta's API: {said}")
-
-
-def _refusable(status: int) -> bool:
-    """A 404 that names no alert, and a 405, tell of a wrong URL."""
-    return _CLIENT_ERROR <= status < _SERVER_ERROR and status not in (_NOT_FOUND, _WRONG_METHOD)
-
-
-def _stopped_by_plugin(answer: Answer) -> bool:
-    """202 with status ok is Alerta's ForwardingLoop: one of its plugins stopped the action."""
-    return answer.status == _ACCEPTED and isinstance(answer.body, dict) and answer.body.get("status") == "ok"

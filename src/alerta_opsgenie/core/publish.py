@@ -92,9 +92,7 @@ _WARNINGS = frozenset({"warning", "informational"})
 # -- What is sent
 
 
-def publish(
-    subject: Subject, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None
-) -> Dispatch:
+def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None) -> Dispatch:
     """Give the requests for what happened to an alert; none where the settings keep it here.
 
     `known` tells whether the vendor has the alert; None: its history tells, and in doubt it has.
@@ -317,22 +315,12 @@ REQUESTS: Mapping[Dialect, Mapping[Event, _Builders]] = {
         Event.NOTED: (_add_note,),
     },
     Dialect.JSM: {
+        **dict.fromkeys(Event, (_tell,)),
         Event.RAISED: (_create,),
         Event.CHANGED: (_create, _tell),
-        Event.LOWERED: (_tell,),
         Event.REPEATED: (),
         Event.ACKED: (_acknowledge,),
-        Event.UNACKED: (_tell,),
-        Event.SHELVED: (_tell,),
-        Event.UNSHELVED: (_tell,),
-        # Acknowledged before the shelve, and still so: the shelve itself was but a note there.
-        Event.UNSHELVED_TO_ACK: (_tell,),
-        Event.SHELVE_OVER: (_tell,),
-        Event.SHELVE_OVER_TO_ACK: (_tell,),
-        Event.CLOSED: (_close,),
-        Event.EXPIRED: (_close,),
-        Event.DELETED: (_close,),
-        Event.ASSIGNED: (_tell,),
+        **dict.fromkeys((Event.CLOSED, Event.EXPIRED, Event.DELETED), (_close,)),
         Event.NOTED: (_add_note,),
     },
 }

@@ -26,6 +26,7 @@ where either answer was incomplete or more repairs are due than a real fault wou
 """
 
 import json
+from collections import Counter
 from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from .agreed import Agreed
@@ -156,10 +157,9 @@ def to_look_up(one: Snapshot, other: Snapshot, suspects: Iterable[str] = (), tur
 def read_suspects(text: str) -> Suspects:
     """Read what JSON made of the suspects; nothing of what is none."""
     try:
-        found = {str(key): (str(what), int(times)) for key, (what, times) in json.loads(text or "{}").items()}
+        return {str(key): (str(what), int(times)) for key, (what, times) in json.loads(text or "{}").items()}
     except (ValueError, TypeError, AttributeError):
         return {}
-    return found
 
 
 def reconcile(alerta: Snapshot, vendor: Snapshot, known: Known) -> Sweep:
@@ -326,13 +326,11 @@ class _Comparison(NamedTuple):
         self, name: str, field: str, side: str, steps: Tuple[str, ...], seen: Seen, reason: str
     ) -> Iterator[_Drift]:
         takes = self.known.vendor_takes.get(seen.route)
-        if self.known.policies[field] == OFF:
-            return
         if field == "presence" and self.known.policies[field] == REPORT:
-            yield Finding(name, field, reason)
+            yield from self._report(name, field, reason)
         elif side == OPSGENIE and takes is not None and not takes.issuperset(steps):
-            yield Finding(name, field, f"the vendor's key cannot do this: {', '.join(steps)}")
-        else:
+            yield from self._report(name, field, f"the vendor's key cannot do this: {', '.join(steps)}")
+        elif self.known.policies[field] != OFF:
             yield Repair(name, field, side, steps, seen, reason)
 
     def _report(self, name: str, field: str, text: str) -> Iterator[_Drift]:
@@ -341,12 +339,9 @@ class _Comparison(NamedTuple):
 
     def _blind_routes(self) -> Set[str]:
         """Name the routes whose key sees none of the alerts that the vendor is known to have had."""
-        seen: Dict[str, bool] = {}
-        for name, a in self.alerta.alerts.items():
-            base = self.known.agreed.get(name)
-            if a.is_open and base and base.confirmed and base.is_open:
-                seen[a.route] = seen.get(a.route, False) or name in self.vendor.alerts
-        return {route for route, any_seen in seen.items() if not any_seen}
+        had = {name for name, base in self.known.agreed.items() if base.confirmed and base.is_open}
+        routes = {name: a.route for name, a in self.alerta.alerts.items() if a.is_open and name in had}
+        return set(routes.values()) - {route for name, route in routes.items() if name in self.vendor.alerts}
 
     # -- Memory, two sweeps, limits
 
@@ -385,9 +380,7 @@ class _Comparison(NamedTuple):
 
 
 def _too_many(due: Sequence[Repair], limit: int) -> str:
-    counts: Dict[str, int] = {}
-    for repair in due:
-        counts[repair.steps[0]] = counts.get(repair.steps[0], 0) + 1
-    limits = {step: limit if step in ("create", "close") else _OTHERS * limit for step in counts}
-    over = [f"{many} to {step}" for step, many in sorted(counts.items()) if many > limits[step]]
+    counts = sorted(Counter(repair.steps[0] for repair in due).items())
+    allowed = {"create": limit, "close": limit}
+    over = [f"{many} to {step}" for step, many in counts if many > allowed.get(step, _OTHERS * limit)]
     return f"more repairs are due than a sweep may do: {', '.join(over)}" if over else ""

@@ -17,7 +17,6 @@ from . import message as fields
 from .echo import is_echo
 from .history import CLOCK_DOUBT_SECONDS, OwnLine, shelved_since_seconds
 from .message import Message, MessageError
-from .no_alert import describe
 from .order import registers
 from .outcome import MERGED_MARK, REDELIVERED_MARK, Answer, Kind, Outcome, Reason, outcome_of_refusal
 from .people import clean_name
@@ -30,31 +29,28 @@ from .transitions import (
     SHELVE,
     UNACK,
     UNSHELVE,
-    Changed,
     change_state,
     is_of_earlier_outage,
     look_first,
 )
 
-__all__ = [
-    "LONGEST_SHELVE_SECONDS",
-    "ON_DELETE",
-    "PLANS",
-    "Call",
-    "Circumstances",
-    "Settings",
-    "Steps",
-    "gate",
-    "relay",
-]
+__all__ = ["LONGEST_SHELVE_SECONDS", "ON_DELETE", "PLANS", "Call", "Circumstances", "Settings", "gate", "relay"]
 
 ON_DELETE = frozenset({"close", "delete", "ignore"})
 LONGEST_SHELVE_SECONDS = 2**31 - 1  # Alerta's history keeps a timeout in PostgreSQL's integer
 
 _SAME_SECONDS = 5  # two lengths that people mean differently are further apart
 
+# What each message without `alert` has: Jira's automation and JSM's channels send such through JEC.
+_USUAL = frozenset({
+    "action", "actionType", "alert", "customerId", "details", "discardScriptResponse", "entity", "integrationId",
+    "integrationName", "integrationType", "mappedActionV2", "params", "requestId", "source",
+})  # fmt: skip
+_MOST_NAMES = 8
+
 _APPLIED = Outcome(Kind.APPLIED, Reason.DONE)
 _MERGED = Outcome(Kind.ALREADY, Reason.MERGED, "another integration has brought it")
+_NOTE_THERE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
 _NOTHING_LEFT = "failed to update attributes"
 
 
@@ -80,7 +76,7 @@ def gate(message: Message, settings: Settings) -> Optional[Outcome]:
 
 def _gate_without_alert(message: Message, settings: Settings) -> Optional[Outcome]:
     """Let a custom action that is mapped act on the alert that its details name; it has no source and is no echo."""
-    alias, told = fields.alias(message), describe(message)
+    alias, told = fields.alias(message), _what_about(message)
     if alias is None or message.action in PLANS:
         return Outcome(Kind.IGNORED, Reason.NO_ALERT, told)
     if _mapped_action(message, settings) is None:
@@ -89,6 +85,17 @@ def _gate_without_alert(message: Message, settings: Settings) -> Optional[Outcom
         where = " or ".join(f"$.details.{name}" for name in fields.ALERT_IN_DETAILS)
         return Outcome(Kind.REJECTED, Reason.BAD_ALIAS, f"{where}: is not the whole id of an alert in Alerta")
     return None
+
+
+def _what_about(message: Message) -> str:
+    """Say what a message without `alert` is about: the entity, and the names of its fields; values may be secrets."""
+    entity, details = (message.envelope.get(name) for name in ("entity", "details"))
+    about = " ".join(filter(None, (fields.text_of(entity, "type"), fields.text_of(entity, "id"))))
+    all_names = [*message.envelope, *(details if isinstance(details, dict) else ())]
+    names = [name for name in all_names if name not in _USUAL]
+    carried = "with " + ", ".join(names[:_MOST_NAMES]) if names else ""
+    what = clean_name(" ".join(filter(None, (about, carried))))
+    return "the message is about no alert" + (f" ({what})" if what else "")
 
 
 def _mapped_action(message: Message, settings: Settings) -> Optional[str]:
@@ -127,8 +134,8 @@ def _acknowledge(task: Task) -> Steps:
     if isinstance(changed, Outcome):
         return changed
     who = _with_id(task, "acked_by", task.actor, task.actor_id)
-    done = yield from _attribute_unless_plugin(task, changed.answer, **who)
-    return _lasting(done, changed.answer, task.settings.ack_timeout_seconds)
+    done = yield from _attribute_unless_plugin(task, changed, **who)
+    return _lasting(done, changed, task.settings.ack_timeout_seconds)
 
 
 def _acknowledge_late(task: Task, stale: Outcome) -> Steps:
@@ -159,7 +166,7 @@ def _unacknowledge(task: Task) -> Steps:
     changed = yield from change_state(task, UNACK)
     if isinstance(changed, Outcome):
         return changed
-    return (yield from _attribute_unless_plugin(task, changed.answer, **_with_id(task, "acked_by", None, None)))
+    return (yield from _attribute_unless_plugin(task, changed, **_with_id(task, "acked_by", None, None)))
 
 
 def _with_id(task: Task, attribute: str, name: Optional[str], claimed: Optional[str]) -> Dict[str, Optional[str]]:
@@ -186,7 +193,7 @@ def _close(task: Task) -> Steps:
     changed = yield from change_state(task, CLOSE)
     if isinstance(changed, Outcome):
         return changed
-    instead = changed.answer.alert_status == "ack"
+    instead = changed.alert_status == "ack"
     return _APPLIED._replace(detail="acknowledged: Alerta's alarm model has no close") if instead else _APPLIED
 
 
@@ -196,7 +203,7 @@ def _snooze(task: Task) -> Steps:
         return (yield from _snooze_ended(task))
     whole_seconds = min(int(left_seconds) + (left_seconds % 1 > 0), LONGEST_SHELVE_SECONDS)
     changed = yield from change_state(task, SHELVE, whole_seconds)
-    return changed if isinstance(changed, Outcome) else _lasting(_APPLIED, changed.answer, whole_seconds)
+    return changed if isinstance(changed, Outcome) else _lasting(_APPLIED, changed, whole_seconds)
 
 
 def _lasting(done: Outcome, answer: Answer, asked_seconds: Optional[int]) -> Outcome:
@@ -217,7 +224,7 @@ def _snooze_ended(task: Task) -> Steps:
     reopened = yield from change_state(task, UNACK, is_second=True)
     if isinstance(reopened, Outcome):
         return _APPLIED if reopened.kind is Kind.ALREADY else reopened
-    return (yield from _attribute_unless_plugin(task, reopened.answer, **_with_id(task, "acked_by", None, None)))
+    return (yield from _attribute_unless_plugin(task, reopened, **_with_id(task, "acked_by", None, None)))
 
 
 def _delete(task: Task) -> Steps:
@@ -253,8 +260,8 @@ def _write_note(task: Task, full: str, text: str, for_plugin: Dict[str, Any]) ->
     """Add a note once."""
     # The history has the newest notes; the list of notes ends after the hundred oldest (9.1.0, get_alert_notes).
     before = yield from look_first(task, OwnLine({full, text}, is_note=True), may_be_old=False)
-    if isinstance(before, Changed):
-        return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
+    if isinstance(before, Answer):
+        return _NOTE_THERE
     if before is not None:
         return before
     return _end((yield task.call("PUT", "/note", {"text": full, "bridge": for_plugin})))
@@ -287,9 +294,9 @@ def _prioritise(task: Task) -> Steps:
 
 def _tell(task: Task) -> Steps:
     """Write what happened as a note, where the team wants all of it."""
-    if not task.settings.all_notes:
-        return Outcome(Kind.IGNORED, Reason.NOT_WANTED, "only --notes all passes this on")
-    return (yield from _say(task))
+    if task.settings.all_notes:
+        return (yield from _say(task))
+    return Outcome(Kind.IGNORED, Reason.NOT_WANTED, "only --notes all passes this on")
 
 
 def _create(_task: Task) -> Steps:
@@ -304,13 +311,11 @@ def _custom(task: Task) -> Steps:
         return Outcome(Kind.IGNORED, Reason.UNKNOWN_ACTION, f"no rule for the action {task.message.action!r}")
     what = task.message.action
     before = yield from look_first(task, OwnLine({task.with_name(what), task.without_name(what)}), may_be_old=True)
-    if isinstance(before, Changed):
+    if isinstance(before, Answer):
         return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the action is in the history")
     if before is not None:
         return before
     answer = yield task.act(wanted, what, words=what)
-    if answer.message.startswith(MERGED_MARK):
-        return _MERGED
     if answer.no_way:
         return Outcome(Kind.ALREADY, Reason.IN_STATE, answer.message)
     return _end(answer)
@@ -340,7 +345,7 @@ PLANS: Mapping[str, "Callable[[Task], Steps]"] = {
 
 def _end(answer: Answer) -> Outcome:
     if answer.ok and answer.message.startswith(REDELIVERED_MARK):
-        return Outcome(Kind.ALREADY, Reason.REDELIVERED, "the note is there")
+        return _NOTE_THERE
     if answer.ok and answer.message.startswith(MERGED_MARK):
         return _MERGED
     return _APPLIED if answer.ok else outcome_of_refusal(answer)

@@ -1,7 +1,7 @@
 """A repair as what does it: requests for the vendor's outbox, or messages for the relay into Alerta."""
 
 import json
-from typing import Dict, List, Mapping
+from typing import Dict, List, Mapping, Tuple
 
 from .events import Event
 from .publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, Dialect, Dispatch, Policy, publish
@@ -14,26 +14,18 @@ BRIDGE = "alerta-opsgenie"
 REOPEN = "Opened again"
 """The custom action that opens an alert again in Alerta: it has to be mapped to Alerta's `open`."""
 
-_EVENTS: Mapping[str, Event] = {
-    "create": Event.RAISED,
-    "acknowledge": Event.ACKED,
-    "unacknowledge": Event.UNACKED,
-    "snooze": Event.SHELVED,
-    "unsnooze": Event.UNSHELVED,
-    "close": Event.CLOSED,
-    "assign": Event.ASSIGNED,
-    "prioritise": Event.LOWERED,
+_STEPS: Mapping[str, Tuple[Event, str]] = {
+    "create": (Event.RAISED, REOPEN),
+    "acknowledge": (Event.ACKED, "Acknowledge"),
+    "unacknowledge": (Event.UNACKED, "UnAcknowledge"),
+    "snooze": (Event.SHELVED, "Snooze"),
+    "unsnooze": (Event.UNSHELVED, "SnoozeEnded"),
+    "close": (Event.CLOSED, "Close"),
+    "assign": (Event.ASSIGNED, "AssignOwnership"),
+    "prioritise": (Event.LOWERED, "UpdatePriority"),
 }
-_ACTIONS: Mapping[str, str] = {
-    "create": REOPEN,
-    "acknowledge": "Acknowledge",
-    "unacknowledge": "UnAcknowledge",
-    "snooze": "Snooze",
-    "unsnooze": "SnoozeEnded",
-    "close": "Close",
-    "assign": "AssignOwnership",
-    "prioritise": "UpdatePriority",
-}
+"""Each step as what it is to the vendor, and as what it is to Alerta."""
+
 OPERATIONS: Mapping[str, str] = {"unsnooze": "acknowledge", "prioritise": "priority"}
 """The operation of a step, where it has another name."""
 
@@ -45,14 +37,14 @@ JSM_TAKES = frozenset({"create", "acknowledge", "close"})
 
 def takes(policy: Policy) -> "frozenset[str]":
     """Name the steps that the vendor's key can do."""
-    return JSM_TAKES if policy.dialect is Dialect.JSM and not policy.extra_calls else frozenset(_EVENTS)
+    return JSM_TAKES if policy.dialect is Dialect.JSM and not policy.extra_calls else frozenset(_STEPS)
 
 
 def requests_of(repair: Repair, subject: Subject, policy: Policy, now_seconds: float) -> Dispatch:
     """Build the requests; by the route of the alert, or of the key that showed it."""
     until = min(repair.seen.snoozed_until or 0.0, now_seconds + LONGEST_SNOOZE_SECONDS)
     acts = [
-        ConsoleAct(_EVENTS[step], BRIDGE, f"reconcile: {repair.reason}", until, repair.seen.priority)
+        ConsoleAct(_STEPS[step][0], BRIDGE, f"reconcile: {repair.reason}", until, repair.seen.priority)
         for step in repair.steps
     ]
     if "create" in repair.steps:
@@ -78,6 +70,6 @@ def messages_of(repair: Repair, source: str, now_seconds: float) -> List[str]:
         "note": f"reconcile: {repair.reason}",
     }
     return [
-        json.dumps({"action": _ACTIONS[step], "source": {"name": "", "type": "system"}, "alert": alert})
+        json.dumps({"action": _STEPS[step][1], "source": {"name": "", "type": "system"}, "alert": alert})
         for step in repair.steps
     ]

@@ -14,10 +14,10 @@ Each act is paired with one of the other integration's, so that a note written t
     JEC   9:00:01 "on it"  a pair         9:00:31 "on it"  a pair
 """
 
-import hashlib
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from . import message as fields
+from .digest import hex_digest
 from .message import Message, MessageError
 
 WINDOW_SECONDS = 120
@@ -43,10 +43,11 @@ TOLD: Mapping[str, Tuple[str, str]] = {
 """The actions that a note can tell of: its words, and the field of the alert that they name."""
 
 _ASSIGNING = frozenset({"AssignOwnership", "TakeOwnership"})
-_WITHOUT_A_LINE = frozenset({
+WITHOUT_A_LINE = frozenset({
     "Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete", "AddTags", "RemoveTags",
     "UpdatePriority", "Create",
 })  # fmt: skip
+"""Done twice, these leave an alert as if done once; any other may leave a second line."""
 
 
 def sentence(message: Message, where: str = "") -> str:
@@ -78,7 +79,7 @@ def names_in_sentence(message: Message) -> List[str]:
 def said(message: Message) -> Dict[str, int]:
     """Tell what to remember of an act that leaves a line: a name for it, with its `updatedAt`; else nothing."""
     integration = fields.integration(message)
-    if not integration or not message.updated_ns or message.action in _WITHOUT_A_LINE:
+    if not integration or not message.updated_ns or message.action in WITHOUT_A_LINE:
         return {}
     try:
         act = act_digest(kind_of(message), fields.actor(message), sentence(message))
@@ -137,4 +138,4 @@ def act_digest(kind: str, person: str, words: str) -> str:
 
 def digest(*words: str) -> str:
     """Stand for some words."""
-    return hashlib.sha256("\0".join(words).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return hex_digest("\0".join(words).encode("utf-8", "backslashreplace"))[:16]

@@ -7,7 +7,7 @@ from .echo import MARK
 from .events import end_of
 from .history import ENDED, OF_NO_STATUS
 from .instants import iso_seconds
-from .message import is_uuid
+from .message import PRIORITIES, is_uuid, text_of
 from .people import harmless_name
 from .publish import Policy, destination, is_wanted, priority_of
 from .wording import Subject
@@ -17,7 +17,6 @@ ENDLESS = float("inf")
 # Dated by Alerta itself; what comes in bears its sender's time.
 _DATED = frozenset({"open", "ack", "unack", "shelve", "unshelve", "close", "timeout", "expired"})
 _TOLD = re.compile(r"[A-Z][a-z]+( ended)?( by .+)? in (Opsgenie|Jira Service Management)(:|$)")
-_PRIORITY = re.compile(r"P[1-5]", re.ASCII)
 _OPEN_STATES = frozenset({"open", "acked", "snoozed"})
 _CLOSED_STATES = frozenset({"closed", "resolved"})
 
@@ -81,7 +80,7 @@ def alerta_side(subject: Subject, changed: float, newest_ns: Mapping[str, int], 
         acknowledged=status == "ack",
         snoozed_until=until,
         owner=harmless_name(subject.owner),
-        priority=own if isinstance(own, str) and _PRIORITY.fullmatch(own) else priority_of(subject, policy),
+        priority=own if own in PRIORITIES else priority_of(subject, policy),
         since=min(begun.at_seconds, changed) if begun and begun.change in _DATED and not told else 0.0,
         changed=changed,
         opened=newest_ns.get("opened", 0) / 1e9 or (min(started, changed) if changed else started),
@@ -111,19 +110,22 @@ def vendor_side(data: Mapping[str, Any], route: str) -> Optional[Seen]:
     is_open = status in _OPEN_STATES
     snoozed = status == "snoozed" or data.get("snoozed") is True
     acknowledged = status == "acked" or data.get("acknowledged") is True
-    created, changed = (_seconds(data.get(name)) for name in ("createdAt", "updatedAt"))
-    report = data.get("report")
+    created, changed, until = (
+        iso_seconds(text_of(data, name)) or 0.0 for name in ("createdAt", "updatedAt", "snoozedUntil")
+    )
+    is_done = acknowledged or not is_open
+    report = data["report"] if is_done and isinstance(data.get("report"), dict) else {}
     what, who = ("ackTime", "acknowledgedBy") if is_open else ("closeTime", "closedBy")
-    told = isinstance(report, dict) and (acknowledged or not is_open) and str(report.get(who, "")).endswith(MARK)
-    took = report.get(what) if isinstance(report, dict) and not snoozed and (acknowledged or not is_open) else None
+    told = text_of(report, who).endswith(MARK)
+    took = None if snoozed else report.get(what)
     dated = isinstance(took, int) and 0 <= took < 10**12 and created > 0
-    priority = data.get("priority")
+    priority = text_of(data, "priority")
     return Seen(
         is_open=is_open,
         acknowledged=is_open and acknowledged,
-        snoozed_until=(_seconds(data.get("snoozedUntil")) or ENDLESS) if is_open and snoozed else None,
-        owner=harmless_name(data["owner"]) if isinstance(data.get("owner"), str) else "",
-        priority=priority if isinstance(priority, str) and _PRIORITY.fullmatch(priority) else "",
+        snoozed_until=(until or ENDLESS) if is_open and snoozed else None,
+        owner=harmless_name(text_of(data, "owner")),
+        priority=priority if priority in PRIORITIES else "",
         since=created + took / 1000 if isinstance(took, int) and dated and not (told and is_open) else 0.0,
         changed=changed,
         opened=created,
@@ -153,7 +155,3 @@ def with_looks(vendor: Snapshot, looks: Mapping[str, Tuple[str, Mapping[str, Any
             alerts[name] = seen
     gone = frozenset(name for name, (_, data) in looks.items() if not data)
     return vendor._replace(alerts=alerts, gone=gone, looked_up=frozenset(looks))
-
-
-def _seconds(value: Any) -> float:
-    return (iso_seconds(value) if isinstance(value, str) else None) or 0.0

@@ -111,9 +111,7 @@ class Task(NamedTuple):
         """Say the same where our plugin shows the person."""
         return f"{what} in {fields.console(self.message)}" + (f": {note}" if note else "")
 
-    def for_plugin(
-        self, text: str = "", words: Optional[str] = None, names: Sequence[str] = ()
-    ) -> Dict[str, Any]:
+    def for_plugin(self, text: str = "", words: Optional[str] = None, names: Sequence[str] = ()) -> Dict[str, Any]:
         """Tell our plugin what Alerta has no field for; an Alerta without it passes over this.
 
         By `words` it knows an act that comes by another integration too (None: there is no need); `names` are those of
@@ -122,13 +120,13 @@ class Task(NamedTuple):
         updated_ns = self.message.updated_ns
         # Without a time of its own an action is never late; so its alert's time must not make it late either.
         incident = incident_ns(self.message, self.circumstances.now_seconds) if updated_ns else 0
-        told = {"text": text, "updatedAt": updated_ns, "incident": incident, "key": self.message.key}
         more = {
             "id": self.actor_id if self.actor_id != self.actor else "",
             "integration": "" if words is None else fields.integration(self.message),
             "words": "" if words == text else words,
             "names": list(names),
         }
+        told = {"text": text, "updatedAt": updated_ns, "incident": incident, "key": self.message.key}
         return {**told, **{name: value for name, value in more.items() if value}}
 
 

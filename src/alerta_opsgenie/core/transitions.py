@@ -66,14 +66,10 @@ _REFUSED_FOR_GOOD_SECONDS = 60.0  # until then other people's changes and the cl
 EARLIER_OUTAGE = Outcome(Kind.IGNORED, Reason.STALE, "the alert has ended and come again since")
 
 
-class Changed(NamedTuple):
-    """A change of state that stands: the answer tells whether our plugin was there."""
+Change = Generator[Call, Answer, Union[Answer, Outcome]]
+"""A change of state that stands gives Alerta's answer, which tells whether our plugin was there."""
 
-    answer: Answer
-
-
-Change = Generator[Call, Answer, Union[Changed, Outcome]]
-Try = Generator[Call, Answer, Union[Changed, Outcome, None]]
+Try = Generator[Call, Answer, Union[Answer, Outcome, None]]
 """As a change; None: not done, and no reason not to do it in another way."""
 
 
@@ -104,7 +100,7 @@ def look_first(task: Task, own: OwnLine, *, may_be_old: bool) -> Try:
     if not look.ok:
         return outcome_of_refusal(look)
     if _has_own_line(task, look, own):
-        return Changed(look)
+        return look
     return EARLIER_OUTAGE if may_be_old and is_of_earlier_outage(task, look) else None
 
 
@@ -136,7 +132,7 @@ def _change_otherwise(task: Task, to: Transition, asked: Call, own: OwnLine) -> 
     if not status:
         return outcome_of_refusal(look)
     if _has_own_line(task, look, own):
-        return Changed(look)
+        return look
     if to.is_no_op(status):
         return Outcome(Kind.ALREADY, Reason.IN_STATE, f"the alert is {status}")
     if status == "shelved" and to is SHELVE and is_shelved_until(look, fields.snooze_end_seconds(task.message)):
@@ -173,7 +169,7 @@ def _ask_unshelved(task: Task, to: Transition, asked: Call) -> Try:
     changed = yield from _ask(task, to, asked)
     if changed is None and first.ok:
         # Unshelving led back to the acknowledged state that it had before; else somebody was faster.
-        return Changed(first) if to is ACK else Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta refuses {to.action}")
+        return first if to is ACK else Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta refuses {to.action}")
     return changed
 
 
@@ -191,11 +187,11 @@ def _correct_status(task: Task, to: Transition, asked: Call, answer: Answer) -> 
     """
     if answer.alert_status and answer.alert_status == to.leads_from:
         opened = yield _open(task, to)
-        return Changed(opened) if opened.ok else outcome_of_refusal(opened)
+        return opened if opened.ok else outcome_of_refusal(opened)
     if to is CLOSE and answer.alert_status == "ack":
-        return Changed(answer)  # the alarm model has no close, and the plugin's settings make this of one
+        return answer  # the alarm model has no close, and the plugin's settings make this of one
     if not to.leads_to or not answer.alert_status or answer.alert_status in (to.leads_to, *ENDED):
-        return Changed(answer)
+        return answer
     if answer.alert_status != "open":
         opened = yield _open(task, to)
         if not opened.ok:
@@ -206,7 +202,7 @@ def _correct_status(task: Task, to: Transition, asked: Call, answer: Answer) -> 
     if again.alert_status not in ("", to.leads_to, *ENDED):
         what = f"Alerta takes the action {to.action}, and the alert stays {again.alert_status}"
         return Outcome(Kind.REJECTED, Reason.REFUSED, what)
-    return Changed(again)
+    return again
 
 
 def _open(task: Task, to: Transition) -> Call:

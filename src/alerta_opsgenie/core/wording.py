@@ -2,7 +2,7 @@
 
 import datetime as dt
 import string
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 STOCK_TEXTS = frozenset(
     [f"{action} operator action" for action in ("open", "assign", "ack", "unack", "shelve", "unshelve", "close")]
@@ -78,7 +78,7 @@ class Templates(NamedTuple):
 
 
 EARLIER: Mapping[str, Templates] = {
-    "5.0": Templates(message="[ {environment} ]: {severity}: {text}", entity="{environment}"),
+    "5.0": Templates(message="[ {environment} ]: {severity}: {text}", entity="{environment}")
 }
 """The wording of earlier plugins by version: alerta-contrib, plugins/opsgenie/alerta_opsgenie.py of 5.0.3."""
 
@@ -151,7 +151,7 @@ def values(subject: Subject) -> Dict[str, Tuple[str, ...]]:
     return {**found, "service": subject.service, "tag": subject.tags}
 
 
-_SENTENCES: Mapping[str, str] = {
+SENTENCES: Mapping[str, str] = {
     "severity changed": "The severity changed from {before} to {now} in Alerta",
     "severity changed to one that is not sent": "The severity changed from {before} to {now} in Alerta",
     "unack": "Unacknowledged in Alerta",
@@ -164,11 +164,12 @@ _SENTENCES: Mapping[str, str] = {
     "delete": "Deleted in Alerta",
     "assign": "Assigned in Alerta",
 }
+"""What is said of an event (by its name) for which the vendor has no call."""
 
 
 def sentence(event: str, subject: Subject, remark: str = "", until_seconds: Optional[float] = None) -> str:
     """Say what happened in Alerta, for a note; `remark` is what the operator wrote."""
-    said = _SENTENCES[event].format(
+    said = SENTENCES[event].format(
         before=subject.previous_severity or "?",
         now=subject.severity,
         until="further notice" if until_seconds is None else instant(until_seconds),
@@ -186,8 +187,8 @@ def instant(seconds: float) -> str:
 
 def plain(value: Any) -> str:
     """Make a text of an attribute's value; nothing of one that has parts."""
-    if isinstance(value, bool) or value is None:
-        return "" if value is None else str(value).lower()
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
@@ -205,7 +206,8 @@ class _Filler(string.Formatter):
 
 def fill(template: str, subject: Subject) -> str:
     """Put the alert's values into a template; an attribute that the alert has not is empty."""
-    known: Dict[str, str] = {name: _joined(getattr(subject, name)) for name in FIELDS}
+    values = {name: getattr(subject, name) for name in FIELDS}
+    known = {name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in values.items()}
     known["status"] = subject.shown_status or subject.status
     known.update({f"attributes.{name}": plain(value) for name, value in subject.attributes.items()})
     return _Filler().vformat(template, (), known)
@@ -222,11 +224,3 @@ def check_template(setting: str, template: str) -> str:
     except (ValueError, IndexError) as error:
         raise TemplateError(f"{setting}: {template!r} is no template: {error}") from None
     return template
-
-
-def _joined(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
-
-
-NAMES: FrozenSet[str] = frozenset(_SENTENCES)
-"""The events that have a sentence of their own."""

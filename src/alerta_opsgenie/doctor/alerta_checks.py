@@ -1,4 +1,4 @@
-"""Alerta as the executor sees it: where it is, what the key may do, and whether names can be lent.
+"""Alerta as the executor sees it: where it is, what the key may do, whether names can be lent, and the plugin in it.
 
 All of it by requests that change nothing: they name an alert that cannot exist, a fresh UUID, or say nothing at all.
 """
@@ -8,18 +8,20 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from contextlib import closing
 from datetime import datetime, timezone
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator, Mapping, NamedTuple
 from urllib.parse import urlsplit
 
 from alerta_opsgenie.clients.alerta import AlertaClient, address_of
-from alerta_opsgenie.clients.connection import AddressError, UnreachableError
+from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
-from alerta_opsgenie.doctor.http import FORBIDDEN, NOT_FOUND, OK, UNAUTHORIZED, ask
+from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.http import FORBIDDEN, NO_ANSWER, NOT_FOUND, OK, UNAUTHORIZED, ask
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.vendor_checks import judge_clock
+from alerta_opsgenie.page.plugin import FIGURES, NO_FIGURES, figures_of, troubles_of
 from alerta_opsgenie.vendor.config import NATIVE
 
 PERSON = "alerta-opsgenie doctor"
@@ -54,42 +56,50 @@ def client_of(inst: Installation, url: str) -> AlertaClient:
 
 
 def call(inst: Installation, url: str, request: Call) -> Answer:
-    """Make one call with the executor's key. Raises `UnreachableError` and `AddressError`."""
-    client = client_of(inst, url)
-    try:
+    """Make one call with the executor's key. Raises what is in `NO_ANSWER`."""
+    with closing(client_of(inst, url)) as client:
         return client.send(request, time.monotonic() + inst.request.limit_seconds)
-    finally:
-        client.close()
 
 
-def try_call(inst: Installation, request: Call) -> Answer | None:
-    """Make one call to the executor's Alerta; None where it is not reached, which `check_reachable` reports."""
+def try_call(inst: Installation, method: str, path: str, body: Any = None, person: str = "") -> Answer:
+    """Make one call to the executor's Alerta. Without URL, key or answer the check ends: others report that."""
+    if not (inst.access.url and inst.alerta_key[0]):
+        raise CheckEndedError
     try:
-        return call(inst, inst.access.url, request)
-    except (UnreachableError, AddressError):
-        return None
+        return call(inst, inst.access.url, Call(method, path, body, person))
+    except NO_ANSWER:
+        raise CheckEndedError from None
+
+
+def fields_of(answer: Answer) -> dict[str, Any]:
+    """Give what an answer with 200 says; nothing of another one."""
+    return answer.body if answer.status == OK and isinstance(answer.body, dict) else {}
+
+
+def listed(answer: Answer, name: str) -> list[dict[str, Any]]:
+    """Give the objects that an answer lists by a name."""
+    found = fields_of(answer).get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def look_at(inst: Installation, url: str) -> Found:
     """Ask for the root of an API, which needs no key and lists what there is."""
     try:
         answer = call(inst, url, Call("GET", "/", None, ""))
-    except (UnreachableError, AddressError) as error:
+    except NO_ANSWER as error:
         return Found([], error=str(error))
-    listed = answer.body.get("links") if answer.status == OK and isinstance(answer.body, dict) else None
-    links = [str(link.get("href")) for link in listed if isinstance(link, dict)] if isinstance(listed, list) else []
+    links = [str(link.get("href")) for link in listed(answer, "links")]
     return Found(links, answer.status, answer.clock_ahead_seconds)
 
 
 def candidates(url: str) -> list[str]:
     """Give the URLs that may be meant by one at which Alerta does not answer, the likeliest first."""
-    parts = urlsplit(url)
-    path = address_of(url).path
+    parts, path = urlsplit(url), address_of(url).path
     above = path.rpartition("/")[0]
-    paths = dict.fromkeys([f"{path}/api", "/api", f"{above}/api", above, ""])
     other = "https" if parts.scheme == "http" else "http"
-    same = [f"{parts.scheme}://{parts.netloc}{tried}" for tried in paths if tried != path]
-    return [*same, *(f"{other}://{parts.netloc}{tried}" for tried in dict.fromkeys([path, "/api"]))]
+    tried = [(parts.scheme, one) for one in (f"{path}/api", "/api", f"{above}/api", above, "") if one != path]
+    tried += [(other, path), (other, "/api")]
+    return list(dict.fromkeys(f"{scheme}://{parts.netloc}{one}" for scheme, one in tried))
 
 
 def check_reachable(inst: Installation) -> Iterator[Finding]:
@@ -97,13 +107,11 @@ def check_reachable(inst: Installation) -> Iterator[Finding]:
     url = inst.access.url
     if not url:
         advice = f'in {inst.path}, add "--alertaApiUrl", "https://alerta.example.com/api" to globalArgs'
-        yield fail("the executor is not given Alerta's URL", advice)
-        return
+        raise CheckEndedError(fail("the executor is not given Alerta's URL", advice))
     try:
         address = address_of(url)
     except AddressError as error:
-        yield fail(str(error), f"correct --alertaApiUrl in {inst.path}")
-        return
+        raise CheckEndedError(fail(str(error), f"correct --alertaApiUrl in {inst.path}")) from None
     found = look_at(inst, url)
     if found.links:
         yield ok(f"Alerta answers at {address}")
@@ -125,14 +133,6 @@ def _suggest(inst: Installation, url: str) -> str:
     return f"see that Alerta runs and that this host reaches it, or correct --alertaApiUrl in {inst.path}"
 
 
-def _is_usable(inst: Installation) -> bool:
-    """Whether asking on makes sense: other checks have reported what is missing."""
-    try:
-        return bool(inst.access.url and address_of(inst.access.url) and inst.alerta_key[0])
-    except AddressError:
-        return False
-
-
 # -- The key
 
 
@@ -140,23 +140,21 @@ def check_key(inst: Installation) -> Iterator[Finding]:
     """Look whether the key is valid, what it may do, and until when."""
     key, why = inst.alerta_key
     if inst.access.url and not key:
-        yield fail(f"Alerta's key: {why}", f"write it into {inst.access.key_file or inst.path}")
-    if not _is_usable(inst):
-        return
-    act = Call("PUT", f"/alert/{uuid.uuid4()}/action", {"action": "ack", "text": PERSON}, "")
-    answer = try_call(inst, act)
-    if answer is None:
-        return
+        yield fail(f"Alerta's key: {why}", f"write it into {_key_place(inst)}")
+    answer = try_call(inst, "PUT", f"/alert/{uuid.uuid4()}/action", {"action": "ack", "text": PERSON})
     yield _judge_key(inst, answer)
     if answer.status == NOT_FOUND:
         yield from _check_scopes(inst)
         yield from _check_heartbeats(inst)
 
 
+def _key_place(inst: Installation) -> str:
+    return inst.access.key_file or inst.path
+
+
 def _judge_key(inst: Installation, answer: Answer) -> Finding:
-    place = inst.access.key_file or inst.path
     if answer.status == UNAUTHORIZED:
-        advice = f"make a key in Alerta (Configuration, API Keys) and write it into {place}"
+        advice = f"make a key in Alerta (Configuration, API Keys) and write it into {_key_place(inst)}"
         return fail(f"Alerta refuses the key: {answer.message}", advice)
     if answer.status == FORBIDDEN:
         return fail(f"the key may not act on alerts: {answer.message}", _make_key(inst))
@@ -168,9 +166,9 @@ def _judge_key(inst: Installation, answer: Answer) -> Finding:
 
 def _make_key(inst: Installation) -> str:
     """Give the command by which an administrator of Alerta makes the bridge a key, and the file that it goes into."""
-    scopes = ["write:alerts", *(["write:heartbeats"] if _sends_heartbeats(inst) else [])]
-    command = f"alerta key --username opsgenie-bridge {' '.join(f'--scope {scope}' for scope in scopes)}"
-    return f"{command}, and write it into {inst.access.key_file or inst.path}"
+    more = " --scope write:heartbeats" if _sends_heartbeats(inst) else ""
+    command = f"alerta key --username opsgenie-bridge --scope write:alerts{more}"
+    return f"{command}, and write it into {_key_place(inst)}"
 
 
 def _sends_heartbeats(inst: Installation) -> bool:
@@ -182,8 +180,8 @@ def _check_scopes(inst: Installation) -> Iterator[Finding]:
 
     A key with a broad scope (read, write, admin) may always list itself. `/key/KEY` is never asked for: logs show it.
     """
-    answer = try_call(inst, Call("GET", "/keys?page-size=1000", None, ""))
-    entry = _own_entry(inst, answer)
+    key, answer = inst.alerta_key[0].reveal(), try_call(inst, "GET", "/keys?page-size=1000")
+    entry = next((entry for entry in listed(answer, "keys") if entry.get("key") == key), None)
     if entry is None:
         yield skip("when the key expires (it may not list keys)", "look it up in Alerta: Configuration, API Keys")
         return
@@ -192,13 +190,6 @@ def _check_scopes(inst: Installation) -> Iterator[Finding]:
     broad = sorted(scopes - USEFUL_SCOPES)
     if broad:
         yield warn(f"the key has more rights than the bridge needs: {', '.join(broad)}", _make_key(inst))
-
-
-def _own_entry(inst: Installation, answer: Answer | None) -> dict[str, Any] | None:
-    key = inst.alerta_key[0].reveal()
-    listed = answer.body.get("keys") if answer and answer.status == OK and isinstance(answer.body, dict) else None
-    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    return next((entry for entry in entries if entry.get("key") == key), None)
 
 
 def _judge_expiry(inst: Installation, user: str, text: str) -> Finding:
@@ -215,8 +206,8 @@ def _check_heartbeats(inst: Installation) -> Iterator[Finding]:
     """Look whether our own connector may send its heartbeat: Alerta looks at the scope before it reads the body."""
     if not _sends_heartbeats(inst):
         return
-    answer = try_call(inst, Call("POST", "/heartbeat", {"tags": "none, so that nothing is made of it"}, ""))
-    if answer is not None and answer.status == FORBIDDEN:
+    answer = try_call(inst, "POST", "/heartbeat", {"tags": "none, so that nothing is made of it"})
+    if answer.status == FORBIDDEN:
         advice = f"{_make_key(inst)}; or set heartbeatIntervalInSeconds to 0 in {inst.path}"
         yield warn("the key may not send heartbeats (write:heartbeats)", advice)
 
@@ -226,10 +217,8 @@ def _check_heartbeats(inst: Installation) -> Iterator[Finding]:
 
 def check_attribution(inst: Installation) -> Iterator[Finding]:
     """Look whether our plugin is in Alerta and knows this key as the bridge's."""
-    if not _is_usable(inst):
-        return
-    answer = try_call(inst, Call("GET", f"/alert/{uuid.uuid4()}", None, PERSON))
-    if answer is None or answer.status in {UNAUTHORIZED, FORBIDDEN}:
+    answer = try_call(inst, "GET", f"/alert/{uuid.uuid4()}", person=PERSON)
+    if answer.status in {UNAUTHORIZED, FORBIDDEN}:
         return
     if answer.on_behalf_of == PERSON:
         yield ok("our plugin is in Alerta, and what people do is shown under their own names")
@@ -248,8 +237,6 @@ def _has_webhook(inst: Installation) -> bool:
 
 def check_open_access(inst: Installation) -> Iterator[Finding]:
     """Look whether Alerta, and our webhook in it, act for somebody without any key."""
-    if not _is_usable(inst):
-        return
     nobody = str(uuid.uuid4())
     act = _ask_without_key(inst, "PUT", f"/alert/{nobody}/action", b'{"action": "ack", "text": ""}')
     if act == NOT_FOUND:
@@ -266,12 +253,38 @@ def _check_webhook(inst: Installation, nobody: str) -> Iterator[Finding]:
     status = _ask_without_key(inst, "POST", _WEBHOOK, body)
     if status in {UNAUTHORIZED, FORBIDDEN, NOT_FOUND}:
         yield ok("the webhook refuses whoever has neither its secret nor a key")
-    elif status:
+    else:
         advice = "set OPSGENIE_WEBHOOK_SECRET_FILE in alertad.conf and restart Alerta"
         yield fail(f"the webhook takes actions from everybody (HTTP {status})", advice)
 
 
 def _ask_without_key(inst: Installation, method: str, path: str, body: bytes) -> int:
-    """Make one request without a key and give the status; 0 where there is no answer."""
-    url, headers = str(address_of(inst.access.url)), {"Content-Type": "application/json"}
-    return ask(inst, url, path, headers, body, method=method, ca_file=inst.access.ca_file).status
+    """Make one request without a key and give the status. No answer ends the check."""
+    headers = {"Content-Type": "application/json"}
+    try:
+        url = str(address_of(inst.access.url))
+        return ask(inst, url, path, headers, body, method=method, ca_file=inst.access.ca_file).status
+    except NO_ANSWER:
+        raise CheckEndedError from None
+
+
+# -- The plugin, by the figures that it writes into Alerta
+
+
+def check_plugin(inst: Installation) -> Iterator[Finding]:
+    """Read the figures, and say what is wrong by them."""
+    answer = try_call(inst, FIGURES.method, FIGURES.path)
+    if answer.status == FORBIDDEN:
+        raise CheckEndedError(skip("Alerta's key may not read its figures", "give it the scope read:management"))
+    figures = figures_of(fields_of(answer))
+    if not figures:
+        raise CheckEndedError(skip(NO_FIGURES))
+    problems = [fail(what, advice) for what, advice in troubles_of(figures)]
+    if figures.get("dead_letters"):
+        what = f"{figures['dead_letters']:.0f} requests were refused for good"
+        problems.append(warn(what, "the note on each alert says why"))
+    yield from problems or [ok(f"the plugin sends, {figures['waiting']:.0f} requests wait{_heartbeat(figures)}")]
+
+
+def _heartbeat(figures: Mapping[str, float]) -> str:
+    return ", and the heartbeat is pinged" if figures.get("heartbeat_withheld") == 0 else ""

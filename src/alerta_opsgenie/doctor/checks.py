@@ -7,13 +7,11 @@ from typing import Callable, Iterable, Iterator, NamedTuple
 from alerta_opsgenie.doctor import (
     alerta_checks,
     config_checks,
-    plugin_checks,
-    queue_checks,
     running_checks,
     script_checks,
     vendor_checks,
 )
-from alerta_opsgenie.doctor.finding import Finding, fail
+from alerta_opsgenie.doctor.finding import Finding, fail, findings_of
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.setup.layout import EDGES
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
@@ -31,13 +29,6 @@ class Check(NamedTuple):
     needs_config: bool = True
 
 
-class Result(NamedTuple):
-    """One finding of a check."""
-
-    check: str
-    finding: Finding
-
-
 CHECKS = (
     Check("config", config_checks.check_readable, needs_config=False),
     Check("config-access", config_checks.check_access, needs_config=False),
@@ -48,14 +39,14 @@ CHECKS = (
     Check("python", script_checks.check_python, DIALECTS),
     Check("executor", script_checks.check_starts, DIALECTS),
     Check("script-logs", script_checks.check_logs, DIALECTS),
-    Check("vendor", queue_checks.check_vendor),
-    Check("queue", queue_checks.check_queue),
+    Check("vendor", vendor_checks.check_vendor),
+    Check("queue", vendor_checks.check_queue),
     Check("sources", vendor_checks.check_sources),
     Check("alerta", alerta_checks.check_reachable),
     Check("alerta-key", alerta_checks.check_key),
     Check("attribution", alerta_checks.check_attribution),
     Check("open-access", alerta_checks.check_open_access),
-    Check("plugin", plugin_checks.check_plugin),
+    Check("plugin", alerta_checks.check_plugin),
     Check("spool", script_checks.check_state, needs_config=False),
     Check("service", script_checks.check_service, needs_config=False),
     Check("process", running_checks.check_process, needs_config=False),
@@ -69,15 +60,14 @@ CHECKS = (
 NAMES = tuple(check.name for check in CHECKS)
 
 
-def examine(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Result]:
+def examine(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Finding]:
     """Do the named checks. One that fails by itself is a finding, and the others are done all the same."""
     wanted = set(names)
     for check in CHECKS:
         if check.name not in wanted or (check.needs_config and inst.config is None) or inst.edge not in check.edges:
             continue
         try:
-            for finding in check.run(inst):
-                yield Result(check.name, finding)
+            yield from findings_of(check.run(inst), check.name)
         except Exception as error:  # noqa: BLE001 - it is reported, as the finding that it is
             advice = "report this, with the archive that alerta-opsgenie doctor --bundle FILE writes"
-            yield Result(check.name, fail(f"the check itself failed: {type(error).__name__}", advice))
+            yield fail(f"the check itself failed: {type(error).__name__}", advice, check.name)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
-from typing import Iterable
+from typing import Iterable, Iterator, NamedTuple
 
 OK, SKIP, WARN, FAIL = "ok", "skip", "warn", "fail"
 LEVELS = (OK, SKIP, WARN, FAIL)
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One result of a check.
 
     `level` is ok (it was tried and works), skip (it could not be tried), warn (it works, but not for long or not as
     well as it could) or fail. `what` says what is the case, `advice` the next thing to do; both are one line without
-    secrets.
+    secrets. `check` is the name of the check.
     """
 
     level: str
     what: str
     advice: str = ""
+    check: str = ""
+
+
+class CheckEndedError(Exception):
+    """Ends a check with these findings; with none where another check says why it cannot go on."""
+
+    def __init__(self, *findings: Finding) -> None:
+        super().__init__()
+        self.findings = findings
 
 
 ok, warn, fail = (functools.partial(Finding, level) for level in (OK, WARN, FAIL))
@@ -31,6 +38,15 @@ ok, warn, fail = (functools.partial(Finding, level) for level in (OK, WARN, FAIL
 def skip(what: str, advice: str = "") -> Finding:
     """Say that something was not tried, and why."""
     return Finding(SKIP, f"not tried: {what}", advice)
+
+
+def findings_of(check: Iterable[Finding], name: str = "") -> Iterator[Finding]:
+    """Do a check to its end, and put its name into the findings that have none."""
+    try:
+        for finding in check:
+            yield finding._replace(check=finding.check or name)
+    except CheckEndedError as ended:
+        yield from (finding._replace(check=name) for finding in ended.findings)
 
 
 def worst(findings: Iterable[Finding]) -> str:

@@ -34,7 +34,7 @@ class Request:
 
     config_path: str
     dialect: str | None = None
-    edge: str = ""
+    edge: str | None = None
     user: str = ""
     service_path: str = ""
     log_directory: str = ""
@@ -85,8 +85,7 @@ class Installation:
         try:
             owner = self._find_writer()
             text = run_as(owner.uid, owner.gid, self._read) if owner.uid else self._read()
-            data = text.encode("latin-1")
-            return parse_document(data, syntax=syntax_of(self.path), where=self.path), None
+            return parse_document(text.encode("latin-1"), syntax=syntax_of(self.path), where=self.path), None
         except ConfigError as error:
             return None, error
         except (OSError, ValueError) as error:
@@ -118,18 +117,16 @@ class Installation:
             return self.request.edge
         usual = self.path == NATIVE_PATH or (self.path.startswith("/etc/") and self.path.endswith("/config.json"))
         named = self.document is not None and _OWN_SETTINGS in self.document.value
-        started = any(self._runs_with_it(process) for process in self.processes)
+        started = any(self._is_run(process.arguments) for process in self.processes)
         return NATIVE if usual or named or started or self._native_unit else self.dialect
 
-    def _runs_with_it(self, process: Process) -> bool:
-        return is_run_command(process.arguments) and _is_same(process.option("--config"), self.path)
+    def _is_run(self, command: tuple[str, ...]) -> bool:
+        """Whether a command line starts our own connector with this configuration."""
+        return is_run_command(command) and self._is_named_in(command)
 
-    @cached_property
-    def _native_unit(self) -> Unit | None:
-        for unit in self.units:
-            if is_run_command(unit.command) and _is_same(Process(0, 0, 0, unit.command).option("--config"), self.path):
-                return unit
-        return None
+    def _is_named_in(self, command: tuple[str, ...]) -> bool:
+        named = Process(0, 0, 0, command).option("--config")
+        return bool(named) and os.path.realpath(named) == os.path.realpath(self.path)
 
     @cached_property
     def config(self) -> EdgeConfig | None:
@@ -168,7 +165,7 @@ class Installation:
         """What the first of those mappings gives."""
         return self.accesses[0] if self.accesses else Access()
 
-    @cached_property
+    @property
     def mapping(self) -> ActionMapping | None:
         """The first mapping that starts our executor."""
         return next(iter(our_mappings(self.config)), None) if self.config else None
@@ -204,7 +201,7 @@ class Installation:
         """The connector's process: one by its name whose user may read the configuration."""
         found = [process for process in self.processes if is_connector(process, self.edge)]
         if self.edge == NATIVE:
-            found = [one for one in found if self._runs_with_it(one) or not one.option("--config")]
+            found = [one for one in found if self._is_run(one.arguments) or not one.option("--config")]
         return next((process for process in found if self._may_be_trusted(process)), None)
 
     def _may_be_trusted(self, process: Process) -> bool:
@@ -222,6 +219,10 @@ class Installation:
         return (self.process.environment if self.process else None) or {}
 
     @cached_property
+    def _native_unit(self) -> Unit | None:
+        return next((unit for unit in self.units if self._is_run(unit.command)), None)
+
+    @cached_property
     def unit(self) -> Unit:
         """The connector's service; an empty one where there is none."""
         # Our own unit is named as the directory of its configuration (`setup.layout`).
@@ -234,10 +235,8 @@ class Installation:
         """Our own service: the connector's or, beside OEC and JEC, the agent's; an empty one where there is none."""
         if self.edge == NATIVE:
             return self.unit
-        return next((unit for unit in self.units if self._is_agents(unit)), Unit())
-
-    def _is_agents(self, unit: Unit) -> bool:
-        return "agent" in unit.command[1:4] and _is_same(Process(0, 0, 0, unit.command).option("--config"), self.path)
+        agents = (unit for unit in self.units if "agent" in unit.command[1:4] and self._is_named_in(unit.command))
+        return next(agents, Unit())
 
     @cached_property
     def person(self) -> Person | None:
@@ -258,13 +257,12 @@ class Installation:
     @cached_property
     def search_path(self) -> tuple[str, str]:
         """The PATH that the connector's service has, and from what that is known."""
-        if self.request.service_path:
-            return self.request.service_path, "as you say"
-        if self.process_environment.get("PATH"):
-            return self.process_environment["PATH"], "its process's"
-        if self.unit.environment.get("PATH"):
-            return self.unit.environment["PATH"], "its unit's"
-        return SERVICE_PATH, "a service's usual one"
+        known = {
+            "as you say": self.request.service_path,
+            "its process's": self.process_environment.get("PATH"),
+            "its unit's": self.unit.environment.get("PATH"),
+        }
+        return next(((path, how) for how, path in known.items() if path), (SERVICE_PATH, "a service's usual one"))
 
     @cached_property
     def service_environment(self) -> Mapping[str, str]:
@@ -278,6 +276,11 @@ class Installation:
         return (self.unit.name or SERVICES[self.edge]).removesuffix(".service")
 
     @property
+    def install_command(self) -> str:
+        """What puts the connector's files right."""
+        return f"alerta-opsgenie install --edge {self.edge}"
+
+    @property
     def log_directory(self) -> str:
         """Where the connector's own logs are."""
         return self.request.log_directory or layout_for(self.edge).log_directory
@@ -287,7 +290,3 @@ class Installation:
         """Where the executor of this connector keeps its actions."""
         given = self.request.state_directory or self.access.state_directory
         return given or state_directory([], {**self.service_environment, **self.access.variables})
-
-
-def _is_same(one: str, other: str) -> bool:
-    return bool(one) and os.path.realpath(one) == os.path.realpath(other)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
 
+from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import NATIVE
 
-_VERSION = re.compile(r"(?:OEC|JEC) version is (?P<version>[0-9A-Za-z.+-]+)")
+_VERSION = re.compile(r"(?:OEC|JEC) version is ([0-9A-Za-z.+-]+)")
 _TAIL_BYTES = 256 * 1024
 _HEAD_BYTES = 4096
 _FAILURE_LEVELS = {"ERRO", "FATA", "PANI"}
@@ -20,30 +21,22 @@ _COLOURED = re.compile(r"(?:\x1b\[\d+m)?(?P<level>[A-Z]{4})\w*(?:\x1b\[0m)?\[(?P
 _PLAIN = re.compile(r'time="?(?P<when>[0-9T:.Z+-]+)"? level=(?P<level>[a-z]{4})\w* msg="?(?P<text>.*?)"?$')
 
 
-class LogLine(NamedTuple):
-    """A line of a connector's log. `level` has four capitals (ERRO, WARN), `at` is in seconds since the epoch."""
-
-    level: str
-    at: float
-    text: str
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether the connector calls it an error."""
-        return self.level in _FAILURE_LEVELS
-
-
-def connector_log(directory: str, edge: str, pid: int | None) -> str | None:
-    """Give the connector's own log: its process's, else the one that was written last; None: there is none."""
-    if edge == NATIVE:
-        return None
-    if pid is not None and (Path(directory) / f"{edge}{pid}.log").exists():
-        return f"{directory}/{edge}{pid}.log"
+def logs_named(inst: Installation, pattern: str) -> list[Path]:
+    """Give the connector's own logs whose names match, the newest first; none where they cannot be listed."""
+    if inst.edge == NATIVE:
+        return []
     try:
-        logs = [path for path in Path(directory).iterdir() if re.fullmatch(rf"{edge}\d+\.log", path.name)]
-        return str(max(logs, key=lambda path: path.stat().st_mtime)) if logs else None
+        found = [path for path in Path(inst.log_directory).iterdir() if re.fullmatch(pattern, path.name)]
+        return sorted(found, key=lambda path: -path.lstat().st_mtime)
     except OSError:
-        return None
+        return []
+
+
+def connector_log(inst: Installation) -> str | None:
+    """Give the connector's own log: its process's, else the one that was written last; None: there is none."""
+    logs = logs_named(inst, rf"{inst.edge}\d+\.log")
+    of_process = [path for path in logs if inst.process and path.name == f"{inst.edge}{inst.process.pid}.log"]
+    return str((of_process or logs)[0]) if logs else None
 
 
 def read_version(log: str) -> str:
@@ -53,7 +46,7 @@ def read_version(log: str) -> str:
             match = _VERSION.search(file.read(_HEAD_BYTES))
     except OSError:
         return ""
-    return match["version"] if match else ""
+    return match[1] if match else ""
 
 
 def read_tail(path: str, *, most_bytes: int = _TAIL_BYTES) -> list[str]:
@@ -69,24 +62,14 @@ def read_tail(path: str, *, most_bytes: int = _TAIL_BYTES) -> list[str]:
     return lines[1:] if size > most_bytes else lines
 
 
-def last_failure(lines: list[str]) -> LogLine | None:
-    """Find the last error that a connector logged."""
-    found = (_read_line(line) for line in reversed(lines))
-    return next((line for line in found if line and line.is_failure), None)
-
-
-def _read_line(line: str) -> LogLine | None:
-    match = _COLOURED.match(line) or _PLAIN.match(line)
-    if match is None:
-        return None
-    try:
-        at = datetime.fromisoformat(_instant(match["when"]))
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
-    return LogLine(match["level"].upper(), at.timestamp(), match["text"].strip())
-
-
-def _instant(text: str) -> str:
-    """Cut Go's nanoseconds, of which Python 3.10 reads six digits, and spell the zone as it reads it."""
-    return re.sub(r"(\.\d{1,6})\d*", lambda found: found[1].ljust(7, "0"), text).replace("Z", "+00:00")
+def last_error(lines: list[str]) -> tuple[float, str]:
+    """Find the last error that a connector logged: when, in seconds since the epoch, and what; 0 and nothing: none."""
+    for line in reversed(lines):
+        match = _COLOURED.match(line) or _PLAIN.match(line)
+        if match and match["level"].upper() in _FAILURE_LEVELS:
+            # Go's nanoseconds: Python 3.10 reads six digits, and no Z.
+            when = re.sub(r"(\.\d{1,6})\d*", lambda found: found[1].ljust(7, "0"), match["when"]).replace("Z", "+00:00")
+            with suppress(ValueError):
+                at = datetime.fromisoformat(when)
+                return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp(), match["text"].strip()
+    return 0.0, ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timezone
 from typing import Any, Callable, Iterator, NamedTuple
 
@@ -19,13 +19,12 @@ from alerta_opsgenie.clients.opsgenie import OpsgenieClient
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import is_uuid
 from alerta_opsgenie.core.publish import Dialect, Policy, is_wanted
-from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.core.sides import alias_of
-from alerta_opsgenie.doctor.alerta_checks import try_call
-from alerta_opsgenie.doctor.checks import Result, examine
-from alerta_opsgenie.doctor.finding import SKIP, Finding, fail, ok, skip, warn
-from alerta_opsgenie.doctor.http import OK
+from alerta_opsgenie.doctor.alerta_checks import fields_of, listed, try_call
+from alerta_opsgenie.doctor.checks import examine
+from alerta_opsgenie.doctor.finding import SKIP, CheckEndedError, Finding, fail, findings_of, ok, skip, warn
+from alerta_opsgenie.doctor.http import NOT_FOUND
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.vendor_checks import SOON_DAYS, days_left
 from alerta_opsgenie.journal import JournalError
@@ -38,6 +37,7 @@ _QUIET_SECONDS = 24 * 3600.0
 
 _CONFIGURATION = ("config", "config-access", "config-content", "mappings", "key-file")
 _CONNECTOR = ("script", "python", "executor", "vendor", "queue", "alerta", "alerta-key", "service", "process")
+_WHICH = "which open alerts are in JSM"
 _PAGE, _MOST_PAGES, _MOST_LOOKS, _MOST_NAMED = 100, 1000, 200, 20
 _INSTALL = "alerta-opsgenie install --edge jec --from {old} --api-key-file integration.key"
 
@@ -68,38 +68,32 @@ def check_days(move: Move) -> Iterator[Finding]:
 
 def check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
     """Do doctor's own checks on JSM's connector."""
-    if move.new is None:
-        advice = _INSTALL.format(old=move.old.path if move.old else "FILE")
-        yield fail("there is no configuration for JSM on this host", advice)
-        return
     new = move.new
-    for result in _as_its_user(new, lambda: list(examine(new, names))):
-        yield Finding(result.finding.level, f"{result.check}: {result.finding.what}", result.finding.advice)
+    if new is None:
+        advice = _INSTALL.format(old=move.old.path if move.old else "FILE")
+        raise CheckEndedError(fail("there is no configuration for JSM on this host", advice))
+    for finding in _as_its_user(new, lambda: examine(new, names)):
+        yield finding._replace(what=f"{finding.check}: {finding.what}", check="")
 
 
 def check_alerts(move: Move) -> Iterator[Finding]:
     """Find the open alerts of Alerta that JSM does not have open under that alias."""
     looker = move.new or move.old
     if looker is None or not move.jsm_key:
-        yield skip("which open alerts are in JSM: it takes the plugin's key", "--jsm-key-file FILE")
-        return
-    found = _as_its_user(looker, lambda: [Result("jsm-alerts", one) for one in _compare(looker, move)])
-    yield from (result.finding for result in found)
+        raise CheckEndedError(skip(f"{_WHICH}: it takes the plugin's key", "--jsm-key-file FILE"))
+    yield from _as_its_user(looker, lambda: _compare(looker, move))
 
 
 def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
     mine = _open_in_alerta(inst)
-    if mine is None:
-        yield skip("which open alerts are in JSM: Alerta does not list its own", f"alerta-opsgenie doctor {inst.path}")
-        return
     try:
         client = OpsgenieClient(move.jsm_url, Dialect.JSM, environment=inst.request.environment)
     except AddressError as error:
-        yield fail(str(error), "correct --jsm-url")
-        return
+        raise CheckEndedError(fail(str(error), "correct --jsm-url")) from None
+    source = next((name for name in inst.access.sources if name != "*"), Policy().source)
     with closing(client):
-        theirs = list_open(lambda path: client.get(path, move.jsm_key.reveal(), _soon(inst)), _source(inst), _wait)
-        asked = sorted(mine - {alias_of(one, _source(inst)) for one in theirs.alerts})
+        theirs = list_open(lambda path: client.get(path, move.jsm_key.reveal(), _soon(inst)), source, _wait)
+        asked = sorted(mine - {alias_of(one, source) for one in theirs.alerts})
         looks = _look_singly(inst, client, move.jsm_key, asked)
     unknown = [alert for alert in asked if alert not in looks] if theirs.problem else []
     missing = [alert for alert in asked if alert not in unknown and not looks.get(alert)]
@@ -125,10 +119,6 @@ def _look_singly(inst: Installation, client: OpsgenieClient, key: Secret, alerts
     return found
 
 
-def _source(inst: Installation) -> str:
-    return next((name for name in inst.access.sources if name != "*"), Policy().source)
-
-
 def _soon(inst: Installation) -> float:
     return time.monotonic() + inst.request.limit_seconds
 
@@ -138,30 +128,29 @@ def _wait(seconds: float) -> bool:
     return False
 
 
-def _open_in_alerta(inst: Installation) -> set[str] | None:
-    """List the open alerts of a severity that goes out by default; None where the list does not come whole."""
+def _open_in_alerta(inst: Installation) -> set[str]:
+    """List the open alerts of a severity that goes out by default. The check ends where the list is not whole."""
     found: set[str] = set()
-    for page in range(1, _MOST_PAGES):
-        path = f"/alerts?status!=closed&status!=expired&status!=blackout&sort-by=createTime&page={page}"
-        answer = try_call(inst, Call("GET", f"{path}&page-size={_PAGE}", None, ""))
-        alerts = answer.body.get("alerts") if answer and answer.status == OK else None
-        if not isinstance(alerts, list):
-            return found if answer and answer.from_alerta and answer.status == 404 else None  # noqa: PLR2004
-        wanted = (one for one in alerts if isinstance(one, dict) and is_wanted(str(one.get("severity")), Policy()))
-        found.update(str(one.get("id")) for one in wanted if is_uuid(str(one.get("id"))))
-        if answer and not answer.body.get("more"):
-            return found
-    return None
+    with suppress(CheckEndedError):
+        for page in range(1, _MOST_PAGES):
+            path = f"/alerts?status!=closed&status!=expired&status!=blackout&sort-by=createTime&page={page}"
+            answer = try_call(inst, "GET", f"{path}&page-size={_PAGE}")
+            wanted = (one for one in listed(answer, "alerts") if is_wanted(str(one.get("severity")), Policy()))
+            found.update(str(one.get("id")) for one in wanted if is_uuid(str(one.get("id"))))
+            if not fields_of(answer).get("more"):
+                if "alerts" in fields_of(answer) or (answer.from_alerta and answer.status == NOT_FOUND):
+                    return found
+                break
+    advice = f"alerta-opsgenie doctor --config {inst.path}"
+    raise CheckEndedError(skip(f"{_WHICH}: Alerta does not list its own", advice))
 
 
 def check_old(move: Move) -> Iterator[Finding]:
     """Say what still reaches this host from Opsgenie, and what has not ended of it."""
     old = move.old
     if old is None:
-        yield ok("no connector of Opsgenie's is set up on this host")
-        return
-    for result in _as_its_user(old, lambda: [Result("from-opsgenie", one) for one in _look_at_old(old)]):
-        yield result.finding
+        raise CheckEndedError(ok("no connector of Opsgenie's is set up on this host"))
+    yield from _as_its_user(old, lambda: _look_at_old(old))
 
 
 def _look_at_old(inst: Installation) -> Iterator[Finding]:
@@ -171,8 +160,7 @@ def _look_at_old(inst: Installation) -> Iterator[Finding]:
             for action in journal_of(directory, name).actions():
                 last, left = max(last, action.accepted_at), left + (action.state != "done")
     except JournalError as error:
-        yield fail(error.reason, error.advice)
-        return
+        raise CheckEndedError(fail(error.reason, error.advice)) from None
     if left:
         listing = f"alerta-opsgenie spool list --spool-dir {directory}"
         yield fail(f"{left} actions from Opsgenie wait, or were refused for good", listing)
@@ -183,7 +171,7 @@ def _look_at_old(inst: Installation) -> Iterator[Finding]:
         yield warn(f"{came}; {running}", "let it run until none comes any more")
     else:
         away = f"systemctl disable --now {inst.service}; alerta-opsgenie uninstall --edge {inst.edge}"
-        yield Finding("ok", f"{came}; {running}", f"to take it away: {away}")
+        yield ok(f"{came}; {running}", f"to take it away: {away}")
 
 
 def check_way_back(move: Move) -> Iterator[Finding]:
@@ -219,25 +207,23 @@ CHECKS: dict[str, Callable[[Move], Iterator[Finding]]] = {
 }
 
 
-def examine_move(move: Move, names: set[str]) -> Iterator[Result]:
+def examine_move(move: Move, names: set[str]) -> Iterator[Finding]:
     """Do the named checks, in their order."""
     for name, check in CHECKS.items():
         if name in names:
-            yield from (Result(name, finding) for finding in check(move))
+            yield from findings_of(check(move), name)
 
 
-def _as_its_user(inst: Installation, work: Callable[[], list[Result]]) -> list[Result]:
+def _as_its_user(inst: Installation, work: Callable[[], Iterator[Finding]]) -> list[Finding]:
     """Do something as the connector's user; root comes back, for the other connector is another user's."""
 
     def run() -> list[Any]:
         inst.drop_rights()
-        return [[result.check, *vars(result.finding).values()] for result in work()]
+        return [*findings_of(work())]
 
-    if os.geteuid() != 0:
-        return work()
     try:
-        rows = run_as(0, 0, run, limit_seconds=_LIMIT_SECONDS)
+        rows = run() if os.geteuid() != 0 else run_as(0, 0, run, limit_seconds=_LIMIT_SECONDS)
     except OSError as error:
         why = str(error) if isinstance(error, CannotBecomeError) else error.strerror or str(error)
-        return [Result("user", fail(f"{inst.path} cannot be looked at: {why}", "name the user: --user NAME"))]
-    return [Result(check, Finding(*finding)) for check, *finding in rows]
+        return [fail(f"{inst.path} cannot be looked at: {why}", "name the user: --user NAME")]
+    return [Finding(*row) for row in rows]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 import time
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.connector.keeper import CHANNEL, SQS
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN
-from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
-from alerta_opsgenie.doctor.http import OK, ask
+from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.http import NO_ANSWER, OK, ask
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.logs import connector_log, last_failure, read_tail, read_version
+from alerta_opsgenie.doctor.logs import connector_log, last_error, read_tail, read_version
 from alerta_opsgenie.doctor.person import user_name
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.config import NATIVE
@@ -41,8 +41,7 @@ def check_process(inst: Installation) -> Iterator[Finding]:
     process = inst.process
     if process is None:
         advice = f"systemctl start {inst.service}; journalctl -u {inst.service}"
-        yield fail(f"no {PROGRAMS[inst.edge]} runs on this host", advice)
-        return
+        raise CheckEndedError(fail(f"no {PROGRAMS[inst.edge]} runs on this host", advice))
     yield ok(f"{PROGRAMS[inst.edge]} runs as {user_name(process.uid)} (process {process.pid})")
     if process.uid == 0 and inst.edge != NATIVE:
         advice = f"systemctl edit {inst.service} (add [Service] and User= with its own user)"
@@ -51,33 +50,33 @@ def check_process(inst: Installation) -> Iterator[Finding]:
 
 def check_log(inst: Installation) -> Iterator[Finding]:
     """Read the connector's own log: which version it is, and what its last error was."""
-    log = connector_log(inst.log_directory, inst.edge, inst.process.pid if inst.process else None)
+    log = connector_log(inst)
     if log is None:
         if inst.process is not None:
             yield warn(f"it has no log in {inst.log_directory}", f"ls -ld {inst.log_directory}")
         return
-    lines, version = read_tail(log), read_version(log)
+    lines = read_tail(log)
     if not lines:
-        yield skip(f"what the connector logs: {log} is empty or may not be read", "run doctor as root")
-        return
-    failure = last_failure(lines)
-    age = time.time() - failure.at if failure else RECENT_SECONDS
-    if failure is None or age >= RECENT_SECONDS:
-        yield ok(f"its log {log} has no error of the last 24 hours" + (f"; it is version {version}" if version else ""))
-        return
-    text = f"it logged {max(0.0, age) / 60:.0f} minutes ago: {inst.redact(failure.text)[:300]}"
-    is_queue = any(word in failure.text.lower() for word in _QUEUE_WORDS)
-    yield (fail if is_queue and age < STILL_SECONDS else warn)(text, f"tail {log}")
+        what = f"what the connector logs: {log} is empty or may not be read"
+        raise CheckEndedError(skip(what, "run doctor as root"))
+    at, error = last_error(lines)
+    age = time.time() - at
+    if age >= RECENT_SECONDS:
+        version = read_version(log)
+        is_version = f"; it is version {version}" if version else ""
+        raise CheckEndedError(ok(f"its log {log} has no error of the last 24 hours{is_version}"))
+    is_of_queue = any(word in error.lower() for word in _QUEUE_WORDS)
+    text = f"it logged {max(0.0, age) / 60:.0f} minutes ago: {inst.redact(error)[:300]}"
+    yield (fail if is_of_queue and age < STILL_SECONDS else warn)(text, f"tail {log}")
 
 
 def check_ready(inst: Installation) -> Iterator[Finding]:
     """Ask our own connector whether it is ready."""
     if inst.process is None:
-        return
+        raise CheckEndedError
     listen, advice = listen_of(inst), f"journalctl -u {inst.service}"
     if listen == "off":
-        yield skip("whether it is ready: it serves no page (listen is off)")
-        return
+        raise CheckEndedError(skip("whether it is ready: it serves no page (listen is off)"))
     state = ask_ready(inst)
     if state.error:
         yield fail(f"{listen}/readyz does not answer: {state.error}", advice)
@@ -106,47 +105,41 @@ def listen_of(inst: Installation) -> str:
 
 def ask_ready(inst: Installation) -> Ready:
     """Ask for `/readyz`."""
-    asked = ask(inst, f"http://{listen_of(inst)}", "/readyz", {})
-    if asked.response is None:
-        return Ready(ready=False, error=asked.error)
     try:
-        body: Any = json.loads(asked.response.body)
+        response = ask(inst, f"http://{listen_of(inst)}", "/readyz", {})
+    except NO_ANSWER as error:
+        return Ready(ready=False, error=str(error))
+    try:
+        body: Any = json.loads(response.body)
         found = [*body.get("troubles", []), *(f"{part} stands still" for part in body.get("stuck", []))]
         transport = str(body.get("transport") or "")
     except (ValueError, AttributeError, TypeError, RecursionError):
         found, transport = [], ""
     why = " ".join("; ".join(str(one) for one in found).split())[:300]
-    return Ready(asked.status == OK, transport, why or f"HTTP {asked.status}")
+    return Ready(response.status == OK, transport, why or f"HTTP {response.status}")
 
 
 def check_last_success(inst: Installation) -> Iterator[Finding]:
     """Find in the executor's log when an action last reached Alerta, and whether the last one did not."""
     path = inst.mapping.stdout if inst.mapping else ""
     if not path:
-        return
+        raise CheckEndedError
     results = [match for match in map(_RESULT.match, read_tail(path)) if match]
     done = [match for match in results if match["kind"] in _DONE]
     if not results:
-        yield skip(f"no action has come through yet, by {path}", "alerta-opsgenie doctor --send-test")
-        return
+        raise CheckEndedError(skip(f"no action has come through yet, by {path}", "alerta-opsgenie doctor --send-test"))
     last = results[-1]
-    if last["kind"] in _FAILED and last["level"] == "ERROR" and _age_seconds(last["when"]) < RECENT_SECONDS:
+    age = time.time() - datetime.strptime(last["when"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    if last["kind"] in _FAILED and last["level"] == "ERROR" and age < RECENT_SECONDS:
         text = inst.redact(f"{last['kind']} {last['what']}")[:300]
         yield warn(f"the last action failed at {last['when']}: {text}", f"tail {path}")
     if done:
         yield ok(f"the last action reached Alerta at {done[-1]['when']}")
 
 
-def _age_seconds(when: str) -> float:
-    at = datetime.strptime(when, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    return time.time() - at.timestamp()
-
-
 def check_secrets(inst: Installation) -> Iterator[Finding]:
     """Look for the keys on the command lines of running processes, and in files beside the configuration."""
     secrets = inst.secrets()
-    if not secrets:
-        return
     exposed = sorted({process.pid for process in inst.processes if _shows(process.arguments, secrets)})
     for pid in exposed[:3]:
         advice = "give keys in files or in the environment; ps shows arguments to every user of the host"
@@ -154,7 +147,7 @@ def check_secrets(inst: Installation) -> Iterator[Finding]:
     readable = list(_readable_copies(inst, secrets))
     for path in readable:
         yield fail(f"{path} holds a key and can be read by others", f"chmod 600 {path}")
-    if not exposed and not readable:
+    if secrets and not exposed and not readable:
         yield ok("no key is seen on a command line, or in a file beside the configuration that others can read")
 
 

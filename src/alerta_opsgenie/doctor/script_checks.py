@@ -12,11 +12,12 @@ from typing import Iterator
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.state import journal_of, target_name, target_url, targets
 from alerta_opsgenie.clients.connection import AddressError
-from alerta_opsgenie.doctor.config_checks import name_the_user
-from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.config_checks import need_user
+from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.person import user_name
 from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.setup.access import our_mappings
 from alerta_opsgenie.setup.interpreter import LEAST_VERSION, Interpreter, find_interpreter
 from alerta_opsgenie.vendor.arguments import INTERPRETERS
 from alerta_opsgenie.vendor.config import NATIVE
@@ -29,13 +30,15 @@ _OTHERS_WRITE = 0o022
 
 
 def _script(inst: Installation) -> str:
-    return inst.mapping.filepath if inst.mapping else ""
+    """Give what the actions are mapped to; where nothing of ours is, the check ends."""
+    if inst.mapping is None:
+        raise CheckEndedError
+    return inst.mapping.filepath
 
 
 def check_script(inst: Installation) -> Iterator[Finding]:
     """Look whether each file that the mappings name is there, can be started, and is changed by nobody else."""
-    paths = (mapping.filepath for mapping in inst.needed_config.mappings.values() if mapping.is_alerta_executor)
-    for path in dict.fromkeys(paths):
+    for path in dict.fromkeys(mapping.filepath for mapping in our_mappings(inst.needed_config)):
         yield _check_script(inst, path)
 
 
@@ -43,8 +46,7 @@ def _check_script(inst: Installation, path: str) -> Finding:
     try:
         status = Path(path).stat()
     except FileNotFoundError:
-        install = f"alerta-opsgenie install --edge {inst.edge}"
-        return fail(f"{path}, which the actions are mapped to, is not there", install)
+        return fail(f"{path}, which the actions are mapped to, is not there", inst.install_command)
     except OSError as error:
         return fail(f"{path} cannot be looked at: {error.strerror}", f"see what is there: ls -la {Path(path).parent}")
     person, mode = inst.person, status.st_mode & 0o777
@@ -61,26 +63,35 @@ def _check_script(inst: Installation, path: str) -> Finding:
 
 
 def check_python(inst: Installation) -> Iterator[Finding]:
-    """Look which Python the connector would start: it takes `python` for a `.py`, whatever the first line says."""
+    """Look which Python the connector would start: `python` for a `.py`, else what the first line names."""
     path = _script(inst)
-    if not path:
-        return
-    name = "python" if path.endswith(".py") else "python3"
+    name = "python" if path.endswith(".py") else _named_python(path)
     search, how = inst.search_path
+    where = f"on the service's PATH ({search}; {how})"
+    advice = f"install Python 3.9 or later, or correct the PATH: systemctl edit {inst.service}"
+    if name == "python":
+        advice = f"apt install python-is-python3, or map the actions to {path.removesuffix('.py')} in {inst.path}"
+    elif "/" in name:
+        where, advice = f"in the first line of {path}", inst.install_command
     found = find_interpreter(name, search)
-    place = f"the service's PATH ({search}; {how})"
-    advice = f"apt install python-is-python3, or map the actions to {path.removesuffix('.py')} in {inst.path}"
-    if name == "python3":
-        advice = f"install Python 3.9 or later, or correct the PATH: systemctl edit {inst.service}"
     if found is None:
-        yield fail(f"there is no `{name}` on {place}", advice)
+        yield fail(f"there is no `{name}`, which is looked for {where}", advice)
     elif not found.version:
         yield fail(f"{found.path} does not start: {found.failure}", advice)
     elif not found.is_usable:
         least = ".".join(str(part) for part in LEAST_VERSION)
-        yield fail(f"`{name}` on {place} is {_version(found)}; the executor needs {least} or later", advice)
+        yield fail(f"`{name}` {where} is {_version(found)}; the executor needs {least} or later", advice)
     else:
-        yield ok(f"`{name}` is {_version(found)}, by {place}")
+        yield ok(f"`{name}` {where} is {_version(found)}")
+
+
+def _named_python(path: str) -> str:
+    """Give the path of the Python that a script's first line names, or `python3`, which `env` looks for."""
+    with suppress(OSError), Path(path).open("rb") as file:
+        command = file.readline(200).decode("ascii", "replace").removeprefix("#!").split()
+        if command and command[0].startswith("/") and not command[0].endswith("/env"):
+            return command[0]
+    return "python3"
 
 
 def _version(found: Interpreter) -> str:
@@ -90,17 +101,16 @@ def _version(found: Interpreter) -> str:
 def check_starts(inst: Installation) -> Iterator[Finding]:
     """Start the executor for its version, with the service's PATH."""
     path = _script(inst)
-    if not path or not Path(path).exists():
+    if not Path(path).exists():
         return
     command = [*INTERPRETERS.get(".py" if path.endswith(".py") else "", ()), path, "--version"]
-    output, error = run_program(inst, command)
-    install = f"alerta-opsgenie install --edge {inst.edge}"
+    output, error = _run_program(inst, command)
     if error:
-        yield fail(f"{' '.join(command)} fails: {error}", install)
+        yield fail(f"{' '.join(command)} fails: {error}", inst.install_command)
     elif not output.startswith("alerta-opsgenie "):
-        yield fail(f"{path} is not our executor, or an older script of that name", install)
+        yield fail(f"{path} is not our executor, or an older script of that name", inst.install_command)
     elif output != f"alerta-opsgenie {__version__}":
-        yield warn(f"{path} is {output}, this is {__version__}", install)
+        yield warn(f"{path} is {output}, this is {__version__}", inst.install_command)
     else:
         yield ok(f"{path} starts and is {output}")
 
@@ -108,24 +118,22 @@ def check_starts(inst: Installation) -> Iterator[Finding]:
 def check_service(inst: Installation) -> Iterator[Finding]:
     """Look whether the program of our own service, the connector or the agent, starts as its user."""
     unit = inst.own_unit
-    program = unit.command[:1]
-    if not program:
+    if not unit.command:
         return
-    if inst.person is None or not inst.person.is_us:
-        yield skip(f"whether {unit.name} can start {program[0]} as its user", "run doctor as root")
-        return
-    command = [*program, "run" if inst.edge == NATIVE else "agent", "--help"]
-    _, error = run_program(inst, command)
+    program = unit.command[0]
+    name = need_user(inst, f"whether {unit.name} can start {program} as its user").name
+    command = [program, "run" if inst.edge == NATIVE else "agent", "--help"]
+    _, error = _run_program(inst, command)
     if error:
-        advice = f"install it where {inst.person.name} may read it, or correct ExecStart in {unit.path}"
         # Without the agent's service the executors start one; only what waits is not delivered after a reboot.
         judge = fail if inst.edge == NATIVE else warn
-        yield judge(f"{' '.join(command)} fails as {inst.person.name}: {error}", advice)
+        advice = f"install it where {name} may read it, or correct ExecStart in {unit.path}"
+        yield judge(f"{' '.join(command)} fails as {name}: {error}", advice)
     else:
-        yield ok(f"{program[0]} of {unit.name} starts as {inst.person.name}")
+        yield ok(f"{program} of {unit.name} starts as {name}")
 
 
-def run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
+def _run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
     """Run a program with the service's environment; gives its output, and what went wrong."""
     environment = dict(inst.service_environment)
     try:
@@ -147,26 +155,18 @@ def run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
 
 def check_logs(inst: Installation) -> Iterator[Finding]:
     """Look whether the connector's user can write the files for the executor's output: else each action fails."""
-    if inst.mapping is None or inst.person is None:
-        return
-    files = [path for path in (inst.mapping.stdout, inst.mapping.stderr) if path]
+    files = [path for path in (inst.mapping.stdout, inst.mapping.stderr) if path] if inst.mapping else []
     if not files:
         return
-    if not inst.person.is_us:
-        yield skip(f"whether {inst.person.name} can write {files[0]}", "run doctor as root")
-        return
+    user = need_user(inst, f"whether it can write {files[0]}").name
     refused = [path for path in files if not _may_write(path)]
     for path in refused:
-        yield fail(f"{inst.person.name} cannot write {path}", _make_writable(inst, path, inst.person.name))
+        advice = f"chown {user}: {path}" if Path(path).exists() else f"install -o {user} -m 640 /dev/null {path}"
+        if str(Path(path).parent) == inst.log_directory:  # no other directory is changed: others may use it
+            advice = f"chown -R {user}: {inst.log_directory}"
+        yield fail(f"{user} cannot write {path}", advice)
     if not refused:
-        yield ok(f"{inst.person.name} can write {' and '.join(files)}")
-
-
-def _make_writable(inst: Installation, path: str, user: str) -> str:
-    """Give a command for the connector's log directory, or else for the file alone: others may use its directory."""
-    if str(Path(path).parent) == inst.log_directory:
-        return f"chown -R {user}: {inst.log_directory}"
-    return f"chown {user}: {path}" if Path(path).exists() else f"install -o {user} -m 640 /dev/null {path}"
+        yield ok(f"{user} can write {' and '.join(files)}")
 
 
 def _may_write(path: str) -> bool:
@@ -180,30 +180,23 @@ def _may_write(path: str) -> bool:
 
 def check_state(inst: Installation) -> Iterator[Finding]:
     """Look at what waits and what is dead, and whether the state directory can be used."""
-    directory, person = inst.state_directory, inst.person
-    if person is None:
-        yield fail("it is not known as whom the connector runs, so nor where its actions wait", name_the_user(inst))
-    elif not person.is_us:
-        yield skip(f"what waits in {directory}", "run doctor as root")
-    elif not os.path.isdir(directory):  # noqa: PTH112
-        yield _check_creatable(directory)
+    directory = inst.state_directory
+    me = need_user(inst, f"what waits in {directory}").name
+    if os.path.isdir(directory):  # noqa: PTH112
+        yield from _check_directory(inst, directory, me)
+    elif os.access(_nearest(directory), os.W_OK | os.X_OK):
+        yield ok(f"nothing has been kept in {directory} yet")
     else:
-        yield from _check_journals(inst, directory)
+        yield fail(f"the state directory {directory} cannot be made", f"install -d -o {me} -m 700 {directory}")
 
 
-def _check_creatable(directory: str) -> Finding:
-    nearest = Path(directory)
-    while not os.path.isdir(nearest) and nearest != nearest.parent:  # noqa: PTH112
-        nearest = nearest.parent
-    if os.access(nearest, os.W_OK | os.X_OK):
-        return ok(f"nothing has been kept in {directory} yet")
-    me = user_name(os.geteuid())
-    return fail(f"the state directory {directory} cannot be made", f"install -d -o {me} -m 700 {directory}")
+def _nearest(directory: str) -> str:
+    """Give what is there of a path."""
+    return next(str(path) for path in Path(directory).parents if os.path.isdir(path))  # noqa: PTH112
 
 
-def _check_journals(inst: Installation, directory: str) -> Iterator[Finding]:
+def _check_directory(inst: Installation, directory: str, me: str) -> Iterator[Finding]:
     status = Path(directory).stat()
-    me = user_name(os.geteuid())
     is_wrong = status.st_uid != os.geteuid() or bool(status.st_mode & _OTHERS_WRITE)
     if is_wrong and not os.path.isdir(f"{directory}/targets"):  # noqa: PTH112
         # Somebody else's directory is not to be changed.

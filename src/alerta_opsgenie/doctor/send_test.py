@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator
 
 from alerta_opsgenie.agent import client, handover
 from alerta_opsgenie.agent.options import UsageError
-from alerta_opsgenie.core.outcome import Answer, Kind
-from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.doctor.alerta_checks import try_call
-from alerta_opsgenie.doctor.finding import Finding, fail, ok, warn
+from alerta_opsgenie.core.outcome import Kind
+from alerta_opsgenie.doctor.alerta_checks import fields_of, try_call
+from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, findings_of, ok, warn
+from alerta_opsgenie.doctor.http import OK
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import NATIVE
 from alerta_opsgenie.vendor.runner import Host, run_message
@@ -22,43 +22,39 @@ ACTOR = "alerta-opsgenie-doctor"
 
 NAME = "send-test"
 _LIMIT_SECONDS = 30.0
-_OK, _CREATED = 200, 201
 
 
-class Ran(NamedTuple):
-    """How the action ended for the connector: `error` is empty where it was done, `line` is the executor's own."""
-
-    error: str
-    line: str
+_UNREACHED = fail("the test did not come to its end: Alerta is not reached", "follow what the check alerta advises")
 
 
 def send_test(inst: Installation) -> Iterator[Finding]:
     """Do the test. The alert is informational and removed whatever happens."""
     if inst.config is None or not inst.access.url or not inst.alerta_key[0]:
-        yield fail("the test needs a configuration with Alerta's URL and key", "follow what the checks above advise")
-        return
-    made = try_call(inst, Call("POST", "/alert", _alert(inst), ""))
-    if made is None:
-        yield fail("no alert could be made: Alerta is not reached", "follow what the check alerta advises")
-        return
-    alert_id = str(made.body.get("id") or "") if isinstance(made.body, dict) else ""
-    if made.status not in {_OK, _CREATED} or not alert_id:
+        advice = "follow what the checks above advise"
+        raise CheckEndedError(fail("the test needs a configuration with Alerta's URL and key", advice))
+    try:
+        made = try_call(inst, "POST", "/alert", _alert(inst))
+    except CheckEndedError:
+        raise CheckEndedError(_UNREACHED) from None
+    alert_id = str(made.body.get("id") or "") if made.ok else ""
+    if not alert_id:
         said = f", {made.message}" if made.message else ""
         advice = "follow what the check alerta-key advises; a plugin of Alerta's may also refuse the alert"
-        yield fail(f"no alert could be made: HTTP {made.status}{said}", advice)
-        return
+        raise CheckEndedError(fail(f"no alert could be made: HTTP {made.status}{said}", advice))
     try:
-        yield from _act(inst, alert_id)
+        yield from [*findings_of(_act(inst, alert_id))] or [_UNREACHED]
     finally:
         removed = _remove(inst, alert_id)
     yield removed
 
 
 def _alert(inst: Installation) -> dict[str, Any]:
+    allowed = fields_of(try_call(inst, "GET", "/config")).get("environments")
+    names = [str(name) for name in allowed] if isinstance(allowed, list) else []
     return {
         "resource": "alerta-opsgenie-doctor",
         "event": f"DoctorTest{uuid.uuid4().hex[:12]}",
-        "environment": _environment(inst),
+        "environment": "Development" if "Development" in names or not names else names[0],
         "service": ["alerta-opsgenie"],
         # The plugin passes nothing of this severity on unless it is told to, so that nobody's phone rings.
         "severity": "informational",
@@ -67,35 +63,18 @@ def _alert(inst: Installation) -> dict[str, Any]:
     }
 
 
-def _environment(inst: Installation) -> str:
-    """Choose an environment that this Alerta allows."""
-    answer = try_call(inst, Call("GET", "/config", None, ""))
-    allowed = answer.body.get("environments") if answer and isinstance(answer.body, dict) else None
-    names = [str(name) for name in allowed] if isinstance(allowed, list) else []
-    return "Development" if "Development" in names or not names else names[0]
-
-
 def _act(inst: Installation, alert_id: str) -> Iterator[Finding]:
-    message, began = json.dumps(_message(inst, alert_id)), time.monotonic()
-    ran = _hand_over(inst, message) if inst.edge == NATIVE else _start(inst, message)
+    source = next((name for name in inst.access.sources if name != "*"), "Alerta")
+    message = json.dumps(message_of("Acknowledge", alert_id, ACTOR, source))
+    began = time.monotonic()
+    line = _hand_over(inst, message) if inst.edge == NATIVE else _start(inst, message)
     seconds = time.monotonic() - began
-    if ran.error:
-        yield fail(f"the action failed: {ran.error}", "follow what the line says, or the check above that names it")
-        return
-    yield from _judge_alert(try_call(inst, Call("GET", f"/alert/{alert_id}", None, "")), ran, seconds)
-
-
-def _judge_alert(answer: Answer | None, ran: Ran, seconds: float) -> Iterator[Finding]:
-    if answer is None:
-        yield fail("the alert could not be looked at: Alerta is not reached", "follow what the check alerta advises")
-        return
-    found = answer.body.get("alert") if isinstance(answer.body, dict) else None
+    found = fields_of(try_call(inst, "GET", f"/alert/{alert_id}")).get("alert")
     alert: dict[str, Any] = found if isinstance(found, dict) else {}
-    status = alert.get("status")
-    if status != "ack":
+    if alert.get("status") != "ack":
         advice = "look at the executor's log, and at which other plugins of Alerta's handle actions"
-        yield fail(f"the executor said {ran.line!r}, but the alert is {status}, not ack", advice)
-        return
+        what = f"the executor said {line!r}, but the alert is {alert.get('status')}, not ack"
+        raise CheckEndedError(fail(what, advice))
     yield ok(f"acknowledged, as the connector would have done it, in {seconds:.2f} s")
     acts = [entry for entry in alert.get("history") or [] if entry.get("type") == "ack" or entry.get("status") == "ack"]
     user = str(acts[-1].get("user")) if acts else ""
@@ -105,53 +84,51 @@ def _judge_alert(answer: Answer | None, ran: Ran, seconds: float) -> Iterator[Fi
         yield ok(f"the key is {user}'s: without our plugin Alerta's history shows that user for everybody")
 
 
-def _message(inst: Installation, alert_id: str) -> dict[str, Any]:
+def message_of(action: str, alert: str, user: str, source: str, **fields: Any) -> dict[str, Any]:
+    """Make a message as the vendor would send it now; `fields` are more of the alert's."""
     return {
-        "action": "Acknowledge",
+        "action": action,
         "actionType": "custom",
         "requestId": str(uuid.uuid4()),
-        "source": {"name": "", "type": "web"},
-        "entity": {"id": f"{uuid.uuid4()}-0", "type": "alert"},
-        "alert": {
-            "alertId": f"{uuid.uuid4()}-0",
-            "alias": alert_id,
-            "source": next((name for name in inst.access.sources if name != "*"), "Alerta"),
-            "username": ACTOR,
-            "updatedAt": time.time_ns(),
-        },
+        "source": {"name": "alerta-opsgenie", "type": "cli"},
+        "alert": {"alias": alert, "source": source, "username": user, "updatedAt": time.time_ns(), **fields},
     }
 
 
-def _start(inst: Installation, message: str) -> Ran:
-    """Start the script as OEC and JEC do."""
-    assert inst.config is not None  # noqa: S101 - looked at before
+def _failed(why: str) -> CheckEndedError:
+    return CheckEndedError(fail(f"the action failed: {why}", "follow what the line says, or the check that names it"))
+
+
+def _start(inst: Installation, message: str) -> str:
+    """Start the script as OEC and JEC do; gives the line that it printed."""
     host = Host(environment=inst.service_environment, working_directory="/", time_limit_seconds=_LIMIT_SECONDS)
-    result = run_message(inst.config, message, host=host)
-    line = (result.stdout.strip().splitlines() or [""])[-1]
+    result = run_message(inst.needed_config, message, host=host)
     if result.dropped_reason is not None:
-        return Ran(f"the connector would drop it: {result.dropped_reason}", line)
-    said = result.stderr.strip().splitlines()[-1:]
-    return Ran(": ".join([result.failure, *said])[:400] if result.failure else "", line)
+        raise _failed(f"the connector would drop it: {result.dropped_reason}")
+    if result.failure:
+        raise _failed(": ".join([result.failure, *result.stderr.strip().splitlines()[-1:]])[:400])
+    return (result.stdout.strip().splitlines() or [""])[-1]
 
 
-def _hand_over(inst: Installation, message: str) -> Ran:
-    """Hand it to our own connector, by the settings of the mapping."""
+def _hand_over(inst: Installation, message: str) -> str:
+    """Hand it to our own connector, by the settings of the mapping; gives the outcome as the executor prints it."""
     if client.ask_status(inst.state_directory) is None:
-        return Ran(f"no connector answers in {inst.state_directory}", "")
+        raise _failed(f"no connector answers in {inst.state_directory}")
     try:
-        reply = client.submit(inst.access.options(spoolDir=inst.state_directory), message)
+        outcome = client.submit(inst.access.options(spoolDir=inst.state_directory), message).outcome
     except (UsageError, handover.NoAgentError) as error:
-        return Ran(str(error), "")
-    outcome = reply.outcome
+        raise _failed(str(error)) from None
     line = f"{outcome.kind.value}: {outcome.reason.value}{', ' + outcome.detail if outcome.detail else ''}"
-    return Ran("" if outcome.kind in {Kind.APPLIED, Kind.ALREADY} else line, line)
+    if outcome.kind not in {Kind.APPLIED, Kind.ALREADY}:
+        raise _failed(line)
+    return line
 
 
 def _remove(inst: Installation, alert_id: str) -> Finding:
-    removed = try_call(inst, Call("DELETE", f"/alert/{alert_id}", None, ""))
-    if removed and removed.status == _OK:
-        return ok("the test's alert is removed")
-    close = Call("PUT", f"/alert/{alert_id}/action", {"action": "close", "text": ACTOR}, "")
-    if removed is None or try_call(inst, close) is None:
+    try:
+        if try_call(inst, "DELETE", f"/alert/{alert_id}").status == OK:
+            return ok("the test's alert is removed")
+        try_call(inst, "PUT", f"/alert/{alert_id}/action", {"action": "close", "text": ACTOR})
+    except CheckEndedError:
         return warn(f"the test's alert {alert_id} could not be removed: Alerta is not reached", "remove it in Alerta")
     return warn(f"the key may not delete: the test's alert {alert_id} is closed", "it expires by itself, or delete it")

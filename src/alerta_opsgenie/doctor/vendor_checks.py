@@ -1,19 +1,32 @@
-"""Opsgenie or JSM: the clocks together, the sources of its alerts, and how long it goes on."""
+"""Opsgenie or JSM: whether it takes the key and the queue answers, the sources of its alerts, how long it goes on.
+
+A queue is asked for its attributes and nothing is received: a received message is hidden from the connector for a
+while, and each receipt counts towards a dead-letter queue.
+"""
 
 from __future__ import annotations
 
 import json
 from datetime import date, datetime, timezone
 from typing import Any, Iterator, Mapping
+from urllib.parse import urlsplit
 
-from alerta_opsgenie import __version__
-from alerta_opsgenie.clients.connection import Response
+from alerta_opsgenie.clients.connection import AddressError, Response
+from alerta_opsgenie.connector.credentials import CredentialsError, Grant, QueuePlace, Token
+from alerta_opsgenie.connector.keeper import SQS, fetch
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import is_uuid
-from alerta_opsgenie.doctor.finding import Finding, fail, ok, skip, warn
-from alerta_opsgenie.doctor.http import OK, Asked, ask
+from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
+from alerta_opsgenie.doctor.http import NO_ANSWER, OK, ask, ask_vendor, vendor_api
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.vendor.config import JEC, OEC
+from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
+
+try:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+except ImportError:  # an installation without the extra `connector`
+    SigV4Auth = None
 
 ALERTS: Mapping[str, str] = {OEC: "/v2/alerts", JEC: "/jsm/ops/integration/v2/alerts"}
 
@@ -24,24 +37,15 @@ CLOCK_FAIL_SECONDS = 240.0
 
 NAMES: Mapping[str, str] = {OEC: "Opsgenie", JEC: "Jira Service Management"}
 _ALERTS_LOOKED_AT = 50
-
-
-def ask_vendor(inst: Installation, path: str) -> Asked:
-    """Make one GET with the connector's key."""
-    config = inst.needed_config
-    headers = {
-        "Authorization": f"GenieKey {config.api_key.reveal()}",
-        f"X-{inst.dialect.upper()}-Client-Info": f"alerta-opsgenie/{__version__} doctor",
-    }
-    return ask(inst, config.api_root, path, headers)
+_DENIED = ("AccessDenied", "UnauthorizedOperation")
+_OPEN_THE_WAY = "open the way there for this host (name server, firewall, proxy)"
+_WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 
 
 def judge_clock(whose: str, ahead_seconds: float) -> Iterator[Finding]:
     """Compare a server's clock with ours; the Date header is exact to a second."""
-    apart = abs(ahead_seconds)
-    way = "behind" if ahead_seconds > 0 else "ahead of"
-    what = f"this host's clock is {apart:.0f} s {way} {whose}'s"
-    advice = "timedatectl set-ntp true"
+    apart, advice = abs(ahead_seconds), "timedatectl set-ntp true"
+    what = f"this host's clock is {apart:.0f} s {'behind' if ahead_seconds > 0 else 'ahead of'} {whose}'s"
     if apart > CLOCK_FAIL_SECONDS:
         yield fail(what, advice)
     elif apart > CLOCK_WARN_SECONDS:
@@ -54,35 +58,32 @@ def check_sources(inst: Installation) -> Iterator[Finding]:
     """Compare the sources of Alerta's alerts over there with those that the executor acts on."""
     acted_on = inst.access.sources
     if "*" in acted_on:
-        yield ok("the executor acts on alerts of every source")
-        return
-    asked = ask_vendor(inst, f"{ALERTS[inst.dialect]}?limit={_ALERTS_LOOKED_AT}&sort=createdAt&order=desc")
-    wanted, seen = ", ".join(acted_on), _sources_seen(asked.response)
-    if seen is None:
-        why = asked.error or f"the list of alerts is refused to this key (HTTP {asked.status})"
-        yield skip(f"whether alerts over there have the source {wanted}: {why}")
-        return
+        raise CheckEndedError(ok("the executor acts on alerts of every source"))
+    wanted, seen = ", ".join(acted_on), _sources_seen(inst, ", ".join(acted_on))
     other = sorted(seen - set(acted_on))
     if other:
         flags = ", ".join(f'"--source", {json.dumps(name)}' for name in (*acted_on, *other))
-        advice = f"in {inst.path}, add {flags} to globalArgs"
         what = f"alerts of Alerta's have the source {', '.join(other)}, the executor acts on {wanted} alone"
-        yield fail(what, advice)
+        yield fail(what, f"in {inst.path}, add {flags} to globalArgs")
     elif seen:
         yield ok(f"alerts of Alerta's have the source {', '.join(sorted(seen))}, which the executor acts on")
     else:
         yield ok(f"the executor acts on {wanted}; there is no alert of Alerta's over there yet")
 
 
-def _sources_seen(response: Response | None) -> set[str] | None:
-    """Give the sources of alerts whose alias is an id of Alerta's; None where there is no list."""
-    if response is None or response.status != OK:
-        return None
+def _sources_seen(inst: Installation, wanted: str) -> set[str]:
+    """Give the sources of alerts whose alias is an id of Alerta's. No list ends the check."""
+    untried = f"whether alerts over there have the source {wanted}"
+    try:
+        response = ask_vendor(inst, f"{ALERTS[inst.dialect]}?limit={_ALERTS_LOOKED_AT}&sort=createdAt&order=desc")
+    except NO_ANSWER as error:
+        raise CheckEndedError(skip(f"{untried}: {error}")) from None
     try:
         alerts: list[dict[str, Any]] = json.loads(response.body)["data"]
         pairs = [(str(alert.get("alias")), str(alert.get("source") or "")) for alert in alerts]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        why = f"the list of alerts is refused to this key (HTTP {response.status})"
+        raise CheckEndedError(skip(f"{untried}: {why}")) from None
     return {source for alias, source in pairs if is_uuid(alias) and source}
 
 
@@ -103,3 +104,93 @@ def check_end(inst: Installation) -> Iterator[Finding]:
         yield warn(f"Opsgenie is switched off in {days} days, on {END_OF_OPSGENIE}", advice)
     else:
         yield ok(f"Opsgenie goes on for {days} days, until {END_OF_OPSGENIE}")
+
+
+# -- The queue
+
+
+def _fetch_token(inst: Installation) -> Token:
+    """Ask for queues or a channel as the connector does at its start. A refusal ends the check."""
+    transport = str(inst.needed_config.own.get("transport", "auto")) if inst.edge == NATIVE else SQS
+    try:
+        with vendor_api(inst) as api:
+            return fetch(api, inst.dialect, transport, {}, inst.request.limit_seconds)
+    except AddressError as error:
+        raise CheckEndedError(fail(str(error), f"correct baseUrl in {inst.path}")) from None
+    except CredentialsError as error:
+        raise CheckEndedError(_judge(inst, error)) from None
+
+
+def check_vendor(inst: Installation) -> Iterator[Finding]:
+    """Look whether the vendor is reached, and names a queue or a channel to this key."""
+    token = _fetch_token(inst)
+    yield ok(f"{NAMES[inst.dialect]} accepts the key")
+    yield from judge_clock(NAMES[inst.dialect], token.ahead_seconds)
+
+
+def _judge(inst: Installation, error: CredentialsError) -> Finding:
+    kind = inst.dialect.upper()
+    if not error.status:
+        advice = f"{_OPEN_THE_WAY}, or correct baseUrl in {inst.path}"
+        return fail(f"{NAMES[inst.dialect]} is not reached: {error}", advice)
+    if error.status == OK:
+        return fail(str(error), f"see in the {kind} integration that it is turned on and sends actions to {kind}")
+    if error.advice:
+        return fail(str(error), f"{error.advice} ({inst.path})")
+    return warn(str(error), "try again later; the connector does so by itself")
+
+
+def check_queue(inst: Installation) -> Iterator[Finding]:
+    """Ask each queue that the vendor names for its attributes; the channel of JEC's version 2 was asked already."""
+    try:
+        token = _fetch_token(inst)
+    except CheckEndedError:
+        return  # the check before says why
+    if token.channel:
+        yield ok(f"messages come by the channel of JEC's version 2 ({token.channel}), not by SQS")
+    for place in token.queues:
+        yield _check(inst, place)
+
+
+def _check(inst: Installation, place: QueuePlace) -> Finding:
+    name = place.url.rpartition("/")[2]
+    if SigV4Auth is None:
+        return skip(f"the queue {name}: botocore is missing", "pip install 'alerta-opsgenie[connector]'")
+    if place.grant is None:
+        return fail(f"the vendor gives no credentials for the queue {name}", "make the integration anew")
+    try:
+        response = _ask_attributes(inst, place, place.grant)
+    except NO_ANSWER as error:
+        return fail(f"the queue {name} is not reached: {error}", _OPEN_THE_WAY)
+    answer = _json(response)
+    if response.status == OK:
+        counts = answer.get("Attributes")
+        counts = counts if isinstance(counts, dict) else {}
+        number, taken = (str(counts.get(which, "?"))[:20] for which in (_WAITING, _IN_FLIGHT))
+        return ok(f"the SQS queue {name} ({place.region}) answers: {number} messages wait, {taken} are taken")
+    code = str(answer.get("__type", "")).rpartition("#")[2][:80]
+    if any(denied in code for denied in _DENIED):
+        what = f"the queue {name}: it answers, and these credentials may not ask for its attributes"
+        return skip(what, "see connector-log and last-success")
+    what = f"the queue {name} refuses: {code or f'HTTP {response.status}'}"
+    return fail(what, "see that the clocks agree (check vendor); the integration may have been made anew")
+
+
+def _ask_attributes(inst: Installation, place: QueuePlace, grant: Grant) -> Response:
+    """Send GetQueueAttributes. botocore's own client would read files that this user may not read any more."""
+    parts = urlsplit(place.url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    body = json.dumps({"QueueUrl": place.url, "AttributeNames": [_WAITING, _IN_FLIGHT]}).encode()
+    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.GetQueueAttributes"}
+    request = AWSRequest("POST", f"{origin}/", data=body, headers=headers)
+    credentials = Credentials(grant.access_key_id, grant.secret_access_key, grant.session_token)
+    SigV4Auth(credentials, "sqs", place.region).add_auth(request)
+    return ask(inst, origin, "/", dict(request.headers.items()), body, method="POST")
+
+
+def _json(response: Response) -> dict[str, Any]:
+    try:
+        value = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,6 +1,6 @@
 """Builds the one-file executor: one text file, the same to the byte from the same sources and Python.
 
-    #!/usr/bin/env python3
+    #!/usr/bin/python3 -IS                                               `python3` of the PATH where none is known
     agent/handover.py and executor/start.py, as bytecode and as source     all that the usual action runs
     # base64 of the compressed modules, each as source and bytecode        what these import where there is more to do
 
@@ -9,7 +9,8 @@ would cost more: the import of `runpy`, and the reading of the zip's directory. 
 that built the file passes over the bytecode and compiles the sources.
 
 `python -m alerta_opsgenie.executor.build DIRECTORY` writes `oecAlertaExecutor.py`, which the Go connectors start as
-`python FILE`, and the same under `oecAlertaExecutor`, which they start directly, by its first line.
+`python FILE`, and the same under `oecAlertaExecutor`, which they start directly, by its first line. There Python leaves
+out `site`, which is a third of its start, and the variables and directories by which others can change what it runs.
 """
 
 import ast
@@ -30,8 +31,11 @@ _ROOT = os.path.dirname(os.path.abspath(alerta_opsgenie.__file__))
 _FIRST = (f"{_PACKAGE}.agent.handover", f"{_PACKAGE}.executor.start")
 _REST = (f"{_PACKAGE}.executor.full", f"{_PACKAGE}.agent.resident", f"{_PACKAGE}.journal.salvage")
 
+_LONGEST_FIRST_LINE = 127
+"""Bytes that Linux reads of it (BINPRM_BUF_SIZE was 128 before Linux 5.1)."""
+
 _TEXT = """\
-#!/usr/bin/env python3
+#!{interpreter}
 # Tells Alerta what somebody did to an alert in Opsgenie or Jira Service Management. OEC and JEC start it.
 # alerta-opsgenie {version}, Apache-2.0. Built from its sources; change those.
 import sys
@@ -66,16 +70,24 @@ if __name__ == "__main__":
 """
 
 
-def build() -> bytes:
-    """Give the executor's bytes."""
+def build(interpreter: str = "") -> bytes:
+    """Give the executor's bytes. `interpreter` is the path of the Python that starts it by its first line."""
     magic = importlib.util.MAGIC_NUMBER
     first = base64.b64encode(zlib.compress(marshal.dumps([(name, *_read(name)) for name in _FIRST], 2), 9))
-    text = _TEXT.format(version=alerta_opsgenie.__version__, magic=magic, first=first)
+    version = alerta_opsgenie.__version__
+    text = _TEXT.format(interpreter=_first_line(interpreter), version=version, magic=magic, first=first)
     rest = {
         name: (_is_package(name), _where(name), *(zlib.compress(text, 9) for text in _read(name)))
         for name in sorted(_with_imports(_REST))
     }
     return text.encode("ascii") + b"#" + base64.b64encode(marshal.dumps((magic, rest), 2)) + b"\n"
+
+
+def _first_line(interpreter: str) -> str:
+    """Give what follows `#!`. A path that cannot stand there is not taken, and `env` knows no second argument."""
+    line = f"{interpreter} -IS"
+    can_stand = line.isascii() and line.isprintable() and line.startswith("/") and line.count(" ") == 1
+    return line if can_stand and len(line) + 3 <= _LONGEST_FIRST_LINE else "/usr/bin/env python3"
 
 
 def _read(name: str) -> Tuple[bytes, bytes]:

@@ -7,7 +7,6 @@
 4. Where even the journal cannot be used: deliver without order and memory, and fail loudly if that does not work.
 """
 
-import contextlib
 import os
 import time
 from typing import Dict, List, Mapping, Optional, Sequence
@@ -22,7 +21,7 @@ from alerta_opsgenie.agent.options import Options, UsageError, need_message, rea
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.journal import Action, JournalError
+from alerta_opsgenie.journal import Action, Journal, JournalError
 
 _LOOK_SECONDS = 0.05
 
@@ -42,7 +41,7 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
             return handover.finish(answer(EXIT_DONE, text), arguments)
         options = read_options(found, notes, environment)
         need_message(options)
-        state.name_of(options)  # a URL that cannot be used starts no agent
+        state.target_name(options.alerta_url)  # a URL that cannot be used starts no agent
         client.become_owner(options.spool_directory)
         fields = _hand_over(() if "noAgent" in found else program, arguments, dict(environment), options, began)
         if not fields:
@@ -82,13 +81,16 @@ def _keep(options: Options, began: float) -> Result:
     ticket, new = Deliverer(options.spool_directory).read(Request(options.payload or "", options))
     result = Result(ticket.message, Outcome(Kind.KEPT, Reason.BEHIND, "the agent has not answered in time"))
     seconds = max(_KEEP_SECONDS, began + options.limit_seconds - time.monotonic())
-    journal = state.journal_of(options.spool_directory, state.name_of(options), busy_seconds=seconds)
     try:
-        with journal:
+        with _journal(options, seconds) as journal:
             journal.append([new] if new else [], time.time())
     except JournalError as error:
         return result._replace(kept=False, trouble=str(error))
     return result
+
+
+def _journal(options: Options, busy_seconds: float) -> Journal:
+    return state.journal_of(options.spool_directory, state.target_name(options.alerta_url), busy_seconds=busy_seconds)
 
 
 # -- Without one
@@ -114,10 +116,7 @@ def _wait_for_row(deliverer: Deliverer, options: Options, end: float) -> Optiona
     ticket, new = deliverer.read(Request(options.payload or "", options))
     if new is None:
         return ticket.wait(0.0)
-    seconds = max(0.2, end - time.monotonic())
-    with contextlib.closing(
-        state.journal_of(options.spool_directory, state.name_of(options), busy_seconds=seconds)
-    ) as journal:
+    with _journal(options, max(0.2, end - time.monotonic())) as journal:
         (action,) = journal.append([new], time.time())
         found: Optional[Action] = action
         while found is not None and found.state in ("waiting", "in-flight"):

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from enum import Enum
-from typing import Any, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 from alerta.models.alert import Alert
 
@@ -10,7 +10,16 @@ from alerta_opsgenie.core.alarm_model import meaning
 from alerta_opsgenie.core.events import end_of
 from alerta_opsgenie.core.wording import Past, Subject, plain
 
-__all__ = ["end_of", "epoch_seconds", "subject_of"]
+__all__ = ["Query", "end_of", "epoch_seconds", "subject_of"]
+
+
+class Query(NamedTuple):
+    """A query as Alerta's models take it (9.1.0, database/backends): `where` and `sort` in the database's own form."""
+
+    where: object
+    vars: Dict[str, Any]
+    sort: object = "id"
+    group: str = "status"
 
 
 def subject_of(alert: Alert) -> Subject:

@@ -20,10 +20,9 @@ from flask import Flask, Response, appcontext_pushed, g, has_app_context, has_re
 from alerta_opsgenie.clients.alerta import ALERT_STATUS, ALERT_TIMEOUT, ON_BEHALF_OF
 from alerta_opsgenie.core.order import believable_ns, is_ahead
 from alerta_opsgenie.core.people import harmless_name
-from alerta_opsgenie.plugin import callers, guard, host, order, state
+from alerta_opsgenie.plugin import LOG, callers, guard, host, order, state
 from alerta_opsgenie.plugin.alert_values import newest_timeout_seconds, word_of
 from alerta_opsgenie.plugin.people import shown_name
-from alerta_opsgenie.plugin.state import LOG
 
 ENDPOINTS: FrozenSet[str] = frozenset(
     f"api.{name}"

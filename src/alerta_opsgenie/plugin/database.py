@@ -10,22 +10,25 @@ the SQL, for somebody with that right.
 """
 
 import contextlib
-import logging
 import threading
 from typing import Any, Iterator, Mapping, Optional
 from urllib.parse import urlparse
 
-LOG = logging.getLogger("alerta.plugins.opsgenie")
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin import LOG
 
 VERSION = 1
 _PREFIX = "alerta_opsgenie_"
-TABLES = """
+LEASES = """CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases (
+    name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL);
+"""
+TABLES = (
+    LEASES
+    + """
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_memory (
     alert_id text PRIMARY KEY, is_open boolean NOT NULL, agreed text NOT NULL);
 CREATE INDEX IF NOT EXISTS alerta_opsgenie_memory_open ON alerta_opsgenie_memory (alert_id) WHERE is_open;
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_values (name text PRIMARY KEY, value text NOT NULL);
-CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases (
-    name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL);
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_outbox (
     id bigserial PRIMARY KEY, key text UNIQUE NOT NULL, alert text NOT NULL, order_ns bigint NOT NULL,
     kind text NOT NULL, body text NOT NULL, accepted_at double precision NOT NULL, due_at double precision NOT NULL,
@@ -38,7 +41,8 @@ INSERT INTO alerta_opsgenie_values VALUES ('since', extract(epoch FROM now())::t
 INSERT INTO alerta_opsgenie_values VALUES ('version', '1')
     ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 """
-_LOCK = 0x4F50_0001
+)
+MAKING_LOCK = 0x4F50_0001
 """Keeps two processes from making the tables at once; given up at the end of the transaction."""
 
 _CONNECT_SECONDS = 5
@@ -46,10 +50,6 @@ _WAIT_SECONDS = 15.0
 _KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 """A connection whose other end vanished without a word is given up after 25 s (libpq, connection parameters)."""
 _STATEMENT_MILLISECONDS = 10_000
-
-
-class DatabaseError(Exception):
-    """The database cannot be used now; the text says why."""
 
 
 class Database:
@@ -75,11 +75,11 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Any]:
-        """Give a cursor; what is done with it is committed at the end, or not at all. Raises DatabaseError."""
+        """Give a cursor; what is done with it is committed at the end, or not at all. Raises JournalError."""
         import psycopg2  # noqa: PLC0415 - Alerta brings it, where it uses PostgreSQL
 
         if not self._mutex.acquire(timeout=_WAIT_SECONDS):
-            raise DatabaseError(f"another thread has waited for the database for over {_WAIT_SECONDS:g} s")
+            raise _failure(f"another thread has waited for it for over {_WAIT_SECONDS:g} s")
         try:
             self._connected = self._connected or self._connect()
             with self._connected, self._connected.cursor() as cursor:
@@ -87,7 +87,7 @@ class Database:
                 yield _Cursor(cursor, self._prefix) if self._prefix != _PREFIX else cursor
         except psycopg2.Error as error:
             self._close()
-            raise DatabaseError(" ".join(str(error).split()) or type(error).__name__) from None
+            raise _failure(" ".join(str(error).split()) or type(error).__name__) from None
         finally:
             self._mutex.release()
 
@@ -132,7 +132,7 @@ class Database:
             tables = _Cursor(cursor, self._prefix)
             tables.execute("SELECT to_regclass('alerta_opsgenie_values')")
             if tables.fetchone()[0] is None or not _is_current(tables):
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING_LOCK,))
                 try:
                     tables.execute(TABLES)
                 except psycopg2.Error as error:
@@ -161,6 +161,10 @@ class _Cursor:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
+
+
+def _failure(why: str) -> JournalError:
+    return JournalError(f"Alerta's database: {why}", "see Alerta's log", "network")
 
 
 def _is_current(cursor: Any) -> bool:

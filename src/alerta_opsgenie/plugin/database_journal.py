@@ -7,14 +7,13 @@ lease ends. So any number of hosts may send, and of one alert one request is in 
 What was sent is deleted. A dead letter stays until somebody retries or drops it, in `alerta_opsgenie_outbox`.
 """
 
-import contextlib
 import os
 import time
 import uuid
 from typing import Any, Iterator, List, Optional, Sequence
 
-from alerta_opsgenie.journal import Action, Counts, Journal, JournalError, New
-from alerta_opsgenie.plugin.database import Database, DatabaseError
+from alerta_opsgenie.journal import Action, Counts, Journal, New
+from alerta_opsgenie.plugin.database import Database
 
 _ATTEMPTS_PER_LEASE = 6
 """How many time limits of a request a lease lasts: an attempt, what is looked up before it, and much doubt."""
@@ -48,7 +47,7 @@ class DatabaseJournal:
     """Any thread may call it. Each method is one short transaction, and raises JournalError."""
 
     def __init__(self, database: Database, timeout_seconds: float = 10.0) -> None:
-        self._database = database
+        self._transaction = database.transaction
         self._host = f"{os.uname().nodename}:"
         self._holder = self._host + uuid.uuid4().hex
         self._lease_seconds = max(_LEAST_LEASE_SECONDS, _ATTEMPTS_PER_LEASE * timeout_seconds)
@@ -171,14 +170,6 @@ class DatabaseJournal:
     def _next(self, now: float) -> Optional[Action]:
         found = self.claim(now, 1, _ANY_PAUSE_SECONDS)
         return found[0] if found else None
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        try:
-            with self._database.transaction() as cursor:
-                yield cursor
-        except DatabaseError as error:
-            raise JournalError(f"Alerta's database: {error}", "see Alerta's log", "network") from None
 
 
 def _plain(text: str) -> str:

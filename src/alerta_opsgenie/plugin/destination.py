@@ -4,7 +4,6 @@ Each has a journal, a memory, a lock, threads and pauses of its own, so that wha
 other. What is to be told is decided for each by what that product is known to have.
 """
 
-import logging
 import os
 import time
 from functools import partial
@@ -15,7 +14,8 @@ from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import ConsoleAct, is_wanted, known_by_history, publish
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.journal import JournalError
-from alerta_opsgenie.plugin.database import Database, DatabaseError
+from alerta_opsgenie.plugin import LOG
+from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.missed import Missed
@@ -23,8 +23,6 @@ from alerta_opsgenie.plugin.outbox import Outbox
 from alerta_opsgenie.plugin.request_status import CROSSING
 from alerta_opsgenie.plugin.sender import Duty, Report, Sender
 from alerta_opsgenie.plugin.settings import Settings
-
-LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 _ACTS = frozenset({"acknowledge", "unacknowledge", "snooze", "close"})
 """What may be told again to the product that it came from: the second time it changes nothing."""
@@ -118,7 +116,7 @@ class Destination:
             waits = self.outbox.journal.waits(alert_id)
             known = self.memory.read([alert_id]).get(alert_id)
             since = float(self.memory.get_value("since") or "inf") if known is None else 0.0
-        except (DatabaseError, JournalError, ValueError) as error:
+        except (JournalError, ValueError) as error:
             LOG.warning("opsgenie: whether the vendor has alert %s is not known: %s", alert_id, error)
             return None
         return known or waits or (None if received_at_seconds < since else False)

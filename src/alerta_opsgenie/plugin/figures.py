@@ -5,9 +5,8 @@ sends, a few times a minute, never by a hook. Alerta's figures have no labels, s
 `alerta_opsgenie_sent_create_done_total`. Those of the product that is told beside the other begin with `also_`.
 """
 
-import json
 import time
-from typing import Any, Dict, List
+from typing import Dict, List
 
 from alerta.models.metrics import Counter, Gauge
 
@@ -45,14 +44,14 @@ class Figures:
         self._begun = False
 
     def run(self) -> None:
-        """Write what has come together since the last time. Raises JournalError and DatabaseError."""
+        """Write what has come together since the last time. Raises JournalError."""
         process, now = self._process, time.time()
         counts, gauges = process.sender.take_counts(), {**_waiting(process, now), **process.sender.gauges}
         if process.also:
             counts += [(f"{_ALSO}{name}", many) for name, many in process.also.sender.take_counts()]
             gauges.update({f"{_ALSO}{name}": value for name, value in _waiting(process.also, now).items()})
         if process.lease(LEASE, 4 * SECONDS):
-            report = self._report()
+            report = process.memory.get_facts(reconcile.REPORT) if process.memory else {}
             gauges["way_back_dead"] = float(bool(way_back.problem(process)))
             gauges["last_good_sweep"] = 0.0 if report.get("stopped") else float(report.get("at", 0.0))
         with process.app.app_context():
@@ -64,11 +63,6 @@ class Figures:
             for name, many in counts:
                 Counter("opsgenie", name, name, f"Opsgenie plugin: {name}").inc(many)
             self._begun = True
-
-    def _report(self) -> Dict[str, Any]:
-        memory = self._process.memory
-        report = json.loads(memory.get_value(reconcile.REPORT) or "{}") if memory else {}
-        return report if isinstance(report, dict) else {}
 
 
 def _waiting(one: Destination, now: float) -> Dict[str, float]:
@@ -94,10 +88,6 @@ def _names() -> List[str]:
     return [*sent, *(f"drift_repaired_{field}_{side}" for field in rules.FIELDS for side in (ALERTA, OPSGENIE))]
 
 
-def install() -> None:
-    """Have the figures written by the process that sends; more calls change nothing."""
-    state.add_duty(_duty)
-
-
-def _duty(process: state.Process) -> Duty:
+def duty(process: state.Process) -> Duty:
+    """Have the figures written by the process that sends."""
     return Duty("figures", lambda: SECONDS, Figures(process).run)

@@ -14,12 +14,14 @@ from alerta.exceptions import BaseError
 from alerta.models.metrics import Counter
 from flask import Response, after_this_request
 
-from alerta_opsgenie.plugin.state import LOG
+from alerta_opsgenie.plugin import LOG
 
 ERRORS = Counter(
     "opsgenie", "errors", "Opsgenie plugin errors", "Errors of the opsgenie plugin that Alerta passed over"
 )
 STALE = Counter("opsgenie", "stale", "Stale actions", "Actions of the bridge that were not done because they came late")
+
+_DONE = (200, 201)
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
 
@@ -64,6 +66,16 @@ def after_request(what: str, do: Callable[[Response], object]) -> None:
             report(what)
             return response
         return changed if isinstance(changed, Response) else response
+
+
+def after_success(what: str, do: Callable[[], object]) -> None:
+    """Do something once the present request has succeeded; an error leaves the answer as it is."""
+
+    def done(response: Response) -> None:
+        if response.status_code in _DONE:
+            do()
+
+    after_request(what, done)
 
 
 def report(what: str) -> None:

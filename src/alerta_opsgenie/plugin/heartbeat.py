@@ -16,10 +16,8 @@ from alerta.models.alert import Alert
 from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core import routing
 from alerta_opsgenie.journal import JournalError
-from alerta_opsgenie.plugin import state, way_back
-from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin import LOG, state, way_back
 from alerta_opsgenie.plugin.sender import Duty
-from alerta_opsgenie.plugin.state import LOG
 
 LEASE = "heartbeat"
 STUCK_SECONDS = 300.0
@@ -36,10 +34,6 @@ class Heartbeat:
         self._process, self._settings = process, process.settings
         self._looked_at: Optional[float] = None
         self._logged = ""
-
-    def seconds(self) -> float:
-        """Give the pause before the next ping."""
-        return self._settings.heartbeat_seconds
 
     def run(self) -> None:
         """Ping, unless something is wrong or another process does; log it when that changes."""
@@ -69,7 +63,7 @@ class Heartbeat:
             if self._process.outbox.memory:
                 return "requests wait in memory, for the outbox cannot be used"
             return way_back.problem(self._process)
-        except (JournalError, DatabaseError) as error:
+        except JournalError as error:
             return f"the outbox cannot be read: {error}"
 
     def _ping(self) -> str:
@@ -101,13 +95,8 @@ def _explained(delivery: Delivery) -> str:
     return delivery.detail + hint
 
 
-def install() -> None:
-    """Have the heartbeat pinged by the process that sends; more calls change nothing."""
-    state.add_duty(_duty)
-
-
-def _duty(process: state.Process) -> Optional[Duty]:
+def duty(process: state.Process) -> Optional[Duty]:
+    """Have the heartbeat pinged by the process that sends, where the settings name one."""
     if not process.settings.heartbeat:
         return None
-    heartbeat = Heartbeat(process)
-    return Duty("heartbeat", heartbeat.seconds, heartbeat.run)
+    return Duty("heartbeat", lambda: process.settings.heartbeat_seconds, Heartbeat(process).run)

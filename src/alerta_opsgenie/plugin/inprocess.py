@@ -16,10 +16,9 @@ from flask import g, json, request
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.core.same_act import NOTE
-from alerta_opsgenie.plugin import alarm, attribution, lease, order, state
+from alerta_opsgenie.plugin import LOG, alarm, attribution, lease, order, state
 from alerta_opsgenie.plugin.alert_values import newest_timeout_seconds, word_of
 from alerta_opsgenie.plugin.people import name_owner
-from alerta_opsgenie.plugin.state import LOG
 
 HAS_POST_ACTION = hasattr(PluginBase, "post_action")
 """Alerta has the hook since 9.0.4."""

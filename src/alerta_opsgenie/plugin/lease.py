@@ -19,17 +19,13 @@ from alerta.app import db
 from alerta.exceptions import ApiError
 from flask import g, request_tearing_down
 
-from alerta_opsgenie.plugin.state import LOG
+from alerta_opsgenie.plugin import LOG
+from alerta_opsgenie.plugin.database import LEASES, MAKING_LOCK
 
 SECONDS = 30.0
 WAIT_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.02
-_MAKING = 0x4F50_0001  # keeps two processes from making the table at once
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases"
-    " (name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL)"
-)
 # Nothing of it has to outlive a crash of the database, so the commit need not wait for the disk.
 _TAKE = """SET LOCAL synchronous_commit TO off;
 INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * interval '1 second')
@@ -116,8 +112,8 @@ def _try_postgres(wanted: _Held) -> bool:
 def _make_table() -> None:
     """Make the table. Alerta makes its own at each start (9.1.0, sql/schema.sql), so it has the right to."""
     cursor = db.get_db().cursor()
-    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
-    cursor.execute(_TABLE)
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING_LOCK,))
+    cursor.execute(LEASES)
     db.get_db().commit()
 
 

@@ -1,4 +1,4 @@
-"""Whether a request has had its effect already, before it is sent once more.
+"""Whether a request need not be sent: it has had its effect already, or its time is over.
 
 An attempt whose answer did not come may have had it. So may what waited long before this process began: an outbox in a
 database that was restored from a backup has what was sent since. Only creates and notes are asked for; the others do no
@@ -16,6 +16,15 @@ from alerta_opsgenie.journal import Action
 _CLOCK_DOUBT_SECONDS = 5.0
 _OLD_SECONDS = 600.0
 _WHAT = {"create": "", "note": "/notes"}
+_LEAST_SNOOZE_SECONDS = 3.0  # https://docs.opsgenie.com/docs/alert-api: endTime has to be some seconds ahead
+
+
+def is_over(request: Request, now: float) -> bool:
+    """Whether it is a snooze whose end has come while it waited."""
+    if request.operation != "snooze":
+        return False
+    end = iso_seconds(str(request.body.get("endTime")))
+    return end is not None and end < now + _LEAST_SNOOZE_SECONDS
 
 
 def is_ambiguous(action: Action) -> bool:
@@ -35,12 +44,12 @@ def is_there(read: Callable[[str], Any], request: Request, action: Action) -> bo
     since = (action.first_attempt_at or action.accepted_at) - _CLOCK_DOUBT_SECONDS
     if request.operation == "create":
         seen = vendor_side(found, "") if isinstance(found, dict) else None
-        return seen is not None and (seen.is_open or (action.first_attempt_at is None and _is_over(seen, since)))
+        return seen is not None and (seen.is_open or (action.first_attempt_at is None and _was_closed(seen, since)))
     notes = found if isinstance(found, list) else []
     return any(_is_note(note, str(request.body.get("note")), since) for note in notes)
 
 
-def _is_over(seen: Seen, since_seconds: float) -> bool:
+def _was_closed(seen: Seen, since_seconds: float) -> bool:
     """Whether people have closed over there what this create began. What we closed, a later create opens again."""
     return not seen.told and seen.opened >= since_seconds
 

@@ -1,12 +1,12 @@
 """The memory of what both sides agree on, in Alerta's own database, so that all its workers and hosts share it."""
 
-import logging
-from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
+import json
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from alerta_opsgenie.core.agreed import Agreed, read_agreed
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.database import Database
-
-LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 _WRITE = """INSERT INTO alerta_opsgenie_memory VALUES (%s, %s, %s)
     ON CONFLICT (alert_id) DO UPDATE SET is_open = excluded.is_open, agreed = excluded.agreed"""
@@ -31,7 +31,7 @@ class Known(NamedTuple):
 
 
 class Memory:
-    """Any thread may call it. Each method is one short transaction, and raises DatabaseError."""
+    """Any thread may call it. Each method is one short transaction, and raises JournalError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -53,6 +53,13 @@ class Memory:
             row = cursor.fetchone()
             agreed = change((_read(alert_id, row[0]) if row else None) or Agreed())
             cursor.execute(_WRITE, (alert_id, agreed.is_open, agreed.to_json()))
+
+    def note(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
+        """Change it where the database can be used; else the log has it, and the comparison of both sides finds it."""
+        try:
+            self.change(alert_id, change)
+        except JournalError as error:
+            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", alert_id, error)
 
     def write(self, agreed: Mapping[str, Agreed]) -> None:
         """Note what is known now of some alerts."""
@@ -96,6 +103,21 @@ class Memory:
         with self._database.transaction() as cursor:
             cursor.execute(_SET, (name, value))
 
+    def get_facts(self, name: str) -> Dict[str, Any]:
+        """Give what `set_facts` has kept; nothing where it was never set, or somebody broke it."""
+        try:
+            found = json.loads(self.get_value(name) or "{}")
+        except ValueError:
+            found = None
+        if isinstance(found, dict):
+            return found
+        LOG.warning("opsgenie: the value %s in Alerta's database cannot be read, and counts as never set", name)
+        return {}
+
+    def set_facts(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Keep some facts, as JSON."""
+        self.set_value(name, json.dumps(facts))
+
     def lease(self, name: str, holder: str, seconds: float) -> bool:
         """Take or renew a lease, by the database's clock; False: another process of whichever host holds it."""
         with self._database.transaction() as cursor:
@@ -107,5 +129,5 @@ def _read(alert_id: str, text: str) -> Optional[Agreed]:
     try:
         return read_agreed(text)
     except ValueError as error:
-        LOG.error("opsgenie: the memory of alert %s cannot be read: %s", alert_id, error)  # noqa: TRY400
+        LOG.error("opsgenie: the memory of alert %s cannot be read: %s", alert_id, error)
         return None

@@ -13,7 +13,6 @@ about to tell is left to the hook, and nothing is told of an alert for which som
 
 import hashlib
 import json
-import logging
 import time
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
@@ -23,11 +22,10 @@ from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, is_normal, publish
 from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.memory import Known, Memory
 from alerta_opsgenie.plugin.outbox import Outbox
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
-
-LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 _LEASE, _LOOKED = "missed", "missed-looked"
 _DUE, _LATE = 0.8, 3.0  # looks that are so many pauses apart follow each other
@@ -48,14 +46,14 @@ class Missed:
         self._seconds = seconds
 
     def look(self) -> int:
-        """Compare once, and send what was found at the last look too; says how many alerts. Raises DatabaseError."""
+        """Compare once, and send what was found at the last look too; says how many alerts. Raises JournalError."""
         now, before = time.time(), self._looked_before()
         if 0 <= now - before["at"] < _DUE * self._seconds or not self._lease(_LEASE):
             return 0
         found = dict(self._differences())
         seen = {alert_id: _digest(dispatch) for alert_id, dispatch in found.items()}
         again = {alert_id: found[alert_id] for alert_id in found if before["seen"].get(alert_id) == seen[alert_id]}
-        self._memory.set_value(_LOOKED, json.dumps({"at": now, "seen": seen}))
+        self._memory.set_facts(_LOOKED, {"at": now, "seen": seen})
         for alert_id, dispatch in again.items():
             LOG.warning("opsgenie: no hook told of alert %s; now sent: %s", alert_id,
                         ", ".join(request.operation for request in dispatch.requests))  # fmt: skip
@@ -65,7 +63,7 @@ class Missed:
 
     def _looked_before(self) -> Dict[str, Any]:
         """Give what the last look found, of whichever process; nothing where that was too long ago."""
-        looked = json.loads(self._memory.get_value(_LOOKED) or "{}")
+        looked = self._memory.get_facts(_LOOKED)
         at, seen = looked.get("at", 0.0), looked.get("seen", {})
         return {"at": at, "seen": seen if time.time() - at < _LATE * self._seconds else {}}
 

@@ -26,9 +26,8 @@ from alerta_opsgenie.core.order import INCIDENT, STATE
 from alerta_opsgenie.core.outcome import MERGED_MARK, REDELIVERED_MARK, STALE_MARK
 from alerta_opsgenie.core.same_act import Brought, act_digest, digest, pair_of
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
-from alerta_opsgenie.plugin import alarm, guard, lease, state
+from alerta_opsgenie.plugin import LOG, alarm, guard, lease, state
 from alerta_opsgenie.plugin.people import name_owner
-from alerta_opsgenie.plugin.state import LOG
 
 if TYPE_CHECKING:
     from alerta_opsgenie.plugin.attribution import Behalf
@@ -43,7 +42,6 @@ MERGED = f"{MERGED_MARK} another integration has brought it"
 
 _NOTE, _SIGNATURE = "note", "signature"
 _MOST_DIGITS = 19  # nanoseconds since the epoch
-_DONE = 200
 _CONFLICT = 409
 _OWNED = {"owner": "owner", "opsgenie-priority": "priority"}
 _WRITES_ATTRIBUTES = frozenset({"api.receive", "api.update_attributes", "api.bulk_update_attributes"})
@@ -243,10 +241,7 @@ def check_told(alert: Alert, act: Act) -> None:
     if told(alert, act) == MERGED:
         raise AlertaException(MERGED, code=_CONFLICT)
     alert_id = str(alert.id)
-    guard.after_request(
-        "noting a custom action",
-        lambda response: remember(alert_id, act) if response.status_code == _DONE else None,
-    )
+    guard.after_success("noting a custom action", lambda: remember(alert_id, act))
 
 
 def fresh_tags(alert: Alert, tags: List[str], updated_ns: int) -> List[str]:
@@ -313,10 +308,7 @@ def _around_tags(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
         return
     fresh = tags[:] = fresh_tags(alert, tags, updated_ns)
     alert_id = str(alert.id)
-    guard.after_request(
-        "noting whose tags are the newest",
-        lambda response: write_tags(alert_id, fresh, updated_ns) if response.status_code == _DONE else None,
-    )
+    guard.after_success("noting whose tags are the newest", lambda: write_tags(alert_id, fresh, updated_ns))
 
 
 def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:

@@ -8,7 +8,6 @@ process's memory, loudly, and are sent from there: late and without a guarantee 
 import collections
 import contextlib
 import json
-import logging
 import os
 import threading
 import time
@@ -19,12 +18,10 @@ from typing import Any, Deque, Dict, List, NamedTuple, Optional, Sequence, Union
 from alerta_opsgenie.core.publish import Dispatch, Request
 from alerta_opsgenie.journal import Action, Journal, JournalError, Lock, New, try_lock
 from alerta_opsgenie.journal.upgrade import take_over_spool
-from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.wakeup import WakeUpPipe
-
-LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 LOCK_NAME = "sender"
 HOST_LEASE_SECONDS = 12.0
@@ -74,20 +71,14 @@ class HostLease:
         now = time.monotonic()
         if now - self._renewed_at < HOST_LEASE_SECONDS / 4:
             return True
-        is_held = self._lease(HOST_LEASE_SECONDS)
+        is_held = self._memory.lease(self._name, self._holder, HOST_LEASE_SECONDS)
         self._renewed_at = now if is_held else -HOST_LEASE_SECONDS
         return is_held
 
     def close(self) -> None:
         """Give it back."""
         with contextlib.suppress(JournalError):
-            self._lease(0.0)
-
-    def _lease(self, seconds: float) -> bool:
-        try:
-            return self._memory.lease(self._name, self._holder, seconds)
-        except DatabaseError as error:
-            raise JournalError(f"Alerta's database: {error}", "see Alerta's log", "network") from None
+            self._memory.lease(self._name, self._holder, 0.0)
 
 
 class Outbox:
@@ -143,7 +134,7 @@ class Outbox:
                 take_over_spool(disk, self.directory)
                 count = journal.take_over(disk)
         except JournalError as error:
-            LOG.error("opsgenie: what may wait in %s is not taken over: %s", self.directory, error)  # noqa: TRY400
+            LOG.error("opsgenie: what may wait in %s is not taken over: %s", self.directory, error)
         else:
             if count:
                 LOG.warning("opsgenie: %d requests that waited in %s are in the database now", count, self.directory)
@@ -172,7 +163,10 @@ class Outbox:
         """Log once what keeps the journal from being used."""
         if self._trouble != error.label:
             self._trouble = error.label
-            LOG.error("opsgenie: requests wait in memory, and are lost if this process ends: %s", error)
+            LOG.error(
+                "opsgenie: %s; requests wait in memory until they can be written, and are lost if this process ends",
+                error,
+            )
 
     def report_damage(self) -> None:
         """Log once that a damaged file was replaced."""

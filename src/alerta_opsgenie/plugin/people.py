@@ -4,7 +4,7 @@ It is attribution alone. Where the database does not answer, the name is shown a
 """
 
 import time
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import alerta.auth  # noqa: F401 - first: it and alerta.models.user import each other
 from alerta.models.alert import Alert
@@ -14,7 +14,8 @@ from alerta.models.user import User
 from alerta_opsgenie.agent.people import PeopleFiles
 from alerta_opsgenie.core import people as rules
 from alerta_opsgenie.core.people import People, harmless_name, is_account_id
-from alerta_opsgenie.plugin import guard, lease, state
+from alerta_opsgenie.plugin import LOG, guard, lease, state
+from alerta_opsgenie.plugin.alert_values import Query
 
 REMEMBER_SECONDS = 60.0
 _MOST_REMEMBERED = 1000
@@ -22,16 +23,8 @@ _MOST_REMEMBERED = 1000
 UNUSABLE = Counter("opsgenie", "people_failures", "People file", "OPSGENIE_PEOPLE could not be used")
 
 
-class _Query(NamedTuple):
-    """A query as Alerta's models take it (9.1.0, database/backends)."""
-
-    where: object
-    vars: Dict[str, object]
-    sort: object
-
-
 def _warn(text: str) -> None:
-    state.LOG.error("opsgenie: OPSGENIE_PEOPLE: %s", text)
+    LOG.error("opsgenie: OPSGENIE_PEOPLE: %s", text)
     guard.count(UNUSABLE)
 
 
@@ -110,7 +103,7 @@ def _by_display_name(name: str) -> Optional[User]:
         return None
     of_postgres, of_mongodb = ("name=%(name)s", "login"), ({"name": name}, [("login", 1)])
     where, sort = of_postgres if lease.is_postgres() else of_mongodb
-    found = User.find_all(_Query(where, {"name": name}, sort), page=1, page_size=2)
+    found = User.find_all(Query(where, {"name": name}, sort), page=1, page_size=2)
     return found[0] if len(found) == 1 else None
 
 

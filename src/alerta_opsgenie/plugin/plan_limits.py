@@ -1,18 +1,15 @@
 """What an account's plan lacks, learnt from the vendor's refusals: by key and operation, for a day."""
 
-import json
-import logging
 import math
 import time
-from typing import Any, Dict, Optional
+from typing import Dict, Optional
 
 from alerta_opsgenie.core.agreed import after_refusal
 from alerta_opsgenie.core.refusals import note_instead
-from alerta_opsgenie.plugin.database import DatabaseError
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.outbox import OutgoingRequest
-
-LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 REMEMBER_SECONDS = 86_400.0
 _NAME = "plan-limits"
@@ -48,11 +45,7 @@ class PlanLimits:
     def correct(self, outgoing: OutgoingRequest) -> None:
         """Correct the memory of the alert: the vendor does not have what it had taken."""
         if self._memory:
-            try:
-                operation = outgoing.request.operation
-                self._memory.change(outgoing.alert, lambda agreed: after_refusal(agreed, operation))
-            except DatabaseError as error:
-                LOG.warning("opsgenie: the memory of alert %s could not be corrected: %s", outgoing.alert, error)
+            self._memory.note(outgoing.alert, lambda agreed: after_refusal(agreed, outgoing.request.operation))
 
     @staticmethod
     def _noted(outgoing: OutgoingRequest) -> Optional[OutgoingRequest]:
@@ -66,16 +59,15 @@ class PlanLimits:
 
     def _read(self) -> Dict[str, float]:
         try:
-            found: Any = json.loads(self._memory.get_value(_NAME) or "{}") if self._memory else {}
-        except (DatabaseError, ValueError) as error:
+            found = self._memory.get_facts(_NAME) if self._memory else {}
+        except JournalError as error:
             LOG.warning("opsgenie: what the plan lacks is to be learnt again: %s", error)
             found = {}
-        items = found.items() if isinstance(found, dict) else ()
-        return {name: float(until) for name, until in items if isinstance(until, (int, float)) and math.isfinite(until)}
+        return {name: float(at) for name, at in found.items() if isinstance(at, (int, float)) and math.isfinite(at)}
 
     def _save(self, until: Dict[str, float]) -> None:
         if self._memory:
             try:
-                self._memory.set_value(_NAME, json.dumps(until))
-            except DatabaseError as error:
+                self._memory.set_facts(_NAME, until)
+            except JournalError as error:
                 LOG.warning("opsgenie: what the plan lacks could not be kept: %s", error)

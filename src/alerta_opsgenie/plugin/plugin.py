@@ -47,7 +47,6 @@ from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.people import account_of, address_of, name_person
 
-_DONE = (200, 201)
 _LATE_SECONDS = 300.0
 _BELIEVED_SECONDS = 30 * 86400.0
 
@@ -73,8 +72,8 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         housekeeping.install()
         lease.install()
         uwsgi.install(_look)
-        for duty in (reconcile, figures, heartbeat):
-            duty.install()
+        for module in (reconcile, figures, heartbeat):
+            state.add_duty(module.duty)
 
     @guarded(lambda alert: alert)
     def pre_receive(self, alert: Alert, **_: Any) -> Alert:
@@ -222,10 +221,10 @@ def _note_deed(alert: Alert, action: str, behalf: Optional[attribution.Behalf]) 
 
 def _after_success(tell: Callable[[], None]) -> None:
     """Do it once the request has succeeded; at once where there is no request."""
-    if not has_request_context():
+    if has_request_context():
+        guard.after_success("telling of a note or delete", tell)
+    else:
         tell()
-        return
-    guard.after_request("telling of a note or delete", lambda answer: tell() if answer.status_code in _DONE else None)
 
 
 # -- Telling

@@ -11,7 +11,7 @@ import random
 import time
 from collections import Counter
 from functools import partial
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from alerta.models.alert import Alert
 from flask import g
@@ -31,12 +31,11 @@ from alerta_opsgenie.core.relay import Circumstances, relay
 from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
 from alerta_opsgenie.core.task import drive
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import inprocess, order, state, way_back
-from alerta_opsgenie.plugin.alert_values import epoch_seconds, subject_of, word_of
+from alerta_opsgenie.plugin import LOG, inprocess, order, state, way_back
+from alerta_opsgenie.plugin.alert_values import Query, epoch_seconds, subject_of, word_of
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.people import account_of, shown_name
 from alerta_opsgenie.plugin.sender import Duty
-from alerta_opsgenie.plugin.state import LOG
 
 _WithOwner = TypeVar("_WithOwner", Seen, Agreed)
 
@@ -50,15 +49,6 @@ _NOT_ENDED = "status NOT IN ('closed', 'expired') AND id > %(after)s"
 _NEVER_SECONDS = 86400.0
 _PAUSE_SECONDS = 0.005
 _DUE = 0.8  # the pauses between two sweeps are that much shorter at times
-
-
-class _Query(NamedTuple):
-    """A query as Alerta's models take it (9.1.0, database/backends/postgres/utils.py)."""
-
-    where: str
-    vars: Dict[str, object]
-    sort: str = "id"
-    group: str = "status"
 
 
 class Reconciler:
@@ -76,7 +66,7 @@ class Reconciler:
         return wanted * random.uniform(0.9, 1.1) if wanted else _NEVER_SECONDS  # noqa: S311 - not all hosts at once
 
     def run(self) -> None:
-        """Sweep, if no other process does. Raises DatabaseError."""
+        """Sweep, if no other process does. Raises JournalError."""
         wanted = self._settings.reconcile_seconds
         if wanted and self._is_due(wanted) and self._process.lease(LEASE, 3 * wanted + 60.0):
             try:
@@ -86,7 +76,7 @@ class Reconciler:
 
     def _is_due(self, wanted: float) -> bool:
         """Whether the last sweep, of whichever process, is long enough ago; one in the future had a wrong clock."""
-        report = json.loads(self._memory.get_value(REPORT) or "{}")
+        report = self._memory.get_facts(REPORT)
         last = float(report.get("at") or self._memory.get_value("since") or 0.0)
         return not 0 <= time.time() - last < _DUE * wanted
 
@@ -189,7 +179,7 @@ class Reconciler:
         """Read a page: id, what is seen, whether it is in a blackout. Twice as long others have the processor."""
         began = time.monotonic()
         with self._process.app.app_context():
-            alerts = Alert.find_all(_Query(where, values), history=True, page=1, page_size=PAGE)
+            alerts = Alert.find_all(Query(where, values), history=True, page=1, page_size=PAGE)
             page = [(str(alert.id), self._side_of(alert), word_of(alert.status) == BLACKOUT) for alert in alerts]
         self._wait(2 * (time.monotonic() - began))
         return page
@@ -276,7 +266,7 @@ class Reconciler:
         self._say("findings", "; ".join(f"{many} x {text}" for text, many in sorted(texts.items())))
         repaired = Counter(f"{repair.field} {repair.side}" for repair, is_done in zip(found.repairs, done) if is_done)
         figures.update(stopped=found.stopped, findings=texts, repaired=repaired, waiting=len(found.waiting))
-        self._memory.set_value(REPORT, json.dumps(figures))
+        self._memory.set_facts(REPORT, figures)
         for name, many in repaired.items():
             self._process.sender.count(f"drift_repaired_{'_'.join(name.split())}", many)
         for finding in found.findings:
@@ -289,12 +279,8 @@ class Reconciler:
             LOG.warning("opsgenie: reconcile: %s", text or f"no {what} any more")
 
 
-def install() -> None:
-    """Have both sides compared by the process that sends; more calls change nothing."""
-    state.add_duty(_duty)
-
-
-def _duty(process: state.Process) -> Optional[Duty]:
+def duty(process: state.Process) -> Optional[Duty]:
+    """Have both sides compared by the process that sends, where there is a memory."""
     if process.memory is None:
         return None
     reconciler = Reconciler(process, process.memory)

@@ -6,17 +6,16 @@ the key, and what cannot be looked up in time is not looked up. Nothing depends 
 """
 
 import collections
-import logging
 import time
-from typing import Callable, Deque, NamedTuple, Protocol
+from typing import Callable, Deque, NamedTuple
 
 from alerta_opsgenie.clients.opsgenie import OpsgenieClient, Status
 from alerta_opsgenie.core.refusals import changed_nothing, is_of_plan
+from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
+from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.settings import Settings
-
-LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 CONFIRMED = frozenset({"create", "acknowledge", "unacknowledge", "close", "snooze", "assign", "priority"})
 MOST_WAITING = 500
@@ -27,14 +26,6 @@ MOST_REPEATS = 2
 _REPEATED = "~"
 CROSSING = "crossing-"
 """Marks what one of two products is told though it may have come from there; then it has no effect there."""
-
-
-class Throttled(Protocol):
-    """What tells of a route whether the vendor asked for fewer requests."""
-
-    def throttled_lately(self, route: str, now: float) -> bool:
-        """Whether it did, lately."""
-        ...
 
 
 class Pending(NamedTuple):
@@ -50,7 +41,7 @@ class StatusLookups:
     """Fed by the working threads, run by the leading one."""
 
     def __init__(
-        self, settings: Settings, limits: Throttled, report: Callable[[str, str], None], outbox: Outbox,
+        self, settings: Settings, limits: RateLimits, report: Callable[[str, str], None], outbox: Outbox,
         plan: PlanLimits, created: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self._created = created

@@ -16,7 +16,6 @@ repeated the vendor is asked whether it is there.
 """
 
 import contextlib
-import logging
 import os
 import random
 import threading
@@ -26,12 +25,11 @@ from functools import partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
-from alerta_opsgenie.core.agreed import Agreed, after_requests
-from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS, delay_seconds
-from alerta_opsgenie.core.instants import iso_seconds
+from alerta_opsgenie.core.agreed import after_requests
+from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS
 from alerta_opsgenie.journal import Action, JournalError, Lock
-from alerta_opsgenie.plugin.database import DatabaseError
-from alerta_opsgenie.plugin.look_back import is_ambiguous, is_there, may_be_restored
+from alerta_opsgenie.plugin import LOG
+from alerta_opsgenie.plugin.look_back import is_ambiguous, is_over, is_there, may_be_restored
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.outbox import HOST_LEASE_SECONDS, HostLease, Outbox, OutgoingRequest, read_row
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
@@ -39,18 +37,14 @@ from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.request_status import StatusLookups
 from alerta_opsgenie.plugin.settings import Settings
 
-LOG = logging.getLogger("alerta.plugins.opsgenie")
-
 LOOK_SECONDS = 1.0
 _SHORTEST_LOOK_SECONDS = 0.05
 STOP_SECONDS = 3.0
 _FIRST_SECONDS = 2.0
 REMEMBER_SECONDS = 3600.0
-LONGEST_BACKOFF_SECONDS = 60.0
 _LONGEST_PAUSE_SECONDS = LONGEST_RETRY_AFTER_SECONDS + 1.0
 _FAULT_PAUSE_SECONDS = 60.0
 _PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the journal, so that other keys' requests go on
-_LEAST_SNOOZE_SECONDS = 3.0  # https://docs.opsgenie.com/docs/alert-api: endTime has to be some seconds ahead
 
 
 class Duty(NamedTuple):
@@ -126,7 +120,7 @@ class Sender:
         for thread in list(self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
         for close in self.closing:
-            with contextlib.suppress(DatabaseError):
+            with contextlib.suppress(JournalError):
                 close()
 
     def _spawn(self, target: Callable[[], None], name: str) -> None:
@@ -175,7 +169,7 @@ class Sender:
         except JournalError as error:
             self.outbox.complain(error)
             self._stop.wait(LOOK_SECONDS)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged
             LOG.exception("opsgenie: the sender goes on after an error of its own")
             self._stop.wait(LOOK_SECONDS)
 
@@ -273,7 +267,7 @@ class Sender:
         """Deliver; what this program fails on is tried again later, so that it does not stay in flight."""
         try:
             return self._deliver(client, action)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged
             LOG.exception("opsgenie: %s of alert %s waits after an error of this program", action.kind, action.alert)
             due_at = time.time() + _FAULT_PAUSE_SECONDS
             self._save(lambda: self._postpone(action, due_at, Reason.NETWORK.value, "an error of this program"))
@@ -285,7 +279,7 @@ class Sender:
         try:
             outgoing = self.plan.fitted(read_row(action))
         except ValueError as error:
-            LOG.error("opsgenie: a row of the outbox %s cannot be read: %s", self.outbox.directory, error)  # noqa: TRY400
+            LOG.error("opsgenie: a row of the outbox %s cannot be read: %s", self.outbox.directory, error)
             return self._bury(action, "unreadable", str(error))
         now = time.monotonic()
         wait_seconds = self._limits.reserve(outgoing.route, now) - now
@@ -295,7 +289,7 @@ class Sender:
             return self._save(lambda: self._postpone(action, due_at, reason, ""))
         if wait_seconds > 0 and self._stop.wait(wait_seconds):
             return self._save(lambda: journal.release(action))
-        if _is_over(outgoing, time.time()) or self._is_there(client, outgoing, action):
+        if is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action):
             return self._save(lambda: journal.done(action, time.time(), "not-needed", claim_next=self._goes_on()))
         return self._finish(action, outgoing, self._send(client, outgoing))
 
@@ -314,7 +308,7 @@ class Sender:
         journal, reason, detail = self.outbox.journal, delivery.reason.value, delivery.detail
         self._note(outgoing, delivery)
         if delivery.verdict is Verdict.DONE:
-            self._limits.alert_failures.pop(outgoing.alert, None)
+            self._limits.forget_failures(outgoing.alert)
             self._remember(outgoing)
             following = self._save(lambda: journal.done(action, time.time(), reason, claim_next=self._goes_on()))
             self._lookups.add(outgoing, delivery.request_id)
@@ -323,25 +317,19 @@ class Sender:
             following = self._bury(action, reason, detail)
             self._report_final(outgoing, delivery)
             return following
-        due_at = time.time() + self._delay_seconds(outgoing, delivery)
+        due_at = time.time() + self._limits.retry_seconds(outgoing.route, outgoing.alert, delivery, time.monotonic())
         return self._save(lambda: self._postpone(action, due_at, reason, detail))
 
     def _remember(self, outgoing: OutgoingRequest) -> None:
         """Note what the vendor has now. Where that cannot be, the request may go out once more, and changes nothing."""
         now = time.time()
-        self._change(outgoing.alert, lambda known: after_requests(known, [outgoing.request], now))
-
-    def _change(self, alert: str, change: Callable[[Agreed], Agreed]) -> None:
-        if self._memory is None:
-            return
-        try:
-            self._memory.change(alert, change)
-        except DatabaseError as error:
-            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", alert, error)
+        if self._memory:
+            self._memory.note(outgoing.alert, lambda known: after_requests(known, [outgoing.request], now))
 
     def _created(self, alert: str, vendor_id: str) -> None:
         """Note that the vendor has an alert, by the status of its create."""
-        self._change(alert, lambda known: known._replace(confirmed=True))
+        if self._memory:
+            self._memory.note(alert, lambda known: known._replace(confirmed=True))
         if self.settings.alert_link:
             self._link(alert, vendor_id)
 
@@ -364,18 +352,6 @@ class Sender:
                 self.outbox.complain(error)
                 if self._stop.wait(LOOK_SECONDS):
                     return None
-
-    def _delay_seconds(self, outgoing: OutgoingRequest, delivery: Delivery) -> float:
-        if delivery.reason is not Reason.UNAVAILABLE:
-            return self._limits.wait_seconds(outgoing.route, time.monotonic()) + random.random() / 4  # noqa: S311
-        failures = self._limits.alert_failures
-        failures[outgoing.alert] = failures.get(outgoing.alert, 0) + 1
-        return delay_seconds(
-            failures[outgoing.alert],
-            random.random(),  # noqa: S311
-            longest_seconds=LONGEST_BACKOFF_SECONDS,
-            retry_after_seconds=delivery.retry_after_seconds,
-        )
 
     def _note(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
         """Let the key, or the address, be used as the answer asks for; log it when that changes."""
@@ -405,11 +381,3 @@ class Sender:
         name, operation = self.settings.vendor, outgoing.request.operation
         LOG.error("opsgenie: %s: %s of alert %s is a dead letter: %s", name, operation, outgoing.alert, delivery.detail)
         self.report(outgoing.alert, f"{name} did not take this ({operation}): {delivery.detail}")
-
-
-def _is_over(outgoing: OutgoingRequest, now: float) -> bool:
-    """Whether it is a snooze whose end has come while it waited."""
-    if outgoing.request.operation != "snooze":
-        return False
-    end = iso_seconds(str(outgoing.request.body.get("endTime")))
-    return end is not None and end < now + _LEAST_SNOOZE_SECONDS

@@ -6,7 +6,6 @@ transaction. So a worker starts this module as a program. It has Alerta's settin
 standard input, and ends when that is closed: with its worker, so that it is always as new as the settings.
 """
 
-import logging
 import os
 import subprocess
 import sys
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import List, Optional
 
 from alerta_opsgenie.journal import JournalError, try_lock
+from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.sender import LOOK_SECONDS
-
-LOG = logging.getLogger("alerta.plugins.opsgenie")
 
 LOCK_NAME = "sender-process"
 """Held from its first moments, so that several workers do not start one each."""

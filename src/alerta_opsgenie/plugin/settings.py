@@ -199,7 +199,7 @@ def _ops_login(reader: Reader) -> Key:
 
 def _in_database(reader: Reader, config: Mapping[str, Any]) -> bool:
     """Whether the outbox is in Alerta's own database: where that is PostgreSQL, unless the settings say otherwise."""
-    can, wanted = Database.is_for(config), reader.checked("OPSGENIE_OUTBOX", _outbox, "")
+    can, wanted = Database.is_for(config), reader.choice("OPSGENIE_OUTBOX", ("database", "disk"), "")
     if wanted == "database" and not can:
         reader.problems.append("OPSGENIE_OUTBOX: Alerta's database is not PostgreSQL, so the outbox is on the disk")
     return can and wanted != "disk"
@@ -210,12 +210,6 @@ def _alert_link(value: Any) -> str:
     if not re.fullmatch(r"https?://[^\s<>\"']*\{id\}[^\s<>\"']*", text):
         raise ValueError("expected the URL of an alert's page, with {id} in it")
     return text
-
-
-def _outbox(value: Any) -> str:
-    if value not in ("database", "disk"):
-        raise ValueError(f"{value!r} is neither database nor disk")
-    return str(value)
 
 
 def _bridge_keys(reader: Reader) -> BridgeKeys:
@@ -286,7 +280,7 @@ def _policy(reader: Reader, dialect: Dialect, routes: Tuple[routing.Route, ...])
         send_warn=reader.flag("OPSGENIE_SEND_WARN"),
         environments=reader.names("OPSGENIE_SEND_ENVIRONMENTS"),
         normal=_normal(reader),
-        on_delete=reader.checked("OPSGENIE_ON_DELETE", _on_delete, "close"),
+        on_delete=reader.choice("OPSGENIE_ON_DELETE", publish.ON_DELETE, "close"),
         update_repeats=reader.flag("OPSGENIE_UPDATE_REPEATS"),
         dashboard_url=reader.text("DASHBOARD_URL"),
         templates=_templates(reader),
@@ -310,12 +304,6 @@ def _priority(value: Any) -> str:
 def _normal(reader: Reader) -> Tuple[str, ...]:
     own = reader.text("DEFAULT_NORMAL_SEVERITY")
     return (*Policy().normal, *([own.lower()] if own else []))
-
-
-def _on_delete(value: Any) -> str:
-    if value not in publish.ON_DELETE:
-        raise ValueError(f"OPSGENIE_ON_DELETE: {value!r} is none of {', '.join(sorted(publish.ON_DELETE))}")
-    return str(value)
 
 
 def _wording_of(version: Any) -> wording.Templates:
@@ -346,14 +334,10 @@ def _templates(reader: Reader) -> wording.Templates:
 def _relay(reader: Reader, policy: Policy) -> relaying.Settings:
     """Read how the webhook acts on Alerta."""
     sources = reader.names("OPSGENIE_ACCEPT_SOURCES") or (policy.source,)
-    on_delete = reader.text("OPSGENIE_WEBHOOK_ON_DELETE") or "close"
-    if on_delete not in relaying.ON_DELETE:
-        reader.problems.append(f"OPSGENIE_WEBHOOK_ON_DELETE: none of {', '.join(sorted(relaying.ON_DELETE))}")
-        on_delete = "close"
     return relaying.Settings(
         sources=frozenset(sources),
         own_names=frozenset({policy.source.lower()}),
         all_notes=reader.flag("OPSGENIE_ALL_NOTES"),
-        on_delete=on_delete,
+        on_delete=reader.choice("OPSGENIE_WEBHOOK_ON_DELETE", relaying.ON_DELETE, "close"),
         custom_actions=reader.structure("OPSGENIE_CUSTOM_ACTIONS", dict, {}),
     )

@@ -4,7 +4,7 @@ import ast
 import difflib
 import json
 import math
-from typing import Any, Callable, List, Mapping, Set, Tuple, TypeVar
+from typing import Any, Callable, Collection, List, Mapping, Set, Tuple, TypeVar
 
 from alerta_opsgenie.core import routing
 from alerta_opsgenie.plugin.keys import Key
@@ -39,6 +39,14 @@ class Reader:
     def number(self, name: str, default: float, least: float) -> float:
         """Read a number."""
         return self.checked(name, lambda value: max(least, _finite(value)), default)
+
+    def choice(self, name: str, allowed: Collection[str], default: str) -> str:
+        """Read one of a few words."""
+        text = self.text(name) or default
+        if text == default or text in allowed:
+            return text
+        self.problems.append(f"{name}: {text!r} is none of {', '.join(sorted(allowed))}")
+        return default
 
     def names(self, name: str) -> Tuple[str, ...]:
         """Read a list of names: a list, one text with commas, or the list as JSON or Python text."""

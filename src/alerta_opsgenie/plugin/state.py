@@ -1,7 +1,6 @@
 """What one process of Alerta holds: its settings, its outbox, and the threads that send."""
 
 import atexit
-import logging
 import os
 import re
 import threading
@@ -13,19 +12,14 @@ from flask import Flask, current_app, g
 
 from alerta_opsgenie.core.agreed import Agreed
 from alerta_opsgenie.core.wording import Subject
-from alerta_opsgenie.plugin import uwsgi
+from alerta_opsgenie.plugin import LOG, uwsgi
 from alerta_opsgenie.plugin.alert_values import subject_of
-from alerta_opsgenie.plugin.database import DatabaseError
 from alerta_opsgenie.plugin.destination import Destination
 from alerta_opsgenie.plugin.sender import Duty
 from alerta_opsgenie.plugin.sender_process import SenderProcess
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 
-LOG = logging.getLogger("alerta.plugins.opsgenie")
-
 _VENDOR_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-
-_MOST_SENT = 10_000
 
 REPORTER = "alerta-opsgenie"
 """Whose notes they are that say why something could not be sent."""
@@ -91,25 +85,21 @@ class Process(Destination):
 
     def note_agreed(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
         """Remember what the vendor has now, because it came from there."""
-        if self.memory is None:
-            return
-        try:
-            now = time.time()
-            self.memory.change(alert_id, lambda known: change(known)._replace(confirmed=True, at_seconds=now))
-        except DatabaseError as error:
-            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", alert_id, error)
+        now = time.time()
+        if self.memory:
+            self.memory.note(alert_id, lambda known: change(known)._replace(confirmed=True, at_seconds=now))
 
     def _find(self, alert_id: str) -> Optional[Subject]:
         with self.app.app_context():
-            alert = Alert.find_by_id(alert_id)
-            return subject_of(alert) if alert and alert.id == alert_id else None
+            alert = _exactly(alert_id)
+            return subject_of(alert) if alert else None
 
     def _report(self, alert_id: str, text: str) -> None:
         """Write a note on an alert, past the plugins: it is not to be sent."""
         with self.app.app_context():
             g.login = REPORTER
-            alert = Alert.find_by_id(alert_id)
-            if alert and alert.id == alert_id:
+            alert = _exactly(alert_id)
+            if alert:
                 alert.add_note(text)
 
     def _link(self, alert_id: str, vendor_id: str) -> None:
@@ -119,9 +109,15 @@ class Process(Destination):
             return
         link = self.settings.alert_link.replace("{id}", vendor_id)
         with self.app.app_context():
-            alert = Alert.find_by_id(alert_id)
-            if alert and alert.id == alert_id:
+            alert = _exactly(alert_id)
+            if alert:
                 alert.update_attributes({"opsgenie-id": vendor_id, "opsgenie-link": link})
+
+
+def _exactly(alert_id: str) -> Optional[Alert]:
+    """Find the alert of that id; Alerta takes ids as a pattern."""
+    alert = Alert.find_by_id(alert_id)
+    return alert if alert and alert.id == alert_id else None
 
 
 def _nobody(_alert_id: str, _text: str) -> None:

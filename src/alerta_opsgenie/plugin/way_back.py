@@ -12,7 +12,6 @@ and the heartbeat is withheld.
     12:40  a message arrives: it lives again
 """
 
-import json
 import logging
 import time
 from typing import Any, Dict
@@ -22,9 +21,9 @@ from alerta.utils.api import process_alert
 from flask import g
 
 from alerta_opsgenie.core.newer import ALERTA
-from alerta_opsgenie.plugin import state
-from alerta_opsgenie.plugin.database import DatabaseError
-from alerta_opsgenie.plugin.state import LOG, REPORTER
+from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.plugin import LOG, state
+from alerta_opsgenie.plugin.state import REPORTER
 
 SWEEPS = 3
 ARRIVED, STATE = "arrived", "way-back"
@@ -53,7 +52,7 @@ class Arrivals:
         self._noted_at = now
         try:
             process.memory.set_value(ARRIVED, str(time.time()))
-        except DatabaseError as error:
+        except JournalError as error:
             LOG.warning("opsgenie: that a message came could not be noted: %s", error)
 
 
@@ -72,24 +71,24 @@ def judge(before: Dict[str, Any], report: Dict[str, Any], arrived_at: float) -> 
 
 
 def look(process: state.Process, report: Dict[str, Any]) -> bool:
-    """Judge by the newest sweep, and raise or clear the alert; whether the way back is dead. Raises DatabaseError."""
+    """Judge by the newest sweep, and raise or clear the alert; whether the way back is dead. Raises JournalError."""
     memory = process.memory
     if memory is None:
         return False
-    before = json.loads(memory.get_value(STATE) or "{}")
+    before = memory.get_facts(STATE)
     after = judge(before, report, float(memory.get_value(ARRIVED) or 0.0))
     was_dead, is_dead = bool(before.get("count", 0) >= SWEEPS), bool(after.get("count", 0) >= SWEEPS)
     if was_dead != is_dead:
         _tell(process, is_dead=is_dead)
     if after != before:  # last: what could not be told is told after the next sweep
-        memory.set_value(STATE, json.dumps(after))
+        memory.set_facts(STATE, after)
     return is_dead
 
 
 def problem(process: state.Process) -> str:
-    """Name what is wrong with the way back; empty: nothing that is known. Raises DatabaseError."""
+    """Name what is wrong with the way back; empty: nothing that is known. Raises JournalError."""
     memory = process.memory
-    if memory is None or json.loads(memory.get_value(STATE) or "{}").get("count", 0) < SWEEPS:
+    if memory is None or memory.get_facts(STATE).get("count", 0) < SWEEPS:
         return ""
     return "what people do over there does not arrive here"
 

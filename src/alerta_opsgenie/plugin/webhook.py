@@ -18,8 +18,7 @@ from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.core.relay import Circumstances, relay
 from alerta_opsgenie.core.task import drive
-from alerta_opsgenie.plugin import inprocess, people, state, webhook_access
-from alerta_opsgenie.plugin.state import LOG
+from alerta_opsgenie.plugin import LOG, inprocess, people, state, webhook_access
 
 RETRY_AFTER_SECONDS = 10
 

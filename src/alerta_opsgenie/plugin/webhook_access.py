@@ -16,7 +16,7 @@ from alerta.models.key import ApiKey
 from alerta.models.permission import Permission
 from flask import Flask, g, request, request_started
 
-from alerta_opsgenie.plugin import callers, guard, state
+from alerta_opsgenie.plugin import LOG, callers, guard, state
 
 PATH = "/webhooks/opsgenie"
 USER = "opsgenie-webhook"
@@ -52,7 +52,7 @@ def caller() -> Caller:
     if g.get("opsgenie_poor_key"):
         raise AlertaException(f"the API key lacks the scope write:alerts; {how}", code=403)
     if not state.settings().webhook_secret:
-        state.LOG.warning("opsgenie: the webhook refuses a request: no secret is set; %s", how)
+        LOG.warning("opsgenie: the webhook refuses a request: no secret is set; %s", how)
     raise AlertaException(f"the webhook takes nothing from unknown callers; {how}", code=401)
 
 
@@ -78,7 +78,7 @@ def _by_secret() -> Optional[Caller]:
     if shown is None:
         return None
     if not settings.webhook_secret.equals(shown):
-        state.LOG.warning("opsgenie: a request to the webhook from %s has the wrong secret", request.remote_addr)
+        LOG.warning("opsgenie: a request to the webhook from %s has the wrong secret", request.remote_addr)
         return None
     return Caller(USER, settings.webhook_customers, lends_names=True)
 

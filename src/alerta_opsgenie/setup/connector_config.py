@@ -89,7 +89,11 @@ def make_config(layout: Layout, wanted: RenderOptions, existing: Existing) -> di
     """Make the configuration. Raises `ConfigError` where what was given does not make one."""
     # The state directory is named, so that whoever is given this configuration, root too, uses the same.
     key_file, logs, state = layout.key_file, layout.log_directory, layout.state_directory
-    fresh = render_config(replace(wanted, alerta_key_file=key_file, log_directory=logs, state_directory=state))
+    # Started by its first line, not as `python FILE.py`: that is faster, and a host need not have a `python`.
+    script = f"{layout.scripts}/oecAlertaExecutor" if layout.scripts else ""
+    fresh = render_config(
+        replace(wanted, alerta_key_file=key_file, log_directory=logs, state_directory=state, script=script)
+    )
     if layout.edge == NATIVE:
         for mapping in fresh["actionMappings"].values():
             # It starts no script for these and has one log of its own, the journal.
@@ -115,7 +119,8 @@ def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wan
     mappings = made.setdefault("actionMappings", {})
     for name, mapping in fresh["actionMappings"].items() if isinstance(mappings, dict) else ():
         there = mappings.get(name)
-        if isinstance(there, dict) and _starts_ours(there.get("filepath"), layout, wanted.script):
+        if isinstance(there, dict) and _starts_ours(there.get("filepath"), layout):
+            there["filepath"] = mapping["filepath"]
             there.update({"args": _without(there["args"], (KEY_OPTION,))} if "args" in there else {})
         else:
             mappings[name] = mapping
@@ -131,12 +136,10 @@ def _without(arguments: Any, names: tuple[str, ...]) -> Any:
     return list(without_options(arguments, names))
 
 
-def _starts_ours(path: Any, layout: Layout, script: str) -> bool:
-    """Whether an action starts our executor here already, in a way that works on this host."""
+def _starts_ours(path: Any, layout: Layout) -> bool:
+    """Whether an action starts our executor here already."""
     directory, _, name = str(path).rpartition("/")
-    if layout.edge == NATIVE:
-        return name in EXECUTOR_NAMES
-    return path == script or (directory == layout.scripts and name in EXECUTOR_NAMES and script.endswith(".py"))
+    return name in EXECUTOR_NAMES and layout.scripts in {"", directory}
 
 
 def means_same(content: bytes, value: Mapping[str, Any], layout: Layout) -> bool:

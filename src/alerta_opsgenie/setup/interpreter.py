@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ LEAST_VERSION = (3, 9)
 _QUESTION = "import sys; sys.stdout.write('%d.%d.%d' % sys.version_info[:3])"
 _BUILD = (
     "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1]);"
-    "from alerta_opsgenie.executor.build import build; sys.stdout.buffer.write(build())"
+    "from alerta_opsgenie.executor.build import build; sys.stdout.buffer.write(build(sys.argv[2]))"
 )
 _SECONDS = 20.0
 
@@ -103,12 +104,13 @@ def build_executor(interpreter: Interpreter | None, search_path: str) -> bytes:
 
     Otherwise it has the bytecode of this Python, which another version passes over and compiles the sources.
     """
-    program = _only_roots(interpreter.path) if interpreter is not None and interpreter.is_usable else None
-    if program is None:
+    if interpreter is None or not interpreter.is_usable:
         return build()
+    program = _only_roots(interpreter.path)
     sources = str(Path(alerta_opsgenie.__file__).resolve().parent.parent)
-    try:
-        made = _run([program, "-I", "-c", _BUILD, sources], search_path)
-    except (OSError, subprocess.SubprocessError):
-        return build()  # it lacks a part of the standard library, as minimal packages of Python do
-    return made or build()
+    # It may lack a part of the standard library, as minimal packages of Python do.
+    with suppress(OSError, subprocess.SubprocessError):
+        made = program and _run([program, "-I", "-c", _BUILD, sources, interpreter.path], search_path)
+        if made:
+            return made
+    return build(interpreter.path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerta_opsgenie.plugin.rate_limit import CALM_SECONDS, LONGEST_INTERVAL_SECONDS, RateLimit
+from alerta_opsgenie.plugin.rate_limits import CALM_SECONDS, LONGEST_INTERVAL_SECONDS, RateLimit
 
 
 def test_nothing_is_held_back_before_the_first_throttle() -> None:
