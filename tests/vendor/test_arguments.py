@@ -53,7 +53,9 @@ def test_options_are_found_with_their_values_and_places(args: list[str], options
 
 def test_options_are_taken_out_with_their_values_and_nothing_else() -> None:
     args = ["lead", "-apiKey", "k", "--mine", "1", "--opsgenieUrl=u", "-logLevel", "--last", "z"]
-    assert without_options(args, ["apiKey", "opsgenieUrl", "logLevel"]) == ("lead", "--mine", "1", "--last", "z")
+    assert without_options(args, ["apiKey", "opsgenieUrl", "logLevel"]) == ["lead", "--mine", "1", "--last", "z"]
+    for odd in (None, "-apiKey", ["-apiKey", 5]):
+        assert without_options(odd, ["apiKey"]) == odd
 
 
 def test_the_last_of_a_variable_counts_and_what_is_none_is_passed_over() -> None:

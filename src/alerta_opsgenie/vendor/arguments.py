@@ -33,7 +33,6 @@ INTERPRETERS: Mapping[str, tuple[str, ...]] = {
 """What a script is started with, by the ending of its name; any other is started directly (runbook/executor.go)."""
 
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<value>.*))?", re.DOTALL)
-_NO_MAPPING = ActionMapping("", "")
 
 
 def mapping_arguments(config: EdgeConfig, mapping: ActionMapping | None = None) -> tuple[list[str], dict[str, str]]:
@@ -42,7 +41,7 @@ def mapping_arguments(config: EdgeConfig, mapping: ActionMapping | None = None) 
     The order is the connectors': globalFlags, flags, globalArgs, args; globalEnv, then env. The last of a name counts.
     Without a mapping it is what all scripts get.
     """
-    own = mapping or _NO_MAPPING
+    own = mapping or ActionMapping("", "")
     variables = environment_pairs((*config.global_env, *own.env))
     return [*_flags(config, own), *config.global_args, *own.args], variables
 
@@ -100,10 +99,12 @@ def options_in_file(config: EdgeConfig) -> Iterator[Option]:
         yield from find_options(args, args_place)
 
 
-def without_options(args: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """Give the arguments without the options of these names and their values."""
+def without_options(args: Any, names: Sequence[str]) -> Any:
+    """Give a list of arguments without the options of these names and their values; what is no such list stays."""
+    if not isinstance(args, list) or not all(isinstance(argument, str) for argument in args):
+        return args
     gone = {place for option in find_options(args) if option.name in names for place in option.places}
-    return tuple(argument for position, argument in enumerate(args) if (position,) not in gone)
+    return [argument for position, argument in enumerate(args) if (position,) not in gone]
 
 
 def tells(config: EdgeConfig, mapping: ActionMapping, options: Sequence[str], variables: Sequence[str]) -> bool:

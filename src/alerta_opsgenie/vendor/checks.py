@@ -208,7 +208,7 @@ def _check_alerta(
     for mapping in config.mappings.values():
         if mapping.is_alerta_executor and not arguments.tells(config, mapping, options, variables):
             where = f"set {' or '.join(variables)} for the connector's service"
-            what = f"starts the Alerta executor, and nothing in this file arguments.tells it {missing}"
+            what = f"starts the Alerta executor, and nothing in this file tells it {missing}"
             advice = f'{where}, or put "--{options[-1]}" into globalArgs'
             yield Problem(NOTE, json_path("actionMappings", mapping.name), what, advice)
             return

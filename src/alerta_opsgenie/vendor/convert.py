@@ -18,7 +18,6 @@ from alerta_opsgenie.vendor.config import (
     DEFAULT_BASE_URLS,
     DIALECTS,
     DOCUMENTED_ACTIONS,
-    EXECUTOR_NAMES,
     HOMES,
     JEC,
     JEC_CATCH_ALL,
@@ -27,6 +26,7 @@ from alerta_opsgenie.vendor.config import (
     OEC,
     dialect_of_url,
     guess_dialect,
+    is_executor,
     normalise_base_url,
 )
 from alerta_opsgenie.vendor.document import Document
@@ -135,10 +135,10 @@ def _drop_connectors_arguments(value: dict[str, Any]) -> Iterator[str]:
         for name in [name for name in CONNECTORS_OWN if isinstance(flags, dict) and name in flags]:
             owner[flags_key].pop(name)
             yield f"{place}.{flags_key}: what the connector passes by itself ({name}) removed"
-        if isinstance(args, list) and all(isinstance(item, str) for item in args):
-            owner[args_key] = kept = list(without_options(args, CONNECTORS_OWN))
-            if kept != args:
-                yield f"{place}.{args_key}: what the connector passes by itself removed"
+        kept = without_options(args, CONNECTORS_OWN)
+        if kept != args:
+            owner[args_key] = kept
+            yield f"{place}.{args_key}: what the connector passes by itself removed"
 
 
 def _move_paths(value: dict[str, Any], goal: str) -> Iterator[str]:
@@ -170,17 +170,13 @@ def _map_catch_all(value: dict[str, Any]) -> Iterator[str]:
         yield from _map_missing_actions(mappings)
         return
     names = [*(name for name in DOCUMENTED_ACTIONS if name in mappings), *mappings]
-    model = next((mappings[name] for name in names if _is_ours(mappings[name])), None)
+    ours = (mappings[name] for name in names if isinstance(mappings[name], dict))
+    model = next((mapping for mapping in ours if is_executor(mapping.get("filepath"))), None)
     if model is None:
         yield f"$.actionMappings.{JEC_CATCH_ALL} not added: no action starts the Alerta executor"
         return
     mappings[JEC_CATCH_ALL] = copy.deepcopy(model)
     yield f"$.actionMappings.{JEC_CATCH_ALL} added beside the actions' own names, for the Alerta executor"
-
-
-def _is_ours(mapping: Any) -> bool:
-    path = mapping.get("filepath") if isinstance(mapping, dict) else None
-    return isinstance(path, str) and path.rpartition("/")[2] in EXECUTOR_NAMES
 
 
 def _map_each_action(value: dict[str, Any]) -> Iterator[str]:
