@@ -17,7 +17,7 @@ from alerta_opsgenie.vendor.arguments import (
 )
 from alerta_opsgenie.vendor.config import OEC, ActionMapping, EdgeConfig
 
-URL = (("alertaApiUrl",), ("ALERTA_API_URL",))
+URL = ("alertaApiUrl",)
 
 
 def config_with(**changes: Any) -> EdgeConfig:
@@ -73,11 +73,11 @@ def test_the_last_of_a_variable_counts_and_what_is_none_is_passed_over() -> None
     ],
 )
 def test_a_value_is_known_in_each_spelling_and_place(place: str, value: Any) -> None:
-    assert tells(config_with(**{f"global_{place}": value}), ActionMapping("Close", "/a"), *URL)
-    assert tells(config_with(), ActionMapping("Close", "/a", **{place: value}), *URL)
+    assert tells(config_with(**{f"global_{place}": value}), ActionMapping("Close", "/a"), URL)
+    assert tells(config_with(), ActionMapping("Close", "/a", **{place: value}), URL)
 
 
 @pytest.mark.parametrize("args", [(), ("--alertaApiUrl",), ("--alertaApiUrl=",), ("alertaApiUrl", "https://a")])
 def test_an_option_without_a_value_tells_nothing(args: tuple[str, ...]) -> None:
     config = config_with(global_args=args, global_env=("ALERTA_API_URL=",))
-    assert not tells(config, ActionMapping("Close", "/a"), *URL)
+    assert not tells(config, ActionMapping("Close", "/a"), URL)

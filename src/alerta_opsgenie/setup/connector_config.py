@@ -33,7 +33,6 @@ class Existing:
     warning: str = ""
     dialect: str = ""
     api_key: Secret = _NO_SECRET
-    base_url: str = ""
     alerta_url: str = ""
     alerta_key: Secret = _NO_SECRET
     state_directory: str = ""
@@ -61,7 +60,6 @@ def read_existing(
         "",
         chosen,
         Secret(_filled(config.api_key.reveal())),
-        _filled(config.base_url),
         _filled(access.url),
         Secret(_filled(access.key.reveal())) or _key_in(host, access.key_file, host.files.writer(document.where)),
         _filled(access.state_directory),

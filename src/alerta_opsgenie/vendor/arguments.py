@@ -18,8 +18,8 @@ STATE_OPTION = "spoolDir"
 KEY_VARIABLE = "ALERTA_API_KEY"
 """Where the executor finds Alerta's key when it stands in no argument: argv is visible to every user of the host."""
 
-URL_VARIABLE = "ALERTA_API_URL"
-KEY_FILE_VARIABLE = "ALERTA_API_KEY_FILE"
+VARIABLES = {URL_OPTION: "ALERTA_API_URL", KEY_OPTION: KEY_VARIABLE, KEY_FILE_OPTION: "ALERTA_API_KEY_FILE"}
+"""The variables that may stand in the place of our executor's options."""
 
 INTERPRETERS: Mapping[str, tuple[str, ...]] = {
     ".bat": ("cmd", "/C"),
@@ -107,16 +107,12 @@ def without_options(args: Any, names: Sequence[str]) -> Any:
     return [argument for position, argument in enumerate(args) if (position,) not in gone]
 
 
-def tells(config: EdgeConfig, mapping: ActionMapping, options: Sequence[str], variables: Sequence[str]) -> bool:
-    """Whether a mapping gives a value by one of these options, in a spelling that our executor takes, or variables."""
+def tells(config: EdgeConfig, mapping: ActionMapping, names: Sequence[str]) -> bool:
+    """Whether a mapping gives a value by one of these options, in any spelling of the executor's, or its variable."""
     arguments, environment = mapping_arguments(config, mapping)
-    wanted = {_spelling(name) for name in options}
-    by_option = any(_spelling(option.name) in wanted and option.value for option in find_options(arguments))
-    return by_option or any(environment.get(name) for name in variables)
-
-
-def _spelling(name: str) -> str:
-    return name.replace("-", "").replace("_", "").casefold()
+    wanted = {name.casefold() for name in names}
+    given = (option.name.replace("-", "").replace("_", "") for option in find_options(arguments) if option.value)
+    return any(name.casefold() in wanted for name in given) or any(environment.get(VARIABLES[name]) for name in names)
 
 
 def environment_pairs(entries: Sequence[str]) -> dict[str, str]:

@@ -17,8 +17,6 @@ from typing import Any, Mapping
 
 from alerta_opsgenie.vendor.config import JEC
 
-HTTP = "http"
-
 PIPE_DIRECTORY = "/var/tmp/jec"  # noqa: S108 - the vendor's place, and the script is told the whole path
 """Where JEC makes its pipes; it does not make the directory."""
 

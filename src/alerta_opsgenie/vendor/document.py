@@ -55,11 +55,6 @@ class Document:
     where: str
     repeated: tuple[KeyPath, ...] = ()
 
-    @property
-    def ignores_case(self) -> bool:
-        """Whether keys match whatever their case: `encoding/json` does so, `yaml.v2` does not."""
-        return self.syntax == "json"
-
 
 def syntax_of(path: str | os.PathLike[str]) -> str:
     """Say how the connectors would read the file of this name: `json` or `yaml`. Raises `ConfigError` for others."""

@@ -25,7 +25,6 @@ from typing import IO, Any, Mapping, Sequence
 
 from alerta_opsgenie.vendor.arguments import mapping_arguments, script_argv
 from alerta_opsgenie.vendor.callback import (
-    HTTP,
     PIPE_DIRECTORY,
     CallbackPipe,
     Envelope,
@@ -151,7 +150,7 @@ def _callback(dialect: str, envelope: Envelope, result: ScriptResult, context: s
     if result.failure:
         # JEC loses the context of a script that failed.
         return callback_body(dialect, envelope, failure=f"Err: {result.failure}, Stderr: {result.stderr}")
-    if envelope.action_type != HTTP or envelope.discard_response:
+    if envelope.action_type != "http" or envelope.discard_response:
         return callback_body(dialect, envelope, context=context)
     response = http_response(result.stdout)
     unread = "" if response is not None else f"Could not parse http response fields: {result.stdout}"

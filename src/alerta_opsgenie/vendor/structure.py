@@ -84,7 +84,8 @@ def read_structure(
 ) -> Reading:
     """Read a document as a connector of `dialect` would at its start; the native one where that is the `target`."""
     native = (target or dialect) == NATIVE
-    keys = _Keys(document.ignores_case, OLD_NAMES if native else {})
+    # `encoding/json` matches keys whatever their case, `yaml.v2` does not.
+    keys = _Keys(document.syntax == "json", OLD_NAMES if native else {})
     value: dict[str, Any] = keys.settle(document.value, SCHEMA, ())
     value.setdefault("actionMappings", {})
     if isinstance(value.setdefault("poolConf", {}), dict):
