@@ -152,8 +152,9 @@ class TestToNative:
     ) -> None:
         assert convert(edge_document(baseUrl=old), to, base_url=wanted).document["baseUrl"] == new
 
-    def test_a_sound_file_needs_no_change(self) -> None:
-        made = convert(edge_document(), NATIVE)
+    @pytest.mark.parametrize("to", [NATIVE, OEC])
+    def test_a_sound_file_needs_no_change(self, to: str) -> None:
+        made = convert(edge_document(), to)
         assert (made.document, made.notes) == (edge_document(), ())
         assert difference(edge_document(), made.document) == ""
 
