@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from lab.alerta_server import AlertaServer
@@ -30,57 +31,55 @@ publish.publish = fail
 
 
 @pytest.fixture(scope="session")
-def closed(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def start(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+    """Start an Alerta with these settings, which runs until the tests end."""
+    with ExitStack() as running:
+
+        def begin(workers: int = 1, env: dict[str, str] | None = None, **settings: Any) -> Site:
+            directory = tmp_path_factory.mktemp("site")
+            made = plugged(alerta.postgres, directory, settings=settings, workers=workers, env=env)
+            return Site(running.enter_context(made))
+
+        yield begin
+
+
+@pytest.fixture(scope="session")
+def closed(start: Callable[..., Site]) -> Site:
     """AUTH_REQUIRED is on, sign-up too; the old setting with the bridge's login is still there."""
-    settings = {
-        **SIGN_UP_OPEN,
-        "OPSGENIE_BRIDGE_USER": BRIDGE_LOGIN,
-        "OPSGENIE_ROUTES": [{"match": {"text": SLOW_PATTERN}}, {"match": {"text": "(a+)+b"}}],
-    }
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("closed"), settings=settings) as run:
-        yield Site(run)
+    routes = [{"match": {"text": SLOW_PATTERN}}, {"match": {"text": "(a+)+b"}}]
+    return start(2, **SIGN_UP_OPEN, OPSGENIE_BRIDGE_USER=BRIDGE_LOGIN, OPSGENIE_ROUTES=routes)
 
 
 @pytest.fixture(scope="session")
-def unauthenticated(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def unauthenticated(start: Callable[..., Site]) -> Site:
     """AUTH_REQUIRED is off, as Alerta's default is; the webhook has a secret."""
-    settings = {**SIGN_UP_OPEN, "AUTH_REQUIRED": False}
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("open"), settings=settings, workers=1) as run:
-        yield Site(run)
+    return start(**SIGN_UP_OPEN, AUTH_REQUIRED=False)
 
 
 @pytest.fixture(scope="session")
-def without_secret(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def without_secret(start: Callable[..., Site]) -> Site:
     """AUTH_REQUIRED is off, and the webhook has no secret: nothing was set up at all."""
-    settings = {"AUTH_REQUIRED": False, "OPSGENIE_WEBHOOK_SECRET": ""}
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("nothing"), settings=settings, workers=1) as run:
-        yield Site(run)
+    return start(AUTH_REQUIRED=False, OPSGENIE_WEBHOOK_SECRET="")
 
 
 @pytest.fixture(scope="session")
-def not_enabled(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def not_enabled(start: Callable[..., Site]) -> Site:
     """The package is installed, and PLUGINS does not name it."""
-    settings = {"AUTH_REQUIRED": False, "PLUGINS": []}
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("installed"), settings=settings, workers=1) as run:
-        yield Site(run)
+    return start(AUTH_REQUIRED=False, PLUGINS=[])
 
 
 @pytest.fixture(scope="session")
-def customers(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def customers(start: Callable[..., Site]) -> Site:
     """CUSTOMER_VIEWS is on, and the webhook's secret is bound to one customer."""
-    settings = {"CUSTOMER_VIEWS": True, "OPSGENIE_WEBHOOK_CUSTOMERS": ["acme"]}
-    with plugged(alerta.postgres, tmp_path_factory.mktemp("customers"), settings=settings, workers=1) as run:
-        yield Site(run)
+    return start(CUSTOMER_VIEWS=True, OPSGENIE_WEBHOOK_CUSTOMERS=["acme"])
 
 
 @pytest.fixture(scope="session")
-def faulty(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def faulty(start: Callable[..., Site], tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The plugin has a fault: whatever it wants to tell Opsgenie, it fails at."""
-    directory: Path = tmp_path_factory.mktemp("faulty")
+    directory = tmp_path_factory.mktemp("faulty")
     (directory / "sitecustomize.py").write_text(_FAULT)
-    env = {"PYTHONPATH": str(directory)}
-    with plugged(alerta.postgres, directory / "plugin", workers=1, env=env) as run:
-        yield Site(run)
+    return start(env={"PYTHONPATH": str(directory)})
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,11 @@ def message(alert_id: str, action: str, **alert: Any) -> JSON:
     return {"action": action, "source": {"name": "", "type": "web"}, "alert": fields, "integrationType": "Webhook"}
 
 
+def again(alert: JSON) -> JSON:
+    """Give what Alerta knows the same alert by, when it comes again."""
+    return {name: alert[name] for name in ("resource", "event", "environment", "service", "severity")}
+
+
 def pose(caller: Console, alert_id: str, action: str, *, person: str = BOSS, **bridge: Any) -> tuple[int, JSON, JSON]:
     """Act with a key and the bridge's header; give status, headers and answer."""
     beside = {"text": f"{action} in Opsgenie", "updatedAt": time.time_ns(), "key": secrets.token_hex(4), **bridge}

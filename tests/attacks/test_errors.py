@@ -28,10 +28,10 @@ def test_a_text_that_is_none_is_taken_and_told_without_words(closed: Site, actio
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
-def test_so_is_one_of_a_status(closed: Site, text: Any) -> None:
+@pytest.mark.parametrize("path", ["/alert/{}/status", pytest.param("/_bulk/alerts/status?id={}", marks=BULK)])
+def test_so_is_one_of_a_status(closed: Site, path: str, text: Any) -> None:
     alert_id = closed.new_alert()
-    body = {"status": "ack", "text": text}
-    assert closed.console.exchange("PUT", f"/alert/{alert_id}/status", body)[0] == 200
+    assert closed.console.exchange("PUT", path.format(alert_id), {"status": "ack", "text": text})[0] == 200
     assert closed.run.told(alert_id) == ["create", "acknowledge"]
 
 
@@ -54,14 +54,6 @@ def test_whatever_alerta_takes_as_an_alert_is_told(closed: Site, fields: dict[st
     assert f"of alert {alert_id}" not in closed.run.log()
 
 
-@BULK
-def test_so_is_one_of_a_bulk_change(closed: Site) -> None:
-    alert_id = closed.new_alert()
-    body = {"status": "ack", "text": None}
-    assert closed.console.exchange("PUT", f"/_bulk/alerts/status?id={alert_id}", body)[0] == 200
-    assert closed.run.told(alert_id) == ["create", "acknowledge"]
-
-
 def test_a_note_that_is_a_number_stops_nothing(closed: Site) -> None:
     alert_id = closed.new_alert()
     assert closed.console.exchange("PUT", f"/alert/{alert_id}/note", {"note": 7})[0] in (201, 400)
@@ -79,7 +71,7 @@ def test_nonsense_beside_the_bridge_s_call_stops_nothing(closed: Site, beside: A
 # -- A fault of our own
 
 
-def test_alerta_goes_on_without_us_and_the_log_names_the_alert(faulty: Site) -> None:
+def test_alerta_goes_on_without_us_and_each_error_is_counted_and_logged_with_its_alert(faulty: Site) -> None:
     """A plugin's exception would be a 500 after the change was written (PLUGINS_RAISE_ON_ERROR is Alerta's default)."""
     alert_id = faulty.new_alert()
     faulty.console.action(alert_id, "ack")
@@ -92,10 +84,6 @@ def test_alerta_goes_on_without_us_and_the_log_names_the_alert(faulty: Site) -> 
     last = f"post_action of alert {alert_id}" if as_numbers(under_test()) >= HAS_POST_ACTION else "telling of a change"
     assert f"an error of the plugin, in {last}" in log
     assert "a planted fault" in log
-
-
-def test_each_error_is_counted(faulty: Site) -> None:
-    faulty.new_alert()
     assert "alerta_opsgenie_errors_total" in metrics(faulty)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.attacks.people import BULK, DAY_NS, POISON_NS, Site, message, pose
+from tests.attacks.people import BULK, DAY_NS, POISON_NS, Site, again, message, pose
 from tests.support.console import Console
 
 FORGED = f"state={POISON_NS} owner={POISON_NS} opened={POISON_NS} incident={POISON_NS}"
@@ -71,31 +72,30 @@ def test_an_ordinary_user_s_key_orders_nothing(closed: Site) -> None:
     closes(closed, alert_id)
 
 
-def forge_by_attributes(user: Console, alert: dict[str, Any]) -> None:
+def forge_at(path: str) -> Callable[[Console, dict[str, Any]], object]:
     body = {"attributes": {"opsgenie-order": FORGED, "harmless": "1"}}
-    user.call("PUT", f"/alert/{alert['id']}/attributes", body)
-
-
-def forge_by_bulk(user: Console, alert: dict[str, Any]) -> None:
-    body = {"attributes": {"opsgenie-order": FORGED, "harmless": "1"}}
-    user.call("PUT", f"/_bulk/alerts/attributes?id={alert['id']}", body)
+    return lambda user, alert: user.call("PUT", path.format(alert["id"]), body)
 
 
 def forge_by_repeat(user: Console, alert: dict[str, Any]) -> None:
-    same = {name: alert[name] for name in ("resource", "event", "environment", "service", "severity")}
-    user.create_alert(**same, attributes={"opsgenie-order": FORGED})
+    user.create_alert(**again(alert), attributes={"opsgenie-order": FORGED})
 
 
 def forge_past_the_plugins(user: Console, alert: dict[str, Any]) -> None:
     """Alerta passes all plugins over for an alert that says of itself that it is in a blackout."""
-    same = {name: alert[name] for name in ("resource", "event", "environment", "service", "severity")}
-    user.create_alert(**same, status="blackout", attributes={"opsgenie-order": FORGED})
+    user.create_alert(**again(alert), status="blackout", attributes={"opsgenie-order": FORGED})
     user.set_status(alert["id"], "open")
 
 
 @pytest.mark.parametrize(
     "forge",
-    [forge_by_attributes, pytest.param(forge_by_bulk, marks=BULK), forge_by_repeat, forge_past_the_plugins],
+    [
+        forge_at("/alert/{}/attributes"),
+        pytest.param(forge_at("/_bulk/alerts/attributes?id={}"), marks=BULK),
+        forge_by_repeat,
+        forge_past_the_plugins,
+    ],
+    ids=["attributes", "bulk", "repeat", "past the plugins"],
 )
 @pytest.mark.parametrize("acted_before", [False, True])
 def test_whoever_writes_the_record_themselves_makes_nothing_late(closed: Site, forge: Any, acted_before: bool) -> None:

@@ -17,7 +17,7 @@ from alerta_opsgenie.vendor.arguments import (
 )
 from alerta_opsgenie.vendor.config import OEC, ActionMapping, EdgeConfig
 
-URL = (("alertaApiUrl",), ("ALERTA_API_URL",))
+URL = ("alertaApiUrl",)
 
 
 def config_with(**changes: Any) -> EdgeConfig:
@@ -53,7 +53,9 @@ def test_options_are_found_with_their_values_and_places(args: list[str], options
 
 def test_options_are_taken_out_with_their_values_and_nothing_else() -> None:
     args = ["lead", "-apiKey", "k", "--mine", "1", "--opsgenieUrl=u", "-logLevel", "--last", "z"]
-    assert without_options(args, ["apiKey", "opsgenieUrl", "logLevel"]) == ("lead", "--mine", "1", "--last", "z")
+    assert without_options(args, ["apiKey", "opsgenieUrl", "logLevel"]) == ["lead", "--mine", "1", "--last", "z"]
+    for odd in (None, "-apiKey", ["-apiKey", 5]):
+        assert without_options(odd, ["apiKey"]) == odd
 
 
 def test_the_last_of_a_variable_counts_and_what_is_none_is_passed_over() -> None:
@@ -71,11 +73,11 @@ def test_the_last_of_a_variable_counts_and_what_is_none_is_passed_over() -> None
     ],
 )
 def test_a_value_is_known_in_each_spelling_and_place(place: str, value: Any) -> None:
-    assert tells(config_with(**{f"global_{place}": value}), ActionMapping("Close", "/a"), *URL)
-    assert tells(config_with(), ActionMapping("Close", "/a", **{place: value}), *URL)
+    assert tells(config_with(**{f"global_{place}": value}), ActionMapping("Close", "/a"), URL)
+    assert tells(config_with(), ActionMapping("Close", "/a", **{place: value}), URL)
 
 
 @pytest.mark.parametrize("args", [(), ("--alertaApiUrl",), ("--alertaApiUrl=",), ("alertaApiUrl", "https://a")])
 def test_an_option_without_a_value_tells_nothing(args: tuple[str, ...]) -> None:
     config = config_with(global_args=args, global_env=("ALERTA_API_URL=",))
-    assert not tells(config, ActionMapping("Close", "/a"), *URL)
+    assert not tells(config, ActionMapping("Close", "/a"), URL)

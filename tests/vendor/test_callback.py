@@ -1,8 +1,10 @@
-"""The envelope as the connectors read it, and the callback as they write it."""
+"""The envelope as the connectors read it, the callback as they write it, and JEC's named pipe from both ends."""
 
 from __future__ import annotations
 
 import json
+import os
+import stat
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.vendor.callback import Envelope, NotUnderstood, callback_body, http_response, read_envelope
+from alerta_opsgenie.vendor.callback import (
+    LARGEST_CONTEXT_BYTES,
+    CallbackPipe,
+    Envelope,
+    NotUnderstood,
+    callback_body,
+    http_response,
+    read_envelope,
+)
 from alerta_opsgenie.vendor.config import JEC, OEC
 from tests.support.edge_messages import ENTITY_ID, REQUEST_ID, edge_message
 from tests.vendor.test_document import JSON_VALUES
@@ -85,3 +95,47 @@ def test_a_success_of_oec_and_of_jec() -> None:
 )
 def test_the_answer_of_an_http_script_is_read_by_its_types(text: str, response: Any) -> None:
     assert http_response(text) == response
+
+
+def context_of(directory: Path, *written: bytes) -> str:
+    """Let a script write each text by an open pipe of its own; gives what JEC would pass on."""
+    with CallbackPipe(str(directory)) as pipe:
+        for data in written:
+            with Path(pipe.path).open("wb", buffering=0) as file:
+                file.write(data)
+    return pipe.context
+
+
+def test_the_pipe_is_its_users_alone_and_is_gone_afterwards(tmp_path: Path) -> None:
+    with CallbackPipe(str(tmp_path)) as pipe:
+        mode = Path(pipe.path).stat().st_mode
+        assert (stat.S_ISFIFO(mode), mode & 0o777) == (True, 0o600)
+        os.close(os.open(pipe.path, os.O_WRONLY | os.O_NONBLOCK))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "context"),
+    [
+        ((), "Execution Finished!"),
+        ((b"",), "Execution Finished!"),
+        ((b"done",), "done"),
+        ((b"first, ", b"second"), "first, second"),
+        ((b"\0\0a\0",), "a"),
+        ((b"\xff",), "\N{REPLACEMENT CHARACTER}"),
+        ((b"x" * (LARGEST_CONTEXT_BYTES * 20),), "x" * LARGEST_CONTEXT_BYTES),
+    ],
+)
+def test_what_is_written_is_the_context(tmp_path: Path, written: tuple[bytes, ...], context: str) -> None:
+    assert context_of(tmp_path, *written) == context
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_there_under_its_name_is_left_alone(tmp_path: Path, kind: str) -> None:
+    pipe = CallbackPipe(str(tmp_path))
+    os.mkfifo(tmp_path / "other")
+    Path(pipe.path).touch() if kind == "file" else Path(pipe.path).symlink_to(tmp_path / "other")
+    before = Path(pipe.path).lstat()
+    with pipe:
+        pass
+    assert (pipe.context, Path(pipe.path).lstat().st_ino) == ("", before.st_ino)

@@ -128,11 +128,6 @@ class TestToOec:
         value["actionMappings"]["postActionToJEC"] = value["actionMappings"]["Close"]
         assert tuple(convert(value, OEC).document["actionMappings"]) == DOCUMENTED_ACTIONS
 
-    def test_the_region_can_be_chosen(self) -> None:
-        value = edge_document(baseUrl="https://api.atlassian.com")
-        made = convert(value, OEC, base_url="https://api.eu.opsgenie.com")
-        assert made.document["baseUrl"] == "https://api.eu.opsgenie.com"
-
 
 class TestToNative:
     @pytest.mark.parametrize("base_url", ["https://api.opsgenie.com", "https://api.atlassian.com"])
@@ -144,16 +139,22 @@ class TestToNative:
         assert made.document["actionMappings"] == value["actionMappings"]
         assert made.document["pollerConf"]["visibilityTimeoutInSeconds"] == 30
 
-    def test_an_integration_path_is_taken_off_the_base_url(self) -> None:
-        value = edge_document(baseUrl="https://api.atlassian.com/jsm/ops/integration")
-        assert convert(value, NATIVE).document["baseUrl"] == "https://api.atlassian.com"
+    @pytest.mark.parametrize(
+        ("to", "old", "wanted", "new"),
+        [
+            (NATIVE, "https://api.atlassian.com/jsm/ops/integration", "", "https://api.atlassian.com"),
+            (JEC, "http://127.0.0.1:4000", "", "http://127.0.0.1:4000"),
+            (OEC, "https://api.atlassian.com", "https://api.eu.opsgenie.com", "https://api.eu.opsgenie.com"),
+        ],
+    )
+    def test_the_base_url_is_put_right_and_that_of_a_stand_in_stays(
+        self, to: str, old: str, wanted: str, new: str
+    ) -> None:
+        assert convert(edge_document(baseUrl=old), to, base_url=wanted).document["baseUrl"] == new
 
-    def test_a_stand_ins_address_is_kept(self) -> None:
-        value = edge_document(baseUrl="http://127.0.0.1:4000")
-        assert convert(value, JEC).document["baseUrl"] == "http://127.0.0.1:4000"
-
-    def test_a_sound_file_needs_no_change(self) -> None:
-        made = convert(edge_document(), NATIVE)
+    @pytest.mark.parametrize("to", [NATIVE, OEC])
+    def test_a_sound_file_needs_no_change(self, to: str) -> None:
+        made = convert(edge_document(), to)
         assert (made.document, made.notes) == (edge_document(), ())
         assert difference(edge_document(), made.document) == ""
 

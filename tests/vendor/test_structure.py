@@ -127,18 +127,6 @@ class TestTypes:
         assert read(value)[0].api_key == Secret("k")
         assert list(errors(value, syntax="yaml")) == ["$.apiKey"]
 
-    def test_yaml_scalars_are_texts_where_a_text_is_wanted(self) -> None:
-        text = (
-            "apiKey: 0123\nglobalArgs: [--port, 8080, yes]\nglobalFlags: {n: 1.50}\n"
-            "actionMappings: {Close: {sourceType: local, filepath: /a}}\npollerConf: {maxNumberOfMessages: 5.0}\n"
-        )
-        config, problems = read(text, syntax="yaml")
-        assert problems == []
-        assert config.api_key == Secret("0123")
-        assert config.global_args == ("--port", "8080", "yes")
-        assert config.global_flags == (("n", "1.50"),)
-        assert config.poller["maxNumberOfMessages"] == 5
-
 
 class TestDefaults:
     @pytest.mark.parametrize(

@@ -16,13 +16,12 @@ from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.alerta import address_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.setup.connector_config import Existing, make_config, read_existing
+from alerta_opsgenie.setup.connector_config import Existing, make_config, read_existing, take_over
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
 from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
 from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
-from alerta_opsgenie.setup.taken_over import take_over
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, OEC
 from alerta_opsgenie.vendor.problems import shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 from alerta_opsgenie.core.secret import Secret, is_secret_name
 from alerta_opsgenie.setup.access import our_mappings, read_access
@@ -12,8 +12,8 @@ from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout
 from alerta_opsgenie.vendor.arguments import CONNECTORS_OWN, KEY_OPTION, KEY_VARIABLE, find_options, without_options
 from alerta_opsgenie.vendor.checks import check_config, is_placeholder
-from alerta_opsgenie.vendor.config import EXECUTOR_NAMES, NATIVE, guess_dialect
-from alerta_opsgenie.vendor.convert import difference
+from alerta_opsgenie.vendor.config import NATIVE, guess_dialect, is_executor
+from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, parse_document, syntax_of
 from alerta_opsgenie.vendor.problems import ERROR, ConfigError
 from alerta_opsgenie.vendor.render import RenderOptions, render_config
@@ -33,7 +33,6 @@ class Existing:
     warning: str = ""
     dialect: str = ""
     api_key: Secret = _NO_SECRET
-    base_url: str = ""
     alerta_url: str = ""
     alerta_key: Secret = _NO_SECRET
     state_directory: str = ""
@@ -61,11 +60,38 @@ def read_existing(
         "",
         chosen,
         Secret(_filled(config.api_key.reveal())),
-        _filled(config.base_url),
         _filled(access.url),
         Secret(_filled(access.key.reveal())) or _key_in(host, access.key_file, host.files.writer(document.where)),
         _filled(access.state_directory),
     )
+
+
+def take_over(host: Host, layout: Layout, path: str, dialect: str | None) -> tuple[Existing, list[str]]:
+    """Convert the configuration at `path` for a layout; gives a line on each change, and on what is left to do.
+
+    It is read with the rights of whoever can write it. The integration's key stays behind: the other product's
+    integration has another. Alerta's key comes along. Raises `OSError` and `ConfigError`.
+    """
+    old = parse_document(host.files.read(path, host.files.writer(path)), syntax=syntax_of(path), where=path)
+    to = layout.edge if layout.edge != NATIVE else dialect or NATIVE
+    made = convert_config(old, to=to, environment={})
+    begun = read_existing(host, layout, dialect, Document(made.document, "json", path))
+    key = begun.alerta_key or read_existing(host, layout, dialect, old).alerta_key
+    notes = [note for note in made.notes if not note.startswith("$.apiKey")]
+    return replace(begun, alerta_key=key), [*notes, *_to_copy(host, old.value, made.document)]
+
+
+def _to_copy(host: Host, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Name the files of other scripts that are not at their new place yet."""
+    for there, here in {(a, b) for a, b in zip(_scripts(old), _scripts(new)) if a != b}:
+        if not is_executor(here) and host.files.look(here) is None:
+            yield f"to do: cp -p {there} {here}"
+
+
+def _scripts(document: Mapping[str, Any]) -> Iterator[str]:
+    mappings = document.get("actionMappings")
+    for mapping in mappings.values() if isinstance(mappings, dict) else ():
+        yield str(mapping.get("filepath")) if isinstance(mapping, dict) else ""
 
 
 def _parsed(content: bytes, layout: Layout) -> Document:
@@ -112,7 +138,7 @@ def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wan
     made["apiKey"], made["baseUrl"] = fresh["apiKey"], wanted.base_url or made.get("baseUrl") or fresh["baseUrl"]
     # Alerta's key goes from the arguments, where all can see it, to its file.
     ours = [option.name for option in find_options(fresh["globalArgs"])]
-    kept = _without(made.get("globalArgs"), (*CONNECTORS_OWN, KEY_OPTION, *ours))
+    kept = without_options(made.get("globalArgs"), (*CONNECTORS_OWN, KEY_OPTION, *ours))
     made["globalArgs"] = [*fresh["globalArgs"], *(kept if isinstance(kept, list) else [])]
     if isinstance(made.get("globalEnv"), list):
         made["globalEnv"] = [entry for entry in made["globalEnv"] if not str(entry).startswith(f"{KEY_VARIABLE}=")]
@@ -120,8 +146,8 @@ def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wan
     for name, mapping in fresh["actionMappings"].items() if isinstance(mappings, dict) else ():
         there = mappings.get(name)
         if isinstance(there, dict) and _starts_ours(there.get("filepath"), layout):
-            there["filepath"] = mapping["filepath"]
-            there.update({"args": _without(there["args"], (KEY_OPTION,))} if "args" in there else {})
+            there["filepath"] = mapping["filepath"] if layout.scripts else there["filepath"]
+            there.update({"args": without_options(there["args"], (KEY_OPTION,))} if "args" in there else {})
         else:
             mappings[name] = mapping
     for section in ("pollerConf", "poolConf"):
@@ -129,17 +155,9 @@ def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wan
     return made
 
 
-def _without(arguments: Any, names: tuple[str, ...]) -> Any:
-    """Take options out of a list of arguments; what is no such list stays."""
-    if not isinstance(arguments, list) or not all(isinstance(item, str) for item in arguments):
-        return arguments
-    return list(without_options(arguments, names))
-
-
 def _starts_ours(path: Any, layout: Layout) -> bool:
     """Whether an action starts our executor here already."""
-    directory, _, name = str(path).rpartition("/")
-    return name in EXECUTOR_NAMES and layout.scripts in {"", directory}
+    return is_executor(path) and layout.scripts in {"", str(path).rpartition("/")[0]}
 
 
 def means_same(content: bytes, value: Mapping[str, Any], layout: Layout) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, Mapping
 
+from alerta_opsgenie.agent.handover import last_value
 from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 
 PROGRAMS: Mapping[str, str] = {OEC: "OpsgenieEdgeConnector", JEC: "JiraEdgeConnector", NATIVE: "alerta-opsgenie"}
@@ -33,11 +34,7 @@ class Process:
 
     def option(self, name: str) -> str:
         """Give the value of a long option on the command line; empty where it is not given."""
-        for index, argument in enumerate(self.arguments):
-            option, mark, value = argument.partition("=")
-            if option == name:
-                return value if mark else "".join(self.arguments[index + 1 : index + 2])
-        return ""
+        return last_value(list(self.arguments), name)
 
 
 def list_processes(proc: Path = PROC) -> Iterator[Process]:

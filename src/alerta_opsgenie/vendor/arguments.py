@@ -18,8 +18,8 @@ STATE_OPTION = "spoolDir"
 KEY_VARIABLE = "ALERTA_API_KEY"
 """Where the executor finds Alerta's key when it stands in no argument: argv is visible to every user of the host."""
 
-URL_VARIABLE = "ALERTA_API_URL"
-KEY_FILE_VARIABLE = "ALERTA_API_KEY_FILE"
+VARIABLES = {URL_OPTION: "ALERTA_API_URL", KEY_OPTION: KEY_VARIABLE, KEY_FILE_OPTION: "ALERTA_API_KEY_FILE"}
+"""The variables that may stand in the place of our executor's options."""
 
 INTERPRETERS: Mapping[str, tuple[str, ...]] = {
     ".bat": ("cmd", "/C"),
@@ -33,7 +33,6 @@ INTERPRETERS: Mapping[str, tuple[str, ...]] = {
 """What a script is started with, by the ending of its name; any other is started directly (runbook/executor.go)."""
 
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<value>.*))?", re.DOTALL)
-_NO_MAPPING = ActionMapping("", "")
 
 
 def mapping_arguments(config: EdgeConfig, mapping: ActionMapping | None = None) -> tuple[list[str], dict[str, str]]:
@@ -42,7 +41,7 @@ def mapping_arguments(config: EdgeConfig, mapping: ActionMapping | None = None) 
     The order is the connectors': globalFlags, flags, globalArgs, args; globalEnv, then env. The last of a name counts.
     Without a mapping it is what all scripts get.
     """
-    own = mapping or _NO_MAPPING
+    own = mapping or ActionMapping("", "")
     variables = environment_pairs((*config.global_env, *own.env))
     return [*_flags(config, own), *config.global_args, *own.args], variables
 
@@ -100,22 +99,20 @@ def options_in_file(config: EdgeConfig) -> Iterator[Option]:
         yield from find_options(args, args_place)
 
 
-def without_options(args: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """Give the arguments without the options of these names and their values."""
+def without_options(args: Any, names: Sequence[str]) -> Any:
+    """Give a list of arguments without the options of these names and their values; what is no such list stays."""
+    if not isinstance(args, list) or not all(isinstance(argument, str) for argument in args):
+        return args
     gone = {place for option in find_options(args) if option.name in names for place in option.places}
-    return tuple(argument for position, argument in enumerate(args) if (position,) not in gone)
+    return [argument for position, argument in enumerate(args) if (position,) not in gone]
 
 
-def tells(config: EdgeConfig, mapping: ActionMapping, options: Sequence[str], variables: Sequence[str]) -> bool:
-    """Whether a mapping gives a value by one of these options, in a spelling that our executor takes, or variables."""
+def tells(config: EdgeConfig, mapping: ActionMapping, names: Sequence[str]) -> bool:
+    """Whether a mapping gives a value by one of these options, in any spelling of the executor's, or its variable."""
     arguments, environment = mapping_arguments(config, mapping)
-    wanted = {_spelling(name) for name in options}
-    by_option = any(_spelling(option.name) in wanted and option.value for option in find_options(arguments))
-    return by_option or any(environment.get(name) for name in variables)
-
-
-def _spelling(name: str) -> str:
-    return name.replace("-", "").replace("_", "").casefold()
+    wanted = {name.casefold() for name in names}
+    given = (option.name.replace("-", "").replace("_", "") for option in find_options(arguments) if option.value)
+    return any(name.casefold() in wanted for name in given) or any(environment.get(VARIABLES[name]) for name in names)
 
 
 def environment_pairs(entries: Sequence[str]) -> dict[str, str]:

@@ -67,9 +67,10 @@ def check_config(
         *_check_keys(document, reading),
         *_check_dialect(document, reading.config, explicit=dialect),
         *_check_placeholders(reading, key_given=key_given),
-        *_check_values(reading.value),
+        *_check_pool(reading.value["poolConf"]),
         *_check_mappings(reading.config),
         *_check_arguments(reading.config),
+        *_check_told(reading.config),
     ]
     return sorted(problems, key=lambda problem: LEVELS.index(problem.level))
 
@@ -140,8 +141,7 @@ def _is_for_others(config: EdgeConfig, path: KeyPath) -> bool:
     return mapping is not None and not mapping.is_alerta_executor
 
 
-def _check_values(value: Mapping[str, Any]) -> Iterator[Problem]:
-    pool = value["poolConf"]
+def _check_pool(pool: Any) -> Iterator[Problem]:
     smallest, largest = (pool.get(f"{end}NumberOfWorker") if isinstance(pool, dict) else None for end in ("min", "max"))
     if isinstance(smallest, int) and isinstance(largest, int) and 0 < largest < smallest:
         what = f"is larger than maxNumberOfWorker ({largest}), which is used instead"
@@ -156,15 +156,13 @@ def _check_mappings(config: EdgeConfig) -> Iterator[Problem]:
     if ours is None:
         if mappings and all(mapping.filepath for mapping in mappings.values()):
             what = "starts the Alerta executor for no action; only scripts of others are mapped"
-            yield Problem(
-                WARNING, "$.actionMappings", what, f"map the actions to {' or '.join(sorted(EXECUTOR_NAMES))}"
-            )
+            advice = f"map the actions to {' or '.join(sorted(EXECUTOR_NAMES))}"
+            yield Problem(WARNING, "$.actionMappings", what, advice)
         return
     dropped = "is not mapped: the connector drops this action, and Alerta never hears of it"
-    undocumented = "is not mapped; which name a plain JEC integration asks for is not documented"
-    wanted = dict.fromkeys(DOCUMENTED_ACTIONS, dropped) | (
-        {JEC_CATCH_ALL: undocumented} if config.dialect == JEC else {}
-    )
+    wanted = dict.fromkeys(DOCUMENTED_ACTIONS, dropped)
+    if config.dialect == JEC:
+        wanted[JEC_CATCH_ALL] = "is not mapped; which name a plain JEC integration asks for is not documented"
     for name in [name for name in wanted if name not in mappings]:
         advice = f"map it to {shown(ours.filepath)} as the others"
         yield Problem(WARNING, json_path("actionMappings", name), wanted[name], advice)
@@ -196,19 +194,16 @@ def _check_arguments(config: EdgeConfig) -> Iterator[Problem]:
             ours = f'use "--{arguments.KEY_FILE_OPTION}" and a path, or "{arguments.KEY_VARIABLE}=…" in globalEnv'
             advice = ours if option.name == arguments.KEY_OPTION else "give it to the script in a file, or in globalEnv"
             yield Problem(WARNING, path, what, advice)
-    yield from _check_alerta(config, "where Alerta is", (arguments.URL_OPTION,), (arguments.URL_VARIABLE,))
-    options = (arguments.KEY_OPTION, arguments.KEY_FILE_OPTION)
-    yield from _check_alerta(config, "Alerta's key", options, (arguments.KEY_VARIABLE, arguments.KEY_FILE_VARIABLE))
 
 
-def _check_alerta(
-    config: EdgeConfig, missing: str, options: tuple[str, ...], variables: tuple[str, ...]
-) -> Iterator[Problem]:
-    """Note the first mapping of our executor that is not told something: the service's environment may say it."""
-    for mapping in config.mappings.values():
-        if mapping.is_alerta_executor and not arguments.tells(config, mapping, options, variables):
-            where = f"set {' or '.join(variables)} for the connector's service"
-            what = f"starts the Alerta executor, and nothing in this file arguments.tells it {missing}"
-            advice = f'{where}, or put "--{options[-1]}" into globalArgs'
-            yield Problem(NOTE, json_path("actionMappings", mapping.name), what, advice)
-            return
+def _check_told(config: EdgeConfig) -> Iterator[Problem]:
+    ours = [mapping for mapping in config.mappings.values() if mapping.is_alerta_executor]
+    keys = (arguments.KEY_OPTION, arguments.KEY_FILE_OPTION)
+    for missing, names in (("where Alerta is", (arguments.URL_OPTION,)), ("Alerta's key", keys)):
+        # The first is enough. It is a note: the service's environment may say it.
+        untold = next((mapping for mapping in ours if not arguments.tells(config, mapping, names)), None)
+        if untold is not None:
+            what = f"starts the Alerta executor, and nothing in this file tells it {missing}"
+            where = " or ".join(arguments.VARIABLES[name] for name in names)
+            advice = f'set {where} for the connector\'s service, or put "--{names[-1]}" into globalArgs'
+            yield Problem(NOTE, json_path("actionMappings", untold.name), what, advice)

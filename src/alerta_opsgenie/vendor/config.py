@@ -76,7 +76,7 @@ class ActionMapping:
     @property
     def is_alerta_executor(self) -> bool:
         """Whether the script is our own executor, by its name."""
-        return self.filepath.rpartition("/")[2] in EXECUTOR_NAMES
+        return is_executor(self.filepath)
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,11 @@ class EdgeConfig:
         """Give the arguments that the connector puts before the file's own `globalArgs`; the second is a secret."""
         url_argument = URL_ARGUMENTS[self.dialect]
         return ("-apiKey", self.api_key.reveal(), url_argument, self.base_url, "-logLevel", self.log_level.upper())
+
+
+def is_executor(path: object) -> bool:
+    """Whether what a mapping's `filepath` holds is our own executor, by its name."""
+    return isinstance(path, str) and path.rpartition("/")[2] in EXECUTOR_NAMES
 
 
 def normalise_base_url(url: str) -> str:

@@ -18,7 +18,6 @@ from alerta_opsgenie.vendor.config import (
     DEFAULT_BASE_URLS,
     DIALECTS,
     DOCUMENTED_ACTIONS,
-    EXECUTOR_NAMES,
     HOMES,
     JEC,
     JEC_CATCH_ALL,
@@ -27,6 +26,7 @@ from alerta_opsgenie.vendor.config import (
     OEC,
     dialect_of_url,
     guess_dialect,
+    is_executor,
     normalise_base_url,
 )
 from alerta_opsgenie.vendor.document import Document
@@ -72,7 +72,7 @@ def convert_config(
     if goal != source:
         steps.append(_move_paths(value, goal))
     if to != NATIVE:
-        steps.append(_map_catch_all(value) if goal == JEC else _map_each_action(value))
+        steps.append(_map_actions(value, goal))
     return Conversion(value, goal, tuple(note for step in steps for note in step))
 
 
@@ -135,10 +135,10 @@ def _drop_connectors_arguments(value: dict[str, Any]) -> Iterator[str]:
         for name in [name for name in CONNECTORS_OWN if isinstance(flags, dict) and name in flags]:
             owner[flags_key].pop(name)
             yield f"{place}.{flags_key}: what the connector passes by itself ({name}) removed"
-        if isinstance(args, list) and all(isinstance(item, str) for item in args):
-            owner[args_key] = kept = list(without_options(args, CONNECTORS_OWN))
-            if kept != args:
-                yield f"{place}.{args_key}: what the connector passes by itself removed"
+        kept = without_options(args, CONNECTORS_OWN)
+        if kept != args:
+            owner[args_key] = kept
+            yield f"{place}.{args_key}: what the connector passes by itself removed"
 
 
 def _move_paths(value: dict[str, Any], goal: str) -> Iterator[str]:
@@ -160,42 +160,30 @@ def _move_paths(value: dict[str, Any], goal: str) -> Iterator[str]:
     yield from (f"path {old} became {new}" for old, new in moved.items())
 
 
-def _map_catch_all(value: dict[str, Any]) -> Iterator[str]:
-    """Map JSM's catch-all name to our executor beside the actions' own: which one is asked for is not documented.
+def _map_actions(value: dict[str, Any], goal: str) -> Iterator[str]:
+    """Map the documented actions where only JSM's catch-all is mapped; keep the catch-all for JEC, and only there.
 
-    Another product's script would get actions there that are not meant for it.
+    JEC gets it beside the actions' own names, since it is not documented which it asks for. It starts our executor
+    alone: another product's script would get actions that are not meant for it.
     """
     mappings = _mappings(value)
-    if JEC_CATCH_ALL in mappings:
-        yield from _map_missing_actions(mappings)
+    there = JEC_CATCH_ALL in mappings
+    if there and not any(name in mappings for name in DOCUMENTED_ACTIONS):
+        mappings.update((name, copy.deepcopy(mappings[JEC_CATCH_ALL])) for name in DOCUMENTED_ACTIONS)
+        yield f"$.actionMappings: {', '.join(DOCUMENTED_ACTIONS)} mapped as {JEC_CATCH_ALL} is"
+    if there and goal == OEC:
+        del mappings[JEC_CATCH_ALL]
+        yield f"$.actionMappings.{JEC_CATCH_ALL} removed: OEC asks for the actions by their own names"
+    if there or goal == OEC:
         return
     names = [*(name for name in DOCUMENTED_ACTIONS if name in mappings), *mappings]
-    model = next((mappings[name] for name in names if _is_ours(mappings[name])), None)
+    ours = (mappings[name] for name in names if isinstance(mappings[name], dict))
+    model = next((mapping for mapping in ours if is_executor(mapping.get("filepath"))), None)
     if model is None:
         yield f"$.actionMappings.{JEC_CATCH_ALL} not added: no action starts the Alerta executor"
         return
     mappings[JEC_CATCH_ALL] = copy.deepcopy(model)
     yield f"$.actionMappings.{JEC_CATCH_ALL} added beside the actions' own names, for the Alerta executor"
-
-
-def _is_ours(mapping: Any) -> bool:
-    path = mapping.get("filepath") if isinstance(mapping, dict) else None
-    return isinstance(path, str) and path.rpartition("/")[2] in EXECUTOR_NAMES
-
-
-def _map_each_action(value: dict[str, Any]) -> Iterator[str]:
-    """Leave out JSM's catch-all name, which OEC is never asked for, and map the actions that it stood for."""
-    mappings = _mappings(value)
-    if JEC_CATCH_ALL in mappings:
-        yield from _map_missing_actions(mappings)
-        del mappings[JEC_CATCH_ALL]
-        yield f"$.actionMappings.{JEC_CATCH_ALL} removed: OEC asks for the actions by their own names"
-
-
-def _map_missing_actions(mappings: dict[str, Any]) -> Iterator[str]:
-    if not any(name in mappings for name in DOCUMENTED_ACTIONS):
-        mappings.update((name, copy.deepcopy(mappings[JEC_CATCH_ALL])) for name in DOCUMENTED_ACTIONS)
-        yield f"$.actionMappings: {', '.join(DOCUMENTED_ACTIONS)} mapped as {JEC_CATCH_ALL} is"
 
 
 def _mappings(value: dict[str, Any]) -> dict[str, Any]:

@@ -7,17 +7,16 @@ in YAML where a text is wanted) is accepted too, and the checks speak of it.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
 import re
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator
 
 from alerta_opsgenie.vendor.problems import ConfigError, kind_of
+from alerta_opsgenie.vendor.safe_files import read_plain
 
 try:
     import yaml
@@ -55,11 +54,6 @@ class Document:
     where: str
     repeated: tuple[KeyPath, ...] = ()
 
-    @property
-    def ignores_case(self) -> bool:
-        """Whether keys match whatever their case: `encoding/json` does so, `yaml.v2` does not."""
-        return self.syntax == "json"
-
 
 def syntax_of(path: str | os.PathLike[str]) -> str:
     """Say how the connectors would read the file of this name: `json` or `yaml`. Raises `ConfigError` for others."""
@@ -84,11 +78,7 @@ def load_document(path: str | os.PathLike[str]) -> Document:
 
 def read_bytes(path: str) -> bytes:
     """Read a file, of a larger one its beginning. Raises `OSError`, and `ValueError` for a path with a NUL."""
-    # Without O_NONBLOCK a FIFO of this name would hold the program up for ever.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise IsADirectoryError(errno.EISDIR, "is not a file", path)
-        return file.read(LARGEST_FILE_BYTES + 1)
+    return read_plain(path, LARGEST_FILE_BYTES)
 
 
 def unreadable(path: str, error: Exception) -> ConfigError:

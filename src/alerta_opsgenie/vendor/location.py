@@ -38,14 +38,14 @@ def find_config(environment: Mapping[str, str] | None = None, *, dialect: str | 
     set up and `dialect` does not choose, where the source is git, and where there is no file.
     """
     given = os.environ if environment is None else environment
-    chosen = [dialect] if dialect else list(DIALECTS)
-    variables = {name: _variables(given, name) for name in chosen}
-    named = [name for name in chosen if any(variables[name].values())]
+    chosen = (dialect,) if dialect else DIALECTS
+    parts = ("SOURCE_TYPE", "LOCAL_FILEPATH", "GIT_URL")
+    named = [name for name in chosen if any(given.get(f"{name.upper()}_CONF_{part}") for part in parts)]
     if len(named) > 1:
         what = "has the variables of both connectors (OEC_CONF_… and JEC_CONF_…)"
         raise ConfigError("the environment", what, "name the file, or choose with --dialect", usage=True)
     if named:
-        return _location_of(variables[named[0]], named[0], given.get("HOME", ""))
+        return _by_variables(given, named[0])
     places = _usual_places(given, dialect)
     for place in places:
         # Path.exists() raises for a home that may not be looked into.
@@ -56,28 +56,26 @@ def find_config(environment: Mapping[str, str] | None = None, *, dialect: str | 
 
 
 def _usual_places(environment: Mapping[str, str], dialect: str | None) -> list[Location]:
-    home, places = environment.get("HOME", ""), [Location(NATIVE_PATH, dialect)]
-    for name in [dialect] if dialect else DIALECTS:
+    places = [Location(NATIVE_PATH, dialect)]
+    for name in (dialect,) if dialect else DIALECTS:
         places.append(Location(PACKAGE_PATHS[name], name))
-        places += [Location(clean_path(_home_path(name), home), name)] if home else []
+        if environment.get("HOME"):
+            places.append(Location(_home_path(environment, name), name))
     return places
 
 
-def _home_path(dialect: str) -> str:
+def _home_path(environment: Mapping[str, str], dialect: str) -> str:
     """Give where the Go connectors look when only their source type is set (conf/reader.go)."""
-    return f"~/{dialect}/config.json"
+    return clean_path(f"~/{dialect}/config.json", environment.get("HOME", ""))
 
 
-def _variables(environment: Mapping[str, str], dialect: str) -> dict[str, str]:
-    names = ("SOURCE_TYPE", "LOCAL_FILEPATH", "GIT_URL")
-    return {name: environment.get(f"{dialect.upper()}_CONF_{name}", "") for name in names}
-
-
-def _location_of(variables: Mapping[str, str], dialect: str, home: str) -> Location:
+def _by_variables(environment: Mapping[str, str], dialect: str) -> Location:
     # The Go connectors refuse an empty source type; where a path is given there is nothing to guess.
-    source_type, prefix = variables["SOURCE_TYPE"].casefold(), f"{dialect.upper()}_CONF"
+    prefix = f"{dialect.upper()}_CONF"
+    source_type = environment.get(f"{prefix}_SOURCE_TYPE", "").casefold()
     if source_type not in {"local", ""}:
         what = f"is {shown(source_type)}, and only a file of this host can be read here"
         advice = f"set it to local, and {prefix}_LOCAL_FILEPATH to the file (of git: clone the repository first)"
         raise ConfigError(f"{prefix}_SOURCE_TYPE", what, advice, usage=True)
-    return Location(clean_path(variables["LOCAL_FILEPATH"] or _home_path(dialect), home), dialect)
+    named = clean_path(environment.get(f"{prefix}_LOCAL_FILEPATH", ""), environment.get("HOME", ""))
+    return Location(named or _home_path(environment, dialect), dialect)

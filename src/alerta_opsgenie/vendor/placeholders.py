@@ -7,7 +7,7 @@ fields hold the same. Kept are the vendor's own words, instants, the length of i
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
 
 from alerta_opsgenie.core.message import PRIORITIES
 from alerta_opsgenie.core.relay import PLANS
@@ -57,7 +57,7 @@ class Placeholders:
         return type(value)(0) if free and is_number else value
 
     def _key(self, key: str, *, free: bool) -> str:
-        return key if _KEY.fullmatch(key) and not free else self._numbered(key, lambda number: f"key{number}")
+        return key if _KEY.fullmatch(key) and not free else self._numbered(key, "key{}")
 
     def _text(self, text: str, field: str, *, free: bool) -> str:
         if not text:
@@ -69,7 +69,7 @@ class Placeholders:
         if field in _TIMES and text.isascii() and text.isdigit():
             return text
         if field in _LISTS:
-            return ",".join(self._numbered(part, lambda number: f"text {number}") for part in text.split(","))
+            return ",".join(self._numbered(part, "text {}") for part in text.split(","))
         if _UUID.search(text):
             return self._ids(text)
         if text.isascii() and text.isdigit():
@@ -78,22 +78,18 @@ class Placeholders:
 
     def _ids(self, text: str) -> str:
         """Replace the id in a text, as in `UUID-MILLISECONDS`; the whole text where it holds more."""
+        if not all(re.fullmatch(r"[-:]?\d{0,20}[-:]?", part, re.ASCII) for part in _UUID.split(text)):
+            return self._numbered(text, _form_of(text))
+        return _UUID.sub(lambda match: self._numbered(match.group(), "00000000-0000-4000-8000-{:012d}"), text)
 
-        def placeholder(match: re.Match[str]) -> str:
-            return self._numbered(match.group(), lambda number: f"00000000-0000-4000-8000-{number:012d}")
-
-        around = _UUID.split(text)
-        harmless = all(not part or re.fullmatch(r"[-:]?\d{0,20}[-:]?", part, re.ASCII) for part in around)
-        return _UUID.sub(placeholder, text) if harmless else self._numbered(text, _form_of(text))
-
-    def _numbered(self, text: str, make: Callable[[int], str]) -> str:
-        return self._known.setdefault(text, make(len(self._known) + 1))
+    def _numbered(self, text: str, form: str) -> str:
+        return self._known.setdefault(text, form.format(len(self._known) + 1))
 
 
-def _form_of(text: str) -> Callable[[int], str]:
+def _form_of(text: str) -> str:
     """Choose the placeholder: an address stays one, and a URL too."""
     if re.fullmatch(r"[^\s@]+@[^\s@]+", text):
-        return lambda number: f"person{number}@example.com"
+        return "person{}@example.com"
     if "://" in text:
-        return lambda number: f"https://example.com/{number}"
-    return lambda number: f"text {number}"
+        return "https://example.com/{}"
+    return "text {}"

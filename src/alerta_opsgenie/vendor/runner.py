@@ -24,8 +24,15 @@ from pathlib import Path
 from typing import IO, Any, Mapping, Sequence
 
 from alerta_opsgenie.vendor.arguments import mapping_arguments, script_argv
-from alerta_opsgenie.vendor.callback import HTTP, Envelope, NotUnderstood, callback_body, http_response, read_envelope
-from alerta_opsgenie.vendor.callback_pipe import PIPE_DIRECTORY, CallbackPipe
+from alerta_opsgenie.vendor.callback import (
+    PIPE_DIRECTORY,
+    CallbackPipe,
+    Envelope,
+    NotUnderstood,
+    callback_body,
+    http_response,
+    read_envelope,
+)
 from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
 
 MOST_KEPT_BYTES = 1024 * 1024
@@ -37,7 +44,6 @@ LARGEST_LOG_BYTES = 3 * 1024 * 1024
 GRACE_SECONDS = 2.0
 """How long a script that is over its time has between SIGTERM and SIGKILL."""
 
-_SCRIPT_MODE = 0o700
 _LONGEST_LINE_BYTES = 64 * 1024
 _log = logging.getLogger(__name__)
 
@@ -112,7 +118,7 @@ def prepare_scripts(config: EdgeConfig) -> list[str]:
 
 def _make_executable(path: str) -> str:
     try:
-        Path(path).chmod(_SCRIPT_MODE)
+        Path(path).chmod(0o700)
     except OSError as error:
         return f"chmod {path}: {error.strerror}"
     return ""
@@ -144,7 +150,7 @@ def _callback(dialect: str, envelope: Envelope, result: ScriptResult, context: s
     if result.failure:
         # JEC loses the context of a script that failed.
         return callback_body(dialect, envelope, failure=f"Err: {result.failure}, Stderr: {result.stderr}")
-    if envelope.action_type != HTTP or envelope.discard_response:
+    if envelope.action_type != "http" or envelope.discard_response:
         return callback_body(dialect, envelope, context=context)
     response = http_response(result.stdout)
     unread = "" if response is not None else f"Could not parse http response fields: {result.stdout}"

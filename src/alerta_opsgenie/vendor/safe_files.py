@@ -239,11 +239,17 @@ def _others_write(status: os.stat_result) -> bool:
     return bool(status.st_mode & (_OTHERS_WRITE if status.st_gid else 0o002))
 
 
-def _read(here: str) -> bytes:
-    with open(here, "rb", opener=lambda name, flags: os.open(name, flags | _SAFE)) as file:
+def read_plain(path: str, largest_bytes: int, flags: int = 0) -> bytes:
+    """Read a plain file, of a larger one a byte more than `largest_bytes`. Raises `OSError`; `ValueError` for a NUL."""
+    # Without O_NONBLOCK a FIFO of this name would hold the program up for ever.
+    with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "is not a plain file", here)
-        data = file.read(LARGEST_FILE_BYTES + 1)
+            raise IsADirectoryError(errno.EISDIR, "is not a plain file", path)
+        return file.read(largest_bytes + 1)
+
+
+def _read(here: str) -> bytes:
+    data = read_plain(here, LARGEST_FILE_BYTES, _SAFE)
     if len(data) > LARGEST_FILE_BYTES:
         raise OSError(errno.EFBIG, f"is larger than {LARGEST_FILE_BYTES} bytes", here)
     return data

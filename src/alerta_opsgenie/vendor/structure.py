@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple
 from alerta_opsgenie.core.secret import Secret, safe_url
 from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, NATIVE, ActionMapping, EdgeConfig, guess_dialect
 from alerta_opsgenie.vendor.document import Document, KeyPath, load_document
-from alerta_opsgenie.vendor.problems import ERROR, WARNING, ConfigError, Problem, json_path, kind_of, shown
+from alerta_opsgenie.vendor.problems import ERROR, ConfigError, Problem, json_path, kind_of, shown
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -29,25 +29,6 @@ OLD_NAMES: Mapping[str, str] = {
 """Keys of the vendor's own samples that the Go connectors read over, and what is meant by them."""
 
 SCHEMA: Mapping[str, Any] = json.loads(Path(__file__).with_name("config.schema.json").read_text(encoding="utf-8"))
-
-_WANTED = {
-    "string": ("a text", "put it in double quotes"),
-    "array": ("a list", "put it in square brackets"),
-    "object": ("an object", "put it in curly brackets"),
-    "integer": ("a whole number", "write it as digits alone"),
-}
-_RANGES = {
-    "replaced": (
-        WARNING,
-        "is {value}; below {minimum} the connector uses {default} instead",
-        "write {default}, or what is meant",
-    ),
-    "refused": (
-        ERROR,
-        "is {value}; SQS refuses more than {maximum}, and nothing would be received",
-        "write {maximum} or less",
-    ),
-}
 
 
 class OddKey(NamedTuple):
@@ -84,7 +65,8 @@ def read_structure(
 ) -> Reading:
     """Read a document as a connector of `dialect` would at its start; the native one where that is the `target`."""
     native = (target or dialect) == NATIVE
-    keys = _Keys(document.ignores_case, OLD_NAMES if native else {})
+    # `encoding/json` matches keys whatever their case, `yaml.v2` does not.
+    keys = _Keys(document.syntax == "json", OLD_NAMES if native else {})
     value: dict[str, Any] = keys.settle(document.value, SCHEMA, ())
     value.setdefault("actionMappings", {})
     if isinstance(value.setdefault("poolConf", {}), dict):
@@ -218,19 +200,17 @@ def _explain(error: ValidationError, right_url: str) -> Iterator[tuple[KeyPath, 
     path = tuple(error.absolute_path)
     rule: Any = error.schema
     value: Any = error.instance
-    if error.validator == "type":
-        wanted, advice = _WANTED[str(error.validator_value)]
-        yield path, ERROR, f"is {kind_of(value)} where {wanted} is wanted", advice
-    elif error.validator == "required":
+    if error.validator == "required":
         # Of an empty mapping it is enough to say that it is empty.
         missing = [name for name in rule["required"] if value and name not in value]
         yield from (((*path, name), ERROR, "is missing", rule["needed"][name]) for name in missing)
-    else:
-        plain = (rule.get("level", ERROR), rule.get("what", ""), rule.get("advice", ""))
-        level, what, advice = _RANGES.get(rule.get("range"), plain)
-        words = {name: rule.get(name) for name in ("minimum", "maximum", "default")}
-        words |= {"value": shown(safe_url(value)) if isinstance(value, str) else value, "right": right_url}
-        yield path, level, what.format(**words), advice.format(**words)
+        return
+    kind = str(error.validator_value) if error.validator == "type" else rule.get("range")
+    said = {"level": ERROR, "what": "", "advice": "", **rule, **SCHEMA["$defs"]["words"].get(kind, {})}
+    words = {name: rule.get(name) for name in ("minimum", "maximum", "default")}
+    words |= {"value": shown(safe_url(value)) if isinstance(value, str) else value, "right": right_url}
+    words["kind"] = kind_of(value)
+    yield path, said["level"], said["what"].format(**words), said["advice"].format(**words)
 
 
 def _without(wrong: set[KeyPath], value: Any, path: KeyPath = ()) -> Any:
