@@ -344,6 +344,12 @@ def test_a_new_action_asks_an_alerta_that_did_not_answer_whether_it_is_back(
     assert deliver(deliverer, request(options)).kind is Kind.APPLIED
 
 
+def test_of_the_message_of_what_is_done_who_acted_stays(deliverer: Deliverer, options: Options) -> None:
+    deliver(deliverer, request(options, "AddNote", note="a private word", username="carol@example.com"))
+    [row] = rows(options)
+    assert ("carol@example.com" in row.body, "private" in row.body) == (True, False)
+
+
 def test_an_action_that_came_too_late_is_a_warning_and_no_failure(tmp_path: Path) -> None:
     stale = Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened")
     exit_code, *_, output, errors, _, _ = show(Options("http://localhost", KEY), Result(None, stale), 0.0)

@@ -6,14 +6,13 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 from alerta_opsgenie.agent import client
-from alerta_opsgenie.core.message import actor, recall
+from alerta_opsgenie.core.message import essence_of_person
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Part, Row, Source
+from alerta_opsgenie.page.view import Part, PluginSide, Row, Source
 from tests.browser.chromium import PHONE, Browser, chromium
 from tests.cli.state_directory import StateDirectory
 
@@ -24,18 +23,23 @@ DONE = ("Acknowledge", "AddNote", "Close", "Snooze", "TakeOwnership", "Acknowled
 SIZE = (1100, 760)
 
 
-def fill(place: StateDirectory) -> Iterator[Row]:
-    """Keep actions of the last hours, done; gives what a connector remembers of them."""
+def fill(place: StateDirectory) -> Row:
+    """Keep actions of the last hours, done; gives one that was ignored."""
     now, journal = time.time(), place.journal(ALERTA)
     for number, name in enumerate(DONE):
         who, age = PEOPLE[number * 2 % 3], 20 + 150 * number**2
-        action = place.keep(name, url=ALERTA, age_seconds=age, username=who)
+        place.keep(name, url=ALERTA, age_seconds=age, username=who)
         (action,) = journal.claim(now, 1, 60)
-        journal.done(action, now - age + 0.3, "in-state" if name == "AddTags" else "done")
-        person = actor(recall(action.body, ""))
-        yield Row("", action.key, name, action.alert, person, "applied", "done", "", now - age)
+        reason = "in-state" if name == "AddTags" else "done"
+        journal.done(action, now - age + 0.3, reason, left=essence_of_person(who))
     why = ("ignored", "foreign", "the alert's source is 'Datadog', not one of 'Alerta'")
-    yield Row("", "", "Acknowledge", str(uuid.uuid4()), PEOPLE[1], *why, at=now - 400)
+    return Row("", "", "Acknowledge", str(uuid.uuid4()), PEOPLE[1], *why, at=now - 400)
+
+
+def plugin() -> PluginSide:
+    """Make the figures of a plugin that compared both sides some minutes ago."""
+    figures = {"waiting": 0.0, "last_good_sweep": time.time() - 140, "drift_repaired_status_alerta": 1.0}
+    return PluginSide(ALERTA, "", figures)
 
 
 def break_it(place: StateDirectory) -> None:
@@ -52,11 +56,13 @@ def main() -> None:
     """Make all pictures."""
     with tempfile.TemporaryDirectory() as profile, tempfile.TemporaryDirectory() as directory:
         place = StateDirectory(Path(directory, "spool"))
-        ended = list(fill(place))
+        ignored = [fill(place)]
         status = {"kind": "run", "version": "6.0.0", "pid": 4711}
         client.ask_status = lambda _: status  # type: ignore[assignment]
         queue = Part("Queue", "1 of 1 queues answer, 0 messages in hand", is_well=True, at=time.time() - 2)
-        source = Source(str(place.directory), lambda: queue, ended=lambda: ended, token=lambda: "a" * 16)
+        source = Source(
+            str(place.directory), lambda: queue, plugins=[plugin], ignored=lambda: ignored, token=lambda: "a" * 16
+        )
         server = Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer)
         server.start()
         with chromium(Path(profile)) as browser:

@@ -136,10 +136,10 @@ def test_writes_that_are_not_ours_write_nothing(journal: Journal, writes: str) -
     assert journal.memory("a") == {}
 
 
-def test_words_that_were_not_left_or_are_none_do_not_count(journal: Journal) -> None:
-    for key, words, counted in (("a", "w", True), ("b", "w", False), ("c", "other", True), ("d", "", True)):
+def test_words_that_are_none_do_not_count(journal: Journal) -> None:
+    for key, words in (("a", "w"), ("b", "other"), ("c", "")):
         append(journal, key, words=words)
-        journal.done(claim(journal), 100.0, "applied", count_words=counted)
+        journal.done(claim(journal), 100.0, "applied")
     assert [journal.count_words("a", words, 0.0) for words in ("w", "")] == [1, 0]
 
 

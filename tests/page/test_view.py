@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alerta_opsgenie.core.message import essence_of_person
 from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, Source, Trouble, View
 from tests.cli.state_directory import NOWHERE, StateDirectory
 
@@ -95,22 +96,20 @@ def test_a_search_finds_an_alert_by_its_beginning_and_a_person(place: StateDirec
     assert found.rows(text="b%b") == []
 
 
-def test_a_process_that_remembers_adds_names_and_what_was_ignored(place: StateDirectory) -> None:
+def test_what_is_done_has_its_person_and_no_message(place: StateDirectory) -> None:
     place.keep("Close")
     journal = place.journal()
     (action,) = journal.claim(time.time(), 1, 60)
-    journal.done(action, time.time(), "done")
-    ended = [
-        Row("", action.key, "Close", action.alert, "carol@example.com", "applied", "done", "", 1.0),
-        Row("", "other", "Close", "", "dave@example.com", "ignored", "foreign", "of another source", 2.0),
-    ]
-    found = view(place, ended=lambda: ended)
-    assert [(row.person, row.outcome) for row in found.rows()] == [
-        ("carol@example.com", "applied"),
-        ("dave@example.com", "ignored"),
-    ]
-    assert [row.key for row in found.rows(text="carol")] == [action.key]
-    assert [row.reason for row in found.rows(text="dave")] == ["foreign"]
+    journal.done(action, time.time(), "done", left=essence_of_person("carol@example.com"))
+    (row,) = view(place).rows(text="carol@")
+    assert (row.person, row.outcome, row.body) == ("carol@example.com", "applied", "")
+
+
+def test_a_process_that_remembers_adds_what_was_ignored(place: StateDirectory) -> None:
+    ignored = [Row("", "", "Close", "", "dave@example.com", "ignored", "foreign", "of another source", 2.0)]
+    found = view(place, ignored=lambda: ignored)
+    assert [(row.person, row.outcome) for row in found.rows()] == [("dave@example.com", "ignored")]
+    assert [[row.reason for row in found.rows(text=text)] for text in ("dave", "carol")] == [["foreign"], []]
 
 
 def test_an_alerts_story_is_in_the_order_of_delivery(place: StateDirectory) -> None:

@@ -12,7 +12,7 @@ from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core import delivery
-from alerta_opsgenie.core.message import Message, recall
+from alerta_opsgenie.core.message import Message, essence_of_person, recall
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, Journal, JournalError, New
@@ -143,6 +143,8 @@ class End(NamedTuple):
     outcome: Outcome
     wrote: Mapping[str, int]
     pause_seconds: float
+    person: str = ""
+    """Who acted, kept when the message goes."""
 
 
 class Ends:
@@ -203,15 +205,16 @@ class Ends:
 
 
 def _commit(journal: Journal, end: End, *, claim_next: bool) -> Optional[Action]:
-    action, outcome, wrote, pause_seconds = end
+    action, outcome, wrote, pause_seconds, person = end
     now, reason, detail = time.time(), outcome.reason.value, outcome.detail
     if outcome.kind is Kind.KEPT:
         journal.postpone(action, now, now + pause_seconds, reason, detail)
         return None
     if outcome.kind is Kind.REJECTED:
         return journal.dead(action, now, reason, detail, claim_next=claim_next)
-    words = delivery.left_words(outcome)
-    return journal.done(action, now, reason, detail, wrote=wrote, count_words=words, claim_next=claim_next)
+    ended = action if delivery.left_words(outcome) else action._replace(words="")
+    left = essence_of_person(person)
+    return journal.done(ended, now, reason, detail, wrote=wrote, left=left, claim_next=claim_next)
 
 
 def outcome_of_row(action: Action, *, is_ours: bool = False) -> Outcome:

@@ -24,6 +24,7 @@ from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.target import Target, jitter
 from alerta_opsgenie.agent.ticket import BEHIND, UNANSWERED, Result, Ticket, Waiting
 from alerta_opsgenie.core import delivery
+from alerta_opsgenie.core.message import actor
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.journal import Action, JournalError, New
 from alerta_opsgenie.journal.upgrade import take_over_spool
@@ -276,7 +277,8 @@ class TargetQueue:
         took, count = time.monotonic() - began, action.attempts + 1
         self._holding.report(Report(self.target.name, action.kind, action.alert, message, outcome, count, took))
         pause = delivery.row_pause_seconds(outcome, count, jitter())
-        end = End(action, outcome, delivery.wrote(message, outcome, time.time()), pause)
+        person = actor(message) if message else ""
+        end = End(action, outcome, delivery.wrote(message, outcome, time.time()), pause, person)
         following = self._ends.save(end, claim_next=not self._stopping.is_set() and self._holding.holds_lock())
         trouble = self._ends.trouble or self.target.news()
         if outcome.kind is not Kind.KEPT:

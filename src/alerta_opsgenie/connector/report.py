@@ -23,36 +23,38 @@ _log = logging.getLogger(__name__)
 class Reporter:
     """Counts and logs how actions end.
 
-    `ended_kinds` counts them by kind; `last` are the last ones; `alerta_trouble` is what Alerta refuses.
+    `ended_kinds` counts them by kind; `ignored` are the last that no journal has;
+    `alerta_trouble` is what Alerta refuses.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self.alerta_trouble = ""
         self.ended_kinds: Counter[str] = Counter()
-        self.last: deque[Row] = deque(maxlen=MOST_REMEMBERED)
+        self.ignored: deque[Row] = deque(maxlen=MOST_REMEMBERED)
         self._metrics = metrics
 
     def attempted(self, report: Report) -> None:
         """Take in how an attempt of the deliverer ended."""
         message, outcome = report.message, report.outcome
-        alert, person, key = report.alert, "", ""
+        alert, person = report.alert, ""
         if message is not None:
-            alert, person, key = fields.shown_alias(message), fields.actor(message), message.key
+            alert, person = fields.shown_alias(message), fields.actor(message)
             if outcome.kind is Kind.APPLIED and message.updated_ns:
                 self._metrics.latency.observe(max(0.0, time.time() - message.updated_ns / _NS))
         self._note_alerta(outcome)
         self._metrics.attempt.observe(report.seconds)
-        self.ended(report.action, alert, person, outcome, key=key, seconds=report.seconds, attempt=report.attempt)
+        self.ended(report.action, alert, person, outcome, seconds=report.seconds, attempt=report.attempt)
 
     def ended(
-        self, action: str, alert: str, person: str, outcome: Outcome, *,
-        key: str = "", seconds: float = 0.0, attempt: int = 0,
-    ) -> None:  # fmt: skip
-        """Count an end, remember it for the page, and write its line."""
+        self, action: str, alert: str, person: str, outcome: Outcome, *, seconds: float = 0.0, attempt: int = 0
+    ) -> None:
+        """Count an end, remember it for the page if nothing else does, and write its line."""
         kind, reason, milliseconds = outcome.kind.value, outcome.reason.value, round(seconds * 1000)
         self._metrics.ended(action, outcome)
         self.ended_kinds[kind] += 1
-        self.last.append(Row("", key, action[:200], alert[:200], person, kind, reason, outcome.detail, time.time()))
+        if outcome.kind is Kind.IGNORED:
+            row = Row("", "", action[:200], alert[:200], person, kind, reason, outcome.detail, time.time())
+            self.ignored.append(row)
         is_warned = outcome.kind is Kind.KEPT or outcome.reason is Reason.STALE
         level = logging.ERROR if outcome.loud else logging.WARNING if is_warned else logging.INFO
         if not _log.isEnabledFor(level):

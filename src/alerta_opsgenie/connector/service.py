@@ -180,7 +180,7 @@ class Service:
             alerta_at=lambda: self._health().numbers.get("heartbeat_at", 0.0),
             troubles=self._troubles,
             plugins=[PluginFigures(one.url, one.client) for one in map(access_of, self._plan.each_alerta())],
-            ended=self.reporter.last.copy,
+            ignored=self.reporter.ignored.copy,
             secrets=self._plan.secrets,
             token=lambda: self._plan.page_token,
             enabling=_ENABLING,

@@ -338,6 +338,11 @@ def essence(message: Message) -> str:
     return json.dumps(kept, separators=(",", ":"))
 
 
+def essence_of_person(name: str) -> str:
+    """Give what `recall` reads as a message that tells who acted, and no more; empty for nobody."""
+    return json.dumps({"action": "done", "alert": {"username": name}}, ensure_ascii=False) if name else ""
+
+
 def recall(essence_text: str, key: str) -> Message:
     """Read what `essence` gave, under the key that the whole message had. Raises `MessageError`.
 

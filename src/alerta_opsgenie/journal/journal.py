@@ -96,14 +96,15 @@ class Journal:
 
     def done(
         self, action: Action, now: float, reason: str, detail: str = "", *, wrote: Mapping[str, int] = {},
-        count_words: bool = True, claim_next: bool = False,
+        left: str = "", claim_next: bool = False,
     ) -> Optional[Action]:
-        """Remember an action as done: its key, the newest of `wrote` (field: updatedAt in ns), its words; not its body.
+        """Remember an action as done: its key, the newest of `wrote` (field: updatedAt in ns), its words.
 
-        With `claim_next` it gives the next action of the same alert, in flight, if one is due.
+        `left` is kept in place of its body. With `claim_next` it gives the next action of the same alert, in flight,
+        if one is due.
         """
-        left = action._replace(body="", options="", writes="", words=action.words if count_words else "")
-        return self._end(left._replace(state="done", reason=reason, detail=detail), now, wrote, claim_next=claim_next)
+        ended = action._replace(body=left, options="", writes="", state="done", reason=reason, detail=detail)
+        return self._end(ended, now, wrote, claim_next=claim_next)
 
     def dead(
         self, action: Action, now: float, reason: str, detail: str, *, claim_next: bool = False

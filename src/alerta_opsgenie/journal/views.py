@@ -22,7 +22,7 @@ class JournalView(Journal):
         return sorted(found, key=lambda action: (action.since, action.id), reverse=True)[:limit]
 
     def about(self, text: str, limit: int) -> List[Action]:
-        """Give the newest rows whose alert begins with a text, or whose message has it: what is done has none left."""
+        """Give the newest rows whose alert begins with a text, or whose message has it, of a done one the person."""
         alert, written = plain(text.lower()), json.dumps(text)[1:-1].translate(_LIKE_ESCAPES)
         condition = "(alert >= ? AND alert < ?) OR CAST(body AS TEXT) LIKE ? ESCAPE '\\' ORDER BY id DESC"
         return self._rows(condition, alert, alert + "\U0010ffff", f"%{written}%", limit=limit)

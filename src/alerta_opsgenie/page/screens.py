@@ -206,10 +206,9 @@ def _decisions(row: Row) -> list[Html]:
 def alert_screen(target: str, alert: str, rows: Sequence[Row]) -> Html:
     """Show one alert's actions in order."""
     caption = "Actions in the order in which they are delivered"
-    note = "Who acted is shown while an action has its message: what is done has lost it."
     return html(
-        "<h1>Alert <code>{alert}</code></h1><p>{side}</p><h2>{caption}</h2>{table}<p class=none>{note}</p>",
-        alert=cut(alert, 100), side=label_of(target), caption=caption, note=note,
+        "<h1>Alert <code>{alert}</code></h1><p>{side}</p><h2>{caption}</h2>{table}",
+        alert=cut(alert, 100), side=label_of(target), caption=caption,
         table=table(rows, time.time(), caption),
     )  # fmt: skip
 

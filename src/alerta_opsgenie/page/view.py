@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Seque
 from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import MessageError, actor, recall
-from alerta_opsgenie.core.outcome import ADVICE, REASONS, Kind, Reason
+from alerta_opsgenie.core.outcome import ADVICE, REASONS, Reason
 from alerta_opsgenie.journal import Action, Counts, JournalError
 from alerta_opsgenie.journal.views import JournalView
 
@@ -55,7 +55,7 @@ class PluginSide(NamedTuple):
 class Row(NamedTuple):
     """An action as it is shown. `outcome` is a state of the journal, or the kind of its end.
 
-    One that a process remembers has no `target`, and `accepted_at` is 0: the journal has more of it, or nothing.
+    One that was ignored has no `target` and no `key`, and `accepted_at` is 0: no journal has it.
     """
 
     target: str
@@ -84,7 +84,7 @@ class Source:
     """Where the page has from what the state directory does not tell.
 
     `queue` gives the part that takes messages, `alerta_at` when Alerta took a heartbeat, `troubles` what is wrong
-    beside the journals, `plugins` what each Alerta tells of its plugin, `ended` the last ends that a process remembers.
+    beside the journals, `plugins` what each Alerta tells of its plugin, `ignored` the last ends that no journal has.
     `secrets` are shown nowhere. `token` lets whoever has it retry and drop; `enabling` says how one is set.
     """
 
@@ -93,7 +93,7 @@ class Source:
     alerta_at: Callable[[], float] = float
     troubles: Callable[[], Iterable[Trouble]] = tuple
     plugins: Sequence[Callable[[], PluginSide]] = ()
-    ended: Callable[[], Sequence[Row]] = tuple
+    ignored: Callable[[], Sequence[Row]] = tuple
     secrets: Callable[[], Iterable[str]] = tuple
     token: Callable[[], str] = str
     enabling: str = ""
@@ -197,21 +197,13 @@ class View:
                 actions = journal.about(text, MOST_ROWS) if text else journal.latest(MOST_ROWS, state_name or None)
                 found += self._rows(name, actions)
         if not state_name:
-            keys = {row.key for row in found}
-            found += [row for row in islice(self._remembered(text.lower()), MOST_ROWS) if row.key not in keys]
+            found += islice(self._ignored(text.lower()), MOST_ROWS)
         return sorted(found, key=lambda row: row.at, reverse=True)[:MOST_ROWS]
 
-    def _remembered(self, text: str) -> Iterator[Row]:
-        """Give what the journals cannot find: what was ignored, and by a person what has lost its message."""
-        for row in {row.key or str(row.at): row for row in reversed(self.source.ended())}.values():
+    def _ignored(self, text: str) -> Iterator[Row]:
+        for row in reversed(self.source.ignored()):
             if row.alert.startswith(text) or text in row.person.lower():
-                found = self._find(row.key) if text and row.key else None
-                if found or row.outcome == Kind.IGNORED.value:
-                    yield found or row
-
-    def _find(self, key: str) -> Row | None:
-        found = (self.action(name, key) for name in self.journals())
-        return next((row for row in found if row is not None), None)
+                yield row
 
     def story(self, target: str, alert: str) -> list[Row]:
         """Give the newest actions on one alert, the oldest of them first. Raises `JournalError`."""
@@ -233,12 +225,11 @@ class View:
         return bool(journal.retry([found.id], time.time()) if what == "retry" else journal.drop([found.id]))
 
     def _rows(self, target: str, actions: Sequence[Action]) -> list[Row]:
-        people = {row.key: row.person for row in self.source.ended()}
         return [
             Row(
-                target, one.key, one.kind, one.alert, _person(one.body) or people.get(one.key, ""), _outcome(one),
+                target, one.key, one.kind, one.alert, _person(one.body), _outcome(one),
                 one.reason, one.detail, one.since, one.attempts, one.accepted_at, one.first_attempt_at,
-                one.due_at, one.body,
+                one.due_at, "" if one.state == "done" else one.body,
             )
             for one in actions
         ]  # fmt: skip
