@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("executor", "connector", "plugin", "reconcile")
+NAMES = ("executor", "connector", "plugin", "reconcile", "page")
 
 
 def main() -> None:
