@@ -40,6 +40,12 @@ def test_what_waits_and_what_drift_was_repaired_and_left_is_shown() -> None:
     assert "owner" not in text
 
 
+@pytest.mark.parametrize(("sweep", "words"), [(940.0, "nothing had to be repaired"), (0.0, "none yet")])
+def test_nothing_repaired_is_not_the_same_as_never_compared(sweep: float, words: str) -> None:
+    figures = {"waiting": 0.0, "last_good_sweep": sweep}
+    assert f"Comparison of both sides: {words}." in shown(PluginSide(URL, "", figures))
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [

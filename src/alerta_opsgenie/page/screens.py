@@ -127,10 +127,11 @@ def _plugin(side: PluginSide, now: float) -> Html:
     facts.append((age(figures.get("oldest_waiting_seconds", 0.0)), "the longest wait"))
     facts.append((ago(sweep, now) if sweep > 0 else "none", "last good comparison"))
     tiles = [html("<li><b>{value}</b> {name}</li>", value=value, name=name) for value, name in facts]
+    none = "nothing had to be repaired" if sweep > 0 else "none yet"
     return html(
         '<section class="plugin">{title}<ul class="counts">{tiles}</ul>'
         "<p>Comparison of both sides: {drift}.</p></section>",
-        title=title, tiles=tiles, drift="; ".join(_drift(figures)) or "nothing had to be repaired",
+        title=title, tiles=tiles, drift="; ".join(_drift(figures)) or none,
     )  # fmt: skip
 
 
