@@ -42,6 +42,18 @@ def test_both_names_are_programs_that_begin_with_their_interpreter(tmp_path: Pat
         assert str(tmp_path / name) in done.stdout
 
 
+def test_started_by_its_first_line_it_runs_nothing_of_pythonpath(tmp_path: Path) -> None:
+    (tmp_path / "binascii.py").write_text("raise SystemExit('not Python's own')")
+    (tmp_path / "sitecustomize.py").write_text("raise SystemExit('started before it')")
+    script = tmp_path / "scripts" / "oecAlertaExecutor"
+    script.parent.mkdir()
+    script.write_bytes(build(str(Path(sys.executable).resolve())))
+    script.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([script, "--version"], check=False, capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == (f"alerta-opsgenie {__version__}\n", "")
+
+
 def test_a_build_without_a_directory_is_wrong_usage() -> None:
     done = subprocess.run(BUILD, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")

@@ -24,7 +24,6 @@ LARGEST_RESPONSE_BYTES = 4 * 1024 * 1024
 LONGEST_IDLE_SECONDS = 1.0
 """gunicorn closes an idle connection after 2 s (its `keepalive`), the least of the usual servers."""
 
-
 _STANDARD_PORTS = {"http": 80, "https": 443}
 
 
@@ -84,7 +83,7 @@ class Response(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """The body as JSON; None where it is none."""
+        """The body as JSON; None where it is no JSON."""
         try:
             return json.loads(self.body.decode("utf-8", "replace"))
         except (ValueError, RecursionError):
@@ -92,10 +91,7 @@ class Response(NamedTuple):
 
 
 def read_address(url: str, whose: str, example: str, endings: Sequence[str] = ()) -> Address:
-    """Read a base URL, without those of the `endings` that it has, in their order.
-
-    Raises `AddressError`, which names `whose` URL it is and shows the `example`.
-    """
+    """Read a base URL, without the `endings`. Raises `AddressError` with `whose` URL it is, and the `example`."""
     text = url.strip()
     try:
         parts = urlsplit(text)
