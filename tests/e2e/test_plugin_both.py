@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +16,8 @@ from lab.alerta_server import AlertaServer
 from lab.cloud import Cloud, CloudServer
 from lab.postgres import Postgres
 
+from alerta_opsgenie.journal import try_lock
+from alerta_opsgenie.plugin.outbox import LOCK_NAME as SENDER
 from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged, plugged, wait_until
 
 PRODUCTS = ("opsgenie", "jsm")
@@ -134,15 +139,37 @@ def test_one_that_does_not_answer_holds_up_nothing_of_the_other(run: Both, down:
         assert run.told(alert_id, down) == ["create"]
 
 
-def test_the_figures_of_the_other_product_have_names_of_their_own(run: Both) -> None:
-    run.opsgenie.console.create_alert()
+def test_each_product_is_counted_also_where_another_process_sends_to_it(alerta: AlertaServer, tmp_path: Path) -> None:
+    """Each product has a lock of its own, so that two workers of one Alerta may send to one each."""
+    jsm_directory = tmp_path / "spool" / "jsm"
+    jsm_directory.mkdir(0o700, parents=True)
+    (tmp_path / "spool").chmod(0o700)
+    lock = try_lock(jsm_directory, SENDER)
+    assert lock is not None
+    with both(alerta.postgres, tmp_path, OPSGENIE_OUTBOX="disk") as run:
+        found: list[str] = []
 
-    def figures() -> set[str]:
-        metrics = run.opsgenie.console.call("GET", "/management/status")["metrics"]
-        return {one["name"] for one in metrics}
+        def senders() -> list[str]:
+            found[:] = re.findall(r"process \S+:(\d+) sends what is in the outbox", run.opsgenie.log())
+            return found
 
-    wanted = {"waiting", "sent_create_done", "also_waiting", "also_oldest_waiting_seconds", "also_sent_create_done"}
-    assert wait_until(lambda: wanted <= figures()), figures()
+        assert wait_until(senders)
+        os.kill(int(found[0]), signal.SIGSTOP)  # so that only the other worker can take what is free now
+        lock.close()
+        run.opsgenie.console.create_alert()  # a worker begins with its first request
+        assert wait_until(lambda: len(senders()) > 1)
+        os.kill(int(found[0]), signal.SIGCONT)
+        assert found[0] != found[1]
+        run.opsgenie.console.create_alert()
+        wanted = {
+            "waiting", "sent_create_done", "also_waiting", "also_oldest_waiting_seconds", "also_sent_create_done",
+        }  # fmt: skip
+
+        def figures() -> set[str]:
+            metrics = run.opsgenie.console.call("GET", "/management/status")["metrics"]
+            return {one["name"] for one in metrics}
+
+        assert wait_until(lambda: wanted <= figures()), figures()
 
 
 def test_a_throttled_key_pauses_alone(run: Both) -> None:

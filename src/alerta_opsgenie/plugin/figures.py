@@ -37,32 +37,46 @@ GAUGES = {
 
 
 class Figures:
-    """Writes what this process has counted, and what the outbox and the last comparison tell."""
+    """Writes what this process has counted for one product, and what the outbox and the last comparison tell."""
 
-    def __init__(self, process: state.Process) -> None:
+    def __init__(self, process: state.Process, one: Destination) -> None:
         self._process = process
+        self._one = one
+        self._prefix = "" if one is process else _ALSO
         self._begun = False
 
     def run(self) -> None:
         """Write what has come together since the last time. Raises JournalError."""
-        process, now = self._process, time.time()
-        counts, gauges = process.sender.take_counts(), {**_waiting(process, now), **process.sender.gauges}
-        if process.also:
-            counts += [(f"{_ALSO}{name}", many) for name, many in process.also.sender.take_counts()]
-            gauges.update({f"{_ALSO}{name}": value for name, value in _waiting(process.also, now).items()})
-        if process.lease(LEASE, 4 * SECONDS):
+        one, gauges = self._one, self._gauges(time.time())
+        counts = one.sender.take_counts()
+        if one is self._process and not self._begun:
+            counts += [(name, 0) for name in _names()]
+        try:
+            with self._process.app.app_context():
+                for name, value in gauges.items():
+                    Gauge("opsgenie", self._prefix + name, self._prefix + name, self._described(name)).set(value)
+                while counts:
+                    name, many = counts[-1]
+                    shown = self._prefix + name
+                    Counter("opsgenie", shown, shown, f"Opsgenie plugin: {shown}").inc(many)
+                    counts.pop()
+            self._begun = True
+        finally:  # what the database did not take is written the next time
+            for name, many in counts:
+                one.sender.count(name, many)
+
+    def _gauges(self, now: float) -> Dict[str, float]:
+        process, one = self._process, self._one
+        gauges = {**_waiting(one, now), **one.sender.gauges}
+        if one is process and process.lease(LEASE, 4 * SECONDS):
             report = process.memory.get_facts(reconcile.REPORT) if process.memory else {}
             gauges["way_back_dead"] = float(bool(way_back.problem(process)))
-            gauges["last_good_sweep"] = 0.0 if report.get("stopped") else float(report.get("at", 0.0))
-        with process.app.app_context():
-            if not self._begun:
-                counts = [(name, 0) for name in _names()] + counts
-            for name, value in gauges.items():
-                if name != "last_good_sweep" or value:
-                    Gauge("opsgenie", name, name, _described(name)).set(value)
-            for name, many in counts:
-                Counter("opsgenie", name, name, f"Opsgenie plugin: {name}").inc(many)
-            self._begun = True
+            last_good = 0.0 if report.get("stopped") else float(report.get("at", 0.0))
+            gauges.update({"last_good_sweep": last_good} if last_good else {})
+        return gauges
+
+    def _described(self, name: str) -> str:
+        return f"{GAUGES[name]}, of the other product" if self._prefix else GAUGES[name]
 
 
 def _waiting(one: Destination, now: float) -> Dict[str, float]:
@@ -75,10 +89,6 @@ def _waiting(one: Destination, now: float) -> Dict[str, float]:
     }
 
 
-def _described(name: str) -> str:
-    return GAUGES.get(name) or f"{GAUGES[name[len(_ALSO) :]]}, of the other product"
-
-
 def _names() -> List[str]:
     """Name the counters that are there from the start; the others come with their first count.
 
@@ -89,5 +99,7 @@ def _names() -> List[str]:
 
 
 def duty(process: state.Process) -> Duty:
-    """Have the figures written by the process that sends."""
-    return Duty("figures", lambda: SECONDS, Figures(process).run)
+    """Have each product's figures written by the process that sends to it: each has a lock of its own."""
+    if process.also:
+        process.also.sender.duties.append(Duty("figures", lambda: SECONDS, Figures(process, process.also).run))
+    return Duty("figures", lambda: SECONDS, Figures(process, process).run)
