@@ -74,7 +74,7 @@ def is_acknowledged(run: Plugged, alert_id: str) -> bool:
 
 
 def bridge_alerts(run: Plugged) -> list[str]:
-    alerts = run.console.call("GET", "/alerts?status=open")["alerts"]
+    alerts = run.console.call("GET", "/alerts?status=open&sort-by=createTime")["alerts"]
     return [alert["id"] for alert in alerts if alert["event"] == way_back.EVENT]
 
 

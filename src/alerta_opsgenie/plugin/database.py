@@ -14,6 +14,8 @@ import threading
 from typing import Any, Iterator, Mapping, Optional
 from urllib.parse import urlparse
 
+from flask import g, has_app_context
+
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin import LOG
 
@@ -45,6 +47,7 @@ INSERT INTO alerta_opsgenie_values VALUES ('version', '1')
 MAKING_LOCK = 0x4F50_0001
 """Keeps two processes from making the tables at once; given up at the end of the transaction."""
 
+_IN_TRANSACTION = 2  # psycopg2.extensions.STATUS_BEGIN
 _CONNECT_SECONDS = 5
 _WAIT_SECONDS = 15.0
 _KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
@@ -78,6 +81,7 @@ class Database:
         """Give a cursor; what is done with it is committed at the end, or not at all. Raises JournalError."""
         import psycopg2  # noqa: PLC0415 - Alerta brings it, where it uses PostgreSQL
 
+        _end_alertas_transaction()
         if not self._mutex.acquire(timeout=_WAIT_SECONDS):
             raise _failure(f"another thread has waited for it for over {_WAIT_SECONDS:g} s")
         try:
@@ -161,6 +165,18 @@ class _Cursor:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
+
+
+def _end_alertas_transaction() -> None:
+    """End the transaction that a look of Alerta's has left open in this request.
+
+    Behind a pooler in transaction mode it holds a connection while ours waits for one, so that a few requests at once
+    would all wait for each other. Alerta commits each of its writes itself, so there is nothing else in it.
+    """
+    connection = g.get("db") if has_app_context() else None
+    if connection is not None and getattr(connection, "status", 0) == _IN_TRANSACTION:
+        with contextlib.suppress(Exception):  # Alerta finds out by itself
+            connection.commit()
 
 
 def _failure(why: str) -> JournalError:
