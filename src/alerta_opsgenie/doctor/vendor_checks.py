@@ -92,18 +92,19 @@ def days_left(today: date | None = None) -> int:
     return (END_OF_OPSGENIE - (today or datetime.now(timezone.utc).date())).days
 
 
+def judge_end(days: int, advice: str) -> Finding:
+    """Say how long Opsgenie goes on."""
+    if days <= 0:
+        return fail(f"Opsgenie was switched off on {END_OF_OPSGENIE}", advice)
+    what = f"Opsgenie goes on for {days} days, until {END_OF_OPSGENIE}"
+    return warn(what, advice) if days <= SOON_DAYS else ok(what)
+
+
 def check_end(inst: Installation) -> Iterator[Finding]:
     """Say how long Opsgenie goes on."""
-    if inst.dialect != OEC:
-        return
-    days = days_left(inst.request.today)
-    advice = f"move to Jira Service Management: alerta-opsgenie config convert {inst.path} --to jec"
-    if days <= 0:
-        yield fail(f"Opsgenie was switched off on {END_OF_OPSGENIE}", advice)
-    elif days <= SOON_DAYS:
-        yield warn(f"Opsgenie is switched off in {days} days, on {END_OF_OPSGENIE}", advice)
-    else:
-        yield ok(f"Opsgenie goes on for {days} days, until {END_OF_OPSGENIE}")
+    if inst.dialect == OEC:
+        advice = f"move to Jira Service Management: alerta-opsgenie config convert {inst.path} --to jec"
+        yield judge_end(days_left(inst.request.today), advice)
 
 
 # -- The queue
