@@ -41,7 +41,7 @@ class TestList:
     def test_the_plugins_outbox_is_listed_too(self, place: StateDirectory) -> None:
         Journal(str(place.directory)).append([New("k" * 64, str(uuid.uuid4()), 1, "create", "{}")], 1.0)
         read = json.loads(place.run("spool", "list", "--json").output)
-        assert [(one["target"], one["action"]) for one in read["actions"]] == [("Opsgenie", "create")]
+        assert [(one["target"], one["action"]) for one in read["actions"]] == [("Opsgenie or JSM", "create")]
 
     def test_a_narrow_terminal_gets_lines_that_fit(self, place: StateDirectory) -> None:
         kept = place.keep("Acknowledge")

@@ -9,9 +9,10 @@ import time
 from typing import Any, Iterable, Iterator, NamedTuple
 
 from alerta_opsgenie.cli.failure import Failure, printable
-from alerta_opsgenie.cli.target import Place, label_of
+from alerta_opsgenie.cli.target import Place
 from alerta_opsgenie.journal import Action, Counts, Journal
-from alerta_opsgenie.page.markup import age as age  # noqa: PLC0414 - `status` takes it from here
+from alerta_opsgenie.page.markup import age
+from alerta_opsgenie.page.view import label_of
 
 LIVING = ("in-flight", "waiting", "dead")
 

@@ -16,9 +16,10 @@ from alerta_opsgenie.cli.actions import LIVING, choose, fields, readable, rows_o
 from alerta_opsgenie.cli.delivery import Delivery
 from alerta_opsgenie.cli.failure import Failure, printable
 from alerta_opsgenie.cli.options import option_set
-from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place, label_of
+from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.journal import Journal
+from alerta_opsgenie.page.view import label_of
 
 QUIET_SECONDS = 3.0
 """`drain` ends when nothing is in flight and nothing has changed for so long."""

@@ -99,11 +99,6 @@ class Place:
         return options
 
 
-def label_of(target: str) -> str:
-    """Name a target for people."""
-    return state.target_url(target) if target else "Opsgenie"
-
-
 def find_place(config_path: str | None, spool_dir: str | None, given: Mapping[str, str | None] | None = None) -> Place:
     """Find the state directory. Root becomes its owner for good before anything in it is opened. Raises `Failure`.
 

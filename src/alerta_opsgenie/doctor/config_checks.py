@@ -8,8 +8,10 @@ from typing import Iterator
 
 from alerta_opsgenie.doctor.finding import FAIL, SKIP, WARN, CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.person import Person, group_name, user_name
+from alerta_opsgenie.doctor.person import Person
+from alerta_opsgenie.journal.errors import user_name
 from alerta_opsgenie.setup.layout import layout_for
+from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, NATIVE
 from alerta_opsgenie.vendor.problems import ERROR, NOTE, WARNING
 
@@ -48,7 +50,7 @@ def _check_private(inst: Installation, path: str) -> Finding:
         status = Path(path).stat()
     except OSError as error:
         return fail(f"{path} cannot be looked at: {error.strerror}", f"see what is there: ls -la {Path(path).parent}")
-    mode, owner = status.st_mode & 0o777, f"{user_name(status.st_uid)}:{group_name(status.st_gid)}"
+    mode, owner = status.st_mode & 0o777, user_name(status.st_uid)
     if mode & _OTHERS_OR_GROUP_WRITES:
         right = 0o640 if inst.edge == NATIVE else 0o600
         return fail(f"{path} holds a key and has mode {mode:04o}: others may use it", f"chmod {right:o} {path}")
@@ -61,10 +63,12 @@ def _check_private(inst: Installation, path: str) -> Finding:
 
 def check_content(inst: Installation) -> Iterator[Finding]:
     """Report what `config check` finds, but for what other checks say better."""
+    assert inst.document is not None  # noqa: S101 - see `doctor.checks`
     unmapped = {f"$.actionMappings.{action}" for action in DOCUMENTED_ACTIONS}
+    problems = check_config(inst.document, dialect=inst.dialect, target=inst.edge, environment=inst.environment)
     found = [
         Finding(_LEVELS[problem.level], f"{inst.path}: {problem.path}: {problem.what}", problem.advice)
-        for problem in inst.problems
+        for problem in problems
         if not ("is not mapped" in problem.what and problem.path in unmapped) and "shows a secret" not in problem.what
     ]
     yield from found or [ok("its keys and values are what the connector knows")]

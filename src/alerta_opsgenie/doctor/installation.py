@@ -17,11 +17,10 @@ from alerta_opsgenie.setup.access import Access, our_mappings, read_access
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
 from alerta_opsgenie.setup.processes import SERVICES, Process, is_connector, is_run_command, list_processes
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
-from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
 from alerta_opsgenie.vendor.document import Document, parse_document, read_bytes, syntax_of, unreadable
 from alerta_opsgenie.vendor.location import NATIVE_PATH
-from alerta_opsgenie.vendor.problems import ConfigError, Problem
+from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.safe_files import SafeFiles
 from alerta_opsgenie.vendor.structure import read_structure
 
@@ -78,32 +77,28 @@ class Installation:
 
     # -- the configuration
 
-    @cached_property
-    def _loaded(self) -> tuple[Document | None, ConfigError | None]:
-        """Read the file as the user who decides what lies there."""
-        import_late()
-        try:
-            owner = self._find_writer()
-            text = run_as(owner.uid, owner.gid, self._read) if owner.uid else self._read()
-            return parse_document(text.encode("latin-1"), syntax=syntax_of(self.path), where=self.path), None
-        except ConfigError as error:
-            return None, error
-        except (OSError, ValueError) as error:
-            return None, unreadable(self.path, error)
-
-    def _read(self) -> str:
-        """Read it; latin-1 carries any byte through the child's JSON."""
-        return read_bytes(self.path).decode("latin-1")
-
     @property
     def document(self) -> Document | None:
-        """The configuration as plain values; None where it cannot be read."""
-        return self._loaded[0]
+        """The configuration as plain values; None where it cannot be read, see `error`."""
+        return self._loaded if isinstance(self._loaded, Document) else None
 
     @property
     def error(self) -> ConfigError | None:
         """Why the configuration cannot be read."""
-        return self._loaded[1]
+        return self._loaded if isinstance(self._loaded, ConfigError) else None
+
+    @cached_property
+    def _loaded(self) -> Document | ConfigError:
+        """Read the file as the user who decides what lies there; latin-1 carries any byte through the child's JSON."""
+        import_late()
+        try:
+            owner = self._find_writer()
+            text = run_as(owner.uid, owner.gid, lambda: read_bytes(self.path).decode("latin-1"))
+            return parse_document(text.encode("latin-1"), syntax=syntax_of(self.path), where=self.path)
+        except ConfigError as error:
+            return error
+        except (OSError, ValueError) as error:
+            return unreadable(self.path, error)
 
     @cached_property
     def dialect(self) -> str:
@@ -133,7 +128,7 @@ class Installation:
         """The configuration in effect; where there are problems, as much of it as is sound."""
         if self.document is None:
             return None
-        return read_structure(self.document, dialect=self.dialect, environment=self._environment, target=self.edge)[0]
+        return read_structure(self.document, dialect=self.dialect, environment=self.environment, target=self.edge)[0]
 
     @property
     def needed_config(self) -> EdgeConfig:
@@ -141,15 +136,9 @@ class Installation:
         assert self.config is not None  # noqa: S101 - see `doctor.checks`
         return self.config
 
-    @cached_property
-    def problems(self) -> list[Problem]:
-        """All that is wrong with the configuration."""
-        if self.document is None:
-            return []
-        return check_config(self.document, dialect=self.dialect, target=self.edge, environment=self._environment)
-
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The environment by which the connector reads its configuration."""
         return {**self.process_environment, "HOME": self.person.home if self.person else ""}
 
     @cached_property
@@ -177,8 +166,9 @@ class Installation:
 
     def secrets(self) -> list[str]:
         """Give all that must never be shown."""
-        known = [self.alerta_key[0].reveal(), self.config.api_key.reveal() if self.config else ""]
-        return [secret for secret in known if secret]
+        return [
+            key for key in (self.alerta_key[0].reveal(), self.config.api_key.reveal() if self.config else "") if key
+        ]
 
     def redact(self, line: str) -> str:
         """Take the secrets that are known, and what looks like another, out of a line."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 
+from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import NATIVE
 
@@ -17,8 +17,10 @@ _HEAD_BYTES = 4096
 _FAILURE_LEVELS = {"ERRO", "FATA", "PANI"}
 
 # logrus's TextFormatter, with ForceColors (opsgenie/oec, queue/poller.go) and without.
-_COLOURED = re.compile(r"(?:\x1b\[\d+m)?(?P<level>[A-Z]{4})\w*(?:\x1b\[0m)?\[(?P<when>[0-9T:.Z+-]+)\]\s*(?P<text>.*)")
-_PLAIN = re.compile(r'time="?(?P<when>[0-9T:.Z+-]+)"? level=(?P<level>[a-z]{4})\w* msg="?(?P<text>.*?)"?$')
+_LINE = re.compile(
+    r"""(?:\x1b\[\d+m)?(?:time="?(?P<when>[0-9T:.Z+-]+)"? level=)?(?P<level>[A-Za-z]{4})\w*"""
+    r"""(?:(?:\x1b\[0m)?\[(?P<at>[0-9T:.Z+-]+)\]\s*| msg=)(?P<text>.*)"""
+)
 
 
 def logs_named(inst: Installation, pattern: str) -> list[Path]:
@@ -40,17 +42,15 @@ def connector_log(inst: Installation) -> str | None:
 
 
 def read_version(log: str) -> str:
-    """Read which version wrote a log; an empty text where it does not say."""
-    try:
-        with Path(log).open(encoding="utf-8", errors="replace") as file:
-            match = _VERSION.search(file.read(_HEAD_BYTES))
-    except OSError:
-        return ""
-    return match[1] if match else ""
+    """Read which version wrote a log."""
+    with suppress(OSError), Path(log).open(encoding="utf-8", errors="replace") as file:
+        match = _VERSION.search(file.read(_HEAD_BYTES))
+        return match[1] if match else "unknown"
+    return "unknown"
 
 
 def read_tail(path: str, *, most_bytes: int = _TAIL_BYTES) -> list[str]:
-    """Read the last lines of a text file; none where it cannot be read, or is no ordinary file."""
+    """Read the last lines of a text file; none where it cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
@@ -65,11 +65,8 @@ def read_tail(path: str, *, most_bytes: int = _TAIL_BYTES) -> list[str]:
 def last_error(lines: list[str]) -> tuple[float, str]:
     """Find the last error that a connector logged: when, in seconds since the epoch, and what; 0 and nothing: none."""
     for line in reversed(lines):
-        match = _COLOURED.match(line) or _PLAIN.match(line)
-        if match and match["level"].upper() in _FAILURE_LEVELS:
-            # Go's nanoseconds: Python 3.10 reads six digits, and no Z.
-            when = re.sub(r"(\.\d{1,6})\d*", lambda found: found[1].ljust(7, "0"), match["when"]).replace("Z", "+00:00")
-            with suppress(ValueError):
-                at = datetime.fromisoformat(when)
-                return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp(), match["text"].strip()
+        match = _LINE.match(line)
+        at = iso_seconds(match["when"] or match["at"] or "") if match else None
+        if match and at is not None and match["level"].upper() in _FAILURE_LEVELS:
+            return at, match["text"].strip().strip('"')
     return 0.0, ""

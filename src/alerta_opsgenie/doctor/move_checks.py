@@ -26,8 +26,9 @@ from alerta_opsgenie.doctor.checks import examine
 from alerta_opsgenie.doctor.finding import SKIP, CheckEndedError, Finding, fail, findings_of, ok, skip, warn
 from alerta_opsgenie.doctor.http import IncompleteError, read_alerts, wait
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.vendor_checks import days_left, judge_end
+from alerta_opsgenie.doctor.vendor_checks import judge_end
 from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.page.view import days_left
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
 

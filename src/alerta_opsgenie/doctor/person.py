@@ -7,11 +7,10 @@ lead to a file of root's. So root gathers what only root can see, then becomes t
 from __future__ import annotations
 
 import contextlib
-import grp
 import importlib
 import os
 import pwd
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from alerta_opsgenie.vendor import as_user
 
@@ -22,8 +21,7 @@ _IMPORTED_LATE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """A user of this host; `how` says from what it is known that the connector runs as this user."""
 
     name: str
@@ -40,11 +38,9 @@ class Person:
 
 def person_of_name(name: str, how: str = "") -> Person | None:
     """Look a user up by name; None: there is none."""
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        return None
-    return Person(name, entry.pw_uid, entry.pw_gid, entry.pw_dir, how)
+    with contextlib.suppress(KeyError):
+        return person_of_uid(pwd.getpwnam(name).pw_uid, how)
+    return None
 
 
 def person_of_uid(uid: int, how: str = "") -> Person:
@@ -53,20 +49,7 @@ def person_of_uid(uid: int, how: str = "") -> Person:
         entry = pwd.getpwuid(uid)
     except KeyError:
         return Person(str(uid), uid, uid, "/", how)
-    return Person(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, how)
-
-
-def user_name(uid: int) -> str:
-    """Name a user; by the number where there is no name."""
-    return person_of_uid(uid).name
-
-
-def group_name(gid: int) -> str:
-    """Name a group; by its number where it has no name."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
+    return Person(entry.pw_name, uid, entry.pw_gid, entry.pw_dir, how)
 
 
 def import_late() -> None:
@@ -77,10 +60,7 @@ def import_late() -> None:
 
 
 def become(person: Person) -> None:
-    """Let root become this user for good; for anybody else nothing changes. Raises OSError.
-
-    What follows sees the user's home, not root's.
-    """
+    """Let root become this user for good; for anybody else nothing changes. Raises OSError."""
     if os.geteuid() != 0 or person.uid == 0:
         return
     import_late()

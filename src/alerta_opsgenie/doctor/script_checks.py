@@ -16,8 +16,8 @@ from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.doctor.config_checks import need_user
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.person import user_name
 from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.journal.errors import user_name
 from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.setup.access import our_mappings
 from alerta_opsgenie.setup.interpreter import LEAST_VERSION, Interpreter, find_interpreter

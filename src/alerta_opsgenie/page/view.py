@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from itertools import islice
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
@@ -264,6 +264,6 @@ def label_of(target: str) -> str:
     return state.target_url(target) if target else "Opsgenie or JSM"
 
 
-def days_left() -> int:
+def days_left(today: date | None = None) -> int:
     """Count the days until Opsgenie is switched off; negative after that."""
-    return (END_OF_OPSGENIE - datetime.now(timezone.utc).date()).days
+    return (END_OF_OPSGENIE - (today or datetime.now(timezone.utc).date())).days
