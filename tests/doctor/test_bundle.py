@@ -46,7 +46,7 @@ def test_it_holds_what_helps_and_no_secret(installed: Installed, tmp_path: Path)
     assert not [secret for secret in (*secrets, "another-secret-key") if secret in text]
     assert "message" not in parts["spool.json"]
     (target,) = json.loads(parts["spool.json"]).values()
-    assert [action["kind"] for action in target["actions"]] == ["Close"]
+    assert [action["kind"] for action in target] == ["Close"]
     assert json.loads(parts["versions.json"])["alerta-opsgenie"]
 
 

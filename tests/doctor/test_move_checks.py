@@ -149,7 +149,7 @@ def test_a_key_that_jsm_refuses_is_no_missing_alert(place: Place, console: Conso
 def test_what_came_from_opsgenie_and_what_is_left_of_it_is_said(place: Place) -> None:
     place.keep(done=True)
     _code, found = place.look("--only", "from-opsgenie")
-    assert found["from-opsgenie"][0].what.startswith("the last action from Opsgenie came at")
+    assert found["from-opsgenie"][0].what.startswith("the last action from Opsgenie came 1 min ago")
     place.keep(done=False)
     code, found = place.look("--only", "from-opsgenie")
     first = found["from-opsgenie"][0]

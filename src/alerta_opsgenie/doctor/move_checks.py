@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing
-from datetime import datetime, timezone
 from typing import Any, Callable, Iterator, NamedTuple
 
 from alerta_opsgenie.agent.state import journal_of, targets
@@ -28,6 +27,7 @@ from alerta_opsgenie.doctor.http import IncompleteError, read_alerts, wait
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.vendor_checks import judge_end
 from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.page.view import days_left
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
@@ -40,7 +40,6 @@ _CONFIGURATION = ("config", "config-access", "config-content", "mappings", "key-
 _CONNECTOR = ("script", "python", "executor", "vendor", "queue", "alerta", "alerta-key", "service", "process")
 _WHICH = "which open alerts are in JSM"
 _MOST_LOOKS, _MOST_NAMED = 200, 20
-_INSTALL = "alerta-opsgenie install --edge jec --from {old} --api-key-file integration.key"
 
 
 class Move(NamedTuple):
@@ -64,7 +63,8 @@ def check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
     """Do doctor's own checks on JSM's connector."""
     new = move.new
     if new is None:
-        advice = _INSTALL.format(old=move.old.path if move.old else "FILE")
+        old = move.old.path if move.old else "FILE"
+        advice = f"alerta-opsgenie install --edge jec --from {old} --api-key-file integration.key"
         raise CheckEndedError(fail("there is no configuration for JSM on this host", advice))
     for finding in _as_its_user(new, lambda: examine(new, names)):
         yield finding._replace(what=f"{finding.check}: {finding.what}", check="")
@@ -136,24 +136,25 @@ def check_old(move: Move) -> Iterator[Finding]:
 
 
 def _look_at_old(inst: Installation) -> Iterator[Finding]:
-    directory, last, left = inst.state_directory, 0.0, 0
+    directory = inst.state_directory
     try:
-        for name in targets(directory):
-            for action in journal_of(directory, name).actions():
-                last, left = max(last, action.accepted_at), left + (action.state != "done")
+        actions = [one for name in targets(directory) for one in journal_of(directory, name).actions()]
     except JournalError as error:
         raise CheckEndedError(fail(error.reason, error.advice)) from None
+    left = sum(one.state != "done" for one in actions)
     if left:
         listing = f"alerta-opsgenie spool list --spool-dir {directory}"
         yield fail(f"{left} actions from Opsgenie wait, or were refused for good", listing)
-    when = datetime.fromtimestamp(last, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    came = f"the last action from Opsgenie came at {when}" if last else "no action from Opsgenie is remembered"
-    running = f"{PROGRAMS[inst.edge]} runs" if inst.process else f"{PROGRAMS[inst.edge]} does not run"
-    if inst.process and last and time.time() - last < _QUIET_SECONDS:
-        yield warn(f"{came}; {running}", "let it run until none comes any more")
+    since = time.time() - max((one.accepted_at for one in actions), default=0.0)
+    came = (
+        f"the last action from Opsgenie came {age(since)} ago" if actions else "no action from Opsgenie is remembered"
+    )
+    what = f"{came}; {PROGRAMS[inst.edge]} {'runs' if inst.process else 'does not run'}"
+    if inst.process and since < _QUIET_SECONDS:
+        yield warn(what, "let it run until none comes any more")
     else:
         away = f"systemctl disable --now {inst.service}; alerta-opsgenie uninstall --edge {inst.edge}"
-        yield ok(f"{came}; {running}", f"to take it away: {away}")
+        yield ok(what, f"to take it away: {away}")
 
 
 def check_way_back(move: Move) -> Iterator[Finding]:
