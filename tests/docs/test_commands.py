@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lab.alerta_server import AlertaServer
 
-from tests.docs.console_blocks import DOCS, NOT_RUN, Command, all_commands, commands_of, name_of, pages
+from tests.docs.console_blocks import NOT_RUN, Command, all_commands, commands_of, name_of, pages
 from tests.docs.sandbox import Sandbox, matches
 from tests.support.plugin import SECRET, plugged
 
@@ -132,19 +132,3 @@ def test_a_shell_can_read_it(command: Command) -> None:
 def test_what_is_not_run_is_still_shown_somewhere(begin: str) -> None:
     """A reason that no command needs any more goes."""
     assert any(command.reason_not_run == NOT_RUN[begin] for command in all_commands())
-
-
-def test_what_is_prepared_is_for_pages_that_are_there() -> None:
-    assert {*PREPARED, *WITH_PLUGIN, *LEADS_TO} <= {name_of(page) for page in pages()}
-
-
-def test_an_output_that_is_not_given_is_noticed() -> None:
-    command = Command("page.md", 1, "true", ("applied (done)",), as_root=False)
-    assert matches(command, "rejected (refused)\n") == "applied (done)"
-    assert not matches(command, "something\napplied (done)\n")
-
-
-def test_a_block_gives_its_commands_with_their_outputs() -> None:
-    page = DOCS / "tutorial.md"
-    send = next(command for command in commands_of(page) if "send ack" in command.text)
-    assert (send.output, send.as_root, send.reason_not_run) == (("applied (done)",), True, "")

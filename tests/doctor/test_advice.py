@@ -156,13 +156,3 @@ def test_it_is_found_with_what_to_do(installed: Installed, breaks: Break, check:
 def test_the_mode_that_a_started_connector_gives_its_script_is_as_good_as_ours(installed: Installed, mode: int) -> None:
     script_of(installed).chmod(mode)
     assert installed.worst("script").level == "ok"
-
-
-def test_mapping_to_the_name_without_py_mends_a_missing_python(installed: Installed) -> None:
-    """With `python3` alone on the PATH, as on Debian 12."""
-    map_to_py(installed)
-    (Path(installed.search_path) / "python").unlink()
-    assert installed.worst("python").level == "fail"
-    text = installed.config.read_text().replace("oecAlertaExecutor.py", "oecAlertaExecutor")
-    installed.config.write_text(text)
-    assert [finding.level for finding in installed.findings("python", "script")] == ["ok", "ok"]

@@ -12,7 +12,6 @@ from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.doctor import alerta_checks
-from alerta_opsgenie.doctor.alerta_checks import candidates
 from alerta_opsgenie.doctor.finding import Finding
 from tests.conftest import BRIDGE_USER
 from tests.support.installed import Installed
@@ -67,10 +66,6 @@ def test_one_that_does_not_answer_or_is_no_url_fails(installed: Installed, url: 
     found = installed.worst("alerta", "alerta-key", "attribution", "open-access")
     assert (found.check, found.level, "--alertaApiUrl" in found.advice) == ("alerta", "fail", True)
     assert "pw" not in found.what
-
-
-def test_candidates_are_tried_with_the_likeliest_first() -> None:
-    assert candidates("https://alerta.example.com")[0] == "https://alerta.example.com/api"
 
 
 @pytest.mark.parametrize("scope", ["", "read:alerts"])

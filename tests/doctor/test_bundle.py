@@ -64,11 +64,6 @@ def test_it_is_its_makers_alone_and_replaces_nothing(installed: Installed, tmp_p
         open_bundle(str(path))
 
 
-def test_only_the_last_lines_of_a_log_go_in(installed: Installed, tmp_path: Path) -> None:
-    executor_log(installed).write_text("".join(f"line {number}\n" for number in range(1000)))
-    assert write(installed, tmp_path / "b.tar.gz")["logs/oecAlertaExecutor.log"].count("\n") == 200
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has more rights than the user")
 def test_a_file_of_roots_that_a_mapping_names_is_not_in_it(installed: Installed, tmp_path: Path) -> None:
     """Root runs it, and the connector's user writes the configuration."""

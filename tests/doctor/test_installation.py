@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.doctor.installation import Installation, Request
-from alerta_opsgenie.doctor.person import person_of_name, person_of_uid
 from alerta_opsgenie.setup.layout import SERVICE_PATH
 from tests.support.installed import Installed
 
@@ -77,10 +76,6 @@ def test_a_native_configuration_at_another_path_is_known_by_its_own_settings_or_
     (units / "bridge.service").unlink()
     installed.change(lambda value: value.update(alertaOpsgenie={"workers": 4}))
     assert installed.installation().edge == "native"
-
-
-def test_a_user_without_a_name_goes_by_the_number() -> None:
-    assert (person_of_uid(987_654).gid, person_of_name("no-such-user")) == (987_654, None)
 
 
 # -- As root

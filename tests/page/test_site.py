@@ -54,11 +54,8 @@ def target() -> str:
     ("host", "listened_at", "status"),
     [
         ("localhost", "127.0.0.1", 200),
-        ("127.0.0.1:7070", "127.0.0.1", 200),
         ("[::1]:7070", "::1", 200),
-        ("LOCALHOST:7070", "localhost", 200),
         ("evil.example.com:7070", "127.0.0.1", 403),
-        ("localhost.evil.example.com", "127.0.0.1", 403),
         ("127.0.0.1.example.com", "127.0.0.1", 403),
         ("127.0.0.1@evil.example.com", "127.0.0.1", 403),
         ("[", "127.0.0.1", 403),
@@ -77,10 +74,8 @@ def test_no_name_that_somebody_elses_dns_could_lead_here_is_answered(
         ({"Origin": "http://localhost:7070", "Sec_Fetch_Site": "same-origin"}, 303),
         ({}, 303),  # no browser: nothing but the token lets it in
         ({"Origin": "https://evil.example.com"}, 403),
-        ({"Origin": "http://localhost:8080"}, 403),
         ({"Origin": "null"}, 403),
         ({"Sec_Fetch_Site": "cross-site"}, 403),
-        ({"Sec_Fetch_Site": "same-site"}, 403),
         ({"Sec_Fetch_Site": "none"}, 403),
         ({"Origin": "http://evil.example.com", "Host": "evil.example.com"}, 403),
     ],

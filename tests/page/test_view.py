@@ -57,11 +57,6 @@ def test_a_part_that_does_not_work_is_a_trouble_if_nothing_says_more(place: Stat
     assert View(source).overview().troubles == [Trouble("Queue: no queue answers")]
 
 
-def test_a_trouble_is_told_once(place: StateDirectory) -> None:
-    found = view(place, troubles=lambda: [Trouble("no key"), Trouble("no key")]).overview()
-    assert ([one.what for one in found.troubles], found.is_well) == (["no key"], False)
-
-
 def test_the_last_success_is_that_of_the_last_action_or_heartbeat(place: StateDirectory) -> None:
     place.keep("Close", age_seconds=100)
     journal = place.journal()
@@ -79,12 +74,6 @@ def test_the_newest_of_all_states_and_targets_come_first_and_no_more_than_are_sh
     rows = view(place).rows()
     assert [row.action for row in rows[:3]] == ["Snooze", "AddNote", "Close"]
     assert len(rows) == MOST_ROWS
-
-
-def test_one_state_is_shown_alone(place: StateDirectory) -> None:
-    place.keep("Close")
-    place.keep("Snooze", dead=True)
-    assert [row.action for row in view(place).rows(state_name="dead")] == ["Snooze"]
 
 
 def test_a_search_finds_an_alert_by_its_beginning_and_a_person(place: StateDirectory) -> None:

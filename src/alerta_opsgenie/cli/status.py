@@ -11,8 +11,8 @@ from typing import Any, Iterator
 
 import click
 
-from alerta_opsgenie.cli.actions import summary, total
 from alerta_opsgenie.cli.failure import explained, printable
+from alerta_opsgenie.cli.spool import summary, total
 from alerta_opsgenie.cli.target import Place, find_place, place_options
 from alerta_opsgenie.doctor.alerta_checks import client_of
 from alerta_opsgenie.doctor.running_checks import TRANSPORTS, ask_ready, listen_of

@@ -22,7 +22,7 @@ from alerta_opsgenie.connector.credentials import credentials_path
 from alerta_opsgenie.core.relay import PLANS
 from alerta_opsgenie.doctor.http import NO_ANSWER, ask_vendor
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.logs import connector_log, logs_named, read_tail
+from alerta_opsgenie.doctor.running_checks import connector_log, logs_named, read_tail
 from alerta_opsgenie.doctor.vendor_checks import ALERTS
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.vendor.config import JEC

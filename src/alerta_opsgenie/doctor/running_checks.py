@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from contextlib import suppress
@@ -15,7 +16,6 @@ from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import NO_ANSWER, OK, ask
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.logs import connector_log, last_error, read_tail, read_version
 from alerta_opsgenie.journal.errors import user_name
 from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.setup.processes import PROGRAMS
@@ -34,6 +34,17 @@ _DONE, _FAILED = {"applied", "already"}, {"rejected", "kept"}
 _QUEUE_WORDS = ("receive message", "token", "credential", "could not start", "poller")
 _LARGEST_LOOKED_AT_BYTES = 256 * 1024
 _OTHERS_READ = 0o004
+
+_VERSION = re.compile(r"(?:OEC|JEC) version is ([0-9A-Za-z.+-]+)")
+_TAIL_BYTES = 256 * 1024
+_HEAD_BYTES = 4096
+_FAILURE_LEVELS = {"ERRO", "FATA", "PANI"}
+
+# logrus's TextFormatter, with ForceColors (opsgenie/oec, queue/poller.go) and without.
+_LINE = re.compile(
+    r"""(?:\x1b\[\d+m)?(?:time="?(?P<when>[0-9T:.Z+-]+)"? level=)?(?P<level>[A-Za-z]{4})\w*"""
+    r"""(?:(?:\x1b\[0m)?\[(?P<at>[0-9T:.Z+-]+)\]\s*| msg=)(?P<text>.*)"""
+)
 
 
 def check_process(inst: Installation) -> Iterator[Finding]:
@@ -164,3 +175,55 @@ def _readable_copies(inst: Installation, secrets: list[str]) -> list[str]:
 def _is_open(path: Path) -> bool:
     status = path.stat()
     return bool(status.st_mode & _OTHERS_READ) and status.st_size <= _LARGEST_LOOKED_AT_BYTES
+
+
+# -- Logs: read from the end
+
+
+def logs_named(inst: Installation, pattern: str) -> list[Path]:
+    """Give the connector's own logs whose names match, the newest first; none where they cannot be listed."""
+    if inst.edge == NATIVE:
+        return []
+    try:
+        found = [path for path in Path(inst.log_directory).iterdir() if re.fullmatch(pattern, path.name)]
+        return sorted(found, key=lambda path: -path.lstat().st_mtime)
+    except OSError:
+        return []
+
+
+def connector_log(inst: Installation) -> str | None:
+    """Give the connector's own log: its process's, else the one that was written last; None: there is none."""
+    logs = logs_named(inst, rf"{inst.edge}\d+\.log")
+    of_process = [path for path in logs if inst.process and path.name == f"{inst.edge}{inst.process.pid}.log"]
+    return str((of_process or logs)[0]) if logs else None
+
+
+def read_version(log: str) -> str:
+    """Read which version wrote a log."""
+    with suppress(OSError), Path(log).open(encoding="utf-8", errors="replace") as file:
+        match = _VERSION.search(file.read(_HEAD_BYTES))
+        return match[1] if match else "unknown"
+    return "unknown"
+
+
+def read_tail(path: str, *, most_bytes: int = _TAIL_BYTES) -> list[str]:
+    """Read the last lines of a text file; none where it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - most_bytes))
+            lines = file.read(most_bytes).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    return lines[1:] if size > most_bytes else lines
+
+
+def last_error(lines: list[str]) -> tuple[float, str]:
+    """Find the last error that a connector logged: when, in seconds since the epoch, and what; 0 and nothing: none."""
+    for line in reversed(lines):
+        match = _LINE.match(line)
+        at = iso_seconds(match["when"] or match["at"] or "") if match else None
+        if match and at is not None and match["level"].upper() in _FAILURE_LEVELS:
+            return at, match["text"].strip().strip('"')
+    return 0.0, ""
