@@ -34,7 +34,7 @@ def test_keys_in_the_connectors_own_environment_count_as_it_and_its_scripts_have
     installed.stop_connector()
     installed.start_connector(ALERTA_API_KEY="inherited", OEC_API_KEY="of-the-environment")
     inst = installed.installation()
-    assert (inst.alerta_key[0].reveal(), inst.needed_config.api_key.reveal()) == ("inherited", "of-the-environment")
+    assert (inst.alerta_key[0].reveal(), inst.config.api_key.reveal()) == ("inherited", "of-the-environment")
 
 
 def test_the_state_directory_is_where_the_executor_would_have_it(installed: Installed) -> None:

@@ -74,9 +74,8 @@ def test_a_key_on_a_command_line_is_warned_of(installed: Installed, alerta_key: 
 
 
 def test_the_vendors_own_way_to_pass_its_key_is_not_held_against_anybody(installed: Installed) -> None:
-    key = installed.installation().config
-    assert key is not None
-    installed.start_connector("-apiKey", key.api_key.reveal(), name="oecAlertaExecutor.py")
+    key = installed.installation().config.api_key.reveal()
+    installed.start_connector("-apiKey", key, name="oecAlertaExecutor.py")
     assert installed.worst("secrets").level == "ok"
 
 

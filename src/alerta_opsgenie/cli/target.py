@@ -77,7 +77,7 @@ class Place:
 
     def options(self) -> list[Options]:
         """Give the options of each target that the configuration names. Raises `Failure`."""
-        accesses = self.installation.accesses if self.installation and self.installation.config else []
+        accesses = self.installation.accesses if self.installation else []
         if self.given.get("alertaApiUrl") or not accesses:
             accesses = accesses[:1] or [access_of({}, os.environ)]
         found = [self._read(access) for access in accesses]

@@ -146,7 +146,7 @@ def _make_key(inst: Installation) -> str:
 
 
 def _sends_heartbeats(inst: Installation) -> bool:
-    return inst.edge == NATIVE and inst.needed_config.own.get("heartbeatIntervalInSeconds") != 0
+    return inst.edge == NATIVE and inst.config.own.get("heartbeatIntervalInSeconds") != 0
 
 
 def _check_scopes(inst: Installation) -> Iterator[Finding]:

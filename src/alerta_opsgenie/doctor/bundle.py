@@ -80,7 +80,7 @@ def _versions() -> dict[str, str]:
 
 
 def _config(inst: Installation) -> Any:
-    if inst.document is None or inst.config is None:
+    if inst.document is None:
         return {"error": str(inst.error)}
     return {"file": redact_document(inst.document.value), "effective": shown_config(inst.config)}
 

@@ -76,7 +76,7 @@ def check_content(inst: Installation) -> Iterator[Finding]:
 
 def check_mappings(inst: Installation) -> Iterator[Finding]:
     """Look whether each documented action starts our executor; the connector drops one that is not mapped."""
-    mappings = inst.needed_config.mappings
+    mappings = inst.config.mappings
     missing = [name for name in DOCUMENTED_ACTIONS if name not in mappings]
     foreign = [name for name in DOCUMENTED_ACTIONS if name in mappings and not mappings[name].is_alerta_executor]
     if missing:

@@ -32,7 +32,7 @@ def ask(inst: Installation, url: str, path: str, headers: Mapping[str, str], bod
 
 def vendor_api(inst: Installation) -> closing[VendorApi]:
     """Open a connection to the vendor's API with the connector's key. Raises `AddressError`."""
-    return closing(VendorApi(inst.needed_config, inst.request.environment))
+    return closing(VendorApi(inst.config, inst.request.environment))
 
 
 def ask_vendor(inst: Installation, path: str) -> Response:

@@ -124,17 +124,10 @@ class Installation:
         return bool(named) and os.path.realpath(named) == os.path.realpath(self.path)
 
     @cached_property
-    def config(self) -> EdgeConfig | None:
+    def config(self) -> EdgeConfig:
         """The configuration in effect; where there are problems, as much of it as is sound."""
-        if self.document is None:
-            return None
-        return read_structure(self.document, dialect=self.dialect, environment=self.environment, target=self.edge)[0]
-
-    @property
-    def needed_config(self) -> EdgeConfig:
-        """The configuration, for what is only done where there is one."""
-        assert self.config is not None  # noqa: S101 - see `doctor.checks`
-        return self.config
+        document = self.document or Document({}, "json", self.path)
+        return read_structure(document, dialect=self.dialect, environment=self.environment, target=self.edge)[0]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -144,20 +137,18 @@ class Installation:
     @cached_property
     def accesses(self) -> list[Access]:
         """What each mapping gives our executor; where none starts it, what all have in common."""
-        if self.config is None:
-            return []
         mappings: list[ActionMapping | None] = [*our_mappings(self.config)] or [None]
         return [read_access(self.config, mapping, self.service_environment) for mapping in mappings]
 
     @property
     def access(self) -> Access:
         """What the first of those mappings gives."""
-        return self.accesses[0] if self.accesses else Access()
+        return self.accesses[0]
 
     @property
     def mapping(self) -> ActionMapping | None:
         """The first mapping that starts our executor."""
-        return next(iter(our_mappings(self.config)), None) if self.config else None
+        return next(iter(our_mappings(self.config)), None)
 
     @cached_property
     def alerta_key(self) -> tuple[Secret, str]:
@@ -166,9 +157,7 @@ class Installation:
 
     def secrets(self) -> list[str]:
         """Give all that must never be shown."""
-        return [
-            key for key in (self.alerta_key[0].reveal(), self.config.api_key.reveal() if self.config else "") if key
-        ]
+        return [key.reveal() for key in (self.alerta_key[0], self.config.api_key) if key]
 
     def redact(self, line: str) -> str:
         """Take the secrets that are known, and what looks like another, out of a line."""

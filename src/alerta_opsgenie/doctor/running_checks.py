@@ -102,7 +102,7 @@ class Ready(NamedTuple):
 
 def listen_of(inst: Installation) -> str:
     """Say where our own connector serves its pages: HOST:PORT, or `off`."""
-    own = inst.config.own.get("listen") if inst.config else None
+    own = inst.config.own.get("listen")
     given = inst.process.option("--listen") if inst.process else ""
     return given or (own if isinstance(own, str) else "") or DEFAULT_LISTEN
 

@@ -40,7 +40,7 @@ def _script(inst: Installation) -> str:
 
 def check_script(inst: Installation) -> Iterator[Finding]:
     """Look whether each file that the mappings name can be read and started, and is changed by nobody else."""
-    for path in dict.fromkeys(mapping.filepath for mapping in our_mappings(inst.needed_config)):
+    for path in dict.fromkeys(mapping.filepath for mapping in our_mappings(inst.config)):
         yield _check_script(inst, path)
 
 

@@ -27,7 +27,7 @@ _UNREACHED = fail("the test did not come to its end: Alerta is not reached", "fo
 
 def send_test(inst: Installation) -> Iterator[Finding]:
     """Do the test. The alert is informational and removed whatever happens."""
-    if inst.config is None or not inst.access.url or not inst.alerta_key[0]:
+    if not inst.access.url or not inst.alerta_key[0]:
         advice = "follow what the checks above advise"
         raise CheckEndedError(fail("the test needs a configuration with Alerta's URL and key", advice))
     try:
@@ -94,7 +94,7 @@ def _failed(why: str) -> CheckEndedError:
 def _start(inst: Installation, message: str) -> str:
     """Start the script as OEC and JEC do; gives the line that it printed."""
     host = Host(environment=inst.service_environment, working_directory="/", time_limit_seconds=_LIMIT_SECONDS)
-    result = run_message(inst.needed_config, message, host=host)
+    result = run_message(inst.config, message, host=host)
     if result.dropped_reason is not None:
         raise _failed(f"the connector would drop it: {result.dropped_reason}")
     if result.failure:

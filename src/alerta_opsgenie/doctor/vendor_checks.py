@@ -108,7 +108,7 @@ def check_end(inst: Installation) -> Iterator[Finding]:
 
 def _fetch_token(inst: Installation) -> Token:
     """Ask for queues or a channel as the connector does at its start. A refusal ends the check."""
-    transport = str(inst.needed_config.own.get("transport", "auto")) if inst.edge == NATIVE else SQS
+    transport = str(inst.config.own.get("transport", "auto")) if inst.edge == NATIVE else SQS
     try:
         with vendor_api(inst) as api:
             return fetch(api, inst.dialect, transport, {}, inst.request.limit_seconds)
