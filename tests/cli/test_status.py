@@ -12,13 +12,10 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.agent import client
-from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.cli import status
 from alerta_opsgenie.cli.target import find_place
 from alerta_opsgenie.doctor.running_checks import Ready
 from tests.cli.state_directory import NOWHERE, PROGRAM, StateDirectory, call_on_terminal
-from tests.support.bad_server import BadServer
 
 
 def test_what_waits_and_is_dead_is_said_by_target(place: StateDirectory) -> None:
@@ -30,14 +27,6 @@ def test_what_waits_and_is_dead_is_said_by_target(place: StateDirectory) -> None
     assert "Opsgenie ends in" in output or "Opsgenie has ended" in output
     found = json.loads(place.run("status", "--json").output)
     assert (found["targets"][NOWHERE]["waiting"], found["is_well"]) == (1, False)
-
-
-def test_the_process_that_delivers_is_named(place: StateDirectory) -> None:
-    with BadServer("ok") as server:
-        client.wake(Options(server.url, "key", spool_directory=str(place.directory)))
-        found = client.ask_status(str(place.directory))
-        assert found is not None
-        assert f"agent {found['version']}, process {found['pid']}" in place.run("status").output
 
 
 def test_where_nothing_is_set_up_it_says_install_and_fails_nothing(place: StateDirectory) -> None:

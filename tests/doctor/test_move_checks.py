@@ -169,8 +169,3 @@ def test_no_key_is_shown(place: Place, cloud: Running, alerta_key: str) -> None:
     _code, found = place.look()
     text = str(found)
     assert not [key for key in (alerta_key, cloud.jsm_key.key, "old-key") if key in text]
-
-
-def test_what_belongs_to_one_connector_does_not_go_with_it(place: Place) -> None:
-    result = CliRunner().invoke(doctor, ["--move", "--send-test"])
-    assert (result.exit_code, "leave --move out" in result.output) == (2, True)

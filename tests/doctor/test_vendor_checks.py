@@ -159,8 +159,7 @@ def test_whatever_the_queue_answers_is_a_finding(
 @pytest.mark.parametrize(
     ("status", "level", "advice"),
     [(402, "fail", "the plan of the account"), (410, "fail", "switched off"), (501, "fail", "no such function"),
-     (405, "fail", "another API"), (400, "fail", "does not understand"), (415, "fail", "another API"),
-     (429, "warn", "try again later"), (200, "fail", "sends actions to OEC")],
+     (400, "fail", "does not understand"), (429, "warn", "try again later"), (200, "fail", "sends actions to OEC")],
 )  # fmt: skip
 def test_what_the_vendor_refuses_is_said_with_what_it_means(
     installed: Installed, monkeypatch: pytest.MonkeyPatch, status: int, level: str, advice: str

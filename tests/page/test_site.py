@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.agent import state
 from alerta_opsgenie.journal import New
 from alerta_opsgenie.page.server import Request, Response
 from alerta_opsgenie.page.site import HEADERS, Page
@@ -150,16 +149,6 @@ def test_a_dead_letter_that_is_no_message_is_shown_all_the_same(place: StateDire
     place.journal().bury(New("a/b", "", 1, "unreadable", text), time.time(), "bad-message", "not JSON")
     ask = page(place)
     assert ask(fields={"q": "bad"}).status == ask("/action", fields={"target": target(), "key": "a/b"}).status == 200
-
-
-def test_a_state_directory_that_cannot_be_read_is_a_trouble(
-    place: StateDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(path: str) -> list[str]:
-        raise PermissionError(13, "Permission denied", path)
-
-    monkeypatch.setattr(state, "targets", refuse)
-    assert b"Permission denied" in page(place)().body
 
 
 def test_a_journal_that_cannot_be_used_is_a_trouble_with_its_mend(place: StateDirectory) -> None:
