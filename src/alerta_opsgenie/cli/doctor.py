@@ -97,7 +97,6 @@ def doctor(as_json: bool, send_test: bool, bundle: str, captures: bool, is_move:
 
 
 def _agreed_captures(inst: Installation) -> dict[str, str]:
-    """Show what may be passed on, and give it if a person agrees."""
     found = {name: inst.redact(text) for name, text in capture(inst).items()}
     for name, text in found.items():
         click.echo(f"--- captures/{name}\n{printable(text)}", err=True)
@@ -108,7 +107,6 @@ def _agreed_captures(inst: Installation) -> dict[str, str]:
 
 
 def _installation(asked: dict[str, Any]) -> Installation | Finding:
-    """Find the connector and, as root, become its user; or say that none is set up."""
     path, dialect, edge = asked.pop("config_path"), asked.pop("dialect"), asked["edge"]
     if not path:
         try:
@@ -122,7 +120,6 @@ def _installation(asked: dict[str, Any]) -> Installation | Finding:
 
 
 def _find_move(asked: dict[str, Any], old_config: str | None, jsm_url: str, jsm_key_file: str | None) -> Move:
-    """Find both connectors, by the usual places where no file is named. Raises `Failure`."""
     key = read_key_file("JSM's key", jsm_key_file) if jsm_key_file else Secret("")
     given, _dialect = asked.pop("config_path"), asked.pop("dialect")
     old = _first(OEC, old_config, limit_seconds=asked["limit_seconds"])

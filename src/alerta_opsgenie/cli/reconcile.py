@@ -42,8 +42,6 @@ _MOST_LOOKS = 1000
 
 
 class _Sides(NamedTuple):
-    """The two keys, and what goes with them."""
-
     alerta: AlertaClient
     vendor: OpsgenieClient
     vendor_key: str
@@ -208,7 +206,6 @@ def _seconds(value: Any) -> float:
 
 
 def _apply(sides: _Sides, repair: Repair) -> str:
-    """Repair one; gives what came of it."""
     if repair.side == ALERTA:
         return _apply_in_alerta(sides, repair)
     dispatch = repairs.requests_of(repair, Subject(repair.alert, attributes={"owner": repair.seen.owner}),
@@ -255,5 +252,4 @@ def _show(found: Sweep, done: list[str], *, as_json: bool) -> None:
 
 
 def _progress(what: str) -> Callable[[int], None]:
-    """Show on a terminal how many alerts were read so far; nothing elsewhere."""
     return lambda many: click.echo(f"\r{what}: {many} alerts", err=True, nl=False) if sys.stderr.isatty() else None

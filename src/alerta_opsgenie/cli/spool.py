@@ -26,9 +26,7 @@ LIVING = ("in-flight", "waiting", "dead")
 _SHORTEST_ID = 8
 _NARROWEST_TABLE_COLUMNS = 110
 
-QUIET_SECONDS = 3.0
-"""`drain` ends when nothing is in flight and nothing has changed for so long."""
-
+QUIET_SECONDS = 3.0  # `drain` ends when nothing is in flight and nothing has changed for so long
 _LONGEST_STILL_SECONDS = 60.0  # an attempt in flight may last as long as the executor's time limit
 _LOOK_SECONDS = 0.25
 
@@ -135,7 +133,6 @@ def drain(place: Place) -> None:
 
 
 def _watch(place: Place, ours: set[str]) -> None:
-    """Show how the numbers change until nothing waits, or nothing changes any more."""
     seen, changed_at = "", time.monotonic()
     while True:
         counts = total(journal.counts(time.time()) for name, journal in place.journals() if name in ours)
@@ -258,7 +255,6 @@ def _rows_of(place: Place) -> list[_Row]:
 
 
 def _choose(place: Place, prefixes: Iterable[str]) -> list[_Row]:
-    """Find actions by the beginnings of their ids."""
     rows = _rows_of(place)
     chosen = {}
     for prefix in prefixes:
@@ -310,7 +306,6 @@ def _fields(row: _Row) -> dict[str, Any]:
 
 
 def _table(rows: list[_Row], now: float) -> Iterator[str]:
-    """Lay the actions out: a line for each, or three where the terminal is narrow."""
     is_narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < _NARROWEST_TABLE_COLUMNS
     has_targets = len({row.target for row in rows}) > 1
     if rows and not is_narrow:

@@ -54,7 +54,6 @@ def status(watch: bool, as_json: bool, web: bool, **place: Any) -> None:
 
 
 def _serve(place: Place, interrupted: threading.Event) -> None:
-    """Serve the page with a token of this process's own, until interrupted."""
     inst, token = place.installation, secrets.token_urlsafe(24)
     hidden = [*(inst.secrets() if inst else []), token]
     plugins = (
@@ -73,7 +72,6 @@ def _serve(place: Place, interrupted: threading.Event) -> None:
 
 
 def _queue(place: Place) -> Part:
-    """Say who takes messages, and how that goes where it can be asked."""
     inst = place.installation
     if inst is None:
         return Part("Queue", "no connector is configured on this host: alerta-opsgenie install", None)

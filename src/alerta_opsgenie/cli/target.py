@@ -135,6 +135,5 @@ def _find_installation(config_path: str | None, named: str) -> Installation | No
 
 
 def _owner(directory: str) -> Person | None:
-    """Give the owner of a directory; None for root, and where there is none yet."""
     uid = os.lstat(directory).st_uid if directory and os.path.isdir(directory) else 0  # noqa: PTH112
     return person_of_uid(uid) if uid else None

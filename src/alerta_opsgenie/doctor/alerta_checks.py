@@ -24,9 +24,7 @@ from alerta_opsgenie.doctor.vendor_checks import judge_clock
 from alerta_opsgenie.page.plugin import FIGURES, side_of
 from alerta_opsgenie.vendor.config import NATIVE
 
-PERSON = "alerta-opsgenie doctor"
-"""On whose behalf the doctor asks."""
-
+PERSON = "alerta-opsgenie doctor"  # on whose behalf the doctor asks
 BRIDGE_SCOPE = "admin:alerta_opsgenie"
 """By this scope, listed literally, the plugin knows the bridge's key (plugin/keys.py)."""
 
@@ -72,12 +70,12 @@ def listed(answer: Answer, name: str) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def links_at(inst: Installation, url: str) -> list[str]:
+def _links_at(inst: Installation, url: str) -> list[str]:
     """Ask for the root of an API, which needs no key and lists its addresses. Raises what is in `NO_ANSWER`."""
     return [str(link.get("href")) for link in listed(call(inst, url, Call("GET", "/", None, "")), "links")]
 
 
-def candidates(url: str) -> list[str]:
+def _candidates(url: str) -> list[str]:
     """Give the URLs that may be meant by one at which Alerta does not answer, the likeliest first."""
     parts, path = urlsplit(url), address_of(url).path
     above = path.rpartition("/")[0]
@@ -97,7 +95,7 @@ def check_reachable(inst: Installation) -> Iterator[Finding]:
             yield ok(f"Alerta answers at {url}")
             yield from judge_clock("Alerta", answer.clock_ahead_seconds)
             return
-        right = next((tried for tried in candidates(url) if links_at(inst, tried)), "")
+        right = next((tried for tried in _candidates(url) if _links_at(inst, tried)), "")
     except NO_ANSWER as error:
         advice = f"see that Alerta runs and that this host reaches it, or correct --alertaApiUrl in {inst.path}"
         raise CheckEndedError(fail(str(error), advice)) from None
@@ -139,7 +137,6 @@ def _judge_key(inst: Installation, answer: Answer) -> Finding:
 
 
 def _make_key(inst: Installation) -> str:
-    """Give the command by which an administrator of Alerta makes the bridge a key, and the file that it goes into."""
     more = " --scope write:heartbeats" if _sends_heartbeats(inst) else ""
     command = f"alerta key --username opsgenie-bridge --scope write:alerts{more}"
     return f"{command}, and write it into {_key_place(inst)}"
@@ -206,7 +203,7 @@ def check_attribution(inst: Installation) -> Iterator[Finding]:
 
 def _has_webhook(inst: Installation) -> bool:
     try:
-        return any(link.endswith(_WEBHOOK) for link in links_at(inst, inst.access.url))
+        return any(link.endswith(_WEBHOOK) for link in _links_at(inst, inst.access.url))
     except NO_ANSWER:
         raise CheckEndedError from None
 

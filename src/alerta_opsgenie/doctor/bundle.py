@@ -137,7 +137,6 @@ def capture(inst: Installation) -> dict[str, str]:
 
 
 def _messages(inst: Installation) -> Iterator[dict[str, Any]]:
-    """Give the messages of the connector's logs, the newest first."""
     for log in logs_named(inst, rf"{inst.edge}QueueMessages-.*")[:_MOST_FILES]:
         for line in reversed(read_tail(str(log), most_bytes=_TAIL_BYTES)):
             message = _read(line.partition(_MARK)[2])

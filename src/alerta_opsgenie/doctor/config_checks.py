@@ -45,7 +45,6 @@ def need_user(inst: Installation, what: str) -> Person:
 
 
 def _check_private(inst: Installation, path: str) -> Finding:
-    """Look whether a file with a key is its user's alone and can be read by that user."""
     try:
         status = Path(path).stat()
     except OSError as error:

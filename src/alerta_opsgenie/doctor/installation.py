@@ -116,7 +116,6 @@ class Installation:
         return NATIVE if usual or named or started or self._native_unit else self.dialect
 
     def _is_run(self, command: tuple[str, ...]) -> bool:
-        """Whether a command line starts our own connector with this configuration."""
         return is_run_command(command) and self._is_named_in(command)
 
     def _is_named_in(self, command: tuple[str, ...]) -> bool:

@@ -51,16 +51,14 @@ class Move(NamedTuple):
     jsm_key: Secret
 
 
-def check_days(move: Move) -> Iterator[Finding]:
-    """Say how long Opsgenie goes on."""
+def _check_days(move: Move) -> Iterator[Finding]:
     if move.old is None and days_left() <= 0:
         yield ok(f"Opsgenie was switched off on {END_OF_OPSGENIE}, and nothing of it is left here")
     else:
         yield judge_end(days_left(), "your own turn-off may come earlier: 120 days after the migration of the account")
 
 
-def check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
-    """Do doctor's own checks on JSM's connector."""
+def _check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
     new = move.new
     if new is None:
         old = move.old.path if move.old else "FILE"
@@ -70,8 +68,7 @@ def check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
         yield finding._replace(what=f"{finding.check}: {finding.what}", check="")
 
 
-def check_alerts(move: Move) -> Iterator[Finding]:
-    """Find the open alerts of Alerta that JSM does not have open under that alias."""
+def _check_alerts(move: Move) -> Iterator[Finding]:
     looker = move.new or move.old
     if looker is None or not move.jsm_key:
         raise CheckEndedError(skip(f"{_WHICH}: it takes the plugin's key", "--jsm-key-file FILE"))
@@ -98,7 +95,6 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
 
 
 def _look(inst: Installation, client: OpsgenieClient, key: str, mine: set[str]) -> tuple[list[str], list[str]]:
-    """Give the alerts that JSM does not have open, and those of which that is not known, by its list and singly."""
     source = next((name for name in inst.access.sources if name != "*"), Policy().source)
     theirs = list_open(lambda path: client.get(path, key, _soon(inst)), source, wait)
     asked = sorted(mine - {alias_of(one, source) for one in theirs.alerts})
@@ -127,8 +123,7 @@ def _open_in_alerta(inst: Installation) -> set[str]:
     return {str(one.get("id")) for one in wanted if is_uuid(str(one.get("id")))}
 
 
-def check_old(move: Move) -> Iterator[Finding]:
-    """Say what still reaches this host from Opsgenie, and what has not ended of it."""
+def _check_old(move: Move) -> Iterator[Finding]:
     old = move.old
     if old is None:
         raise CheckEndedError(ok("no connector of Opsgenie's is set up on this host"))
@@ -157,8 +152,7 @@ def _look_at_old(inst: Installation) -> Iterator[Finding]:
         yield ok(what, f"to take it away: {away}")
 
 
-def check_way_back(move: Move) -> Iterator[Finding]:
-    """Say how to go back from here."""
+def _check_way_back(move: Move) -> Iterator[Finding]:
     settings = "take OPSGENIE_ALSO_JSM_PRIMARY out of alertad.conf, and restart Alerta"
     if move.new is None:
         yield ok("nothing was moved on this host yet")
@@ -169,8 +163,7 @@ def check_way_back(move: Move) -> Iterator[Finding]:
         yield ok(f"systemctl disable --now {service}; alerta-opsgenie uninstall --edge {edge}; {settings}")
 
 
-def check_unknown(_move: Move) -> Iterator[Finding]:
-    """Name what no public page says."""
+def _check_unknown(_move: Move) -> Iterator[Finding]:
     for what in (
         "what a key of Opsgenie's is answered after the turn-off",
         "whether both products get each alert between the migration and the turn-off",
@@ -180,13 +173,13 @@ def check_unknown(_move: Move) -> Iterator[Finding]:
 
 
 CHECKS: dict[str, Callable[[Move], Iterator[Finding]]] = {
-    "days-left": check_days,
-    "jsm-configuration": lambda move: check_new(move, _CONFIGURATION),
-    "jsm-connector": lambda move: check_new(move, _CONNECTOR),
-    "jsm-alerts": check_alerts,
-    "from-opsgenie": check_old,
-    "way-back": check_way_back,
-    "not-known": check_unknown,
+    "days-left": _check_days,
+    "jsm-configuration": lambda move: _check_new(move, _CONFIGURATION),
+    "jsm-connector": lambda move: _check_new(move, _CONNECTOR),
+    "jsm-alerts": _check_alerts,
+    "from-opsgenie": _check_old,
+    "way-back": _check_way_back,
+    "not-known": _check_unknown,
 }
 
 

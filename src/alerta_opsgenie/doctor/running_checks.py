@@ -21,9 +21,7 @@ from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.config import NATIVE
 
-RECENT_SECONDS = 24 * 3600.0
-"""A failure that is older is not reported."""
-
+RECENT_SECONDS = 24 * 3600.0  # a failure that is older is not reported
 STILL_SECONDS = 10 * 60.0
 """A connector that cannot reach its queue logs that several times a minute, so what is younger still goes on."""
 
@@ -71,7 +69,7 @@ def check_log(inst: Installation) -> Iterator[Finding]:
         raise CheckEndedError(skip(f"what the connector logs: {log} is empty or may not be read", "run doctor as root"))
     at, error = last_error(lines)
     if time.time() - at >= RECENT_SECONDS:
-        raise CheckEndedError(ok(f"its log {log} has no error of the last 24 hours; version {read_version(log)}"))
+        raise CheckEndedError(ok(f"its log {log} has no error of the last 24 hours; version {_read_version(log)}"))
     is_of_queue = any(word in error.lower() for word in _QUEUE_WORDS)
     text = f"it logged {age(time.time() - at)} ago: {inst.redact(error)[:300]}"
     yield (fail if is_of_queue and time.time() - at < STILL_SECONDS else warn)(text, f"tail {log}")
@@ -198,7 +196,7 @@ def connector_log(inst: Installation) -> str | None:
     return str((of_process or logs)[0]) if logs else None
 
 
-def read_version(log: str) -> str:
+def _read_version(log: str) -> str:
     """Read which version wrote a log."""
     with suppress(OSError), Path(log).open(encoding="utf-8", errors="replace") as file:
         match = _VERSION.search(file.read(_HEAD_BYTES))

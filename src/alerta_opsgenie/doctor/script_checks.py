@@ -24,15 +24,12 @@ from alerta_opsgenie.setup.interpreter import LEAST_VERSION, Interpreter, find_i
 from alerta_opsgenie.vendor.arguments import INTERPRETERS
 from alerta_opsgenie.vendor.config import NATIVE
 
-OLD_SECONDS = 15 * 60.0
-"""From this age on a waiting action is a failure: the agent tries at least every 15 seconds."""
-
+OLD_SECONDS = 15 * 60.0  # from this age on a waiting action is a failure: the agent tries at least every 15 seconds
 _SECONDS = 20.0
 _OTHERS_WRITE = 0o022
 
 
 def _script(inst: Installation) -> str:
-    """Give what the actions are mapped to; where nothing of ours is, the check ends."""
     if inst.mapping is None:
         raise CheckEndedError
     return inst.mapping.filepath
@@ -126,7 +123,6 @@ def check_service(inst: Installation) -> Iterator[Finding]:
 
 
 def _run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
-    """Run a program with the service's environment; gives its output, and what went wrong."""
     environment = dict(inst.service_environment)
     try:
         # By the service's PATH, which is not the one that this process would look through.

@@ -17,9 +17,7 @@ from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import NATIVE
 from alerta_opsgenie.vendor.runner import Host, run_message
 
-ACTOR = "alerta-opsgenie-doctor"
-"""Who acts in the test."""
-
+ACTOR = "alerta-opsgenie-doctor"  # who acts in the test
 NAME = "send-test"
 _LIMIT_SECONDS = 30.0
 _UNREACHED = fail("the test did not come to its end: Alerta is not reached", "follow what the check alerta advises")
@@ -92,7 +90,6 @@ def _failed(why: str) -> CheckEndedError:
 
 
 def _start(inst: Installation, message: str) -> str:
-    """Start the script as OEC and JEC do; gives the line that it printed."""
     host = Host(environment=inst.service_environment, working_directory="/", time_limit_seconds=_LIMIT_SECONDS)
     result = run_message(inst.config, message, host=host)
     if result.dropped_reason is not None:

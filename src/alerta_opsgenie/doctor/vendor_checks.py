@@ -74,7 +74,6 @@ def check_sources(inst: Installation) -> Iterator[Finding]:
 
 
 def _sources_seen(inst: Installation, wanted: str) -> set[str]:
-    """Give the sources of alerts whose alias is an id of Alerta's. No list ends the check."""
     untried = f"whether alerts over there have the source {wanted}"
     try:
         response = ask_vendor(inst, f"{ALERTS[inst.dialect]}?limit={_ALERTS_LOOKED_AT}&sort=createdAt&order=desc")

@@ -62,12 +62,12 @@ class PluginFigures:
 
 def side_of(url: str, answer: Answer) -> PluginSide:
     """Read Alerta's answer to `FIGURES`."""
-    figures = figures_of(answer.body) if answer.status == _OK else {}
+    figures = _figures_of(answer.body) if answer.status == _OK else {}
     why = _REFUSALS.get(answer.status, f"Alerta answered {answer.status} to {FIGURES.path}")
-    return PluginSide(url, "" if figures else why, figures, tuple(troubles_of(figures)))
+    return PluginSide(url, "" if figures else why, figures, tuple(_troubles_of(figures)))
 
 
-def figures_of(body: Any) -> dict[str, float]:
+def _figures_of(body: Any) -> dict[str, float]:
     """Take the plugin's figures out of Alerta's; none where the plugin has written none."""
     metrics = body.get("metrics") if isinstance(body, dict) else None
     found = {}
@@ -79,7 +79,7 @@ def figures_of(body: Any) -> dict[str, float]:
     return found if "waiting" in found else {}
 
 
-def troubles_of(figures: Mapping[str, float]) -> Iterator[Trouble]:
+def _troubles_of(figures: Mapping[str, float]) -> Iterator[Trouble]:
     """Say what is wrong by them."""
     for prefix, whom in (("", "the vendor"), ("also_", "the other product")):
         oldest = figures.get(f"{prefix}oldest_waiting_seconds", 0.0)

@@ -116,7 +116,6 @@ def _counts(found: Overview) -> Html:
 
 
 def _plugin(side: PluginSide, now: float) -> Html:
-    """Show what goes from Alerta to the vendor, and what the comparison of both sides did."""
     figures, why = side.figures, f" is not shown: {cut(side.why)}" if side.why else ""
     sweep = figures.get("last_good_sweep", 0.0)
     facts: list[tuple[object, str]] = [
@@ -193,7 +192,6 @@ def _outcome(row: Row, now: float) -> Html:
 
 
 def _decisions(row: Row) -> list[Html]:
-    """Give links to the questions whether to retry and to drop."""
     about = f"{cut(row.action, 40)} on {row.alert[:_SHORT_ID] or 'no alert'}"
     return [
         html('<a class="button" href="{to}" aria-label="{verb}: {about}">{verb}</a> ',

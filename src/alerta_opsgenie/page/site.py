@@ -36,9 +36,7 @@ from alerta_opsgenie.page.server import (
 )
 from alerta_opsgenie.page.view import Source, View
 
-SHORTEST_TOKEN = 16
-"""Characters; a token of random ones cannot be guessed by then."""
-
+SHORTEST_TOKEN = 16  # characters; a token of random ones cannot be guessed by then
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
     " img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

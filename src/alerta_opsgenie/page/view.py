@@ -178,7 +178,6 @@ class View:
         return newest[0].accepted_at if newest else 0.0
 
     def _look_at_delivery(self, found: Overview) -> None:
-        """Add which process delivers."""
         deliverer, waiting = client.ask_status(self.source.directory), round(found.total("waiting"))
         if deliverer:
             what = f"{deliverer['kind']} {deliverer['version']}, process {deliverer['pid']}"
@@ -244,7 +243,6 @@ def _outcome(action: Action) -> str:
 
 
 def _person(body: str) -> str:
-    """Name whoever acted; nobody where the row has no message any more, or none that can be read."""
     with suppress(MessageError):
         return actor(recall(body, "")) if body else ""
     return ""
