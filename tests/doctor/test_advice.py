@@ -128,8 +128,8 @@ FOUND: list[Any] = [
     (without_python, "python", "fail", "map the actions to"),
     (python_says("3.8.1"), "python", "fail", "3.9 or later"),
     # A script must be read to be run.
-    pytest.param(python_says("3.11.0", 0o711), "python", "fail", "does not start", marks=only_root),
-    (lambda one: script_of(one).write_text("#!/nowhere/python3 -IS\n"), "python", "fail", "in the first line of"),
+    pytest.param(python_says("3.11.0", 0o711), "python", "fail", "python-is-python3", marks=only_root),
+    (lambda one: script_of(one).write_text("#!/nowhere/python3 -IS\n"), "executor", "fail", "No such file"),
     (write_script("print('the old one')"), "executor", "fail", "install --edge oec"),
     (write_script("print('alerta-opsgenie 0.0.1')"), "executor", "warn", "0.0.1"),
     (lambda one: one.ask(user="no-such-user"), "spool", "fail", "--user"),

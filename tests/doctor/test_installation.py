@@ -20,13 +20,13 @@ def test_the_processs_user_and_path_go_before_all_others_then_the_configurations
     inst = installed.installation()
     assert inst.person is not None
     assert (inst.person.name, inst.person.how) == (installed.layout.user, "its process's user")
-    assert inst.search_path == (installed.search_path, "its process's")
+    assert inst.search_path == installed.search_path
     assert inst.service_environment["HOME"] == installed.layout.home
     installed.stop_connector()
     inst = installed.installation()
     assert inst.person is not None
     assert (inst.person.name, inst.person.how) == (installed.layout.user, "the configuration's owner")
-    assert inst.search_path[0] == SERVICE_PATH
+    assert inst.search_path == SERVICE_PATH
 
 
 def test_keys_in_the_connectors_own_environment_count_as_it_and_its_scripts_have_them(installed: Installed) -> None:

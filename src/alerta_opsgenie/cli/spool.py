@@ -101,16 +101,12 @@ def _decide(verb: str, place: Place, do: Any, *, prefixes: tuple[str, ...], ever
     rows = [row for row in _rows_of(place) if row.action.state == "dead"] if every else _choose(place, prefixes)
     for line in _table(rows, time.time()):
         click.echo(line)
-    _confirm(f"{verb} {len(rows)}?", yes=yes)
+    if not yes:
+        click.confirm(f"{verb} {len(rows)}?", abort=True)
     ids = collections.defaultdict(list)
     for row in rows:
         ids[row.journal].append(row.action.id)
     return sum(do(journal, found) for journal, found in ids.items())
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if not yes and not click.confirm(question):
-        raise click.Abort
 
 
 @spool.command()
@@ -159,8 +155,8 @@ def _report_left(place: Place, ours: dict[str, str]) -> None:
     if not any(left.values()):
         click.echo("nothing waits")
         return
-    rows = [row for row in _rows_of(place) if row.action.state != "dead" and row.target in ours]
-    reason = collections.Counter(row.action.reason for row in rows).most_common(1)[0][0] if rows else ""
+    reasons = [row.action.reason for row in _rows_of(place) if row.action.state != "dead" and row.target in ours]
+    reason = max(set(reasons), key=reasons.count, default="")
     what = f"{sum(left.values())} could not be delivered" + (f" ({reason})" if reason else "")
     raise Failure(what, ADVICE.get(reason, "alerta-opsgenie spool list"))
 
@@ -187,8 +183,9 @@ def retarget(place: Place, old: str, new: str, yes: bool) -> None:
         raise Failure(f"nothing was ever kept for {old}", f"there are actions for: {known}", 2)
     if source == target:
         raise Failure(f"{old} and {new} are the same target", "alerta-opsgenie spool list", 2)
-    count = _waiting(journals[source])
-    _confirm(f"move {count} from {state.target_url(source)} to {state.target_url(target)}?", yes=yes)
+    if not yes:
+        what = f"{_waiting(journals[source])} from {state.target_url(source)} to {state.target_url(target)}"
+        click.confirm(f"move {what}?", abort=True)
     moved = journals[source].move_to(state.journal_of(place.directory, target))
     click.echo(f"{moved} moved; to have them delivered now: alerta-opsgenie spool drain")
 
@@ -290,19 +287,9 @@ def _readable(body: str) -> str:
 
 def _fields(row: _Row) -> dict[str, Any]:
     action = row.action
-    return {
-        "id": row.id,
-        "target": label_of(row.target),
-        "state": action.state,
-        "action": action.kind,
-        "alert": action.alert,
-        "reason": action.reason,
-        "detail": action.detail,
-        "attempts": action.attempts,
-        "accepted_at": _instant(action.accepted_at),
-        "due_at": _instant(action.due_at),
-        "key": action.key,
-    }
+    same = {name: getattr(action, name) for name in ("state", "alert", "reason", "detail", "attempts", "key")}
+    times = {name: _instant(getattr(action, name)) for name in ("accepted_at", "due_at")}
+    return {"id": row.id, "target": label_of(row.target), "action": action.kind, **same, **times}
 
 
 def _table(rows: list[_Row], now: float) -> Iterator[str]:

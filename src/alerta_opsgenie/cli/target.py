@@ -104,12 +104,8 @@ def find_place(config_path: str | None, spool_dir: str | None, given: Mapping[st
 
     `given` is what is not to be the configuration's, by the names of the executor's arguments.
     """
-    given = {
-        name: os.path.abspath(value) if value and name.endswith("File") else value  # noqa: PTH100 - no links followed
-        for name, value in (given or {}).items()
-    }
-    named = spool_dir or os.environ.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
-    named = os.path.abspath(named) if named else ""  # noqa: PTH100
+    given = {name: _whole(value) if name.endswith("File") else value for name, value in (given or {}).items()}
+    named = _whole(spool_dir or os.environ.get("ALERTA_OPSGENIE_SPOOL_DIR"))
     inst = _find_installation(config_path, named)
     directory = inst.state_directory if inst else named or state_directory([], dict(os.environ))
     owner = _owner(named if inst else directory)
@@ -120,18 +116,19 @@ def find_place(config_path: str | None, spool_dir: str | None, given: Mapping[st
     return Place(directory, inst, given)
 
 
+def _whole(path: str | None) -> str:
+    return os.path.abspath(path) if path else ""  # noqa: PTH100 - resolve() would follow links
+
+
 def _find_installation(config_path: str | None, named: str) -> Installation | None:
     """Find the connector of this host; None: there is none. Raises `Failure` where its configuration is needed."""
     try:
-        path = config_path or find_config().path
+        inst = Installation(Request(_whole(config_path or find_config().path), state_directory=named))
     except ConfigError:
         return None
-    inst = Installation(Request(os.path.abspath(path), state_directory=named))  # noqa: PTH100
-    if inst.error is None:
-        return inst
-    if config_path or not named:
+    if inst.error is not None and (config_path or not named):
         raise Failure(f"{inst.error.where}: {inst.error.what}", inst.error.advice, 2)
-    return None
+    return None if inst.error else inst
 
 
 def _owner(directory: str) -> Person | None:

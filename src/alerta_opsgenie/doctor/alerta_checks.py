@@ -115,9 +115,13 @@ def check_key(inst: Installation) -> Iterator[Finding]:
         yield fail(f"Alerta's key: {why}", f"write it into {_key_place(inst)}")
     answer = try_call(inst, "PUT", f"/alert/{uuid.uuid4()}/action", {"action": "ack", "text": PERSON})
     yield _judge_key(inst, answer)
-    if answer.status == NOT_FOUND:
-        yield from _check_scopes(inst)
-        yield from _check_heartbeats(inst)
+    if answer.status != NOT_FOUND:
+        return
+    yield from _check_scopes(inst)
+    # Alerta looks at the scope before it reads the body, and makes nothing of this one.
+    if _sends_heartbeats(inst) and try_call(inst, "POST", "/heartbeat", {"tags": "none"}).status == FORBIDDEN:
+        advice = f"{_make_key(inst)}; or set heartbeatIntervalInSeconds to 0 in {inst.path}"
+        yield warn("the key may not send heartbeats (write:heartbeats)", advice)
 
 
 def _key_place(inst: Installation) -> str:
@@ -170,16 +174,6 @@ def _judge_expiry(inst: Installation, user: str, text: str) -> Finding:
     days = (ends - time.time()) // 86400
     what = f"the key is {user}'s and expires in {days:.0f} days, on {text[:10]}"
     return warn(what, f"make another in time: {_make_key(inst)}") if days <= SOON_DAYS else ok(what)
-
-
-def _check_heartbeats(inst: Installation) -> Iterator[Finding]:
-    """Look whether our own connector may send its heartbeat: Alerta looks at the scope before it reads the body."""
-    if not _sends_heartbeats(inst):
-        return
-    answer = try_call(inst, "POST", "/heartbeat", {"tags": "none, so that nothing is made of it"})
-    if answer.status == FORBIDDEN:
-        advice = f"{_make_key(inst)}; or set heartbeatIntervalInSeconds to 0 in {inst.path}"
-        yield warn("the key may not send heartbeats (write:heartbeats)", advice)
 
 
 # -- Alerta's own settings

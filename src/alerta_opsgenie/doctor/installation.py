@@ -232,21 +232,17 @@ class Installation:
         except OSError:
             return None
 
-    @cached_property
-    def search_path(self) -> tuple[str, str]:
-        """The PATH that the connector's service has, and from what that is known."""
-        known = {
-            "as you say": self.request.service_path,
-            "its process's": self.process_environment.get("PATH"),
-            "its unit's": self.unit.environment.get("PATH"),
-        }
-        return next(((path, how) for how, path in known.items() if path), (SERVICE_PATH, "a service's usual one"))
+    @property
+    def search_path(self) -> str:
+        """The PATH that the connector's service has: as asked for, its process's, its unit's, or the usual one."""
+        known = (environment.get("PATH") for environment in (self.process_environment, self.unit.environment))
+        return self.request.service_path or next(filter(None, known), SERVICE_PATH)
 
     @cached_property
     def service_environment(self) -> Mapping[str, str]:
         """The environment in which the connector starts scripts, as far as it is known."""
         home = {"HOME": self.person.home} if self.person else {}
-        return {**self.unit.environment, **home, **self.process_environment, "PATH": self.search_path[0]}
+        return {**self.unit.environment, **home, **self.process_environment, "PATH": self.search_path}
 
     @property
     def service(self) -> str:

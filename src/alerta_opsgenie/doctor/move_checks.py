@@ -116,9 +116,9 @@ def _open_in_alerta(inst: Installation) -> set[str]:
     """List the open alerts of a severity that goes out by default. The check ends where the list is not whole."""
     try:
         found = read_alerts(lambda call: try_call(inst, *call), lambda _: None)
-    except (IncompleteError, CheckEndedError):
-        advice = f"alerta-opsgenie doctor --config {inst.path}"
-        raise CheckEndedError(skip(f"{_WHICH}: Alerta does not list its own", advice)) from None
+    except (IncompleteError, CheckEndedError) as error:
+        why, advice = str(error) or "Alerta is not reached", f"alerta-opsgenie doctor --config {inst.path}"
+        raise CheckEndedError(skip(f"{_WHICH}: {why}", advice)) from None
     wanted = (one for one in found if is_wanted(str(one.get("severity")), Policy()) and one.get("status") != "blackout")
     return {str(one.get("id")) for one in wanted if is_uuid(str(one.get("id")))}
 

@@ -20,7 +20,7 @@ from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.journal.errors import user_name
 from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.setup.access import our_mappings
-from alerta_opsgenie.setup.interpreter import LEAST_VERSION, Interpreter, find_interpreter
+from alerta_opsgenie.setup.interpreter import LEAST_VERSION, find_interpreter
 from alerta_opsgenie.vendor.arguments import INTERPRETERS
 from alerta_opsgenie.vendor.config import NATIVE
 
@@ -59,35 +59,19 @@ def _check_script(inst: Installation, path: str) -> Finding:
 
 
 def check_python(inst: Installation) -> Iterator[Finding]:
-    """Look which Python the connector would start: `python` for a `.py`, else what the first line names."""
-    path, (search, how) = _script(inst), inst.search_path
-    name, advice = _named_python(path), inst.install_command
-    if path.endswith(".py"):
-        name = "python"
-        advice = f"apt install python-is-python3, or map the actions to {path.removesuffix('.py')} in {inst.path}"
-    where = f"in the first line of {path}" if "/" in name else f"on the service's PATH ({search}; {how})"
-    found = find_interpreter(name, search)
+    """Look at the `python` that the connector starts a `.py` with; any other script names its own, see `executor`."""
+    path, search = _script(inst), inst.search_path
+    if not path.endswith(".py"):
+        return
+    found = find_interpreter("python", search)
+    advice = f"apt install python-is-python3, or map the actions to {path.removesuffix('.py')} in {inst.path}"
     if found is None:
-        yield fail(f"there is no `{name}`, which is looked for {where}", advice)
+        yield fail(f"there is no `python` on the service's PATH ({search})", advice)
     elif not found.is_usable:
-        least = ".".join(map(str, LEAST_VERSION))
-        why = f"does not start: {found.failure}" if found.failure else f"is not {least} or later"
-        yield fail(f"`{name}` {where}, {_version(found)}, {why}", advice)
+        version, least = (".".join(map(str, one)) for one in (found.version, LEAST_VERSION))
+        yield fail(f"{found.path} {found.failure or f'is {version}; the executor needs {least} or later'}", advice)
     else:
-        yield ok(f"`{name}` {where} is {_version(found)}")
-
-
-def _named_python(path: str) -> str:
-    """Give the path of the Python that a script's first line names, or `python3`, which `env` looks for."""
-    with suppress(OSError), Path(path).open("rb") as file:
-        command = file.readline(200).decode("ascii", "replace").removeprefix("#!").split()
-        if command and command[0].startswith("/") and not command[0].endswith("/env"):
-            return command[0]
-    return "python3"
-
-
-def _version(found: Interpreter) -> str:
-    return f"{found.path} ({'.'.join(map(str, found.version)) or 'no version'})"
+        yield ok(f"`python` is {found.path} on the service's PATH, {'.'.join(map(str, found.version))}")
 
 
 def check_starts(inst: Installation) -> Iterator[Finding]:
