@@ -82,10 +82,10 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
     except AddressError as error:
         raise CheckEndedError(fail(str(error), "correct --jsm-url")) from None
     with closing(client):
-        missing, unknown = _look(inst, client, move.jsm_key.reveal(), mine)
+        missing, unknown, problem = _look(inst, client, move.jsm_key.reveal(), mine)
     if unknown:
         advice = "see that it is the key of an API integration of JSM's; docs/how-to/drift.md has another list"
-        yield fail(f"of {len(unknown)} open alerts it cannot be told whether they are in JSM", advice)
+        yield fail(f"of {len(unknown)} open alerts it cannot be told whether they are in JSM: {problem}", advice)
     if missing:
         named = ", ".join(missing[:_MOST_NAMED]) + (", ..." if missing[_MOST_NAMED:] else "")
         advice = "they come to JSM with their next severity, or when they come again; end those of Opsgenie by hand"
@@ -94,7 +94,7 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
         yield ok(f"JSM takes the key, and has all {len(mine)} open alerts of Alerta")
 
 
-def _look(inst: Installation, client: OpsgenieClient, key: str, mine: set[str]) -> tuple[list[str], list[str]]:
+def _look(inst: Installation, client: OpsgenieClient, key: str, mine: set[str]) -> tuple[list[str], list[str], str]:
     source = next((name for name in inst.access.sources if name != "*"), Policy().source)
     theirs = list_open(lambda path: client.get(path, key, _soon(inst)), source, wait)
     asked = sorted(mine - {alias_of(one, source) for one in theirs.alerts})
@@ -105,7 +105,7 @@ def _look(inst: Installation, client: OpsgenieClient, key: str, mine: set[str]) 
             break
         looks[alert] = data.get("status") == "open"
     unknown = [alert for alert in asked if alert not in looks] if theirs.problem else []
-    return [alert for alert in asked if alert not in unknown and not looks.get(alert)], unknown
+    return [alert for alert in asked if alert not in unknown and not looks.get(alert)], unknown, theirs.problem
 
 
 def _soon(inst: Installation) -> float:
