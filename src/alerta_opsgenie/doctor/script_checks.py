@@ -93,36 +93,30 @@ def check_service(inst: Installation) -> Iterator[Finding]:
     unit = inst.own_unit
     if not unit.command:
         return
-    program = unit.command[0]
-    name = need_user(inst, f"whether {unit.name} can start {program} as its user").name
-    command = [program, "run" if inst.edge == NATIVE else "agent", "--help"]
-    _, error = _run_program(inst, command)
+    # Without the agent's service the executors start one; only what waits is not delivered after a reboot.
+    name, judge = ("run", fail) if inst.edge == NATIVE else ("agent", warn)
+    user = need_user(inst, f"whether {unit.name} can start {unit.command[0]} as its user").name
+    _, error = _run_program(inst, [unit.command[0], name, "--help"])
+    what = f"{unit.command[0]} {name} of {unit.name}, as {user}"
     if error:
-        # Without the agent's service the executors start one; only what waits is not delivered after a reboot.
-        judge = fail if inst.edge == NATIVE else warn
-        advice = f"install it where {name} may read it, or correct ExecStart in {unit.path}"
-        yield judge(f"{' '.join(command)} fails as {name}: {error}", advice)
+        yield judge(
+            f"{what}, fails: {error}", f"install it where {user} may read it, or correct ExecStart in {unit.path}"
+        )
     else:
-        yield ok(f"{program} of {unit.name} starts as {name}")
+        yield ok(f"{what}, starts")
 
 
 def _run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
-    environment = dict(inst.service_environment)
+    """Run a program, found by the PATH of the service's environment; gives its output, and what went wrong."""
     try:
-        # By the service's PATH, which is not the one that this process would look through.
-        program = find_interpreter(command[0], environment["PATH"]) if "/" not in command[0] else None
         ended = subprocess.run(
-            [program.path if program else command[0], *command[1:]],
-            capture_output=True, timeout=_SECONDS, check=False, env=environment, cwd="/", stdin=subprocess.DEVNULL,
+            command, capture_output=True, timeout=_SECONDS, check=False, env=dict(inst.service_environment), cwd="/",
+            stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace",
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return "", f"it does not end within {_SECONDS:g} s"
-    except OSError as error:
-        return "", str(error.strerror)
-    if ended.returncode:
-        lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-        return "", lines[-1][:200] if lines else f"it ends with {ended.returncode}"
-    return ended.stdout.decode("utf-8", "replace").strip(), ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "", str(error)
+    words = ended.stderr.strip().splitlines() or [f"it ends with {ended.returncode}"]
+    return ended.stdout.strip(), words[-1][:200] if ended.returncode else ""
 
 
 def check_logs(inst: Installation) -> Iterator[Finding]:
