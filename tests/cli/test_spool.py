@@ -13,7 +13,6 @@ from alerta_opsgenie.cli import group
 from alerta_opsgenie.journal import Journal, New
 from tests.cli.state_directory import NOWHERE, StateDirectory, call_on_terminal
 from tests.support.bad_server import BadServer
-from tests.support.executor import Edge
 
 OTHER = "https://other.example.com/api"
 
@@ -86,7 +85,7 @@ class TestShow:
         assert f"alert:         {kept.alert}\n" in result.output
         assert '"note": "größer 🔥"' in result.output
 
-    @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-8"])
+    @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
     def test_any_encoding_of_the_terminal_will_do(self, place: StateDirectory, encoding: str) -> None:
         kept = place.keep("AddNote", note="größer 🔥 …")
         code, output, errors = place.call("spool", "show", kept.key[:8], PYTHONIOENCODING=encoding, PYTHONUTF8="0")
@@ -175,16 +174,6 @@ class TestDrain:
             assert option in errors
             assert option in place.run("spool", "drain", "--help").output
         assert place.run("spool", "drain", ALERTA_API_URL="ftp://x").exit_code == 2
-
-    def test_the_connectors_own_configuration_says_it_too(self, place: StateDirectory, tmp_path: Path) -> None:
-        (tmp_path / "host").mkdir()
-        with BadServer("ok") as server, Edge(tmp_path / "host", server.url, "key-of-the-file") as edge:
-            assert edge.config
-            place.keep("Acknowledge", url=server.url)
-            [path] = edge.directory.glob("config-*.json")
-            code, _, errors = place.call("spool", "drain", "--config", str(path), ALERTA_API_URL="", ALERTA_API_KEY="")
-            assert (code, errors) == (0, "")
-            assert server.received[0].headers["authorization"] == "Key key-of-the-file"
 
 
 class TestMoving:

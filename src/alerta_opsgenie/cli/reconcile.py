@@ -182,7 +182,7 @@ def _side_of(alert: dict[str, Any], policy: Policy) -> Seen:
         history=tuple(sorted(history, key=lambda past: -past.at_seconds)),
     )
     newest = {name: int(at_ns) for name, at_ns in _ORDER.findall(str(attributes.get("opsgenie-order", "")))}
-    seen = alerta_side(subject, _seconds(alert.get("updateTime")), newest, policy)
+    seen = alerta_side(subject, iso_seconds(str(alert.get("updateTime"))) or 0.0, newest, policy)
     # Which priority a severity has is a setting of the plugin's, which is not known here.
     return seen if "opsgenie-priority" in attributes else seen._replace(priority="")
 
@@ -192,14 +192,10 @@ def _past(line: dict[str, Any]) -> Past:
     return Past(
         change=str(line.get("type")),
         status=str(line.get("status") or ""),
-        at_seconds=_seconds(line.get("updateTime")),
+        at_seconds=iso_seconds(str(line.get("updateTime"))) or 0.0,
         timeout_seconds=timeout if isinstance(timeout, int) else None,
         text=str(line.get("text") or ""),
     )
-
-
-def _seconds(value: Any) -> float:
-    return (iso_seconds(value) if isinstance(value, str) else None) or 0.0
 
 
 # -- Repairing

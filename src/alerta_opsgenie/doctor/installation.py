@@ -219,14 +219,13 @@ class Installation:
     @cached_property
     def person(self) -> Person | None:
         """The connector's user: as asked for, its process's, its unit's, or the configuration's owner."""
-        if self.request.user:
-            return person_of_name(self.request.user, "as you say")
-        if self.process is not None:
+        if self.process is not None and not self.request.user:
             return person_of_uid(self.process.uid, "its process's user")
-        if self.unit.user:
-            return person_of_name(self.unit.user, "its unit's user")
-        if self.edge == NATIVE:
-            return person_of_name(layout_for(NATIVE).user, "the usual user")
+        usual = layout_for(NATIVE).user if self.edge == NATIVE else ""
+        named = {"as you say": self.request.user, "its unit's user": self.unit.user, "the usual user": usual}
+        for how, name in named.items():
+            if name:
+                return person_of_name(name, how)
         try:
             return person_of_uid(Path(self.path).lstat().st_uid, "the configuration's owner")
         except OSError:
