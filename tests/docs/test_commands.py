@@ -44,24 +44,12 @@ PREPARED: dict[str, Callable[[Sandbox], None]] = {
 """What has been done on the host before its reader comes to a page."""
 
 
-def _do_nothing(_: Sandbox) -> None:
-    """For pages that need nothing."""
-
-
-def _whatever(_: Sandbox) -> bool:
-    return True
-
-
 def _acknowledge_by_phone(sandbox: Sandbox) -> None:
     """Make the alert known to Opsgenie, and let a person acknowledge there what is open in Alerta."""
     sandbox.console.action(sandbox.alert_id, "unack")
     sandbox.cloud.person("alerta@example.com").create("Disk usage 97%", sandbox.alert_id, source="Alerta")
     sandbox.cloud.person("alice@example.com").acknowledge(sandbox.alert_id)
     assert sandbox.cloud.wait_settled()
-
-
-MEANWHILE: dict[str, Callable[[Sandbox], None]] = {"alerta-opsgenie run ": _acknowledge_by_phone}
-"""What somebody else does just before a command, by its beginning, in the tutorial."""
 
 
 def _is_acknowledged(sandbox: Sandbox) -> bool:
@@ -105,19 +93,18 @@ def test_the_commands_of_a_page_work_in_their_order(
 ) -> None:
     name = name_of(page)
     with Sandbox(tmp_path, *servers(name), SECRET) as sandbox:
-        PREPARED.get(name, _do_nothing)(sandbox)
+        if name in PREPARED:
+            PREPARED[name](sandbox)
         for command in commands_of(page):
             if command.reason_not_run:
                 continue
-            if name == "docs/tutorial.md":
-                for begin, do in MEANWHILE.items():
-                    if command.text.startswith(begin):
-                        do(sandbox)
+            if name == "docs/tutorial.md" and command.text.startswith("alerta-opsgenie run "):
+                _acknowledge_by_phone(sandbox)
             ended = sandbox.run(command.text)
             said = sandbox.as_shown(ended.stdout + ended.stderr)
             assert ended.returncode == 0, f"{command}\nended with {ended.returncode}:\n{said}"
             assert not matches(command, said), f"{command}\nthe page shows: {matches(command, said)}\nit says:\n{said}"
-        assert LEADS_TO.get(name, _whatever)(sandbox), f"{name} does not lead where it says"
+        assert name not in LEADS_TO or LEADS_TO[name](sandbox), f"{name} does not lead where it says"
 
 
 @pytest.mark.parametrize("command", all_commands(), ids=str)
