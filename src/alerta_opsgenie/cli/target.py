@@ -16,8 +16,7 @@ from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Reason
-from alerta_opsgenie.doctor.installation import Installation, Request
-from alerta_opsgenie.doctor.person import Person, become, person_of_uid
+from alerta_opsgenie.doctor.installation import Installation, Person, Request, become, person_of_uid
 from alerta_opsgenie.journal import Journal
 from alerta_opsgenie.setup.access import Access, access_of
 from alerta_opsgenie.vendor.location import find_config

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Iterator
 
 from alerta_opsgenie.doctor.finding import FAIL, SKIP, WARN, CheckEndedError, Finding, fail, ok, skip, warn
-from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.person import Person
+from alerta_opsgenie.doctor.installation import Installation, Person
 from alerta_opsgenie.journal.errors import user_name
 from alerta_opsgenie.setup.layout import layout_for
 from alerta_opsgenie.vendor.checks import check_config

@@ -1,21 +1,28 @@
-"""One connector of this host, and what is known of it: gathered once, without changing anything."""
+"""One connector of this host, and what is known of it: gathered once, without changing anything.
+
+What the connector's user can name (a key file, a log, a script) is never opened with root's rights: a link there could
+lead to a file of root's. So root gathers what only root can see, then becomes the connector's user for good.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
+import pwd
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Mapping
+from typing import Mapping, NamedTuple
 
 from alerta_opsgenie.agent.handover import state_directory
 from alerta_opsgenie.core.secret import Secret, mask, redact_text
-from alerta_opsgenie.doctor.person import Person, become, import_late, person_of_name, person_of_uid
 from alerta_opsgenie.doctor.units import DIRECTORIES, Unit, find_units
 from alerta_opsgenie.setup.access import Access, our_mappings, read_access
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
 from alerta_opsgenie.setup.processes import SERVICES, Process, is_connector, is_run_command, list_processes
+from alerta_opsgenie.vendor import as_user
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
 from alerta_opsgenie.vendor.document import Document, parse_document, read_bytes, syntax_of, unreadable
@@ -25,6 +32,61 @@ from alerta_opsgenie.vendor.safe_files import SafeFiles
 from alerta_opsgenie.vendor.structure import read_structure
 
 _OWN_SETTINGS = "alertaOpsgenie"
+
+# Python imports these when they are first used; by then it may no longer be allowed to read them (below /root).
+_IMPORTED_LATE = (
+    "encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_16", "encodings.utf_8_sig", "stringprep",
+    "_strptime", "ssl", "hashlib", "random", "email.utils", "email.parser", "traceback", "gzip", "sqlite3", "yaml",
+)  # fmt: skip
+
+
+class Person(NamedTuple):
+    """A user of this host; `how` says from what it is known that the connector runs as this user."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    how: str = ""
+
+    @property
+    def is_us(self) -> bool:
+        """Whether this process has this user's rights and no others."""
+        return os.geteuid() == self.uid
+
+
+def person_of_name(name: str, how: str = "") -> Person | None:
+    """Look a user up by name; None: there is none."""
+    with contextlib.suppress(KeyError):
+        return person_of_uid(pwd.getpwnam(name).pw_uid, how)
+    return None
+
+
+def person_of_uid(uid: int, how: str = "") -> Person:
+    """Look a user up by number; one without a name, as in a container, has a group of the same number."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return Person(str(uid), uid, uid, "/", how)
+    return Person(entry.pw_name, uid, entry.pw_gid, entry.pw_dir, how)
+
+
+def _import_late() -> None:
+    for name in _IMPORTED_LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def become(person: Person) -> None:
+    """Let root become this user for good; for anybody else nothing changes. Raises OSError."""
+    if os.geteuid() != 0 or person.uid == 0:
+        return
+    _import_late()
+    as_user.become(person.uid, person.gid)
+    os.chdir("/")
+    for name in [name for name in os.environ if name.startswith("XDG_")]:
+        del os.environ[name]
+    os.environ.update(HOME=person.home, USER=person.name, LOGNAME=person.name)
 
 
 @dataclass(frozen=True)
@@ -90,7 +152,7 @@ class Installation:
     @cached_property
     def _loaded(self) -> Document | ConfigError:
         """Read the file as the user who decides what lies there; latin-1 carries any byte through the child's JSON."""
-        import_late()
+        _import_late()
         try:
             owner = self._find_writer()
             text = run_as(owner.uid, owner.gid, lambda: read_bytes(self.path).decode("latin-1"))
