@@ -62,22 +62,4 @@ def test_where_nothing_is_set_up_it_says_install(monkeypatch: pytest.MonkeyPatch
     result = run("--json")
     report = json.loads(result.stdout)
     assert (result.exit_code, report["level"], report["config"]) == (1, "fail", None)
-    assert report["findings"][0]["advice"] == "alerta-opsgenie install"
-
-
-def test_a_configuration_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
-    result = run("--config", str(tmp_path / "none.json"), *[part for name in OFFLINE for part in ("--skip", name)])
-    assert result.exit_code == 1
-    assert "fail  config: " in result.stdout
-
-
-def test_without_network_it_fails_clearly_and_soon(config: Path) -> None:
-    """Nothing listens on these ports; a name that cannot be resolved would do the same."""
-    value = json.loads(config.read_text())
-    value["baseUrl"], value["globalArgs"][1] = "http://127.0.0.1:9", "http://127.0.0.1:9/api"
-    config.write_text(json.dumps(value))
-    arguments = [part for name in OFFLINE for part in ("--only", name)]
-    result = run("--config", str(config), "--time-limit", "0.5", *arguments)
-    assert result.exit_code == 1
-    assert "fail  vendor: " in result.stdout
-    assert "fail  alerta: " in result.stdout
+    assert report["findings"][0]["advice"].startswith("alerta-opsgenie install;")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -60,17 +59,6 @@ def test_each_action_by_its_short_name(send: Send, console: Console, alert_id: s
     assert console.status(alert_id) == "closed"
 
 
-def test_people_are_shown_by_the_file(send: Send, console: Console, alert_id: str, tmp_path: Path) -> None:
-    people = tmp_path / "people"
-    people.write_text("557058:x = alice\n")
-    assert send("take", alert_id, "--user", "557058:x", "--people", str(people)).exit_code == 0
-    attributes = console.get(alert_id)["attributes"]
-    assert (attributes["owner"], attributes["owner-id"]) == ("alice", "557058:x")
-    people.write_text("557058:x")
-    refused = send("take", alert_id, "--user", "557058:x", "--people", str(people))
-    assert (refused.exit_code, "line 1 is not ID = LOGIN" in refused.output) == (2, True)
-
-
 def test_a_no_op_says_so_and_is_no_failure(send: Send, alert_id: str) -> None:
     send("close", alert_id, *ALICE)
     result = send("ack", alert_id, *ALICE)
@@ -79,15 +67,14 @@ def test_a_no_op_says_so_and_is_no_failure(send: Send, alert_id: str) -> None:
 
 @pytest.mark.parametrize(
     ("action", "needed"),
-    [("note", "note"), ("assign", "owner"), ("tag", "tags"), ("untag", "tags"), ("priority", "priority"),
-     ("snooze", "minutes")],
-)  # fmt: skip
+    [("note", "note"), ("snooze", "minutes")],
+)
 def test_an_action_without_what_it_needs_is_wrong_usage(place: StateDirectory, action: str, needed: str) -> None:
     result = place.run("send", action, "x", *ALICE)
     assert (result.exit_code, f"error: {action} needs --{needed}" in result.output) == (2, True)
 
 
-@pytest.mark.parametrize("alert", [".*", "b7c1e0d4", "../users"])
+@pytest.mark.parametrize("alert", ["b7c1e0d4", "../users"])
 def test_what_is_no_whole_id_touches_nothing(send: Send, alert: str) -> None:
     result = send("close", alert, *ALICE)
     assert result.exit_code == 1

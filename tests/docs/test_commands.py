@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lab.alerta_server import AlertaServer
 
-from tests.docs.console_blocks import DOCS, NOT_RUN, Command, all_commands, commands_of, name_of, pages
+from tests.docs.console_blocks import NOT_RUN, Command, all_commands, commands_of, name_of, pages
 from tests.docs.sandbox import Sandbox, matches
 from tests.support.plugin import SECRET, plugged
 
@@ -44,24 +44,12 @@ PREPARED: dict[str, Callable[[Sandbox], None]] = {
 """What has been done on the host before its reader comes to a page."""
 
 
-def _do_nothing(_: Sandbox) -> None:
-    """For pages that need nothing."""
-
-
-def _whatever(_: Sandbox) -> bool:
-    return True
-
-
 def _acknowledge_by_phone(sandbox: Sandbox) -> None:
     """Make the alert known to Opsgenie, and let a person acknowledge there what is open in Alerta."""
     sandbox.console.action(sandbox.alert_id, "unack")
     sandbox.cloud.person("alerta@example.com").create("Disk usage 97%", sandbox.alert_id, source="Alerta")
     sandbox.cloud.person("alice@example.com").acknowledge(sandbox.alert_id)
     assert sandbox.cloud.wait_settled()
-
-
-MEANWHILE: dict[str, Callable[[Sandbox], None]] = {"alerta-opsgenie run ": _acknowledge_by_phone}
-"""What somebody else does just before a command, by its beginning, in the tutorial."""
 
 
 def _is_acknowledged(sandbox: Sandbox) -> bool:
@@ -105,19 +93,18 @@ def test_the_commands_of_a_page_work_in_their_order(
 ) -> None:
     name = name_of(page)
     with Sandbox(tmp_path, *servers(name), SECRET) as sandbox:
-        PREPARED.get(name, _do_nothing)(sandbox)
+        if name in PREPARED:
+            PREPARED[name](sandbox)
         for command in commands_of(page):
             if command.reason_not_run:
                 continue
-            if name == "docs/tutorial.md":
-                for begin, do in MEANWHILE.items():
-                    if command.text.startswith(begin):
-                        do(sandbox)
+            if name == "docs/tutorial.md" and command.text.startswith("alerta-opsgenie run "):
+                _acknowledge_by_phone(sandbox)
             ended = sandbox.run(command.text)
             said = sandbox.as_shown(ended.stdout + ended.stderr)
             assert ended.returncode == 0, f"{command}\nended with {ended.returncode}:\n{said}"
             assert not matches(command, said), f"{command}\nthe page shows: {matches(command, said)}\nit says:\n{said}"
-        assert LEADS_TO.get(name, _whatever)(sandbox), f"{name} does not lead where it says"
+        assert name not in LEADS_TO or LEADS_TO[name](sandbox), f"{name} does not lead where it says"
 
 
 @pytest.mark.parametrize("command", all_commands(), ids=str)
@@ -132,19 +119,3 @@ def test_a_shell_can_read_it(command: Command) -> None:
 def test_what_is_not_run_is_still_shown_somewhere(begin: str) -> None:
     """A reason that no command needs any more goes."""
     assert any(command.reason_not_run == NOT_RUN[begin] for command in all_commands())
-
-
-def test_what_is_prepared_is_for_pages_that_are_there() -> None:
-    assert {*PREPARED, *WITH_PLUGIN, *LEADS_TO} <= {name_of(page) for page in pages()}
-
-
-def test_an_output_that_is_not_given_is_noticed() -> None:
-    command = Command("page.md", 1, "true", ("applied (done)",), as_root=False)
-    assert matches(command, "rejected (refused)\n") == "applied (done)"
-    assert not matches(command, "something\napplied (done)\n")
-
-
-def test_a_block_gives_its_commands_with_their_outputs() -> None:
-    page = DOCS / "tutorial.md"
-    send = next(command for command in commands_of(page) if "send ack" in command.text)
-    assert (send.output, send.as_root, send.reason_not_run) == (("applied (done)",), True, "")

@@ -15,10 +15,6 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 _PAGE = re.compile(r"docs/[\w./-]+\.md")
 
 
-def test_the_numbers_have_no_gap() -> None:
-    assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
-
-
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
 def test_a_decision_has_its_number_and_its_date(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -16,7 +16,7 @@ from alerta_opsgenie.core.outcome import REASONS
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 from alerta_opsgenie.vendor.structure import SCHEMA
 from tests.docs.console_blocks import all_commands, name_of, pages
-from tests.docs.generate import DOCS, PAGES, PARTS, commands, fill, page
+from tests.docs.generate import DOCS, PAGES, commands, fill, page
 
 OF_OTHERS = {
     "--jecNamedPipe",  # JEC's, in an error message of another script
@@ -34,11 +34,6 @@ def test_what_is_made_from_the_code_is_as_the_code_is(name: str) -> None:
     """If not: python -m tests.docs.generate."""
     text = page(name).read_text(encoding="utf-8")
     assert fill(text) == text, f"{name}.md is stale: run python -m tests.docs.generate"
-
-
-def test_each_made_part_is_on_a_page() -> None:
-    texts = "".join(page(name).read_text(encoding="utf-8") for name in PAGES)
-    assert [part for part in PARTS if f"<!-- made from the code: {part} -->" not in texts] == []
 
 
 def test_every_command_is_used_somewhere_else_in_the_documentation() -> None:

@@ -12,7 +12,6 @@ from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.doctor import alerta_checks
-from alerta_opsgenie.doctor.alerta_checks import candidates
 from alerta_opsgenie.doctor.finding import Finding
 from tests.conftest import BRIDGE_USER
 from tests.support.installed import Installed
@@ -27,7 +26,7 @@ def tell_key(installed: Installed, key: str) -> None:
     installed.config.with_name("alerta.key").write_text(f"{key}\n")
 
 
-@pytest.mark.parametrize("ending", ["", "/", "/alert", "/api", "/api/alert", "/api/alerts"])
+@pytest.mark.parametrize("ending", ["", "/alert", "/api/alerts"])
 def test_every_way_to_write_the_url_that_the_executor_takes_is_well(
     installed: Installed, alerta: AlertaServer, ending: str
 ) -> None:
@@ -35,7 +34,7 @@ def test_every_way_to_write_the_url_that_the_executor_takes_is_well(
     assert installed.worst("alerta").level == "ok"
 
 
-@pytest.mark.parametrize("ending", ["/alerta", "/api/v2", "/api/api", "/web/api/"])
+@pytest.mark.parametrize("ending", ["/alerta", "/api/api"])
 def test_a_wrong_path_fails_and_the_right_url_is_suggested(
     installed: Installed, alerta: AlertaServer, ending: str
 ) -> None:
@@ -67,11 +66,6 @@ def test_one_that_does_not_answer_or_is_no_url_fails(installed: Installed, url: 
     found = installed.worst("alerta", "alerta-key", "attribution", "open-access")
     assert (found.check, found.level, "--alertaApiUrl" in found.advice) == ("alerta", "fail", True)
     assert "pw" not in found.what
-
-
-def test_candidates_are_tried_with_the_likeliest_first() -> None:
-    assert candidates("https://alerta.example.com")[0] == "https://alerta.example.com/api"
-    assert "https://alerta.example.com/api" in candidates("http://alerta.example.com/api")
 
 
 @pytest.mark.parametrize("scope", ["", "read:alerts"])
@@ -108,7 +102,7 @@ def test_the_end_of_a_key_is_told_in_time(installed: Installed, alerta: AlertaSe
     assert level == "ok" or (BRIDGE_USER in found.what and "in 20 days" in found.what)
 
 
-@pytest.mark.parametrize("scope", ["admin", "write", "admin:users"])
+@pytest.mark.parametrize("scope", ["admin", "write"])
 def test_a_key_with_more_rights_than_needed_is_warned_of(
     installed: Installed, alerta: AlertaServer, scope: str
 ) -> None:
@@ -144,25 +138,6 @@ def test_an_alerta_that_asks_for_no_key_is_warned_of(installed: Installed, alert
     assert [(finding.level, "AUTH_REQUIRED = True" in finding.advice) for finding in found] == [("warn", True)]
 
 
-def test_without_our_plugin_or_with_a_key_that_it_does_not_recognise_it_is_warned(
-    installed: Installed, alerta_key: str
-) -> None:
-    """The plugin sends the header back for the bridge's key alone."""
-    with web_page() as (url, routes):
-        routes["/"] = {"links": [{"href": f"{url}/alert"}]}
-        tell_url(installed, url)
-        found = installed.worst("attribution")
-        assert (found.level, "pip install alerta-opsgenie" in found.advice) == ("warn", True)
-        routes["/"] = {"links": [{"href": f"{url}/webhooks/opsgenie"}]}
-        found = installed.worst("attribution")
-        assert (found.level, "does not recognise this key" in found.what) == ("warn", True)
-        digest = hashlib.sha256(alerta_key.encode()).hexdigest()
-        assert f"OPSGENIE_BRIDGE_KEY = ['sha256:{digest}']" in found.advice
-        assert alerta_key not in found.advice
-        routes["recognises"] = True
-        assert installed.worst("attribution").level == "ok"
-
-
 def test_on_a_real_alerta_following_the_advice_makes_it_well(installed: Installed, alerta: AlertaServer) -> None:
     """Version 1 advised to name the key's user, which anybody could become."""
     key = "a-key-of-the-bridge-0123456789abcdefgh"
@@ -172,7 +147,9 @@ def test_on_a_real_alerta_following_the_advice_makes_it_well(installed: Installe
         server.call("POST", "/key", new_key)
         tell_url(installed, server.url)
         tell_key(installed, server.create_key(BRIDGE_USER))
-        assert installed.worst("attribution").level == "warn"
+        found = installed.worst("attribution")
+        wrong = hashlib.sha256(installed.installation().alerta_key[0].reveal().encode()).hexdigest()
+        assert (found.level, f"OPSGENIE_BRIDGE_KEY = ['sha256:{wrong}']" in found.advice) == ("warn", True)
         tell_key(installed, key)
         assert installed.worst("attribution").level == "ok"
         assert [finding.level for finding in installed.findings("open-access")] == ["ok", "ok"]
@@ -200,7 +177,6 @@ def shown(**figures: float) -> Answer:
         ({}, "ok", "the plugin sends, 2 requests wait"),
         ({"heartbeat_withheld": 0}, "ok", "and the heartbeat is pinged"),
         ({"oldest_waiting_seconds": 301}, "fail", "has waited for 301 s"),
-        ({"also_oldest_waiting_seconds": 301}, "fail", "the other product has waited for 301 s"),
         ({"heartbeat_withheld": 1}, "fail", "the heartbeat at the vendor is withheld"),
         ({"way_back_dead": 1}, "fail", "does not arrive"),
         ({"dead_letters": 3}, "warn", "3 requests were refused for good"),
@@ -217,10 +193,9 @@ def test_each_figure_is_judged(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (Answer(403, {}), "may not read its figures"),
-        (Answer(200, {"metrics": []}), "has written no figures"),
+        (Answer(403, {}), "may not read Alerta's figures"),
         (Answer(200, {"metrics": 5}), "has written no figures"),
-        (Answer(500, {}), "has written no figures"),
+        (Answer(500, {}), "Alerta answered 500"),
     ],
 )
 def test_what_cannot_be_read_is_not_called_well(

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.doctor.installation import Installation, Request
-from alerta_opsgenie.doctor.person import person_of_name, person_of_uid, user_name
 from alerta_opsgenie.setup.layout import SERVICE_PATH
 from tests.support.installed import Installed
 
@@ -21,13 +20,13 @@ def test_the_processs_user_and_path_go_before_all_others_then_the_configurations
     inst = installed.installation()
     assert inst.person is not None
     assert (inst.person.name, inst.person.how) == (installed.layout.user, "its process's user")
-    assert inst.search_path == (installed.search_path, "its process's")
+    assert inst.search_path == installed.search_path
     assert inst.service_environment["HOME"] == installed.layout.home
     installed.stop_connector()
     inst = installed.installation()
     assert inst.person is not None
     assert (inst.person.name, inst.person.how) == (installed.layout.user, "the configuration's owner")
-    assert inst.search_path[0] == SERVICE_PATH
+    assert inst.search_path == SERVICE_PATH
 
 
 def test_keys_in_the_connectors_own_environment_count_as_it_and_its_scripts_have_them(installed: Installed) -> None:
@@ -35,7 +34,7 @@ def test_keys_in_the_connectors_own_environment_count_as_it_and_its_scripts_have
     installed.stop_connector()
     installed.start_connector(ALERTA_API_KEY="inherited", OEC_API_KEY="of-the-environment")
     inst = installed.installation()
-    assert (inst.alerta_key[0].reveal(), inst.needed_config.api_key.reveal()) == ("inherited", "of-the-environment")
+    assert (inst.alerta_key[0].reveal(), inst.config.api_key.reveal()) == ("inherited", "of-the-environment")
 
 
 def test_the_state_directory_is_where_the_executor_would_have_it(installed: Installed) -> None:
@@ -77,10 +76,6 @@ def test_a_native_configuration_at_another_path_is_known_by_its_own_settings_or_
     (units / "bridge.service").unlink()
     installed.change(lambda value: value.update(alertaOpsgenie={"workers": 4}))
     assert installed.installation().edge == "native"
-
-
-def test_a_user_without_a_name_goes_by_the_number() -> None:
-    assert (user_name(987_654), person_of_uid(987_654).gid, person_of_name("no-such-user")) == ("987654", 987_654, None)
 
 
 # -- As root

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.page.markup import Html, age, ago, cut, html
+from alerta_opsgenie.page.markup import Html, age, html
 
 
 @pytest.mark.parametrize("text", ["<script>", "a & b", "\"><img src='x'>", "{name}", "%s"])
@@ -20,18 +20,8 @@ def test_what_hides_or_turns_text_is_seen(text: str) -> None:
     assert html("{name}", name=f"a{text}b") == "a\ufffdb"
 
 
-def test_a_long_text_is_cut_to_one_line() -> None:
-    assert cut("x" * 10_000, 10) == "x" * 9 + "\u2026"
-    assert cut("two\n lines") == "two lines"
-
-
 @pytest.mark.parametrize(
     ("seconds", "words"), [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (7200, "2 h"), (86400 * 3, "3 d")]
 )
 def test_an_age_is_in_its_largest_unit(seconds: float, words: str) -> None:
     assert age(seconds) == words
-
-
-def test_an_instant_is_told_by_its_distance_and_by_itself() -> None:
-    assert "1970-01-01T00:00:10Z" in ago(10.0, 70.0)
-    assert [ago(at, 70.0).split(">")[1] for at in (10.0, 80.0)] == ["1 min ago</time", "in 10 s</time"]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.core.message import essence_of_person
 from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, Source, Trouble, View
 from tests.cli.state_directory import NOWHERE, StateDirectory
 
@@ -57,11 +56,6 @@ def test_a_part_that_does_not_work_is_a_trouble_if_nothing_says_more(place: Stat
     assert View(source).overview().troubles == [Trouble("Queue: no queue answers")]
 
 
-def test_a_trouble_is_told_once(place: StateDirectory) -> None:
-    found = view(place, troubles=lambda: [Trouble("no key"), Trouble("no key")]).overview()
-    assert ([one.what for one in found.troubles], found.is_well) == (["no key"], False)
-
-
 def test_the_last_success_is_that_of_the_last_action_or_heartbeat(place: StateDirectory) -> None:
     place.keep("Close", age_seconds=100)
     journal = place.journal()
@@ -81,12 +75,6 @@ def test_the_newest_of_all_states_and_targets_come_first_and_no_more_than_are_sh
     assert len(rows) == MOST_ROWS
 
 
-def test_one_state_is_shown_alone(place: StateDirectory) -> None:
-    place.keep("Close")
-    place.keep("Snooze", dead=True)
-    assert [row.action for row in view(place).rows(state_name="dead")] == ["Snooze"]
-
-
 def test_a_search_finds_an_alert_by_its_beginning_and_a_person(place: StateDirectory) -> None:
     wanted = place.keep("Close")
     place.keep("Snooze", username="bob_%@example.com")
@@ -96,27 +84,8 @@ def test_a_search_finds_an_alert_by_its_beginning_and_a_person(place: StateDirec
     assert found.rows(text="b%b") == []
 
 
-def test_what_is_done_has_its_person_and_no_message(place: StateDirectory) -> None:
-    place.keep("Close")
-    journal = place.journal()
-    (action,) = journal.claim(time.time(), 1, 60)
-    journal.done(action, time.time(), "done", left=essence_of_person("carol@example.com"))
-    (row,) = view(place).rows(text="carol@")
-    assert (row.person, row.outcome, row.body) == ("carol@example.com", "applied", "")
-
-
 def test_a_process_that_remembers_adds_what_was_ignored(place: StateDirectory) -> None:
     ignored = [Row("", "", "Close", "", "dave@example.com", "ignored", "foreign", "of another source", 2.0)]
     found = view(place, ignored=lambda: ignored)
     assert [(row.person, row.outcome) for row in found.rows()] == [("dave@example.com", "ignored")]
     assert [[row.reason for row in found.rows(text=text)] for text in ("dave", "carol")] == [["foreign"], []]
-
-
-def test_an_alerts_story_is_in_the_order_of_delivery(place: StateDirectory) -> None:
-    alert = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
-    for name, at in (("Close", 3), ("Acknowledge", 1), ("AddNote", 2)):
-        place.keep(name, alias=alert, updatedAt=at * 10**18)
-    found = view(place)
-    (target,) = found.journals()
-    assert [row.action for row in found.story(target, alert)] == ["Acknowledge", "AddNote", "Close"]
-    assert found.story("../..", alert) == []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
-from typing import Any, BinaryIO, Iterable, Iterator
+from typing import Any, BinaryIO
 
 import click
 
@@ -67,14 +68,16 @@ def doctor(as_json: bool, send_test: bool, bundle: str, captures: bool, is_move:
         raise Failure("--captures shows what it adds to --bundle, and asks", "give both, on a terminal", EXIT_USAGE)
     archive = _open_bundle(bundle) if bundle else None
     of_move = {name: asked.pop(name) for name in ("old_config", "jsm_url", "jsm_key_file")}
-    inst = None if is_move else _installation(asked)
-    if is_move:
-        found = examine_move(_find_move(asked, **of_move), (only or set(MOVE)) - skip)
+    there = None if is_move else _installation(asked)
+    inst = there if isinstance(there, Installation) else None
+    if isinstance(there, Finding):
+        found = iter([there])
     elif inst is None:
-        found = iter([_nothing_here()])
+        found = examine_move(_find_move(asked, **of_move), (only or set(MOVE)) - skip)
     else:
-        found = _examine(inst, (only or set(NAMES)) - skip, send_test=send_test)
-    findings = list(found if as_json else _shown(found))
+        tests = findings_of(do_send_test(inst), SEND_TEST) if send_test else ()
+        found = itertools.chain(examine(inst, (only or set(NAMES)) - skip), tests)
+    findings = list(found if as_json else map(_show, found))
     report: dict[str, Any] = {
         "version": __version__,
         "config": inst.path if inst else None,
@@ -94,7 +97,6 @@ def doctor(as_json: bool, send_test: bool, bundle: str, captures: bool, is_move:
 
 
 def _agreed_captures(inst: Installation) -> dict[str, str]:
-    """Show what may be passed on, and give it if a person agrees."""
     found = {name: inst.redact(text) for name, text in capture(inst).items()}
     for name, text in found.items():
         click.echo(f"--- captures/{name}\n{printable(text)}", err=True)
@@ -104,37 +106,20 @@ def _agreed_captures(inst: Installation) -> dict[str, str]:
     return found
 
 
-def _installation(asked: dict[str, Any]) -> Installation | None:
-    """Find the connector and, as root, become its user; None: none is set up."""
+def _installation(asked: dict[str, Any]) -> Installation | Finding:
     path, dialect, edge = asked.pop("config_path"), asked.pop("dialect"), asked["edge"]
     if not path:
         try:
             place = find_config(dialect=dialect or (edge if edge in DIALECTS else None))
-        except ConfigError:
-            return None
+        except ConfigError as error:
+            return fail(str(error), f"alerta-opsgenie install; or {error.advice}", "config")
         path, dialect = place.path, dialect or place.dialect
     inst = Installation(Request(os.path.abspath(path), dialect, **asked))  # noqa: PTH100 - resolve() follows links
     inst.drop_rights()
     return inst
 
 
-def _nothing_here() -> Finding:
-    try:
-        find_config()
-        what, advice = "no such connector is set up here", "leave --edge and --dialect out"
-    except ConfigError as error:
-        what, advice = str(error), error.advice if "usual places" not in str(error) else "alerta-opsgenie install"
-    return fail(what, advice, "config")
-
-
-def _examine(inst: Installation, names: set[str], *, send_test: bool) -> Iterator[Finding]:
-    yield from examine(inst, names)
-    if send_test:
-        yield from findings_of(do_send_test(inst), SEND_TEST)
-
-
 def _find_move(asked: dict[str, Any], old_config: str | None, jsm_url: str, jsm_key_file: str | None) -> Move:
-    """Find both connectors, by the usual places where no file is named. Raises `Failure`."""
     key = read_key_file("JSM's key", jsm_key_file) if jsm_key_file else Secret("")
     given, _dialect = asked.pop("config_path"), asked.pop("dialect")
     old = _first(OEC, old_config, limit_seconds=asked["limit_seconds"])
@@ -150,20 +135,18 @@ def _first(dialect: str, given: str | None, **settings: Any) -> Installation | N
     return None
 
 
-def _shown(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Show each finding as it comes."""
-    for finding in findings:
-        level = click.style(f"{finding.level:4}", fg=_COLOURS[finding.level])
-        click.echo(f"{level}  {finding.check}: {finding.what}")
-        if finding.advice:
-            click.echo(f"      {' ' * len(finding.check)}  {finding.advice}")
-        yield finding
+def _show(finding: Finding) -> Finding:
+    level = click.style(f"{finding.level:4}", fg=_COLOURS[finding.level])
+    click.echo(f"{level}  {finding.check}: {finding.what}")
+    if finding.advice:
+        click.echo(f"      {' ' * len(finding.check)}  {finding.advice}")
+    return finding
 
 
 def _open_bundle(path: str) -> BinaryIO:
     try:
         return open_bundle(path)
-    except FileExistsError:
-        raise Failure(f"{path} is already there", "name another file for --bundle", EXIT_USAGE) from None
     except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror}", "name another place for --bundle") from None
+        raise Failure(
+            f"{path} cannot be made: {error.strerror}", "name another file for --bundle", EXIT_USAGE
+        ) from None

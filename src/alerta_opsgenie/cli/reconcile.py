@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import itertools
 import json
 import re
 import sys
 import time
-from contextlib import closing, contextmanager
-from typing import Any, Callable, Iterator, NamedTuple
+from contextlib import closing
+from typing import Any, Callable, NamedTuple
 
 import click
 
@@ -16,7 +16,7 @@ from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.cli.failure import Failure, printable
 from alerta_opsgenie.cli.keys import read_key_file
 from alerta_opsgenie.cli.target import Place, alerta_options, at_place
-from alerta_opsgenie.clients.alert_list import OPS_PATHS, OPSGENIE_PATHS, OpsApi, list_open
+from alerta_opsgenie.clients.alert_list import PAGE, list_open
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, Verdict, dialect_of
@@ -25,61 +25,62 @@ from alerta_opsgenie.core import repairs
 from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.newer import ALERTA
-from alerta_opsgenie.core.outcome import Kind
+from alerta_opsgenie.core.outcome import Answer, Kind
 from alerta_opsgenie.core.publish import Dialect, Policy
-from alerta_opsgenie.core.reconcile import OFF, REPORT, Known, Repair, Sweep
+from alerta_opsgenie.core.reconcile import FIELDS, OFF, REPORT, Known, Repair, Sweep
 from alerta_opsgenie.core.relay import Call, Circumstances, relay
 from alerta_opsgenie.core.routing import DEFAULT
 from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
 from alerta_opsgenie.core.task import drive
 from alerta_opsgenie.core.wording import Past, Subject
+from alerta_opsgenie.doctor.http import NOT_FOUND, IncompleteError, read_alerts, wait
 
 DRIFT = 3
-PAGE = 100
-_LIST = "/alerts?status!=closed&status!=expired&sort-by=createTime&show-history=true"
 _ORDER = re.compile(r"(\w+)=(\d{1,19})(?= |$)", re.ASCII)
 _SECONDS = 20.0
 _MOST_LOOKS = 1000
-_NOT_FOUND = 404
 
 
 class _Sides(NamedTuple):
-    """The two keys, and what goes with them."""
-
     alerta: AlertaClient
     vendor: OpsgenieClient
     vendor_key: str
     options: Options
     policy: Policy
-    ops: OpsApi | None
+
+    def call(self, call: Call) -> Answer:
+        """Make one call to Alerta. Raises UnreachableError."""
+        return self.alerta.send(call, _soon())
+
+
+def _soon() -> float:
+    return time.monotonic() + _SECONDS
 
 
 @click.command()
 @click.option("--opsgenie-url", metavar="URL", default=BASE_URLS[Dialect.OPSGENIE], show_default=True)
 @click.option("--opsgenie-key-file", metavar="FILE", required=True, help="A file with the key of an API integration.")
-@click.option("--ops-url", metavar="URL", help="JSM's full API, for the list: https://api.atlassian.com/jsm/ops/api/ID.")
-@click.option("--ops-login-file", metavar="FILE", help="A file with E-MAIL:TOKEN for it.")
-@click.option("--only", multiple=True, type=click.Choice(list(rules.FIELDS)), help="Only this field; more than once.")
-@click.option("--policy", multiple=True, metavar="FIELD=WHO", help="Who is right where nothing shows who changed it.")
+@click.option("--only", multiple=True, type=click.Choice(list(FIELDS)), help="Only this field; more than once.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object.")
 @click.option("--pause", type=click.FloatRange(0, 3600), default=10.0, show_default=True, metavar="SECONDS",
               help="Between the two looks.")  # fmt: skip
-@click.option("--grace", type=click.FloatRange(0, 86400), default=rules.GRACE_SECONDS, show_default=True,
-              metavar="SECONDS", help="What was changed later than so long ago is left alone.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), default=rules.LIMIT, show_default=True, metavar="COUNT",
               help="Stop where more is to be closed.")  # fmt: skip
 @click.option("--apply", "applies", is_flag=True, help="Repair; without it nothing is changed.")
 @alerta_options
 @at_place
-def reconcile(place: Place, pause: float, applies: bool, as_json: bool, **more: Any) -> None:
+def reconcile(
+    place: Place, only: tuple[str, ...], as_json: bool, pause: float, limit: int, applies: bool, **vendor: str
+) -> None:
     """Compare the open alerts of both sides, and show what differs.
 
     Looks twice and takes what it saw both times. Never creates an alert over there: from outside nothing proves that
     it was not sent. Exit code 3: the sides differ.
     """
-    policies = _policies(more.pop("only"), more.pop("policy"))
-    known = Known(policies=policies, grace_seconds=more.pop("grace"), limit=more.pop("limit"))
-    sides = _sides(place, **more)
+    policies = {field: who if field in (only or FIELDS) else OFF for field, who in FIELDS.items()}
+    policies["presence"] = OFF if policies["presence"] == OFF else REPORT
+    known = Known(policies=policies, grace_seconds=rules.GRACE_SECONDS, limit=limit)
+    sides = _sides(place, **vendor)
     with closing(sides.alerta), closing(sides.vendor):
         found = _look(sides, known)
         if found.waiting and not found.stopped:
@@ -94,103 +95,61 @@ def reconcile(place: Place, pause: float, applies: bool, as_json: bool, **more: 
         raise click.exceptions.Exit(DRIFT)
 
 
-def _policies(only: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
+def _sides(place: Place, opsgenie_url: str, opsgenie_key_file: str) -> _Sides:
+    url, options = opsgenie_url, place.options()[0]
+    key = read_key_file("the key", opsgenie_key_file).reveal()
+    if not key.isascii():
+        raise Failure(f"{opsgenie_key_file} holds a character that no key has", "put the key into it alone", 2)
+    source = min(options.settings.sources - {"*"}, default=Policy().source)
     try:
-        policies = dict(rules.read_policies({field: who for field, _, who in (text.partition("=") for text in given)}))
-    except ValueError as error:
-        raise Failure(f"--policy {error}", "alerta-opsgenie reconcile --help", 2) from None
-    policies.update(dict.fromkeys(set(policies) - set(only), OFF) if only else {})
-    return {**policies, "presence": OFF if policies["presence"] == OFF else REPORT}
-
-
-def _sides(place: Place, opsgenie_url: str, opsgenie_key_file: str, ops_url: str | None,
-           ops_login_file: str | None) -> _Sides:  # fmt: skip
-    url, key, options = opsgenie_url, _key(opsgenie_key_file), place.options()[0]
-    proxies, source = dict(options.proxies), min(options.settings.sources - {"*"}, default=Policy().source)
-    try:
-        vendor = OpsgenieClient(url, dialect_of(url), environment=proxies)
-        ops = OpsApi(ops_url, _key(ops_login_file or ""), _SECONDS, environment=proxies) if ops_url else None
-        alerta = AlertaClient(options.alerta_url, options.alerta_key, ca_file=options.ca_file, environment=proxies)
+        vendor = OpsgenieClient(url, dialect_of(url), environment=dict(options.proxies))
+        alerta = AlertaClient(options.alerta_url, options.alerta_key, ca_file=options.ca_file,
+                              environment=dict(options.proxies))  # fmt: skip
     except AddressError as error:
         raise Failure(str(error), "correct the URL", 2) from None
-    return _Sides(alerta, vendor, key, options, Policy(dialect=dialect_of(url), source=source), ops)
-
-
-def _key(path: str) -> str:
-    """Read a key, or E-MAIL:TOKEN, in a file. Raises `Failure`."""
-    text = read_key_file("the key", path).reveal()
-    if not text.isascii():
-        raise Failure(f"{path} holds a character that no key has", "put the key into it, as it was shown", 2)
-    return text
+    return _Sides(alerta, vendor, key, options, Policy(dialect=dialect_of(url), source=source))
 
 
 # -- Looking
 
 
 def _look(sides: _Sides, known: Known) -> Sweep:
-    alerta = _read_alerta(sides)
-    vendor = _read_vendor(sides)
-    if not (alerta.problem or vendor.problem):
-        vendor = _look_up_at_vendor(sides, alerta, vendor)
+    try:
+        alerta = _read_alerta(sides)
+        vendor = _look_up_at_vendor(sides, alerta, _read_vendor(sides))
         alerta = _look_up_in_alerta(sides, alerta, vendor)
+    except IncompleteError as error:
+        raise Failure(f"nothing is repaired: {error}", "alerta-opsgenie doctor, or try again in a while") from None
+    except UnreachableError as error:
+        raise Failure(f"Alerta: {error}", "alerta-opsgenie doctor") from None
     return rules.reconcile(alerta, vendor, known._replace(vendor_takes={DEFAULT: repairs.takes(sides.policy)}))
 
 
 def _read_alerta(sides: _Sides) -> Snapshot:
-    alerts: dict[str, Seen] = {}
-    began, page, total, blackout = time.time(), 1, None, 0
-    with _progress("Alerta") as advance:
-        while True:
-            body = _ask(sides, f"{_LIST}&page={page}&page-size={PAGE}")
-            found = [one for one in body.get("alerts") or [] if isinstance(one, dict)]
-            if total is not None and body.get("total") != total:
-                return Snapshot({}, began, problem="the number of alerts in Alerta changed while they were read")
-            total, page = body.get("total"), page + 1
-            for one in found:
-                blackout += one.get("status") == "blackout"
-                if one.get("status") != "blackout":
-                    alerts[str(one.get("id"))] = _side_of(one, sides.policy)
-            advance(len(found), total)
-            if not body.get("more"):
-                break
-    lacks = "" if len(alerts) + blackout == total else f"Alerta lists {len(alerts)} alerts and counts {total}"
-    return Snapshot(alerts, began, problem=lacks)
-
-
-def _ask(sides: _Sides, path: str) -> dict[str, Any]:
-    try:
-        answer = sides.alerta.send(Call("GET", path, None, ""), time.monotonic() + _SECONDS)
-    except UnreachableError as error:
-        raise Failure(f"Alerta: {error}", "alerta-opsgenie doctor") from None
-    if answer.status == _NOT_FOUND and answer.from_alerta:
-        return {}
-    if not answer.ok:
-        raise Failure(f"Alerta answered HTTP {answer.status} {answer.message}".rstrip(), "alerta-opsgenie doctor")
-    return dict(answer.body)
+    began = time.time()
+    found = read_alerts(sides.call, _progress("Alerta"))
+    alerts = {str(one.get("id")): _side_of(one, sides.policy) for one in found if one.get("status") != "blackout"}
+    return Snapshot(alerts, began)
 
 
 def _read_vendor(sides: _Sides) -> Snapshot:
-    began = time.time()
-    with _progress("Opsgenie") as advance:
+    began, advance, read = time.time(), _progress("Opsgenie"), itertools.count()
 
-        def wait(seconds: float) -> bool:
-            time.sleep(seconds)
-            return False
+    def get(path: str) -> Any:
+        advance(PAGE * next(read))
+        return sides.vendor.get(path, sides.vendor_key, _soon())
 
-        def get(path: str) -> Any:
-            advance(PAGE, None)
-            return sides.vendor.get(path, sides.vendor_key, time.monotonic() + _SECONDS)
-
-        fetch, paths = (sides.ops.get, OPS_PATHS) if sides.ops else (get, OPSGENIE_PATHS)
-        found = list_open(fetch, sides.policy.source, wait, paths)
+    found = list_open(get, sides.policy.source, wait)
+    if found.problem:
+        raise IncompleteError(found.problem)
     alerts = listed(((DEFAULT, data) for data in found.alerts), sides.policy.source)
-    return Snapshot(alerts, began, problem=found.problem, clock_ahead_seconds=found.clock_ahead_seconds)
+    return Snapshot(alerts, began, clock_ahead_seconds=found.clock_ahead_seconds)
 
 
 def _look_up_at_vendor(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
     looks: dict[str, tuple[str, Any]] = {}
     for name in rules.to_look_up(alerta, vendor)[:_MOST_LOOKS]:
-        data = sides.vendor.find(name, sides.vendor_key, time.monotonic() + _SECONDS)
+        data = sides.vendor.find(name, sides.vendor_key, _soon())
         if data is None:
             break
         looks[name] = (DEFAULT, data)
@@ -200,7 +159,10 @@ def _look_up_at_vendor(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Sna
 def _look_up_in_alerta(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
     alerts, gone = dict(alerta.alerts), set()
     for name in sorted(set(vendor.alerts) - set(alerts)):
-        found = _ask(sides, f"/alert/{name}").get("alert")
+        answer = sides.call(Call("GET", f"/alert/{name}", None, ""))
+        found = answer.body.get("alert") if answer.ok else None
+        if not answer.ok and not (answer.status == NOT_FOUND and answer.from_alerta):
+            raise IncompleteError(f"Alerta answered HTTP {answer.status} {answer.message}".rstrip())
         if not isinstance(found, dict) or found.get("id") != name:
             gone.add(name)
         elif found.get("status") != "blackout":
@@ -220,7 +182,7 @@ def _side_of(alert: dict[str, Any], policy: Policy) -> Seen:
         history=tuple(sorted(history, key=lambda past: -past.at_seconds)),
     )
     newest = {name: int(at_ns) for name, at_ns in _ORDER.findall(str(attributes.get("opsgenie-order", "")))}
-    seen = alerta_side(subject, _seconds(alert.get("updateTime")), newest, policy)
+    seen = alerta_side(subject, iso_seconds(str(alert.get("updateTime"))) or 0.0, newest, policy)
     # Which priority a severity has is a setting of the plugin's, which is not known here.
     return seen if "opsgenie-priority" in attributes else seen._replace(priority="")
 
@@ -230,27 +192,22 @@ def _past(line: dict[str, Any]) -> Past:
     return Past(
         change=str(line.get("type")),
         status=str(line.get("status") or ""),
-        at_seconds=_seconds(line.get("updateTime")),
+        at_seconds=iso_seconds(str(line.get("updateTime"))) or 0.0,
         timeout_seconds=timeout if isinstance(timeout, int) else None,
         text=str(line.get("text") or ""),
     )
-
-
-def _seconds(value: Any) -> float:
-    return (iso_seconds(value) if isinstance(value, str) else None) or 0.0
 
 
 # -- Repairing
 
 
 def _apply(sides: _Sides, repair: Repair) -> str:
-    """Repair one; gives what came of it."""
     if repair.side == ALERTA:
         return _apply_in_alerta(sides, repair)
     dispatch = repairs.requests_of(repair, Subject(repair.alert, attributes={"owner": repair.seen.owner}),
                                    sides.policy, time.time())  # fmt: skip
     for request in dispatch.requests:
-        sent = sides.vendor.send(request, sides.vendor_key, time.monotonic() + _SECONDS)
+        sent = sides.vendor.send(request, sides.vendor_key, _soon())
         if sent.verdict is not Verdict.DONE:
             return f"failed: {sent.detail}"
     return "done" if dispatch.requests else "failed: nothing to send"
@@ -260,10 +217,7 @@ def _apply_in_alerta(sides: _Sides, repair: Repair) -> str:
     settings = sides.options.settings._replace(custom_actions={repairs.REOPEN: "open"})
     for text in repairs.messages_of(repair, sides.policy.source, time.time()):
         try:
-            outcome = drive(
-                relay(parse(text), settings, Circumstances(time.time())),
-                lambda call: sides.alerta.send(call, time.monotonic() + _SECONDS),
-            )
+            outcome = drive(relay(parse(text), settings, Circumstances(time.time())), sides.call)
         except UnreachableError as error:
             return f"failed: {error}"
         if outcome.kind not in (Kind.APPLIED, Kind.ALREADY):
@@ -275,35 +229,23 @@ def _apply_in_alerta(sides: _Sides, repair: Repair) -> str:
 
 
 def _show(found: Sweep, done: list[str], *, as_json: bool) -> None:
-    repairs_ = [
-        {"alert": one.alert, "field": one.field, "tell": one.side, "steps": list(one.steps), "reason": one.reason,
-         "result": result}
-        for one, result in zip(found.repairs, done)
-    ]  # fmt: skip
     if as_json:
-        click.echo(json.dumps({"repairs": repairs_, "findings": [one._asdict() for one in found.findings]}, indent=2))
+        repaired = [
+            {"alert": one.alert, "field": one.field, "tell": one.side, "steps": list(one.steps), "reason": one.reason,
+             "result": result}
+            for one, result in zip(found.repairs, done)
+        ]  # fmt: skip
+        click.echo(json.dumps({"repairs": repaired, "findings": [one._asdict() for one in found.findings]}, indent=2))
         return
     rows = [("ALERT", "FIELD", "TELL", "WHAT", "WHY")]
     for one, result in zip(found.repairs, done):
         why = f"{one.reason} ({result})" if result else one.reason
         rows.append((one.alert, one.field, one.side, ", ".join(one.steps), why))
     rows += [(one.alert, one.field, "nobody", "", one.text) for one in found.findings]
-    if rows[1:]:
-        for row in rows:
-            click.echo(printable("{:36} {:12} {:8} {:24} {}".format(*row)))
-        click.echo(f"{len(found.repairs)} to repair, {len(found.findings)} to look at")
-    else:
-        click.echo("both sides agree")
+    for row in rows if rows[1:] else ():
+        click.echo(printable("{:36} {:12} {:8} {:24} {}".format(*row)))
+    click.echo(f"{len(found.repairs)} to repair, {len(found.findings)} to look at" if rows[1:] else "both sides agree")
 
 
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, Any], None]]:
-    """Show a bar on a terminal, nothing elsewhere."""
-    file = sys.stderr if sys.stderr.isatty() else io.StringIO()
-    with click.progressbar(length=1, label=what, file=file) as bar:
-
-        def advance(many: int, total: Any) -> None:
-            bar.length = total if isinstance(total, int) and total else bar.pos + 2 * many
-            bar.update(many)
-
-        yield advance
+def _progress(what: str) -> Callable[[int], None]:
+    return lambda many: click.echo(f"\r{what}: {many} alerts", err=True, nl=False) if sys.stderr.isatty() else None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import closing
 from typing import Any
 
 import click
 
-from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.cli.delivery import Delivery
 from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place
@@ -18,26 +16,13 @@ from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.doctor.send_test import message_of
 
 _ACTIONS = {
-    "ack": "Acknowledge",
-    "unack": "UnAcknowledge",
-    "close": "Close",
-    "snooze": "Snooze",
-    "unsnooze": "SnoozeEnded",
-    "note": "AddNote",
-    "assign": "AssignOwnership",
-    "take": "TakeOwnership",
-    "tag": "AddTags",
-    "untag": "RemoveTags",
+    "ack": "Acknowledge", "unack": "UnAcknowledge", "close": "Close", "snooze": "Snooze", "unsnooze": "SnoozeEnded",
+    "note": "AddNote", "assign": "AssignOwnership", "take": "TakeOwnership", "tag": "AddTags", "untag": "RemoveTags",
     "priority": "UpdatePriority",
-}
+}  # fmt: skip
 _NEEDED = {
-    "note": "note",
-    "assign": "owner",
-    "tag": "tags",
-    "untag": "tags",
-    "priority": "priority",
-    "snooze": "minutes",
-}
+    "note": "note", "assign": "owner", "tag": "tags", "untag": "tags", "priority": "priority", "snooze": "minutes",
+}  # fmt: skip
 KEPT_HINT = "; it is kept and tried again by itself; to have it done now: alerta-opsgenie spool drain"
 
 
@@ -50,22 +35,14 @@ KEPT_HINT = "; it is kept and tried again by itself; to have it done now: alerta
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="For snooze: how long.")
 @click.option("--tags", metavar="A,B", help="For tag and untag.")
 @click.option("--priority", metavar="P1..P5", help="For priority.")
-@click.option("--people", metavar="FILE", help="Who the vendor's ids are in Alerta (default: the configuration's).")
 @click.option("--time-limit", type=click.FloatRange(0.5, 3600), default=20.0, show_default=True, metavar="SECONDS")
 @alerta_options
 @at_place
-def send(
-    place: Place, action: str, alert: str, user: str, people: str | None, time_limit: float, **fields: Any
-) -> None:
+def send(place: Place, action: str, alert: str, user: str, time_limit: float, **fields: Any) -> None:
     """Do one ACTION on an ALERT (Alerta's whole id), as if it came from Opsgenie: to try things, or in a runbook."""
     if action in _NEEDED and not fields[_NEEDED[action]]:
         raise Failure(f"{action} needs --{_NEEDED[action]}", "alerta-opsgenie send --help", 2)
     options = place.options()[0]._replace(limit_seconds=time_limit)
-    if people:
-        options = options._replace(people_file=os.path.abspath(people))  # noqa: PTH100 - resolve() would follow links
-        FILES.of(options.people_file)
-        if FILES.trouble(options.people_file):
-            raise Failure(FILES.trouble(options.people_file), "write lines ID = LOGIN into it", 2)
     minutes, tags = fields.pop("minutes"), fields.pop("tags")
     fields["addedTags" if action == "tag" else "removedTags"] = tags
     fields["snoozedUntil"] = int((time.time() + minutes * 60) * 1000) if minutes else None

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import collections
 import json
+import shutil
 import sys
 import time
 from contextlib import closing
-from typing import Any, Iterable
+from typing import Any, Iterable, Iterator, NamedTuple
 
 import click
 
 from alerta_opsgenie.agent import state
-from alerta_opsgenie.cli.actions import LIVING, choose, fields, readable, rows_of, summary, table, total
 from alerta_opsgenie.cli.delivery import Delivery
 from alerta_opsgenie.cli.failure import Failure, printable
 from alerta_opsgenie.cli.options import option_set
-from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place, label_of
+from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place
 from alerta_opsgenie.clients.connection import AddressError
-from alerta_opsgenie.journal import Journal
+from alerta_opsgenie.journal import Action, Counts, Journal
+from alerta_opsgenie.page.markup import age
+from alerta_opsgenie.page.view import label_of
 
-QUIET_SECONDS = 3.0
-"""`drain` ends when nothing is in flight and nothing has changed for so long."""
+LIVING = ("in-flight", "waiting", "dead")
+_SHORTEST_ID = 8
+_NARROWEST_TABLE_COLUMNS = 110
 
+QUIET_SECONDS = 3.0  # `drain` ends when nothing is in flight and nothing has changed for so long
 _LONGEST_STILL_SECONDS = 60.0  # an attempt in flight may last as long as the executor's time limit
 _LOOK_SECONDS = 0.25
 
@@ -43,15 +47,15 @@ def spool() -> None:
 def list_actions(place: Place, wanted: str | None, as_json: bool) -> None:
     """List what is in flight, waits, or is dead."""
     now = time.time()
-    rows = [row for row in rows_of(place) if wanted in {None, row.action.state}]
+    rows = [row for row in _rows_of(place) if wanted in {None, row.action.state}]
     counts = total(journal.counts(now) for _, journal in place.journals())
     if as_json:
-        actions = [fields(row) for row in rows]
+        actions = [_fields(row) for row in rows]
         click.echo(json.dumps({"directory": place.directory, **counts, "actions": actions}, indent=2))
         return
     if not rows and not any(place.journals()):
         click.echo(f"note: nothing has been kept in {place.directory} yet", err=True)
-    for line in table(rows, now):
+    for line in _table(rows, now):
         click.echo(line)
     click.echo(summary(counts))
 
@@ -61,10 +65,10 @@ def list_actions(place: Place, wanted: str | None, as_json: bool) -> None:
 @at_place
 def show(place: Place, prefix: str) -> None:
     """Show one action whole, with its message. The beginning of its ID is enough."""
-    (row,) = choose(place, [prefix])
-    for name, value in fields(row).items():
+    (row,) = _choose(place, [prefix])
+    for name, value in _fields(row).items():
         click.echo(printable(f"{name + ':':14} {value}"))
-    click.echo(printable(readable(row.action.body)))
+    click.echo(printable(_readable(row.action.body)))
 
 
 _selection = option_set(
@@ -94,19 +98,15 @@ def drop(place: Place, **selection: Any) -> None:
 def _decide(verb: str, place: Place, do: Any, *, prefixes: tuple[str, ...], every: bool, yes: bool) -> int:
     if every == bool(prefixes):
         raise Failure("name the actions by their ID, or say --all", "alerta-opsgenie spool list", 2)
-    rows = [row for row in rows_of(place) if row.action.state == "dead"] if every else choose(place, prefixes)
-    for line in table(rows, time.time()):
+    rows = [row for row in _rows_of(place) if row.action.state == "dead"] if every else _choose(place, prefixes)
+    for line in _table(rows, time.time()):
         click.echo(line)
-    _confirm(f"{verb} {len(rows)}?", yes=yes)
+    if not yes:
+        click.confirm(f"{verb} {len(rows)}?", abort=True)
     ids = collections.defaultdict(list)
     for row in rows:
         ids[row.journal].append(row.action.id)
     return sum(do(journal, found) for journal, found in ids.items())
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if not yes and not click.confirm(question):
-        raise click.Abort
 
 
 @spool.command()
@@ -129,7 +129,6 @@ def drain(place: Place) -> None:
 
 
 def _watch(place: Place, ours: set[str]) -> None:
-    """Show how the numbers change until nothing waits, or nothing changes any more."""
     seen, changed_at = "", time.monotonic()
     while True:
         counts = total(journal.counts(time.time()) for name, journal in place.journals() if name in ours)
@@ -156,8 +155,8 @@ def _report_left(place: Place, ours: dict[str, str]) -> None:
     if not any(left.values()):
         click.echo("nothing waits")
         return
-    rows = [row for row in rows_of(place) if row.action.state != "dead" and row.target in ours]
-    reason = collections.Counter(row.action.reason for row in rows).most_common(1)[0][0] if rows else ""
+    reasons = [row.action.reason for row in _rows_of(place) if row.action.state != "dead" and row.target in ours]
+    reason = max(set(reasons), key=reasons.count, default="")
     what = f"{sum(left.values())} could not be delivered" + (f" ({reason})" if reason else "")
     raise Failure(what, ADVICE.get(reason, "alerta-opsgenie spool list"))
 
@@ -184,8 +183,9 @@ def retarget(place: Place, old: str, new: str, yes: bool) -> None:
         raise Failure(f"nothing was ever kept for {old}", f"there are actions for: {known}", 2)
     if source == target:
         raise Failure(f"{old} and {new} are the same target", "alerta-opsgenie spool list", 2)
-    count = _waiting(journals[source])
-    _confirm(f"move {count} from {state.target_url(source)} to {state.target_url(target)}?", yes=yes)
+    if not yes:
+        what = f"{_waiting(journals[source])} from {state.target_url(source)} to {state.target_url(target)}"
+        click.confirm(f"move {what}?", abort=True)
     moved = journals[source].move_to(state.journal_of(place.directory, target))
     click.echo(f"{moved} moved; to have them delivered now: alerta-opsgenie spool drain")
 
@@ -224,3 +224,88 @@ def _by_target(lines: Iterable[str]) -> Iterable[tuple[str, list[str]]]:
     if "" in found:
         raise Failure("the first line names no target", "alerta-opsgenie spool export", 2)
     return found.items()
+
+
+# -- Actions as a person sees them
+
+
+class _Row(NamedTuple):
+    target: str
+    journal: Journal
+    action: Action
+    id: str = ""
+
+
+def _rows_of(place: Place) -> list[_Row]:
+    """Give the actions that are not done, with the shortest ids that tell them apart."""
+    rows = [
+        _Row(name, journal, action)
+        for name, journal in place.journals()
+        for wanted in LIVING
+        for action in journal.actions(wanted)
+    ]
+    keys = {row.action.key for row in rows}
+    length = _SHORTEST_ID
+    while len({key[:length] for key in keys}) < len(keys):
+        length += 4
+    return [row._replace(id=row.action.key[:length]) for row in rows]
+
+
+def _choose(place: Place, prefixes: Iterable[str]) -> list[_Row]:
+    rows = _rows_of(place)
+    chosen = {}
+    for prefix in prefixes:
+        found = [row for row in rows if row.action.key.startswith(prefix)]
+        if len(found) != 1:
+            what = f"{prefix} stands for {len(found)} actions" if found else f"there is no action {prefix}"
+            raise Failure(what, "alerta-opsgenie spool list", 2)
+        chosen[found[0].id] = found[0]
+    return list(chosen.values())
+
+
+def total(counts: Iterable[Counts]) -> dict[str, Any]:
+    """Add the counts of all targets up."""
+    found = list(counts)
+    sums = {name: sum(getattr(one, name) for one in found) for name in ("waiting", "in_flight", "dead")}
+    oldest = ("oldest_waiting_seconds", "oldest_dead_seconds")
+    return {**sums, **{name: round(max((getattr(one, name) for one in found), default=0.0), 1) for name in oldest}}
+
+
+def summary(counts: dict[str, Any]) -> str:
+    """Say the counts in one line."""
+    oldest = f", the oldest for {age(counts['oldest_waiting_seconds'])}" if counts["oldest_waiting_seconds"] else ""
+    return f"{counts['in_flight']} in flight; {counts['waiting']} waiting{oldest}; {counts['dead']} dead"
+
+
+def _readable(body: str) -> str:
+    """Give a message as JSON for people; one that is none as a JSON text, so that no terminal obeys it."""
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return json.dumps(body)
+
+
+def _fields(row: _Row) -> dict[str, Any]:
+    action = row.action
+    same = {name: getattr(action, name) for name in ("state", "alert", "reason", "detail", "attempts", "key")}
+    times = {name: _instant(getattr(action, name)) for name in ("accepted_at", "due_at")}
+    return {"id": row.id, "target": label_of(row.target), "action": action.kind, **same, **times}
+
+
+def _table(rows: list[_Row], now: float) -> Iterator[str]:
+    is_narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < _NARROWEST_TABLE_COLUMNS
+    has_targets = len({row.target for row in rows}) > 1
+    if rows and not is_narrow:
+        yield f"{'ID':8} {'STATE':9} {'AGE':>6} {'TRIES':>5} {'ACTION':16} {'ALERT':36} {'TARGET ' * has_targets}REASON"
+    for row in rows:
+        action, target = row.action, f"{label_of(row.target)} " * has_targets
+        what = f"{action.reason}: {' '.join(action.detail.split())}" if action.detail else action.reason
+        head = f"{row.id:8} {action.state:9} {age(now - action.accepted_at):>6}"
+        if is_narrow:
+            yield printable(f"{head} {action.kind}\n  {action.alert}\n  {target}{what}")
+        else:
+            yield printable(f"{head} {action.attempts:5} {action.kind:16.16} {action.alert:36} {target}{what}")
+
+
+def _instant(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

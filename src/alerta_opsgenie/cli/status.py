@@ -1,4 +1,4 @@
-"""`alerta-opsgenie status`: how it goes, on one screen or in the browser."""
+"""`alerta-opsgenie status`: what the page shows of how it goes, on one screen of a terminal or in the browser."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ import secrets
 import signal
 import sys
 import threading
-import time
 from typing import Any, Iterator
 
 import click
 
-from alerta_opsgenie.agent import client
-from alerta_opsgenie.cli.actions import age, summary, total
-from alerta_opsgenie.cli.failure import explained
-from alerta_opsgenie.cli.target import Place, find_place, label_of, place_options
+from alerta_opsgenie.cli.failure import explained, printable
+from alerta_opsgenie.cli.spool import summary, total
+from alerta_opsgenie.cli.target import Place, find_place, place_options
 from alerta_opsgenie.doctor.alerta_checks import client_of
 from alerta_opsgenie.doctor.running_checks import TRANSPORTS, ask_ready, listen_of
+from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.page.plugin import PluginFigures
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Part, Source, days_left
+from alerta_opsgenie.page.view import Part, Source, View, days_left, label_of
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.config import NATIVE, OEC
 
@@ -55,12 +54,13 @@ def status(watch: bool, as_json: bool, web: bool, **place: Any) -> None:
 
 
 def _serve(place: Place, interrupted: threading.Event) -> None:
-    """Serve the page with a token of this process's own, until interrupted."""
     inst, token = place.installation, secrets.token_urlsafe(24)
-    hidden = inst.secrets() if inst else []
+    hidden = [*(inst.secrets() if inst else []), token]
+    plugins = (
+        [PluginFigures(inst.access.url, lambda: client_of(inst, inst.access.url))] if inst and inst.access.url else []
+    )
     source = Source(
-        place.directory, lambda: _queue(place), plugins=_plugins(place), secrets=lambda: [*hidden, token],
-        token=lambda: token,
+        place.directory, lambda: _queue(place), plugins=plugins, secrets=lambda: hidden, token=lambda: token
     )  # fmt: skip
     server = Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer)
     server.start()
@@ -71,15 +71,7 @@ def _serve(place: Place, interrupted: threading.Event) -> None:
     server.stop()
 
 
-def _plugins(place: Place) -> list[PluginFigures]:
-    inst = place.installation
-    if inst is None or not inst.access.url:
-        return []
-    return [PluginFigures(inst.access.url, lambda: client_of(inst, inst.access.url))]
-
-
 def _queue(place: Place) -> Part:
-    """Say who takes messages, and how that goes where it can be asked."""
     inst = place.installation
     if inst is None:
         return Part("Queue", "no connector is configured on this host: alerta-opsgenie install", None)
@@ -87,46 +79,33 @@ def _queue(place: Place) -> Part:
         what = f"{PROGRAMS[inst.edge]} takes messages and tells nobody how that goes: alerta-opsgenie doctor tries it"
         return Part("Queue", what, None)
     ready = ask_ready(inst)
-    return Part("Queue", ready.error or ("messages are being taken" if ready.ready else ready.why), ready.ready)
+    way = f"messages are taken by {TRANSPORTS.get(ready.transport, 'a way that it does not tell')}"
+    return Part("Queue", way if ready.ready else ready.why, ready.ready)
 
 
 def _report(place: Place) -> dict[str, Any]:
-    now = time.time()
-    counts = {label_of(name): total([journal.counts(now)]) for name, journal in place.journals()}
-    inst, deliverer = place.installation, client.ask_status(place.directory)
-    is_run = inst is not None and deliverer is not None and deliverer.get("kind") == "run"
+    found, inst = View(Source(place.directory, lambda: _queue(place))).overview(), place.installation
     return {
         "config": inst.path if inst else None,
         "directory": place.directory,
-        "targets": counts,
-        "deliverer": deliverer,
-        "connector": ask_ready(inst)._asdict() if inst is not None and is_run and listen_of(inst) != "off" else None,
+        "is_well": found.is_well,
+        "parts": [{**part._asdict(), "age_seconds": found.at - part.at if part.at else None} for part in found.parts],
+        "troubles": [trouble._asdict() for trouble in found.troubles],
+        "targets": {label_of(name): total([counts]) for name, counts in found.counts.items()},
         "days_until_opsgenie_ends": days_left() if inst is None or inst.dialect == OEC else None,
     }
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
-    yield f"state directory  {report['directory']}"
-    yield f"delivered by     {_deliverer(report['deliverer'])}"
-    if report["config"] is None:
-        yield "configuration    none is found; to set a connector up: alerta-opsgenie install"
-    connector = report["connector"] or {}
-    if connector.get("transport") in TRANSPORTS:
-        yield f"messages by      {TRANSPORTS[connector['transport']]}"
-    trouble = (report["deliverer"] or {}).get("trouble") or (not connector.get("ready") and connector.get("why"))
-    if trouble:
-        yield click.style(f"attention        {trouble}", fg="red")
+    yield f"{'All is well' if report['is_well'] else 'Not well'}, by what is in {report['directory']}"
+    for part in report["parts"]:
+        since = part["age_seconds"]
+        success = "" if since is None else f"; last success {age(since)} ago"
+        yield printable(f"{part['name']:10} {part['what']}{success}")
+    for trouble in report["troubles"]:
+        yield click.style(printable(f"attention  {trouble['what']}\n      try  {trouble['advice']}"), fg="red")
     for url, counts in report["targets"].items():
         yield f"{url}\n  {summary(counts)}"
-    if not report["targets"]:
-        yield "nothing has been kept yet"
     days = report["days_until_opsgenie_ends"]
     if days is not None:
         yield f"Opsgenie ends in {days} days" if days > 0 else "Opsgenie has ended"
-
-
-def _deliverer(found: dict[str, Any] | None) -> str:
-    if found is None:
-        return "no process now; the next action starts one"
-    since = age(time.time() - float(found["since"]))
-    return f"{found['kind']} {found['version']}, process {found['pid']}, for {since}"

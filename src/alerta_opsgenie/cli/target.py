@@ -16,8 +16,7 @@ from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Reason
-from alerta_opsgenie.doctor.installation import Installation, Request
-from alerta_opsgenie.doctor.person import Person, become, person_of_uid
+from alerta_opsgenie.doctor.installation import Installation, Person, Request, become, person_of_uid
 from alerta_opsgenie.journal import Journal
 from alerta_opsgenie.setup.access import Access, access_of
 from alerta_opsgenie.vendor.location import find_config
@@ -77,7 +76,7 @@ class Place:
 
     def options(self) -> list[Options]:
         """Give the options of each target that the configuration names. Raises `Failure`."""
-        accesses = self.installation.accesses if self.installation and self.installation.config else []
+        accesses = self.installation.accesses if self.installation else []
         if self.given.get("alertaApiUrl") or not accesses:
             accesses = accesses[:1] or [access_of({}, os.environ)]
         found = [self._read(access) for access in accesses]
@@ -99,22 +98,13 @@ class Place:
         return options
 
 
-def label_of(target: str) -> str:
-    """Name a target for people."""
-    return state.target_url(target) if target else "Opsgenie"
-
-
 def find_place(config_path: str | None, spool_dir: str | None, given: Mapping[str, str | None] | None = None) -> Place:
     """Find the state directory. Root becomes its owner for good before anything in it is opened. Raises `Failure`.
 
     `given` is what is not to be the configuration's, by the names of the executor's arguments.
     """
-    given = {
-        name: os.path.abspath(value) if value and name.endswith("File") else value  # noqa: PTH100 - no links followed
-        for name, value in (given or {}).items()
-    }
-    named = spool_dir or os.environ.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
-    named = os.path.abspath(named) if named else ""  # noqa: PTH100
+    given = {name: _whole(value) if name.endswith("File") else value for name, value in (given or {}).items()}
+    named = _whole(spool_dir or os.environ.get("ALERTA_OPSGENIE_SPOOL_DIR"))
     inst = _find_installation(config_path, named)
     directory = inst.state_directory if inst else named or state_directory([], dict(os.environ))
     owner = _owner(named if inst else directory)
@@ -125,21 +115,21 @@ def find_place(config_path: str | None, spool_dir: str | None, given: Mapping[st
     return Place(directory, inst, given)
 
 
+def _whole(path: str | None) -> str:
+    return os.path.abspath(path) if path else ""  # noqa: PTH100 - resolve() would follow links
+
+
 def _find_installation(config_path: str | None, named: str) -> Installation | None:
     """Find the connector of this host; None: there is none. Raises `Failure` where its configuration is needed."""
     try:
-        path = config_path or find_config().path
+        inst = Installation(Request(_whole(config_path or find_config().path), state_directory=named))
     except ConfigError:
         return None
-    inst = Installation(Request(os.path.abspath(path), state_directory=named))  # noqa: PTH100
-    if inst.error is None:
-        return inst
-    if config_path or not named:
+    if inst.error is not None and (config_path or not named):
         raise Failure(f"{inst.error.where}: {inst.error.what}", inst.error.advice, 2)
-    return None
+    return None if inst.error else inst
 
 
 def _owner(directory: str) -> Person | None:
-    """Give the owner of a directory; None for root, and where there is none yet."""
     uid = os.lstat(directory).st_uid if directory and os.path.isdir(directory) else 0  # noqa: PTH112
     return person_of_uid(uid) if uid else None

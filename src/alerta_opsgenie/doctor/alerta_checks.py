@@ -6,27 +6,25 @@ All of it by requests that change nothing: they name an alert that cannot exist,
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 import uuid
 from contextlib import closing
-from datetime import datetime, timezone
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Any, Iterator
 from urllib.parse import urlsplit
 
 from alerta_opsgenie.clients.alerta import AlertaClient, address_of
-from alerta_opsgenie.clients.connection import AddressError
+from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import FORBIDDEN, NO_ANSWER, NOT_FOUND, OK, UNAUTHORIZED, ask
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.vendor_checks import judge_clock
-from alerta_opsgenie.page.plugin import FIGURES, NO_FIGURES, figures_of, troubles_of
+from alerta_opsgenie.page.plugin import FIGURES, side_of
 from alerta_opsgenie.vendor.config import NATIVE
 
-PERSON = "alerta-opsgenie doctor"
-"""On whose behalf the doctor asks."""
-
+PERSON = "alerta-opsgenie doctor"  # on whose behalf the doctor asks
 BRIDGE_SCOPE = "admin:alerta_opsgenie"
 """By this scope, listed literally, the plugin knows the bridge's key (plugin/keys.py)."""
 
@@ -37,16 +35,6 @@ USEFUL_SCOPES = NEEDED_SCOPES | {
 SOON_DAYS = 30
 
 _WEBHOOK = "/webhooks/opsgenie"
-_MOST_CANDIDATES_UNREACHED = 2
-
-
-class Found(NamedTuple):
-    """What answered at a URL for the root of an API. `links` are the addresses that Alerta lists there."""
-
-    links: list[str]
-    status: int = 0
-    clock_ahead_seconds: float = 0.0
-    error: str = ""
 
 
 def client_of(inst: Installation, url: str) -> AlertaClient:
@@ -82,24 +70,17 @@ def listed(answer: Answer, name: str) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def look_at(inst: Installation, url: str) -> Found:
-    """Ask for the root of an API, which needs no key and lists what there is."""
-    try:
-        answer = call(inst, url, Call("GET", "/", None, ""))
-    except NO_ANSWER as error:
-        return Found([], error=str(error))
-    links = [str(link.get("href")) for link in listed(answer, "links")]
-    return Found(links, answer.status, answer.clock_ahead_seconds)
+def _links_at(inst: Installation, url: str) -> list[str]:
+    """Ask for the root of an API, which needs no key and lists its addresses. Raises what is in `NO_ANSWER`."""
+    return [str(link.get("href")) for link in listed(call(inst, url, Call("GET", "/", None, "")), "links")]
 
 
-def candidates(url: str) -> list[str]:
+def _candidates(url: str) -> list[str]:
     """Give the URLs that may be meant by one at which Alerta does not answer, the likeliest first."""
     parts, path = urlsplit(url), address_of(url).path
     above = path.rpartition("/")[0]
-    other = "https" if parts.scheme == "http" else "http"
-    tried = [(parts.scheme, one) for one in (f"{path}/api", "/api", f"{above}/api", above, "") if one != path]
-    tried += [(other, path), (other, "/api")]
-    return list(dict.fromkeys(f"{scheme}://{parts.netloc}{one}" for scheme, one in tried))
+    paths = dict.fromkeys((f"{path}/api", "/api", f"{above}/api", above, ""))
+    return [f"{parts.scheme}://{parts.netloc}{one}" for one in paths if one != path]
 
 
 def check_reachable(inst: Installation) -> Iterator[Finding]:
@@ -109,28 +90,19 @@ def check_reachable(inst: Installation) -> Iterator[Finding]:
         advice = f'in {inst.path}, add "--alertaApiUrl", "https://alerta.example.com/api" to globalArgs'
         raise CheckEndedError(fail("the executor is not given Alerta's URL", advice))
     try:
-        address = address_of(url)
-    except AddressError as error:
-        raise CheckEndedError(fail(str(error), f"correct --alertaApiUrl in {inst.path}")) from None
-    found = look_at(inst, url)
-    if found.links:
-        yield ok(f"Alerta answers at {address}")
-        yield from judge_clock("Alerta", found.clock_ahead_seconds)
-    else:
-        what = found.error or f"{address} answers (HTTP {found.status}), but not as Alerta's API"
-        yield fail(what, _suggest(inst, url))
-
-
-def _suggest(inst: Installation, url: str) -> str:
-    unreached = 0
-    for tried in candidates(url):
-        found = look_at(inst, tried)
-        if found.links:
-            return f'in {inst.path}, write "--alertaApiUrl", "{tried}" in globalArgs: Alerta answers there'
-        unreached += bool(found.error)
-        if unreached > _MOST_CANDIDATES_UNREACHED:  # a host that does not answer makes each try last its whole limit
-            break
-    return f"see that Alerta runs and that this host reaches it, or correct --alertaApiUrl in {inst.path}"
+        answer = call(inst, url, Call("GET", "/", None, ""))
+        if listed(answer, "links"):
+            yield ok(f"Alerta answers at {url}")
+            yield from judge_clock("Alerta", answer.clock_ahead_seconds)
+            return
+        right = next((tried for tried in _candidates(url) if _links_at(inst, tried)), "")
+    except NO_ANSWER as error:
+        advice = f"see that Alerta runs and that this host reaches it, or correct --alertaApiUrl in {inst.path}"
+        raise CheckEndedError(fail(str(error), advice)) from None
+    advice = f"correct --alertaApiUrl in {inst.path}"
+    if right:
+        advice = f'in {inst.path}, write "--alertaApiUrl", "{right}" in globalArgs: Alerta answers there'
+    yield fail(f"{url} answers (HTTP {answer.status}), but not as Alerta's API", advice)
 
 
 # -- The key
@@ -143,9 +115,13 @@ def check_key(inst: Installation) -> Iterator[Finding]:
         yield fail(f"Alerta's key: {why}", f"write it into {_key_place(inst)}")
     answer = try_call(inst, "PUT", f"/alert/{uuid.uuid4()}/action", {"action": "ack", "text": PERSON})
     yield _judge_key(inst, answer)
-    if answer.status == NOT_FOUND:
-        yield from _check_scopes(inst)
-        yield from _check_heartbeats(inst)
+    if answer.status != NOT_FOUND:
+        return
+    yield from _check_scopes(inst)
+    # Alerta looks at the scope before it reads the body, and makes nothing of this one.
+    if _sends_heartbeats(inst) and try_call(inst, "POST", "/heartbeat", {"tags": "none"}).status == FORBIDDEN:
+        advice = f"{_make_key(inst)}; or set heartbeatIntervalInSeconds to 0 in {inst.path}"
+        yield warn("the key may not send heartbeats (write:heartbeats)", advice)
 
 
 def _key_place(inst: Installation) -> str:
@@ -165,14 +141,13 @@ def _judge_key(inst: Installation, answer: Answer) -> Finding:
 
 
 def _make_key(inst: Installation) -> str:
-    """Give the command by which an administrator of Alerta makes the bridge a key, and the file that it goes into."""
     more = " --scope write:heartbeats" if _sends_heartbeats(inst) else ""
     command = f"alerta key --username opsgenie-bridge --scope write:alerts{more}"
     return f"{command}, and write it into {_key_place(inst)}"
 
 
 def _sends_heartbeats(inst: Installation) -> bool:
-    return inst.edge == NATIVE and inst.needed_config.own.get("heartbeatIntervalInSeconds") != 0
+    return inst.edge == NATIVE and inst.config.own.get("heartbeatIntervalInSeconds") != 0
 
 
 def _check_scopes(inst: Installation) -> Iterator[Finding]:
@@ -193,23 +168,12 @@ def _check_scopes(inst: Installation) -> Iterator[Finding]:
 
 
 def _judge_expiry(inst: Installation, user: str, text: str) -> Finding:
-    try:
-        ends = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+    ends = iso_seconds(text)
+    if ends is None:
         return skip(f"when the key of {user} expires (Alerta says {text[:40]!r})")
-    days = (ends.replace(tzinfo=ends.tzinfo or timezone.utc) - datetime.now(timezone.utc)).days
-    what = f"the key is {user}'s and expires in {days} days, on {ends:%Y-%m-%d}"
+    days = (ends - time.time()) // 86400
+    what = f"the key is {user}'s and expires in {days:.0f} days, on {text[:10]}"
     return warn(what, f"make another in time: {_make_key(inst)}") if days <= SOON_DAYS else ok(what)
-
-
-def _check_heartbeats(inst: Installation) -> Iterator[Finding]:
-    """Look whether our own connector may send its heartbeat: Alerta looks at the scope before it reads the body."""
-    if not _sends_heartbeats(inst):
-        return
-    answer = try_call(inst, "POST", "/heartbeat", {"tags": "none, so that nothing is made of it"})
-    if answer.status == FORBIDDEN:
-        advice = f"{_make_key(inst)}; or set heartbeatIntervalInSeconds to 0 in {inst.path}"
-        yield warn("the key may not send heartbeats (write:heartbeats)", advice)
 
 
 # -- Alerta's own settings
@@ -232,38 +196,37 @@ def check_attribution(inst: Installation) -> Iterator[Finding]:
 
 
 def _has_webhook(inst: Installation) -> bool:
-    return any(link.endswith(_WEBHOOK) for link in look_at(inst, inst.access.url).links)
+    try:
+        return any(link.endswith(_WEBHOOK) for link in _links_at(inst, inst.access.url))
+    except NO_ANSWER:
+        raise CheckEndedError from None
 
 
 def check_open_access(inst: Installation) -> Iterator[Finding]:
     """Look whether Alerta, and our webhook in it, act for somebody without any key."""
     nobody = str(uuid.uuid4())
-    act = _ask_without_key(inst, "PUT", f"/alert/{nobody}/action", b'{"action": "ack", "text": ""}')
+    act = _ask_without_key(inst, "PUT", f"/alert/{nobody}/action", {"action": "ack", "text": ""})
     if act == NOT_FOUND:
         advice = "set AUTH_REQUIRED = True in alertad.conf and restart Alerta"
         yield warn("Alerta acts for everybody who reaches it, without a key", advice)
     elif act in {UNAUTHORIZED, FORBIDDEN}:
         yield ok("Alerta does nothing without a key")
     if _has_webhook(inst):
-        yield from _check_webhook(inst, nobody)
+        body = {"action": "Acknowledge", "alert": {"alias": nobody, "username": "doctor"}}
+        status = _ask_without_key(inst, "POST", _WEBHOOK, body)
+        if status in {UNAUTHORIZED, FORBIDDEN, NOT_FOUND}:
+            yield ok("the webhook refuses whoever has neither its secret nor a key")
+        else:
+            advice = "set OPSGENIE_WEBHOOK_SECRET_FILE in alertad.conf and restart Alerta"
+            yield fail(f"the webhook takes actions from everybody (HTTP {status})", advice)
 
 
-def _check_webhook(inst: Installation, nobody: str) -> Iterator[Finding]:
-    body = b'{"action": "Acknowledge", "alert": {"alias": "%s", "username": "doctor"}}' % nobody.encode()
-    status = _ask_without_key(inst, "POST", _WEBHOOK, body)
-    if status in {UNAUTHORIZED, FORBIDDEN, NOT_FOUND}:
-        yield ok("the webhook refuses whoever has neither its secret nor a key")
-    else:
-        advice = "set OPSGENIE_WEBHOOK_SECRET_FILE in alertad.conf and restart Alerta"
-        yield fail(f"the webhook takes actions from everybody (HTTP {status})", advice)
-
-
-def _ask_without_key(inst: Installation, method: str, path: str, body: bytes) -> int:
+def _ask_without_key(inst: Installation, method: str, path: str, body: dict[str, Any]) -> int:
     """Make one request without a key and give the status. No answer ends the check."""
-    headers = {"Content-Type": "application/json"}
+    headers, text = {"Content-Type": "application/json"}, json.dumps(body).encode()
     try:
         url = str(address_of(inst.access.url))
-        return ask(inst, url, path, headers, body, method=method, ca_file=inst.access.ca_file).status
+        return ask(inst, url, path, headers, text, method=method, ca_file=inst.access.ca_file).status
     except NO_ANSWER:
         raise CheckEndedError from None
 
@@ -273,18 +236,12 @@ def _ask_without_key(inst: Installation, method: str, path: str, body: bytes) ->
 
 def check_plugin(inst: Installation) -> Iterator[Finding]:
     """Read the figures, and say what is wrong by them."""
-    answer = try_call(inst, FIGURES.method, FIGURES.path)
-    if answer.status == FORBIDDEN:
-        raise CheckEndedError(skip("Alerta's key may not read its figures", "give it the scope read:management"))
-    figures = figures_of(fields_of(answer))
-    if not figures:
-        raise CheckEndedError(skip(NO_FIGURES))
-    problems = [fail(what, advice) for what, advice in troubles_of(figures)]
-    if figures.get("dead_letters"):
-        what = f"{figures['dead_letters']:.0f} requests were refused for good"
+    side = side_of("", try_call(inst, *FIGURES))
+    if side.why:
+        raise CheckEndedError(skip(side.why))
+    problems = [fail(what, advice) for what, advice in side.troubles]
+    if side.figures.get("dead_letters"):
+        what = f"{side.figures['dead_letters']:.0f} requests were refused for good"
         problems.append(warn(what, "the note on each alert says why"))
-    yield from problems or [ok(f"the plugin sends, {figures['waiting']:.0f} requests wait{_heartbeat(figures)}")]
-
-
-def _heartbeat(figures: Mapping[str, float]) -> str:
-    return ", and the heartbeat is pinged" if figures.get("heartbeat_withheld") == 0 else ""
+    pinged = ", and the heartbeat is pinged" if side.figures.get("heartbeat_withheld") == 0 else ""
+    yield from problems or [ok(f"the plugin sends, {side.figures['waiting']:.0f} requests wait{pinged}")]

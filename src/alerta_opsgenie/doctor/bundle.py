@@ -10,9 +10,10 @@ import sqlite3
 import sys
 import tarfile
 import time
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, Iterator, Mapping
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.state import journal_of, targets
@@ -21,7 +22,7 @@ from alerta_opsgenie.connector.credentials import credentials_path
 from alerta_opsgenie.core.relay import PLANS
 from alerta_opsgenie.doctor.http import NO_ANSWER, ask_vendor
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.logs import connector_log, logs_named, read_tail
+from alerta_opsgenie.doctor.running_checks import connector_log, logs_named, read_tail
 from alerta_opsgenie.doctor.vendor_checks import ALERTS
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.vendor.config import JEC
@@ -71,45 +72,38 @@ def _json(value: Any) -> str:
 
 def _versions() -> dict[str, str]:
     found = {"alerta-opsgenie": __version__, "python": sys.version, "sqlite": sqlite3.sqlite_version}
-    found["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
-    return found | {name: _version_of(name) for name in _LIBRARIES}
-
-
-def _version_of(library: str) -> str:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+    found["system"] = platform.platform()
+    for library in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[library] = metadata.version(library)
+    return found
 
 
 def _config(inst: Installation) -> Any:
-    if inst.document is None or inst.config is None:
+    if inst.document is None:
         return {"error": str(inst.error)}
     return {"file": redact_document(inst.document.value), "effective": shown_config(inst.config)}
 
 
 def _actions(inst: Installation) -> Any:
     """List what waits and what is dead without the messages, which name people and their alerts."""
-    directory = inst.state_directory
-    found: dict[str, Any] = {}
-    for name in targets(directory):
-        try:
-            journal = journal_of(directory, name)
-            entries = [action for state in ("in-flight", "waiting", "dead") for action in journal.actions(state)]
-        except JournalError as error:
-            found[name] = {"error": str(error)}
-            continue
-        shown = ("kind", "state", "alert", "reason", "attempts", "accepted_at")
-        found[name] = {"actions": [{field: getattr(entry, field) for field in shown} for entry in entries]}
-    return found
+    return {name: _actions_for(inst.state_directory, name) for name in targets(inst.state_directory)}
 
 
-def _logs(inst: Installation) -> Iterable[tuple[str, str]]:
+def _actions_for(directory: str, target: str) -> Any:
+    journal, shown = journal_of(directory, target), ("kind", "state", "alert", "reason", "attempts", "accepted_at")
+    try:
+        found = [action for state in ("in-flight", "waiting", "dead") for action in journal.actions(state)]
+    except JournalError as error:
+        return str(error)
+    return [{field: getattr(action, field) for field in shown} for action in found]
+
+
+def _logs(inst: Installation) -> Iterator[tuple[str, str]]:
     own = [inst.mapping.stdout, inst.mapping.stderr] if inst.mapping else []
-    paths = [connector_log(inst), *own, f"{inst.state_directory}/agent.log"]
-    for path in dict.fromkeys(path for path in paths if path):
-        lines = read_tail(path)[-LOG_LINES:]
-        if lines:
+    for path in dict.fromkeys([connector_log(inst), *own, f"{inst.state_directory}/agent.log"]):
+        lines = read_tail(path)[-LOG_LINES:] if path else []
+        if path and lines:
             yield Path(path).name, "\n".join(lines) + "\n"
 
 
@@ -131,18 +125,21 @@ def capture(inst: Installation) -> dict[str, str]:
     paths = {"credentials": credentials_path(inst.dialect, {}), "list": f"{ALERTS[inst.dialect]}?limit=1"}
     paths.update({"authenticate": AUTHENTICATE_PATH} if inst.dialect == JEC else {})
     for what, path in paths.items():
-        answer = _answer(inst, path)
-        if answer is not None:
+        with suppress(*NO_ANSWER):
+            response = ask_vendor(inst, path)
+            answer = {
+                "status": response.status,
+                "body": response.json,
+                "Token": _read(response.headers.get("token", "")),
+            }
             found[f"api.{what}.{inst.dialect}-captured.json"] = _json(placeholders.replace(answer))
     return found
 
 
 def _messages(inst: Installation) -> Iterator[dict[str, Any]]:
-    """Give the messages of the connector's logs, the newest first."""
     for log in logs_named(inst, rf"{inst.edge}QueueMessages-.*")[:_MOST_FILES]:
         for line in reversed(read_tail(str(log), most_bytes=_TAIL_BYTES)):
-            _before, mark, text = line.partition(_MARK)
-            message = _read(text) if mark else None
+            message = _read(line.partition(_MARK)[2])
             if message is not None:
                 yield message
 
@@ -150,19 +147,9 @@ def _messages(inst: Installation) -> Iterator[dict[str, Any]]:
 def _read(text: str) -> dict[str, Any] | None:
     """Read the JSON that a text begins with. Behind it are logrus's fields, which may have put it into quotes."""
     decoder = json.JSONDecoder()
-    try:
+    with suppress(ValueError, RecursionError):
         if text.startswith('{\\"'):
             text, _end = decoder.raw_decode(f'"{text}')
         value, _end = decoder.raw_decode(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _answer(inst: Installation, path: str) -> dict[str, Any] | None:
-    try:
-        response = ask_vendor(inst, path)
-    except NO_ANSWER:
-        return None
-    token, body = _read(response.headers.get("token", "")), _read(response.body.decode("utf-8", "replace"))
-    return {"status": response.status, **({"Token": token} if token else {}), "body": body}
+        return value if isinstance(value, dict) else None
+    return None

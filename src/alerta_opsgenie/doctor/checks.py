@@ -64,7 +64,7 @@ def examine(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Findin
     """Do the named checks. One that fails by itself is a finding, and the others are done all the same."""
     wanted = set(names)
     for check in CHECKS:
-        if check.name not in wanted or (check.needs_config and inst.config is None) or inst.edge not in check.edges:
+        if check.name not in wanted or (check.needs_config and inst.document is None) or inst.edge not in check.edges:
             continue
         try:
             yield from findings_of(check.run(inst), check.name)

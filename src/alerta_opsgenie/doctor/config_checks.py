@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Iterator
 
 from alerta_opsgenie.doctor.finding import FAIL, SKIP, WARN, CheckEndedError, Finding, fail, ok, skip, warn
-from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.person import Person, group_name, user_name
+from alerta_opsgenie.doctor.installation import Installation, Person
+from alerta_opsgenie.journal.errors import user_name
 from alerta_opsgenie.setup.layout import layout_for
+from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, NATIVE
 from alerta_opsgenie.vendor.problems import ERROR, NOTE, WARNING
 
@@ -43,12 +44,11 @@ def need_user(inst: Installation, what: str) -> Person:
 
 
 def _check_private(inst: Installation, path: str) -> Finding:
-    """Look whether a file with a key is its user's alone and can be read by that user."""
     try:
         status = Path(path).stat()
     except OSError as error:
         return fail(f"{path} cannot be looked at: {error.strerror}", f"see what is there: ls -la {Path(path).parent}")
-    mode, owner = status.st_mode & 0o777, f"{user_name(status.st_uid)}:{group_name(status.st_gid)}"
+    mode, owner = status.st_mode & 0o777, user_name(status.st_uid)
     if mode & _OTHERS_OR_GROUP_WRITES:
         right = 0o640 if inst.edge == NATIVE else 0o600
         return fail(f"{path} holds a key and has mode {mode:04o}: others may use it", f"chmod {right:o} {path}")
@@ -61,10 +61,12 @@ def _check_private(inst: Installation, path: str) -> Finding:
 
 def check_content(inst: Installation) -> Iterator[Finding]:
     """Report what `config check` finds, but for what other checks say better."""
+    assert inst.document is not None  # noqa: S101 - see `doctor.checks`
     unmapped = {f"$.actionMappings.{action}" for action in DOCUMENTED_ACTIONS}
+    problems = check_config(inst.document, dialect=inst.dialect, target=inst.edge, environment=inst.environment)
     found = [
         Finding(_LEVELS[problem.level], f"{inst.path}: {problem.path}: {problem.what}", problem.advice)
-        for problem in inst.problems
+        for problem in problems
         if not ("is not mapped" in problem.what and problem.path in unmapped) and "shows a secret" not in problem.what
     ]
     yield from found or [ok("its keys and values are what the connector knows")]
@@ -72,7 +74,7 @@ def check_content(inst: Installation) -> Iterator[Finding]:
 
 def check_mappings(inst: Installation) -> Iterator[Finding]:
     """Look whether each documented action starts our executor; the connector drops one that is not mapped."""
-    mappings = inst.needed_config.mappings
+    mappings = inst.config.mappings
     missing = [name for name in DOCUMENTED_ACTIONS if name not in mappings]
     foreign = [name for name in DOCUMENTED_ACTIONS if name in mappings and not mappings[name].is_alerta_executor]
     if missing:

@@ -1,17 +1,25 @@
-"""One HTTP request, with the proxies and the time limit that doctor was given."""
+"""Requests with the proxies and the time limit that doctor was given, and Alerta's list of alerts."""
 
 from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import Mapping
+from typing import Any, Callable, Mapping
 
 from alerta_opsgenie.clients.connection import AddressError, Connection, Response, UnreachableError, read_address
 from alerta_opsgenie.connector.cloud import VendorApi
+from alerta_opsgenie.core.outcome import Answer
+from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.doctor.installation import Installation
 
 OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404
 NO_ANSWER = (UnreachableError, AddressError)
+
+_LIST = "/alerts?status!=closed&status!=expired&sort-by=createTime&show-history=true&page-size=100"
+
+
+class IncompleteError(Exception):
+    """A list of alerts is not whole, and why."""
 
 
 def ask(inst: Installation, url: str, path: str, headers: Mapping[str, str], body: bytes | None = None,
@@ -24,10 +32,35 @@ def ask(inst: Installation, url: str, path: str, headers: Mapping[str, str], bod
 
 def vendor_api(inst: Installation) -> closing[VendorApi]:
     """Open a connection to the vendor's API with the connector's key. Raises `AddressError`."""
-    return closing(VendorApi(inst.needed_config, inst.request.environment))
+    return closing(VendorApi(inst.config, inst.request.environment))
 
 
 def ask_vendor(inst: Installation, path: str) -> Response:
     """Make one GET with the connector's key. Raises what is in `NO_ANSWER`."""
     with vendor_api(inst) as api:
         return api.request("GET", path, seconds=inst.request.limit_seconds)
+
+
+def read_alerts(send: Callable[[Call], Answer], advance: Callable[[int], None]) -> list[dict[str, Any]]:
+    """List what is not closed or expired in Alerta; `advance` is told how many came. Raises `IncompleteError`."""
+    found: dict[str, dict[str, Any]] = {}
+    totals, page, is_last = set(), 0, False
+    while not is_last:
+        page += 1
+        answer = send(Call("GET", f"{_LIST}&page={page}", None, ""))
+        if not answer.ok:
+            raise IncompleteError(f"Alerta answered HTTP {answer.status} {answer.message}".rstrip())
+        found.update({str(one.get("id")): one for one in answer.body.get("alerts") or [] if isinstance(one, dict)})
+        totals.add(answer.body.get("total"))
+        is_last = not answer.body.get("more")
+        advance(len(found))
+    if totals != {len(found)}:
+        counted = " and then ".join(map(str, totals))
+        raise IncompleteError(f"Alerta lists {len(found)} alerts and counts {counted}")
+    return list(found.values())
+
+
+def wait(seconds: float) -> bool:
+    """Wait as `list_open` asks for it."""
+    time.sleep(seconds)
+    return False

@@ -1,31 +1,92 @@
-"""One connector of this host, and what is known of it: gathered once, without changing anything."""
+"""One connector of this host, and what is known of it: gathered once, without changing anything.
+
+What the connector's user can name (a key file, a log, a script) is never opened with root's rights: a link there could
+lead to a file of root's. So root gathers what only root can see, then becomes the connector's user for good.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
+import pwd
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Mapping
+from typing import Mapping, NamedTuple
 
 from alerta_opsgenie.agent.handover import state_directory
 from alerta_opsgenie.core.secret import Secret, mask, redact_text
-from alerta_opsgenie.doctor.person import Person, become, import_late, person_of_name, person_of_uid
 from alerta_opsgenie.doctor.units import DIRECTORIES, Unit, find_units
 from alerta_opsgenie.setup.access import Access, our_mappings, read_access
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
 from alerta_opsgenie.setup.processes import SERVICES, Process, is_connector, is_run_command, list_processes
+from alerta_opsgenie.vendor import as_user
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
-from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
 from alerta_opsgenie.vendor.document import Document, parse_document, read_bytes, syntax_of, unreadable
 from alerta_opsgenie.vendor.location import NATIVE_PATH
-from alerta_opsgenie.vendor.problems import ConfigError, Problem
+from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.safe_files import SafeFiles
 from alerta_opsgenie.vendor.structure import read_structure
 
 _OWN_SETTINGS = "alertaOpsgenie"
+
+# Python imports these when they are first used; by then it may no longer be allowed to read them (below /root).
+_IMPORTED_LATE = (
+    "encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_16", "encodings.utf_8_sig", "stringprep",
+    "_strptime", "ssl", "hashlib", "random", "email.utils", "email.parser", "traceback", "gzip", "sqlite3", "yaml",
+)  # fmt: skip
+
+
+class Person(NamedTuple):
+    """A user of this host; `how` says from what it is known that the connector runs as this user."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    how: str = ""
+
+    @property
+    def is_us(self) -> bool:
+        """Whether this process has this user's rights and no others."""
+        return os.geteuid() == self.uid
+
+
+def person_of_name(name: str, how: str = "") -> Person | None:
+    """Look a user up by name; None: there is none."""
+    with contextlib.suppress(KeyError):
+        return person_of_uid(pwd.getpwnam(name).pw_uid, how)
+    return None
+
+
+def person_of_uid(uid: int, how: str = "") -> Person:
+    """Look a user up by number; one without a name, as in a container, has a group of the same number."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return Person(str(uid), uid, uid, "/", how)
+    return Person(entry.pw_name, uid, entry.pw_gid, entry.pw_dir, how)
+
+
+def _import_late() -> None:
+    for name in _IMPORTED_LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def become(person: Person) -> None:
+    """Let root become this user for good; for anybody else nothing changes. Raises OSError."""
+    if os.geteuid() != 0 or person.uid == 0:
+        return
+    _import_late()
+    as_user.become(person.uid, person.gid)
+    os.chdir("/")
+    for name in [name for name in os.environ if name.startswith("XDG_")]:
+        del os.environ[name]
+    os.environ.update(HOME=person.home, USER=person.name, LOGNAME=person.name)
 
 
 @dataclass(frozen=True)
@@ -78,32 +139,28 @@ class Installation:
 
     # -- the configuration
 
-    @cached_property
-    def _loaded(self) -> tuple[Document | None, ConfigError | None]:
-        """Read the file as the user who decides what lies there."""
-        import_late()
-        try:
-            owner = self._find_writer()
-            text = run_as(owner.uid, owner.gid, self._read) if owner.uid else self._read()
-            return parse_document(text.encode("latin-1"), syntax=syntax_of(self.path), where=self.path), None
-        except ConfigError as error:
-            return None, error
-        except (OSError, ValueError) as error:
-            return None, unreadable(self.path, error)
-
-    def _read(self) -> str:
-        """Read it; latin-1 carries any byte through the child's JSON."""
-        return read_bytes(self.path).decode("latin-1")
-
     @property
     def document(self) -> Document | None:
-        """The configuration as plain values; None where it cannot be read."""
-        return self._loaded[0]
+        """The configuration as plain values; None where it cannot be read, see `error`."""
+        return self._loaded if isinstance(self._loaded, Document) else None
 
     @property
     def error(self) -> ConfigError | None:
         """Why the configuration cannot be read."""
-        return self._loaded[1]
+        return self._loaded if isinstance(self._loaded, ConfigError) else None
+
+    @cached_property
+    def _loaded(self) -> Document | ConfigError:
+        """Read the file as the user who decides what lies there; latin-1 carries any byte through the child's JSON."""
+        _import_late()
+        try:
+            owner = self._find_writer()
+            text = run_as(owner.uid, owner.gid, lambda: read_bytes(self.path).decode("latin-1"))
+            return parse_document(text.encode("latin-1"), syntax=syntax_of(self.path), where=self.path)
+        except ConfigError as error:
+            return error
+        except (OSError, ValueError) as error:
+            return unreadable(self.path, error)
 
     @cached_property
     def dialect(self) -> str:
@@ -121,7 +178,6 @@ class Installation:
         return NATIVE if usual or named or started or self._native_unit else self.dialect
 
     def _is_run(self, command: tuple[str, ...]) -> bool:
-        """Whether a command line starts our own connector with this configuration."""
         return is_run_command(command) and self._is_named_in(command)
 
     def _is_named_in(self, command: tuple[str, ...]) -> bool:
@@ -129,46 +185,31 @@ class Installation:
         return bool(named) and os.path.realpath(named) == os.path.realpath(self.path)
 
     @cached_property
-    def config(self) -> EdgeConfig | None:
+    def config(self) -> EdgeConfig:
         """The configuration in effect; where there are problems, as much of it as is sound."""
-        if self.document is None:
-            return None
-        return read_structure(self.document, dialect=self.dialect, environment=self._environment, target=self.edge)[0]
+        document = self.document or Document({}, "json", self.path)
+        return read_structure(document, dialect=self.dialect, environment=self.environment, target=self.edge)[0]
 
     @property
-    def needed_config(self) -> EdgeConfig:
-        """The configuration, for what is only done where there is one."""
-        assert self.config is not None  # noqa: S101 - see `doctor.checks`
-        return self.config
-
-    @cached_property
-    def problems(self) -> list[Problem]:
-        """All that is wrong with the configuration."""
-        if self.document is None:
-            return []
-        return check_config(self.document, dialect=self.dialect, target=self.edge, environment=self._environment)
-
-    @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The environment by which the connector reads its configuration."""
         return {**self.process_environment, "HOME": self.person.home if self.person else ""}
 
     @cached_property
     def accesses(self) -> list[Access]:
         """What each mapping gives our executor; where none starts it, what all have in common."""
-        if self.config is None:
-            return []
         mappings: list[ActionMapping | None] = [*our_mappings(self.config)] or [None]
         return [read_access(self.config, mapping, self.service_environment) for mapping in mappings]
 
     @property
     def access(self) -> Access:
         """What the first of those mappings gives."""
-        return self.accesses[0] if self.accesses else Access()
+        return self.accesses[0]
 
     @property
     def mapping(self) -> ActionMapping | None:
         """The first mapping that starts our executor."""
-        return next(iter(our_mappings(self.config)), None) if self.config else None
+        return next(iter(our_mappings(self.config)), None)
 
     @cached_property
     def alerta_key(self) -> tuple[Secret, str]:
@@ -177,8 +218,7 @@ class Installation:
 
     def secrets(self) -> list[str]:
         """Give all that must never be shown."""
-        known = [self.alerta_key[0].reveal(), self.config.api_key.reveal() if self.config else ""]
-        return [secret for secret in known if secret]
+        return [key.reveal() for key in (self.alerta_key[0], self.config.api_key) if key]
 
     def redact(self, line: str) -> str:
         """Take the secrets that are known, and what looks like another, out of a line."""
@@ -241,34 +281,29 @@ class Installation:
     @cached_property
     def person(self) -> Person | None:
         """The connector's user: as asked for, its process's, its unit's, or the configuration's owner."""
-        if self.request.user:
-            return person_of_name(self.request.user, "as you say")
-        if self.process is not None:
+        if self.process is not None and not self.request.user:
             return person_of_uid(self.process.uid, "its process's user")
-        if self.unit.user:
-            return person_of_name(self.unit.user, "its unit's user")
-        if self.edge == NATIVE:
-            return person_of_name(layout_for(NATIVE).user, "the usual user")
+        usual = layout_for(NATIVE).user if self.edge == NATIVE else ""
+        named = {"as you say": self.request.user, "its unit's user": self.unit.user, "the usual user": usual}
+        for how, name in named.items():
+            if name:
+                return person_of_name(name, how)
         try:
             return person_of_uid(Path(self.path).lstat().st_uid, "the configuration's owner")
         except OSError:
             return None
 
-    @cached_property
-    def search_path(self) -> tuple[str, str]:
-        """The PATH that the connector's service has, and from what that is known."""
-        known = {
-            "as you say": self.request.service_path,
-            "its process's": self.process_environment.get("PATH"),
-            "its unit's": self.unit.environment.get("PATH"),
-        }
-        return next(((path, how) for how, path in known.items() if path), (SERVICE_PATH, "a service's usual one"))
+    @property
+    def search_path(self) -> str:
+        """The PATH that the connector's service has: as asked for, its process's, its unit's, or the usual one."""
+        known = (environment.get("PATH") for environment in (self.process_environment, self.unit.environment))
+        return self.request.service_path or next(filter(None, known), SERVICE_PATH)
 
     @cached_property
     def service_environment(self) -> Mapping[str, str]:
         """The environment in which the connector starts scripts, as far as it is known."""
         home = {"HOME": self.person.home} if self.person else {}
-        return {**self.unit.environment, **home, **self.process_environment, "PATH": self.search_path[0]}
+        return {**self.unit.environment, **home, **self.process_environment, "PATH": self.search_path}
 
     @property
     def service(self) -> str:

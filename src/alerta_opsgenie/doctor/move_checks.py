@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing, suppress
-from datetime import datetime, timezone
+from contextlib import closing
 from typing import Any, Callable, Iterator, NamedTuple
 
 from alerta_opsgenie.agent.state import journal_of, targets
@@ -21,13 +20,15 @@ from alerta_opsgenie.core.message import is_uuid
 from alerta_opsgenie.core.publish import Dialect, Policy, is_wanted
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.core.sides import alias_of
-from alerta_opsgenie.doctor.alerta_checks import fields_of, listed, try_call
+from alerta_opsgenie.doctor.alerta_checks import try_call
 from alerta_opsgenie.doctor.checks import examine
 from alerta_opsgenie.doctor.finding import SKIP, CheckEndedError, Finding, fail, findings_of, ok, skip, warn
-from alerta_opsgenie.doctor.http import NOT_FOUND
+from alerta_opsgenie.doctor.http import IncompleteError, read_alerts, wait
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.vendor_checks import SOON_DAYS, days_left
+from alerta_opsgenie.doctor.vendor_checks import judge_end
 from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.page.markup import age
+from alerta_opsgenie.page.view import days_left
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
 
@@ -38,8 +39,7 @@ _QUIET_SECONDS = 24 * 3600.0
 _CONFIGURATION = ("config", "config-access", "config-content", "mappings", "key-file")
 _CONNECTOR = ("script", "python", "executor", "vendor", "queue", "alerta", "alerta-key", "service", "process")
 _WHICH = "which open alerts are in JSM"
-_PAGE, _MOST_PAGES, _MOST_LOOKS, _MOST_NAMED = 100, 1000, 200, 20
-_INSTALL = "alerta-opsgenie install --edge jec --from {old} --api-key-file integration.key"
+_MOST_LOOKS, _MOST_NAMED = 200, 20
 
 
 class Move(NamedTuple):
@@ -51,33 +51,24 @@ class Move(NamedTuple):
     jsm_key: Secret
 
 
-def check_days(move: Move) -> Iterator[Finding]:
-    """Say how long Opsgenie goes on."""
-    installation = move.old or move.new
-    days = days_left(installation.request.today if installation else None)
-    if days > SOON_DAYS:
-        yield ok(f"{days} days are left, until {END_OF_OPSGENIE}")
-    elif days > 0:
-        advice = "your own turn-off may come earlier: 120 days after the migration of the account"
-        yield warn(f"{days} days are left, until {END_OF_OPSGENIE}", advice)
-    elif move.old is not None:
-        yield fail(f"Opsgenie was switched off on {END_OF_OPSGENIE}", "take its connector away: see from-opsgenie")
-    else:
+def _check_days(move: Move) -> Iterator[Finding]:
+    if move.old is None and days_left() <= 0:
         yield ok(f"Opsgenie was switched off on {END_OF_OPSGENIE}, and nothing of it is left here")
+    else:
+        yield judge_end(days_left(), "your own turn-off may come earlier: 120 days after the migration of the account")
 
 
-def check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
-    """Do doctor's own checks on JSM's connector."""
+def _check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
     new = move.new
     if new is None:
-        advice = _INSTALL.format(old=move.old.path if move.old else "FILE")
+        old = move.old.path if move.old else "FILE"
+        advice = f"alerta-opsgenie install --edge jec --from {old} --api-key-file integration.key"
         raise CheckEndedError(fail("there is no configuration for JSM on this host", advice))
     for finding in _as_its_user(new, lambda: examine(new, names)):
         yield finding._replace(what=f"{finding.check}: {finding.what}", check="")
 
 
-def check_alerts(move: Move) -> Iterator[Finding]:
-    """Find the open alerts of Alerta that JSM does not have open under that alias."""
+def _check_alerts(move: Move) -> Iterator[Finding]:
     looker = move.new or move.old
     if looker is None or not move.jsm_key:
         raise CheckEndedError(skip(f"{_WHICH}: it takes the plugin's key", "--jsm-key-file FILE"))
@@ -90,16 +81,11 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
         client = OpsgenieClient(move.jsm_url, Dialect.JSM, environment=inst.request.environment)
     except AddressError as error:
         raise CheckEndedError(fail(str(error), "correct --jsm-url")) from None
-    source = next((name for name in inst.access.sources if name != "*"), Policy().source)
     with closing(client):
-        theirs = list_open(lambda path: client.get(path, move.jsm_key.reveal(), _soon(inst)), source, _wait)
-        asked = sorted(mine - {alias_of(one, source) for one in theirs.alerts})
-        looks = _look_singly(inst, client, move.jsm_key, asked)
-    unknown = [alert for alert in asked if alert not in looks] if theirs.problem else []
-    missing = [alert for alert in asked if alert not in unknown and not looks.get(alert)]
+        missing, unknown, problem = _look(inst, client, move.jsm_key.reveal(), mine)
     if unknown:
         advice = "see that it is the key of an API integration of JSM's; docs/how-to/drift.md has another list"
-        yield fail(f"of {len(unknown)} open alerts it cannot be told whether they are in JSM: {theirs.problem}", advice)
+        yield fail(f"of {len(unknown)} open alerts it cannot be told whether they are in JSM: {problem}", advice)
     if missing:
         named = ", ".join(missing[:_MOST_NAMED]) + (", ..." if missing[_MOST_NAMED:] else "")
         advice = "they come to JSM with their next severity, or when they come again; end those of Opsgenie by hand"
@@ -108,45 +94,36 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
         yield ok(f"JSM takes the key, and has all {len(mine)} open alerts of Alerta")
 
 
-def _look_singly(inst: Installation, client: OpsgenieClient, key: Secret, alerts: list[str]) -> dict[str, bool]:
-    """Ask of each alert whether it is open there, as far as answers come."""
-    found: dict[str, bool] = {}
-    for alert in alerts[:_MOST_LOOKS]:
-        data = client.find(alert, key.reveal(), _soon(inst))
+def _look(inst: Installation, client: OpsgenieClient, key: str, mine: set[str]) -> tuple[list[str], list[str], str]:
+    source = next((name for name in inst.access.sources if name != "*"), Policy().source)
+    theirs = list_open(lambda path: client.get(path, key, _soon(inst)), source, wait)
+    asked = sorted(mine - {alias_of(one, source) for one in theirs.alerts})
+    looks: dict[str, bool] = {}
+    for alert in asked[:_MOST_LOOKS]:
+        data = client.find(alert, key, _soon(inst))
         if data is None:
             break
-        found[alert] = data.get("status") == "open"
-    return found
+        looks[alert] = data.get("status") == "open"
+    unknown = [alert for alert in asked if alert not in looks] if theirs.problem else []
+    return [alert for alert in asked if alert not in unknown and not looks.get(alert)], unknown, theirs.problem
 
 
 def _soon(inst: Installation) -> float:
     return time.monotonic() + inst.request.limit_seconds
 
 
-def _wait(seconds: float) -> bool:
-    time.sleep(seconds)
-    return False
-
-
 def _open_in_alerta(inst: Installation) -> set[str]:
     """List the open alerts of a severity that goes out by default. The check ends where the list is not whole."""
-    found: set[str] = set()
-    with suppress(CheckEndedError):
-        for page in range(1, _MOST_PAGES):
-            path = f"/alerts?status!=closed&status!=expired&status!=blackout&sort-by=createTime&page={page}"
-            answer = try_call(inst, "GET", f"{path}&page-size={_PAGE}")
-            wanted = (one for one in listed(answer, "alerts") if is_wanted(str(one.get("severity")), Policy()))
-            found.update(str(one.get("id")) for one in wanted if is_uuid(str(one.get("id"))))
-            if not fields_of(answer).get("more"):
-                if "alerts" in fields_of(answer) or (answer.from_alerta and answer.status == NOT_FOUND):
-                    return found
-                break
-    advice = f"alerta-opsgenie doctor --config {inst.path}"
-    raise CheckEndedError(skip(f"{_WHICH}: Alerta does not list its own", advice))
+    try:
+        found = read_alerts(lambda call: try_call(inst, *call), lambda _: None)
+    except (IncompleteError, CheckEndedError) as error:
+        why, advice = str(error) or "Alerta is not reached", f"alerta-opsgenie doctor --config {inst.path}"
+        raise CheckEndedError(skip(f"{_WHICH}: {why}", advice)) from None
+    wanted = (one for one in found if is_wanted(str(one.get("severity")), Policy()) and one.get("status") != "blackout")
+    return {str(one.get("id")) for one in wanted if is_uuid(str(one.get("id")))}
 
 
-def check_old(move: Move) -> Iterator[Finding]:
-    """Say what still reaches this host from Opsgenie, and what has not ended of it."""
+def _check_old(move: Move) -> Iterator[Finding]:
     old = move.old
     if old is None:
         raise CheckEndedError(ok("no connector of Opsgenie's is set up on this host"))
@@ -154,28 +131,28 @@ def check_old(move: Move) -> Iterator[Finding]:
 
 
 def _look_at_old(inst: Installation) -> Iterator[Finding]:
-    directory, last, left = inst.state_directory, 0.0, 0
+    directory = inst.state_directory
     try:
-        for name in targets(directory):
-            for action in journal_of(directory, name).actions():
-                last, left = max(last, action.accepted_at), left + (action.state != "done")
+        actions = [one for name in targets(directory) for one in journal_of(directory, name).actions()]
     except JournalError as error:
         raise CheckEndedError(fail(error.reason, error.advice)) from None
+    left = sum(one.state != "done" for one in actions)
     if left:
         listing = f"alerta-opsgenie spool list --spool-dir {directory}"
         yield fail(f"{left} actions from Opsgenie wait, or were refused for good", listing)
-    when = datetime.fromtimestamp(last, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    came = f"the last action from Opsgenie came at {when}" if last else "no action from Opsgenie is remembered"
-    running = f"{PROGRAMS[inst.edge]} runs" if inst.process else f"{PROGRAMS[inst.edge]} does not run"
-    if inst.process and last and time.time() - last < _QUIET_SECONDS:
-        yield warn(f"{came}; {running}", "let it run until none comes any more")
+    since = time.time() - max((one.accepted_at for one in actions), default=0.0)
+    came = (
+        f"the last action from Opsgenie came {age(since)} ago" if actions else "no action from Opsgenie is remembered"
+    )
+    what = f"{came}; {PROGRAMS[inst.edge]} {'runs' if inst.process else 'does not run'}"
+    if inst.process and since < _QUIET_SECONDS:
+        yield warn(what, "let it run until none comes any more")
     else:
         away = f"systemctl disable --now {inst.service}; alerta-opsgenie uninstall --edge {inst.edge}"
-        yield ok(f"{came}; {running}", f"to take it away: {away}")
+        yield ok(what, f"to take it away: {away}")
 
 
-def check_way_back(move: Move) -> Iterator[Finding]:
-    """Say how to go back from here."""
+def _check_way_back(move: Move) -> Iterator[Finding]:
     settings = "take OPSGENIE_ALSO_JSM_PRIMARY out of alertad.conf, and restart Alerta"
     if move.new is None:
         yield ok("nothing was moved on this host yet")
@@ -186,8 +163,7 @@ def check_way_back(move: Move) -> Iterator[Finding]:
         yield ok(f"systemctl disable --now {service}; alerta-opsgenie uninstall --edge {edge}; {settings}")
 
 
-def check_unknown(_move: Move) -> Iterator[Finding]:
-    """Name what no public page says."""
+def _check_unknown(_move: Move) -> Iterator[Finding]:
     for what in (
         "what a key of Opsgenie's is answered after the turn-off",
         "whether both products get each alert between the migration and the turn-off",
@@ -197,13 +173,13 @@ def check_unknown(_move: Move) -> Iterator[Finding]:
 
 
 CHECKS: dict[str, Callable[[Move], Iterator[Finding]]] = {
-    "days-left": check_days,
-    "jsm-configuration": lambda move: check_new(move, _CONFIGURATION),
-    "jsm-connector": lambda move: check_new(move, _CONNECTOR),
-    "jsm-alerts": check_alerts,
-    "from-opsgenie": check_old,
-    "way-back": check_way_back,
-    "not-known": check_unknown,
+    "days-left": _check_days,
+    "jsm-configuration": lambda move: _check_new(move, _CONFIGURATION),
+    "jsm-connector": lambda move: _check_new(move, _CONNECTOR),
+    "jsm-alerts": _check_alerts,
+    "from-opsgenie": _check_old,
+    "way-back": _check_way_back,
+    "not-known": _check_unknown,
 }
 
 

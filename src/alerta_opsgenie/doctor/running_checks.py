@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import time
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Iterator, Mapping, NamedTuple
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.connector.keeper import CHANNEL, SQS
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN
+from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import NO_ANSWER, OK, ask
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.logs import connector_log, last_error, read_tail, read_version
-from alerta_opsgenie.doctor.person import user_name
+from alerta_opsgenie.journal.errors import user_name
+from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.config import NATIVE
 
-RECENT_SECONDS = 24 * 3600.0
-"""A failure that is older is not reported."""
-
+RECENT_SECONDS = 24 * 3600.0  # a failure that is older is not reported
 STILL_SECONDS = 10 * 60.0
 """A connector that cannot reach its queue logs that several times a minute, so what is younger still goes on."""
 
 TRANSPORTS: Mapping[str, str] = {SQS: "SQS queues", CHANNEL: "the channel of JEC's version 2"}
 
 _RESULT = re.compile(r"^(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (?P<level>[A-Z]+) (?P<kind>[a-z]+) (?P<what>.*)$")
-_DONE = {"applied", "already"}
-_FAILED = {"rejected", "kept"}
+_DONE, _FAILED = {"applied", "already"}, {"rejected", "kept"}
 _QUEUE_WORDS = ("receive message", "token", "credential", "could not start", "poller")
 _LARGEST_LOOKED_AT_BYTES = 256 * 1024
 _OTHERS_READ = 0o004
+
+_VERSION = re.compile(r"(?:OEC|JEC) version is ([0-9A-Za-z.+-]+)")
+_TAIL_BYTES = 256 * 1024
+_HEAD_BYTES = 4096
+_FAILURE_LEVELS = {"ERRO", "FATA", "PANI"}
+
+# logrus's TextFormatter, with ForceColors (opsgenie/oec, queue/poller.go) and without.
+_LINE = re.compile(
+    r"""(?:\x1b\[\d+m)?(?:time="?(?P<when>[0-9T:.Z+-]+)"? level=)?(?P<level>[A-Za-z]{4})\w*"""
+    r"""(?:(?:\x1b\[0m)?\[(?P<at>[0-9T:.Z+-]+)\]\s*| msg=)(?P<text>.*)"""
+)
 
 
 def check_process(inst: Installation) -> Iterator[Finding]:
@@ -57,48 +66,41 @@ def check_log(inst: Installation) -> Iterator[Finding]:
         return
     lines = read_tail(log)
     if not lines:
-        what = f"what the connector logs: {log} is empty or may not be read"
-        raise CheckEndedError(skip(what, "run doctor as root"))
+        raise CheckEndedError(skip(f"what the connector logs: {log} is empty or may not be read", "run doctor as root"))
     at, error = last_error(lines)
-    age = time.time() - at
-    if age >= RECENT_SECONDS:
-        version = read_version(log)
-        is_version = f"; it is version {version}" if version else ""
-        raise CheckEndedError(ok(f"its log {log} has no error of the last 24 hours{is_version}"))
+    if time.time() - at >= RECENT_SECONDS:
+        raise CheckEndedError(ok(f"its log {log} has no error of the last 24 hours; version {_read_version(log)}"))
     is_of_queue = any(word in error.lower() for word in _QUEUE_WORDS)
-    text = f"it logged {max(0.0, age) / 60:.0f} minutes ago: {inst.redact(error)[:300]}"
-    yield (fail if is_of_queue and age < STILL_SECONDS else warn)(text, f"tail {log}")
+    text = f"it logged {age(time.time() - at)} ago: {inst.redact(error)[:300]}"
+    yield (fail if is_of_queue and time.time() - at < STILL_SECONDS else warn)(text, f"tail {log}")
 
 
 def check_ready(inst: Installation) -> Iterator[Finding]:
     """Ask our own connector whether it is ready."""
     if inst.process is None:
         raise CheckEndedError
-    listen, advice = listen_of(inst), f"journalctl -u {inst.service}"
+    listen = listen_of(inst)
     if listen == "off":
         raise CheckEndedError(skip("whether it is ready: it serves no page (listen is off)"))
     state = ask_ready(inst)
-    if state.error:
-        yield fail(f"{listen}/readyz does not answer: {state.error}", advice)
-    elif state.ready:
+    if state.ready:
         way = f", and takes messages by {TRANSPORTS[state.transport]}" if state.transport in TRANSPORTS else ""
         yield ok(f"it is ready ({listen}/readyz){way}; this is version {__version__}")
     else:
-        yield fail(f"it is not ready: {state.why}", advice)
+        yield fail(f"it is not ready: {state.why}", f"journalctl -u {inst.service}")
 
 
 class Ready(NamedTuple):
-    """What our own connector says of itself; `error` says why it says nothing, `why` what is wrong with it."""
+    """What our own connector says of itself; `why` it is not ready."""
 
     ready: bool
     transport: str = ""
     why: str = ""
-    error: str = ""
 
 
 def listen_of(inst: Installation) -> str:
     """Say where our own connector serves its pages: HOST:PORT, or `off`."""
-    own = inst.config.own.get("listen") if inst.config else None
+    own = inst.config.own.get("listen")
     given = inst.process.option("--listen") if inst.process else ""
     return given or (own if isinstance(own, str) else "") or DEFAULT_LISTEN
 
@@ -108,33 +110,30 @@ def ask_ready(inst: Installation) -> Ready:
     try:
         response = ask(inst, f"http://{listen_of(inst)}", "/readyz", {})
     except NO_ANSWER as error:
-        return Ready(ready=False, error=str(error))
-    try:
-        body: Any = json.loads(response.body)
-        found = [*body.get("troubles", []), *(f"{part} stands still" for part in body.get("stuck", []))]
-        transport = str(body.get("transport") or "")
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        found, transport = [], ""
-    why = " ".join("; ".join(str(one) for one in found).split())[:300]
-    return Ready(response.status == OK, transport, why or f"HTTP {response.status}")
+        return Ready(ready=False, why=f"/readyz does not answer: {error}")
+    body = response.json if isinstance(response.json, dict) else {}
+    troubles, stuck = (value if isinstance(value, list) else [] for value in map(body.get, ("troubles", "stuck")))
+    found = "; ".join([*map(str, troubles), *(f"{part} stands still" for part in stuck)])
+    why = " ".join(found.split())[:300] or f"HTTP {response.status}"
+    return Ready(response.status == OK, str(body.get("transport") or ""), why)
 
 
 def check_last_success(inst: Installation) -> Iterator[Finding]:
     """Find in the executor's log when an action last reached Alerta, and whether the last one did not."""
     path = inst.mapping.stdout if inst.mapping else ""
     if not path:
-        raise CheckEndedError
+        return
     results = [match for match in map(_RESULT.match, read_tail(path)) if match]
-    done = [match for match in results if match["kind"] in _DONE]
     if not results:
-        raise CheckEndedError(skip(f"no action has come through yet, by {path}", "alerta-opsgenie doctor --send-test"))
-    last = results[-1]
-    age = time.time() - datetime.strptime(last["when"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
-    if last["kind"] in _FAILED and last["level"] == "ERROR" and age < RECENT_SECONDS:
+        yield skip(f"no action has come through yet, by {path}", "alerta-opsgenie doctor --send-test")
+        return
+    last, done = results[-1], [match["when"] for match in results if match["kind"] in _DONE]
+    is_recent = time.time() - (iso_seconds(last["when"]) or 0.0) < RECENT_SECONDS
+    if last["kind"] in _FAILED and last["level"] == "ERROR" and is_recent:
         text = inst.redact(f"{last['kind']} {last['what']}")[:300]
         yield warn(f"the last action failed at {last['when']}: {text}", f"tail {path}")
     if done:
-        yield ok(f"the last action reached Alerta at {done[-1]['when']}")
+        yield ok(f"the last action reached Alerta at {done[-1]}")
 
 
 def check_secrets(inst: Installation) -> Iterator[Finding]:
@@ -144,7 +143,7 @@ def check_secrets(inst: Installation) -> Iterator[Finding]:
     for pid in exposed[:3]:
         advice = "give keys in files or in the environment; ps shows arguments to every user of the host"
         yield warn(f"process {pid} has a key among its arguments", advice)
-    readable = list(_readable_copies(inst, secrets))
+    readable = _readable_copies(inst, secrets)
     for path in readable:
         yield fail(f"{path} holds a key and can be read by others", f"chmod 600 {path}")
     if secrets and not exposed and not readable:
@@ -153,22 +152,76 @@ def check_secrets(inst: Installation) -> Iterator[Finding]:
 
 def _shows(arguments: tuple[str, ...], secrets: list[str]) -> bool:
     """Whether a key stands among arguments; the one behind `-apiKey` is the vendor's own way and cannot be helped."""
-    own = {index + 1 for index, argument in enumerate(arguments) if argument in {"-apiKey", "--apiKey"}}
-    kept = [argument for index, argument in enumerate(arguments) if index not in own]
-    return any(secret in argument for argument in kept for secret in secrets)
+    shown = [
+        argument for before, argument in zip(("", *arguments), arguments) if before not in {"-apiKey", "--apiKey"}
+    ]  # fmt: skip
+    return any(secret in argument for argument in shown for secret in secrets)
 
 
-def _readable_copies(inst: Installation, secrets: list[str]) -> Iterator[str]:
+def _readable_copies(inst: Installation, secrets: list[str]) -> list[str]:
     known = {inst.path, inst.access.key_file}  # looked at by checks of their own
+    with suppress(OSError):
+        return [
+            str(path)
+            for path in sorted(Path(inst.path).parent.iterdir())
+            if str(path) not in known and not path.is_symlink() and path.is_file() and _is_open(path)
+            and any(secret in path.read_text(encoding="utf-8", errors="replace") for secret in secrets)
+        ]  # fmt: skip
+    return []
+
+
+def _is_open(path: Path) -> bool:
+    status = path.stat()
+    return bool(status.st_mode & _OTHERS_READ) and status.st_size <= _LARGEST_LOOKED_AT_BYTES
+
+
+# -- Logs: read from the end
+
+
+def logs_named(inst: Installation, pattern: str) -> list[Path]:
+    """Give the connector's own logs whose names match, the newest first; none where they cannot be listed."""
+    if inst.edge == NATIVE:
+        return []
     try:
-        files = sorted(Path(inst.path).parent.iterdir())
+        found = [path for path in Path(inst.log_directory).iterdir() if re.fullmatch(pattern, path.name)]
+        return sorted(found, key=lambda path: -path.lstat().st_mtime)
     except OSError:
-        return
-    for path in files:
-        if str(path) in known or path.is_symlink() or not path.is_file():
-            continue
-        status = path.stat()
-        if status.st_mode & _OTHERS_READ and status.st_size <= _LARGEST_LOOKED_AT_BYTES:
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if any(secret in text for secret in secrets):
-                yield str(path)
+        return []
+
+
+def connector_log(inst: Installation) -> str | None:
+    """Give the connector's own log: its process's, else the one that was written last; None: there is none."""
+    logs = logs_named(inst, rf"{inst.edge}\d+\.log")
+    of_process = [path for path in logs if inst.process and path.name == f"{inst.edge}{inst.process.pid}.log"]
+    return str((of_process or logs)[0]) if logs else None
+
+
+def _read_version(log: str) -> str:
+    """Read which version wrote a log."""
+    with suppress(OSError), Path(log).open(encoding="utf-8", errors="replace") as file:
+        match = _VERSION.search(file.read(_HEAD_BYTES))
+        return match[1] if match else "unknown"
+    return "unknown"
+
+
+def read_tail(path: str, *, most_bytes: int = _TAIL_BYTES) -> list[str]:
+    """Read the last lines of a text file; none where it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - most_bytes))
+            lines = file.read(most_bytes).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    return lines[1:] if size > most_bytes else lines
+
+
+def last_error(lines: list[str]) -> tuple[float, str]:
+    """Find the last error that a connector logged: when, in seconds since the epoch, and what; 0 and nothing: none."""
+    for line in reversed(lines):
+        match = _LINE.match(line)
+        at = iso_seconds(match["when"] or match["at"] or "") if match else None
+        if match and at is not None and match["level"].upper() in _FAILURE_LEVELS:
+            return at, match["text"].strip().strip('"')
+    return 0.0, ""

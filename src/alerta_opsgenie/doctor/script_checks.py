@@ -10,103 +10,76 @@ from pathlib import Path
 from typing import Iterator
 
 from alerta_opsgenie import __version__
+from alerta_opsgenie.agent.handover import UnsafeError, open_directory
 from alerta_opsgenie.agent.state import journal_of, target_name, target_url, targets
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.doctor.config_checks import need_user
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.person import user_name
 from alerta_opsgenie.journal import JournalError
+from alerta_opsgenie.journal.errors import user_name
+from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.setup.access import our_mappings
-from alerta_opsgenie.setup.interpreter import LEAST_VERSION, Interpreter, find_interpreter
+from alerta_opsgenie.setup.interpreter import LEAST_VERSION, find_interpreter
 from alerta_opsgenie.vendor.arguments import INTERPRETERS
 from alerta_opsgenie.vendor.config import NATIVE
 
-OLD_SECONDS = 15 * 60.0
-"""From this age on a waiting action is a failure: the agent tries at least every 15 seconds."""
-
+OLD_SECONDS = 15 * 60.0  # from this age on a waiting action is a failure: the agent tries at least every 15 seconds
 _SECONDS = 20.0
 _OTHERS_WRITE = 0o022
 
 
 def _script(inst: Installation) -> str:
-    """Give what the actions are mapped to; where nothing of ours is, the check ends."""
     if inst.mapping is None:
         raise CheckEndedError
     return inst.mapping.filepath
 
 
 def check_script(inst: Installation) -> Iterator[Finding]:
-    """Look whether each file that the mappings name is there, can be started, and is changed by nobody else."""
-    for path in dict.fromkeys(mapping.filepath for mapping in our_mappings(inst.needed_config)):
+    """Look whether each file that the mappings name can be read and started, and is changed by nobody else."""
+    for path in dict.fromkeys(mapping.filepath for mapping in our_mappings(inst.config)):
         yield _check_script(inst, path)
 
 
 def _check_script(inst: Installation, path: str) -> Finding:
     try:
         status = Path(path).stat()
-    except FileNotFoundError:
-        return fail(f"{path}, which the actions are mapped to, is not there", inst.install_command)
     except OSError as error:
-        return fail(f"{path} cannot be looked at: {error.strerror}", f"see what is there: ls -la {Path(path).parent}")
-    person, mode = inst.person, status.st_mode & 0o777
-    owner = user_name(status.st_uid)
-    if mode & _OTHERS_WRITE:
-        return fail(f"{path} can be changed by others (mode {mode:04o})", f"chmod 755 {path}")
+        return fail(f"{path}, which the actions are mapped to: {error.strerror}", inst.install_command)
+    person, what = inst.person, f"{path} is {user_name(status.st_uid)}'s with mode {status.st_mode & 0o777:04o}"
+    if status.st_mode & _OTHERS_WRITE:
+        return fail(f"{what}: it can be changed by others", f"chmod 755 {path}")
     if person and status.st_uid not in (0, person.uid):
-        return fail(f"{path} belongs to {owner}, not to {person.name}", f"chown {person.name}: {path}")
+        return fail(f"{what}: it belongs to neither root nor {person.name}", f"chown {person.name}: {path}")
     if person is None or not person.is_us:
         return skip(f"whether the connector's user can start {path}", "run doctor as root")
     if not os.access(path, os.R_OK if path.endswith(".py") else os.X_OK | os.R_OK):
-        return fail(f"{person.name} cannot start {path} ({owner}, mode {mode:04o})", f"chmod 755 {path}")
-    return ok(f"{path} is {owner}'s with mode {mode:04o}")
+        return fail(f"{what}: {person.name} cannot start it", f"chmod 755 {path}")
+    return ok(what)
 
 
 def check_python(inst: Installation) -> Iterator[Finding]:
-    """Look which Python the connector would start: `python` for a `.py`, else what the first line names."""
-    path = _script(inst)
-    name = "python" if path.endswith(".py") else _named_python(path)
-    search, how = inst.search_path
-    where = f"on the service's PATH ({search}; {how})"
-    advice = f"install Python 3.9 or later, or correct the PATH: systemctl edit {inst.service}"
-    if name == "python":
-        advice = f"apt install python-is-python3, or map the actions to {path.removesuffix('.py')} in {inst.path}"
-    elif "/" in name:
-        where, advice = f"in the first line of {path}", inst.install_command
-    found = find_interpreter(name, search)
+    """Look at the `python` that the connector starts a `.py` with; any other script names its own, see `executor`."""
+    path, search = _script(inst), inst.search_path
+    if not path.endswith(".py"):
+        return
+    found = find_interpreter("python", search)
+    advice = f"apt install python-is-python3, or map the actions to {path.removesuffix('.py')} in {inst.path}"
     if found is None:
-        yield fail(f"there is no `{name}`, which is looked for {where}", advice)
-    elif not found.version:
-        yield fail(f"{found.path} does not start: {found.failure}", advice)
+        yield fail(f"there is no `python` on the service's PATH ({search})", advice)
     elif not found.is_usable:
-        least = ".".join(str(part) for part in LEAST_VERSION)
-        yield fail(f"`{name}` {where} is {_version(found)}; the executor needs {least} or later", advice)
+        version, least = (".".join(map(str, one)) for one in (found.version, LEAST_VERSION))
+        yield fail(f"{found.path} {found.failure or f'is {version}; the executor needs {least} or later'}", advice)
     else:
-        yield ok(f"`{name}` {where} is {_version(found)}")
-
-
-def _named_python(path: str) -> str:
-    """Give the path of the Python that a script's first line names, or `python3`, which `env` looks for."""
-    with suppress(OSError), Path(path).open("rb") as file:
-        command = file.readline(200).decode("ascii", "replace").removeprefix("#!").split()
-        if command and command[0].startswith("/") and not command[0].endswith("/env"):
-            return command[0]
-    return "python3"
-
-
-def _version(found: Interpreter) -> str:
-    return f"{found.path}, Python {'.'.join(str(part) for part in found.version)}"
+        yield ok(f"`python` is {found.path} on the service's PATH, {'.'.join(map(str, found.version))}")
 
 
 def check_starts(inst: Installation) -> Iterator[Finding]:
     """Start the executor for its version, with the service's PATH."""
     path = _script(inst)
-    if not Path(path).exists():
-        return
-    command = [*INTERPRETERS.get(".py" if path.endswith(".py") else "", ()), path, "--version"]
-    output, error = _run_program(inst, command)
+    output, error = _run_program(inst, [*INTERPRETERS.get(Path(path).suffix, ()), path, "--version"])
     if error:
-        yield fail(f"{' '.join(command)} fails: {error}", inst.install_command)
+        yield fail(f"{path} --version fails: {error}", inst.install_command)
     elif not output.startswith("alerta-opsgenie "):
         yield fail(f"{path} is not our executor, or an older script of that name", inst.install_command)
     elif output != f"alerta-opsgenie {__version__}":
@@ -120,37 +93,30 @@ def check_service(inst: Installation) -> Iterator[Finding]:
     unit = inst.own_unit
     if not unit.command:
         return
-    program = unit.command[0]
-    name = need_user(inst, f"whether {unit.name} can start {program} as its user").name
-    command = [program, "run" if inst.edge == NATIVE else "agent", "--help"]
-    _, error = _run_program(inst, command)
+    # Without the agent's service the executors start one; only what waits is not delivered after a reboot.
+    name, judge = ("run", fail) if inst.edge == NATIVE else ("agent", warn)
+    user = need_user(inst, f"whether {unit.name} can start {unit.command[0]} as its user").name
+    _, error = _run_program(inst, [unit.command[0], name, "--help"])
+    what = f"{unit.command[0]} {name} of {unit.name}, as {user}"
     if error:
-        # Without the agent's service the executors start one; only what waits is not delivered after a reboot.
-        judge = fail if inst.edge == NATIVE else warn
-        advice = f"install it where {name} may read it, or correct ExecStart in {unit.path}"
-        yield judge(f"{' '.join(command)} fails as {name}: {error}", advice)
+        yield judge(
+            f"{what}, fails: {error}", f"install it where {user} may read it, or correct ExecStart in {unit.path}"
+        )
     else:
-        yield ok(f"{program} of {unit.name} starts as {name}")
+        yield ok(f"{what}, starts")
 
 
 def _run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
-    """Run a program with the service's environment; gives its output, and what went wrong."""
-    environment = dict(inst.service_environment)
+    """Run a program, found by the PATH of the service's environment; gives its output, and what went wrong."""
     try:
-        # By the service's PATH, which is not the one that this process would look through.
-        program = find_interpreter(command[0], environment["PATH"]) if "/" not in command[0] else None
         ended = subprocess.run(
-            [program.path if program else command[0], *command[1:]],
-            capture_output=True, timeout=_SECONDS, check=False, env=environment, cwd="/", stdin=subprocess.DEVNULL,
+            command, capture_output=True, timeout=_SECONDS, check=False, env=dict(inst.service_environment), cwd="/",
+            stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace",
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return "", f"it does not end within {_SECONDS:g} s"
-    except OSError as error:
-        return "", str(error.strerror)
-    if ended.returncode:
-        lines = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-        return "", lines[-1][:200] if lines else f"it ends with {ended.returncode}"
-    return ended.stdout.decode("utf-8", "replace").strip(), ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "", str(error)
+    words = ended.stderr.strip().splitlines() or [f"it ends with {ended.returncode}"]
+    return ended.stdout.strip(), words[-1][:200] if ended.returncode else ""
 
 
 def check_logs(inst: Installation) -> Iterator[Finding]:
@@ -182,35 +148,23 @@ def check_state(inst: Installation) -> Iterator[Finding]:
     """Look at what waits and what is dead, and whether the state directory can be used."""
     directory = inst.state_directory
     me = need_user(inst, f"what waits in {directory}").name
-    if os.path.isdir(directory):  # noqa: PTH112
-        yield from _check_directory(inst, directory, me)
-    elif os.access(_nearest(directory), os.W_OK | os.X_OK):
+    try:
+        os.close(open_directory(directory))
+    except FileNotFoundError:
+        there = next(str(path) for path in Path(directory).parents if os.path.isdir(path))  # noqa: PTH112
+        if not os.access(there, os.W_OK | os.X_OK):
+            advice = f"install -d -o {me} -m 700 {directory}"
+            raise CheckEndedError(fail(f"the state directory {directory} cannot be made", advice)) from None
+    except (UnsafeError, OSError) as error:
+        advice = f"name another one with --spoolDir in {inst.path}"  # somebody else's directory is not to be changed
+        if os.path.isdir(f"{directory}/targets"):  # noqa: PTH112
+            advice = f"chown {me}: {directory}; chmod 700 {directory}"
+        raise CheckEndedError(fail(str(error), advice)) from None
+    names = targets(directory)
+    for name in names:
+        yield from _check_journal(inst, directory, name)
+    if not names:
         yield ok(f"nothing has been kept in {directory} yet")
-    else:
-        yield fail(f"the state directory {directory} cannot be made", f"install -d -o {me} -m 700 {directory}")
-
-
-def _nearest(directory: str) -> str:
-    """Give what is there of a path."""
-    return next(str(path) for path in Path(directory).parents if os.path.isdir(path))  # noqa: PTH112
-
-
-def _check_directory(inst: Installation, directory: str, me: str) -> Iterator[Finding]:
-    status = Path(directory).stat()
-    is_wrong = status.st_uid != os.geteuid() or bool(status.st_mode & _OTHERS_WRITE)
-    if is_wrong and not os.path.isdir(f"{directory}/targets"):  # noqa: PTH112
-        # Somebody else's directory is not to be changed.
-        yield fail(f"{directory} is no state directory of {me}", f"name another one with --spoolDir in {inst.path}")
-    elif status.st_uid != os.geteuid():
-        yield fail(f"the state directory {directory} belongs to {user_name(status.st_uid)}", f"chown {me}: {directory}")
-    elif status.st_mode & _OTHERS_WRITE:
-        yield fail(f"the state directory {directory} is open to other users", f"chmod 700 {directory}")
-    else:
-        names = targets(directory)
-        for name in names:
-            yield from _check_journal(inst, directory, name)
-        if not names:
-            yield ok(f"nothing has been kept in {directory} yet")
 
 
 def _check_journal(inst: Installation, directory: str, name: str) -> Iterator[Finding]:
@@ -221,15 +175,14 @@ def _check_journal(inst: Installation, directory: str, name: str) -> Iterator[Fi
         yield fail(error.reason, error.advice)
         return
     oldest = counts.oldest_waiting_seconds
-    if counts.waiting and name not in _own_targets(inst):
-        advice = f"alerta-opsgenie spool retarget {url} {inst.access.url} --spool-dir {directory}"
-        yield fail(f"{counts.waiting} actions wait for {url}, which {inst.path} does not name", advice)
-    elif counts.waiting and oldest > OLD_SECONDS:
-        yield fail(f"{counts.waiting} actions wait for {url}, the oldest for {oldest / 60:.0f} minutes", listing)
-    elif counts.waiting:
-        yield warn(f"{counts.waiting} actions wait for {url}, the oldest for {oldest:.0f} s", listing)
-    else:
+    what = f"{counts.waiting} actions wait for {url}"
+    if not counts.waiting:
         yield ok(f"nothing waits for {url} in {directory}")
+    elif name not in _own_targets(inst):
+        advice = f"alerta-opsgenie spool retarget {url} {inst.access.url} --spool-dir {directory}"
+        yield fail(f"{what}, which {inst.path} does not name", advice)
+    else:
+        yield (fail if oldest > OLD_SECONDS else warn)(f"{what}, the oldest for {age(oldest)}", listing)
     if counts.dead:
         yield warn(f"{counts.dead} actions for {url} were refused for good", listing)
 

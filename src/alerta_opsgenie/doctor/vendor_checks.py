@@ -7,8 +7,8 @@ while, and each receipt counts towards a dead-letter queue.
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timezone
-from typing import Any, Iterator, Mapping
+from contextlib import suppress
+from typing import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from alerta_opsgenie.clients.connection import AddressError, Response
@@ -19,6 +19,7 @@ from alerta_opsgenie.core.message import is_uuid
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import NO_ANSWER, OK, ask, ask_vendor, vendor_api
 from alerta_opsgenie.doctor.installation import Installation
+from alerta_opsgenie.page.view import days_left
 from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 
 try:
@@ -59,51 +60,46 @@ def check_sources(inst: Installation) -> Iterator[Finding]:
     acted_on = inst.access.sources
     if "*" in acted_on:
         raise CheckEndedError(ok("the executor acts on alerts of every source"))
-    wanted, seen = ", ".join(acted_on), _sources_seen(inst, ", ".join(acted_on))
+    wanted = ", ".join(acted_on)
+    seen = _sources_seen(inst, wanted)
     other = sorted(seen - set(acted_on))
     if other:
         flags = ", ".join(f'"--source", {json.dumps(name)}' for name in (*acted_on, *other))
         what = f"alerts of Alerta's have the source {', '.join(other)}, the executor acts on {wanted} alone"
         yield fail(what, f"in {inst.path}, add {flags} to globalArgs")
-    elif seen:
-        yield ok(f"alerts of Alerta's have the source {', '.join(sorted(seen))}, which the executor acts on")
     else:
-        yield ok(f"the executor acts on {wanted}; there is no alert of Alerta's over there yet")
+        yield ok(
+            f"the executor acts on {wanted}; the last alerts have: {', '.join(sorted(seen)) or 'none of ours yet'}"
+        )
 
 
 def _sources_seen(inst: Installation, wanted: str) -> set[str]:
-    """Give the sources of alerts whose alias is an id of Alerta's. No list ends the check."""
     untried = f"whether alerts over there have the source {wanted}"
     try:
         response = ask_vendor(inst, f"{ALERTS[inst.dialect]}?limit={_ALERTS_LOOKED_AT}&sort=createdAt&order=desc")
     except NO_ANSWER as error:
         raise CheckEndedError(skip(f"{untried}: {error}")) from None
-    try:
-        alerts: list[dict[str, Any]] = json.loads(response.body)["data"]
-        pairs = [(str(alert.get("alias")), str(alert.get("source") or "")) for alert in alerts]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    alerts = response.json.get("data") if isinstance(response.json, dict) else None
+    if not isinstance(alerts, list):
         why = f"the list of alerts is refused to this key (HTTP {response.status})"
-        raise CheckEndedError(skip(f"{untried}: {why}")) from None
-    return {source for alias, source in pairs if is_uuid(alias) and source}
+        raise CheckEndedError(skip(f"{untried}: {why}"))
+    found = [one for one in alerts if isinstance(one, dict) and is_uuid(str(one.get("alias")))]
+    return {str(one["source"]) for one in found if one.get("source")}
 
 
-def days_left(today: date | None = None) -> int:
-    """Count the days until Opsgenie is switched off; negative after that."""
-    return (END_OF_OPSGENIE - (today or datetime.now(timezone.utc).date())).days
+def judge_end(days: int, advice: str) -> Finding:
+    """Say how long Opsgenie goes on."""
+    if days <= 0:
+        return fail(f"Opsgenie was switched off on {END_OF_OPSGENIE}", advice)
+    what = f"Opsgenie goes on for {days} days, until {END_OF_OPSGENIE}"
+    return warn(what, advice) if days <= SOON_DAYS else ok(what)
 
 
 def check_end(inst: Installation) -> Iterator[Finding]:
     """Say how long Opsgenie goes on."""
-    if inst.dialect != OEC:
-        return
-    days = days_left(inst.request.today)
-    advice = f"move to Jira Service Management: alerta-opsgenie config convert {inst.path} --to jec"
-    if days <= 0:
-        yield fail(f"Opsgenie was switched off on {END_OF_OPSGENIE}", advice)
-    elif days <= SOON_DAYS:
-        yield warn(f"Opsgenie is switched off in {days} days, on {END_OF_OPSGENIE}", advice)
-    else:
-        yield ok(f"Opsgenie goes on for {days} days, until {END_OF_OPSGENIE}")
+    if inst.dialect == OEC:
+        advice = f"move to Jira Service Management: alerta-opsgenie config convert {inst.path} --to jec"
+        yield judge_end(days_left(inst.request.today), advice)
 
 
 # -- The queue
@@ -111,7 +107,7 @@ def check_end(inst: Installation) -> Iterator[Finding]:
 
 def _fetch_token(inst: Installation) -> Token:
     """Ask for queues or a channel as the connector does at its start. A refusal ends the check."""
-    transport = str(inst.needed_config.own.get("transport", "auto")) if inst.edge == NATIVE else SQS
+    transport = str(inst.config.own.get("transport", "auto")) if inst.edge == NATIVE else SQS
     try:
         with vendor_api(inst) as api:
             return fetch(api, inst.dialect, transport, {}, inst.request.limit_seconds)
@@ -121,18 +117,12 @@ def _fetch_token(inst: Installation) -> Token:
         raise CheckEndedError(_judge(inst, error)) from None
 
 
-def check_vendor(inst: Installation) -> Iterator[Finding]:
-    """Look whether the vendor is reached, and names a queue or a channel to this key."""
-    token = _fetch_token(inst)
-    yield ok(f"{NAMES[inst.dialect]} accepts the key")
-    yield from judge_clock(NAMES[inst.dialect], token.ahead_seconds)
-
-
 def _judge(inst: Installation, error: CredentialsError) -> Finding:
     kind = inst.dialect.upper()
     if not error.status:
-        advice = f"{_OPEN_THE_WAY}, or correct baseUrl in {inst.path}"
-        return fail(f"{NAMES[inst.dialect]} is not reached: {error}", advice)
+        return fail(
+            f"{NAMES[inst.dialect]} is not reached: {error}", f"{_OPEN_THE_WAY}, or correct baseUrl in {inst.path}"
+        )
     if error.status == OK:
         return fail(str(error), f"see in the {kind} integration that it is turned on and sends actions to {kind}")
     if error.advice:
@@ -140,16 +130,21 @@ def _judge(inst: Installation, error: CredentialsError) -> Finding:
     return warn(str(error), "try again later; the connector does so by itself")
 
 
+def check_vendor(inst: Installation) -> Iterator[Finding]:
+    """Look whether the vendor is reached, and names a queue or a channel to this key."""
+    token = _fetch_token(inst)
+    yield ok(f"{NAMES[inst.dialect]} accepts the key")
+    yield from judge_clock(NAMES[inst.dialect], token.ahead_seconds)
+
+
 def check_queue(inst: Installation) -> Iterator[Finding]:
     """Ask each queue that the vendor names for its attributes; the channel of JEC's version 2 was asked already."""
-    try:
+    with suppress(CheckEndedError):  # the check before says why
         token = _fetch_token(inst)
-    except CheckEndedError:
-        return  # the check before says why
-    if token.channel:
-        yield ok(f"messages come by the channel of JEC's version 2 ({token.channel}), not by SQS")
-    for place in token.queues:
-        yield _check(inst, place)
+        if token.channel:
+            yield ok(f"messages come by the channel of JEC's version 2 ({token.channel}), not by SQS")
+        for place in token.queues:
+            yield _check(inst, place)
 
 
 def _check(inst: Installation, place: QueuePlace) -> Finding:
@@ -162,11 +157,12 @@ def _check(inst: Installation, place: QueuePlace) -> Finding:
         response = _ask_attributes(inst, place, place.grant)
     except NO_ANSWER as error:
         return fail(f"the queue {name} is not reached: {error}", _OPEN_THE_WAY)
-    answer = _json(response)
+    answer = response.json if isinstance(response.json, dict) else {}
+    counts = answer.get("Attributes")
     if response.status == OK:
-        counts = answer.get("Attributes")
-        counts = counts if isinstance(counts, dict) else {}
-        number, taken = (str(counts.get(which, "?"))[:20] for which in (_WAITING, _IN_FLIGHT))
+        number, taken = (
+            str(counts.get(which, "?") if isinstance(counts, dict) else "?")[:20] for which in (_WAITING, _IN_FLIGHT)
+        )
         return ok(f"the SQS queue {name} ({place.region}) answers: {number} messages wait, {taken} are taken")
     code = str(answer.get("__type", "")).rpartition("#")[2][:80]
     if any(denied in code for denied in _DENIED):
@@ -186,11 +182,3 @@ def _ask_attributes(inst: Installation, place: QueuePlace, grant: Grant) -> Resp
     credentials = Credentials(grant.access_key_id, grant.secret_access_key, grant.session_token)
     SigV4Auth(credentials, "sqs", place.region).add_auth(request)
     return ask(inst, origin, "/", dict(request.headers.items()), body, method="POST")
-
-
-def _json(response: Response) -> dict[str, Any]:
-    try:
-        value = json.loads(response.body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

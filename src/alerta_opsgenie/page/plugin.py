@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import closing
 from typing import Any, Callable, Iterator, Mapping
 
 from alerta_opsgenie.clients.alerta import AlertaClient
@@ -14,8 +15,6 @@ from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.page.view import PluginSide, Trouble
 
 FIGURES = Call("GET", "/management/status", None, "")
-NO_SCOPE = "give the bridge's key in Alerta the scope read:management"
-NO_FIGURES = "the plugin in Alerta has written no figures: it is not there, or it sends nothing"
 
 _GROUP = "opsgenie"
 _FRESH_SECONDS = 10.0
@@ -23,7 +22,12 @@ _CALL_SECONDS = 2.0
 _PATIENCE_SECONDS = 0.5  # how long the first page waits, which has nothing to show otherwise
 _STUCK_SECONDS = 300.0
 _TOO_LARGE = 1e11  # for any figure of the plugin; an instant below it has a name on every platform
-_UNAUTHORIZED, _FORBIDDEN, _OK = 401, 403, 200
+_OK = 200
+_REFUSALS = {
+    _OK: "the plugin in Alerta has written no figures: it is not there, or it sends nothing",
+    401: "Alerta does not know the bridge's key",
+    403: "the key may not read Alerta's figures: give the bridge's key in Alerta the scope read:management",
+}
 
 
 class PluginFigures:
@@ -49,12 +53,8 @@ class PluginFigures:
 
     def _ask(self) -> None:
         try:
-            client = self._client()
-            try:
-                answer = client.send(FIGURES, time.monotonic() + _CALL_SECONDS)
-            finally:
-                client.close()
-            self._side = side_of(self._side.url, answer)
+            with closing(self._client()) as client:
+                self._side = side_of(self._side.url, client.send(FIGURES, time.monotonic() + _CALL_SECONDS))
         except (UnreachableError, AddressError) as error:
             self._side = PluginSide(self._side.url, f"Alerta cannot be asked: {error}")
         self._known.set()
@@ -62,17 +62,12 @@ class PluginFigures:
 
 def side_of(url: str, answer: Answer) -> PluginSide:
     """Read Alerta's answer to `FIGURES`."""
-    if answer.status == _UNAUTHORIZED:
-        return PluginSide(url, "Alerta does not know the bridge's key")
-    if answer.status == _FORBIDDEN:
-        return PluginSide(url, f"the bridge's key may not read Alerta's figures: {NO_SCOPE}")
-    if answer.status != _OK:
-        return PluginSide(url, f"Alerta answered {answer.status} to {FIGURES.path}")
-    figures = figures_of(answer.body)
-    return PluginSide(url, "" if figures else NO_FIGURES, figures, tuple(troubles_of(figures)))
+    figures = _figures_of(answer.body) if answer.status == _OK else {}
+    why = _REFUSALS.get(answer.status, f"Alerta answered {answer.status} to {FIGURES.path}")
+    return PluginSide(url, "" if figures else why, figures, tuple(_troubles_of(figures)))
 
 
-def figures_of(body: Any) -> dict[str, float]:
+def _figures_of(body: Any) -> dict[str, float]:
     """Take the plugin's figures out of Alerta's; none where the plugin has written none."""
     metrics = body.get("metrics") if isinstance(body, dict) else None
     found = {}
@@ -84,7 +79,7 @@ def figures_of(body: Any) -> dict[str, float]:
     return found if "waiting" in found else {}
 
 
-def troubles_of(figures: Mapping[str, float]) -> Iterator[Trouble]:
+def _troubles_of(figures: Mapping[str, float]) -> Iterator[Trouble]:
     """Say what is wrong by them."""
     for prefix, whom in (("", "the vendor"), ("also_", "the other product")):
         oldest = figures.get(f"{prefix}oldest_waiting_seconds", 0.0)

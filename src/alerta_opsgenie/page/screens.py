@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Iterator, Mapping, Sequence
+from typing import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import urlencode
 
 from alerta_opsgenie import __version__
@@ -68,22 +68,21 @@ def first_screen(found: Overview, rows: Sequence[Row], *, text: str, state: str,
 
 
 def _now(found: Overview) -> Html:
-    verdict = html('<h1 class="{how}">{words}</h1>', how="good" if found.is_well else "bad", words=verdict_of(found))
     why = [
         html("<li><p>{what}</p><p class=do><b>Do:</b> {advice}</p></li>", what=cut(one.what, 600), advice=one.advice)
         for one in found.troubles
     ]
     dead = round(found.total("dead"))
     if dead:
-        why.append(
-            html('<li><p><a href="./?state=dead">{dead}</a> {wait} for your decision.</p></li>',
-                 dead=_plural(dead, "dead letter"), wait="waits" if dead == 1 else "wait")
-        )  # fmt: skip
-    troubles = html('<ul class="why">{why}</ul>', why=why) if why else ""
-    parts = [_part(part, found.at) for part in found.parts]
-    others = [_plugin(side, found.at) for side in found.plugins]
-    return html('{verdict}{troubles}<ul class="parts">{parts}</ul>{counts}{others}',
-                verdict=verdict, troubles=troubles, parts=parts, counts=_counts(found), others=others)  # fmt: skip
+        words = _plural(dead, "dead letter") + (" waits" if dead == 1 else " wait")
+        why.append(html('<li><p><a href="./?state=dead">{words}</a> for your decision.</p></li>', words=words))
+    return html(
+        '<h1 class="{how}">{verdict}</h1>{troubles}<ul class="parts">{parts}</ul>{counts}{others}',
+        how="good" if found.is_well else "bad", verdict=verdict_of(found),
+        troubles=html('<ul class="why">{why}</ul>', why=why) if why else "",
+        parts=[_part(part, found.at) for part in found.parts], counts=_counts(found),
+        others=[_plugin(side, found.at) for side in found.plugins],
+    )  # fmt: skip
 
 
 def verdict_of(found: Overview) -> str:
@@ -101,37 +100,35 @@ def _part(part: Part, now: float) -> Html:
     )  # fmt: skip
 
 
-def _counts(found: Overview) -> Html:
-    oldest = max((one.oldest_waiting_seconds for one in found.counts.values()), default=0.0)
-    tiles = [
-        html('<li><a href="./?state={state}"><b>{count}</b> {name}</a></li>',
-             state=state, count=round(found.total(field)), name=name)
-        for field, name, state in _COUNTS
-    ]  # fmt: skip
-    done, days = round(found.total("done")), round(FORGET_AFTER_SECONDS / 86400)
-    tiles.append(html("<li><b>{done}</b> done in the last {days} days</li>", done=done, days=days))
-    if oldest:
-        tiles.append(html("<li><b>{age}</b> the longest wait</li>", age=age(oldest)))
+def _tiles(facts: Iterable[tuple[object, str]]) -> Html:
+    tiles = [html("<li><b>{value}</b> {name}</li>", value=value, name=name) for value, name in facts]
     return html('<ul class="counts">{tiles}</ul>', tiles=tiles)
 
 
+def _counts(found: Overview) -> Html:
+    facts: list[tuple[object, str]] = [
+        (round(found.total(field)), html('<a href="./?state={state}">{name}</a>', state=state, name=name))
+        for field, name, state in _COUNTS
+    ]
+    facts.append((round(found.total("done")), f"done in the last {FORGET_AFTER_SECONDS / 86400:.0f} days"))
+    oldest = max((one.oldest_waiting_seconds for one in found.counts.values()), default=0.0)
+    return _tiles([*facts, *([(age(oldest), "the longest wait")] if oldest else [])])
+
+
 def _plugin(side: PluginSide, now: float) -> Html:
-    """Show what goes from Alerta to the vendor, and what the comparison of both sides did."""
-    title = html("<h2>From Alerta to Opsgenie or JSM</h2><p class=none>The plugin in {url}{why}</p>",
-                 url=cut(side.url, 200), why=f" is not shown: {cut(side.why)}" if side.why else "")  # fmt: skip
-    if side.why:
-        return html('<section class="plugin">{title}</section>', title=title)
-    figures = side.figures
-    facts: list[tuple[object, str]] = [(round(figures.get(field, 0)), name) for field, name in _OF_PLUGIN.items()]
+    figures, why = side.figures, f" is not shown: {cut(side.why)}" if side.why else ""
     sweep = figures.get("last_good_sweep", 0.0)
-    facts.append((age(figures.get("oldest_waiting_seconds", 0.0)), "the longest wait"))
-    facts.append((ago(sweep, now) if sweep > 0 else "none", "last good comparison"))
-    tiles = [html("<li><b>{value}</b> {name}</li>", value=value, name=name) for value, name in facts]
+    facts: list[tuple[object, str]] = [
+        *((round(figures.get(field, 0)), name) for field, name in _OF_PLUGIN.items()),
+        (age(figures.get("oldest_waiting_seconds", 0.0)), "the longest wait"),
+        (ago(sweep, now) if sweep > 0 else "none", "last good comparison"),
+    ]
     none = "nothing had to be repaired" if sweep > 0 else "none yet"
+    drift = html("<p>Comparison of both sides: {drift}.</p>", drift="; ".join(_drift(figures)) or none)
     return html(
-        '<section class="plugin">{title}<ul class="counts">{tiles}</ul>'
-        "<p>Comparison of both sides: {drift}.</p></section>",
-        title=title, tiles=tiles, drift="; ".join(_drift(figures)) or none,
+        '<section class="plugin"><h2>From Alerta to Opsgenie or JSM</h2><p class=none>The plugin in {url}{why}</p>'
+        "{tiles}{drift}</section>",
+        url=cut(side.url, 200), why=why, tiles="" if why else _tiles(facts), drift="" if why else drift,
     )  # fmt: skip
 
 
@@ -195,7 +192,6 @@ def _outcome(row: Row, now: float) -> Html:
 
 
 def _decisions(row: Row) -> list[Html]:
-    """Give links to the questions whether to retry and to drop."""
     about = f"{cut(row.action, 40)} on {row.alert[:_SHORT_ID] or 'no alert'}"
     return [
         html('<a class="button" href="{to}" aria-label="{verb}: {about}">{verb}</a> ',

@@ -12,7 +12,7 @@ from typing import Callable, Mapping, NamedTuple
 from urllib.parse import parse_qsl
 
 OK, SEE_OTHER, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, WRONG_METHOD = 200, 303, 400, 401, 403, 404, 405
-_LENGTH_REQUIRED, _TOO_LARGE, _WRONG_TYPE, _FAILED = 411, 413, 415, 500
+_TOO_LARGE, _WRONG_TYPE, _FAILED = 413, 415, 500
 
 _FORM = "application/x-www-form-urlencoded"
 _REQUEST_SECONDS = 10.0
@@ -38,6 +38,11 @@ class Response(NamedTuple):
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
     headers: Mapping[str, str] = {}
+
+
+def plain(status: int, why: str) -> Response:
+    """Answer one line of text."""
+    return Response(status, f"{why}\n".encode())
 
 
 class Server:
@@ -98,12 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
-            self._refuse(_LENGTH_REQUIRED, "the length of the form is missing")
-        elif len(length) > len(str(_MOST_FORM_BYTES)) or int(length) > _MOST_FORM_BYTES:
-            self._refuse(_TOO_LARGE, f"a form has {_MOST_FORM_BYTES} bytes at the most")
+        if not length.isdecimal() or len(length) > len(str(_MOST_FORM_BYTES)) or int(length) > _MOST_FORM_BYTES:
+            self._send(plain(_TOO_LARGE, f"a form has a length, of {_MOST_FORM_BYTES} bytes at the most"))
         elif self.headers.get_content_type() != _FORM:
-            self._refuse(_WRONG_TYPE, f"a form is {_FORM}")
+            self._send(plain(_WRONG_TYPE, f"a form is {_FORM}"))
         else:
             self._answer("POST", self.path.partition("?")[0], self.rfile.read(int(length)).decode("ascii", "replace"))
 
@@ -111,17 +114,14 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
         except ValueError:
-            self._refuse(BAD_REQUEST, f"there are {_MOST_FIELDS} fields at the most")
+            self._send(plain(BAD_REQUEST, f"there are {_MOST_FIELDS} fields at the most"))
             return
         try:
             response = self.server.of.answer(Request(method, path, fields, self.headers))
         except Exception as error:  # noqa: BLE001 - the others that ask are to be answered
             _log.exception("the page %r cannot be made", path[:100])
-            response = Response(_FAILED, f"this program fails: {type(error).__name__}; its log has more\n".encode())
+            response = plain(_FAILED, f"this program fails: {type(error).__name__}; its log has more")
         self._send(response)
-
-    def _refuse(self, status: int, why: str) -> None:
-        self._send(Response(status, f"{why}\n".encode()))
 
     def _send(self, response: Response) -> None:
         self.send_response(response.status)

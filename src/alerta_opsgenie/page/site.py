@@ -33,12 +33,11 @@ from alerta_opsgenie.page.server import (
     WRONG_METHOD,
     Request,
     Response,
+    plain,
 )
 from alerta_opsgenie.page.view import Source, View
 
-SHORTEST_TOKEN = 16
-"""Characters; a token of random ones cannot be guessed by then."""
-
+SHORTEST_TOKEN = 16  # characters; a token of random ones cannot be guessed by then
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
     " img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -76,9 +75,9 @@ class Page:
         shown = {"/": self._first, "/alert": self._alert, "/action": self._action}.get(request.path)
         wanted = "POST" if request.path == "/decide" else "GET"
         if shown is None and wanted == "GET":
-            return _plain(NOT_FOUND, "there is nothing here; the page is at /")
+            return plain(NOT_FOUND, "there is nothing here; the page is at /")
         if request.method != wanted:
-            return _plain(WRONG_METHOD, f"this takes {wanted} alone")._replace(headers={"Allow": wanted})
+            return plain(WRONG_METHOD, f"this takes {wanted} alone")._replace(headers={"Allow": wanted})
         try:
             return shown(request.fields) if shown else self._decide(request)
         except (JournalError, OSError) as error:
@@ -89,12 +88,12 @@ class Page:
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("Host", "")
         if not _is_ours(host, self._host):
-            return _plain(FORBIDDEN, "this page goes by localhost or by an address, not by the name that was asked for")
+            return plain(FORBIDDEN, "this page goes by localhost or by an address, not by the name that was asked for")
         if not is_loopback(self._host) and not self._is_token(_password(request.headers)):
             if not self._source.token():
-                return _plain(FORBIDDEN, f"beyond loopback this page needs a token. {self._source.enabling}")
+                return plain(FORBIDDEN, f"beyond loopback this page needs a token. {self._source.enabling}")
             asks = {"WWW-Authenticate": 'Basic realm="alerta-opsgenie: any name, the token as password"'}
-            return _plain(UNAUTHORIZED, "the token is needed")._replace(headers=asks)
+            return plain(UNAUTHORIZED, "the token is needed")._replace(headers=asks)
         return None
 
     def _is_token(self, given: str) -> bool:
@@ -135,9 +134,9 @@ class Page:
         stranger = _stranger(request.headers)
         if stranger:
             _log.warning("the page: refused to %s, the form came from %s", cut(visible(what), 20), stranger)
-            return _plain(FORBIDDEN, f"the form came from {stranger}, not from this page")
+            return plain(FORBIDDEN, f"the form came from {stranger}, not from this page")
         if what not in ("retry", "drop"):
-            return _plain(NOT_FOUND, "it can be told to retry and to drop")
+            return plain(NOT_FOUND, "it can be told to retry and to drop")
         if not self._is_token(fields.get("token", "")):
             _log.warning("the page: refused to %s, the token is wrong", what)
             return self._action(fields, "This is not the token.", FORBIDDEN)
@@ -178,7 +177,3 @@ def _password(headers: Message) -> str:
         return base64.b64decode(text, validate=True).decode().partition(":")[2] if scheme.lower() == "basic" else ""
     except (binascii.Error, UnicodeDecodeError):
         return ""
-
-
-def _plain(status: int, why: str) -> Response:
-    return Response(status, f"{why}\n".encode())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from itertools import islice
-from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
@@ -129,17 +128,14 @@ class View:
 
     def journals(self) -> dict[str, JournalView]:
         """Give the journal of each target; the name of the plugin's outbox is empty."""
-        directory = self.source.directory
-        outbox = [""] if os.path.isfile(os.path.join(directory, "journal.db")) else []  # noqa: PTH113, PTH118
-        names = [*outbox, *state.targets(directory)]
+        directory = Path(self.source.directory)
+        places = {name: directory / "targets" / name for name in state.targets(str(directory))}
+        if (directory / "journal.db").is_file():
+            places = {"": directory, **places}
         with self._mutex:
-            for name in names:
-                if name not in self._journals:
-                    self._journals[name] = JournalView(
-                        os.path.join(directory, "targets", name) if name else directory,  # noqa: PTH118
-                        busy_seconds=_BUSY_SECONDS,
-                    )
-            return {name: self._journals[name] for name in names}
+            for name in places.keys() - self._journals.keys():
+                self._journals[name] = JournalView(str(places[name]), busy_seconds=_BUSY_SECONDS)
+            return {name: self._journals[name] for name in places}
 
     # -- How it goes
 
@@ -148,17 +144,11 @@ class View:
         queue = self.source.queue()
         found = Overview([queue], list(self.source.troubles()), at=time.time())
         found.plugins = [ask() for ask in self.source.plugins]
-        deliverer = client.ask_status(self.source.directory)
-        newest = 0.0
-        for name, journal in self.journals().items():
-            newest = max(newest, self._look(found, name, journal))
+        newest = [self._look(found, name, journal) for name, journal in self.journals().items()]
         if not found.counts:
             found.parts.append(Part("Journal", "nothing has been kept yet", is_well=None))
-        if not queue.at:
-            found.parts[0] = queue._replace(at=newest)
-        found.parts.append(_deliverer(deliverer, found))
-        if deliverer and deliverer.get("trouble"):
-            found.troubles.append(Trouble(str(deliverer["trouble"])))
+        found.parts[0] = queue._replace(at=queue.at or max(newest, default=0.0))
+        self._look_at_delivery(found)
         if not found.troubles:
             found.troubles = [Trouble(f"{one.name}: {one.what}") for one in found.parts if one.is_well is False]
         found.troubles += [trouble for side in found.plugins for trouble in side.troubles]
@@ -167,17 +157,17 @@ class View:
 
     def _look(self, found: Overview, name: str, journal: JournalView) -> float:
         """Add what one journal tells; gives when its newest action came."""
+        side = label_of(name)
         try:
-            counts = found.counts[name] = journal.counts(found.at)
+            counts = journal.counts(found.at)
             done, waiting, newest = journal.latest(1, "done"), journal.longest_waiting(), journal.latest(1)
         except JournalError as error:
-            found.parts.append(Part("Journal", label_of(name), is_well=False))
+            found.parts.append(Part("Journal", side, is_well=False))
             found.troubles.append(Trouble(error.reason, error.advice))
             return 0.0
-        side = label_of(name)
-        stuck = waiting if waiting and counts.oldest_waiting_seconds > _LATE_SECONDS else None
-        if stuck and stuck.reason in _NOT_THEIRS:
-            stuck = None
+        found.counts[name] = counts
+        is_late = waiting is not None and counts.oldest_waiting_seconds > _LATE_SECONDS
+        stuck = waiting if waiting and is_late and waiting.reason not in _NOT_THEIRS else None
         took_at = max(self.source.alerta_at(), done[0].since if done else 0.0)
         found.parts.append(Part("Alerta" if name else "The way out", side, not stuck, took_at))
         found.parts.append(Part("Journal", side, is_well=True, at=newest[0].since if newest else 0.0))
@@ -185,7 +175,21 @@ class View:
             what = f"{counts.waiting} wait for {side}, which does not take them ({stuck.reason}): {stuck.detail}"
             advice = {reason.value: words for reason, words in ADVICE.items()}.get(stuck.reason, _ALERTA_ADVICE)
             found.troubles.append(Trouble(what, advice))
-        return max((one.accepted_at for one in newest), default=0.0)
+        return newest[0].accepted_at if newest else 0.0
+
+    def _look_at_delivery(self, found: Overview) -> None:
+        deliverer, waiting = client.ask_status(self.source.directory), round(found.total("waiting"))
+        if deliverer:
+            what = f"{deliverer['kind']} {deliverer['version']}, process {deliverer['pid']}"
+            found.parts.append(Part("Delivery", what, is_well=True, at=found.at))
+            if deliverer.get("trouble"):
+                found.troubles.append(Trouble(str(deliverer["trouble"])))
+        elif waiting and set(found.counts) - {""}:
+            found.parts.append(Part("Delivery", "no process", is_well=False))
+            what = f"{waiting} wait, and no process delivers them"
+            found.troubles.append(Trouble(what, "alerta-opsgenie spool drain, or start the agent's service"))
+        else:
+            found.parts.append(Part("Delivery", "no process now; the next action starts one", is_well=None))
 
     # -- Actions
 
@@ -197,13 +201,11 @@ class View:
                 actions = journal.about(text, MOST_ROWS) if text else journal.latest(MOST_ROWS, state_name or None)
                 found += self._rows(name, actions)
         if not state_name:
-            found += islice(self._ignored(text.lower()), MOST_ROWS)
+            wanted = text.lower()
+            found += [
+                row for row in self.source.ignored() if row.alert.startswith(wanted) or wanted in row.person.lower()
+            ]
         return sorted(found, key=lambda row: row.at, reverse=True)[:MOST_ROWS]
-
-    def _ignored(self, text: str) -> Iterator[Row]:
-        for row in reversed(self.source.ignored()):
-            if row.alert.startswith(text) or text in row.person.lower():
-                yield row
 
     def story(self, target: str, alert: str) -> list[Row]:
         """Give the newest actions on one alert, the oldest of them first. Raises `JournalError`."""
@@ -241,22 +243,9 @@ def _outcome(action: Action) -> str:
 
 
 def _person(body: str) -> str:
-    """Name whoever acted; nobody where the row has no message any more, or none that can be read."""
     with suppress(MessageError):
         return actor(recall(body, "")) if body else ""
     return ""
-
-
-def _deliverer(found: dict[str, Any] | None, overview: Overview) -> Part:
-    name = "Delivery"
-    if found:
-        return Part(name, f"{found['kind']} {found['version']}, process {found['pid']}", is_well=True, at=overview.at)
-    waiting = round(overview.total("waiting"))
-    if waiting and set(overview.counts) - {""}:
-        what = f"{waiting} wait, and no process delivers them"
-        overview.troubles.append(Trouble(what, "alerta-opsgenie spool drain, or start the agent's service"))
-        return Part(name, "no process", is_well=False)
-    return Part(name, "no process now; the next action starts one", is_well=None)
 
 
 def label_of(target: str) -> str:
@@ -264,6 +253,6 @@ def label_of(target: str) -> str:
     return state.target_url(target) if target else "Opsgenie or JSM"
 
 
-def days_left() -> int:
+def days_left(today: date | None = None) -> int:
     """Count the days until Opsgenie is switched off; negative after that."""
-    return (END_OF_OPSGENIE - datetime.now(timezone.utc).date()).days
+    return (END_OF_OPSGENIE - (today or datetime.now(timezone.utc).date())).days
