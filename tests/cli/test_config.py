@@ -84,7 +84,7 @@ def test_a_file_that_is_no_json_is_a_problem_in_both_forms(file: Path) -> None:
     result = run("check", "--json", file)
     assert result.exit_code == 1
     (problem,) = json.loads(result.stdout)["problems"]
-    assert "line 1, column 21" in problem["what"]
+    assert "line 1 column 21" in problem["what"]
     assert "s3cr3t" not in result.output
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alerta_opsgenie.vendor.config import OEC
 from alerta_opsgenie.vendor.document import parse_document
-from alerta_opsgenie.vendor.redaction import MOST_SECRETS, redact, redact_arguments, redact_document, shown_config
+from alerta_opsgenie.vendor.redaction import redact, redact_arguments, redact_document, shown_config
 from alerta_opsgenie.vendor.structure import read_structure
 from tests.support.edge_messages import edge_document
 from tests.vendor.test_document import JSON_VALUES
@@ -65,11 +65,6 @@ def test_a_short_secret_is_hidden_where_a_whole_value_equals_it_and_not_inside_w
     assert shown == {"apiKey": "***", "note": "***", "word": "abcde"}
 
 
-def test_a_document_with_more_secrets_than_any_configuration_is_hidden_whole() -> None:
-    shown = redact_document({"keys": [f"{number}" for number in range(MOST_SECRETS + 1)], "note": "x"})
-    assert shown == {"keys": "***", "note": "***"}
-
-
 def test_empty_secrets_are_shown_as_empty() -> None:
     assert redact({"apiKey": "", "password": None, "token": 5}) == {"apiKey": "", "password": None, "token": "***"}
 
@@ -86,7 +81,7 @@ def test_whatever_shape_a_secret_has_it_does_not_come_out(value: Any, secret: st
 
 def shown_of(value: Any, dialect: str = OEC) -> dict[str, Any]:
     document = parse_document(json.dumps(value).encode(), where="config.json")
-    return shown_config(read_structure(document, dialect=dialect, environment={})[0])
+    return shown_config(read_structure(document, dialect=dialect, environment={}).config)
 
 
 def test_defaults_and_the_way_scripts_are_started_are_shown() -> None:

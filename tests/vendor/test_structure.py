@@ -66,9 +66,8 @@ class TestNeeds:
         assert errors(value, environment={"JEC_API_KEY": "from-env"}) == {"$.apiKey": "is missing"}
         assert read(value, api_key=Secret("given"))[1] == []
 
-    @pytest.mark.parametrize("empty", [{}, None])
-    def test_an_empty_mapping_names_no_script(self, empty: Any) -> None:
-        found = errors(edge_document(actionMappings={"Close": empty, "AddNote": SCRIPT}))
+    def test_an_empty_mapping_names_no_script(self) -> None:
+        found = errors(edge_document(actionMappings={"Close": {}, "AddNote": SCRIPT}))
         assert found == {"$.actionMappings.Close": "is empty: it names no script"}
 
     @pytest.mark.parametrize(
@@ -77,9 +76,7 @@ class TestNeeds:
             ({"sourceType": "local"}, "$.actionMappings.Close.filepath"),
             ({"filepath": "/a"}, "$.actionMappings.Close.sourceType"),
             ({"filepath": "/a", "sourceType": "Local"}, "$.actionMappings.Close.sourceType"),
-            ({"filepath": "/a", "sourceType": "<local | git>"}, "$.actionMappings.Close.sourceType"),
             ({"filepath": "a", "sourceType": "git"}, "$.actionMappings.Close.gitOptions"),
-            ({**SCRIPT, "type": "http", "method": "FETCH"}, "$.actionMappings.Close.method"),
         ],
     )
     def test_what_a_connector_would_not_start_with_is_an_error(self, mapping: Any, path: str) -> None:
@@ -93,21 +90,23 @@ class TestNeeds:
         assert "native connector takes scripts from this host alone" in found["$.actionMappings.Close.sourceType"]
 
 
+def test_a_mapping_of_type_http_is_fine_for_the_go_connectors_and_a_warning_for_the_native_one() -> None:
+    value = edge_document(actionMappings={"Close": {**SCRIPT, "type": "http", "url": "https://a.example.com"}})
+    assert errors(value) == {}
+    assert list(errors(value, target=NATIVE)) == ["$.actionMappings.Close.type"]
+
+
 class TestTypes:
     @pytest.mark.parametrize(
         ("changes", "path", "what"),
         [
             ({"apiKey": 5}, "$.apiKey", "is a number where a text is wanted"),
-            ({"baseUrl": []}, "$.baseUrl", "is a list where a text is wanted"),
             ({"globalArgs": "x"}, "$.globalArgs", "is a text where a list is wanted"),
             ({"globalArgs": ["a", 5]}, "$.globalArgs[1]", "is a number where a text is wanted"),
-            ({"globalFlags": {"n": 5}}, "$.globalFlags.n", "is a number where a text is wanted"),
             ({"actionMappings": {"A": "x"}}, "$.actionMappings.A", "is a text where an object is wanted"),
             ({"actionMappings": {"A": {**SCRIPT, "env": 5}}}, "$.actionMappings.A.env", "is a number where"),
-            ({"pollerConf": {"maxNumberOfMessages": "10"}}, "$.pollerConf.maxNumberOfMessages", "is a text where"),
             ({"pollerConf": {"maxNumberOfMessages": 10.0}}, "$.pollerConf.maxNumberOfMessages", "fraction or exponent"),
             ({"poolConf": {"queueSize": 2**31}}, "$.poolConf.queueSize", "beyond what the connector can hold"),
-            ({"poolConf": {"keepAliveTimeInMillis": 2**63}}, "$.poolConf.keepAliveTimeInMillis", "beyond what"),
         ],
     )
     def test_a_wrong_type_is_one_error_with_its_path(self, changes: Any, path: str, what: str) -> None:
@@ -121,20 +120,12 @@ class TestTypes:
         assert problems == []
         assert (config.global_args, list(config.poller.values())) == ((), [100, 30, 10])
 
-    def test_json_keys_match_whatever_their_case_and_yaml_keys_do_not(self) -> None:
-        value = edge_document(apiKey=None)
-        value["APIKEY"] = "k"
-        assert read(value)[0].api_key == Secret("k")
-        assert list(errors(value, syntax="yaml")) == ["$.apiKey"]
-
-
 class TestDefaults:
     @pytest.mark.parametrize(
         ("section", "used"),
         [
             ({}, [100, 30, 10]),
-            ({"pollingWaitIntervalInMillis": 0, "maxNumberOfMessages": -1}, [100, 30, 10]),
-            ({"visibilityTimeoutInSeconds": 14}, [100, 30, 10]),
+            ({"visibilityTimeoutInSeconds": 14, "maxNumberOfMessages": -1}, [100, 30, 10]),
             ({"visibilityTimeoutInSeconds": 15}, [100, 15, 10]),
             ({"visibilityTimeoutInSec": 60}, [100, 30, 10]),
             ({"maxNumberOfMessages": 3, "pollingWaitIntervalInMillis": 500}, [500, 30, 3]),
@@ -159,33 +150,11 @@ class TestDefaults:
         ("section", "used"),
         [
             ({}, [12, 0, 0, 6000, 15000]),
-            ({"maxNumberOfWorker": 0, "minNumberOfWorker": -1}, [12, 4, 0, 6000, 15000]),
-            ({"maxNumberOfWorker": 2, "minNumberOfWorker": 4}, [2, 2, 0, 6000, 15000]),
-            ({"queueSize": -5, "keepAliveTimeInMillis": -1}, [12, 0, 0, 6000, 15000]),
-            ({"queueSize": 7, "monitoringPeriodInMillis": 1}, [12, 0, 7, 6000, 1]),
+            ({"maxNumberOfWorker": 0, "queueSize": -5, "monitoringPeriodInMillis": 1}, [12, 0, 0, 6000, 1]),
         ],
     )
     def test_the_pools_are_those_of_the_go_code(self, section: Any, used: list[int]) -> None:
         assert read(edge_document(poolConf=section))[0].pool == dict(zip(default_numbers("poolConf"), used))
-
-
-def test_an_http_mappings_flags_are_made_of_its_own_fields_and_replace_others() -> None:
-    mapping = {
-        **SCRIPT,
-        "type": "http",
-        "flags": {"lost": "x"},
-        "url": "https://a.example.com/?a=1&b=2",
-        "headers": {"B": "2", "A": "<1&2>"},
-        "params": {},
-        "method": "put",
-    }
-    config, problems = read(edge_document(actionMappings={"Retrieve": mapping}))
-    assert problems == []
-    assert config.mappings["Retrieve"].flags == (
-        ("url", "https://a.example.com/?a=1&b=2"),
-        ("method", "put"),
-        ("headers", '{"A": "<1&2>", "B": "2"}'),
-    )
 
 
 @pytest.mark.parametrize(

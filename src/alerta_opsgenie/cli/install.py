@@ -99,7 +99,10 @@ def _contents(host: Host, layout: Layout, *, taken_from: str, keep_config: bool,
     if taken_from and keep_config:
         raise Failure("--from and --keep-config exclude each other", "leave one of them out", EXIT_USAGE)
     dialect = given.pop("dialect")
-    existing = _take_over(host, layout, taken_from, dialect) if taken_from else read_existing(host, layout, dialect)
+    if taken_from:
+        existing = take_over(host, layout, str(Path(taken_from).absolute()), dialect)
+    else:
+        existing = read_existing(host, layout, dialect)
     if existing.warning:
         click.echo(f"warning: {existing.warning}", err=True)
     wanted, key = _wanted(layout, existing, dialect, **given)
@@ -110,13 +113,6 @@ def _contents(host: Host, layout: Layout, *, taken_from: str, keep_config: bool,
         _warn_of_state(layout, existing.state_directory)
         return Contents(executor, None, key, unit, existing.state_directory)
     return Contents(executor, make_config(layout, wanted, existing), key, unit)
-
-
-def _take_over(host: Host, layout: Layout, path: str, dialect: str | None) -> Existing:
-    existing, notes = take_over(host, layout, str(Path(path).absolute()), dialect)
-    for note in notes:
-        click.echo(note, err=True)
-    return existing
 
 
 def _warn_of_state(layout: Layout, kept: str) -> None:

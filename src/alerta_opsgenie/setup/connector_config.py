@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 from alerta_opsgenie.core.secret import Secret, is_secret_name
 from alerta_opsgenie.setup.access import our_mappings, read_access
@@ -66,32 +66,16 @@ def read_existing(
     )
 
 
-def take_over(host: Host, layout: Layout, path: str, dialect: str | None) -> tuple[Existing, list[str]]:
-    """Convert the configuration at `path` for a layout; gives a line on each change, and on what is left to do.
+def take_over(host: Host, layout: Layout, path: str, dialect: str | None) -> Existing:
+    """Convert the configuration at `path` for a layout.
 
     It is read with the rights of whoever can write it. The integration's key stays behind: the other product's
     integration has another. Alerta's key comes along. Raises `OSError` and `ConfigError`.
     """
     old = parse_document(host.files.read(path, host.files.writer(path)), syntax=syntax_of(path), where=path)
     to = layout.edge if layout.edge != NATIVE else dialect or NATIVE
-    made = convert_config(old, to=to, environment={})
-    begun = read_existing(host, layout, dialect, Document(made.document, "json", path))
-    key = begun.alerta_key or read_existing(host, layout, dialect, old).alerta_key
-    notes = [note for note in made.notes if not note.startswith("$.apiKey")]
-    return replace(begun, alerta_key=key), [*notes, *_to_copy(host, old.value, made.document)]
-
-
-def _to_copy(host: Host, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Name the files of other scripts that are not at their new place yet."""
-    for there, here in {(a, b) for a, b in zip(_scripts(old), _scripts(new)) if a != b}:
-        if not is_executor(here) and host.files.look(here) is None:
-            yield f"to do: cp -p {there} {here}"
-
-
-def _scripts(document: Mapping[str, Any]) -> Iterator[str]:
-    mappings = document.get("actionMappings")
-    for mapping in mappings.values() if isinstance(mappings, dict) else ():
-        yield str(mapping.get("filepath")) if isinstance(mapping, dict) else ""
+    begun = read_existing(host, layout, dialect, Document(convert_config(old, to=to), "json", path))
+    return replace(begun, alerta_key=begun.alerta_key or read_existing(host, layout, dialect, old).alerta_key)
 
 
 def _parsed(content: bytes, layout: Layout) -> Document:

@@ -59,8 +59,8 @@ class ActionMapping:
     """Which script is started for an action, and how.
 
     `filepath`, `stdout` and `stderr` are paths with `~/` already followed; the last two are empty where the connector
-    does not keep what the script writes. `flags` become `-name value`; for the type `http` they are made of the
-    mapping's url, method, headers and params. `args` and `env` (`NAME=value`) may hold secrets.
+    does not keep what the script writes. `flags` become `-name value`. `args` and `env` (`NAME=value`) may
+    hold secrets.
     """
 
     name: str
@@ -85,7 +85,8 @@ class EdgeConfig:
 
     `base_url` is as the file has it, since scripts are given it so; `api_root` is what requests are built on.
     `mappings` has the action's name as its key. `poller` and `pool` are `pollerConf` and `poolConf` with the defaults
-    filled in. `own` is the object `alertaOpsgenie`, unread. Repr shows no secrets.
+    filled in. `own` is the object `alertaOpsgenie`, unread. `document` is all that the file says of what a connector
+    knows. Repr shows no secrets.
     """
 
     dialect: str
@@ -101,6 +102,7 @@ class EdgeConfig:
     pool: Mapping[str, int] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict, repr=False)
     where: str = ""
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def api_root(self) -> str:
