@@ -100,19 +100,6 @@ def test_removing_a_tree_removes_links_and_not_what_they_lead_to(
 
 
 @only_root
-def test_only_what_nobody_else_could_have_put_there_is_given_away(files: SafeFiles, directory: Path) -> None:
-    (directory / "own/file").touch()
-    (directory / "file").touch()
-    os.link(directory / "file", directory / "second-name")
-    for path in ("/own/file", "/file"):
-        with pytest.raises(OSError, match="others could have put it there"):
-            files.give(path, 0o600, (USER, USER))
-    (directory / "second-name").unlink()
-    files.give("/file", 0o600, (USER, USER))
-    assert (directory / "file").stat().st_uid == USER
-
-
-@only_root
 def test_nothing_is_written_as_root_where_others_can_rename(files: SafeFiles, directory: Path) -> None:
     directory.chmod(0o777)
     with pytest.raises(OSError, match="others can write"):

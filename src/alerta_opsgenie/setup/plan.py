@@ -26,7 +26,7 @@ from alerta_opsgenie.vendor.safe_files import Found
 from alerta_opsgenie.vendor.store import dump_document, free_name
 
 _OWNER_ALL, _OTHERS_WRITE = 0o700, 0o022
-_LOG_MODE, _UNIT_MODE = 0o644, 0o644
+_UNIT_MODE = 0o644
 _EXISTS = 9  # useradd(8), groupadd(8)
 
 
@@ -81,10 +81,10 @@ def make_plan(
     plan = _Planner(host, layout, record, now or datetime.now().astimezone())
     return [
         *plan.users(),
-        *plan.ownership(),
         *plan.above(),
         *(change for directory in layout.directories for change in plan.directory(directory)),
         *(change for file in _files(layout, contents) for change in plan.file(file)),
+        *plan.ownership(),
         *plan.logs(),
         *plan.unit(contents.unit),
     ]
@@ -161,35 +161,23 @@ class _Planner:
             yield Change(text, partial(run_command, [*add_user, user], fine=_EXISTS), entry)
 
     def ownership(self) -> Iterator[Change]:
-        """Give what root has made by hand to the connector's user, the deepest first: all above is root's then."""
-        numbers = self._host.numbers(self._layout.ownership)
-        for path, mode in sorted(self._users_own().items(), key=lambda item: -item[0].count("/")):
-            found = self._look(path)
-            if found is None or found.kind not in {"file", "directory"} or not self._is_strangers(found, numbers):
+        """Give directories that root has made by hand to the connector's user, when the files in them are that user's.
+
+        The deepest comes first: all above is root's then.
+        """
+        for directory in sorted(self._layout.directories, key=lambda one: -one.path.count("/")):
+            path, found = directory.path, self._look(directory.path)
+            if found is None or found.kind != "directory" or self._belongs(found, directory.ownership):
                 continue
-            if found.uid == 0 and self._files.writer(path) == 0:
-                yield Change(f"{path} becomes {self._layout.ownership}'s", partial(self._give, path, mode))
-            elif found.kind == "directory" or path in self._layout.logs:  # any other file is written anew
-                what = f"{path} belongs to user {found.uid}, and not to {self._layout.user}"
-                raise SetupError(what, f"if it should: chown -h {self._layout.ownership} {path}")
+            if found.uid != 0 or self._files.writer(path) != 0:
+                what = f"{path} belongs to user {found.uid}, and not to {directory.ownership.user}"
+                raise SetupError(what, f"if it should: chown -h {directory.ownership} {path}")
+            yield self._made(directory)
 
-    def _users_own(self) -> dict[str, int]:
-        """Give the modes of what should be the connector's user's, by path."""
-        layout = self._layout
-        found = {place.path: place.mode for place in layout.directories if place.ownership == layout.ownership}
-        if layout.scripts:
-            found |= dict.fromkeys((f"{layout.scripts}/{name}" for name in NAMES), SCRIPT_MODE)
-            found |= dict.fromkeys((layout.config, layout.key_file), layout.config_mode)
-        return found | dict.fromkeys(layout.logs, _LOG_MODE)
-
-    def _is_strangers(self, found: Found, numbers: tuple[int, int] | None) -> bool:
-        """Tell whether what should be the connector's user's is another's. A user who is not made yet owns nothing."""
-        return os.geteuid() == 0 and (found.uid != numbers[0] if numbers else not self._host.staged)
-
-    def _give(self, path: str, mode: int) -> None:
-        numbers = self._host.numbers(self._layout.ownership)  # by now the user is made
-        if numbers is not None:
-            self._files.give(path, mode, numbers)
+    def _belongs(self, found: Found, ownership: Ownership) -> bool:
+        """Tell whether it is the owner's already. A user who is not made yet owns nothing."""
+        numbers = self._host.numbers(ownership)
+        return found.uid == numbers[0] if numbers else os.geteuid() != 0 or self._host.staged
 
     def above(self) -> Iterator[Change]:
         """Make the directories of the system that are not there; an image may lack them."""
@@ -202,18 +190,21 @@ class _Planner:
     def _make(self, path: str, mode: int, ownership: Ownership) -> None:
         self._files.make_directory(path, mode, self._host.numbers(ownership))
 
+    def _made(self, directory: Directory, entry: Entry | None = None) -> Change:
+        text = f"{directory.path}/ {directory.ownership} {directory.mode:04o}"
+        return Change(text, partial(self._make, directory.path, directory.mode, directory.ownership), entry)
+
     def directory(self, directory: Directory) -> Iterator[Change]:
         """Make a directory, or see that nobody else may write to it. OEC sets its log directory to 0744 by itself."""
-        path, mode, ownership = directory.path, directory.mode, directory.ownership
-        found, owner = self._look(path), self._host.numbers(ownership)
-        change = Change(f"{path}/ {ownership} {mode:04o}", partial(self._make, path, mode, ownership))
+        path, found, owner = directory.path, self._look(directory.path), self._host.numbers(directory.ownership)
         if found is None:
-            yield dataclasses.replace(change, entry={"kind": DIRECTORY_MADE, "name": path})
+            yield self._made(directory, {"kind": DIRECTORY_MADE, "name": path})
             return
         _require(found, path, "directory")
         is_right = found.mode & _OWNER_ALL == _OWNER_ALL and not found.mode & _OTHERS_WRITE
-        if not is_right or (ownership.user == "root" and owner and (found.uid, found.gid) != owner):
-            yield change
+        is_group = directory.ownership.user != "root" or not owner or found.gid == owner[1]
+        if self._belongs(found, directory.ownership) and not (is_right and is_group):
+            yield self._made(directory)
 
     def file(self, file: File) -> Iterator[Change]:
         """Write a file; a person's version is kept beside it."""
@@ -234,9 +225,9 @@ class _Planner:
             yield self._replacement(file, content, text)
 
     def _is_right(self, found: Found, file: File) -> bool:
-        owner = self._host.numbers(file.ownership) or (found.uid, found.gid)
-        is_group = file.ownership.user != "root" or found.gid == owner[1]
-        return found.uid == owner[0] and is_group and found.mode in file.modes
+        owner = self._host.numbers(file.ownership)
+        is_group = file.ownership.user != "root" or not owner or found.gid == owner[1]
+        return self._belongs(found, file.ownership) and is_group and found.mode in file.modes
 
     def _write(self, file: File, data: bytes, path: str = "") -> None:
         self._files.write(path or file.path, data, file.modes[0], self._host.numbers(file.ownership))

@@ -129,23 +129,14 @@ class SafeFiles:
                 Path(here).mkdir(0o700)
             directory = os.open(here, os.O_DIRECTORY | _SAFE)
             try:
-                if os.fstat(directory).st_uid not in {os.geteuid(), (owner or (0, 0))[0]}:
-                    raise OSError(errno.EPERM, "is another user's directory", here)
+                there = os.fstat(directory).st_uid
+                if there not in {os.geteuid(), (owner or (0, 0))[0]}:
+                    raise OSError(errno.EPERM, f"belongs to user {there}", here)
                 _hand_over(directory, mode, owner)
             finally:
                 os.close(directory)
 
         self._change(path, work, owner)
-
-    def give(self, path: str, mode: int, owner: tuple[int, int]) -> None:
-        """Give a file or directory of root's to a user; only where nobody else could have put it there."""
-        place = self._walk(path)
-        status = os.lstat(place.path)
-        plain = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
-        if place.owner or place.shared or status.st_uid or not plain:
-            raise OSError(errno.EPERM, "others could have put it there", path)
-        os.chown(place.path, *owner, follow_symlinks=False)
-        Path(place.path).chmod(mode)
 
     def rename(self, path: str, new: str) -> None:
         """Give a file another name in its directory. The name must be free."""
