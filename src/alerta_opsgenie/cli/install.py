@@ -50,7 +50,7 @@ place_options = option_set(
 @click.option("--log-dir", default="", metavar="DIR", help="The log directory, where it is not the documented one.")
 @click.option("--service-path", default="", metavar="PATH", help="The PATH that the connector's service has.")
 @click.option("--command", default="", metavar="PATH", help="The alerta-opsgenie that the unit starts.")
-@click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number, where it knows none.")
+@click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number; else all is root's.")
 @click.option("--from", "taken_from", default="", metavar="FILE", help="Begin with another connector's configuration.")
 @click.option("--keep-config", is_flag=True, help="Leave a configuration that is there as it is.")
 @click.option("--force", is_flag=True, help="Replace a configuration that is there, without a question.")

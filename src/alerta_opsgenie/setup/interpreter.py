@@ -56,10 +56,9 @@ def find_interpreter(name: str, search_path: str, identity: Identity | None = No
     try:
         said = _run([program, "-I", "-c", _QUESTION], search_path, identity)
         version = tuple(int(part) for part in said.decode("ascii", "replace").split("."))
-    except (OSError, subprocess.SubprocessError) as error:
-        return Interpreter(path, (), _words(error))
-    except ValueError:
-        return Interpreter(path, (), "it does not tell its version")
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        said = getattr(error, "stderr", None) or str(error).encode()
+        return Interpreter(path, (), said.decode("utf-8", "replace").strip()[-200:])
     return Interpreter(path, version)
 
 
@@ -88,15 +87,6 @@ def _run(command: list[str], search_path: str, identity: Identity | None = None)
         group=other and other[1],
         extra_groups=other and [],
     ).stdout
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, subprocess.CalledProcessError):
-        said = error.stderr.decode("utf-8", "replace").strip().splitlines()
-        return said[-1][:200] if said else f"it ended with {error.returncode}"
-    if isinstance(error, subprocess.TimeoutExpired):
-        return f"it did not answer in {_SECONDS:g} s"
-    return str(getattr(error, "strerror", None) or error)
 
 
 def build_executor(interpreter: Interpreter | None, search_path: str) -> bytes:

@@ -45,14 +45,12 @@ class Contents:
 class Change:
     """One change: `text` says it (empty: not worth a line), `entry` goes into the record before `do` makes it.
 
-    `after` goes there when it is made. `question` is set where something of a person's would be replaced;
-    `difference` shows what, without secrets.
+    `question` is set where something of a person's would be replaced; `difference` shows what, without secrets.
     """
 
     text: str
     do: Callable[[], None] = field(default=lambda: None, repr=False)
     entry: Entry | None = None
-    after: Entry | None = None
     question: str = ""
     difference: str = ""
 
@@ -99,8 +97,6 @@ def apply_plan(layout: Layout, record: Record, changes: list[Change], tell: Call
             if change.entry is not None:
                 record.put(change.entry)
             change.do()
-            if change.after is not None:
-                record.put(change.after)
             if change.text:
                 tell(change.text)
 
@@ -258,9 +254,9 @@ class _Planner:
 
     def unit(self, content: str) -> Iterator[Change]:
         """Have systemd read the unit. The agent is started at once; the native connector when a person has looked."""
-        name, version = self._layout.unit_name, digest(content.encode("utf-8"))
-        there = self._record.find(UNIT, name) or {}
-        if not self._host.has_systemd or there.get("loaded") == version:
+        path, name = self._layout.unit, self._layout.unit_name
+        is_same = self._look(path) is not None and self._files.read(path) == content.encode("utf-8")
+        if is_same or not self._host.has_systemd:
             return
         commands = [["daemon-reload"], *([["enable", "--now", name]] if self._layout.scripts else [])]
 
@@ -268,8 +264,8 @@ class _Planner:
             for command in commands:
                 run_command(["systemctl", *command])
 
-        text, entry = "; ".join(f"systemctl {' '.join(command)}" for command in commands), {"kind": UNIT, "name": name}
-        yield Change(text, load, entry, {**entry, "loaded": version})
+        text = "; ".join(f"systemctl {' '.join(command)}" for command in commands)
+        yield Change(text, load, {"kind": UNIT, "name": name})
 
 
 def _require(found: Found, path: str, kind: str) -> None:

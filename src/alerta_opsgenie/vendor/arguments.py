@@ -22,9 +22,6 @@ VARIABLES = {URL_OPTION: "ALERTA_API_URL", KEY_OPTION: KEY_VARIABLE, KEY_FILE_OP
 """The variables that may stand in the place of our executor's options."""
 
 INTERPRETERS: Mapping[str, tuple[str, ...]] = {
-    ".bat": ("cmd", "/C"),
-    ".cmd": ("cmd", "/C"),
-    ".ps1": ("powershell", "-File"),
     ".sh": ("sh",),
     ".py": ("python",),
     ".groovy": ("groovy",),

@@ -35,9 +35,8 @@ def write_document(
     """Write a configuration to `path`, as JSON or YAML by its name, atomically.
 
     A file that is there already is only replaced with `force`; it is kept beside the new one under a dated name, which
-    is given back. The mode is 0600, or 0640 where the old file is root's and read by another group. In a directory that
-    is not root's, root has its owner write the file (`safe_files`). `now` dates the copy (default: the clock). Raises
-    `ConfigError`.
+    is given back. The mode is 0600, or 0640 where the old file is root's and read by another group. `now` dates the
+    copy (default: the clock). Raises `ConfigError`.
     """
     data, files = dump_document(value, syntax=syntax_of(path)).encode("utf-8", "replace"), SafeFiles()
     # Root follows no link, since somebody else may have made it; anybody else's link stays a link.
