@@ -94,7 +94,6 @@ class EdgeConfig:
     base_url: str
     mappings: Mapping[str, ActionMapping]
     log_level: str = "info"
-    app_name: str = ""
     global_flags: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     global_args: tuple[str, ...] = field(default=(), repr=False)
     global_env: tuple[str, ...] = field(default=(), repr=False)

@@ -12,7 +12,7 @@ import os
 import posixpath
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
 
 from alerta_opsgenie.core.secret import Secret, safe_url
 from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, NATIVE, ActionMapping, EdgeConfig, guess_dialect
@@ -53,7 +53,6 @@ def read_structure(
     *,
     dialect: str,
     environment: Mapping[str, str],
-    api_key: Secret | None = None,
     target: str | None = None,
 ) -> Reading:
     """Read a document as a connector of `dialect` would at its start; the native one where that is the `target`."""
@@ -63,7 +62,7 @@ def read_structure(
     problems, wrong = _look_over(value, DEFAULT_BASE_URLS[dialect], native=native)
     sound = _without(wrong, value)
     variable = f"{dialect.upper()}_API_KEY"
-    key = api_key or Secret(environment.get(variable, "") or sound.get("apiKey", ""))
+    key = Secret(environment.get(variable, "") or sound.get("apiKey", ""))
     if not key and not any(problem.path == "$.apiKey" for problem in problems):
         advice = f"put the integration's API key there, or into the variable {variable}"
         problems.insert(0, Problem(ERROR, "$.apiKey", "is missing", advice))
@@ -76,19 +75,18 @@ def read_config(
     *,
     dialect: str | None = None,
     environment: Mapping[str, str] | None = None,
-    api_key: Secret | None = None,
     target: str | None = None,
 ) -> EdgeConfig:
     """Read a configuration file for use. Raises `ConfigError` where the connector could not run with it.
 
     `dialect` (`oec`, `jec`) is guessed where not given. `environment` (default: the process's) gives `HOME` and the
-    API key that overrides the file's, as the connectors have it; `api_key` overrides both. `target` says who will run
-    with it (`oec`, `jec`, `native`; default the dialect itself): the native connector has no `git` sources.
+    API key that overrides the file's, as the connectors have it. `target` says who will run with it (`oec`, `jec`,
+    `native`; default the dialect itself).
     """
     given = os.environ if environment is None else environment
     document = load_document(path)
     chosen = dialect or guess_dialect(document, given)
-    reading = read_structure(document, dialect=chosen, environment=given, api_key=api_key, target=target)
+    reading = read_structure(document, dialect=chosen, environment=given, target=target)
     errors = [problem for problem in reading.problems if problem.level == ERROR]
     if errors:
         first = errors[0]
@@ -102,7 +100,7 @@ def _settle(
     value: Any, schema: Any, synonyms: Mapping[str, str], odd_keys: list[OddKey], path: KeyPath = ()
 ) -> Any:
     """Leave out nulls, which are as good as absent, and what no connector knows."""
-    schema = _resolve(schema)
+    schema = SCHEMA["$defs"].get(schema.get("$ref", "").rpartition("/")[2], schema)
     known, others = schema.get("properties", {}), schema.get("additionalProperties")
     if not isinstance(value, dict) or not (known or others):
         return value
@@ -112,36 +110,17 @@ def _settle(
         if not others and key not in known:
             odd_keys.append(OddKey(path, key, tuple(known)))
         inner = others or known.get(name)
-        if inner and item is not None and (name == key or value.get(name) is None):
+        if inner is not None and item is not None and (name == key or value.get(name) is None):
             settled[name] = _settle(item, inner, synonyms, odd_keys, (*path, name))
     return settled
-
-
-def _resolve(schema: Any) -> Mapping[str, Any]:
-    """Follow a reference into `$defs`."""
-    if not isinstance(schema, dict):
-        return {}
-    reference = schema.get("$ref", "")
-    found: Mapping[str, Any] = SCHEMA["$defs"][reference.rpartition("/")[2]] if reference else schema
-    return found
-
-
-# -- The schema's errors
 
 
 @functools.lru_cache(maxsize=1)
 def _validator() -> Validator:
     """Make the validator. The import is late: commands that find no configuration do without the library."""
-    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
 
-    whole_numbers = Draft202012Validator.TYPE_CHECKER.redefine(
-        # `encoding/json` takes 10.0 for no whole number.
-        "integer",
-        lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-    )
-    extended = validators.extend(Draft202012Validator, type_checker=whole_numbers)  # type: ignore[no-untyped-call]
-    found: Validator = extended(SCHEMA)
-    return found
+    return Draft202012Validator(SCHEMA)
 
 
 def _look_over(value: Mapping[str, Any], right_url: str, *, native: bool) -> tuple[list[Problem], set[KeyPath]]:
@@ -151,29 +130,23 @@ def _look_over(value: Mapping[str, Any], right_url: str, *, native: bool) -> tup
     validator = _validator()
     own = validator.evolve(schema=SCHEMA["$defs"]["native"]) if native else None
     for error in (error for each in (validator, own) if each for error in each.iter_errors(value)):
-        for path, level, what, advice in _explain(error, right_url):
-            problems.setdefault(path, Problem(level, json_path(*path), what, advice))
+        path = tuple(error.absolute_path)
+        problems.setdefault(path, _problem(error, path, right_url))
         if error.validator == "type" or "default" in error.schema:  # type: ignore[operator]
-            wrong.add(tuple(error.absolute_path))
+            wrong.add(path)
     return list(problems.values()), wrong
 
 
-def _explain(error: ValidationError, right_url: str) -> Iterator[tuple[KeyPath, str, str, str]]:
-    """Say in words what the schema's validator found: the place, the level, what, and what to do."""
-    path = tuple(error.absolute_path)
+def _problem(error: ValidationError, path: KeyPath, right_url: str) -> Problem:
+    """Say in words what the schema's validator found."""
     rule: Any = error.schema
     value: Any = error.instance
-    if error.validator == "required":
-        # Of an empty mapping it is enough to say that it is empty.
-        missing = [name for name in rule["required"] if value and name not in value]
-        yield from (((*path, name), ERROR, "is missing", rule["needed"][name]) for name in missing)
-        return
     kind = str(error.validator_value) if error.validator == "type" else rule.get("range")
-    said = {"level": ERROR, "what": "", "advice": "", **rule, **SCHEMA["$defs"]["words"].get(kind, {})}
+    said = {"level": ERROR, **rule, **SCHEMA["$defs"]["words"].get(kind, {})}
     words = {name: rule.get(name) for name in ("minimum", "maximum", "default")}
     words |= {"value": shown(safe_url(value)) if isinstance(value, str) else value, "right": right_url}
     words["kind"] = kind_of(value)
-    yield path, said["level"], said["what"].format(**words), said["advice"].format(**words)
+    return Problem(said["level"], json_path(*path), said["what"].format(**words), said["advice"].format(**words))
 
 
 def _without(wrong: set[KeyPath], value: Any, path: KeyPath = ()) -> Any:
@@ -199,7 +172,6 @@ def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, w
         base_url=value.get("baseUrl") or DEFAULT_BASE_URLS[dialect],
         mappings=mappings,
         log_level=value.get("logLevel") or "info",
-        app_name=value.get("appName", ""),
         global_flags=tuple(value.get("globalFlags", {}).items()),
         global_args=tuple(value.get("globalArgs", ())),
         global_env=tuple(value.get("globalEnv", ())),
