@@ -34,10 +34,6 @@ def test_the_url_is_found_in_every_spelling_that_the_executor_takes(arguments: t
     assert access(global_args=arguments).url == "https://a/api"
 
 
-def test_a_variable_counts_where_no_argument_says_it() -> None:
-    assert access(global_env=("ALERTA_API_URL=https://b",)).url == "https://b"
-
-
 def test_a_key_among_the_arguments_goes_before_one_in_the_environment_and_is_marked() -> None:
     found = access(mapped=True, global_args=("--alertaApiKey", "seen-by-all"))
     assert (found.read_key()[0].reveal(), found.key_in_arguments) == ("seen-by-all", True)
@@ -56,7 +52,3 @@ def test_a_key_file_is_read_or_said_to_be_wrong_by_its_name(tmp_path: Path, text
 def test_the_sources_are_alerta_unless_said_otherwise() -> None:
     assert access().sources == ("Alerta",)
     assert access(global_args=("--source", "A", "--source", "B")).sources == ("A", "B")
-
-
-def test_no_secret_is_in_its_repr() -> None:
-    assert "of-the-mapping" not in repr(access(mapped=True))

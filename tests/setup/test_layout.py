@@ -49,7 +49,3 @@ def test_another_user_gets_places_of_its_own(edge: str) -> None:
 def test_no_installation_is_named_as_another_program() -> None:
     layout = layout_for(NATIVE, Places("ssh"))
     assert (layout.config, layout.unit_name) == ("/etc/alerta-opsgenie-ssh/config.json", "alerta-opsgenie-ssh.service")
-
-
-def test_no_two_usual_installations_share_a_unit() -> None:
-    assert len({layout_for(edge).unit for edge in EDGES}) == len(EDGES)

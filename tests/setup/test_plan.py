@@ -153,13 +153,6 @@ def test_what_was_there_is_kept_under_a_dated_name_with_our_mode(image: Image) -
     assert (backup.read_text(), backup.stat().st_mode & 0o7777) == ('{"apiKey": "k"}', 0o600)
 
 
-def test_two_copies_of_one_second_do_not_replace_each_other(image: Image) -> None:
-    for text in ("first", "second"):
-        put(image.root, EXECUTOR, text)
-        image.install()
-    assert {path.read_text() for path in image.at(EXECUTOR).parent.glob("*.bak")} == {"first", "second"}
-
-
 def test_our_own_earlier_version_is_replaced_without_a_copy(image: Image) -> None:
     image.install(executor=b"version 1")
     image.install(executor=b"version 2")

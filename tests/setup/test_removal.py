@@ -88,16 +88,6 @@ def test_others_files_in_a_directory_of_ours_are_left_even_by_purge(image: Image
     assert files(image.root) == ["var/log/opsgenie/oec12.log"]
 
 
-def test_the_record_stays_until_everything_is_gone(image: Image) -> None:
-    image.install()
-    log = put(image.root, "var/log/opsgenie/oec12.log", "not ours")
-    image.uninstall()
-    assert [entry["name"] for entry in image.record().entries][-1] == "/var/log/opsgenie"
-    log.unlink()
-    assert left(image.uninstall()) == {}
-    assert not image.at("/var/lib/alerta-opsgenie-setup").exists()
-
-
 def test_the_logs_and_the_state_of_the_executor_go_too(image: Image) -> None:
     image.install()
     for name in ("Executor.log", "Executor-errors.log", "Executor-2026-11-03T10-00-00.000.log"):

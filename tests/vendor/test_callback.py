@@ -43,11 +43,6 @@ def test_null_is_as_good_as_absent() -> None:
     assert read_envelope(message) == Envelope("Close", "", "", "", "")
 
 
-@pytest.mark.parametrize("path", sorted(_PAYLOADS.glob("*.?ec.json")), ids=lambda path: path.name)
-def test_each_message_of_the_collection_has_an_action(path: Path) -> None:
-    assert read_envelope(path.read_text()).action
-
-
 ENVELOPES = st.dictionaries(st.sampled_from(["action", "entity", "mappedActionV2", "actionType"]), JSON_VALUES)
 
 

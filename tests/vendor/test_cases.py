@@ -44,12 +44,6 @@ class TestMappedNames:
         assert ERROR not in {problem.level for problem in check(load_document(CASES / "config.mapped-names.json"))}
         read_config(CASES / "config.mapped-names.json", environment={})
 
-    @pytest.mark.parametrize("name", ["acknowledge", "restartServer"])
-    def test_beside_the_documented_name_nothing_is_said(self, name: str) -> None:
-        value = edge_document()
-        value["actionMappings"][name] = value["actionMappings"]["Close"]
-        assert levels(value) == {}
-
 
 class TestUrlInTheServicesEnvironment:
     """The file cannot tell what the service's environment holds."""
@@ -61,11 +55,6 @@ class TestUrlInTheServicesEnvironment:
         assert ("where Alerta is" in notes[0].what, "Alerta's key" in notes[1].what) == (True, True)
         assert "ALERTA_API_URL" in notes[0].advice
         assert not [problem for problem in problems if problem.level == ERROR]
-
-    @pytest.mark.parametrize("target", [OEC, NATIVE])
-    def test_the_key_alone_may_be_elsewhere(self, target: str) -> None:
-        value = edge_document(globalArgs=["--alertaApiUrl", "https://a.example.com"])
-        assert levels(value, target=target) == {"$.actionMappings.Acknowledge": NOTE}
 
     @pytest.mark.parametrize("entry", ["ALERTA_API_KEY=s3cr3t", "ALERTA_API_KEY_FILE=/etc/alerta.key"])
     def test_the_files_own_variables_count(self, entry: str) -> None:
@@ -82,14 +71,6 @@ class TestMixedWithAnotherScript:
         assert mappings["postActionToJEC"] == mappings["Close"]
         assert mappings["postActionToJEC"]["filepath"].endswith("/oecAlertaExecutor.py")
         assert mappings["Acknowledge"]["filepath"].endswith("/actionExecutor.py")
-
-    @pytest.mark.parametrize("name", ["Close", "MyAction"])
-    def test_under_whatever_name_ours_is_mapped(self, name: str) -> None:
-        other = {"filepath": "/opt/other.py", "sourceType": "local"}
-        ours = {"filepath": "/opt/oecAlertaExecutor", "sourceType": "local"}
-        value = edge_document(actionMappings={"Acknowledge": other, name: ours})
-        made = convert_config(Document(value, "json", "c.json"), to=JEC)
-        assert made["actionMappings"]["postActionToJEC"] == ours
 
     def test_without_ours_there_is_none(self) -> None:
         value = edge_document(actionMappings={"Acknowledge": {"filepath": "/opt/other.py", "sourceType": "local"}})

@@ -56,12 +56,10 @@ def test_what_is_read_is_the_same_but_for_names() -> None:
     ("field", "value", "placeholder"),
     [
         ("snoozedUntil", "1751630400000", "1751630400000"),
-        ("snoozeEndDate", "2025-07-04 12:00:00", "2025-07-04 12:00:00"),
         ("username", "System", "System"),
         ("username", "jane.doe@example.org", "person1@example.com"),
         ("username", "712020:9f8c1f3e-1111-4222-8333-444455556666", "712020:00000000-0000-4000-8000-000000000001"),
         ("note", "call 2025 at web01", "text 1"),
-        ("note", "", ""),
         ("note", "web01 9f8c1f3e-1111-4222-8333-444455556666", "text 1"),
         ("action", "Rotate the key of web01", "text 1"),
         ("addedTags", "prod,web01", "text 1,text 2"),

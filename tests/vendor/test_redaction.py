@@ -23,9 +23,7 @@ from tests.vendor.test_document import JSON_VALUES
         (["--alertaApiKey", "s", "--x", "1"], ["--alertaApiKey", "***", "--x", "1"]),
         (["-alertaApiKey=s"], ["-alertaApiKey=***"]),
         (["--alertaApiKey", "--x"], ["--alertaApiKey", "--x"]),
-        (["--alertaApiKeyFile", "/etc/a"], ["--alertaApiKeyFile", "/etc/a"]),
         (["--alertaApiUrl", "https://u:s@a/api?k=s"], ["--alertaApiUrl", "https://***@a/api?***"]),
-        (["9f8e7d6c5b4a39281706"], ["***"]),
         (["-p", "9f8e7d6c-5b4a-3928-1706-f5e4d3c2b1a0"], ["-p", "***"]),
         (["/home/opsgenie/oec2/scripts/a1.py"], ["/home/opsgenie/oec2/scripts/a1.py"]),
     ],
@@ -58,11 +56,6 @@ def test_no_planted_secret_comes_out_and_what_is_none_stays() -> None:
     assert shown["actionMappings"]["Close"]["args"] == ["-p", "/path/***/x"]
     assert shown["pollerConf"] == value["pollerConf"]
     assert value == planted()[0]
-
-
-def test_a_short_secret_is_hidden_where_a_whole_value_equals_it_and_not_inside_words() -> None:
-    shown = redact_document({"apiKey": "abc", "note": "abc", "word": "abcde"})
-    assert shown == {"apiKey": "***", "note": "***", "word": "abcde"}
 
 
 def test_empty_secrets_are_shown_as_empty() -> None:

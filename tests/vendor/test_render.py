@@ -46,21 +46,12 @@ def test_alertas_key_goes_into_the_environment() -> None:
     assert "s3cr3t" not in value["globalArgs"]
 
 
-@pytest.mark.parametrize(("given", "arguments"), [("", []), ("/srv/state", ["--spoolDir", "/srv/state"])])
-def test_the_state_directory_is_the_same_for_whoever_starts_the_executor(given: str, arguments: list[str]) -> None:
-    assert render(state_directory=given)["globalArgs"] == [
-        "--alertaApiUrl",
-        "https://alerta.example.com/api",
-        *arguments,
-    ]
-
-
 def test_options_reach_their_place() -> None:
-    value = render(region="eu", script="/opt/x", log_directory="/var/log/x/", sources=("A", "B"), ca_file="/ca.pem")
+    value = render(region="eu", state_directory="/srv", script="/opt/x", log_directory="/log/", sources=("A", "B"))
     assert value["baseUrl"] == "https://api.eu.opsgenie.com"
-    assert value["globalArgs"][2:] == ["--source", "A", "--source", "B", "--alertaCaFile", "/ca.pem"]
+    assert value["globalArgs"][2:] == ["--spoolDir", "/srv", "--source", "A", "--source", "B"]
     mapping = value["actionMappings"]["Close"]
-    assert (mapping["filepath"], mapping["stdout"]) == ("/opt/x", "/var/log/x/oecAlertaExecutor.log")
+    assert (mapping["filepath"], mapping["stdout"]) == ("/opt/x", "/log/oecAlertaExecutor.log")
     assert render(base_url="http://127.0.0.1:4000")["baseUrl"] == "http://127.0.0.1:4000"
 
 

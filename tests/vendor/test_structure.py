@@ -51,13 +51,6 @@ def test_an_absent_base_url_is_the_vendors(dialect: str, url: str) -> None:
     assert read(edge_document(baseUrl=None), dialect=dialect)[0].base_url == url
 
 
-@pytest.mark.parametrize(
-    ("level", "used"), [("DEBUG", "DEBUG"), ("warning", "warning"), ("loud", "info"), (None, "info")]
-)
-def test_an_unknown_log_level_counts_as_info(level: str | None, used: str) -> None:
-    assert read(edge_document(logLevel=level))[0].log_level == used
-
-
 class TestNeeds:
     def test_a_missing_key_is_an_error_unless_the_environment_has_it(self) -> None:
         value = edge_document(apiKey=None)
@@ -101,6 +94,8 @@ class TestTypes:
             ({"apiKey": 5}, "$.apiKey", "is a number where a text is wanted"),
             ({"globalArgs": "x"}, "$.globalArgs", "is a text where a list is wanted"),
             ({"globalArgs": ["a", 5]}, "$.globalArgs[1]", "is a number where a text is wanted"),
+            ({"globalArgs": ["a\0"]}, "$.globalArgs[0]", "holds a NUL"),
+            ({"logLevel": "loud"}, "$.logLevel", "counts as info"),
             ({"actionMappings": {"A": "x"}}, "$.actionMappings.A", "is a text where an object is wanted"),
             ({"actionMappings": {"A": {**SCRIPT, "env": 5}}}, "$.actionMappings.A.env", "is a number where"),
             ({"pollerConf": {"maxNumberOfMessages": 1.5}}, "$.pollerConf.maxNumberOfMessages", "fraction or exponent"),
