@@ -8,6 +8,7 @@ refusals are those of the Go connectors' code. The native connector's own settin
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 from urllib.parse import urlsplit
@@ -15,14 +16,8 @@ from urllib.parse import urlsplit
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.document import Document
 
-OEC = "oec"
-"""Opsgenie's Edge Connector."""
-
-JEC = "jec"
-"""Jira Service Management's Edge Connector."""
-
-NATIVE = "native"
-"""This project's own connector, which reads either one's file."""
+OEC, JEC, NATIVE = "oec", "jec", "native"
+"""Opsgenie's Edge Connector, Jira Service Management's, and this project's own, which reads either one's file."""
 
 DIALECTS = (OEC, JEC)
 
@@ -31,9 +26,6 @@ DEFAULT_BASE_URLS: Mapping[str, str] = {OEC: "https://api.opsgenie.com", JEC: "h
 
 EU_BASE_URL = "https://api.eu.opsgenie.com"
 """Opsgenie's European region; Jira Service Management has one host for all regions."""
-
-URL_ARGUMENTS: Mapping[str, str] = {OEC: "-opsgenieUrl", JEC: "-jsmUrl"}
-"""The argument by which each connector gives its base URL to a script."""
 
 DOCUMENTED_ACTIONS = ("Acknowledge", "AddNote", "Close", "AssignOwnership", "Snooze", "TakeOwnership", "UnAcknowledge")
 """The actions that the bridge's documentation maps."""
@@ -50,8 +42,6 @@ LOG_DIRECTORIES: Mapping[str, str] = {OEC: "/var/log/opsgenie", JEC: "/var/log/j
 
 CONFIG_NAMES: Mapping[str, str] = {OEC: "config.json", JEC: "jec-config.json"}
 """How the packages call the configuration."""
-
-_INTEGRATION_PATH = "/jsm/ops/integration"
 
 
 @dataclass(frozen=True)
@@ -110,8 +100,8 @@ class EdgeConfig:
 
     def connector_args(self) -> tuple[str, ...]:
         """Give the arguments that the connector puts before the file's own `globalArgs`; the second is a secret."""
-        url_argument = URL_ARGUMENTS[self.dialect]
-        return ("-apiKey", self.api_key.reveal(), url_argument, self.base_url, "-logLevel", self.log_level.upper())
+        url = "-opsgenieUrl" if self.dialect == OEC else "-jsmUrl"
+        return ("-apiKey", self.api_key.reveal(), url, self.base_url, "-logLevel", self.log_level.upper())
 
 
 def is_executor(path: object) -> bool:
@@ -121,7 +111,7 @@ def is_executor(path: object) -> bool:
 
 def normalise_base_url(url: str) -> str:
     """Strip what people add to a base URL and requests would add again: a trailing slash, `/jsm/ops/integration`."""
-    return url.strip().partition(_INTEGRATION_PATH)[0].rstrip("/")
+    return url.strip().partition("/jsm/ops/integration")[0].rstrip("/")
 
 
 def dialect_of_url(url: str) -> str | None:
@@ -137,11 +127,7 @@ def dialect_of_url(url: str) -> str | None:
 
 def dialect_of_path(path: str) -> str | None:
     """Say which connector's packages put a file there (`/home/opsgenie/oec/...`, `.../jec-config.json`), if they do."""
-    steps = [step.casefold() for step in path.replace("\\", "/").split("/")]
-    for dialect in DIALECTS:
-        if dialect in steps[:-1] or steps[-1].startswith((f"{dialect}-", f"{dialect}.")):
-            return dialect
-    return None
+    return next((name for name in DIALECTS if re.search(f"(^|/){name}[/.-]", path)), None)
 
 
 def guess_dialect(document: Document, environment: Mapping[str, str] | None = None) -> str:

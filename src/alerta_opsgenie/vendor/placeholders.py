@@ -7,26 +7,18 @@ fields hold the same. Kept are the vendor's own words, instants, the length of i
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from typing import Any
 
 from alerta_opsgenie.core.message import PRIORITIES
 from alerta_opsgenie.core.relay import PLANS
 from alerta_opsgenie.core.secret import HIDDEN, is_secret_name
 
-_OWN_WORDS: Mapping[str, frozenset[str]] = {
-    "action": frozenset(PLANS) | {"Create"},
-    "name": frozenset({"postActionToOEC", "postActionToJEC", "web", *PLANS}),
-    "mappedAction": frozenset({"postActionToOEC", "postActionToJEC", *PLANS}),
-    "type": frozenset({"web", "API", "api", "mobile", "system", "integration", "alert", "user", "team", "escalation"}),
-    "actionType": frozenset({"custom", "http"}),
-    "integrationType": frozenset({"OEC", "JEC", "Webhook", "API"}),
-    "ownerType": frozenset({"integration", "team"}),
-    "username": frozenset({"System", "Alert API"}),
-    "source": frozenset({"Alerta"}),
-    "status": frozenset({"open", "closed", "acked", "resolved", "snoozed"}),
-    **dict.fromkeys(("priority", "oldPriority"), frozenset(PRIORITIES) | {"1", "2", "3", "4", "5"}),
-}
-"""What the vendor chose itself, and not a person, by the field that holds it."""
+_OWN_WORDS = frozenset({
+    *PLANS, *PRIORITIES, "1", "2", "3", "4", "5", "Create", "postActionToOEC", "postActionToJEC", "custom", "http",
+    "web", "API", "api", "mobile", "system", "integration", "alert", "user", "team", "escalation", "OEC", "JEC",
+    "Webhook", "System", "Alert API", "Alerta", "open", "closed", "acked", "resolved", "snoozed",
+})  # fmt: skip
+"""What the vendor chose itself, and not a person."""
 
 _FREE = frozenset({"details", "extraproperties", "headers", "content"})
 """Fields, in lower case, whose keys a person chooses, and all that is in them."""
@@ -64,7 +56,7 @@ class Placeholders:
             return text
         if is_secret_name(field):
             return HIDDEN
-        if not free and (text in _OWN_WORDS.get(field, ()) or _INSTANT.fullmatch(text)):
+        if not free and (text in _OWN_WORDS or _INSTANT.fullmatch(text)):
             return text
         if field in _TIMES and text.isascii() and text.isdigit():
             return text
