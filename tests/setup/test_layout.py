@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.setup.layout import EDGES, Places, layout_for
+from alerta_opsgenie.setup.layout import EDGES, layout_for
 from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 from alerta_opsgenie.vendor.location import NATIVE_PATH, PACKAGE_PATHS
 
@@ -39,7 +39,7 @@ def test_nobody_but_the_connector_may_read_the_keys_or_change_what_it_runs(edge:
 
 @pytest.mark.parametrize("edge", EDGES)
 def test_another_user_gets_places_of_its_own(edge: str) -> None:
-    usual, other = layout_for(edge), layout_for(edge, Places("staging"))
+    usual, other = layout_for(edge), layout_for(edge, "staging")
     mine, others = ({*layout.own_places, layout.unit} for layout in (usual, other))
     assert len(mine) == len(others)
     assert mine.isdisjoint(others)
@@ -47,5 +47,5 @@ def test_another_user_gets_places_of_its_own(edge: str) -> None:
 
 
 def test_no_installation_is_named_as_another_program() -> None:
-    layout = layout_for(NATIVE, Places("ssh"))
+    layout = layout_for(NATIVE, "ssh")
     assert (layout.config, layout.unit_name) == ("/etc/alerta-opsgenie-ssh/config.json", "alerta-opsgenie-ssh.service")

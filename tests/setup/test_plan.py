@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.setup.host import Host, SetupError
-from alerta_opsgenie.setup.layout import Places, layout_for
+from alerta_opsgenie.setup.layout import layout_for
 from alerta_opsgenie.setup.plan import apply_plan, make_plan
 from alerta_opsgenie.vendor.as_user import run_as
 from tests.setup.conftest import Image, make_image
@@ -171,7 +171,7 @@ def test_a_link_is_refused_and_nothing_is_written_through_it(image: Image, tmp_p
 def test_a_place_of_another_installation_is_refused(image: Image) -> None:
     image.install()
     other = Image(
-        Host(image.host.root, (991, 991)), layout_for("oec", Places("other", log_directory="/var/log/opsgenie"))
+        Host(image.host.root, (991, 991)), layout_for("oec", "other", log_directory="/var/log/opsgenie")
     )
     with pytest.raises(SetupError, match="/var/log/opsgenie belongs to the installation oec-opsgenie"):
         other.plan()
@@ -179,7 +179,7 @@ def test_a_place_of_another_installation_is_refused(image: Image) -> None:
 
 def test_a_kept_configuration_may_not_name_the_state_directory_of_another_installation(image: Image) -> None:
     image.install()
-    other = Image(Host(image.host.root, (991, 991)), layout_for("oec", Places("other")))
+    other = Image(Host(image.host.root, (991, 991)), layout_for("oec", "other"))
     kept = replace(other.contents(), config=None, kept_state=image.layout.state_directory)
     with pytest.raises(SetupError, match="belongs to the installation oec-opsgenie"):
         make_plan(other.host, other.layout, other.record(), kept)

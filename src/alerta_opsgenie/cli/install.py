@@ -19,7 +19,7 @@ from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, make_config, read_existing, take_over
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
-from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
+from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, layout_for
 from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
@@ -65,7 +65,7 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     dated name; `alerta-opsgenie uninstall` puts it back. With another --user, all places are named after that user.
     """
     force = asked.pop("force")
-    layout = layout_for(asked.pop("edge"), Places(user, home, log_dir))
+    layout = layout_for(asked.pop("edge"), user, home, log_dir)
     host = open_host(root, owner, dry_run=dry_run)
     record = Record(host, layout.edge, layout.user)
     plan = make_plan(host, layout, record, _contents(host, layout, **asked))

@@ -6,7 +6,7 @@ import click
 
 from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.install import EXIT_USAGE, confirm, open_host, place_options
-from alerta_opsgenie.setup.layout import Places, layout_for
+from alerta_opsgenie.setup.layout import layout_for
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.removal import Removal, describe_undo
 
@@ -24,9 +24,9 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
     they are gone, or with --purge. It refuses while the connector still runs.
     """
     host = open_host(root)
-    record = Record(host, edge, layout_for(edge, Places(user)).user)
+    record = Record(host, edge, layout_for(edge, user).user)
     _require_entries(record, edge, user)
-    places = Places(user, record.places.get("home", ""), record.places.get("log_directory", ""))
+    layout = layout_for(edge, user, record.places.get("home", ""), record.places.get("log_directory", ""))
     for entry in reversed(record.entries):
         click.echo(f"  - {describe_undo(entry)}")
     if dry_run:
@@ -34,7 +34,7 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
         return
     confirm("Undo all this?", yes=yes)
     with record.opened():
-        left = Removal(host, layout_for(edge, places), record, purge=purge).run(lambda text: click.echo(f"  {text}"))
+        left = Removal(host, layout, record, purge=purge).run(lambda text: click.echo(f"  {text}"))
     click.echo("Undone." if not left else f"Undone; {left} left as named above. Run it again for what is left.")
 
 

@@ -6,13 +6,13 @@ a dated name.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Callable, Iterator, Mapping
 
 from alerta_opsgenie.core.secret import Secret
@@ -145,7 +145,7 @@ class _Planner:
     def users(self) -> Iterator[Change]:
         """Make the system group and user, who cannot log in; in an image its own tools make them."""
         host, user, group, home = self._host, self._layout.user, self._layout.group, self._layout.home
-        shell = next((path for path in ("/usr/sbin/nologin", "/sbin/nologin") if Path(path).exists()), "/bin/false")
+        shell = shutil.which("nologin", path="/usr/sbin:/sbin") or "/bin/false"
         add_group = ["groupadd", "--system", group]
         add_user = ["useradd", "--system", "--gid", group, "--home-dir", home, "--no-create-home", "--shell", shell]
         if not host.staged and host.group_number(group) is None:
@@ -173,7 +173,9 @@ class _Planner:
     def _belongs(self, found: Found, ownership: Ownership) -> bool:
         """Tell whether it is the owner's already. A user who is not made yet owns nothing."""
         numbers = self._host.numbers(ownership)
-        return found.uid == numbers[0] if numbers else os.geteuid() != 0 or self._host.staged
+        if numbers is None:
+            return os.geteuid() != 0 or self._host.staged
+        return found.uid == numbers[0] and (ownership.user != "root" or found.gid == numbers[1])
 
     def above(self) -> Iterator[Change]:
         """Make the directories of the system that are not there; an image may lack them."""
@@ -192,14 +194,13 @@ class _Planner:
 
     def directory(self, directory: Directory) -> Iterator[Change]:
         """Make a directory, or see that nobody else may write to it. OEC sets its log directory to 0744 by itself."""
-        path, found, owner = directory.path, self._look(directory.path), self._host.numbers(directory.ownership)
+        path, found = directory.path, self._look(directory.path)
         if found is None:
             yield self._made(directory, {"kind": DIRECTORY_MADE, "name": path})
             return
         _require(found, path, "directory")
         is_right = found.mode & _OWNER_ALL == _OWNER_ALL and not found.mode & _OTHERS_WRITE
-        is_group = directory.ownership.user != "root" or not owner or found.gid == owner[1]
-        if self._belongs(found, directory.ownership) and not (is_right and is_group):
+        if self._belongs(found, directory.ownership) and not is_right:
             yield self._made(directory)
 
     def file(self, file: File) -> Iterator[Change]:
@@ -213,17 +214,12 @@ class _Planner:
         content = self._files.read(file.path)
         there = self._record.find(FILE, file.path)
         if content == file.data or file.same(content):
-            if not self._is_right(found, file):
+            if not self._belongs(found, file.ownership) or found.mode not in file.modes:
                 yield Change(text, partial(self._write, file, content))
         elif there and digest(content) in there["digests"]:
             yield Change(f"{text} (a new version)", partial(self._write, file, file.data), self._entry(file))
         else:
             yield self._replacement(file, content, text)
-
-    def _is_right(self, found: Found, file: File) -> bool:
-        owner = self._host.numbers(file.ownership)
-        is_group = file.ownership.user != "root" or not owner or found.gid == owner[1]
-        return self._belongs(found, file.ownership) and is_group and found.mode in file.modes
 
     def _write(self, file: File, data: bytes, path: str = "") -> None:
         self._files.write(path or file.path, data, file.modes[0], self._host.numbers(file.ownership))
@@ -234,11 +230,10 @@ class _Planner:
 
     def _replacement(self, file: File, content: bytes, text: str) -> Change:
         backup = free_name(self._files, file.path, self._now)
+        question, difference = (f"Replace {file.path}?", file.difference(content)) if file.difference else ("", "")
         text = f"{text} (replaces another, kept as {backup})"
-        change = Change(text, partial(self._replace, file, content, backup), self._entry(file, backup))
-        if file.difference is None:
-            return change
-        return dataclasses.replace(change, question=f"Replace {file.path}?", difference=file.difference(content))
+        do = partial(self._replace, file, content, backup)
+        return Change(text, do, self._entry(file, backup), question, difference)
 
     def _entry(self, file: File, backup: str = "") -> Entry:
         """Note all that we ever wrote, because a kill may leave the version before; the first copy comes back."""
