@@ -63,11 +63,10 @@ def test_the_placeholder_of_a_sample_is_no_key(image: Image) -> None:
     assert not read_existing(image.host, image.layout).api_key
 
 
-def test_a_file_that_is_not_json_is_told_of_and_not_taken_for_a_configuration(image: Image) -> None:
+def test_a_file_that_is_not_json_is_refused(image: Image) -> None:
     put(image.root, image.layout.config, "{ not json")
-    existing = read_existing(image.host, image.layout)
-    assert existing.document is None
-    assert "not JSON" in existing.warning
+    with pytest.raises(ConfigError, match="not JSON"):
+        read_existing(image.host, image.layout)
 
 
 def test_what_makes_no_usable_configuration_is_refused(image: Image) -> None:

@@ -44,8 +44,3 @@ def test_another_user_gets_places_of_its_own(edge: str) -> None:
     assert len(mine) == len(others)
     assert mine.isdisjoint(others)
     assert all("staging" in place for place in others)
-
-
-def test_no_installation_is_named_as_another_program() -> None:
-    layout = layout_for(NATIVE, "ssh")
-    assert (layout.config, layout.unit_name) == ("/etc/alerta-opsgenie-ssh/config.json", "alerta-opsgenie-ssh.service")

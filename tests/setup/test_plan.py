@@ -153,12 +153,6 @@ def test_what_was_there_is_kept_under_a_dated_name_with_our_mode(image: Image) -
     assert (backup.read_text(), backup.stat().st_mode & 0o7777) == ('{"apiKey": "k"}', 0o600)
 
 
-def test_our_own_earlier_version_is_replaced_without_a_copy(image: Image) -> None:
-    image.install(executor=b"version 1")
-    image.install(executor=b"version 2")
-    assert list(image.at(EXECUTOR).parent.glob("*.bak")) == []
-
-
 @pytest.mark.parametrize("path", ["/home/opsgenie/oec", EXECUTOR, "/home"])
 def test_a_link_is_refused_and_nothing_is_written_through_it(image: Image, tmp_path: Path, path: str) -> None:
     image.at(path).parent.mkdir(parents=True, exist_ok=True)

@@ -81,13 +81,6 @@ def test_what_a_person_changed_after_the_installation_is_left_until_purge(image:
     assert not image.at("/home/opsgenie").exists()
 
 
-def test_others_files_in_a_directory_of_ours_are_left_even_by_purge(image: Image) -> None:
-    image.install()
-    put(image.root, "var/log/opsgenie/oec12.log", "not ours")
-    assert 'it holds "oec12.log"' in left(image.uninstall(purge=True))["left directory /var/log/opsgenie"]
-    assert files(image.root) == ["var/log/opsgenie/oec12.log"]
-
-
 def test_the_logs_and_the_state_of_the_executor_go_too(image: Image) -> None:
     image.install()
     for name in ("Executor.log", "Executor-errors.log", "Executor-2026-11-03T10-00-00.000.log"):

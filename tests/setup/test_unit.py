@@ -14,14 +14,6 @@ from alerta_opsgenie.setup.unit import render_unit
 EXAMPLES = Path(__file__).parents[2] / "deploy/systemd"
 
 
-def test_the_native_unit_starts_the_connector_with_the_layouts_places_and_user() -> None:
-    text = render_unit(layout_for("native", "bridge", "/srv/bridge"), "/opt/x/bin/alerta-opsgenie")
-    assert "ExecStart=/opt/x/bin/alerta-opsgenie run --config /etc/alerta-opsgenie-bridge/config.json" in text
-    assert "User=bridge" in text
-    assert "ReadWritePaths=/srv/bridge" in text
-    assert "StateDirectory" not in text
-
-
 def test_the_agents_unit_starts_it_with_the_connectors_configuration_and_user() -> None:
     text = render_unit(layout_for("oec", "staging"), "/opt/x/bin/alerta-opsgenie").splitlines()
     wanted = {

@@ -38,11 +38,6 @@ def test_the_fields_that_the_connectors_look_at_are_read_from_values_and_from_te
     assert read_envelope(message) == read_envelope(json.dumps(message)) == ENVELOPE
 
 
-def test_null_is_as_good_as_absent() -> None:
-    message = {"action": "Close", "entity": None, "mappedActionV2": None}
-    assert read_envelope(message) == Envelope("Close", "", "", "", "")
-
-
 ENVELOPES = st.dictionaries(st.sampled_from(["action", "entity", "mappedActionV2", "actionType"]), JSON_VALUES)
 
 

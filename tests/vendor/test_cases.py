@@ -143,13 +143,6 @@ HOSTILE = {
     "many secrets": {"apiKey": "k", "alertaOpsgenie": {f"{number}key": f"{number}" for number in range(4900)}},
     "a long argument": {"apiKey": "k", "globalArgs": ["--a=a=" * 30_000]},
     "a long name": {"apiKey": "k", "actionMappings": {"your_" * 40_000: {"filepath": "your_" * 5_000}}},
-    "odd types": {
-        "apiKey": [[[{}]]],
-        "actionMappings": [1],
-        "poolConf": "x",
-        "globalArgs": {"a": [None]},
-        "baseUrl": 1e9,
-    },
 }
 
 
@@ -165,20 +158,11 @@ def test_hostile_configurations_end_in_words_and_in_time(name: str) -> None:
     assert time.monotonic() - began < 60
 
 
-def test_a_number_of_any_size_is_one_problem() -> None:
-    for number in (b"0x" + b"f" * 200_000, b".inf", b".nan", b"9" * 4_000, b"-1e+400"):
-        data = b"apiKey: k\npollerConf: {maxNumberOfMessages: " + number + b"}\n"
-        problems = check(parse_document(data, syntax="yaml"))
-        assert "$.pollerConf.maxNumberOfMessages" in [problem.path for problem in problems]
-
-
 @pytest.mark.parametrize(
     ("data", "syntax"),
     [
-        (b"[" * LARGEST_FILE_BYTES, "json"),
         (b'{"a":' * 50_000, "json"),
         (json.dumps(list(range(50_000))).encode(), "json"),
-        (b"x" * 100_000_000, "json"),
         (b"[" * LARGEST_FILE_BYTES, "yaml"),
         (b"a: " + b"{b: " * 50_000, "yaml"),
         (b"a: &a [1]\n" + b"".join(b"b%d: &a [*a,*a,*a,*a,*a,*a,*a,*a]\n" % number for number in range(50)), "yaml"),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alerta_opsgenie.vendor.checks import check_config, check_file_mode
+from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 from alerta_opsgenie.vendor.document import parse_document
 from alerta_opsgenie.vendor.problems import ERROR, WARNING, Problem
@@ -79,10 +78,6 @@ class TestKeys:
         assert "has no effect" in what
         assert advice == (f"write {meant}" if meant else advice)
         assert meant is None or f"{meant} is meant" in what
-
-    def test_a_key_that_stands_twice_is_named(self) -> None:
-        text = json.dumps(edge_document()).replace('"AddNote":', '"Close":')
-        assert '"Close" stands twice' in found(text)["$"][1]
 
 
 class TestBaseUrl:
@@ -198,17 +193,3 @@ class TestArguments:
         assert "s3cr3t" not in str(problem)
         joined = [*args[:2], f"{dash}alertaApiKey=s3cr3t"]
         assert "$.globalArgs[2]" in found(edge_document(globalArgs=joined))
-
-
-class TestMode:
-    @pytest.mark.parametrize(
-        ("mode", "levels"),
-        [(0o640, []), (0o644, [WARNING]), (0o660, [ERROR]), (0o602, [ERROR])],
-    )
-    def test_a_file_that_others_may_read_or_change_is_named(self, tmp_path: Path, mode: int, levels: list[str]) -> None:
-        path = tmp_path / "c.json"
-        path.touch()
-        path.chmod(mode)
-        problems = check_file_mode(str(path))
-        assert [problem.level for problem in problems] == levels
-        assert all(problem.advice == f"chmod 600 {path}" for problem in problems)

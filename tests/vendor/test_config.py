@@ -17,7 +17,6 @@ from alerta_opsgenie.vendor.config import (
     NATIVE,
     OEC,
     EdgeConfig,
-    dialect_of_path,
     dialect_of_url,
     guess_dialect,
     normalise_base_url,
@@ -47,19 +46,6 @@ def write(path: Path, value: Any) -> Path:
 )
 def test_whose_api_a_url_is_shows_by_its_host(url: str, dialect: str | None) -> None:
     assert dialect_of_url(url) == dialect
-
-
-@pytest.mark.parametrize(
-    ("path", "dialect"),
-    [
-        ("/home/opsgenie/oec/conf/config.json", OEC),
-        ("/home/jsm/jec/conf/jec-config.json", JEC),
-        ("/etc/jec.json", JEC),
-        ("/etc/alerta-opsgenie/config.json", None),
-    ],
-)
-def test_whose_file_it_is_shows_by_the_packages_paths(path: str, dialect: str | None) -> None:
-    assert dialect_of_path(path) == dialect
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,6 @@ def test_what_is_read_is_the_same_but_for_names() -> None:
         ("note", "call 2025 at web01", "text 1"),
         ("note", "web01 9f8c1f3e-1111-4222-8333-444455556666", "text 1"),
         ("action", "Rotate the key of web01", "text 1"),
-        ("addedTags", "prod,web01", "text 1,text 2"),
         ("tinyId", "4711", "0000"),
         ("queueUrl", "https://sqs.eu-west-1.amazonaws.com/1234/q", "https://example.com/1"),
         ("sessionToken", "abc", "***"),

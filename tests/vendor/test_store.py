@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -109,10 +108,3 @@ def test_a_file_that_a_service_reads_by_its_group_stays_so_and_nothing_else_of_i
     assert backup is not None
     assert (path.stat().st_mode & 0o7777, path.stat().st_gid) == (0o640, 23456)
     assert (backup.stat().st_mode & 0o7777, backup.stat().st_gid) == (0o600, 0)
-
-
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], None]) -> None:
-    make(tmp_path / "c.json")
-    with pytest.raises(ConfigError, match="is no file"):
-        write_document(tmp_path / "c.json", {}, force=True)

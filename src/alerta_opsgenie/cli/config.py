@@ -17,7 +17,7 @@ import click
 from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, read_key_file, source_options
 from alerta_opsgenie.cli.options import option_set
-from alerta_opsgenie.vendor.checks import check_config, check_file_mode
+from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, guess_dialect
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, load_document
@@ -71,7 +71,7 @@ def check(file: str | None, dialect: str | None, target: str | None, strict: boo
         problems = [Problem(ERROR, "$", error.what, error.advice)]
     else:
         chosen = place.dialect or guess_dialect(document, os.environ)
-        problems = check_file_mode(place.path) + check_config(document, dialect=place.dialect, target=target)
+        problems = check_config(document, dialect=place.dialect, target=target)
     problems.sort(key=lambda problem: problem.level != ERROR)
     _print_problems(place.path, chosen, problems, as_json=as_json)
     counting = {ERROR, WARNING} if strict else {ERROR}

@@ -103,8 +103,6 @@ def _contents(host: Host, layout: Layout, *, taken_from: str, keep_config: bool,
         existing = take_over(host, layout, str(Path(taken_from).absolute()), dialect)
     else:
         existing = read_existing(host, layout, dialect)
-    if existing.warning:
-        click.echo(f"warning: {existing.warning}", err=True)
     wanted, key = _wanted(layout, existing, dialect, **given)
     interpreter = _interpreter(host, layout, service_path)
     executor = build_executor(interpreter, service_path or SERVICE_PATH) if layout.scripts else b""

@@ -24,13 +24,9 @@ _NO_SECRET = Secret("")
 
 @dataclass(frozen=True)
 class Existing:
-    """What a configuration that is there already says; empty where it says nothing of use.
-
-    `warning` says why it could not be read.
-    """
+    """What a configuration that is there already says; empty where it says nothing of use."""
 
     document: Document | None = None
-    warning: str = ""
     dialect: str = ""
     api_key: Secret = _NO_SECRET
     alerta_url: str = ""
@@ -43,21 +39,17 @@ def read_existing(
 ) -> Existing:
     """Read the configuration that is there, or the `document` that takes its place, and the key that it names.
 
-    Raises `OSError`.
+    Raises `OSError` and `ConfigError`.
     """
     found = host.files.look(layout.config)
     if document is None and (found is None or found.kind != "file"):
         return Existing()
-    try:
-        document = document or _parsed(host.files.read(layout.config), layout)
-    except ConfigError as error:
-        return Existing(warning=f"{error.where} {error.what}")
+    document = document or _parsed(host.files.read(layout.config), layout)
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config = read_structure(document, dialect=chosen, environment={}).config
     access = read_access(config, next(iter(our_mappings(config)), None), {})
     return Existing(
         document,
-        "",
         chosen,
         Secret(_filled(config.api_key.reveal())),
         _filled(access.url),
@@ -146,18 +138,12 @@ def _starts_ours(path: Any, layout: Layout) -> bool:
 
 def means_same(content: bytes, value: Mapping[str, Any], layout: Layout) -> bool:
     """Whether a file's content says the same, however it is laid out."""
-    try:
-        return bool(_parsed(content, layout).value == value)
-    except ConfigError:
-        return False
+    return bool(_parsed(content, layout).value == value)
 
 
 def show_difference(content: bytes, value: Mapping[str, Any], layout: Layout) -> str:
     """Show what would change, without secrets."""
-    try:
-        old = _parsed(content, layout).value
-    except ConfigError as error:
-        return f"What is there cannot be understood, nor kept in part: it {error.what}"
+    old = _parsed(content, layout).value
     changed = [name for name in value if old.get(name) != value[name] and is_secret_name(name)]
     only_secrets = f"Only secrets change: {', '.join(changed) or 'among the arguments'}"
     return difference(old, value, names=(layout.config, f"{layout.config} (new)")) or only_secrets

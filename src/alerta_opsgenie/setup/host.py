@@ -98,10 +98,8 @@ def run_command(command: list[str], *, fine: int = 0) -> None:
             check=False,
             env={**os.environ, "LC_ALL": "C"},
         )
-    except FileNotFoundError:
-        raise SetupError(f"there is no command {command[0]} here", f"install it, or do by hand: {text}") from None
-    except subprocess.TimeoutExpired:
-        raise SetupError(f"{text} did not end in {COMMAND_SECONDS:g} s", "try it by hand") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SetupError(f"{text} failed: {error}", f"do it by hand: {text}") from None
     if ended.returncode not in {0, fine}:
         said = " ".join((ended.stderr or ended.stdout).split())[:300]
         raise SetupError(f"{text} failed: {said}", "correct what it says, then run this again")

@@ -21,7 +21,6 @@ from alerta_opsgenie.setup.connector_config import means_same, show_difference
 from alerta_opsgenie.setup.host import Host, SetupError, run_command
 from alerta_opsgenie.setup.layout import ROOT, SCRIPT_MODE, STARTED_SCRIPT_MODE, Directory, Layout, Ownership
 from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
-from alerta_opsgenie.vendor.document import syntax_of
 from alerta_opsgenie.vendor.safe_files import Found
 from alerta_opsgenie.vendor.store import dump_document, free_name
 
@@ -125,7 +124,7 @@ def _files(layout: Layout, contents: Contents) -> Iterator[File]:
         value = contents.config
         yield File(
             layout.config,
-            dump_document(value, syntax=syntax_of(layout.config)).encode("utf-8"),
+            dump_document(value).encode("utf-8", "replace"),
             owner,
             (mode, 0o600) if layout.scripts else (mode,),
             lambda content: means_same(content, value, layout),

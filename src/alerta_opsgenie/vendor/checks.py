@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from pathlib import Path
 from typing import Iterator, Mapping
 
 from alerta_opsgenie.core.secret import is_secret_name
@@ -54,7 +52,7 @@ def check_config(
     key_given = bool(given.get(f"{chosen.upper()}_API_KEY"))
     problems = [
         *reading.problems,
-        *_check_keys(document, reading, native=target == NATIVE),
+        *_check_keys(reading, native=target == NATIVE),
         *_check_dialect(document, reading.config, explicit=dialect),
         *_check_placeholders(reading.config, key_given=key_given),
         *_check_mappings(reading.config),
@@ -64,20 +62,7 @@ def check_config(
     return sorted(problems, key=lambda problem: LEVELS.index(problem.level))
 
 
-def check_file_mode(path: str) -> list[Problem]:
-    """Look at who else may read or change the file: it holds keys, and says what is run. Raises `OSError`."""
-    mode = Path(path).stat().st_mode
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        what = "others than its owner may change the file, and with it what the connector runs"
-        return [Problem(ERROR, "$", what, f"chmod 600 {path}")]
-    if mode & stat.S_IROTH:
-        return [Problem(WARNING, "$", "every user of this host can read the keys in it", f"chmod 600 {path}")]
-    return []
-
-
-def _check_keys(document: Document, reading: Reading, *, native: bool) -> Iterator[Problem]:
-    for name in document.repeated:
-        yield Problem(WARNING, "$", f"{shown(name)} stands twice in one object; only the last one counts", "keep one")
+def _check_keys(reading: Reading, *, native: bool) -> Iterator[Problem]:
     for path, key, known in reading.odd_keys:
         old = OLD_NAMES.get(key, "")
         meant = old if old in known else nearest(key, known)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Iterable, Iterator
+from typing import Any, ClassVar, Iterator
 
 from alerta_opsgenie.vendor.problems import ConfigError, kind_of
 from alerta_opsgenie.vendor.safe_files import read_plain
@@ -42,15 +41,11 @@ KeyPath = tuple["str | int", ...]
 
 @dataclass(frozen=True)
 class Document:
-    """A configuration file's content as plain values; the repr does not show them, since there are secrets among them.
-
-    `repeated` are the keys that stand twice in one object (the last one counts).
-    """
+    """A configuration file's content as plain values; the repr does not show them: there are secrets among them."""
 
     value: dict[str, Any] = field(repr=False)
     syntax: str
     where: str
-    repeated: tuple[str, ...] = ()
 
 
 def syntax_of(path: str | os.PathLike[str]) -> str:
@@ -91,10 +86,9 @@ def parse_document(data: bytes, *, syntax: str = "json", where: str = "the confi
     if len(data) > LARGEST_FILE_BYTES:
         what = f"is larger than {LARGEST_FILE_BYTES // 1024} KiB, so it is not a connector's configuration"
         raise ConfigError(where, what, "name the connector's config.json")
-    repeated: list[str] = []
     try:
         text = data.decode("utf-8")
-        value = _plain((_parse_json if syntax == "json" else _parse_yaml)(text, where, repeated), where)
+        value = _plain((_parse_json if syntax == "json" else _parse_yaml)(text, where), where)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(where, f"is not UTF-8 at line {line} (byte {error.start})", "save it as UTF-8") from None
@@ -103,7 +97,7 @@ def parse_document(data: bytes, *, syntax: str = "json", where: str = "the confi
     if not isinstance(value, dict):
         what = f"holds {kind_of(value)} where the connector's settings should be"
         raise ConfigError(where, what, "write one with: alerta-opsgenie config render --output FILE")
-    return Document(value, syntax, where, tuple(repeated))
+    return Document(value, syntax, where)
 
 
 def _too_deep(where: str) -> ConfigError:
@@ -111,23 +105,15 @@ def _too_deep(where: str) -> ConfigError:
     return ConfigError(where, what, "no setting needs that: check for a bracket that is never closed")
 
 
-def _parse_json(text: str, where: str, repeated: list[str]) -> Any:
-    def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        repeated.extend(_repeated(name for name, _ in pairs))
-        return dict(pairs)
-
+def _parse_json(text: str, where: str) -> Any:
     def refuse(name: str) -> Any:
         raise ValueError(f"{name} is no JSON value")
 
     try:
-        return json.loads(text, object_pairs_hook=as_object, parse_int=_bounded_int, parse_constant=refuse)
+        return json.loads(text, parse_int=_bounded_int, parse_constant=refuse)
     except ValueError as error:
         advice = "correct the file there (a missing comma or quote stands just before that place)"
         raise ConfigError(where, f"is not JSON: {error}", advice) from None
-
-
-def _repeated(names: Iterable[str]) -> list[str]:
-    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _bounded_int(digits: str) -> int | float:
@@ -140,7 +126,7 @@ class _Number(str):
     __slots__ = ()
 
 
-def _parse_yaml(text: str, where: str, repeated: list[str]) -> Any:
+def _parse_yaml(text: str, where: str) -> Any:
     if yaml is None:
         raise ModuleNotFoundError("PyYAML is missing", name="yaml")
 
@@ -152,11 +138,6 @@ def _parse_yaml(text: str, where: str, repeated: list[str]) -> Any:
             "tag:yaml.org,2002:null": lambda _, __: None,
         }
         left = 4 * MOST_VALUES
-
-        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-            node = super().compose_mapping_node(anchor)
-            repeated.extend(_repeated(key.value for key, _ in node.value if isinstance(key.value, str)))
-            return node
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
             """Follow `<<`; merges of merges grow with their power."""

@@ -23,7 +23,6 @@ _OWN_WORDS = frozenset({
 _FREE = frozenset({"details", "extraproperties", "headers", "content"})
 """Fields, in lower case, whose keys a person chooses, and all that is in them."""
 
-_LISTS = frozenset({"addedTags", "removedTags"})
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
@@ -60,8 +59,6 @@ class Placeholders:
             return text
         if field in _TIMES and text.isascii() and text.isdigit():
             return text
-        if field in _LISTS:
-            return ",".join(self._numbered(part, "text {}") for part in text.split(","))
         if _UUID.search(text):
             return self._ids(text)
         if text.isascii() and text.isdigit():

@@ -165,18 +165,17 @@ def _run_process(
         return ScriptResult(None, argv, failure=f"{argv[0]} is not found in the connector's PATH")
     try:
         process = subprocess.Popen(
-            [_bytes(argument) for argument in argv],
-            executable=_bytes(program),
+            argv,
+            executable=program,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if mapping.stdout else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={_bytes(variable): _bytes(value) for variable, value in environment.items()},
+            env=environment,
             cwd=host.working_directory,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        nul = "a NUL character is among its arguments or variables"
-        why = error.strerror if isinstance(error, OSError) else nul
+        why = getattr(error, "strerror", None) or error
         return ScriptResult(None, argv, failure=f"{program} cannot be started: {why}")
     stdout, stderr = _Output(MOST_KEPT_BYTES, mapping.stdout), _Output(MOST_KEPT_BYTES, mapping.stderr)
     with selectors.DefaultSelector() as selector:
@@ -189,14 +188,6 @@ def _run_process(
     code = process.poll()
     failure = too_late or (f"exit status {code}" if code else "")
     return ScriptResult(None, argv, code, failure, stdout.text, stderr.text, timed_out=bool(too_late))
-
-
-def _bytes(text: str) -> bytes:
-    """Encode for the system; what this process itself was given undecodable goes out as it came in."""
-    try:
-        return os.fsencode(text)
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
 
 
 class _Output:
