@@ -136,14 +136,11 @@ def _starts_ours(path: Any, layout: Layout) -> bool:
     return is_executor(path) and layout.scripts in {"", str(path).rpartition("/")[0]}
 
 
-def means_same(content: bytes, value: Mapping[str, Any], layout: Layout) -> bool:
-    """Whether a file's content says the same, however it is laid out."""
-    return bool(_parsed(content, layout).value == value)
-
-
 def show_difference(content: bytes, value: Mapping[str, Any], layout: Layout) -> str:
-    """Show what would change, without secrets."""
+    """Show what would change, without secrets; nothing where it means the same, however it is laid out."""
     old = _parsed(content, layout).value
+    if old == value:
+        return ""
     changed = [name for name in value if old.get(name) != value[name] and is_secret_name(name)]
     only_secrets = f"Only secrets change: {', '.join(changed) or 'among the arguments'}"
     return difference(old, value, names=(layout.config, f"{layout.config} (new)")) or only_secrets

@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator, Mapping
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.executor.build import NAMES
-from alerta_opsgenie.setup.connector_config import means_same, show_difference
+from alerta_opsgenie.setup.connector_config import show_difference
 from alerta_opsgenie.setup.host import Host, SetupError, run_command
 from alerta_opsgenie.setup.layout import ROOT, SCRIPT_MODE, STARTED_SCRIPT_MODE, Directory, Layout, Ownership
 from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
@@ -58,15 +58,13 @@ class Change:
 class File:
     """A file as it should be. The first of `modes` is set; the others are right too.
 
-    `same` tells whether another content means the same. `difference` shows what would change, and makes a question of
-    it whether a person's version is replaced.
+    `difference` shows what would change (nothing: it means the same), so that a person is asked before.
     """
 
     path: str
     data: bytes = field(repr=False)
     ownership: Ownership
     modes: tuple[int, ...]
-    same: Callable[[bytes], bool] = field(default=lambda _: False, repr=False)
     difference: Callable[[bytes], str] | None = field(default=None, repr=False)
 
 
@@ -119,17 +117,10 @@ def _files(layout: Layout, contents: Contents) -> Iterator[File]:
         yield File(f"{layout.scripts}/{name}", contents.executor, layout.ownership, modes)
     key = f"{contents.alerta_key.reveal()}\n".encode("ascii")
     owner, mode = layout.config_ownership, layout.config_mode
-    yield File(layout.key_file, key, owner, (mode,), lambda content: content.strip() == key.strip())
+    yield File(layout.key_file, key, owner, (mode,))
     if contents.config is not None:
-        value = contents.config
-        yield File(
-            layout.config,
-            dump_document(value).encode("utf-8", "replace"),
-            owner,
-            (mode, 0o600) if layout.scripts else (mode,),
-            lambda content: means_same(content, value, layout),
-            lambda content: show_difference(content, value, layout),
-        )
+        value, data = contents.config, dump_document(contents.config).encode("utf-8", "replace")
+        yield File(layout.config, data, owner, (mode,), lambda content: show_difference(content, value, layout))
     yield File(layout.unit, contents.unit.encode("utf-8"), ROOT, (_UNIT_MODE,))
 
 
@@ -212,13 +203,14 @@ class _Planner:
         _require(found, file.path, "file")
         content = self._files.read(file.path)
         there = self._record.find(FILE, file.path)
-        if content == file.data or file.same(content):
+        difference = file.difference(content) if file.difference else ""
+        if content == file.data or (file.difference and not difference):
             if not self._belongs(found, file.ownership) or found.mode not in file.modes:
                 yield Change(text, partial(self._write, file, content))
         elif there and digest(content) in there["digests"]:
             yield Change(f"{text} (a new version)", partial(self._write, file, file.data), self._entry(file))
         else:
-            yield self._replacement(file, content, text)
+            yield self._replacement(file, content, text, difference)
 
     def _write(self, file: File, data: bytes, path: str = "") -> None:
         self._files.write(path or file.path, data, file.modes[0], self._host.numbers(file.ownership))
@@ -227,9 +219,9 @@ class _Planner:
         self._write(file, content, backup)
         self._write(file, file.data)
 
-    def _replacement(self, file: File, content: bytes, text: str) -> Change:
+    def _replacement(self, file: File, content: bytes, text: str, difference: str) -> Change:
         backup = free_name(self._files, file.path, self._now)
-        question, difference = (f"Replace {file.path}?", file.difference(content)) if file.difference else ("", "")
+        question = f"Replace {file.path}?" if difference else ""
         text = f"{text} (replaces another, kept as {backup})"
         do = partial(self._replace, file, content, backup)
         return Change(text, do, self._entry(file, backup), question, difference)
