@@ -47,8 +47,3 @@ def test_a_key_file_is_read_or_said_to_be_wrong_by_its_name(tmp_path: Path, text
     path.write_text(text)
     key, said = access(global_args=("--alertaApiKeyFile", str(path))).read_key()
     assert (bool(key), said) == (not why, f"{path} {why}" if why else "")
-
-
-def test_the_sources_are_alerta_unless_said_otherwise() -> None:
-    assert access().sources == ("Alerta",)
-    assert access(global_args=("--source", "A", "--source", "B")).sources == ("A", "B")

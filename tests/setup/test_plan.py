@@ -153,15 +153,6 @@ def test_what_was_there_is_kept_under_a_dated_name_with_our_mode(image: Image) -
     assert (backup.read_text(), backup.stat().st_mode & 0o7777) == ('{"apiKey": "k"}', 0o600)
 
 
-@pytest.mark.parametrize("path", ["/home/opsgenie/oec", EXECUTOR, "/home"])
-def test_a_link_is_refused_and_nothing_is_written_through_it(image: Image, tmp_path: Path, path: str) -> None:
-    image.at(path).parent.mkdir(parents=True, exist_ok=True)
-    image.at(path).symlink_to(tmp_path)
-    with pytest.raises((SetupError, OSError), match="symbolic link"):
-        image.plan()
-    assert snapshot(tmp_path) == {}
-
-
 def test_a_place_of_another_installation_is_refused(image: Image) -> None:
     image.install()
     other = Image(

@@ -47,13 +47,6 @@ def keep_an_action(image: Image) -> None:
     as_owner_of(image.at(STATE), work)
 
 
-def test_a_state_directory_in_which_actions_wait_is_left_with_a_word(image: Image) -> None:
-    image.install()
-    keep_an_action(image)
-    assert "1 actions wait in it" in left(image.uninstall())[f"left directory {STATE}"]
-    assert image.at(STATE).exists()
-
-
 def test_a_spool_that_the_version_before_has_left_stays(image: Image) -> None:
     image.install()
     as_owner_of(image.at(STATE), lambda: put(image.at(STATE), "spool.db", "") and None)
