@@ -94,7 +94,6 @@ class TestReading:
         assert caught.value.where == f"{path}: $.apiKey"
         assert caught.value.what == "is missing"
         assert "2 more" in caught.value.advice
-        assert len(caught.value.problems) == 3
 
     def test_dialect_and_target_can_be_given(self, tmp_path: Path) -> None:
         git = {"filepath": "a.py", "sourceType": "git", "gitOptions": {"url": "https://git.example.com/a.git"}}

@@ -104,7 +104,7 @@ def make_config(layout: Layout, wanted: RenderOptions, existing: Existing) -> di
     document = Document(made, "json", layout.config)
     problems = check_config(document, dialect=wanted.dialect, target=layout.edge, environment={})
     if problems and problems[0].level == ERROR:
-        raise ConfigError(f"{layout.config}: {problems[0].path}", problems[0].what, problems[0].advice, problems)
+        raise ConfigError(f"{layout.config}: {problems[0].path}", problems[0].what, problems[0].advice)
     return made
 
 

@@ -37,15 +37,11 @@ class Interpreter(NamedTuple):
         return self.version >= LEAST_VERSION
 
 
-Identity = tuple[int, int]
-"""The user and group, by number, as whom something is started."""
-
-
-def find_interpreter(name: str, search_path: str, identity: Identity | None = None) -> Interpreter | None:
+def find_interpreter(name: str, search_path: str, identity: tuple[int, int] | None = None) -> Interpreter | None:
     """Find what a service with this PATH starts as `name`, and ask its version; None: there is none.
 
-    With an `identity`, which only root can take on, it is asked as that user. Without one, root starts no program that
-    others can change.
+    With an `identity` (uid, gid), which only root can take on, it is asked as that user. Without one, root starts no
+    program that others can change.
     """
     path = shutil.which(name, path=search_path)
     if path is None:
@@ -73,7 +69,7 @@ def _only_roots(path: str) -> str | None:
         return None
 
 
-def _run(command: list[str], search_path: str, identity: Identity | None = None) -> bytes:
+def _run(command: list[str], search_path: str, identity: tuple[int, int] | None = None) -> bytes:
     other = identity if os.geteuid() == 0 and identity and identity[0] else None
     return subprocess.run(
         command,

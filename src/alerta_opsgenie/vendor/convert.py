@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.arguments import CONNECTORS_OWN, without_options
@@ -30,7 +30,7 @@ from alerta_opsgenie.vendor.config import (
 )
 from alerta_opsgenie.vendor.document import Document
 from alerta_opsgenie.vendor.redaction import redact_document, with_texts
-from alerta_opsgenie.vendor.structure import OLD_NAMES, OddKey, read_structure
+from alerta_opsgenie.vendor.structure import OLD_NAMES
 
 KEY_PLACEHOLDER = "<API_KEY>"
 """What stands for a key that has to be made in the new product first; `config check` finds it."""
@@ -56,7 +56,7 @@ def convert_config(
     source = dialect or guess_dialect(document, environment)
     goal = source if to == NATIVE else to
     value = copy.deepcopy(document.value)
-    _rename_old_keys(value, read_structure(document, dialect=source, environment={}).odd_keys)
+    _rename_old_keys(value)
     _convert_base_url(value, goal, base_url)
     if api_key or goal != source:
         value["apiKey"] = api_key.reveal() if api_key else KEY_PLACEHOLDER
@@ -78,18 +78,13 @@ def difference(
     return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))
 
 
-def _rename_old_keys(value: dict[str, Any], odd_keys: Sequence[OddKey]) -> None:
-    for path, key, known in odd_keys:
-        owner: Any = value
-        for step in path:
-            owner = owner[step]
-        name = OLD_NAMES.get(key)
-        if name in known:
-            # Where both stand, the one counts that the connectors have read so far.
-            gone = name if owner.get(name) is None else key
-            items = [(name if one == key else one, item) for one, item in owner.items() if one != gone]
-            owner.clear()
-            owner.update(items)
+def _rename_old_keys(value: dict[str, Any]) -> None:
+    for owner in (value.get("pollerConf"), *_mappings(value).values()):
+        for old, name in OLD_NAMES.items():
+            if isinstance(owner, dict) and old in owner:
+                # Where both stand, the one counts that the connectors have read so far.
+                item = owner.pop(old)
+                owner[name] = item if owner.get(name) is None else owner[name]
 
 
 def _convert_base_url(value: dict[str, Any], goal: str, wanted: str) -> None:

@@ -109,15 +109,14 @@ def _parse_json(text: str, where: str) -> Any:
     def refuse(name: str) -> Any:
         raise ValueError(f"{name} is no JSON value")
 
+    def bounded(digits: str) -> int | float:
+        return int(digits) if len(digits) <= _LONGEST_WHOLE_NUMBER else float(digits)
+
     try:
-        return json.loads(text, parse_int=_bounded_int, parse_constant=refuse)
+        return json.loads(text, parse_int=bounded, parse_constant=refuse)
     except ValueError as error:
         advice = "correct the file there (a missing comma or quote stands just before that place)"
         raise ConfigError(where, f"is not JSON: {error}", advice) from None
-
-
-def _bounded_int(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _LONGEST_WHOLE_NUMBER else float(digits)
 
 
 class _Number(str):

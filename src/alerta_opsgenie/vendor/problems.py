@@ -36,14 +36,11 @@ class ConfigError(ValueError):
     With `usage` what was asked for is wrong (a file that is not there, an option), not a configuration.
     """
 
-    def __init__(
-        self, where: str, what: str, advice: str, problems: Iterable[Problem] = (), *, usage: bool = False
-    ) -> None:
+    def __init__(self, where: str, what: str, advice: str, *, usage: bool = False) -> None:
         super().__init__(f"{where}: {what}")
         self.where = where
         self.what = what
         self.advice = advice
-        self.problems = tuple(problems)
         self.usage = usage
 
 

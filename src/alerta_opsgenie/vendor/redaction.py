@@ -7,7 +7,7 @@ from typing import Any, Callable, Mapping
 from alerta_opsgenie.core.secret import HIDDEN, is_secret_name, mask, redact_text, safe_url
 from alerta_opsgenie.vendor.arguments import find_options, script_argv
 from alerta_opsgenie.vendor.config import JEC, EdgeConfig
-from alerta_opsgenie.vendor.document import KeyPath, texts_in
+from alerta_opsgenie.vendor.document import texts_in
 
 _LISTS_OF_ARGUMENTS = {"globalargs", "args", "startedas"}
 
@@ -66,16 +66,12 @@ def redact_arguments(args: list[str]) -> list[str]:
 def redact_document(document: Mapping[str, Any]) -> dict[str, Any]:
     """Give a configuration that may be shown; the secrets in it are hidden wherever else they stand, too."""
     shown: dict[str, Any] = redact(dict(document))
-    secrets = {text for path, text in texts_in(document) if is_secret_name(_key_of(path))}
+    named = (([step for step in path if isinstance(step, str)], text) for path, text in texts_in(document))
+    secrets = {text for names, text in named if is_secret_name(names[-1])}
     # One search over all texts: one in each of them would take the square of the time.
     texts = iter(mask("\0".join(text.replace("\0", " ") for _, text in texts_in(shown)), secrets).split("\0"))
     masked: dict[str, Any] = with_texts(shown, lambda _: next(texts))
     return masked
-
-
-def _key_of(path: KeyPath) -> str:
-    """Name the key that a place stands under; lists have none of their own."""
-    return next((step for step in reversed(path) if isinstance(step, str)), "")
 
 
 def with_texts(value: Any, change: Callable[[str], str]) -> Any:

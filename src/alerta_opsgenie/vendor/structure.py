@@ -91,8 +91,7 @@ def read_config(
     if errors:
         first = errors[0]
         more = f" (and {len(errors) - 1} more: alerta-opsgenie config check)" if len(errors) > 1 else ""
-        where = f"{document.where}: {first.path}"
-        raise ConfigError(where, first.what, first.advice + more, reading.problems)
+        raise ConfigError(f"{document.where}: {first.path}", first.what, first.advice + more)
     return reading.config
 
 
