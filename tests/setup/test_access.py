@@ -22,18 +22,6 @@ def access(*, mapped: bool = False, **fields: object) -> Access:
     return read_access(found, our_mappings(found)[0] if mapped else None, {})
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--alertaApiUrl", "https://a/api"),
-        ("-alertaApiUrl", "https://a/api"),
-        ("--alerta-api-url=https://a/api",),
-    ],
-)
-def test_the_url_is_found_in_every_spelling_that_the_executor_takes(arguments: tuple[str, ...]) -> None:
-    assert access(global_args=arguments).url == "https://a/api"
-
-
 def test_a_key_among_the_arguments_goes_before_one_in_the_environment_and_is_marked() -> None:
     found = access(mapped=True, global_args=("--alertaApiKey", "seen-by-all"))
     assert (found.read_key()[0].reveal(), found.key_in_arguments) == ("seen-by-all", True)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.vendor.document import (
@@ -125,16 +124,3 @@ class TestFiles:
                 load_document(tmp_path / name)
             assert what in caught.value.what
             assert caught.value.usage
-
-
-@given(
-    st.binary(max_size=300) | st.text(alphabet="{}[],:&*!|>'\"%@`#-? \n\tab1<~").map(str.encode),
-    st.sampled_from(["json", "yaml"]),
-)
-def test_any_bytes_are_a_document_or_one_config_error(data: bytes, syntax: str) -> None:
-    try:
-        document = parse_document(data, syntax=syntax)
-    except ConfigError as error:
-        assert str(error).isprintable()  # noqa: PT017 - any other exception fails the test
-    else:
-        assert isinstance(document.value, dict)
