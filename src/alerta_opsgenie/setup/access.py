@@ -20,9 +20,8 @@ _NO_KEY = Secret("")
 class Access:
     """Texts as the configuration has them, empty where it says nothing.
 
-    `key` is Alerta's where it is given itself, else `key_file` may name its file. `key_in_arguments` says that it
-    stands where every user of the host can see it. `found` are the executor's arguments by name, `variables` its
-    environment.
+    `key` is Alerta's where it is given itself, `key_in_arguments` where every user of the host can see it. `found` are
+    the executor's arguments by name, `variables` its environment.
     """
 
     url: str = ""

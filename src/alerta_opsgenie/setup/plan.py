@@ -1,8 +1,4 @@
-"""What an installation has to change, found out before anything is changed.
-
-Run again, it finds what is not as it should be, and nothing else. A file of a person's is kept beside the new one under
-a dated name.
-"""
+"""What an installation has to change, found out before anything is changed. A person's file is kept under a dated name."""
 
 from __future__ import annotations
 

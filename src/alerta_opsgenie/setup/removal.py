@@ -1,7 +1,4 @@
-"""Undoing an installation by its record, the last entry first, each compared with what is there now.
-
-What stays is named with its reason, and its entry stays in the record: `uninstall` can be run again, also with --purge.
-"""
+"""Undoing an installation by its record, the last entry first; what stays is named, and stays in the record."""
 
 from __future__ import annotations
 

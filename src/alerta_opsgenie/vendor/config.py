@@ -1,9 +1,7 @@
-"""The Edge Connector's configuration, as OEC, JEC and the native connector understand it.
+"""The Edge Connector's configuration: one format for OEC, JEC and the native connector.
 
-One format serves all three (https://support.atlassian.com/opsgenie/docs/configure-opsgenie-edge-connector/,
-https://support.atlassian.com/jira-service-management-cloud/docs/configure-jira-edge-connector/); defaults and
-refusals are those of the Go connectors' code. The native connector's own settings live in the object
-`alertaOpsgenie`, which the Go connectors read over.
+https://support.atlassian.com/opsgenie/docs/configure-opsgenie-edge-connector/,
+https://support.atlassian.com/jira-service-management-cloud/docs/configure-jira-edge-connector/
 """
 
 from __future__ import annotations
@@ -71,12 +69,10 @@ class ActionMapping:
 
 @dataclass(frozen=True)
 class EdgeConfig:
-    """A connector's configuration in effect.
+    """A connector's configuration in effect; its repr shows no secrets.
 
-    `base_url` is as the file has it, since scripts are given it so; `api_root` is what requests are built on.
-    `mappings` has the action's name as its key. `poller` and `pool` are `pollerConf` and `poolConf` with the defaults
-    filled in. `own` is the object `alertaOpsgenie`, unread. `document` is all that the file says of what a connector
-    knows. Repr shows no secrets.
+    `base_url` is as the file has it and scripts are given it, `poller` and `pool` have the defaults filled in, `own` is
+    `alertaOpsgenie`, which only the native connector reads, and `document` is all that a connector knows of the file.
     """
 
     dialect: str

@@ -56,8 +56,7 @@ class ScriptResult:
     """What became of a message.
 
     `dropped_reason` says why no script was started, and is None where one was. `argv` holds the connector's API key.
-    `exit_code` is Python's (negative for a signal), None where the program could not be started. `failure` is empty for
-    a success. `stdout` is empty where the connector sends it to /dev/null. `callback` is the body to send, if any.
+    `exit_code` is Python's, None where the program could not be started. `callback` is the body to send, if any.
     """
 
     dropped_reason: str | None
@@ -109,10 +108,7 @@ def run_message(config: EdgeConfig, message: Message | str, *, host: Host | None
 
 
 def prepare_scripts(config: EdgeConfig) -> list[str]:
-    """Set the mode of each mapped script to 0700, as the connectors do when they start.
-
-    Gives a line for each that could not be changed; the connectors warn and go on.
-    """
+    """Set the mode of each mapped script to 0700, as the connectors do; gives a line for each where that fails."""
     local = (mapping.filepath for mapping in config.mappings.values() if mapping.source_type == "local")
     return [warning for path in dict.fromkeys(local) if (warning := _make_executable(path))]
 
@@ -145,10 +141,10 @@ def _run_script(config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, 
         argv = script_argv(config, mapping, body, pipe_path=path if has_pipe else None)
         context = _Output(LARGEST_CONTEXT_BYTES)
         # The connector's own PATH counts, even where the script's environment has another.
-        result = _run_process(argv, mapping, environment, base.get("PATH", ""), host, {pipe: context} if pipe else {})
+        result = _run_process(argv, mapping, environment, base.get("PATH", ""), host, {} if pipe is None else {pipe: context})
     # JEC loses the context of a script that failed.
     failure = f"Err: {result.failure}, Stderr: {result.stderr}" if result.failure else ""
-    text = (context.text or DEFAULT_CONTEXT) if pipe and not failure else ""
+    text = (context.text or DEFAULT_CONTEXT) if pipe is not None and not failure else ""
     return replace(result, callback=callback_body(config.dialect, envelope, failure=failure, context=text))
 
 

@@ -79,9 +79,8 @@ def read_config(
 ) -> EdgeConfig:
     """Read a configuration file for use. Raises `ConfigError` where the connector could not run with it.
 
-    `dialect` (`oec`, `jec`) is guessed where not given. `environment` (default: the process's) gives `HOME` and the
-    API key that overrides the file's, as the connectors have it. `target` says who will run with it (`oec`, `jec`,
-    `native`; default the dialect itself).
+    `dialect` is guessed where not given. `environment` (default: the process's) gives `HOME` and the API key that
+    overrides the file's. `target` says who will run with it (`oec`, `jec`, `native`; default the dialect itself).
     """
     given = os.environ if environment is None else environment
     document = load_document(path)
