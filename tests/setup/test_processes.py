@@ -17,11 +17,9 @@ def process(*arguments: str) -> Process:
     ("edge", "arguments", "is_it"),
     [
         ("oec", ("/usr/local/bin/OpsgenieEdgeConnector", "-oec-metrics", "7070"), True),
-        ("oec", ("/usr/local/bin/JiraEdgeConnector",), False),
         ("oec", ("vi", "notes", "/x/OpsgenieEdgeConnector"), False),
         ("jec", ("/usr/local/bin/JiraEdgeConnector",), True),
         ("native", ("/opt/v/bin/python3", "/opt/v/bin/alerta-opsgenie", "run", "--config", "x"), True),
-        ("native", ("/usr/bin/alerta-opsgenie", "run"), True),
         ("native", ("/opt/v/bin/python3", "/opt/v/bin/alerta-opsgenie", "doctor"), False),
     ],
 )

@@ -95,12 +95,6 @@ class TestReading:
         assert caught.value.what == "is missing"
         assert "2 more" in caught.value.advice
 
-    def test_dialect_and_target_can_be_given(self, tmp_path: Path) -> None:
-        git = {"filepath": "a.py", "sourceType": "git", "gitOptions": {"url": "https://git.example.com/a.git"}}
-        path = write(tmp_path / "config.json", edge_document(actionMappings={"Close": git}))
-        assert read_config(path, dialect=JEC, environment={}).dialect == JEC
-        with pytest.raises(ConfigError, match="sourceType"):
-            read_config(path, environment={}, target=NATIVE)
 
 _SECTIONS = ("apiKey", "baseUrl", "logLevel", "globalFlags", "globalArgs", "globalEnv", "pollerConf", "poolConf")
 _FIELDS = ("type", "sourceType", "filepath", "flags", "args", "env", "headers", "gitOptions", "stdout")

@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.checks import check_config
-from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC
+from alerta_opsgenie.vendor.config import JEC, OEC
 from alerta_opsgenie.vendor.document import Document
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.render import RenderOptions, render_config
@@ -29,15 +29,6 @@ def test_the_documented_configuration_comes_out() -> None:
 def test_what_comes_out_passes_its_own_check(dialect: str, changes: Any) -> None:
     document = Document(render(dialect, **changes), "json", "rendered")
     assert check_config(document, dialect=dialect, environment={}) == []
-
-
-def test_jec_gets_its_own_host_paths_and_catch_all_name() -> None:
-    value = render(JEC)
-    assert value["baseUrl"] == "https://api.atlassian.com"
-    assert tuple(value["actionMappings"]) == (*DOCUMENTED_ACTIONS, "postActionToJEC")
-    mapping = value["actionMappings"]["Close"]
-    assert mapping["filepath"] == "/home/jsm/jec/scripts/oecAlertaExecutor.py"
-    assert mapping["stderr"] == "/var/log/jec/oecAlertaExecutor-errors.log"
 
 
 def test_alertas_key_goes_into_the_environment() -> None:

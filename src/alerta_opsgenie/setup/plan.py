@@ -1,4 +1,4 @@
-"""What an installation has to change, found out before anything is changed. A person's file is kept under a dated name."""
+"""What an installation has to change, found out before; a person's file is kept beside the new one, with a date."""
 
 from __future__ import annotations
 

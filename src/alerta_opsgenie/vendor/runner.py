@@ -140,11 +140,12 @@ def _run_script(config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, 
     with callback_pipe(host.pipe_directory) if has_pipe else contextlib.nullcontext(("", None)) as (path, pipe):
         argv = script_argv(config, mapping, body, pipe_path=path if has_pipe else None)
         context = _Output(LARGEST_CONTEXT_BYTES)
+        pipes = {} if pipe is None else {pipe: context}
         # The connector's own PATH counts, even where the script's environment has another.
-        result = _run_process(argv, mapping, environment, base.get("PATH", ""), host, {} if pipe is None else {pipe: context})
+        result = _run_process(argv, mapping, environment, base.get("PATH", ""), host, pipes)
     # JEC loses the context of a script that failed.
     failure = f"Err: {result.failure}, Stderr: {result.stderr}" if result.failure else ""
-    text = (context.text or DEFAULT_CONTEXT) if pipe is not None and not failure else ""
+    text = (context.text or DEFAULT_CONTEXT) if pipes and not failure else ""
     return replace(result, callback=callback_body(config.dialect, envelope, failure=failure, context=text))
 
 
