@@ -23,14 +23,6 @@ def test_the_configuration_is_where_the_connector_and_config_look_for_it(edge: s
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_every_file_lies_in_a_directory_of_the_layout(edge: str) -> None:
-    layout = layout_for(edge)
-    directories = {directory.path for directory in layout.directories}
-    files = {layout.config, layout.key_file, *layout.logs, *([f"{layout.scripts}/x"] if layout.scripts else [])}
-    assert {path.rpartition("/")[0] for path in files} | {layout.state_directory} <= directories
-
-
-@pytest.mark.parametrize("edge", EDGES)
 def test_nobody_but_the_connector_may_read_the_keys_or_change_what_it_runs(edge: str) -> None:
     layout = layout_for(edge)
     assert layout.config_mode & 0o027 == 0

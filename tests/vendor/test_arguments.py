@@ -7,13 +7,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.vendor.arguments import (
-    Option,
-    find_options,
-    mapping_arguments,
-    tells,
-    without_options,
-)
+from alerta_opsgenie.vendor.arguments import Option, find_options, mapping_arguments, tells, without_options
 from alerta_opsgenie.vendor.config import OEC, ActionMapping, EdgeConfig
 
 URL = ("alertaApiUrl",)

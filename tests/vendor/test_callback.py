@@ -78,7 +78,6 @@ def context_of(directory: Path, script: str) -> str:
     ("script", "context"),
     [
         ("exit 0", "Execution Finished!"),
-        (": > $pipe", "Execution Finished!"),
         ("printf first, > $pipe; printf second > $pipe", "first,second"),
         ("printf '\\377' > $pipe", "\N{REPLACEMENT CHARACTER}"),
         ("head -c 400000 /dev/zero | tr '\\0' x > $pipe", "x" * LARGEST_CONTEXT_BYTES),

@@ -69,7 +69,6 @@ def test_a_dialect_is_guessed_by_url_then_environment_then_mappings_then_path(
     ("url", "root"),
     [
         ("https://api.opsgenie.com", "https://api.opsgenie.com"),
-        ("https://api.opsgenie.com/ ", "https://api.opsgenie.com"),
         ("https://api.atlassian.com/jsm/ops/integration/v2/alerts", "https://api.atlassian.com"),
     ],
 )

@@ -22,7 +22,6 @@ from tests.vendor.test_document import JSON_VALUES
     [
         (["--alertaApiKey", "s", "--x", "1"], ["--alertaApiKey", "***", "--x", "1"]),
         (["-alertaApiKey=s"], ["-alertaApiKey=***"]),
-        (["--alertaApiKey", "--x"], ["--alertaApiKey", "--x"]),
         (["--alertaApiUrl", "https://u:s@a/api?k=s"], ["--alertaApiUrl", "https://***@a/api?***"]),
         (["-p", "9f8e7d6c-5b4a-3928-1706-f5e4d3c2b1a0"], ["-p", "***"]),
         (["/home/opsgenie/oec2/scripts/a1.py"], ["/home/opsgenie/oec2/scripts/a1.py"]),
