@@ -57,7 +57,10 @@ def test_json_is_one_object_with_every_finding(config: Path) -> None:
 
 def test_where_nothing_is_set_up_it_says_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Version 1 said that the configuration is at none of the usual places, and no JSON."""
-    monkeypatch.setattr("alerta_opsgenie.vendor.location._usual_places", lambda *_: [])
+    nowhere = "/nowhere/config.json"
+    monkeypatch.setattr("alerta_opsgenie.vendor.location.NATIVE_PATH", nowhere)
+    monkeypatch.setattr("alerta_opsgenie.vendor.location.PACKAGE_PATHS", {"oec": nowhere, "jec": nowhere})
+    monkeypatch.setenv("HOME", "/nowhere")
     assert "alerta-opsgenie install" in run().stdout
     result = run("--json")
     report = json.loads(result.stdout)

@@ -114,7 +114,7 @@ def without_python(one: Installed) -> None:
 
 SEEN_BY_ALL = ["--alertaApiKey", "seen-by-everybody"]
 FOUND: list[Any] = [
-    (lambda one: one.config.rename(one.config.with_name("away")), "config", "fail", "does not exist"),
+    (lambda one: one.config.rename(one.config.with_name("away")), "config", "fail", "No such file"),
     (lambda one: one.config.write_text(one.config.read_text()[:-3]), "config", "fail", "line"),
     pytest.param(give_to(lambda one: one.config.parent, 0, 0o700), "config-access", "fail", "", marks=only_root),
     (alter(lambda value: value["pollerConf"].update(visibilityTimeoutInSec=3)), "config-content", "warn", "InSeconds"),

@@ -28,7 +28,7 @@ from lab.cloud import Queue
 from alerta_opsgenie.cli.doctor import doctor
 from alerta_opsgenie.cli.install import install
 from alerta_opsgenie.cli.uninstall import uninstall
-from alerta_opsgenie.setup.layout import Layout, Places, layout_for
+from alerta_opsgenie.setup.layout import Layout, layout_for
 from alerta_opsgenie.vendor.as_user import run_as
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS
 from alerta_opsgenie.vendor.runner import Host
@@ -67,7 +67,7 @@ class Installation:
 
     @property
     def layout(self) -> Layout:
-        return layout_for(self.edge, Places(self.user))
+        return layout_for(self.edge, self.user)
 
     def install(self, *more: str) -> Result:
         options = ["--service-path", self.search_path, "--command", "/opt/alerta-opsgenie/bin/alerta-opsgenie"]

@@ -17,7 +17,7 @@ from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout, layout_for
 from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
-from alerta_opsgenie.setup.removal import Removal, Undone
+from alerta_opsgenie.setup.removal import Removal
 from alerta_opsgenie.setup.unit import render_unit
 from alerta_opsgenie.vendor.render import RenderOptions
 from tests.support.own_host import may_have_own_host, own_host
@@ -63,8 +63,8 @@ class Image:
         apply_plan(self.layout, self.record(), plan, done.append)
         return done
 
-    def uninstall(self, *, purge: bool = False) -> list[Undone]:
-        endings: list[Undone] = []
+    def uninstall(self, *, purge: bool = False) -> list[str]:
+        endings: list[str] = []
         record = self.record()
         with record.opened():
             Removal(self.host, self.layout, record, purge=purge).run(endings.append)

@@ -22,22 +22,6 @@ def access(*, mapped: bool = False, **fields: object) -> Access:
     return read_access(found, our_mappings(found)[0] if mapped else None, {})
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--alertaApiUrl", "https://a/api"),
-        ("-alertaApiUrl", "https://a/api"),
-        ("--alerta-api-url=https://a/api",),
-    ],
-)
-def test_the_url_is_found_in_every_spelling_that_the_executor_takes(arguments: tuple[str, ...]) -> None:
-    assert access(global_args=arguments).url == "https://a/api"
-
-
-def test_a_variable_counts_where_no_argument_says_it() -> None:
-    assert access(global_env=("ALERTA_API_URL=https://b",)).url == "https://b"
-
-
 def test_a_key_among_the_arguments_goes_before_one_in_the_environment_and_is_marked() -> None:
     found = access(mapped=True, global_args=("--alertaApiKey", "seen-by-all"))
     assert (found.read_key()[0].reveal(), found.key_in_arguments) == ("seen-by-all", True)
@@ -51,12 +35,3 @@ def test_a_key_file_is_read_or_said_to_be_wrong_by_its_name(tmp_path: Path, text
     path.write_text(text)
     key, said = access(global_args=("--alertaApiKeyFile", str(path))).read_key()
     assert (bool(key), said) == (not why, f"{path} {why}" if why else "")
-
-
-def test_the_sources_are_alerta_unless_said_otherwise() -> None:
-    assert access().sources == ("Alerta",)
-    assert access(global_args=("--source", "A", "--source", "B")).sources == ("A", "B")
-
-
-def test_no_secret_is_in_its_repr() -> None:
-    assert "of-the-mapping" not in repr(access(mapped=True))

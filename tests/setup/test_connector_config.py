@@ -12,7 +12,7 @@ from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS
 from alerta_opsgenie.vendor.document import Document
 from alerta_opsgenie.vendor.problems import ConfigError
-from tests.setup.conftest import ALERTA_KEY, API_KEY, Image, make_image
+from tests.setup.conftest import API_KEY, Image, make_image
 from tests.support.trees import OLD_ALERTA_KEY, OLD_API_KEY, hand_made, put, vendor_layout
 
 
@@ -28,12 +28,6 @@ def test_a_new_one_has_nothing_for_the_checks_to_find(tmp_path: Any, edge: str) 
     document = Document(config_of(image), "json", image.layout.config)
     dialect = "oec" if edge == "native" else edge
     assert check_config(document, dialect=dialect, target=edge, environment={}) == []
-
-
-def test_alertas_key_is_in_no_configuration_but_in_a_file_of_its_own(image: Image) -> None:
-    image.install()
-    assert ALERTA_KEY not in image.at(image.layout.config).read_text()
-    assert image.at(image.layout.key_file).read_text() == f"{ALERTA_KEY}\n"
 
 
 def test_the_vendors_sample_gets_our_mappings_and_keeps_what_else_is_in_it(image: Image) -> None:
@@ -64,22 +58,15 @@ def test_a_key_among_the_arguments_moves_to_the_file(image: Image) -> None:
     assert OLD_ALERTA_KEY not in json.dumps(contents.config)
 
 
-def test_a_mapping_to_the_py_becomes_direct(image: Image) -> None:
-    hand_made(image.root)
-    direct = f"{image.layout.scripts}/oecAlertaExecutor"
-    assert config_of(image)["actionMappings"]["Close"]["filepath"] == direct
-
-
 def test_the_placeholder_of_a_sample_is_no_key(image: Image) -> None:
     vendor_layout(image.root)
     assert not read_existing(image.host, image.layout).api_key
 
 
-def test_a_file_that_is_not_json_is_told_of_and_not_taken_for_a_configuration(image: Image) -> None:
+def test_a_file_that_is_not_json_is_refused(image: Image) -> None:
     put(image.root, image.layout.config, "{ not json")
-    existing = read_existing(image.host, image.layout)
-    assert existing.document is None
-    assert "not JSON" in existing.warning
+    with pytest.raises(ConfigError, match="not JSON"):
+        read_existing(image.host, image.layout)
 
 
 def test_what_makes_no_usable_configuration_is_refused(image: Image) -> None:

@@ -17,15 +17,10 @@ def process(*arguments: str) -> Process:
     ("edge", "arguments", "is_it"),
     [
         ("oec", ("/usr/local/bin/OpsgenieEdgeConnector", "-oec-metrics", "7070"), True),
-        ("oec", ("./OpsgenieEdgeConnector",), True),
-        ("oec", ("/usr/local/bin/JiraEdgeConnector",), False),
         ("oec", ("vi", "notes", "/x/OpsgenieEdgeConnector"), False),
         ("jec", ("/usr/local/bin/JiraEdgeConnector",), True),
         ("native", ("/opt/v/bin/python3", "/opt/v/bin/alerta-opsgenie", "run", "--config", "x"), True),
-        ("native", ("/usr/bin/alerta-opsgenie", "run"), True),
         ("native", ("/opt/v/bin/python3", "/opt/v/bin/alerta-opsgenie", "doctor"), False),
-        ("native", ("/usr/bin/alerta-opsgenie", "spool", "list"), False),
-        ("oec", (), False),
     ],
 )
 def test_the_connector_is_told_from_other_commands(edge: str, arguments: tuple[str, ...], is_it: bool) -> None:

@@ -8,22 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.setup.layout import EDGES, Places, layout_for
+from alerta_opsgenie.setup.layout import EDGES, layout_for
 from alerta_opsgenie.setup.unit import render_unit
 
 EXAMPLES = Path(__file__).parents[2] / "deploy/systemd"
 
 
-def test_the_native_unit_starts_the_connector_with_the_layouts_places_and_user() -> None:
-    text = render_unit(layout_for("native", Places("bridge", "/srv/bridge")), "/opt/x/bin/alerta-opsgenie")
-    assert "ExecStart=/opt/x/bin/alerta-opsgenie run --config /etc/alerta-opsgenie-bridge/config.json" in text
-    assert "User=bridge" in text
-    assert "ReadWritePaths=/srv/bridge" in text
-    assert "StateDirectory" not in text
-
-
 def test_the_agents_unit_starts_it_with_the_connectors_configuration_and_user() -> None:
-    text = render_unit(layout_for("oec", Places("staging")), "/opt/x/bin/alerta-opsgenie").splitlines()
+    text = render_unit(layout_for("oec", "staging"), "/opt/x/bin/alerta-opsgenie").splitlines()
     wanted = {
         "ExecStart=/opt/x/bin/alerta-opsgenie agent --config /home/staging/oec/conf/config.json",
         "User=staging",

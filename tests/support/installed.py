@@ -30,7 +30,7 @@ from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.setup.connector_config import Existing, make_config
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.interpreter import build_executor, find_interpreter
-from alerta_opsgenie.setup.layout import SERVICE_PATH, Layout, Ownership, Places, layout_for
+from alerta_opsgenie.setup.layout import SERVICE_PATH, Layout, Ownership, layout_for
 from alerta_opsgenie.setup.plan import Contents, make_plan
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.setup.record import Record
@@ -152,7 +152,7 @@ def install_oec(directory: Path, *, alerta_url: str, alerta_key: str, base_url: 
     """Install OEC's layout there, whole and well, and start its connector."""
     user, group = plain_user()
     search_path = put_python(directory / "bin") or ""
-    layout = _owned(layout_for("oec", Places(user, str(directory / "home"), str(directory / "log"))), group)
+    layout = _owned(layout_for("oec", user, str(directory / "home"), str(directory / "log")), group)
     wanted = RenderOptions("oec", Secret(api_key), alerta_url, base_url=base_url)
     executor = _executor(str(Path(search_path, "python").resolve()))
     contents = Contents(executor, make_config(layout, wanted, Existing()), Secret(alerta_key), "")

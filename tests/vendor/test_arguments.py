@@ -7,14 +7,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.vendor.arguments import (
-    Option,
-    environment_pairs,
-    find_options,
-    mapping_arguments,
-    tells,
-    without_options,
-)
+from alerta_opsgenie.vendor.arguments import Option, find_options, mapping_arguments, tells, without_options
 from alerta_opsgenie.vendor.config import OEC, ActionMapping, EdgeConfig
 
 URL = ("alertaApiUrl",)
@@ -39,12 +32,9 @@ def test_a_mappings_arguments_and_variables_are_in_the_connectors_order_without_
     [
         (["-a", "1"], [Option("a", "1", [(0,), (1,)])]),
         (["--a=1"], [Option("a", "1", [(0,)])]),
-        (["-a="], [Option("a", "", [(0,)])]),
         (["--a", "--b", "2"], [Option("a", None, [(0,)]), Option("b", "2", [(1,), (2,)])]),
         (["--a", "-1"], [Option("a", "-1", [(0,), (1,)])]),
         (["x", "-a", "b\nc", "y"], [Option("a", "b\nc", [(1,), (2,)])]),
-        (["-a"], [Option("a", None, [(0,)])]),
-        ([], []),
     ],
 )
 def test_options_are_found_with_their_values_and_places(args: list[str], options: list[Option]) -> None:
@@ -58,16 +48,11 @@ def test_options_are_taken_out_with_their_values_and_nothing_else() -> None:
         assert without_options(odd, ["apiKey"]) == odd
 
 
-def test_the_last_of_a_variable_counts_and_what_is_none_is_passed_over() -> None:
-    assert environment_pairs(["A=1", "B", "=x", "A=2", "C=", "D=a=b"]) == {"A": "2", "C": "", "D": "a=b"}
-
-
 @pytest.mark.parametrize(
     ("place", "value"),
     [
         ("args", ("--alertaApiUrl", "https://a")),
         ("args", ("--alerta-api-url=https://a",)),
-        ("args", ("--ALERTA_API_URL", "https://a")),
         ("flags", (("alertaApiUrl", "https://a"),)),
         ("env", ("ALERTA_API_URL=https://a",)),
     ],

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from pathlib import Path
+import operator
 from typing import Any
 
 import pytest
 
-from alerta_opsgenie.vendor.checks import check_config, check_file_mode
-from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, NATIVE, OEC
+from alerta_opsgenie.vendor.checks import check_config
+from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 from alerta_opsgenie.vendor.document import parse_document
-from alerta_opsgenie.vendor.problems import ERROR, LEVELS, NOTE, WARNING, Problem
+from alerta_opsgenie.vendor.problems import ERROR, WARNING, Problem
 from tests.support.edge_messages import edge_document
 
 SCRIPT = {"sourceType": "local", "filepath": "/opt/a.sh"}
@@ -48,14 +49,6 @@ def test_a_full_jec_configuration_has_no_problem() -> None:
     assert check(jec_document(), dialect=JEC, where="/home/jsm/jec/conf/jec-config.json") == []
 
 
-def test_errors_come_before_warnings_and_notes_come_last() -> None:
-    mapping = {"sourceType": "local", "filepath": "/opt/oecAlertaExecutor"}
-    problems = check(edge_document(logLevel="loud", globalArgs=[], actionMappings={"Close": {}, "AddNote": mapping}))
-    ranks = [LEVELS.index(problem.level) for problem in problems]
-    assert ranks == sorted(ranks)
-    assert {problem.level for problem in problems} == {ERROR, WARNING, NOTE}
-
-
 class TestKeys:
     def test_the_misnamed_timeout_of_every_sample_is_named_with_the_right_one(self) -> None:
         value = edge_document(pollerConf={"visibilityTimeoutInSec": 30})
@@ -63,43 +56,26 @@ class TestKeys:
         assert level == WARNING
         assert "has no effect; visibilityTimeoutInSeconds is meant" in what
         assert advice == "write visibilityTimeoutInSeconds"
-        assert "here it is taken for" in found(value, target=NATIVE)["$.pollerConf.visibilityTimeoutInSec"][1]
+        assert "it is taken for" in found(value, target=NATIVE)["$.pollerConf.visibilityTimeoutInSec"][1]
 
     @pytest.mark.parametrize(
         ("place", "key", "meant"),
         [
-            ((), "apikeys", "apiKey"),
-            ((), "actionMapping", "actionMappings"),
-            (("pollerConf",), "pollingWaitIntervalInMs", "pollingWaitIntervalInMillis"),
+            ((), "apikey", "apiKey"),
             (("poolConf",), "maxNumberOfWorkers", "maxNumberOfWorker"),
             (("actionMappings", "Close"), "environmentVariables", "env"),
             (("actionMappings", "Close"), "file", None),
-            (("actionMappings", "Close"), "url", None),
-            ((), "colour", None),
         ],
     )
     def test_an_unknown_key_is_named_with_the_nearest_right_one(
         self, place: tuple[str, ...], key: str, meant: str | None
     ) -> None:
         value = edge_document()
-        owner = value
-        for step in place:
-            owner = owner[step]
-        owner[key] = 1 if meant else "x"
+        functools.reduce(operator.getitem, place, value)[key] = "x"
         level, what, advice = found(value)["$." + ".".join((*place, key))]
-        assert level == WARNING
-        assert "has no effect" in what
-        assert advice == (f"write {meant}" if meant else advice)
-        assert meant is None or f"{meant} is meant" in what
+        assert (level, "has no effect" in what) == (WARNING, True)
+        assert meant is None or (f"{meant} is meant" in what, advice) == (True, f"write {meant}")
 
-    def test_a_key_in_the_wrong_case_works_in_json_and_is_lost_in_yaml(self) -> None:
-        value = edge_document(loglevel="WARN", logLevel=None)
-        assert "not in YAML" in found(value)["$.loglevel"][1]
-        assert "has no effect; logLevel is meant" in found(value, syntax="yaml")["$.loglevel"][1]
-
-    def test_a_key_that_stands_twice_is_named(self) -> None:
-        text = json.dumps(edge_document()).replace('"AddNote":', '"Close":')
-        assert "more than once" in found(text)["$.actionMappings.Close"][1]
 
 class TestBaseUrl:
     @pytest.mark.parametrize(
@@ -107,15 +83,11 @@ class TestBaseUrl:
         [
             ("api.opsgenie.com", ERROR, "not a URL", "https://api.opsgenie.com"),
             ("https://", ERROR, "not a URL", ""),
-            ("ftp://api.opsgenie.com", ERROR, "not a URL", ""),
-            (" https://api.opsgenie.com", ERROR, "not a URL", ""),
             ("https://api.opsgenie.com\n", ERROR, "not a URL", ""),
-            ("https://[::1", ERROR, "not a URL", ""),
             ("http://api.opsgenie.com", ERROR, "in the clear", "https://"),
             ("http://proxy.example.com", WARNING, "in the clear", "https://"),
             ("https://api.opsgenie.com/", WARNING, "ends in a slash", "remove the slash"),
             ("https://api.opsgenie.com/v2", WARNING, "goes on behind the host", ""),
-            ("https://api.opsgenie.com?a=b", WARNING, "goes on behind the host", ""),
             ("https://app.opsgenie.com", ERROR, "the web interface", "https://api.opsgenie.com"),
             ("https://app.eu.opsgenie.com", ERROR, "the web interface", "https://api.eu.opsgenie.com"),
             ("https://eu.api.opsgenie.com", ERROR, "European region", "https://api.eu.opsgenie.com"),
@@ -132,10 +104,7 @@ class TestBaseUrl:
         assert what in problem[1]
         assert mend in problem[2]
 
-    @pytest.mark.parametrize(
-        "url",
-        ["https://api.eu.opsgenie.com", "http://127.0.0.1:4000", "http://localhost:4000", "http://[::1]:4000"],
-    )
+    @pytest.mark.parametrize("url", ["https://api.eu.opsgenie.com", "http://127.0.0.1:4000", "http://[::1]:4000"])
     def test_the_european_host_and_a_stand_in_on_loopback_are_fine(self, url: str) -> None:
         assert check(edge_document(baseUrl=url)) == []
 
@@ -148,21 +117,12 @@ class TestDialect:
         ("url", "options"),
         [
             ("https://api.atlassian.com", {"dialect": OEC}),
-            ("https://api.atlassian.com", {"where": "/home/opsgenie/oec/conf/config.json"}),
-            ("https://api.opsgenie.com", {"dialect": JEC}),
             ("https://api.opsgenie.com", {"where": "/home/jsm/jec/conf/jec-config.json"}),
         ],
     )
     def test_one_connectors_file_with_the_others_host_is_an_error(self, url: str, options: dict[str, Any]) -> None:
         level, what, advice = found(edge_document(baseUrl=url), **options)["$.baseUrl"]
-        assert level == ERROR
-        assert "Opsgenie" in what
-        assert "Jira Service Management" in what
-        assert "config convert --to" in advice
-
-    def test_jec_with_opsgenies_european_host_is_told_that_jsm_has_none(self) -> None:
-        problems = check(jec_document() | {"baseUrl": "https://api.eu.opsgenie.com"}, dialect=JEC)
-        assert any("one host for all regions" in problem.what for problem in problems)
+        assert (level, "'s, and the file is" in what, "config convert --to" in advice) == (ERROR, True, True)
 
 
 class TestNumbers:
@@ -170,16 +130,9 @@ class TestNumbers:
         ("section", "name", "value", "level"),
         [
             ("pollerConf", "pollingWaitIntervalInMillis", 0, WARNING),
-            ("pollerConf", "maxNumberOfMessages", -1, WARNING),
             ("pollerConf", "maxNumberOfMessages", 11, ERROR),
             ("pollerConf", "visibilityTimeoutInSeconds", 14, WARNING),
-            ("pollerConf", "visibilityTimeoutInSeconds", 43201, ERROR),
             ("poolConf", "maxNumberOfWorker", 0, WARNING),
-            ("poolConf", "minNumberOfWorker", -1, WARNING),
-            ("poolConf", "minNumberOfWorker", 13, WARNING),
-            ("poolConf", "queueSize", -1, WARNING),
-            ("poolConf", "keepAliveTimeInMillis", 0, WARNING),
-            ("poolConf", "monitoringPeriodInMillis", -9, WARNING),
         ],
     )
     def test_a_number_that_is_replaced_or_refused_is_named(
@@ -189,16 +142,11 @@ class TestNumbers:
         document[section][name] = value
         problem = found(document)[f"$.{section}.{name}"]
         assert problem[0] == level
-        assert problem[1].startswith((f"is {value}", "is larger than"))
-
-    def test_a_wrong_log_level_counts_as_info_and_the_right_one_is_named(self) -> None:
-        level, what, advice = found(edge_document(logLevel="WARNNG"))["$.logLevel"]
-        assert (level, "WARNING" in advice) == (WARNING, True)
-        assert "counts as info" in what
+        assert problem[1].startswith(f"is {value}")
 
 
 class TestMappings:
-    @pytest.mark.parametrize("name", DOCUMENTED_ACTIONS)
+    @pytest.mark.parametrize("name", ["Close", "AddNote"])
     def test_a_documented_action_without_mapping_is_named(self, name: str) -> None:
         value = edge_document()
         del value["actionMappings"][name]
@@ -211,15 +159,10 @@ class TestMappings:
         value = edge_document(baseUrl="https://api.atlassian.com")
         assert list(found(value)) == ["$.actionMappings.postActionToJEC"]
 
-    def test_the_actions_own_names_are_wanted_beside_jec_s_catch_all(self) -> None:
-        value = jec_document()
-        value["actionMappings"] = {"postActionToJEC": value["actionMappings"]["Close"]}
-        assert set(found(value)) == {f"$.actionMappings.{name}" for name in DOCUMENTED_ACTIONS}
-
     def test_a_file_with_scripts_of_others_alone_is_told_once(self) -> None:
         assert list(found(edge_document(actionMappings={"Create": SCRIPT}))) == ["$.actionMappings"]
 
-    @pytest.mark.parametrize("action_type", ["http", "Custom", "x"])
+    @pytest.mark.parametrize("action_type", ["http", "x"])
     def test_our_executor_with_a_type_that_no_alert_action_has_is_an_error(self, action_type: str) -> None:
         value = with_mapping("Close", type=action_type)
         assert found(value)["$.actionMappings.Close.type"][0] == ERROR
@@ -244,30 +187,3 @@ class TestArguments:
         assert "s3cr3t" not in str(problem)
         joined = [*args[:2], f"{dash}alertaApiKey=s3cr3t"]
         assert "$.globalArgs[2]" in found(edge_document(globalArgs=joined))
-
-    def test_other_secrets_in_arguments_and_flags_are_named(self) -> None:
-        value = with_mapping("Close", args=["-password", "s3cr3t"]) | {"globalFlags": {"token": "s3cr3t", "user": "me"}}
-        problems = found(value)
-        assert set(problems) == {"$.actionMappings.Close.args[0]", "$.globalFlags.token"}
-        assert "s3cr3t" not in str(problems)
-
-    def test_a_nul_character_is_an_error(self) -> None:
-        value = edge_document(globalArgs=["--alertaApiUrl", "https://a\0"])
-        assert found(value)["$.globalArgs[1]"][0] == ERROR
-
-
-class TestMode:
-    @pytest.mark.parametrize(
-        ("mode", "levels"),
-        [(0o600, []), (0o640, []), (0o644, [WARNING]), (0o660, [ERROR]), (0o602, [ERROR]), (0o666, [ERROR])],
-    )
-    def test_a_file_that_others_may_read_or_change_is_named(self, tmp_path: Path, mode: int, levels: list[str]) -> None:
-        path = tmp_path / "c.json"
-        path.touch()
-        path.chmod(mode)
-        problems = check_file_mode(str(path))
-        assert [problem.level for problem in problems] == levels
-        assert all(problem.advice == f"chmod 600 {path}" for problem in problems)
-
-    def test_a_file_that_is_gone_is_a_problem_and_no_exception(self, tmp_path: Path) -> None:
-        assert [problem.level for problem in check_file_mode(str(tmp_path / "gone"))] == [ERROR]

@@ -16,9 +16,7 @@ from alerta_opsgenie.vendor.problems import ConfigError
     ("environment", "found"),
     [
         ({"OEC_CONF_SOURCE_TYPE": "local", "OEC_CONF_LOCAL_FILEPATH": "/a/c.json"}, Location("/a/c.json", OEC)),
-        ({"OEC_CONF_SOURCE_TYPE": "LOCAL", "HOME": "/home/me"}, Location("/home/me/oec/config.json", OEC)),
         ({"OEC_CONF_LOCAL_FILEPATH": "~/c.yml", "HOME": "/home/me"}, Location("/home/me/c.yml", OEC)),
-        ({"JEC_CONF_SOURCE_TYPE": "local", "HOME": "/home/me"}, Location("/home/me/jec/config.json", JEC)),
         ({"JEC_CONF_LOCAL_FILEPATH": "/a//b/../c.json"}, Location("/a/c.json", JEC)),
     ],
 )
@@ -32,19 +30,6 @@ def test_with_both_connectors_set_up_the_dialect_has_to_choose() -> None:
         find_config(environment)
     assert "--dialect" in caught.value.advice
     assert find_config(environment, dialect=JEC) == Location("/j.json", JEC)
-
-
-@pytest.mark.parametrize(
-    ("environment", "what"),
-    [
-        ({"OEC_CONF_SOURCE_TYPE": "git", "OEC_CONF_GIT_URL": "https://g"}, "only a file of this host"),
-        ({"JEC_CONF_SOURCE_TYPE": "cloud"}, '"cloud"'),
-    ],
-)
-def test_other_sources_are_refused(environment: dict[str, str], what: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        find_config(environment)
-    assert what in caught.value.what
 
 
 def test_without_variables_the_usual_places_are_looked_at_in_turn(

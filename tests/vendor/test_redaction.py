@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alerta_opsgenie.vendor.config import OEC
 from alerta_opsgenie.vendor.document import parse_document
-from alerta_opsgenie.vendor.redaction import MOST_SECRETS, redact, redact_arguments, redact_document, shown_config
+from alerta_opsgenie.vendor.redaction import redact, redact_arguments, redact_document, shown_config
 from alerta_opsgenie.vendor.structure import read_structure
 from tests.support.edge_messages import edge_document
 from tests.vendor.test_document import JSON_VALUES
@@ -22,10 +22,7 @@ from tests.vendor.test_document import JSON_VALUES
     [
         (["--alertaApiKey", "s", "--x", "1"], ["--alertaApiKey", "***", "--x", "1"]),
         (["-alertaApiKey=s"], ["-alertaApiKey=***"]),
-        (["--alertaApiKey", "--x"], ["--alertaApiKey", "--x"]),
-        (["--alertaApiKeyFile", "/etc/a"], ["--alertaApiKeyFile", "/etc/a"]),
         (["--alertaApiUrl", "https://u:s@a/api?k=s"], ["--alertaApiUrl", "https://***@a/api?***"]),
-        (["9f8e7d6c5b4a39281706"], ["***"]),
         (["-p", "9f8e7d6c-5b4a-3928-1706-f5e4d3c2b1a0"], ["-p", "***"]),
         (["/home/opsgenie/oec2/scripts/a1.py"], ["/home/opsgenie/oec2/scripts/a1.py"]),
     ],
@@ -60,16 +57,6 @@ def test_no_planted_secret_comes_out_and_what_is_none_stays() -> None:
     assert value == planted()[0]
 
 
-def test_a_short_secret_is_hidden_where_a_whole_value_equals_it_and_not_inside_words() -> None:
-    shown = redact_document({"apiKey": "abc", "note": "abc", "word": "abcde"})
-    assert shown == {"apiKey": "***", "note": "***", "word": "abcde"}
-
-
-def test_a_document_with_more_secrets_than_any_configuration_is_hidden_whole() -> None:
-    shown = redact_document({"keys": [f"{number}" for number in range(MOST_SECRETS + 1)], "note": "x"})
-    assert shown == {"keys": "***", "note": "***"}
-
-
 def test_empty_secrets_are_shown_as_empty() -> None:
     assert redact({"apiKey": "", "password": None, "token": 5}) == {"apiKey": "", "password": None, "token": "***"}
 
@@ -86,7 +73,7 @@ def test_whatever_shape_a_secret_has_it_does_not_come_out(value: Any, secret: st
 
 def shown_of(value: Any, dialect: str = OEC) -> dict[str, Any]:
     document = parse_document(json.dumps(value).encode(), where="config.json")
-    return shown_config(read_structure(document, dialect=dialect, environment={})[0])
+    return shown_config(read_structure(document, dialect=dialect, environment={}).config)
 
 
 def test_defaults_and_the_way_scripts_are_started_are_shown() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.checks import check_config
-from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, OEC
+from alerta_opsgenie.vendor.config import JEC, OEC
 from alerta_opsgenie.vendor.document import Document
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.render import RenderOptions, render_config
@@ -31,36 +31,18 @@ def test_what_comes_out_passes_its_own_check(dialect: str, changes: Any) -> None
     assert check_config(document, dialect=dialect, environment={}) == []
 
 
-def test_jec_gets_its_own_host_paths_and_catch_all_name() -> None:
-    value = render(JEC)
-    assert value["baseUrl"] == "https://api.atlassian.com"
-    assert tuple(value["actionMappings"]) == (*DOCUMENTED_ACTIONS, "postActionToJEC")
-    mapping = value["actionMappings"]["Close"]
-    assert mapping["filepath"] == "/home/jsm/jec/scripts/oecAlertaExecutor.py"
-    assert mapping["stderr"] == "/var/log/jec/oecAlertaExecutor-errors.log"
-
-
 def test_alertas_key_goes_into_the_environment() -> None:
     value = render(alerta_key=Secret("s3cr3t"))
     assert value["globalEnv"] == ["ALERTA_API_KEY=s3cr3t"]
     assert "s3cr3t" not in value["globalArgs"]
 
 
-@pytest.mark.parametrize(("given", "arguments"), [("", []), ("/srv/state", ["--spoolDir", "/srv/state"])])
-def test_the_state_directory_is_the_same_for_whoever_starts_the_executor(given: str, arguments: list[str]) -> None:
-    assert render(state_directory=given)["globalArgs"] == [
-        "--alertaApiUrl",
-        "https://alerta.example.com/api",
-        *arguments,
-    ]
-
-
 def test_options_reach_their_place() -> None:
-    value = render(region="eu", script="/opt/x", log_directory="/var/log/x/", sources=("A", "B"), ca_file="/ca.pem")
+    value = render(region="eu", state_directory="/srv", script="/opt/x", log_directory="/log/", sources=("A", "B"))
     assert value["baseUrl"] == "https://api.eu.opsgenie.com"
-    assert value["globalArgs"][2:] == ["--source", "A", "--source", "B", "--alertaCaFile", "/ca.pem"]
+    assert value["globalArgs"][2:] == ["--spoolDir", "/srv", "--source", "A", "--source", "B"]
     mapping = value["actionMappings"]["Close"]
-    assert (mapping["filepath"], mapping["stdout"]) == ("/opt/x", "/var/log/x/oecAlertaExecutor.log")
+    assert (mapping["filepath"], mapping["stdout"]) == ("/opt/x", "/log/oecAlertaExecutor.log")
     assert render(base_url="http://127.0.0.1:4000")["baseUrl"] == "http://127.0.0.1:4000"
 
 

@@ -17,7 +17,7 @@ import click
 from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, read_key_file, source_options
 from alerta_opsgenie.cli.options import option_set
-from alerta_opsgenie.vendor.checks import check_config, check_file_mode
+from alerta_opsgenie.vendor.checks import check_config
 from alerta_opsgenie.vendor.config import DIALECTS, NATIVE, guess_dialect
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, load_document
@@ -62,7 +62,7 @@ def check(file: str | None, dialect: str | None, target: str | None, strict: boo
     looked at.
     """
     place = locate(file, dialect)
-    chosen, problems = place.dialect, check_file_mode(place.path)
+    chosen, problems = place.dialect, []
     try:
         document = load_document(place.path)
     except ConfigError as error:
@@ -71,7 +71,7 @@ def check(file: str | None, dialect: str | None, target: str | None, strict: boo
         problems = [Problem(ERROR, "$", error.what, error.advice)]
     else:
         chosen = place.dialect or guess_dialect(document, os.environ)
-        problems += check_config(document, dialect=place.dialect, target=target)
+        problems = check_config(document, dialect=place.dialect, target=target)
     problems.sort(key=lambda problem: problem.level != ERROR)
     _print_problems(place.path, chosen, problems, as_json=as_json)
     counting = {ERROR, WARNING} if strict else {ERROR}
@@ -176,17 +176,14 @@ def convert(file: str | None, to: str, dialect: str | None, api_key_file: str | 
     place = locate(file, dialect)
     document = load_document(place.path)
     key = read_key_file("the integration's API key", api_key_file) if api_key_file else None
-    made = convert_config(
-        document, to=to, dialect=place.dialect, api_key=key, base_url=base_url, environment=os.environ
-    )
+    source = place.dialect or guess_dialect(document, os.environ)
+    made = convert_config(document, to=to, dialect=source, api_key=key, base_url=base_url)
     aside = output == "-"  # the document has standard output for itself
-    for note in made.notes:
-        click.echo(note, err=aside)
     names = (document.where, output if output and not aside else f"for {to}")
-    click.echo(difference(document.value, made.document, names=names) or "Nothing to change.", err=aside)
-    _put_out(made.document, output, force=force, show=False)
-    result = Document(made.document, "json", "the result")
-    problems = check_config(result, dialect=made.dialect, target=to, environment={})
+    click.echo(difference(document.value, made, names=names) or "Nothing to change.", err=aside)
+    _put_out(made, output, force=force, show=False)
+    result = Document(made, "json", "the result")
+    problems = check_config(result, dialect=source if to == NATIVE else to, target=to, environment={})
     for problem in problems:
         click.echo(f"Still {problem.level}: {problem.path}: {problem.what}\n    {problem.advice}", err=True)
     if any(problem.level == ERROR for problem in problems):

@@ -19,7 +19,7 @@ from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.setup.connector_config import Existing, make_config, read_existing, take_over
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.interpreter import Interpreter, build_executor, find_interpreter
-from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, Places, layout_for
+from alerta_opsgenie.setup.layout import EDGES, SERVICE_PATH, Layout, layout_for
 from alerta_opsgenie.setup.plan import Change, Contents, apply_plan, make_plan
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.unit import DEFAULT_COMMAND, render_unit
@@ -50,7 +50,7 @@ place_options = option_set(
 @click.option("--log-dir", default="", metavar="DIR", help="The log directory, where it is not the documented one.")
 @click.option("--service-path", default="", metavar="PATH", help="The PATH that the connector's service has.")
 @click.option("--command", default="", metavar="PATH", help="The alerta-opsgenie that the unit starts.")
-@click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number, where it knows none.")
+@click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number; else all is root's.")
 @click.option("--from", "taken_from", default="", metavar="FILE", help="Begin with another connector's configuration.")
 @click.option("--keep-config", is_flag=True, help="Leave a configuration that is there as it is.")
 @click.option("--force", is_flag=True, help="Replace a configuration that is there, without a question.")
@@ -65,7 +65,7 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     dated name; `alerta-opsgenie uninstall` puts it back. With another --user, all places are named after that user.
     """
     force = asked.pop("force")
-    layout = layout_for(asked.pop("edge"), Places(user, home, log_dir))
+    layout = layout_for(asked.pop("edge"), user, home, log_dir)
     host = open_host(root, owner, dry_run=dry_run)
     record = Record(host, layout.edge, layout.user)
     plan = make_plan(host, layout, record, _contents(host, layout, **asked))
@@ -99,9 +99,10 @@ def _contents(host: Host, layout: Layout, *, taken_from: str, keep_config: bool,
     if taken_from and keep_config:
         raise Failure("--from and --keep-config exclude each other", "leave one of them out", EXIT_USAGE)
     dialect = given.pop("dialect")
-    existing = _take_over(host, layout, taken_from, dialect) if taken_from else read_existing(host, layout, dialect)
-    if existing.warning:
-        click.echo(f"warning: {existing.warning}", err=True)
+    if taken_from:
+        existing = take_over(host, layout, str(Path(taken_from).absolute()), dialect)
+    else:
+        existing = read_existing(host, layout, dialect)
     wanted, key = _wanted(layout, existing, dialect, **given)
     interpreter = _interpreter(host, layout, service_path)
     executor = build_executor(interpreter, service_path or SERVICE_PATH) if layout.scripts else b""
@@ -110,13 +111,6 @@ def _contents(host: Host, layout: Layout, *, taken_from: str, keep_config: bool,
         _warn_of_state(layout, existing.state_directory)
         return Contents(executor, None, key, unit, existing.state_directory)
     return Contents(executor, make_config(layout, wanted, existing), key, unit)
-
-
-def _take_over(host: Host, layout: Layout, path: str, dialect: str | None) -> Existing:
-    existing, notes = take_over(host, layout, str(Path(path).absolute()), dialect)
-    for note in notes:
-        click.echo(note, err=True)
-    return existing
 
 
 def _warn_of_state(layout: Layout, kept: str) -> None:

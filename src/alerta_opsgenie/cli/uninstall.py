@@ -6,9 +6,9 @@ import click
 
 from alerta_opsgenie.cli.failure import Failure, explained
 from alerta_opsgenie.cli.install import EXIT_USAGE, confirm, open_host, place_options
-from alerta_opsgenie.setup.layout import Places, layout_for
+from alerta_opsgenie.setup.layout import layout_for
 from alerta_opsgenie.setup.record import Record
-from alerta_opsgenie.setup.removal import Removal, Undone, describe_undo
+from alerta_opsgenie.setup.removal import Removal, describe_undo
 
 
 @click.command("uninstall")
@@ -24,9 +24,9 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
     they are gone, or with --purge. It refuses while the connector still runs.
     """
     host = open_host(root)
-    record = Record(host, edge, layout_for(edge, Places(user)).user)
+    record = Record(host, edge, layout_for(edge, user).user)
     _require_entries(record, edge, user)
-    places = Places(user, record.places.get("home", ""), record.places.get("log_directory", ""))
+    layout = layout_for(edge, user, record.places.get("home", ""), record.places.get("log_directory", ""))
     for entry in reversed(record.entries):
         click.echo(f"  - {describe_undo(entry)}")
     if dry_run:
@@ -34,7 +34,7 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
         return
     confirm("Undo all this?", yes=yes)
     with record.opened():
-        left = Removal(host, layout_for(edge, places), record, purge=purge).run(_tell)
+        left = Removal(host, layout, record, purge=purge).run(lambda text: click.echo(f"  {text}"))
     click.echo("Undone." if not left else f"Undone; {left} left as named above. Run it again for what is left.")
 
 
@@ -42,7 +42,3 @@ def _require_entries(record: Record, edge: str, user: str) -> None:
     if not record.entries:
         advice = f"name the installation with --edge and --user; its record would be {record.path}"
         raise Failure(f"nothing of {edge} was installed here for {user or 'the usual user'}", advice, EXIT_USAGE)
-
-
-def _tell(ending: Undone) -> None:
-    click.echo(f"  {ending.text}" + (f": {ending.why}" if ending.left else ""))

@@ -20,9 +20,8 @@ _NO_KEY = Secret("")
 class Access:
     """Texts as the configuration has them, empty where it says nothing.
 
-    `key` is Alerta's where it is given itself, else `key_file` may name its file. `key_in_arguments` says that it
-    stands where every user of the host can see it. `found` are the executor's arguments by name, `variables` its
-    environment.
+    `key` is Alerta's where it is given itself, `key_in_arguments` where every user of the host can see it. `found` are
+    the executor's arguments by name, `variables` its environment.
     """
 
     url: str = ""
@@ -60,12 +59,10 @@ def access_of(found: Mapping[str, list[str]], variables: Mapping[str, str]) -> A
     """Read the executor's arguments and environment."""
 
     def last(option: str, variable: str) -> str:
-        values = found.get(option)
-        return values[-1] if values else variables.get(variable, "")
+        return found[option][-1] if found.get(option) else variables.get(variable, "")
 
-    key = found.get("alertaApiKey", [""])[-1]
-    if not key and "alertaApiKeyFile" not in found:
-        key = variables.get("ALERTA_API_KEY", "")
+    named = "alertaApiKeyFile" in found and not any(found.get("alertaApiKey", ()))
+    key = "" if named else last("alertaApiKey", "ALERTA_API_KEY")
     return Access(
         url=last("alertaApiUrl", "ALERTA_API_URL"),
         key=Secret(key.strip()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 from alerta_opsgenie.core.secret import Secret, is_secret_name
 from alerta_opsgenie.setup.access import our_mappings, read_access
@@ -24,13 +24,9 @@ _NO_SECRET = Secret("")
 
 @dataclass(frozen=True)
 class Existing:
-    """What a configuration that is there already says; empty where it says nothing of use.
-
-    `warning` says why it could not be read.
-    """
+    """What a configuration that is there already says; empty where it says nothing of use."""
 
     document: Document | None = None
-    warning: str = ""
     dialect: str = ""
     api_key: Secret = _NO_SECRET
     alerta_url: str = ""
@@ -43,21 +39,17 @@ def read_existing(
 ) -> Existing:
     """Read the configuration that is there, or the `document` that takes its place, and the key that it names.
 
-    Raises `OSError`.
+    Raises `OSError` and `ConfigError`.
     """
     found = host.files.look(layout.config)
     if document is None and (found is None or found.kind != "file"):
         return Existing()
-    try:
-        document = document or _parsed(host.files.read(layout.config), layout)
-    except ConfigError as error:
-        return Existing(warning=f"{error.where} {error.what}")
+    document = document or _parsed(host.files.read(layout.config), layout)
     chosen = dialect or (guess_dialect(document) if layout.edge == NATIVE else layout.edge)
     config = read_structure(document, dialect=chosen, environment={}).config
     access = read_access(config, next(iter(our_mappings(config)), None), {})
     return Existing(
         document,
-        "",
         chosen,
         Secret(_filled(config.api_key.reveal())),
         _filled(access.url),
@@ -66,32 +58,16 @@ def read_existing(
     )
 
 
-def take_over(host: Host, layout: Layout, path: str, dialect: str | None) -> tuple[Existing, list[str]]:
-    """Convert the configuration at `path` for a layout; gives a line on each change, and on what is left to do.
+def take_over(host: Host, layout: Layout, path: str, dialect: str | None) -> Existing:
+    """Convert the configuration at `path` for a layout.
 
     It is read with the rights of whoever can write it. The integration's key stays behind: the other product's
     integration has another. Alerta's key comes along. Raises `OSError` and `ConfigError`.
     """
     old = parse_document(host.files.read(path, host.files.writer(path)), syntax=syntax_of(path), where=path)
     to = layout.edge if layout.edge != NATIVE else dialect or NATIVE
-    made = convert_config(old, to=to, environment={})
-    begun = read_existing(host, layout, dialect, Document(made.document, "json", path))
-    key = begun.alerta_key or read_existing(host, layout, dialect, old).alerta_key
-    notes = [note for note in made.notes if not note.startswith("$.apiKey")]
-    return replace(begun, alerta_key=key), [*notes, *_to_copy(host, old.value, made.document)]
-
-
-def _to_copy(host: Host, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Name the files of other scripts that are not at their new place yet."""
-    for there, here in {(a, b) for a, b in zip(_scripts(old), _scripts(new)) if a != b}:
-        if not is_executor(here) and host.files.look(here) is None:
-            yield f"to do: cp -p {there} {here}"
-
-
-def _scripts(document: Mapping[str, Any]) -> Iterator[str]:
-    mappings = document.get("actionMappings")
-    for mapping in mappings.values() if isinstance(mappings, dict) else ():
-        yield str(mapping.get("filepath")) if isinstance(mapping, dict) else ""
+    begun = read_existing(host, layout, dialect, Document(convert_config(old, to=to), "json", path))
+    return replace(begun, alerta_key=begun.alerta_key or read_existing(host, layout, dialect, old).alerta_key)
 
 
 def _parsed(content: bytes, layout: Layout) -> Document:
@@ -128,7 +104,7 @@ def make_config(layout: Layout, wanted: RenderOptions, existing: Existing) -> di
     document = Document(made, "json", layout.config)
     problems = check_config(document, dialect=wanted.dialect, target=layout.edge, environment={})
     if problems and problems[0].level == ERROR:
-        raise ConfigError(f"{layout.config}: {problems[0].path}", problems[0].what, problems[0].advice, problems)
+        raise ConfigError(f"{layout.config}: {problems[0].path}", problems[0].what, problems[0].advice)
     return made
 
 
@@ -160,20 +136,11 @@ def _starts_ours(path: Any, layout: Layout) -> bool:
     return is_executor(path) and layout.scripts in {"", str(path).rpartition("/")[0]}
 
 
-def means_same(content: bytes, value: Mapping[str, Any], layout: Layout) -> bool:
-    """Whether a file's content says the same, however it is laid out."""
-    try:
-        return bool(_parsed(content, layout).value == value)
-    except ConfigError:
-        return False
-
-
 def show_difference(content: bytes, value: Mapping[str, Any], layout: Layout) -> str:
-    """Show what would change, without secrets."""
-    try:
-        old = _parsed(content, layout).value
-    except ConfigError as error:
-        return f"What is there cannot be understood, nor kept in part: it {error.what}"
+    """Show what would change, without secrets; nothing where it means the same, however it is laid out."""
+    old = _parsed(content, layout).value
+    if old == value:
+        return ""
     changed = [name for name in value if old.get(name) != value[name] and is_secret_name(name)]
     only_secrets = f"Only secrets change: {', '.join(changed) or 'among the arguments'}"
     return difference(old, value, names=(layout.config, f"{layout.config} (new)")) or only_secrets

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 from alerta_opsgenie.vendor.safe_files import NOBODY, SafeFiles, group_of
 
@@ -33,7 +33,7 @@ class SetupError(Exception):
 class Host:
     """A host, or with a `root` directory an image that is being made; nothing outside of it is touched.
 
-    `owner` (uid, gid) stands for the connector's user in an image that has no such user yet.
+    `owner` (uid, gid) is the connector's user in an image.
     """
 
     root: str = ""
@@ -57,35 +57,19 @@ class Host:
     def _group_of(self, uid: int) -> int:
         if self.owner is not None and uid == self.owner[0]:
             return self.owner[1]
-        if not self.staged:
-            return group_of(uid)
-        found = self._look_up("passwd", (2, str(uid)), 3)
-        return NOBODY if found is None else found
+        return NOBODY if self.staged else group_of(uid)
 
     def user_number(self, name: str) -> int | None:
-        """Give a user's number; None: there is no such user here."""
-        return self._number("passwd", name, lambda: pwd.getpwnam(name).pw_uid)
+        """Give a user's number; None: there is no such user here. An image's own users are not looked up."""
+        with suppress(KeyError):
+            return 0 if name == "root" else None if self.staged else pwd.getpwnam(name).pw_uid
+        return None
 
     def group_number(self, name: str) -> int | None:
         """Give a group's number; None: there is no such group here."""
-        return self._number("group", name, lambda: grp.getgrnam(name).gr_gid)
-
-    def _number(self, file: str, name: str, ask: Callable[[], int]) -> int | None:
-        if name == "root" or self.staged:
-            return 0 if name == "root" else self._look_up(file, (0, name), 2)
         with suppress(KeyError):
-            return ask()
+            return 0 if name == "root" else None if self.staged else grp.getgrnam(name).gr_gid
         return None
-
-    def _look_up(self, file: str, key: tuple[int, str], column: int) -> int | None:
-        """Find a number in the image's own list of users or groups, by the text of another column."""
-        try:
-            lines = SafeFiles(self.root).read(f"/etc/{file}").decode("utf-8", "replace").splitlines()
-        except OSError:
-            return None
-        entries = (line.split(":") for line in lines)
-        numbers = (entry[column] for entry in entries if len(entry) > column and entry[key[0]] == key[1])
-        return next((int(number) for number in numbers if number.isdecimal()), None)
 
     def numbers(self, ownership: Ownership) -> tuple[int, int] | None:
         """Give user and group by number; None where they are not known, or files cannot be given away."""
@@ -114,10 +98,8 @@ def run_command(command: list[str], *, fine: int = 0) -> None:
             check=False,
             env={**os.environ, "LC_ALL": "C"},
         )
-    except FileNotFoundError:
-        raise SetupError(f"there is no command {command[0]} here", f"install it, or do by hand: {text}") from None
-    except subprocess.TimeoutExpired:
-        raise SetupError(f"{text} did not end in {COMMAND_SECONDS:g} s", "try it by hand") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SetupError(f"{text} failed: {error}", f"do it by hand: {text}") from None
     if ended.returncode not in {0, fine}:
         said = " ".join((ended.stderr or ended.stdout).split())[:300]
         raise SetupError(f"{text} failed: {said}", "correct what it says, then run this again")

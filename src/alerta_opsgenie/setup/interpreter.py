@@ -37,15 +37,11 @@ class Interpreter(NamedTuple):
         return self.version >= LEAST_VERSION
 
 
-Identity = tuple[int, int]
-"""The user and group, by number, as whom something is started."""
-
-
-def find_interpreter(name: str, search_path: str, identity: Identity | None = None) -> Interpreter | None:
+def find_interpreter(name: str, search_path: str, identity: tuple[int, int] | None = None) -> Interpreter | None:
     """Find what a service with this PATH starts as `name`, and ask its version; None: there is none.
 
-    With an `identity`, which only root can take on, it is asked as that user. Without one, root starts no program that
-    others can change.
+    With an `identity` (uid, gid), which only root can take on, it is asked as that user. Without one, root starts no
+    program that others can change.
     """
     path = shutil.which(name, path=search_path)
     if path is None:
@@ -56,10 +52,9 @@ def find_interpreter(name: str, search_path: str, identity: Identity | None = No
     try:
         said = _run([program, "-I", "-c", _QUESTION], search_path, identity)
         version = tuple(int(part) for part in said.decode("ascii", "replace").split("."))
-    except (OSError, subprocess.SubprocessError) as error:
-        return Interpreter(path, (), _words(error))
-    except ValueError:
-        return Interpreter(path, (), "it does not tell its version")
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        said = getattr(error, "stderr", None) or str(error).encode()
+        return Interpreter(path, (), said.decode("utf-8", "replace").strip()[-200:])
     return Interpreter(path, version)
 
 
@@ -74,7 +69,7 @@ def _only_roots(path: str) -> str | None:
         return None
 
 
-def _run(command: list[str], search_path: str, identity: Identity | None = None) -> bytes:
+def _run(command: list[str], search_path: str, identity: tuple[int, int] | None = None) -> bytes:
     other = identity if os.geteuid() == 0 and identity and identity[0] else None
     return subprocess.run(
         command,
@@ -88,15 +83,6 @@ def _run(command: list[str], search_path: str, identity: Identity | None = None)
         group=other and other[1],
         extra_groups=other and [],
     ).stdout
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, subprocess.CalledProcessError):
-        said = error.stderr.decode("utf-8", "replace").strip().splitlines()
-        return said[-1][:200] if said else f"it ended with {error.returncode}"
-    if isinstance(error, subprocess.TimeoutExpired):
-        return f"it did not answer in {_SECONDS:g} s"
-    return str(getattr(error, "strerror", None) or error)
 
 
 def build_executor(interpreter: Interpreter | None, search_path: str) -> bytes:

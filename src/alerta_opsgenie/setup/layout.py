@@ -95,31 +95,25 @@ class Layout:
         return tuple(place for place in (self.home, self.log_directory, self.state_directory, self.config) if place)
 
 
-class Places(NamedTuple):
-    """What a person wants otherwise; an empty text stands for the documented place."""
+def layout_for(edge: str, user: str = "", home: str = "", log_directory: str = "") -> Layout:
+    """Give the layout of `oec`, `jec` or `native`; an empty text stands for the documented user or place.
 
-    user: str = ""
-    home: str = ""
-    log_directory: str = ""
-
-
-def layout_for(edge: str, places: Places | None = None) -> Layout:
-    """Give the layout of `oec`, `jec` or `native`. Raises `SetupError` for a user or place that cannot be meant."""
-    wanted = places or Places()
-    user, usual = wanted.user or _USERS[edge], wanted.user in {"", _USERS[edge]}
+    Raises `SetupError` for a user or place that cannot be meant.
+    """
+    usual, user = user in {"", _USERS[edge]}, user or _USERS[edge]
     if not _USER_NAME.fullmatch(user) or user == "root":
         raise SetupError(f"--user {user} is no user for a connector", "give a name like alerta-staging", usage=True)
     # Named by its user, so that its files are never taken for another program's.
     instance = user if user.startswith(PACKAGE) else f"{PACKAGE}-{user}"
     own = Ownership(user, user)
     other_home = f"/var/lib/{instance}" if edge == NATIVE else f"/home/{user}"
-    home = _place("--home", wanted.home, _HOMES[edge] if usual else other_home)
+    home = _place("--home", home, _HOMES[edge] if usual else other_home)
     if edge == NATIVE:
         base, scripts, logs, unit, state = f"/etc/{instance}", "", "", instance, f"{home}/spool"
         config, shared = f"{base}/config.json", Ownership("root", user)
         directories = [Directory(base, shared, 0o750), Directory(home, own, 0o700), Directory(state, own, 0o700)]
     else:
-        logs = _place("--log-dir", wanted.log_directory, LOG_DIRECTORIES[edge] if usual else f"/var/log/{instance}")
+        logs = _place("--log-dir", log_directory, LOG_DIRECTORIES[edge] if usual else f"/var/log/{instance}")
         base, scripts, state = f"{home}/{edge}", f"{home}/{edge}/scripts", f"{home}/.local/state/{PACKAGE}"
         unit = f"{PACKAGE}-agent" if user == _USERS[OEC] else f"{PACKAGE}-agent-{user}"
         config, shared = f"{base}/conf/{CONFIG_NAMES[edge]}", own

@@ -1,32 +1,27 @@
-"""What an installation has to change, found out before anything is changed.
-
-Run again, it finds what is not as it should be, and nothing else. A file of a person's is kept beside the new one under
-a dated name.
-"""
+"""What an installation has to change, found out before; a person's file is kept beside the new one, with a date."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Callable, Iterator, Mapping
 
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.executor.build import NAMES
-from alerta_opsgenie.setup.connector_config import means_same, show_difference
+from alerta_opsgenie.setup.connector_config import show_difference
 from alerta_opsgenie.setup.host import Host, SetupError, run_command
 from alerta_opsgenie.setup.layout import ROOT, SCRIPT_MODE, STARTED_SCRIPT_MODE, Directory, Layout, Ownership
 from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
-from alerta_opsgenie.vendor.document import syntax_of
 from alerta_opsgenie.vendor.safe_files import Found
 from alerta_opsgenie.vendor.store import dump_document, free_name
 
 _OWNER_ALL, _OTHERS_WRITE = 0o700, 0o022
-_LOG_MODE, _UNIT_MODE = 0o644, 0o644
+_UNIT_MODE = 0o644
 _EXISTS = 9  # useradd(8), groupadd(8)
 
 
@@ -45,14 +40,12 @@ class Contents:
 class Change:
     """One change: `text` says it (empty: not worth a line), `entry` goes into the record before `do` makes it.
 
-    `after` goes there when it is made. `question` is set where something of a person's would be replaced;
-    `difference` shows what, without secrets.
+    `question` is set where something of a person's would be replaced; `difference` shows what, without secrets.
     """
 
     text: str
     do: Callable[[], None] = field(default=lambda: None, repr=False)
     entry: Entry | None = None
-    after: Entry | None = None
     question: str = ""
     difference: str = ""
 
@@ -61,15 +54,13 @@ class Change:
 class File:
     """A file as it should be. The first of `modes` is set; the others are right too.
 
-    `same` tells whether another content means the same. `difference` shows what would change, and makes a question of
-    it whether a person's version is replaced.
+    `difference` shows what would change (nothing: it means the same), so that a person is asked before.
     """
 
     path: str
     data: bytes = field(repr=False)
     ownership: Ownership
     modes: tuple[int, ...]
-    same: Callable[[bytes], bool] = field(default=lambda _: False, repr=False)
     difference: Callable[[bytes], str] | None = field(default=None, repr=False)
 
 
@@ -81,10 +72,10 @@ def make_plan(
     plan = _Planner(host, layout, record, now or datetime.now().astimezone())
     return [
         *plan.users(),
-        *plan.ownership(),
         *plan.above(),
         *(change for directory in layout.directories for change in plan.directory(directory)),
         *(change for file in _files(layout, contents) for change in plan.file(file)),
+        *plan.ownership(),
         *plan.logs(),
         *plan.unit(contents.unit),
     ]
@@ -99,8 +90,6 @@ def apply_plan(layout: Layout, record: Record, changes: list[Change], tell: Call
             if change.entry is not None:
                 record.put(change.entry)
             change.do()
-            if change.after is not None:
-                record.put(change.after)
             if change.text:
                 tell(change.text)
 
@@ -124,17 +113,10 @@ def _files(layout: Layout, contents: Contents) -> Iterator[File]:
         yield File(f"{layout.scripts}/{name}", contents.executor, layout.ownership, modes)
     key = f"{contents.alerta_key.reveal()}\n".encode("ascii")
     owner, mode = layout.config_ownership, layout.config_mode
-    yield File(layout.key_file, key, owner, (mode,), lambda content: content.strip() == key.strip())
+    yield File(layout.key_file, key, owner, (mode,))
     if contents.config is not None:
-        value = contents.config
-        yield File(
-            layout.config,
-            dump_document(value, syntax=syntax_of(layout.config)).encode("utf-8"),
-            owner,
-            (mode, 0o600) if layout.scripts else (mode,),
-            lambda content: means_same(content, value, layout),
-            lambda content: show_difference(content, value, layout),
-        )
+        value, data = contents.config, dump_document(contents.config).encode("utf-8", "replace")
+        yield File(layout.config, data, owner, (mode,), lambda content: show_difference(content, value, layout))
     yield File(layout.unit, contents.unit.encode("utf-8"), ROOT, (_UNIT_MODE,))
 
 
@@ -149,7 +131,7 @@ class _Planner:
     def users(self) -> Iterator[Change]:
         """Make the system group and user, who cannot log in; in an image its own tools make them."""
         host, user, group, home = self._host, self._layout.user, self._layout.group, self._layout.home
-        shell = next((path for path in ("/usr/sbin/nologin", "/sbin/nologin") if Path(path).exists()), "/bin/false")
+        shell = shutil.which("nologin", path="/usr/sbin:/sbin") or "/bin/false"
         add_group = ["groupadd", "--system", group]
         add_user = ["useradd", "--system", "--gid", group, "--home-dir", home, "--no-create-home", "--shell", shell]
         if not host.staged and host.group_number(group) is None:
@@ -161,35 +143,25 @@ class _Planner:
             yield Change(text, partial(run_command, [*add_user, user], fine=_EXISTS), entry)
 
     def ownership(self) -> Iterator[Change]:
-        """Give what root has made by hand to the connector's user, the deepest first: all above is root's then."""
-        numbers = self._host.numbers(self._layout.ownership)
-        for path, mode in sorted(self._users_own().items(), key=lambda item: -item[0].count("/")):
-            found = self._look(path)
-            if found is None or found.kind not in {"file", "directory"} or not self._is_strangers(found, numbers):
+        """Give directories that root has made by hand to the connector's user, when the files in them are that user's.
+
+        The deepest comes first: all above is root's then.
+        """
+        for directory in sorted(self._layout.directories, key=lambda one: -one.path.count("/")):
+            path, found = directory.path, self._look(directory.path)
+            if found is None or found.kind != "directory" or self._belongs(found, directory.ownership):
                 continue
-            if found.uid == 0 and self._files.writer(path) == 0:
-                yield Change(f"{path} becomes {self._layout.ownership}'s", partial(self._give, path, mode))
-            elif found.kind == "directory" or path in self._layout.logs:  # any other file is written anew
-                what = f"{path} belongs to user {found.uid}, and not to {self._layout.user}"
-                raise SetupError(what, f"if it should: chown -h {self._layout.ownership} {path}")
+            if found.uid != 0 or self._files.writer(path) != 0:
+                what = f"{path} belongs to user {found.uid}, and not to {directory.ownership.user}"
+                raise SetupError(what, f"if it should: chown -h {directory.ownership} {path}")
+            yield self._made(directory)
 
-    def _users_own(self) -> dict[str, int]:
-        """Give the modes of what should be the connector's user's, by path."""
-        layout = self._layout
-        found = {place.path: place.mode for place in layout.directories if place.ownership == layout.ownership}
-        if layout.scripts:
-            found |= dict.fromkeys((f"{layout.scripts}/{name}" for name in NAMES), SCRIPT_MODE)
-            found |= dict.fromkeys((layout.config, layout.key_file), layout.config_mode)
-        return found | dict.fromkeys(layout.logs, _LOG_MODE)
-
-    def _is_strangers(self, found: Found, numbers: tuple[int, int] | None) -> bool:
-        """Tell whether what should be the connector's user's is another's. A user who is not made yet owns nothing."""
-        return os.geteuid() == 0 and (found.uid != numbers[0] if numbers else not self._host.staged)
-
-    def _give(self, path: str, mode: int) -> None:
-        numbers = self._host.numbers(self._layout.ownership)  # by now the user is made
-        if numbers is not None:
-            self._files.give(path, mode, numbers)
+    def _belongs(self, found: Found, ownership: Ownership) -> bool:
+        """Tell whether it is the owner's already. A user who is not made yet owns nothing."""
+        numbers = self._host.numbers(ownership)
+        if numbers is None:
+            return os.geteuid() != 0 or self._host.staged
+        return found.uid == numbers[0] and (ownership.user != "root" or found.gid == numbers[1])
 
     def above(self) -> Iterator[Change]:
         """Make the directories of the system that are not there; an image may lack them."""
@@ -202,18 +174,20 @@ class _Planner:
     def _make(self, path: str, mode: int, ownership: Ownership) -> None:
         self._files.make_directory(path, mode, self._host.numbers(ownership))
 
+    def _made(self, directory: Directory, entry: Entry | None = None) -> Change:
+        text = f"{directory.path}/ {directory.ownership} {directory.mode:04o}"
+        return Change(text, partial(self._make, directory.path, directory.mode, directory.ownership), entry)
+
     def directory(self, directory: Directory) -> Iterator[Change]:
         """Make a directory, or see that nobody else may write to it. OEC sets its log directory to 0744 by itself."""
-        path, mode, ownership = directory.path, directory.mode, directory.ownership
-        found, owner = self._look(path), self._host.numbers(ownership)
-        change = Change(f"{path}/ {ownership} {mode:04o}", partial(self._make, path, mode, ownership))
+        path, found = directory.path, self._look(directory.path)
         if found is None:
-            yield dataclasses.replace(change, entry={"kind": DIRECTORY_MADE, "name": path})
+            yield self._made(directory, {"kind": DIRECTORY_MADE, "name": path})
             return
         _require(found, path, "directory")
         is_right = found.mode & _OWNER_ALL == _OWNER_ALL and not found.mode & _OTHERS_WRITE
-        if not is_right or (ownership.user == "root" and owner and (found.uid, found.gid) != owner):
-            yield change
+        if self._belongs(found, directory.ownership) and not is_right:
+            yield self._made(directory)
 
     def file(self, file: File) -> Iterator[Change]:
         """Write a file; a person's version is kept beside it."""
@@ -225,18 +199,14 @@ class _Planner:
         _require(found, file.path, "file")
         content = self._files.read(file.path)
         there = self._record.find(FILE, file.path)
-        if content == file.data or file.same(content):
-            if not self._is_right(found, file):
+        difference = file.difference(content) if file.difference else ""
+        if content == file.data or (file.difference and not difference):
+            if not self._belongs(found, file.ownership) or found.mode not in file.modes:
                 yield Change(text, partial(self._write, file, content))
         elif there and digest(content) in there["digests"]:
             yield Change(f"{text} (a new version)", partial(self._write, file, file.data), self._entry(file))
         else:
-            yield self._replacement(file, content, text)
-
-    def _is_right(self, found: Found, file: File) -> bool:
-        owner = self._host.numbers(file.ownership) or (found.uid, found.gid)
-        is_group = file.ownership.user != "root" or found.gid == owner[1]
-        return found.uid == owner[0] and is_group and found.mode in file.modes
+            yield self._replacement(file, content, text, difference)
 
     def _write(self, file: File, data: bytes, path: str = "") -> None:
         self._files.write(path or file.path, data, file.modes[0], self._host.numbers(file.ownership))
@@ -245,13 +215,12 @@ class _Planner:
         self._write(file, content, backup)
         self._write(file, file.data)
 
-    def _replacement(self, file: File, content: bytes, text: str) -> Change:
+    def _replacement(self, file: File, content: bytes, text: str, difference: str) -> Change:
         backup = free_name(self._files, file.path, self._now)
+        question = f"Replace {file.path}?" if difference else ""
         text = f"{text} (replaces another, kept as {backup})"
-        change = Change(text, partial(self._replace, file, content, backup), self._entry(file, backup))
-        if file.difference is None:
-            return change
-        return dataclasses.replace(change, question=f"Replace {file.path}?", difference=file.difference(content))
+        do = partial(self._replace, file, content, backup)
+        return Change(text, do, self._entry(file, backup), question, difference)
 
     def _entry(self, file: File, backup: str = "") -> Entry:
         """Note all that we ever wrote, because a kill may leave the version before; the first copy comes back."""
@@ -267,9 +236,9 @@ class _Planner:
 
     def unit(self, content: str) -> Iterator[Change]:
         """Have systemd read the unit. The agent is started at once; the native connector when a person has looked."""
-        name, version = self._layout.unit_name, digest(content.encode("utf-8"))
-        there = self._record.find(UNIT, name) or {}
-        if not self._host.has_systemd or there.get("loaded") == version:
+        path, name = self._layout.unit, self._layout.unit_name
+        is_same = self._look(path) is not None and self._files.read(path) == content.encode("utf-8")
+        if is_same or not self._host.has_systemd:
             return
         commands = [["daemon-reload"], *([["enable", "--now", name]] if self._layout.scripts else [])]
 
@@ -277,8 +246,8 @@ class _Planner:
             for command in commands:
                 run_command(["systemctl", *command])
 
-        text, entry = "; ".join(f"systemctl {' '.join(command)}" for command in commands), {"kind": UNIT, "name": name}
-        yield Change(text, load, entry, {**entry, "loaded": version})
+        text = "; ".join(f"systemctl {' '.join(command)}" for command in commands)
+        yield Change(text, load, {"kind": UNIT, "name": name})
 
 
 def _require(found: Found, path: str, kind: str) -> None:

@@ -28,21 +28,14 @@ Entry = dict[str, Any]
 class Record:
     """The record of one installation: `entries` in the order in which things were made, and its `places`.
 
-    `places` are `home`, `log_directory` and `own`: what no other installation may use.
+    `places` are `home`, `log_directory` and `own`: what no other installation may use. Raises `SetupError`.
     """
 
     def __init__(self, host: Host, edge: str, user: str) -> None:
         self.path = f"{DIRECTORY}/{edge}-{user}.json"
         self._files = host.files
         self._host = host
-        self.places: dict[str, Any] = {}
-        self.entries: list[Entry] = []
-        self.read()
-
-    def read(self) -> None:
-        """Read what is there. Raises `SetupError` for what is no record."""
-        if self._files.look(self.path) is not None:
-            self.places, self.entries = self._parse(self.path)
+        self.places, self.entries = self._read(self.path)
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -53,7 +46,7 @@ class Record:
         lock = os.open(f"{self._host.root}{DIRECTORY}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.read()
+            self.places, self.entries = self._read(self.path)
             yield
             if not self.entries:
                 self._files.remove(self.path)
@@ -91,11 +84,14 @@ class Record:
         names = self._files.names(DIRECTORY) if self._files.look(DIRECTORY) else []
         for name in names:
             if name.endswith(".json") and f"{DIRECTORY}/{name}" != self.path:
-                places, _ = self._parse(f"{DIRECTORY}/{name}")
+                places, _ = self._read(f"{DIRECTORY}/{name}")
                 yield name.removesuffix(".json"), list(places.get("own", ()))
 
-    def _parse(self, path: str) -> tuple[dict[str, Any], list[Entry]]:
+    def _read(self, path: str) -> tuple[dict[str, Any], list[Entry]]:
+        """Read what is there. Raises `SetupError` for what is no record."""
         try:
+            if self._files.look(path) is None:
+                return {}, []
             value = json.loads(self._files.read(path))
             if value["version"] == VERSION and {entry["kind"] for entry in value["entries"]} <= KINDS:
                 return dict(value["places"]), list(value["entries"])

@@ -1,7 +1,4 @@
-"""Undoing an installation by its record, the last entry first, each compared with what is there now.
-
-What stays is named with its reason, and its entry stays in the record: `uninstall` can be run again, also with --purge.
-"""
+"""Undoing an installation by its record, the last entry first; what stays is named, and stays in the record."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import os
 import signal
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
@@ -18,7 +14,7 @@ from alerta_opsgenie.setup.host import Host, SetupError, run_command
 from alerta_opsgenie.setup.layout import Layout
 from alerta_opsgenie.setup.plan import digest
 from alerta_opsgenie.setup.processes import PROGRAMS, SCRIPT, list_processes
-from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
+from alerta_opsgenie.setup.record import UNIT, Entry, Record
 from alerta_opsgenie.vendor.as_user import run_as
 from alerta_opsgenie.vendor.problems import shown
 
@@ -28,28 +24,14 @@ AGENT_SECONDS = 10.0
 _ABSENT = 6  # userdel(8), groupdel(8)
 
 
-@dataclass(frozen=True)
-class Undone:
-    """What became of one entry: `text` says it. With `left` something stays, and `why` says what to do about it."""
-
-    text: str
-    left: bool = False
-    why: str = ""
-
-
 class _Stays(Exception):  # noqa: N818 - it is an ending, not a fault
     """Why what an entry names is left."""
 
 
-_NAMED = {GROUP: "group {}", USER: "user {}", DIRECTORY_MADE: "{}/"}
-_UNDOING = {GROUP: "remove group {}", USER: "remove user {}", DIRECTORY_MADE: "remove {}/ if it is empty",
-            FILE: "remove {}", LOG: "remove {}, if it has come to be", UNIT: "stop and disable {}"}  # fmt: skip
-
-
 def describe_undo(entry: Entry) -> str:
     """Say what undoing this entry means."""
-    backup, name = entry.get("backup"), entry["name"]
-    return f"put {backup} back as {name}" if backup else _UNDOING[entry["kind"]].format(name)
+    kind, name, backup = entry["kind"], entry["name"], entry.get("backup")
+    return f"put {backup} back as {name}" if backup else f"remove {kind} {name}"
 
 
 class Removal:
@@ -59,33 +41,28 @@ class Removal:
         self._host, self._layout, self._record, self._purge = host, layout, record, purge
         self._files = host.files
 
-    def run(self, tell: Callable[[Undone], None]) -> int:
+    def run(self, tell: Callable[[str], None]) -> int:
         """Undo all and give how much is left. Raises `SetupError` where the connector still runs."""
         units = [entry for entry in self._record.entries if entry["kind"] == UNIT]
         rest = [entry for entry in reversed(self._record.entries) if entry["kind"] != UNIT]
         if not units or self._layout.scripts:
             self._refuse(self._programs(agents=False))
-        left = self._undo_all(units, tell)
+        left = sum([self._is_left(entry, tell) for entry in units])
         self._end_agents()
         self._refuse(self._programs())
-        return left + self._undo_all(rest, tell)
+        return left + sum([self._is_left(entry, tell) for entry in rest])
 
-    def _undo_all(self, entries: list[Entry], tell: Callable[[Undone], None]) -> int:
-        endings = []
-        for entry in entries:
-            endings.append(self._undo(entry))
-            if not endings[-1].left:
-                self._record.drop(entry)
-            tell(endings[-1])
-        return sum(ending.left for ending in endings)
-
-    def _undo(self, entry: Entry) -> Undone:
-        undo: Callable[[str, Entry], str] = getattr(self, f"_{entry['kind']}")
+    def _is_left(self, entry: Entry, tell: Callable[[str], None]) -> bool:
+        kind, name = entry["kind"], entry["name"]
+        undo: Callable[[str, Entry], str | None] = getattr(self, f"_{kind}")
         try:
-            return Undone(undo(entry["name"], entry))
+            done = undo(name, entry)
         except (_Stays, OSError) as error:
-            why = str(getattr(error, "strerror", None) or error)
-            return Undone(f"left {_NAMED.get(entry['kind'], '{}').format(entry['name'])}", left=True, why=why)
+            tell(f"left {kind} {name}: {getattr(error, 'strerror', None) or error}")
+            return True
+        self._record.drop(entry)
+        tell(done or f"removed {kind} {name}")
+        return False
 
     # -- what runs
 
@@ -114,20 +91,19 @@ class Removal:
         while time.monotonic() < deadline and self._programs().keys() & set(agents):
             time.sleep(0.05)
 
-    # -- each kind of entry: gives what was done, or raises `_Stays`
+    # -- each kind of entry: says what was done where that is not simply its removal, or raises `_Stays`
 
     def _unit(self, name: str, _: Entry) -> str:
         if self._host.has_systemd:
             run_command(["systemctl", "disable", "--now", name])
         return f"stopped and disabled {name}"
 
-    def _group(self, name: str, _: Entry) -> str:
+    def _group(self, name: str, _: Entry) -> None:
         if self._host.user_number(name) is not None:
             raise _Stays("the user of this name is still there")
         run_command(["groupdel", name], fine=_ABSENT)  # most systems remove a user's own with the user
-        return f"removed group {name}"
 
-    def _user(self, name: str, _: Entry) -> str:
+    def _user(self, name: str, _: Entry) -> None:
         others = [other for other, _ in self._record.others() if other.partition("-")[2] == name]
         if others:
             raise _Stays(f"the installation {others[0]} uses it")
@@ -138,21 +114,17 @@ class Removal:
             # The next user that is made would get its number, and these files with it.
             raise _Stays(f"{', '.join(places)} still belongs to it")
         run_command(["userdel", name], fine=_ABSENT)  # not the home
-        return f"removed user {name}"
 
-    def _directory(self, path: str, _: Entry) -> str:
+    def _directory(self, path: str, _: Entry) -> None:
         found = self._files.look(path)
-        if found is None:
-            return f"{path}/ is gone"
-        if path == self._layout.state_directory:
+        if found is not None and path == self._layout.state_directory:
             waiting = "" if self._purge or not self._files.names(path) else self._what_waits(found.uid)
             if waiting:
                 raise _Stays(f"{waiting}: alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge")
             self._files.remove_tree(path)
         elif not self._files.remove_directory(path):
-            names = [shown(name) for name in self._files.names(path)[:5]]
-            raise _Stays(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} in it: remove what is not needed")
-        return f"removed {path}/"
+            names = ", ".join(shown(name) for name in self._files.names(path)[:5])
+            raise _Stays(f"it holds {names}: remove what is not needed")
 
     def _what_waits(self, uid: int) -> str:
         """Say what the state directory still holds; an empty text where it may go."""
@@ -164,7 +136,7 @@ class Removal:
             return "it holds actions of the version before, which the next start takes over"
         return f"{held['waiting']} actions wait in it and {held['dead']} are dead letters" if any(held.values()) else ""
 
-    def _file(self, path: str, entry: Entry) -> str:
+    def _file(self, path: str, entry: Entry) -> str | None:
         backup, found = entry["backup"], self._files.look(path)
         comes_back = bool(backup) and self._files.look(backup) is not None
         is_ours = found is None or (found.kind == "file" and digest(self._files.read(path)) in entry["digests"])
@@ -178,17 +150,16 @@ class Removal:
             run_command(["systemctl", "daemon-reload"])
         if comes_back:
             self._files.rename(backup, path)
-        return f"restored {path}" if comes_back else f"removed {path}"
+        return f"restored {path}" if comes_back else None
 
-    def _log(self, path: str, _: Entry) -> str:
+    def _log(self, path: str, _: Entry) -> None:
         directory, name = os.path.split(path)
         names = self._files.names(directory) if self._files.look(directory) else []
         # Rotated ones have an instant in their name, as the connectors' own logger writes it.
         rotated = f"{name.removesuffix('.log')}-2"
-        logs = [log for log in names if log == name or (log.startswith(rotated) and log.endswith(".log"))]
-        for log in logs:
-            self._files.remove(f"{directory}/{log}")
-        return f"removed {path}" if logs else f"{path} never came to be"
+        for log in names:
+            if log == name or (log.startswith(rotated) and log.endswith(".log")):
+                self._files.remove(f"{directory}/{log}")
 
 
 def _is_agent(command: str) -> bool:

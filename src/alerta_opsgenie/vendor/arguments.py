@@ -22,9 +22,6 @@ VARIABLES = {URL_OPTION: "ALERTA_API_URL", KEY_OPTION: KEY_VARIABLE, KEY_FILE_OP
 """The variables that may stand in the place of our executor's options."""
 
 INTERPRETERS: Mapping[str, tuple[str, ...]] = {
-    ".bat": ("cmd", "/C"),
-    ".cmd": ("cmd", "/C"),
-    ".ps1": ("powershell", "-File"),
     ".sh": ("sh",),
     ".py": ("python",),
     ".groovy": ("groovy",),
@@ -42,7 +39,8 @@ def mapping_arguments(config: EdgeConfig, mapping: ActionMapping | None = None) 
     Without a mapping it is what all scripts get.
     """
     own = mapping or ActionMapping("", "")
-    variables = environment_pairs((*config.global_env, *own.env))
+    entries = (entry.partition("=") for entry in (*config.global_env, *own.env))
+    variables = {name: value for name, mark, value in entries if mark and name}
     return [*_flags(config, own), *config.global_args, *own.args], variables
 
 
@@ -89,14 +87,12 @@ def find_options(args: Sequence[str], place: KeyPath = ()) -> Iterator[Option]:
 
 def options_in_file(config: EdgeConfig) -> Iterator[Option]:
     """Give all flags and options of the file: the global ones, then each mapping's."""
-    owners: list[tuple[KeyPath, Any, KeyPath, Sequence[str]]]
-    owners = [(("globalFlags",), config.global_flags, ("globalArgs",), config.global_args)]
+    yield from (Option(name, value, [("globalFlags", name)]) for name, value in config.global_flags)
+    yield from find_options(config.global_args, ("globalArgs",))
     for name, mapping in config.mappings.items():
         place = ("actionMappings", name)
-        owners.append(((*place, "flags"), mapping.flags, (*place, "args"), mapping.args))
-    for flags_place, flags, args_place, args in owners:
-        yield from (Option(name, value, [(*flags_place, name)]) for name, value in flags)
-        yield from find_options(args, args_place)
+        yield from (Option(flag, value, [(*place, "flags", flag)]) for flag, value in mapping.flags)
+        yield from find_options(mapping.args, (*place, "args"))
 
 
 def without_options(args: Any, names: Sequence[str]) -> Any:
@@ -113,8 +109,3 @@ def tells(config: EdgeConfig, mapping: ActionMapping, names: Sequence[str]) -> b
     wanted = {name.casefold() for name in names}
     given = (option.name.replace("-", "").replace("_", "") for option in find_options(arguments) if option.value)
     return any(name.casefold() in wanted for name in given) or any(environment.get(VARIABLES[name]) for name in names)
-
-
-def environment_pairs(entries: Sequence[str]) -> dict[str, str]:
-    """Read `NAME=value` entries; the last of a name counts, and one without `=` or a name is passed over."""
-    return {name: value for name, mark, value in (entry.partition("=") for entry in entries) if mark and name}

@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Iterator, Mapping
 
 from alerta_opsgenie.core.secret import is_secret_name
 from alerta_opsgenie.vendor import arguments
 from alerta_opsgenie.vendor.config import (
     DEFAULT_BASE_URLS,
     DOCUMENTED_ACTIONS,
-    EU_BASE_URL,
     EXECUTOR_NAMES,
     JEC,
     JEC_CATCH_ALL,
-    OEC,
-    ActionMapping,
+    NATIVE,
     EdgeConfig,
     dialect_of_path,
     dialect_of_url,
@@ -30,14 +26,6 @@ from alerta_opsgenie.vendor.config import (
 from alerta_opsgenie.vendor.document import Document, KeyPath, texts_in
 from alerta_opsgenie.vendor.problems import ERROR, LEVELS, NOTE, WARNING, Problem, json_path, nearest, shown
 from alerta_opsgenie.vendor.structure import OLD_NAMES, Reading, read_structure
-
-KNOWN_ACTIONS = (
-    *DOCUMENTED_ACTIONS,
-    "Create", "Delete", "AddTags", "RemoveTags", "UpdatePriority", "UpdateMessage", "UpdateDescription", "AddResponder",
-    "AddTeam", "AddRecipient", "Escalate", "EscalateToNext", "EscalateNext", "SnoozeEnded", JEC_CATCH_ALL,
-    "postActionToOEC",
-)  # fmt: skip
-"""Names that Opsgenie and JSM give to actions; any other is a custom action's, or one that an integration maps to."""
 
 _PLACEHOLDER = re.compile(
     r"\{\{[^{}]*\}\}|\$\{\w{1,100}\}|<[^<>]+>|\byour_\w{1,60}_goes_here\b"
@@ -64,10 +52,9 @@ def check_config(
     key_given = bool(given.get(f"{chosen.upper()}_API_KEY"))
     problems = [
         *reading.problems,
-        *_check_keys(document, reading),
+        *_check_keys(reading, native=target == NATIVE),
         *_check_dialect(document, reading.config, explicit=dialect),
-        *_check_placeholders(reading, key_given=key_given),
-        *_check_pool(reading.value["poolConf"]),
+        *_check_placeholders(reading.config, key_given=key_given),
         *_check_mappings(reading.config),
         *_check_arguments(reading.config),
         *_check_told(reading.config),
@@ -75,34 +62,14 @@ def check_config(
     return sorted(problems, key=lambda problem: LEVELS.index(problem.level))
 
 
-def check_file_mode(path: str) -> list[Problem]:
-    """Look at who else may read or change the file, which holds keys and says what the connector runs."""
-    try:
-        status = Path(path).stat()
-    except OSError as error:
-        return [Problem(ERROR, "$", f"the file cannot be looked at: {error.strerror}", "check the path")]
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        what = "others than its owner may change the file, and with it what the connector runs"
-        return [Problem(ERROR, "$", what, f"chmod 600 {path}")]
-    if status.st_mode & stat.S_IROTH:
-        return [Problem(WARNING, "$", "every user of this host can read the keys in it", f"chmod 600 {path}")]
-    return []
-
-
-def _check_keys(document: Document, reading: Reading) -> Iterator[Problem]:
-    for path in document.repeated:
-        yield Problem(WARNING, json_path(*path), "stands there more than once; only the last one counts", "keep one")
-    for path, key, known, read_as in reading.odd_keys:
+def _check_keys(reading: Reading, *, native: bool) -> Iterator[Problem]:
+    for path, key, known in reading.odd_keys:
         old = OLD_NAMES.get(key, "")
-        meant = read_as or (old if old in known else nearest(key, known))
-        advice = f"write {meant}" if meant else "remove it"
-        if read_as and read_as == old:
-            what = f"is read over by the Go connectors; here it is taken for {meant}, which is meant"
-        elif read_as:
-            what = "is read whatever its case in JSON, but not in YAML"
-        else:
-            what = "is not known to the connectors and has no effect" + (f"; {meant} is meant" if meant else "")
-        yield Problem(WARNING, json_path(*path, key), what, advice)
+        meant = old if old in known else nearest(key, known)
+        what = "is not known to the connectors and has no effect" + (f"; {meant} is meant" if meant else "")
+        if native and old in known:
+            what = f"is read over by OEC and JEC; here it is taken for {meant}"
+        yield Problem(WARNING, json_path(*path, key), what, f"write {meant}" if meant else "remove it")
 
 
 def _check_dialect(document: Document, config: EdgeConfig, *, explicit: str | None) -> Iterator[Problem]:
@@ -110,12 +77,8 @@ def _check_dialect(document: Document, config: EdgeConfig, *, explicit: str | No
     expected = explicit or dialect_of_path(document.where)
     if by_url is None or expected is None or by_url == expected:
         return
-    whose = {OEC: "Opsgenie", JEC: "Jira Service Management"}
     advice = f"write {DEFAULT_BASE_URLS[expected]}, or move the file over: alerta-opsgenie config convert --to {by_url}"
-    what = f"is {whose[by_url]}'s, and the file is {expected.upper()}'s for {whose[expected]}"
-    if config.base_url.startswith(EU_BASE_URL):
-        what += ", which has one host for all regions"
-    yield Problem(ERROR, "$.baseUrl", what, advice)
+    yield Problem(ERROR, "$.baseUrl", f"is {by_url.upper()}'s, and the file is {expected.upper()}'s", advice)
 
 
 def is_placeholder(text: str) -> bool:
@@ -123,14 +86,14 @@ def is_placeholder(text: str) -> bool:
     return bool(_PLACEHOLDER.search(text.strip()))
 
 
-def _check_placeholders(reading: Reading, *, key_given: bool) -> Iterator[Problem]:
+def _check_placeholders(config: EdgeConfig, *, key_given: bool) -> Iterator[Problem]:
     """Find what a sample left to be filled in. In the arguments of other people's scripts it may be meant so."""
     # `{{.Payload}}` is harmless as the value of an option that the connector passes itself.
-    own = [option for option in arguments.options_in_file(reading.config) if option.name in arguments.CONNECTORS_OWN]
+    own = [option for option in arguments.options_in_file(config) if option.name in arguments.CONNECTORS_OWN]
     harmless = {place for option in own for place in option.places} | ({("apiKey",)} if key_given else set())
-    for path, text in texts_in(reading.value):
+    for path, text in texts_in(config.document):
         if is_placeholder(text) and path not in harmless:
-            level = WARNING if _is_for_others(reading.config, path) else ERROR
+            level = WARNING if _is_for_others(config, path) else ERROR
             yield Problem(level, json_path(*path), "still holds a placeholder", "put the real value there")
 
 
@@ -141,19 +104,15 @@ def _is_for_others(config: EdgeConfig, path: KeyPath) -> bool:
     return mapping is not None and not mapping.is_alerta_executor
 
 
-def _check_pool(pool: Any) -> Iterator[Problem]:
-    smallest, largest = (pool.get(f"{end}NumberOfWorker") if isinstance(pool, dict) else None for end in ("min", "max"))
-    if isinstance(smallest, int) and isinstance(largest, int) and 0 < largest < smallest:
-        what = f"is larger than maxNumberOfWorker ({largest}), which is used instead"
-        yield Problem(WARNING, "$.poolConf.minNumberOfWorker", what, f"write {largest} or less")
-
-
 def _check_mappings(config: EdgeConfig) -> Iterator[Problem]:
     mappings = config.mappings
-    for mapping in mappings.values():
-        yield from _check_mapping(mappings, mapping)
-    ours = next((mapping for mapping in mappings.values() if mapping.is_alerta_executor), None)
-    if ours is None:
+    executors = [mapping for mapping in mappings.values() if mapping.is_alerta_executor]
+    for mapping in executors:
+        if mapping.type == "http":
+            what = 'is "http"; actions on alerts come with the type "custom", and others are dropped'
+            path = json_path("actionMappings", mapping.name, "type")
+            yield Problem(ERROR, path, what, 'remove it, or write "custom"')
+    if not executors:
         if mappings and all(mapping.filepath for mapping in mappings.values()):
             what = "starts the Alerta executor for no action; only scripts of others are mapped"
             advice = f"map the actions to {' or '.join(sorted(EXECUTOR_NAMES))}"
@@ -164,23 +123,8 @@ def _check_mappings(config: EdgeConfig) -> Iterator[Problem]:
     if config.dialect == JEC:
         wanted[JEC_CATCH_ALL] = "is not mapped; which name a plain JEC integration asks for is not documented"
     for name in [name for name in wanted if name not in mappings]:
-        advice = f"map it to {shown(ours.filepath)} as the others"
+        advice = f"map it to {shown(executors[0].filepath)} as the others"
         yield Problem(WARNING, json_path("actionMappings", name), wanted[name], advice)
-
-
-def _check_mapping(mappings: Mapping[str, ActionMapping], mapping: ActionMapping) -> Iterator[Problem]:
-    path = json_path("actionMappings", mapping.name)
-    near = nearest(mapping.name, KNOWN_ACTIONS) if mapping.name not in KNOWN_ACTIONS else None
-    if near and near not in mappings:
-        # The connectors look an integration's own name for an action up first (mappedActionV2), and compare its case.
-        what = f"is fine if the integration maps an action to this name; a plain one sends {near}"
-        yield Problem(NOTE, path, what, f"write {near} if that is meant")
-    if mapping.is_alerta_executor and mapping.type == "http":
-        what = 'is "http"; actions on alerts come with the type "custom", and others are dropped'
-        yield Problem(ERROR, f"{path}.type", what, 'remove it, or write "custom"')
-    if mapping.source_type == "local" and mapping.filepath and not mapping.filepath.startswith("/"):
-        what = f"is {shown(mapping.filepath)}, which depends on the directory the connector is started in"
-        yield Problem(WARNING, f"{path}.filepath", what, "write the whole path, from /")
 
 
 def _check_arguments(config: EdgeConfig) -> Iterator[Problem]:

@@ -1,13 +1,12 @@
-"""The Edge Connector's configuration, as OEC, JEC and the native connector understand it.
+"""The Edge Connector's configuration: one format for OEC, JEC and the native connector.
 
-One format serves all three (https://support.atlassian.com/opsgenie/docs/configure-opsgenie-edge-connector/,
-https://support.atlassian.com/jira-service-management-cloud/docs/configure-jira-edge-connector/); defaults and
-refusals are those of the Go connectors' code. The native connector's own settings live in the object
-`alertaOpsgenie`, which the Go connectors read over.
+https://support.atlassian.com/opsgenie/docs/configure-opsgenie-edge-connector/,
+https://support.atlassian.com/jira-service-management-cloud/docs/configure-jira-edge-connector/
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 from urllib.parse import urlsplit
@@ -15,14 +14,8 @@ from urllib.parse import urlsplit
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.document import Document
 
-OEC = "oec"
-"""Opsgenie's Edge Connector."""
-
-JEC = "jec"
-"""Jira Service Management's Edge Connector."""
-
-NATIVE = "native"
-"""This project's own connector, which reads either one's file."""
+OEC, JEC, NATIVE = "oec", "jec", "native"
+"""Opsgenie's Edge Connector, Jira Service Management's, and this project's own, which reads either one's file."""
 
 DIALECTS = (OEC, JEC)
 
@@ -31,9 +24,6 @@ DEFAULT_BASE_URLS: Mapping[str, str] = {OEC: "https://api.opsgenie.com", JEC: "h
 
 EU_BASE_URL = "https://api.eu.opsgenie.com"
 """Opsgenie's European region; Jira Service Management has one host for all regions."""
-
-URL_ARGUMENTS: Mapping[str, str] = {OEC: "-opsgenieUrl", JEC: "-jsmUrl"}
-"""The argument by which each connector gives its base URL to a script."""
 
 DOCUMENTED_ACTIONS = ("Acknowledge", "AddNote", "Close", "AssignOwnership", "Snooze", "TakeOwnership", "UnAcknowledge")
 """The actions that the bridge's documentation maps."""
@@ -51,16 +41,14 @@ LOG_DIRECTORIES: Mapping[str, str] = {OEC: "/var/log/opsgenie", JEC: "/var/log/j
 CONFIG_NAMES: Mapping[str, str] = {OEC: "config.json", JEC: "jec-config.json"}
 """How the packages call the configuration."""
 
-_INTEGRATION_PATH = "/jsm/ops/integration"
-
 
 @dataclass(frozen=True)
 class ActionMapping:
     """Which script is started for an action, and how.
 
     `filepath`, `stdout` and `stderr` are paths with `~/` already followed; the last two are empty where the connector
-    does not keep what the script writes. `flags` become `-name value`; for the type `http` they are made of the
-    mapping's url, method, headers and params. `args` and `env` (`NAME=value`) may hold secrets.
+    does not keep what the script writes. `flags` become `-name value`. `args` and `env` (`NAME=value`) may
+    hold secrets.
     """
 
     name: str
@@ -81,11 +69,10 @@ class ActionMapping:
 
 @dataclass(frozen=True)
 class EdgeConfig:
-    """A connector's configuration in effect.
+    """A connector's configuration in effect; its repr shows no secrets.
 
-    `base_url` is as the file has it, since scripts are given it so; `api_root` is what requests are built on.
-    `mappings` has the action's name as its key. `poller` and `pool` are `pollerConf` and `poolConf` with the defaults
-    filled in. `own` is the object `alertaOpsgenie`, unread. Repr shows no secrets.
+    `base_url` is as the file has it and scripts are given it, `poller` and `pool` have the defaults filled in, `own` is
+    `alertaOpsgenie`, which only the native connector reads, and `document` is all that a connector knows of the file.
     """
 
     dialect: str
@@ -93,7 +80,6 @@ class EdgeConfig:
     base_url: str
     mappings: Mapping[str, ActionMapping]
     log_level: str = "info"
-    app_name: str = ""
     global_flags: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     global_args: tuple[str, ...] = field(default=(), repr=False)
     global_env: tuple[str, ...] = field(default=(), repr=False)
@@ -101,6 +87,7 @@ class EdgeConfig:
     pool: Mapping[str, int] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict, repr=False)
     where: str = ""
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def api_root(self) -> str:
@@ -109,8 +96,8 @@ class EdgeConfig:
 
     def connector_args(self) -> tuple[str, ...]:
         """Give the arguments that the connector puts before the file's own `globalArgs`; the second is a secret."""
-        url_argument = URL_ARGUMENTS[self.dialect]
-        return ("-apiKey", self.api_key.reveal(), url_argument, self.base_url, "-logLevel", self.log_level.upper())
+        url = "-opsgenieUrl" if self.dialect == OEC else "-jsmUrl"
+        return ("-apiKey", self.api_key.reveal(), url, self.base_url, "-logLevel", self.log_level.upper())
 
 
 def is_executor(path: object) -> bool:
@@ -120,7 +107,7 @@ def is_executor(path: object) -> bool:
 
 def normalise_base_url(url: str) -> str:
     """Strip what people add to a base URL and requests would add again: a trailing slash, `/jsm/ops/integration`."""
-    return url.strip().partition(_INTEGRATION_PATH)[0].rstrip("/")
+    return url.strip().partition("/jsm/ops/integration")[0].rstrip("/")
 
 
 def dialect_of_url(url: str) -> str | None:
@@ -136,11 +123,7 @@ def dialect_of_url(url: str) -> str | None:
 
 def dialect_of_path(path: str) -> str | None:
     """Say which connector's packages put a file there (`/home/opsgenie/oec/...`, `.../jec-config.json`), if they do."""
-    steps = [step.casefold() for step in path.replace("\\", "/").split("/")]
-    for dialect in DIALECTS:
-        if dialect in steps[:-1] or steps[-1].startswith((f"{dialect}-", f"{dialect}.")):
-            return dialect
-    return None
+    return next((name for name in DIALECTS if re.search(f"(^|/){name}[/.-]", path)), None)
 
 
 def guess_dialect(document: Document, environment: Mapping[str, str] | None = None) -> str:

@@ -1,19 +1,18 @@
 """The configuration file: read with limits, and turned into plain values or one clear error.
 
 The Go connectors read `.json` with `encoding/json` and `.yml`/`.yaml` with `yaml.v2`; the file's name alone decides
-which. What those refuse is refused here with its position. What they quietly accept (a key that stands twice, a number
-in YAML where a text is wanted) is accepted too, and the checks speak of it.
+which. What they quietly accept (a key that stands twice, a number in YAML where a text is wanted) is accepted too.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, ClassVar, Iterator
 
 from alerta_opsgenie.vendor.problems import ConfigError, kind_of
 from alerta_opsgenie.vendor.safe_files import read_plain
@@ -34,25 +33,19 @@ MOST_VALUES = 5_000
 """Twenty times the documented configuration. Aliases of YAML multiply: 300 bytes can describe 10**9 values."""
 
 _SECTIONS_WITH_NUMBERS = ("pollerConf", "poolConf", "alertaOpsgenie")
-_NUMBERS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool"))
-_NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_NUMBERS = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool")]
 _LONGEST_WHOLE_NUMBER = 20  # digits; what is longer is no setting, and slow to write down
-_LARGEST_WHOLE_NUMBER = 10**_LONGEST_WHOLE_NUMBER
+_SURROGATE = re.compile("[\ud800-\udfff]")
 KeyPath = tuple["str | int", ...]
 
 
 @dataclass(frozen=True)
 class Document:
-    """A configuration file's content as plain values; the repr does not show them, since there are secrets among them.
-
-    `repeated` are the paths of keys that stand twice in one object (the last one counts).
-    """
+    """A configuration file's content as plain values; the repr does not show them: there are secrets among them."""
 
     value: dict[str, Any] = field(repr=False)
     syntax: str
     where: str
-    repeated: tuple[KeyPath, ...] = ()
 
 
 def syntax_of(path: str | os.PathLike[str]) -> str:
@@ -83,12 +76,9 @@ def read_bytes(path: str) -> bytes:
 
 def unreadable(path: str, error: Exception) -> ConfigError:
     """Say why a file cannot be read."""
-    kinds: dict[type[Exception], str] = {IsADirectoryError: "is not a file", FileNotFoundError: "does not exist"}
-    what = kinds.get(type(error)) or f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    if isinstance(error, ValueError):
-        path, what = "the path", "holds a NUL character"
     advice = "check the path and who may read it, or write it with: alerta-opsgenie install, or config render"
-    return ConfigError(path, what, advice, usage=True)
+    what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    return ConfigError(path.replace("\0", ""), what, advice, usage=True)
 
 
 def parse_document(data: bytes, *, syntax: str = "json", where: str = "the configuration") -> Document:
@@ -96,151 +86,98 @@ def parse_document(data: bytes, *, syntax: str = "json", where: str = "the confi
     if len(data) > LARGEST_FILE_BYTES:
         what = f"is larger than {LARGEST_FILE_BYTES // 1024} KiB, so it is not a connector's configuration"
         raise ConfigError(where, what, "name the connector's config.json")
-    text = _decode(data, syntax=syntax, where=where)
-    if not text.strip():
-        raise ConfigError(where, "is empty", "write one with: alerta-opsgenie config render --output FILE")
-    reader = _Reader(where)
     try:
-        value = reader.plain(_parse_json(text, where) if syntax == "json" else _parse_yaml(text, where))
-    except RecursionError:
-        raise reader.too_deep() from None
-    if not isinstance(value, dict):
-        what = f"holds {kind_of(value)} where the connector's settings should be"
-        raise ConfigError(where, what, "start it with an object that has apiKey and actionMappings")
-    return Document(value, syntax, where, tuple(reader.repeated))
-
-
-def _decode(data: bytes, *, syntax: str, where: str) -> str:
-    # yaml.v2 reads past a UTF-8 mark, encoding/json does not.
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or (syntax == "json" and data.startswith(b"\xef\xbb\xbf")):
-        what = "starts with a byte order mark (as UTF-16 does), which the connectors cannot read"
-        raise ConfigError(where, what, "save it as UTF-8 without a byte order mark")
-    try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8")
+        value = _plain((_parse_json if syntax == "json" else _parse_yaml)(text, where), where)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(where, f"is not UTF-8 at line {line} (byte {error.start})", "save it as UTF-8") from None
+    except RecursionError:
+        raise _too_deep(where) from None
+    if not isinstance(value, dict):
+        what = f"holds {kind_of(value)} where the connector's settings should be"
+        raise ConfigError(where, what, "write one with: alerta-opsgenie config render --output FILE")
+    return Document(value, syntax, where)
 
 
-class _Pairs(list["tuple[str, Any]"]):
-    """An object's keys and values as they stand in the file."""
+def _too_deep(where: str) -> ConfigError:
+    what = f"is nested more than {DEEPEST_NESTING} levels deep"
+    return ConfigError(where, what, "no setting needs that: check for a bracket that is never closed")
 
 
 def _parse_json(text: str, where: str) -> Any:
+    def refuse(name: str) -> Any:
+        raise ValueError(f"{name} is no JSON value")
+
+    def bounded(digits: str) -> int | float:
+        return int(digits) if len(digits) <= _LONGEST_WHOLE_NUMBER else float(digits)
+
     try:
-        return json.loads(text, object_pairs_hook=_Pairs, parse_int=_bounded_int, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        what = f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        advice = "correct the file there (a missing comma or quote stands just before that place)"
-        raise ConfigError(where, what, advice) from None
+        return json.loads(text, parse_int=bounded, parse_constant=refuse)
     except ValueError as error:
-        raise ConfigError(where, f"is not JSON: {error}", "write the value as the connectors understand it") from None
+        advice = "correct the file there (a missing comma or quote stands just before that place)"
+        raise ConfigError(where, f"is not JSON: {error}", advice) from None
 
 
-def _bounded_int(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _LONGEST_WHOLE_NUMBER else float(digits)
+class _Number(str):
+    """What YAML takes for a number or for true or false. Most settings are texts, and yaml.v2 gives this text then."""
 
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON value")
+    __slots__ = ()
 
 
 def _parse_yaml(text: str, where: str) -> Any:
     if yaml is None:
         raise ModuleNotFoundError("PyYAML is missing", name="yaml")
+
+    class Loader(yaml.SafeLoader):
+        """Gives texts, lists and objects alone, whatever the tags say."""
+
+        yaml_constructors: ClassVar = {
+            **{tag: lambda self, node: _Number(self.construct_scalar(node)) for tag in _NUMBERS},
+            "tag:yaml.org,2002:null": lambda _, __: None,
+        }
+        left = 4 * MOST_VALUES
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            """Follow `<<`; merges of merges grow with their power."""
+            super().flatten_mapping(node)
+            self.left -= len(node.value)
+            if self.left < 0:
+                raise yaml.YAMLError(f"merges (<<) of more than {MOST_VALUES} values")
+
     try:
-        return yaml.compose(text, Loader=yaml.SafeLoader) or {}
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise _not_yaml(where, error.problem or error.context or "a mistake", mark) from None
+        return yaml.load(text, Loader)
     except (yaml.YAMLError, ValueError) as error:
-        raise _not_yaml(where, str(error)) from None
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        why = " ".join(str(getattr(error, "problem", None) or error).split())
+        what = f"is not YAML as the connectors read it: {why}{place}"
+        raise ConfigError(where, what, "correct the file there") from None
 
 
-def _not_yaml(where: str, why: str, mark: yaml.Mark | None = None) -> ConfigError:
-    place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    what = f"is not YAML as the connectors read it: {' '.join(why.split())}{place}"
-    return ConfigError(where, what, "correct the file there")
+def _plain(value: Any, where: str) -> Any:
+    """Give a copy within the limits, aliases followed."""
+    left = MOST_VALUES
 
-
-class _Reader:
-    """Turns what a parser gave (objects as pairs, YAML as nodes) into plain values, within the limits."""
-
-    def __init__(self, where: str) -> None:
-        self.repeated: list[KeyPath] = []
-        self._where = where
-        self._left = MOST_VALUES
-
-    def plain(self, value: Any, path: KeyPath = ()) -> Any:
-        """Give the value. Raises `ConfigError`."""
-        self._count()
-        if len(path) > DEEPEST_NESTING:
-            raise self.too_deep()
-        if yaml is not None and isinstance(value, yaml.Node):
-            value = self._open(value, path)
-        if isinstance(value, _Pairs):
-            return self._object(value, path)
-        if isinstance(value, list):
-            return [self.plain(item, (*path, index)) for index, item in enumerate(value)]
-        return _whole_text(value) if isinstance(value, str) else value
-
-    def too_deep(self) -> ConfigError:
-        what = f"is nested more than {DEEPEST_NESTING} levels deep"
-        return ConfigError(self._where, what, "no setting needs that: check for a bracket that is never closed")
-
-    def _count(self) -> None:
-        self._left -= 1
-        if self._left < 0:
+    def copied(value: Any, depth: int, section: str) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
             what = f"holds more than {MOST_VALUES} values, aliases followed"
-            raise ConfigError(self._where, what, "no connector needs so many: check for aliases that repeat")
+            raise ConfigError(where, what, "no connector needs so many: check for aliases that repeat")
+        if depth > DEEPEST_NESTING:
+            raise _too_deep(where)
+        if isinstance(value, dict):
+            items = {_whole_text(str(key)): item for key, item in value.items()}
+            return {key: copied(item, depth + 1, section or key) for key, item in items.items()}
+        if isinstance(value, list):
+            return [copied(item, depth + 1, section) for item in value]
+        if isinstance(value, _Number) and section in _SECTIONS_WITH_NUMBERS and len(value) <= _LONGEST_WHOLE_NUMBER:
+            with suppress(ValueError):
+                return yaml.safe_load(value)
+        return _whole_text(str(value)) if isinstance(value, str) else value
 
-    def _object(self, pairs: _Pairs, path: KeyPath) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            name = _whole_text(key)
-            if name in found:
-                self.repeated.append((*path, name))
-            found[name] = self.plain(value, (*path, name))
-        return found
-
-    def _open(self, node: yaml.Node, path: KeyPath) -> Any:
-        """Give one level of a YAML node."""
-        if isinstance(node, yaml.MappingNode):
-            return self._pairs(node)
-        if isinstance(node, yaml.SequenceNode):
-            return list(node.value)
-        if node.tag == _NULL:
-            return None
-        if node.tag not in _NUMBERS or path[:1] not in {(name,) for name in _SECTIONS_WITH_NUMBERS}:
-            # Everywhere else the format has texts alone, and yaml.v2 gives the text of a number for one.
-            return str(node.value)
-        try:
-            number = yaml.SafeLoader("").construct_object(node)
-        except ValueError:
-            raise _not_yaml(self._where, "a number that cannot be read", node.start_mark) from None
-        if isinstance(number, int) and abs(number) > _LARGEST_WHOLE_NUMBER:
-            return math.inf
-        return int(number) if isinstance(number, float) and number.is_integer() else number
-
-    def _pairs(self, node: yaml.MappingNode) -> _Pairs:
-        """Give keys and values with `<<` followed: a mapping's own keys win, then the first of the sources."""
-        own = _Pairs()
-        merged: dict[str, Any] = {}
-        for key, value in node.value:
-            self._count()
-            if not isinstance(key, yaml.ScalarNode):
-                raise _not_yaml(self._where, "a key that is not a text", key.start_mark)
-            if key.tag != _MERGE:
-                own.append((key.value, value))
-                continue
-            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                if not isinstance(source, yaml.MappingNode):
-                    what = "a merge (<<) of something that is not an object"
-                    raise _not_yaml(self._where, what, source.start_mark)
-                merged = {**dict(self._pairs(source)), **merged}
-        for name in dict(own):
-            merged.pop(name, None)
-        return _Pairs([*merged.items(), *own])
+    return copied(value, 0, "")
 
 
 def texts_in(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:

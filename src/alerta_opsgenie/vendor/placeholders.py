@@ -7,31 +7,22 @@ fields hold the same. Kept are the vendor's own words, instants, the length of i
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from typing import Any
 
 from alerta_opsgenie.core.message import PRIORITIES
 from alerta_opsgenie.core.relay import PLANS
 from alerta_opsgenie.core.secret import HIDDEN, is_secret_name
 
-_OWN_WORDS: Mapping[str, frozenset[str]] = {
-    "action": frozenset(PLANS) | {"Create"},
-    "name": frozenset({"postActionToOEC", "postActionToJEC", "web", *PLANS}),
-    "mappedAction": frozenset({"postActionToOEC", "postActionToJEC", *PLANS}),
-    "type": frozenset({"web", "API", "api", "mobile", "system", "integration", "alert", "user", "team", "escalation"}),
-    "actionType": frozenset({"custom", "http"}),
-    "integrationType": frozenset({"OEC", "JEC", "Webhook", "API"}),
-    "ownerType": frozenset({"integration", "team"}),
-    "username": frozenset({"System", "Alert API"}),
-    "source": frozenset({"Alerta"}),
-    "status": frozenset({"open", "closed", "acked", "resolved", "snoozed"}),
-    **dict.fromkeys(("priority", "oldPriority"), frozenset(PRIORITIES) | {"1", "2", "3", "4", "5"}),
-}
-"""What the vendor chose itself, and not a person, by the field that holds it."""
+_OWN_WORDS = frozenset({
+    *PLANS, *PRIORITIES, "1", "2", "3", "4", "5", "Create", "postActionToOEC", "postActionToJEC", "custom", "http",
+    "web", "API", "api", "mobile", "system", "integration", "alert", "user", "team", "escalation", "OEC", "JEC",
+    "Webhook", "System", "Alert API", "Alerta", "open", "closed", "acked", "resolved", "snoozed",
+})  # fmt: skip
+"""What the vendor chose itself, and not a person."""
 
 _FREE = frozenset({"details", "extraproperties", "headers", "content"})
 """Fields, in lower case, whose keys a person chooses, and all that is in them."""
 
-_LISTS = frozenset({"addedTags", "removedTags"})
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
@@ -64,12 +55,10 @@ class Placeholders:
             return text
         if is_secret_name(field):
             return HIDDEN
-        if not free and (text in _OWN_WORDS.get(field, ()) or _INSTANT.fullmatch(text)):
+        if not free and (text in _OWN_WORDS or _INSTANT.fullmatch(text)):
             return text
         if field in _TIMES and text.isascii() and text.isdigit():
             return text
-        if field in _LISTS:
-            return ",".join(self._numbered(part, "text {}") for part in text.split(","))
         if _UUID.search(text):
             return self._ids(text)
         if text.isascii() and text.isdigit():

@@ -8,28 +8,18 @@ import re
 from dataclasses import dataclass
 from typing import Any, Iterable
 
-ERROR = "error"
-"""The connector would not start with this, or what it is meant for cannot work."""
-
-WARNING = "warning"
-"""It starts and works, but not as the file says, or less safely than it could."""
-
-NOTE = "note"
-"""It may be right; whether it is depends on something that is not in the file."""
+ERROR, WARNING, NOTE = "error", "warning", "note"
+"""It would not start or cannot work; it works, but not as the file says, or less safely; it may be right."""
 
 LEVELS = (ERROR, WARNING, NOTE)
 
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_PLAIN_KEY = re.compile(r'"[A-Za-z_][A-Za-z0-9_-]*"')
 _LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
-
-    `path` is a JSON path (`$.pollerConf.maxNumberOfMessages`), `what` says what is wrong there and `advice` what to do
-    about it, each on one line and free of secrets.
-    """
+    """One thing that is wrong: its JSON path, what it is, and what to do, each on one line and free of secrets."""
 
     level: str
     path: str
@@ -46,26 +36,18 @@ class ConfigError(ValueError):
     With `usage` what was asked for is wrong (a file that is not there, an option), not a configuration.
     """
 
-    def __init__(
-        self, where: str, what: str, advice: str, problems: Iterable[Problem] = (), *, usage: bool = False
-    ) -> None:
+    def __init__(self, where: str, what: str, advice: str, *, usage: bool = False) -> None:
         super().__init__(f"{where}: {what}")
         self.where = where
         self.what = what
         self.advice = advice
-        self.problems = tuple(problems)
         self.usage = usage
 
 
 def json_path(*parts: str | int) -> str:
     """Spell a place in a document: `json_path("actionMappings", "my action")` is `$.actionMappings["my action"]`."""
-    return "$" + "".join(_path_step(part) for part in parts)
-
-
-def _path_step(part: str | int) -> str:
-    if isinstance(part, int):
-        return f"[{part}]"
-    return f".{part}" if _PLAIN_KEY.fullmatch(part) else f"[{shown(part)}]"
+    steps = (str(part) if isinstance(part, int) else shown(part) for part in parts)
+    return "$" + "".join(f".{step[1:-1]}" if _PLAIN_KEY.fullmatch(step) else f"[{step}]" for step in steps)
 
 
 def shown(text: str) -> str:

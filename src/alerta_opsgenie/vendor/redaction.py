@@ -6,49 +6,29 @@ from typing import Any, Callable, Mapping
 
 from alerta_opsgenie.core.secret import HIDDEN, is_secret_name, mask, redact_text, safe_url
 from alerta_opsgenie.vendor.arguments import find_options, script_argv
-from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.document import KeyPath, texts_in
-
-MOST_SECRETS = 1000
-"""A document with more of them is no configuration; all of it is hidden."""
+from alerta_opsgenie.vendor.config import JEC, EdgeConfig
+from alerta_opsgenie.vendor.document import texts_in
 
 _LISTS_OF_ARGUMENTS = {"globalargs", "args", "startedas"}
 
 
 def shown_config(config: EdgeConfig) -> dict[str, Any]:
     """Give what a connector works with, in the file's own terms: defaults filled in, how scripts are started."""
-    return redact_document(
-        {
-            "dialect": config.dialect,
-            "file": config.where,
-            "appName": config.app_name,
-            "apiKey": config.api_key.reveal(),
-            "baseUrl": safe_url(config.base_url),
-            "logLevel": config.log_level.upper(),
-            "globalFlags": dict(config.global_flags),
-            "globalArgs": list(config.global_args),
-            "globalEnv": list(config.global_env),
-            "actionMappings": {name: _shown_mapping(config, mapping) for name, mapping in config.mappings.items()},
-            "pollerConf": dict(config.poller),
-            "poolConf": dict(config.pool),
-            "alertaOpsgenie": dict(config.own),
-        }
-    )
-
-
-def _shown_mapping(config: EdgeConfig, mapping: ActionMapping) -> dict[str, Any]:
     pipe_path = "<pipe>" if config.dialect == JEC else None
-    return {
-        "type": mapping.type,
-        "sourceType": mapping.source_type,
-        "filepath": mapping.filepath,
-        "flags": dict(mapping.flags),
-        "args": list(mapping.args),
-        "env": list(mapping.env),
-        "stdout": mapping.stdout or "/dev/null",
-        "stderr": mapping.stderr or "the callback alone",
-        "startedAs": list(script_argv(config, mapping, "<message>", pipe_path=pipe_path)),
+    mappings = config.document.get("actionMappings", {})
+    shown = {
+        name: {**mappings[name], "startedAs": list(script_argv(config, mapping, "<message>", pipe_path=pipe_path))}
+        for name, mapping in config.mappings.items()
     }
+    effective = {
+        "apiKey": config.api_key.reveal(),
+        "baseUrl": safe_url(config.base_url),
+        "logLevel": config.log_level.upper(),
+        "pollerConf": dict(config.poller),
+        "poolConf": dict(config.pool),
+        "actionMappings": shown,
+    }
+    return redact_document({"dialect": config.dialect, "file": config.where, **config.document, **effective})
 
 
 def redact(value: Any, *, name: str = "", hide: bool = False) -> Any:
@@ -86,19 +66,12 @@ def redact_arguments(args: list[str]) -> list[str]:
 def redact_document(document: Mapping[str, Any]) -> dict[str, Any]:
     """Give a configuration that may be shown; the secrets in it are hidden wherever else they stand, too."""
     shown: dict[str, Any] = redact(dict(document))
-    secrets = {text for path, text in texts_in(document) if is_secret_name(_key_of(path))}
-    if len(secrets) > MOST_SECRETS:
-        hidden: dict[str, Any] = redact(shown, hide=True)
-        return hidden
+    named = (([step for step in path if isinstance(step, str)], text) for path, text in texts_in(document))
+    secrets = {text for names, text in named if is_secret_name(names[-1])}
     # One search over all texts: one in each of them would take the square of the time.
     texts = iter(mask("\0".join(text.replace("\0", " ") for _, text in texts_in(shown)), secrets).split("\0"))
     masked: dict[str, Any] = with_texts(shown, lambda _: next(texts))
     return masked
-
-
-def _key_of(path: KeyPath) -> str:
-    """Name the key that a place stands under; lists have none of their own."""
-    return next((step for step in reversed(path) if isinstance(step, str)), "")
 
 
 def with_texts(value: Any, change: Callable[[str], str]) -> Any:

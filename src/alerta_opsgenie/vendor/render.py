@@ -29,10 +29,8 @@ DEFAULT_STATE_DIRECTORIES = {dialect: f"{home}/.local/state/alerta-opsgenie" for
 class RenderOptions:
     """What a configuration is made of; empty texts are not given.
 
-    `alerta_key` goes into the script's environment, where other users of the host do not see it; with `alerta_key_file`
-    the script is told the path alone. `state_directory` is where actions wait: written down, it is the same for whoever
-    starts the executor, root included; left out, it is in the home of that user. `script` is what the actions are
-    mapped to.
+    `alerta_key` goes into the script's environment, where other users of the host do not see it. `state_directory` is
+    where actions wait: written down, it is the same for whoever starts the executor, root included.
     """
 
     dialect: str

@@ -13,24 +13,25 @@ import functools
 import json
 import logging
 import os
+import selectors
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from dataclasses import dataclass, field, replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import IO, Any, Mapping, Sequence
+from typing import Any, Mapping
 
 from alerta_opsgenie.vendor.arguments import mapping_arguments, script_argv
 from alerta_opsgenie.vendor.callback import (
+    DEFAULT_CONTEXT,
+    LARGEST_CONTEXT_BYTES,
     PIPE_DIRECTORY,
-    CallbackPipe,
     Envelope,
     NotUnderstood,
     callback_body,
-    http_response,
+    callback_pipe,
     read_envelope,
 )
 from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
@@ -44,7 +45,7 @@ LARGEST_LOG_BYTES = 3 * 1024 * 1024
 GRACE_SECONDS = 2.0
 """How long a script that is over its time has between SIGTERM and SIGKILL."""
 
-_LONGEST_LINE_BYTES = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 _log = logging.getLogger(__name__)
 
 Message = Mapping[str, Any]
@@ -55,8 +56,7 @@ class ScriptResult:
     """What became of a message.
 
     `dropped_reason` says why no script was started, and is None where one was. `argv` holds the connector's API key.
-    `exit_code` is Python's (negative for a signal), None where the program could not be started. `failure` is empty for
-    a success. `stdout` is empty where the connector sends it to /dev/null. `callback` is the body to send, if any.
+    `exit_code` is Python's, None where the program could not be started. `callback` is the body to send, if any.
     """
 
     dropped_reason: str | None
@@ -108,10 +108,7 @@ def run_message(config: EdgeConfig, message: Message | str, *, host: Host | None
 
 
 def prepare_scripts(config: EdgeConfig) -> list[str]:
-    """Set the mode of each mapped script to 0700, as the connectors do when they start.
-
-    Gives a line for each that could not be changed; the connectors warn and go on.
-    """
+    """Set the mode of each mapped script to 0700, as the connectors do; gives a line for each where that fails."""
     local = (mapping.filepath for mapping in config.mappings.values() if mapping.source_type == "local")
     return [warning for path in dict.fromkeys(local) if (warning := _make_executable(path))]
 
@@ -130,126 +127,126 @@ def _why_refused(envelope: Envelope, mapping: ActionMapping | None) -> str:
         return f"no mapped action is configured for the action {envelope.action[:100]!r}"
     if mapping.type != envelope.action_type:
         return f"the action {mapping.name!r} is mapped as type {mapping.type!r}, and was sent as another"
-    if mapping.source_type != "local":
-        return f"scripts from the source {mapping.source_type!r} cannot be run here"
+    if mapping.type != "custom" or mapping.source_type != "local":
+        kind = f"type {mapping.type!r} and the source {mapping.source_type!r}"
+        return f"the action {mapping.name!r} is mapped with the {kind}, and cannot be run here"
     return ""
 
 
 def _run_script(config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, body: str, host: Host) -> ScriptResult:
     base = os.environ if host.environment is None else host.environment
     environment = {**base, **mapping_arguments(config, mapping)[1]}
-    pipe = CallbackPipe(host.pipe_directory) if config.dialect == JEC else None
-    argv = script_argv(config, mapping, body, pipe_path=pipe.path if pipe else None)
-    with pipe or contextlib.nullcontext():
+    has_pipe = config.dialect == JEC
+    with callback_pipe(host.pipe_directory) if has_pipe else contextlib.nullcontext(("", None)) as (path, pipe):
+        argv = script_argv(config, mapping, body, pipe_path=path if has_pipe else None)
+        context = _Output(LARGEST_CONTEXT_BYTES)
+        pipes = {} if pipe is None else {pipe: context}
         # The connector's own PATH counts, even where the script's environment has another.
-        result = _run_process(argv, mapping, environment, base.get("PATH", ""), host)
-    return replace(result, callback=_callback(config.dialect, envelope, result, pipe.context if pipe else ""))
-
-
-def _callback(dialect: str, envelope: Envelope, result: ScriptResult, context: str) -> dict[str, Any]:
-    if result.failure:
-        # JEC loses the context of a script that failed.
-        return callback_body(dialect, envelope, failure=f"Err: {result.failure}, Stderr: {result.stderr}")
-    if envelope.action_type != "http" or envelope.discard_response:
-        return callback_body(dialect, envelope, context=context)
-    response = http_response(result.stdout)
-    unread = "" if response is not None else f"Could not parse http response fields: {result.stdout}"
-    return callback_body(dialect, envelope, failure=unread, context=context, response=response)
+        result = _run_process(argv, mapping, environment, base.get("PATH", ""), host, pipes)
+    # JEC loses the context of a script that failed.
+    failure = f"Err: {result.failure}, Stderr: {result.stderr}" if result.failure else ""
+    text = (context.text or DEFAULT_CONTEXT) if pipes and not failure else ""
+    return replace(result, callback=callback_body(config.dialect, envelope, failure=failure, context=text))
 
 
 # -- The process
 
 
 def _run_process(
-    argv: tuple[str, ...], mapping: ActionMapping, environment: Mapping[str, str], search_path: str, host: Host
-) -> ScriptResult:
+    argv: tuple[str, ...], mapping: ActionMapping, environment: Mapping[str, str], search_path: str, host: Host,
+    pipes: Mapping[int, _Output],
+) -> ScriptResult:  # fmt: skip
     """Run a program to its end. Never raises for what the program or the system does."""
     program = argv[0] if "/" in argv[0] else shutil.which(argv[0], path=search_path)
     if program is None:
         return ScriptResult(None, argv, failure=f"{argv[0]} is not found in the connector's PATH")
     try:
         process = subprocess.Popen(
-            [_bytes(argument) for argument in argv],
-            executable=_bytes(program),
+            argv,
+            executable=program,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if mapping.stdout or mapping.type == "http" else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if mapping.stdout else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={_bytes(variable): _bytes(value) for variable, value in environment.items()},
+            env=environment,
             cwd=host.working_directory,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        nul = "a NUL character is among its arguments or variables"
-        why = error.strerror if isinstance(error, OSError) else nul
+        why = getattr(error, "strerror", None) or error
         return ScriptResult(None, argv, failure=f"{program} cannot be started: {why}")
-    stdout, stderr = _Output(process.stdout, mapping.stdout), _Output(process.stderr, mapping.stderr)
-    too_late = _wait(process, (stdout, stderr), host.time_limit_seconds)
+    stdout, stderr = _Output(MOST_KEPT_BYTES, mapping.stdout), _Output(MOST_KEPT_BYTES, mapping.stderr)
+    with selectors.DefaultSelector() as selector:
+        for source, output in [(process.stdout, stdout), (process.stderr, stderr), *pipes.items()]:
+            if source is not None:
+                selector.register(source, selectors.EVENT_READ, output)
+        too_late = _follow(process, selector, len(pipes), host.time_limit_seconds)
+    for stream in filter(None, (process.stdout, process.stderr)):
+        stream.close()
     code = process.poll()
-    return ScriptResult(
-        None, argv, code, too_late or _exit_text(code), stdout.text, stderr.text, timed_out=bool(too_late)
-    )
+    failure = too_late or (f"exit status {code}" if code else "")
+    return ScriptResult(None, argv, code, failure, stdout.text, stderr.text, timed_out=bool(too_late))
 
 
-def _bytes(text: str) -> bytes:
-    """Encode for the system; what this process itself was given undecodable goes out as it came in."""
-    try:
-        return os.fsencode(text)
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
+class _Output:
+    """What a script writes: kept in memory up to a limit, and all of it in the file."""
 
-
-class _Output(threading.Thread):
-    """Reads one output to its end: into memory up to a limit, and line by line into its file."""
-
-    def __init__(self, stream: IO[bytes] | None, path: str) -> None:
-        super().__init__(name="script-output", daemon=True)
-        self._stream = stream
-        self._file = _log_file(path) if path else None
+    def __init__(self, most_bytes: int, path: str = "") -> None:
+        self._most_bytes = most_bytes
         self._kept = bytearray()
-        self.start()
+        self._file = _log_file(path) if path else None
 
-    def run(self) -> None:
-        if self._stream is None:
-            return
-        with self._stream:
-            for line in iter(functools.partial(self._stream.readline, _LONGEST_LINE_BYTES), b""):
-                self._kept += line[: MOST_KEPT_BYTES - len(self._kept)]
-                if self._file is not None:
-                    self._file.handle(_record(line))
-        if self._file is not None:
-            self._file.close()
+    def take(self, chunk: bytes) -> None:
+        self._kept += chunk[: self._most_bytes - len(self._kept)]
+        if self._file is not None and chunk:
+            # latin-1 carries any byte through.
+            self._file.handle(logging.LogRecord("", logging.INFO, "", 0, chunk.decode("latin-1"), None, None))
 
     @property
     def text(self) -> str:
         return bytes(self._kept).decode("utf-8", "replace")
 
 
-def _wait(process: subprocess.Popen[bytes], outputs: Sequence[_Output], limit_seconds: float | None) -> str:
-    """Wait for all to end. At the limit SIGTERM ends the whole group of processes, and SIGKILL after a grace."""
-    left, too_late = limit_seconds, ""
+def _follow(
+    process: subprocess.Popen[bytes], selector: selectors.BaseSelector, endless: int, limit_seconds: float | None
+) -> str:
+    """Read until all has ended. At the limit SIGTERM ends the whole group of processes, and SIGKILL after a grace.
+
+    `endless` of the sources have no end of their own. The text says that it was stopped.
+    """
+    seconds, too_late = limit_seconds, ""
     for number in (signal.SIGTERM, signal.SIGKILL, None):
-        if _have_ended(process, outputs, left):
+        if _has_ended(process, selector, endless, seconds):
             break
         too_late = f"the script did not end within {limit_seconds or 0:g} s and was stopped"
         if number is not None:
-            left = GRACE_SECONDS
+            seconds = GRACE_SECONDS
             # It may be gone, or the script has changed its user.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, number)
     return too_late
 
 
-def _have_ended(process: subprocess.Popen[bytes], outputs: Sequence[_Output], limit: float | None) -> bool:
+def _has_ended(
+    process: subprocess.Popen[bytes], selector: selectors.BaseSelector, endless: int, seconds: float | None
+) -> bool:
     """Wait for the process last: until then its number, by which the group is stopped, is nobody else's."""
-    deadline = None if limit is None else time.monotonic() + limit
-    for output in outputs:
-        output.join(_left(deadline))
-        if output.is_alive():
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while len(selector.get_map()) > endless:
+        left = _left(deadline)
+        ready = selector.select(left)
+        if not ready or left == 0.0:
             return False
+        for key, _ in ready:
+            chunk = os.read(key.fd, _CHUNK_BYTES)
+            key.data.take(chunk)
+            if not chunk:
+                selector.unregister(key.fileobj)
     try:
         process.wait(_left(deadline))
     except subprocess.TimeoutExpired:
         return False
+    for key, _ in selector.select(0):
+        key.data.take(os.read(key.fd, _CHUNK_BYTES))
     return True
 
 
@@ -257,31 +254,18 @@ def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
-def _exit_text(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"stopped by the signal {signal.strsignal(-code) or -code}"
-    return f"exit status {code}" if code else ""
-
-
-def _record(line: bytes) -> logging.LogRecord:
-    text = line.decode("utf-8", "replace").rstrip("\n")
-    return logging.LogRecord("script", logging.INFO, "", 0, text, None, None)
-
-
 class _LogFile(RotatingFileHandler):
     """A file for scripts' output: for its owner alone, rotated at 3 MiB, and never waited for."""
 
-    _has_failed = False
+    terminator = ""
 
     def _open(self) -> Any:
         Path(self.baseFilename).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_open_private)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the base class's
-        """Say once that the file cannot be written: a script that succeeded has not failed by that."""
-        if not self._has_failed:
-            _log.warning("the output of a script cannot be written to %s; it goes on without", self.baseFilename)
-        self._has_failed = True
+        """Say that the file cannot be written: a script that succeeded has not failed by that."""
+        _log.warning("the output of a script cannot be written to %s; it goes on without", self.baseFilename)
 
 
 def _open_private(path: str, flags: int) -> int:
@@ -292,4 +276,4 @@ def _open_private(path: str, flags: int) -> int:
 @functools.lru_cache(maxsize=256)
 def _log_file(path: str) -> _LogFile:
     """Give the one handler for a path: workers that write the same file wait for each other."""
-    return _LogFile(path, maxBytes=LARGEST_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
+    return _LogFile(path, maxBytes=LARGEST_LOG_BYTES, backupCount=1, encoding="latin-1", delay=True)

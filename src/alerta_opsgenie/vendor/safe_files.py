@@ -44,10 +44,9 @@ class Found(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a file stands: its path here, that is with the image's directory in front.
+    """Where a file stands: its path here, with the image's directory in front.
 
-    `owner` (uid) owns the first directory on the way that is not root's; 0: all are root's. With `shared`, others can
-    rename what is in one of these.
+    `owner` (uid) owns the first directory on the way that is not root's; 0: all are. `shared`: others can rename there.
     """
 
     path: str
@@ -129,23 +128,14 @@ class SafeFiles:
                 Path(here).mkdir(0o700)
             directory = os.open(here, os.O_DIRECTORY | _SAFE)
             try:
-                if os.fstat(directory).st_uid not in {os.geteuid(), (owner or (0, 0))[0]}:
-                    raise OSError(errno.EPERM, "is another user's directory", here)
+                there = os.fstat(directory).st_uid
+                if there not in {os.geteuid(), (owner or (0, 0))[0]}:
+                    raise OSError(errno.EPERM, f"belongs to user {there}", here)
                 _hand_over(directory, mode, owner)
             finally:
                 os.close(directory)
 
         self._change(path, work, owner)
-
-    def give(self, path: str, mode: int, owner: tuple[int, int]) -> None:
-        """Give a file or directory of root's to a user; only where nobody else could have put it there."""
-        place = self._walk(path)
-        status = os.lstat(place.path)
-        plain = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
-        if place.owner or place.shared or status.st_uid or not plain:
-            raise OSError(errno.EPERM, "others could have put it there", path)
-        os.chown(place.path, *owner, follow_symlinks=False)
-        Path(place.path).chmod(mode)
 
     def rename(self, path: str, new: str) -> None:
         """Give a file another name in its directory. The name must be free."""
@@ -168,20 +158,14 @@ class SafeFiles:
             if self.look(path) is not None:
                 self._act(path, os.rmdir)
         except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise
-            return False
+            if error.errno == errno.ENOTEMPTY:
+                return False
+            raise
         return True
 
     def remove_tree(self, path: str) -> None:
         """Remove a directory with all that is in it; links in it are removed and not followed."""
-
-        def work(here: str) -> None:
-            if Path(here).is_symlink():
-                raise OSError(errno.ELOOP, "is a symbolic link, and none is followed", here)
-            shutil.rmtree(here)
-
-        self._change(path, work)
+        self._change(path, shutil.rmtree)
 
     # -- on the way
 
@@ -221,9 +205,8 @@ class SafeFiles:
             status = os.lstat(base + above)
             if not stat.S_ISDIR(status.st_mode):
                 kind = _found(status).kind
-                if kind == "file":
-                    raise OSError(errno.ENOTDIR, "is a file, and no directory", above)
-                raise OSError(errno.ELOOP, f"is a {kind}, and none is followed: name the real place", above)
+                code = errno.ENOTDIR if kind == "file" else errno.ELOOP
+                raise OSError(code, f"is a {kind}, and no directory: name the real place", above)
             owner = owner or status.st_uid
             shared = shared or (_others_write(status) and not status.st_mode & stat.S_ISVTX)
         return Place(f"{base}/{'/'.join(parts)}", owner, shared)

@@ -19,27 +19,22 @@ SERVICE_MODE = 0o640
 """Of a file that is root's and that a service reads by its group."""
 
 
-def dump_document(value: Mapping[str, Any], *, syntax: str = "json") -> str:
-    """Write a configuration as text, in the order of its keys, with a newline at its end."""
-    if syntax == "json":
-        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    import yaml  # noqa: PLC0415 - only YAML files need it
-
-    text: str = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, default_flow_style=False)
-    return text
+def dump_document(value: Mapping[str, Any]) -> str:
+    """Write a configuration as JSON, which is YAML too, in the order of its keys, with a newline at its end."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_document(
     path: str | os.PathLike[str], value: Mapping[str, Any], *, force: bool = False, now: datetime | None = None
 ) -> Path | None:
-    """Write a configuration to `path`, as JSON or YAML by its name, atomically.
+    """Write a configuration to `path`, atomically.
 
     A file that is there already is only replaced with `force`; it is kept beside the new one under a dated name, which
-    is given back. The mode is 0600, or 0640 where the old file is root's and read by another group. In a directory that
-    is not root's, root has its owner write the file (`safe_files`). `now` dates the copy (default: the clock). Raises
-    `ConfigError`.
+    is given back. The mode is 0600, or 0640 where the old file is root's and read by another group. `now` dates the
+    copy (default: the clock). Raises `ConfigError`.
     """
-    data, files = dump_document(value, syntax=syntax_of(path)).encode("utf-8", "replace"), SafeFiles()
+    syntax_of(path)  # it raises for a name that the connectors would not read
+    data, files = dump_document(value).encode("utf-8", "replace"), SafeFiles()
     # Root follows no link, since somebody else may have made it; anybody else's link stays a link.
     target = os.path.abspath(path) if os.geteuid() == 0 else os.path.realpath(path)  # noqa: PTH100 - follows nothing
     try:

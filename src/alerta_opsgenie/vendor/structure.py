@@ -1,7 +1,7 @@
 """From a document to an `EdgeConfig`: what the Go connectors would refuse is found by a JSON Schema, all at once.
 
-`config.schema.json` says types, needs and ranges. Here is what a schema cannot say: keys that match in any case, null
-that is as good as absent, the key in the environment, and the defaults that a connector fills in.
+`config.schema.json` says types, needs and ranges. Here is what a schema cannot say: null that is as good as absent, the
+key in the environment, and the defaults that a connector fills in.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import functools
 import json
 import os
 import posixpath
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
 
 from alerta_opsgenie.core.secret import Secret, safe_url
 from alerta_opsgenie.vendor.config import DEFAULT_BASE_URLS, NATIVE, ActionMapping, EdgeConfig, guess_dialect
@@ -32,26 +33,18 @@ SCHEMA: Mapping[str, Any] = json.loads(Path(__file__).with_name("config.schema.j
 
 
 class OddKey(NamedTuple):
-    """A key that is not spelt as the connectors know it.
-
-    `known` may stand in its object; `read_as` is the one that it is read as, if any.
-    """
+    """A key that the connectors do not know; `known` may stand in its object."""
 
     path: KeyPath
     key: str
     known: tuple[str, ...]
-    read_as: str
 
 
 class Reading(NamedTuple):
-    """What a document was read as; where there is an error, `config` holds what is sound.
-
-    `value` is the document with the connectors' spelling of its keys.
-    """
+    """What a document was read as; where there is an error, `config` holds what is sound."""
 
     config: EdgeConfig
     problems: list[Problem]
-    value: Mapping[str, Any]
     odd_keys: tuple[OddKey, ...]
 
 
@@ -60,27 +53,21 @@ def read_structure(
     *,
     dialect: str,
     environment: Mapping[str, str],
-    api_key: Secret | None = None,
     target: str | None = None,
 ) -> Reading:
     """Read a document as a connector of `dialect` would at its start; the native one where that is the `target`."""
-    native = (target or dialect) == NATIVE
-    # `encoding/json` matches keys whatever their case, `yaml.v2` does not.
-    keys = _Keys(document.syntax == "json", OLD_NAMES if native else {})
-    value: dict[str, Any] = keys.settle(document.value, SCHEMA, ())
+    native, odd_keys = (target or dialect) == NATIVE, list[OddKey]()
+    value: dict[str, Any] = _settle(document.value, SCHEMA, OLD_NAMES if native else {}, odd_keys)
     value.setdefault("actionMappings", {})
-    if isinstance(value.setdefault("poolConf", {}), dict):
-        # Absent it is 0 in Go, and 0 is allowed; only a negative one gets the default.
-        value["poolConf"].setdefault("minNumberOfWorker", 0)
     problems, wrong = _look_over(value, DEFAULT_BASE_URLS[dialect], native=native)
     sound = _without(wrong, value)
     variable = f"{dialect.upper()}_API_KEY"
-    key = api_key or Secret(environment.get(variable, "") or sound.get("apiKey", ""))
+    key = Secret(environment.get(variable, "") or sound.get("apiKey", ""))
     if not key and not any(problem.path == "$.apiKey" for problem in problems):
         advice = f"put the integration's API key there, or into the variable {variable}"
         problems.insert(0, Problem(ERROR, "$.apiKey", "is missing", advice))
     config = _config_of(sound, dialect, key, environment.get("HOME", ""), document.where)
-    return Reading(config, problems, value, tuple(keys.odd))
+    return Reading(replace(config, document=value), problems, tuple(odd_keys))
 
 
 def read_config(
@@ -88,97 +75,50 @@ def read_config(
     *,
     dialect: str | None = None,
     environment: Mapping[str, str] | None = None,
-    api_key: Secret | None = None,
     target: str | None = None,
 ) -> EdgeConfig:
     """Read a configuration file for use. Raises `ConfigError` where the connector could not run with it.
 
-    `dialect` (`oec`, `jec`) is guessed where not given. `environment` (default: the process's) gives `HOME` and the
-    API key that overrides the file's, as the connectors have it; `api_key` overrides both. `target` says who will run
-    with it (`oec`, `jec`, `native`; default the dialect itself): the native connector has no `git` sources.
+    `dialect` is guessed where not given. `environment` (default: the process's) gives `HOME` and the API key that
+    overrides the file's. `target` says who will run with it (`oec`, `jec`, `native`; default the dialect itself).
     """
     given = os.environ if environment is None else environment
     document = load_document(path)
     chosen = dialect or guess_dialect(document, given)
-    reading = read_structure(document, dialect=chosen, environment=given, api_key=api_key, target=target)
+    reading = read_structure(document, dialect=chosen, environment=given, target=target)
     errors = [problem for problem in reading.problems if problem.level == ERROR]
     if errors:
         first = errors[0]
         more = f" (and {len(errors) - 1} more: alerta-opsgenie config check)" if len(errors) > 1 else ""
-        where = f"{document.where}: {first.path}"
-        raise ConfigError(where, first.what, first.advice + more, reading.problems)
+        raise ConfigError(f"{document.where}: {first.path}", first.what, first.advice + more)
     return reading.config
 
 
-class _Keys:
-    """Writes keys as the connectors spell them, and leaves out nulls and what no connector knows."""
-
-    def __init__(self, ignores_case: bool, synonyms: Mapping[str, str]) -> None:
-        self.odd: list[OddKey] = []
-        self._ignores_case = ignores_case
-        self._synonyms = synonyms
-
-    def settle(self, value: Any, schema: Any, path: KeyPath) -> Any:
-        schema = _resolve(schema)
-        if isinstance(value, list) and "items" in schema:
-            return ["" if item is None else item for item in value]
-        if not isinstance(value, dict):
-            return value
-        if "additionalProperties" in schema:
-            inner = _resolve(schema["additionalProperties"])
-            absent: Any = "" if inner["type"] == "string" else {}
-            named = ((key, absent if item is None else item) for key, item in value.items())
-            return {key: self.settle(item, inner, (*path, key)) for key, item in named}
-        known = _known_keys(schema, value)
-        return self._object(value, known, path) if known else value
-
-    def _object(self, value: Mapping[str, Any], known: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
-        settled: dict[str, Any] = {}
-        by_case = {name.casefold(): name for name in known} if self._ignores_case else {}
-        for key, item in value.items():
-            name = key if key in known else by_case.get(key.casefold()) or self._synonyms.get(key, "")
-            name = name if name in known else ""
-            if name != key:
-                self.odd.append(OddKey(path, key, tuple(known), name))
-            if name and item is not None and (name == key or name not in settled):
-                settled[name] = self.settle(item, known[name], (*path, name))
-        return settled
-
-
-def _resolve(schema: Any) -> Mapping[str, Any]:
-    """Follow a reference into `$defs`."""
-    if not isinstance(schema, dict):
-        return {}
-    reference = schema.get("$ref", "")
-    found: Mapping[str, Any] = SCHEMA["$defs"][reference.rpartition("/")[2]] if reference else schema
-    return found
-
-
-def _known_keys(schema: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the keys that may stand in an object, each with its schema; those of http mappings only in such a one."""
-    known = dict(schema.get("properties", {}))
-    for rule in schema.get("allOf", ()):
-        if value.get("type") == "http" and "type" in rule.get("if", {}).get("properties", {}):
-            known.update(rule["then"]["properties"])
-    return known
-
-
-# -- The schema's errors
+def _settle(
+    value: Any, schema: Any, synonyms: Mapping[str, str], odd_keys: list[OddKey], path: KeyPath = ()
+) -> Any:
+    """Leave out nulls, which are as good as absent, and what no connector knows."""
+    schema = SCHEMA["$defs"].get(schema.get("$ref", "").rpartition("/")[2], schema)
+    known, others = schema.get("properties", {}), schema.get("additionalProperties")
+    if not isinstance(value, dict) or not (known or others):
+        return value
+    settled: dict[str, Any] = {}
+    for key, item in value.items():
+        name = key if others or key in known else synonyms.get(key, key)
+        if not others and key not in known:
+            odd_keys.append(OddKey(path, key, tuple(known)))
+        inner = others or known.get(name)
+        if inner is not None and item is not None and (name == key or value.get(name) is None):
+            settled[name] = _settle(item, inner, synonyms, odd_keys, (*path, name))
+    return settled
 
 
 @functools.lru_cache(maxsize=1)
 def _validator() -> Validator:
     """Make the validator. The import is late: commands that find no configuration do without the library."""
-    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
 
-    whole_numbers = Draft202012Validator.TYPE_CHECKER.redefine(
-        # `encoding/json` takes 10.0 for no whole number.
-        "integer",
-        lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-    )
-    extended = validators.extend(Draft202012Validator, type_checker=whole_numbers)  # type: ignore[no-untyped-call]
-    found: Validator = extended(SCHEMA)
-    return found
+    return Draft202012Validator(SCHEMA)
 
 
 def _look_over(value: Mapping[str, Any], right_url: str, *, native: bool) -> tuple[list[Problem], set[KeyPath]]:
@@ -188,29 +128,23 @@ def _look_over(value: Mapping[str, Any], right_url: str, *, native: bool) -> tup
     validator = _validator()
     own = validator.evolve(schema=SCHEMA["$defs"]["native"]) if native else None
     for error in (error for each in (validator, own) if each for error in each.iter_errors(value)):
-        for path, level, what, advice in _explain(error, right_url):
-            problems.setdefault(path, Problem(level, json_path(*path), what, advice))
+        path = tuple(error.absolute_path)
+        problems.setdefault(path, _problem(error, path, right_url))
         if error.validator == "type" or "default" in error.schema:  # type: ignore[operator]
-            wrong.add(tuple(error.absolute_path))
+            wrong.add(path)
     return list(problems.values()), wrong
 
 
-def _explain(error: ValidationError, right_url: str) -> Iterator[tuple[KeyPath, str, str, str]]:
-    """Say in words what the schema's validator found: the place, the level, what, and what to do."""
-    path = tuple(error.absolute_path)
+def _problem(error: ValidationError, path: KeyPath, right_url: str) -> Problem:
+    """Say in words what the schema's validator found."""
     rule: Any = error.schema
     value: Any = error.instance
-    if error.validator == "required":
-        # Of an empty mapping it is enough to say that it is empty.
-        missing = [name for name in rule["required"] if value and name not in value]
-        yield from (((*path, name), ERROR, "is missing", rule["needed"][name]) for name in missing)
-        return
     kind = str(error.validator_value) if error.validator == "type" else rule.get("range")
-    said = {"level": ERROR, "what": "", "advice": "", **rule, **SCHEMA["$defs"]["words"].get(kind, {})}
+    said = {"level": ERROR, **rule, **SCHEMA["$defs"]["words"].get(kind, {})}
     words = {name: rule.get(name) for name in ("minimum", "maximum", "default")}
     words |= {"value": shown(safe_url(value)) if isinstance(value, str) else value, "right": right_url}
     words["kind"] = kind_of(value)
-    yield path, said["level"], said["what"].format(**words), said["advice"].format(**words)
+    return Problem(said["level"], json_path(*path), said["what"].format(**words), said["advice"].format(**words))
 
 
 def _without(wrong: set[KeyPath], value: Any, path: KeyPath = ()) -> Any:
@@ -228,19 +162,18 @@ def _without(wrong: set[KeyPath], value: Any, path: KeyPath = ()) -> Any:
 def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, where: str) -> EdgeConfig:
     own = value.get("alertaOpsgenie")
     mappings = {name: _mapping_of(name, item, home) for name, item in value.get("actionMappings", {}).items()}
-    poller, pool = ({**default_numbers(part), **value.get(part, {})} for part in ("pollerConf", "poolConf"))
-    pool["minNumberOfWorker"] = min(pool["minNumberOfWorker"], pool["maxNumberOfWorker"])
+    # Absent it is 0 in Go, and 0 is allowed.
+    pool = {**default_numbers("poolConf"), "minNumberOfWorker": 0, **value.get("poolConf", {})}
     return EdgeConfig(
         dialect=dialect,
         api_key=key,
         base_url=value.get("baseUrl") or DEFAULT_BASE_URLS[dialect],
         mappings=mappings,
         log_level=value.get("logLevel") or "info",
-        app_name=value.get("appName", ""),
         global_flags=tuple(value.get("globalFlags", {}).items()),
         global_args=tuple(value.get("globalArgs", ())),
         global_env=tuple(value.get("globalEnv", ())),
-        poller=poller,
+        poller={**default_numbers("pollerConf"), **value.get("pollerConf", {})},
         pool=pool,
         own=own if isinstance(own, dict) else {},
         where=where,
@@ -249,26 +182,17 @@ def _config_of(value: Mapping[str, Any], dialect: str, key: Secret, home: str, w
 
 def _mapping_of(name: str, value: Mapping[str, Any], home: str) -> ActionMapping:
     filepath, source_type = value.get("filepath", ""), value.get("sourceType", "")
-    kind = value.get("type") or "custom"
-    flags = _http_flags(value) if kind == "http" else value.get("flags", {})
     return ActionMapping(
         name=name,
         filepath=clean_path(filepath, home) if source_type == "local" else filepath,
         source_type=source_type,
-        type=kind,
-        flags=tuple(flags.items()),
+        type=value.get("type") or "custom",
+        flags=tuple(value.get("flags", {}).items()),
         args=tuple(value.get("args", ())),
         env=tuple(value.get("env", ())),
         stdout=clean_path(value.get("stdout", ""), home),
         stderr=clean_path(value.get("stderr", ""), home),
     )
-
-
-def _http_flags(value: Mapping[str, Any]) -> dict[str, str]:
-    """Build the flags of an http mapping: they replace whatever `flags` says (conf/configuration.go)."""
-    flags = {name: value.get(name, "") for name in ("url", "method")}
-    flags |= {name: json.dumps(value[name], sort_keys=True) for name in ("headers", "params") if value.get(name)}
-    return {name: text for name, text in flags.items() if text}
 
 
 def default_numbers(part: str) -> dict[str, int]:
