@@ -17,6 +17,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from logging.handlers import RotatingFileHandler
@@ -258,14 +259,18 @@ class _LogFile(RotatingFileHandler):
     """A file for scripts' output: for its owner alone, rotated at 3 MiB, and never waited for."""
 
     terminator = ""
+    _said = ""
 
     def _open(self) -> Any:
         Path(self.baseFilename).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_open_private)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the base class's
-        """Say that the file cannot be written: a script that succeeded has not failed by that."""
-        _log.warning("the output of a script cannot be written to %s; it goes on without", self.baseFilename)
+        """Say once that the file cannot be written, and why: a script that succeeded has not failed by that."""
+        why = str(sys.exc_info()[1])
+        if self._said != why:
+            self._said = why
+            _log.warning("the output of a script cannot be written to %s: %s", self.baseFilename, why)
 
 
 def _open_private(path: str, flags: int) -> int:
