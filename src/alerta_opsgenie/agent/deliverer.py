@@ -152,8 +152,8 @@ class Deliverer:
     def trouble(self) -> str:
         """What a person has to do about the disk or an Alerta; empty where nothing."""
         queues = self._all()
-        faults = [self._fault, FILES.trouble(), *(one.fault for one in queues)]
-        troubles = [*faults, self.disk_trouble, *(one.target.trouble for one in queues)]
+        troubles = [self._fault, FILES.trouble(), state.earlier_build(self.state_directory), self.disk_trouble]
+        troubles += [text for one in queues for text in (one.fault, one.target.trouble)]
         return "; ".join(dict.fromkeys(filter(None, troubles)))
 
     @property

@@ -33,6 +33,12 @@ def identity(path: str) -> Optional[Tuple[int, int]]:
     return found.st_dev, found.st_ino
 
 
+def earlier_build(path: str) -> str:
+    """Name what an earlier build has left in a directory, and what to do about it; empty where there is nothing."""
+    found = [name for name in ("spool.db", "taken") if os.path.lexists(os.path.join(path, name))]
+    return f"{' and '.join(found)} in {path}: drain with the build that left it, then remove it" if found else ""
+
+
 def target_name(url: str) -> str:
     """Name the target that a URL of Alerta's API stands for. Raises AddressError.
 

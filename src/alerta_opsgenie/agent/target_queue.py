@@ -27,7 +27,6 @@ from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import actor
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.journal import Action, JournalError, New
-from alerta_opsgenie.journal.upgrade import take_over_spool
 
 PATIENCE_SECONDS = 5.0
 """How long what may pass is waited for; then a worker of the connector is better free for other actions."""
@@ -90,9 +89,8 @@ class TargetQueue:
             return self._is_open
 
     def _make_ready(self) -> None:
-        """What was in flight has an unknown end. What version 1 left in the state directory is taken over."""
+        """What was in flight has an unknown end."""
         journal, now = self.target.journal, time.time()
-        take_over_spool(journal, self._holding.state_directory)
         journal.recover(now)
         journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
 
