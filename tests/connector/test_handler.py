@@ -36,6 +36,7 @@ class FakeFront:
         self.tickets: list[Ticket] = []
         self.buried: list[tuple[str, str]] = []
         self.failure = ""
+        self.deliverer = self
 
     def submit(self, requests: Sequence[Request]) -> list[Ticket]:
         self.submitted.append(list(requests))
@@ -45,8 +46,8 @@ class FakeFront:
         self.tickets += tickets
         return tickets
 
-    def bury(self, body: str, why: str) -> str:
-        self.buried.append((body, why))
+    def bury(self, _options: Options, body: str, outcome: Outcome) -> str:
+        self.buried.append((body, outcome.detail))
         return self.failure
 
 

@@ -207,7 +207,7 @@ class TargetQueue:
         """Take what is due; gives why that was not possible, or an empty text."""
         try:
             if not self._holding.holds_lock():
-                return f"{self._holding.state_directory} was removed or replaced"
+                return "another process delivers from the journal, or its directory was removed or replaced"
             if not self._open():
                 return self._ends.trouble
             self._take_due()

@@ -30,7 +30,8 @@ from alerta_opsgenie.connector.transport import Transport, TransportError
 from alerta_opsgenie.connector.web import Health
 from alerta_opsgenie.journal import JournalError
 
-_POLL_SECONDS, _SCRIPT_SECONDS, _DELETE_SECONDS, _TELL_SECONDS = 0.5, 1.0, 1.5, 0.8
+# At the end; together less than 10 seconds, a container's patience.
+_POLL_SECONDS, _FINISH_SECONDS, _SCRIPT_SECONDS, _DELETE_SECONDS, _TELL_SECONDS = 0.5, 4.5, 1.0, 1.5, 0.8
 _SAMPLE_SECONDS, _COUNT_EVERY = 1.0, 5
 _QUEUE_SILENT_SECONDS = 90.0
 _ONCE_LOOK_SECONDS = 0.1
@@ -44,9 +45,9 @@ class Bridge:
     Raises `AddressError` where a URL, a CA file or a proxy cannot be used.
     """
 
-    def __init__(self, plan: Plan, front: Front, metrics: Metrics, reporter: Reporter, *, once: bool = False) -> None:
+    def __init__(self, plan: Plan, metrics: Metrics, reporter: Reporter, *, once: bool = False) -> None:
         self._plan = plan
-        self._front = front
+        self._front = Front(plan, reporter.attempted)
         self._metrics = metrics
         self._reporter = reporter
         self._once = once
@@ -55,7 +56,7 @@ class Bridge:
         config, own = plan.config, plan.own
         self._callbacks = Callbacks(config.dialect, self._make_api, lambda how: metrics.callbacks.labels(how).inc())
         self._scripts = Scripts(config, own.script_limit_seconds, self._callbacks, metrics)
-        self._handler = Handler(plan, front, self._callbacks, self._scripts, reporter)
+        self._handler = Handler(plan, self._front, self._callbacks, self._scripts, reporter)
         self._keeper = Keeper(self._make_api(), config.dialect, self._use, self._parts, own.transport)
         self._pollers: dict[str, Poller] = {}
         self._heartbeat = self._make_heartbeat()
@@ -63,23 +64,21 @@ class Bridge:
 
     # -- Its life
 
-    def run(self, stop: threading.Event, finish: Callable[[], None] = lambda: None) -> str:
-        """Work until `stop` is set, or with `once` until nothing is left. Gives what was left undone, if anything.
-
-        `finish` is called at the end, when no more is taken and before the last results are told.
-        """
-        self._start()
+    def run(self, stop: threading.Event) -> str:
+        """Work until `stop` is set, or with `once` until nothing is left. Gives what was left undone, if anything."""
         try:
             while not stop.wait(_ONCE_LOOK_SECONDS) and not self._ending.is_set():
                 if self._once and self._is_done():
                     break
         finally:
-            self._stop(finish)
+            self._stop()
         if self._parts.broken:
             raise RuntimeError(f"the part {self._parts.broken!r} has failed")
         return self._left_over
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Take the delivery lock and begin."""
+        self._front.start()
         for number in range(SENDERS):
             self._parts.start(f"results {number}", self._callbacks.run)
         self._parts.start("credentials", self._keeper.run)
@@ -88,7 +87,7 @@ class Bridge:
             heartbeat = self._heartbeat
             self._parts.start("heartbeat", lambda: heartbeat.run(self._ending))
 
-    def _stop(self, finish: Callable[[], None]) -> None:
+    def _stop(self) -> None:
         """Take nothing more; commit what is in hand; delete and tell what is done."""
         began = time.monotonic()
         self._ending.set()
@@ -100,7 +99,7 @@ class Bridge:
         # What a poll under way brings would stay hidden until its time is over.
         while any(poller.is_polling() for poller in pollers) and time.monotonic() < began + _POLL_SECONDS:
             time.sleep(0.01)
-        finish()
+        self._front.stop(_FINISH_SECONDS)
         self._scripts.stop(_SCRIPT_SECONDS)
         end = time.monotonic() + _DELETE_SECONDS
         for poller in pollers:
@@ -174,7 +173,7 @@ class Bridge:
         troubles = [poller.failure for poller in pollers if poller.failure]
         if self._keeper.failure:
             troubles.append("; ".join(filter(None, [f"no credentials: {self._keeper.failure}", self._keeper.advice])))
-        troubles += filter(None, [self._reporter.alerta_trouble, self._front.trouble])
+        troubles += filter(None, [self._reporter.alerta_trouble, self._front.deliverer.trouble])
         ready = bool(polled) and not any(poller.failure for poller in polled)
         held = len(self._handler.room)
         status = f"{len(polled)} of {len(pollers)} queues answer, {held} messages in hand"
@@ -214,11 +213,11 @@ class Bridge:
 
     def _count_journals(self) -> None:
         try:
-            self._metrics.journals(list(self._front.counts().values()), self._scripts.in_hand)
+            self._metrics.journals(list(self._front.deliverer.counts().values()), self._scripts.in_hand)
         except JournalError:
             self._metrics.spool_usable.set(0)
             return
-        self._metrics.spool_usable.set(not self._front.disk_trouble)
+        self._metrics.spool_usable.set(not self._front.deliverer.disk_trouble)
 
     # -- Once
 
@@ -234,10 +233,10 @@ class Bridge:
             return False
         if any(poller.undeleted for poller in pollers) or len(self._handler.room) or len(self._callbacks):
             return False
-        if not self._front.is_idle:
+        if not self._front.deliverer.is_idle:
             return False
         try:
-            waiting = sum(one.waiting for one in self._front.counts().values())
+            waiting = sum(one.waiting for one in self._front.deliverer.counts().values())
         except JournalError as error:
             self._left_over = str(error)
             return True

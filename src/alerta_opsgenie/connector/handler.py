@@ -50,7 +50,7 @@ class Handler:
         for portion in self._portions(messages):
             ours = [(one, *found) for one in portion if (found := self._sort(source, one))]
             requests = [Request(one.body, options, one.attempted_at) for one, _, options in ours]
-            tickets = self._front.submit(requests) if requests else []
+            tickets = self._front.deliverer.submit(requests) if requests else []
             for (received, action, _), ticket in zip(ours, tickets):
                 self._follow(source, received, action, ticket)
 
@@ -126,7 +126,8 @@ class Handler:
         source.finish(received.receipt)
 
     def _set_aside(self, source: Source, received: Received, text: str, why: str) -> None:
-        failure = self._front.bury(text, why)
+        outcome = Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, why)
+        failure = self._front.deliverer.bury(self._plan.options, text, outcome)
         if failure:
             self._leave(received.receipt)
             _log.error("%s; it cannot be recorded and stays in the queue %s: %s", why, source.name, failure)

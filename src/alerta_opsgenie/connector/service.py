@@ -12,7 +12,6 @@ from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.bridge import Bridge
-from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.notify import ALIVE, READY, STOPPING, Notifier
 from alerta_opsgenie.connector.report import Reporter
@@ -23,9 +22,6 @@ from alerta_opsgenie.page.server import Request, Response
 from alerta_opsgenie.page.site import Page
 from alerta_opsgenie.page.view import Part, Source, Trouble
 from alerta_opsgenie.vendor.problems import ConfigError
-
-FINISH_SECONDS = 4.5
-"""For the attempts under way at the end. With all else the end comes within 10 seconds, a container's patience."""
 
 _LOOK_SECONDS = 2.0
 _ENABLING = (
@@ -53,7 +49,6 @@ class Service:
         self._metrics = Metrics()
         self.reporter = Reporter(self._metrics)
         self._notifier = Notifier()
-        self._front = Front(plan, self.reporter.attempted)
         self._bridge: Bridge | None = None
         self._stop = threading.Event()
         self._over = threading.Event()
@@ -70,8 +65,7 @@ class Service:
         self._catch_signals()
         watching = threading.Thread(target=self._watch, name="watch", daemon=True)
         try:
-            self._front.start()
-            self._notifier.tell(READY)
+            self._begin(bridge)
             watching.start()
             return self._serve(bridge)
         finally:
@@ -79,34 +73,24 @@ class Service:
             if self._web is not None:
                 self._web.stop()
 
+    def _begin(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        bridge.start()
+        self._notifier.tell(READY)
+
     def _serve(self, bridge: Bridge) -> str:
         while True:
-            self._bridge = bridge
-            left = bridge.run(self._stop, self._finish)
+            left = bridge.run(self._stop)
             if self._next is None or self._ended:
                 return left
             self._stop.clear()
-            self._take_over(self._next)
+            self._plan, self._next = self._next, None
+            self._make_page()
             bridge = self._make_bridge(self._plan)
-            self._notifier.tell(READY)
+            self._begin(bridge)
 
     def _make_bridge(self, plan: Plan) -> Bridge:
-        return Bridge(plan, self._front, self._metrics, self.reporter, once=self._once)
-
-    def _finish(self) -> None:
-        """Let the deliverer finish what it has under way; it goes on when the configuration is read again."""
-        if self._next is None or self._ended:
-            self._front.stop(FINISH_SECONDS)
-
-    def _take_over(self, plan: Plan) -> None:
-        self._plan, self._next = plan, None
-        self._make_page()
-        if (plan.options.spool_directory, plan.own.workers) == (self._front.state_directory, self._front.workers):
-            self._front.use(plan)
-            return
-        self._front.stop(FINISH_SECONDS)
-        self._front = Front(plan, self.reporter.attempted)
-        self._front.start()
+        return Bridge(plan, self._metrics, self.reporter, once=self._once)
 
     # -- Signals
 
