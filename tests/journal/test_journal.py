@@ -239,6 +239,6 @@ def test_what_cannot_be_moved_waits_as_before(journal: Journal, tmp_path: Path) 
     before = append(journal, "k")._replace(is_new=False)
     (tmp_path / "file").touch()
     with Journal(tmp_path / "file") as other:
-        assert refusal(lambda: journal.move_to(other)).label == "not-a-directory"
+        assert refusal(lambda: journal.move_to(other)).label == "io"
     assert journal.get(1) == before
     assert claim(journal).key == "k"

@@ -5,7 +5,7 @@ import os
 import stat
 from typing import Union
 
-from alerta_opsgenie.journal.errors import JournalError, failure, symlink, user_name
+from alerta_opsgenie.journal.errors import JournalError, failure, user_name
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -29,7 +29,7 @@ def open_directory(path: str) -> int:
         _make(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise symlink(path) or failure(path, error) from error
+        raise failure(path, error) from error
     try:
         _check(path, os.fstat(descriptor))
     except JournalError:
@@ -55,8 +55,7 @@ def _check(path: str, status: os.stat_result) -> None:
         advice = f"run it as {owner}, or use a directory that belongs to {me}"
         raise JournalError(f"{path} belongs to {owner}, and this process runs as {me}", advice, "owner")
     if status.st_mode & 0o022:
-        reason = f"{path} can be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
-        raise JournalError(reason, f"chmod 700 {path}", "mode")
+        raise JournalError(f"{path} can be written by others", f"chmod 700 {path}", "owner")
     file_system = _file_system(status.st_dev)
     if file_system in _NETWORK_FILE_SYSTEMS:
         reason = f"{path} is on a network file system ({file_system}), where SQLite cannot lock its files"
@@ -69,7 +68,7 @@ def open_private(directory: str, descriptor: int, name: str, *, new: bool = Fals
     try:
         file = os.open(name, flags, _PRIVATE, dir_fd=descriptor)
     except OSError as error:
-        raise symlink(os.path.join(directory, name)) or failure(directory, error) from error
+        raise failure(directory, error) from error
     if stat.S_IMODE(os.fstat(file).st_mode) != _PRIVATE:
         with contextlib.suppress(PermissionError):
             os.fchmod(file, _PRIVATE)
@@ -83,8 +82,7 @@ def check_file(directory: str, descriptor: int, name: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-        what = "is another user's" if stat.S_ISREG(status.st_mode) else "is no plain file"
-        raise JournalError(f"{name} in {directory} {what}", "move it away (ls -la shows whose it is)", "denied")
+        raise JournalError(f"{name} in {directory} is no plain file of this user's", "move it away (ls -la)", "owner")
     if stat.S_IMODE(status.st_mode) != _PRIVATE:
         os.chmod(name, _PRIVATE, dir_fd=descriptor)
 

@@ -2,13 +2,10 @@
 
 import fcntl
 import os
-import re
 from typing import Optional, Set
 
 from alerta_opsgenie.journal.directory import PathLike, open_directory, open_private
 from alerta_opsgenie.journal.errors import failure
-
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
 class Lock:
@@ -53,12 +50,7 @@ def _forget(lock: Lock) -> None:
 
 
 def try_lock(directory: PathLike, name: str) -> Optional[Lock]:
-    """Take the lock `name` (lower-case letters, digits, hyphens) of a directory; None where another has it.
-
-    It never waits. Raises JournalError where the directory cannot be used, ValueError on the name.
-    """
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} cannot name a lock: lower-case letters, digits and hyphens can")
+    """Take the lock `name` of a directory; None where another has it. It never waits. Raises JournalError."""
     path = os.path.abspath(os.fspath(directory))
     place = open_directory(path)
     try:
