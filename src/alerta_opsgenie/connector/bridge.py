@@ -14,7 +14,7 @@ from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector.callbacks import SENDERS, Callbacks
 from alerta_opsgenie.connector.channel import Channel
 from alerta_opsgenie.connector.cloud import VendorApi
-from alerta_opsgenie.connector.credentials import Grant, Token
+from alerta_opsgenie.connector.credentials import QueuePlace, Token
 from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.handler import Handler
 from alerta_opsgenie.connector.heartbeat import Heartbeat
@@ -127,21 +127,20 @@ class Bridge:
         if token.channel:
             self._begin(token.channel, lambda: self._make_channel(token))
         for place in token.queues:
-            if place.grant is not None:  # always, after the keeper
-                self._take_up(place.url, place.region, place.grant)
+            self._take_up(place)
         for url in set(self._pollers) - wanted:
             poller = self._pollers.pop(url)
             _log.info("leaving the queue %s", poller.name)
             poller.stop()
             poller.flush(_DELETE_SECONDS)
 
-    def _take_up(self, url: str, region: str, grant: Grant) -> None:
-        known = self._pollers.get(url)
+    def _take_up(self, place: QueuePlace) -> None:
+        known = self._pollers.get(place.url)
         if known is not None and isinstance(known.transport, SqsQueue):
-            known.transport.renew(grant)
+            known.transport.renew(place.grant)
             return
         visibility = self._plan.config.poller["visibilityTimeoutInSeconds"]
-        self._begin(url, lambda: SqsQueue(url, region, grant, visibility_seconds=visibility))
+        self._begin(place.url, lambda: SqsQueue(place.url, place.region, place.grant, visibility_seconds=visibility))
 
     def _make_channel(self, token: Token) -> Transport:
         wait_seconds = self._plan.config.poller["pollingWaitIntervalInMillis"] / 1000
