@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.ticket import Result, Ticket
-from alerta_opsgenie.connector.handler import MOST_RECEIPTS, Handler
+from alerta_opsgenie.connector.handler import MOST_BYTES, MOST_RECEIPTS, Handler, Room
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import Own, Plan
@@ -203,3 +204,18 @@ def test_the_room_is_given_back_with_the_first_result(run: Run) -> None:
     assert len(run.handler.room) == 1
     run.front.tickets[0].resolve(DONE)
     assert len(run.handler.room) == 0
+
+
+def test_a_batch_waits_until_it_fits_by_number_and_by_bytes() -> None:
+    room = Room(12)
+    for size in (10, 10, MOST_BYTES):
+        room.count(1, size)
+    waiting = threading.Thread(target=room.wait, args=(10,), daemon=True)
+    waiting.start()
+    for size in (10, MOST_BYTES):
+        assert waiting.is_alive()
+        room.count(-1, size)
+    waiting.join(20)
+    assert not waiting.is_alive()
+    room.close()
+    assert not room.wait(1)

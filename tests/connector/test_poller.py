@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.connector import poller as module
+from alerta_opsgenie.connector.handler import Room
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.connector.poller import Poller
-from alerta_opsgenie.connector.room import Room
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
 from tests.connector.rig import wait_until
 
@@ -166,14 +166,14 @@ def test_messages_on_which_this_program_fails_stay_and_the_others_go_on(run: Run
 def test_what_a_last_poll_brings_is_given_back(run: Run) -> None:
     run.poller._stopping.set()
     run.queue.to_give = [[received(1)]]
-    run.poller._poll(10)
+    run.poller._poll()
     assert run.handler.taken == []
     assert run.queue.extended == [(Receipt("m1", "h1"), 0)]
 
 
 def test_a_long_poll_comes_only_after_an_answer(run: Run) -> None:
-    run.poller._poll(10)
-    run.poller._poll(10)
+    run.poller._poll()
+    run.poller._poll()
     assert [seconds for _, seconds in run.queue.polls] == [1, 20]
 
 

@@ -25,7 +25,7 @@ DEFAULT_REFRESH_SECONDS = 60.0
 
 _MILLISECONDS = 1000.0
 _LARGEST_HEADER = 64 * 1024
-_OTHER_API = "what answers does not understand, is another API or has no such function any more: check baseUrl and --dialect"
+_OTHER_API = "what answers does not understand, is another API or has no such function: check baseUrl and --dialect"
 
 MEANINGS: Mapping[int, str] = {
     **dict.fromkeys((400, 404, 405, 415, 501), _OTHER_API),

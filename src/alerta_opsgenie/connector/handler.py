@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import threading
 from collections import OrderedDict
 from typing import Iterator, Sequence
 
@@ -15,7 +16,6 @@ from alerta_opsgenie.connector.callbacks import Callbacks, result_of
 from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.intake import Action, MisfitError, read_action
 from alerta_opsgenie.connector.report import Reporter
-from alerta_opsgenie.connector.room import MOST_BYTES, Room
 from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.settings import Plan
 from alerta_opsgenie.connector.transport import Receipt, Received, Source
@@ -26,8 +26,45 @@ from alerta_opsgenie.vendor.config import JEC
 MOST_RECEIPTS = 5
 """A message that comes more often has ended the process that took it, again and again: it is set aside."""
 
+MOST_BYTES = 2 * 1024 * 1024
+"""The bodies in hand. While it is read, a message may take 25 times its size, and the unit has MemoryMax=256M."""
+
 _MOST_LEFT = 10_000
 _log = logging.getLogger(__name__)
+
+
+class Room:
+    """Counts what is in hand: `most` messages, and `MOST_BYTES` of their bodies."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._messages = self._bytes = 0
+        self._changed = threading.Condition()
+        self._open = True
+
+    def __len__(self) -> int:
+        return self._messages
+
+    def count(self, messages: int, size: int) -> None:
+        """Take one message (1) of so many bytes in hand, or let go of it (-1)."""
+        with self._changed:
+            self._messages += messages
+            self._bytes += messages * size
+            self._changed.notify_all()
+
+    def wait(self, want: int = 1) -> bool:
+        """Wait until there is room for so many more messages. False: it was closed."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._open or (self._bytes < MOST_BYTES and self._messages + want <= self.most)
+            )
+            return self._open
+
+    def close(self) -> None:
+        """Wake whoever waits."""
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
 
 
 class Handler:
@@ -94,7 +131,7 @@ class Handler:
         receipt, size, is_committed = received.receipt, len(received.body), ticket.is_committed
 
         def ended(result: Result) -> None:
-            self.room.leave(size)
+            self.room.count(-1, size)
             if result.is_safe:
                 if not is_committed:
                     source.finish(receipt)
@@ -106,7 +143,7 @@ class Handler:
 
         if is_committed:
             source.finish(receipt)
-        self.room.enter(size)
+        self.room.count(1, size)
         ticket.add_callback(ended)
 
     def _leave(self, receipt: Receipt) -> None:
@@ -137,6 +174,6 @@ class Handler:
 
     def _run_script(self, source: Source, received: Received, action: Action) -> None:
         size = len(received.body)
-        self.room.enter(size)
-        if not self._scripts.put(source, received, action, functools.partial(self.room.leave, size)):
-            self.room.leave(size)
+        self.room.count(1, size)
+        if not self._scripts.put(source, received, action, functools.partial(self.room.count, -1, size)):
+            self.room.count(-1, size)
