@@ -102,7 +102,7 @@ def test_a_reload_takes_another_log_level_and_says_what_needs_a_start(
     ("change", "said"),
     [
         ({"globalArgs": []}, "no Alerta to talk to"),
-        ({"globalArgs": ["--alertaApiUrl", "ftp://x", "--alertaApiKey", "k"]}, "does not begin with http"),
+        ({"globalArgs": ["--alertaApiUrl", "ftp://x", "--alertaApiKey", "k"]}, "expected something like"),
         ({"apiKey": ""}, "apiKey"),
         ({"alertaOpsgenie": {"listen": "nowhere"}}, "no place to listen"),
         ({"alertaOpsgenie": {"wrokers": 3}}, "is no setting of the native connector"),

@@ -194,7 +194,7 @@ class TestPipe:
 
     @pytest.mark.parametrize(
         ("place", "told"),
-        [("no/such/pipe", "JEC's pipe: No such file or directory"), ("fifo", "nobody reads JEC's pipe")],
+        [("no/such/pipe", "JEC's pipe: No such file or directory"), ("fifo", "JEC's pipe: No such device or address")],
     )
     def test_a_pipe_that_is_not_there_or_not_read_ends_nothing_and_is_not_made(
         self, edge: Edge, alert_id: str, place: str, told: str

@@ -85,7 +85,7 @@ def _tell(state_directory: str, what: bytes) -> bytes:
 
 
 def become_owner(directory: str) -> None:
-    """As root, drop the rights for those of the state directory's owner, for good.
+    """As root, become the state directory's owner, for good.
 
     Not where anybody could have made that directory, as in /var/tmp: whoever did would get the key.
     """

@@ -1,7 +1,4 @@
-"""The one place that delivers queued actions: per alert in order, many alerts at once, until each has ended.
-
-The process that holds the lock of the state directory has one, with a queue for each target (`target_queue.py`).
-"""
+"""The one place that delivers queued actions, with a queue for each target (`target_queue.py`)."""
 
 import threading
 import time
@@ -42,10 +39,7 @@ class Deliverer:
     # -- Its life
 
     def start(self) -> bool:
-        """Take the delivery lock and begin. False: another process holds it.
-
-        Raises UnsafeError, OSError, JournalError.
-        """
+        """Take the delivery lock and begin; False: another has it. Raises UnsafeError, OSError, JournalError."""
         state.prepare(self.state_directory)
         self._lock = try_lock(self.state_directory, state.LOCK_NAME)
         if self._lock is None:
@@ -67,10 +61,7 @@ class Deliverer:
         return self._lock is not None and state.identity(self._lock.path) != self._place
 
     def stop(self, seconds: float) -> None:
-        """Begin no more attempts, wait so long for those under way, and let go of the lock.
-
-        What is not finished then stays in the journal; the next deliverer looks first whether it had its effect.
-        """
+        """Begin no attempt, wait so long for those under way, let go of the lock. The rest stays in the journal."""
         end = time.monotonic() + seconds
         self._holding.stopping.set()
         for found in self._all():
@@ -118,10 +109,7 @@ class Deliverer:
         return ""
 
     def wake(self, options: Options) -> None:
-        """Use the access of these options, and make everything due that waits for their Alerta.
-
-        Raises AddressError, JournalError.
-        """
+        """Use these options' key, and make all due that waits for their Alerta. Raises AddressError, JournalError."""
         self._queue_of(options).wake()
 
     def _queue_of(self, options: Options) -> TargetQueue:

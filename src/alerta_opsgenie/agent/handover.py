@@ -41,7 +41,6 @@ VARIABLES = (
 _SO_PEERCRED = 17  # socket(7), Linux
 _OTHERS_MAY_WRITE = 0o022
 _KIND, _PIPE = 0o170000, 0o010000  # inode(7)
-_NO_READER = 6  # ENXIO, open(2)
 
 
 class NoAgentError(Exception):
@@ -149,10 +148,7 @@ def _read(connection: "_socket.socket", count: int) -> bytes:
 
 
 def open_directory(path: str) -> int:
-    """Open the state directory and give its descriptor. Raises UnsafeError, OSError.
-
-    It must be our own, and no one else may write in it; as root, another user's is refused too.
-    """
+    """Open the state directory, which must be ours, for us alone to write in. Raises UnsafeError, OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     found = os.fstat(descriptor)
     if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
@@ -223,10 +219,9 @@ _LOOK_SECONDS = 0.002
 def ask(
     path: str, call: "tuple[bytes, list[str], dict[str, str], str]", end: float, program: "Sequence[str]", idle: str
 ) -> "list[bytes]":
-    """Send a call (what, arguments, environment, version) to the agent, and give the fields of its answer.
+    """Send a call (what, arguments, environment, version) to the agent, and give the fields of its answer by `end`.
 
-    `end` is when (of `time.monotonic`) the waiting is over. `program` starts an agent where there is none, which ends
-    after `idle` seconds. Raises NoAgentError.
+    `program` starts an agent where there is none, which ends after `idle` seconds. Raises NoAgentError.
     """
     start_ends = min(end, time.monotonic() + START_SECONDS)
     started = 0
@@ -247,10 +242,7 @@ def ask(
 
 
 def spawn(program: "Sequence[str]", path: str, idle: str, *flags: str) -> int:
-    """Start an agent of its own session, with /dev/null for its standard streams; gives its process id.
-
-    It makes the state directory where that is missing. Raises NoAgentError.
-    """
+    """Start an agent in a session of its own, with /dev/null as its standard streams. Raises NoAgentError."""
     arguments = [*program, "--agent", path, idle, *flags]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment.setdefault("PATH", os.defpath)
@@ -289,22 +281,19 @@ def write_all(number: int, data: bytes) -> None:
 def write_pipe(path: bytes, text: bytes) -> str:
     """Write a result into JEC's named pipe, without waiting for anybody. Gives why it was not written, or nothing.
 
-    JEC makes the pipe and reads up to 16 KiB; where making it failed it passes the path all the same. So what is no
-    pipe of our user's or root's is left alone. Up to PIPE_BUF (4096 bytes) a write is whole.
+    JEC passes the path also where it could not make the pipe: what is no pipe of our user's or root's is left alone.
     """
     try:
         file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        return "nobody reads JEC's pipe" if error.errno == _NO_READER else "JEC's pipe: %s" % error.strerror
-    try:
-        found = os.fstat(file)
-        if found.st_mode & _KIND != _PIPE or found.st_uid not in (os.geteuid(), 0):
-            return "what JEC names as its pipe is no pipe of this user"
-        os.write(file, text)
+        try:
+            found = os.fstat(file)
+            if found.st_mode & _KIND != _PIPE or found.st_uid not in (os.geteuid(), 0):
+                return "JEC's pipe is no pipe of this user"
+            os.write(file, text)
+        finally:
+            os.close(file)
     except OSError as error:
         return "JEC's pipe: %s" % error.strerror
-    finally:
-        os.close(file)
     return ""
 
 

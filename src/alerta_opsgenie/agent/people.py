@@ -1,7 +1,4 @@
-"""Who the vendor's ids are in Alerta, by a file that people keep (`core.people`): read again whenever it changes.
-
-No action waits for it, or is lost by it: where it cannot be used, ids are shown as they are, and a warning says so.
-"""
+"""Who the vendor's ids are in Alerta, by a file (`core.people`) that is read again when it changes."""
 
 import os
 import stat
@@ -19,10 +16,7 @@ _Stamp = Tuple[int, ...]
 
 
 class PeopleFiles:
-    """The files that actions name. Any thread may call it; `warn` hears once when one begins to be of no use.
-
-    `failures` counts the actions that went without the file that they name.
-    """
+    """The files that actions name. `warn` hears once when one cannot be used; `failures` counts actions without it."""
 
     def __init__(self, warn: Callable[[str], None] = lambda _text: None) -> None:
         self.failures = 0

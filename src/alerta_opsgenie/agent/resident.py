@@ -1,7 +1,4 @@
-"""The agent as a process of its own: started by the first executor, or by the service manager.
-
-One that an executor started ends after ten idle minutes; SIGTERM ends any within ten seconds.
-"""
+"""The agent as a process of its own: started by the first executor, or by the service manager."""
 
 import contextlib
 import importlib
@@ -81,8 +78,7 @@ class Agent:
     def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
         """Serve until idle, told to end, or replaced. Gives the exit code.
 
-        `take_over`: end the agent that is there, once this one is ready. `accesses` are the options of the
-        configuration, by which what waits is delivered at once.
+        `take_over`: end the agent that is there first. What waits for the Alertas of `accesses` is delivered at once.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._ending.set())
@@ -114,7 +110,6 @@ class Agent:
             self._log.write(f"what waits cannot be read now: {error}", "WARN")
 
     def _take_lock(self, *, take_over: bool) -> bool:
-        """Take the delivery lock; as a successor, have the agent before this one end, and wait for it."""
         if self._deliverer.start():
             return True
         end = time.monotonic() + TAKE_OVER_SECONDS

@@ -26,8 +26,6 @@ _TRANSFER_SECONDS = 10.0  # for a frame, either way
 _ANSWER_SECONDS = 0.5
 """An answer is given so long before the caller's time is over: both may be slow on a busy host."""
 
-_LONGEST_NUMBER = 7  # milliseconds of an hour, the longest time limit
-
 
 class Call(NamedTuple):
     """A frame that was read: who calls, what it wants, for how many seconds, and with which arguments."""
@@ -45,8 +43,6 @@ def read_call(fields: List[bytes]) -> Call:
     protocol, version, what, milliseconds, directory, count = fields[:6]
     if protocol != handover.PROTOCOL:
         raise ValueError("it speaks another protocol")
-    if max(len(milliseconds), len(count)) > _LONGEST_NUMBER:
-        raise ValueError("a number is too long")
     texts = [os.fsdecode(field) for field in fields[6:]]
     pairs = (text.partition("=") for text in texts[int(count) :])
     environment = {name: value for name, _, value in pairs}
@@ -55,10 +51,7 @@ def read_call(fields: List[bytes]) -> Call:
 
 
 class Server:
-    """Serves the state directory whose delivery lock this process holds, with one deliverer.
-
-    `kind` is `agent` or `run`; `retire` is called when the agent is to end. `callers` are being served now.
-    """
+    """Serves the state directory as `kind`, `agent` or `run`; `retire` is called when the agent is to end."""
 
     def __init__(self, deliverer: Deliverer, kind: str, retire: Callable[[], None] = lambda: None) -> None:
         self._deliverer = deliverer
@@ -135,7 +128,6 @@ class Server:
     # -- What is done with a call
 
     def _answer(self, call: Call, began: float) -> List[bytes]:
-        """Do what a call wants and give the fields to send back. `began` is when it came (of `time.monotonic`)."""
         if call.what == handover.STATUS:
             return [json.dumps(self._status()).encode("ascii")]
         if call.what == handover.RETIRE:

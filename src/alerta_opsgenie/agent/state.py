@@ -1,7 +1,6 @@
 """The state directory: one for each connector's user, with a journal for each target (docs/architecture.md).
 
-A target is named by the normalised URL of its Alerta. The key, the CA file and the proxy do not name it, so a corrected
-key finds what waits; an action is never delivered to another target than its own.
+A target is named by the normalised URL of its Alerta alone, so a corrected key finds what waits.
 """
 
 import os
@@ -40,10 +39,7 @@ def earlier_build(path: str) -> str:
 
 
 def target_name(url: str) -> str:
-    """Name the target that a URL of Alerta's API stands for. Raises AddressError.
-
-    Upper and lower case of scheme and host, the standard port, and `/alert` at the end make no difference.
-    """
+    """Name the target of a URL, whatever its case, standard port and `/alert` at the end. Raises AddressError."""
     address = address_of(url)
     host = quote(address.host.lower(), safe="")
     path = quote(address.path, safe="").replace("-", "%2D")

@@ -1,15 +1,11 @@
 """One target's queue: what is done with its actions, from their appending to their end.
 
-Each target has workers of its own, so that an Alerta that hangs holds up no other. One of them at a time looks what is
-due in the journal: what was appended here or by other processes, what waited for a pause, what a killed deliverer had
-left. It goes to work on that, and the next one looks. Each action is tried once (`core/delivery.py`), what that came to
-is committed, and the next action of the same alert goes on in the same worker.
-
     accept --> journal: waiting --> in flight --> worker --> Alerta
                            ^                         |
                            '------- journal: waiting | done | dead
 
-Where the journal cannot be used (a full disk), an action is delivered without order and memory, and its result says so.
+Each target has workers of its own. One of them at a time looks what is due in the journal, goes to work on it, and the
+next one looks. Where the journal cannot be used, an action is delivered without order and memory, and says so.
 """
 
 import collections
@@ -40,10 +36,7 @@ _ELSEWHERE = Outcome(Kind.KEPT, Reason.BEHIND, "it waits for the process that de
 
 
 class Holding(NamedTuple):
-    """What a queue is told of the deliverer that it belongs to.
-
-    `holds_lock`: whether the process may take actions from the journal. `trouble` says why nothing can be written down.
-    """
+    """What a queue is told of its deliverer. `trouble` says why nothing can be written down."""
 
     state_directory: str
     workers: int
@@ -89,13 +82,11 @@ class TargetQueue:
             return self._is_open
 
     def _make_ready(self) -> None:
-        """What was in flight has an unknown end."""
         journal, now = self.target.journal, time.time()
         journal.recover(now)
         journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
 
     def _start_worker(self) -> None:
-        """Let somebody be there for the next action, up to the number of workers."""
         if self._at_work == len(self._threads) < self._holding.workers:
             self._threads.append(threading.Thread(target=self._work, name=f"deliver {self.target.name}", daemon=True))
             self._threads[-1].start()
@@ -139,7 +130,6 @@ class TargetQueue:
             self._changed.notify_all()
 
     def _admit(self, ticket: Ticket, action: Action, *, holds_lock: bool) -> None:
-        """Let a ticket wait for its row, unless the row's result is known."""
         if not action.is_new and action.state in ("done", "dead"):
             ticket.leave()
             ticket.resolve(Result(ticket.message, outcome_of_row(action)))
@@ -204,7 +194,6 @@ class TargetQueue:
         return None
 
     def _look(self) -> str:
-        """Take what is due; gives why that was not possible, or an empty text."""
         try:
             if not self._holding.holds_lock():
                 return "another process delivers from the journal, or its directory was removed or replaced"
@@ -219,7 +208,6 @@ class TargetQueue:
         return ""
 
     def _pause_seconds(self) -> float:
-        """How long to wait: until more can be taken, or something changes."""
         reach = self.target.reach
         if self._look_trouble or self.target.access is None or (reach.is_down and self._at_work):
             return _LOOK_SECONDS
@@ -242,7 +230,6 @@ class TargetQueue:
                 self._look_at = min(self._look_at, time.monotonic() + due_at - time.time())
 
     def _keep_house(self) -> None:
-        """Make dead letters of what has waited too long, and forget what is old."""
         journal, now = self.target.journal, time.time()
         if time.monotonic() - self._expired_at > _LOOK_SECONDS:
             self._expired_at = time.monotonic()
@@ -257,19 +244,16 @@ class TargetQueue:
     def _do(self, job: Union[Action, Unrecorded], attempts: Attempts) -> None:
         if isinstance(job, Unrecorded):
             began = time.monotonic()
-            outcome, count = attempts.persist(self.target, job, PATIENCE_SECONDS)
+            outcome = attempts.try_unrecorded(self.target, job)
             took, message = time.monotonic() - began, job.ticket.message
-            self._holding.report(Report(self.target.name, job.new.kind, "", message, outcome, count, took))
+            self._holding.report(Report(self.target.name, job.new.kind, "", message, outcome, 1, took))
             return
         following: Optional[Action] = job
         while following is not None:
             following = self._deliver(following, attempts)
 
     def _deliver(self, action: Action, attempts: Attempts) -> Optional[Action]:
-        """Try an action once, commit what came of it, and tell those who wait.
-
-        Gives the next action of the same alert, if there is one.
-        """
+        """Try an action once, commit what came of it, tell who waits; gives the alert's next action."""
         began = time.monotonic()
         message, outcome = attempts.try_row(self.target, action)
         took, count = time.monotonic() - began, action.attempts + 1

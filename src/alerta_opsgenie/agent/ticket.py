@@ -10,10 +10,8 @@ from alerta_opsgenie.journal import Action, New
 
 
 class Result(NamedTuple):
-    """How an action stands.
+    """How an action stands. `kept`: the journal has it. `again_at`: when (of `time.monotonic`) it is tried next.
 
-    `kept` says that the journal has it, so that nothing is lost where the outcome is KEPT. `again_at` (of
-    `time.monotonic`) is when it is tried next; None: not before a person has done something, or not known.
     `trouble` is what else went wrong, with the advice.
     """
 
@@ -80,10 +78,7 @@ class Ticket:
             call(result)
 
     def wait(self, seconds: float, patience_seconds: float = 0.0) -> Result:
-        """Wait for a result, at most so long; one that will soon be tried again is waited for within the patience.
-
-        Gives a KEPT result that says that the action is under way where there is none in time.
-        """
+        """Wait for a result so long; within the patience also for the next attempt. Else gives `pending`."""
         now = time.monotonic()
         end, patience_ends = now + seconds, now + min(seconds, patience_seconds)
         with self._changed:

@@ -1,8 +1,7 @@
 """All open alerts of one source as Opsgenie or JSM lists them, or why the list cannot be trusted.
 
-https://docs.opsgenie.com/docs/alert-api, List Alerts: pages of at most 100, the 20,000th alert is the last that can be
-reached. JSM's integration API has the same request, which is not documented there; its full API has another
-(https://developer.atlassian.com/cloud/jira/service-desk-ops/rest/v2/api-group-alerts/), for a token of a person's.
+https://docs.opsgenie.com/docs/alert-api, List Alerts: pages of at most 100, up to the 20,000th alert. JSM's full API:
+https://developer.atlassian.com/cloud/jira/service-desk-ops/rest/v2/api-group-alerts/
 """
 
 import base64
@@ -38,11 +37,7 @@ OPS_PATHS = Paths("/v1/alerts", "size", "values")
 
 
 class AlertList(NamedTuple):
-    """The alerts as the vendor shows them.
-
-    `problem` tells why some may be missing; `changed`: because they changed while they were read. `requests` is what it
-    took.
-    """
+    """The vendor's alerts, by `requests`; `problem`: why some may be missing; `changed`: they changed meanwhile."""
 
     alerts: List[Mapping[str, Any]]
     problem: str = ""

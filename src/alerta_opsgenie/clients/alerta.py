@@ -26,10 +26,7 @@ ALERT_TIMEOUT = "X-Alerta-Alert-Timeout"
 
 
 def address_of(url: str) -> Address:
-    """Read the URL of Alerta's API, with or without `/alert` or a slash at its end. Raises `AddressError`.
-
-    The documented configuration ends in `/api/alert`; `/api` stays where the team's web server serves Alerta below it.
-    """
+    """Read the URL of Alerta's API, with or without `/alert` or a slash at its end. Raises `AddressError`."""
     return read_address(url, "Alerta", "https://alerta.example.com/api", ("/alerts", "/alert"))
 
 
@@ -103,10 +100,7 @@ _MOST_DIGITS = 10  # of a timeout in PostgreSQL's integer
 
 
 def _without(key: str, body: Any) -> Any:
-    """Take the key out of Alerta's message: its answer to an unknown key repeats it (9.1.0, auth/decorators.py).
-
-    Nothing else of an answer is ever shown, and a short key may well be part of something else in it.
-    """
+    """Take the key out of Alerta's message: its answer to an unknown key repeats it (9.1.0, auth/decorators.py)."""
     said = body.get("message") if isinstance(body, dict) else None
     if not key or not isinstance(said, str):
         return body

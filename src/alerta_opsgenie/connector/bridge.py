@@ -40,10 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class Bridge:
-    """Takes the queues of one configuration. `once`: until they are empty.
-
-    Raises `AddressError` where a URL, a CA file or a proxy cannot be used.
-    """
+    """Takes the queues of one configuration; `once`: until they are empty. Raises `AddressError`."""
 
     def __init__(self, plan: Plan, metrics: Metrics, reporter: Reporter, *, once: bool = False) -> None:
         self._plan = plan
@@ -88,7 +85,6 @@ class Bridge:
             self._parts.start("heartbeat", lambda: heartbeat.run(self._ending))
 
     def _stop(self) -> None:
-        """Take nothing more; commit what is in hand; delete and tell what is done."""
         began = time.monotonic()
         self._ending.set()
         self._keeper.stop()
@@ -121,7 +117,6 @@ class Bridge:
     # -- Queues
 
     def _use(self, token: Token) -> None:
-        """Take up what the vendor names, renew its credentials, and leave what it names no more."""
         self._handler.owner_id = token.owner_id
         wanted = {token.channel} if token.channel else {place.url for place in token.queues}
         if token.channel:
@@ -190,7 +185,6 @@ class Bridge:
         return self.health().ready and not self._reporter.alerta_trouble
 
     def _sample(self) -> None:
-        """Bring the gauges up to date."""
         for rounds in itertools.count():
             self._take_gauges()
             if rounds % _COUNT_EVERY == 0:
@@ -221,7 +215,6 @@ class Bridge:
     # -- Once
 
     def _is_done(self) -> bool:
-        """Whether queues and journals are empty, or nothing more can be done now."""
         keeper = self._keeper
         if not keeper.fetched_at:
             if keeper.permanent or keeper.failures >= _ONCE_FAILURES:

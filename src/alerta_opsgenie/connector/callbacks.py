@@ -1,7 +1,4 @@
-"""Tells Opsgenie or JSM how each action ended, in the background: never in the way of the next action.
-
-What cannot be told within a few tries is dropped and counted; the action itself is done or kept all the same.
-"""
+"""Tells Opsgenie or JSM how each action ended, in the background; what cannot be told is dropped and counted."""
 
 from __future__ import annotations
 
@@ -100,7 +97,6 @@ class Callbacks:
             return self._waiting.popleft()
 
     def _send(self, api: VendorApi, body: dict[str, Any]) -> str:
-        """Send one result; says how that ended."""
         is_passing, words = True, ""
         for tries in range(1, TRIES + 1):
             status, retry_after, words = self._post(api, body)

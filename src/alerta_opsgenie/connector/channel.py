@@ -1,7 +1,6 @@
 """The HTTP channel of JEC's version 2: messages without SQS and without AWS credentials.
 
-As in the public branch `jec-v2` of atlassian/jec (9d7f3a0), which is not released. Not confirmed: how many messages a
-poll gives, how soon one that was not deleted comes again, and whether it then has a new `receiptHandle`.
+As in the public branch `jec-v2` of atlassian/jec (9d7f3a0), which is not released.
 """
 
 from __future__ import annotations
@@ -141,5 +140,4 @@ def _id(value: Any) -> str:
 
 
 def _text(value: Any, longest: int) -> str:
-    """Give a text that is not too long; an empty one for anything else."""
     return value if isinstance(value, str) and len(value) <= longest else ""

@@ -1,7 +1,6 @@
 """The queues that the vendor gives a connector, and the temporary credentials for them.
 
-The endpoint answers with a `Token` header whose content is JSON; its body says nothing (queue/processor.go of
-opsgenie/oec and atlassian/jec). Nothing in an answer is believed before it is within its bounds.
+The answer is the JSON in its header `Token` (queue/processor.go of opsgenie/oec and atlassian/jec).
 """
 
 from __future__ import annotations
@@ -41,7 +40,6 @@ _GONE = frozenset({404, 410, 501})
 
 
 def _text(longest: int, pattern: str = r"^[!-~]+\Z") -> dict[str, Any]:
-    """A text that can stand in a header or a URL."""
     return {"type": "string", "maxLength": longest, "pattern": pattern}
 
 
@@ -79,10 +77,9 @@ def _validator() -> Validator:
 
 
 class CredentialsError(Exception):
-    """No queue came; the text says why, without secrets. `advice` is what to do about it, if anything.
+    """No queue came; `advice` is what to do about it. `permanent`: a person has to change something.
 
-    `permanent`: asking again does not help, a person has to change something. `gone`: another version of the API may
-    have what is asked for. `status` is that of the answer; 0: none came.
+    `gone`: another version of the API may have what is asked for. `status`: of the answer, 0 for none.
     """
 
     def __init__(
@@ -116,10 +113,7 @@ class QueuePlace:
 
 @dataclass(frozen=True)
 class Token:
-    """One answer. `owner_id` marks the messages that are ours; the vendor's clock is `ahead_seconds` ahead of ours.
-
-    With a `channel` of JEC's version 2 there are no queues.
-    """
+    """One answer, with queues or a `channel`. The vendor's clock is `ahead_seconds` ahead of ours."""
 
     owner_id: str
     queues: tuple[QueuePlace, ...] = ()

@@ -1,7 +1,4 @@
-"""This process's deliverer, which changes with the delivery lock of the state directory.
-
-A resident agent gives way to `run`. Another `run` does not: it delivers what is appended here, until its lock is free.
-"""
+"""This process's deliverer: a resident agent gives the delivery lock to it; another `run` delivers what it appends."""
 
 from __future__ import annotations
 
@@ -71,7 +68,6 @@ class Front:
                 _log.exception("the delivery lock cannot be asked for")
 
     def _take_lock(self) -> bool:
-        """Try to; gives whether this process has it."""
         deliverer = self._make()
         try:
             if deliverer.start():
@@ -89,7 +85,6 @@ class Front:
         return False
 
     def _lead(self, deliverer: Deliverer) -> None:
-        """Deliver from now on: this process has the lock. What waits for its Alertas is due."""
         before, self.deliverer, self._holds_lock = self.deliverer, deliverer, True
         if self._server is not None:
             self._server.stop(_SERVER_STOP_SECONDS)

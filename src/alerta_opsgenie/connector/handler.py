@@ -92,7 +92,6 @@ class Handler:
                 self._follow(source, received, action, ticket)
 
     def _portions(self, messages: Sequence[Received]) -> Iterator[list[Received]]:
-        """Cut what came at once into what may be in memory at once."""
         portion: list[Received] = []
         for received in messages:
             if portion and sum(len(one.body) for one in (*portion, received)) > MOST_BYTES:
@@ -127,7 +126,6 @@ class Handler:
     # -- An action of ours
 
     def _follow(self, source: Source, received: Received, action: Action, ticket: Ticket) -> None:
-        """Delete the message as soon as its action is safe, and tell the vendor how it ended."""
         receipt, size, is_committed = received.receipt, len(received.body), ticket.is_committed
 
         def ended(result: Result) -> None:

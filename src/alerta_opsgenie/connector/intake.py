@@ -17,9 +17,9 @@ class MisfitError(ValueError):
 
 @dataclass(frozen=True)
 class Action:
-    """A message that is for us. `mapping` is None where the configuration has none for it; `refusal` then says so.
+    """A message that is for us; `refusal` says why there is no mapping for it.
 
-    `name`, `alert` and `person` are for people. Nothing else of the message is kept: read, 1 MiB of it takes 25 MiB.
+    Nothing else of the message is kept: read, 1 MiB of it takes 25 MiB.
     """
 
     name: str
@@ -67,8 +67,7 @@ def _not_ours(received: Received, owner_id: str, dialect: str) -> str:
 def _find_mapping(config: EdgeConfig, message: Message, envelope: Envelope) -> tuple[ActionMapping | None, str]:
     """Find the mapping by the mapped name; for our executor the action's own name, or any type left out, will do.
 
-    Which of the two names a plain integration sends is not documented for JEC, and the Go connectors drop a message
-    whose name is mapped under the other.
+    Which of the two names a plain integration of JEC's sends is not documented.
     """
     mapping = config.mappings.get(envelope.action)
     if mapping is None:

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 def fetch(api: VendorApi, dialect: str, transport: str, seconds: float) -> Token:
     """Ask once, with so many seconds for each request. `transport` is `auto`, `sqs` or `channel`.
 
-    What is held is not named in the question, so the answer leaves nothing out. Raises `CredentialsError`.
+    Nothing is named as held, so the answer leaves nothing out. Raises `CredentialsError`.
     """
     if transport == CHANNEL:
         return authenticate(api, seconds)
@@ -59,11 +59,7 @@ def fetch(api: VendorApi, dialect: str, transport: str, seconds: float) -> Token
 
 
 class Keeper:
-    """Asks for as long as it runs, and hands each answer to `use`.
-
-    `transport` is `auto`, `sqs` or `channel`. `failure` says what was wrong the last time, and is empty after a
-    success; `advice` what to do about it. Instants are in seconds since the epoch.
-    """
+    """Asks for as long as it runs, and hands each answer to `use`. `failure` is what is wrong now."""
 
     def __init__(
         self, api: VendorApi, dialect: str, use: Callable[[Token], None], parts: Parts, transport: str = "auto"
@@ -127,7 +123,6 @@ class Keeper:
         return max(seconds, SHORTEST_PAUSE_SECONDS)
 
     def _fail(self, error: CredentialsError) -> float:
-        """Say what is wrong, once; gives how long to wait."""
         self.failures += 1
         if str(error) != self.failure:
             _log.error("no credentials: %s%s", error, f"; {error.advice}" if error.advice else "")

@@ -1,7 +1,4 @@
-"""The numbers of `/metrics`, each with every label from the start, so that a rate is right from the first event on.
-
-docs/reference/metrics.md describes them; a test compares the two.
-"""
+"""The numbers of `/metrics` (docs/reference/metrics.md), each with every label from the start."""
 
 from __future__ import annotations
 

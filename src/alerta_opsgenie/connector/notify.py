@@ -1,7 +1,4 @@
-"""What systemd is told: that we are ready, how it goes, and that we are alive.
-
-The protocol of sd_notify(3): datagrams to the Unix socket that `NOTIFY_SOCKET` names.
-"""
+"""What systemd is told (sd_notify(3)): datagrams to the Unix socket that `NOTIFY_SOCKET` names."""
 
 from __future__ import annotations
 
@@ -18,10 +15,7 @@ _DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
 
 
 class Notifier:
-    """Tells the service manager; does nothing where there is none.
-
-    `watchdog_seconds` is how often it wants to hear from us at the least; None: it does not watch.
-    """
+    """Tells the service manager, where there is one. It wants to hear from us each `watchdog_seconds`."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         given = os.environ if environment is None else environment

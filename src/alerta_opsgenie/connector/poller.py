@@ -37,10 +37,9 @@ _log = logging.getLogger(__name__)
 
 
 class Poller:
-    """Takes one queue. `stale` is called when it refuses the credentials.
+    """Takes one queue. `stale` is called when it refuses the credentials; `failure` says what was wrong the last time.
 
-    `failure` says what was wrong the last time; `polled_at` when it last answered (seconds since the epoch);
-    `empty_polls` how many answers in a row were empty.
+    `polled_at` is when it last answered (seconds since the epoch), `empty_polls` how many answers in a row were empty.
     """
 
     def __init__(
@@ -185,7 +184,6 @@ class Poller:
                     self._changed.wait_for(lambda: self._flushing, pause)
 
     def _next_batch(self) -> list[Receipt]:
-        """Wait for something to delete; nothing: the end."""
         with self._changed:
             self._parts.idle(f"deletions {self.name}")
             self._changed.wait_for(lambda: self._done or self._flushing)

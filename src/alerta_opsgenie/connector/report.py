@@ -21,11 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Counts and logs how actions end.
-
-    `ended_kinds` counts them by kind; `ignored` are the last that no journal has;
-    `alerta_trouble` is what Alerta refuses.
-    """
+    """Counts and logs how actions end; `ignored` are the last that no journal has."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.alerta_trouble = ""
@@ -75,7 +71,6 @@ class Reporter:
         return f"{total} actions" + (f": {parts}" if parts else "")
 
     def _note_alerta(self, outcome: Outcome) -> None:
-        """Learn from an outcome whether Alerta takes our calls."""
         if outcome.reason in ADVICE:
             self.alerta_trouble = f"{outcome.detail}; {outcome.advice}"
         elif outcome.kind is Kind.APPLIED or outcome.reason in (Reason.IN_STATE, Reason.NOT_FOUND):

@@ -63,10 +63,7 @@ class Scripts:
         return True
 
     def stop(self, seconds: float) -> None:
-        """Start none any more, and wait for those that run. One that takes longer goes on without us.
-
-        To start that one again would do its work twice, so its message is deleted.
-        """
+        """Start none any more, and wait for those that run. The message of one that goes on without us is deleted."""
         self._stopping = True
         with self._changed:
             self._changed.wait_for(lambda: not self._running(), seconds)

@@ -37,10 +37,7 @@ class ListenError(Exception):
 
 
 class Service:
-    """Runs a configuration until SIGTERM or SIGINT, and a new one after SIGHUP.
-
-    `read` reads the configuration afresh; it may block and raise `ConfigError` or `AddressError`.
-    """
+    """Runs a configuration until SIGTERM or SIGINT, and after SIGHUP the one that `read` gives."""
 
     def __init__(self, plan: Plan, read: Callable[[], Plan], *, once: bool = False) -> None:
         self._plan = plan
@@ -155,7 +152,6 @@ class Service:
             _log.info("the page is at %s/", web.url)
 
     def _make_page(self) -> None:
-        """Have a page for the configuration in use; where it listens is fixed by the first one."""
         place = parse_listen(self._plan.own.listen)
         host = self._web.host if self._web is not None else place[0] if place else ""
         source = Source(
@@ -187,7 +183,6 @@ class Service:
         return self._bridge.health() if self._bridge is not None else _STARTING
 
     def _watch(self) -> None:
-        """Feed the watchdog while everything goes on, and say how it goes."""
         seconds = self._notifier.watchdog_seconds
         pause = min(_LOOK_SECONDS, seconds / 3) if seconds else _LOOK_SECONDS
         while True:

@@ -1,8 +1,4 @@
-"""One SQS queue.
-
-The endpoint is the queue URL's own origin, and the credentials are those that the vendor gave. Nothing of AWS's own
-environment variables and files is read: they belong to somebody else.
-"""
+"""One SQS queue. Nothing of AWS's own environment variables and files is read: they belong to somebody else."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Health:
     """How it goes. `stuck` parts stand still: the process should be started anew. `troubles` are for a person.
 
-    `ready` says that messages are being taken, `transport` by which way: `sqs` or `channel`, empty at the start.
+    `ready`: messages are being taken, by the `transport` `sqs` or `channel`.
     """
 
     ready: bool

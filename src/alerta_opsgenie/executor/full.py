@@ -30,10 +30,7 @@ _KEEP_SECONDS = 5.0
 
 
 def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, str], began: float) -> int:
-    """Deliver or keep one action and show how that ended.
-
-    `program` is how this program is started; `began` (of `time.monotonic`) is from when the time limit counts.
-    """
+    """Deliver or keep one action and show how that ended; the time limit counts from `began` (of `time.monotonic`)."""
     try:
         found, notes = split(arguments)
         text = text_wanted(found)
@@ -59,7 +56,6 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
 def _hand_over(
     program: Sequence[str], arguments: List[str], environment: Dict[str, str], options: Options, began: float
 ) -> List[bytes]:
-    """Give the answer of the agent, which is started where there is none; an empty list where none is to be had."""
     # The message goes as an argument: a file, or standard input, was read here. No JSON has the byte NUL.
     payload = (options.payload or "").replace("\0", "\1").encode("utf-8", "surrogateescape")
     given = [argument for argument in arguments if "\0" not in argument]
@@ -74,10 +70,7 @@ def _hand_over(
 
 
 def _keep(options: Options, began: float) -> Result:
-    """Write the action down where an agent that is at work did not answer in time: it may have it in memory alone.
-
-    To deliver it here could do it twice.
-    """
+    """Write the action down where an agent did not answer in time: to deliver it here could do it twice."""
     ticket, new = Deliverer(options.spool_directory).read(Request(options.payload or "", options))
     result = Result(ticket.message, Outcome(Kind.KEPT, Reason.BEHIND, "the agent has not answered in time"))
     seconds = max(_KEEP_SECONDS, began + options.limit_seconds - time.monotonic())

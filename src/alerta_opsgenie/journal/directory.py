@@ -21,10 +21,7 @@ _PRIVATE = 0o600
 
 
 def open_directory(path: str) -> int:
-    """Open a directory for use, made (0700, its parents too) where it is missing.
-
-    Raises JournalError where it is a symbolic link, another user's, writable by others, or on a network file system.
-    """
+    """Open a directory of ours on a local disk, made (0700, its parents too) if need be. Raises JournalError."""
     try:
         _make(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -100,7 +97,6 @@ def sync_directory(path: str) -> None:
 
 
 def _file_system(device: int) -> str:
-    """Give the type of the file system with that device number, as Linux tells it; '' where it does not."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         with open(MOUNTS, encoding="utf-8", errors="replace") as mounts:

@@ -13,8 +13,7 @@ _DAMAGE = (
 class JournalError(Exception):
     """The journal cannot be used: `reason` says what is wrong and where, `advice` what to do next.
 
-    `label` is one word, for logs that tell each trouble once: `busy`, `damaged`, `foreign`, `forked`, `input`, `io`,
-    `network`, `newer`, `owner`.
+    `label`: `busy`, `damaged`, `foreign`, `forked`, `input`, `io`, `network`, `newer` or `owner`.
     """
 
     def __init__(self, reason: str, advice: str, label: str) -> None:

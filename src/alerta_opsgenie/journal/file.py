@@ -213,7 +213,9 @@ class File:
         new = self.path + ".new"
         with contextlib.closing(open_connection(new)) as connection:
             carried_over = int(connection.execute("SELECT count(*) FROM actions").fetchone()[0])
-        aside = _aside(self.path, os.stat(new).st_mtime)
+        # Named by when the replacement was made: one that was killed goes on with that name.
+        made_ns = os.stat(new).st_mtime_ns
+        aside = f"{self.path}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime(made_ns // 10**9))}-{made_ns % 10**9}"
         for suffix in ("-wal", ""):
             with contextlib.suppress(FileNotFoundError):
                 os.rename(self.path + suffix, aside + suffix)
@@ -229,16 +231,7 @@ class File:
 _files: "weakref.WeakSet[File]" = weakref.WeakSet()
 
 
-def _aside(path: str, instant: float) -> str:
-    """Name a damaged file by when its replacement was made: a replacement that was killed goes on with that name."""
-    names = [f"{path}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(instant))}"]
-    while os.path.exists(names[-1]):
-        names.append(f"{names[0]}-{len(names) + 1}")
-    return names[-1] if os.path.lexists(path) or len(names) == 1 else names[-2]
-
-
 def _identity(path: str) -> Optional[Tuple[int, int]]:
-    """Give what tells this file from another of the same name; None where there is none."""
     try:
         status = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:

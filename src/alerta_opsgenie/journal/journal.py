@@ -87,10 +87,7 @@ class Journal:
         return now if found is not None and last > now + longest_pause_seconds else found
 
     def recover(self, now: float) -> int:
-        """Let everything wait that is in flight, due now; for a new holder of the lock. Says how many.
-
-        Their attempts have an unknown end, which `first_attempt_at` tells.
-        """
+        """Let all that is in flight wait, due now, for a new holder of the lock. Says how many."""
         statement = "UPDATE actions SET state = 'waiting', due_at = ? WHERE state = 'in-flight'"
         return self._write(lambda connection: connection.execute(statement, (now,)).rowcount)
 
@@ -98,11 +95,7 @@ class Journal:
         self, action: Action, now: float, reason: str, detail: str = "", *, wrote: Mapping[str, int] = {},
         left: str = "", claim_next: bool = False,
     ) -> Optional[Action]:
-        """Remember an action as done: its key, the newest of `wrote` (field: updatedAt in ns), its words.
-
-        `left` is kept in place of its body. With `claim_next` it gives the next action of the same alert, in flight,
-        if one is due.
-        """
+        """Remember an action as done, with the newest of `wrote`, and `left` in place of its body."""
         ended = action._replace(body=left, options="", writes="", state="done", reason=reason, detail=detail)
         return self._end(ended, now, wrote, claim_next=claim_next)
 
@@ -135,10 +128,7 @@ class Journal:
         self._write(lambda connection: connection.execute(statement, values))
 
     def expire(self, now: float, older_than_seconds: float) -> List[Action]:
-        """Make dead letters (`expired`) of what has waited so long. Gives them.
-
-        What was accepted in the future, by a clock that was set back since, counts from now.
-        """
+        """Make dead letters (`expired`) of what has waited so long, counted from now where it came in the future."""
         limit = now - older_than_seconds
         any_found = "SELECT 1 FROM actions WHERE state = 'waiting' AND (since <= ? OR since > ?)"
         expire = (

@@ -9,11 +9,9 @@ from alerta_opsgenie.journal.errors import failure
 
 
 class Lock:
-    """Held until `close`, or until the process ends, by whatever signal.
+    """Held until `close`, or until the process ends, by whatever signal; never by a child.
 
-    Programs that are started do not get it, nor does a forked child: its copy is closed at the fork
-    (`os.register_at_fork`). A fork that skips Python's hooks (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`)
-    leaves a copy behind, and the lock is free only when both have ended: take it after the fork.
+    A fork that skips Python's hooks (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`) leaves a copy behind.
     """
 
     def __init__(self, path: str, descriptor: int) -> None:

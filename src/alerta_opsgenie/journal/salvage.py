@@ -17,8 +17,7 @@ _INSERT = f"INSERT OR IGNORE INTO actions ({', '.join(COLUMNS)}) VALUES ({', '.j
 def rescue(source: str, target: str) -> None:
     """Make `target` a journal's file with all that can be read of `source`, which is only read.
 
-    Where its first page is lost, or says more than the file is long, a copy gets a new file's first page: files of
-    one version have their tables on the same pages. Raises OSError and sqlite3.Error when `target` fails.
+    Where its first page is lost, a copy gets a new file's: files of one version have their tables on the same pages.
     """
     scratch = target + ".scratch"
     try:
@@ -49,7 +48,6 @@ def _remove(path: str) -> None:
 
 
 def _copy(source: str, into: sqlite3.Connection) -> bool:
-    """Copy actions and memory; False where not even the tables could be found."""
     # SQLite would remove the log of an empty file, even for a mere reader.
     if os.path.getsize(source) <= 1:
         return False
