@@ -17,8 +17,7 @@ from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, Journal, JournalError, New
 
-MOST_FAULTS = 5
-"""After so many attempts in which this program failed, the action becomes a dead letter."""
+MOST_FAULTS = 5  # After so many attempts in which this program failed, the action becomes a dead letter
 
 
 class Unrecorded(NamedTuple):
@@ -126,8 +125,7 @@ class End(NamedTuple):
     outcome: Outcome
     wrote: Mapping[str, int]
     pause_seconds: float
-    person: str = ""
-    """Who acted, kept when the message goes."""
+    person: str = ""  # Who acted, kept when the message goes
 
 
 class Ends:

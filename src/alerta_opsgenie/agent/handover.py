@@ -210,8 +210,7 @@ def exchange(path: str, data: bytes, seconds: float) -> "list[bytes]":
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """What of its starter's environment an agent gets: some need it to start at all, or to trust their Alerta."""
 
-START_SECONDS = 5.0
-"""How long an agent that was started is waited for; it takes less than a tenth of a second."""
+START_SECONDS = 5.0  # How long an agent that was started is waited for; it takes less than a tenth of a second
 
 _LOOK_SECONDS = 0.002
 

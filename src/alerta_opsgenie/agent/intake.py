@@ -12,8 +12,7 @@ from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.journal import New
 
-UNREADABLE = "unreadable"
-"""The kind of a dead letter that is no message."""
+UNREADABLE = "unreadable"  # The kind of a dead letter that is no message
 
 
 class Request(NamedTuple):

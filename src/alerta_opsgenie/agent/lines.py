@@ -13,8 +13,7 @@ from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
-LARGEST_PIPE_BYTES = 4096
-"""Up to PIPE_BUF (4096 on Linux) a write is whole or not at all; JEC reads 16 KiB."""
+LARGEST_PIPE_BYTES = 4096  # Up to PIPE_BUF (4096 on Linux) a write is whole or not at all; JEC reads 16 KiB
 
 _FAILURES_ONLY = frozenset({"ERROR", "FATAL", "PANIC"})
 _LONGEST_ERROR = 1000

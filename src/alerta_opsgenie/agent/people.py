@@ -7,8 +7,7 @@ from typing import Callable, Dict, Optional, Tuple
 
 from alerta_opsgenie.core.people import People, read_people
 
-LARGEST_FILE_BYTES = 1024 * 1024
-"""Ten thousand people fit."""
+LARGEST_FILE_BYTES = 1024 * 1024  # Ten thousand people fit
 
 _MOST_FILES = 16  # one for each set of options that actions come with
 
@@ -62,8 +61,7 @@ class PeopleFiles:
         return people, trouble
 
 
-FILES = PeopleFiles()
-"""Those of this process; whoever has a log sets its `warn`."""
+FILES = PeopleFiles()  # Those of this process; whoever has a log sets its `warn`
 
 
 def _text(raw: Optional[bytes]) -> str:

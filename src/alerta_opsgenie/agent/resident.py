@@ -19,8 +19,7 @@ from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.journal import JournalError
 
 STOP_SECONDS = 8.0
-TAKE_OVER_SECONDS = 15.0
-"""How long a successor waits for the agent before it, which ends within ten seconds."""
+TAKE_OVER_SECONDS = 15.0  # How long a successor waits for the agent before it, which ends within ten seconds
 
 _LOOK_SECONDS = 0.25
 _LARGEST_LOG_BYTES = 1024 * 1024

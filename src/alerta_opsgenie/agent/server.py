@@ -23,8 +23,7 @@ MOST_CALLERS = 64
 
 _TRANSFER_SECONDS = 10.0  # for a frame, either way
 
-_ANSWER_SECONDS = 0.5
-"""An answer is given so long before the caller's time is over: both may be slow on a busy host."""
+_ANSWER_SECONDS = 0.5  # An answer is given so long before the caller's time is over: both may be slow on a busy host
 
 
 class Call(NamedTuple):

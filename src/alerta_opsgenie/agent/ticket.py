@@ -42,16 +42,11 @@ class Ticket:
 
     def __init__(self, message: Optional[Message] = None, result: Optional[Result] = None) -> None:
         self.message = message
-        self.pending = Result(message, UNTRIED)
-        """How the action stands while there is no result."""
-        self.failures: List[str] = []
-        """What the attempts before the last one came to, for whoever looks for a fault."""
-        self.is_committed = False
-        """Whether the journal has the action, whatever comes."""
-        self.leave: Callable[[], None] = lambda: None
-        """Call it when nobody waits for a result any more."""
-        self.wants_more = True
-        """Whether a result that is not final is to be followed by the next one."""
+        self.pending = Result(message, UNTRIED)  # How the action stands while there is no result
+        self.failures: List[str] = []  # What the attempts before the last one came to, for whoever looks for a fault
+        self.is_committed = False  # Whether the journal has the action, whatever comes
+        self.leave: Callable[[], None] = lambda: None  # Call it when nobody waits for a result any more
+        self.wants_more = True  # Whether a result that is not final is to be followed by the next one
         self._result = result
         self._changed = threading.Condition()
         self._callbacks: List[Callable[[Result], None]] = []

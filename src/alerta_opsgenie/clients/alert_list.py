@@ -19,8 +19,7 @@ LONGEST_WAIT_SECONDS = 60.0
 _OK, _THROTTLED = 200, 429
 
 Fetch = Callable[[str], Union[Response, Delivery]]
-Wait = Callable[[float], bool]
-"""Waits so many seconds; True: it is time to stop."""
+Wait = Callable[[float], bool]  # Waits so many seconds; True: it is time to stop
 
 
 class Paths(NamedTuple):

@@ -18,9 +18,7 @@ from alerta_opsgenie.core.secret import mask
 ON_BEHALF_OF = "X-Alerta-On-Behalf-Of"
 """Names the person, percent-encoded where not ASCII; our plugin sends it back, which is how it is known to be there."""
 
-ALERT_STATUS = "X-Alerta-Alert-Status"
-"""Our plugin says here which status the alert has after the call."""
-
+ALERT_STATUS = "X-Alerta-Alert-Status"  # Our plugin says here which status the alert has after the call
 ALERT_TIMEOUT = "X-Alerta-Alert-Timeout"
 """And here after how many seconds Alerta ends by itself what the call began; 0: never."""
 

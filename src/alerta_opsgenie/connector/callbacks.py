@@ -16,14 +16,10 @@ from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.vendor.callback import Envelope, callback_body
 from alerta_opsgenie.vendor.config import JEC, OEC
 
-PATHS: Mapping[str, str] = {OEC: "/v1/oec/callback", JEC: "/jsm/ops/jec/v1/callback"}
-"""Where each vendor takes results."""
-
+PATHS: Mapping[str, str] = {OEC: "/v1/oec/callback", JEC: "/jsm/ops/jec/v1/callback"}  # Where each vendor takes results
 MOST_WAITING = 1000
 SENDERS = 2
-TRIES = 6
-"""The Go connectors' own number (retryer/retryer.go: five after the first)."""
-
+TRIES = 6  # The Go connectors' own number (retryer/retryer.go: five after the first)
 REQUEST_SECONDS = 10.0
 _LONGEST_FAILURE = 1000
 _ACCEPTED, _TOO_MANY, _SERVER_ERROR = range(200, 300), 429, 500

@@ -19,8 +19,7 @@ AUTHENTICATE_PATH = "/jsm/ops/jec/v2/authenticate"
 MESSAGES_PATH = "/jsm/ops/jec/v2/messages/channel/"
 
 ASK_V1_AGAIN_SECONDS = 86_400.0
-SHORTEST_POLL_SECONDS = 1.0
-"""JEC polls no faster while nothing comes."""
+SHORTEST_POLL_SECONDS = 1.0  # JEC polls no faster while nothing comes
 
 _REQUEST_SECONDS = 40.0
 _LONGEST_ID = 200

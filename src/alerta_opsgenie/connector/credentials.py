@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 PATHS: Mapping[str, str] = {OEC: "/v1/oec/credentials", JEC: "/jsm/ops/jec/v1/credentials"}
 """Where each vendor's credentials are."""
 
-DEFAULT_REFRESH_SECONDS = 60.0
-"""How often the Go connectors ask where the answer does not say (queue/processor.go)."""
+DEFAULT_REFRESH_SECONDS = 60.0  # How often the Go connectors ask where the answer does not say (queue/processor.go)
 
 _MILLISECONDS = 1000.0
 _LARGEST_HEADER = 64 * 1024

@@ -47,8 +47,7 @@ class Heartbeat:
         self._is_well = is_well
         self._count = count
         self._failure = ""
-        self.sent_at = 0.0
-        """When each Alerta took the last one, in seconds since the epoch."""
+        self.sent_at = 0.0  # When each Alerta took the last one, in seconds since the epoch
 
     def run(self, stopping: threading.Event) -> None:
         """Send until `stopping` is set."""

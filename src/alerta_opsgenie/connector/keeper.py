@@ -20,16 +20,11 @@ from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.vendor.config import JEC
 
-SQS, CHANNEL = "sqs", "channel"
-"""Where messages come from, as the setting `transport` and the pages name it."""
-
+SQS, CHANNEL = "sqs", "channel"  # Where messages come from, as the setting `transport` and the pages name it
 PART = "credentials"
-REQUEST_SECONDS = 40.0
-"""The Go connectors' own limit for a request (retryer/retryer.go)."""
-
+REQUEST_SECONDS = 40.0  # The Go connectors' own limit for a request (retryer/retryer.go)
 LONGEST_PAUSE_SECONDS = 60.0
-SHORTEST_PAUSE_SECONDS = 1.0
-"""Whatever the answers say, the endpoint is not asked more often."""
+SHORTEST_PAUSE_SECONDS = 1.0  # Whatever the answers say, the endpoint is not asked more often
 
 _PERMANENT_FIRST_SECONDS = 10.0
 _log = logging.getLogger(__name__)

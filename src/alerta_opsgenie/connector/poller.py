@@ -23,12 +23,8 @@ from alerta_opsgenie.connector.transport import (
 )
 from alerta_opsgenie.core.backoff import delay_seconds
 
-LONGEST_PAUSE_SECONDS = 5.0
-"""The longest wait after the queue did not answer; it is one small request."""
-
-MOST_UNDELETED = 10_000
-"""Deletions that wait while the queue is away; beyond that the oldest are left to come again."""
-
+LONGEST_PAUSE_SECONDS = 5.0  # The longest wait after the queue did not answer; it is one small request
+MOST_UNDELETED = 10_000  # Deletions that wait while the queue is away; beyond that the oldest are left to come again
 LINGER_SECONDS = 0.25
 """How long a message that is done waits for others, to be deleted in one request; killed then, it comes again."""
 

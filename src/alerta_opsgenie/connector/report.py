@@ -13,8 +13,7 @@ from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.outcome import ADVICE, Kind, Outcome, Reason
 from alerta_opsgenie.page.view import Row
 
-MOST_REMEMBERED = 1000
-"""Ends that are remembered for the page."""
+MOST_REMEMBERED = 1000  # Ends that are remembered for the page
 
 _NS = 1e9
 _log = logging.getLogger(__name__)

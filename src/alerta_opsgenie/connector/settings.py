@@ -16,11 +16,8 @@ from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.structure import read_config
 
-DEFAULT_WORKERS = WORKERS
-"""Alerts at work at once."""
-
-DEFAULT_LISTEN = "127.0.0.1:7070"
-"""Where OEC serves its metrics when it is told to (`-oec-metrics 7070`)."""
+DEFAULT_WORKERS = WORKERS  # Alerts at work at once
+DEFAULT_LISTEN = "127.0.0.1:7070"  # Where OEC serves its metrics when it is told to (`-oec-metrics 7070`)
 
 
 @dataclass(frozen=True)

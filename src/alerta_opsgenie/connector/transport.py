@@ -11,8 +11,7 @@ MOST_PER_BATCH = 10
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 """
 
-LONGEST_POLL_SECONDS = 20
-"""The longest that SQS lets a receiver wait (the same page)."""
+LONGEST_POLL_SECONDS = 20  # The longest that SQS lets a receiver wait (the same page)
 
 
 class TransportError(Exception):

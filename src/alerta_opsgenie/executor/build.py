@@ -26,8 +26,7 @@ _ROOT = os.path.dirname(os.path.abspath(alerta_opsgenie.__file__))
 _FIRST = (f"{_PACKAGE}.agent.handover", f"{_PACKAGE}.executor.start")
 _REST = (f"{_PACKAGE}.executor.full", f"{_PACKAGE}.agent.resident", f"{_PACKAGE}.journal.salvage")
 
-_LONGEST_FIRST_LINE = 127
-"""Bytes that Linux reads of it (BINPRM_BUF_SIZE was 128 before Linux 5.1)."""
+_LONGEST_FIRST_LINE = 127  # Bytes that Linux reads of it (BINPRM_BUF_SIZE was 128 before Linux 5.1)
 
 _TEXT = """\
 #!{interpreter}
