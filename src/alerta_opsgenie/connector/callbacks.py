@@ -93,27 +93,24 @@ class Callbacks:
             return self._waiting.popleft()
 
     def _send(self, api: VendorApi, body: dict[str, Any]) -> str:
-        is_passing, words = True, ""
+        words, is_passing = "", True
         for tries in range(1, TRIES + 1):
-            status, retry_after, words = self._post(api, body)
-            if status in _ACCEPTED:
-                self._failure = ""
-                return "sent"
-            is_passing = not status or status == _TOO_MANY or status >= _SERVER_ERROR
-            if not is_passing or self._stopping.is_set():
+            retry_after = None
+            try:
+                response = api.request("POST", self._path, body, seconds=REQUEST_SECONDS)
+            except UnreachableError as error:
+                words, is_passing = str(error), True
+            else:
+                if response.status in _ACCEPTED:
+                    self._failure = ""
+                    return "sent"
+                words = f"{api.url(self._path)} answered HTTP {response.status}"
+                is_passing = response.status == _TOO_MANY or response.status >= _SERVER_ERROR
+                retry_after = retry_after_seconds(response.headers.get("retry-after"))
+            if not is_passing or self._stopping.is_set() or tries == TRIES:
                 break
-            if tries < TRIES:
-                self._stopping.wait(delay_seconds(tries, jitter(), retry_after_seconds=retry_after))
+            self._stopping.wait(delay_seconds(tries, jitter(), retry_after_seconds=retry_after))
         if words != self._failure:
             _log.warning("a result could not be told: %s; the action itself is not touched by this", words)
         self._failure = words
         return "failed" if is_passing else "refused"
-
-    def _post(self, api: VendorApi, body: dict[str, Any]) -> tuple[int, float | None, str]:
-        """Post once: the status (0 for no answer), what Retry-After says, and words for a log."""
-        try:
-            response = api.request("POST", self._path, body, seconds=REQUEST_SECONDS)
-        except UnreachableError as error:
-            return 0, None, str(error)
-        retry_after = retry_after_seconds(response.headers.get("retry-after"))
-        return response.status, retry_after, f"{api.url(self._path)} answered HTTP {response.status}"

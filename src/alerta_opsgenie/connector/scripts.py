@@ -7,7 +7,6 @@ import threading
 from typing import Callable
 
 from alerta_opsgenie.connector.callbacks import Callbacks
-from alerta_opsgenie.connector.intake import Action
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.transport import Received, Source
 from alerta_opsgenie.vendor.config import EdgeConfig
@@ -46,7 +45,7 @@ class Scripts:
     def _running(self) -> list[_Run]:
         return [run for run in list(self._runs.values()) if run.is_running]
 
-    def put(self, source: Source, received: Received, action: Action, ended: Callable[[], None]) -> bool:
+    def put(self, source: Source, received: Received, about: str, ended: Callable[[], None]) -> bool:
         """Run the script of a message soon. False: it waits, runs or has run already, and came again."""
         message_id = received.receipt.message_id
         with self._changed:
@@ -58,7 +57,7 @@ class Scripts:
                 return False
             run = self._runs[message_id] = _Run(source, received)
         self._hide(run)
-        arguments = (run, received.body, action.about, ended)
+        arguments = (run, received.body, about, ended)
         threading.Thread(target=self._work, args=arguments, name="script", daemon=True).start()
         return True
 
