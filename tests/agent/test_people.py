@@ -80,19 +80,6 @@ def test_one_that_cannot_be_used_warns_once_counts_and_knows_nobody(
     assert "secret" not in heard[0]
 
 
-def test_a_file_that_was_mended_is_no_trouble_any_more(path: Path) -> None:
-    files = PeopleFiles()
-    text = path.read_text()
-    path.write_text("nonsense")
-    files.of(str(path))
-    path.write_text(text)
-    assert (files.of(str(path)), files.trouble()) == ({ID: "jane"}, "")
-
-
-def test_where_no_file_is_named_no_mapping_is_in_use() -> None:
-    assert PeopleFiles().of("") is None
-
-
 def test_the_row_in_the_journal_has_the_name_and_the_message_s_own_key(path: Path) -> None:
     payload = json.dumps(envelope("Acknowledge", username=ID))
     options = Options("http://localhost", "key", people_file=str(path), spool_directory="/nowhere")

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from alerta_opsgenie.clients.connection import AddressError, Response
+from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.clients.opsgenie import (
     ADVICE,
-    BASE_URLS,
     OpsgenieClient,
     Reason,
     Status,
@@ -121,12 +120,6 @@ def test_the_vendor_s_words_and_errors_are_given_and_the_key_is_not() -> None:
 )  # fmt: skip
 def test_a_base_url_may_end_as_the_documentation_shows_it(url: str, dialect: Dialect, expected: str) -> None:
     assert (str(address_of(url, dialect)), dialect_of(url)) == (expected, dialect)
-
-
-def test_a_url_that_cannot_be_used_says_so() -> None:
-    with pytest.raises(AddressError, match="the URL of Opsgenie"):
-        address_of("api.opsgenie.com", Dialect.OPSGENIE)
-    assert set(BASE_URLS) == set(Dialect)
 
 
 # -- Against the stand-in

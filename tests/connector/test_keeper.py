@@ -136,7 +136,7 @@ def test_where_version_1_has_ended_version_2_takes_over(v1: Response) -> None:
     assert keeper.source == "channel"
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 402, 500])
 def test_no_other_refusal_switches_over(status: int) -> None:
     keeper, api, tokens = fetched(v1=Response(status, {}, b""), v2=V2)
     assert tokens == []

@@ -41,11 +41,9 @@ def test_each_step_of_a_life_is_told(manager: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("environment", "seconds"),
     [
-        ({"WATCHDOG_USEC": "30000000"}, 30.0),
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
         ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
         ({"WATCHDOG_USEC": "soon"}, None),
-        ({}, None),
     ],
 )
 def test_how_often_the_watchdog_wants_to_hear(

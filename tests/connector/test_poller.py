@@ -145,13 +145,6 @@ def test_a_queue_that_fails_is_said_once_and_asked_again(run: Run, caplog: pytes
     assert run.poller.failure == ""
 
 
-def test_a_retry_after_is_obeyed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr(run.poller._stopping, "wait", pauses.append)
-    run.poller._pause(TransportError("busy", retry_after_seconds=77.0))
-    assert pauses == [77.0]
-
-
 def test_messages_on_which_this_program_fails_stay_and_the_others_go_on(run: Run) -> None:
     run.handler.fails = True
     run.queue.to_give = [[received(1)]]

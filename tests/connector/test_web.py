@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import urllib.error
 import urllib.request
 
@@ -82,18 +81,3 @@ def test_a_page_that_fails_fails_alone(caplog: pytest.LogCaptureFixture) -> None
     assert "the name of a thing" in caplog.text
     assert page(server, "/healthz")[0] == 200
     server.stop()
-
-
-def test_a_caller_who_says_nothing_holds_nobody_up() -> None:
-    server = WebServer("127.0.0.1", 0, lambda: b"metric 1\n", lambda: WELL)
-    server.start()
-    with socket.create_connection(("127.0.0.1", server.port)):
-        assert page(server, "/readyz")[0] == 200
-    server.stop()
-
-
-def test_a_place_that_is_taken_is_an_os_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        second = WebServer("127.0.0.1", taken.getsockname()[1], bytes, lambda: WELL)
-        with pytest.raises(OSError, match="in use"):
-            second.start()

@@ -167,21 +167,6 @@ def test_processes_that_have_the_file_open_go_on_with_the_new_one(tmp_path: Path
         assert len(keys(crashed)) == 13 + DONE
 
 
-def test_closing_a_file_that_was_replaced_leaves_the_new_log_alone(tmp_path: Path) -> None:
-    """SQLite removes the log by its name, which then is the new file's."""
-    directory = tmp_path / "journal"
-    with_actions(directory, 10)
-    idle = Journal(directory)
-    assert len(keys(idle)) == 10 + DONE
-    garbage(directory / "journal.db", 0, 4096)
-    with Journal(directory) as finder:
-        append(finder, "in the new log")
-        idle.close()
-        copy = copy_files(directory, tmp_path / "copy")
-    with Journal(copy) as crashed:
-        assert "in the new log" in keys(crashed)
-
-
 @pytest.mark.parametrize("is_whole", [True, False], ids=["the directory", "the files"])
 def test_what_is_removed_under_a_process_is_made_again(tmp_path: Path, is_whole: bool) -> None:
     directory = tmp_path / "journal"

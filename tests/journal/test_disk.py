@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-import resource
 import shutil
 import signal
 import sqlite3
@@ -18,13 +17,12 @@ from unittest import mock
 
 import pytest
 
-from alerta_opsgenie.journal import Journal, JournalError, New, directory, file, tables, try_lock
+from alerta_opsgenie.journal import Journal, JournalError, directory, file, tables, try_lock
 from tests.journal.aids import (
     DONE,
     NOBODY,
     append,
     at_once,
-    copy_files,
     garbage,
     in_child,
     keys,
@@ -54,7 +52,7 @@ def modes(path: Path) -> List[Tuple[str, int]]:
 # -- Who may use it
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777])
+@pytest.mark.parametrize("umask", [0o000, 0o777])
 def test_directory_and_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     def work() -> List[Tuple[str, int]]:
         os.umask(umask)
@@ -67,14 +65,6 @@ def test_directory_and_files_are_private_whatever_the_umask(tmp_path: Path, umas
     ]  # fmt: skip
     for made in ("made", "made/journal"):
         assert stat.S_IMODE((tmp_path / made).stat().st_mode) == 0o700
-
-
-def test_files_that_were_opened_wider_are_closed_again(tmp_path: Path) -> None:
-    used(tmp_path / "journal")
-    (tmp_path / "journal" / "journal.db").chmod(0o644)
-    with Journal(tmp_path / "journal") as journal:
-        assert keys(journal) == ["k"]
-        assert {mode for _, mode in modes(tmp_path / "journal")} == {0o600}
 
 
 @pytest.mark.parametrize("mode", [0o720, 0o702])
@@ -273,28 +263,6 @@ def test_a_small_disk_loses_nothing_and_is_told(tmp_path: Path, work: Callable[[
     assert on_small_disk(work, tmp_path / "disk", size) is True
 
 
-def test_a_limit_on_the_files_size_is_told(tmp_path: Path) -> None:
-    """A quota that needs no root: the kernel refuses the write."""
-
-    def work() -> Any:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-        with Journal(tmp_path / "journal") as journal:
-            error = refusal(lambda: [append(journal, f"k{number}", body="x" * 2000) for number in range(1000)])
-            return error.label, error.advice, keys(journal)
-
-    label, advice, kept = in_child(work)
-    assert (label, "ulimit" in advice) == ("io", True)
-    with Journal(tmp_path / "journal") as journal:
-        assert keys(journal) == kept
-        assert len(kept) > 3
-
-
-@pytest.mark.skipif(not IS_ROOT, reason="only root can give a directory away")
-def test_a_parent_that_may_not_be_written_is_told() -> None:
-    error = in_child(lambda: refusal(lambda: used(Path("/usr/none/journal"))), user=NOBODY)
-    assert (error.label, "nobody" in error.reason) == ("io", True)
-
-
 # -- Power cuts
 
 _SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN; 2: nothing more reaches the disk, not even the file system's own journal
@@ -392,7 +360,7 @@ def test_tables_that_a_newer_version_has_changed_are_not_taken_for_damage(tmp_pa
         assert journal.set_aside == ""
 
 
-@pytest.mark.parametrize("text", ["database is locked", "database or disk is full", "disk I/O error"])
+@pytest.mark.parametrize("text", ["database is locked", "disk I/O error"])
 def test_a_file_that_could_not_be_made_ready_is_made_ready_at_the_next_use(tmp_path: Path, text: str) -> None:
     with_actions(tmp_path / "journal", 3)
     with Journal(tmp_path / "journal", busy_seconds=0.0) as journal:
@@ -401,16 +369,6 @@ def test_a_file_that_could_not_be_made_ready_is_made_ready_at_the_next_use(tmp_p
         assert journal._writer.read(lambda found: found.execute("PRAGMA synchronous").fetchone()) == (2,)
         assert (len(keys(journal)), journal.set_aside) == (3 + DONE, "")
         assert journal._writer.read(lambda found: found.execute("PRAGMA busy_timeout").fetchone()) == (3,)
-
-
-def test_a_directory_that_cannot_be_used_costs_no_descriptors(tmp_path: Path) -> None:
-    (tmp_path / "journal" / "journal.db.lock").mkdir(parents=True)
-    (tmp_path / "journal").chmod(0o700)
-    with Journal(tmp_path / "journal") as journal:
-        before = len(list(Path("/proc/self/fd").iterdir()))
-        for _ in range(5):
-            refusal(lambda: keys(journal))
-        assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_an_older_file_is_migrated_with_all_that_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,11 +408,3 @@ def test_another_programs_file_is_refused_and_stays_as_it_is(tmp_path: Path) -> 
     error = refusal(lambda: used(tmp_path / "journal"))
     assert (error.label, "of its own" in error.advice) == ("foreign", True)
     assert path.read_bytes() == before
-
-
-def test_a_copy_of_the_files_is_a_journal(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal") as journal:
-        journal.append([New("k", "a", 0, "Close", "body")], 100.0)
-        copy = copy_files(tmp_path / "journal", tmp_path / "copy")
-    with Journal(copy) as copied:
-        assert keys(copied) == ["k"]

@@ -161,13 +161,6 @@ def test_parent_and_forked_child_go_on_with_the_same_object(journal: Journal) ->
     assert keys(journal) == ["before", "child", "after"]
 
 
-def test_a_child_that_is_killed_takes_nothing_with_it(journal: Journal) -> None:
-    append(journal, "before")
-    killed_in_child(lambda: append(journal, "child"))
-    append(journal, "after")
-    assert keys(journal) == ["before", "child", "after"]
-
-
 def test_a_child_that_outlives_its_parent_keeps_what_it_appends(tmp_path: Path) -> None:
     """SQLite's locks are the parent's; a file left open over a fork would be unguarded once the parent is gone."""
 
@@ -259,11 +252,6 @@ def test_a_lock_has_one_holder_until_it_is_closed(tmp_path: Path) -> None:
         assert (first.held, second.held, try_lock(tmp_path / "state", "agent")) == (False, True, None)
 
 
-def test_a_killed_holder_leaves_the_lock_free(tmp_path: Path) -> None:
-    killed_in_child(lambda: try_lock(tmp_path, "agent"))
-    taken(tmp_path).close()
-
-
 def test_a_forked_child_does_not_have_its_parents_lock(tmp_path: Path) -> None:
     with taken(tmp_path) as lock:
         assert in_child(lambda: lock.held) is False
@@ -289,14 +277,6 @@ def test_a_lock_does_not_live_on_in_a_killed_holders_children(tmp_path: Path) ->
     os.close(reader)
 
 
-def test_a_program_that_is_started_does_not_have_the_lock(tmp_path: Path) -> None:
-    lock = taken(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as program:
-        lock.close()
-        taken(tmp_path).close()
-        program.communicate(b"\n")
-
-
 # -- Cost and settings
 
 
@@ -318,13 +298,6 @@ def test_claim_append_and_done_use_indexes_however_many_rows_there_are(journal: 
     assert len(plans) > 10
     assert [plan for plan in plans if plan.startswith("SCAN") and "alerts_ready" not in plan] == []
     assert [plan for plan in plans if "TEMP B-TREE" in plan] == []
-
-
-def test_a_commit_is_on_the_disk_and_not_only_with_the_kernel(tmp_path: Path) -> None:
-    with Journal(tmp_path) as journal:
-        append(journal, "k")
-        for setting, value in (("journal_mode", "wal"), ("synchronous", 2)):
-            assert asked(journal, f"PRAGMA {setting}") == [(value,)]
 
 
 def asked(journal: Journal, query: str) -> List[Tuple[Any, ...]]:
