@@ -61,9 +61,9 @@ def fifo(path: Path) -> None:
     [
         (gone, "No such file"),
         (no_file, "directory"),
-        (fifo, "it is not a file"),
-        (lambda path: path.write_text("x" * (LARGEST_FILE_BYTES + 1)), "larger than 1048576 bytes"),
-        (lambda path: path.write_bytes(b"\xff = jane"), "not UTF-8 at byte 0"),
+        (fifo, "it is no file"),
+        (lambda path: path.write_text("x" * (LARGEST_FILE_BYTES + 1)), "at most 1048576 bytes"),
+        (lambda path: path.write_bytes(b"\xff = jane"), "invalid start byte"),
         (lambda path: path.write_text("a secret"), "line 1 is not ID = LOGIN"),
     ],
 )

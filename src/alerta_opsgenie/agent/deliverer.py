@@ -36,8 +36,6 @@ class Deliverer:
         self._place: Optional[Tuple[int, int]] = None
         self._holding = Holding(state_directory, workers, self._report, threading.Event(), self.holds_lock)
 
-    # -- Its life
-
     def start(self) -> bool:
         """Take the delivery lock and begin; False: another has it. Raises UnsafeError, OSError, JournalError."""
         state.prepare(self.state_directory)
@@ -70,8 +68,6 @@ class Deliverer:
             found.join(end)
         if self._lock is not None:
             self._lock.close()
-
-    # -- Taking actions
 
     def submit(self, requests: Sequence[Request]) -> List[Ticket]:
         """Commit actions to the journal, with one sync for each target, and deliver them. Raises AddressError."""
@@ -128,8 +124,6 @@ class Deliverer:
             self._hear(report)
         except Exception as error:  # noqa: BLE001 - an action is not to suffer from whoever logs it
             self._fault = f"this program fails: {error!r}"
-
-    # -- What others may know
 
     @property
     def disk_trouble(self) -> str:

@@ -100,9 +100,6 @@ def keeping_seconds(limit: float) -> float:
     return min(2.0, limit / 5)
 
 
-# -- Frames
-
-
 def frame(fields: "list[bytes]") -> bytes:
     """Make a frame of fields, none of which has a NUL byte."""
     body = b"\0".join(fields)
@@ -142,9 +139,6 @@ def _read(connection: "_socket.socket", count: int) -> bytes:
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
-
-
-# -- The socket
 
 
 def open_directory(path: str) -> int:
@@ -263,9 +257,6 @@ def _has_failed(process: int) -> bool:
     except OSError:
         return False
     return bool(found) and status != 0
-
-
-# -- The executor's usual way
 
 
 def write_all(number: int, data: bytes) -> None:

@@ -244,9 +244,6 @@ def _custom_actions(pairs: Sequence[str]) -> Dict[str, str]:
     return actions
 
 
-# -- Options and settings, as they travel with an action
-
-
 def arguments_of(options: Options) -> Tuple[List[str], Dict[str, str]]:
     """Give arguments and environment that mean these options; the key is in the environment."""
     settings = options.settings

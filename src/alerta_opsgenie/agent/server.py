@@ -124,8 +124,6 @@ class Server:
             self.called_at = time.monotonic()
             self._room.release()
 
-    # -- What is done with a call
-
     def _answer(self, call: Call, began: float) -> List[bytes]:
         if call.what == handover.STATUS:
             return [json.dumps(self._status()).encode("ascii")]

@@ -67,8 +67,6 @@ class TargetQueue:
         self._expired_at = self._pruned_at = -math.inf
         self._backing_off: Set[str] = set()  # alerts whose oldest action has failed and waits
 
-    # -- Its life
-
     def start(self) -> None:
         """Make the journal ready, and deliver from it: this process holds the lock."""
         if not self._threads:
@@ -101,8 +99,6 @@ class TargetQueue:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         self.target.journal.close()
-
-    # -- Taking actions
 
     def accept(self, found: Sequence[Tuple[Ticket, New]]) -> None:
         """Commit actions to the journal, by one sync, and have them delivered; in memory where that cannot be."""
@@ -152,8 +148,6 @@ class TargetQueue:
         with self._changed:
             self._look_at = 0.0
             self._changed.notify_all()
-
-    # -- Taking from the journal what is due
 
     def _work(self) -> None:
         attempts = Attempts(self._stopping)
@@ -239,8 +233,6 @@ class TargetQueue:
             self._pruned_at = time.monotonic()
             journal.prune(now, delivery.FORGET_AFTER_SECONDS)
 
-    # -- Trying
-
     def _do(self, job: Union[Action, Unrecorded], attempts: Attempts) -> None:
         if isinstance(job, Unrecorded):
             began = time.monotonic()
@@ -277,8 +269,6 @@ class TargetQueue:
         if self.target.reach.is_down:
             self._waiting.resolve_others(self.target.unreached())
         return None
-
-    # -- What others may know
 
     @property
     def disk_trouble(self) -> str:

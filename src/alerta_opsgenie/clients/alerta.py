@@ -52,9 +52,6 @@ class AlertaClient:
         self._connection.close()
 
 
-# -- What a call and its answer look like
-
-
 NO_SUCH_KEY = Answer(401, {"status": "error", "message": "the API key has characters that no key of Alerta has"})
 
 

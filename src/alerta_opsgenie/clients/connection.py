@@ -247,9 +247,6 @@ def _proxy_not_wanted(address: Address, no_proxy: str) -> bool:
     return False
 
 
-# -- Sockets that keep a deadline
-
-
 class _DeadlineSocket:
     """As much of a socket as `http.client` uses, with one deadline over all its reads and writes."""
 
@@ -337,9 +334,6 @@ def _resolve(host: str, port: int, deadline: float) -> List[Any]:
     if failed:
         raise failed[0]
     return found
-
-
-# -- Reading a response
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:

@@ -59,8 +59,6 @@ class Bridge:
         self._heartbeat = self._make_heartbeat()
         self._left_over = ""
 
-    # -- Its life
-
     def run(self, stop: threading.Event) -> str:
         """Work until `stop` is set, or with `once` until nothing is left. Gives what was left undone, if anything."""
         try:
@@ -114,8 +112,6 @@ class Bridge:
         count = self._metrics.heartbeats
         return Heartbeat(clients, seconds, dialect, self._is_well, lambda how: count.labels(how).inc())
 
-    # -- Queues
-
     def _use(self, token: Token) -> None:
         self._handler.owner_id = token.owner_id
         wanted = {token.channel} if token.channel else {place.url for place in token.queues}
@@ -156,8 +152,6 @@ class Bridge:
         self._pollers[url] = poller
         poller.start()
         _log.info("taking the queue %s", transport.name)
-
-    # -- How it goes
 
     def health(self) -> Health:
         """Say how it goes."""
@@ -211,8 +205,6 @@ class Bridge:
             self._metrics.spool_usable.set(0)
             return
         self._metrics.spool_usable.set(not self._front.deliverer.disk_trouble)
-
-    # -- Once
 
     def _is_done(self) -> bool:
         keeper = self._keeper

@@ -174,8 +174,6 @@ class Handler:
             portion.append(received)
         yield portion
 
-    # -- What it is
-
     def _sort(self, source: Source, received: Received) -> tuple[Action, Options] | None:
         """Give an action to deliver, and how; anything else is dealt with here."""
         if received.count > MOST_RECEIPTS and received.receipt.message_id not in self._left:
@@ -195,8 +193,6 @@ class Handler:
         else:
             self._run_script(source, received, action)
         return None
-
-    # -- An action of ours
 
     def _follow(self, source: Source, received: Received, action: Action, ticket: Ticket) -> None:
         receipt, size, is_committed = received.receipt, len(received.body), ticket.is_committed
@@ -222,8 +218,6 @@ class Handler:
         self._left[receipt.message_id] = None
         if len(self._left) > _MOST_LEFT:
             self._left.popitem(last=False)
-
-    # -- Anything else
 
     def _pass_over(self, source: Source, received: Received, action: Action) -> None:
         outcome = Outcome(Kind.IGNORED, Reason.NOT_WANTED, action.refusal)

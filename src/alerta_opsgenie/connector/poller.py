@@ -95,8 +95,6 @@ class Poller:
         self._parts.beat(f"{part} {self.name}", pause + 120.0)
         return pause
 
-    # -- Taking
-
     def _take_on(self) -> None:
         part = f"queue {self.name}"
         while not self._stopping.is_set():
@@ -151,8 +149,6 @@ class Poller:
             self.transport.extend(receipt, seconds)
         except TransportError as error:
             _log.warning("%s; a message in hand may be given to another connector too", error)
-
-    # -- Deleting, ten at a time; where that fails it is tried again for as long as the process lives
 
     def finish(self, receipt: Receipt) -> None:
         """Delete a message soon: it is done, or safe. Of one message the newest receipt counts."""

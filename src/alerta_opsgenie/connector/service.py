@@ -89,8 +89,6 @@ class Service:
     def _make_bridge(self, plan: Plan) -> Bridge:
         return Bridge(plan, self._metrics, self.reporter, once=self._once)
 
-    # -- Signals
-
     def _catch_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
@@ -128,8 +126,6 @@ class Service:
             self._notifier.reloading()
             self._next = plan
             self._stop.set()
-
-    # -- Pages and the service manager
 
     def _listen(self) -> None:
         listen = self._plan.own.listen

@@ -50,9 +50,6 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
     return handover.finish(fields, arguments)
 
 
-# -- With an agent
-
-
 def _hand_over(
     program: Sequence[str], arguments: List[str], environment: Dict[str, str], options: Options, began: float
 ) -> List[bytes]:
@@ -84,9 +81,6 @@ def _keep(options: Options, began: float) -> Result:
 
 def _journal(options: Options, busy_seconds: float) -> Journal:
     return state.journal_of(options.spool_directory, state.target_name(options.alerta_url), busy_seconds=busy_seconds)
-
-
-# -- Without one
 
 
 def _deliver_here(options: Options, began: float) -> Result:

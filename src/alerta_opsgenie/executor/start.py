@@ -86,9 +86,6 @@ def open_standard_streams() -> None:
     os.close(number)
 
 
-# -- The rest of the program
-
-
 class Modules:
     """Finds and runs our modules. All are read at once, so an upgrade of the file harms nothing that runs."""
 

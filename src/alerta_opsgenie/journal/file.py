@@ -103,8 +103,6 @@ class File:
         if connection is not None:
             connection.close()
 
-    # -- The guard
-
     @contextlib.contextmanager
     def _guarded(self, operation: int) -> Iterator[None]:
         if self._guard < 0:
@@ -144,8 +142,6 @@ class File:
         here = os.fstat(self._guard)
         return _identity(self.path + ".lock") == (here.st_dev, here.st_ino)
 
-    # -- Opening, under the shared guard
-
     def _opened(self) -> sqlite3.Connection:
         if self._connection is not None and _identity(self.path) == self._identity:
             return self._connection
@@ -170,8 +166,6 @@ class File:
                 self._disconnect()
             raise
         return self._connection
-
-    # -- Making and replacing, under the exclusive guard
 
     def _make(self) -> None:
         if not self._is_our_guard():

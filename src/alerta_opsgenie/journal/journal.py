@@ -51,8 +51,6 @@ class Journal:
         """How many rows of that file are in the new one."""
         return self._file.carried_over
 
-    # -- Coming in
-
     def append(self, actions: Sequence[New], now: float, *, due_at: Optional[float] = None) -> List[Action]:
         """Put actions on the disk, all or none, by one commit. Gives a row for each; a known key's as it is."""
         made = [action_of(new, now)._replace(due_at=now if due_at is None else due_at) for new in actions]
@@ -62,8 +60,6 @@ class Journal:
         """Append a dead letter: input that was refused. A key that is known gives its row as it is."""
         dead = action_of(new, now, "dead", reason, detail)
         return self._write(lambda connection: tables.put_new(connection, dead))
-
-    # -- Going out: for the holder of the lock alone
 
     def claim(self, now: float, limit: int, longest_pause_seconds: float) -> List[Action]:
         """Take the heads of up to `limit` alerts that are due: in flight then. No alert has two in flight.
@@ -156,8 +152,6 @@ class Journal:
             if max(gone) < _STEP_ROWS:
                 return count
 
-    # -- What is known of an alert
-
     def memory(self, alert: str) -> Dict[str, int]:
         """Give the newest updatedAt of each field (ns): of done actions, and of attempts whose end is not known."""
         return self._read(lambda connection: tables.newest(connection, plain(alert)))
@@ -173,8 +167,6 @@ class Journal:
     def waits(self, alert: str) -> bool:
         """Whether anything on that alert waits or is in flight."""
         return self._read(lambda connection: tables.is_busy(connection, alert))
-
-    # -- For people and their tools
 
     def get(self, number: int) -> Optional[Action]:
         """Give the action with that id."""
