@@ -199,12 +199,12 @@ class Bridge:
             metrics.undeleted.labels(poller.name).set(poller.undeleted)
 
     def _count_journals(self) -> None:
+        deliverer = self._front.deliverer
         try:
-            self._metrics.journals(list(self._front.deliverer.counts().values()), self._scripts.in_hand)
+            self._metrics.journals(list(deliverer.counts().values()), self._scripts.in_hand)
+            self._metrics.spool_usable.set(not deliverer.disk_trouble)
         except JournalError:
             self._metrics.spool_usable.set(0)
-            return
-        self._metrics.spool_usable.set(not self._front.deliverer.disk_trouble)
 
     def _is_done(self) -> bool:
         keeper = self._keeper
@@ -212,17 +212,15 @@ class Bridge:
             if keeper.permanent or keeper.failures >= _ONCE_FAILURES:
                 self._left_over = f"no credentials: {keeper.failure}; {keeper.advice}".rstrip("; ")
             return bool(self._left_over)
-        pollers = list(self._pollers.values())
-        if not pollers or any(poller.empty_polls < _ONCE_EMPTY_POLLS for poller in pollers):
+        pollers, deliverer = list(self._pollers.values()), self._front.deliverer
+        if not pollers or any(poller.empty_polls < _ONCE_EMPTY_POLLS or poller.undeleted for poller in pollers):
             return False
-        if any(poller.undeleted for poller in pollers) or len(self._handler.room) or len(self._callbacks):
-            return False
-        if not self._front.deliverer.is_idle:
+        if len(self._handler.room) or len(self._callbacks) or not deliverer.is_idle:
             return False
         try:
-            waiting = sum(one.waiting for one in self._front.deliverer.counts().values())
+            waiting = sum(one.waiting for one in deliverer.counts().values())
         except JournalError as error:
             self._left_over = str(error)
-            return True
-        self._left_over = f"{waiting} actions wait in the journal until Alerta takes them" if waiting else ""
+        else:
+            self._left_over = f"{waiting} actions wait in the journal until Alerta takes them" if waiting else ""
         return True

@@ -1,5 +1,6 @@
 """The journal itself: actions come in by `append`, are given by `claim`, and end by `done` and `dead`."""
 
+import json
 import os
 import sqlite3
 from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
@@ -7,11 +8,12 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 from alerta_opsgenie.journal import tables
 from alerta_opsgenie.journal.directory import PathLike
 from alerta_opsgenie.journal.file import File
-from alerta_opsgenie.journal.rows import Action, Counts, New, action_of, plain, read_lines, to_line
+from alerta_opsgenie.journal.rows import STATES, Action, Counts, New, action_of, plain, read_lines, to_line
 from alerta_opsgenie.journal.writer import Writer
 
 _Connection = sqlite3.Connection
 
+_LIKE_ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 _PAGE_ROWS = 200  # read at a time, so that others need not wait long
 _STEP_ROWS = 1000  # removed or changed in one transaction
 
@@ -181,6 +183,35 @@ class Journal:
             found = self._read(lambda connection: tables.many(connection, where, *values))  # noqa: B023 - at once
             yield from found
             last, size = found[-1].id if found else last, len(found)
+
+    def latest(self, limit: int, state: Optional[str] = None) -> List[Action]:
+        """Give the rows (of one state) that came, waited anew or ended last; the newest first."""
+        found: List[Action] = []
+        for one in [state] if state else STATES:
+            found += self._rows("state = ? ORDER BY since DESC, id DESC", one, limit=limit)
+        return sorted(found, key=lambda action: (action.since, action.id), reverse=True)[:limit]
+
+    def about(self, text: str, limit: int) -> List[Action]:
+        """Give the newest rows whose alert begins with a text, or whose message has it, of a done one the person."""
+        alert, written = plain(text.lower()), json.dumps(text)[1:-1].translate(_LIKE_ESCAPES)
+        condition = "(alert >= ? AND alert < ?) OR CAST(body AS TEXT) LIKE ? ESCAPE '\\' ORDER BY id DESC"
+        return self._rows(condition, alert, alert + "\U0010ffff", f"%{written}%", limit=limit)
+
+    def of_alert(self, alert: str, limit: int) -> List[Action]:
+        """Give the newest rows of an alert, in the order in which they are delivered."""
+        return self._rows("alert = ? ORDER BY order_ns DESC, id DESC", plain(alert), limit=limit)[::-1]
+
+    def find(self, key: str) -> Optional[Action]:
+        """Give the row with that key."""
+        return self._read(lambda connection: tables.by_key(connection, key))
+
+    def longest_waiting(self) -> Optional[Action]:
+        """Give what has waited for the longest time."""
+        found = self._rows("state = 'waiting' AND state <> 'done' ORDER BY accepted_at", limit=1)
+        return next(iter(found), None)
+
+    def _rows(self, condition: str, *values: object, limit: int) -> List[Action]:
+        return self._read(lambda connection: tables.many(connection, condition + " LIMIT ?", *values, limit))
 
     def counts(self, now: float) -> Counts:
         """Count what lies here."""

@@ -60,7 +60,7 @@ class Counts(NamedTuple):
 
 COLUMNS = (*Action._fields[:-1], "checksum")
 _BODY = COLUMNS.index("body")
-_STATES = ("waiting", "in-flight", "done", "dead")
+STATES = ("waiting", "in-flight", "done", "dead")
 _TYPES: Dict[str, Any] = {
     "id": int, "order_ns": int, "attempts": int, "checksum": int, "body": bytes,
     "first_attempt_at": (int, float, type(None)), **dict.fromkeys(("accepted_at", "due_at", "since"), (int, float)),
@@ -95,7 +95,7 @@ def _checksum(fixed: Sequence[Any]) -> int:
 def is_sound(row: Tuple[Any, ...]) -> bool:
     """Whether a row of `COLUMNS` can have been written by us."""
     types_fit = all(isinstance(value, _TYPES.get(name, str)) for name, value in zip(COLUMNS, row))
-    return types_fit and row[COLUMNS.index("state")] in _STATES and row[-1] == _checksum(row[1:9])
+    return types_fit and row[COLUMNS.index("state")] in STATES and row[-1] == _checksum(row[1:9])
 
 
 def to_action(row: Tuple[Any, ...]) -> Action:

@@ -15,8 +15,7 @@ from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import MessageError, actor, recall
 from alerta_opsgenie.core.outcome import ADVICE, REASONS, Reason
-from alerta_opsgenie.journal import Action, Counts, JournalError
-from alerta_opsgenie.journal.views import JournalView
+from alerta_opsgenie.journal import Action, Counts, Journal, JournalError
 
 MOST_ROWS = 100
 
@@ -124,10 +123,10 @@ class View:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._journals: dict[str, JournalView] = {}
+        self._journals: dict[str, Journal] = {}
         self._mutex = threading.Lock()
 
-    def journals(self) -> dict[str, JournalView]:
+    def journals(self) -> dict[str, Journal]:
         """Give the journal of each target; the name of the plugin's outbox is empty."""
         directory = self.source.directory
         outbox = [""] if os.path.isfile(os.path.join(directory, "journal.db")) else []  # noqa: PTH113, PTH118
@@ -135,7 +134,7 @@ class View:
         with self._mutex:
             for name in names:
                 if name not in self._journals:
-                    self._journals[name] = JournalView(
+                    self._journals[name] = Journal(
                         os.path.join(directory, "targets", name) if name else directory,  # noqa: PTH118
                         busy_seconds=_BUSY_SECONDS,
                     )
@@ -165,7 +164,7 @@ class View:
         found.troubles = list(dict.fromkeys(found.troubles))
         return found
 
-    def _look(self, found: Overview, name: str, journal: JournalView) -> float:
+    def _look(self, found: Overview, name: str, journal: Journal) -> float:
         """Add what one journal tells; gives when its newest action came."""
         try:
             counts = found.counts[name] = journal.counts(found.at)
