@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import socket
 import threading
 import time
 import warnings
@@ -161,30 +160,6 @@ def test_a_header_that_cannot_be_sent_is_not_shown(value: str) -> None:
         assert "characters that HTTP does not allow" in str(caught.value)
         assert "s3cret" not in str(caught.value)
         assert server.received == []
-
-
-@pytest.mark.parametrize("tls", [False, True])
-def test_a_server_that_reads_a_little_now_and_then_does_not_stretch_the_deadline(tls: bool, ca: PrivateCa) -> None:
-    over = threading.Event()
-
-    def sip(listener: socket.socket) -> None:
-        taken, _ = listener.accept()
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with contextlib.suppress(OSError):
-            reader = ca.server().wrap_socket(taken, server_side=True) if tls else taken
-            while not over.wait(0.2):
-                reader.recv(16_384)
-        taken.close()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=sip, args=(listener,), daemon=True)
-        thread.start()
-        url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
-        try:
-            assert failure(connect(url, ca_file=str(ca.path)), body=b"x" * 16_000_000).timed_out
-        finally:
-            over.set()
-            thread.join(5)
 
 
 # -- Kept connections

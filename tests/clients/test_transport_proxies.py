@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.clients.connection import AddressError, Connection, proxy_for, read_address
+from alerta_opsgenie.clients.connection import AddressError, proxy_for, read_address
 from tests.support.bad_server import BadServer, PrivateCa
 from tests.support.exchanges import SECRET, connect, failure, get
 from tests.support.wire import Message, Server, Wire
@@ -188,15 +188,6 @@ def test_no_proxy_names_who_is_reached_directly(host: str, no_proxy: str, direct
     for name in ("no_proxy", "NO_PROXY"):
         found = proxy_for(address, {"http_proxy": "http://p.example:3128", name: no_proxy})
         assert (found is None) is direct
-
-
-def test_the_processs_own_environment_counts_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    with BadServer("ok") as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.setenv("no_proxy", "")
-        monkeypatch.setenv("NO_PROXY", "")
-        assert get(Connection(read_address("http://alerta.example.com", "Alerta", "x"))).status == http.client.OK
-        assert len(proxy.received) == 1
 
 
 @pytest.mark.parametrize(

@@ -151,11 +151,6 @@ def test_what_is_no_channel_switches_nothing(v2: Response) -> None:
     assert "/v1/credentials answered HTTP 404" in keeper.failure
 
 
-def test_opsgenie_has_no_version_2() -> None:
-    _, api, tokens = fetched(dialect="oec", v1=Response(410, {}, b""), v2=V2)
-    assert (tokens, len(api.asked)) == ([], 1)
-
-
 @pytest.mark.parametrize(("transport", "asked"), [("channel", "v2"), ("sqs", "v1")])
 def test_a_setting_fixes_the_way(transport: str, asked: str) -> None:
     _, api, _ = fetched(transport=transport, v1=Response(404, {}, b""), v2=V2)

@@ -104,13 +104,6 @@ def test_what_is_done_is_deleted_in_batches_of_ten(run: Run) -> None:
     assert len(set(run.deleted)) == 20
 
 
-def test_what_is_done_at_the_end_is_deleted_before_it(run: Run) -> None:
-    run.queue.to_give = [[received(1)]]
-    with run.at_work():
-        wait_until(lambda: bool(run.handler.taken))
-    assert run.deleted == [Receipt("m1", "h1")]
-
-
 def test_a_deletion_that_fails_is_tried_again(run: Run) -> None:
     run.queue.refuse = lambda receipts: list(receipts) if len(run.queue.deletions) < 3 else []
     run.queue.to_give = [[received(1)]]

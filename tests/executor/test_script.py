@@ -168,12 +168,6 @@ class TestPipe:
             "detail": "",
         }
 
-    def test_what_is_kept_is_told_too(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
-        with proxy.answering(503):
-            callback = edge.run(action("Close", alert_id)).callback or {}
-        told = json.loads(callback["callbackContext"])
-        assert (told["outcome"], told["reason"]) == ("kept", "unavailable")
-
     @pytest.mark.parametrize(
         ("place", "told"),
         [("no/such/pipe", "JEC's pipe: No such file or directory"), ("fifo", "JEC's pipe: No such device or address")],

@@ -2,13 +2,11 @@
 
 import fcntl
 import os
-import random
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any, Callable, List, Tuple
 from unittest import mock
@@ -109,18 +107,6 @@ def test_a_damaged_file_keeps_its_log(tmp_path: Path) -> None:
         assert Path(journal.set_aside + "-wal").read_bytes() == log
 
 
-@pytest.mark.parametrize(
-    "content", [b"just text\n", b"\x00" * 8192, random.Random(1).randbytes(10_000)], ids=["text", "zeros", "noise"]
-)
-def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "journal").mkdir(mode=0o700)
-    (tmp_path / "journal" / "journal.db").write_bytes(content)
-    with Journal(tmp_path / "journal") as journal:
-        append(journal, "k")
-        assert Path(journal.set_aside).read_bytes() == content
-        assert journal.carried_over == 0
-
-
 def test_damage_is_noticed_while_the_journal_is_open(tmp_path: Path) -> None:
     directory = tmp_path / "journal"
     with_actions(directory, 60)
@@ -182,28 +168,6 @@ def test_what_is_removed_under_a_process_is_made_again(tmp_path: Path, is_whole:
             assert keys(other) == ["k"]
             append(other, "l")
         assert keys(journal) == ["k", "l"]
-
-
-def test_threads_that_find_the_damage_at_once_set_it_aside_once(tmp_path: Path) -> None:
-    directory = tmp_path / "journal"
-    with_actions(directory, 30)
-    garbage(directory / "journal.db", 0, 4096)
-    barrier = threading.Barrier(4)
-    journals = [Journal(directory) for _ in range(4)]
-
-    def work(number: int) -> None:
-        barrier.wait(10)
-        append(journals[number], f"new{number}")
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [Path(journal.set_aside) for journal in journals if journal.set_aside] == asides(directory)
-    assert len(keys(journals[0])) == 34 + DONE
-    for journal in journals:
-        journal.close()
 
 
 def test_a_replacement_that_is_killed_anywhere_is_completed(tmp_path: Path) -> None:

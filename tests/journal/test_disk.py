@@ -13,7 +13,6 @@ import sys
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
-from unittest import mock
 
 import pytest
 
@@ -26,8 +25,6 @@ from tests.journal.aids import (
     garbage,
     in_child,
     keys,
-    kill_me,
-    killed_in_child,
     new,
     refusal,
     with_actions,
@@ -360,17 +357,6 @@ def test_tables_that_a_newer_version_has_changed_are_not_taken_for_damage(tmp_pa
         assert journal.set_aside == ""
 
 
-@pytest.mark.parametrize("text", ["database is locked", "disk I/O error"])
-def test_a_file_that_could_not_be_made_ready_is_made_ready_at_the_next_use(tmp_path: Path, text: str) -> None:
-    with_actions(tmp_path / "journal", 3)
-    with Journal(tmp_path / "journal", busy_seconds=0.0) as journal:
-        with mock.patch.object(file, "prepare", side_effect=sqlite3.OperationalError(text)):
-            refusal(lambda: keys(journal))
-        assert journal._writer.read(lambda found: found.execute("PRAGMA synchronous").fetchone()) == (2,)
-        assert (len(keys(journal)), journal.set_aside) == (3 + DONE, "")
-        assert journal._writer.read(lambda found: found.execute("PRAGMA busy_timeout").fetchone()) == (3,)
-
-
 def test_an_older_file_is_migrated_with_all_that_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_actions(tmp_path / "journal", 5)
     newer = (*tables.MIGRATIONS, ("ALTER TABLE actions ADD COLUMN extra TEXT", "CREATE TABLE more (x)"))
@@ -379,23 +365,6 @@ def test_an_older_file_is_migrated_with_all_that_is_in_it(tmp_path: Path, monkey
         with Journal(tmp_path / "journal") as journal:
             assert len(keys(journal)) == 5 + DONE
             assert journal._writer.read(lambda connection: connection.execute("SELECT * FROM more").fetchall()) == []
-
-
-def test_a_migration_that_is_killed_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_actions(tmp_path / "journal", 5)
-
-    def killed_between() -> None:
-        def script() -> Iterator[str]:
-            yield "CREATE TABLE more (x)"
-            kill_me()
-
-        with mock.patch.object(file, "MIGRATIONS", (*tables.MIGRATIONS, script())):
-            used(tmp_path / "journal")
-
-    killed_in_child(killed_between)
-    monkeypatch.setattr(file, "MIGRATIONS", (*tables.MIGRATIONS, ("CREATE TABLE more (x)",)))
-    with Journal(tmp_path / "journal") as journal:
-        assert len(keys(journal)) == 5 + DONE
 
 
 def test_another_programs_file_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:

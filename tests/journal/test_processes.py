@@ -161,32 +161,6 @@ def test_parent_and_forked_child_go_on_with_the_same_object(journal: Journal) ->
     assert keys(journal) == ["before", "child", "after"]
 
 
-def test_a_child_that_outlives_its_parent_keeps_what_it_appends(tmp_path: Path) -> None:
-    """SQLite's locks are the parent's; a file left open over a fork would be unguarded once the parent is gone."""
-
-    def parent() -> None:
-        journal = Journal(tmp_path / "journal")
-        append(journal, "parent")
-        if not os.fork():
-            os.read(reader, 1)  # until the parent is gone and another process has opened and closed the file
-            append(journal, "child")
-            os.write(done, b".")
-            kill_me()
-        kill_me()
-
-    reader, go_on = os.pipe()
-    finished, done = os.pipe()
-    killed_in_child(parent)
-    with Journal(tmp_path / "journal") as other:
-        append(other, "other")
-    os.write(go_on, b".")
-    assert os.read(finished, 1) == b"."
-    with Journal(tmp_path / "journal") as last:
-        assert keys(last) == ["parent", "other", "child"]
-    for descriptor in (reader, go_on, finished, done):
-        os.close(descriptor)
-
-
 def test_a_fork_waits_for_another_threads_transaction(journal: Journal) -> None:
     """A child must never find the file in the middle of one."""
     begun, go_on = threading.Event(), threading.Event()

@@ -42,6 +42,8 @@ def read_call(fields: List[bytes]) -> Call:
     protocol, version, what, milliseconds, directory, count = fields[:6]
     if protocol != handover.PROTOCOL:
         raise ValueError("it speaks another protocol")
+    if max(len(milliseconds), len(count)) > len("3600000"):
+        raise ValueError("a number is too long")
     texts = [os.fsdecode(field) for field in fields[6:]]
     pairs = (text.partition("=") for text in texts[int(count) :])
     environment = {name: value for name, _, value in pairs}
