@@ -84,14 +84,9 @@ class _Reader:
 
     def newest(self) -> Iterator[Tuple[Any, ...]]:
         types = (str, str, int, float)
-        for direction in ("ASC", "DESC"):
-            self._damaged = False
-            order = f"ORDER BY alert {direction}, field {direction}"
-            for row in self.rows(f"SELECT alert, field, order_ns, at FROM newest {order}"):  # noqa: S608
-                if all(isinstance(value, kind) for value, kind in zip(row, types)):
-                    yield row
-            if not self._damaged:
-                return
+        for row in self.rows("SELECT alert, field, order_ns, at FROM newest"):
+            if all(isinstance(value, kind) for value, kind in zip(row, types)):
+                yield row
 
 
 def _graft(source: str, scratch: str) -> None:
