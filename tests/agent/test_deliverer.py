@@ -126,6 +126,17 @@ class TestLock:
             assert sorted(row.state for row in rows(options)) == ["dead", "in-flight"]
 
 
+    def test_who_does_not_hold_it_appends_and_waits_for_nothing(
+        self, make: Callable[..., Deliverer], deliverer: Deliverer, options: Options
+    ) -> None:
+        other = make()
+        result = other.submit([request(options)])[0].wait(20.0)
+        assert (result.outcome.kind, result.kept) == (Kind.KEPT, True)
+        assert not other._queues[target_name(options.alerta_url)]._waiting._tickets
+        deliverer.wake(options)
+        await_true(lambda: is_done(options), 20)
+
+
 class TestBeginning:
     """That an attempt begins is on the disk before it does: its effect may be there when its answer is not."""
 

@@ -55,14 +55,6 @@ class TestSpellings:
         assert (options.alerta_url, options.alerta_key) == (URL, KEY)
         assert options.notes == ("passed over an argument -flag", "passed over an argument", "passed over an argument")
 
-    def test_what_jec_passes_is_understood_in_its_order(self) -> None:
-        options = read(
-            "-payload", "{}", "-apiKey", "jsm-key", "-jsmUrl", "https://api.atlassian.com", "-logLevel", "INFO",
-            "--alertaApiUrl", URL, "--alertaApiKey", KEY, "--jecNamedPipe", "/var/tmp/jec/jecCallbackPipe-1",
-        )  # fmt: skip
-        assert options.pipe == "/var/tmp/jec/jecCallbackPipe-1"
-        assert options.notes == ()
-
     def test_an_equals_sign_in_a_value_stays_in_it(self) -> None:
         assert read(*LEAST, "--customAction=Restart=restart").settings.custom_actions == {"Restart": "restart"}
         assert read(*LEAST[:4], "-payload", '{"a": "b=c"}').payload == '{"a": "b=c"}'

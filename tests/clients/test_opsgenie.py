@@ -155,13 +155,6 @@ def test_before_it_is_processed_a_request_is_pending(run: Running) -> None:
     client.close()
 
 
-def test_jsm_takes_the_same_create_at_its_own_path(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.JSM, environment={})
-    assert client.send(request(alert_id="jsm"), run.jsm_key.key, soon()).verdict is Verdict.DONE
-    assert client.read("jsm", "", run.jsm_key.key, soon())["alias"] == "jsm"
-    client.close()
-
-
 def test_notes_can_be_read_back(run: Running) -> None:
     client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
     client.send(request(alert_id="noted"), run.key.key, soon())

@@ -30,31 +30,6 @@ def answer(body: bytes) -> bytes:
 # -- Reaching the server
 
 
-def test_a_server_on_ipv6_is_reached_and_named_in_brackets() -> None:
-    try:
-        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
-    except OSError:
-        pytest.skip("no IPv6 on this machine")
-    port = listener.getsockname()[1]
-    heads: list[bytes] = []
-
-    def serve() -> None:
-        taken, _ = listener.accept()
-        with taken:
-            heads.append(taken.recv(65_536))
-            taken.sendall(answer(b"{}"))
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    with listener:
-        connection = connect(f"http://[::1]:{port}/api")
-        assert get(connection).body == b"{}"
-        connection.close()
-        thread.join(5)
-    assert f"Host: [::1]:{port}\r\n".encode() in heads[0]
-    assert str(connection.address) == f"http://[::1]:{port}/api"
-
-
 def test_a_name_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(30) and [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import socket
 import threading
 import time
@@ -82,20 +81,6 @@ def test_a_process_that_stands_still_does_not_feed_the_watchdog(
         feed()
         service._over.set()
     assert "WATCHDOG=1" not in fed
-
-
-def test_a_reload_takes_another_log_level_and_says_what_needs_a_start(
-    plan: Plan, caplog: pytest.LogCaptureFixture
-) -> None:
-    other = replace(plan, own=replace(plan.own, log_level="debug", listen="127.0.0.1:9999"))
-    logger = logging.getLogger("alerta_opsgenie")
-    before = logger.level
-    try:
-        Service(plan, lambda: other)._reload()
-        assert logger.level == logging.DEBUG
-    finally:
-        logger.setLevel(before)
-    assert "stay at 127.0.0.1:7070 until the next start" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -106,21 +105,6 @@ class TestEndings:
         assert proxy.exchanges == []
 
     @pytest.mark.parametrize(
-        ("alias", "told"),
-        [
-            (alias, "$.alert.alias: is not the whole id of an alert in Alerta")
-            for alias in (".*", "b7c1e0d4", "../users")
-        ],
-    )
-    def test_an_alias_that_is_no_whole_id_is_exit_1_and_no_call(
-        self, edge: Edge, proxy: Proxy, alias: str, told: str
-    ) -> None:
-        result = edge.run(action("Close", alias))
-        assert result.exit_code == 1
-        assert result.stderr.endswith(f": {told}\n")
-        assert proxy.exchanges == []
-
-    @pytest.mark.parametrize(
         ("payload", "told"),
         [
             ("", "message: $: is not JSON"),
@@ -167,18 +151,3 @@ class TestPipe:
             "action": f"Close {alert_id} by zoë@example.com",
             "detail": "",
         }
-
-    @pytest.mark.parametrize(
-        ("place", "told"),
-        [("no/such/pipe", "JEC's pipe: No such file or directory"), ("fifo", "JEC's pipe: No such device or address")],
-    )
-    def test_a_pipe_that_is_not_there_or_not_read_ends_nothing_and_is_not_made(
-        self, edge: Edge, alert_id: str, place: str, told: str
-    ) -> None:
-        os.mkfifo(edge.directory / "fifo")
-        payload = json.dumps(action("Close", alert_id))
-        arguments = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--logLevel", "DEBUG", "-payload", payload]
-        code, output, errors = edge.call([*arguments, "--jecNamedPipe", str(edge.directory / place)])
-        assert (code, errors) == (0, "")
-        assert f"DEBUG {told}" in output
-        assert not (edge.directory / "no").exists()

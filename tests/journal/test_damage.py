@@ -134,25 +134,6 @@ def test_what_is_carried_over_keeps_ids_states_and_order(tmp_path: Path) -> None
         assert [action.key for action in journal.claim(100.0, 9, PAUSE)] == ["k4"]
 
 
-def test_processes_that_have_the_file_open_go_on_with_the_new_one(tmp_path: Path) -> None:
-    """What they append is in the file that everybody reads, and their closing does not take its log away."""
-    directory = tmp_path / "journal"
-    with_actions(directory, 10)
-    others = [Journal(directory) for _ in range(3)]
-    for other in others:
-        assert len(keys(other)) == 10 + DONE
-    garbage(directory / "journal.db", 0, 4096)
-    with Journal(directory) as finder:
-        assert len(keys(finder)) == 10 + DONE
-        for number, other in enumerate(others):
-            append(other, f"other{number}")
-            assert other.set_aside == ""
-            other.close()
-        copy = copy_files(directory, tmp_path / "copy")
-    with Journal(copy) as crashed:
-        assert len(keys(crashed)) == 13 + DONE
-
-
 @pytest.mark.parametrize("is_whole", [True, False], ids=["the directory", "the files"])
 def test_what_is_removed_under_a_process_is_made_again(tmp_path: Path, is_whole: bool) -> None:
     directory = tmp_path / "journal"

@@ -126,14 +126,14 @@ class TargetQueue:
             self._changed.notify_all()
 
     def _admit(self, ticket: Ticket, action: Action, *, holds_lock: bool) -> None:
-        if not action.is_new and action.state in ("done", "dead"):
+        is_ended = not action.is_new and action.state in ("done", "dead")
+        if is_ended or not holds_lock:  # nobody here will have another result
             ticket.leave()
-            ticket.resolve(Result(ticket.message, outcome_of_row(action)))
+            ticket.is_committed = True
+            ticket.resolve(Result(ticket.message, outcome_of_row(action) if is_ended else _ELSEWHERE))
             return
         ticket.is_committed = True
-        if not holds_lock:
-            self._waiting.resolve(action, Result(ticket.message, _ELSEWHERE))
-        elif action.alert in self._backing_off:
+        if action.alert in self._backing_off:
             self._waiting.resolve(action, Result(ticket.message, BEHIND))
         elif not self.target.may_hurry(self._at_work):
             self._waiting.resolve(action, Result(ticket.message, self.target.unreached()))
