@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from email.message import Message
@@ -15,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from alerta_opsgenie.cli.run import run
-from alerta_opsgenie.connector.service import Service
+from alerta_opsgenie.connector.bridge import Health
+from alerta_opsgenie.connector.service import READY, Notifier, Service
 from alerta_opsgenie.connector.settings import Plan, read_plan
-from alerta_opsgenie.connector.web import Health
 from alerta_opsgenie.page.server import Request
 from tests.connector.rig import wait_until
 
@@ -108,3 +110,37 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(run, ["--config", str(tmp_path / "none.json")])
     assert result.exit_code != 0
     assert "none.json" in result.output
+
+
+# -- What systemd is told over its socket
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(5)
+        yield listening
+
+
+def notifier(manager: socket.socket, **environment: str) -> Notifier:
+    return Notifier({"NOTIFY_SOCKET": manager.getsockname(), **environment})
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_how_often_the_watchdog_wants_to_hear(
+    manager: socket.socket, environment: dict[str, str], seconds: float | None
+) -> None:
+    assert notifier(manager, **environment).watchdog_seconds == seconds
+
+
+def test_without_a_manager_and_with_one_that_is_gone_nothing_happens(tmp_path: Path) -> None:
+    Notifier({}).tell(READY)
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).tell(READY)

@@ -8,7 +8,8 @@ import urllib.request
 
 import pytest
 
-from alerta_opsgenie.connector.web import Health, WebServer
+from alerta_opsgenie.connector.bridge import Health
+from alerta_opsgenie.connector.service import WebServer
 from alerta_opsgenie.page.server import Request, Response
 
 WELL = Health(ready=True, status="fine")

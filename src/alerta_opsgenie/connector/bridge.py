@@ -6,6 +6,7 @@ import itertools
 import logging
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import Callable
 
 from alerta_opsgenie.agent.people import FILES
@@ -27,7 +28,6 @@ from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.settings import Plan
 from alerta_opsgenie.connector.sqs import SqsQueue
 from alerta_opsgenie.connector.transport import Transport, TransportError
-from alerta_opsgenie.connector.web import Health
 from alerta_opsgenie.journal import JournalError
 
 # At the end; together less than 10 seconds, a container's patience.
@@ -37,6 +37,21 @@ _QUEUE_SILENT_SECONDS = 90.0
 _ONCE_LOOK_SECONDS = 0.1
 _ONCE_FAILURES, _ONCE_EMPTY_POLLS = 3, 2
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Health:
+    """How it goes. `stuck` parts stand still: the process should be started anew. `troubles` are for a person.
+
+    `ready`: messages are being taken, by the `transport` `sqs` or `channel`.
+    """
+
+    ready: bool
+    stuck: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
+    status: str = ""
+    transport: str = ""
+    numbers: dict[str, float] = field(default_factory=dict)
 
 
 class Bridge:

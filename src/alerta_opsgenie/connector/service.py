@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import signal
+import socket
 import threading
+import time
 import types
-from typing import Callable
+from contextlib import suppress
+from typing import Callable, Mapping
 
 from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
-from alerta_opsgenie.connector.bridge import Bridge
+from alerta_opsgenie.connector.bridge import Bridge, Health
 from alerta_opsgenie.connector.metrics import Metrics
-from alerta_opsgenie.connector.notify import ALIVE, READY, STOPPING, Notifier
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, Plan, parse_listen
-from alerta_opsgenie.connector.web import Health, WebServer, no_page
 from alerta_opsgenie.page.plugin import PluginFigures
-from alerta_opsgenie.page.server import Request, Response
+from alerta_opsgenie.page.server import NOT_FOUND, OK, WRONG_METHOD, Request, Response, Server
 from alerta_opsgenie.page.site import Page
 from alerta_opsgenie.page.view import Part, Source, Trouble
 from alerta_opsgenie.vendor.problems import ConfigError
 
+READY, STOPPING, ALIVE = "READY=1", "STOPPING=1", "WATCHDOG=1"
+
+_MICROSECONDS = 1_000_000
+_DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+_UNAVAILABLE = 503
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LOOK_SECONDS = 2.0
 _ENABLING = (
     "To let it retry and drop, name a file that holds a token of your own as pageTokenFile in alertaOpsgenie. On the"
@@ -34,6 +43,79 @@ _log = logging.getLogger(__name__)
 
 class ListenError(Exception):
     """The pages cannot be served at the place that was asked for."""
+
+
+class Notifier:
+    """Tells the service manager (sd_notify(3)), if there is one. It wants to hear from us each `watchdog_seconds`."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        given = os.environ if environment is None else environment
+        path = given.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + path[1:] if path.startswith("@") else path
+        self._socket = socket.socket(socket.AF_UNIX, _DATAGRAMS) if path else None
+        self._status = ""
+        usec = given.get("WATCHDOG_USEC", "")
+        ours = given.get("WATCHDOG_PID") in (None, "", str(os.getpid()))
+        self.watchdog_seconds = int(usec) / _MICROSECONDS if usec.isdigit() and int(usec) and ours else None
+
+    def tell(self, text: str) -> None:
+        """Say one of the constants above."""
+        # A manager that is gone or busy may hear the next message; we work either way.
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.sendto(text.encode("utf-8", "replace"), self._address)
+
+    def reloading(self) -> None:
+        """Say that the configuration is being read again; `READY` ends it."""
+        self.tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def status(self, text: str) -> None:
+        """Say in a line how it goes; the same line is said once."""
+        if text != self._status:
+            self._status = text
+            self.tell("STATUS=" + " ".join(text.split()))
+
+
+def no_page(_request: Request) -> Response:
+    """Answer where there is no page."""
+    return Response(NOT_FOUND, b"there are /metrics, /healthz and /readyz\n")
+
+
+class WebServer(Server):
+    """Serves what `render` and `health` give; `page` answers to every other path."""
+
+    def __init__(
+        self, host: str, port: int, render: Callable[[], bytes], health: Callable[[], Health],
+        page: Callable[[Request], Response] = no_page,
+    ) -> None:  # fmt: skip
+        super().__init__(host, port, self._answer)
+        self._render = render
+        self._health = health
+        self._page = page
+
+    def _answer(self, request: Request) -> Response:
+        if request.path not in ("/metrics", "/healthz", "/readyz"):
+            return self._page(request)
+        if request.method != "GET":
+            return Response(WRONG_METHOD, b"it can only be read\n")
+        if request.path == "/metrics":
+            return Response(OK, self._render(), _METRICS_TYPE)
+        health = self._health()
+        is_well = not health.stuck and (health.ready or request.path == "/healthz")
+        return Response(OK if is_well else _UNAVAILABLE, _show(health, is_well=is_well), "application/json")
+
+
+def _show(health: Health, *, is_well: bool) -> bytes:
+    body = {
+        "ok": is_well,
+        "status": health.status,
+        "ready": health.ready,
+        "transport": health.transport,
+        "stuck": list(health.stuck),
+        "troubles": list(health.troubles),
+        **health.numbers,
+    }
+    return json.dumps(body).encode("ascii")
 
 
 class Service:
