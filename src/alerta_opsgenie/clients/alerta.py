@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote
 from alerta_opsgenie.clients.connection import (
     Address,
     Connection,
+    Response,
     clock_ahead_seconds,
     read_address,
     retry_after_seconds,
@@ -72,13 +73,9 @@ def headers_of(call: Call, key: str) -> Dict[str, str]:
 
 def answer_of(status: int, headers: Mapping[str, str], raw: bytes, key: str) -> Answer:
     """Read an answer; the names of `headers` are in lower case, or found in any case."""
-    try:
-        body = json.loads(raw.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        body = None
     return Answer(
         status=status,
-        body=_without(key, body),
+        body=_without(key, Response(status, headers, raw).json),
         on_behalf_of=unquote(headers.get(ON_BEHALF_OF.lower(), "")),
         alert_status=headers.get(ALERT_STATUS.lower(), ""),
         alert_timeout_seconds=_whole(headers.get(ALERT_TIMEOUT.lower(), "")),

@@ -5,7 +5,6 @@ As in the public branch `jec-v2` of atlassian/jec (9d7f3a0), which is not releas
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, Callable, Sequence
 from urllib.parse import quote
@@ -37,7 +36,7 @@ def authenticate(api: VendorApi, seconds: float) -> Token:
     except UnreachableError as error:
         raise CredentialsError(str(error)) from None
     refuse(url, response)
-    value = _json_object(response.body)
+    value = _json_object(response)
     channel, owner = _id(value.get("channelId")), _id(value.get("ownerId"))
     if not channel:
         raise CredentialsError(f"{url}: the answer names no channel that can be used ($.channelId)")
@@ -101,7 +100,7 @@ class Channel:
         )
 
     def _read(self, response: Response) -> list[Received]:
-        entries = _json_object(response.body).get("messages")
+        entries = _json_object(response).get("messages")
         if not isinstance(entries, list) or len(entries) > _MOST_MESSAGES:
             raise TransportError(f"the {self.name} gave an answer without a list of messages ($.messages)")
         found = [self._received(entry) for entry in entries]
@@ -125,11 +124,8 @@ class Channel:
         return Received(Receipt(message_id, handle), body, self._attributes, count, now, now)
 
 
-def _json_object(raw: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
+def _json_object(response: Response) -> dict[str, Any]:
+    value = response.json
     return value if isinstance(value, dict) else {}
 
 
