@@ -9,12 +9,10 @@ from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_lette
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.target import access_of
-from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS, Holding, TargetQueue
+from alerta_opsgenie.agent.target_queue import Holding, TargetQueue
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.journal import Counts, JournalError, Lock, New, try_lock
-
-__all__ = ["PATIENCE_SECONDS", "WORKERS", "Deliverer"]
 
 WORKERS = 12
 """Alerts at work at once, for each target: more brings nothing in front of Alerta's usual two to four processes

@@ -1,16 +1,13 @@
 """How an executor hands an action to the agent: over a Unix socket in the state directory, and waits for the outcome.
 
-In the usual case the executor runs nothing but this module and executor/start.py: they import only what Python has
-loaded already.
-
+In the usual case the executor runs this module and executor/start.py: they import only what Python has loaded already.
 A frame is eight hexadecimal digits, which are the length of the rest, and fields with a NUL byte between them:
 
     executor -> agent   protocol, version, what, milliseconds, working directory, count, arguments..., NAME=value...
                         (milliseconds: how long the answer is waited for; count: that of the arguments)
     agent -> executor   exit code, successor, outcome, reason, detail, kept, output, errors, pipe, text for the pipe
 
-No side trusts the other by its name. The client looks at the owner and the mode of the directory, by its descriptor,
-and at the server's user before it sends anything; the server looks at the client's user.
+Each side looks at the other's user, and the client at the directory's owner and mode, before it sends anything.
 """
 
 import _socket

@@ -10,10 +10,11 @@ from typing import Callable, Dict, List, NamedTuple, Optional
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
-from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, answer, show
 from alerta_opsgenie.agent.options import UsageError, need_message, read_options, split, text_wanted
+from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.journal import JournalError

@@ -154,13 +154,9 @@ class OpsgenieClient:
     """Calls to one base URL. Not for use by two threads at once. `environment` names the proxies."""
 
     def __init__(
-        self,
-        url: str,
-        dialect: Dialect,
-        *,
-        ca_file: Optional[str] = None,
+        self, url: str, dialect: Dialect, *, ca_file: Optional[str] = None,
         environment: Optional[Mapping[str, str]] = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.address = address_of(url, dialect)
         self._connection = Connection(self.address, ca_file=ca_file, environment=environment)
 

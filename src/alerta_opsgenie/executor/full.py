@@ -1,10 +1,7 @@
 """What an executor does where no agent takes the action at once: it starts one, or delivers the action itself.
 
-1. Become the owner of the state directory, if root runs this.
-2. Start an agent, detached, and hand the action over. The key goes over the socket, never into argv or environment.
-3. Where that does not work: append the action to the journal, take the delivery lock and deliver, or wait for what the
-   holder of the lock makes of it.
-4. Where even the journal cannot be used: deliver without order and memory, and fail loudly if that does not work.
+Without an agent it appends to the journal, takes the delivery lock and delivers, or waits for what its holder makes of
+the action. Where even the journal cannot be used it delivers without order and memory.
 """
 
 import os
@@ -14,10 +11,11 @@ from typing import Dict, List, Mapping, Optional, Sequence
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.attempts import outcome_of_row
-from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, answer, show
 from alerta_opsgenie.agent.options import Options, UsageError, need_message, read_options, split, text_wanted
+from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
