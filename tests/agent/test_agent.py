@@ -19,9 +19,8 @@ import pytest
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
-from alerta_opsgenie.agent.client import PACKAGE, ask_status, ask_to_retire, exchange
+from alerta_opsgenie.agent.client import PACKAGE, ask_status, ask_to_retire
 from alerta_opsgenie.agent.deliverer import WORKERS
-from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.executor import build
 from tests.support.bad_server import BadServer
 from tests.support.executor import Edge, await_true, bare_python
@@ -168,14 +167,6 @@ class TestLife:
             os.kill(pid, signal.SIGTERM)
             await_true(lambda: not edge.agents(), 10.5, "its end")
 
-    def test_it_tells_its_state(self, edge: Edge) -> None:
-        edge.run(close())
-        status = ask_status(str(edge.spool_directory))
-        assert status is not None
-        assert (status["kind"], status["version"], [status["pid"]]) == ("agent", __version__, edge.agents())
-        [counts] = status["targets"].values()
-        assert (counts["done"], counts["waiting"]) == (1, 0)
-
     def test_it_retires_when_asked_and_answers_whom_it_serves(self, edge: Edge, proxy: Proxy) -> None:
         edge.run(close())
         payload = json.dumps(close())
@@ -205,12 +196,6 @@ class TestLife:
         handover.spawn(PACKAGE, str(edge.spool_directory), "60")
         await_true(lambda: ask_status(str(edge.spool_directory)) is not None, 20, "an agent")
         assert not (tmp_path / "sprung").exists()
-
-    def test_one_that_cannot_start_is_not_waited_for(self, edge: Edge) -> None:
-        options = Options(edge.url, KEY, spool_directory=str(edge.spool_directory))
-        with pytest.raises(handover.NoAgentError, match="ended at once"):
-            exchange(("/bin/false",), options, (handover.STATUS, [], {}, "0"), time.monotonic() + 600)
-
 
 class TestVersions:
     @pytest.fixture

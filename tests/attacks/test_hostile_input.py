@@ -79,8 +79,8 @@ def spoil(data: bytes, chance: random.Random) -> bytes:
 
 
 def _message(data: bytes, _chance: random.Random) -> None:
-    reading = read_request(Request(data, OPTIONS))
-    assert (reading.new is None) != (reading.outcome is None)
+    _, new, outcome = read_request(Request(data, OPTIONS))
+    assert (new is None) != (outcome is None)
 
 
 def _frame(data: bytes, _chance: random.Random) -> None:

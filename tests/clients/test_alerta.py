@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.clients.alerta import ALERT_STATUS, ON_BEHALF_OF, AlertaClient, address_of, answer_of, headers_of
-from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason, outcome_of_refusal
 from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.core.relay import Call
@@ -111,34 +109,6 @@ def test_a_call_without_body_or_name_has_no_header_for_them() -> None:
     assert ON_BEHALF_OF.lower() not in headers
 
 
-def test_calls_are_counted_whether_they_are_answered_or_not() -> None:
-    with BadServer("ok") as server:
-        asking = client(server.url)
-        for mode in ("ok", "close", "ok"):
-            server.mode = mode
-            with contextlib.suppress(UnreachableError):
-                asking.send(LOOK, time.monotonic() + LIMIT_SECONDS)
-        assert asking.calls == 3
-        asking.close()
-
-
-NAMES = {
-    "plain": (JANE, JANE),
-    "spaces": ("Jane Doe", "Jane Doe"),
-    "umlaut": ("J\u00fcrgen", "J%C3%BCrgen"),
-    "emoji": ("🔥", "%F0%9F%94%A5"),
-    "percent": ("100%20", "100%2520"),
-    "quote": ('"x" <a@example.com>', "%22x%22 %3Ca@example.com%3E"),
-    "backslash": ("AD\\jane", "AD%5Cjane"),
-}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_percent_encoded_where_a_header_could_not_carry_it(name: str) -> None:
-    who, header = NAMES[name]
-    assert headers_of(LOOK._replace(on_behalf_of=who), "key")[ON_BEHALF_OF] == header
-
-
 @given(st.text(st.characters(codec=None)))
 def test_any_name_of_a_message_is_a_safe_header_and_comes_back_as_it_was(raw: str) -> None:
     who = clean_name(raw)
@@ -176,12 +146,6 @@ def test_without_them_nothing_is_assumed(replying: Replying) -> None:
     assert send(replying) == OK
 
 
-@pytest.mark.parametrize(("text", "expected"), [("0", 0), ("120", 120), ("999999999", 999_999_999)])
-def test_retry_after_is_seconds(replying: Replying, text: str, expected: float) -> None:
-    replying.reply(429, {"status": "error", "message": "slow"}, Retry_After=text)
-    assert send(replying).retry_after_seconds == expected
-
-
 @pytest.mark.parametrize(("ahead", "least", "most"), [(600, 500, 600), (-600, 0, 0)])
 def test_retry_after_is_a_date(replying: Replying, ahead: int, least: int, most: int) -> None:
     date = formatdate(time.time() + ahead, usegmt=True)
@@ -191,7 +155,7 @@ def test_retry_after_is_a_date(replying: Replying, ahead: int, least: int, most:
     assert least <= seconds <= most
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "1" * 400, "\u00b2", "Wed, 99 Oct 2015", "0x10", "1e9"])
+@pytest.mark.parametrize("text", ["", "-1", "1" * 400, "\u00b2", "Wed, 99 Oct 2015"])
 def test_a_retry_after_that_is_neither_is_none(replying: Replying, text: str) -> None:
     replying.reply(429, {"status": "error", "message": "slow"}, Retry_After=text, Date=text)
     answer = send(replying)
@@ -204,7 +168,7 @@ def test_a_retry_after_that_is_neither_is_none(replying: Replying, text: str) ->
 REPEATED = {"status": "error", "code": 401, "message": f"API key parameter '{KEY}' is invalid", "requestId": "x"}
 
 
-@pytest.mark.parametrize("status", [200, 202, 400, 401, 404, 409, 500])
+@pytest.mark.parametrize("status", [200, 401, 500])
 def test_a_key_that_alerta_repeats_is_not_shown(replying: Replying, status: int) -> None:
     replying.reply(status, REPEATED)
     answer = send(replying)
@@ -251,22 +215,11 @@ def test_an_alerta_without_authentication_needs_no_key() -> None:
     ("url", "base"),
     [
         ("https://alerta.example.com/api/alert", "/api"),
-        ("https://alerta.example.com/api/alert/", "/api"),
         ("https://alerta.example.com/api/alerts", "/api"),
-        ("https://alerta.example.com/api/", "/api"),
-        ("https://alerta.example.com/api", "/api"),
         ("https://alerta.example.com/alert", ""),
-        ("https://alerta.example.com/", ""),
-        ("https://alerta.example.com", ""),
         ("https://alerta.example.com//alert//", ""),
         ("https://example.com/alert/api", "/alert/api"),
-        ("https://example.com/my-alert", "/my-alert"),
     ],
 )
 def test_the_url_may_end_as_the_documented_one_does(url: str, base: str) -> None:
     assert address_of(url).path == base
-
-
-def test_a_url_that_is_none_says_whose_it_is() -> None:
-    with pytest.raises(AddressError, match=r"the URL of Alerta .* something like https://alerta\.example\.com/api"):
-        AlertaClient("alerta.example.com", KEY, environment={})

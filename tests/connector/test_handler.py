@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.ticket import Result, Ticket
-from alerta_opsgenie.connector.handler import MOST_RECEIPTS, Handler
+from alerta_opsgenie.connector.handler import MOST_BYTES, MOST_RECEIPTS, Handler, MisfitError, Room, read_action
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import Own, Plan
@@ -36,6 +37,7 @@ class FakeFront:
         self.tickets: list[Ticket] = []
         self.buried: list[tuple[str, str]] = []
         self.failure = ""
+        self.deliverer = self
 
     def submit(self, requests: Sequence[Request]) -> list[Ticket]:
         self.submitted.append(list(requests))
@@ -45,8 +47,8 @@ class FakeFront:
         self.tickets += tickets
         return tickets
 
-    def bury(self, body: str, why: str) -> str:
-        self.buried.append((body, why))
+    def bury(self, _options: Options, body: str, outcome: Outcome) -> str:
+        self.buried.append((body, outcome.detail))
         return self.failure
 
 
@@ -202,3 +204,92 @@ def test_the_room_is_given_back_with_the_first_result(run: Run) -> None:
     assert len(run.handler.room) == 1
     run.front.tickets[0].resolve(DONE)
     assert len(run.handler.room) == 0
+
+
+def test_a_batch_waits_until_it_fits_by_number_and_by_bytes() -> None:
+    room = Room(12)
+    for size in (10, 10, MOST_BYTES):
+        room.count(1, size)
+    waiting = threading.Thread(target=room.wait, args=(10,), daemon=True)
+    waiting.start()
+    for size in (10, MOST_BYTES):
+        assert waiting.is_alive()
+        room.count(-1, size)
+    waiting.join(20)
+    assert not waiting.is_alive()
+    room.close()
+    assert not room.wait(1)
+
+
+# -- Which messages are ours, and which mapping they are for
+
+
+def config(dialect: str = "oec", **mappings: ActionMapping) -> EdgeConfig:
+    given = mappings or {"Acknowledge": OURS, "Close": THEIRS}
+    return EdgeConfig(dialect, Secret("k"), "https://api.opsgenie.com", given)
+
+
+def of_attributes(body: Any = None, **attributes: str) -> Received:
+    text = body if isinstance(body, str) else json.dumps(body or {"action": "Acknowledge", "actionType": "custom"})
+    return Received(Receipt("m", "h"), text, attributes, 1, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "attributes"),
+    [
+        ("oec", {"ownerId": "me"}),
+        ("oec", {"integrationId": "me"}),
+        ("jec", {"ownerId": "x", "channelId": "me"}),
+    ],
+)
+def test_a_message_is_ours_by_the_attributes_that_the_go_connectors_look_at(
+    dialect: str, attributes: dict[str, str]
+) -> None:
+    assert read_action(of_attributes(**attributes), "me", config(dialect)).mapping is OURS
+
+
+@pytest.mark.parametrize(
+    ("dialect", "attributes"),
+    [
+        ("oec", {}),
+        ("oec", {"ownerId": "another", "integrationId": "me"}),
+        ("oec", {"channelId": "me"}),
+        ("jec", {"integrationId": "me"}),
+    ],
+)
+def test_any_other_is_not(dialect: str, attributes: dict[str, str]) -> None:
+    with pytest.raises(MisfitError):
+        read_action(of_attributes(**attributes), "me", config(dialect))
+
+
+def test_while_we_do_not_know_who_we_are_nothing_is_ours() -> None:
+    with pytest.raises(MisfitError):
+        read_action(of_attributes(ownerId=""), "", config())
+
+
+@pytest.mark.parametrize(
+    "body", ["{", '"text"', '{"action": 1}', '{"action": "A", "requestId": 5}', "[" * 100_000, " " * (1024 * 1024 + 1)]
+)
+def test_what_cannot_be_read_is_a_misfit_and_nothing_worse(body: str) -> None:
+    with pytest.raises(MisfitError):
+        read_action(of_attributes(body, ownerId="me"), "me", config())
+
+
+def test_the_mapped_name_comes_before_the_actions_own() -> None:
+    body = {"action": "Acknowledge", "actionType": "custom", "mappedActionV2": {"name": "Close"}}
+    assert read_action(of_attributes(body, ownerId="me"), "me", config()).mapping is THEIRS
+
+
+def test_for_our_executor_the_actions_own_name_will_do_where_the_mapped_one_is_unknown() -> None:
+    body = {"action": "Acknowledge", "actionType": "custom", "mappedActionV2": {"name": "postActionToJEC"}}
+    assert read_action(of_attributes(body, ownerId="me"), "me", config("jec")).mapping is OURS
+    body["action"] = "Close"
+    assert read_action(of_attributes(body, ownerId="me"), "me", config("jec")).mapping is None
+
+
+@pytest.mark.parametrize(("action_type", "found"), [("custom", OURS), ("", OURS), ("http", None)])
+def test_a_message_of_another_type_is_refused(action_type: str, found: ActionMapping | None) -> None:
+    body = {"action": "Acknowledge", "actionType": action_type}
+    action = read_action(of_attributes(body, ownerId="me"), "me", config())
+    assert action.mapping is found
+    assert bool(action.refusal) == (found is None)

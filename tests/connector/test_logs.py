@@ -51,11 +51,3 @@ def test_secrets_are_hidden_even_in_a_traceback(capsys: pytest.CaptureFixture[st
     assert "the-secret-key" not in text
     assert "***" in text
     assert "Traceback" in text
-
-
-def test_levels_are_those_of_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("text", "warn")
-    logging.getLogger("alerta_opsgenie.x").info("not shown")
-    logging.getLogger("botocore").debug("nor this")
-    logging.getLogger("alerta_opsgenie.x").warning("shown")
-    assert written(capsys).count("\n") == 1

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.connector import poller as module
+from alerta_opsgenie.connector.handler import Room
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.connector.poller import Poller
-from alerta_opsgenie.connector.room import Room
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
 from tests.connector.rig import wait_until
 
@@ -104,13 +104,6 @@ def test_what_is_done_is_deleted_in_batches_of_ten(run: Run) -> None:
     assert len(set(run.deleted)) == 20
 
 
-def test_what_is_done_at_the_end_is_deleted_before_it(run: Run) -> None:
-    run.queue.to_give = [[received(1)]]
-    with run.at_work():
-        wait_until(lambda: bool(run.handler.taken))
-    assert run.deleted == [Receipt("m1", "h1")]
-
-
 def test_a_deletion_that_fails_is_tried_again(run: Run) -> None:
     run.queue.refuse = lambda receipts: list(receipts) if len(run.queue.deletions) < 3 else []
     run.queue.to_give = [[received(1)]]
@@ -145,13 +138,6 @@ def test_a_queue_that_fails_is_said_once_and_asked_again(run: Run, caplog: pytes
     assert run.poller.failure == ""
 
 
-def test_a_retry_after_is_obeyed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr(run.poller._stopping, "wait", pauses.append)
-    run.poller._pause(TransportError("busy", retry_after_seconds=77.0))
-    assert pauses == [77.0]
-
-
 def test_messages_on_which_this_program_fails_stay_and_the_others_go_on(run: Run) -> None:
     run.handler.fails = True
     run.queue.to_give = [[received(1)]]
@@ -166,14 +152,14 @@ def test_messages_on_which_this_program_fails_stay_and_the_others_go_on(run: Run
 def test_what_a_last_poll_brings_is_given_back(run: Run) -> None:
     run.poller._stopping.set()
     run.queue.to_give = [[received(1)]]
-    run.poller._poll(10)
+    run.poller._poll()
     assert run.handler.taken == []
     assert run.queue.extended == [(Receipt("m1", "h1"), 0)]
 
 
 def test_a_long_poll_comes_only_after_an_answer(run: Run) -> None:
-    run.poller._poll(10)
-    run.poller._poll(10)
+    run.poller._poll()
+    run.poller._poll()
     assert [seconds for _, seconds in run.queue.polls] == [1, 20]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.connector import scripts as module
-from alerta_opsgenie.connector.intake import read_action
+from alerta_opsgenie.connector.handler import read_action
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.transport import Receipt, Received
@@ -46,7 +46,7 @@ class Run:
     def take(self, handle: str = "h", body: str = BODY) -> bool:
         received = Received(Receipt("m", handle), body, {"ownerId": "me"}, 1, 0.0, 0.0)
         action = read_action(received, "me", self.config)
-        return self.scripts.put(self, received, action, lambda: self.events.append(("ended", None)))
+        return self.scripts.put(self, received, action.about, lambda: self.events.append(("ended", None)))
 
     def waits_for(self, event: str) -> None:
         wait_until(lambda: event in [name for name, _ in self.events])

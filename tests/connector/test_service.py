@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
+import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from email.message import Message
@@ -16,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from alerta_opsgenie.cli.run import run
-from alerta_opsgenie.connector.service import Service
+from alerta_opsgenie.connector.bridge import Health
+from alerta_opsgenie.connector.service import READY, Notifier, Service
 from alerta_opsgenie.connector.settings import Plan, read_plan
-from alerta_opsgenie.connector.web import Health
 from alerta_opsgenie.page.server import Request
 from tests.connector.rig import wait_until
 
@@ -84,25 +85,11 @@ def test_a_process_that_stands_still_does_not_feed_the_watchdog(
     assert "WATCHDOG=1" not in fed
 
 
-def test_a_reload_takes_another_log_level_and_says_what_needs_a_start(
-    plan: Plan, caplog: pytest.LogCaptureFixture
-) -> None:
-    other = replace(plan, own=replace(plan.own, log_level="debug", listen="127.0.0.1:9999"))
-    logger = logging.getLogger("alerta_opsgenie")
-    before = logger.level
-    try:
-        Service(plan, lambda: other)._reload()
-        assert logger.level == logging.DEBUG
-    finally:
-        logger.setLevel(before)
-    assert "stay at 127.0.0.1:7070 until the next start" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"globalArgs": []}, "no Alerta to talk to"),
-        ({"globalArgs": ["--alertaApiUrl", "ftp://x", "--alertaApiKey", "k"]}, "does not begin with http"),
+        ({"globalArgs": ["--alertaApiUrl", "ftp://x", "--alertaApiKey", "k"]}, "expected something like"),
         ({"apiKey": ""}, "apiKey"),
         ({"alertaOpsgenie": {"listen": "nowhere"}}, "no place to listen"),
         ({"alertaOpsgenie": {"wrokers": 3}}, "is no setting of the native connector"),
@@ -123,3 +110,37 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(run, ["--config", str(tmp_path / "none.json")])
     assert result.exit_code != 0
     assert "none.json" in result.output
+
+
+# -- What systemd is told over its socket
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(5)
+        yield listening
+
+
+def notifier(manager: socket.socket, **environment: str) -> Notifier:
+    return Notifier({"NOTIFY_SOCKET": manager.getsockname(), **environment})
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_how_often_the_watchdog_wants_to_hear(
+    manager: socket.socket, environment: dict[str, str], seconds: float | None
+) -> None:
+    assert notifier(manager, **environment).watchdog_seconds == seconds
+
+
+def test_without_a_manager_and_with_one_that_is_gone_nothing_happens(tmp_path: Path) -> None:
+    Notifier({}).tell(READY)
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).tell(READY)

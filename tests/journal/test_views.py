@@ -7,20 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.journal import New
-from alerta_opsgenie.journal.views import JournalView
+from alerta_opsgenie.journal import Journal, New
 
 MANY = 3000
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> JournalView:
-    made = JournalView(tmp_path / "journal")
+def journal(tmp_path: Path) -> Journal:
+    made = Journal(tmp_path / "journal")
     made.append([New(str(n), f"alert-{n:05}", n, "Close", '{"alert":{"username":"x"}}') for n in range(MANY)], 1.0)
     return made
 
 
-def steps(journal: JournalView, call: object) -> int:
+def steps(journal: Journal, call: object) -> int:
     """Count SQLite's steps (in hundreds) while `call` runs: what it reads, on whatever machine."""
     count = [0]
 
@@ -37,16 +36,16 @@ def steps(journal: JournalView, call: object) -> int:
     return count[0]
 
 
-def test_the_newest_and_the_oldest_are_found_without_reading_the_others(journal: JournalView) -> None:
+def test_the_newest_and_the_oldest_are_found_without_reading_the_others(journal: Journal) -> None:
     assert steps(journal, lambda: journal.latest(10)) < 20
     assert steps(journal, journal.longest_waiting) < 5
 
 
-def test_no_more_rows_are_given_than_are_asked_for(journal: JournalView) -> None:
+def test_no_more_rows_are_given_than_are_asked_for(journal: Journal) -> None:
     assert [len(found) for found in (journal.latest(7), journal.about("x", 7), journal.about("alert-", 7))] == [7] * 3
 
 
-def test_what_is_not_there_is_looked_for_once_through_the_file(journal: JournalView) -> None:
+def test_what_is_not_there_is_looked_for_once_through_the_file(journal: Journal) -> None:
     assert journal.about("nobody", 10) == []
     assert steps(journal, lambda: journal.about("nobody", 10)) < MANY * 30 / 100
     assert journal.of_alert("nobody", 10) == []

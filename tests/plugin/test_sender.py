@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -28,7 +27,6 @@ from alerta_opsgenie.plugin.places import own_directory
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.sender import Sender
 from alerta_opsgenie.plugin.settings import Settings
-from tests.journal.test_upgrade import INSERT, TABLES
 from tests.support.cloud import Running, running_cloud
 from tests.support.plugin import wait_until
 
@@ -258,23 +256,6 @@ def test_what_a_restored_backup_holds_pages_nobody_again_for_what_people_closed(
     with sending(plugin):
         assert wait_until(emptied(tmp_path))
     assert [seen.body["alias"] for seen in run.cloud.records.requests if seen.method == "POST"] == posts
-
-
-def test_what_version_1_left_is_sent(run: Running, tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    request = Request("create", "POST", "/v2/alerts", {"message": "m", "alias": "old"})
-    body = OutgoingRequest("k", "old", 1, "default", request).to_row().body
-    spool_of_version_1(tmp_path / "spool.db", ("k", "old", 1, body.encode(), "create"))
-    with sending(Plugin(run, tmp_path)):
-        assert wait_until(lambda: run.cloud.alert("old"))
-    assert not (tmp_path / "spool.db").exists()
-
-
-def spool_of_version_1(path: Path, row: tuple[object, ...]) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.executescript(TABLES)
-        connection.execute(INSERT, (*row, "waiting", 0, 1.0, 1.0, "", "", None, 1.0))
-    connection.close()
 
 
 def test_a_fault_of_this_program_holds_up_one_alert_and_leaves_nothing_in_flight(

@@ -50,7 +50,7 @@ def keep_an_action(image: Image) -> None:
 def test_a_spool_that_the_version_before_has_left_stays(image: Image) -> None:
     image.install()
     as_owner_of(image.at(STATE), lambda: put(image.at(STATE), "spool.db", "") and None)
-    assert "actions of the version before" in left(image.uninstall())[f"left directory {STATE}"]
+    assert "actions of an earlier build" in left(image.uninstall())[f"left directory {STATE}"]
 
 
 def test_after_half_an_uninstall_it_can_be_installed_again_with_what_waits(image: Image) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from alerta_opsgenie.agent.options import settings_from_json
-from alerta_opsgenie.agent.target import MOST_ACCESSES, Access, Target, jitter
+from alerta_opsgenie.agent.target import MOST_ACCESSES, Access, Target
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
@@ -17,8 +17,7 @@ from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, Journal, JournalError, New
 
-MOST_FAULTS = 5
-"""After so many attempts in which this program failed, the action becomes a dead letter."""
+MOST_FAULTS = 5  # After so many attempts in which this program failed, the action becomes a dead letter
 
 
 class Unrecorded(NamedTuple):
@@ -58,26 +57,12 @@ class Attempts:
                 return message, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, what)
             return message, Outcome(Kind.KEPT, Reason.FAULT, what)
 
-    def persist(self, target: Target, job: Unrecorded, patience_seconds: float) -> Tuple[Outcome, int]:
-        """Try an action that is in no journal, again and again for so long, and tell its ticket.
-
-        Gives the last outcome, and how many attempts there were.
-        """
+    def try_unrecorded(self, target: Target, job: Unrecorded) -> Outcome:
+        """Try an action that is in no journal once, and tell its ticket."""
         message, settings = recall(job.new.body, job.new.key), settings_from_json(job.new.options)
-        ends, began_at = time.monotonic() + patience_seconds, time.time()
-        earlier, count, again_at = delivery.Earlier(), 0, 0.0
-        while True:
-            count += 1
-            outcome = self._try(target, message, settings, earlier)
-            pause = delivery.pause_seconds(outcome, count, jitter())
-            again_at = time.monotonic() + pause
-            is_over = outcome.kind is not Kind.KEPT or outcome.loud or again_at > ends or self._stopping.is_set()
-            result = Result(message, outcome, kept=False, trouble=job.trouble)
-            job.ticket.resolve(result if is_over else result._replace(again_at=again_at))
-            if is_over:
-                return outcome, count
-            self._stopping.wait(pause)
-            earlier = delivery.Earlier(first_attempt_at=began_at, last_reason=outcome.reason.value)
+        outcome = self._try(target, message, settings, delivery.Earlier())
+        job.ticket.resolve(Result(message, outcome, kept=False, trouble=job.trouble))
+        return outcome
 
     def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.Earlier) -> Outcome:
         access = target.access
@@ -92,7 +77,6 @@ class Attempts:
         return outcome
 
     def _client(self, access: Access) -> AlertaClient:
-        """Give the kept client of an access. Raises AddressError."""
         if access not in self._clients:
             if len(self._clients) >= MOST_ACCESSES:
                 self.close()
@@ -100,7 +84,6 @@ class Attempts:
         return self._clients[access]
 
     def _drive(self, steps: delivery.Attempt, client: AlertaClient) -> Outcome:
-        """Make the calls and the pauses that an attempt asks for."""
         answer: Any = None
         deadline = time.monotonic() + delivery.CALL_SECONDS
         while True:
@@ -120,7 +103,6 @@ class Attempts:
 
 
 def _earlier(target: Target, action: Action) -> delivery.Earlier:
-    """Read from the journal what is known from before this attempt. Raises JournalError."""
     first, same_words, now = action.first_attempt_at, 0, time.time()
     if first is not None:
         if first > now:  # a clock was set back: it began before now, nobody knows when
@@ -143,8 +125,7 @@ class End(NamedTuple):
     outcome: Outcome
     wrote: Mapping[str, int]
     pause_seconds: float
-    person: str = ""
-    """Who acted, kept when the message goes."""
+    person: str = ""  # Who acted, kept when the message goes
 
 
 class Ends:

@@ -29,25 +29,25 @@ class Reply(NamedTuple):
     errors: str
 
 
-def submit(options: Options, payload: str, *, starts: bool = True) -> Reply:
-    """Hand an action over; `starts`: start an agent where there is none. Raises NoAgentError."""
+def submit(options: Options, payload: str) -> Reply:
+    """Hand an action over; where there is no agent one is started. Raises NoAgentError."""
     more = [f"-payload={os.fsdecode(payload.encode('utf-8', 'surrogatepass'))}"]
-    code, _, *texts = _ask(handover.RUN, options, more, PACKAGE if starts else ())
+    code, _, *texts = _ask(handover.RUN, options, more)
     kind, reason, detail, kept, output, errors = (text.decode("utf-8", "replace") for text in texts[:6])
     return Reply(int(code), Outcome(Kind(kind), Reason(reason), detail), kept == "1", output, errors)
 
 
 def wake(options: Options) -> None:
     """Have everything that waits for the Alerta of these options tried now. Raises NoAgentError."""
-    code, *texts = _ask(handover.WAKE, options, [], PACKAGE)
+    code, *texts = _ask(handover.WAKE, options, [])
     if code != b"0":
         raise handover.NoAgentError(texts[6].decode("utf-8", "replace").strip())
 
 
-def _ask(what: bytes, options: Options, more: List[str], program: Sequence[str]) -> List[bytes]:
+def _ask(what: bytes, options: Options, more: List[str]) -> List[bytes]:
     arguments, environment = arguments_of(options)
     call = (what, [*arguments, *more], environment, __version__)
-    return exchange(program, options, call, time.monotonic() + options.limit_seconds)
+    return exchange(PACKAGE, options, call, time.monotonic() + options.limit_seconds)
 
 
 def exchange(
@@ -85,7 +85,7 @@ def _tell(state_directory: str, what: bytes) -> bytes:
 
 
 def become_owner(directory: str) -> None:
-    """As root, drop the rights for those of the state directory's owner, for good.
+    """As root, become the state directory's owner, for good.
 
     Not where anybody could have made that directory, as in /var/tmp: whoever did would get the key.
     """

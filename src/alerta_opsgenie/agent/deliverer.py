@@ -1,7 +1,4 @@
-"""The one place that delivers queued actions: per alert in order, many alerts at once, until each has ended.
-
-The process that holds the lock of the state directory has one, with a queue for each target (`target_queue.py`).
-"""
+"""The one place that delivers queued actions, with a queue for each target (`target_queue.py`)."""
 
 import threading
 import time
@@ -12,12 +9,10 @@ from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_lette
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.target import access_of
-from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS, Holding, TargetQueue
+from alerta_opsgenie.agent.target_queue import Holding, TargetQueue
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.journal import Counts, JournalError, Lock, New, try_lock
-
-__all__ = ["PATIENCE_SECONDS", "WORKERS", "Deliverer"]
 
 WORKERS = 12
 """Alerts at work at once, for each target: more brings nothing in front of Alerta's usual two to four processes
@@ -39,13 +34,8 @@ class Deliverer:
         self._place: Optional[Tuple[int, int]] = None
         self._holding = Holding(state_directory, workers, self._report, threading.Event(), self.holds_lock)
 
-    # -- Its life
-
     def start(self) -> bool:
-        """Take the delivery lock and begin. False: another process holds it.
-
-        Raises UnsafeError, OSError, JournalError.
-        """
+        """Take the delivery lock and begin; False: another has it. Raises UnsafeError, OSError, JournalError."""
         state.prepare(self.state_directory)
         self._lock = try_lock(self.state_directory, state.LOCK_NAME)
         if self._lock is None:
@@ -67,10 +57,7 @@ class Deliverer:
         return self._lock is not None and state.identity(self._lock.path) != self._place
 
     def stop(self, seconds: float) -> None:
-        """Begin no more attempts, wait so long for those under way, and let go of the lock.
-
-        What is not finished then stays in the journal; the next deliverer looks first whether it had its effect.
-        """
+        """Begin no attempt, wait so long for those under way, let go of the lock. The rest stays in the journal."""
         end = time.monotonic() + seconds
         self._holding.stopping.set()
         for found in self._all():
@@ -79,8 +66,6 @@ class Deliverer:
             found.join(end)
         if self._lock is not None:
             self._lock.close()
-
-    # -- Taking actions
 
     def submit(self, requests: Sequence[Request]) -> List[Ticket]:
         """Commit actions to the journal, with one sync for each target, and deliver them. Raises AddressError."""
@@ -118,10 +103,7 @@ class Deliverer:
         return ""
 
     def wake(self, options: Options) -> None:
-        """Use the access of these options, and make everything due that waits for their Alerta.
-
-        Raises AddressError, JournalError.
-        """
+        """Use these options' key, and make all due that waits for their Alerta. Raises AddressError, JournalError."""
         self._queue_of(options).wake()
 
     def _queue_of(self, options: Options) -> TargetQueue:
@@ -141,8 +123,6 @@ class Deliverer:
         except Exception as error:  # noqa: BLE001 - an action is not to suffer from whoever logs it
             self._fault = f"this program fails: {error!r}"
 
-    # -- What others may know
-
     @property
     def disk_trouble(self) -> str:
         """Why actions cannot be written down; empty where they can."""
@@ -152,8 +132,8 @@ class Deliverer:
     def trouble(self) -> str:
         """What a person has to do about the disk or an Alerta; empty where nothing."""
         queues = self._all()
-        faults = [self._fault, FILES.trouble(), *(one.fault for one in queues)]
-        troubles = [*faults, self.disk_trouble, *(one.target.trouble for one in queues)]
+        troubles = [self._fault, FILES.trouble(), state.earlier_build(self.state_directory), self.disk_trouble]
+        troubles += [text for one in queues for text in (one.fault, one.target.trouble)]
         return "; ".join(dict.fromkeys(filter(None, troubles)))
 
     @property

@@ -1,16 +1,13 @@
 """How an executor hands an action to the agent: over a Unix socket in the state directory, and waits for the outcome.
 
-In the usual case the executor runs nothing but this module and executor/start.py: they import only what Python has
-loaded already.
-
+In the usual case the executor runs this module and executor/start.py: they import only what Python has loaded already.
 A frame is eight hexadecimal digits, which are the length of the rest, and fields with a NUL byte between them:
 
     executor -> agent   protocol, version, what, milliseconds, working directory, count, arguments..., NAME=value...
                         (milliseconds: how long the answer is waited for; count: that of the arguments)
     agent -> executor   exit code, successor, outcome, reason, detail, kept, output, errors, pipe, text for the pipe
 
-No side trusts the other by its name. The client looks at the owner and the mode of the directory, by its descriptor,
-and at the server's user before it sends anything; the server looks at the client's user.
+Each side looks at the other's user, and the client at the directory's owner and mode, before it sends anything.
 """
 
 import _socket
@@ -41,7 +38,6 @@ VARIABLES = (
 _SO_PEERCRED = 17  # socket(7), Linux
 _OTHERS_MAY_WRITE = 0o022
 _KIND, _PIPE = 0o170000, 0o010000  # inode(7)
-_NO_READER = 6  # ENXIO, open(2)
 
 
 class NoAgentError(Exception):
@@ -101,9 +97,6 @@ def keeping_seconds(limit: float) -> float:
     return min(2.0, limit / 5)
 
 
-# -- Frames
-
-
 def frame(fields: "list[bytes]") -> bytes:
     """Make a frame of fields, none of which has a NUL byte."""
     body = b"\0".join(fields)
@@ -145,14 +138,8 @@ def _read(connection: "_socket.socket", count: int) -> bytes:
     return b"".join(parts)
 
 
-# -- The socket
-
-
 def open_directory(path: str) -> int:
-    """Open the state directory and give its descriptor. Raises UnsafeError, OSError.
-
-    It must be our own, and no one else may write in it; as root, another user's is refused too.
-    """
+    """Open the state directory, which must be ours, for us alone to write in. Raises UnsafeError, OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     found = os.fstat(descriptor)
     if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
@@ -214,8 +201,7 @@ def exchange(path: str, data: bytes, seconds: float) -> "list[bytes]":
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """What of its starter's environment an agent gets: some need it to start at all, or to trust their Alerta."""
 
-START_SECONDS = 5.0
-"""How long an agent that was started is waited for; it takes less than a tenth of a second."""
+START_SECONDS = 5.0  # How long an agent that was started is waited for; it takes less than a tenth of a second
 
 _LOOK_SECONDS = 0.002
 
@@ -223,10 +209,9 @@ _LOOK_SECONDS = 0.002
 def ask(
     path: str, call: "tuple[bytes, list[str], dict[str, str], str]", end: float, program: "Sequence[str]", idle: str
 ) -> "list[bytes]":
-    """Send a call (what, arguments, environment, version) to the agent, and give the fields of its answer.
+    """Send a call (what, arguments, environment, version) to the agent, and give the fields of its answer by `end`.
 
-    `end` is when (of `time.monotonic`) the waiting is over. `program` starts an agent where there is none, which ends
-    after `idle` seconds. Raises NoAgentError.
+    `program` starts an agent where there is none, which ends after `idle` seconds. Raises NoAgentError.
     """
     start_ends = min(end, time.monotonic() + START_SECONDS)
     started = 0
@@ -247,10 +232,7 @@ def ask(
 
 
 def spawn(program: "Sequence[str]", path: str, idle: str, *flags: str) -> int:
-    """Start an agent of its own session, with /dev/null for its standard streams; gives its process id.
-
-    It makes the state directory where that is missing. Raises NoAgentError.
-    """
+    """Start an agent in a session of its own, with /dev/null as its standard streams. Raises NoAgentError."""
     arguments = [*program, "--agent", path, idle, *flags]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment.setdefault("PATH", os.defpath)
@@ -274,9 +256,6 @@ def _has_failed(process: int) -> bool:
     return bool(found) and status != 0
 
 
-# -- The executor's usual way
-
-
 def write_all(number: int, data: bytes) -> None:
     """Write to a descriptor past Python's buffers; where nobody reads any more, the rest is dropped."""
     try:
@@ -289,22 +268,19 @@ def write_all(number: int, data: bytes) -> None:
 def write_pipe(path: bytes, text: bytes) -> str:
     """Write a result into JEC's named pipe, without waiting for anybody. Gives why it was not written, or nothing.
 
-    JEC makes the pipe and reads up to 16 KiB; where making it failed it passes the path all the same. So what is no
-    pipe of our user's or root's is left alone. Up to PIPE_BUF (4096 bytes) a write is whole.
+    JEC passes the path also where it could not make the pipe: what is no pipe of our user's or root's is left alone.
     """
     try:
         file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        return "nobody reads JEC's pipe" if error.errno == _NO_READER else "JEC's pipe: %s" % error.strerror
-    try:
-        found = os.fstat(file)
-        if found.st_mode & _KIND != _PIPE or found.st_uid not in (os.geteuid(), 0):
-            return "what JEC names as its pipe is no pipe of this user"
-        os.write(file, text)
+        try:
+            found = os.fstat(file)
+            if found.st_mode & _KIND != _PIPE or found.st_uid not in (os.geteuid(), 0):
+                return "JEC's pipe is no pipe of this user"
+            os.write(file, text)
+        finally:
+            os.close(file)
     except OSError as error:
         return "JEC's pipe: %s" % error.strerror
-    finally:
-        os.close(file)
     return ""
 
 

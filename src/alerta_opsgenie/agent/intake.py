@@ -1,7 +1,7 @@
 """From a message to its row in the journal, or to its outcome where Alerta is not needed for that."""
 
 import time
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional, Tuple, Union
 
 from alerta_opsgenie.agent.options import Options, settings_to_json
 from alerta_opsgenie.agent.people import FILES
@@ -12,8 +12,7 @@ from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.journal import New
 
-UNREADABLE = "unreadable"
-"""The kind of a dead letter that is no message."""
+UNREADABLE = "unreadable"  # The kind of a dead letter that is no message
 
 
 class Request(NamedTuple):
@@ -36,26 +35,19 @@ class Report(NamedTuple):
     seconds: float = 0.0
 
 
-class Reading(NamedTuple):
-    """What a request came to: a row to append, or an outcome."""
-
-    message: Optional[Message]
-    new: Optional[New] = None
-    outcome: Optional[Outcome] = None
-
-
-def read_request(request: Request) -> Reading:
-    """Pass a message through the gates that need no Alerta; from here on it has the logins of those whom it names."""
+def read_request(request: Request) -> Tuple[Optional[Message], Optional[New], Optional[Outcome]]:
+    """Pass a message, with its people's logins, through the gates that need no Alerta. Gives its row or its outcome."""
     now, settings = time.time(), request.options.settings
     try:
         message = with_people(parse(request.payload), FILES.of(request.options.people_file))
     except MessageError as error:
-        return Reading(None, outcome=Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)))
+        return None, None, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))
     outcome = delivery.outcome_without_alerta(message, settings, now)
     if outcome is not None:
-        return Reading(message, outcome=outcome)
+        return message, None, outcome
     entry = delivery.entry_of(message, now)._asdict()
-    return Reading(message, New(**entry, options=settings_to_json(settings), first_attempt_at=request.first_attempt_at))
+    new = New(**entry, options=settings_to_json(settings), first_attempt_at=request.first_attempt_at)
+    return message, new, None
 
 
 def dead_letter(payload: Union[str, bytes], kind: str) -> New:

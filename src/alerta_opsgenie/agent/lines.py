@@ -13,8 +13,7 @@ from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
-LARGEST_PIPE_BYTES = 4096
-"""Up to PIPE_BUF (4096 on Linux) a write is whole or not at all; JEC reads 16 KiB."""
+LARGEST_PIPE_BYTES = 4096  # Up to PIPE_BUF (4096 on Linux) a write is whole or not at all; JEC reads 16 KiB
 
 _FAILURES_ONLY = frozenset({"ERROR", "FATAL", "PANIC"})
 _LONGEST_ERROR = 1000
@@ -33,10 +32,7 @@ def answer(
 def show(
     options: Options, result: Result, seconds: float, waiting: int = 1, failures: Sequence[str] = ()
 ) -> List[bytes]:
-    """Make the fields of one action. `waiting` is how many actions wait for this Alerta now.
-
-    `failures` are what the attempts so far came to, for the level DEBUG.
-    """
+    """Make the fields of one action; `waiting` wait for this Alerta, `failures` are those of earlier attempts."""
     about, outcome = about_message(result.message), result.outcome
     result = result._replace(trouble=result.trouble or (options.people_file and FILES.trouble(options.people_file)))
     failure = _failure(result, waiting)
@@ -66,7 +62,6 @@ def say(outcome: Outcome) -> str:
 
 
 def _one_line(text: str, options: Options) -> str:
-    """Make a text fit to be shown: on one line, without the API key, in whatever the terminal can show."""
     line = " ".join(text.split()).replace("\0", " ")
     line = line.replace(options.alerta_key, "***") if options.alerta_key else line
     return line.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -80,7 +75,6 @@ def _what(about: str, result: Result) -> str:
 
 
 def _failure(result: Result, waiting: int) -> str:
-    """Say why the action failed, with what to do; an empty text where it did not."""
     outcome = result.outcome
     if outcome.kind is Kind.REJECTED:
         return outcome.detail

@@ -1,8 +1,6 @@
 """The executor's arguments, as OEC and JEC pass them and as a person would.
 
-The Go connectors write long options with one dash and add some of their own, so `argparse`, which dies of an argument
-that it does not know, is of no use here. A name counts in any of its spellings: `-alertaApiUrl`, `--alertaApiUrl`,
-`--alerta-api-url`, and with `=value` behind it.
+`argparse` dies of an argument that it does not know; the Go connectors add some. Any spelling of a name counts.
 """
 
 import json
@@ -19,10 +17,7 @@ class UsageError(Exception):
 
 
 class Options(NamedTuple):
-    """What the executor was told. `payload` is None where there is no message. `notes` are debug lines on arguments.
-
-    `proxies` are the variables of the environment that name proxies.
-    """
+    """What the executor was told. `notes` are debug lines on arguments, `proxies` variables that name proxies."""
 
     alerta_url: str
     alerta_key: str
@@ -130,10 +125,7 @@ def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
 def read_options(
     found: Mapping[str, List[str]], notes: Sequence[str], environment: Mapping[str, str], directory: str = ""
 ) -> Options:
-    """Make options of the arguments and the environment. Raises `UsageError`.
-
-    Relative paths are below `directory`, by default the process's own.
-    """
+    """Make options of arguments and environment, relative paths below `directory`. Raises `UsageError`."""
     return Options(
         alerta_url=_last(found, "alertaApiUrl") or environment.get("ALERTA_API_URL") or _no_url(),
         alerta_key=_key(found, environment, directory),
@@ -236,7 +228,6 @@ def _settings(found: Mapping[str, List[str]]) -> Settings:
 
 
 def _one_of(found: Mapping[str, List[str]], name: str, choices: Sequence[str]) -> str:
-    """Give the value of a choice; the first is the default."""
     given = _last(found, name) or choices[0]
     if given not in choices:
         raise UsageError(f"--{name} {given[:40]!r} is unknown: give one of {', '.join(sorted(set(choices)))}")
@@ -251,9 +242,6 @@ def _custom_actions(pairs: Sequence[str]) -> Dict[str, str]:
             raise UsageError(f"--customAction {pair[:40]!r} is no pair: give NAME=ACTION (RestartService=restart)")
         actions[name.strip()] = action.strip()
     return actions
-
-
-# -- Options and settings, as they travel with an action
 
 
 def arguments_of(options: Options) -> Tuple[List[str], Dict[str, str]]:

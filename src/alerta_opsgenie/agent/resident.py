@@ -1,7 +1,4 @@
-"""The agent as a process of its own: started by the first executor, or by the service manager.
-
-One that an executor started ends after ten idle minutes; SIGTERM ends any within ten seconds.
-"""
+"""The agent as a process of its own: started by the first executor, or by the service manager."""
 
 import contextlib
 import importlib
@@ -22,8 +19,7 @@ from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.journal import JournalError
 
 STOP_SECONDS = 8.0
-TAKE_OVER_SECONDS = 15.0
-"""How long a successor waits for the agent before it, which ends within ten seconds."""
+TAKE_OVER_SECONDS = 15.0  # How long a successor waits for the agent before it, which ends within ten seconds
 
 _LOOK_SECONDS = 0.25
 _LARGEST_LOG_BYTES = 1024 * 1024
@@ -81,8 +77,7 @@ class Agent:
     def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
         """Serve until idle, told to end, or replaced. Gives the exit code.
 
-        `take_over`: end the agent that is there, once this one is ready. `accesses` are the options of the
-        configuration, by which what waits is delivered at once.
+        `take_over`: end the agent that is there first. What waits for the Alertas of `accesses` is delivered at once.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._ending.set())
@@ -114,7 +109,6 @@ class Agent:
             self._log.write(f"what waits cannot be read now: {error}", "WARN")
 
     def _take_lock(self, *, take_over: bool) -> bool:
-        """Take the delivery lock; as a successor, have the agent before this one end, and wait for it."""
         if self._deliverer.start():
             return True
         end = time.monotonic() + TAKE_OVER_SECONDS

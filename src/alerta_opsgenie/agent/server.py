@@ -10,10 +10,11 @@ from typing import Callable, Dict, List, NamedTuple, Optional
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
-from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, answer, show
 from alerta_opsgenie.agent.options import UsageError, need_message, read_options, split, text_wanted
+from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.journal import JournalError
@@ -23,10 +24,7 @@ MOST_CALLERS = 64
 
 _TRANSFER_SECONDS = 10.0  # for a frame, either way
 
-_ANSWER_SECONDS = 0.5
-"""An answer is given so long before the caller's time is over: both may be slow on a busy host."""
-
-_LONGEST_NUMBER = 7  # milliseconds of an hour, the longest time limit
+_ANSWER_SECONDS = 0.5  # An answer is given so long before the caller's time is over: both may be slow on a busy host
 
 
 class Call(NamedTuple):
@@ -45,7 +43,7 @@ def read_call(fields: List[bytes]) -> Call:
     protocol, version, what, milliseconds, directory, count = fields[:6]
     if protocol != handover.PROTOCOL:
         raise ValueError("it speaks another protocol")
-    if max(len(milliseconds), len(count)) > _LONGEST_NUMBER:
+    if max(len(milliseconds), len(count)) > len("3600000"):
         raise ValueError("a number is too long")
     texts = [os.fsdecode(field) for field in fields[6:]]
     pairs = (text.partition("=") for text in texts[int(count) :])
@@ -55,10 +53,7 @@ def read_call(fields: List[bytes]) -> Call:
 
 
 class Server:
-    """Serves the state directory whose delivery lock this process holds, with one deliverer.
-
-    `kind` is `agent` or `run`; `retire` is called when the agent is to end. `callers` are being served now.
-    """
+    """Serves the state directory as `kind`, `agent` or `run`; `retire` is called when the agent is to end."""
 
     def __init__(self, deliverer: Deliverer, kind: str, retire: Callable[[], None] = lambda: None) -> None:
         self._deliverer = deliverer
@@ -132,10 +127,7 @@ class Server:
             self.called_at = time.monotonic()
             self._room.release()
 
-    # -- What is done with a call
-
     def _answer(self, call: Call, began: float) -> List[bytes]:
-        """Do what a call wants and give the fields to send back. `began` is when it came (of `time.monotonic`)."""
         if call.what == handover.STATUS:
             return [json.dumps(self._status()).encode("ascii")]
         if call.what == handover.RETIRE:

@@ -1,7 +1,6 @@
 """The state directory: one for each connector's user, with a journal for each target (docs/architecture.md).
 
-A target is named by the normalised URL of its Alerta. The key, the CA file and the proxy do not name it, so a corrected
-key finds what waits; an action is never delivered to another target than its own.
+A target is named by the normalised URL of its Alerta alone, so a corrected key finds what waits.
 """
 
 import os
@@ -33,11 +32,14 @@ def identity(path: str) -> Optional[Tuple[int, int]]:
     return found.st_dev, found.st_ino
 
 
-def target_name(url: str) -> str:
-    """Name the target that a URL of Alerta's API stands for. Raises AddressError.
+def earlier_build(path: str) -> str:
+    """Name what an earlier build has left in a directory, and what to do about it; empty where there is nothing."""
+    found = [name for name in ("spool.db", "taken") if os.path.lexists(os.path.join(path, name))]
+    return f"{' and '.join(found)} in {path}: drain with the build that left it, then remove it" if found else ""
 
-    Upper and lower case of scheme and host, the standard port, and `/alert` at the end make no difference.
-    """
+
+def target_name(url: str) -> str:
+    """Name the target of a URL, whatever its case, standard port and `/alert` at the end. Raises AddressError."""
     address = address_of(url)
     host = quote(address.host.lower(), safe="")
     path = quote(address.path, safe="").replace("-", "%2D")

@@ -53,8 +53,7 @@ class Target:
         self.name = name
         self.journal = journal_of(state_directory, name)
         self.reach = UP
-        self.trouble = ""
-        """What a person has to do about this Alerta; empty where nothing."""
+        self.trouble = ""  # What a person has to do about this Alerta; empty where nothing
         self._mutex = threading.Lock()
         self._said = ""
         self._accesses: List[Access] = []

@@ -1,15 +1,11 @@
 """One target's queue: what is done with its actions, from their appending to their end.
 
-Each target has workers of its own, so that an Alerta that hangs holds up no other. One of them at a time looks what is
-due in the journal: what was appended here or by other processes, what waited for a pause, what a killed deliverer had
-left. It goes to work on that, and the next one looks. Each action is tried once (`core/delivery.py`), what that came to
-is committed, and the next action of the same alert goes on in the same worker.
-
     accept --> journal: waiting --> in flight --> worker --> Alerta
                            ^                         |
                            '------- journal: waiting | done | dead
 
-Where the journal cannot be used (a full disk), an action is delivered without order and memory, and its result says so.
+Each target has workers of its own. One of them at a time looks what is due in the journal, goes to work on it, and the
+next one looks. Where the journal cannot be used, an action is delivered without order and memory, and says so.
 """
 
 import collections
@@ -27,7 +23,6 @@ from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import actor
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.journal import Action, JournalError, New
-from alerta_opsgenie.journal.upgrade import take_over_spool
 
 PATIENCE_SECONDS = 5.0
 """How long what may pass is waited for; then a worker of the connector is better free for other actions."""
@@ -41,10 +36,7 @@ _ELSEWHERE = Outcome(Kind.KEPT, Reason.BEHIND, "it waits for the process that de
 
 
 class Holding(NamedTuple):
-    """What a queue is told of the deliverer that it belongs to.
-
-    `holds_lock`: whether the process may take actions from the journal. `trouble` says why nothing can be written down.
-    """
+    """What a queue is told of its deliverer. `trouble` says why nothing can be written down."""
 
     state_directory: str
     workers: int
@@ -75,8 +67,6 @@ class TargetQueue:
         self._expired_at = self._pruned_at = -math.inf
         self._backing_off: Set[str] = set()  # alerts whose oldest action has failed and waits
 
-    # -- Its life
-
     def start(self) -> None:
         """Make the journal ready, and deliver from it: this process holds the lock."""
         if not self._threads:
@@ -90,14 +80,11 @@ class TargetQueue:
             return self._is_open
 
     def _make_ready(self) -> None:
-        """What was in flight has an unknown end. What version 1 left in the state directory is taken over."""
         journal, now = self.target.journal, time.time()
-        take_over_spool(journal, self._holding.state_directory)
         journal.recover(now)
         journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
 
     def _start_worker(self) -> None:
-        """Let somebody be there for the next action, up to the number of workers."""
         if self._at_work == len(self._threads) < self._holding.workers:
             self._threads.append(threading.Thread(target=self._work, name=f"deliver {self.target.name}", daemon=True))
             self._threads[-1].start()
@@ -112,8 +99,6 @@ class TargetQueue:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         self.target.journal.close()
-
-    # -- Taking actions
 
     def accept(self, found: Sequence[Tuple[Ticket, New]]) -> None:
         """Commit actions to the journal, by one sync, and have them delivered; in memory where that cannot be."""
@@ -141,15 +126,14 @@ class TargetQueue:
             self._changed.notify_all()
 
     def _admit(self, ticket: Ticket, action: Action, *, holds_lock: bool) -> None:
-        """Let a ticket wait for its row, unless the row's result is known."""
-        if not action.is_new and action.state in ("done", "dead"):
+        is_ended = not action.is_new and action.state in ("done", "dead")
+        if is_ended or not holds_lock:  # nobody here will have another result
             ticket.leave()
-            ticket.resolve(Result(ticket.message, outcome_of_row(action)))
+            ticket.is_committed = True
+            ticket.resolve(Result(ticket.message, outcome_of_row(action) if is_ended else _ELSEWHERE))
             return
         ticket.is_committed = True
-        if not holds_lock:
-            self._waiting.resolve(action, Result(ticket.message, _ELSEWHERE))
-        elif action.alert in self._backing_off:
+        if action.alert in self._backing_off:
             self._waiting.resolve(action, Result(ticket.message, BEHIND))
         elif not self.target.may_hurry(self._at_work):
             self._waiting.resolve(action, Result(ticket.message, self.target.unreached()))
@@ -164,8 +148,6 @@ class TargetQueue:
         with self._changed:
             self._look_at = 0.0
             self._changed.notify_all()
-
-    # -- Taking from the journal what is due
 
     def _work(self) -> None:
         attempts = Attempts(self._stopping)
@@ -206,10 +188,9 @@ class TargetQueue:
         return None
 
     def _look(self) -> str:
-        """Take what is due; gives why that was not possible, or an empty text."""
         try:
             if not self._holding.holds_lock():
-                return f"{self._holding.state_directory} was removed or replaced"
+                return "another process delivers from the journal, or its directory was removed or replaced"
             if not self._open():
                 return self._ends.trouble
             self._take_due()
@@ -221,7 +202,6 @@ class TargetQueue:
         return ""
 
     def _pause_seconds(self) -> float:
-        """How long to wait: until more can be taken, or something changes."""
         reach = self.target.reach
         if self._look_trouble or self.target.access is None or (reach.is_down and self._at_work):
             return _LOOK_SECONDS
@@ -244,7 +224,6 @@ class TargetQueue:
                 self._look_at = min(self._look_at, time.monotonic() + due_at - time.time())
 
     def _keep_house(self) -> None:
-        """Make dead letters of what has waited too long, and forget what is old."""
         journal, now = self.target.journal, time.time()
         if time.monotonic() - self._expired_at > _LOOK_SECONDS:
             self._expired_at = time.monotonic()
@@ -254,24 +233,19 @@ class TargetQueue:
             self._pruned_at = time.monotonic()
             journal.prune(now, delivery.FORGET_AFTER_SECONDS)
 
-    # -- Trying
-
     def _do(self, job: Union[Action, Unrecorded], attempts: Attempts) -> None:
         if isinstance(job, Unrecorded):
             began = time.monotonic()
-            outcome, count = attempts.persist(self.target, job, PATIENCE_SECONDS)
+            outcome = attempts.try_unrecorded(self.target, job)
             took, message = time.monotonic() - began, job.ticket.message
-            self._holding.report(Report(self.target.name, job.new.kind, "", message, outcome, count, took))
+            self._holding.report(Report(self.target.name, job.new.kind, "", message, outcome, 1, took))
             return
         following: Optional[Action] = job
         while following is not None:
             following = self._deliver(following, attempts)
 
     def _deliver(self, action: Action, attempts: Attempts) -> Optional[Action]:
-        """Try an action once, commit what came of it, and tell those who wait.
-
-        Gives the next action of the same alert, if there is one.
-        """
+        """Try an action once, commit what came of it, tell who waits; gives the alert's next action."""
         began = time.monotonic()
         message, outcome = attempts.try_row(self.target, action)
         took, count = time.monotonic() - began, action.attempts + 1
@@ -295,8 +269,6 @@ class TargetQueue:
         if self.target.reach.is_down:
             self._waiting.resolve_others(self.target.unreached())
         return None
-
-    # -- What others may know
 
     @property
     def disk_trouble(self) -> str:

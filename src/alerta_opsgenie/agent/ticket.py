@@ -10,10 +10,8 @@ from alerta_opsgenie.journal import Action, New
 
 
 class Result(NamedTuple):
-    """How an action stands.
+    """How an action stands. `kept`: the journal has it. `again_at`: when (of `time.monotonic`) it is tried next.
 
-    `kept` says that the journal has it, so that nothing is lost where the outcome is KEPT. `again_at` (of
-    `time.monotonic`) is when it is tried next; None: not before a person has done something, or not known.
     `trouble` is what else went wrong, with the advice.
     """
 
@@ -44,16 +42,11 @@ class Ticket:
 
     def __init__(self, message: Optional[Message] = None, result: Optional[Result] = None) -> None:
         self.message = message
-        self.pending = Result(message, UNTRIED)
-        """How the action stands while there is no result."""
-        self.failures: List[str] = []
-        """What the attempts before the last one came to, for whoever looks for a fault."""
-        self.is_committed = False
-        """Whether the journal has the action, whatever comes."""
-        self.leave: Callable[[], None] = lambda: None
-        """Call it when nobody waits for a result any more."""
-        self.wants_more = True
-        """Whether a result that is not final is to be followed by the next one."""
+        self.pending = Result(message, UNTRIED)  # How the action stands while there is no result
+        self.failures: List[str] = []  # What the attempts before the last one came to, for whoever looks for a fault
+        self.is_committed = False  # Whether the journal has the action, whatever comes
+        self.leave: Callable[[], None] = lambda: None  # Call it when nobody waits for a result any more
+        self.wants_more = True  # Whether a result that is not final is to be followed by the next one
         self._result = result
         self._changed = threading.Condition()
         self._callbacks: List[Callable[[Result], None]] = []
@@ -80,10 +73,7 @@ class Ticket:
             call(result)
 
     def wait(self, seconds: float, patience_seconds: float = 0.0) -> Result:
-        """Wait for a result, at most so long; one that will soon be tried again is waited for within the patience.
-
-        Gives a KEPT result that says that the action is under way where there is none in time.
-        """
+        """Wait for a result so long; within the patience also for the next attempt. Else gives `pending`."""
         now = time.monotonic()
         end, patience_ends = now + seconds, now + min(seconds, patience_seconds)
         with self._changed:

@@ -6,10 +6,11 @@ No agent can be started as a user who may not read this program, as where it is 
 from __future__ import annotations
 
 from alerta_opsgenie.agent import client
-from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.handover import NoAgentError, UnsafeError
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS
 from alerta_opsgenie.core.outcome import Outcome
 
 _STOP_SECONDS = 5.0

@@ -1,8 +1,7 @@
 """All open alerts of one source as Opsgenie or JSM lists them, or why the list cannot be trusted.
 
-https://docs.opsgenie.com/docs/alert-api, List Alerts: pages of at most 100, the 20,000th alert is the last that can be
-reached. JSM's integration API has the same request, which is not documented there; its full API has another
-(https://developer.atlassian.com/cloud/jira/service-desk-ops/rest/v2/api-group-alerts/), for a token of a person's.
+https://docs.opsgenie.com/docs/alert-api, List Alerts: pages of at most 100, up to the 20,000th alert. JSM's full API:
+https://developer.atlassian.com/cloud/jira/service-desk-ops/rest/v2/api-group-alerts/
 """
 
 import base64
@@ -20,8 +19,7 @@ LONGEST_WAIT_SECONDS = 60.0
 _OK, _THROTTLED = 200, 429
 
 Fetch = Callable[[str], Union[Response, Delivery]]
-Wait = Callable[[float], bool]
-"""Waits so many seconds; True: it is time to stop."""
+Wait = Callable[[float], bool]  # Waits so many seconds; True: it is time to stop
 
 
 class Paths(NamedTuple):
@@ -38,11 +36,7 @@ OPS_PATHS = Paths("/v1/alerts", "size", "values")
 
 
 class AlertList(NamedTuple):
-    """The alerts as the vendor shows them.
-
-    `problem` tells why some may be missing; `changed`: because they changed while they were read. `requests` is what it
-    took.
-    """
+    """The vendor's alerts, by `requests`; `problem`: why some may be missing; `changed`: they changed meanwhile."""
 
     alerts: List[Mapping[str, Any]]
     problem: str = ""
@@ -106,28 +100,23 @@ class _Listing:
         return AlertList(list(self._found.values()), problem, self._ahead, self._requests, changed)
 
     def _read_all(self) -> None:
-        totals = {self._count()} if self._paths.counter else set()
-        is_last = False
+        total, is_last = -1, False
         while not is_last and len(self._found) + PAGE <= MOST_ALERTS:
             query = {"query": self._query, self._paths.size: PAGE, "offset": len(self._found),
                      "sort": "createdAt", "order": "asc"}  # fmt: skip
             body = self._get(f"{self._paths.pages}?{urlencode(query, quote_via=quote)}")
             if not self._paths.counter:
-                totals.add(_number(body, "count"))
+                total = _number(body, "count")
             page = body.get(self._paths.field)
             if not isinstance(page, list) or len(page) > PAGE:
                 raise _IncompleteError("a page is no list of alerts")
             self._add(page)
             is_last = len(page) < PAGE
         if self._paths.counter:
-            totals.add(self._count())
-        if totals != {len(self._found)}:
-            counted = " and then ".join(map(str, sorted(totals)))
-            raise _ChangedError(f"the list has {len(self._found)} alerts, and the vendor counts {counted}")
-
-    def _count(self) -> int:
-        data = self._get(f"{self._paths.counter}?{urlencode({'query': self._query}, quote_via=quote)}").get("data")
-        return _number(data, "count")
+            counted = self._get(f"{self._paths.counter}?{urlencode({'query': self._query}, quote_via=quote)}")
+            total = _number(counted.get("data"), "count")
+        if total != len(self._found):
+            raise _ChangedError(f"the list has {len(self._found)} alerts, and the vendor counts {total}")
 
     def _add(self, page: List[Any]) -> None:
         for alert in page:

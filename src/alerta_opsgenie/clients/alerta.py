@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote
 from alerta_opsgenie.clients.connection import (
     Address,
     Connection,
+    Response,
     clock_ahead_seconds,
     read_address,
     retry_after_seconds,
@@ -18,18 +19,13 @@ from alerta_opsgenie.core.secret import mask
 ON_BEHALF_OF = "X-Alerta-On-Behalf-Of"
 """Names the person, percent-encoded where not ASCII; our plugin sends it back, which is how it is known to be there."""
 
-ALERT_STATUS = "X-Alerta-Alert-Status"
-"""Our plugin says here which status the alert has after the call."""
-
+ALERT_STATUS = "X-Alerta-Alert-Status"  # Our plugin says here which status the alert has after the call
 ALERT_TIMEOUT = "X-Alerta-Alert-Timeout"
 """And here after how many seconds Alerta ends by itself what the call began; 0: never."""
 
 
 def address_of(url: str) -> Address:
-    """Read the URL of Alerta's API, with or without `/alert` or a slash at its end. Raises `AddressError`.
-
-    The documented configuration ends in `/api/alert`; `/api` stays where the team's web server serves Alerta below it.
-    """
+    """Read the URL of Alerta's API, with or without `/alert` or a slash at its end. Raises `AddressError`."""
     return read_address(url, "Alerta", "https://alerta.example.com/api", ("/alerts", "/alert"))
 
 
@@ -57,9 +53,6 @@ class AlertaClient:
         self._connection.close()
 
 
-# -- What a call and its answer look like
-
-
 NO_SUCH_KEY = Answer(401, {"status": "error", "message": "the API key has characters that no key of Alerta has"})
 
 
@@ -80,13 +73,9 @@ def headers_of(call: Call, key: str) -> Dict[str, str]:
 
 def answer_of(status: int, headers: Mapping[str, str], raw: bytes, key: str) -> Answer:
     """Read an answer; the names of `headers` are in lower case, or found in any case."""
-    try:
-        body = json.loads(raw.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        body = None
     return Answer(
         status=status,
-        body=_without(key, body),
+        body=_without(key, Response(status, headers, raw).json),
         on_behalf_of=unquote(headers.get(ON_BEHALF_OF.lower(), "")),
         alert_status=headers.get(ALERT_STATUS.lower(), ""),
         alert_timeout_seconds=_whole(headers.get(ALERT_TIMEOUT.lower(), "")),
@@ -103,10 +92,7 @@ _MOST_DIGITS = 10  # of a timeout in PostgreSQL's integer
 
 
 def _without(key: str, body: Any) -> Any:
-    """Take the key out of Alerta's message: its answer to an unknown key repeats it (9.1.0, auth/decorators.py).
-
-    Nothing else of an answer is ever shown, and a short key may well be part of something else in it.
-    """
+    """Take the key out of Alerta's message: its answer to an unknown key repeats it (9.1.0, auth/decorators.py)."""
     said = body.get("message") if isinstance(body, dict) else None
     if not key or not isinstance(said, str):
         return body

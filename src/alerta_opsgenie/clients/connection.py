@@ -1,9 +1,7 @@
-"""Blocking HTTP with a deadline, for Alerta and for Opsgenie: one request out, one response back, or not at all.
+"""Blocking HTTP with a deadline: one request out, one response back, or not at all.
 
-`http.client` alone, because the executor starts once per action and the plugin must not clash with Alerta's own
-libraries (docs/decisions/0001-standard-library.md). It has no total time limit of its own: a server that drips a byte
-now and then passes every timeout on a single read. So each read here gets what is left until the deadline. Redirects
-are not followed: a key is for the host that it was configured for.
+`http.client` alone (docs/decisions/0001-standard-library.md), with what is left until the deadline for each read: a
+server that drips bytes passes every timeout on a single read. Redirects are not followed: a key is for one host.
 """
 
 import functools
@@ -95,31 +93,26 @@ def read_address(url: str, whose: str, example: str, endings: Sequence[str] = ()
     text = url.strip()
     try:
         parts = urlsplit(text)
-        port = parts.port
+        is_plain = parts.path.isascii() and all(" " < letter != "\x7f" for letter in text)
+        is_usable = parts.scheme in _STANDARD_PORTS and bool(parts.hostname) and parts.port != 0 and is_plain
     except ValueError:
-        raise AddressError(f"the URL of {whose} cannot be read: expected something like {example}") from None
-    if parts.scheme not in _STANDARD_PORTS or not parts.hostname:
+        is_usable = False
+    if not is_usable or "@" in parts.netloc or parts.query or parts.fragment:
         raise AddressError(
-            f"the URL of {whose} does not begin with http:// or https:// and a host: expected something like {example}"
+            f"the URL of {whose} cannot be used: expected something like {example}, without credentials, query and"
+            " fragment; other characters must be percent-encoded"
         )
-    if parts.username or parts.password or parts.query or parts.fragment or any(c <= " " for c in text):
-        raise AddressError(
-            f"the URL of {whose} may hold no credentials, query, fragment or spaces: expected something like {example}"
-        )
-    if not parts.path.isascii() or "\x7f" in parts.path:
-        raise AddressError(f"the path in the URL of {whose} has characters that must be percent-encoded there")
     path = parts.path.rstrip("/")
     for ending in endings:
         if path.endswith(ending):
             path = path[: -len(ending)].rstrip("/")
-    return Address(parts.scheme, parts.hostname, port or _STANDARD_PORTS[parts.scheme], path)
+    return Address(parts.scheme, parts.hostname or "", parts.port or _STANDARD_PORTS[parts.scheme], path)
 
 
 class Connection:
     """A kept connection to one address. Not for use by two threads at once.
 
-    `ca_file` names a private CA's certificates (PEM). `environment` names the proxies (`HTTPS_PROXY`, `NO_PROXY`);
-    the process's own by default.
+    `ca_file` names a private CA's certificates (PEM), `environment` the proxies; the process's own by default.
     """
 
     def __init__(
@@ -137,9 +130,8 @@ class Connection:
     ) -> Response:
         """Make one request, ended by `deadline` (of `time.monotonic`). Raises `UnreachableError`.
 
-        Nothing is sent a second time from here: the server may have done what it did not answer. A connection that
-        lay idle is opened anew before use, because the server closes it then; so is one on which something came
-        unasked, which is the server's goodbye or the rest of an answer that was longer than announced.
+        Nothing is sent twice: the server may have done it. A connection that lay idle, or on which something came
+        unasked (a goodbye, the rest of a longer answer), is opened anew first.
         """
         if self._http is not None:
             idle_seconds = time.monotonic() - self._used_at
@@ -255,9 +247,6 @@ def _proxy_not_wanted(address: Address, no_proxy: str) -> bool:
     return False
 
 
-# -- Sockets that keep a deadline
-
-
 class _DeadlineSocket:
     """As much of a socket as `http.client` uses, with one deadline over all its reads and writes."""
 
@@ -304,7 +293,6 @@ def _left(deadline: float) -> float:
 
 
 def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    """Connect to the first of the host's addresses that answers."""
     last: OSError = OSError("the name has no address")
     addresses = _resolve(host, port, deadline)
     for tried, (family, kind, protocol, _, where) in enumerate(addresses):
@@ -348,9 +336,6 @@ def _resolve(host: str, port: int, deadline: float) -> List[Any]:
     return found
 
 
-# -- Reading a response
-
-
 def _read(response: http.client.HTTPResponse) -> bytes:
     raw = response.read(LARGEST_RESPONSE_BYTES + 1)
     if len(raw) > LARGEST_RESPONSE_BYTES:
@@ -361,7 +346,6 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 
 def _words(error: Exception) -> str:
-    """Say what went wrong on one line; a certificate's fault in its own words."""
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed before an answer came"
     if isinstance(error, http.client.IncompleteRead):

@@ -1,7 +1,6 @@
 """Blocking calls to Opsgenie's REST API and to JSM's integration API, and what each answer means.
 
-A 202 says that the vendor has taken a request, not that it will work: an acknowledge of an alert that it does not have
-is taken too, and only the request's status tells (`OpsgenieClient.look_up`).
+A 202 says that a request was taken; only its status tells whether it works (`OpsgenieClient.look_up`).
 """
 
 import json
@@ -30,11 +29,7 @@ JSM_PATH = "/jsm/ops/integration"
 
 
 class Verdict(str, Enum):
-    """What to do after an answer, or after none.
-
-    DONE: nothing more. LATER: the same again, after a while. STUCK: the same again once a person has corrected the key
-    or the URL, which all requests by that key wait for. FINAL: the same will never work.
-    """
+    """What to do: nothing more, the same LATER, the same once a person has corrected key or URL (STUCK), or never."""
 
     DONE = "done"
     LATER = "later"
@@ -68,10 +63,9 @@ ADVICE: Mapping[Reason, str] = {
 
 
 class Delivery(NamedTuple):
-    """How one request ended. `detail` is for people and holds no secret; `request_id` is the vendor's, for `look_up`.
+    """How one request ended, without secrets; `request_id` is for `look_up`.
 
-    `throttled` tells that the vendor asks for fewer requests, also beside a success. `ambiguous` tells that the
-    vendor may have done what it did not answer to.
+    `throttled`: the vendor asks for fewer requests. `ambiguous`: it may have done what it did not answer to.
     """
 
     verdict: Verdict
@@ -160,13 +154,9 @@ class OpsgenieClient:
     """Calls to one base URL. Not for use by two threads at once. `environment` names the proxies."""
 
     def __init__(
-        self,
-        url: str,
-        dialect: Dialect,
-        *,
-        ca_file: Optional[str] = None,
+        self, url: str, dialect: Dialect, *, ca_file: Optional[str] = None,
         environment: Optional[Mapping[str, str]] = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.address = address_of(url, dialect)
         self._connection = Connection(self.address, ca_file=ca_file, environment=environment)
 
@@ -262,7 +252,6 @@ def _wait_seconds(headers: Mapping[str, str]) -> Optional[float]:
 
 
 def _words(status: int, body: Mapping[str, Any], key: str) -> str:
-    """Say it in the vendor's own words, on one line, without the key."""
     errors = body.get("errors")
     parts = [_line(body.get("message"))]
     if isinstance(errors, dict):

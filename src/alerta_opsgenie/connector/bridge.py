@@ -6,6 +6,7 @@ import itertools
 import logging
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import Callable
 
 from alerta_opsgenie.agent.people import FILES
@@ -14,7 +15,7 @@ from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector.callbacks import SENDERS, Callbacks
 from alerta_opsgenie.connector.channel import Channel
 from alerta_opsgenie.connector.cloud import VendorApi
-from alerta_opsgenie.connector.credentials import Grant, Token
+from alerta_opsgenie.connector.credentials import QueuePlace, Token
 from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.handler import Handler
 from alerta_opsgenie.connector.heartbeat import Heartbeat
@@ -27,10 +28,10 @@ from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.settings import Plan
 from alerta_opsgenie.connector.sqs import SqsQueue
 from alerta_opsgenie.connector.transport import Transport, TransportError
-from alerta_opsgenie.connector.web import Health
 from alerta_opsgenie.journal import JournalError
 
-_POLL_SECONDS, _SCRIPT_SECONDS, _DELETE_SECONDS, _TELL_SECONDS = 0.5, 1.0, 1.5, 0.8
+# At the end; together less than 10 seconds, a container's patience.
+_POLL_SECONDS, _FINISH_SECONDS, _SCRIPT_SECONDS, _DELETE_SECONDS, _TELL_SECONDS = 0.5, 4.5, 1.0, 1.5, 0.8
 _SAMPLE_SECONDS, _COUNT_EVERY = 1.0, 5
 _QUEUE_SILENT_SECONDS = 90.0
 _ONCE_LOOK_SECONDS = 0.1
@@ -38,15 +39,27 @@ _ONCE_FAILURES, _ONCE_EMPTY_POLLS = 3, 2
 _log = logging.getLogger(__name__)
 
 
-class Bridge:
-    """Takes the queues of one configuration. `once`: until they are empty.
+@dataclass(frozen=True)
+class Health:
+    """How it goes. `stuck` parts stand still: the process should be started anew. `troubles` are for a person.
 
-    Raises `AddressError` where a URL, a CA file or a proxy cannot be used.
+    `ready`: messages are being taken, by the `transport` `sqs` or `channel`.
     """
 
-    def __init__(self, plan: Plan, front: Front, metrics: Metrics, reporter: Reporter, *, once: bool = False) -> None:
+    ready: bool
+    stuck: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
+    status: str = ""
+    transport: str = ""
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+class Bridge:
+    """Takes the queues of one configuration; `once`: until they are empty. Raises `AddressError`."""
+
+    def __init__(self, plan: Plan, metrics: Metrics, reporter: Reporter, *, once: bool = False) -> None:
         self._plan = plan
-        self._front = front
+        self._front = Front(plan, reporter.attempted)
         self._metrics = metrics
         self._reporter = reporter
         self._once = once
@@ -55,31 +68,27 @@ class Bridge:
         config, own = plan.config, plan.own
         self._callbacks = Callbacks(config.dialect, self._make_api, lambda how: metrics.callbacks.labels(how).inc())
         self._scripts = Scripts(config, own.script_limit_seconds, self._callbacks, metrics)
-        self._handler = Handler(plan, front, self._callbacks, self._scripts, reporter)
+        self._handler = Handler(plan, self._front, self._callbacks, self._scripts, reporter)
         self._keeper = Keeper(self._make_api(), config.dialect, self._use, self._parts, own.transport)
         self._pollers: dict[str, Poller] = {}
         self._heartbeat = self._make_heartbeat()
         self._left_over = ""
 
-    # -- Its life
-
-    def run(self, stop: threading.Event, finish: Callable[[], None] = lambda: None) -> str:
-        """Work until `stop` is set, or with `once` until nothing is left. Gives what was left undone, if anything.
-
-        `finish` is called at the end, when no more is taken and before the last results are told.
-        """
-        self._start()
+    def run(self, stop: threading.Event) -> str:
+        """Work until `stop` is set, or with `once` until nothing is left. Gives what was left undone, if anything."""
         try:
             while not stop.wait(_ONCE_LOOK_SECONDS) and not self._ending.is_set():
                 if self._once and self._is_done():
                     break
         finally:
-            self._stop(finish)
+            self._stop()
         if self._parts.broken:
             raise RuntimeError(f"the part {self._parts.broken!r} has failed")
         return self._left_over
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Take the delivery lock and begin."""
+        self._front.start()
         for number in range(SENDERS):
             self._parts.start(f"results {number}", self._callbacks.run)
         self._parts.start("credentials", self._keeper.run)
@@ -88,8 +97,7 @@ class Bridge:
             heartbeat = self._heartbeat
             self._parts.start("heartbeat", lambda: heartbeat.run(self._ending))
 
-    def _stop(self, finish: Callable[[], None]) -> None:
-        """Take nothing more; commit what is in hand; delete and tell what is done."""
+    def _stop(self) -> None:
         began = time.monotonic()
         self._ending.set()
         self._keeper.stop()
@@ -100,7 +108,7 @@ class Bridge:
         # What a poll under way brings would stay hidden until its time is over.
         while any(poller.is_polling() for poller in pollers) and time.monotonic() < began + _POLL_SECONDS:
             time.sleep(0.01)
-        finish()
+        self._front.stop(_FINISH_SECONDS)
         self._scripts.stop(_SCRIPT_SECONDS)
         end = time.monotonic() + _DELETE_SECONDS
         for poller in pollers:
@@ -119,30 +127,26 @@ class Bridge:
         count = self._metrics.heartbeats
         return Heartbeat(clients, seconds, dialect, self._is_well, lambda how: count.labels(how).inc())
 
-    # -- Queues
-
     def _use(self, token: Token) -> None:
-        """Take up what the vendor names, renew its credentials, and leave what it names no more."""
         self._handler.owner_id = token.owner_id
         wanted = {token.channel} if token.channel else {place.url for place in token.queues}
         if token.channel:
             self._begin(token.channel, lambda: self._make_channel(token))
         for place in token.queues:
-            if place.grant is not None:  # always, after the keeper
-                self._take_up(place.url, place.region, place.grant)
+            self._take_up(place)
         for url in set(self._pollers) - wanted:
             poller = self._pollers.pop(url)
             _log.info("leaving the queue %s", poller.name)
             poller.stop()
             poller.flush(_DELETE_SECONDS)
 
-    def _take_up(self, url: str, region: str, grant: Grant) -> None:
-        known = self._pollers.get(url)
+    def _take_up(self, place: QueuePlace) -> None:
+        known = self._pollers.get(place.url)
         if known is not None and isinstance(known.transport, SqsQueue):
-            known.transport.renew(grant)
+            known.transport.renew(place.grant)
             return
         visibility = self._plan.config.poller["visibilityTimeoutInSeconds"]
-        self._begin(url, lambda: SqsQueue(url, region, grant, visibility_seconds=visibility))
+        self._begin(place.url, lambda: SqsQueue(place.url, place.region, place.grant, visibility_seconds=visibility))
 
     def _make_channel(self, token: Token) -> Transport:
         wait_seconds = self._plan.config.poller["pollingWaitIntervalInMillis"] / 1000
@@ -164,8 +168,6 @@ class Bridge:
         poller.start()
         _log.info("taking the queue %s", transport.name)
 
-    # -- How it goes
-
     def health(self) -> Health:
         """Say how it goes."""
         now = time.time()
@@ -174,7 +176,7 @@ class Bridge:
         troubles = [poller.failure for poller in pollers if poller.failure]
         if self._keeper.failure:
             troubles.append("; ".join(filter(None, [f"no credentials: {self._keeper.failure}", self._keeper.advice])))
-        troubles += filter(None, [self._reporter.alerta_trouble, self._front.trouble])
+        troubles += filter(None, [self._reporter.alerta_trouble, self._front.deliverer.trouble])
         ready = bool(polled) and not any(poller.failure for poller in polled)
         held = len(self._handler.room)
         status = f"{len(polled)} of {len(pollers)} queues answer, {held} messages in hand"
@@ -192,7 +194,6 @@ class Bridge:
         return self.health().ready and not self._reporter.alerta_trouble
 
     def _sample(self) -> None:
-        """Bring the gauges up to date."""
         for rounds in itertools.count():
             self._take_gauges()
             if rounds % _COUNT_EVERY == 0:
@@ -213,33 +214,28 @@ class Bridge:
             metrics.undeleted.labels(poller.name).set(poller.undeleted)
 
     def _count_journals(self) -> None:
+        deliverer = self._front.deliverer
         try:
-            self._metrics.journals(list(self._front.counts().values()), self._scripts.in_hand)
+            self._metrics.journals(list(deliverer.counts().values()), self._scripts.in_hand)
+            self._metrics.spool_usable.set(not deliverer.disk_trouble)
         except JournalError:
             self._metrics.spool_usable.set(0)
-            return
-        self._metrics.spool_usable.set(not self._front.disk_trouble)
-
-    # -- Once
 
     def _is_done(self) -> bool:
-        """Whether queues and journals are empty, or nothing more can be done now."""
         keeper = self._keeper
         if not keeper.fetched_at:
             if keeper.permanent or keeper.failures >= _ONCE_FAILURES:
                 self._left_over = f"no credentials: {keeper.failure}; {keeper.advice}".rstrip("; ")
             return bool(self._left_over)
-        pollers = list(self._pollers.values())
-        if not pollers or any(poller.empty_polls < _ONCE_EMPTY_POLLS for poller in pollers):
+        pollers, deliverer = list(self._pollers.values()), self._front.deliverer
+        if not pollers or any(poller.empty_polls < _ONCE_EMPTY_POLLS or poller.undeleted for poller in pollers):
             return False
-        if any(poller.undeleted for poller in pollers) or len(self._handler.room) or len(self._callbacks):
-            return False
-        if not self._front.is_idle:
+        if len(self._handler.room) or len(self._callbacks) or not deliverer.is_idle:
             return False
         try:
-            waiting = sum(one.waiting for one in self._front.counts().values())
+            waiting = sum(one.waiting for one in deliverer.counts().values())
         except JournalError as error:
             self._left_over = str(error)
-            return True
-        self._left_over = f"{waiting} actions wait in the journal until Alerta takes them" if waiting else ""
+        else:
+            self._left_over = f"{waiting} actions wait in the journal until Alerta takes them" if waiting else ""
         return True

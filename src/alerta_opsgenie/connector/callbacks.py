@@ -1,7 +1,4 @@
-"""Tells Opsgenie or JSM how each action ended, in the background: never in the way of the next action.
-
-What cannot be told within a few tries is dropped and counted; the action itself is done or kept all the same.
-"""
+"""Tells Opsgenie or JSM how each action ended, in the background; what cannot be told is dropped and counted."""
 
 from __future__ import annotations
 
@@ -19,14 +16,10 @@ from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.vendor.callback import Envelope, callback_body
 from alerta_opsgenie.vendor.config import JEC, OEC
 
-PATHS: Mapping[str, str] = {OEC: "/v1/oec/callback", JEC: "/jsm/ops/jec/v1/callback"}
-"""Where each vendor takes results."""
-
+PATHS: Mapping[str, str] = {OEC: "/v1/oec/callback", JEC: "/jsm/ops/jec/v1/callback"}  # Where each vendor takes results
 MOST_WAITING = 1000
 SENDERS = 2
-TRIES = 6
-"""The Go connectors' own number (retryer/retryer.go: five after the first)."""
-
+TRIES = 6  # The Go connectors' own number (retryer/retryer.go: five after the first)
 REQUEST_SECONDS = 10.0
 _LONGEST_FAILURE = 1000
 _ACCEPTED, _TOO_MANY, _SERVER_ERROR = range(200, 300), 429, 500
@@ -100,28 +93,24 @@ class Callbacks:
             return self._waiting.popleft()
 
     def _send(self, api: VendorApi, body: dict[str, Any]) -> str:
-        """Send one result; says how that ended."""
-        is_passing, words = True, ""
+        words, is_passing = "", True
         for tries in range(1, TRIES + 1):
-            status, retry_after, words = self._post(api, body)
-            if status in _ACCEPTED:
-                self._failure = ""
-                return "sent"
-            is_passing = not status or status == _TOO_MANY or status >= _SERVER_ERROR
-            if not is_passing or self._stopping.is_set():
+            retry_after = None
+            try:
+                response = api.request("POST", self._path, body, seconds=REQUEST_SECONDS)
+            except UnreachableError as error:
+                words, is_passing = str(error), True
+            else:
+                if response.status in _ACCEPTED:
+                    self._failure = ""
+                    return "sent"
+                words = f"{api.url(self._path)} answered HTTP {response.status}"
+                is_passing = response.status == _TOO_MANY or response.status >= _SERVER_ERROR
+                retry_after = retry_after_seconds(response.headers.get("retry-after"))
+            if not is_passing or self._stopping.is_set() or tries == TRIES:
                 break
-            if tries < TRIES:
-                self._stopping.wait(delay_seconds(tries, jitter(), retry_after_seconds=retry_after))
+            self._stopping.wait(delay_seconds(tries, jitter(), retry_after_seconds=retry_after))
         if words != self._failure:
             _log.warning("a result could not be told: %s; the action itself is not touched by this", words)
         self._failure = words
         return "failed" if is_passing else "refused"
-
-    def _post(self, api: VendorApi, body: dict[str, Any]) -> tuple[int, float | None, str]:
-        """Post once: the status (0 for no answer), what Retry-After says, and words for a log."""
-        try:
-            response = api.request("POST", self._path, body, seconds=REQUEST_SECONDS)
-        except UnreachableError as error:
-            return 0, None, str(error)
-        retry_after = retry_after_seconds(response.headers.get("retry-after"))
-        return response.status, retry_after, f"{api.url(self._path)} answered HTTP {response.status}"

@@ -1,12 +1,10 @@
 """The HTTP channel of JEC's version 2: messages without SQS and without AWS credentials.
 
-As in the public branch `jec-v2` of atlassian/jec (9d7f3a0), which is not released. Not confirmed: how many messages a
-poll gives, how soon one that was not deleted comes again, and whether it then has a new `receiptHandle`.
+As in the public branch `jec-v2` of atlassian/jec (9d7f3a0), which is not released.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, Callable, Sequence
 from urllib.parse import quote
@@ -20,8 +18,7 @@ AUTHENTICATE_PATH = "/jsm/ops/jec/v2/authenticate"
 MESSAGES_PATH = "/jsm/ops/jec/v2/messages/channel/"
 
 ASK_V1_AGAIN_SECONDS = 86_400.0
-SHORTEST_POLL_SECONDS = 1.0
-"""JEC polls no faster while nothing comes."""
+SHORTEST_POLL_SECONDS = 1.0  # JEC polls no faster while nothing comes
 
 _REQUEST_SECONDS = 40.0
 _LONGEST_ID = 200
@@ -39,7 +36,7 @@ def authenticate(api: VendorApi, seconds: float) -> Token:
     except UnreachableError as error:
         raise CredentialsError(str(error)) from None
     refuse(url, response)
-    value = _json_object(response.body)
+    value = _json_object(response)
     channel, owner = _id(value.get("channelId")), _id(value.get("ownerId"))
     if not channel:
         raise CredentialsError(f"{url}: the answer names no channel that can be used ($.channelId)")
@@ -103,7 +100,7 @@ class Channel:
         )
 
     def _read(self, response: Response) -> list[Received]:
-        entries = _json_object(response.body).get("messages")
+        entries = _json_object(response).get("messages")
         if not isinstance(entries, list) or len(entries) > _MOST_MESSAGES:
             raise TransportError(f"the {self.name} gave an answer without a list of messages ($.messages)")
         found = [self._received(entry) for entry in entries]
@@ -127,11 +124,8 @@ class Channel:
         return Received(Receipt(message_id, handle), body, self._attributes, count, now, now)
 
 
-def _json_object(raw: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
+def _json_object(response: Response) -> dict[str, Any]:
+    value = response.json
     return value if isinstance(value, dict) else {}
 
 
@@ -141,5 +135,4 @@ def _id(value: Any) -> str:
 
 
 def _text(value: Any, longest: int) -> str:
-    """Give a text that is not too long; an empty one for anything else."""
     return value if isinstance(value, str) and len(value) <= longest else ""

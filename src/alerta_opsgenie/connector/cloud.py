@@ -17,10 +17,7 @@ _LONGEST_WORDS = 200
 
 
 class VendorApi:
-    """A kept connection to the vendor. Not for use by two threads at once.
-
-    Raises `AddressError` where the base URL, or the proxy that `environment` names, cannot be used.
-    """
+    """A kept connection to the vendor. Not for use by two threads at once. Raises `AddressError`."""
 
     def __init__(self, config: EdgeConfig, environment: Mapping[str, str]) -> None:
         address = read_address(config.api_root, "Opsgenie or JSM (baseUrl)", DEFAULT_BASE_URLS[config.dialect])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Iterator, Sequence
 
 from alerta_opsgenie.agent.intake import Request
@@ -13,21 +15,129 @@ from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.connector.callbacks import Callbacks, result_of
 from alerta_opsgenie.connector.front import Front
-from alerta_opsgenie.connector.intake import Action, MisfitError, read_action
 from alerta_opsgenie.connector.report import Reporter
-from alerta_opsgenie.connector.room import MOST_BYTES, Room
 from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.settings import Plan
 from alerta_opsgenie.connector.transport import Receipt, Received, Source
+from alerta_opsgenie.core import message as fields
+from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, Message, MessageError, parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.vendor.callback import callback_body
-from alerta_opsgenie.vendor.config import JEC
+from alerta_opsgenie.vendor.callback import Envelope, NotUnderstood, callback_body, read_envelope
+from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
 
 MOST_RECEIPTS = 5
 """A message that comes more often has ended the process that took it, again and again: it is set aside."""
 
+MOST_BYTES = 2 * 1024 * 1024
+"""The bodies in hand. While it is read, a message may take 25 times its size, and the unit has MemoryMax=256M."""
+
 _MOST_LEFT = 10_000
 _log = logging.getLogger(__name__)
+
+
+class MisfitError(ValueError):
+    """A message that is no action for us; the text says why. It is set aside, never acted on."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """A message that is for us; `refusal` says why there is no mapping for it.
+
+    Nothing else of the message is kept: read, 1 MiB of it takes 25 MiB.
+    """
+
+    name: str
+    alert: str
+    person: str
+    envelope: Envelope
+    mapping: ActionMapping | None
+    refusal: str = ""
+
+    @property
+    def about(self) -> str:
+        """Name the action, its alert and the person."""
+        return f"{self.name} {self.alert or 'no alert'} by {self.person}"
+
+
+def read_action(received: Received, owner_id: str, config: EdgeConfig) -> Action:
+    """Read a message as the connector of the configuration's dialect would. Raises `MisfitError`."""
+    why = _not_ours(received, owner_id, config.dialect)
+    if why:
+        raise MisfitError(why)
+    if len(received.body) > LARGEST_MESSAGE_BYTES:
+        raise MisfitError(f"the message is larger than {LARGEST_MESSAGE_BYTES} bytes")
+    try:
+        message = parse(received.body)
+        envelope = read_envelope(message.envelope)
+    except (MessageError, NotUnderstood) as error:
+        raise MisfitError(f"the message cannot be read: {error}") from None
+    mapping, refusal = _find_mapping(config, message, envelope)
+    return Action(message.action, fields.shown_alias(message), fields.actor(message), envelope, mapping, refusal)
+
+
+def _not_ours(received: Received, owner_id: str, dialect: str) -> str:
+    """Say why a message is not for this integration (queue/job.go of both connectors); empty where it is."""
+    attributes = received.attributes
+    if not attributes:
+        return "the message has no attributes, so that its owner is not known"
+    # OEC looks at ownerId, before 2019 at integrationId; JEC takes a message if either of its two names us.
+    of_oec = "ownerId" if "ownerId" in attributes else "integrationId"
+    names = ("ownerId", "channelId") if dialect == JEC else (of_oec,)
+    if owner_id and owner_id in map(attributes.get, names):
+        return ""
+    return "the message belongs to another integration"
+
+
+def _find_mapping(config: EdgeConfig, message: Message, envelope: Envelope) -> tuple[ActionMapping | None, str]:
+    """Find the mapping by the mapped name; for our executor the action's own name, or any type left out, will do.
+
+    Which of the two names a plain integration of JEC's sends is not documented.
+    """
+    mapping = config.mappings.get(envelope.action)
+    if mapping is None:
+        own = config.mappings.get(message.action)
+        mapping = own if own is not None and own.is_alerta_executor else None
+    if mapping is None:
+        return None, f"the configuration maps no action {envelope.action[:100]!r}"
+    lenient = mapping.is_alerta_executor and not envelope.action_type
+    if mapping.type != envelope.action_type and not lenient:
+        what = f"the action {envelope.action[:100]!r} is mapped as type {mapping.type!r}, and was sent as another"
+        return None, what
+    return mapping, ""
+
+
+class Room:
+    """Counts what is in hand: `most` messages, and `MOST_BYTES` of their bodies."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._messages = self._bytes = 0
+        self._changed = threading.Condition()
+        self._open = True
+
+    def __len__(self) -> int:
+        return self._messages
+
+    def count(self, messages: int, size: int) -> None:
+        """Take one message (1) of so many bytes in hand, or let go of it (-1)."""
+        with self._changed:
+            self._messages += messages
+            self._bytes += messages * size
+            self._changed.notify_all()
+
+    def wait(self, want: int = 1) -> bool:
+        """Wait until there is room for so many more messages. False: it was closed."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._open or (self._bytes < MOST_BYTES and self._messages + want <= self.most)
+            )
+            return self._open
+
+    def close(self) -> None:
+        """Wake whoever waits."""
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
 
 
 class Handler:
@@ -50,12 +160,11 @@ class Handler:
         for portion in self._portions(messages):
             ours = [(one, *found) for one in portion if (found := self._sort(source, one))]
             requests = [Request(one.body, options, one.attempted_at) for one, _, options in ours]
-            tickets = self._front.submit(requests) if requests else []
+            tickets = self._front.deliverer.submit(requests) if requests else []
             for (received, action, _), ticket in zip(ours, tickets):
                 self._follow(source, received, action, ticket)
 
     def _portions(self, messages: Sequence[Received]) -> Iterator[list[Received]]:
-        """Cut what came at once into what may be in memory at once."""
         portion: list[Received] = []
         for received in messages:
             if portion and sum(len(one.body) for one in (*portion, received)) > MOST_BYTES:
@@ -64,8 +173,6 @@ class Handler:
                 self.room.wait()
             portion.append(received)
         yield portion
-
-    # -- What it is
 
     def _sort(self, source: Source, received: Received) -> tuple[Action, Options] | None:
         """Give an action to deliver, and how; anything else is dealt with here."""
@@ -87,14 +194,11 @@ class Handler:
             self._run_script(source, received, action)
         return None
 
-    # -- An action of ours
-
     def _follow(self, source: Source, received: Received, action: Action, ticket: Ticket) -> None:
-        """Delete the message as soon as its action is safe, and tell the vendor how it ended."""
         receipt, size, is_committed = received.receipt, len(received.body), ticket.is_committed
 
         def ended(result: Result) -> None:
-            self.room.leave(size)
+            self.room.count(-1, size)
             if result.is_safe:
                 if not is_committed:
                     source.finish(receipt)
@@ -106,7 +210,7 @@ class Handler:
 
         if is_committed:
             source.finish(receipt)
-        self.room.enter(size)
+        self.room.count(1, size)
         ticket.add_callback(ended)
 
     def _leave(self, receipt: Receipt) -> None:
@@ -114,8 +218,6 @@ class Handler:
         self._left[receipt.message_id] = None
         if len(self._left) > _MOST_LEFT:
             self._left.popitem(last=False)
-
-    # -- Anything else
 
     def _pass_over(self, source: Source, received: Received, action: Action) -> None:
         outcome = Outcome(Kind.IGNORED, Reason.NOT_WANTED, action.refusal)
@@ -126,7 +228,8 @@ class Handler:
         source.finish(received.receipt)
 
     def _set_aside(self, source: Source, received: Received, text: str, why: str) -> None:
-        failure = self._front.bury(text, why)
+        outcome = Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, why)
+        failure = self._front.deliverer.bury(self._plan.options, text, outcome)
         if failure:
             self._leave(received.receipt)
             _log.error("%s; it cannot be recorded and stays in the queue %s: %s", why, source.name, failure)
@@ -136,6 +239,6 @@ class Handler:
 
     def _run_script(self, source: Source, received: Received, action: Action) -> None:
         size = len(received.body)
-        self.room.enter(size)
-        if not self._scripts.put(source, received, action, functools.partial(self.room.leave, size)):
-            self.room.leave(size)
+        self.room.count(1, size)
+        if not self._scripts.put(source, received, action.about, functools.partial(self.room.count, -1, size)):
+            self.room.count(-1, size)

@@ -1,7 +1,6 @@
-"""Heartbeats to Alerta, so that its own console shows when the bridge is gone.
+"""Heartbeats to Alerta while the bridge does its work, so that Alerta's own console shows when it does not.
 
-One is sent only while the bridge does its work, so that Alerta shows also a bridge that is up
-but cut off from its queue. The API key needs the scope `write:heartbeats` for it.
+The API key needs the scope `write:heartbeats` for it.
 """
 
 from __future__ import annotations
@@ -48,8 +47,7 @@ class Heartbeat:
         self._is_well = is_well
         self._count = count
         self._failure = ""
-        self.sent_at = 0.0
-        """When each Alerta took the last one, in seconds since the epoch."""
+        self.sent_at = 0.0  # When each Alerta took the last one, in seconds since the epoch
 
     def run(self, stopping: threading.Event) -> None:
         """Send until `stopping` is set."""
@@ -68,7 +66,6 @@ class Heartbeat:
             client.close()
 
     def _send(self, client: AlertaClient) -> str:
-        """Send one; gives what went wrong."""
         failure = ""
         try:
             answer = client.send(self._call, time.monotonic() + CALL_SECONDS)

@@ -9,48 +9,35 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import replace
-from typing import Callable, Mapping
+from typing import Callable
 
 from alerta_opsgenie.agent.target import jitter
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.connector.channel import authenticate
 from alerta_opsgenie.connector.cloud import VendorApi
-from alerta_opsgenie.connector.credentials import (
-    CredentialsError,
-    Grant,
-    QueuePlace,
-    Token,
-    credentials_path,
-    read_answer,
-)
+from alerta_opsgenie.connector.credentials import PATHS, CredentialsError, Token, read_answer
 from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.core.backoff import delay_seconds
 from alerta_opsgenie.vendor.config import JEC
 
-SQS, CHANNEL = "sqs", "channel"
-"""Where messages come from, as the setting `transport` and the pages name it."""
-
+SQS, CHANNEL = "sqs", "channel"  # Where messages come from, as the setting `transport` and the pages name it
 PART = "credentials"
-REQUEST_SECONDS = 40.0
-"""The Go connectors' own limit for a request (retryer/retryer.go)."""
-
+REQUEST_SECONDS = 40.0  # The Go connectors' own limit for a request (retryer/retryer.go)
 LONGEST_PAUSE_SECONDS = 60.0
-SHORTEST_PAUSE_SECONDS = 1.0
-"""Whatever the answers say, the endpoint is not asked more often."""
+SHORTEST_PAUSE_SECONDS = 1.0  # Whatever the answers say, the endpoint is not asked more often
 
 _PERMANENT_FIRST_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-def fetch(api: VendorApi, dialect: str, transport: str, held: Mapping[str, float], seconds: float) -> Token:
-    """Ask once. `transport` is `auto` or what it is to be; `held` as in `credentials_path`. Raises `CredentialsError`.
+def fetch(api: VendorApi, dialect: str, transport: str, seconds: float) -> Token:
+    """Ask once, with so many seconds for each request. `transport` is `auto`, `sqs` or `channel`.
 
-    `seconds` is the limit of each request.
+    Nothing is named as held, so the answer leaves nothing out. Raises `CredentialsError`.
     """
     if transport == CHANNEL:
         return authenticate(api, seconds)
-    path = credentials_path(dialect, held)
+    path = PATHS[dialect]
     try:
         return read_answer(api.url(path), api.request("GET", path, seconds=seconds))
     except UnreachableError as error:
@@ -67,11 +54,7 @@ def fetch(api: VendorApi, dialect: str, transport: str, held: Mapping[str, float
 
 
 class Keeper:
-    """Asks for as long as it runs, and hands each answer to `use`, in which each queue has its credentials.
-
-    `transport` is `auto`, `sqs` or `channel`. `failure` says what was wrong the last time, and is empty after a
-    success; `advice` what to do about it. Instants are in seconds since the epoch.
-    """
+    """Asks for as long as it runs, and hands each answer to `use`. `failure` is what is wrong now."""
 
     def __init__(
         self, api: VendorApi, dialect: str, use: Callable[[Token], None], parts: Parts, transport: str = "auto"
@@ -81,7 +64,6 @@ class Keeper:
         self._use = use
         self._parts = parts
         self._transport = transport
-        self._grants: dict[str, tuple[str, Grant]] = {}
         self._asked = threading.Event()
         self._stopping = False
         self._error_refresh_seconds = LONGEST_PAUSE_SECONDS
@@ -94,7 +76,6 @@ class Keeper:
 
     def refresh(self) -> None:
         """Ask for new credentials soon: the held ones were refused."""
-        self._grants.clear()
         self._asked.set()
 
     def stop(self) -> None:
@@ -107,7 +88,7 @@ class Keeper:
         while not self._stopping:
             self._parts.beat(PART, REQUEST_SECONDS * 2 + 1)
             try:
-                pause = self._succeed(self._fill(self._fetch()))
+                pause = self._succeed(fetch(self._api, self._dialect, self._transport, REQUEST_SECONDS))
             except CredentialsError as error:
                 pause = self._fail(error)
             self._parts.beat(PART, pause + REQUEST_SECONDS)
@@ -119,23 +100,6 @@ class Keeper:
             self._asked.clear()
             time.sleep(min(SHORTEST_PAUSE_SECONDS, pause))
 
-    def _fetch(self) -> Token:
-        held = {region: grant.expires_at for region, grant in self._grants.values()}
-        return fetch(self._api, self._dialect, self._transport, held, REQUEST_SECONDS)
-
-    def _fill(self, token: Token) -> Token:
-        """Put the held credentials where the answer left them out. Raises `CredentialsError` where none are held."""
-        queues = tuple(self._filled(place) for place in token.queues)
-        self._grants = {place.url: (place.region, place.grant) for place in queues if place.grant}
-        return replace(token, queues=queues)
-
-    def _filled(self, place: QueuePlace) -> QueuePlace:
-        grant = place.grant or self._grants.get(place.url, ("", None))[1]
-        if grant is None:
-            self._grants.clear()  # the next question then names nothing as held
-            raise CredentialsError(f"the vendor gives no credentials for the queue {place.url}")
-        return replace(place, grant=grant)
-
     def _succeed(self, token: Token) -> float:
         """Hand on what came; gives how long to wait: as told, and well before what is held expires."""
         if self.failure:
@@ -146,7 +110,7 @@ class Keeper:
         self.failure = self.advice = ""
         self.permanent, self.failures, self.fetched_at, self.source = False, 0, time.time(), source
         self._error_refresh_seconds = min(token.error_refresh_seconds, LONGEST_PAUSE_SECONDS)
-        ends = [grant.expires_at for _, grant in self._grants.values()]
+        ends = [place.grant.expires_at for place in token.queues]
         self.expires_at = min(ends) - token.ahead_seconds if ends else 0.0
         self._use(token)
         left = self.expires_at - time.time() if self.expires_at else 0.0  # what has expired already says nothing
@@ -154,7 +118,6 @@ class Keeper:
         return max(seconds, SHORTEST_PAUSE_SECONDS)
 
     def _fail(self, error: CredentialsError) -> float:
-        """Say what is wrong, once; gives how long to wait."""
         self.failures += 1
         if str(error) != self.failure:
             _log.error("no credentials: %s%s", error, f"; {error.advice}" if error.advice else "")

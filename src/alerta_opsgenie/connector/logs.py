@@ -16,8 +16,6 @@ _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO
 
 
 class _Formatter(logging.Formatter):
-    """Makes one line of a record and hides the secrets in it."""
-
     def __init__(self) -> None:
         super().__init__()
         self.is_json = False

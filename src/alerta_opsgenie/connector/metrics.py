@@ -1,7 +1,4 @@
-"""The numbers of `/metrics`, each with every label from the start, so that a rate is right from the first event on.
-
-docs/reference/metrics.md describes them; a test compares the two.
-"""
+"""The numbers of `/metrics` (docs/reference/metrics.md), each with every label from the start."""
 
 from __future__ import annotations
 
@@ -20,7 +17,6 @@ UNREADABLE = "unreadable"
 ACTIONS = (*PLANS, CUSTOM, UNREADABLE)
 """The label `action`: custom actions share one value, since their names are the team's own and without number."""
 
-STATES = ("waiting", "in-flight", "done", "dead")
 _RESULTS = {
     "scripts": ("succeeded", "failed", "timed-out", "refused"),
     "callbacks": ("sent", "refused", "failed", "dropped"),
@@ -65,7 +61,6 @@ class Metrics:
 
         self.held = gauge("held_messages", "Messages taken that have no outcome yet.")
         self.in_hand = gauge("in_hand", "Actions being delivered now, and scripts that run.")
-        self.journal = gauge("journal_actions", "Actions in the journals, by their state.", "state")
         self.spool_waiting = gauge("spool_waiting", "Actions in the journals that wait.")
         self.spool_dead = gauge("spool_dead", "Dead letters in the journals.")
         self.spool_oldest = gauge("spool_oldest_seconds", "How long the oldest action has waited in a journal.")
@@ -94,13 +89,9 @@ class Metrics:
 
     def journals(self, counts: Sequence[Counts], scripts: int) -> None:
         """Take over what lies in the journals of all targets; `scripts` are being run."""
-        waiting, dead = sum(one.waiting for one in counts), sum(one.dead for one in counts)
-        in_flight = sum(one.in_flight for one in counts)
-        for state, count in zip(STATES, (waiting, in_flight, sum(one.done for one in counts), dead)):
-            self.journal.labels(state).set(count)
-        self.in_hand.set(in_flight + scripts)
-        self.spool_waiting.set(waiting)
-        self.spool_dead.set(dead)
+        self.in_hand.set(sum(one.in_flight for one in counts) + scripts)
+        self.spool_waiting.set(sum(one.waiting for one in counts))
+        self.spool_dead.set(sum(one.dead for one in counts))
         self.spool_oldest.set(max((one.oldest_waiting_seconds for one in counts), default=0.0))
 
     def render(self) -> bytes:
@@ -110,8 +101,6 @@ class Metrics:
     def _start_at_zero(self) -> None:
         self.info.labels(__version__).set(1)
         self.spool_usable.set(1)
-        for state in STATES:
-            self.journal.labels(state)
         for action in ACTIONS:
             for kind in Kind:
                 for reason in REASONS[kind]:

@@ -1,7 +1,4 @@
-"""The threads of the connector: started by name, watched while they work, ended within a time.
-
-The watchdog asks here what has stood still, so that a process that is alive but does nothing is started anew.
-"""
+"""The threads of the connector: started by name, and watched, so that one that stands still is noticed."""
 
 from __future__ import annotations
 
@@ -14,10 +11,7 @@ _log = logging.getLogger(__name__)
 
 
 class Parts:
-    """Runs parts, each in a thread. `broken` names one that failed; `on_broken` is called then, from its thread.
-
-    The threads are daemons: what hangs in a system call does not hold the process at its end.
-    """
+    """Runs parts, each in a daemon thread. `broken` names one that failed; `on_broken` is called then."""
 
     def __init__(self, on_broken: Callable[[], None] = lambda: None) -> None:
         self.broken = ""

@@ -23,12 +23,8 @@ from alerta_opsgenie.connector.transport import (
 )
 from alerta_opsgenie.core.backoff import delay_seconds
 
-LONGEST_PAUSE_SECONDS = 5.0
-"""The longest wait after the queue did not answer; it is one small request."""
-
-MOST_UNDELETED = 10_000
-"""Deletions that wait while the queue is away; beyond that the oldest are left to come again."""
-
+LONGEST_PAUSE_SECONDS = 5.0  # The longest wait after the queue did not answer; it is one small request
+MOST_UNDELETED = 10_000  # Deletions that wait while the queue is away; beyond that the oldest are left to come again
 LINGER_SECONDS = 0.25
 """How long a message that is done waits for others, to be deleted in one request; killed then, it comes again."""
 
@@ -37,10 +33,9 @@ _log = logging.getLogger(__name__)
 
 
 class Poller:
-    """Takes one queue. `stale` is called when it refuses the credentials.
+    """Takes one queue. `stale` is called when it refuses the credentials; `failure` says what was wrong the last time.
 
-    `failure` says what was wrong the last time; `polled_at` when it last answered (seconds since the epoch);
-    `empty_polls` how many answers in a row were empty.
+    `polled_at` is when it last answered (seconds since the epoch), `empty_polls` how many answers in a row were empty.
     """
 
     def __init__(
@@ -100,22 +95,20 @@ class Poller:
         self._parts.beat(f"{part} {self.name}", pause + 120.0)
         return pause
 
-    # -- Taking
-
     def _take_on(self) -> None:
         part = f"queue {self.name}"
         while not self._stopping.is_set():
             self._parts.idle(part)
-            most = self._handler.room.wait(self._batch)
+            has_room = self._handler.room.wait(self._batch)
             self._parts.beat(part)
-            if most and not self._stopping.is_set():
-                self._poll(most)
+            if has_room and not self._stopping.is_set():
+                self._poll()
 
-    def _poll(self, most: int) -> None:
+    def _poll(self) -> None:
         # A long poll of an idle queue says nothing for 20 s; whether the queue answers at all is known sooner.
         short = self._once or self._failures or not self.polled_at
         try:
-            messages = self.transport.receive(most, _SHORT_POLL_SECONDS if short else LONGEST_POLL_SECONDS)
+            messages = self.transport.receive(self._batch, _SHORT_POLL_SECONDS if short else LONGEST_POLL_SECONDS)
         except TransportError as error:
             self._pause(error)
             return
@@ -157,8 +150,6 @@ class Poller:
         except TransportError as error:
             _log.warning("%s; a message in hand may be given to another connector too", error)
 
-    # -- Deleting, ten at a time; where that fails it is tried again for as long as the process lives
-
     def finish(self, receipt: Receipt) -> None:
         """Delete a message soon: it is done, or safe. Of one message the newest receipt counts."""
         with self._changed:
@@ -185,7 +176,6 @@ class Poller:
                     self._changed.wait_for(lambda: self._flushing, pause)
 
     def _next_batch(self) -> list[Receipt]:
-        """Wait for something to delete; nothing: the end."""
         with self._changed:
             self._parts.idle(f"deletions {self.name}")
             self._changed.wait_for(lambda: self._done or self._flushing)

@@ -13,19 +13,14 @@ from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.outcome import ADVICE, Kind, Outcome, Reason
 from alerta_opsgenie.page.view import Row
 
-MOST_REMEMBERED = 1000
-"""Ends that are remembered for the page."""
+MOST_REMEMBERED = 1000  # Ends that are remembered for the page
 
 _NS = 1e9
 _log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Counts and logs how actions end.
-
-    `ended_kinds` counts them by kind; `ignored` are the last that no journal has;
-    `alerta_trouble` is what Alerta refuses.
-    """
+    """Counts and logs how actions end; `ignored` are the last that no journal has."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.alerta_trouble = ""
@@ -75,7 +70,6 @@ class Reporter:
         return f"{total} actions" + (f": {parts}" if parts else "")
 
     def _note_alerta(self, outcome: Outcome) -> None:
-        """Learn from an outcome whether Alerta takes our calls."""
         if outcome.reason in ADVICE:
             self.alerta_trouble = f"{outcome.detail}; {outcome.advice}"
         elif outcome.kind is Kind.APPLIED or outcome.reason in (Reason.IN_STATE, Reason.NOT_FOUND):

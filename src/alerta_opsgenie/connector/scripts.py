@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-from typing import Callable, NamedTuple
+from typing import Callable
 
 from alerta_opsgenie.connector.callbacks import Callbacks
-from alerta_opsgenie.connector.intake import Action
 from alerta_opsgenie.connector.metrics import Metrics
-from alerta_opsgenie.connector.transport import Receipt, Received, Source
+from alerta_opsgenie.connector.transport import Received, Source
 from alerta_opsgenie.vendor.config import EdgeConfig
 from alerta_opsgenie.vendor.runner import Host, ScriptResult, run_message
 
@@ -19,11 +17,11 @@ _MOST_REMEMBERED = 1000
 _log = logging.getLogger(__name__)
 
 
-class _Run(NamedTuple):
-    source: Source
-    received: Received
-    action: Action
-    ended: Callable[[], None]
+class _Run:
+    def __init__(self, source: Source, received: Received) -> None:
+        self.source = source
+        self.receipt = received.receipt  # the newest, where the message comes again
+        self.is_running = self.is_done = False
 
 
 class Scripts:
@@ -34,89 +32,76 @@ class Scripts:
         self._limit_seconds = limit_seconds
         self._callbacks = callbacks
         self._metrics = metrics
-        self._waiting: queue.SimpleQueue[_Run] = queue.SimpleQueue()
+        self._room = threading.Semaphore(config.pool["maxNumberOfWorker"])
         self._changed = threading.Condition()
-        self._known: dict[str, Receipt] = {}
-        self._ended: dict[str, None] = {}
-        self._running: dict[str, _Run] = {}
-        self._threads = 0
+        self._runs: dict[str, _Run] = {}
         self._stopping = False
 
     @property
     def in_hand(self) -> int:
         """How many scripts run."""
-        return len(self._running)
+        return len(self._running())
 
-    def put(self, source: Source, received: Received, action: Action, ended: Callable[[], None]) -> bool:
+    def _running(self) -> list[_Run]:
+        return [run for run in list(self._runs.values()) if run.is_running]
+
+    def put(self, source: Source, received: Received, about: str, ended: Callable[[], None]) -> bool:
         """Run the script of a message soon. False: it waits, runs or has run already, and came again."""
         message_id = received.receipt.message_id
         with self._changed:
-            if message_id in self._ended:
-                source.finish(received.receipt)
+            known = self._runs.get(message_id)
+            if known is not None:
+                known.receipt = received.receipt
+                if known.is_done:
+                    source.finish(received.receipt)
                 return False
-            is_known = message_id in self._known
-            self._known[message_id] = received.receipt
-            if is_known:
-                return False
-            self._waiting.put(_Run(source, received, action, ended))
-            if self._threads < self._config.pool["maxNumberOfWorker"] and len(self._known) > self._threads:
-                self._threads += 1
-                threading.Thread(target=self._work, name="script", daemon=True).start()
-        source.extend(received.receipt, self._limit_seconds + _SLACK_SECONDS)
+            run = self._runs[message_id] = _Run(source, received)
+        self._hide(run)
+        arguments = (run, received.body, about, ended)
+        threading.Thread(target=self._work, args=arguments, name="script", daemon=True).start()
         return True
 
     def stop(self, seconds: float) -> None:
-        """Start none any more, and wait for those that run. One that takes longer goes on without us.
-
-        To start that one again would do its work twice, so its message is deleted.
-        """
+        """Start none any more, and wait for those that run. The message of one that goes on without us is deleted."""
         self._stopping = True
         with self._changed:
-            self._changed.wait_for(lambda: not self._running, seconds)
-            for run in self._running.values():
-                run.source.finish(self._known[run.received.receipt.message_id])
+            self._changed.wait_for(lambda: not self._running(), seconds)
+            for run in self._running():
+                run.source.finish(run.receipt)
 
-    def _work(self) -> None:
-        while True:
-            run = self._waiting.get()
+    def _hide(self, run: _Run) -> None:
+        run.source.extend(run.receipt, self._limit_seconds + _SLACK_SECONDS)
+
+    def _work(self, run: _Run, body: str, about: str, ended: Callable[[], None]) -> None:
+        with self._room:
             if self._stopping:
                 return
-            message_id = run.received.receipt.message_id
-            with self._changed:
-                self._running[message_id] = run
-                receipt = self._known[message_id]
-            run.source.extend(receipt, self._limit_seconds + _SLACK_SECONDS)
-            is_done = False
+            run.is_running = True
+            self._hide(run)
             try:
-                self._run(run)
-                is_done = True
+                self._run(body, about)
+                run.is_done = True
             except Exception:  # noqa: BLE001 - one broken script must not end the others
                 _log.exception("a fault of this program; the message stays in the queue")
-            self._forget(run, is_done=is_done)
+        with self._changed:
+            run.is_running = False
+            done = [key for key, one in self._runs.items() if one.is_done]
+            for key in done[:-_MOST_REMEMBERED] if run.is_done else [run.receipt.message_id]:
+                del self._runs[key]
+            self._changed.notify_all()
+        if run.is_done:
+            run.source.finish(run.receipt)
+        ended()
 
-    def _run(self, run: _Run) -> None:
-        result = run_message(self._config, run.received.body, host=Host(time_limit_seconds=self._limit_seconds))
+    def _run(self, body: str, about: str) -> None:
+        result = run_message(self._config, body, host=Host(time_limit_seconds=self._limit_seconds))
         label = _label(result)
         self._metrics.scripts.labels(label).inc()
         if result.callback is not None:
             self._callbacks.put(result.callback)
         what = result.failure or result.dropped_reason or ""
         level = logging.INFO if label == "succeeded" else logging.ERROR
-        _log.log(level, "script %s for %s%s", label, run.action.about, f": {what[:300]}" if what else "")
-
-    def _forget(self, run: _Run, *, is_done: bool) -> None:
-        message_id = run.received.receipt.message_id
-        with self._changed:
-            del self._running[message_id]
-            receipt = self._known.pop(message_id)
-            if is_done:
-                self._ended[message_id] = None
-                if len(self._ended) > _MOST_REMEMBERED:
-                    del self._ended[next(iter(self._ended))]
-            self._changed.notify_all()
-        if is_done:
-            run.source.finish(receipt)
-        run.ended()
+        _log.log(level, "script %s for %s%s", label, about, f": {what[:300]}" if what else "")
 
 
 def _label(result: ScriptResult) -> str:

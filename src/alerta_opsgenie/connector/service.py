@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import signal
+import socket
 import threading
+import time
 import types
-from typing import Callable
+from contextlib import suppress
+from typing import Callable, Mapping
 
 from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
-from alerta_opsgenie.connector.bridge import Bridge
-from alerta_opsgenie.connector.front import Front
+from alerta_opsgenie.connector.bridge import Bridge, Health
 from alerta_opsgenie.connector.metrics import Metrics
-from alerta_opsgenie.connector.notify import ALIVE, READY, STOPPING, Notifier
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, Plan, parse_listen
-from alerta_opsgenie.connector.web import Health, WebServer, no_page
 from alerta_opsgenie.page.plugin import PluginFigures
-from alerta_opsgenie.page.server import Request, Response
+from alerta_opsgenie.page.server import NOT_FOUND, OK, WRONG_METHOD, Request, Response, Server
 from alerta_opsgenie.page.site import Page
 from alerta_opsgenie.page.view import Part, Source, Trouble
 from alerta_opsgenie.vendor.problems import ConfigError
 
-FINISH_SECONDS = 4.5
-"""For the attempts under way at the end. With all else the end comes within 10 seconds, a container's patience."""
+READY, STOPPING, ALIVE = "READY=1", "STOPPING=1", "WATCHDOG=1"
 
+_MICROSECONDS = 1_000_000
+_DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+_UNAVAILABLE = 503
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LOOK_SECONDS = 2.0
 _ENABLING = (
     "To let it retry and drop, name a file that holds a token of your own as pageTokenFile in alertaOpsgenie. On the"
@@ -40,11 +45,81 @@ class ListenError(Exception):
     """The pages cannot be served at the place that was asked for."""
 
 
-class Service:
-    """Runs a configuration until SIGTERM or SIGINT, and a new one after SIGHUP.
+class Notifier:
+    """Tells the service manager (sd_notify(3)), if there is one. It wants to hear from us each `watchdog_seconds`."""
 
-    `read` reads the configuration afresh; it may block and raise `ConfigError` or `AddressError`.
-    """
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        given = os.environ if environment is None else environment
+        path = given.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + path[1:] if path.startswith("@") else path
+        self._socket = socket.socket(socket.AF_UNIX, _DATAGRAMS) if path else None
+        self._status = ""
+        usec = given.get("WATCHDOG_USEC", "")
+        ours = given.get("WATCHDOG_PID") in (None, "", str(os.getpid()))
+        self.watchdog_seconds = int(usec) / _MICROSECONDS if usec.isdigit() and int(usec) and ours else None
+
+    def tell(self, text: str) -> None:
+        """Say one of the constants above."""
+        # A manager that is gone or busy may hear the next message; we work either way.
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.sendto(text.encode("utf-8", "replace"), self._address)
+
+    def reloading(self) -> None:
+        """Say that the configuration is being read again; `READY` ends it."""
+        self.tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def status(self, text: str) -> None:
+        """Say in a line how it goes; the same line is said once."""
+        if text != self._status:
+            self._status = text
+            self.tell("STATUS=" + " ".join(text.split()))
+
+
+def no_page(_request: Request) -> Response:
+    """Answer where there is no page."""
+    return Response(NOT_FOUND, b"there are /metrics, /healthz and /readyz\n")
+
+
+class WebServer(Server):
+    """Serves what `render` and `health` give; `page` answers to every other path."""
+
+    def __init__(
+        self, host: str, port: int, render: Callable[[], bytes], health: Callable[[], Health],
+        page: Callable[[Request], Response] = no_page,
+    ) -> None:  # fmt: skip
+        super().__init__(host, port, self._answer)
+        self._render = render
+        self._health = health
+        self._page = page
+
+    def _answer(self, request: Request) -> Response:
+        if request.path not in ("/metrics", "/healthz", "/readyz"):
+            return self._page(request)
+        if request.method != "GET":
+            return Response(WRONG_METHOD, b"it can only be read\n")
+        if request.path == "/metrics":
+            return Response(OK, self._render(), _METRICS_TYPE)
+        health = self._health()
+        is_well = not health.stuck and (health.ready or request.path == "/healthz")
+        return Response(OK if is_well else _UNAVAILABLE, _show(health, is_well=is_well), "application/json")
+
+
+def _show(health: Health, *, is_well: bool) -> bytes:
+    body = {
+        "ok": is_well,
+        "status": health.status,
+        "ready": health.ready,
+        "transport": health.transport,
+        "stuck": list(health.stuck),
+        "troubles": list(health.troubles),
+        **health.numbers,
+    }
+    return json.dumps(body).encode("ascii")
+
+
+class Service:
+    """Runs a configuration until SIGTERM or SIGINT, and after SIGHUP the one that `read` gives."""
 
     def __init__(self, plan: Plan, read: Callable[[], Plan], *, once: bool = False) -> None:
         self._plan = plan
@@ -53,7 +128,6 @@ class Service:
         self._metrics = Metrics()
         self.reporter = Reporter(self._metrics)
         self._notifier = Notifier()
-        self._front = Front(plan, self.reporter.attempted)
         self._bridge: Bridge | None = None
         self._stop = threading.Event()
         self._over = threading.Event()
@@ -70,8 +144,7 @@ class Service:
         self._catch_signals()
         watching = threading.Thread(target=self._watch, name="watch", daemon=True)
         try:
-            self._front.start()
-            self._notifier.tell(READY)
+            self._begin(bridge)
             watching.start()
             return self._serve(bridge)
         finally:
@@ -79,36 +152,24 @@ class Service:
             if self._web is not None:
                 self._web.stop()
 
+    def _begin(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        bridge.start()
+        self._notifier.tell(READY)
+
     def _serve(self, bridge: Bridge) -> str:
         while True:
-            self._bridge = bridge
-            left = bridge.run(self._stop, self._finish)
+            left = bridge.run(self._stop)
             if self._next is None or self._ended:
                 return left
             self._stop.clear()
-            self._take_over(self._next)
+            self._plan, self._next = self._next, None
+            self._make_page()
             bridge = self._make_bridge(self._plan)
-            self._notifier.tell(READY)
+            self._begin(bridge)
 
     def _make_bridge(self, plan: Plan) -> Bridge:
-        return Bridge(plan, self._front, self._metrics, self.reporter, once=self._once)
-
-    def _finish(self) -> None:
-        """Let the deliverer finish what it has under way; it goes on when the configuration is read again."""
-        if self._next is None or self._ended:
-            self._front.stop(FINISH_SECONDS)
-
-    def _take_over(self, plan: Plan) -> None:
-        self._plan, self._next = plan, None
-        self._make_page()
-        if (plan.options.spool_directory, plan.own.workers) == (self._front.state_directory, self._front.workers):
-            self._front.use(plan)
-            return
-        self._front.stop(FINISH_SECONDS)
-        self._front = Front(plan, self.reporter.attempted)
-        self._front.start()
-
-    # -- Signals
+        return Bridge(plan, self._metrics, self.reporter, once=self._once)
 
     def _catch_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -148,8 +209,6 @@ class Service:
             self._next = plan
             self._stop.set()
 
-    # -- Pages and the service manager
-
     def _listen(self) -> None:
         listen = self._plan.own.listen
         place = parse_listen(listen)
@@ -171,7 +230,6 @@ class Service:
             _log.info("the page is at %s/", web.url)
 
     def _make_page(self) -> None:
-        """Have a page for the configuration in use; where it listens is fixed by the first one."""
         place = parse_listen(self._plan.own.listen)
         host = self._web.host if self._web is not None else place[0] if place else ""
         source = Source(
@@ -203,7 +261,6 @@ class Service:
         return self._bridge.health() if self._bridge is not None else _STARTING
 
     def _watch(self) -> None:
-        """Feed the watchdog while everything goes on, and say how it goes."""
         seconds = self._notifier.watchdog_seconds
         pause = min(_LOOK_SECONDS, seconds / 3) if seconds else _LOOK_SECONDS
         while True:

@@ -1,8 +1,4 @@
-"""What the connector was told: the Edge Connector's configuration, and in it the arguments of our executor.
-
-The executor's arguments keep their meaning (`agent.options`), wherever a mapping has them from: `globalFlags`,
-`globalArgs`, its own flags and args, `globalEnv` and its own env. Mappings may name different Alertas.
-"""
+"""What the connector was told: the Edge Connector's configuration, and in it the arguments of our executor."""
 
 from __future__ import annotations
 
@@ -20,25 +16,15 @@ from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.structure import read_config
 
-DEFAULT_WORKERS = WORKERS
-"""Alerts at work at once."""
-
-DEFAULT_LISTEN = "127.0.0.1:7070"
-"""Where OEC serves its metrics when it is told to (`-oec-metrics 7070`)."""
+DEFAULT_WORKERS = WORKERS  # Alerts at work at once
+DEFAULT_LISTEN = "127.0.0.1:7070"  # Where OEC serves its metrics when it is told to (`-oec-metrics 7070`)
 
 
 @dataclass(frozen=True)
 class Own:
-    """The native connector's own settings, the object `alertaOpsgenie` of the configuration.
-
-    `hold_messages` is how many messages are taken before the first of them has an outcome (0: four for each worker).
-    `listen` is HOST:PORT for metrics, health and the page, `off` for none. `page` is `on` or `off`; `page_token_file`
-    has the token for retrying and dropping there, or is `off`. `log_level` is ours; the file's `logLevel` is OEC's.
-    `transport` fixes where messages come from: `sqs`, or JEC's `channel`.
-    """
+    """The native connector's own settings, the object `alertaOpsgenie` (docs/reference/settings.md)."""
 
     workers: int = DEFAULT_WORKERS
-    hold_messages: int = 0
     listen: str = DEFAULT_LISTEN
     heartbeat_seconds: int = 60
     script_limit_seconds: int = 300
@@ -50,14 +36,13 @@ class Own:
     @property
     def most_held(self) -> int:
         """How many messages are in hand at the most."""
-        return self.hold_messages or 4 * self.workers
+        return 4 * self.workers
 
 
 LOG_LEVELS = ("error", "warn", "info", "debug")
 
 _OWN: Mapping[str, tuple[str, Sequence[Any]]] = {
     "workers": ("workers", range(1, 257)),
-    "holdMessages": ("hold_messages", range(10_001)),
     "listen": ("listen", ()),
     "heartbeatIntervalInSeconds": ("heartbeat_seconds", range(86_401)),
     "scriptTimeLimitInSeconds": ("script_limit_seconds", range(1, 12 * 3600 + 1)),
@@ -71,10 +56,7 @@ _OWN: Mapping[str, tuple[str, Sequence[Any]]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A configuration ready for use. `relays` are the options of each mapping that our executor stands behind.
-
-    `options` are those of the first, or what any would have: they are for what is no action of ours.
-    """
+    """A configuration ready for use: the options of each mapping of ours; `options` for what is no action of ours."""
 
     config: EdgeConfig
     options: Options
@@ -117,7 +99,6 @@ def read_plan(
 def _options(
     config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str], people_file: str | None
 ) -> Options:
-    """Read what the executor behind a mapping would be told; without a mapping, what any would be."""
     arguments, variables = mapping_arguments(config, mapping)
     try:
         found, notes = split(arguments)
@@ -155,7 +136,6 @@ def _read_own(config: EdgeConfig) -> Own:
 
 
 def _read_token(config: EdgeConfig, path: str) -> str:
-    """Read the token of the page; empty for `off`."""
     if path == "off":
         return ""
     try:

@@ -1,8 +1,4 @@
-"""One SQS queue.
-
-The endpoint is the queue URL's own origin, and the credentials are those that the vendor gave. Nothing of AWS's own
-environment variables and files is read: they belong to somebody else.
-"""
+"""One SQS queue. Nothing of AWS's own environment variables and files is read: they belong to somebody else."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from botocore.session import Session
 
 from alerta_opsgenie.clients.connection import clock_ahead_seconds
 from alerta_opsgenie.connector.cloud import CLIENT_INFO, words_of
-from alerta_opsgenie.connector.credentials import Grant, read_number
+from alerta_opsgenie.connector.credentials import Grant
 from alerta_opsgenie.connector.transport import LONGEST_POLL_SECONDS, MOST_PER_BATCH, Receipt, Received, TransportError
 
 _CONNECT_SECONDS = 5
@@ -163,5 +159,8 @@ def read_message(message: Mapping[str, Any], ahead_seconds: float, now: float) -
 
 def _number(value: Any, most: float) -> float:
     """Read a number that AWS writes as a text; 0 for what is none, or lies outside of 0 to `most`."""
-    number = read_number(value)
-    return number if number is not None and 0 <= number <= most else 0.0
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if 0 <= number <= most else 0.0

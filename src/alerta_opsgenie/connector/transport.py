@@ -11,15 +11,11 @@ MOST_PER_BATCH = 10
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 """
 
-LONGEST_POLL_SECONDS = 20
-"""The longest that SQS lets a receiver wait (the same page)."""
+LONGEST_POLL_SECONDS = 20  # The longest that SQS lets a receiver wait (the same page)
 
 
 class TransportError(Exception):
-    """The queue did not do what was asked. `stale`: other credentials, or another queue, are needed.
-
-    `retry_after_seconds` is what the queue asked for, if it did.
-    """
+    """The queue did not do what was asked. `stale`: other credentials, or another queue, are needed."""
 
     def __init__(self, text: str, *, stale: bool = False, retry_after_seconds: float | None = None) -> None:
         super().__init__(text)
@@ -38,8 +34,7 @@ class Receipt(NamedTuple):
 class Received:
     """A message from a queue. Instants are in seconds since the epoch by this host's clock.
 
-    `count` is how often it was received, this time included; more than once says that an earlier receiver may have
-    acted on it. `attributes` are the texts among its attributes.
+    `count` is how often it was received; from the second time on an earlier receiver may have acted on it.
     """
 
     receipt: Receipt = field(repr=False)
@@ -56,10 +51,7 @@ class Received:
 
 
 class Transport(Protocol):
-    """A queue at work. `receive` and `done` may be called at the same time, each from one thread.
-
-    Each method raises `TransportError`.
-    """
+    """A queue at work; it is polled by one thread and told of deletions by another. All raise `TransportError`."""
 
     name: str
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Iterator, Mapping
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.connector.channel import AUTHENTICATE_PATH
-from alerta_opsgenie.connector.credentials import credentials_path
+from alerta_opsgenie.connector.credentials import PATHS
 from alerta_opsgenie.core.relay import PLANS
 from alerta_opsgenie.doctor.http import NO_ANSWER, ask_vendor
 from alerta_opsgenie.doctor.installation import Installation
@@ -122,7 +122,7 @@ def capture(inst: Installation) -> dict[str, str]:
         name = f"{action if action in _KNOWN else 'CustomAction'}.{inst.dialect}-captured.json"
         if name not in found:
             found[name] = _json(placeholders.replace(message))
-    paths = {"credentials": credentials_path(inst.dialect, {}), "list": f"{ALERTS[inst.dialect]}?limit=1"}
+    paths = {"credentials": PATHS[inst.dialect], "list": f"{ALERTS[inst.dialect]}?limit=1"}
     paths.update({"authenticate": AUTHENTICATE_PATH} if inst.dialect == JEC else {})
     for what, path in paths.items():
         with suppress(*NO_ANSWER):

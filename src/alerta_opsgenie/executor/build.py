@@ -4,13 +4,8 @@
     agent/handover.py and executor/start.py, as bytecode and as source     all that the usual action runs
     # base64 of the compressed modules, each as source and bytecode        what these import where there is more to do
 
-Python compiles a script at each start: 2 ms for those two modules, which the bytecode saves. A zip that Python runs
-would cost more: the import of `runpy`, and the reading of the zip's directory. Another version of Python than the one
-that built the file passes over the bytecode and compiles the sources.
-
-`python -m alerta_opsgenie.executor.build DIRECTORY` writes `oecAlertaExecutor.py`, which the Go connectors start as
-`python FILE`, and the same under `oecAlertaExecutor`, which they start directly, by its first line. With `-IS` Python
-does not import `site`, which takes a quarter of its start, and ignores PYTHONPATH and the user's site directory.
+The bytecode saves 2 ms at each start, a zip would cost more; another version of Python compiles the sources. With `-IS`
+Python does not import `site`, which takes a quarter of its start, and ignores PYTHONPATH.
 """
 
 import ast
@@ -31,8 +26,7 @@ _ROOT = os.path.dirname(os.path.abspath(alerta_opsgenie.__file__))
 _FIRST = (f"{_PACKAGE}.agent.handover", f"{_PACKAGE}.executor.start")
 _REST = (f"{_PACKAGE}.executor.full", f"{_PACKAGE}.agent.resident", f"{_PACKAGE}.journal.salvage")
 
-_LONGEST_FIRST_LINE = 127
-"""Bytes that Linux reads of it (BINPRM_BUF_SIZE was 128 before Linux 5.1)."""
+_LONGEST_FIRST_LINE = 127  # Bytes that Linux reads of it (BINPRM_BUF_SIZE was 128 before Linux 5.1)
 
 _TEXT = """\
 #!{interpreter}
@@ -91,7 +85,6 @@ def _first_line(interpreter: str) -> str:
 
 
 def _read(name: str) -> Tuple[bytes, bytes]:
-    """Give source and bytecode of a module."""
     tree = _WithoutTexts().visit(ast.parse(_text(name)))
     source = ast.unparse(tree).encode("ascii", "backslashreplace")
     # Later versions of the format mark what this very process refers to more than once, which differs by its history.
@@ -99,15 +92,12 @@ def _read(name: str) -> Tuple[bytes, bytes]:
 
 
 class _WithoutTexts(ast.NodeTransformer):
-    """Removes docstrings: Python reads the whole file at each start."""
-
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return ast.copy_location(ast.Pass(), node) if is_text else node
 
 
 def _with_imports(names: Iterable[str]) -> Set[str]:
-    """Name modules with all of ours that they import, and the packages that these are in."""
     found: Set[str] = set()
     left = list(names)
     while left:
@@ -133,7 +123,6 @@ def _path(name: str) -> str:
 
 
 def _where(name: str) -> str:
-    """Name a source as tracebacks show it, the same on every machine."""
     return f"{_PACKAGE}/{os.path.relpath(_path(name), _ROOT)}"
 
 

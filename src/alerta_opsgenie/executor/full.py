@@ -1,10 +1,7 @@
 """What an executor does where no agent takes the action at once: it starts one, or delivers the action itself.
 
-1. Become the owner of the state directory, if root runs this.
-2. Start an agent, detached, and hand the action over. The key goes over the socket, never into argv or environment.
-3. Where that does not work: append the action to the journal, take the delivery lock and deliver, or wait for what the
-   holder of the lock makes of it.
-4. Where even the journal cannot be used: deliver without order and memory, and fail loudly if that does not work.
+Without an agent it appends to the journal, takes the delivery lock and delivers, or waits for what its holder makes of
+the action. Where even the journal cannot be used it delivers without order and memory.
 """
 
 import os
@@ -14,10 +11,11 @@ from typing import Dict, List, Mapping, Optional, Sequence
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.attempts import outcome_of_row
-from alerta_opsgenie.agent.deliverer import PATIENCE_SECONDS, Deliverer
+from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, answer, show
 from alerta_opsgenie.agent.options import Options, UsageError, need_message, read_options, split, text_wanted
+from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
@@ -30,10 +28,7 @@ _KEEP_SECONDS = 5.0
 
 
 def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, str], began: float) -> int:
-    """Deliver or keep one action and show how that ended.
-
-    `program` is how this program is started; `began` (of `time.monotonic`) is from when the time limit counts.
-    """
+    """Deliver or keep one action and show how that ended; the time limit counts from `began` (of `time.monotonic`)."""
     try:
         found, notes = split(arguments)
         text = text_wanted(found)
@@ -53,13 +48,9 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
     return handover.finish(fields, arguments)
 
 
-# -- With an agent
-
-
 def _hand_over(
     program: Sequence[str], arguments: List[str], environment: Dict[str, str], options: Options, began: float
 ) -> List[bytes]:
-    """Give the answer of the agent, which is started where there is none; an empty list where none is to be had."""
     # The message goes as an argument: a file, or standard input, was read here. No JSON has the byte NUL.
     payload = (options.payload or "").replace("\0", "\1").encode("utf-8", "surrogateescape")
     given = [argument for argument in arguments if "\0" not in argument]
@@ -74,10 +65,7 @@ def _hand_over(
 
 
 def _keep(options: Options, began: float) -> Result:
-    """Write the action down where an agent that is at work did not answer in time: it may have it in memory alone.
-
-    To deliver it here could do it twice.
-    """
+    """Write the action down where an agent did not answer in time: to deliver it here could do it twice."""
     ticket, new = Deliverer(options.spool_directory).read(Request(options.payload or "", options))
     result = Result(ticket.message, Outcome(Kind.KEPT, Reason.BEHIND, "the agent has not answered in time"))
     seconds = max(_KEEP_SECONDS, began + options.limit_seconds - time.monotonic())
@@ -91,9 +79,6 @@ def _keep(options: Options, began: float) -> Result:
 
 def _journal(options: Options, busy_seconds: float) -> Journal:
     return state.journal_of(options.spool_directory, state.target_name(options.alerta_url), busy_seconds=busy_seconds)
-
-
-# -- Without one
 
 
 def _deliver_here(options: Options, began: float) -> Result:

@@ -1,7 +1,4 @@
-"""Where the executor begins: it hands the action over; anything else is in the rest of the program.
-
-The built file runs this module and `agent.handover`, and has the rest in its last line (executor/build.py).
-"""
+"""Where the executor begins: it hands the action over; anything else is in the rest of the program."""
 
 import os
 import sys
@@ -53,10 +50,7 @@ def main(program: "Sequence[str]", version: str) -> int:
 def _hand_over(
     program: "Sequence[str]", arguments: "list[str]", environment: "dict[str, str]", version: str, began: float
 ) -> "list[bytes]":
-    """Give the agent's answer to the usual action; an agent is started where there is none. Raises NoAgentError.
-
-    It may have the action even then. The same action, handed over again, is known by its key.
-    """
+    """Give the agent's answer to the usual action; an agent is started where there is none. Raises NoAgentError."""
     if last_value(arguments, "payloadFile"):
         raise NoAgentError("the message is in a file")
     flags = [spelling(argument) for argument in arguments if argument.startswith("-")]
@@ -90,9 +84,6 @@ def open_standard_streams() -> None:
     while number <= 2:  # the lowest number that is free is given
         number = os.dup(number)
     os.close(number)
-
-
-# -- The rest of the program
 
 
 class Modules:

@@ -1,7 +1,5 @@
 """The journal: actions and their order on disk, so that nothing that was accepted is lost.
 
-The guarantees, each with a test of its own:
-
 - What `append` returned for is on the disk: neither a killed process nor a power cut takes it away.
 - A key is accepted once: waiting, in flight, done or dead, an `append` of the same key changes nothing.
 - Of one alert one action is in flight at a time, in order; alerts do not hold up one another.

@@ -5,7 +5,7 @@ import os
 import stat
 from typing import Union
 
-from alerta_opsgenie.journal.errors import JournalError, failure, symlink, user_name
+from alerta_opsgenie.journal.errors import JournalError, failure, user_name
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -21,15 +21,12 @@ _PRIVATE = 0o600
 
 
 def open_directory(path: str) -> int:
-    """Open a directory for use, made (0700, its parents too) where it is missing.
-
-    Raises JournalError where it is a symbolic link, another user's, writable by others, or on a network file system.
-    """
+    """Open a directory of ours on a local disk, made (0700, its parents too) if need be. Raises JournalError."""
     try:
         _make(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise symlink(path) or failure(path, error) from error
+        raise failure(path, error) from error
     try:
         _check(path, os.fstat(descriptor))
     except JournalError:
@@ -55,8 +52,7 @@ def _check(path: str, status: os.stat_result) -> None:
         advice = f"run it as {owner}, or use a directory that belongs to {me}"
         raise JournalError(f"{path} belongs to {owner}, and this process runs as {me}", advice, "owner")
     if status.st_mode & 0o022:
-        reason = f"{path} can be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
-        raise JournalError(reason, f"chmod 700 {path}", "mode")
+        raise JournalError(f"{path} can be written by others", f"chmod 700 {path}", "owner")
     file_system = _file_system(status.st_dev)
     if file_system in _NETWORK_FILE_SYSTEMS:
         reason = f"{path} is on a network file system ({file_system}), where SQLite cannot lock its files"
@@ -69,7 +65,7 @@ def open_private(directory: str, descriptor: int, name: str, *, new: bool = Fals
     try:
         file = os.open(name, flags, _PRIVATE, dir_fd=descriptor)
     except OSError as error:
-        raise symlink(os.path.join(directory, name)) or failure(directory, error) from error
+        raise failure(directory, error) from error
     if stat.S_IMODE(os.fstat(file).st_mode) != _PRIVATE:
         with contextlib.suppress(PermissionError):
             os.fchmod(file, _PRIVATE)
@@ -83,8 +79,7 @@ def check_file(directory: str, descriptor: int, name: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-        what = "is another user's" if stat.S_ISREG(status.st_mode) else "is no plain file"
-        raise JournalError(f"{name} in {directory} {what}", "move it away (ls -la shows whose it is)", "denied")
+        raise JournalError(f"{name} in {directory} is no plain file of this user's", "move it away (ls -la)", "owner")
     if stat.S_IMODE(status.st_mode) != _PRIVATE:
         os.chmod(name, _PRIVATE, dir_fd=descriptor)
 
@@ -102,7 +97,6 @@ def sync_directory(path: str) -> None:
 
 
 def _file_system(device: int) -> str:
-    """Give the type of the file system with that device number, as Linux tells it; '' where it does not."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         with open(MOUNTS, encoding="utf-8", errors="replace") as mounts:

@@ -1,9 +1,7 @@
 """What is wrong where the journal cannot be used, and what to do about it."""
 
-import errno
 import os
 import sqlite3
-from typing import Optional, Tuple
 
 # Python gives SQLite's codes only from 3.11 on; the texts are the same in every version.
 _BUSY = ("database is locked", "locking protocol")
@@ -15,8 +13,7 @@ _DAMAGE = (
 class JournalError(Exception):
     """The journal cannot be used: `reason` says what is wrong and where, `advice` what to do next.
 
-    `label` is one word, for logs that tell each trouble once: `busy`, `damaged`, `denied`, `disk-full`, `foreign`,
-    `forked`, `input`, `io`, `mode`, `network`, `newer`, `not-a-directory`, `owner`, `read-only`, `symlink`.
+    `label`: `busy`, `damaged`, `foreign`, `forked`, `input`, `io`, `network`, `newer` or `owner`.
     """
 
     def __init__(self, reason: str, advice: str, label: str) -> None:
@@ -45,40 +42,12 @@ def busy(path: str, seconds: float) -> JournalError:
 
 def failure(directory: str, error: Exception) -> JournalError:
     """Give the error for something that could not be read or written."""
-    number = error.errno if isinstance(error, OSError) else None
-    found = _nearest(directory)
-    is_read_only, is_full = _disk(found)
-    if number in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in str(error) or (number is None and is_full):
-        advice = f"make room on its file system (df -h {directory}; df -i)"
-        return JournalError(f"no space is left in {directory}", advice, "disk-full")
-    if number in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-        reason = f"{directory} is, or leads through, something that is not a directory"
-        return JournalError(reason, "use another directory", "not-a-directory")
-    if is_read_only or number == errno.EROFS:
-        reason = f"{directory} is on a file system that is mounted read-only"
-        return JournalError(reason, "mount it for writing, or use another directory", "read-only")
-    if number in (errno.EACCES, errno.EPERM) or not os.access(found, os.W_OK | os.X_OK):
-        advice = f"look at owner and mode of {found} and of the files in it (ls -la), or use another directory"
-        return JournalError(f"{directory} cannot be written by {user_name(os.geteuid())}", advice, "denied")
     what = getattr(error, "strerror", None) or error
-    advice = "look at the disk (dmesg) and at the limits of this process (ulimit -a), then try again"
-    return JournalError(f"{directory} cannot be used: {what}", advice, "io")
-
-
-def _disk(path: str) -> Tuple[bool, bool]:
-    """Tell whether a path is on a disk that is mounted read-only, and on one that is full."""
-    try:
-        space = os.statvfs(path)
-    except OSError:
-        return False, False
-    is_full = space.f_bavail == 0 or bool(space.f_files and space.f_favail == 0)
-    return bool(space.f_flag & os.ST_RDONLY), is_full
-
-
-def _nearest(path: str) -> str:
-    while not os.path.exists(path) and path != os.path.dirname(path):
-        path = os.path.dirname(path)
-    return path
+    advice = (
+        f"look at owner and mode (ls -la {directory}), make room on its disk (df -h; df -i), see that it is not mounted"
+        " read-only, and what dmesg and ulimit -a say; or use another directory"
+    )
+    return JournalError(f"{directory} cannot be used by {user_name(os.geteuid())}: {what}", advice, "io")
 
 
 def user_name(number: int) -> str:
@@ -89,10 +58,3 @@ def user_name(number: int) -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return f"uid {number}"
-
-
-def symlink(path: str) -> Optional[JournalError]:
-    """Give the error for a path that is a symbolic link; None where it is none."""
-    if not os.path.islink(path):
-        return None
-    return JournalError(f"{path} is a symbolic link", "name what it leads to, or remove it", "symlink")

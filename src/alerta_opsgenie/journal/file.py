@@ -23,7 +23,6 @@ _T = TypeVar("_T")
 
 NAME = "journal.db"
 PAGE_BYTES = 4096
-_ALMOST_NOTHING = 1  # a file of one byte is an empty one to SQLite
 _PAUSE_SECONDS = 0.003  # SQLite's own pauses grow to 100 ms, and whoever has waited longest would be served last
 _TRIES = 5  # how often a file may have to be made, opened again or replaced before one call gives up
 
@@ -104,8 +103,6 @@ class File:
         if connection is not None:
             connection.close()
 
-    # -- The guard
-
     @contextlib.contextmanager
     def _guarded(self, operation: int) -> Iterator[None]:
         if self._guard < 0:
@@ -145,8 +142,6 @@ class File:
         here = os.fstat(self._guard)
         return _identity(self.path + ".lock") == (here.st_dev, here.st_ino)
 
-    # -- Opening, under the shared guard
-
     def _opened(self) -> sqlite3.Connection:
         if self._connection is not None and _identity(self.path) == self._identity:
             return self._connection
@@ -154,7 +149,7 @@ class File:
             self._disconnect()
             self._close_guard()
             raise _NotReadyError
-        if not os.path.lexists(self.path) or os.path.exists(self.path + ".new") or self._is_emptied():
+        if not os.path.lexists(self.path) or os.path.exists(self.path + ".new"):
             raise _NotReadyError
         return self._connect()
 
@@ -172,14 +167,6 @@ class File:
             raise
         return self._connection
 
-    def _is_emptied(self) -> bool:
-        """Whether somebody cut the file to nothing beside its log, which SQLite would then throw away."""
-        with contextlib.suppress(FileNotFoundError):
-            return os.stat(self.path).st_size <= _ALMOST_NOTHING and os.stat(self.path + "-wal").st_size > 0
-        return False
-
-    # -- Making and replacing, under the exclusive guard
-
     def _make(self) -> None:
         if not self._is_our_guard():
             return
@@ -187,13 +174,10 @@ class File:
             self._finish()
         elif not os.path.lexists(self.path):
             os.close(open_private(self.directory, self._place, NAME, new=True))
-            if not self._is_emptied():
-                # Made ready at once: two processes may not turn one file into a WAL file at the same time.
-                self._connect()
-                self._disconnect()
+            # Made ready at once: two processes may not turn one file into a WAL file at the same time.
+            self._connect()
+            self._disconnect()
             sync_directory(self.directory)
-        if self._is_emptied():
-            self._replace()
 
     def _replace_damaged(self) -> None:
         if _identity(self.path) != self._identity:
@@ -223,7 +207,9 @@ class File:
         new = self.path + ".new"
         with contextlib.closing(open_connection(new)) as connection:
             carried_over = int(connection.execute("SELECT count(*) FROM actions").fetchone()[0])
-        aside = _aside(self.path, os.stat(new).st_mtime)
+        # Named by when the replacement was made: one that was killed goes on with that name.
+        made_ns = os.stat(new).st_mtime_ns
+        aside = f"{self.path}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime(made_ns // 10**9))}-{made_ns % 10**9}"
         for suffix in ("-wal", ""):
             with contextlib.suppress(FileNotFoundError):
                 os.rename(self.path + suffix, aside + suffix)
@@ -239,16 +225,7 @@ class File:
 _files: "weakref.WeakSet[File]" = weakref.WeakSet()
 
 
-def _aside(path: str, instant: float) -> str:
-    """Name a damaged file by when its replacement was made: a replacement that was killed goes on with that name."""
-    names = [f"{path}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(instant))}"]
-    while os.path.exists(names[-1]):
-        names.append(f"{names[0]}-{len(names) + 1}")
-    return names[-1] if os.path.lexists(path) or len(names) == 1 else names[-2]
-
-
 def _identity(path: str) -> Optional[Tuple[int, int]]:
-    """Give what tells this file from another of the same name; None where there is none."""
     try:
         status = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:

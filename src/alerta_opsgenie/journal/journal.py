@@ -1,5 +1,6 @@
 """The journal itself: actions come in by `append`, are given by `claim`, and end by `done` and `dead`."""
 
+import json
 import os
 import sqlite3
 from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
@@ -7,11 +8,12 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 from alerta_opsgenie.journal import tables
 from alerta_opsgenie.journal.directory import PathLike
 from alerta_opsgenie.journal.file import File
-from alerta_opsgenie.journal.rows import Action, Counts, New, action_of, plain, read_lines, to_line
+from alerta_opsgenie.journal.rows import STATES, Action, Counts, New, action_of, plain, read_lines, to_line
 from alerta_opsgenie.journal.writer import Writer
 
 _Connection = sqlite3.Connection
 
+_LIKE_ESCAPES = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 _PAGE_ROWS = 200  # read at a time, so that others need not wait long
 _STEP_ROWS = 1000  # removed or changed in one transaction
 
@@ -51,8 +53,6 @@ class Journal:
         """How many rows of that file are in the new one."""
         return self._file.carried_over
 
-    # -- Coming in
-
     def append(self, actions: Sequence[New], now: float, *, due_at: Optional[float] = None) -> List[Action]:
         """Put actions on the disk, all or none, by one commit. Gives a row for each; a known key's as it is."""
         made = [action_of(new, now)._replace(due_at=now if due_at is None else due_at) for new in actions]
@@ -62,8 +62,6 @@ class Journal:
         """Append a dead letter: input that was refused. A key that is known gives its row as it is."""
         dead = action_of(new, now, "dead", reason, detail)
         return self._write(lambda connection: tables.put_new(connection, dead))
-
-    # -- Going out: for the holder of the lock alone
 
     def claim(self, now: float, limit: int, longest_pause_seconds: float) -> List[Action]:
         """Take the heads of up to `limit` alerts that are due: in flight then. No alert has two in flight.
@@ -87,10 +85,7 @@ class Journal:
         return now if found is not None and last > now + longest_pause_seconds else found
 
     def recover(self, now: float) -> int:
-        """Let everything wait that is in flight, due now; for a new holder of the lock. Says how many.
-
-        Their attempts have an unknown end, which `first_attempt_at` tells.
-        """
+        """Let all that is in flight wait, due now, for a new holder of the lock. Says how many."""
         statement = "UPDATE actions SET state = 'waiting', due_at = ? WHERE state = 'in-flight'"
         return self._write(lambda connection: connection.execute(statement, (now,)).rowcount)
 
@@ -98,11 +93,7 @@ class Journal:
         self, action: Action, now: float, reason: str, detail: str = "", *, wrote: Mapping[str, int] = {},
         left: str = "", claim_next: bool = False,
     ) -> Optional[Action]:
-        """Remember an action as done: its key, the newest of `wrote` (field: updatedAt in ns), its words.
-
-        `left` is kept in place of its body. With `claim_next` it gives the next action of the same alert, in flight,
-        if one is due.
-        """
+        """Remember an action as done, with the newest of `wrote`, and `left` in place of its body."""
         ended = action._replace(body=left, options="", writes="", state="done", reason=reason, detail=detail)
         return self._end(ended, now, wrote, claim_next=claim_next)
 
@@ -135,10 +126,7 @@ class Journal:
         self._write(lambda connection: connection.execute(statement, values))
 
     def expire(self, now: float, older_than_seconds: float) -> List[Action]:
-        """Make dead letters (`expired`) of what has waited so long. Gives them.
-
-        What was accepted in the future, by a clock that was set back since, counts from now.
-        """
+        """Make dead letters (`expired`) of what has waited so long, counted from now where it came in the future."""
         limit = now - older_than_seconds
         any_found = "SELECT 1 FROM actions WHERE state = 'waiting' AND (since <= ? OR since > ?)"
         expire = (
@@ -166,8 +154,6 @@ class Journal:
             if max(gone) < _STEP_ROWS:
                 return count
 
-    # -- What is known of an alert
-
     def memory(self, alert: str) -> Dict[str, int]:
         """Give the newest updatedAt of each field (ns): of done actions, and of attempts whose end is not known."""
         return self._read(lambda connection: tables.newest(connection, plain(alert)))
@@ -184,8 +170,6 @@ class Journal:
         """Whether anything on that alert waits or is in flight."""
         return self._read(lambda connection: tables.is_busy(connection, alert))
 
-    # -- For people and their tools
-
     def get(self, number: int) -> Optional[Action]:
         """Give the action with that id."""
         return self._read(lambda connection: tables.first(connection, "id = ?", number))
@@ -199,6 +183,35 @@ class Journal:
             found = self._read(lambda connection: tables.many(connection, where, *values))  # noqa: B023 - at once
             yield from found
             last, size = found[-1].id if found else last, len(found)
+
+    def latest(self, limit: int, state: Optional[str] = None) -> List[Action]:
+        """Give the rows (of one state) that came, waited anew or ended last; the newest first."""
+        found: List[Action] = []
+        for one in [state] if state else STATES:
+            found += self._rows("state = ? ORDER BY since DESC, id DESC", one, limit=limit)
+        return sorted(found, key=lambda action: (action.since, action.id), reverse=True)[:limit]
+
+    def about(self, text: str, limit: int) -> List[Action]:
+        """Give the newest rows whose alert begins with a text, or whose message has it, of a done one the person."""
+        alert, written = plain(text.lower()), json.dumps(text)[1:-1].translate(_LIKE_ESCAPES)
+        condition = "(alert >= ? AND alert < ?) OR CAST(body AS TEXT) LIKE ? ESCAPE '\\' ORDER BY id DESC"
+        return self._rows(condition, alert, alert + "\U0010ffff", f"%{written}%", limit=limit)
+
+    def of_alert(self, alert: str, limit: int) -> List[Action]:
+        """Give the newest rows of an alert, in the order in which they are delivered."""
+        return self._rows("alert = ? ORDER BY order_ns DESC, id DESC", plain(alert), limit=limit)[::-1]
+
+    def find(self, key: str) -> Optional[Action]:
+        """Give the row with that key."""
+        return self._read(lambda connection: tables.by_key(connection, key))
+
+    def longest_waiting(self) -> Optional[Action]:
+        """Give what has waited for the longest time."""
+        found = self._rows("state = 'waiting' AND state <> 'done' ORDER BY accepted_at", limit=1)
+        return next(iter(found), None)
+
+    def _rows(self, condition: str, *values: object, limit: int) -> List[Action]:
+        return self._read(lambda connection: tables.many(connection, condition + " LIMIT ?", *values, limit))
 
     def counts(self, now: float) -> Counts:
         """Count what lies here."""

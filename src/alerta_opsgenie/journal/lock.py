@@ -2,21 +2,16 @@
 
 import fcntl
 import os
-import re
 from typing import Optional, Set
 
 from alerta_opsgenie.journal.directory import PathLike, open_directory, open_private
 from alerta_opsgenie.journal.errors import failure
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
-
 
 class Lock:
-    """Held until `close`, or until the process ends, by whatever signal.
+    """Held until `close`, or until the process ends, by whatever signal; never by a child.
 
-    Programs that are started do not get it, nor does a forked child: its copy is closed at the fork
-    (`os.register_at_fork`). A fork that skips Python's hooks (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`)
-    leaves a copy behind, and the lock is free only when both have ended: take it after the fork.
+    A fork that skips Python's hooks (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`) leaves a copy behind.
     """
 
     def __init__(self, path: str, descriptor: int) -> None:
@@ -53,12 +48,7 @@ def _forget(lock: Lock) -> None:
 
 
 def try_lock(directory: PathLike, name: str) -> Optional[Lock]:
-    """Take the lock `name` (lower-case letters, digits, hyphens) of a directory; None where another has it.
-
-    It never waits. Raises JournalError where the directory cannot be used, ValueError on the name.
-    """
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} cannot name a lock: lower-case letters, digits and hyphens can")
+    """Take the lock `name` of a directory; None where another has it. It never waits. Raises JournalError."""
     path = os.path.abspath(os.fspath(directory))
     place = open_directory(path)
     try:

@@ -11,21 +11,15 @@ from alerta_opsgenie.journal.errors import JournalError
 class New(NamedTuple):
     """An action to append."""
 
-    key: str
-    """The idempotency key: what makes it the same action when it comes again."""
+    key: str  # The idempotency key: what makes it the same action when it comes again
     alert: str
-    order_ns: int
-    """Place among the actions of the alert; equal ones go by arrival."""
+    order_ns: int  # Place among the actions of the alert; equal ones go by arrival
     kind: str
     body: str
-    options: str = ""
-    """JSON text that travels with the action."""
-    writes: str = ""
-    """JSON {field: updatedAt in ns} that it will write when done; '' for none."""
-    words: str = ""
-    """Stands for the line that it leaves in the alert's history."""
-    first_attempt_at: Optional[float] = None
-    """An attempt of unknown end may have begun then."""
+    options: str = ""  # JSON text that travels with the action
+    writes: str = ""  # JSON {field: updatedAt in ns} that it will write when done; '' for none
+    words: str = ""  # Stands for the line that it leaves in the alert's history
+    first_attempt_at: Optional[float] = None  # An attempt of unknown end may have begun then
 
 
 class Action(NamedTuple):
@@ -42,17 +36,14 @@ class Action(NamedTuple):
     words: str
     first_attempt_at: Optional[float]
     """Of an action that was given in flight just now: of earlier attempts; None: this is the first."""
-    state: str
-    """`waiting`, `in-flight`, `done` or `dead`."""
+    state: str  # `waiting`, `in-flight`, `done` or `dead`
     attempts: int
     accepted_at: float
     due_at: float
-    since: float
-    """When it was accepted or retried; of a done or dead one, when it ended."""
+    since: float  # When it was accepted or retried; of a done or dead one, when it ended
     reason: str
     detail: str
-    is_new: bool = False
-    """Whether the very `append` that gave it has made it."""
+    is_new: bool = False  # Whether the very `append` that gave it has made it
 
 
 class Counts(NamedTuple):
@@ -64,13 +55,12 @@ class Counts(NamedTuple):
     done: int
     oldest_waiting_seconds: float
     oldest_dead_seconds: float
-    alerts: int
-    """Alerts of which something waits or is in flight."""
+    alerts: int  # Alerts of which something waits or is in flight
 
 
 COLUMNS = (*Action._fields[:-1], "checksum")
 _BODY = COLUMNS.index("body")
-_STATES = ("waiting", "in-flight", "done", "dead")
+STATES = ("waiting", "in-flight", "done", "dead")
 _TYPES: Dict[str, Any] = {
     "id": int, "order_ns": int, "attempts": int, "checksum": int, "body": bytes,
     "first_attempt_at": (int, float, type(None)), **dict.fromkeys(("accepted_at", "due_at", "since"), (int, float)),
@@ -105,7 +95,7 @@ def _checksum(fixed: Sequence[Any]) -> int:
 def is_sound(row: Tuple[Any, ...]) -> bool:
     """Whether a row of `COLUMNS` can have been written by us."""
     types_fit = all(isinstance(value, _TYPES.get(name, str)) for name, value in zip(COLUMNS, row))
-    return types_fit and row[COLUMNS.index("state")] in _STATES and row[-1] == _checksum(row[1:9])
+    return types_fit and row[COLUMNS.index("state")] in STATES and row[-1] == _checksum(row[1:9])
 
 
 def to_action(row: Tuple[Any, ...]) -> Action:

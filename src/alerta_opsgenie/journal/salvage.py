@@ -10,10 +10,6 @@ from alerta_opsgenie.journal.file import PAGE_BYTES, open_connection, prepare, t
 from alerta_opsgenie.journal.rows import COLUMNS, is_sound
 from alerta_opsgenie.journal.tables import SELECT
 
-# Ids that are tried one by one from each side of the damage: a lost leaf holds a few rows, a lost inner page some
-# thousands; and a scan that ends in an error has swallowed the row before it.
-_GAP_IDS = 20_000
-
 _SELECT = f"{SELECT} NOT INDEXED"
 _INSERT = f"INSERT OR IGNORE INTO actions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 
@@ -21,8 +17,7 @@ _INSERT = f"INSERT OR IGNORE INTO actions ({', '.join(COLUMNS)}) VALUES ({', '.j
 def rescue(source: str, target: str) -> None:
     """Make `target` a journal's file with all that can be read of `source`, which is only read.
 
-    Where its first page is lost, or says more than the file is long, a copy gets a new file's first page: files of
-    one version have their tables on the same pages. Raises OSError and sqlite3.Error when `target` fails.
+    Where its first page is lost, a copy gets a new file's: files of one version have their tables on the same pages.
     """
     scratch = target + ".scratch"
     try:
@@ -53,7 +48,6 @@ def _remove(path: str) -> None:
 
 
 def _copy(source: str, into: sqlite3.Connection) -> bool:
-    """Copy actions and memory; False where not even the tables could be found."""
     # SQLite would remove the log of an empty file, even for a mere reader.
     if os.path.getsize(source) <= 1:
         return False
@@ -85,27 +79,14 @@ class _Reader:
         for row in self.rows(f"{_SELECT} ORDER BY id"):
             last = row[0]
             yield row
-        if not self._damaged:
-            return
-        highest = list(self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'actions'"))
-        first = 1 + (highest[0][0] if highest and isinstance(highest[0][0], int) else _GAP_IDS)
-        for row in self.rows(f"{_SELECT} WHERE id > ? ORDER BY id DESC", last):
-            first = row[0]
-            yield row
-        gap = range(last + 1, first)
-        for number in {*gap[:_GAP_IDS], *gap[-_GAP_IDS:]}:
-            yield from self.rows(f"{_SELECT} WHERE id = ?", number)
+        if self._damaged:
+            yield from self.rows(f"{_SELECT} WHERE id >= ? ORDER BY id DESC", last)
 
     def newest(self) -> Iterator[Tuple[Any, ...]]:
         types = (str, str, int, float)
-        for direction in ("ASC", "DESC"):
-            self._damaged = False
-            order = f"ORDER BY alert {direction}, field {direction}"
-            for row in self.rows(f"SELECT alert, field, order_ns, at FROM newest {order}"):  # noqa: S608
-                if all(isinstance(value, kind) for value, kind in zip(row, types)):
-                    yield row
-            if not self._damaged:
-                return
+        for row in self.rows("SELECT alert, field, order_ns, at FROM newest"):
+            if all(isinstance(value, kind) for value, kind in zip(row, types)):
+                yield row
 
 
 def _graft(source: str, scratch: str) -> None:

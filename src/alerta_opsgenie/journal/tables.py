@@ -73,9 +73,6 @@ TRIGGERS = tuple(
 )
 
 
-# -- Reading
-
-
 def one(connection: _Connection, query: str, *values: object) -> Any:
     """Give the one value that a query asks for; None where it finds nothing."""
     row = connection.execute(query, values).fetchone()
@@ -138,9 +135,6 @@ def _writes(text: str) -> Dict[str, int]:
         return {}
     fits = isinstance(found, dict) and all(type(order_ns) is int for order_ns in found.values())
     return found if fits else {}
-
-
-# -- Changing
 
 
 def put(connection: _Connection, action: Action) -> Action:

@@ -39,10 +39,7 @@ class Writer:
             return self.file.run(work)
 
     def write(self, work: Work[_T]) -> _T:
-        """Do `work`. On return it is on the disk; where this raises, it has done nothing. Raises JournalError.
-
-        Whoever gets the mutex first commits all that is queued behind it.
-        """
+        """Do `work`, with all that is queued behind it. It is on the disk then, or nothing is. Raises JournalError."""
         job = _Job(work)
         self.queue.append(job)
         with self.mutex:

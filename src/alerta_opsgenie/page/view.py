@@ -14,8 +14,7 @@ from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import MessageError, actor, recall
 from alerta_opsgenie.core.outcome import ADVICE, REASONS, Reason
-from alerta_opsgenie.journal import Action, Counts, JournalError
-from alerta_opsgenie.journal.views import JournalView
+from alerta_opsgenie.journal import Action, Counts, Journal, JournalError
 
 MOST_ROWS = 100
 
@@ -123,10 +122,10 @@ class View:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._journals: dict[str, JournalView] = {}
+        self._journals: dict[str, Journal] = {}
         self._mutex = threading.Lock()
 
-    def journals(self) -> dict[str, JournalView]:
+    def journals(self) -> dict[str, Journal]:
         """Give the journal of each target; the name of the plugin's outbox is empty."""
         directory = Path(self.source.directory)
         places = {name: directory / "targets" / name for name in state.targets(str(directory))}
@@ -134,7 +133,7 @@ class View:
             places = {"": directory, **places}
         with self._mutex:
             for name in places.keys() - self._journals.keys():
-                self._journals[name] = JournalView(str(places[name]), busy_seconds=_BUSY_SECONDS)
+                self._journals[name] = Journal(str(places[name]), busy_seconds=_BUSY_SECONDS)
             return {name: self._journals[name] for name in places}
 
     # -- How it goes
@@ -155,7 +154,7 @@ class View:
         found.troubles = list(dict.fromkeys(found.troubles))
         return found
 
-    def _look(self, found: Overview, name: str, journal: JournalView) -> float:
+    def _look(self, found: Overview, name: str, journal: Journal) -> float:
         """Add what one journal tells; gives when its newest action came."""
         side = label_of(name)
         try:

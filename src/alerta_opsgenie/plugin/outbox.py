@@ -17,7 +17,6 @@ from typing import Any, Deque, Dict, List, NamedTuple, Optional, Sequence, Union
 
 from alerta_opsgenie.core.publish import Dispatch, Request
 from alerta_opsgenie.journal import Action, Journal, JournalError, Lock, New, try_lock
-from alerta_opsgenie.journal.upgrade import take_over_spool
 from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
 from alerta_opsgenie.plugin.memory import Memory
@@ -122,17 +121,14 @@ class Outbox:
         return lease if lease and lease.renew() else None
 
     def take_over(self) -> None:
-        """Take what an earlier version has left here, and what waits on the disk. Raises JournalError."""
-        if isinstance(self.journal, Journal):
-            take_over_spool(self.journal, self.directory)
-        elif Path(self.directory).is_dir():
-            self._take_over_disk(self.journal)
-
-    def _take_over_disk(self, journal: DatabaseJournal) -> None:
+        """Take what waits on the disk into the database, where that is the journal."""
+        if (Path(self.directory) / "spool.db").exists():
+            LOG.warning("opsgenie: spool.db in %s is of an earlier build, and is not read", self.directory)
+        if isinstance(self.journal, Journal) or not Path(self.directory).is_dir():
+            return
         try:
             with Journal(self.directory) as disk:
-                take_over_spool(disk, self.directory)
-                count = journal.take_over(disk)
+                count = self.journal.take_over(disk)
         except JournalError as error:
             LOG.error("opsgenie: what may wait in %s is not taken over: %s", self.directory, error)
         else:

@@ -213,7 +213,7 @@ class Sender:
             pause = duty.seconds()
 
     def _keep_house(self, now: float) -> None:
-        """Forget what was sent long ago, and take what a worker of version 1 has put into its spool meanwhile."""
+        """Forget what was sent long ago, and take what a worker with the outbox on its disk has put there meanwhile."""
         self.outbox.take_over()
         self.outbox.journal.prune(now, REMEMBER_SECONDS)
 

@@ -133,7 +133,7 @@ class Removal:
         except OSError as error:
             return f"it cannot be looked into ({error.strerror})"
         if held["earlier"]:
-            return "it holds actions of the version before, which the next start takes over"
+            return "it holds actions of an earlier build (spool.db), which only that build delivers"
         return f"{held['waiting']} actions wait in it and {held['dead']} are dead letters" if any(held.values()) else ""
 
     def _file(self, path: str, entry: Entry) -> str | None:
@@ -173,7 +173,7 @@ def _end(processes: list[int]) -> None:
 
 
 def count(directory: str) -> dict[str, int]:
-    """Count what waits and what is dead in a state directory; `earlier` is 1 for a spool of version 1."""
+    """Count what waits and what is dead in a state directory; `earlier` is 1 for a spool of an earlier build."""
     found = {"waiting": 0, "dead": 0, "earlier": int((Path(directory) / "spool.db").exists())}
     for target in targets(directory):
         with closing(journal_of(directory, target)) as journal:
