@@ -101,15 +101,6 @@ def test_what_waits_after_an_attempt_holds_back_what_comes_behind_it(url: str) -
     assert (again.key, again.first_attempt_at, again.reason, again.attempts) == (first.key, 20.0, "network", 1)
 
 
-def test_a_release_leaves_no_trace_of_an_attempt(url: str) -> None:
-    own = journal(url)
-    own.append([new("a")], 10.0)
-    (action,) = own.claim(20.0, 1, PAUSE)
-    own.release(action)
-    (again,) = own.claim(30.0, 1, PAUSE)
-    assert (again.first_attempt_at, again.attempts) == (None, 0)
-
-
 def test_what_is_due_after_the_longest_pause_is_due_now(url: str) -> None:
     """A clock was set back."""
     own = journal(url)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, Request, publish
 from alerta_opsgenie.core.wording import Past, Subject
@@ -25,7 +25,6 @@ from alerta_opsgenie.plugin import outbox
 from alerta_opsgenie.plugin.keys import Key
 from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
 from alerta_opsgenie.plugin.places import own_directory
-from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.sender import Sender
 from alerta_opsgenie.plugin.settings import Settings
 from tests.journal.test_upgrade import INSERT, TABLES
@@ -351,39 +350,3 @@ def test_a_key_that_is_paused_does_not_hold_up_another(run: Running, tmp_path: P
     assert run.cloud.alert("stuck") is None
     with Journal(tmp_path) as journal:
         assert journal.counts(time.time()).waiting == 6
-
-
-# -- Rate limits
-
-
-def delivery(reason: Reason, verdict: Verdict = Verdict.LATER, **more: object) -> Delivery:
-    return Delivery(verdict, reason, **more)  # type: ignore[arg-type]
-
-
-def test_no_answer_pauses_the_address_and_an_answer_ends_the_growth() -> None:
-    limits = RateLimits()
-    pauses, now = [], 100.0
-    for _ in range(12):
-        limits.note("r", delivery(Reason.TIMEOUT), now)
-        pauses.append(limits.wait_seconds("other", now))
-        now += pauses[-1]
-    assert 0.05 <= pauses[0] <= 0.2
-    assert pauses[-1] <= 15.0
-    assert pauses[-1] > pauses[0]
-    limits.note("r", delivery(Reason.UNAVAILABLE), now)
-    limits.note("r", delivery(Reason.NETWORK), now)
-    assert limits.wait_seconds("other", now) <= 0.2
-
-
-def test_answers_that_come_together_pause_the_address_once() -> None:
-    limits = RateLimits()
-    for _ in range(8):
-        limits.note("r", delivery(Reason.NETWORK), 100.0)
-    assert limits.wait_seconds("r", 100.0) <= 0.2
-
-
-def test_a_refused_key_pauses_alone() -> None:
-    limits = RateLimits()
-    limits.note("bad", delivery(Reason.UNAUTHORIZED, Verdict.STUCK), 0.0)
-    assert limits.wait_seconds("bad", 0.0) > 0
-    assert limits.wait_seconds("good", 0.0) == 0

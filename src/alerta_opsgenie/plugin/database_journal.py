@@ -93,13 +93,6 @@ class DatabaseJournal:
         """Let a request wait after an attempt."""
         self._end(action, "waiting", due_at, reason, detail)
 
-    def release(self, action: Action) -> None:
-        """Let a request wait again as it was: it was not attempted."""
-        self._change(
-            f"UPDATE alerta_opsgenie_outbox SET state = 'waiting', holder = '', first_attempt_at = %s {_MINE}",
-            action, action.first_attempt_at,
-        )  # fmt: skip
-
     def recover(self, _now: float) -> int:
         """End the leases of this host's other processes; for the one that sends for the host now. Says how many."""
         with self._transaction() as cursor:

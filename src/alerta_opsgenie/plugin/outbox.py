@@ -21,7 +21,6 @@ from alerta_opsgenie.journal.upgrade import take_over_spool
 from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
 from alerta_opsgenie.plugin.memory import Memory
-from alerta_opsgenie.plugin.wakeup import WakeUpPipe
 
 LOCK_NAME = "sender"
 HOST_LEASE_SECONDS = 12.0
@@ -85,13 +84,12 @@ class Outbox:
     """Where the hooks put requests: into the database if there is one, else into the directory. For any thread."""
 
     def __init__(
-        self, directory: str, database: Optional[DatabaseJournal] = None, memory: Optional[Memory] = None,
-        lock_directory: str = "",
-    ) -> None:  # fmt: skip
+        self, directory: str, database: Optional[DatabaseJournal] = None, memory: Optional[Memory] = None
+    ) -> None:
         self.directory = directory
         self.journal: Union[Journal, DatabaseJournal] = database or Journal(directory)
         self._memory_of_hosts = memory
-        self.wake_up = WakeUpPipe(lock_directory or directory)
+        self.wake_up = threading.Event()
         self.memory: Deque[OutgoingRequest] = collections.deque()
         self._trouble = ""
         self._set_aside = ""
@@ -111,7 +109,7 @@ class Outbox:
             return 0
         if self.memory or not self._append(requests):
             self._remember(requests)
-        self.wake_up.wake()
+        self.wake_up.set()
         return len(requests)
 
     def take_lock(self) -> Union[Lock, HostLease, None]:

@@ -73,7 +73,7 @@ class StatusLookups:
         if not self._pending or self._pending[0].due_at > time.monotonic():
             return
         pending = self._pending.popleft()
-        if self._limits.throttled_lately(pending.outgoing.route, time.monotonic()):
+        if self._limits.wait_seconds(pending.outgoing.route, time.monotonic()) > 0:
             return
         try:
             key = self._settings.key_of(pending.outgoing.route).reveal()

@@ -6,7 +6,7 @@ everything wait again that a killed holder had in flight. Its threads each claim
 it, and note how it ended by the answer's verdict:
 
 - DONE: it is done. For what a 202 does not prove, the request's status is looked up.
-- LATER: throttled, the key pauses and goes on slower; no answer, the address pauses; a 5xx holds up its alert alone.
+- LATER: throttled, the key pauses; no answer, the address pauses; a 5xx holds up its alert alone.
 - STUCK: the key or the URL needs a person; the key pauses, loudly once, and nothing is lost.
 - FINAL: a dead letter, and a note on Alerta's alert that says why.
 
@@ -38,13 +38,13 @@ from alerta_opsgenie.plugin.request_status import StatusLookups
 from alerta_opsgenie.plugin.settings import Settings
 
 LOOK_SECONDS = 1.0
+_BUSY_LOOK_SECONDS = 0.25  # by the process that sends: another worker may have put something into the outbox
 _SHORTEST_LOOK_SECONDS = 0.05
 STOP_SECONDS = 3.0
 _FIRST_SECONDS = 2.0
 REMEMBER_SECONDS = 3600.0
 _LONGEST_PAUSE_SECONDS = LONGEST_RETRY_AFTER_SECONDS + 1.0
 _FAULT_PAUSE_SECONDS = 60.0
-_PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the journal, so that other keys' requests go on
 
 
 class Duty(NamedTuple):
@@ -108,12 +108,12 @@ class Sender:
     @property
     def paused_keys(self) -> int:
         """How many keys wait for a person, or for the vendor who asked for fewer requests."""
-        return self._limits.paused_keys(time.monotonic())
+        return self._limits.paused_keys()
 
     def stop(self) -> None:
         """Take nothing new, and wait for what is on its way; the rest stays in the journal."""
         self._stop.set()
-        self.outbox.wake_up.wake()
+        self.outbox.wake_up.set()
         with self._changed:
             self._changed.notify_all()
         deadline = time.monotonic() + STOP_SECONDS
@@ -128,7 +128,7 @@ class Sender:
         self._threads.append(thread)
         thread.start()
 
-    # -- The leading thread: the lock, the wake-ups, the housekeeping
+    # -- The leading thread: the lock, the looks, the housekeeping
 
     def _lead(self) -> None:
         client = self.settings.client()
@@ -147,9 +147,9 @@ class Sender:
                     self._lookups.look(client)
                     self._notify()
                     self.outbox.wake_up.wait(self._next_look_seconds())
+                    self.outbox.wake_up.clear()
                 else:
                     self._stop.wait(LOOK_SECONDS)
-        self.outbox.wake_up.close()
         client.close()
         self._close(lock)
 
@@ -221,8 +221,8 @@ class Sender:
         now = time.time()
         due = self.outbox.journal.next_due(now, _LONGEST_PAUSE_SECONDS)
         self.outbox.report_damage()
-        seconds = LOOK_SECONDS if due is None else max(due - now, _SHORTEST_LOOK_SECONDS)
-        return min(seconds, self._lookups.next_look_seconds(LOOK_SECONDS), LOOK_SECONDS)
+        seconds = _BUSY_LOOK_SECONDS if due is None else max(due - now, _SHORTEST_LOOK_SECONDS)
+        return min(self._lookups.next_look_seconds(seconds), seconds, _BUSY_LOOK_SECONDS)
 
     def _notify(self) -> None:
         with self._changed:
@@ -232,12 +232,11 @@ class Sender:
         """Save to the disk what waits in memory, or send it from there while there is no disk to be had."""
         while self.outbox.memory and not self._stop.is_set() and not self.outbox.save_memory():
             outgoing = self.outbox.memory[0]
-            if self._limits.wait_seconds(outgoing.route, time.monotonic()) > 0:
+            if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
                 return
             delivery = self._send(client, outgoing)
             self._note(outgoing, delivery)
             if delivery.verdict in (Verdict.LATER, Verdict.STUCK):
-                self._limits.pause_address(time.monotonic() + LOOK_SECONDS)
                 return
             if delivery.verdict is Verdict.FINAL:
                 self._report_final(outgoing, delivery)
@@ -281,14 +280,8 @@ class Sender:
         except ValueError as error:
             LOG.error("opsgenie: a row of the outbox %s cannot be read: %s", self.outbox.directory, error)
             return self._bury(action, "unreadable", str(error))
-        now = time.monotonic()
-        wait_seconds = self._limits.reserve(outgoing.route, now) - now
-        if wait_seconds > _PATIENCE_SECONDS:
-            reason = action.reason if is_ambiguous(action) else Reason.THROTTLED.value
-            due_at = time.time() + wait_seconds + random.random() / 4  # noqa: S311
-            return self._save(lambda: self._postpone(action, due_at, reason, ""))
-        if wait_seconds > 0 and self._stop.wait(wait_seconds):
-            return self._save(lambda: journal.release(action))
+        if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
+            return self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
         if is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action):
             return self._save(lambda: journal.done(action, time.time(), "not-needed", claim_next=self._goes_on()))
         return self._finish(action, outgoing, self._send(client, outgoing))
@@ -308,7 +301,6 @@ class Sender:
         journal, reason, detail = self.outbox.journal, delivery.reason.value, delivery.detail
         self._note(outgoing, delivery)
         if delivery.verdict is Verdict.DONE:
-            self._limits.forget_failures(outgoing.alert)
             self._remember(outgoing)
             following = self._save(lambda: journal.done(action, time.time(), reason, claim_next=self._goes_on()))
             self._lookups.add(outgoing, delivery.request_id)
@@ -317,7 +309,12 @@ class Sender:
             following = self._bury(action, reason, detail)
             self._report_final(outgoing, delivery)
             return following
-        due_at = time.time() + self._limits.retry_seconds(outgoing.route, outgoing.alert, delivery, time.monotonic())
+        return self._wait(action, outgoing, reason, detail)
+
+    def _wait(self, action: Action, outgoing: OutgoingRequest, reason: str, detail: str = "") -> Optional[Action]:
+        """Let it wait in the journal until the pauses are over, so that other keys' requests go on."""
+        seconds = self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert)
+        due_at = time.time() + seconds + random.random() / 4  # noqa: S311
         return self._save(lambda: self._postpone(action, due_at, reason, detail))
 
     def _remember(self, outgoing: OutgoingRequest) -> None:
@@ -355,7 +352,7 @@ class Sender:
 
     def _note(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
         """Let the key, or the address, be used as the answer asks for; log it when that changes."""
-        self._limits.note(outgoing.route, delivery, time.monotonic())
+        self._limits.note(outgoing.route, outgoing.alert, delivery, time.monotonic())
         self.count(f"sent_{outgoing.request.operation}_{delivery.verdict.value}")
         state = "" if delivery.verdict in (Verdict.DONE, Verdict.FINAL) else delivery.reason.value
         if self._logged.get(outgoing.route, "") == state:

@@ -50,7 +50,7 @@ class Settings:
     compare_seconds: float = 60.0
     in_database: bool = False
     lock_directory: str = ""
-    """Where the workers of a host agree on who sends: the outbox's directory, else one of this user alone."""
+    """Where the workers of a host agree on who starts the sender's process (`plugin.sender_process`)."""
     ca_file: Optional[str] = None
     proxies: Optional[Mapping[str, str]] = None
     bridge_keys: BridgeKeys = field(default_factory=BridgeKeys)
