@@ -80,7 +80,9 @@ def test_facts_that_somebody_broke_count_as_never_set(memory: Memory, caplog: py
 def test_a_lease_is_one_holder_s_until_it_ends(memory: Memory) -> None:
     assert memory.lease("sweep", "a", 60)
     assert not memory.lease("sweep", "b", 60)
-    assert memory.lease("sweep", "a", 0)
+    memory.give_back("sweep", "b")
+    assert not memory.lease("sweep", "b", 60)
+    memory.give_back("sweep", "a")
     assert memory.lease("sweep", "b", 60)
 
 

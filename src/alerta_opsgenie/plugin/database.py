@@ -19,12 +19,9 @@ from alerta_opsgenie.plugin import LOG
 
 VERSION = 1
 _PREFIX = "alerta_opsgenie_"
-LEASES = """CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases (
+TABLES = """
+CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases (
     name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL);
-"""
-TABLES = (
-    LEASES
-    + """
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_memory (
     alert_id text PRIMARY KEY, is_open boolean NOT NULL, agreed text NOT NULL);
 CREATE INDEX IF NOT EXISTS alerta_opsgenie_memory_open ON alerta_opsgenie_memory (alert_id) WHERE is_open;
@@ -41,8 +38,7 @@ INSERT INTO alerta_opsgenie_values VALUES ('since', extract(epoch FROM now())::t
 INSERT INTO alerta_opsgenie_values VALUES ('version', '1')
     ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 """
-)
-MAKING_LOCK = 0x4F50_0001
+_MAKING_LOCK = 0x4F50_0001
 """Keeps two processes from making the tables at once; given up at the end of the transaction."""
 
 _CONNECT_SECONDS = 5
@@ -132,7 +128,7 @@ class Database:
             tables = _Cursor(cursor, self._prefix)
             tables.execute("SELECT to_regclass('alerta_opsgenie_values')")
             if tables.fetchone()[0] is None or not _is_current(tables):
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING_LOCK,))
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING_LOCK,))
                 try:
                     tables.execute(TABLES)
                 except psycopg2.Error as error:

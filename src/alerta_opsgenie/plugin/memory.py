@@ -11,7 +11,9 @@ from alerta_opsgenie.plugin.database import Database
 _WRITE = """INSERT INTO alerta_opsgenie_memory VALUES (%s, %s, %s)
     ON CONFLICT (alert_id) DO UPDATE SET is_open = excluded.is_open, agreed = excluded.agreed"""
 _SET = "INSERT INTO alerta_opsgenie_values VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-_LEASE = """INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * interval '1 second')
+# Nothing of a lease has to outlive a crash of the database, so its commit need not wait for the disk.
+_LEASE = """SET LOCAL synchronous_commit TO off;
+    INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * interval '1 second')
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
     WHERE alerta_opsgenie_leases.holder = excluded.holder OR alerta_opsgenie_leases.until < now()"""
 _OPEN = """SELECT memory.alert_id, memory.agreed, alerts.status, alerts.severity FROM alerta_opsgenie_memory AS memory
@@ -123,6 +125,12 @@ class Memory:
         with self._database.transaction() as cursor:
             cursor.execute(_LEASE, (name, holder, seconds))
             return bool(cursor.rowcount == 1)
+
+    def give_back(self, name: str, holder: str) -> None:
+        """End a lease before its time."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit TO off")
+            cursor.execute("DELETE FROM alerta_opsgenie_leases WHERE name = %s AND holder = %s", (name, holder))
 
 
 def _read(alert_id: str, text: str) -> Optional[Agreed]:

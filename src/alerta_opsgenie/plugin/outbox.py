@@ -77,7 +77,7 @@ class HostLease:
     def close(self) -> None:
         """Give it back."""
         with contextlib.suppress(JournalError):
-            self._memory.lease(self._name, self._holder, 0.0)
+            self._memory.give_back(self._name, self._holder)
 
 
 class Outbox:
