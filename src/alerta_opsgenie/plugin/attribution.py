@@ -166,13 +166,6 @@ def by_bridge() -> bool:
     return has_app_context() and bool(g.get("opsgenie_bridge"))
 
 
-def act_for(person: Behalf) -> None:
-    """Do what follows in this context under the name of a person, for the webhook."""
-    g.opsgenie_bridge = True
-    g.opsgenie_behalf = person
-    g.login = person.person
-
-
 def tell_status(status: str) -> None:
     """Note the status that the alert of the present call has now."""
     g.opsgenie_status = status
@@ -195,7 +188,7 @@ def _authenticated(context: Any) -> None:
     if endpoint not in ENDPOINTS:
         return
     claimed = request.headers.get(ON_BEHALF_OF, "")
-    if callers.is_bridge(callers.shown_key(), context.scopes):
+    if request.environ.get(callers.AS_BRIDGE) or callers.is_bridge(callers.shown_key(), context.scopes):
         context.opsgenie_bridge = True
         _lend(context, claimed)
     elif claimed:

@@ -9,6 +9,9 @@ from flask import request
 from alerta_opsgenie.plugin import state
 from alerta_opsgenie.plugin.keys import BRIDGE_SCOPE
 
+AS_BRIDGE = "alerta_opsgenie.as_bridge"
+"""Where it is true in a request's environment, the plugin itself makes the request (`plugin.inprocess`)."""
+
 _KEY = re.compile(r"Key (\S+)")
 
 

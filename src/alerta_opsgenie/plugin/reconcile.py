@@ -36,6 +36,7 @@ from alerta_opsgenie.plugin.alert_values import Query, epoch_seconds, subject_of
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.people import account_of, shown_name
 from alerta_opsgenie.plugin.sender import Duty
+from alerta_opsgenie.plugin.webhook_access import Caller
 
 _WithOwner = TypeVar("_WithOwner", Seen, Agreed)
 
@@ -244,13 +245,14 @@ class Reconciler:
 
     def _repair_in_alerta(self, repair: Repair) -> bool:
         policy, done = self._settings.policy, True
+        caller = Caller(repairs.BRIDGE, lends_names=True)
         settings = self._settings.relay._replace(
             sources=frozenset({policy.source}), custom_actions={repairs.REOPEN: "open"}
         )
         for text in repairs.messages_of(repair, policy.source, time.time()):
             outcome = drive(
                 relay(parse(text), settings, Circumstances(time.time())),
-                lambda call: inprocess.perform(call, lend_name=True),
+                lambda call: inprocess.perform(call, caller),
             )
             done = done and outcome.kind is Kind.APPLIED
             LOG.warning("opsgenie: reconcile: %s of alert %s in Alerta: %s: %s (%s) %s", repair.field, repair.alert,

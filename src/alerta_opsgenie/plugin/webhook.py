@@ -44,7 +44,7 @@ class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
             return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)), 200)
         outcome = drive(
             relay(message, state.settings().relay, Circumstances(time.time())),
-            lambda call: inprocess.perform(call, lend_name=caller.lends_names),
+            lambda call: inprocess.perform(call, caller),
         )
         return _answer(clean_name(message.action), outcome, 503 if outcome.kind is Kind.KEPT else 200)
 

@@ -7,7 +7,7 @@ out of the request, because Alerta logs the headers of requests to webhooks.
 """
 
 import datetime as dt
-from typing import NamedTuple, Optional, Tuple
+from typing import Iterable, NamedTuple, Optional, Tuple
 
 from alerta.auth.utils import create_token
 from alerta.exceptions import AlertaException
@@ -69,7 +69,7 @@ def _start() -> None:
             g.opsgenie_caller = found
             for name in ("HTTP_X_API_KEY", "HTTP_AUTHORIZATION"):
                 request.environ.pop(name, None)
-            request.environ["HTTP_AUTHORIZATION"] = f"Bearer {_token(found)}"
+            request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token_of(found, [Scope.write_webhooks])}"
 
 
 def _by_secret() -> Optional[Caller]:
@@ -95,14 +95,15 @@ def _by_key() -> Optional[Caller]:
     return Caller(known.user, customers, lends_names=callers.is_bridge(key, known.scopes))
 
 
-def _token(found: Caller) -> str:
+def token_of(found: Caller, scopes: Iterable[str]) -> str:
+    """Make a token of Alerta's own that is good for half a minute."""
     token = create_token(
         user_id=found.login,
         name=found.login,
         login=found.login,
         provider="opsgenie",
         customers=list(found.customers),
-        scopes=[Scope.write_webhooks],
+        scopes=list(scopes),
     )
     token.expiration = dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=LIFE_SECONDS)
     return str(token.tokenize())
