@@ -15,6 +15,7 @@ calls could read the same state and be written in either order.
 import hashlib
 import hmac
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from alerta.exceptions import AlertaException, ApiError
@@ -244,34 +245,6 @@ def check_told(alert: Alert, act: Act) -> None:
     guard.after_success("noting a custom action", lambda: remember(alert_id, act))
 
 
-def fresh_tags(alert: Alert, tags: List[str], updated_ns: int) -> List[str]:
-    """Leave out the tags that something newer has written. Raises AlertaException where none is left."""
-    record = record_of(alert)
-    fresh = [tag for tag in tags if not record.is_stale(tag_register(str(tag)), updated_ns)]
-    if not fresh:
-        _refuse(str(alert.id), NEWER)
-    return fresh
-
-
-def write_tags(alert_id: str, tags: Iterable[str], updated_ns: int) -> None:
-    """Note the newest writer of tags."""
-    if updated_ns:
-        registers = [tag_register(str(tag)) for tag in tags]
-        _write(alert_id, lambda record: record.write(registers, updated_ns))
-
-
-def claim_attributes(alert: Alert, attributes: Dict[str, Any], updated_ns: int) -> None:
-    """Let the record be written along with some attributes. Raises AlertaException if they are stale."""
-    registers = [register for name, register in _OWNED.items() if name in attributes]
-    if not registers or not updated_ns:
-        return
-    record = record_of(alert)
-    if all(record.is_stale(register, updated_ns) for register in registers):
-        _refuse(str(alert.id), NEWER)
-    record.write(registers, updated_ns)
-    attributes[ATTRIBUTE] = _text_of(alert, record)
-
-
 def _write(alert_id: str, change: Callable[[Record], None]) -> None:
     """Change the record of an alert as it is in the database now."""
     alert = Alert.find_by_id(alert_id)
@@ -303,19 +276,33 @@ def enter(endpoint: str, alert_id: str, behalf: "Behalf", body: Dict[str, Any]) 
 
 
 def _around_tags(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
+    """Leave out the tags that something newer has written, and note the newest writer of the others."""
     tags = body.get("tags")
-    if not isinstance(tags, list) or not tags:
+    if not isinstance(tags, list) or not tags or not updated_ns:
         return
-    fresh = tags[:] = fresh_tags(alert, tags, updated_ns)
-    alert_id = str(alert.id)
-    guard.after_success("noting whose tags are the newest", lambda: write_tags(alert_id, fresh, updated_ns))
+    record = record_of(alert)
+    tags[:] = [tag for tag in tags if not record.is_stale(tag_register(str(tag)), updated_ns)]
+    if not tags:
+        _refuse(str(alert.id), NEWER)
+    alert_id, registers = str(alert.id), [tag_register(str(tag)) for tag in tags]
+    note = partial(_write, alert_id, lambda record: record.write(registers, updated_ns))
+    guard.after_success("noting whose tags are the newest", note)
 
 
 def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
+    """Let the record be written along with owner and priority, if they are not stale."""
     attributes = body.get("attributes")
-    if isinstance(attributes, dict):
-        name_owner(alert, attributes)
-        claim_attributes(alert, attributes, updated_ns)
+    if not isinstance(attributes, dict):
+        return
+    name_owner(alert, attributes)
+    registers = [register for name, register in _OWNED.items() if name in attributes]
+    if not registers or not updated_ns:
+        return
+    record = record_of(alert)
+    if all(record.is_stale(register, updated_ns) for register in registers):
+        _refuse(str(alert.id), NEWER)
+    record.write(registers, updated_ns)
+    attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
 def _around_action(alert: Alert, body: Dict[str, Any], _updated_ns: int) -> None:
