@@ -210,13 +210,6 @@ def test_a_key_itself_is_not_taken_for_its_hash_and_never_shown() -> None:
     assert not settings.bridge_keys.include("the-planted-key-itself", lambda: "")
 
 
-def test_a_user_alone_lends_no_names_and_the_line_says_what_does() -> None:
-    settings = read({"OPSGENIE_BRIDGE_USER": "opsgenie-bridge@example.com"})
-    assert len(settings.problems) == 1
-    assert "OPSGENIE_BRIDGE_KEY" in settings.problems[0]
-    assert "sha256sum" in settings.problems[0]
-
-
 @pytest.mark.parametrize(
     ("name", "read_of"),
     [

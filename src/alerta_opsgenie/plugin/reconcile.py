@@ -108,7 +108,7 @@ class Reconciler:
         return Known(
             agreed, rules.read_suspects(memory.get_value(SUSPECTS)), busy | waiting, since,
             self._settings.reconcile_policies, self._takes(),
-            min(rules.GRACE_SECONDS, self._settings.reconcile_seconds), self._settings.reconcile_limit,
+            min(rules.GRACE_SECONDS, self._settings.reconcile_seconds),
         )  # fmt: skip
 
     def _takes(self) -> Mapping[str, FrozenSet[str]]:
@@ -273,7 +273,7 @@ class Reconciler:
             self._process.sender.count(f"drift_repaired_{'_'.join(name.split())}", many)
         for finding in found.findings:
             self._process.sender.count(f"drift_found_{finding.field}")
-        way_back.look(self._process, figures)
+        way_back.look(self._process, self._memory, figures)
 
     def _say(self, what: str, text: str) -> None:
         if text != self._logged.get(what, ""):

@@ -41,6 +41,7 @@ LOOK_SECONDS = 1.0
 _BUSY_LOOK_SECONDS = 0.25  # by the process that sends: another worker may have put something into the outbox
 _SHORTEST_LOOK_SECONDS = 0.05
 STOP_SECONDS = 3.0
+_SENDERS = 4  # requests at a time
 _FIRST_SECONDS = 2.0
 REMEMBER_SECONDS = 3600.0
 _LONGEST_PAUSE_SECONDS = LONGEST_RETRY_AFTER_SECONDS + 1.0
@@ -192,7 +193,7 @@ class Sender:
 
     def _begin(self) -> None:
         LOG.info("opsgenie: process %s:%d sends what is in the outbox", os.uname().nodename, os.getpid())
-        for number in range(self.settings.senders):
+        for number in range(_SENDERS):
             self._spawn(self._work, f"opsgenie-sender-{number + 1}")
         for duty in self.duties:
             self._spawn(partial(self._perform, duty), f"opsgenie-{duty.name}")
