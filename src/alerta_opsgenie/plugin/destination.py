@@ -48,7 +48,7 @@ class Destination:
         self.outbox = Outbox(
             settings.spool_directory,
             DatabaseJournal(shared, settings.timeout_seconds) if shared else None,
-            self.memory,
+            settings.lock_directory,
         )
         self.sender = Sender(self.outbox, settings, report, self.memory, link)
         self._leases: Set[str] = set()
