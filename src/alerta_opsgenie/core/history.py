@@ -1,8 +1,7 @@
 """What a look at an alert tells: its status, its shelve, its outage, and whether an earlier attempt left its line.
 
-The times in a history are Alerta's, except those of alerts that came in: these are the sender's `createTime`. A
-sender's clock may be wrong, so no such time counts as later than the alert's last change of status, which Alerta itself
-dates (`updateTime`).
+The times of alerts that came in are their senders' claims. So no such time counts as later than the alert's last
+change of status, which Alerta itself dates (`updateTime`).
 """
 
 from typing import AbstractSet, Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple

@@ -1,14 +1,12 @@
 """What Alerta is told about an action of Opsgenie or JSM: the rules, as data where they can be.
 
-`relay` is a generator that does no I/O: it yields a `Call`, is sent Alerta's `Answer`, and returns an `Outcome`. A
-driver of a dozen lines moves the bytes. What keeps an answer from coming (network, time) is the driver's matter; it
-then runs the relay again with `attempted_at_seconds` set. So each rule here must bear to be run again from its start
-after it went any part of the way: after an attempt of unknown end the history is read first. Where it has our very
-line, the step is done and is not asked for again: a note would stand there twice, and a change of state could undo what
-has happened since.
+`relay` is a generator that does no I/O: it yields a `Call`, is sent Alerta's `Answer`, and returns an `Outcome`.
+Where no answer comes, its driver runs it again with `attempted_at_seconds` set. So each rule bears to be run again
+from its start: after an attempt of unknown end the history is read first, and what has our very line there is not
+asked for again.
 
-Where our plugin runs in Alerta it answers with the person's name in a header and has done what else belongs to the
-action (`acked-by`); else the text names the person and the relay does the rest itself with a second call.
+Our plugin in Alerta answers with the person's name in a header and has done what else belongs to the action
+(`acked-by`); without it the text names the person and the relay does the rest by a second call.
 """
 
 from typing import Any, Callable, Dict, Mapping, Optional

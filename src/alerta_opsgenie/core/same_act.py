@@ -1,14 +1,10 @@
 """One act of one person that comes through two integrations, while Opsgenie and JSM run side by side.
 
 A change of state needs nothing here: the second finds it done. What leaves a line each time (a note, an assignment, a
-custom action) is told once. Two messages are one act if all of this holds:
-
-- they come by different integrations (`integrationId`);
-- the alert, the person (by the name that is shown) and the words are the same;
-- their `updatedAt` are at most `WINDOW_SECONDS` apart. Nobody has documented how soon one product hears of the other's
-  act, nor whether it keeps its time; whoever says the same again within two minutes says nothing new.
-
-Each act is paired with one of the other integration's, so that a note written twice on purpose stays there twice:
+custom action) is told once. Two messages are one act if they come by different integrations, alert, person and words
+are the same, and their `updatedAt` are at most `WINDOW_SECONDS` apart (nobody has documented how soon one product
+hears of the other's act). Each act is paired with one of the other integration's, so that a note written twice stays
+there twice:
 
     OEC   9:00:00 "on it"  told           9:00:30 "on it"  told
     JEC   9:00:01 "on it"  a pair         9:00:31 "on it"  a pair

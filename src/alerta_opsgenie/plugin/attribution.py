@@ -1,11 +1,9 @@
 """Who acts: a request by the bridge's own API key is shown under the name of the person on whose behalf it is made.
 
-Alerta's views write `g.login` into history, notes and the audit trail. Its permission decorator sets that in one place,
-once the key is known to be good, and `g.scopes` last of all. So `g` is given a class of its own
-(`Flask.app_ctx_globals_class`) that sees this last assignment: when the key is the bridge's and the header names a
-person, `g.login` becomes the person's name. This covers each endpoint alike, those without a plugin hook and alerts in
-a blackout included (docs/decisions/0005-attribution.md). Scopes and customers stay those of the key: a name is lent,
-never a right.
+Alerta writes `g.login` into history, notes and the audit trail, and its permission decorator sets `g.scopes` last of
+all. So `g` is given a class of its own that sees this, and makes the person's name of `g.login` where the key is the
+bridge's (docs/decisions/0005-attribution.md). Scopes and customers stay those of the key: a name is lent, never a
+right.
 """
 
 import re

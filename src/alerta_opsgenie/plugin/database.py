@@ -1,12 +1,8 @@
 """A connection of the plugin's own to the PostgreSQL database of Alerta, and the tables that it keeps there.
 
-Never Alerta's connection: Alerta commits inside each write, and an error of ours would abort its transaction. One
-connection for each process, opened after the server's fork and opened again once it is lost. Every transaction here is
-one short commit; none stays open while the vendor is asked.
-
-Each product that is told has tables of its own, by a prefix, so that no version that knows of one product alone sends
-what waits for the other. They are made under a lock, once for each version. Without the right to make them the log has
-the SQL, for somebody with that right.
+Never Alerta's connection: Alerta commits inside each write, and an error of ours would abort its transaction. Every
+transaction is one short commit; none stays open while the vendor is asked. Each product that is told has tables of
+its own, by a prefix. Without the right to make them the log has the SQL, for somebody with that right.
 """
 
 import contextlib

@@ -1,10 +1,8 @@
 """The outbox in Alerta's own PostgreSQL database: nothing has to be mounted, and all hosts share it.
 
-It does what `journal.Journal` does for the outbox, by the same methods. A claim is a lease on the first request of an
-alert: no transaction is open while the vendor is asked, and what a killed process had in flight is due again when its
-lease ends. So any number of hosts may send, and of one alert one request is in flight at a time, in order.
-
-What was sent is deleted. A dead letter stays until somebody retries or drops it, in `alerta_opsgenie_outbox`.
+It has the methods of `journal.Journal`. A claim is a lease on the first request of an alert: no transaction is open
+while the vendor is asked, and what a killed process had in flight is due again when its lease ends. So any number of
+hosts may send, one request of an alert at a time, in order. What was sent is deleted; a dead letter stays.
 """
 
 import os

@@ -1,10 +1,7 @@
 """A dead man's switch at the vendor: the heartbeat that it expects stops when Alerta or the bridge is dead.
 
-The vendor then pages whoever is on call. So a ping goes out only while all of this works: Alerta's database answers,
-the outbox moves, the key is taken, and what people do over there arrives here. Whoever misses one of them learns it by
-the vendor's page at the latest.
-
-https://docs.opsgenie.com/docs/heartbeat-api
+A ping goes out only while Alerta's database answers, the outbox moves, the key is taken, and what people do over
+there arrives here. https://docs.opsgenie.com/docs/heartbeat-api
 """
 
 import contextlib

@@ -1,15 +1,10 @@
 """What the bridge did to an alert, kept on the alert itself, so that Alerta refuses what comes late or twice.
 
-Each register (`core.order`: the state, the owner, the priority, each tag) has the `updatedAt` of the newest action that
-wrote it; notes and custom actions are remembered as acts; `opened` is when the alert came again after its end, by this
-server's clock. All of it is one text in the attribute `opsgenie-order`, so that it holds for all workers and hosts.
-
-Whoever may write alerts may write attributes. So the text ends in a signature, made with Alerta's `SECRET_KEY` and good
-for this one alert, and a text without it counts as none. What others send under that name is taken out of their
-requests besides, so that they cannot wipe the record out.
-
-While a call of the bridge is worked on, its lease on the alert (`plugin.lease`) keeps the next one out. Without it two
-calls could read the same state and be written in either order.
+One text in the attribute `opsgenie-order` holds for all workers and hosts: for each register (`core.order`) the
+`updatedAt` of its newest writer, the notes and custom actions as acts, and when the alert came again (`opened`). It
+ends in a signature, made with Alerta's `SECRET_KEY` for this one alert; without it the text counts as none. What
+others send under that name is taken out of their requests. A lease (`plugin.lease`) keeps two calls from reading the
+same state.
 """
 
 import hashlib

@@ -1,12 +1,9 @@
 """The plugin `opsgenie`: what happens in Alerta is told to Opsgenie or JSM, under the names of those who did it.
 
-Which hook tells what:
-
 - `post_receive`: alerts that come in. `post_action`: what people and the housekeeping job do, once it is written.
-- `status_change` is called before the writing, and for some ways (PUT /status, chat webhooks, bulk actions, everything
-  up to alerta 9.0.3, which has no `post_action`) it is the last hook there is. So it only notes what is about to
-  happen; if no other hook follows, that is sent at the end of the request, if the alert then is in that state. Outside
-  of a request (bulk actions run in Celery) it sends at once.
+- `status_change` comes before the writing, and for some ways (PUT /status, chat webhooks, bulk actions, everything up
+  to alerta 9.0.3) it is the last hook. So it only notes what is about to happen; if no other hook follows, that is
+  sent at the end of the request, if the alert then is in that state; outside of a request at once.
 - `take_note` and `delete` come before as well, and are sent once the request has succeeded.
 
 Nothing of what the bridge itself does is sent: it came from there.

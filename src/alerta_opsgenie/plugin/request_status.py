@@ -1,8 +1,8 @@
 """Looks up the status of requests for which a 202 is no proof.
 
-An acknowledge, a close or a snooze of an alert that the vendor does not have is taken with a 202 like any other; only
-the request's status tells. The cost is bounded: at most `MOST_PER_SECOND` look-ups, none while the vendor throttles
-the key, and what cannot be looked up in time is not looked up. Nothing depends on it but what people are told.
+An acknowledge, a close or a snooze of an alert that the vendor does not have is taken like any other; only the
+request's status tells. Nothing depends on it but what people are told, so at most `MOST_PER_SECOND` are looked up,
+none while the vendor throttles the key.
 """
 
 import collections

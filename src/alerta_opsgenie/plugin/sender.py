@@ -1,18 +1,14 @@
-"""Sends what is in the outbox: one process of all workers at a time, a few requests at a time, in order for each alert.
+"""Sends what is in the outbox: one process of a host at a time, a few requests at a time, in order for each alert.
 
-Theory of operation. The threads start at the first use in a process, hence after the server's fork. One of them takes
-the lock `sender`, which ends with its process; processes that do not get it look again each second. The holder lets
-everything wait again that a killed holder had in flight. Its threads each claim the next request that is due, send
-it, and note how it ended by the answer's verdict:
+The threads start at the first use in a process, hence after the server's fork. The one that takes the lock lets all
+wait again that a killed holder had in flight. How a request ends by the answer's verdict:
 
 - DONE: it is done. For what a 202 does not prove, the request's status is looked up.
 - LATER: throttled, the key pauses; no answer, the address pauses; a 5xx holds up its alert alone.
 - STUCK: the key or the URL needs a person; the key pauses, loudly once, and nothing is lost.
 - FINAL: a dead letter, and a note on Alerta's alert that says why.
 
-A process that is killed between the vendor's answer and its note of it sends the request again: a repeated create is
-one alert with the same alias, a repeated acknowledge or close changes nothing, and before a note or a create is
-repeated the vendor is asked whether it is there.
+What a killed process had sent is sent again, which changes nothing; before a note or a create the vendor is asked.
 """
 
 import contextlib

@@ -1,15 +1,8 @@
 """Watches the way back: whether what people do in Opsgenie or JSM still arrives by itself.
 
-OEC, JEC, the queue or the webhook can be dead while everything else looks well. Nobody learns of it from our side, but
-the reconciliation does: it finds changes over there that no message told of. Where it has found such in some sweeps
-running, and no message came in all that time, the way back is dead: an alert in Alerta says so, the figures say so,
-and the heartbeat is withheld.
-
-    12:00  a message arrives
-    12:05  sweep: repaired 1 acknowledge that no message told of    1
-    12:10  sweep: repaired 1 close                                  2
-    12:15  sweep: repaired 2 acknowledges                           3: the way back is dead
-    12:40  a message arrives: it lives again
+OEC, JEC, the queue or the webhook can be dead while everything else looks well. Where the reconciliation has found
+changes over there in some sweeps running, and no message came in all that time, the way back is dead: an alert in
+Alerta and the figures say so, and the heartbeat is withheld.
 """
 
 import logging

@@ -1,8 +1,7 @@
 """Who may use Opsgenie's outgoing webhook: whoever has the shared secret, or an API key that may write alerts.
 
-Alerta's own check for webhooks asks for the scope `write:webhooks`, and for nothing at all where `AUTH_REQUIRED` is
-off. So the caller is found out here, before Alerta looks at the request. It is then given a token of Alerta's own that
-is good for webhooks and for half a minute, and with it the customers that it is bound to. The secret or key is taken
+Alerta asks for nothing at all where `AUTH_REQUIRED` is off. So the caller is found out here, before Alerta looks at
+the request, and is given a token of Alerta's own with the customers that it is bound to. The secret or key is taken
 out of the request, because Alerta logs the headers of requests to webhooks.
 """
 
