@@ -9,7 +9,6 @@ from tests.support.answers import (
     APPLIED,
     CONFLICT,
     IGNORED_STALE,
-    NOW_SECONDS,
     STALE,
     UPDATED_NS,
     Played,
@@ -33,11 +32,6 @@ def late(*answers: Answer) -> Played:
 def test_a_snooze_from_before_it_ends() -> None:
     played = late(seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open"))
     assert [asked[2]["action"] for asked in played.asked if asked[0] == "PUT"] == ["unshelve", "unack"]
-    assert played.ending == APPLIED
-
-
-def test_a_snooze_of_an_acknowledged_alert_ends_and_leaves_it_open() -> None:
-    played = late(seen("shelved", shelve(BEFORE)), ok_with_plugin("ack"), ok_with_plugin("open"))
     assert played.ending == APPLIED
 
 
@@ -71,10 +65,6 @@ def test_one_that_our_plugin_calls_stale_ends_the_snooze_too() -> None:
     assert play(message("Acknowledge"), *answers, circumstances=at()).ending == APPLIED
 
 
-def test_somebody_who_ends_the_snooze_meanwhile_leaves_it_stale() -> None:
-    assert late(seen("shelved", shelve(BEFORE)), CONFLICT, seen("open")).ending == IGNORED_STALE
-
-
 @pytest.mark.parametrize(
     ("look", "expected"),
     [
@@ -85,13 +75,3 @@ def test_somebody_who_ends_the_snooze_meanwhile_leaves_it_stale() -> None:
 )
 def test_a_look_that_fails_for_now_is_tried_again(look: Answer, expected: tuple[Kind, Reason]) -> None:
     assert late(look).ending == expected
-
-
-def test_it_is_tried_again_where_the_snooze_could_not_be_ended() -> None:
-    played = late(seen("shelved", shelve(BEFORE)), error(503))
-    assert played.ending == (Kind.KEPT, Reason.UNAVAILABLE)
-
-
-def test_other_changes_that_are_late_look_nowhere() -> None:
-    played = play(message("Snooze", snoozedUntil=int(NOW_SECONDS + 60) * 1000), circumstances=at(superseded={"state"}))
-    assert played.calls == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core.message import Message
-from alerta_opsgenie.core.outcome import Answer, Kind, Reason
+from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Settings
 from tests.support.answers import (
     ALIAS,
@@ -18,7 +18,6 @@ from tests.support.answers import (
     UPDATED_NS,
     Played,
     at,
-    error,
     line,
     message,
     ok_with_plugin,
@@ -79,10 +78,6 @@ def test_one_of_the_same_outage_is_done_after_the_look() -> None:
     assert played.ending == APPLIED
 
 
-def test_a_fresh_one_costs_no_look() -> None:
-    assert play(message("Close"), OK, circumstances=at(now=ACTED + 30)).ending == APPLIED
-
-
 def test_the_two_steps_of_one_message_cost_one_look() -> None:
     shelved = looked(FIRST, line("x", ACTED - 30, "shelved", "shelve"), status="shelved")
     played = after_a_night(message("SnoozeEnded"), shelved, ok_with_plugin("ack"), ok_with_plugin("open"))
@@ -109,10 +104,6 @@ def test_the_look_is_dated_by_alertas_clock() -> None:
     """Alerta's clock is an hour ahead: what it dates an hour later happened before the person acted."""
     history = [FIRST, ended(-90), came(3600 - 30)]
     assert after_a_night(message("Close"), looked(*history, ahead=3600.0), OK).ending == APPLIED
-
-
-def test_a_look_that_fails_keeps_the_action() -> None:
-    assert after_a_night(message("Close"), error(503)).ending == (Kind.KEPT, Reason.UNAVAILABLE)
 
 
 def test_what_an_earlier_attempt_has_done_stays_done() -> None:
