@@ -92,10 +92,6 @@ def test_fields_that_are_not_needed_may_be_anything() -> None:
     assert fields.escalation(about) == ""
 
 
-def test_an_action_is_one_clean_line() -> None:
-    assert parse('{"action": " Restart\\r\\nService\\u0000 "}').action == "Restart Service\ufffd"
-
-
 # -- The key
 
 
@@ -195,14 +191,6 @@ def test_who_acted_is_the_user_the_full_name_or_the_console(alert: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("kind", "console"),
-    [("JEC", "Jira Service Management"), ("jec", "Jira Service Management"), ("OEC", "Opsgenie"), (None, "Opsgenie")],
-)
-def test_the_console_is_told_by_the_kind_of_the_integration(kind: str | None, console: str) -> None:
-    assert fields.console(parse(variant(integrationType=kind))) == console
-
-
-@pytest.mark.parametrize(
     ("source", "origin"),
     [
         ({"name": " Web ", "type": "API"}, ("web", "api")),
@@ -265,12 +253,3 @@ def test_whatever_is_put_together_no_markup_comes_of_it(name: str) -> None:
     shown = harmless_name(name)
     assert not [part for part in ("<", ">", "://") if part in shown]
     assert harmless_name(shown) == shown
-
-
-def test_a_name_of_nothing_but_markup_gives_way_to_the_full_name() -> None:
-    assert fields.actor(message("Acknowledge", username="<>", userFullName="Jane")) == "Jane"
-
-
-def test_an_owner_of_nothing_but_markup_is_none() -> None:
-    with pytest.raises(MessageError, match="owner"):
-        fields.owner(message("AssignOwnership", owner="<>"))

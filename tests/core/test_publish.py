@@ -56,11 +56,6 @@ def test_jsm_gets_none_but_the_documented_calls() -> None:
     assert told == {"create", "acknowledge", "close", "note"}
 
 
-def test_with_extra_calls_jsm_is_told_as_opsgenie_is() -> None:
-    policy = Policy(dialect=Dialect.JSM, extra_calls=True, update_repeats=True)
-    assert [dispatched(event, policy) for event in Event] == [dispatched(event) for event in Event]
-
-
 @pytest.mark.parametrize("dialect", Dialect)
 @pytest.mark.parametrize("event", Event)
 def test_each_request_is_one_that_the_vendor_takes(event: Event, dialect: Dialect) -> None:
@@ -90,10 +85,6 @@ def test_a_long_name_keeps_the_mark() -> None:
     assert len(user) == limits.USER
 
 
-def test_without_a_login_the_source_stands_for_it() -> None:
-    assert only(Event.ACKED, Policy(source="Alerta East"), actor="").body["user"] == f"Alerta East{MARK}"
-
-
 def test_the_create_has_the_documented_fields() -> None:
     policy = Policy(teams=("ops", "dba"), priorities={"major": "P2"}, dashboard_url="https://alerta.example.com/")
     body = only(Event.RAISED, policy).body
@@ -120,11 +111,6 @@ def test_a_route_can_keep_an_alert_here() -> None:
     assert dispatched(Event.RAISED, Policy(routes=(Route("none", (), send=False),))) == []
 
 
-def test_an_environment_that_is_not_wanted_stays_here() -> None:
-    assert dispatched(Event.RAISED, Policy(environments=("Development",))) == []
-    assert dispatched(Event.RAISED, Policy(environments=("Production",)))
-
-
 def test_templates_word_message_description_entity_and_tags() -> None:
     tags = ("{service}", "sev:{severity}")
     templates = Templates("{event} on {resource}", "see {attributes.runbook}", "{group}", tags)
@@ -148,11 +134,6 @@ def test_of_an_alert_that_was_never_sent_nothing_is_told(event: Event) -> None:
     history = (Past("ack", "ack", "warning"), Past("new", "open", "warning"))
     subject = ALERT._replace(severity="warning", history=history)
     assert dispatched(event, Policy(), subject) == []
-
-
-def test_a_change_to_a_severity_that_is_not_sent_creates_nothing() -> None:
-    subject = ALERT._replace(severity="warning", history=(Past("severity", "open", "warning"), *ALERT.history))
-    assert [request.operation for request in dispatched(Event.CHANGED, Policy(), subject)] == ["priority", "message"]
 
 
 def test_operators_words_go_along_and_alerta_s_own_do_not() -> None:

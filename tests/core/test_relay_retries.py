@@ -252,17 +252,9 @@ def test_a_delete_that_stands_counts_as_done() -> None:
 ODD_HISTORIES: list[Any] = [
     None,
     {},
-    "x",
-    7,
     [None],
-    [[]],
-    [{}],
-    [{"text": None}],
-    [{"text": ACKED}],
-    [{"text": ACKED, "status": "ack", "updateTime": None}],
     [{"text": ACKED, "status": "ack", "updateTime": "yesterday"}],
-    [{"text": ACKED, "status": ["ack"], "updateTime": "2999-01-01T00:00:00Z"}],
-    [{"text": {"a": ACKED}, "status": "ack", "updateTime": "2999-01-01T00:00:00Z"}],
+    [{"text": {"a": ACKED}, "status": ["ack"], "updateTime": "2999-01-01T00:00:00Z"}],
 ]
 
 

@@ -216,24 +216,15 @@ def run_shown(url: str, title: str) -> list[tuple[object, ...]]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def test_the_pages_sql_lists_dead_letters_with_why(url: str) -> None:
-    dead_letters(url, journal(url), 2)
+def test_the_pages_sql_lists_retries_and_drops_dead_letters(url: str) -> None:
+    own = journal(url)
+    dead_letters(url, own, 3)
     assert [(row[0], *row[-2:]) for row in run_shown(url, "Dead")] == [
-        (17, "refused", "HTTP 422"),
-        (18, "refused", "HTTP 422"),
+        (number, "refused", "HTTP 422") for number in (17, 18, 19)
     ]
-
-
-def test_the_pages_sql_retries_one_dead_letter(url: str) -> None:
-    own = journal(url)
-    dead_letters(url, own, 2)
     run_shown(url, "Retry")
-    assert [action.id for action in own.claim(time.time() + 1, 10, PAUSE)] == [17]
-    assert [action.id for action in own.actions("dead")] == [18]
-
-
-def test_the_pages_sql_drops_one_dead_letter(url: str) -> None:
-    own = journal(url)
-    dead_letters(url, own, 2)
+    (action,) = own.claim(time.time() + 1, 10, PAUSE)
+    assert action.id == 17
+    own.dead(action, 30.0, "refused", "HTTP 422")
     run_shown(url, "Drop")
-    assert [action.id for action in own.actions()] == [18]
+    assert [action.id for action in own.actions()] == [18, 19]

@@ -43,10 +43,6 @@ def test_whatever_stands_in_the_attribute_is_read_without_an_error(value: object
     assert isinstance(str(Record(value)), str)
 
 
-def test_a_number_that_no_clock_gives_is_passed_over() -> None:
-    assert Record("state=" + "9" * 5000).newest == {}
-
-
 def test_older_writers_are_stale_and_equal_or_unknown_ones_are_not() -> None:
     record = Record(f"state={NS}")
     assert [record.is_stale("state", NS + more) for more in (-1, 0, 1)] == [True, False, False]

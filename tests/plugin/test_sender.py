@@ -85,21 +85,7 @@ def test_a_request_comes_back_from_its_row_as_it_was_and_names_no_key(tmp_path: 
     assert set(json.loads(action.body)) == {"v", "route", "operation", "method", "path", "body"}
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "nonsense", '{"route": "r"}'])
-def test_a_row_that_holds_no_request_is_a_value_error(tmp_path: Path, text: str) -> None:
-    with Journal(tmp_path) as journal:
-        (action,) = journal.append([New("k", "a", 7, "note", text)], 1.0)
-    with pytest.raises(ValueError):  # noqa: PT011 - which one it is says json or we
-        read_row(action)
-
-
 # -- Where it is kept
-
-
-def test_a_directory_of_our_own_is_used_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir(mode=0o750)
-    assert own_directory(str(tmp_path / "own")) == str(tmp_path / "own")
-    assert own_directory(str(tmp_path / "missing")) == str(tmp_path / "missing")
 
 
 def test_in_a_shared_volume_a_directory_of_our_own_is_made(run: Running, tmp_path: Path) -> None:
@@ -168,12 +154,6 @@ def test_memory_that_is_full_loses_the_oldest_and_says_so(
         plugin.happen(alert_id, Event.RAISED)
     assert [outgoing.alert for outgoing in plugin.outbox.memory] == ["b", "c"]
     assert "a request for alert a is lost" in caplog.text
-
-
-def test_what_is_put_is_on_the_disk_before_anybody_sends(run: Running, tmp_path: Path) -> None:
-    Plugin(run, tmp_path).happen("a", Event.RAISED, Event.ACKED)
-    with Journal(tmp_path) as journal:
-        assert [action.kind for action in journal.actions()] == ["create", "acknowledge"]
 
 
 def test_all_of_it_arrives_in_order_for_each_alert(run: Running, tmp_path: Path) -> None:
@@ -324,15 +304,6 @@ def test_a_close_of_what_is_not_there_is_no_failure(run: Running, tmp_path: Path
         plugin.happen("unknown", Event.CLOSED)
         assert wait_until(lambda: sum(seen.method == "GET" for seen in run.cloud.records.requests) >= 3)
     assert plugin.reports == []
-
-
-def test_without_confirmation_no_request_is_looked_up(run: Running, tmp_path: Path) -> None:
-    plugin = Plugin(run, tmp_path, confirm=False)
-    with sending(plugin):
-        plugin.happen("a", Event.RAISED, Event.ACKED, Event.CLOSED)
-        assert wait_until(emptied(tmp_path))
-        time.sleep(1.3)
-    assert [seen.method for seen in run.cloud.records.requests] == ["POST"] * 3
 
 
 def test_a_key_that_is_paused_does_not_hold_up_another(run: Running, tmp_path: Path) -> None:
