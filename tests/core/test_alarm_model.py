@@ -6,9 +6,8 @@ import pytest
 
 from alerta_opsgenie.core.alarm_model import ISA_18_2, meaning
 from alerta_opsgenie.core.events import was_ever_open
-from alerta_opsgenie.core.outcome import Kind, Reason
 from alerta_opsgenie.core.wording import Past, Subject, fill
-from tests.support.answers import CONFLICT, NOW_SECONDS, error, message, ok_with_plugin, play, seen
+from tests.support.answers import NOW_SECONDS, message, ok_with_plugin, play
 
 USUAL = ("open", "assign", "ack", "shelved", "blackout", "closed", "expired", "unknown")
 """Alerta 9.1.0, models/alarms/alerta.py, STATUS_MAP."""
@@ -32,20 +31,6 @@ def test_the_ways_lead_away_from_statuses_that_there_are_and_from_no_suppressed_
 def test_a_template_shows_alerta_s_own_word() -> None:
     assert fill("{status}", Subject("id", status="ack", shown_status="ACKED")) == "ACKED"
     assert fill("{status}", Subject("id", status="ack")) == "ack"
-
-
-@pytest.mark.parametrize(
-    ("action", "status", "calls"), [("Acknowledge", "ACKED", 2), ("Close", "NORM", 2), ("UnAcknowledge", "SHLVD", 2)]
-)
-def test_what_is_so_already_is_known_by_the_other_model_s_word(action: str, status: str, calls: int) -> None:
-    played = play(message(action), CONFLICT, seen(status))
-    assert (played.ending, len(played.calls)) == ((Kind.ALREADY, Reason.IN_STATE), calls)
-
-
-def test_a_close_that_the_model_does_not_have_is_rejected_with_its_reason() -> None:
-    played = play(message("Close"), error(400, ISA_18_2.no_close))
-    assert played.ending == (Kind.REJECTED, Reason.REFUSED)
-    assert "no close" in played.outcome.detail
 
 
 # -- How long it lasts

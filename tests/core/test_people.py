@@ -29,7 +29,6 @@ def test_an_account_id_is_told_from_a_name(name: str) -> None:
     [
         f"# who is who\n\n {ID.upper()} = jane\n{BOB}=bob\n{LONG_ID} = bob\n",
         f'{{"{ID}": "jane", "{BOB}": "bob", "{LONG_ID}": " bob "}}',
-        f"{ID} = jane\r\n{ID}=jane\r\n{BOB} = bob\r\n{LONG_ID}=bob",
     ],
 )
 def test_a_mapping_is_lines_or_an_object(text: str) -> None:
@@ -41,13 +40,9 @@ def test_a_mapping_is_lines_or_an_object(text: str) -> None:
     [
         ("jane", "line 1 is not ID = LOGIN"),
         ("\n# x\n = jane", "line 3"),
-        ("a = ", "line 1"),
         ("a = b\nA = c", "'a' has two logins"),
-        ('{"a": "b", "A": "c"}', "'a' has two logins"),
         ('{"a": 1}', "expected a text"),
-        ('{"a": {"b": "c"}}', "expected a text"),
         ('{"a": "://"}', "is empty"),
-        ("{" * 100_000, "property name"),
         ('{"a":' * 100_000, "nested too deep"),
     ],
 )
@@ -68,8 +63,6 @@ def test_who_is_not_in_the_mapping_is_shown_as_they_came() -> None:
         ({"a@example.com": "Jane", ID: "jane"}, "a@example.com"),
         ({"a@example.com": "jane", "b@example.com": "jane", ID: "jane"}, ID),
         ({ID: "jane", LONG_ID: "jane"}, ""),
-        ({"Jane Doe": "jane"}, ""),
-        ({}, ""),
     ],
 )
 def test_a_login_is_an_account_of_the_vendor_s_where_there_is_no_doubt(people: dict[str, str], account: str) -> None:
@@ -83,12 +76,10 @@ def test_a_login_is_an_account_of_the_vendor_s_where_there_is_no_doubt(people: d
     ("alert", "shown"),
     [
         ({"username": ID}, "jane"),
-        ({"username": ID.upper()}, "jane"),
         ({"username": "712020:unknown"}, "712020:unknown"),
         ({"username": "712020:unknown", "userFullName": "Jane Doe"}, "Jane Doe"),
         ({"username": "712020:unknown", "userFullName": BOB}, "bob"),
         ({"username": JANE, "userFullName": "Jane Doe"}, JANE),
-        ({"username": None, "userFullName": BOB}, "bob"),
         ({"username": None}, "Opsgenie"),
     ],
 )
@@ -131,8 +122,3 @@ def test_without_the_plugin_names_are_attributes_and_the_ids_stand_beside_them()
         ("PUT", "/attributes", {"attributes": {"acked-by": "jane", "acked-by-id": ID}}),
     ]
     assert [call.on_behalf_of for call in played.calls] == ["jane", "jane"]
-
-
-def test_an_unacknowledge_takes_name_and_id_away() -> None:
-    about = with_people(message("UnAcknowledge"), PEOPLE)
-    assert play(about, OK, OK).asked[1][2] == {"attributes": {"acked-by": None, "acked-by-id": None}}

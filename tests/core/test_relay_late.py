@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.core.outcome import Answer, Kind, Reason
+from alerta_opsgenie.core.outcome import Answer
 from tests.support.answers import (
     APPLIED,
     CONFLICT,
     IGNORED_STALE,
-    STALE,
     UPDATED_NS,
     Played,
     at,
-    error,
     message,
     ok_with_plugin,
     play,
@@ -58,20 +56,3 @@ def test_our_plugin_is_told_no_time_by_which_it_would_refuse() -> None:
     played = late(seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open"))
     told = [call.body["bridge"]["updatedAt"] for call in played.calls if call.body]
     assert told == [0, 0]
-
-
-def test_one_that_our_plugin_calls_stale_ends_the_snooze_too() -> None:
-    answers = [STALE, seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open")]
-    assert play(message("Acknowledge"), *answers, circumstances=at()).ending == APPLIED
-
-
-@pytest.mark.parametrize(
-    ("look", "expected"),
-    [
-        (error(503), (Kind.KEPT, Reason.UNAVAILABLE)),
-        (error(404, "not found"), IGNORED_STALE),
-        (error(400, "Rejected"), IGNORED_STALE),
-    ],
-)
-def test_a_look_that_fails_for_now_is_tried_again(look: Answer, expected: tuple[Kind, Reason]) -> None:
-    assert late(look).ending == expected

