@@ -11,7 +11,7 @@ Nothing of what the bridge itself does is sent: it came from there.
 
 import time
 from functools import partial
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from alerta.exceptions import ForwardingLoop, RejectException
 from alerta.models.alert import Alert
@@ -121,7 +121,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         if comes_again:
             order.note_opened(alert)
         behalf = attribution.behalf()
-        if behalf is not None and has_request_context() and request.endpoint == "api.set_status":
+        if behalf is not None and request.endpoint == "api.set_status":
             order.check_state(alert, behalf)
             return alert, status, behalf.text or text
         action = _present().acting.pop(alert.id, "")
@@ -139,7 +139,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
             return _take_note_for(behalf, alert, _words(text))
         if text and not (has_request_context() and request.endpoint == "api.update_note"):
             subject = subject_of(alert)
-            _after_success(lambda: _send(subject, (Event.NOTED,), text))
+            guard.after_success("telling of a note", lambda: _send(subject, (Event.NOTED,), text))
         return None
 
     @guarded(lambda _alert: True)
@@ -149,7 +149,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         if behalf is not None:
             order.check_state(alert, behalf)
         subject = subject_of(alert)
-        _after_success(lambda: _send(subject, (Event.DELETED,), ""))
+        guard.after_success("telling of a delete", lambda: _send(subject, (Event.DELETED,), ""))
         return True
 
 
@@ -216,14 +216,6 @@ def _note_deed(alert: Alert, action: str, behalf: Optional[attribution.Behalf]) 
         order.note_state(alert, behalf)
 
 
-def _after_success(tell: Callable[[], None]) -> None:
-    """Do it once the request has succeeded; at once where there is no request."""
-    if has_request_context():
-        guard.after_success("telling of a note or delete", tell)
-    else:
-        tell()
-
-
 # -- Telling
 
 
@@ -285,12 +277,9 @@ def _take_note_for(behalf: attribution.Behalf, alert: Alert, text: str) -> Tuple
     act = order.act_of(NOTE, behalf if behalf.words else behalf._replace(words=text))
     why = order.told(alert, act)
     if why:
-        if request.endpoint == "api.add_note":
-            guard.after_request("answering that a note is there", partial(_say_told, why))
+        guard.after_request("answering that a note is there", partial(_say_told, why))
         raise ForwardingLoop(why)
-    if request.endpoint == "api.add_note":
-        alert_id = str(alert.id)
-        _after_success(lambda: order.remember(alert_id, act))
+    guard.after_success("noting a note", partial(order.remember, str(alert.id), act))
     return alert, behalf.text or text
 
 

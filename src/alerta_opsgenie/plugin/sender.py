@@ -231,7 +231,7 @@ class Sender:
         client = self.settings.client()
         while not self._stop.is_set():
             with self._guarded():
-                action = self._claim()
+                action = next(iter(self.outbox.journal.claim(time.time(), 1, _LONGEST_PAUSE_SECONDS)), None)
                 with self._changed:
                     if action is None:
                         self._changed.wait(LOOK_SECONDS)
@@ -241,23 +241,16 @@ class Sender:
                     action = self._deliver_guarded(client, action)
         client.close()
 
-    def _claim(self) -> Optional[Action]:
-        found = self.outbox.journal.claim(time.time(), 1, _LONGEST_PAUSE_SECONDS)
-        return found[0] if found else None
-
     def _deliver_guarded(self, client: OpsgenieClient, action: Action) -> Optional[Action]:
         """Deliver; what this program fails on is tried again later, so that it does not stay in flight."""
         try:
             return self._deliver(client, action)
         except Exception:  # noqa: BLE001 - logged
             LOG.exception("opsgenie: %s of alert %s waits after an error of this program", action.kind, action.alert)
-            due_at = time.time() + _FAULT_PAUSE_SECONDS
-            self._save(lambda: self._postpone(action, due_at, Reason.NETWORK.value, "an error of this program"))
-            return None
+            return self._postpone(action, _FAULT_PAUSE_SECONDS, Reason.NETWORK.value, "an error of this program")
 
     def _deliver(self, client: OpsgenieClient, action: Action) -> Optional[Action]:
         """Send a request and note how it ended. Gives the next one of the same alert, if one is due."""
-        journal = self.outbox.journal
         try:
             outgoing = self.plan.fitted(read_row(action))
         except ValueError as error:
@@ -266,7 +259,7 @@ class Sender:
         if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
             return self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
         if is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action):
-            return self._save(lambda: journal.done(action, time.time(), "not-needed", claim_next=self._goes_on()))
+            return self._done(action, "not-needed")
         return self._finish(action, outgoing, self._send(client, outgoing))
 
     def _is_there(self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action) -> bool:
@@ -281,11 +274,11 @@ class Sender:
         return is_there(lambda what: client.read(outgoing.alert, what, key, deadline), outgoing.request, action)
 
     def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: Delivery) -> Optional[Action]:
-        journal, reason, detail = self.outbox.journal, delivery.reason.value, delivery.detail
+        reason, detail = delivery.reason.value, delivery.detail
         self._note(outgoing, delivery)
         if delivery.verdict is Verdict.DONE:
             self._remember(outgoing)
-            following = self._save(lambda: journal.done(action, time.time(), reason, claim_next=self._goes_on()))
+            following = self._done(action, reason)
             self._lookups.add(outgoing, delivery.request_id)
             return following
         if delivery.verdict is Verdict.FINAL:
@@ -297,8 +290,11 @@ class Sender:
     def _wait(self, action: Action, outgoing: OutgoingRequest, reason: str, detail: str = "") -> Optional[Action]:
         """Let it wait in the journal until the pauses are over, so that other keys' requests go on."""
         seconds = self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert)
-        due_at = time.time() + seconds + random.random() / 4  # noqa: S311
-        return self._save(lambda: self._postpone(action, due_at, reason, detail))
+        return self._postpone(action, seconds + random.random() / 4, reason, detail)  # noqa: S311
+
+    def _postpone(self, action: Action, seconds: float, reason: str, detail: str) -> Optional[Action]:
+        now, journal = time.time(), self.outbox.journal
+        return self._save(lambda: journal.postpone(action, now, now + seconds, reason, detail))
 
     def _remember(self, outgoing: OutgoingRequest) -> None:
         """Note what the vendor has now. Where that cannot be, the request may go out once more, and changes nothing."""
@@ -313,15 +309,13 @@ class Sender:
         if self.settings.alert_link:
             self._link(alert, vendor_id)
 
+    def _done(self, action: Action, reason: str) -> Optional[Action]:
+        journal, goes_on = self.outbox.journal, not self._stop.is_set()
+        return self._save(lambda: journal.done(action, time.time(), reason, claim_next=goes_on))
+
     def _bury(self, action: Action, reason: str, detail: str) -> Optional[Action]:
         journal = self.outbox.journal
-        return self._save(lambda: journal.dead(action, time.time(), reason, detail, claim_next=self._goes_on()))
-
-    def _goes_on(self) -> bool:
-        return not self._stop.is_set()
-
-    def _postpone(self, action: Action, due_at: float, reason: str, detail: str) -> None:
-        self.outbox.journal.postpone(action, time.time(), due_at, reason, detail)
+        return self._save(lambda: journal.dead(action, time.time(), reason, detail, claim_next=not self._stop.is_set()))
 
     def _save(self, write: Callable[[], Optional[Action]]) -> Optional[Action]:
         """Write to the journal, again and again until it can be used: else the alert would stay in flight."""
