@@ -22,6 +22,8 @@ SEED = int(os.environ.get("ACTS_SEED", "1"))
 SECOND_NS = 10**9
 NOW_SECONDS = UPDATED_NS / 1e9 + 3600
 ID = "5b10ac8d82e05b22cc7d4ef5"
+
+
 def act(action: str = "AddNote", by: str = "OEC", after_seconds: float = 0.0, **alert: Any) -> Message:
     """Give a message of one product."""
     usual = {"note": "on it"} if action == "AddNote" else {}

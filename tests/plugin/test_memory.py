@@ -39,11 +39,6 @@ def test_gives_what_was_written_and_nothing_else(memory: Memory) -> None:
     assert memory.read([ONE, OTHER]) == {ONE: KNOWN}
 
 
-def test_names_what_is_open_there(memory: Memory) -> None:
-    memory.write({ONE: KNOWN, OTHER: KNOWN._replace(is_open=False)})
-    assert memory.open_ids() == [ONE]
-
-
 def test_a_row_that_somebody_broke_counts_as_unknown(
     memory: Memory, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -105,6 +105,7 @@ def test_without_an_updated_at_only_the_same_message_is_the_same_act() -> None:
 
 # -- The signature
 
+
 @pytest.mark.parametrize("text", ["state=1 owner=2", ""])
 def test_what_is_signed_comes_back(text: str) -> None:
     assert verified("secret", "alert-1", sign("secret", "alert-1", text)) == text

@@ -11,8 +11,7 @@ from alerta_opsgenie.clients.alerta import answer_of, headers_of
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.plugin import state
-from alerta_opsgenie.plugin.callers import AS_BRIDGE
-from alerta_opsgenie.plugin.webhook_access import Caller, token_of
+from alerta_opsgenie.plugin.callers import AS_BRIDGE, Caller, token_of
 
 _SCOPES = (Scope.read_alerts, Scope.write_alerts, Scope.delete_alerts)
 _OF_ONE_CALL = ("opsgenie_status", "opsgenie_timeout", "opsgenie_behalf", "opsgenie_bridge")
@@ -25,13 +24,17 @@ def perform(call: Call, caller: Caller) -> Answer:
     if not caller.lends_names:
         call = call._replace(on_behalf_of="")
     token = token_of(caller, _SCOPES)
-    response = state.application().test_client().open(
-        call.path,
-        method=call.method,
-        json=call.body,
-        headers={**headers_of(call, ""), "Authorization": f"Bearer {token}"},
-        base_url=request.url_root,
-        environ_overrides={AS_BRIDGE: caller.lends_names, "REMOTE_ADDR": request.remote_addr or ""},
+    response = (
+        state.application()
+        .test_client()
+        .open(
+            call.path,
+            method=call.method,
+            json=call.body,
+            headers={**headers_of(call, ""), "Authorization": f"Bearer {token}"},
+            base_url=request.url_root,
+            environ_overrides={AS_BRIDGE: caller.lends_names, "REMOTE_ADDR": request.remote_addr or ""},
+        )
     )
     headers = {name.lower(): value for name, value in response.headers.items()}
     return answer_of(response.status_code, headers, response.get_data(), token)

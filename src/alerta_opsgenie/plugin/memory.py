@@ -1,7 +1,7 @@
 """The memory of what both sides agree on, in Alerta's own database, so that all its workers and hosts share it."""
 
 import json
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional
 
 from alerta_opsgenie.core.agreed import Agreed, read_agreed
 from alerta_opsgenie.journal import JournalError
@@ -69,14 +69,8 @@ class Memory:
             for alert_id in sorted(agreed):  # in one order everywhere, so that two writers never wait for each other
                 cursor.execute(_WRITE, (alert_id, agreed[alert_id].is_open, agreed[alert_id].to_json()))
 
-    def open_ids(self) -> List[str]:
-        """Name the alerts that the vendor has open, as far as is known."""
-        with self._database.transaction() as cursor:
-            cursor.execute("SELECT alert_id FROM alerta_opsgenie_memory WHERE is_open ORDER BY alert_id")
-            return [row[0] for row in cursor.fetchall()]
-
     def open_alerts(self) -> Dict[str, "Known"]:
-        """Give what is known of those, each with what it is in Alerta now."""
+        """Give what is known of the alerts that the vendor has open, each with what it is in Alerta now."""
         with self._database.transaction() as cursor:
             cursor.execute(_OPEN)
             rows = cursor.fetchall()

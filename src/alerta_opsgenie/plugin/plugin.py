@@ -27,6 +27,7 @@ from alerta_opsgenie.core.same_act import ACTION, NOTE
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import (
     attribution,
+    callers,
     figures,
     guard,
     heartbeat,
@@ -38,7 +39,6 @@ from alerta_opsgenie.plugin import (
     state,
     uwsgi,
     way_back,
-    webhook_access,
 )
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
@@ -65,7 +65,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         host.check_version(__version__)
         state.enable()
         attribution.install()
-        webhook_access.install()
+        callers.install()
         housekeeping.install()
         lease.install()
         uwsgi.install(_look)

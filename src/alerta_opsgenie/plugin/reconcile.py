@@ -33,10 +33,10 @@ from alerta_opsgenie.core.task import drive
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import LOG, inprocess, order, state, way_back
 from alerta_opsgenie.plugin.alert_values import Query, epoch_seconds, subject_of, word_of
+from alerta_opsgenie.plugin.callers import Caller
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.people import account_of, shown_name
 from alerta_opsgenie.plugin.sender import Duty
-from alerta_opsgenie.plugin.webhook_access import Caller
 
 _WithOwner = TypeVar("_WithOwner", Seen, Agreed)
 
@@ -81,9 +81,9 @@ class Reconciler:
         last = float(report.get("at") or self._memory.get_value("since") or 0.0)
         return not 0 <= time.time() - last < _DUE * wanted
 
-    def sweep(self) -> Sweep:
+    def sweep(self) -> None:
         """Compare once, and repair."""
-        vendor, requests = self._read_vendor()
+        vendor = self._read_vendor()
         alerta, busy = self._read_alerta()
         if not (vendor.problem or alerta.problem):
             vendor, alerta = self._look_up_at_vendor(vendor, alerta), self._look_up_in_alerta(alerta, vendor)
@@ -92,17 +92,13 @@ class Reconciler:
         self._remember(found, known)
         self._memory.set_value(SUSPECTS, json.dumps(found.suspects))
         outcomes = [self._repair(repair) for repair in found.repairs if not self._wait(0)]
-        strangers = len(alerta.gone - set(known.agreed))
-        self._report(found, outcomes, {
-            "at": vendor.at_seconds, "seconds": round(time.time() - vendor.at_seconds, 3), "requests": requests,
-            "alerta": len(alerta.alerts), "opsgenie": len(vendor.alerts), "strangers": strangers,
-        })  # fmt: skip
-        return found
+        sizes = {"alerta": len(alerta.alerts), "opsgenie": len(vendor.alerts)}
+        self._report(found, outcomes, {"at": vendor.at_seconds, **sizes})
 
     def _known(self, alerta: Snapshot, vendor: Snapshot, busy: FrozenSet[str]) -> Known:
         memory = self._memory
         since = float(memory.get_value("since") or "inf")
-        agreed = self._named(memory.read({*alerta.alerts, *vendor.alerts, *memory.open_ids()}))
+        agreed = self._named(memory.read({*alerta.alerts, *vendor.alerts, *memory.open_alerts()}))
         journal = self._process.outbox.journal
         waiting = {row.alert for state_ in ("waiting", "in-flight") for row in journal.actions(state_)}
         return Known(
@@ -129,13 +125,12 @@ class Reconciler:
 
     # -- Reading
 
-    def _read_vendor(self) -> Tuple[Snapshot, int]:
+    def _read_vendor(self) -> Snapshot:
         began, found = time.time(), list(self._lists())
         problems = [f"the list by {route} is incomplete: {one.problem}" for route, one in found if one.problem]
         alerts = self._named(listed(self._slowly(found), self._settings.policy.source))
         ahead = max((one.clock_ahead_seconds for _, one in found), key=abs, default=0.0)
-        snapshot = Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
-        return snapshot, sum(one.requests for _, one in found)
+        return Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
 
     def _slowly(self, found: Sequence[Tuple[str, AlertList]]) -> Iterator[Tuple[str, Mapping[str, Any]]]:
         """Give all alerts of the lists, and others the processor in between."""
@@ -267,7 +262,7 @@ class Reconciler:
         texts = Counter(f"{finding.field}: {finding.text}" for finding in found.findings)
         self._say("findings", "; ".join(f"{many} x {text}" for text, many in sorted(texts.items())))
         repaired = Counter(f"{repair.field} {repair.side}" for repair, is_done in zip(found.repairs, done) if is_done)
-        figures.update(stopped=found.stopped, findings=texts, repaired=repaired, waiting=len(found.waiting))
+        figures.update(stopped=found.stopped, repaired=repaired)
         self._memory.set_facts(REPORT, figures)
         for name, many in repaired.items():
             self._process.sender.count(f"drift_repaired_{'_'.join(name.split())}", many)
