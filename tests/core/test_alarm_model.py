@@ -6,7 +6,7 @@ import pytest
 
 from alerta_opsgenie.core.alarm_model import ISA_18_2, meaning
 from alerta_opsgenie.core.events import was_ever_open
-from alerta_opsgenie.core.wording import Past, Subject, fill
+from alerta_opsgenie.core.wording import Past, Subject
 from tests.support.answers import NOW_SECONDS, message, ok_with_plugin, play
 
 USUAL = ("open", "assign", "ack", "shelved", "blackout", "closed", "expired", "unknown")
@@ -26,11 +26,6 @@ def test_the_ways_lead_away_from_statuses_that_there_are_and_from_no_suppressed_
     ways = ISA_18_2.ways or {}
     assert set(ways) == {"ack", "unack", "shelve", "unshelve", "close"}
     assert {status for statuses in ways.values() for status in statuses} <= set(OF_ISA) - {"DSUPR", "OOSRV"}
-
-
-def test_a_template_shows_alerta_s_own_word() -> None:
-    assert fill("{status}", Subject("id", status="ack", shown_status="ACKED")) == "ACKED"
-    assert fill("{status}", Subject("id", status="ack")) == "ack"
 
 
 # -- How long it lasts

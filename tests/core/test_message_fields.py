@@ -6,11 +6,8 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
-from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.core.message import MessageError
 from tests.support.answers import BOB, JANE, message
 
@@ -137,11 +134,3 @@ def test_an_end_that_cannot_be_read_is_told_with_its_path(alert: dict[str, Any],
     with pytest.raises(MessageError) as caught:
         fields.snooze_end_seconds(message("Snooze", **alert))
     assert caught.value.path == path
-
-
-@given(st.datetimes(timezones=st.timezones()))
-def test_an_instant_is_read_as_it_was_written(instant: Any) -> None:
-    whole = instant.replace(microsecond=0, second=0)
-    offset = whole.utcoffset()
-    if not offset.total_seconds() % 60:
-        assert iso_seconds(whole.isoformat()) == pytest.approx(whole.timestamp())

@@ -94,13 +94,6 @@ def test_what_was_not_done_orders_nothing(kind: Kind) -> None:
     assert writes(message("Close"), kind, NOW_SECONDS) == {}
 
 
-def test_tags_and_owner_are_remembered_without_the_incident() -> None:
-    assert writes(message("AddTags", addedTags="a,b"), Kind.APPLIED, NOW_SECONDS) == dict.fromkeys(
-        ["tag:a", "tag:b"], UPDATED_NS
-    )
-    assert set(writes(message("TakeOwnership"), Kind.APPLIED, NOW_SECONDS)) == {"owner"}
-
-
 # -- An action belongs to the outage that it was made for
 
 UUID = "3f1c7a52-8d0e-4b6a-9c41-5e2b7f90d1aa"
