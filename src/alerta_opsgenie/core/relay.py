@@ -139,12 +139,7 @@ def _acknowledge(task: Task) -> Steps:
 def _acknowledge_late(task: Task, stale: Outcome) -> Steps:
     """End the snooze that an acknowledge ends, even when the acknowledge itself comes too late.
 
-        9:00  Snooze          arrives first: shelved
-        9:05  Acknowledge     arrives last: it is stale, and still the snooze has ended over there
-        9:06  UnAcknowledge   arrives second: finds the alert shelved, and has nothing to do
-
-    What else can make an acknowledge late leaves the alert in no shelve from before it (but for a snooze to the same
-    end).
+    The unacknowledge that overtook it found the alert shelved, and had nothing to do.
     """
     look = yield task.call("GET")
     if not look.ok:
@@ -168,10 +163,7 @@ def _unacknowledge(task: Task) -> Steps:
 
 
 def _with_id(task: Task, attribute: str, name: Optional[str], claimed: Optional[str]) -> Dict[str, Optional[str]]:
-    """Name a person in an attribute, and keep the vendor's id of them in another, where that is not the name itself.
-
-    Once a mapping is in use, an id from before may be there to be removed.
-    """
+    """Name a person in an attribute, and keep the vendor's id of them in another, where that is not the name itself."""
     if name == claimed and task.message.people is None:
         return {attribute: name}
     return {attribute: name, f"{attribute}_id": claimed if claimed != name else None}

@@ -47,16 +47,17 @@ class RateLimits:
                 self._pause(_ADDRESS, now, 0.2, 15.0)
                 return
             self._pauses.pop(_ADDRESS, None)
+            if delivery.reason is Reason.UNAVAILABLE:
+                self._pause(("alert", alert), now, 0.2, 60.0, asked)
+            else:
+                self._pauses.pop(("alert", alert), None)
             if delivery.verdict is Verdict.STUCK:
                 self._pause(("route", route), now, 2.0, 120.0)
             elif delivery.throttled:
                 self._pause(("route", route), now, 2.0, 60.0, asked)
-            elif delivery.reason is Reason.UNAVAILABLE:
-                self._pause(("alert", alert), now, 0.2, 60.0, asked)
-            elif delivery.verdict is Verdict.DONE:
-                self._pauses.pop(("alert", alert), None)
-                if ("route", route) in self._pauses:  # what the others were told still holds
-                    self._pauses["route", route] = self._pauses["route", route]._replace(failures=0)
+            elif delivery.verdict is Verdict.DONE and ("route", route) in self._pauses:
+                # What the others were told still holds.
+                self._pauses["route", route] = self._pauses["route", route]._replace(failures=0)
 
     def _pause(self, name: _Name, now: float, first: float, longest: float, asked: Optional[float] = None) -> None:
         """Pause; requests that were on their way together count once."""

@@ -75,7 +75,9 @@ class StatusLookups:
         if not self._pending or max(self._pending[0].due_at, self._next_at) > now:
             return
         pending, self._next_at = self._pending.popleft(), now + 1.0 / MOST_PER_SECOND
-        if self._limits.wait_seconds(pending.outgoing.route, now) > 0:
+        pause = self._limits.wait_seconds(pending.outgoing.route, now)
+        if pause > 0:
+            self._pending.append(pending._replace(due_at=now + pause))
             return
         try:
             key = self._settings.key_of(pending.outgoing.route).reveal()
