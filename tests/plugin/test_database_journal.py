@@ -85,10 +85,8 @@ def test_the_end_of_one_lets_the_next_go(url: str, end: str) -> None:
     own, first, second = journal(url), new("a"), new("a")
     own.append([first, second], 10.0)
     (action,) = own.claim(20.0, 1, PAUSE)
-    following = own.done(action, 20.0, "", claim_next=True) if end == "done" else own.dead(
-        action, 20.0, "refused", "no", claim_next=True)  # fmt: skip
-    assert following is not None
-    assert following.key == second.key
+    own.done(action, 20.0, "") if end == "done" else own.dead(action, 20.0, "refused", "no")
+    assert claimed(own, 20.0) == [second.key]
 
 
 def test_what_waits_after_an_attempt_holds_back_what_comes_behind_it(url: str) -> None:

@@ -16,7 +16,6 @@ from alerta_opsgenie.plugin.database import Database
 _ATTEMPTS_PER_LEASE = 6
 """How many time limits of a request a lease lasts: an attempt, what is looked up before it, and much doubt."""
 _LEAST_LEASE_SECONDS = 60.0
-_ANY_PAUSE_SECONDS = 1e9
 
 _COLUMNS = (
     "id, key, alert, order_ns, kind, body, first_attempt_at, state, attempts, accepted_at, due_at, reason, detail"
@@ -75,17 +74,13 @@ class DatabaseJournal:
             due: Optional[float] = cursor.fetchone()[0]
         return None if due is None else now if due > now + longest_pause_seconds else due
 
-    def done(self, action: Action, now: float, _reason: str, *, claim_next: bool = False) -> Optional[Action]:
-        """Forget a request that was sent, or that is not needed; with `claim_next` give another that is due."""
+    def done(self, action: Action, _now: float, _reason: str) -> None:
+        """Forget a request that was sent, or that is not needed."""
         self._change(f"DELETE FROM alerta_opsgenie_outbox {_MINE}", action)
-        return self._next(now) if claim_next else None
 
-    def dead(
-        self, action: Action, now: float, reason: str, detail: str, *, claim_next: bool = False
-    ) -> Optional[Action]:
-        """Make a request a dead letter; `claim_next` as in `done`."""
+    def dead(self, action: Action, now: float, reason: str, detail: str) -> None:
+        """Make a request a dead letter."""
         self._end(action, "dead", now, reason, detail)
-        return self._next(now) if claim_next else None
 
     def postpone(self, action: Action, _now: float, due_at: float, reason: str, detail: str) -> None:
         """Let a request wait after an attempt."""
@@ -157,10 +152,6 @@ class DatabaseJournal:
         """Change a request that this process holds; one whose lease another has now is left to it."""
         with self._transaction() as cursor:
             cursor.execute(query, (*values, action.id, self._holder))
-
-    def _next(self, now: float) -> Optional[Action]:
-        found = self.claim(now, 1, _ANY_PAUSE_SECONDS)
-        return found[0] if found else None
 
 
 def _plain(text: str) -> str:

@@ -110,8 +110,7 @@ class Sender:
         """Take nothing new, and wait for what is on its way; the rest stays in the journal."""
         self._stop.set()
         self.outbox.wake_up.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._notify()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in list(self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -124,7 +123,7 @@ class Sender:
         self._threads.append(thread)
         thread.start()
 
-    # -- The leading thread: the lock, the looks, the housekeeping
+    # -- The leading thread
 
     def _lead(self) -> None:
         client = self.settings.client()
@@ -136,7 +135,7 @@ class Sender:
                 lock = lock or self._take_lock()
                 if lock and time.time() - pruned_at > REMEMBER_SECONDS:
                     pruned_at = time.time()
-                    self._keep_house(pruned_at)
+                    self.outbox.journal.prune(pruned_at, REMEMBER_SECONDS)
                 if lock:
                     self._lookups.look(client)
                     self._notify()
@@ -195,11 +194,6 @@ class Sender:
                 duty.run()
             pause = duty.seconds()
 
-    def _keep_house(self, now: float) -> None:
-        """Forget what was sent long ago, and take what a worker of version 1 has put into its spool meanwhile."""
-        self.outbox.take_over()
-        self.outbox.journal.prune(now, REMEMBER_SECONDS)
-
     def _next_look_seconds(self) -> float:
         now = time.time()
         due = self.outbox.journal.next_due(now, _LONGEST_PAUSE_SECONDS)
@@ -237,30 +231,32 @@ class Sender:
                         self._changed.wait(LOOK_SECONDS)
                     else:
                         self._changed.notify()
-                while action is not None:
-                    action = self._deliver_guarded(client, action)
+                if action is not None:
+                    self._deliver_guarded(client, action)
         client.close()
 
-    def _deliver_guarded(self, client: OpsgenieClient, action: Action) -> Optional[Action]:
+    def _deliver_guarded(self, client: OpsgenieClient, action: Action) -> None:
         """Deliver; what this program fails on is tried again later, so that it does not stay in flight."""
         try:
-            return self._deliver(client, action)
+            self._deliver(client, action)
         except Exception:  # noqa: BLE001 - logged
             LOG.exception("opsgenie: %s of alert %s waits after an error of this program", action.kind, action.alert)
-            return self._postpone(action, _FAULT_PAUSE_SECONDS, Reason.NETWORK.value, "an error of this program")
+            self._postpone(action, _FAULT_PAUSE_SECONDS, Reason.NETWORK.value, "an error of this program")
 
-    def _deliver(self, client: OpsgenieClient, action: Action) -> Optional[Action]:
-        """Send a request and note how it ended. Gives the next one of the same alert, if one is due."""
+    def _deliver(self, client: OpsgenieClient, action: Action) -> None:
+        """Send a request and note how it ended."""
         try:
             outgoing = self.plan.fitted(read_row(action))
         except ValueError as error:
             LOG.error("opsgenie: a row of the outbox %s cannot be read: %s", self.outbox.directory, error)
-            return self._bury(action, "unreadable", str(error))
+            self._bury(action, "unreadable", str(error))
+            return
         if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
-            return self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
-        if is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action):
-            return self._done(action, "not-needed")
-        return self._finish(action, outgoing, self._send(client, outgoing))
+            self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
+        elif is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action):
+            self._done(action, "not-needed")
+        else:
+            self._finish(action, outgoing, self._send(client, outgoing))
 
     def _is_there(self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action) -> bool:
         """Whether an earlier attempt, or one before a restored backup, has had its effect: asked where that may be."""
@@ -273,28 +269,27 @@ class Sender:
         deadline = time.monotonic() + self.settings.timeout_seconds
         return is_there(lambda what: client.read(outgoing.alert, what, key, deadline), outgoing.request, action)
 
-    def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: Delivery) -> Optional[Action]:
+    def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: Delivery) -> None:
         reason, detail = delivery.reason.value, delivery.detail
         self._note(outgoing, delivery)
         if delivery.verdict is Verdict.DONE:
             self._remember(outgoing)
-            following = self._done(action, reason)
+            self._done(action, reason)
             self._lookups.add(outgoing, delivery.request_id)
-            return following
-        if delivery.verdict is Verdict.FINAL:
-            following = self._bury(action, reason, detail)
+        elif delivery.verdict is Verdict.FINAL:
+            self._bury(action, reason, detail)
             self._report_final(outgoing, delivery)
-            return following
-        return self._wait(action, outgoing, reason, detail)
+        else:
+            self._wait(action, outgoing, reason, detail)
 
-    def _wait(self, action: Action, outgoing: OutgoingRequest, reason: str, detail: str = "") -> Optional[Action]:
+    def _wait(self, action: Action, outgoing: OutgoingRequest, reason: str, detail: str = "") -> None:
         """Let it wait in the journal until the pauses are over, so that other keys' requests go on."""
         seconds = self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert)
-        return self._postpone(action, seconds + random.random() / 4, reason, detail)  # noqa: S311
+        self._postpone(action, seconds + random.random() / 4, reason, detail)  # noqa: S311
 
-    def _postpone(self, action: Action, seconds: float, reason: str, detail: str) -> Optional[Action]:
+    def _postpone(self, action: Action, seconds: float, reason: str, detail: str) -> None:
         now, journal = time.time(), self.outbox.journal
-        return self._save(lambda: journal.postpone(action, now, now + seconds, reason, detail))
+        self._save(lambda: journal.postpone(action, now, now + seconds, reason, detail))
 
     def _remember(self, outgoing: OutgoingRequest) -> None:
         """Note what the vendor has now. Where that cannot be, the request may go out once more, and changes nothing."""
@@ -309,23 +304,23 @@ class Sender:
         if self.settings.alert_link:
             self._link(alert, vendor_id)
 
-    def _done(self, action: Action, reason: str) -> Optional[Action]:
-        journal, goes_on = self.outbox.journal, not self._stop.is_set()
-        return self._save(lambda: journal.done(action, time.time(), reason, claim_next=goes_on))
+    def _done(self, action: Action, reason: str) -> None:
+        self._save(lambda: self.outbox.journal.done(action, time.time(), reason))
 
-    def _bury(self, action: Action, reason: str, detail: str) -> Optional[Action]:
-        journal = self.outbox.journal
-        return self._save(lambda: journal.dead(action, time.time(), reason, detail, claim_next=not self._stop.is_set()))
+    def _bury(self, action: Action, reason: str, detail: str) -> None:
+        self._save(lambda: self.outbox.journal.dead(action, time.time(), reason, detail))
 
-    def _save(self, write: Callable[[], Optional[Action]]) -> Optional[Action]:
+    def _save(self, write: Callable[[], object]) -> None:
         """Write to the journal, again and again until it can be used: else the alert would stay in flight."""
         while True:
             try:
-                return write()
+                write()
             except JournalError as error:  # noqa: PERF203 - the loop is for the failures
                 self.outbox.complain(error)
                 if self._stop.wait(LOOK_SECONDS):
-                    return None
+                    return
+            else:
+                return
 
     def _note(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
         """Let the key, or the address, be used as the answer asks for; log it when that changes."""
