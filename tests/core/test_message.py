@@ -184,18 +184,6 @@ def test_who_acted_is_the_user_the_full_name_or_the_console(alert: dict[str, Any
     assert fields.actor(message("Close", **alert)) == who
 
 
-@pytest.mark.parametrize(
-    ("source", "origin"),
-    [
-        ({"name": " Web ", "type": "API"}, ("web", "api")),
-        ({"name": 7, "type": None}, ("", "")),
-        ("API", ("", "")),
-    ],
-)
-def test_the_origin_is_read_as_far_as_it_is_there(source: Any, origin: tuple[str, str]) -> None:
-    assert fields.origin(parse(variant(source=source))) == origin
-
-
 # -- Keeping
 
 

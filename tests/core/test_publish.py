@@ -115,18 +115,6 @@ def test_an_assignment_goes_to_the_owner_else_to_who_acted_else_is_told() -> Non
     assert only(Event.ASSIGNED, actor="alice").body["note"] == "Assigned in Alerta"
 
 
-@pytest.mark.parametrize(
-    ("account", "owner"),
-    [
-        ("bob@example.com", {"username": "bob@example.com"}),
-        ("5b10ac8d82e05b22cc7d4ef5", {"id": "5b10ac8d82e05b22cc7d4ef5"}),
-    ],
-)
-def test_an_owner_is_told_by_what_the_vendor_knows_them_by(account: str, owner: dict[str, str]) -> None:
-    owned = ALERT._replace(attributes={"owner": "bob"}, account=account)
-    assert only(Event.ASSIGNED, None, owned).body["owner"] == owner
-
-
 @pytest.mark.parametrize(("wanted", "told"), [("close", "close"), ("delete", "delete"), ("ignore", None)])
 def test_a_delete_closes_deletes_or_is_not_told(wanted: str, told: str | None) -> None:
     requests = dispatched(Event.DELETED, Policy(on_delete=wanted))

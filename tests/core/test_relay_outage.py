@@ -77,13 +77,6 @@ def test_a_note_is_written_whatever_has_become_of_the_alert() -> None:
     assert after_a_night(message("AddNote", note="x"), OK).ending == APPLIED
 
 
-def test_a_sender_whose_clock_is_ahead_cannot_make_actions_stale() -> None:
-    """The time of an alert that came in is the sender's claim; Alerta itself dates the change of status."""
-    history = [FIRST, ended(-50), came(10 * 86400)]
-    played = after_a_night(message("Close"), looked(*history, changed=ACTED - 40), OK)
-    assert played.ending == APPLIED
-
-
 def test_a_sender_whose_clock_is_behind_cannot_hide_that_the_alert_came_again() -> None:
     history = [came(-3600, "new"), came(-300), ended(60)]
     assert after_a_night(message("Close"), looked(*history, changed=ACTED + 120)).ending == IGNORED_STALE

@@ -358,15 +358,6 @@ def test_jsm_is_told_beside_opsgenie_by_one_key_and_in_its_own_calls() -> None:
     assert (jsm.key_of("route db").reveal(), jsm.policy.routes[0].teams) == ("j", ("dba",))
 
 
-def test_one_setting_makes_them_change_places_and_each_keeps_what_is_its_own() -> None:
-    login = {"OPSGENIE_OPS_LOGIN": "a@example.com:token", "OPSGENIE_OPS_URL": "https://api.atlassian.com/jsm/ops/api/x"}
-    found = read({**BOTH, **login, "OPSGENIE_ALSO_JSM_PRIMARY": True})
-    assert (found.key.reveal(), found.product, bool(found.ops_login)) == ("j", "jsm", True)
-    assert found.also is not None
-    assert (found.also.key.reveal(), found.also.product, bool(found.also.ops_login)) == ("o", "", False)
-    assert found.problems == ()
-
-
 def test_without_a_key_of_opsgenies_jsm_is_the_only_one() -> None:
     found = read({"OPSGENIE_ALSO_JSM_KEY": "j"})
     assert (found.key.reveal(), found.policy.dialect, found.also) == ("j", Dialect.JSM, None)
