@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.core.alarm_model import ISA_18_2, PRIORITIES, meaning
+from alerta_opsgenie.core.alarm_model import ISA_18_2, meaning
 from alerta_opsgenie.core.events import was_ever_open
-from alerta_opsgenie.core.outcome import Kind, Reason
-from alerta_opsgenie.core.publish import Policy, is_wanted
-from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.core.wording import Past, Subject, fill
-from tests.support.answers import CONFLICT, NOW_SECONDS, OK, error, message, ok_with_plugin, play, seen
+from alerta_opsgenie.core.wording import Past, Subject
+from tests.support.answers import NOW_SECONDS, message, ok_with_plugin, play
 
 USUAL = ("open", "assign", "ack", "shelved", "blackout", "closed", "expired", "unknown")
 """Alerta 9.1.0, models/alarms/alerta.py, STATUS_MAP."""
@@ -25,45 +22,10 @@ def test_each_status_of_isa_has_a_meaning_and_a_usual_one_is_its_own() -> None:
     assert [meaning(status) for status in USUAL] == list(USUAL)
 
 
-@pytest.mark.parametrize(("word", "status"), [("open", "UNACK"), ("ack", "ACKED"), ("closed", "NORM")])
-def test_a_word_is_written_as_the_model_s_own(word: str, status: str) -> None:
-    assert ISA_18_2.status(word) == status
-
-
 def test_the_ways_lead_away_from_statuses_that_there_are_and_from_no_suppressed_one() -> None:
     ways = ISA_18_2.ways or {}
     assert set(ways) == {"ack", "unack", "shelve", "unshelve", "close"}
     assert {status for statuses in ways.values() for status in statuses} <= set(OF_ISA) - {"DSUPR", "OOSRV"}
-
-
-def test_severities_stand_in_the_table_in_lower_case_and_count_in_any() -> None:
-    assert all(severity == severity.lower() for severity in PRIORITIES)
-    assert [is_wanted(severity, Policy()) for severity in ("OK", "Warning", "Critical")] == [False, False, True]
-
-
-def test_a_template_shows_alerta_s_own_word() -> None:
-    assert fill("{status}", Subject("id", status="ack", shown_status="ACKED")) == "ACKED"
-    assert fill("{status}", Subject("id", status="ack")) == "ack"
-
-
-@pytest.mark.parametrize(
-    ("action", "status", "calls"), [("Acknowledge", "ACKED", 2), ("Close", "NORM", 2), ("UnAcknowledge", "SHLVD", 2)]
-)
-def test_what_is_so_already_is_known_by_the_other_model_s_word(action: str, status: str, calls: int) -> None:
-    played = play(message(action), CONFLICT, seen(status))
-    assert (played.ending, len(played.calls)) == ((Kind.ALREADY, Reason.IN_STATE), calls)
-
-
-def test_a_close_that_the_model_does_not_have_is_rejected_with_its_reason() -> None:
-    played = play(message("Close"), error(400, ISA_18_2.no_close))
-    assert played.ending == (Kind.REJECTED, Reason.REFUSED)
-    assert "no close" in played.outcome.detail
-
-
-def test_a_close_that_acknowledged_says_so() -> None:
-    played = play(message("Close"), ok_with_plugin("ack"))
-    assert played.ending == (Kind.APPLIED, Reason.DONE)
-    assert played.outcome.detail.startswith("acknowledged")
 
 
 # -- How long it lasts
@@ -80,12 +42,6 @@ def test_a_snooze_that_alerta_ends_at_another_time_says_when(written: int | None
     about = message("Snooze", snoozedUntil=int((NOW_SECONDS + 1800) * 1000))
     answer = ok_with_plugin("shelved")._replace(alert_timeout_seconds=written)
     assert ("after 7200 s, not 1800" in play(about, answer).outcome.detail) is says
-
-
-def test_the_length_that_the_settings_ask_for_is_no_surprise() -> None:
-    answer = ok_with_plugin("ack")._replace(alert_timeout_seconds=600)
-    assert play(message("Acknowledge"), answer, settings=Settings(ack_timeout_seconds=600)).outcome.detail == ""
-    assert play(message("Acknowledge"), OK, OK).outcome.detail == ""
 
 
 # -- What has an earlier outage

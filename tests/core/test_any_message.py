@@ -165,18 +165,6 @@ def test_any_bytes_are_a_message_or_an_error_with_a_path(data: bytes) -> None:
     read(data)
 
 
-@given(st.text(st.characters(codec=None), max_size=200))
-@example("\ud800")
-@example('{"action": "\ud800"}')
-def test_any_text_is_a_message_or_an_error_with_a_path(text: str) -> None:
-    read(text)
-
-
-@given(JSON_VALUES, st.lists(ANSWERS, max_size=MOST_CALLS), CIRCUMSTANCES)
-def test_any_json_has_a_known_ending(body: Any, answers: list[Answer], circumstances: Circumstances) -> None:
-    check(json.dumps(body), answers, EVERYTHING, circumstances)
-
-
 @grows
 @settings(max_examples=amount(500, 100_000))
 @given(

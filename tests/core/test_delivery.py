@@ -69,10 +69,6 @@ class TestAttempt:
             "GET", Pause(delivery.LANDING_SECONDS), "GET", "PUT",
         ]  # fmt: skip
 
-    def test_where_alerta_hangs_still_the_note_is_not_written(self) -> None:
-        found = walk(message("AddNote", **NOTE), SILENCE, earlier=after(Reason.TIMEOUT))
-        assert (len(found.steps), found.outcome.reason) == (1, Reason.TIMEOUT)
-
     @pytest.mark.parametrize("name", ["Acknowledge", "Close"])
     def test_what_leaves_no_second_trace_does_not_wait(self, name: str) -> None:
         found = walk(message(name), error(503), earlier=after(Reason.TIMEOUT))
@@ -133,24 +129,6 @@ class TestEntry:
 
 
 class TestEnd:
-    @pytest.mark.parametrize("kind", Kind)
-    def test_only_what_is_done_has_written(self, kind: Kind) -> None:
-        outcome = Outcome(kind, min(REASONS[kind]))
-        wrote = delivery.wrote(message("Close"), outcome, NOW)
-        assert bool(wrote) == (kind in (Kind.APPLIED, Kind.ALREADY))
-
-    @pytest.mark.parametrize(
-        ("outcome", "left"),
-        [
-            (Outcome(Kind.APPLIED, Reason.DONE), True),
-            (Outcome(Kind.ALREADY, Reason.REDELIVERED), True),
-            (Outcome(Kind.ALREADY, Reason.IN_STATE), False),
-            (Outcome(Kind.IGNORED, Reason.STALE), False),
-        ],
-    )
-    def test_what_changed_something_has_left_its_line(self, outcome: Outcome, left: bool) -> None:
-        assert delivery.left_words(outcome) is left
-
     def test_pauses_grow_to_the_longest_and_obey_alerta(self) -> None:
         failed = Outcome(Kind.KEPT, Reason.UNAVAILABLE)
         pauses = [delivery.pause_seconds(failed, attempts, 0.99) for attempts in range(1, 40)]
@@ -180,10 +158,6 @@ class TestReachability:
         assert not reach.may_start(0, 100.0)
         assert reach.may_start(0, 100.0 + delivery.LONGEST_PAUSE_SECONDS)
         assert not reach.may_start(1, 100.0 + delivery.LONGEST_PAUSE_SECONDS)
-
-    @pytest.mark.parametrize("reason", [Reason.DONE, Reason.IN_STATE, Reason.STALE, Reason.NOT_FOUND, Reason.CONFLICT])
-    def test_any_answer_about_an_action_itself_is_up_again(self, reason: Reason) -> None:
-        assert reach_after(outcomes(*[Reason.NETWORK] * 9, reason)) == UP
 
     def test_an_alert_on_which_alerta_fails_stops_no_other(self) -> None:
         mixed = outcomes(Reason.UNAVAILABLE, Reason.DONE, Reason.UNAVAILABLE, Reason.UNAVAILABLE, Reason.DONE)

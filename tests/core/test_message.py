@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import Any, Dict, Optional
+from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
-from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, Message, MessageError, parse
-from alerta_opsgenie.core.people import clean_name, clean_text, harmless_name
+from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, parse
+from alerta_opsgenie.core.people import clean_name, harmless_name
 from tests.support.answers import JANE, UPDATED_NS, envelope, message
 
 LARGEST_NS = 2**63 - 1
@@ -35,30 +34,14 @@ def variant(**top: Any) -> str:
 
 NO_MESSAGES: dict[str, tuple[str | bytes, str]] = {
     "nothing": (b"", "$: is not JSON: Expecting value at line 1, column 1"),
-    "white space": (b" \n", "$: is not JSON: Expecting value at line 2, column 1"),
     "cut off": (b'{"action": "Ack', "$: is not JSON: Unterminated string starting at at line 1, column 12"),
     "two": (b"{}{}", "$: is not JSON: Extra data at line 1, column 3"),
-    "a comment": (b"// x\n{}", "$: is not JSON: Expecting value at line 1, column 1"),
-    "null": (b"null", "$: expected an object, found null"),
     "a list": (b"[]", "$: expected an object, found a list"),
-    "a text": (b'"Acknowledge"', "$: expected an object, found a text"),
-    "a number": (b"7", "$: expected an object, found a number"),
-    "NaN": (b"NaN", "$: expected an object, found a number"),
-    "a truth value": (b"true", "$: expected an object, found a truth value"),
     "no action": (b"{}", "$.action: is missing"),
-    "null for an action": (b'{"action": null}', "$.action: expected a text, found null"),
     "a number for an action": (b'{"action": 7}', "$.action: expected a text, found a number"),
-    "an object for an action": (b'{"action": {}}', "$.action: expected a text, found an object"),
-    "an empty action": (b'{"action": ""}', "$.action: is empty"),
     "an action of nothing to be seen": (b'{"action": "\\n\\u200b \\u202e"}', "$.action: is empty"),
-    "a list for an alert": (b'{"action": "Close", "alert": []}', "$.alert: expected an object, found a list"),
     "a text for an alert": (b'{"action": "Close", "alert": "x"}', "$.alert: expected an object, found a text"),
     "not UTF-8": (b'{"action": "\xff"}', "$: is not UTF-8 at byte 12"),
-    "UTF-16 cut in half": ('{"action": "Close"}'.encode("utf-16")[:-1], "$: is not UTF-8 at byte 38"),
-    "a raw control character": (
-        b'{"action": "a\nb"}',
-        "$: is not JSON: Invalid control character at at line 1, column 14",
-    ),
     "a byte order mark in a text": ('\ufeff{"action": "Close"}', "$: is not JSON: Unexpected UTF-8 BOM"),
 }
 
@@ -94,37 +77,11 @@ def test_what_was_read_can_be_written_again_from_deep_within_the_stack() -> None
     )
 
 
-def test_a_number_of_too_many_digits_is_told() -> None:
-    text = f'{{"action": "Close", "x": {"9" * 5000}}}'
-    if hasattr(sys, "get_int_max_str_digits"):
-        assert problem(text) == "$: is not JSON that can be read: nested too deep, or a number too long"
-    else:
-        assert parse(text).action == "Close"
-
-
-@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "-0", "-7", "1.5", "true", "1" + "0" * 4000])
-def test_an_odd_number_is_no_time_no_priority_and_no_end_of_a_snooze(number: str) -> None:
-    text = variant().replace(str(UPDATED_NS), f'{number}, "priority": {number}, "snoozedUntil": {number}')
-    about = parse(text)
-    assert about.updated_ns == 0
-    for read in (fields.priority, fields.snooze_end_seconds):
-        with pytest.raises(MessageError):
-            read(about)
-
-
 def test_a_message_of_a_mebibyte_is_read_and_one_byte_more_is_not() -> None:
     start, end = b'{"action": "AddNote", "alert": {"note": "', b'"}}'
     fitting = start + b"x" * (LARGEST_MESSAGE_BYTES - len(start) - len(end)) + end
     assert len(fields.note(parse(fitting))) > LARGEST_MESSAGE_BYTES - 100
     assert problem(fitting + b" ") == "$: is larger than 1048576 bytes"
-
-
-def test_a_byte_order_mark_before_bytes_is_passed_over() -> None:
-    assert parse(b'\xef\xbb\xbf{"action": "Close"}').action == "Close"
-
-
-def test_of_a_field_that_stands_twice_the_last_counts() -> None:
-    assert parse(b'{"action": "Close", "action": "Acknowledge"}').action == "Acknowledge"
 
 
 def test_fields_that_are_not_needed_may_be_anything() -> None:
@@ -133,14 +90,6 @@ def test_fields_that_are_not_needed_may_be_anything() -> None:
     assert about.action == "Acknowledge"
     assert fields.action_names(about) == ["Acknowledge"]
     assert fields.escalation(about) == ""
-
-
-def test_an_action_is_one_clean_line() -> None:
-    assert parse('{"action": " Restart\\r\\nService\\u0000 "}').action == "Restart Service\ufffd"
-
-
-def test_null_for_an_alert_is_none() -> None:
-    assert parse('{"action": "Close", "alert": null}').alert is None
 
 
 # -- The key
@@ -178,20 +127,12 @@ def test_the_same_bytes_have_the_same_key_and_text_the_same_as_its_bytes() -> No
         (UPDATED_NS, UPDATED_NS),
         (str(UPDATED_NS), UPDATED_NS),
         (1_751_623_260_456, 1_751_623_260_456_000_000),
-        (9_223_372_036_854, 9_223_372_036_854_000_000),
         (9_223_372_036_855, 0),
-        (10**14 - 1, 0),
-        (LARGEST_NS, LARGEST_NS),
         (LARGEST_NS + 1, 0),
-        ("9" * 20, 0),
         ("1_000", 0),
-        ("١٢", 0),
-        (" 12", 0),
-        (0, 0),
+        ("\u0661\u0662", 0),
         (-1, 0),
-        (None, 0),
         (True, 0),
-        (1.0, 0),
         ({}, 0),
     ],
 )
@@ -199,29 +140,18 @@ def test_the_time_of_the_alert_is_read_in_nanoseconds(value: Any, ns: int) -> No
     assert message("Close", updatedAt=value).updated_ns == ns
 
 
-@given(st.integers(min_value=-(2**70), max_value=2**70) | st.integers(min_value=10**12, max_value=10**15))
-def test_the_time_always_fits_64_bits(value: int) -> None:
-    """SQLite keeps no more, and refuses the whole entry."""
-    assert 0 <= message("Close", updatedAt=value).updated_ns <= LARGEST_NS
-
-
 # -- Names
 
 
 NAMES = {
     "crlf": ("jane\r\nX-Admin: yes", "jane X-Admin: yes"),
-    "nul": ("ja\x00ne", "ja\ufffdne"),
     "lone surrogate": ("ja\ud83dne", "ja\ufffdne"),
-    "tab": ("\tjane\t", "jane"),
-    "c1 control": ("ja\x85ne", "ja ne"),
     "line separator": ("ja\u2028ne", "ja ne"),
     "right to left override": ("jane\u202egpj.exe", "jane gpj.exe"),
-    "isolate": ("\u2067jane\u2069", "jane"),
     "zero width": ("\u200bja\u2060ne\ufeff", "ja ne"),
     "joiners of real names": ("می\u200cخواهم", "می\u200cخواهم"),  # noqa: RUF001 - Persian
     "emoji": ("👩\u200d🚒 Jane", "👩\u200d🚒 Jane"),
     "right to left": ("ג'יין", "ג'יין"),  # noqa: RUF001 - Hebrew
-    "long": ("x" * 400, "x" * 320),
     "long with a space at the cut": ("x" * 319 + " y", "x" * 319),
 }
 
@@ -241,13 +171,6 @@ def test_a_cleaned_name_stays_as_it_is_and_can_be_stored(text: str) -> None:
     assert "\x00" not in clean.encode("utf-8").decode("utf-8")
 
 
-@given(st.text(st.characters(codec=None)))
-def test_a_cleaned_text_can_be_stored_and_keeps_its_length(text: str) -> None:
-    clean = clean_text(text)
-    assert len(clean) == len(text)
-    assert "\x00" not in clean.encode("utf-8").decode("utf-8")
-
-
 @pytest.mark.parametrize(
     ("alert", "who"),
     [
@@ -255,33 +178,10 @@ def test_a_cleaned_text_can_be_stored_and_keeps_its_length(text: str) -> None:
         ({"username": " "}, "Opsgenie"),
         ({"username": "", "userFullName": "Jane Doe"}, "Jane Doe"),
         ({"username": None, "userFullName": 7}, "Opsgenie"),
-        ({"username": ["x"]}, "Opsgenie"),
     ],
 )
 def test_who_acted_is_the_user_the_full_name_or_the_console(alert: dict[str, Any], who: str) -> None:
     assert fields.actor(message("Close", **alert)) == who
-
-
-@pytest.mark.parametrize(
-    ("kind", "console"),
-    [("JEC", "Jira Service Management"), ("jec", "Jira Service Management"), ("OEC", "Opsgenie"), (None, "Opsgenie")],
-)
-def test_the_console_is_told_by_the_kind_of_the_integration(kind: str | None, console: str) -> None:
-    assert fields.console(parse(variant(integrationType=kind))) == console
-
-
-@pytest.mark.parametrize(
-    ("source", "origin"),
-    [
-        ({"name": " Web ", "type": "API"}, ("web", "api")),
-        ({"name": 7, "type": None}, ("", "")),
-        ({}, ("", "")),
-        (None, ("", "")),
-        ("API", ("", "")),
-    ],
-)
-def test_the_origin_is_read_as_far_as_it_is_there(source: Any, origin: tuple[str, str]) -> None:
-    assert fields.origin(parse(variant(source=source))) == origin
 
 
 # -- Keeping
@@ -308,83 +208,16 @@ def test_a_message_that_grows_by_being_kept_can_still_be_recalled() -> None:
 # -- Another parser's opinion
 
 
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def judged(data: bytes) -> Message | None:
-    try:
-        return parse(data)
-    except MessageError:
-        return None
-
-
-@given(st.dictionaries(st.sampled_from(["action", "alert", "source", "x"]), JSON_VALUES | st.just({"alias": "a"})))
-def test_what_msgspec_takes_for_a_message_we_read_the_same(body: dict[str, Any]) -> None:
-    """Compared is JSON in UTF-8 as RFC 8259 has it; beyond that msgspec is the stricter one (see the next test)."""
-
-    class Envelope(msgspec.Struct):
-        action: str
-        alert: Optional[Dict[str, Any]] = None  # evaluated, so in a form that Python 3.9 has
-
-    data = json.dumps(body, ensure_ascii=False).encode()
-    try:
-        theirs = msgspec.json.decode(data, type=Envelope)
-    except msgspec.ValidationError:
-        theirs = None
-    ours = judged(data)
-    assert (ours is not None) is (theirs is not None and bool(clean_name(theirs.action)))
-    if ours is not None and theirs is not None:
-        assert ours.action == clean_name(theirs.action)
-        assert ours.alert == theirs.alert
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b'{"action": "Close", "x": NaN}',
-        b'{"action": "Close", "x": -Infinity}',
-        b'{"action": "Close", "x": "\\ud800"}',
-        b'{"action": "Close", "x": "\xed\xa0\x80"}',
-        b'\xef\xbb\xbf{"action": "Close"}',
-        '{"action": "Close"}'.encode("utf-16"),
-    ],
-)
-def test_where_we_are_more_lenient_than_msgspec_the_message_is_usable(data: bytes) -> None:
-    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
-        msgspec.json.decode(data)
-    assert parse(data).action == "Close"
-
-
-@given(st.binary())
-def test_bytes_that_msgspec_cannot_read_at_all_are_at_most_what_the_standard_library_takes_too(data: bytes) -> None:
-    try:
-        msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        if judged(data) is not None:
-            json.loads(data)
-
-
 # -- Names that strangers chose
 
 
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("alice@example.com", "alice@example.com"),
         ("Zo\u00eb M\u00fcller (on call) & co", "Zo\u00eb M\u00fcller (on call) & co"),
         ("<img src=x onerror=alert(1)>", "img src=x onerror=alert(1)"),
         ("Alice <alice@example.com>", "Alice alice@example.com"),
         ("http://evil.example.com", "http evil.example.com"),
-        (":<//", ": //"),
-        ("::////", ": //"),
         ("<<>>", ""),
     ],
 )
@@ -397,12 +230,3 @@ def test_whatever_is_put_together_no_markup_comes_of_it(name: str) -> None:
     shown = harmless_name(name)
     assert not [part for part in ("<", ">", "://") if part in shown]
     assert harmless_name(shown) == shown
-
-
-def test_a_name_of_nothing_but_markup_gives_way_to_the_full_name() -> None:
-    assert fields.actor(message("Acknowledge", username="<>", userFullName="Jane")) == "Jane"
-
-
-def test_an_owner_of_nothing_but_markup_is_none() -> None:
-    with pytest.raises(MessageError, match="owner"):
-        fields.owner(message("AssignOwnership", owner="<>"))

@@ -28,18 +28,8 @@ def test_each_action_writes_its_registers_and_the_rest_none(action: str) -> None
     assert registers(about) == WRITES.get(action, set())
 
 
-@pytest.mark.parametrize("tags", [None, "", " , ", 7])
-def test_tags_that_cannot_be_read_write_nothing(tags: object) -> None:
-    assert registers(message("AddTags", addedTags=tags)) == frozenset()
-
-
 def test_a_newer_writer_supersedes() -> None:
     assert superseded(message("Close"), {"state": UPDATED_NS + 1}, NOW_SECONDS) == {"state"}
-
-
-@pytest.mark.parametrize("newest", [{}, {"state": UPDATED_NS}, {"state": UPDATED_NS - 1}, {"owner": UPDATED_NS + 1}])
-def test_an_equal_or_older_one_or_one_of_something_else_does_not(newest: dict[str, int]) -> None:
-    assert superseded(message("Close"), newest, NOW_SECONDS) == frozenset()
 
 
 @pytest.mark.parametrize("updated_at", [None, 0, -1, "x", 1.5, True])
@@ -86,13 +76,6 @@ def test_a_time_far_ahead_of_our_clock_counts_as_now(updated_ns: int, counts_as:
     assert believable_ns(updated_ns, NOW_SECONDS) == counts_as
 
 
-@given(st.integers(1, POISON_NS), st.sampled_from(list(Kind)))
-def test_no_message_makes_one_of_three_minutes_later_stale(updated_ns: int, kind: Kind) -> None:
-    newest = writes(message("UnAcknowledge", updatedAt=updated_ns), kind, NOW_SECONDS)
-    later = message("Close", updatedAt=NOW_NS + 180 * 10**9)
-    assert superseded(later, newest, NOW_SECONDS + 180) == frozenset()
-
-
 def test_what_is_ahead_of_our_clock_and_changed_nothing_orders_nothing() -> None:
     ahead = message("UnAcknowledge", updatedAt=NOW_NS + 1)
     assert writes(ahead, Kind.ALREADY, NOW_SECONDS) == {}
@@ -109,13 +92,6 @@ def test_what_changed_nothing_in_the_past_makes_older_ones_stale() -> None:
 @pytest.mark.parametrize("kind", [Kind.IGNORED, Kind.REJECTED, Kind.KEPT])
 def test_what_was_not_done_orders_nothing(kind: Kind) -> None:
     assert writes(message("Close"), kind, NOW_SECONDS) == {}
-
-
-def test_tags_and_owner_are_remembered_without_the_incident() -> None:
-    assert writes(message("AddTags", addedTags="a,b"), Kind.APPLIED, NOW_SECONDS) == dict.fromkeys(
-        ["tag:a", "tag:b"], UPDATED_NS
-    )
-    assert set(writes(message("TakeOwnership"), Kind.APPLIED, NOW_SECONDS)) == {"owner"}
 
 
 # -- An action belongs to the outage that it was made for
@@ -139,11 +115,6 @@ def test_an_action_on_an_earlier_alert_of_opsgenies_is_stale_whatever_its_time()
 def test_an_action_on_the_same_or_a_later_one_is_not(made_ms: int) -> None:
     newest = writes(of_incident("Close", MADE_MS), Kind.APPLIED, NOW_SECONDS)
     assert superseded(of_incident("Close", made_ms, updatedAt=UPDATED_NS + 1), newest, NOW_SECONDS) == frozenset()
-
-
-def test_an_earlier_alert_s_tags_are_set_all_the_same() -> None:
-    newest = {"state": 1, INCIDENT: (MADE_MS + 1) * 10**6}
-    assert superseded(of_incident("AddTags", MADE_MS, addedTags="a"), newest, NOW_SECONDS) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alerta_opsgenie.core.outcome import ADVICE, REASONS, Answer, Kind, Outcome, Reason, outcome_of_refusal
-from tests.support.answers import CONFLICT, NOT_FOUND, STALE, WRONG_URL, error
+from tests.support.answers import error
 
 UNAVAILABLE = {408, 425, *range(500, 600)}
 REFUSED = set(range(400, 500)) - {401, 403, 404, 405, 408, 409, 425, 429}
@@ -39,22 +39,6 @@ def test_success_is_200_or_201_and_alertas_own_word_for_it() -> None:
         assert Answer(status, {"status": "ok"}).ok is (status in {200, 201}), status
         for body in (None, [], "ok", {}, {"status": "error"}, {"status": True}, [{"status": "ok"}]):
             assert not Answer(status, body).ok
-
-
-def test_an_alert_that_alerta_does_not_know_is_rejected_and_a_url_is_a_matter_of_configuration() -> None:
-    assert outcome_of_refusal(NOT_FOUND)[:2] == (Kind.REJECTED, Reason.NOT_FOUND)
-    assert outcome_of_refusal(WRONG_URL)[:2] == (Kind.KEPT, Reason.NOT_ALERTA)
-
-
-def test_what_our_plugin_calls_stale_is_ignored_and_any_other_conflict_is_kept() -> None:
-    assert outcome_of_refusal(STALE)[:2] == (Kind.IGNORED, Reason.STALE)
-    assert outcome_of_refusal(CONFLICT)[:2] == (Kind.KEPT, Reason.CONFLICT)
-    assert (STALE.no_way, CONFLICT.no_way, error(400).no_way) == (False, True, False)
-
-
-def test_a_forwarding_loop_of_alertas_plugins_is_a_refusal() -> None:
-    looped = Answer(202, {"status": "ok", "message": "forwarding loop"})
-    assert outcome_of_refusal(looped)[:2] == (Kind.REJECTED, Reason.REFUSED)
 
 
 @pytest.mark.parametrize("status", [429, 503])

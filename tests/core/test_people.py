@@ -6,14 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import essence, parse, recall, with_people
 from alerta_opsgenie.core.people import account_of, is_account_id, named, read_people
 from alerta_opsgenie.core.relay import Settings, gate
-from tests.support.answers import BOB, JANE, NOTED, OK, envelope, message, ok_with_plugin, play
+from tests.support.answers import BOB, JANE, OK, envelope, message, play
 
 ID = "5b10ac8d82e05b22cc7d4ef5"
 LONG_ID = "557058:f58131cb-b67d-43c7-b30d-6b58d40bd077"
@@ -31,7 +29,6 @@ def test_an_account_id_is_told_from_a_name(name: str) -> None:
     [
         f"# who is who\n\n {ID.upper()} = jane\n{BOB}=bob\n{LONG_ID} = bob\n",
         f'{{"{ID}": "jane", "{BOB}": "bob", "{LONG_ID}": " bob "}}',
-        f"{ID} = jane\r\n{ID}=jane\r\n{BOB} = bob\r\n{LONG_ID}=bob",
     ],
 )
 def test_a_mapping_is_lines_or_an_object(text: str) -> None:
@@ -43,28 +40,15 @@ def test_a_mapping_is_lines_or_an_object(text: str) -> None:
     [
         ("jane", "line 1 is not ID = LOGIN"),
         ("\n# x\n = jane", "line 3"),
-        ("a = ", "line 1"),
         ("a = b\nA = c", "'a' has two logins"),
-        ('{"a": "b", "A": "c"}', "'a' has two logins"),
         ('{"a": 1}', "expected a text"),
-        ('{"a": {"b": "c"}}', "expected a text"),
         ('{"a": "://"}', "is empty"),
-        ("{" * 100_000, "property name"),
         ('{"a":' * 100_000, "nested too deep"),
     ],
 )
 def test_a_mapping_that_cannot_be_used_is_told(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         read_people(text)
-
-
-@given(st.text())
-def test_a_mapping_of_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        people = read_people(text)
-    except ValueError:
-        return
-    assert all("<" not in login and "\n" not in login for login in people.values())
 
 
 def test_who_is_not_in_the_mapping_is_shown_as_they_came() -> None:
@@ -79,8 +63,6 @@ def test_who_is_not_in_the_mapping_is_shown_as_they_came() -> None:
         ({"a@example.com": "Jane", ID: "jane"}, "a@example.com"),
         ({"a@example.com": "jane", "b@example.com": "jane", ID: "jane"}, ID),
         ({ID: "jane", LONG_ID: "jane"}, ""),
-        ({"Jane Doe": "jane"}, ""),
-        ({}, ""),
     ],
 )
 def test_a_login_is_an_account_of_the_vendor_s_where_there_is_no_doubt(people: dict[str, str], account: str) -> None:
@@ -94,12 +76,10 @@ def test_a_login_is_an_account_of_the_vendor_s_where_there_is_no_doubt(people: d
     ("alert", "shown"),
     [
         ({"username": ID}, "jane"),
-        ({"username": ID.upper()}, "jane"),
         ({"username": "712020:unknown"}, "712020:unknown"),
         ({"username": "712020:unknown", "userFullName": "Jane Doe"}, "Jane Doe"),
         ({"username": "712020:unknown", "userFullName": BOB}, "bob"),
         ({"username": JANE, "userFullName": "Jane Doe"}, JANE),
-        ({"username": None, "userFullName": BOB}, "bob"),
         ({"username": None}, "Opsgenie"),
     ],
 )
@@ -142,23 +122,3 @@ def test_without_the_plugin_names_are_attributes_and_the_ids_stand_beside_them()
         ("PUT", "/attributes", {"attributes": {"acked-by": "jane", "acked-by-id": ID}}),
     ]
     assert [call.on_behalf_of for call in played.calls] == ["jane", "jane"]
-
-
-def test_an_owner_s_id_from_before_goes() -> None:
-    about = with_people(message("AssignOwnership", username=ID, owner=JANE), PEOPLE)
-    assert play(about, OK, NOTED).asked == [
-        ("PUT", "/attributes", {"attributes": {"owner": JANE, "owner-id": None}}),
-        ("PUT", "/note", {"text": f"jane assigned the alert to {JANE} in Opsgenie"}),
-    ]
-
-
-def test_an_unacknowledge_takes_name_and_id_away() -> None:
-    about = with_people(message("UnAcknowledge"), PEOPLE)
-    assert play(about, OK, OK).asked[1][2] == {"attributes": {"acked-by": None, "acked-by-id": None}}
-
-
-def test_the_plugin_is_told_the_id() -> None:
-    about = with_people(message("Acknowledge", username=ID), PEOPLE)
-    body = play(about, ok_with_plugin("ack")).calls[0].body
-    assert body is not None
-    assert body["bridge"]["id"] == ID

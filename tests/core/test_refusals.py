@@ -44,11 +44,6 @@ def test_a_note_says_what_the_request_would_have_done(operation: str, body: dict
     assert note_instead(request) == noted
 
 
-@pytest.mark.parametrize("operation", ["create", "acknowledge", "close", "note", "delete"])
-def test_what_each_plan_has_needs_no_note(operation: str) -> None:
-    assert note_instead(Request(operation, "POST", PATH.format(operation), {})) is None
-
-
 def test_the_note_is_within_the_vendor_s_limit() -> None:
     noted = note_instead(Request("snooze", "POST", PATH.format("snooze"), {"endTime": "x", "note": "y" * NOTE}))
     assert noted is not None

@@ -54,10 +54,6 @@ def test_the_state_is_not_older_than_its_acknowledge_or_close() -> None:
     assert (closed.since, closed.told, closed.is_open) == (SECONDS + 9, False, False)
 
 
-def test_an_alert_may_end_in_the_millisecond_of_its_create() -> None:
-    assert vendor(status="closed", report={"closeTime": 0, "closedBy": "alice@example.com"}).since == SECONDS
-
-
 def test_what_the_plugin_did_there_is_told_and_its_time_proves_nothing() -> None:
     acked = vendor(acknowledged=True, report={"ackTime": 5000, "acknowledgedBy": "carol via Alerta"})
     assert (acked.since, acked.told) == (0.0, True)
@@ -71,11 +67,6 @@ def test_the_words_of_jsms_full_api(status: str, expected: tuple[bool, bool, flo
     seen = vendor_side({"id": "1", "status": status, "createdAt": AT}, "")
     assert seen is not None
     assert (seen.is_open, seen.acknowledged, seen.snoozed_until, seen.changed) == (*expected, 0.0)
-
-
-@pytest.mark.parametrize("fields", [{"status": None}, {"status": "gone"}, {"status": 7}])
-def test_an_alert_without_a_state_is_not_read(fields: JSON) -> None:
-    assert vendor_side({**DATA, **fields}, "") is None
 
 
 @pytest.mark.parametrize(
@@ -158,8 +149,3 @@ def test_the_priority_is_the_one_that_was_set_or_that_of_the_severity() -> None:
     policy = Policy(priorities={"major": "P2"})
     assert alerta_side(subject, 0.0, {}, policy).priority == "P5"
     assert alerta_side(subject._replace(attributes={"opsgenie-priority": "<b>"}), 0.0, {}, policy).priority == "P2"
-
-
-def test_what_the_settings_keep_here_is_not_wanted() -> None:
-    assert not alerta_side(Subject(ID, severity="normal"), 0.0, {}, Policy()).wanted
-    assert not alerta_side(Subject(ID, severity="major"), 0.0, {}, Policy(environments=("Prod",))).wanted

@@ -85,10 +85,8 @@ def test_the_end_of_one_lets_the_next_go(url: str, end: str) -> None:
     own, first, second = journal(url), new("a"), new("a")
     own.append([first, second], 10.0)
     (action,) = own.claim(20.0, 1, PAUSE)
-    following = own.done(action, 20.0, "", claim_next=True) if end == "done" else own.dead(
-        action, 20.0, "refused", "no", claim_next=True)  # fmt: skip
-    assert following is not None
-    assert following.key == second.key
+    own.done(action, 20.0, "") if end == "done" else own.dead(action, 20.0, "refused", "no")
+    assert claimed(own, 20.0) == [second.key]
 
 
 def test_what_waits_after_an_attempt_holds_back_what_comes_behind_it(url: str) -> None:
@@ -99,15 +97,6 @@ def test_what_waits_after_an_attempt_holds_back_what_comes_behind_it(url: str) -
     assert claimed(own, 40.0) == []
     (again,) = own.claim(60.0, 10, PAUSE)
     assert (again.key, again.first_attempt_at, again.reason, again.attempts) == (first.key, 20.0, "network", 1)
-
-
-def test_a_release_leaves_no_trace_of_an_attempt(url: str) -> None:
-    own = journal(url)
-    own.append([new("a")], 10.0)
-    (action,) = own.claim(20.0, 1, PAUSE)
-    own.release(action)
-    (again,) = own.claim(30.0, 1, PAUSE)
-    assert (again.first_attempt_at, again.attempts) == (None, 0)
 
 
 def test_what_is_due_after_the_longest_pause_is_due_now(url: str) -> None:
@@ -225,24 +214,15 @@ def run_shown(url: str, title: str) -> list[tuple[object, ...]]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def test_the_pages_sql_lists_dead_letters_with_why(url: str) -> None:
-    dead_letters(url, journal(url), 2)
+def test_the_pages_sql_lists_retries_and_drops_dead_letters(url: str) -> None:
+    own = journal(url)
+    dead_letters(url, own, 3)
     assert [(row[0], *row[-2:]) for row in run_shown(url, "Dead")] == [
-        (17, "refused", "HTTP 422"),
-        (18, "refused", "HTTP 422"),
+        (number, "refused", "HTTP 422") for number in (17, 18, 19)
     ]
-
-
-def test_the_pages_sql_retries_one_dead_letter(url: str) -> None:
-    own = journal(url)
-    dead_letters(url, own, 2)
     run_shown(url, "Retry")
-    assert [action.id for action in own.claim(time.time() + 1, 10, PAUSE)] == [17]
-    assert [action.id for action in own.actions("dead")] == [18]
-
-
-def test_the_pages_sql_drops_one_dead_letter(url: str) -> None:
-    own = journal(url)
-    dead_letters(url, own, 2)
+    (action,) = own.claim(time.time() + 1, 10, PAUSE)
+    assert action.id == 17
+    own.dead(action, 30.0, "refused", "HTTP 422")
     run_shown(url, "Drop")
-    assert [action.id for action in own.actions()] == [18]
+    assert [action.id for action in own.actions()] == [18, 19]

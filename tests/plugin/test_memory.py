@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -40,17 +39,6 @@ def test_gives_what_was_written_and_nothing_else(memory: Memory) -> None:
     assert memory.read([ONE, OTHER]) == {ONE: KNOWN}
 
 
-def test_names_what_is_open_there(memory: Memory) -> None:
-    memory.write({ONE: KNOWN, OTHER: KNOWN._replace(is_open=False)})
-    assert memory.open_ids() == [ONE]
-
-
-def test_forgets(memory: Memory) -> None:
-    memory.write({ONE: KNOWN})
-    memory.forget([ONE])
-    assert memory.read([ONE]) == {}
-
-
 def test_a_row_that_somebody_broke_counts_as_unknown(
     memory: Memory, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -60,12 +48,6 @@ def test_a_row_that_somebody_broke_counts_as_unknown(
     with caplog.at_level(logging.ERROR):
         assert memory.read([ONE]) == {}
     assert f"the memory of alert {ONE} cannot be read" in caplog.text
-
-
-def test_a_small_fact_is_the_one_set_last(memory: Memory) -> None:
-    memory.set_value("good", "1")
-    memory.set_value("good", "2")
-    assert (memory.get_value("good"), memory.get_value("never")) == ("2", "")
 
 
 def test_facts_that_somebody_broke_count_as_never_set(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
@@ -80,15 +62,10 @@ def test_facts_that_somebody_broke_count_as_never_set(memory: Memory, caplog: py
 def test_a_lease_is_one_holder_s_until_it_ends(memory: Memory) -> None:
     assert memory.lease("sweep", "a", 60)
     assert not memory.lease("sweep", "b", 60)
-    assert memory.lease("sweep", "a", 0)
+    memory.give_back("sweep", "b")
+    assert not memory.lease("sweep", "b", 60)
+    memory.give_back("sweep", "a")
     assert memory.lease("sweep", "b", 60)
-
-
-def test_of_many_that_ask_at_once_one_gets_the_lease(url: str) -> None:
-    memory = Memory(database(url))
-    with ThreadPoolExecutor(8) as pool:
-        got = list(pool.map(lambda number: memory.lease("crowd", str(number), 60), range(8)))
-    assert got.count(True) == 1
 
 
 def test_tables_are_made_in_the_schema_that_alerta_uses(url: str) -> None:

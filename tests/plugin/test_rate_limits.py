@@ -1,46 +1,69 @@
-"""How throttling slows one key down, and how it recovers."""
+"""What a refused, throttled or unanswered request holds up, and for how long."""
 
 from __future__ import annotations
 
-from alerta_opsgenie.plugin.rate_limits import CALM_SECONDS, LONGEST_INTERVAL_SECONDS, RateLimit
+import pytest
+
+from alerta_opsgenie.clients.opsgenie import Delivery, Reason, Verdict
+from alerta_opsgenie.plugin.rate_limits import RateLimits
+
+DONE = Delivery(Verdict.DONE, Reason.ACCEPTED)
+THROTTLED = Delivery(Verdict.LATER, Reason.THROTTLED, retry_after_seconds=7.0, throttled=True)
+NETWORK = Delivery(Verdict.LATER, Reason.NETWORK)
+UNAVAILABLE = Delivery(Verdict.LATER, Reason.UNAVAILABLE)
+UNAUTHORIZED = Delivery(Verdict.STUCK, Reason.UNAUTHORIZED)
 
 
-def test_nothing_is_held_back_before_the_first_throttle() -> None:
-    limit = RateLimit()
-    assert [limit.reserve(10.0) for _ in range(3)] == [10.0] * 3
+def waits(limits: RateLimits, now: float = 0.0) -> list[bool]:
+    """Tell whether the same alert by the same route waits; another alert; another route."""
+    places = (("r", "a"), ("r", "b"), ("other", "c"))
+    return [limits.wait_seconds(route, now, alert) > 0 for route, alert in places]
 
 
-def test_a_throttle_pauses_for_what_was_asked_and_goes_on_more_slowly() -> None:
-    limit = RateLimit()
-    limit.slow_down(0.0, 7.0)
-    first, second = limit.reserve(0.0), limit.reserve(0.0)
-    assert first == 7.0
-    assert second > first
+@pytest.mark.parametrize(
+    ("delivery", "held_up"),
+    [
+        (DONE, [False, False, False]),
+        (UNAVAILABLE, [True, False, False]),
+        (THROTTLED, [True, True, False]),
+        (UNAUTHORIZED, [True, True, False]),
+        (NETWORK, [True, True, True]),
+    ],
+)
+def test_each_answer_holds_up_what_it_is_about(delivery: Delivery, held_up: list[bool]) -> None:
+    limits = RateLimits()
+    limits.note("r", "a", delivery, 0.0)
+    assert waits(limits) == held_up
 
 
-def test_throttles_of_one_moment_count_once() -> None:
-    one, many = RateLimit(), RateLimit()
-    one.slow_down(0.0, 1.0)
-    for _ in range(5):
-        many.slow_down(0.0, 1.0)
-    assert many.interval_seconds == one.interval_seconds
+@pytest.mark.parametrize(
+    ("delivery", "longest"), [(NETWORK, 15), (UNAVAILABLE, 60), (UNAUTHORIZED, 120), (THROTTLED, 60)]
+)
+def test_the_pauses_grow_up_to_a_limit_and_begin_anew_after_a_success(delivery: Delivery, longest: float) -> None:
+    limits, now, pauses = RateLimits(), 0.0, []
+    for _ in range(12):
+        limits.note("r", "a", delivery, now)
+        pauses.append(limits.wait_seconds("r", now, "a"))
+        now += pauses[-1]
+    assert pauses[0] < pauses[-1] <= longest
+    limits.note("r", "a", DONE, now)
+    limits.note("r", "a", delivery, now)
+    assert limits.wait_seconds("r", now, "a") <= max(2.0, delivery.retry_after_seconds or 0)
 
 
-def test_the_speed_has_a_floor_and_comes_back_with_success() -> None:
-    limit, now = RateLimit(), 0.0
-    for _ in range(30):
-        limit.slow_down(now, 1.0)
-        now = limit.paused_until
-    assert limit.interval_seconds == LONGEST_INTERVAL_SECONDS
-    for _ in range(300):
-        limit.speed_up()
-    assert limit.interval_seconds == 0.0
+def test_answers_that_come_together_count_once_and_a_pause_that_was_asked_for_is_kept() -> None:
+    limits = RateLimits()
+    for _ in range(8):
+        limits.note("r", "a", NETWORK, 100.0)
+    assert limits.wait_seconds("r", 100.0) <= 0.2
+    limits.note("r", "a", THROTTLED, 200.0)
+    limits.note("r", "b", DONE, 200.0)
+    assert limits.wait_seconds("r", 200.0) == 7.0
 
 
-def test_after_some_time_in_peace_there_is_no_restraint() -> None:
-    limit = RateLimit()
-    limit.slow_down(0.0, None)
-    later = limit.paused_until + CALM_SECONDS
-    assert limit.is_slow(later - 1)
-    assert not limit.is_slow(later)
-    assert [limit.reserve(later), limit.reserve(later)] == [later, later]
+def test_a_key_counts_as_paused_until_it_had_a_success() -> None:
+    limits = RateLimits()
+    limits.note("r", "a", UNAUTHORIZED, 0.0)
+    assert limits.paused_keys() == 1
+    limits.note("r", "a", DONE, 500.0)
+    assert limits.paused_keys() == 0

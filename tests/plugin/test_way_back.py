@@ -34,8 +34,3 @@ BY_SWEEP, TO_VENDOR, NOTHING = {"open alerta": 2}, {"open opsgenie": 2}, None
 )
 def test_sweeps_count_until_a_message_comes(steps: list[tuple[dict[str, int] | None, float]], count: int) -> None:
     assert judged(*steps) == count
-
-
-def test_the_same_sweep_counts_once() -> None:
-    report = {"at": 1.0, "repaired": BY_SWEEP}
-    assert judge(judge({}, report, 0.0), report, 0.0)["count"] == 1

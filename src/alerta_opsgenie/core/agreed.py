@@ -53,17 +53,13 @@ def read_agreed(text: Any) -> Agreed:
     if not isinstance(value, dict) or set(value) != set(Agreed._fields):
         raise ValueError("not what both sides agree on: expected " + ", ".join(Agreed._fields))
     agreed = Agreed(**value)
-    flags = (agreed.is_open, agreed.acknowledged, agreed.confirmed)
-    times = (0.0 if agreed.snoozed_until is None else agreed.snoozed_until, agreed.at_seconds)
-    if not all(isinstance(flag, bool) for flag in flags) or not all(_is_time(moment) for moment in times):
-        raise ValueError("not what both sides agree on: a flag or a time has a wrong type")
-    if not isinstance(agreed.owner, str) or agreed.priority not in PRIORITIES:
-        raise ValueError("not what both sides agree on: the owner or the priority has a wrong value")
+    kinds = {**dict.fromkeys(("is_open", "acknowledged", "confirmed"), bool), "owner": str}
+    has_kinds = all(type(value[name]) is kind for name, kind in kinds.items())
+    times = (agreed.at_seconds, 0.0 if agreed.snoozed_until is None else agreed.snoozed_until)
+    are_times = all(type(one) in (int, float) and math.isfinite(one) for one in times)
+    if not has_kinds or not are_times or agreed.priority not in PRIORITIES:
+        raise ValueError("not what both sides agree on: a value has a wrong type")
     return agreed
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def after_requests(agreed: Agreed, requests: Iterable[Request], now_seconds: float) -> Agreed:

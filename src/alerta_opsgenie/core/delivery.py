@@ -1,7 +1,5 @@
 """How one action is delivered: what its row in the journal holds, how one attempt goes, and what its end means.
 
-Pure code. The deliverer (`agent/deliverer.py`) does the I/O. A row goes through these states:
-
     append --> waiting --> in flight --> done       APPLIED, ALREADY, IGNORED
                   ^            |-------> dead       REJECTED, or waited 7 days
                   '- postpone -'                    KEPT
@@ -9,10 +7,9 @@ Pure code. The deliverer (`agent/deliverer.py`) does the I/O. A row goes through
 An attempt whose end is not known (a timeout, a killed process) may have had its effect. So each attempt after the
 first looks into the alert's history before it changes anything (`relay`). Two more things can go wrong:
 
-1. Alerta hangs, takes the note, and writes it late. Our look comes before that, and the note stands there twice. So one
-   call goes first, and then a pause: once Alerta answers, its queue is short.
-2. Somebody acknowledges, unacknowledges and acknowledges. The line of one acknowledge is taken for that of the other.
-   So the lines that other actions with the same words have left are counted.
+1. Alerta hangs, takes the note, and writes it late. So one call goes first, and then a pause.
+2. Somebody acknowledges, unacknowledges and acknowledges: one line is taken for the other. So the lines that other
+   actions with the same words have left are counted.
 """
 
 import binascii

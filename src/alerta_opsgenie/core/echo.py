@@ -1,9 +1,8 @@
 """Which actions are our own coming back: the plugin told Opsgenie, and Opsgenie tells everybody who listens.
 
-No single sign is certain (whether the request's `source` comes back as `$.source.name` is not confirmed), so several
-are read together: the action came through the API, and its actor or its source's name is one of ours. An action from
-the web, a phone or the chat is never an echo, whatever name it bears. Where Opsgenie leaves the origin out, the
-actor decides alone.
+No single sign is certain, so several are read together: the action came through the API, and its actor or its
+source's name is one of ours. An action from the web, a phone or the chat is never an echo. Where Opsgenie leaves the
+origin out, the actor decides alone.
 """
 
 from typing import FrozenSet

@@ -1,8 +1,7 @@
 """What a look at an alert tells: its status, its shelve, its outage, and whether an earlier attempt left its line.
 
-The times in a history are Alerta's, except those of alerts that came in: these are the sender's `createTime`. A
-sender's clock may be wrong, so no such time counts as later than the alert's last change of status, which Alerta itself
-dates (`updateTime`).
+The times of alerts that came in are their senders' claims. So no such time counts as later than the alert's last
+change of status, which Alerta itself dates (`updateTime`).
 """
 
 from typing import AbstractSet, Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple
@@ -33,13 +32,8 @@ class OwnLine(NamedTuple):
     `shelved_until_seconds` is when the shelve that it begins ends, by our clock (None: it begins none).
 
     The same person may have done the same twice. Actions on one alert are done in their order, so a line of ours that
-    stands behind an equal one shows that the equal one belongs to an older action:
-
-        10:00  "Acknowledged by alice in Opsgenie"      an older action
-        10:01  "Unacknowledged by alice in Opsgenie"    begins as one of `later_begin`, and has `later_have` in it
-        10:02  our acknowledge, whose answer was lost   has left no line: it has to be asked for
-
-    `is_note` says that the line is a note's. Anybody can write a note that reads like a change of state.
+    stands behind an equal one (it begins as one of `later_begin`, and has `later_have` in it) shows that the equal one
+    belongs to an older action. `is_note`: the line is a note's, which can read like a change of state.
     """
 
     texts: AbstractSet[str]

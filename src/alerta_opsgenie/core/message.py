@@ -1,8 +1,9 @@
 """An action message of OEC, JEC or an outgoing webhook: read, checked, and its fields given by name.
 
-One format comes by all three ways (https://support.atlassian.com/opsgenie/docs/opsgenie-edge-connector-alert-action-data/).
-Fields that an action does not need are never looked at, so that a change of the vendor's in one of them stops nothing;
-a field that it does need and that is missing or of a wrong type is a `MessageError` with the JSON path.
+One format comes by all three ways
+(https://support.atlassian.com/opsgenie/docs/opsgenie-edge-connector-alert-action-data/). Fields that an action does
+not need are never looked at; one that it needs and that is missing or of a wrong type is a `MessageError` with the
+JSON path.
 """
 
 import json

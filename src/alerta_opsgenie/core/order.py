@@ -1,10 +1,8 @@
 """Which of two actions on one alert is the newer one, so that an older one that arrives late undoes nothing.
 
-Each action writes registers: the state, the owner, the priority, each tag. For each register the newest `updatedAt`
-that wrote it is remembered, and an action all of whose registers were written by something newer is stale. Notes write
-no register: a note is never stale.
-
-An `updatedAt` is a claim by the sender, whose clock may be wrong by accident or on purpose:
+Each action writes registers: the state, the owner, the priority, each tag. For each the newest `updatedAt` that wrote
+it is remembered, and an action all of whose registers were written by something newer is stale. Notes write no
+register. An `updatedAt` is a claim by the sender, whose clock may be wrong by accident or on purpose:
 
 | `updatedAt` is | of an action that changed the alert | of an action that found nothing to change |
 |---|---|---|
@@ -12,9 +10,8 @@ An `updatedAt` is a claim by the sender, whose clock may be wrong by accident or
 | up to 2 minutes ahead of our clock | orders | orders nothing |
 | further ahead | orders as if it were now | orders nothing |
 
-An action belongs to the outage that it was made for. Opsgenie makes a new alert for each outage, under the same alias,
-and its `alertId` ends in the time when it was made. So `incident` is remembered beside the registers: a change of state
-that was made on an earlier alert of Opsgenie's is stale, whatever its `updatedAt` says.
+Opsgenie makes a new alert for each outage, and its `alertId` ends in the time when it was made (`incident`): a change
+of state that was made on an earlier alert of Opsgenie's is stale.
 """
 
 import re

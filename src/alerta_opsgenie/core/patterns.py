@@ -1,16 +1,8 @@
 """Regular expressions that take a bounded time, whatever text they are tried on.
 
-Python's `re` tries one way after another to match, and cannot be interrupted. The pattern and the length of the text
-decide how many ways there are:
-
-| pattern | ways on n characters |
-|---|---|
-| `db.*` | n |
-| `.*(db|sql).*(down|dead).*` | n * n * n, and 2 * 2 for the words |
-| `(a+)+b`, `(a|a)*b` | grows without a bound |
-
-So a text is cut to a length at which the ways are few enough, and a pattern that has too many even on a short text
-is refused when it is read.
+Python's `re` tries one way after another to match, and cannot be interrupted. `.*(db|sql).*(down|dead).*` has n * n *
+n ways on n characters, `(a+)+b` has them without a bound. So a text is cut to a length at which the ways are few
+enough, and a pattern that has too many even on a short text is refused when it is read.
 """
 
 import re

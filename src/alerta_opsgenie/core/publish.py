@@ -1,11 +1,9 @@
 """What Opsgenie or JSM is told about an event in Alerta: the table, and the requests within the vendor's limits.
 
-Nothing is sent here. The plugin's hooks tell what happened by `events`; `publish` gives the requests, in order. Which
-requests an event costs is a table for each dialect (`REQUESTS`), from which docs/reference/requests.md is made.
-
-Opsgenie's REST API has a call for each thing that people do. JSM documents four for an integration's key: create,
-acknowledge, close, add note (https://developer.atlassian.com/cloud/jira/service-desk-ops/rest/v1/api-group-integration-events);
-there, whatever else happened is told by a note, unless the settings say that the other calls are available.
+Nothing is sent here. `REQUESTS` has the requests of an event for each dialect; docs/reference/requests.md is made of
+it. JSM documents four calls for an integration's key: create, acknowledge, close, add note
+(https://developer.atlassian.com/cloud/jira/service-desk-ops/rest/v1/api-group-integration-events); there, whatever
+else happened is told by a note, unless the settings say that the other calls are available.
 """
 
 from enum import Enum

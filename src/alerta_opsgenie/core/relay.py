@@ -1,14 +1,12 @@
 """What Alerta is told about an action of Opsgenie or JSM: the rules, as data where they can be.
 
-`relay` is a generator that does no I/O: it yields a `Call`, is sent Alerta's `Answer`, and returns an `Outcome`. A
-driver of a dozen lines moves the bytes. What keeps an answer from coming (network, time) is the driver's matter; it
-then runs the relay again with `attempted_at_seconds` set. So each rule here must bear to be run again from its start
-after it went any part of the way: after an attempt of unknown end the history is read first. Where it has our very
-line, the step is done and is not asked for again: a note would stand there twice, and a change of state could undo what
-has happened since.
+`relay` is a generator that does no I/O: it yields a `Call`, is sent Alerta's `Answer`, and returns an `Outcome`.
+Where no answer comes, its driver runs it again with `attempted_at_seconds` set. So each rule bears to be run again
+from its start: after an attempt of unknown end the history is read first, and what has our very line there is not
+asked for again.
 
-Where our plugin runs in Alerta it answers with the person's name in a header and has done what else belongs to the
-action (`acked-by`); else the text names the person and the relay does the rest itself with a second call.
+Our plugin in Alerta answers with the person's name in a header and has done what else belongs to the action
+(`acked-by`); without it the text names the person and the relay does the rest by a second call.
 """
 
 from typing import Any, Callable, Dict, Mapping, Optional
@@ -141,12 +139,7 @@ def _acknowledge(task: Task) -> Steps:
 def _acknowledge_late(task: Task, stale: Outcome) -> Steps:
     """End the snooze that an acknowledge ends, even when the acknowledge itself comes too late.
 
-        9:00  Snooze          arrives first: shelved
-        9:05  Acknowledge     arrives last: it is stale, and still the snooze has ended over there
-        9:06  UnAcknowledge   arrives second: finds the alert shelved, and has nothing to do
-
-    What else can make an acknowledge late leaves the alert in no shelve from before it (but for a snooze to the same
-    end).
+    The unacknowledge that overtook it found the alert shelved, and had nothing to do.
     """
     look = yield task.call("GET")
     if not look.ok:
@@ -170,10 +163,7 @@ def _unacknowledge(task: Task) -> Steps:
 
 
 def _with_id(task: Task, attribute: str, name: Optional[str], claimed: Optional[str]) -> Dict[str, Optional[str]]:
-    """Name a person in an attribute, and keep the vendor's id of them in another, where that is not the name itself.
-
-    Once a mapping is in use, an id from before may be there to be removed.
-    """
+    """Name a person in an attribute, and keep the vendor's id of them in another, where that is not the name itself."""
     if name == claimed and task.message.people is None:
         return {attribute: name}
     return {attribute: name, f"{attribute}_id": claimed if claimed != name else None}

@@ -1,20 +1,16 @@
 """One act of one person that comes through two integrations, while Opsgenie and JSM run side by side.
 
 A change of state needs nothing here: the second finds it done. What leaves a line each time (a note, an assignment, a
-custom action) is told once. Two messages are one act if all of this holds:
-
-- they come by different integrations (`integrationId`);
-- the alert, the person (by the name that is shown) and the words are the same;
-- their `updatedAt` are at most `WINDOW_SECONDS` apart. Nobody has documented how soon one product hears of the other's
-  act, nor whether it keeps its time; whoever says the same again within two minutes says nothing new.
-
-Each act is paired with one of the other integration's, so that a note written twice on purpose stays there twice:
+custom action) is told once. Two messages are one act if they come by different integrations, alert, person and words
+are the same, and their `updatedAt` are at most `WINDOW_SECONDS` apart (nobody has documented how soon one product
+hears of the other's act). Each act is paired with one of the other integration's, so that a note written twice stays
+there twice:
 
     OEC   9:00:00 "on it"  told           9:00:30 "on it"  told
     JEC   9:00:01 "on it"  a pair         9:00:31 "on it"  a pair
 """
 
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Tuple
 
 from . import message as fields
 from .digest import hex_digest
@@ -85,7 +81,12 @@ def said(message: Message) -> Dict[str, int]:
         act = act_digest(kind_of(message), fields.actor(message), sentence(message))
     except MessageError:
         return {}
-    return {f"{SAID}:{act}:{digest(integration)}:{message.updated_ns}": message.updated_ns}
+    return {name_of(act, digest(integration), message.updated_ns): message.updated_ns}
+
+
+def name_of(act: str, integration: str, updated_ns: int) -> str:
+    """Name an act by what was said (`act_digest`), and by whom and when it was brought."""
+    return f"{SAID}:{act}:{integration}:{updated_ns}"
 
 
 def kind_of(message: Message) -> str:
@@ -95,39 +96,34 @@ def kind_of(message: Message) -> str:
 
 def is_said(message: Message, newest_ns: Mapping[str, int]) -> bool:
     """Whether another integration has brought the act already. `newest_ns` has what `said` gave, also of this one."""
-    for own, updated_ns in said(message).items():
-        _, act, integration, _ = own.split(":")
-        parts = (name.split(":") for name in newest_ns if name != own and name.startswith(f"{SAID}:{act}:"))
-        before = [(int(part[3]), part[2]) for part in parts]
-        return _count(before) == _count([*before, (updated_ns, integration)])
-    return False
+    return any(is_pair(act, newest_ns) for act in said(message))
 
 
-Brought = Tuple[Tuple[int, str], ...]
-"""By whom an act was brought that was told once: `updatedAt` (ns) and integration of each, from the first on."""
+def alike(act: str, names: Iterable[str]) -> List[Tuple[int, str]]:
+    """Give when and by whom the same was said: `updatedAt` (ns) and integration, of each name but this one."""
+    said_ = act.rpartition(":")[0].rpartition(":")[0] + ":"
+    parts = (name.split(":") for name in names if name.startswith(said_) and name != act)
+    return [(int(updated_ns), integration) for _, _, integration, updated_ns in parts]
 
 
-def pair_of(told: Sequence[Brought], updated_ns: int, integration: str) -> Optional[int]:
-    """Find what was told of an act by other integrations: its place among acts with the same words, or None."""
-    for place, brought in enumerate(told):
-        is_near = abs(brought[0][0] - updated_ns) <= _WINDOW_NS
-        if is_near and all(one and one != integration for _, one in brought):
-            return place
-    return None
+def is_pair(act: str, names: Iterable[str]) -> bool:
+    """Whether an act is one with another integration's among these."""
+    before, (_, _, integration, updated_ns) = alike(act, names), act.split(":")
+    return _count(before) == _count([*before, (int(updated_ns), integration)])
 
 
 def _count(acts: Iterable[Tuple[int, str]]) -> int:
-    """Count how often acts with the same words are told."""
+    """Count how often acts with the same words are told; each list of `near` is one that was told once."""
     count = 0
-    near: List[Brought] = []
+    near: List[List[Tuple[int, str]]] = []
     for updated_ns, integration in sorted(acts):
         near = [brought for brought in near if brought[0][0] >= updated_ns - _WINDOW_NS]
-        place = pair_of(near, updated_ns, integration)
-        if place is None:
-            near.append(((updated_ns, integration),))
+        pair = next((one for one in near if all(by and by != integration for _, by in one)), None)
+        if pair is None or not integration:
+            near.append([(updated_ns, integration)])
             count += 1
         else:
-            near[place] += ((updated_ns, integration),)
+            pair.append((updated_ns, integration))
     return count
 
 

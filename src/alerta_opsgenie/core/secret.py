@@ -1,7 +1,7 @@
-"""Secrets, and how they are kept out of what people read: one class, one masker, one redaction for the whole project.
+"""Secrets, and how they are kept out of what people read.
 
 `mask` hides secrets that are known. `redact_text` hides what looks like a secret: by the name in front of it, by its
-place in a URL, and by its shape. When in doubt it hides: a reader loses little by `***`, and a leak cannot be undone.
+place in a URL, and by its shape; in doubt it hides.
 """
 
 import re

@@ -12,6 +12,11 @@ from alerta_opsgenie.core.wording import Past, Subject, plain
 
 __all__ = ["Query", "end_of", "epoch_seconds", "subject_of"]
 
+_SAME_NAMES = (
+    "id", "resource", "event", "environment", "severity", "group", "value", "text", "origin", "customer",
+    "previous_severity",
+)  # fmt: skip
+
 
 class Query(NamedTuple):
     """A query as Alerta's models take it (9.1.0, database/backends): `where` and `sort` in the database's own form."""
@@ -25,23 +30,13 @@ class Query(NamedTuple):
 def subject_of(alert: Alert) -> Subject:
     """Read an alert; what Alerta leaves empty, or holds as another type, is a text all the same."""
     return Subject(
-        id=text_of(alert.id),
-        resource=text_of(alert.resource),
-        event=text_of(alert.event),
-        environment=text_of(alert.environment),
-        severity=text_of(alert.severity),
+        **{name: text_of(getattr(alert, name)) for name in _SAME_NAMES},
         status=word_of(alert.status),
         shown_status=text_of(alert.status),
         service=tuple(text_of(name) for name in alert.service or ()),
-        group=text_of(alert.group),
-        value=text_of(alert.value),
-        text=text_of(alert.text),
         tags=tuple(text_of(tag) for tag in alert.tags or ()),
         attributes=dict(alert.attributes or {}),
-        origin=text_of(alert.origin),
         type=text_of(alert.event_type),
-        customer=text_of(alert.customer),
-        previous_severity=text_of(alert.previous_severity),
         trend=text_of(alert.trend_indication),
         duplicates=alert.duplicate_count or 0,
         repeat=bool(alert.repeat),

@@ -1,11 +1,9 @@
 """Who acts: a request by the bridge's own API key is shown under the name of the person on whose behalf it is made.
 
-Alerta's views write `g.login` into history, notes and the audit trail. Its permission decorator sets that in one place,
-once the key is known to be good, and `g.scopes` last of all. So `g` is given a class of its own
-(`Flask.app_ctx_globals_class`) that sees this last assignment: when the key is the bridge's and the header names a
-person, `g.login` becomes the person's name. This covers each endpoint alike, those without a plugin hook and alerts in
-a blackout included (docs/decisions/0005-attribution.md). Scopes and customers stay those of the key: a name is lent,
-never a right.
+Alerta writes `g.login` into history, notes and the audit trail, and its permission decorator sets `g.scopes` last of
+all. So `g` is given a class of its own that sees this, and makes the person's name of `g.login` where the key is the
+bridge's (docs/decisions/0005-attribution.md). Scopes and customers stay those of the key: a name is lent, never a
+right.
 """
 
 import re
@@ -166,13 +164,6 @@ def by_bridge() -> bool:
     return has_app_context() and bool(g.get("opsgenie_bridge"))
 
 
-def act_for(person: Behalf) -> None:
-    """Do what follows in this context under the name of a person, for the webhook."""
-    g.opsgenie_bridge = True
-    g.opsgenie_behalf = person
-    g.login = person.person
-
-
 def tell_status(status: str) -> None:
     """Note the status that the alert of the present call has now."""
     g.opsgenie_status = status
@@ -195,7 +186,7 @@ def _authenticated(context: Any) -> None:
     if endpoint not in ENDPOINTS:
         return
     claimed = request.headers.get(ON_BEHALF_OF, "")
-    if callers.is_bridge(callers.shown_key(), context.scopes):
+    if request.environ.get(callers.AS_BRIDGE) or callers.is_bridge(callers.shown_key(), context.scopes):
         context.opsgenie_bridge = True
         _lend(context, claimed)
     elif claimed:

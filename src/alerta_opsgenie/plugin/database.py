@@ -1,12 +1,8 @@
 """A connection of the plugin's own to the PostgreSQL database of Alerta, and the tables that it keeps there.
 
-Never Alerta's connection: Alerta commits inside each write, and an error of ours would abort its transaction. One
-connection for each process, opened after the server's fork and opened again once it is lost. Every transaction here is
-one short commit; none stays open while the vendor is asked.
-
-Each product that is told has tables of its own, by a prefix, so that no version that knows of one product alone sends
-what waits for the other. They are made under a lock, once for each version. Without the right to make them the log has
-the SQL, for somebody with that right.
+Never Alerta's connection: Alerta commits inside each write, and an error of ours would abort its transaction. Every
+transaction is one short commit; none stays open while the vendor is asked. Each product that is told has tables of
+its own, by a prefix. Without the right to make them the log has the SQL, for somebody with that right.
 """
 
 import contextlib
@@ -21,12 +17,9 @@ from alerta_opsgenie.plugin import LOG
 
 VERSION = 1
 _PREFIX = "alerta_opsgenie_"
-LEASES = """CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases (
+TABLES = """
+CREATE TABLE IF NOT EXISTS alerta_opsgenie_leases (
     name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL);
-"""
-TABLES = (
-    LEASES
-    + """
 CREATE TABLE IF NOT EXISTS alerta_opsgenie_memory (
     alert_id text PRIMARY KEY, is_open boolean NOT NULL, agreed text NOT NULL);
 CREATE INDEX IF NOT EXISTS alerta_opsgenie_memory_open ON alerta_opsgenie_memory (alert_id) WHERE is_open;
@@ -43,8 +36,7 @@ INSERT INTO alerta_opsgenie_values VALUES ('since', extract(epoch FROM now())::t
 INSERT INTO alerta_opsgenie_values VALUES ('version', '1')
     ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 """
-)
-MAKING_LOCK = 0x4F50_0001
+_MAKING_LOCK = 0x4F50_0001
 """Keeps two processes from making the tables at once; given up at the end of the transaction."""
 
 _IN_TRANSACTION = 2  # psycopg2.extensions.STATUS_BEGIN
@@ -136,7 +128,7 @@ class Database:
             tables = _Cursor(cursor, self._prefix)
             tables.execute("SELECT to_regclass('alerta_opsgenie_values')")
             if tables.fetchone()[0] is None or not _is_current(tables):
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING_LOCK,))
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING_LOCK,))
                 try:
                     tables.execute(TABLES)
                 except psycopg2.Error as error:

@@ -1,10 +1,8 @@
 """The outbox in Alerta's own PostgreSQL database: nothing has to be mounted, and all hosts share it.
 
-It does what `journal.Journal` does for the outbox, by the same methods. A claim is a lease on the first request of an
-alert: no transaction is open while the vendor is asked, and what a killed process had in flight is due again when its
-lease ends. So any number of hosts may send, and of one alert one request is in flight at a time, in order.
-
-What was sent is deleted. A dead letter stays until somebody retries or drops it, in `alerta_opsgenie_outbox`.
+It has the methods of `journal.Journal`. A claim is a lease on the first request of an alert: no transaction is open
+while the vendor is asked, and what a killed process had in flight is due again when its lease ends. So any number of
+hosts may send, one request of an alert at a time, in order. What was sent is deleted; a dead letter stays.
 """
 
 import os
@@ -18,7 +16,6 @@ from alerta_opsgenie.plugin.database import Database
 _ATTEMPTS_PER_LEASE = 6
 """How many time limits of a request a lease lasts: an attempt, what is looked up before it, and much doubt."""
 _LEAST_LEASE_SECONDS = 60.0
-_ANY_PAUSE_SECONDS = 1e9
 
 _COLUMNS = (
     "id, key, alert, order_ns, kind, body, first_attempt_at, state, attempts, accepted_at, due_at, reason, detail"
@@ -77,28 +74,17 @@ class DatabaseJournal:
             due: Optional[float] = cursor.fetchone()[0]
         return None if due is None else now if due > now + longest_pause_seconds else due
 
-    def done(self, action: Action, now: float, _reason: str, *, claim_next: bool = False) -> Optional[Action]:
-        """Forget a request that was sent, or that is not needed; with `claim_next` give another that is due."""
+    def done(self, action: Action, _now: float, _reason: str) -> None:
+        """Forget a request that was sent, or that is not needed."""
         self._change(f"DELETE FROM alerta_opsgenie_outbox {_MINE}", action)
-        return self._next(now) if claim_next else None
 
-    def dead(
-        self, action: Action, now: float, reason: str, detail: str, *, claim_next: bool = False
-    ) -> Optional[Action]:
-        """Make a request a dead letter; `claim_next` as in `done`."""
+    def dead(self, action: Action, now: float, reason: str, detail: str) -> None:
+        """Make a request a dead letter."""
         self._end(action, "dead", now, reason, detail)
-        return self._next(now) if claim_next else None
 
     def postpone(self, action: Action, _now: float, due_at: float, reason: str, detail: str) -> None:
         """Let a request wait after an attempt."""
         self._end(action, "waiting", due_at, reason, detail)
-
-    def release(self, action: Action) -> None:
-        """Let a request wait again as it was: it was not attempted."""
-        self._change(
-            f"UPDATE alerta_opsgenie_outbox SET state = 'waiting', holder = '', first_attempt_at = %s {_MINE}",
-            action, action.first_attempt_at,
-        )  # fmt: skip
 
     def recover(self, _now: float) -> int:
         """End the leases of this host's other processes; for the one that sends for the host now. Says how many."""
@@ -166,10 +152,6 @@ class DatabaseJournal:
         """Change a request that this process holds; one whose lease another has now is left to it."""
         with self._transaction() as cursor:
             cursor.execute(query, (*values, action.id, self._holder))
-
-    def _next(self, now: float) -> Optional[Action]:
-        found = self.claim(now, 1, _ANY_PAUSE_SECONDS)
-        return found[0] if found else None
 
 
 def _plain(text: str) -> str:

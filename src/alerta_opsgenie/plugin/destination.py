@@ -48,7 +48,6 @@ class Destination:
         self.outbox = Outbox(
             settings.spool_directory,
             DatabaseJournal(shared, settings.timeout_seconds) if shared else None,
-            self.memory,
             settings.lock_directory,
         )
         self.sender = Sender(self.outbox, settings, report, self.memory, link)
@@ -135,5 +134,5 @@ class Destination:
             return False
         if name not in self._leases:  # given back when the process stops, for the next one not to wait
             self._leases.add(name)
-            self.sender.closing.append(partial(self.memory.lease, name, holder, 0.0))
+            self.sender.closing.append(partial(self.memory.give_back, name, holder))
         return True

@@ -12,7 +12,7 @@ from typing import Any, Callable, TypeVar, cast
 from alerta.app import db
 from alerta.exceptions import BaseError
 from alerta.models.metrics import Counter
-from flask import Response, after_this_request
+from flask import Response, after_this_request, has_request_context
 
 from alerta_opsgenie.plugin import LOG
 
@@ -69,7 +69,10 @@ def after_request(what: str, do: Callable[[Response], object]) -> None:
 
 
 def after_success(what: str, do: Callable[[], object]) -> None:
-    """Do something once the present request has succeeded; an error leaves the answer as it is."""
+    """Do something once the present request has succeeded; at once where there is none."""
+    if not has_request_context():
+        do()
+        return
 
     def done(response: Response) -> None:
         if response.status_code in _DONE:

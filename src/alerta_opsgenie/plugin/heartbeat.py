@@ -1,10 +1,7 @@
 """A dead man's switch at the vendor: the heartbeat that it expects stops when Alerta or the bridge is dead.
 
-The vendor then pages whoever is on call. So a ping goes out only while all of this works: Alerta's database answers,
-the outbox moves, the key is taken, and what people do over there arrives here. Whoever misses one of them learns it by
-the vendor's page at the latest.
-
-https://docs.opsgenie.com/docs/heartbeat-api
+A ping goes out only while Alerta's database answers, the outbox moves, the key is taken, and what people do over
+there arrives here. https://docs.opsgenie.com/docs/heartbeat-api
 """
 
 import contextlib
@@ -13,7 +10,7 @@ from typing import Optional
 
 from alerta.models.alert import Alert
 
-from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import Delivery, Reason, Verdict
 from alerta_opsgenie.core import routing
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin import LOG, state, way_back
@@ -23,7 +20,6 @@ LEASE = "heartbeat"
 STUCK_SECONDS = 300.0
 """What has waited longer than that does not move: longer than any pause after one failed attempt."""
 
-_LOOK_SECONDS = 3600.0
 _NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
@@ -32,7 +28,7 @@ class Heartbeat:
 
     def __init__(self, process: state.Process) -> None:
         self._process, self._settings = process, process.settings
-        self._looked_at: Optional[float] = None
+        self._is_there = False
         self._logged = ""
 
     def run(self) -> None:
@@ -75,17 +71,10 @@ class Heartbeat:
                 key = settings.key_of(routing.DEFAULT).reveal()
             except OSError as error:
                 return f"the key file cannot be read: {error.strerror}"
-            missing = self._look(client, key, deadline)
-            return missing or _explained(client.ping(settings.heartbeat, key, deadline))
-
-    def _look(self, client: OpsgenieClient, key: str, deadline: float) -> str:
-        now = time.monotonic()
-        if self._looked_at is not None and now - self._looked_at < _LOOK_SECONDS:
-            return ""
-        if client.has_heartbeat(self._settings.heartbeat, key, deadline) is False:
-            return "there is no heartbeat of that name: make it there, with an interval longer than ours"
-        self._looked_at = now
-        return ""
+            if not self._is_there and client.has_heartbeat(settings.heartbeat, key, deadline) is False:
+                return "there is no heartbeat of that name: make it there, with an interval longer than ours"
+            self._is_there = True
+            return _explained(client.ping(settings.heartbeat, key, deadline))
 
 
 def _explained(delivery: Delivery) -> str:

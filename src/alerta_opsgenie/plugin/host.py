@@ -35,17 +35,13 @@ def _undoes(config: Mapping[str, Any]) -> Iterator[str]:
     plugins, shelve_seconds = list(config.get("PLUGINS") or ()), config.get("SHELVE_TIMEOUT")
     if config.get("ACK_TIMEOUT"):
         yield f"ACK_TIMEOUT ends an acknowledge after {config['ACK_TIMEOUT']} s, and Opsgenie is told so"
-    if "timeout" in plugins and plugins.index("timeout") > _place(plugins):
+    if "opsgenie" in plugins and "timeout" in plugins[plugins.index("opsgenie") :]:
         yield (
             f"the plugin timeout ends a snooze after SHELVE_TIMEOUT, {shelve_seconds} s, whatever was asked for;"
             " put opsgenie behind it in PLUGINS, and the time that was asked for holds"
         )
     if str(config.get("ALARM_MODEL")).lower() == "isa_18_2":
         yield "with ISA 18.2 a close is refused, and Alerta ends no shelve by itself: Opsgenie's end of the snooze does"
-
-
-def _place(plugins: List[str]) -> int:
-    return plugins.index("opsgenie") if "opsgenie" in plugins else len(plugins)
 
 
 def _numbers(version: str) -> Tuple[int, ...]:

@@ -1,9 +1,8 @@
 """Keeps Alerta from ending a shelve or an ack before its time.
 
-Alerta 9.1.0 looks for shelves that are over with `h.type='shelve' AND a.update_time + h.timeout < now` over the whole
-history (database/backends/postgres/base.py, `get_unshelve`; `get_unack` is alike): any older, shorter shelve of an
-alert ends the newest one. So what Alerta finds is looked at once more, and only what is over by its newest entry is
-left. A plugin's veto alone would do as well, but then each round of the housekeeping job ends in a 500.
+Alerta 9.1.0 looks for shelves that are over in the whole history (database/backends/postgres/base.py, `get_unshelve`,
+`get_unack`): any older, shorter shelve of an alert ends the newest one. So only what is over by its newest entry is
+left of what Alerta finds. A plugin's veto alone would end each round of the housekeeping job in a 500.
 """
 
 import time

@@ -1,8 +1,7 @@
 """Whether a request need not be sent: it has had its effect already, or its time is over.
 
-An attempt whose answer did not come may have had it. So may what waited long before this process began: an outbox in a
-database that was restored from a backup has what was sent since. Only creates and notes are asked for; the others do no
-harm twice.
+An attempt whose answer did not come may have had it; so may what waited long before this process began, in an outbox
+that was restored from a backup. Only creates and notes are asked for; the others do no harm twice.
 """
 
 from typing import Any, Callable

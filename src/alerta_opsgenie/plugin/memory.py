@@ -1,7 +1,7 @@
 """The memory of what both sides agree on, in Alerta's own database, so that all its workers and hosts share it."""
 
 import json
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional
 
 from alerta_opsgenie.core.agreed import Agreed, read_agreed
 from alerta_opsgenie.journal import JournalError
@@ -11,7 +11,9 @@ from alerta_opsgenie.plugin.database import Database
 _WRITE = """INSERT INTO alerta_opsgenie_memory VALUES (%s, %s, %s)
     ON CONFLICT (alert_id) DO UPDATE SET is_open = excluded.is_open, agreed = excluded.agreed"""
 _SET = "INSERT INTO alerta_opsgenie_values VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-_LEASE = """INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * interval '1 second')
+# Nothing of a lease has to outlive a crash of the database, so its commit need not wait for the disk.
+_LEASE = """SET LOCAL synchronous_commit TO off;
+    INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * interval '1 second')
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
     WHERE alerta_opsgenie_leases.holder = excluded.holder OR alerta_opsgenie_leases.until < now()"""
 _OPEN = """SELECT memory.alert_id, memory.agreed, alerts.status, alerts.severity FROM alerta_opsgenie_memory AS memory
@@ -67,14 +69,8 @@ class Memory:
             for alert_id in sorted(agreed):  # in one order everywhere, so that two writers never wait for each other
                 cursor.execute(_WRITE, (alert_id, agreed[alert_id].is_open, agreed[alert_id].to_json()))
 
-    def open_ids(self) -> List[str]:
-        """Name the alerts that the vendor has open, as far as is known."""
-        with self._database.transaction() as cursor:
-            cursor.execute("SELECT alert_id FROM alerta_opsgenie_memory WHERE is_open ORDER BY alert_id")
-            return [row[0] for row in cursor.fetchall()]
-
     def open_alerts(self) -> Dict[str, "Known"]:
-        """Give what is known of those, each with what it is in Alerta now."""
+        """Give what is known of the alerts that the vendor has open, each with what it is in Alerta now."""
         with self._database.transaction() as cursor:
             cursor.execute(_OPEN)
             rows = cursor.fetchall()
@@ -123,6 +119,12 @@ class Memory:
         with self._database.transaction() as cursor:
             cursor.execute(_LEASE, (name, holder, seconds))
             return bool(cursor.rowcount == 1)
+
+    def give_back(self, name: str, holder: str) -> None:
+        """End a lease before its time."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit TO off")
+            cursor.execute("DELETE FROM alerta_opsgenie_leases WHERE name = %s AND holder = %s", (name, holder))
 
 
 def _read(alert_id: str, text: str) -> Optional[Agreed]:

@@ -1,9 +1,7 @@
-"""Tells the vendor what no hook told: Alerta calls no plugin for much of what happens.
+"""Tells the vendor what no hook told: Alerta calls no plugin in a blackout, or for what housekeeping deletes.
 
-While an alert is in a blackout the hooks are skipped; housekeeping deletes alerts without a word; another plugin can
-fail, or acknowledge, behind ours. So what both sides agree on (plugin/memory.py) is compared with Alerta's alerts from
-time to time, and the difference is sent. What is found must be there at two looks running, so that what a hook is
-about to tell is left to the hook, and nothing is told of an alert for which something still waits in the outbox.
+So what both sides agree on (plugin/memory.py) is compared with Alerta's alerts from time to time, and the difference
+is sent: if it is there at two looks running, and nothing of the alert waits in the outbox.
 
     12:00:00  blackout begins; the vendor has the alert open
     12:05:00  the alert clears; no hook is called

@@ -1,21 +1,17 @@
 """What the bridge did to an alert, kept on the alert itself, so that Alerta refuses what comes late or twice.
 
-Each register (`core.order`: the state, the owner, the priority, each tag) has the `updatedAt` of the newest action that
-wrote it; notes and custom actions are remembered as acts; `opened` is when the alert came again after its end, by this
-server's clock. All of it is one text in the attribute `opsgenie-order`, so that it holds for all workers and hosts.
-
-Whoever may write alerts may write attributes. So the text ends in a signature, made with Alerta's `SECRET_KEY` and good
-for this one alert, and a text without it counts as none. What others send under that name is taken out of their
-requests besides, so that they cannot wipe the record out.
-
-While a call of the bridge is worked on, its lease on the alert (`plugin.lease`) keeps the next one out. Without it two
-calls could read the same state and be written in either order.
+One text in the attribute `opsgenie-order` holds for all workers and hosts: for each register (`core.order`) the
+`updatedAt` of its newest writer, the notes and custom actions as acts, and when the alert came again (`opened`). It
+ends in a signature, made with Alerta's `SECRET_KEY` for this one alert; without it the text counts as none. What
+others send under that name is taken out of their requests. A lease (`plugin.lease`) keeps two calls from reading the
+same state.
 """
 
 import hashlib
 import hmac
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Mapping
 
 from alerta.exceptions import AlertaException, ApiError
 from alerta.models.alert import Alert
@@ -24,7 +20,7 @@ from flask import current_app, request
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
 from alerta_opsgenie.core.outcome import MERGED_MARK, REDELIVERED_MARK, STALE_MARK
-from alerta_opsgenie.core.same_act import Brought, act_digest, digest, pair_of
+from alerta_opsgenie.core.same_act import SAID, act_digest, alike, digest, is_pair, name_of
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
 from alerta_opsgenie.plugin import LOG, alarm, guard, lease, state
 from alerta_opsgenie.plugin.people import name_owner
@@ -40,32 +36,21 @@ NEWER = "something newer has happened to the alert"
 REDELIVERED = f"{REDELIVERED_MARK} the note is there"
 MERGED = f"{MERGED_MARK} another integration has brought it"
 
-_NOTE, _SIGNATURE = "note", "signature"
+_SIGNATURE = "signature"
 _MOST_DIGITS = 19  # nanoseconds since the epoch
 _CONFLICT = 409
 _OWNED = {"owner": "owner", "opsgenie-priority": "priority"}
 _WRITES_ATTRIBUTES = frozenset({"api.receive", "api.update_attributes", "api.bulk_update_attributes"})
 
 
-class Act(NamedTuple):
-    """A note, or a custom action. `digest` stands for person and words; without an `updatedAt` for the message too."""
-
-    digest: str
-    updated_ns: int
-    integration: str
-
-
 class Record:
-    """The registers and acts of one alert; `str` gives the attribute's text, without the signature."""
+    """The registers of one alert, and the acts beside them; `str` gives the attribute's text, without the signature."""
 
     def __init__(self, text: Any) -> None:
         self.newest: Dict[str, int] = {}
-        self.acts: List[Tuple[str, Brought]] = []
         for part in text.split() if isinstance(text, str) else ():
             name, _, value = part.rpartition("=")
-            if name == _NOTE:
-                self.acts += _read_act(value)
-            elif name and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
+            if name and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
                 self.newest[name] = int(value)
 
     def is_stale(self, register: str, updated_ns: int) -> bool:
@@ -83,43 +68,23 @@ class Record:
             if updated_ns > self.newest.get(register, 0):
                 self.newest[register] = updated_ns
 
-    def told(self, act: Act) -> str:
+    def told(self, act: str) -> str:
         """Say why an act need not be told: it was, by the same message or by another integration; else nothing."""
-        alike = [one for name, brought in self.acts if name == act.digest for one in brought]
-        same = {integration for at_ns, integration in alike if at_ns == act.updated_ns}
-        if same & {act.integration, ""} or (same and not act.integration):
+        _, _, integration, updated_ns = act.split(":")
+        same = {by for at_ns, by in alike(act, self.newest) if at_ns == int(updated_ns)}
+        if act in self.newest or "" in same or (same and not integration):
             return REDELIVERED
-        return MERGED if self._pair_of(act) is not None else ""
+        return MERGED if int(updated_ns) and is_pair(act, self.newest) else ""
 
-    def write_act(self, act: Act) -> None:
-        """Note an act, beside that of another integration that it is one with."""
-        place, own = self._pair_of(act), ((act.updated_ns, act.integration),)
-        if place is None:
-            self.acts = [*self.acts, (act.digest, own)][-MOST_ACTS:]
-        else:
-            self.acts[place] = (act.digest, self.acts[place][1] + own)
-
-    def _pair_of(self, act: Act) -> Optional[int]:
-        places = [place for place, (digest_, _) in enumerate(self.acts) if digest_ == act.digest]
-        if not act.integration:
-            return None
-        found = pair_of([self.acts[place][1] for place in places], act.updated_ns, act.integration)
-        return None if found is None else places[found]
+    def write_act(self, act: str) -> None:
+        """Note an act."""
+        self.newest[act] = int(act.rpartition(":")[2])
 
     def __str__(self) -> str:
         tags = sorted((name for name in self.newest if name.startswith("tag:")), key=lambda name: self.newest[name])
-        kept = {name: value for name, value in self.newest.items() if name not in tags[:-MOST_TAGS]}
-        parts = [f"{name}={value}" for name, value in kept.items()]
-        for name, brought in self.acts:
-            parts.append(f"{_NOTE}={name}:{','.join(f'{at_ns}.{one}' for at_ns, one in brought)}")
-        return " ".join(parts)
-
-
-def _read_act(text: str) -> Iterator[Tuple[str, Brought]]:
-    name, _, rest = text.partition(":")
-    pairs = [one.partition(".") for one in rest.split(",")]
-    if all(at.isascii() and at.isdigit() and len(at) <= _MOST_DIGITS for at, _, _ in pairs):
-        yield name, tuple((int(at), one) for at, _, one in pairs)
+        acts = [name for name in self.newest if name.startswith(f"{SAID}:")]
+        dropped = {*tags[:-MOST_TAGS], *acts[:-MOST_ACTS]}
+        return " ".join(f"{name}={value}" for name, value in self.newest.items() if name not in dropped)
 
 
 def sign(secret: str, alert_id: str, text: str) -> str:
@@ -151,11 +116,11 @@ def _secret() -> str:
     return str(current_app.config["SECRET_KEY"])
 
 
-def act_of(kind: str, behalf: "Behalf") -> Act:
+def act_of(kind: str, behalf: "Behalf") -> str:
     """Name an act by who says what when, so that the same one by another connector counts as the same."""
     said = act_digest(kind, behalf.person, behalf.words)
     named = said if behalf.updated_ns else digest(said, behalf.key)
-    return Act(named[:12], behalf.updated_ns, digest(behalf.integration)[:6] if behalf.integration else "")
+    return name_of(named[:12], digest(behalf.integration)[:6] if behalf.integration else "", behalf.updated_ns)
 
 
 def tag_register(tag: str) -> str:
@@ -220,7 +185,7 @@ def note_opened(alert: Alert) -> None:
     alert.attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
-def told(alert: Alert, act: Act) -> str:
+def told(alert: Alert, act: str) -> str:
     """Say why an act need not be told, as `Record.told`; one of another integration's is noted beside its pair."""
     why = record_of(alert).told(act)
     if why == MERGED:
@@ -228,12 +193,12 @@ def told(alert: Alert, act: Act) -> str:
     return why
 
 
-def remember(alert_id: str, act: Act) -> None:
+def remember(alert_id: str, act: str) -> None:
     """Note that an act was told. After the writing, not before: twice is better than never."""
     _write(alert_id, lambda record: record.write_act(act))
 
 
-def check_told(alert: Alert, act: Act) -> None:
+def check_told(alert: Alert, act: str) -> None:
     """Refuse a custom action that another integration has brought already, else note it once it is done.
 
     Raises AlertaException for a 409 whose message begins with `merged:`.
@@ -242,34 +207,6 @@ def check_told(alert: Alert, act: Act) -> None:
         raise AlertaException(MERGED, code=_CONFLICT)
     alert_id = str(alert.id)
     guard.after_success("noting a custom action", lambda: remember(alert_id, act))
-
-
-def fresh_tags(alert: Alert, tags: List[str], updated_ns: int) -> List[str]:
-    """Leave out the tags that something newer has written. Raises AlertaException where none is left."""
-    record = record_of(alert)
-    fresh = [tag for tag in tags if not record.is_stale(tag_register(str(tag)), updated_ns)]
-    if not fresh:
-        _refuse(str(alert.id), NEWER)
-    return fresh
-
-
-def write_tags(alert_id: str, tags: Iterable[str], updated_ns: int) -> None:
-    """Note the newest writer of tags."""
-    if updated_ns:
-        registers = [tag_register(str(tag)) for tag in tags]
-        _write(alert_id, lambda record: record.write(registers, updated_ns))
-
-
-def claim_attributes(alert: Alert, attributes: Dict[str, Any], updated_ns: int) -> None:
-    """Let the record be written along with some attributes. Raises AlertaException if they are stale."""
-    registers = [register for name, register in _OWNED.items() if name in attributes]
-    if not registers or not updated_ns:
-        return
-    record = record_of(alert)
-    if all(record.is_stale(register, updated_ns) for register in registers):
-        _refuse(str(alert.id), NEWER)
-    record.write(registers, updated_ns)
-    attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
 def _write(alert_id: str, change: Callable[[Record], None]) -> None:
@@ -303,19 +240,33 @@ def enter(endpoint: str, alert_id: str, behalf: "Behalf", body: Dict[str, Any]) 
 
 
 def _around_tags(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
+    """Leave out the tags that something newer has written, and note the newest writer of the others."""
     tags = body.get("tags")
-    if not isinstance(tags, list) or not tags:
+    if not isinstance(tags, list) or not tags or not updated_ns:
         return
-    fresh = tags[:] = fresh_tags(alert, tags, updated_ns)
-    alert_id = str(alert.id)
-    guard.after_success("noting whose tags are the newest", lambda: write_tags(alert_id, fresh, updated_ns))
+    record = record_of(alert)
+    tags[:] = [tag for tag in tags if not record.is_stale(tag_register(str(tag)), updated_ns)]
+    if not tags:
+        _refuse(str(alert.id), NEWER)
+    alert_id, registers = str(alert.id), [tag_register(str(tag)) for tag in tags]
+    note = partial(_write, alert_id, lambda record: record.write(registers, updated_ns))
+    guard.after_success("noting whose tags are the newest", note)
 
 
 def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
+    """Let the record be written along with owner and priority, if they are not stale."""
     attributes = body.get("attributes")
-    if isinstance(attributes, dict):
-        name_owner(alert, attributes)
-        claim_attributes(alert, attributes, updated_ns)
+    if not isinstance(attributes, dict):
+        return
+    name_owner(alert, attributes)
+    registers = [register for name, register in _OWNED.items() if name in attributes]
+    if not registers or not updated_ns:
+        return
+    record = record_of(alert)
+    if all(record.is_stale(register, updated_ns) for register in registers):
+        _refuse(str(alert.id), NEWER)
+    record.write(registers, updated_ns)
+    attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
 def _around_action(alert: Alert, body: Dict[str, Any], _updated_ns: int) -> None:

@@ -14,7 +14,7 @@ from alerta.models.user import User
 from alerta_opsgenie.agent.people import PeopleFiles
 from alerta_opsgenie.core import people as rules
 from alerta_opsgenie.core.people import People, harmless_name, is_account_id
-from alerta_opsgenie.plugin import LOG, guard, lease, state
+from alerta_opsgenie.plugin import LOG, guard, state
 from alerta_opsgenie.plugin.alert_values import Query
 
 REMEMBER_SECONDS = 60.0
@@ -102,7 +102,7 @@ def _by_display_name(name: str) -> Optional[User]:
     if not name or "@" in name or is_account_id(name):
         return None
     of_postgres, of_mongodb = ("name=%(name)s", "login"), ({"name": name}, [("login", 1)])
-    where, sort = of_postgres if lease.is_postgres() else of_mongodb
+    where, sort = of_postgres if state.process().memory else of_mongodb
     found = User.find_all(Query(where, {"name": name}, sort), page=1, page_size=2)
     return found[0] if len(found) == 1 else None
 

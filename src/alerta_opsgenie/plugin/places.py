@@ -23,13 +23,10 @@ def spool_directory(configured: str) -> Tuple[str, str]:
     wanted = own_directory(configured or SPOOL)
     if _can_be_used(Path(wanted)):
         return wanted, ""
-    what = f"OPSGENIE_SPOOL_DIR: {wanted}" if configured else f"OPSGENIE_SPOOL_DIR is not set and {wanted}"
-    fallback = _fallback()
+    what, fallback = f"OPSGENIE_SPOOL_DIR: {wanted} cannot be written by this user", _fallback()
     if not _is_ours_alone(fallback):
-        other = f"{fallback} is not used, because it is not a directory of this user alone"
-        return wanted, f"{what} cannot be written; {other}"
-    other = f"what waits for Opsgenie is kept in {fallback}, which may be emptied when the host restarts"
-    return str(fallback), f"{what} cannot be written by this user: {other}"
+        return wanted, f"{what}; {fallback} is not used, because it is not a directory of this user alone"
+    return str(fallback), f"{what}: what waits is kept in {fallback}, which may be emptied when the host restarts"
 
 
 def own_directory(configured: str) -> str:
@@ -50,7 +47,8 @@ def own_directory(configured: str) -> str:
 
 def lock_directory(config: Mapping[str, Any], product: str = "") -> str:
     """Give a directory of this user for this Alerta and product, which need not outlive the host's next start."""
-    name = f"{config.get('DATABASE_URL')} {config.get('DATABASE_NAME')} {config.get('DATABASE_SCHEMA')}{product}"
+    database = " ".join(str(config.get(f"DATABASE_{name}")) for name in ("URL", "NAME", "SCHEMA"))
+    name = f"{database}{product} {os.uname().nodename}"
     directory = _fallback(f"-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]}")
     return str(directory) if _is_ours_alone(directory) else SPOOL
 

@@ -1,6 +1,5 @@
 """What an account's plan lacks, learnt from the vendor's refusals: by key and operation, for a day."""
 
-import math
 import time
 from typing import Dict, Optional
 
@@ -29,7 +28,11 @@ class PlanLimits:
             LOG.warning("opsgenie: the plan of the key %s has no %s (%s); for a day a note says it instead",
                         outgoing.route, outgoing.request.operation, text)  # fmt: skip
         until[name] = time.time() + REMEMBER_SECONDS
-        self._save(until)
+        if self._memory:
+            try:
+                self._memory.set_facts(_NAME, until)
+            except JournalError as error:
+                LOG.warning("opsgenie: what the plan lacks could not be kept: %s", error)
         return self._noted(outgoing)
 
     def fitted(self, outgoing: OutgoingRequest) -> OutgoingRequest:
@@ -54,20 +57,10 @@ class PlanLimits:
 
     def _known(self) -> Dict[str, float]:
         if self._until is None:
-            self._until = self._read()
-        return self._until
-
-    def _read(self) -> Dict[str, float]:
-        try:
-            found = self._memory.get_facts(_NAME) if self._memory else {}
-        except JournalError as error:
-            LOG.warning("opsgenie: what the plan lacks is to be learnt again: %s", error)
-            found = {}
-        return {name: float(at) for name, at in found.items() if isinstance(at, (int, float)) and math.isfinite(at)}
-
-    def _save(self, until: Dict[str, float]) -> None:
-        if self._memory:
             try:
-                self._memory.set_facts(_NAME, until)
+                found = self._memory.get_facts(_NAME) if self._memory else {}
             except JournalError as error:
-                LOG.warning("opsgenie: what the plan lacks could not be kept: %s", error)
+                LOG.warning("opsgenie: what the plan lacks is to be learnt again: %s", error)
+                found = {}
+            self._until = {name: at for name, at in found.items() if isinstance(at, (int, float))}
+        return self._until

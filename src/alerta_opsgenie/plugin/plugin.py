@@ -1,12 +1,9 @@
 """The plugin `opsgenie`: what happens in Alerta is told to Opsgenie or JSM, under the names of those who did it.
 
-Which hook tells what:
-
 - `post_receive`: alerts that come in. `post_action`: what people and the housekeeping job do, once it is written.
-- `status_change` is called before the writing, and for some ways (PUT /status, chat webhooks, bulk actions, everything
-  up to alerta 9.0.3, which has no `post_action`) it is the last hook there is. So it only notes what is about to
-  happen; if no other hook follows, that is sent at the end of the request, if the alert then is in that state. Outside
-  of a request (bulk actions run in Celery) it sends at once.
+- `status_change` comes before the writing, and for some ways (PUT /status, chat webhooks, bulk actions, everything up
+  to alerta 9.0.3) it is the last hook. So it only notes what is about to happen; if no other hook follows, that is
+  sent at the end of the request, if the alert then is in that state; outside of a request at once.
 - `take_note` and `delete` come before as well, and are sent once the request has succeeded.
 
 Nothing of what the bridge itself does is sent: it came from there.
@@ -14,7 +11,7 @@ Nothing of what the bridge itself does is sent: it came from there.
 
 import time
 from functools import partial
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from alerta.exceptions import ForwardingLoop, RejectException
 from alerta.models.alert import Alert
@@ -30,6 +27,7 @@ from alerta_opsgenie.core.same_act import ACTION, NOTE
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import (
     attribution,
+    callers,
     figures,
     guard,
     heartbeat,
@@ -41,7 +39,6 @@ from alerta_opsgenie.plugin import (
     state,
     uwsgi,
     way_back,
-    webhook_access,
 )
 from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
@@ -68,7 +65,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         host.check_version(__version__)
         state.enable()
         attribution.install()
-        webhook_access.install()
+        callers.install()
         housekeeping.install()
         lease.install()
         uwsgi.install(_look)
@@ -124,7 +121,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         if comes_again:
             order.note_opened(alert)
         behalf = attribution.behalf()
-        if behalf is not None and has_request_context() and request.endpoint == "api.set_status":
+        if behalf is not None and request.endpoint == "api.set_status":
             order.check_state(alert, behalf)
             return alert, status, behalf.text or text
         action = _present().acting.pop(alert.id, "")
@@ -142,7 +139,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
             return _take_note_for(behalf, alert, _words(text))
         if text and not (has_request_context() and request.endpoint == "api.update_note"):
             subject = subject_of(alert)
-            _after_success(lambda: _send(subject, (Event.NOTED,), text))
+            guard.after_success("telling of a note", lambda: _send(subject, (Event.NOTED,), text))
         return None
 
     @guarded(lambda _alert: True)
@@ -152,7 +149,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         if behalf is not None:
             order.check_state(alert, behalf)
         subject = subject_of(alert)
-        _after_success(lambda: _send(subject, (Event.DELETED,), ""))
+        guard.after_success("telling of a delete", lambda: _send(subject, (Event.DELETED,), ""))
         return True
 
 
@@ -219,14 +216,6 @@ def _note_deed(alert: Alert, action: str, behalf: Optional[attribution.Behalf]) 
         order.note_state(alert, behalf)
 
 
-def _after_success(tell: Callable[[], None]) -> None:
-    """Do it once the request has succeeded; at once where there is no request."""
-    if has_request_context():
-        guard.after_success("telling of a note or delete", tell)
-    else:
-        tell()
-
-
 # -- Telling
 
 
@@ -288,12 +277,9 @@ def _take_note_for(behalf: attribution.Behalf, alert: Alert, text: str) -> Tuple
     act = order.act_of(NOTE, behalf if behalf.words else behalf._replace(words=text))
     why = order.told(alert, act)
     if why:
-        if request.endpoint == "api.add_note":
-            guard.after_request("answering that a note is there", partial(_say_told, why))
+        guard.after_request("answering that a note is there", partial(_say_told, why))
         raise ForwardingLoop(why)
-    if request.endpoint == "api.add_note":
-        alert_id = str(alert.id)
-        _after_success(lambda: order.remember(alert_id, act))
+    guard.after_success("noting a note", partial(order.remember, str(alert.id), act))
     return alert, behalf.text or text
 
 

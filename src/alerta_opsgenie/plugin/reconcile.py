@@ -33,6 +33,7 @@ from alerta_opsgenie.core.task import drive
 from alerta_opsgenie.core.wording import Subject
 from alerta_opsgenie.plugin import LOG, inprocess, order, state, way_back
 from alerta_opsgenie.plugin.alert_values import Query, epoch_seconds, subject_of, word_of
+from alerta_opsgenie.plugin.callers import Caller
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.people import account_of, shown_name
 from alerta_opsgenie.plugin.sender import Duty
@@ -80,9 +81,9 @@ class Reconciler:
         last = float(report.get("at") or self._memory.get_value("since") or 0.0)
         return not 0 <= time.time() - last < _DUE * wanted
 
-    def sweep(self) -> Sweep:
+    def sweep(self) -> None:
         """Compare once, and repair."""
-        vendor, requests = self._read_vendor()
+        vendor = self._read_vendor()
         alerta, busy = self._read_alerta()
         if not (vendor.problem or alerta.problem):
             vendor, alerta = self._look_up_at_vendor(vendor, alerta), self._look_up_in_alerta(alerta, vendor)
@@ -91,23 +92,19 @@ class Reconciler:
         self._remember(found, known)
         self._memory.set_value(SUSPECTS, json.dumps(found.suspects))
         outcomes = [self._repair(repair) for repair in found.repairs if not self._wait(0)]
-        strangers = len(alerta.gone - set(known.agreed))
-        self._report(found, outcomes, {
-            "at": vendor.at_seconds, "seconds": round(time.time() - vendor.at_seconds, 3), "requests": requests,
-            "alerta": len(alerta.alerts), "opsgenie": len(vendor.alerts), "strangers": strangers,
-        })  # fmt: skip
-        return found
+        sizes = {"alerta": len(alerta.alerts), "opsgenie": len(vendor.alerts)}
+        self._report(found, outcomes, {"at": vendor.at_seconds, **sizes})
 
     def _known(self, alerta: Snapshot, vendor: Snapshot, busy: FrozenSet[str]) -> Known:
         memory = self._memory
         since = float(memory.get_value("since") or "inf")
-        agreed = self._named(memory.read({*alerta.alerts, *vendor.alerts, *memory.open_ids()}))
+        agreed = self._named(memory.read({*alerta.alerts, *vendor.alerts, *memory.open_alerts()}))
         journal = self._process.outbox.journal
         waiting = {row.alert for state_ in ("waiting", "in-flight") for row in journal.actions(state_)}
         return Known(
             agreed, rules.read_suspects(memory.get_value(SUSPECTS)), busy | waiting, since,
             self._settings.reconcile_policies, self._takes(),
-            min(rules.GRACE_SECONDS, self._settings.reconcile_seconds), self._settings.reconcile_limit,
+            min(rules.GRACE_SECONDS, self._settings.reconcile_seconds),
         )  # fmt: skip
 
     def _takes(self) -> Mapping[str, FrozenSet[str]]:
@@ -128,13 +125,12 @@ class Reconciler:
 
     # -- Reading
 
-    def _read_vendor(self) -> Tuple[Snapshot, int]:
+    def _read_vendor(self) -> Snapshot:
         began, found = time.time(), list(self._lists())
         problems = [f"the list by {route} is incomplete: {one.problem}" for route, one in found if one.problem]
         alerts = self._named(listed(self._slowly(found), self._settings.policy.source))
         ahead = max((one.clock_ahead_seconds for _, one in found), key=abs, default=0.0)
-        snapshot = Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
-        return snapshot, sum(one.requests for _, one in found)
+        return Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
 
     def _slowly(self, found: Sequence[Tuple[str, AlertList]]) -> Iterator[Tuple[str, Mapping[str, Any]]]:
         """Give all alerts of the lists, and others the processor in between."""
@@ -244,13 +240,14 @@ class Reconciler:
 
     def _repair_in_alerta(self, repair: Repair) -> bool:
         policy, done = self._settings.policy, True
+        caller = Caller(repairs.BRIDGE, lends_names=True)
         settings = self._settings.relay._replace(
             sources=frozenset({policy.source}), custom_actions={repairs.REOPEN: "open"}
         )
         for text in repairs.messages_of(repair, policy.source, time.time()):
             outcome = drive(
                 relay(parse(text), settings, Circumstances(time.time())),
-                lambda call: inprocess.perform(call, lend_name=True),
+                lambda call: inprocess.perform(call, caller),
             )
             done = done and outcome.kind is Kind.APPLIED
             LOG.warning("opsgenie: reconcile: %s of alert %s in Alerta: %s: %s (%s) %s", repair.field, repair.alert,
@@ -265,13 +262,13 @@ class Reconciler:
         texts = Counter(f"{finding.field}: {finding.text}" for finding in found.findings)
         self._say("findings", "; ".join(f"{many} x {text}" for text, many in sorted(texts.items())))
         repaired = Counter(f"{repair.field} {repair.side}" for repair, is_done in zip(found.repairs, done) if is_done)
-        figures.update(stopped=found.stopped, findings=texts, repaired=repaired, waiting=len(found.waiting))
+        figures.update(stopped=found.stopped, repaired=repaired)
         self._memory.set_facts(REPORT, figures)
         for name, many in repaired.items():
             self._process.sender.count(f"drift_repaired_{'_'.join(name.split())}", many)
         for finding in found.findings:
             self._process.sender.count(f"drift_found_{finding.field}")
-        way_back.look(self._process, figures)
+        way_back.look(self._process, self._memory, figures)
 
     def _say(self, what: str, text: str) -> None:
         if text != self._logged.get(what, ""):

@@ -1,8 +1,8 @@
 """Looks up the status of requests for which a 202 is no proof.
 
-An acknowledge, a close or a snooze of an alert that the vendor does not have is taken with a 202 like any other; only
-the request's status tells. The cost is bounded: at most `MOST_PER_SECOND` look-ups, none while the vendor throttles
-the key, and what cannot be looked up in time is not looked up. Nothing depends on it but what people are told.
+An acknowledge, a close or a snooze of an alert that the vendor does not have is taken like any other; only the
+request's status tells. Nothing depends on it but what people are told, so at most `MOST_PER_SECOND` are looked up,
+none while the vendor throttles the key.
 """
 
 import collections
@@ -51,6 +51,7 @@ class StatusLookups:
         self._report = report
         self._outbox = outbox
         self._pending: Deque[Pending] = collections.deque(maxlen=MOST_WAITING)
+        self._next_at = 0.0
 
     def add(self, outgoing: OutgoingRequest, request_id: str) -> None:
         """Remember a request that was taken, if a look-up is wanted for its kind."""
@@ -66,14 +67,17 @@ class StatusLookups:
         """Tell when the next look-up is due."""
         if not self._pending:
             return longest
-        return max(0.01, min(longest, self._pending[0].due_at - time.monotonic()))
+        return max(0.01, min(longest, max(self._pending[0].due_at, self._next_at) - time.monotonic()))
 
     def look(self, client: OpsgenieClient) -> None:
         """Make one look-up, if one is due."""
-        if not self._pending or self._pending[0].due_at > time.monotonic():
+        now = time.monotonic()
+        if not self._pending or max(self._pending[0].due_at, self._next_at) > now:
             return
-        pending = self._pending.popleft()
-        if self._limits.throttled_lately(pending.outgoing.route, time.monotonic()):
+        pending, self._next_at = self._pending.popleft(), now + 1.0 / MOST_PER_SECOND
+        pause = self._limits.wait_seconds(pending.outgoing.route, now)
+        if pause > 0:
+            self._pending.append(pending._replace(due_at=now + pause))
             return
         try:
             key = self._settings.key_of(pending.outgoing.route).reveal()
@@ -87,14 +91,6 @@ class StatusLookups:
             self._created(pending.outgoing.alert, found.alert_id)
         elif found.status is Status.FAILED:
             self._report_failure(pending.outgoing, found.text)
-        self._hold_back()
-
-    def _hold_back(self) -> None:
-        """Keep the next look-up from being due at once."""
-        if self._pending:
-            first = self._pending.popleft()
-            soonest = time.monotonic() + 1.0 / MOST_PER_SECOND
-            self._pending.appendleft(first._replace(due_at=max(first.due_at, soonest)))
 
     def _report_failure(self, outgoing: OutgoingRequest, text: str) -> None:
         """Repeat what came before its create was processed; else say on Alerta's alert that it had no effect."""

@@ -1,18 +1,14 @@
-"""Sends what is in the outbox: one process of all workers at a time, a few requests at a time, in order for each alert.
+"""Sends what is in the outbox: one process of a host at a time, a few requests at a time, in order for each alert.
 
-Theory of operation. The threads start at the first use in a process, hence after the server's fork. One of them takes
-the lock `sender`, which ends with its process; processes that do not get it look again each second. The holder lets
-everything wait again that a killed holder had in flight. Its threads each claim the next request that is due, send
-it, and note how it ended by the answer's verdict:
+The threads start at the first use in a process, hence after the server's fork. The one that takes the lock lets all
+wait again that a killed holder had in flight. How a request ends by the answer's verdict:
 
 - DONE: it is done. For what a 202 does not prove, the request's status is looked up.
-- LATER: throttled, the key pauses and goes on slower; no answer, the address pauses; a 5xx holds up its alert alone.
+- LATER: throttled, the key pauses; no answer, the address pauses; a 5xx holds up its alert alone.
 - STUCK: the key or the URL needs a person; the key pauses, loudly once, and nothing is lost.
 - FINAL: a dead letter, and a note on Alerta's alert that says why.
 
-A process that is killed between the vendor's answer and its note of it sends the request again: a repeated create is
-one alert with the same alias, a repeated acknowledge or close changes nothing, and before a note or a create is
-repeated the vendor is asked whether it is there.
+What a killed process had sent is sent again, which changes nothing; before a note or a create the vendor is asked.
 """
 
 import contextlib
@@ -22,7 +18,7 @@ import threading
 import time
 from collections import Counter
 from functools import partial
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.agreed import after_requests
@@ -31,20 +27,21 @@ from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.look_back import is_ambiguous, is_over, is_there, may_be_restored
 from alerta_opsgenie.plugin.memory import Memory
-from alerta_opsgenie.plugin.outbox import HOST_LEASE_SECONDS, HostLease, Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.request_status import StatusLookups
 from alerta_opsgenie.plugin.settings import Settings
 
 LOOK_SECONDS = 1.0
+_BUSY_LOOK_SECONDS = 0.25  # by the process that sends: another worker may have put something into the outbox
 _SHORTEST_LOOK_SECONDS = 0.05
 STOP_SECONDS = 3.0
+_SENDERS = 4  # requests at a time
 _FIRST_SECONDS = 2.0
 REMEMBER_SECONDS = 3600.0
 _LONGEST_PAUSE_SECONDS = LONGEST_RETRY_AFTER_SECONDS + 1.0
 _FAULT_PAUSE_SECONDS = 60.0
-_PATIENCE_SECONDS = 1.0  # a longer pause is waited for in the journal, so that other keys' requests go on
 
 
 class Duty(NamedTuple):
@@ -73,7 +70,6 @@ class Sender:
         self.closing: List[Callable[[], object]] = []
         self._memory = memory
         self._began_at = time.time()
-        self._sends = False
         self._counts: Counter[str] = Counter()
         self.gauges: Dict[str, float] = {}
         """What the duties show, by the name of the figure."""
@@ -108,14 +104,13 @@ class Sender:
     @property
     def paused_keys(self) -> int:
         """How many keys wait for a person, or for the vendor who asked for fewer requests."""
-        return self._limits.paused_keys(time.monotonic())
+        return self._limits.paused_keys()
 
     def stop(self) -> None:
         """Take nothing new, and wait for what is on its way; the rest stays in the journal."""
         self._stop.set()
-        self.outbox.wake_up.wake()
-        with self._changed:
-            self._changed.notify_all()
+        self.outbox.wake_up.set()
+        self._notify()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in list(self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -128,32 +123,31 @@ class Sender:
         self._threads.append(thread)
         thread.start()
 
-    # -- The leading thread: the lock, the wake-ups, the housekeeping
+    # -- The leading thread
 
     def _lead(self) -> None:
         client = self.settings.client()
-        lock: Union[Lock, HostLease, None] = None
+        lock: Optional[Lock] = None
         pruned_at = 0.0
         while not self._stop.is_set():
             with self._guarded():
                 self._clear_memory(client)
-                if isinstance(lock, HostLease) and not lock.renew():
-                    lock = None
                 lock = lock or self._take_lock()
                 if lock and time.time() - pruned_at > REMEMBER_SECONDS:
                     pruned_at = time.time()
-                    self._keep_house(pruned_at)
+                    self.outbox.take_over()  # what a worker of before, with its outbox on the disk, has put there since
+                    self.outbox.journal.prune(pruned_at, REMEMBER_SECONDS)
                 if lock:
                     self._lookups.look(client)
                     self._notify()
                     self.outbox.wake_up.wait(self._next_look_seconds())
+                    self.outbox.wake_up.clear()
                 else:
                     self._stop.wait(LOOK_SECONDS)
-        self.outbox.wake_up.close()
         client.close()
         self._close(lock)
 
-    def _close(self, lock: Union[Lock, HostLease, None]) -> None:
+    def _close(self, lock: Optional[Lock]) -> None:
         """Give the lock back once nothing is on its way; else it ends with this process."""
         others = [thread for thread in self._threads if thread is not threading.current_thread()]
         for thread in others:
@@ -173,7 +167,7 @@ class Sender:
             LOG.exception("opsgenie: the sender goes on after an error of its own")
             self._stop.wait(LOOK_SECONDS)
 
-    def _take_lock(self) -> Union[Lock, HostLease, None]:
+    def _take_lock(self) -> Optional[Lock]:
         lock = self.outbox.take_lock()
         if lock is None:
             return None
@@ -183,26 +177,15 @@ class Sender:
         except JournalError:
             lock.close()
             raise
-        if isinstance(lock, HostLease):
-            self._spawn(partial(self._renew, lock), "opsgenie-lease")
-        if not self._sends:
-            self._sends = True
-            self._begin()
+        self._begin()
         return lock
 
     def _begin(self) -> None:
         LOG.info("opsgenie: process %s:%d sends what is in the outbox", os.uname().nodename, os.getpid())
-        for number in range(self.settings.senders):
+        for number in range(_SENDERS):
             self._spawn(self._work, f"opsgenie-sender-{number + 1}")
         for duty in self.duties:
             self._spawn(partial(self._perform, duty), f"opsgenie-{duty.name}")
-
-    def _renew(self, lease: HostLease) -> None:
-        """Renew the lease, whatever the leading thread waits for."""
-        while not self._stop.wait(HOST_LEASE_SECONDS / 4):
-            with self._guarded():
-                if not lease.renew():
-                    return
 
     def _perform(self, duty: Duty) -> None:
         """Do it soon after the start, for a process may live no longer than one pause (uWSGI's max-worker-lifetime)."""
@@ -212,17 +195,12 @@ class Sender:
                 duty.run()
             pause = duty.seconds()
 
-    def _keep_house(self, now: float) -> None:
-        """Forget what was sent long ago, and take what a worker with the outbox on its disk has put there meanwhile."""
-        self.outbox.take_over()
-        self.outbox.journal.prune(now, REMEMBER_SECONDS)
-
     def _next_look_seconds(self) -> float:
         now = time.time()
         due = self.outbox.journal.next_due(now, _LONGEST_PAUSE_SECONDS)
         self.outbox.report_damage()
-        seconds = LOOK_SECONDS if due is None else max(due - now, _SHORTEST_LOOK_SECONDS)
-        return min(seconds, self._lookups.next_look_seconds(LOOK_SECONDS), LOOK_SECONDS)
+        seconds = _BUSY_LOOK_SECONDS if due is None else max(due - now, _SHORTEST_LOOK_SECONDS)
+        return min(self._lookups.next_look_seconds(seconds), seconds, _BUSY_LOOK_SECONDS)
 
     def _notify(self) -> None:
         with self._changed:
@@ -232,12 +210,11 @@ class Sender:
         """Save to the disk what waits in memory, or send it from there while there is no disk to be had."""
         while self.outbox.memory and not self._stop.is_set() and not self.outbox.save_memory():
             outgoing = self.outbox.memory[0]
-            if self._limits.wait_seconds(outgoing.route, time.monotonic()) > 0:
+            if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
                 return
             delivery = self._send(client, outgoing)
             self._note(outgoing, delivery)
             if delivery.verdict in (Verdict.LATER, Verdict.STUCK):
-                self._limits.pause_address(time.monotonic() + LOOK_SECONDS)
                 return
             if delivery.verdict is Verdict.FINAL:
                 self._report_final(outgoing, delivery)
@@ -249,49 +226,38 @@ class Sender:
         client = self.settings.client()
         while not self._stop.is_set():
             with self._guarded():
-                action = self._claim()
+                action = next(iter(self.outbox.journal.claim(time.time(), 1, _LONGEST_PAUSE_SECONDS)), None)
                 with self._changed:
                     if action is None:
                         self._changed.wait(LOOK_SECONDS)
                     else:
                         self._changed.notify()
-                while action is not None:
-                    action = self._deliver_guarded(client, action)
+                if action is not None:
+                    self._deliver_guarded(client, action)
         client.close()
 
-    def _claim(self) -> Optional[Action]:
-        found = self.outbox.journal.claim(time.time(), 1, _LONGEST_PAUSE_SECONDS)
-        return found[0] if found else None
-
-    def _deliver_guarded(self, client: OpsgenieClient, action: Action) -> Optional[Action]:
+    def _deliver_guarded(self, client: OpsgenieClient, action: Action) -> None:
         """Deliver; what this program fails on is tried again later, so that it does not stay in flight."""
         try:
-            return self._deliver(client, action)
+            self._deliver(client, action)
         except Exception:  # noqa: BLE001 - logged
             LOG.exception("opsgenie: %s of alert %s waits after an error of this program", action.kind, action.alert)
-            due_at = time.time() + _FAULT_PAUSE_SECONDS
-            self._save(lambda: self._postpone(action, due_at, Reason.NETWORK.value, "an error of this program"))
-            return None
+            self._postpone(action, _FAULT_PAUSE_SECONDS, Reason.NETWORK.value, "an error of this program")
 
-    def _deliver(self, client: OpsgenieClient, action: Action) -> Optional[Action]:
-        """Send a request and note how it ended. Gives the next one of the same alert, if one is due."""
-        journal = self.outbox.journal
+    def _deliver(self, client: OpsgenieClient, action: Action) -> None:
+        """Send a request and note how it ended."""
         try:
             outgoing = self.plan.fitted(read_row(action))
         except ValueError as error:
             LOG.error("opsgenie: a row of the outbox %s cannot be read: %s", self.outbox.directory, error)
-            return self._bury(action, "unreadable", str(error))
-        now = time.monotonic()
-        wait_seconds = self._limits.reserve(outgoing.route, now) - now
-        if wait_seconds > _PATIENCE_SECONDS:
-            reason = action.reason if is_ambiguous(action) else Reason.THROTTLED.value
-            due_at = time.time() + wait_seconds + random.random() / 4  # noqa: S311
-            return self._save(lambda: self._postpone(action, due_at, reason, ""))
-        if wait_seconds > 0 and self._stop.wait(wait_seconds):
-            return self._save(lambda: journal.release(action))
-        if is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action):
-            return self._save(lambda: journal.done(action, time.time(), "not-needed", claim_next=self._goes_on()))
-        return self._finish(action, outgoing, self._send(client, outgoing))
+            self._bury(action, "unreadable", str(error))
+            return
+        if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
+            self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
+        elif is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action):
+            self._done(action, "not-needed")
+        else:
+            self._finish(action, outgoing, self._send(client, outgoing))
 
     def _is_there(self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action) -> bool:
         """Whether an earlier attempt, or one before a restored backup, has had its effect: asked where that may be."""
@@ -304,21 +270,27 @@ class Sender:
         deadline = time.monotonic() + self.settings.timeout_seconds
         return is_there(lambda what: client.read(outgoing.alert, what, key, deadline), outgoing.request, action)
 
-    def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: Delivery) -> Optional[Action]:
-        journal, reason, detail = self.outbox.journal, delivery.reason.value, delivery.detail
+    def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: Delivery) -> None:
+        reason, detail = delivery.reason.value, delivery.detail
         self._note(outgoing, delivery)
         if delivery.verdict is Verdict.DONE:
-            self._limits.forget_failures(outgoing.alert)
             self._remember(outgoing)
-            following = self._save(lambda: journal.done(action, time.time(), reason, claim_next=self._goes_on()))
+            self._done(action, reason)
             self._lookups.add(outgoing, delivery.request_id)
-            return following
-        if delivery.verdict is Verdict.FINAL:
-            following = self._bury(action, reason, detail)
+        elif delivery.verdict is Verdict.FINAL:
+            self._bury(action, reason, detail)
             self._report_final(outgoing, delivery)
-            return following
-        due_at = time.time() + self._limits.retry_seconds(outgoing.route, outgoing.alert, delivery, time.monotonic())
-        return self._save(lambda: self._postpone(action, due_at, reason, detail))
+        else:
+            self._wait(action, outgoing, reason, detail)
+
+    def _wait(self, action: Action, outgoing: OutgoingRequest, reason: str, detail: str = "") -> None:
+        """Let it wait in the journal until the pauses are over, so that other keys' requests go on."""
+        seconds = self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert)
+        self._postpone(action, seconds + random.random() / 4, reason, detail)  # noqa: S311
+
+    def _postpone(self, action: Action, seconds: float, reason: str, detail: str) -> None:
+        now, journal = time.time(), self.outbox.journal
+        self._save(lambda: journal.postpone(action, now, now + seconds, reason, detail))
 
     def _remember(self, outgoing: OutgoingRequest) -> None:
         """Note what the vendor has now. Where that cannot be, the request may go out once more, and changes nothing."""
@@ -333,29 +305,27 @@ class Sender:
         if self.settings.alert_link:
             self._link(alert, vendor_id)
 
-    def _bury(self, action: Action, reason: str, detail: str) -> Optional[Action]:
-        journal = self.outbox.journal
-        return self._save(lambda: journal.dead(action, time.time(), reason, detail, claim_next=self._goes_on()))
+    def _done(self, action: Action, reason: str) -> None:
+        self._save(lambda: self.outbox.journal.done(action, time.time(), reason))
 
-    def _goes_on(self) -> bool:
-        return not self._stop.is_set()
+    def _bury(self, action: Action, reason: str, detail: str) -> None:
+        self._save(lambda: self.outbox.journal.dead(action, time.time(), reason, detail))
 
-    def _postpone(self, action: Action, due_at: float, reason: str, detail: str) -> None:
-        self.outbox.journal.postpone(action, time.time(), due_at, reason, detail)
-
-    def _save(self, write: Callable[[], Optional[Action]]) -> Optional[Action]:
+    def _save(self, write: Callable[[], object]) -> None:
         """Write to the journal, again and again until it can be used: else the alert would stay in flight."""
         while True:
             try:
-                return write()
+                write()
             except JournalError as error:  # noqa: PERF203 - the loop is for the failures
                 self.outbox.complain(error)
                 if self._stop.wait(LOOK_SECONDS):
-                    return None
+                    return
+            else:
+                return
 
     def _note(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
         """Let the key, or the address, be used as the answer asks for; log it when that changes."""
-        self._limits.note(outgoing.route, delivery, time.monotonic())
+        self._limits.note(outgoing.route, outgoing.alert, delivery, time.monotonic())
         self.count(f"sent_{outgoing.request.operation}_{delivery.verdict.value}")
         state = "" if delivery.verdict in (Verdict.DONE, Verdict.FINAL) else delivery.reason.value
         if self._logged.get(outgoing.route, "") == state:

@@ -1,9 +1,8 @@
 """A sender in a process of its own, for servers whose workers run no threads.
 
-uWSGI up to 2.0.26 holds Python's lock between requests unless `enable-threads` or `threads` is set, and the vendor's
-container images with uWSGI set neither by default: threads of ours would stand still, maybe in the middle of a
-transaction. So a worker starts this module as a program. It has Alerta's settings, holds the worker's pipe as its
-standard input, and ends when that is closed: with its worker, so that it is always as new as the settings.
+uWSGI up to 2.0.26 holds Python's lock between requests unless `enable-threads` or `threads` is set. So a worker
+starts this module as a program. It has Alerta's settings, holds the worker's pipe as its standard input, and ends
+with it.
 """
 
 import os

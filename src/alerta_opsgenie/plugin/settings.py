@@ -33,8 +33,10 @@ class Settings:
 
     `close_acknowledges`: where Alerta's alarm model has no close, a close of the bridge's is an acknowledge.
     `bridge_keys` are the API keys of Alerta that may act for others. `webhook_customers` are the customers whose alerts
-    the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie, `senders`
-    the number of requests at a time. `reconcile_seconds` is the pause between two comparisons of both sides (0: none).
+    the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie.
+    `lock_directory` is where a host's workers agree on who sends. `people` is a mapping, or
+    the path of a file that has it. `product` names the tables and the directory of one that is told beside Opsgenie,
+    as `also` says. `reconcile_seconds` is the pause between two comparisons of both sides (0: none).
     `alert_link` is the URL of an alert's page over there, with `{id}` in it (empty: no link). `heartbeat` names the one
     that is pinged each `heartbeat_seconds`. `ops_login` is `E-MAIL:TOKEN` for JSM's full API at `ops_url`.
     """
@@ -45,12 +47,10 @@ class Settings:
     keys: Mapping[str, Key] = field(default_factory=dict)
     spool_directory: str = SPOOL
     timeout_seconds: float = 10.0
-    senders: int = 4
     confirm: bool = True
     compare_seconds: float = 60.0
     in_database: bool = False
     lock_directory: str = ""
-    """Where the workers of a host agree on who sends: the outbox's directory, else one of this user alone."""
     ca_file: Optional[str] = None
     proxies: Optional[Mapping[str, str]] = None
     bridge_keys: BridgeKeys = field(default_factory=BridgeKeys)
@@ -60,19 +60,15 @@ class Settings:
     close_acknowledges: bool = False
     relay: relaying.Settings = field(default_factory=relaying.Settings)
     reconcile_seconds: float = reconcile.INTERVAL_SECONDS
-    reconcile_limit: int = reconcile.LIMIT
     reconcile_policies: Mapping[str, str] = field(default_factory=lambda: reconcile.FIELDS)
     alert_link: str = ""
     heartbeat: str = ""
     heartbeat_seconds: float = 60.0
     people: Union[str, People] = field(default_factory=dict)
-    """Who the vendor's ids are in Alerta: a mapping, or the path of a file that has it."""
     ops_url: str = ""
     ops_login: Key = field(default_factory=Key)
     product: str = ""
-    """Names the tables, and the directory, of a product that is told beside Opsgenie."""
     also: Optional["Settings"] = None
-    """How another product is told the same."""
     problems: Tuple[str, ...] = ()
 
     @property
@@ -115,7 +111,6 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         spool_directory=spool,
         lock_directory=lock_directory(config) if in_database else spool,
         timeout_seconds=reader.number("OPSGENIE_TIMEOUT", 10.0, 0.1),
-        senders=int(reader.number("OPSGENIE_SENDERS", 4, 1)),
         confirm=reader.flag("OPSGENIE_CONFIRM", default=True),
         in_database=in_database,
         compare_seconds=reader.number("OPSGENIE_COMPARE_SECONDS", 60.0, 1.0),
@@ -128,7 +123,6 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
         close_acknowledges=reader.flag("OPSGENIE_CLOSE_ACKNOWLEDGES"),
         relay=_relay(reader, policy),
         reconcile_seconds=reader.checked("OPSGENIE_RECONCILE", reconcile.read_interval, reconcile.INTERVAL_SECONDS),
-        reconcile_limit=int(reader.number("OPSGENIE_RECONCILE_LIMIT", reconcile.LIMIT, 1)),
         reconcile_policies=_reconcile_policies(reader),
         alert_link=reader.checked("OPSGENIE_ALERT_LINK", _alert_link, ""),
         heartbeat=reader.text("OPSGENIE_HEARTBEAT"),
@@ -279,7 +273,7 @@ def _policy(reader: Reader, dialect: Dialect, routes: Tuple[routing.Route, ...])
         default_priority=reader.checked("OPSGENIE_DEFAULT_SEVERITY", _priority, "P3"),
         send_warn=reader.flag("OPSGENIE_SEND_WARN"),
         environments=reader.names("OPSGENIE_SEND_ENVIRONMENTS"),
-        normal=_normal(reader),
+        normal=(*Policy().normal, *filter(None, [reader.text("DEFAULT_NORMAL_SEVERITY").lower()])),
         on_delete=reader.choice("OPSGENIE_ON_DELETE", publish.ON_DELETE, "close"),
         update_repeats=reader.flag("OPSGENIE_UPDATE_REPEATS"),
         dashboard_url=reader.text("DASHBOARD_URL"),
@@ -299,11 +293,6 @@ def _priorities(reader: Reader) -> Dict[str, str]:
 
 def _priority(value: Any) -> str:
     return routing.read_priority("OPSGENIE_SEVERITY_MAP", value)
-
-
-def _normal(reader: Reader) -> Tuple[str, ...]:
-    own = reader.text("DEFAULT_NORMAL_SEVERITY")
-    return (*Policy().normal, *([own.lower()] if own else []))
 
 
 def _wording_of(version: Any) -> wording.Templates:

@@ -61,24 +61,15 @@ class Reader:
         if value is None or value == "":
             return default
         if isinstance(value, str):
-            value = self._parsed(name, value, default)
-        if kind is list and isinstance(value, tuple):
-            value = list(value)
-        if isinstance(value, kind):
-            return value
+            try:
+                value = _parsed(value)
+            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                self.problems.append(f"{name}: can be read neither as JSON nor as Python")
+                return default
+        if isinstance(value, (kind, tuple) if kind is list else kind):
+            return list(value) if isinstance(value, tuple) else value
         self.problems.append(f"{name}: expected a {kind.__name__}")
         return default
-
-    def _parsed(self, name: str, text: str, default: Any) -> Any:
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            pass  # people copy the Python of alertad.conf into the environment
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            self.problems.append(f"{name}: can be read neither as JSON nor as Python")
-            return default
 
     def checked(self, name: str, read: Callable[[Any], T], default: T) -> T:
         """Read a setting by a function that raises ValueError for what it cannot use."""
@@ -108,6 +99,14 @@ class Reader:
                 nearest = difflib.get_close_matches(name, sorted(self._known), 1, cutoff=0.5)
                 advice = f"; did you mean {nearest[0]}?" if nearest else ""
                 self.problems.append(f"{name}: there is no such setting{advice}")
+
+
+def _parsed(text: str) -> Any:
+    """Read JSON, or the Python of alertad.conf that people copy into the environment."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return ast.literal_eval(text)
 
 
 def _finite(value: Any) -> float:

@@ -1,8 +1,7 @@
 """What uWSGI needs and other servers do not: its workers may run no threads, and may end after seconds.
 
-The vendor's image ends each worker after 30 s (`max-worker-lifetime`). The next worker has no request yet and so has
-started nothing. In an Alerta that nobody asks anything, what waits would stay. So a timer of uWSGI's master has every
-worker look, without a request (https://uwsgi-docs.readthedocs.io/en/latest/Signals.html).
+The vendor's image ends each worker after 30 s, and the next one has no request yet and so has started nothing. So a
+timer of uWSGI's master has every worker look (https://uwsgi-docs.readthedocs.io/en/latest/Signals.html).
 """
 
 import sys

@@ -1,15 +1,8 @@
 """Watches the way back: whether what people do in Opsgenie or JSM still arrives by itself.
 
-OEC, JEC, the queue or the webhook can be dead while everything else looks well. Nobody learns of it from our side, but
-the reconciliation does: it finds changes over there that no message told of. Where it has found such in some sweeps
-running, and no message came in all that time, the way back is dead: an alert in Alerta says so, the figures say so,
-and the heartbeat is withheld.
-
-    12:00  a message arrives
-    12:05  sweep: repaired 1 acknowledge that no message told of    1
-    12:10  sweep: repaired 1 close                                  2
-    12:15  sweep: repaired 2 acknowledges                           3: the way back is dead
-    12:40  a message arrives: it lives again
+OEC, JEC, the queue or the webhook can be dead while everything else looks well. Where the reconciliation has found
+changes over there in some sweeps running, and no message came in all that time, the way back is dead: an alert in
+Alerta and the figures say so, and the heartbeat is withheld.
 """
 
 import logging
@@ -23,6 +16,7 @@ from flask import g
 from alerta_opsgenie.core.newer import ALERTA
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin import LOG, state
+from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.state import REPORTER
 
 SWEEPS = 3
@@ -61,28 +55,22 @@ arrivals = Arrivals()
 
 def judge(before: Dict[str, Any], report: Dict[str, Any], arrived_at: float) -> Dict[str, Any]:
     """Count the sweeps that repaired what no message told of: since the newest message, one after the other."""
-    if report.get("at") == before.get("at") and arrived_at <= before.get("since", 0.0):
-        return before
-    repaired = sum(many for name, many in report.get("repaired", {}).items() if name.endswith(f" {ALERTA}"))
     since, count = before.get("since", 0.0), before.get("count", 0)
     if arrived_at > since:
-        return {"at": report.get("at"), "since": arrived_at, "count": 0}
-    return {"at": report.get("at"), "since": since, "count": count + 1 if repaired else count}
+        return {"since": arrived_at, "count": 0}
+    is_repaired = any(name.endswith(f" {ALERTA}") and many for name, many in report.get("repaired", {}).items())
+    return {"since": since, "count": count + is_repaired}
 
 
-def look(process: state.Process, report: Dict[str, Any]) -> bool:
-    """Judge by the newest sweep, and raise or clear the alert; whether the way back is dead. Raises JournalError."""
-    memory = process.memory
-    if memory is None:
-        return False
+def look(process: state.Process, memory: Memory, report: Dict[str, Any]) -> None:
+    """Judge by the newest sweep, and raise or clear the alert. Raises JournalError."""
     before = memory.get_facts(STATE)
     after = judge(before, report, float(memory.get_value(ARRIVED) or 0.0))
-    was_dead, is_dead = bool(before.get("count", 0) >= SWEEPS), bool(after.get("count", 0) >= SWEEPS)
-    if was_dead != is_dead:
+    is_dead = after["count"] >= SWEEPS
+    if is_dead != (before.get("count", 0) >= SWEEPS):
         _tell(process, is_dead=is_dead)
     if after != before:  # last: what could not be told is told after the next sweep
         memory.set_facts(STATE, after)
-    return is_dead
 
 
 def problem(process: state.Process) -> str:

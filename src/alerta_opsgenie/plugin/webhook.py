@@ -18,7 +18,7 @@ from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.core.relay import Circumstances, relay
 from alerta_opsgenie.core.task import drive
-from alerta_opsgenie.plugin import LOG, inprocess, people, state, webhook_access
+from alerta_opsgenie.plugin import LOG, callers, inprocess, people, state
 
 RETRY_AFTER_SECONDS = 10
 
@@ -33,7 +33,7 @@ class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
         """Take one action message and do what it asks for. Raises AlertaException for whoever may not post here."""
         if not state.is_enabled():  # Alerta makes the webhook as soon as the package is there
             raise AlertaException("the webhook is off: put opsgenie into PLUGINS", code=404)
-        caller = webhook_access.caller()
+        caller = callers.caller()
         if request.method != "POST":
             return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, "expected a POST"), 405)
         if (request.content_length or 0) > LARGEST_MESSAGE_BYTES:
@@ -44,7 +44,7 @@ class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
             return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)), 200)
         outcome = drive(
             relay(message, state.settings().relay, Circumstances(time.time())),
-            lambda call: inprocess.perform(call, lend_name=caller.lends_names),
+            lambda call: inprocess.perform(call, caller),
         )
         return _answer(clean_name(message.action), outcome, 503 if outcome.kind is Kind.KEPT else 200)
 
