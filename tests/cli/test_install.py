@@ -46,6 +46,11 @@ def assert_told(result: Result, code: int) -> None:
     assert result.stderr.strip().splitlines()[1].startswith("  try: ")
 
 
+def test_in_an_image_it_says_that_without_an_owner_all_is_root_s(root: Path) -> None:
+    assert "All of it is root's" in run(root, *URL, "--yes").output
+    assert "root's" not in run(root, *URL, "--yes", "--owner", "990:990").output
+
+
 def test_no_secret_is_shown_whatever_happens(root: Path) -> None:
     hand_made(root)
     texts = [run(root, *URL, *more).output for more in (["--dry-run"], ["--yes"], ["--yes", "--force"], ["--yes"])]

@@ -67,8 +67,6 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     force = asked.pop("force")
     layout = layout_for(asked.pop("edge"), user, home, log_dir)
     host = open_host(root, owner, dry_run=dry_run)
-    if host.staged and not owner and os.geteuid() == 0:
-        click.echo("warning: all files will be root's: name the connector's user in the image with --owner", err=True)
     record = Record(host, layout.edge, layout.user)
     plan = make_plan(host, layout, record, _contents(host, layout, **asked))
     _show(plan)
@@ -208,6 +206,8 @@ def _agrees(question: str) -> bool:
 def _say_next(host: Host, layout: Layout) -> None:
     if host.staged:
         click.echo(f"Installed below {host.root}.")
+        if host.owner is None and os.geteuid() == 0:
+            click.echo("All of it is root's: with --owner UID:GID the connector's files are its user's.")
         return
     restart = (
         f"systemctl restart {layout.edge}.service" if layout.scripts else f"systemctl enable --now {layout.unit_name}"
