@@ -55,7 +55,7 @@ def read_agreed(text: Any) -> Agreed:
     agreed = Agreed(**value)
     kinds = {**dict.fromkeys(("is_open", "acknowledged", "confirmed"), bool), "owner": str}
     has_kinds = all(type(value[name]) is kind for name, kind in kinds.items())
-    times = (agreed.at_seconds, 0.0 if agreed.snoozed_until is None else agreed.snoozed_until)
+    times = [one for one in (agreed.snoozed_until, agreed.at_seconds) if one is not None]
     are_times = all(type(one) in (int, float) and math.isfinite(one) for one in times)
     if not has_kinds or not are_times or agreed.priority not in PRIORITIES:
         raise ValueError("not what both sides agree on: a value has a wrong type")

@@ -48,7 +48,7 @@ class Destination:
         self.outbox = Outbox(
             settings.spool_directory,
             DatabaseJournal(shared, settings.timeout_seconds) if shared else None,
-            settings.lock_directory,
+            self.memory,
         )
         self.sender = Sender(self.outbox, settings, report, self.memory, link)
         self._leases: Set[str] = set()

@@ -6,7 +6,9 @@ process's memory, loudly, and are sent from there: late and without a guarantee 
 """
 
 import collections
+import contextlib
 import json
+import os
 import threading
 import time
 import uuid
@@ -17,8 +19,10 @@ from alerta_opsgenie.core.publish import Dispatch, Request
 from alerta_opsgenie.journal import Action, Journal, JournalError, Lock, New, try_lock
 from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
+from alerta_opsgenie.plugin.memory import Memory
 
 LOCK_NAME = "sender"
+HOST_LEASE_SECONDS = 12.0
 MOST_IN_MEMORY = 10_000
 """Requests that wait in memory while the journal cannot be used; beyond it the oldest is lost, and that is logged."""
 
@@ -48,13 +52,42 @@ def read_row(action: Action) -> OutgoingRequest:
         raise ValueError(f"not a request of this plugin: {error}") from None
 
 
+class HostLease:
+    """Shows that this process sends for its host; what a lock is for an outbox on the disk.
+
+    It is renewed by each look, and ends by itself soon after its process. Where it was lost, two processes send for a
+    while, which the leases on the alerts allow.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._name, self._holder = f"sender on {os.uname().nodename}", uuid.uuid4().hex
+        self._renewed_at = -HOST_LEASE_SECONDS
+
+    def renew(self) -> bool:
+        """Take it, or renew it when that is due; False: another process of the host has it. Raises JournalError."""
+        now = time.monotonic()
+        if now - self._renewed_at < HOST_LEASE_SECONDS / 4:
+            return True
+        is_held = self._memory.lease(self._name, self._holder, HOST_LEASE_SECONDS)
+        self._renewed_at = now if is_held else -HOST_LEASE_SECONDS
+        return is_held
+
+    def close(self) -> None:
+        """Give it back."""
+        with contextlib.suppress(JournalError):
+            self._memory.give_back(self._name, self._holder)
+
+
 class Outbox:
     """Where the hooks put requests: into the database if there is one, else into the directory. For any thread."""
 
-    def __init__(self, directory: str, database: Optional[DatabaseJournal] = None, lock_directory: str = "") -> None:
+    def __init__(
+        self, directory: str, database: Optional[DatabaseJournal] = None, memory: Optional[Memory] = None
+    ) -> None:
         self.directory = directory
         self.journal: Union[Journal, DatabaseJournal] = database or Journal(directory)
-        self._lock_directory = lock_directory or directory
+        self._memory_of_hosts = memory
         self.wake_up = threading.Event()
         self.memory: Deque[OutgoingRequest] = collections.deque()
         self._trouble = ""
@@ -78,9 +111,12 @@ class Outbox:
         self.wake_up.set()
         return len(requests)
 
-    def take_lock(self) -> Optional[Lock]:
+    def take_lock(self) -> Union[Lock, HostLease, None]:
         """Become the process that sends for this host; None: another is. Raises JournalError."""
-        return try_lock(self._lock_directory, LOCK_NAME)
+        if isinstance(self.journal, Journal):
+            return try_lock(self.directory, LOCK_NAME)
+        lease = HostLease(self._memory_of_hosts) if self._memory_of_hosts else None
+        return lease if lease and lease.renew() else None
 
     def take_over(self) -> None:
         """Take what waits on the disk into the database, where that is the journal."""

@@ -47,8 +47,7 @@ def own_directory(configured: str) -> str:
 
 def lock_directory(config: Mapping[str, Any], product: str = "") -> str:
     """Give a directory of this user for this Alerta and product, which need not outlive the host's next start."""
-    database = " ".join(str(config.get(f"DATABASE_{name}")) for name in ("URL", "NAME", "SCHEMA"))
-    name = f"{database}{product} {os.uname().nodename}"
+    name = f"{config.get('DATABASE_URL')} {config.get('DATABASE_NAME')} {config.get('DATABASE_SCHEMA')}{product}"
     directory = _fallback(f"-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]}")
     return str(directory) if _is_ours_alone(directory) else SPOOL
 

@@ -18,7 +18,7 @@ import threading
 import time
 from collections import Counter
 from functools import partial
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.agreed import after_requests
@@ -27,7 +27,7 @@ from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.look_back import is_ambiguous, is_over, is_there, may_be_restored
 from alerta_opsgenie.plugin.memory import Memory
-from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
+from alerta_opsgenie.plugin.outbox import HOST_LEASE_SECONDS, HostLease, Outbox, OutgoingRequest, read_row
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.request_status import StatusLookups
@@ -70,6 +70,7 @@ class Sender:
         self.closing: List[Callable[[], object]] = []
         self._memory = memory
         self._began_at = time.time()
+        self._sends = False
         self._counts: Counter[str] = Counter()
         self.gauges: Dict[str, float] = {}
         """What the duties show, by the name of the figure."""
@@ -127,11 +128,13 @@ class Sender:
 
     def _lead(self) -> None:
         client = self.settings.client()
-        lock: Optional[Lock] = None
+        lock: Union[Lock, HostLease, None] = None
         pruned_at = 0.0
         while not self._stop.is_set():
             with self._guarded():
                 self._clear_memory(client)
+                if isinstance(lock, HostLease) and not lock.renew():
+                    lock = None
                 lock = lock or self._take_lock()
                 if lock and time.time() - pruned_at > REMEMBER_SECONDS:
                     pruned_at = time.time()
@@ -147,7 +150,7 @@ class Sender:
         client.close()
         self._close(lock)
 
-    def _close(self, lock: Optional[Lock]) -> None:
+    def _close(self, lock: Union[Lock, HostLease, None]) -> None:
         """Give the lock back once nothing is on its way; else it ends with this process."""
         others = [thread for thread in self._threads if thread is not threading.current_thread()]
         for thread in others:
@@ -167,7 +170,7 @@ class Sender:
             LOG.exception("opsgenie: the sender goes on after an error of its own")
             self._stop.wait(LOOK_SECONDS)
 
-    def _take_lock(self) -> Optional[Lock]:
+    def _take_lock(self) -> Union[Lock, HostLease, None]:
         lock = self.outbox.take_lock()
         if lock is None:
             return None
@@ -177,7 +180,11 @@ class Sender:
         except JournalError:
             lock.close()
             raise
-        self._begin()
+        if isinstance(lock, HostLease):
+            self._spawn(partial(self._renew, lock), "opsgenie-lease")
+        if not self._sends:
+            self._sends = True
+            self._begin()
         return lock
 
     def _begin(self) -> None:
@@ -186,6 +193,13 @@ class Sender:
             self._spawn(self._work, f"opsgenie-sender-{number + 1}")
         for duty in self.duties:
             self._spawn(partial(self._perform, duty), f"opsgenie-{duty.name}")
+
+    def _renew(self, lease: HostLease) -> None:
+        """Renew the lease, whatever the leading thread waits for."""
+        while not self._stop.wait(HOST_LEASE_SECONDS / 4):
+            with self._guarded():
+                if not lease.renew():
+                    return
 
     def _perform(self, duty: Duty) -> None:
         """Do it soon after the start, for a process may live no longer than one pause (uWSGI's max-worker-lifetime)."""

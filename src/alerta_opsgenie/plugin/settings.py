@@ -34,7 +34,7 @@ class Settings:
     `close_acknowledges`: where Alerta's alarm model has no close, a close of the bridge's is an acknowledge.
     `bridge_keys` are the API keys of Alerta that may act for others. `webhook_customers` are the customers whose alerts
     the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie.
-    `lock_directory` is where a host's workers agree on who sends. `people` is a mapping, or
+    `lock_directory` is where a host's workers agree on who starts `plugin.sender_process`. `people` is a mapping, or
     the path of a file that has it. `product` names the tables and the directory of one that is told beside Opsgenie,
     as `also` says. `reconcile_seconds` is the pause between two comparisons of both sides (0: none).
     `alert_link` is the URL of an alert's page over there, with `{id}` in it (empty: no link). `heartbeat` names the one
