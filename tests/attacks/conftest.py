@@ -52,8 +52,12 @@ def closed(start: Callable[..., Site]) -> Site:
 
 @pytest.fixture(scope="session")
 def unauthenticated(start: Callable[..., Site]) -> Site:
-    """AUTH_REQUIRED is off, as Alerta's default is; the webhook has a secret."""
-    return start(**SIGN_UP_OPEN, AUTH_REQUIRED=False)
+    """AUTH_REQUIRED is off, as Alerta's default is; the webhook has a secret.
+
+    To delete an alert takes a scope of its own, and what is deleted in Opsgenie is deleted in Alerta.
+    """
+    deleting = {"DELETE_SCOPES": ["delete:alerts"], "OPSGENIE_WEBHOOK_ON_DELETE": "delete"}
+    return start(**SIGN_UP_OPEN, AUTH_REQUIRED=False, **deleting)
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,16 @@ def test_a_key_that_may_write_alerts_acts_as_itself_and_opsgenie_hears_of_it(sit
     assert site.run.told(alert_id) == ["create", "close"]
 
 
+def test_a_key_that_may_not_delete_deletes_nothing(unauthenticated: Site) -> None:
+    """Who: a holder of a key with write:alerts, where Alerta asks for delete:alerts too."""
+    alert_id = unauthenticated.new_alert()
+    answers = []
+    for scopes in (["write:alerts"], ["write:alerts", "delete:alerts"]):
+        key = unauthenticated.key(*scopes).key
+        answers.append(unauthenticated.webhook(message(alert_id, "Delete"), Authorization=f"Key {key}"))
+    assert [(status, answer["outcome"]) for status, answer in answers] == [(503, "kept"), (200, "applied")]
+
+
 def test_a_key_in_the_url_is_refused(site: Site) -> None:
     """Addresses are logged by everything on the way, so a key does not belong there."""
     alert_id = site.new_alert()

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.journal import Action, Journal, New
+from alerta_opsgenie.core.publish import Dispatch, Request
+from alerta_opsgenie.journal import Action, Journal, JournalError, New, try_lock
 from alerta_opsgenie.plugin import database_journal
 from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
+from alerta_opsgenie.plugin.look_back import is_ambiguous
+from alerta_opsgenie.plugin.outbox import LOCK_NAME, Outbox, read_row
 from tests.support.own_postgres import own_postgres
 
 pytestmark = pytest.mark.alerta
@@ -128,6 +131,55 @@ def test_the_next_sender_of_a_host_need_not_wait_for_the_lease_of_one_that_was_k
     assert claimed(following, 30.0) == []
     assert following.recover(30.0) == 1
     assert len(claimed(following, 30.0)) == 1
+
+
+def test_what_stands_behind_a_waiting_request_makes_nothing_due(url: str) -> None:
+    own = journal(url)
+    own.append([new("a"), new("a")], 10.0)
+    (head,) = own.claim(20.0, 1, PAUSE)
+    own.postpone(head, 20.0, 90.0, "throttled", "")
+    assert own.next_due(30.0, PAUSE) == 90.0
+
+
+def test_an_attempt_that_was_killed_is_of_unknown_end_whatever_the_one_before_came_to(url: str, tmp_path: Path) -> None:
+    with Journal(tmp_path) as disk:
+        for own, next_one in ((journal(url), journal(url)), (disk, disk)):
+            own.append([new("a")], 10.0)
+            (first,) = own.claim(20.0, 1, PAUSE)
+            own.postpone(first, 20.0, 30.0, "throttled", "")
+            (second,) = own.claim(40.0, 1, PAUSE)
+            assert (second.reason, is_ambiguous(second)) == ("throttled", False)
+            next_one.recover(50.0)
+            (third,) = next_one.claim(50.0, 1, PAUSE)
+            assert is_ambiguous(third)
+
+
+def test_what_another_process_sends_from_the_disk_is_not_taken_over(url: str, tmp_path: Path) -> None:
+    outbox = Outbox(str(tmp_path), journal(url))
+    with Journal(tmp_path) as disk:
+        disk.append([new("a")], 10.0)
+    with try_lock(tmp_path, LOCK_NAME) or pytest.fail("it is free"):
+        outbox.take_over()
+        assert journal(url).counts(10.0).waiting == 0
+    outbox.take_over()
+    assert journal(url).counts(10.0).waiting == 1
+
+
+def test_what_waits_in_the_memory_of_a_process_that_does_not_send_is_written_with_the_next(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = journal(url)
+    outbox, append = Outbox(str(tmp_path), own), own.append
+
+    def failing(*_: object) -> None:
+        raise JournalError("no database", "look", "network")
+
+    monkeypatch.setattr(own, "append", failing)
+    outbox.put(Dispatch("default", (Request("close", "POST", "/first", {}),)), "a")
+    assert (len(outbox.memory), own.counts(10.0).waiting) == (1, 0)
+    monkeypatch.setattr(own, "append", append)
+    outbox.put(Dispatch("default", (Request("close", "POST", "/second", {}),)), "a")
+    assert (len(outbox.memory), [read_row(row).request.path for row in own.actions()]) == (0, ["/first", "/second"])
 
 
 def test_what_waits_on_the_disk_is_taken_over_in_order(url: str, tmp_path: Path) -> None:

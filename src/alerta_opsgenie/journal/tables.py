@@ -152,8 +152,11 @@ def put_new(connection: _Connection, action: Action) -> Action:
 def claim_head(connection: _Connection, alert: str, now: float) -> List[Action]:
     """Put the first action of an alert in flight; what is given tells of earlier attempts."""
     head = many(connection, "alert = ? AND state = 'waiting' ORDER BY order_ns, id LIMIT 1", alert)
-    begin = "UPDATE actions SET state = 'in-flight', first_attempt_at = coalesce(first_attempt_at, ?) WHERE id = ?"
-    connection.executemany(begin, [(now, action.id) for action in head])
+    connection.executemany(
+        "UPDATE actions SET state = 'in-flight', reason = '', first_attempt_at = coalesce(first_attempt_at, ?)"
+        " WHERE id = ?",
+        [(now, action.id) for action in head],
+    )
     if not head:  # as damage may leave it
         connection.execute("DELETE FROM alerts WHERE alert = ?", (alert,))
     return [action._replace(state="in-flight") for action in head]

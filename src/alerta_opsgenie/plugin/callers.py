@@ -36,11 +36,15 @@ _HOW = (
 
 
 class Caller(NamedTuple):
-    """Who posts to the webhook. `lends_names`: what it says of people is believed, and Opsgenie is not told of it."""
+    """Who posts to the webhook, and what it may do in Alerta.
+
+    `lends_names`: what it says of people is believed, and Opsgenie is not told of it.
+    """
 
     login: str
     customers: Tuple[str, ...] = ()
     lends_names: bool = False
+    scopes: Tuple[str, ...] = (Scope.read_alerts, Scope.write_alerts, Scope.delete_alerts)
 
 
 def install() -> None:
@@ -97,7 +101,7 @@ def _by_key() -> Optional[Caller]:
         g.opsgenie_poor_key = True
         return None
     customers = (known.customer,) if known.customer else ()
-    return Caller(known.user, customers, lends_names=is_bridge(key, known.scopes))
+    return Caller(known.user, customers, is_bridge(key, known.scopes), tuple(known.scopes))
 
 
 def token_of(found: Caller, scopes: Iterable[str]) -> str:

@@ -77,9 +77,8 @@ class Database:
         if not self._mutex.acquire(timeout=_WAIT_SECONDS):
             raise _failure(f"another thread has waited for it for over {_WAIT_SECONDS:g} s")
         try:
-            self._connected = self._connected or self._connect()
-            with self._connected, self._connected.cursor() as cursor:
-                self._begin(cursor)
+            connection = self._begun()
+            with connection, connection.cursor() as cursor:
                 yield _Cursor(cursor, self._prefix) if self._prefix != _PREFIX else cursor
         except psycopg2.Error as error:
             self._close()
@@ -110,6 +109,23 @@ class Database:
         )
         self._make_tables(connection)
         return connection
+
+    def _begun(self) -> Any:
+        """Begin a transaction; on a new connection where the kept one was closed meanwhile."""
+        import psycopg2  # noqa: PLC0415 - as above
+
+        if self._connected is not None:
+            try:
+                with self._connected.cursor() as cursor:
+                    self._begin(cursor)
+            except psycopg2.Error:
+                self._close()
+            else:
+                return self._connected
+        self._connected = self._connect()
+        with self._connected.cursor() as cursor:
+            self._begin(cursor)
+        return self._connected
 
     def _begin(self, cursor: Any) -> None:
         """Set what holds for this transaction alone: behind a pooler the next one may have another session."""

@@ -27,16 +27,18 @@ _CLAIMABLE = """(mine.state = 'waiting' AND (mine.due_at <= %(now)s OR mine.due_
     OR mine.state = 'in-flight' AND mine.leased_until < now())"""
 # By WITH, for as a plain subquery it may be run again for each row, and then more is claimed than is given to anybody.
 _CLAIM = f"""WITH found AS (
-    SELECT mine.id, mine.first_attempt_at AS before FROM alerta_opsgenie_outbox AS mine
+    SELECT mine.id, mine.first_attempt_at AS before, mine.reason AS why FROM alerta_opsgenie_outbox AS mine
     WHERE {_CLAIMABLE} AND NOT EXISTS (
         SELECT 1 FROM alerta_opsgenie_outbox AS first WHERE first.alert = mine.alert AND first.id < mine.id
         AND first.state <> 'dead')
     ORDER BY mine.due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-UPDATE alerta_opsgenie_outbox AS claimed SET state = 'in-flight', holder = %(holder)s,
+UPDATE alerta_opsgenie_outbox AS claimed SET state = 'in-flight', holder = %(holder)s, reason = '',
     leased_until = now() + %(lease)s * interval '1 second', first_attempt_at = coalesce(first_attempt_at, %(now)s)
     FROM found WHERE claimed.id = found.id
-    RETURNING {", ".join("claimed." + name for name in _COLUMNS.split(", "))}, found.before"""
-_NEXT = """SELECT min(due_at) FROM alerta_opsgenie_outbox WHERE state = 'waiting'"""
+    RETURNING {", ".join("claimed." + name for name in _COLUMNS.split(", "))}, found.before, found.why"""
+_NEXT = """SELECT min(due_at) FROM alerta_opsgenie_outbox AS mine WHERE state = 'waiting' AND NOT EXISTS (
+    SELECT 1 FROM alerta_opsgenie_outbox AS first WHERE first.alert = mine.alert AND first.id < mine.id
+    AND first.state <> 'dead')"""
 _MINE = "WHERE id = %s AND holder = %s AND state = 'in-flight'"
 
 
@@ -65,7 +67,8 @@ class DatabaseJournal:
         }  # fmt: skip
         with self._transaction() as cursor:
             cursor.execute(_CLAIM, values)
-            return [_to_action(row) for row in cursor.fetchall()]
+            # What is given tells of earlier attempts; what is kept, that of this one nothing is known.
+            return [_to_action(row[:-1])._replace(reason=row[-1]) for row in cursor.fetchall()]
 
     def next_due(self, now: float, longest_pause_seconds: float) -> Optional[float]:
         """Give the instant at which something is due next; None: nothing waits."""

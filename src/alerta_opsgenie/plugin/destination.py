@@ -6,6 +6,7 @@ other. What is to be told is decided for each by what that product is known to h
 
 import os
 import time
+import uuid
 from functools import partial
 from typing import Any, Callable, Mapping, Optional, Sequence, Set, Union
 
@@ -52,6 +53,7 @@ class Destination:
         )
         self.sender = Sender(self.outbox, settings, report, self.memory, link)
         self._leases: Set[str] = set()
+        self._holder = uuid.uuid4().hex
         self._sent: Set[str] = set()
         if self.memory:
             lease = partial(self.lease, seconds=2.5 * settings.compare_seconds)
@@ -129,7 +131,7 @@ class Destination:
         """Take or renew a lease, for what one process of all hosts does; without a database each host does it."""
         if self.memory is None:
             return True
-        holder = f"{os.uname().nodename}:{os.getpid()}"
+        holder = f"{self._holder}:{os.getpid()}"
         if not self.memory.lease(name, holder, seconds):
             return False
         if name not in self._leases:  # given back when the process stops, for the next one not to wait

@@ -20,6 +20,7 @@ LEASE = "heartbeat"
 STUCK_SECONDS = 300.0
 """What has waited longer than that does not move: longer than any pause after one failed attempt."""
 
+_LOOK_SECONDS = 3600.0
 _NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
@@ -28,7 +29,7 @@ class Heartbeat:
 
     def __init__(self, process: state.Process) -> None:
         self._process, self._settings = process, process.settings
-        self._is_there = False
+        self._look_at = 0.0
         self._logged = ""
 
     def run(self) -> None:
@@ -63,7 +64,7 @@ class Heartbeat:
             return f"the outbox cannot be read: {error}"
 
     def _ping(self) -> str:
-        """Look once that the heartbeat exists, and ping it; gives what went wrong."""
+        """Look now and then that the heartbeat exists, and ping it; gives what went wrong."""
         settings, client = self._settings, self._settings.client()
         deadline = time.monotonic() + settings.timeout_seconds
         with contextlib.closing(client):
@@ -71,9 +72,11 @@ class Heartbeat:
                 key = settings.key_of(routing.DEFAULT).reveal()
             except OSError as error:
                 return f"the key file cannot be read: {error.strerror}"
-            if not self._is_there and client.has_heartbeat(settings.heartbeat, key, deadline) is False:
-                return "there is no heartbeat of that name: make it there, with an interval longer than ours"
-            self._is_there = True
+            if time.monotonic() >= self._look_at:
+                found = client.has_heartbeat(settings.heartbeat, key, deadline)
+                if found is False:
+                    return "there is no heartbeat of that name: make it there, with an interval longer than ours"
+                self._look_at = time.monotonic() + _LOOK_SECONDS if found else 0.0
             return _explained(client.ping(settings.heartbeat, key, deadline))
 
 

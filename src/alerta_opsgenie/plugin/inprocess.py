@@ -4,7 +4,6 @@ So views, plugins, state machine, history and audit trail work as they do for a 
 may do is done by the same code (`plugin.attribution`).
 """
 
-from alerta.models.enums import Scope
 from flask import g, request
 
 from alerta_opsgenie.clients.alerta import answer_of, headers_of
@@ -13,8 +12,8 @@ from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.plugin import state
 from alerta_opsgenie.plugin.callers import AS_BRIDGE, Caller, token_of
 
-_SCOPES = (Scope.read_alerts, Scope.write_alerts, Scope.delete_alerts)
 _OF_ONE_CALL = ("opsgenie_status", "opsgenie_timeout", "opsgenie_behalf", "opsgenie_bridge")
+_OF_THE_OUTER = ("login", "user_id", "customers", "scopes", "request_id")
 
 
 def perform(call: Call, caller: Caller) -> Answer:
@@ -23,18 +22,17 @@ def perform(call: Call, caller: Caller) -> Answer:
         g.pop(name, None)
     if not caller.lends_names:
         call = call._replace(on_behalf_of="")
-    token = token_of(caller, _SCOPES)
-    response = (
-        state.application()
-        .test_client()
-        .open(
-            call.path,
-            method=call.method,
-            json=call.body,
-            headers={**headers_of(call, ""), "Authorization": f"Bearer {token}"},
-            base_url=request.url_root,
-            environ_overrides={AS_BRIDGE: caller.lends_names, "REMOTE_ADDR": request.remote_addr or ""},
-        )
+    token, outer = token_of(caller, caller.scopes), {name: g.get(name) for name in _OF_THE_OUTER}
+    client = state.application().test_client()
+    response = client.open(
+        call.path,
+        method=call.method,
+        json=call.body,
+        headers={**headers_of(call, ""), "Authorization": f"Bearer {token}"},
+        base_url=request.url_root,
+        environ_overrides={AS_BRIDGE: caller.lends_names, "REMOTE_ADDR": request.remote_addr or ""},
     )
+    for name, value in outer.items():
+        setattr(g, name, value)
     headers = {name.lower(): value for name, value in response.headers.items()}
     return answer_of(response.status_code, headers, response.get_data(), token)

@@ -40,14 +40,14 @@ def take(alert_id: str) -> None:
     held: Optional[_Held] = g.get("opsgenie_lease")
     if held is not None and held.name == name:
         return
-    why = "it has not ended in time"
+    why = "another call for it has not ended in time"
     try:
         if _wait(_Held(name, f"{os.getpid()}:{secrets.token_hex(8)}")):
             return
     except Exception as error:  # noqa: BLE001 - the drivers' own kinds of error are none of our imports
         why = " ".join(str(error).split())
-    LOG.warning("opsgenie: another call for alert %s takes too long: %s", alert_id, why)
-    raise ApiError(f"another call for alert {alert_id} takes too long", 503)
+    LOG.warning("opsgenie: a call for alert %s has to be made again: %s", alert_id, why)
+    raise ApiError(f"the call for alert {alert_id} has to be made again: another takes too long", 503)
 
 
 def _wait(wanted: _Held) -> bool:

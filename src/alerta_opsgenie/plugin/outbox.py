@@ -106,7 +106,8 @@ class Outbox:
         ]
         if not requests:
             return 0
-        if self.memory or not self._append(requests):
+        # What waits in memory goes first: in a process that does not send nothing else empties it.
+        if not self.save_memory() or not self._append(requests):
             self._remember(requests)
         self.wake_up.set()
         return len(requests)
@@ -120,18 +121,23 @@ class Outbox:
 
     def take_over(self) -> None:
         """Take what waits on the disk into the database, where that is the journal."""
-        if (Path(self.directory) / "spool.db").exists():
-            LOG.warning("opsgenie: spool.db in %s is of an earlier build, and is not read", self.directory)
-        if isinstance(self.journal, Journal) or not Path(self.directory).is_dir():
-            return
         try:
-            with Journal(self.directory) as disk:
-                count = self.journal.take_over(disk)
-        except JournalError as error:
+            if (Path(self.directory) / "spool.db").exists():
+                LOG.warning("opsgenie: spool.db in %s is of an earlier build, and is not read", self.directory)
+            if not isinstance(self.journal, Journal) and Path(self.directory).is_dir():
+                self._take_over(self.journal)
+        except (JournalError, OSError) as error:
             LOG.error("opsgenie: what may wait in %s is not taken over: %s", self.directory, error)
-        else:
-            if count:
-                LOG.warning("opsgenie: %d requests that waited in %s are in the database now", count, self.directory)
+
+    def _take_over(self, journal: DatabaseJournal) -> None:
+        lock = try_lock(self.directory, LOCK_NAME)
+        if lock is None:
+            return  # another process sends from there
+        with lock, Journal(self.directory) as disk:
+            disk.recover(time.time())
+            count = journal.take_over(disk)
+        if count:
+            LOG.warning("opsgenie: %d requests that waited in %s are in the database now", count, self.directory)
 
     def repeat(self, request: OutgoingRequest, delay_seconds: float) -> None:
         """Send a request once more, after a while; for the sender alone. Raises JournalError."""

@@ -63,7 +63,11 @@ def _can_be_used(directory: Path) -> bool:
 
 
 def _fallback(ending: str = "") -> Path:
-    return Path(tempfile.gettempdir()) / f"alerta-opsgenie-plugin-{os.getuid()}{ending}"
+    try:
+        place = tempfile.gettempdir()
+    except OSError:  # no temporary directory can be written to
+        place = "/tmp"  # noqa: S108 - refused later, with the reason
+    return Path(place) / f"alerta-opsgenie-plugin-{os.getuid()}{ending}"
 
 
 def _is_ours_alone(directory: Path) -> bool:

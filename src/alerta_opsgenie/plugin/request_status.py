@@ -6,8 +6,9 @@ none while the vendor throttles the key.
 """
 
 import collections
+import contextlib
 import time
-from typing import Callable, Deque, NamedTuple
+from typing import Callable, Deque, NamedTuple, Optional
 
 from alerta_opsgenie.clients.opsgenie import OpsgenieClient, Status
 from alerta_opsgenie.core.refusals import changed_nothing, is_of_plan
@@ -65,16 +66,21 @@ class StatusLookups:
 
     def next_look_seconds(self, longest: float) -> float:
         """Tell when the next look-up is due."""
-        if not self._pending:
-            return longest
-        return max(0.01, min(longest, max(self._pending[0].due_at, self._next_at) - time.monotonic()))
+        first = self._first()
+        return max(0.01, min(longest, max(first.due_at, self._next_at) - time.monotonic())) if first else longest
+
+    def _first(self) -> Optional[Pending]:
+        """Give the one that is due next. The working threads may append meanwhile."""
+        return min(list(self._pending), key=lambda one: one.due_at, default=None)
 
     def look(self, client: OpsgenieClient) -> None:
         """Make one look-up, if one is due."""
-        now = time.monotonic()
-        if not self._pending or max(self._pending[0].due_at, self._next_at) > now:
+        now, pending = time.monotonic(), self._first()
+        if pending is None or max(pending.due_at, self._next_at) > now:
             return
-        pending, self._next_at = self._pending.popleft(), now + 1.0 / MOST_PER_SECOND
+        self._next_at = now + 1.0 / MOST_PER_SECOND
+        with contextlib.suppress(ValueError):  # it was the oldest of too many
+            self._pending.remove(pending)
         pause = self._limits.wait_seconds(pending.outgoing.route, now)
         if pause > 0:
             self._pending.append(pending._replace(due_at=now + pause))

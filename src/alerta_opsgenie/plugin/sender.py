@@ -36,6 +36,7 @@ from alerta_opsgenie.plugin.settings import Settings
 LOOK_SECONDS = 1.0
 _BUSY_LOOK_SECONDS = 0.25  # by the process that sends: another worker may have put something into the outbox
 _SHORTEST_LOOK_SECONDS = 0.05
+_IDLE_SECONDS = 5.0  # what no look wakes for is found so: a request whose host died with it
 STOP_SECONDS = 3.0
 _SENDERS = 4  # requests at a time
 _FIRST_SECONDS = 2.0
@@ -142,8 +143,7 @@ class Sender:
                     self.outbox.journal.prune(pruned_at, REMEMBER_SECONDS)
                 if lock:
                     self._lookups.look(client)
-                    self._notify()
-                    self.outbox.wake_up.wait(self._next_look_seconds())
+                    self.outbox.wake_up.wait(self._look())
                     self.outbox.wake_up.clear()
                 else:
                     self._stop.wait(LOOK_SECONDS)
@@ -177,7 +177,7 @@ class Sender:
         try:
             self.outbox.take_over()
             self.outbox.journal.recover(time.time())
-        except JournalError:
+        except BaseException:
             lock.close()
             raise
         if isinstance(lock, HostLease):
@@ -209,10 +209,13 @@ class Sender:
                 duty.run()
             pause = duty.seconds()
 
-    def _next_look_seconds(self) -> float:
+    def _look(self) -> float:
+        """Wake the working threads if something is due; gives the seconds until the next look."""
         now = time.time()
         due = self.outbox.journal.next_due(now, _LONGEST_PAUSE_SECONDS)
         self.outbox.report_damage()
+        if due is not None and due <= now:
+            self._notify()
         seconds = _BUSY_LOOK_SECONDS if due is None else max(due - now, _SHORTEST_LOOK_SECONDS)
         return min(self._lookups.next_look_seconds(seconds), seconds, _BUSY_LOOK_SECONDS)
 
@@ -243,7 +246,7 @@ class Sender:
                 action = next(iter(self.outbox.journal.claim(time.time(), 1, _LONGEST_PAUSE_SECONDS)), None)
                 with self._changed:
                     if action is None:
-                        self._changed.wait(LOOK_SECONDS)
+                        self._changed.wait(_IDLE_SECONDS)
                     else:
                         self._changed.notify()
                 if action is not None:
@@ -294,6 +297,8 @@ class Sender:
         elif delivery.verdict is Verdict.FINAL:
             self._bury(action, reason, detail)
             self._report_final(outgoing, delivery)
+        elif is_ambiguous(action):  # it stays one that may have had its effect
+            self._wait(action, outgoing, action.reason or Reason.NETWORK.value, detail)
         else:
             self._wait(action, outgoing, reason, detail)
 
