@@ -141,6 +141,15 @@ def test_what_stands_behind_a_waiting_request_makes_nothing_due(url: str) -> Non
     assert own.next_due(30.0, PAUSE) == 90.0
 
 
+def test_what_a_killed_sender_had_in_flight_is_due_at_once(url: str) -> None:
+    own = journal(url)
+    own.append([new("a")], 10.0)
+    assert claimed(own, 20.0)
+    assert journal(url).next_due(30.0, PAUSE) is None
+    journal(url).recover(30.0)
+    assert (journal(url).next_due(30.0, PAUSE) or 0.0) <= 30.0
+
+
 def test_an_attempt_that_was_killed_is_of_unknown_end_whatever_the_one_before_came_to(url: str, tmp_path: Path) -> None:
     with Journal(tmp_path) as disk:
         for own, next_one in ((journal(url), journal(url)), (disk, disk)):

@@ -36,7 +36,8 @@ UPDATE alerta_opsgenie_outbox AS claimed SET state = 'in-flight', holder = %(hol
     leased_until = now() + %(lease)s * interval '1 second', first_attempt_at = coalesce(first_attempt_at, %(now)s)
     FROM found WHERE claimed.id = found.id
     RETURNING {", ".join("claimed." + name for name in _COLUMNS.split(", "))}, found.before, found.why"""
-_NEXT = """SELECT min(due_at) FROM alerta_opsgenie_outbox AS mine WHERE state = 'waiting' AND NOT EXISTS (
+_NEXT = """SELECT min(CASE mine.state WHEN 'waiting' THEN mine.due_at ELSE 0 END) FROM alerta_opsgenie_outbox AS mine
+    WHERE (mine.state = 'waiting' OR mine.state = 'in-flight' AND mine.leased_until < now()) AND NOT EXISTS (
     SELECT 1 FROM alerta_opsgenie_outbox AS first WHERE first.alert = mine.alert AND first.id < mine.id
     AND first.state <> 'dead')"""
 _MINE = "WHERE id = %s AND holder = %s AND state = 'in-flight'"
