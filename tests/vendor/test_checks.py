@@ -61,7 +61,7 @@ class TestKeys:
     @pytest.mark.parametrize(
         ("place", "key", "meant"),
         [
-            ((), "apikey", "apiKey"),
+            ((), "apikeys", "apiKey"),
             (("poolConf",), "maxNumberOfWorkers", "maxNumberOfWorker"),
             (("actionMappings", "Close"), "environmentVariables", "env"),
             (("actionMappings", "Close"), "file", None),

@@ -124,6 +124,19 @@ class TestOutput:
         assert len(result.stderr) == 1024 * 1024
         assert log.read_text().count("x") == 2_000_000
 
+    def test_a_file_that_somebody_else_has_moved_away_is_made_anew_for_the_next_script(
+        self, tmp_path: Path, sh: Sh
+    ) -> None:
+        log = tmp_path / "out.log"
+        for number in (1, 2):
+            assert sh(f"echo {number}\n", stdout=str(log)).succeeded
+            if number == 1:
+                log.rename(tmp_path / "out.log.old")
+        assert log.read_text() == "2\n"
+
+    def test_half_a_surrogate_pair_in_a_message_does_not_keep_the_script_from_its_work(self, sh: Sh) -> None:
+        assert sh("exit 0\n", edge_message("Acknowledge", source="\ud800")).succeeded
+
     def test_output_files_are_their_owners_alone_and_rotated_at_3_mib(self, tmp_path: Path, sh: Sh) -> None:
         log = tmp_path / "out.log"
         for _ in range(3):

@@ -70,6 +70,23 @@ class TestNeeds:
     def test_what_a_connector_would_not_start_with_is_an_error(self, mapping: Any, path: str) -> None:
         assert list(errors(edge_document(actionMappings={"Close": mapping}))) == [path]
 
+    def test_json_keys_match_whatever_their_case_and_yaml_keys_do_not(self) -> None:
+        value = edge_document(apiKey=None)
+        value["APIKEY"] = "k"
+        assert read(value)[0].api_key == Secret("k")
+        assert list(errors(value, syntax="yaml")) == ["$.apiKey"]
+
+    def test_so_do_those_of_a_mapping_and_a_null_in_a_list_is_an_empty_text(self) -> None:
+        mapping = {"FilePath": "/a/oecAlertaExecutor.py", "SourceType": "local", "Args": ["--onDelete", None]}
+        config, problems = read(edge_document(actionMappings={"Delete": mapping}, globalArgs=[None]))
+        assert [problem for problem in problems if problem.level == "error"] == []
+        assert (config.mappings["Delete"].args, config.global_args) == (("--onDelete", ""), ("",))
+
+    @pytest.mark.parametrize("number", [10.0, 1e3])
+    def test_a_number_with_a_fraction_or_exponent_is_no_whole_number_in_json(self, number: float) -> None:
+        found = errors(edge_document(pollerConf={"maxNumberOfMessages": number}))
+        assert "whole number" in found["$.pollerConf.maxNumberOfMessages"]
+
     def test_git_is_fine_for_the_go_connectors_and_refused_for_the_native_one(self) -> None:
         git = {"filepath": "a.py", "sourceType": "git", "gitOptions": {"url": "https://git.example.com/a.git"}}
         value = edge_document(actionMappings={"Close": git})

@@ -63,12 +63,14 @@ def check_config(
 
 
 def _check_keys(reading: Reading, *, native: bool) -> Iterator[Problem]:
-    for path, key, known in reading.odd_keys:
+    for path, key, known, read_as in reading.odd_keys:
         old = OLD_NAMES.get(key, "")
         meant = old if old in known else nearest(key, known)
         what = "is not known to the connectors and has no effect" + (f"; {meant} is meant" if meant else "")
         if native and old in known:
             what = f"is read over by OEC and JEC; here it is taken for {meant}"
+        elif read_as:
+            meant, what = read_as, "is read whatever its case in JSON, but not in YAML"
         yield Problem(WARNING, json_path(*path, key), what, f"write {meant}" if meant else "remove it")
 
 

@@ -173,8 +173,10 @@ def _plain(value: Any, where: str) -> Any:
         if isinstance(value, list):
             return [copied(item, depth + 1, section) for item in value]
         if isinstance(value, _Number) and section in _SECTIONS_WITH_NUMBERS and len(value) <= _LONGEST_WHOLE_NUMBER:
-            with suppress(ValueError):
-                return yaml.safe_load(value)
+            with suppress(ValueError, yaml.YAMLError, RecursionError):
+                number = yaml.safe_load(value)
+                if isinstance(number, (int, float)):  # yaml.v2 takes 10.0 for a whole number
+                    return int(number) if isinstance(number, float) and number.is_integer() else number
         return _whole_text(str(value)) if isinstance(value, str) else value
 
     return copied(value, 0, "")

@@ -163,7 +163,7 @@ def _run_process(
         return ScriptResult(None, argv, failure=f"{argv[0]} is not found in the connector's PATH")
     try:
         process = subprocess.Popen(
-            argv,
+            [_bytes(argument) for argument in argv],
             executable=program,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if mapping.stdout else subprocess.DEVNULL,
@@ -183,9 +183,19 @@ def _run_process(
         too_late = _follow(process, selector, len(pipes), host.time_limit_seconds)
     for stream in filter(None, (process.stdout, process.stderr)):
         stream.close()
+    for output in (stdout, stderr):
+        output.close()
     code = process.poll()
     failure = too_late or (f"exit status {code}" if code else "")
     return ScriptResult(None, argv, code, failure, stdout.text, stderr.text, timed_out=bool(too_late))
+
+
+def _bytes(text: str) -> bytes:
+    """Encode for the system: as it came in, but half a surrogate pair of a message as a question mark."""
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 class _Output:
@@ -201,6 +211,11 @@ class _Output:
         if self._file is not None and chunk:
             # latin-1 carries any byte through.
             self._file.handle(logging.LogRecord("", logging.INFO, "", 0, chunk.decode("latin-1"), None, None))
+
+    def close(self) -> None:
+        """Close the file, which somebody else may rotate meanwhile; the next script opens it again."""
+        if self._file is not None:
+            self._file.close()
 
     @property
     def text(self) -> str:

@@ -1,7 +1,7 @@
 """From a document to an `EdgeConfig`: what the Go connectors would refuse is found by a JSON Schema, all at once.
 
-`config.schema.json` says types, needs and ranges. Here is what a schema cannot say: null that is as good as absent, the
-key in the environment, and the defaults that a connector fills in.
+`config.schema.json` says types, needs and ranges. Here is what a schema cannot say: keys in any case, null that is
+as good as absent, the key in the environment, and the defaults that a connector fills in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import functools
 import json
 import os
 import posixpath
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
 
@@ -33,11 +33,15 @@ SCHEMA: Mapping[str, Any] = json.loads(Path(__file__).with_name("config.schema.j
 
 
 class OddKey(NamedTuple):
-    """A key that the connectors do not know; `known` may stand in its object."""
+    """A key that is not spelt as the connectors know it.
+
+    `known` may stand in its object; `read_as` is what it counts as, if anything.
+    """
 
     path: KeyPath
     key: str
     known: tuple[str, ...]
+    read_as: str
 
 
 class Reading(NamedTuple):
@@ -56,8 +60,9 @@ def read_structure(
     target: str | None = None,
 ) -> Reading:
     """Read a document as a connector of `dialect` would at its start; the native one where that is the `target`."""
-    native, odd_keys = (target or dialect) == NATIVE, list[OddKey]()
-    value: dict[str, Any] = _settle(document.value, SCHEMA, OLD_NAMES if native else {}, odd_keys)
+    native = (target or dialect) == NATIVE
+    keys = _Keys(document.syntax == "json", OLD_NAMES if native else {})
+    value: dict[str, Any] = keys.settle(document.value, SCHEMA)
     value.setdefault("actionMappings", {})
     problems, wrong = _look_over(value, DEFAULT_BASE_URLS[dialect], native=native)
     sound = _without(wrong, value)
@@ -67,7 +72,7 @@ def read_structure(
         advice = f"put the integration's API key there, or into the variable {variable}"
         problems.insert(0, Problem(ERROR, "$.apiKey", "is missing", advice))
     config = _config_of(sound, dialect, key, environment.get("HOME", ""), document.where)
-    return Reading(replace(config, document=value), problems, tuple(odd_keys))
+    return Reading(replace(config, document=value), problems, tuple(keys.odd))
 
 
 def read_config(
@@ -94,31 +99,62 @@ def read_config(
     return reading.config
 
 
-def _settle(
-    value: Any, schema: Any, synonyms: Mapping[str, str], odd_keys: list[OddKey], path: KeyPath = ()
-) -> Any:
-    """Leave out nulls, which are as good as absent, and what no connector knows."""
-    schema = SCHEMA["$defs"].get(schema.get("$ref", "").rpartition("/")[2], schema)
-    known, others = schema.get("properties", {}), schema.get("additionalProperties")
-    if not isinstance(value, dict) or not (known or others):
-        return value
-    settled: dict[str, Any] = {}
-    for key, item in value.items():
-        name = key if others or key in known else synonyms.get(key, key)
-        if not others and key not in known:
-            odd_keys.append(OddKey(path, key, tuple(known)))
-        inner = others or known.get(name)
-        if inner is not None and item is not None and (name == key or value.get(name) is None):
-            settled[name] = _settle(item, inner, synonyms, odd_keys, (*path, name))
-    return settled
+@dataclass
+class _Keys:
+    """Gives keys the connectors' spelling, and leaves out what no connector knows.
+
+    `encoding/json` matches keys whatever their case, `yaml.v2` does not. A null is as good as absent; in a list or
+    among names of the user's own it is empty, as in Go.
+    """
+
+    ignores_case: bool
+    synonyms: Mapping[str, str]
+    odd: list[OddKey] = field(default_factory=list)
+
+    def settle(self, value: Any, schema: Any, path: KeyPath = ()) -> Any:
+        schema = _resolve(schema)
+        known, others = schema.get("properties", {}), schema.get("additionalProperties")
+        if isinstance(value, list) and "items" in schema:
+            return ["" if item is None else item for item in value]
+        if not isinstance(value, dict) or not (known or others):
+            return value
+        if others:
+            absent: Any = "" if _resolve(others).get("type") == "string" else {}
+            named = {key: absent if item is None else item for key, item in value.items()}
+            return {key: self.settle(item, others, (*path, key)) for key, item in named.items()}
+        settled: dict[str, Any] = {}
+        for key, item in value.items():
+            name = self._name(key, known)
+            if name != key:
+                self.odd.append(OddKey(path, key, tuple(known), name))
+            if name and item is not None and (name == key or value.get(name) is None):
+                settled[name] = self.settle(item, known[name], (*path, name))
+        return settled
+
+    def _name(self, key: str, known: Mapping[str, Any]) -> str:
+        by_case = {name.casefold(): name for name in known} if self.ignores_case else {}
+        name = key if key in known else by_case.get(key.casefold()) or self.synonyms.get(key, "")
+        return name if name in known else ""
+
+
+def _resolve(schema: Any) -> Any:
+    """Follow a reference into `$defs`."""
+    return SCHEMA["$defs"].get(schema.get("$ref", "").rpartition("/")[2], schema) if isinstance(schema, dict) else {}
 
 
 @functools.lru_cache(maxsize=1)
 def _validator() -> Validator:
     """Make the validator. The import is late: commands that find no configuration do without the library."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
 
-    return Draft202012Validator(SCHEMA)
+    whole_numbers = Draft202012Validator.TYPE_CHECKER.redefine(
+        # `encoding/json` takes 10.0 for no whole number, nor does the client of SQS.
+        "integer",
+        lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+    )
+    extended = validators.extend(Draft202012Validator, type_checker=whole_numbers)  # type: ignore[no-untyped-call]
+    found: Validator = extended(SCHEMA)
+    return found
 
 
 def _look_over(value: Mapping[str, Any], right_url: str, *, native: bool) -> tuple[list[Problem], set[KeyPath]]:
