@@ -66,3 +66,8 @@ def test_a_value_is_known_in_each_spelling_and_place(place: str, value: Any) -> 
 def test_an_option_without_a_value_tells_nothing(args: tuple[str, ...]) -> None:
     config = config_with(global_args=args, global_env=("ALERTA_API_URL=",))
     assert not tells(config, ActionMapping("Close", "/a"), URL)
+
+
+def test_an_option_of_ours_goes_however_it_is_spelt_and_with_a_value_that_begins_as_an_option_does() -> None:
+    args = ["--alerta-api-key", "-a1B_c", "--ALERTA_API_URL=http://old", "-alertaApiKey", "--k", "--mine", "1"]
+    assert without_options(args, ["alertaApiKey", "alertaApiUrl"]) == ["--mine", "1"]

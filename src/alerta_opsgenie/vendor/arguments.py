@@ -70,6 +70,14 @@ class Option(NamedTuple):
     places: list[KeyPath]
 
 
+def spelling(name: str) -> str:
+    """Give the name of an option as our executor compares it: without dashes, underscores and capitals."""
+    return name.replace("-", "").replace("_", "").lower()
+
+
+_WITH_VALUE = frozenset(map(spelling, (URL_OPTION, KEY_OPTION, KEY_FILE_OPTION, STATE_OPTION)))
+
+
 def find_options(args: Sequence[str], place: KeyPath = ()) -> Iterator[Option]:
     """Walk through the options of an argument list at a `place`; what belongs to none is passed over."""
     index = 0
@@ -78,7 +86,8 @@ def find_options(args: Sequence[str], place: KeyPath = ()) -> Iterator[Option]:
         places: list[KeyPath] = [(*place, index)]
         if match is not None:
             value = match["value"]
-            if value is None and index + 1 < len(args) and _OPTION.fullmatch(args[index + 1]) is None:
+            takes_next = spelling(match["name"]) in _WITH_VALUE  # one key of Alerta's in 75 begins as an option does
+            if value is None and args[index + 1 :] and (takes_next or _OPTION.fullmatch(args[index + 1]) is None):
                 value = args[index + 1]
                 places.append((*place, index + 1))
             yield Option(match["name"], value, places)
@@ -96,16 +105,16 @@ def options_in_file(config: EdgeConfig) -> Iterator[Option]:
 
 
 def without_options(args: Any, names: Sequence[str]) -> Any:
-    """Give a list of arguments without the options of these names and their values; what is no such list stays."""
+    """Give a list of arguments without these options, however they are spelt; what is no such list stays."""
     if not isinstance(args, list) or not all(isinstance(argument, str) for argument in args):
         return args
-    gone = {place for option in find_options(args) if option.name in names for place in option.places}
+    wanted = set(map(spelling, names))
+    gone = {place for option in find_options(args) if spelling(option.name) in wanted for place in option.places}
     return [argument for position, argument in enumerate(args) if (position,) not in gone]
 
 
 def tells(config: EdgeConfig, mapping: ActionMapping, names: Sequence[str]) -> bool:
     """Whether a mapping gives a value by one of these options, in any spelling of the executor's, or its variable."""
     arguments, environment = mapping_arguments(config, mapping)
-    wanted = {name.casefold() for name in names}
-    given = (option.name.replace("-", "").replace("_", "") for option in find_options(arguments) if option.value)
-    return any(name.casefold() in wanted for name in given) or any(environment.get(VARIABLES[name]) for name in names)
+    given = {spelling(option.name) for option in find_options(arguments) if option.value}
+    return not given.isdisjoint(map(spelling, names)) or any(environment.get(VARIABLES[name]) for name in names)
