@@ -174,6 +174,25 @@ def test_what_a_killed_sender_had_in_flight_is_sent_again_unless_it_is_there(run
     assert posts == ["a", "b"]
 
 
+def test_while_the_vendor_cannot_be_asked_a_note_of_unknown_end_is_not_sent_again(run: Running, tmp_path: Path) -> None:
+    run.cloud.person("alice@example.com").create("m", "a", source="Alerta")
+    plugin = Plugin(run, tmp_path)
+    plugin.happen("a", Event.NOTED, text="once")
+    (action,) = plugin.outbox.journal.claim(time.time(), 1, 1e4)
+    plugin.sender._send(plugin.sender.settings.client(), read_row(action))  # and then its process is killed
+
+    def asked() -> int:
+        return sum(seen.method == "GET" and "/notes" in seen.path for seen in run.cloud.records.requests)
+
+    fault = run.cloud.faults.status(503, "/notes")
+    with sending(plugin):
+        assert wait_until(lambda: asked() >= 2)
+        fault.clear()
+        assert wait_until(emptied(tmp_path))
+    posts = [seen for seen in run.cloud.records.requests if seen.method == "POST" and "/notes" in seen.path]
+    assert len(posts) == 1
+
+
 @pytest.mark.parametrize(("closed_by", "posts"), [("alice@example.com", []), ("alice via Alerta", ["a"])])
 def test_what_a_restored_backup_holds_pages_nobody_again_for_what_people_closed(
     run: Running, tmp_path: Path, closed_by: str, posts: list[str]

@@ -181,12 +181,18 @@ class OpsgenieClient:
         return Lookup(Status.PENDING if waits else Status.UNKNOWN, f"HTTP {response.status}")
 
     def read(self, alias: str, what: str, key: str, deadline: float) -> Any:
-        """Read an alert (`what` is empty) or its `/notes`: the answer's `data`, or None where none came."""
+        """Read an alert (`what` is empty) or its `/notes`: the answer's `data`, None where there is none.
+
+        A `Delivery` says why that could not be learnt.
+        """
         path = f"/v2/alerts/{quote(alias, safe='')}{what}?identifierType=alias"
         response = self.get(path, key, deadline)
-        if isinstance(response, Delivery) or response.status not in _TAKEN:
-            return None
-        return _json(response).get("data")
+        if isinstance(response, Delivery):
+            return response
+        if response.status in _TAKEN:
+            return _json(response).get("data")
+        judged = judge("read", response, key=key)
+        return None if judged.verdict is Verdict.FINAL else judged
 
     def get(self, path: str, key: str, deadline: float) -> Union[Response, Delivery]:
         """Make one GET; a `Delivery` where no answer came."""

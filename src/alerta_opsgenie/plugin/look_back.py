@@ -4,9 +4,9 @@ An attempt whose answer did not come may have had it; so may what waited long be
 that was restored from a backup. Only creates and notes are asked for; the others do no harm twice.
 """
 
-from typing import Any, Callable
+from typing import Any, Callable, Union
 
-from alerta_opsgenie.clients.opsgenie import Reason
+from alerta_opsgenie.clients.opsgenie import Delivery, Reason
 from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.core.publish import Request
 from alerta_opsgenie.core.sides import Seen, vendor_side
@@ -36,10 +36,12 @@ def may_be_restored(action: Action, began_at: float, now: float) -> bool:
     return action.accepted_at < min(began_at, now) - _OLD_SECONDS
 
 
-def is_there(read: Callable[[str], Any], request: Request, action: Action) -> bool:
-    """Ask the vendor, by `read`, which gives the alert or its notes. What it does not answer is not there."""
+def is_there(read: Callable[[str], Any], request: Request, action: Action) -> Union[bool, Delivery]:
+    """Ask the vendor, by `read`, which gives the alert or its notes, or why that could not be learnt."""
     what = _WHAT.get(request.operation)
     found = None if what is None else read(what)
+    if isinstance(found, Delivery) and is_ambiguous(action):
+        return found
     since = (action.first_attempt_at or action.accepted_at) - _CLOCK_DOUBT_SECONDS
     if request.operation == "create":
         seen = vendor_side(found, "") if isinstance(found, dict) else None

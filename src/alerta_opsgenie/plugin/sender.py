@@ -271,12 +271,17 @@ class Sender:
             return
         if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
             self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
-        elif is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action):
+            return
+        there = is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action)
+        if isinstance(there, Delivery):
+            self._limits.note(outgoing.route, outgoing.alert, there, time.monotonic())
+            self._wait(action, outgoing, action.reason or Reason.NETWORK.value, there.detail)
+        elif there:
             self._done(action, "not-needed")
         else:
             self._finish(action, outgoing, self._send(client, outgoing))
 
-    def _is_there(self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action) -> bool:
+    def _is_there(self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action) -> Union[bool, Delivery]:
         """Whether an earlier attempt, or one before a restored backup, has had its effect: asked where that may be."""
         if not (is_ambiguous(action) or may_be_restored(action, self._began_at, time.time())):
             return False
