@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, Callable, List, Tuple
 from unittest import mock
@@ -48,7 +50,7 @@ def asides(directory: Path) -> List[Path]:
     return [path for path in directory.glob("journal.db.damaged-*") if not path.name.endswith("-wal")]
 
 
-@pytest.mark.parametrize("length", [4096, 16], ids=["page", "magic"])
+@pytest.mark.parametrize("length", [4096, 64, 16, 100], ids=["page", "header", "magic", "100"])
 def test_a_garbage_header_costs_no_action_and_no_memory(tmp_path: Path, length: int) -> None:
     with_actions(tmp_path / "journal", 60)
     garbage(tmp_path / "journal" / "journal.db", 0, length)
@@ -77,7 +79,29 @@ def test_garbage_on_any_page_costs_only_what_is_on_that_page(tmp_path: Path) -> 
     assert lost.count(0) > 5
 
 
-@pytest.mark.parametrize("keep_bytes", [0, 100, 5000, 100_000])
+@pytest.mark.parametrize("gap_ids", [3, 20_000], ids=["from both ends", "and between"])
+def test_only_what_is_on_a_damaged_page_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap_ids: int
+) -> None:
+    """With two bad pages, what lies between them is found one by one; else the good ends are."""
+    monkeypatch.setattr(salvage, "_GAP_IDS", gap_ids)
+    path = tmp_path / "journal" / "journal.db"
+    bodies = {f"k{number}": f"k{number} " * 40 for number in range(1000, 1300)}
+    with Journal(tmp_path / "journal") as journal:
+        journal.append([new(key, body=body) for key, body in bodies.items()], 100.0)
+    content = path.read_bytes()
+    page_of = {key: content.index(body.encode()) // 4096 for key, body in bodies.items()}
+    first, second = page_of["k1100"], page_of["k1200"]
+    for page in (first, second):
+        garbage(path, page * 4096, 4096)
+    good = [key for key, page in page_of.items() if page not in (first, second)]
+    between = [key for key in good if "k1100" < key < "k1200"]
+    with Journal(tmp_path / "journal") as journal:
+        assert waiting(journal) == [key for key in good if gap_ids > 3 or key not in between]
+        assert between
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 1, 100, 4096, 5000, 40960, 100_000])
 def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path, keep_bytes: int) -> None:
     directory = tmp_path / "journal"
     with_actions(directory, 60)
@@ -94,6 +118,23 @@ def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path, keep_bytes: 
     assert (found > 0) == (keep_bytes >= 100_000)
 
 
+@pytest.mark.parametrize("is_gone", [False, True], ids=["cut to nothing", "removed"])
+def test_a_file_that_is_lost_beside_its_log_loses_nothing_that_is_in_the_log(tmp_path: Path, is_gone: bool) -> None:
+    """SQLite by itself would throw the log away."""
+    with Journal(tmp_path / "journal") as journal:
+        for number in range(20):
+            append(journal, f"k{number}")
+        directory = copy_files(tmp_path / "journal", tmp_path / "copy")
+    if is_gone:
+        (directory / "journal.db").unlink()
+    else:
+        os.truncate(directory / "journal.db", 0)
+    log = (directory / "journal.db-wal").read_bytes()
+    with Journal(directory) as journal:
+        assert keys(journal) == [f"k{number}" for number in range(20)]
+        assert Path(journal.set_aside + "-wal").read_bytes() == log
+
+
 def test_a_damaged_file_keeps_its_log(tmp_path: Path) -> None:
     """What was not yet moved from the log into the file is carried over, and the log is set aside as it was."""
     with_actions(tmp_path / "journal", 20)
@@ -107,6 +148,18 @@ def test_a_damaged_file_keeps_its_log(tmp_path: Path) -> None:
         assert Path(journal.set_aside + "-wal").read_bytes() == log
 
 
+@pytest.mark.parametrize(
+    "content", [b"just text\n", b"\x00" * 8192, random.Random(1).randbytes(10_000)], ids=["text", "zeros", "noise"]
+)
+def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "journal").mkdir(mode=0o700)
+    (tmp_path / "journal" / "journal.db").write_bytes(content)
+    with Journal(tmp_path / "journal") as journal:
+        append(journal, "k")
+        assert Path(journal.set_aside).read_bytes() == content
+        assert journal.carried_over == 0
+
+
 def test_damage_is_noticed_while_the_journal_is_open(tmp_path: Path) -> None:
     directory = tmp_path / "journal"
     with_actions(directory, 60)
@@ -116,6 +169,16 @@ def test_damage_is_noticed_while_the_journal_is_open(tmp_path: Path) -> None:
         assert waiting(journal) == []
         assert [Path(journal.set_aside)] == asides(directory)
         append(journal, "k")
+
+
+def test_each_damaged_file_gets_a_name_of_its_own(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    for number in (1, 2, 3):
+        with_actions(directory, 1) if number == 1 else None
+        garbage(directory / "journal.db", 0, 20_000)
+        with Journal(directory) as journal:
+            waiting(journal)
+        assert len(asides(directory)) == number
 
 
 def test_what_is_carried_over_keeps_ids_states_and_order(tmp_path: Path) -> None:
@@ -134,6 +197,40 @@ def test_what_is_carried_over_keeps_ids_states_and_order(tmp_path: Path) -> None
         assert [action.key for action in journal.claim(100.0, 9, PAUSE)] == ["k4"]
 
 
+def test_processes_that_have_the_file_open_go_on_with_the_new_one(tmp_path: Path) -> None:
+    """What they append is in the file that everybody reads, and their closing does not take its log away."""
+    directory = tmp_path / "journal"
+    with_actions(directory, 10)
+    others = [Journal(directory) for _ in range(3)]
+    for other in others:
+        assert len(keys(other)) == 10 + DONE
+    garbage(directory / "journal.db", 0, 4096)
+    with Journal(directory) as finder:
+        assert len(keys(finder)) == 10 + DONE
+        for number, other in enumerate(others):
+            append(other, f"other{number}")
+            assert other.set_aside == ""
+            other.close()
+        copy = copy_files(directory, tmp_path / "copy")
+    with Journal(copy) as crashed:
+        assert len(keys(crashed)) == 13 + DONE
+
+
+def test_closing_a_file_that_was_replaced_leaves_the_new_log_alone(tmp_path: Path) -> None:
+    """SQLite removes the log by its name, which then is the new file's."""
+    directory = tmp_path / "journal"
+    with_actions(directory, 10)
+    idle = Journal(directory)
+    assert len(keys(idle)) == 10 + DONE
+    garbage(directory / "journal.db", 0, 4096)
+    with Journal(directory) as finder:
+        append(finder, "in the new log")
+        idle.close()
+        copy = copy_files(directory, tmp_path / "copy")
+    with Journal(copy) as crashed:
+        assert "in the new log" in keys(crashed)
+
+
 @pytest.mark.parametrize("is_whole", [True, False], ids=["the directory", "the files"])
 def test_what_is_removed_under_a_process_is_made_again(tmp_path: Path, is_whole: bool) -> None:
     directory = tmp_path / "journal"
@@ -149,6 +246,28 @@ def test_what_is_removed_under_a_process_is_made_again(tmp_path: Path, is_whole:
             assert keys(other) == ["k"]
             append(other, "l")
         assert keys(journal) == ["k", "l"]
+
+
+def test_threads_that_find_the_damage_at_once_set_it_aside_once(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    with_actions(directory, 30)
+    garbage(directory / "journal.db", 0, 4096)
+    barrier = threading.Barrier(4)
+    journals = [Journal(directory) for _ in range(4)]
+
+    def work(number: int) -> None:
+        barrier.wait(10)
+        append(journals[number], f"new{number}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [Path(journal.set_aside) for journal in journals if journal.set_aside] == asides(directory)
+    assert len(keys(journals[0])) == 34 + DONE
+    for journal in journals:
+        journal.close()
 
 
 def test_a_replacement_that_is_killed_anywhere_is_completed(tmp_path: Path) -> None:

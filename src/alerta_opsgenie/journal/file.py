@@ -23,6 +23,7 @@ _T = TypeVar("_T")
 
 NAME = "journal.db"
 PAGE_BYTES = 4096
+_ALMOST_NOTHING = 1  # a file of one byte is an empty one to SQLite
 _PAUSE_SECONDS = 0.003  # SQLite's own pauses grow to 100 ms, and whoever has waited longest would be served last
 _TRIES = 5  # how often a file may have to be made, opened again or replaced before one call gives up
 
@@ -149,7 +150,7 @@ class File:
             self._disconnect()
             self._close_guard()
             raise _NotReadyError
-        if not os.path.lexists(self.path) or os.path.exists(self.path + ".new"):
+        if not os.path.lexists(self.path) or os.path.exists(self.path + ".new") or self._is_emptied():
             raise _NotReadyError
         return self._connect()
 
@@ -167,6 +168,12 @@ class File:
             raise
         return self._connection
 
+    def _is_emptied(self) -> bool:
+        """Whether somebody cut the file to nothing beside its log, which SQLite would then throw away."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(self.path).st_size <= _ALMOST_NOTHING and os.stat(self.path + "-wal").st_size > 0
+        return False
+
     def _make(self) -> None:
         if not self._is_our_guard():
             return
@@ -174,10 +181,13 @@ class File:
             self._finish()
         elif not os.path.lexists(self.path):
             os.close(open_private(self.directory, self._place, NAME, new=True))
-            # Made ready at once: two processes may not turn one file into a WAL file at the same time.
-            self._connect()
-            self._disconnect()
+            if not self._is_emptied():
+                # Made ready at once: two processes may not turn one file into a WAL file at the same time.
+                self._connect()
+                self._disconnect()
             sync_directory(self.directory)
+        if self._is_emptied():
+            self._replace()
 
     def _replace_damaged(self) -> None:
         if _identity(self.path) != self._identity:

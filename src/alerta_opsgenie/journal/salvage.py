@@ -10,6 +10,10 @@ from alerta_opsgenie.journal.file import PAGE_BYTES, open_connection, prepare, t
 from alerta_opsgenie.journal.rows import COLUMNS, is_sound
 from alerta_opsgenie.journal.tables import SELECT
 
+# Ids that are tried one by one from each side of the damage: a lost leaf holds a few rows, a lost inner page some
+# thousands; and a scan that ends in an error has swallowed the row before it.
+_GAP_IDS = 20_000
+
 _SELECT = f"{SELECT} NOT INDEXED"
 _INSERT = f"INSERT OR IGNORE INTO actions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 
@@ -79,14 +83,27 @@ class _Reader:
         for row in self.rows(f"{_SELECT} ORDER BY id"):
             last = row[0]
             yield row
-        if self._damaged:
-            yield from self.rows(f"{_SELECT} WHERE id >= ? ORDER BY id DESC", last)
+        if not self._damaged:
+            return
+        highest = list(self.rows("SELECT seq FROM sqlite_sequence WHERE name = 'actions'"))
+        first = 1 + (highest[0][0] if highest and isinstance(highest[0][0], int) else _GAP_IDS)
+        for row in self.rows(f"{_SELECT} WHERE id > ? ORDER BY id DESC", last):
+            first = row[0]
+            yield row
+        gap = range(last + 1, first)
+        for number in {*gap[:_GAP_IDS], *gap[-_GAP_IDS:]}:
+            yield from self.rows(f"{_SELECT} WHERE id = ?", number)
 
     def newest(self) -> Iterator[Tuple[Any, ...]]:
         types = (str, str, int, float)
-        for row in self.rows("SELECT alert, field, order_ns, at FROM newest"):
-            if all(isinstance(value, kind) for value, kind in zip(row, types)):
-                yield row
+        for direction in ("ASC", "DESC"):
+            self._damaged = False
+            order = f"ORDER BY alert {direction}, field {direction}"
+            for row in self.rows(f"SELECT alert, field, order_ns, at FROM newest {order}"):  # noqa: S608
+                if all(isinstance(value, kind) for value, kind in zip(row, types)):
+                    yield row
+            if not self._damaged:
+                return
 
 
 def _graft(source: str, scratch: str) -> None:
