@@ -16,10 +16,12 @@ import pytest
 from alerta_opsgenie.agent.attempts import Attempts
 from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report, Request
+from alerta_opsgenie.agent.lines import show
 from alerta_opsgenie.agent.options import Options
+from alerta_opsgenie.agent.resident import Log
 from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.agent.target import Target, access_of
-from alerta_opsgenie.agent.ticket import BEHIND, Ticket, Waiting
+from alerta_opsgenie.agent.ticket import BEHIND, Result, Ticket, Waiting
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
@@ -333,3 +335,12 @@ def test_of_the_message_of_what_is_done_who_acted_stays(deliverer: Deliverer, op
     deliver(deliverer, request(options, "AddNote", note="a private word", username="carol@example.com"))
     [row] = rows(options)
     assert ("carol@example.com" in row.body, "private" in row.body) == (True, False)
+
+
+def test_an_action_that_came_too_late_is_a_warning_and_no_failure(tmp_path: Path) -> None:
+    stale = Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened")
+    exit_code, *_, output, errors, _, _ = show(Options("http://localhost", KEY), Result(None, stale), 0.0)
+    Log(str(tmp_path)).report(Report("target", "Close", "alert", None, stale))
+    assert (exit_code, errors) == (b"0", b"")
+    assert b" WARN ignored " in output
+    assert " WARN ignored " in (tmp_path / "agent.log").read_text()

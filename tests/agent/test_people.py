@@ -99,3 +99,16 @@ def test_the_path_travels_and_is_below_the_caller_s_directory() -> None:
     again, _ = arguments_of(options)
     assert options.people_file == "/etc/oec/who"
     assert "--people=/etc/oec/who" in again
+
+
+def test_a_file_that_was_mended_is_no_trouble_any_more(path: Path) -> None:
+    files = PeopleFiles()
+    text = path.read_text()
+    path.write_text("nonsense")
+    files.of(str(path))
+    path.write_text(text)
+    assert (files.of(str(path)), files.trouble()) == ({ID: "jane"}, "")
+
+
+def test_where_no_file_is_named_no_mapping_is_in_use() -> None:
+    assert PeopleFiles().of("") is None

@@ -175,3 +175,10 @@ def test_the_source_cannot_leave_its_quotes() -> None:
 def test_twenty_thousand_are_all_that_can_be_listed() -> None:
     found = list_open(Vendor(alerts(MOST_ALERTS), [MOST_ALERTS]).get, "Alerta", never)
     assert (found.problem, len(found.alerts), found.requests) == ("", MOST_ALERTS, 201)
+
+
+def test_a_wait_that_is_cut_short_leaves_an_incomplete_list(run: Running) -> None:
+    run.cloud.faults.throttle("/v2/alerts$")
+    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE)
+    found = list_open(lambda path: client.get(path, run.api.key, time.monotonic() + 5), "Alerta", lambda _: True)
+    assert "throttles" in found.problem

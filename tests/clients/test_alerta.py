@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.clients.alerta import ALERT_STATUS, ON_BEHALF_OF, AlertaClient, address_of, answer_of, headers_of
+from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason, outcome_of_refusal
 from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.core.relay import Call
@@ -223,3 +225,42 @@ def test_an_alerta_without_authentication_needs_no_key() -> None:
 )
 def test_the_url_may_end_as_the_documented_one_does(url: str, base: str) -> None:
     assert address_of(url).path == base
+
+
+NAMES = {
+    "plain": (JANE, JANE),
+    "spaces": ("Jane Doe", "Jane Doe"),
+    "umlaut": ("J\u00fcrgen", "J%C3%BCrgen"),
+    "emoji": ("🔥", "%F0%9F%94%A5"),
+    "percent": ("100%20", "100%2520"),
+    "quote": ('"x" <a@example.com>', "%22x%22 %3Ca@example.com%3E"),
+    "backslash": ("AD\\jane", "AD%5Cjane"),
+}
+
+
+def test_calls_are_counted_whether_they_are_answered_or_not() -> None:
+    with BadServer("ok") as server:
+        asking = client(server.url)
+        for mode in ("ok", "close", "ok"):
+            server.mode = mode
+            with contextlib.suppress(UnreachableError):
+                asking.send(LOOK, time.monotonic() + LIMIT_SECONDS)
+        assert asking.calls == 3
+        asking.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_percent_encoded_where_a_header_could_not_carry_it(name: str) -> None:
+    who, header = NAMES[name]
+    assert headers_of(LOOK._replace(on_behalf_of=who), "key")[ON_BEHALF_OF] == header
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0", 0), ("120", 120), ("999999999", 999_999_999)])
+def test_retry_after_is_seconds(replying: Replying, text: str, expected: float) -> None:
+    replying.reply(429, {"status": "error", "message": "slow"}, Retry_After=text)
+    assert send(replying).retry_after_seconds == expected
+
+
+def test_a_url_that_is_none_says_whose_it_is() -> None:
+    with pytest.raises(AddressError, match=r"the URL of Alerta .* something like https://alerta\.example\.com/api"):
+        AlertaClient("alerta.example.com", KEY, environment={})

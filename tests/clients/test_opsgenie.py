@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from alerta_opsgenie.clients.connection import Response
+from alerta_opsgenie.clients.connection import AddressError, Response
 from alerta_opsgenie.clients.opsgenie import (
     ADVICE,
+    BASE_URLS,
     OpsgenieClient,
     Reason,
     Status,
@@ -173,4 +174,17 @@ def test_silence_ends_at_the_deadline_and_is_ambiguous(run: Running) -> None:
     assert (delivery.verdict, delivery.reason, delivery.ambiguous) == (Verdict.LATER, Reason.TIMEOUT, True)
     with run.cloud.faults.refuse():
         assert client.send(request(alert_id="hangs"), run.key.key, soon()).reason is Reason.NETWORK
+    client.close()
+
+
+def test_a_url_that_cannot_be_used_says_so() -> None:
+    with pytest.raises(AddressError, match="the URL of Opsgenie"):
+        address_of("api.opsgenie.com", Dialect.OPSGENIE)
+    assert set(BASE_URLS) == set(Dialect)
+
+
+def test_jsm_takes_the_same_create_at_its_own_path(run: Running) -> None:
+    client = OpsgenieClient(run.server.base_url, Dialect.JSM, environment={})
+    assert client.send(request(alert_id="jsm"), run.jsm_key.key, soon()).verdict is Verdict.DONE
+    assert client.read("jsm", "", run.jsm_key.key, soon())["alias"] == "jsm"
     client.close()

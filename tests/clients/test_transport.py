@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import socket
 import threading
 import time
 import warnings
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.clients.connection import (
+    LARGEST_RESPONSE_BYTES,
     LONGEST_IDLE_SECONDS,
     Connection,
     UnreachableError,
@@ -247,4 +249,71 @@ def test_chunks_without_end_are_not_read_without_end() -> None:
             wire.send(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
 
     with serving(pour) as server:
+        assert "larger than" in str(failure(connect(server.url)))
+
+
+def test_each_mode_of_the_bad_server_has_an_ending_here() -> None:
+    assert set(ENDINGS) == set(MODES)
+
+
+def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else() -> None:
+    with BadServer("ok") as other, BadServer("redirect", location=f"{other.url}/alert") as server:
+        response = get(connect(server.url))
+        assert response.headers["location"] == f"{other.url}/alert"
+        assert len(server.received) == 1
+        assert other.received == []
+
+
+def test_a_request_goes_out_once_with_its_body_and_headers() -> None:
+    with BadServer("ok") as server:
+        connect(server.url).exchange("PUT", "/alert/1", b'{"a": 1}', HEADERS, time.monotonic() + 1)
+        [request] = server.received
+    assert request.start == ["PUT", "/alert/1", "HTTP/1.1"]
+    assert request.body == b'{"a": 1}'
+    assert request.headers["authorization"] == f"Key {SECRET}"
+    assert request.headers["content-length"] == "8"
+    assert request.headers["host"] == f"127.0.0.1:{server.port}"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_server_that_reads_a_little_now_and_then_does_not_stretch_the_deadline(tls: bool, ca: PrivateCa) -> None:
+    over = threading.Event()
+
+    def sip(listener: socket.socket) -> None:
+        taken, _ = listener.accept()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with contextlib.suppress(OSError):
+            reader = ca.server().wrap_socket(taken, server_side=True) if tls else taken
+            while not over.wait(0.2):
+                reader.recv(16_384)
+        taken.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=sip, args=(listener,), daemon=True)
+        thread.start()
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            assert failure(connect(url, ca_file=str(ca.path)), body=b"x" * 16_000_000).timed_out
+        finally:
+            over.set()
+            thread.join(5)
+
+
+def test_a_connection_is_kept() -> None:
+    with BadServer("ok") as server:
+        connection = connect(server.url)
+        for _ in range(5):
+            get(connection)
+        assert server.accepted == 1
+
+
+def test_a_hundred_continues_are_passed_over() -> None:
+    with serving(raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 100 + answer(b"{}"))) as server:
+        assert get(connect(server.url)).body == b"{}"
+
+
+def test_the_largest_answer_is_read_and_a_byte_more_is_not() -> None:
+    with serving(raw(answer(b"x" * LARGEST_RESPONSE_BYTES))) as server:
+        assert len(get(connect(server.url)).body) == LARGEST_RESPONSE_BYTES
+    with serving(raw(answer(b"x" * (LARGEST_RESPONSE_BYTES + 1)))) as server:
         assert "larger than" in str(failure(connect(server.url)))

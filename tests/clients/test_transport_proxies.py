@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.clients.connection import AddressError, proxy_for, read_address
+from alerta_opsgenie.clients.connection import AddressError, Connection, proxy_for, read_address
 from tests.support.bad_server import BadServer, PrivateCa
 from tests.support.exchanges import SECRET, connect, failure, get
 from tests.support.wire import Message, Server, Wire
@@ -201,3 +201,25 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_credentials(proxy: str
     with pytest.raises(AddressError, match="the proxy in https_proxy cannot be used") as caught:
         proxy_for(read_address("https://a.example", "Alerta", "x"), {"https_proxy": proxy})
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_proxy_that_is_away_is_a_failure() -> None:
+    told = str(failure(connect("http://alerta.example.com", environment={"http_proxy": "http://127.0.0.1:1"})))
+    assert "Connection refused" in told
+
+
+def test_a_server_in_no_proxy_is_asked_directly() -> None:
+    with BadServer("ok") as server, BadServer("ok") as proxy:
+        environment = {"http_proxy": proxy.url, "NO_PROXY": "127.0.0.1"}
+        assert get(connect(server.url, environment=environment)).status == http.client.OK
+        assert len(server.received) == 1
+        assert proxy.received == []
+
+
+def test_the_processs_own_environment_counts_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    with BadServer("ok") as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv("NO_PROXY", "")
+        assert get(Connection(read_address("http://alerta.example.com", "Alerta", "x"))).status == http.client.OK
+        assert len(proxy.received) == 1

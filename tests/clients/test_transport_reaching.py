@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import ssl
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -142,3 +144,94 @@ def test_what_is_no_url_says_so_with_an_example_and_without_what_was_given(url: 
 )
 def test_the_host_header_names_the_port_only_where_it_is_not_the_usual_one(url: str, authority: str) -> None:
     assert read_address(url, "Alerta", "x").authority == authority
+
+
+def test_a_port_where_nobody_listens_is_a_failure_and_no_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert f"http://127.0.0.1:{port}: Connection refused" in str(failure(connect(f"http://127.0.0.1:{port}")))
+
+
+def test_a_server_on_ipv6_is_reached_and_named_in_brackets() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    port = listener.getsockname()[1]
+    heads: list[bytes] = []
+
+    def serve() -> None:
+        taken, _ = listener.accept()
+        with taken:
+            heads.append(taken.recv(65_536))
+            taken.sendall(answer(b"{}"))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with listener:
+        connection = connect(f"http://[::1]:{port}/api")
+        assert get(connection).body == b"{}"
+        connection.close()
+        thread.join(5)
+    assert f"Host: [::1]:{port}\r\n".encode() in heads[0]
+    assert str(connection.address) == f"http://[::1]:{port}/api"
+
+
+def test_a_name_that_does_not_resolve_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    told = str(failure(connect("http://alerta.example.com/api")))
+    assert told == "http://alerta.example.com:80/api: Name or service not known"
+
+
+def test_a_refused_address_leads_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    with BadServer("ok") as server:
+        monkeypatch.setattr(socket, "getaddrinfo", resolving_to(("127.0.0.1", 1), ("127.0.0.1", server.port)))
+        assert get(connect("http://alerta.example.com")).status == 200
+
+
+def test_a_certificate_for_another_name_is_not_trusted(ca: PrivateCa) -> None:
+    with BadServer("ok", tls=ca.server("alerta.example.com")) as server:
+        told = str(failure(connect(server.url, ca_file=str(ca.path))))
+        assert "its certificate is not trusted: IP address mismatch" in told
+        assert server.received == []
+
+
+@pytest.mark.parametrize("names_one", [False, True])
+def test_a_certificate_of_a_ca_that_is_not_named_is_not_trusted(
+    ca: PrivateCa, tmp_path_factory: pytest.TempPathFactory, *, names_one: bool
+) -> None:
+    other = PrivateCa(tmp_path_factory.mktemp("other"))
+    with BadServer("ok", tls=other.server()) as server:
+        connection = connect(server.url, ca_file=str(ca.path) if names_one else None)
+        assert "its certificate is not trusted: " in str(failure(connection))
+        assert server.received == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_a_ca_file_that_cannot_be_read_is_named(ca: PrivateCa, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "no-ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with BadServer("ok", tls=ca.server()) as server:
+        told = str(failure(connect(server.url, ca_file=str(path))))
+    assert told.endswith(f"the CA file {path} cannot be read as PEM certificates")
+
+
+def test_a_handshake_that_hangs_ends_by_the_deadline(ca: PrivateCa) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        assert failure(connect(url, ca_file=str(ca.path))).timed_out
+
+
+def test_an_old_tls_is_not_spoken(ca: PrivateCa) -> None:
+    context = ca.server()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    with BadServer("ok", tls=context) as server:
+        failure(connect(server.url, ca_file=str(ca.path)))
+        assert server.received == []

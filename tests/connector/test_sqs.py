@@ -18,6 +18,7 @@ from alerta_opsgenie.connector.credentials import Grant
 from alerta_opsgenie.connector.sqs import SqsQueue, read_message
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
 from tests.connector.test_credentials import ANYTHING
+from tests.support.bad_server import MODES, BadServer
 
 GRANT = Grant("ASIAEXAMPLE", time.time() + 3600, "secret-of-aws", "token-of-aws")
 
@@ -119,9 +120,6 @@ def outcome(queue: SqsQueue) -> list[Any]:
     return found
 
 
-
-
-
 OFFLINE = connected("http://127.0.0.1:1/0/q")
 
 
@@ -163,3 +161,36 @@ def test_no_repr_shows_credentials_or_bodies() -> None:
     shown = repr(received) + repr(GRANT)
     for secret in ("secret-of-aws", "token-of-aws", "h-secret", "private"):
         assert secret not in shown
+
+
+_ENDLESS = ("drip", "hang", "announce")
+
+
+def test_a_message_that_is_hidden_for_longer_does_not_come_again(host: Any, place: str) -> None:
+    send(host, place, "body")
+    queue = connected(place, visibility_seconds=1)
+    (received,) = queue.receive(10, 1)
+    queue.extend(received.receipt, 60)
+    assert queue.receive(10, 2) == []
+
+
+def test_a_server_that_is_away_is_an_error_and_a_passing_one() -> None:
+    with Double() as host:
+        queue = connected(host.create("q").url)
+        with host.faults.refuse(), pytest.raises(TransportError) as raised:
+            queue.receive(1, 0)
+        assert not raised.value.stale
+        assert queue.receive(1, 0) == []
+
+
+@pytest.mark.parametrize("mode", sorted(mode for mode in MODES if not any(word in mode for word in _ENDLESS)))
+def test_no_answer_is_anything_but_messages_or_an_error(mode: str) -> None:
+    with BadServer(mode, location="http://127.0.0.1:1/") as server:
+        queue = connected(f"{server.url}/0/q")
+        assert outcome(queue) in ([[], []], [TransportError, TransportError], [[], TransportError])
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "not a url", "http://", "http://q:99999/1"])
+def test_a_url_that_cannot_be_used_is_an_error(url: str) -> None:
+    with pytest.raises(TransportError):
+        connected(url).receive(1, 0)

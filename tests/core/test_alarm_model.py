@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.core.alarm_model import ISA_18_2, meaning
+from alerta_opsgenie.core.alarm_model import ISA_18_2, PRIORITIES, meaning
 from alerta_opsgenie.core.events import was_ever_open
-from alerta_opsgenie.core.wording import Past, Subject
-from tests.support.answers import NOW_SECONDS, message, ok_with_plugin, play
+from alerta_opsgenie.core.outcome import Kind, Reason
+from alerta_opsgenie.core.publish import Policy, is_wanted
+from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.wording import Past, Subject, fill
+from tests.support.answers import CONFLICT, NOW_SECONDS, OK, error, message, ok_with_plugin, play, seen
 
 USUAL = ("open", "assign", "ack", "shelved", "blackout", "closed", "expired", "unknown")
 """Alerta 9.1.0, models/alarms/alerta.py, STATUS_MAP."""
@@ -58,3 +61,44 @@ def test_a_snooze_that_alerta_ends_at_another_time_says_when(written: int | None
 )
 def test_only_what_was_ever_open_has_an_earlier_outage(history: list[tuple[str, str]], open_before: bool) -> None:
     assert was_ever_open(Subject("id", history=tuple(Past(*entry) for entry in history))) is open_before
+
+
+@pytest.mark.parametrize(("word", "status"), [("open", "UNACK"), ("ack", "ACKED"), ("closed", "NORM")])
+def test_a_word_is_written_as_the_model_s_own(word: str, status: str) -> None:
+    assert ISA_18_2.status(word) == status
+
+
+def test_severities_stand_in_the_table_in_lower_case_and_count_in_any() -> None:
+    assert all(severity == severity.lower() for severity in PRIORITIES)
+    assert [is_wanted(severity, Policy()) for severity in ("OK", "Warning", "Critical")] == [False, False, True]
+
+
+def test_a_template_shows_alerta_s_own_word() -> None:
+    assert fill("{status}", Subject("id", status="ack", shown_status="ACKED")) == "ACKED"
+    assert fill("{status}", Subject("id", status="ack")) == "ack"
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "calls"), [("Acknowledge", "ACKED", 2), ("Close", "NORM", 2), ("UnAcknowledge", "SHLVD", 2)]
+)
+def test_what_is_so_already_is_known_by_the_other_model_s_word(action: str, status: str, calls: int) -> None:
+    played = play(message(action), CONFLICT, seen(status))
+    assert (played.ending, len(played.calls)) == ((Kind.ALREADY, Reason.IN_STATE), calls)
+
+
+def test_a_close_that_the_model_does_not_have_is_rejected_with_its_reason() -> None:
+    played = play(message("Close"), error(400, ISA_18_2.no_close))
+    assert played.ending == (Kind.REJECTED, Reason.REFUSED)
+    assert "no close" in played.outcome.detail
+
+
+def test_a_close_that_acknowledged_says_so() -> None:
+    played = play(message("Close"), ok_with_plugin("ack"))
+    assert played.ending == (Kind.APPLIED, Reason.DONE)
+    assert played.outcome.detail.startswith("acknowledged")
+
+
+def test_the_length_that_the_settings_ask_for_is_no_surprise() -> None:
+    answer = ok_with_plugin("ack")._replace(alert_timeout_seconds=600)
+    assert play(message("Acknowledge"), answer, settings=Settings(ack_timeout_seconds=600)).outcome.detail == ""
+    assert play(message("Acknowledge"), OK, OK).outcome.detail == ""

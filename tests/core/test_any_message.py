@@ -200,3 +200,15 @@ def test_a_real_message_with_any_byte_changed_or_cut_off_has_a_known_ending(path
         spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
         for variant in (bytes(spoilt), data[: chance.randrange(len(data))]):
             check(variant, [], EVERYTHING, Circumstances(NOW_SECONDS))
+
+
+@given(st.text(st.characters(codec=None), max_size=200))
+@example("\ud800")
+@example('{"action": "\ud800"}')
+def test_any_text_is_a_message_or_an_error_with_a_path(text: str) -> None:
+    read(text)
+
+
+@given(JSON_VALUES, st.lists(ANSWERS, max_size=MOST_CALLS), CIRCUMSTANCES)
+def test_any_json_has_a_known_ending(body: Any, answers: list[Answer], circumstances: Circumstances) -> None:
+    check(json.dumps(body), answers, EVERYTHING, circumstances)

@@ -33,3 +33,13 @@ def test_what_is_asked_for_is_waited(attempt: int, fraction: float, asked: float
 def test_the_delay_doubles_up_to_five_minutes(attempt: int, ceiling: float) -> None:
     assert delay_seconds(attempt, 0.0) == pytest.approx(ceiling / 2)
     assert delay_seconds(attempt, 1.0) == pytest.approx(ceiling)
+
+
+@given(ATTEMPTS, FRACTIONS)
+def test_a_later_attempt_never_waits_less(attempt: int, fraction: float) -> None:
+    assert delay_seconds(attempt + 1, fraction) >= delay_seconds(attempt, fraction)
+
+
+@given(ATTEMPTS, FRACTIONS, st.floats(min_value=0.01, max_value=10), st.floats(min_value=10, max_value=10_000))
+def test_the_longest_delay_is_the_one_given(attempt: int, fraction: float, first: float, longest: float) -> None:
+    assert delay_seconds(attempt, fraction, first_seconds=first, longest_seconds=longest) <= longest

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core import limits
-from alerta_opsgenie.core.limits import Fitting, length
+from alerta_opsgenie.core.limits import Fitting, length, shorten
 
 
 @given(st.text(), st.integers(min_value=1, max_value=60))
@@ -25,3 +25,19 @@ def test_tags_are_few_short_single_and_without_commas() -> None:
     assert len(tags) == limits.TAGS
     assert all(0 < length(tag) <= limits.TAG and "," not in tag for tag in tags)
     assert fitting.names == ("tags",)
+
+
+@given(st.text(), st.integers(min_value=0, max_value=40))
+def test_shortening_gives_a_beginning(text: str, limit: int) -> None:
+    assert text.startswith(shorten(text, limit))
+    assert length(shorten(text, limit)) <= limit
+
+
+@given(st.dictionaries(st.text(max_size=50), st.text(max_size=5000), max_size=30))
+def test_details_fit_together(details: dict[str, str]) -> None:
+    fitted = Fitting().details(details)
+    assert sum(length(name) + length(value) for name, value in fitted.items()) <= limits.DETAILS
+
+
+def test_what_no_database_stores_is_replaced() -> None:
+    assert Fitting().text("f", "a\x00b\ud800c", 10) == "a\ufffdb\ufffdc"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, parse
-from alerta_opsgenie.core.people import clean_name, harmless_name
+from alerta_opsgenie.core.people import clean_name, clean_text, harmless_name
 from tests.support.answers import JANE, UPDATED_NS, envelope, message
 
 LARGEST_NS = 2**63 - 1
@@ -230,3 +230,81 @@ def test_whatever_is_put_together_no_markup_comes_of_it(name: str) -> None:
     shown = harmless_name(name)
     assert not [part for part in ("<", ">", "://") if part in shown]
     assert harmless_name(shown) == shown
+
+
+def test_a_number_of_too_many_digits_is_told() -> None:
+    text = f'{{"action": "Close", "x": {"9" * 5000}}}'
+    if hasattr(sys, "get_int_max_str_digits"):
+        assert problem(text) == "$: is not JSON that can be read: nested too deep, or a number too long"
+    else:
+        assert parse(text).action == "Close"
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "-0", "-7", "1.5", "true", "1" + "0" * 4000])
+def test_an_odd_number_is_no_time_no_priority_and_no_end_of_a_snooze(number: str) -> None:
+    text = variant().replace(str(UPDATED_NS), f'{number}, "priority": {number}, "snoozedUntil": {number}')
+    about = parse(text)
+    assert about.updated_ns == 0
+    for read in (fields.priority, fields.snooze_end_seconds):
+        with pytest.raises(MessageError):
+            read(about)
+
+
+def test_a_byte_order_mark_before_bytes_is_passed_over() -> None:
+    assert parse(b'\xef\xbb\xbf{"action": "Close"}').action == "Close"
+
+
+def test_of_a_field_that_stands_twice_the_last_counts() -> None:
+    assert parse(b'{"action": "Close", "action": "Acknowledge"}').action == "Acknowledge"
+
+
+def test_an_action_is_one_clean_line() -> None:
+    assert parse('{"action": " Restart\\r\\nService\\u0000 "}').action == "Restart Service\ufffd"
+
+
+def test_null_for_an_alert_is_none() -> None:
+    assert parse('{"action": "Close", "alert": null}').alert is None
+
+
+@given(st.integers(min_value=-(2**70), max_value=2**70) | st.integers(min_value=10**12, max_value=10**15))
+def test_the_time_always_fits_64_bits(value: int) -> None:
+    """SQLite keeps no more, and refuses the whole entry."""
+    assert 0 <= message("Close", updatedAt=value).updated_ns <= LARGEST_NS
+
+
+@given(st.text(st.characters(codec=None)))
+def test_a_cleaned_text_can_be_stored_and_keeps_its_length(text: str) -> None:
+    clean = clean_text(text)
+    assert len(clean) == len(text)
+    assert "\x00" not in clean.encode("utf-8").decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "console"),
+    [("JEC", "Jira Service Management"), ("jec", "Jira Service Management"), ("OEC", "Opsgenie"), (None, "Opsgenie")],
+)
+def test_the_console_is_told_by_the_kind_of_the_integration(kind: str | None, console: str) -> None:
+    assert fields.console(parse(variant(integrationType=kind))) == console
+
+
+@pytest.mark.parametrize(
+    ("source", "origin"),
+    [
+        ({"name": " Web ", "type": "API"}, ("web", "api")),
+        ({"name": 7, "type": None}, ("", "")),
+        ({}, ("", "")),
+        (None, ("", "")),
+        ("API", ("", "")),
+    ],
+)
+def test_the_origin_is_read_as_far_as_it_is_there(source: Any, origin: tuple[str, str]) -> None:
+    assert fields.origin(parse(variant(source=source))) == origin
+
+
+def test_a_name_of_nothing_but_markup_gives_way_to_the_full_name() -> None:
+    assert fields.actor(message("Acknowledge", username="<>", userFullName="Jane")) == "Jane"
+
+
+def test_an_owner_of_nothing_but_markup_is_none() -> None:
+    with pytest.raises(MessageError, match="owner"):
+        fields.owner(message("AssignOwnership", owner="<>"))

@@ -6,10 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
+from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.core.message import MessageError
-from tests.support.answers import BOB, JANE, message
+from tests.support.answers import ALIAS, BOB, JANE, message
 
 
 @pytest.mark.parametrize(
@@ -134,3 +137,34 @@ def test_an_end_that_cannot_be_read_is_told_with_its_path(alert: dict[str, Any],
     with pytest.raises(MessageError) as caught:
         fields.snooze_end_seconds(message("Snooze", **alert))
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize(("text", "whole"), [(ALIAS, True), (ALIAS.upper(), True), (ALIAS[1:], False), ("", False)])
+def test_a_whole_uuid_is_told_from_the_rest(text: str, whole: bool) -> None:
+    assert fields.is_uuid(text) is whole
+
+
+@given(st.text(max_size=40))
+def test_nothing_but_hexadecimal_digits_and_dashes_is_a_uuid(text: str) -> None:
+    assert not fields.is_uuid(text) or set(text.lower()) <= set("0123456789abcdef-")
+
+
+def test_an_owner_is_one_line() -> None:
+    assert fields.owner(message("AssignOwnership", owner=f" {BOB}\n")) == BOB
+
+
+def test_the_end_of_a_snooze_keeps_its_milliseconds() -> None:
+    assert fields.snooze_end_seconds(message("Snooze", snoozeEndDate="2025-07-04T12:00:00.447Z")) == NOON + 0.447
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_an_instant_is_read_as_it_was_written(instant: Any) -> None:
+    whole = instant.replace(microsecond=0, second=0)
+    offset = whole.utcoffset()
+    if not offset.total_seconds() % 60:
+        assert iso_seconds(whole.isoformat()) == pytest.approx(whole.timestamp())
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?([.,]\d+)?(Z|[+-]\d\d:?\d\d)?"))
+def test_reading_an_instant_raises_nothing(text: str) -> None:
+    assert isinstance(iso_seconds(text), (float, type(None)))

@@ -68,3 +68,14 @@ def test_what_is_kept_of_it_still_names_the_alert_and_holds_nothing_else() -> No
     assert entry.alert == ALIAS
     assert "s3cret" not in entry.body
     assert gate(recall(entry.body, entry.key), MAPPED) is None
+
+
+def test_many_and_hostile_names_stay_one_short_line() -> None:
+    outcome = gated({f"a\n\x1b{number}" * 100: 1 for number in range(100)})
+    assert outcome is not None
+    assert len(outcome.detail) < 400
+    assert outcome.detail.isprintable()
+
+
+def test_details_beside_an_alert_name_nothing() -> None:
+    assert reason(gated({"alertaId": ALIAS}, alert={})) is Reason.NO_ALIAS

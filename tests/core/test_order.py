@@ -123,3 +123,32 @@ def test_an_action_on_the_same_or_a_later_one_is_not(made_ms: int) -> None:
 )
 def test_an_id_without_a_believable_time_tells_no_incident(alert_id: object) -> None:
     assert incident_ns(message("Close", alertId=alert_id), NOW_SECONDS) == 0
+
+
+@pytest.mark.parametrize("tags", [None, "", " , ", 7])
+def test_tags_that_cannot_be_read_write_nothing(tags: object) -> None:
+    assert registers(message("AddTags", addedTags=tags)) == frozenset()
+
+
+@pytest.mark.parametrize("newest", [{}, {"state": UPDATED_NS}, {"state": UPDATED_NS - 1}, {"owner": UPDATED_NS + 1}])
+def test_an_equal_or_older_one_or_one_of_something_else_does_not(newest: dict[str, int]) -> None:
+    assert superseded(message("Close"), newest, NOW_SECONDS) == frozenset()
+
+
+@given(st.integers(1, POISON_NS), st.sampled_from(list(Kind)))
+def test_no_message_makes_one_of_three_minutes_later_stale(updated_ns: int, kind: Kind) -> None:
+    newest = writes(message("UnAcknowledge", updatedAt=updated_ns), kind, NOW_SECONDS)
+    later = message("Close", updatedAt=NOW_NS + 180 * 10**9)
+    assert superseded(later, newest, NOW_SECONDS + 180) == frozenset()
+
+
+def test_tags_and_owner_are_remembered_without_the_incident() -> None:
+    assert writes(message("AddTags", addedTags="a,b"), Kind.APPLIED, NOW_SECONDS) == dict.fromkeys(
+        ["tag:a", "tag:b"], UPDATED_NS
+    )
+    assert set(writes(message("TakeOwnership"), Kind.APPLIED, NOW_SECONDS)) == {"owner"}
+
+
+def test_an_earlier_alert_s_tags_are_set_all_the_same() -> None:
+    newest = {"state": 1, INCIDENT: (MADE_MS + 1) * 10**6}
+    assert superseded(of_incident("AddTags", MADE_MS, addedTags="a"), newest, NOW_SECONDS) == frozenset()

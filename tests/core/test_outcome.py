@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alerta_opsgenie.core.outcome import ADVICE, REASONS, Answer, Kind, Outcome, Reason, outcome_of_refusal
-from tests.support.answers import error
+from tests.support.answers import CONFLICT, NOT_FOUND, STALE, WRONG_URL, error
 
 UNAVAILABLE = {408, 425, *range(500, 600)}
 REFUSED = set(range(400, 500)) - {401, 403, 404, 405, 408, 409, 425, 429}
@@ -76,3 +76,19 @@ def test_a_message_nested_too_deep_to_be_shown_is_not() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert Answer(400, {"message": deep}).message == ""
+
+
+def test_an_alert_that_alerta_does_not_know_is_rejected_and_a_url_is_a_matter_of_configuration() -> None:
+    assert outcome_of_refusal(NOT_FOUND)[:2] == (Kind.REJECTED, Reason.NOT_FOUND)
+    assert outcome_of_refusal(WRONG_URL)[:2] == (Kind.KEPT, Reason.NOT_ALERTA)
+
+
+def test_what_our_plugin_calls_stale_is_ignored_and_any_other_conflict_is_kept() -> None:
+    assert outcome_of_refusal(STALE)[:2] == (Kind.IGNORED, Reason.STALE)
+    assert outcome_of_refusal(CONFLICT)[:2] == (Kind.KEPT, Reason.CONFLICT)
+    assert (STALE.no_way, CONFLICT.no_way, error(400).no_way) == (False, True, False)
+
+
+def test_a_forwarding_loop_of_alertas_plugins_is_a_refusal() -> None:
+    looped = Answer(202, {"status": "ok", "message": "forwarding loop"})
+    assert outcome_of_refusal(looped)[:2] == (Kind.REJECTED, Reason.REFUSED)

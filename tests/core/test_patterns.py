@@ -57,3 +57,12 @@ def test_a_text_is_looked_at_up_to_its_thousandth_character() -> None:
     pattern = BoundedPattern.compile("x*y")
     assert pattern.fits(["x" * 999 + "y"], whole=True)
     assert not pattern.fits(["x" * 1000 + "y"], whole=True)
+
+
+def test_the_beginning_is_enough_where_not_all_has_to_match() -> None:
+    assert BoundedPattern.compile("db").fits(["db1"], whole=False)
+    assert not BoundedPattern.compile("db").fits(["db1"], whole=True)
+
+
+def test_a_harmless_pattern_of_three_parts_sees_enough_of_a_text() -> None:
+    assert BoundedPattern.compile(".*(db|sql).*(down|dead).*").length == LENGTHS[1]

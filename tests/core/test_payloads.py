@@ -122,3 +122,11 @@ def test_each_example_ends_as_the_table_says(name: str, *, all_notes: bool) -> N
     ending, calls = run((PAYLOADS / f"{name}.json").read_bytes(), Settings(all_notes=all_notes))
     assert ending == (row.ending if notes is None else APPLIED)
     assert [asked(call) for call in calls] == list(row.asked if notes is None else notes)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_with_all_notes_each_example_ends_as_the_table_says(name: str) -> None:
+    row = TABLE[name]
+    ending, calls = run((PAYLOADS / f"{name}.json").read_bytes(), Settings(all_notes=True))
+    assert ending == (row.ending if row.with_all_notes is None else APPLIED)
+    assert [asked(call) for call in calls] == list(row.asked if row.with_all_notes is None else row.with_all_notes)

@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import essence, parse, recall, with_people
 from alerta_opsgenie.core.people import account_of, is_account_id, named, read_people
 from alerta_opsgenie.core.relay import Settings, gate
-from tests.support.answers import BOB, JANE, OK, envelope, message, play
+from tests.support.answers import BOB, JANE, NOTED, OK, envelope, message, ok_with_plugin, play
 
 ID = "5b10ac8d82e05b22cc7d4ef5"
 LONG_ID = "557058:f58131cb-b67d-43c7-b30d-6b58d40bd077"
@@ -122,3 +124,32 @@ def test_without_the_plugin_names_are_attributes_and_the_ids_stand_beside_them()
         ("PUT", "/attributes", {"attributes": {"acked-by": "jane", "acked-by-id": ID}}),
     ]
     assert [call.on_behalf_of for call in played.calls] == ["jane", "jane"]
+
+
+@given(st.text())
+def test_a_mapping_of_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        people = read_people(text)
+    except ValueError:
+        return
+    assert all("<" not in login and "\n" not in login for login in people.values())
+
+
+def test_an_owner_s_id_from_before_goes() -> None:
+    about = with_people(message("AssignOwnership", username=ID, owner=JANE), PEOPLE)
+    assert play(about, OK, NOTED).asked == [
+        ("PUT", "/attributes", {"attributes": {"owner": JANE, "owner-id": None}}),
+        ("PUT", "/note", {"text": f"jane assigned the alert to {JANE} in Opsgenie"}),
+    ]
+
+
+def test_an_unacknowledge_takes_name_and_id_away() -> None:
+    about = with_people(message("UnAcknowledge"), PEOPLE)
+    assert play(about, OK, OK).asked[1][2] == {"attributes": {"acked-by": None, "acked-by-id": None}}
+
+
+def test_the_plugin_is_told_the_id() -> None:
+    about = with_people(message("Acknowledge", username=ID), PEOPLE)
+    body = play(about, ok_with_plugin("ack")).calls[0].body
+    assert body is not None
+    assert body["bridge"]["id"] == ID

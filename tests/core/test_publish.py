@@ -205,3 +205,67 @@ def test_the_page_of_requests_is_what_the_code_does() -> None:
     if os.environ.get("UPDATE_PAGES"):
         PAGE.write_text(wanted)
     assert text == wanted, "run: UPDATE_PAGES=1 pytest tests/core/test_publish.py"
+
+
+def test_with_extra_calls_jsm_is_told_as_opsgenie_is() -> None:
+    policy = Policy(dialect=Dialect.JSM, extra_calls=True, update_repeats=True)
+    assert [dispatched(event, policy) for event in Event] == [dispatched(event) for event in Event]
+
+
+@pytest.mark.parametrize("event", Event)
+def test_whatever_names_an_actor_ends_in_the_mark(event: Event) -> None:
+    for request in dispatched(event):
+        if request.method == "POST":
+            assert request.body["user"] == f"alice@example.com{MARK}"
+            assert request.body["source"] == "Alerta"
+
+
+def test_without_a_login_the_source_stands_for_it() -> None:
+    assert only(Event.ACKED, Policy(source="Alerta East"), actor="").body["user"] == f"Alerta East{MARK}"
+
+
+def test_the_create_has_the_documented_fields() -> None:
+    policy = Policy(teams=("ops", "dba"), priorities={"major": "P2"}, dashboard_url="https://alerta.example.com/")
+    body = only(Event.RAISED, policy).body
+    assert body["alias"] == ID
+    assert body["message"] == "major: Disk usage high -> 97%"
+    assert body["entity"] == "Web-Production"
+    assert body["responders"] == [{"name": "ops", "type": "team"}, {"name": "dba", "type": "team"}]
+    assert body["tags"] == ["Production", "web01", "Web", "DiskFull"]
+    assert body["priority"] == "P2"
+    assert body["details"]["web_url"] == f"https://alerta.example.com/#/alert/{ID}"
+    assert all(isinstance(value, str) for value in body["details"].values())
+
+
+def test_an_environment_that_is_not_wanted_stays_here() -> None:
+    assert dispatched(Event.RAISED, Policy(environments=("Development",))) == []
+    assert dispatched(Event.RAISED, Policy(environments=("Production",)))
+
+
+@pytest.mark.parametrize("severity", ["warning", "informational"])
+def test_warnings_are_sent_when_asked_for(severity: str) -> None:
+    subject = ALERT._replace(severity=severity, history=(Past("new", "open", severity, ID),))
+    assert dispatched(Event.RAISED, Policy(), subject) == []
+    assert dispatched(Event.RAISED, Policy(send_warn=True), subject)
+
+
+def test_a_change_to_a_severity_that_is_not_sent_creates_nothing() -> None:
+    subject = ALERT._replace(severity="warning", history=(Past("severity", "open", "warning"), *ALERT.history))
+    assert [request.operation for request in dispatched(Event.CHANGED, Policy(), subject)] == ["priority", "message"]
+
+
+def test_operators_words_go_along_and_alerta_s_own_do_not() -> None:
+    assert only(Event.ACKED, text="looking").body["note"] == "looking"
+    assert "note" not in only(Event.ACKED, text="ack operator action").body
+
+
+@pytest.mark.parametrize(
+    ("account", "owner"),
+    [
+        ("bob@example.com", {"username": "bob@example.com"}),
+        ("5b10ac8d82e05b22cc7d4ef5", {"id": "5b10ac8d82e05b22cc7d4ef5"}),
+    ],
+)
+def test_an_owner_is_told_by_what_the_vendor_knows_them_by(account: str, owner: dict[str, str]) -> None:
+    owned = ALERT._replace(attributes={"owner": "bob"}, account=account)
+    assert only(Event.ASSIGNED, None, owned).body["owner"] == owner

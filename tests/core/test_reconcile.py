@@ -347,3 +347,24 @@ def test_an_outage_from_before_the_memory_is_not_created_anew(since: float | Non
     found = compare(again, ENDED._replace(changed=T1, since=T1), None, since_seconds=since)
     assert (done(found) == [("presence", OPSGENIE, ("create",))]) is created
     assert created or any("nothing proves" in finding.text for finding in found.findings)
+
+
+@pytest.mark.parametrize(
+    ("a", "v"),
+    [
+        (OPEN, ACK._replace(changed=NOW - 60)),
+        (ACK._replace(changed=NOW - 60), OPEN),
+        (OPEN, SNOOZED._replace(snoozed_until=NOW + 60)),
+        (OPEN._replace(opened=NOW - 60), ENDED),
+    ],
+)
+def test_nothing_within_the_grace_period_is_touched(a: Seen, v: Seen) -> None:
+    assert not compare(a, v).repairs
+
+
+def test_nothing_that_is_on_its_way_is_touched() -> None:
+    assert not compare(OPEN, ACK, busy=frozenset({ID})).repairs
+
+
+def test_what_both_sides_have_just_agreed_on_is_left_alone() -> None:
+    assert not compare(OPEN, ACK, AGREED._replace(at_seconds=NOW - 60)).repairs

@@ -48,3 +48,8 @@ def test_the_note_is_within_the_vendor_s_limit() -> None:
     noted = note_instead(Request("snooze", "POST", PATH.format("snooze"), {"endTime": "x", "note": "y" * NOTE}))
     assert noted is not None
     assert len(noted.body["note"]) == NOTE
+
+
+@pytest.mark.parametrize("operation", ["create", "acknowledge", "close", "note", "delete"])
+def test_what_each_plan_has_needs_no_note(operation: str) -> None:
+    assert note_instead(Request(operation, "POST", PATH.format(operation), {})) is None

@@ -9,7 +9,7 @@ import pytest
 
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
-from alerta_opsgenie.core.relay import LONGEST_SHELVE_SECONDS, PLANS, Settings
+from alerta_opsgenie.core.relay import LONGEST_SHELVE_SECONDS, ON_DELETE, PLANS, Settings
 from alerta_opsgenie.core.same_act import TOLD
 from tests.support.answers import (
     APPLIED,
@@ -309,3 +309,7 @@ def test_the_plugin_is_given_the_text_as_it_was_written_without_the_name(
     body = play(about, answer).calls[0].body
     assert body is not None
     assert body["bridge"]["text"] == text
+
+
+def test_each_setting_for_deletes_has_a_row() -> None:
+    assert {row.settings.on_delete for row in ROWS if row.about.action == "Delete"} >= ON_DELETE

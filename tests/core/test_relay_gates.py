@@ -10,7 +10,7 @@ import pytest
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings, gate
-from tests.support.answers import ALIAS, NOTED, OK, at, envelope, message, play
+from tests.support.answers import ALIAS, BOB, NOTED, OK, at, envelope, message, play
 
 BAD_MESSAGE = (Kind.REJECTED, Reason.BAD_MESSAGE)
 
@@ -84,3 +84,28 @@ def test_a_note_is_never_stale() -> None:
 def test_only_those_tags_are_written_that_nothing_newer_wrote() -> None:
     played = play(message("AddTags", addedTags="a,b,c"), OK, circumstances=at(superseded={"tag:b"}))
     assert played.asked == [("PUT", "/tag", {"tags": ["a", "c"]})]
+
+
+def test_several_sources_can_be_named() -> None:
+    two = Settings(sources=frozenset({"Alerta", "Alerta EU"}))
+    assert gated(two, source="Alerta EU") is None
+    assert ending(gated(two, source="Alerta US")) == (Kind.IGNORED, Reason.FOREIGN)
+
+
+@pytest.mark.parametrize("alias", [ALIAS, ALIAS.upper()])
+def test_a_uuid_passes_in_either_case(alias: str) -> None:
+    assert gated(alias=alias) is None
+
+
+def test_a_gate_that_is_shut_costs_no_call() -> None:
+    assert play(message("Acknowledge", source="Zabbix")).calls == []
+
+
+def test_a_newer_change_of_state_does_not_make_an_owner_stale() -> None:
+    played = play(message("AssignOwnership", owner=BOB), OK, NOTED, circumstances=at(superseded={"state"}))
+    assert played.outcome.kind is Kind.APPLIED
+
+
+def test_tags_that_are_all_superseded_are_stale() -> None:
+    played = play(message("RemoveTags", removedTags="a,b"), circumstances=at(superseded={"tag:b", "tag:a"}))
+    assert played.ending == (Kind.IGNORED, Reason.STALE)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.core.outcome import Answer
+from alerta_opsgenie.core.outcome import Answer, Kind, Reason
 from tests.support.answers import (
     APPLIED,
     CONFLICT,
     IGNORED_STALE,
+    NOW_SECONDS,
+    STALE,
     UPDATED_NS,
     Played,
     at,
+    error,
     message,
     ok_with_plugin,
     play,
@@ -56,3 +59,39 @@ def test_our_plugin_is_told_no_time_by_which_it_would_refuse() -> None:
     played = late(seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open"))
     told = [call.body["bridge"]["updatedAt"] for call in played.calls if call.body]
     assert told == [0, 0]
+
+
+def test_a_snooze_of_an_acknowledged_alert_ends_and_leaves_it_open() -> None:
+    played = late(seen("shelved", shelve(BEFORE)), ok_with_plugin("ack"), ok_with_plugin("open"))
+    assert played.ending == APPLIED
+
+
+def test_one_that_our_plugin_calls_stale_ends_the_snooze_too() -> None:
+    answers = [STALE, seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open")]
+    assert play(message("Acknowledge"), *answers, circumstances=at()).ending == APPLIED
+
+
+def test_somebody_who_ends_the_snooze_meanwhile_leaves_it_stale() -> None:
+    assert late(seen("shelved", shelve(BEFORE)), CONFLICT, seen("open")).ending == IGNORED_STALE
+
+
+@pytest.mark.parametrize(
+    ("look", "expected"),
+    [
+        (error(503), (Kind.KEPT, Reason.UNAVAILABLE)),
+        (error(404, "not found"), IGNORED_STALE),
+        (error(400, "Rejected"), IGNORED_STALE),
+    ],
+)
+def test_a_look_that_fails_for_now_is_tried_again(look: Answer, expected: tuple[Kind, Reason]) -> None:
+    assert late(look).ending == expected
+
+
+def test_it_is_tried_again_where_the_snooze_could_not_be_ended() -> None:
+    played = late(seen("shelved", shelve(BEFORE)), error(503))
+    assert played.ending == (Kind.KEPT, Reason.UNAVAILABLE)
+
+
+def test_other_changes_that_are_late_look_nowhere() -> None:
+    played = play(message("Snooze", snoozedUntil=int(NOW_SECONDS + 60) * 1000), circumstances=at(superseded={"state"}))
+    assert played.calls == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core.message import Message
-from alerta_opsgenie.core.outcome import Answer
+from alerta_opsgenie.core.outcome import Answer, Kind, Reason
 from alerta_opsgenie.core.relay import Settings
 from tests.support.answers import (
     ALIAS,
@@ -18,6 +18,7 @@ from tests.support.answers import (
     UPDATED_NS,
     Played,
     at,
+    error,
     line,
     message,
     ok_with_plugin,
@@ -96,3 +97,29 @@ def test_what_an_earlier_attempt_has_done_stays_done() -> None:
         message("Close"), looked(FIRST, done, again), circumstances=at(attempted_seconds_ago=NIGHT, now=ACTED + NIGHT)
     )
     assert (played.asked, played.ending) == ([("GET", "")], APPLIED)
+
+
+def test_so_is_a_delete_that_deletes() -> None:
+    played = after_a_night(message("Delete"), looked(*AGAIN), settings=Settings(on_delete="delete"))
+    assert (played.asked, played.ending) == ([("GET", "")], IGNORED_STALE)
+
+
+def test_one_of_the_same_outage_is_done_after_the_look() -> None:
+    played = after_a_night(message("Close"), looked(FIRST, line("x", ACTED + 60, "ack")), OK)
+    assert [call[0] for call in played.asked] == ["GET", "PUT"]
+    assert played.ending == APPLIED
+
+
+def test_a_fresh_one_costs_no_look() -> None:
+    assert play(message("Close"), OK, circumstances=at(now=ACTED + 30)).ending == APPLIED
+
+
+def test_a_sender_whose_clock_is_ahead_cannot_make_actions_stale() -> None:
+    """The time of an alert that came in is the sender's claim; Alerta itself dates the change of status."""
+    history = [FIRST, ended(-50), came(10 * 86400)]
+    played = after_a_night(message("Close"), looked(*history, changed=ACTED - 40), OK)
+    assert played.ending == APPLIED
+
+
+def test_a_look_that_fails_keeps_the_action() -> None:
+    assert after_a_night(message("Close"), error(503)).ending == (Kind.KEPT, Reason.UNAVAILABLE)

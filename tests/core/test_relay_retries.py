@@ -258,3 +258,41 @@ ODD_HISTORIES: list[Any] = [
 def test_a_history_that_cannot_be_read_has_no_line_of_ours(history: Any) -> None:
     look = Answer(200, {"status": "ok", "alert": {"status": "open", "history": history}})
     assert again(message("Acknowledge"), look, ok_with_plugin("ack")).ending == APPLIED
+
+
+def test_an_ack_that_stands_is_not_asked_for_again_and_gets_its_attribute() -> None:
+    played = again(message("Acknowledge"), seen("ack", ours(ACKED, "ack")), OK)
+    assert puts(played) == [("PUT", "/attributes", {"attributes": {"acked-by": JANE}})]
+    assert played.ending == APPLIED
+
+
+def test_a_first_attempt_looks_nowhere() -> None:
+    assert [asked[0] for asked in play(message("Close"), OK).asked] == ["PUT"]
+
+
+def test_an_alert_that_is_gone_since_rejects_the_action() -> None:
+    assert again(message("Close"), error(404, "not found")).ending == (Kind.REJECTED, Reason.NOT_FOUND)
+
+
+def test_a_note_that_the_plugin_wrote_down_without_the_name_is_not_written_again() -> None:
+    assert again(ADD_NOTE, seen("open", line("looking", SINCE + 1, kind="note"))).ending == REDELIVERED
+
+
+def test_the_same_note_from_long_before_does_not_stand_for_this_one() -> None:
+    assert again(ADD_NOTE, seen("open", line(NOTE, SINCE - 86_400, kind="note")), NOTED).ending == APPLIED
+
+
+def test_a_custom_action_that_never_arrived_is_run() -> None:
+    assert again(message("RestartService"), seen("open"), OK, settings=CUSTOM).ending == APPLIED
+
+
+def test_a_custom_action_is_not_run_where_the_history_cannot_be_read() -> None:
+    played = again(message("RestartService"), error(500), settings=CUSTOM)
+    assert puts(played) == []
+    assert played.outcome.kind is Kind.KEPT
+
+
+@pytest.mark.parametrize("action", ["AddTags", "RemoveTags"])
+def test_tags_are_simply_written_again(action: str) -> None:
+    played = again(message(action, addedTags="a", removedTags="a"), OK)
+    assert [asked[0] for asked in played.asked] == ["PUT"]

@@ -13,10 +13,10 @@ import pytest
 
 from alerta_opsgenie.core.message import Message, parse, with_people
 from alerta_opsgenie.core.order import superseded, writes
-from alerta_opsgenie.core.outcome import Kind, Outcome
+from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import PLANS, Circumstances, Settings, relay
-from alerta_opsgenie.core.same_act import WINDOW_SECONDS, WITHOUT_A_LINE, is_said, kind_of, said
-from tests.support.answers import BOB, JANE, OK, UPDATED_NS, envelope, message
+from alerta_opsgenie.core.same_act import SAID, WINDOW_SECONDS, WITHOUT_A_LINE, is_said, kind_of, said
+from tests.support.answers import BOB, JANE, NOTED, OK, UPDATED_NS, at, envelope, message, play
 
 SEED = int(os.environ.get("ACTS_SEED", "1"))
 SECOND_NS = 10**9
@@ -160,3 +160,25 @@ def test_a_thousand_acts_by_both_products_have_one_effect_each(lag_seconds: floa
     found = sorted(alert.lines.values())
     assert sum(found) == 1000
     assert found == sorted(expected.values())
+
+
+MERGED = (Kind.ALREADY, Reason.MERGED)
+
+
+@pytest.mark.parametrize("second", [act(by="JEC"), act("AssignOwnership", owner=BOB), act("restart")])
+def test_what_was_told_asks_nothing_of_alerta(second: Message) -> None:
+    settings = Settings(custom_actions={"restart": "restart"})
+    assert play(second, settings=settings, circumstances=at(superseded={SAID})).ending == MERGED
+
+
+def test_the_plugin_is_told_integration_and_words_of_what_leaves_a_line() -> None:
+    note = play(act(), NOTED).calls[0].body
+    assign = play(act("AssignOwnership", owner=BOB), OK, NOTED).calls[1].body
+    close = play(act("Close"), OK).calls[0].body
+    assert note is not None
+    assert assign is not None
+    assert close is not None
+    assert (note["bridge"]["integration"], "words" in note["bridge"]) == ("the-one-of-OEC", False)
+    assert assign["bridge"]["words"] == f"{JANE} assigned the alert to {BOB}"
+    assert assign["bridge"]["names"] == [JANE, BOB]
+    assert "integration" not in close["bridge"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerta_opsgenie.core.secret import Secret, is_secret_name, mask, redact_text, safe_url
 
@@ -112,3 +115,14 @@ def test_a_long_hostile_text_takes_no_long_time(part: str) -> None:
     began = time.monotonic()
     redact_text(part * 100_000)
     assert time.monotonic() - began < 30
+
+
+def test_only_reveal_gives_the_text() -> None:
+    assert Secret("k-4711").reveal() == "k-4711"
+    with pytest.raises(TypeError):
+        json.dumps(Secret("k-4711"))
+
+
+@given(st.text(alphabet="k=ey:/@\"'\\ -\n", max_size=60))
+def test_any_text_is_redacted(text: str) -> None:
+    redact_text(text)

@@ -149,3 +149,17 @@ def test_the_priority_is_the_one_that_was_set_or_that_of_the_severity() -> None:
     policy = Policy(priorities={"major": "P2"})
     assert alerta_side(subject, 0.0, {}, policy).priority == "P5"
     assert alerta_side(subject._replace(attributes={"opsgenie-priority": "<b>"}), 0.0, {}, policy).priority == "P2"
+
+
+def test_an_alert_may_end_in_the_millisecond_of_its_create() -> None:
+    assert vendor(status="closed", report={"closeTime": 0, "closedBy": "alice@example.com"}).since == SECONDS
+
+
+@pytest.mark.parametrize("fields", [{"status": None}, {"status": "gone"}, {"status": 7}])
+def test_an_alert_without_a_state_is_not_read(fields: JSON) -> None:
+    assert vendor_side({**DATA, **fields}, "") is None
+
+
+def test_what_the_settings_keep_here_is_not_wanted() -> None:
+    assert not alerta_side(Subject(ID, severity="normal"), 0.0, {}, Policy()).wanted
+    assert not alerta_side(Subject(ID, severity="major"), 0.0, {}, Policy(environments=("Prod",))).wanted

@@ -51,3 +51,7 @@ def test_details_leave_out_what_is_empty() -> None:
     assert "web_url" not in details
     assert "value" not in details
     assert "absent" not in details
+
+
+def test_an_instant_is_written_with_its_zone() -> None:
+    assert wording.instant(1_767_225_600.4) == "2026-01-01T00:00:00Z"

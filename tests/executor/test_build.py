@@ -109,3 +109,9 @@ class TestEachPython:
             assert "it is kept and will be delivered" in result.stdout
             assert [entry.kind for entry in edge.entries()] == ["AddNote"]
             assert edge.status()["kind"] == "agent"
+
+
+def test_a_build_without_a_directory_is_wrong_usage() -> None:
+    done = subprocess.run(BUILD, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "usage: python -m alerta_opsgenie.executor.build DIRECTORY\n"

@@ -91,3 +91,10 @@ def test_another_users_pipe_is_left_alone(fifo: Path) -> None:
     with contextlib.suppress(BlockingIOError):
         assert os.read(reader, 100) == b""
     os.close(reader)
+
+
+def test_a_missing_path_makes_no_file(tmp_path: Path) -> None:
+    assert write_pipe(os.fsencode(tmp_path / "none"), TEXT) == "JEC's pipe: No such file or directory"
+    assert write_pipe(os.fsencode(tmp_path / "no" / "where"), TEXT) == "JEC's pipe: No such file or directory"
+    assert write_pipe(os.fsencode(tmp_path), TEXT) == "JEC's pipe: Is a directory"
+    assert list(tmp_path.iterdir()) == []

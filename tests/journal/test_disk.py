@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -13,18 +14,22 @@ import sys
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
+from unittest import mock
 
 import pytest
 
-from alerta_opsgenie.journal import Journal, JournalError, directory, file, tables, try_lock
+from alerta_opsgenie.journal import Journal, JournalError, New, directory, file, tables, try_lock
 from tests.journal.aids import (
     DONE,
     NOBODY,
     append,
     at_once,
+    copy_files,
     garbage,
     in_child,
     keys,
+    kill_me,
+    killed_in_child,
     new,
     refusal,
     with_actions,
@@ -377,3 +382,87 @@ def test_another_programs_file_is_refused_and_stays_as_it_is(tmp_path: Path) -> 
     error = refusal(lambda: used(tmp_path / "journal"))
     assert (error.label, "of its own" in error.advice) == ("foreign", True)
     assert path.read_bytes() == before
+
+
+def test_files_that_were_opened_wider_are_closed_again(tmp_path: Path) -> None:
+    used(tmp_path / "journal")
+    (tmp_path / "journal" / "journal.db").chmod(0o644)
+    with Journal(tmp_path / "journal") as journal:
+        assert keys(journal) == ["k"]
+        assert {mode for _, mode in modes(tmp_path / "journal")} == {0o600}
+
+
+def test_nothing_is_made_before_the_first_use(tmp_path: Path) -> None:
+    Journal(tmp_path / "journal").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def full_before_it_is_made(path: Path) -> Any:
+    """A disk that is full from the start is told, and used once it is not."""
+    ballast = fill(path)
+    errors = [refusal(lambda: used(path / "journal")).label for _ in range(2)]
+    ballast.unlink()
+    used(path / "journal")
+    return errors == ["disk-full"] * 2
+
+
+def test_a_limit_on_the_files_size_is_told(tmp_path: Path) -> None:
+    """A quota that needs no root: the kernel refuses the write."""
+
+    def work() -> Any:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+        with Journal(tmp_path / "journal") as journal:
+            error = refusal(lambda: [append(journal, f"k{number}", body="x" * 2000) for number in range(1000)])
+            return error.label, error.advice, keys(journal)
+
+    label, advice, kept = in_child(work)
+    assert (label, "ulimit" in advice) == ("io", True)
+    with Journal(tmp_path / "journal") as journal:
+        assert keys(journal) == kept
+        assert len(kept) > 3
+
+
+@pytest.mark.parametrize("text", ["database is locked", "database or disk is full", "disk I/O error"])
+def test_a_file_that_could_not_be_made_ready_is_made_ready_at_the_next_use(tmp_path: Path, text: str) -> None:
+    with_actions(tmp_path / "journal", 3)
+    with Journal(tmp_path / "journal", busy_seconds=0.0) as journal:
+        with mock.patch.object(file, "prepare", side_effect=sqlite3.OperationalError(text)):
+            refusal(lambda: keys(journal))
+        assert journal._writer.read(lambda found: found.execute("PRAGMA synchronous").fetchone()) == (2,)
+        assert (len(keys(journal)), journal.set_aside) == (3 + DONE, "")
+        assert journal._writer.read(lambda found: found.execute("PRAGMA busy_timeout").fetchone()) == (3,)
+
+
+def test_a_directory_that_cannot_be_used_costs_no_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "journal" / "journal.db.lock").mkdir(parents=True)
+    (tmp_path / "journal").chmod(0o700)
+    with Journal(tmp_path / "journal") as journal:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(5):
+            refusal(lambda: keys(journal))
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_migration_that_is_killed_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_actions(tmp_path / "journal", 5)
+
+    def killed_between() -> None:
+        def script() -> Iterator[str]:
+            yield "CREATE TABLE more (x)"
+            kill_me()
+
+        with mock.patch.object(file, "MIGRATIONS", (*tables.MIGRATIONS, script())):
+            used(tmp_path / "journal")
+
+    killed_in_child(killed_between)
+    monkeypatch.setattr(file, "MIGRATIONS", (*tables.MIGRATIONS, ("CREATE TABLE more (x)",)))
+    with Journal(tmp_path / "journal") as journal:
+        assert len(keys(journal)) == 5 + DONE
+
+
+def test_a_copy_of_the_files_is_a_journal(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        journal.append([New("k", "a", 0, "Close", "body")], 100.0)
+        copy = copy_files(tmp_path / "journal", tmp_path / "copy")
+    with Journal(copy) as copied:
+        assert keys(copied) == ["k"]

@@ -326,3 +326,56 @@ def other_python(version: str) -> str:
         if subprocess.run([python, "-c", "import sqlite3"], capture_output=True, check=False).returncode == 0:
             return python
     pytest.skip(f"there is no Python {version} here")
+
+
+def test_a_child_that_is_killed_takes_nothing_with_it(journal: Journal) -> None:
+    append(journal, "before")
+    killed_in_child(lambda: append(journal, "child"))
+    append(journal, "after")
+    assert keys(journal) == ["before", "child", "after"]
+
+
+def test_a_child_that_outlives_its_parent_keeps_what_it_appends(tmp_path: Path) -> None:
+    """SQLite's locks are the parent's; a file left open over a fork would be unguarded once the parent is gone."""
+
+    def parent() -> None:
+        journal = Journal(tmp_path / "journal")
+        append(journal, "parent")
+        if not os.fork():
+            os.read(reader, 1)  # until the parent is gone and another process has opened and closed the file
+            append(journal, "child")
+            os.write(done, b".")
+            kill_me()
+        kill_me()
+
+    reader, go_on = os.pipe()
+    finished, done = os.pipe()
+    killed_in_child(parent)
+    with Journal(tmp_path / "journal") as other:
+        append(other, "other")
+    os.write(go_on, b".")
+    assert os.read(finished, 1) == b"."
+    with Journal(tmp_path / "journal") as last:
+        assert keys(last) == ["parent", "other", "child"]
+    for descriptor in (reader, go_on, finished, done):
+        os.close(descriptor)
+
+
+def test_a_killed_holder_leaves_the_lock_free(tmp_path: Path) -> None:
+    killed_in_child(lambda: try_lock(tmp_path, "agent"))
+    taken(tmp_path).close()
+
+
+def test_a_program_that_is_started_does_not_have_the_lock(tmp_path: Path) -> None:
+    lock = taken(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as program:
+        lock.close()
+        taken(tmp_path).close()
+        program.communicate(b"\n")
+
+
+def test_a_commit_is_on_the_disk_and_not_only_with_the_kernel(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        append(journal, "k")
+        for setting, value in (("journal_mode", "wal"), ("synchronous", 2)):
+            assert asked(journal, f"PRAGMA {setting}") == [(value,)]

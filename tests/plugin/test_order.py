@@ -130,3 +130,29 @@ def test_an_action_from_before_the_alert_came_again_is_of_an_earlier_outage() ->
 )
 def test_names_in_a_text_are_whole_words(text: str, shown: str) -> None:
     assert with_names(text, {"al": "alice", "bob": "robert", "": "nobody"}) == shown
+
+
+TEXT = f"state={NS} note=0123456789abcdef"
+SIGNED = sign("secret", "alert-1", TEXT)
+
+
+def test_a_number_that_no_clock_gives_is_passed_over() -> None:
+    assert Record("state=" + "9" * 5000).newest == {}
+
+
+@pytest.mark.parametrize(
+    ("secret", "alert_id", "signed"),
+    [
+        ("secret", "alert-2", SIGNED),
+        ("another", "alert-1", SIGNED),
+        ("secret", "alert-1", SIGNED.replace(f"{NS}", f"{NS + 1}")),
+        ("secret", "alert-1", SIGNED + " state=9"),
+        ("secret", "alert-1", TEXT),
+        ("secret", "alert-1", f"state={2**63 - 1}"),
+        ("secret", "alert-1", "\u00e4 signature=\ud800"),
+        ("secret", "alert-1", 7),
+        ("secret", "alert-1", None),
+    ],
+)
+def test_what_somebody_else_wrote_counts_as_nothing(secret: str, alert_id: str, signed: object) -> None:
+    assert verified(secret, alert_id, signed) == ""

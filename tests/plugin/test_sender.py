@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient
+from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, Request, publish
 from alerta_opsgenie.core.wording import Past, Subject
@@ -252,3 +256,101 @@ def test_a_key_that_is_paused_does_not_hold_up_another(run: Running, tmp_path: P
     assert run.cloud.alert("stuck") is None
     with Journal(tmp_path) as journal:
         assert journal.counts(time.time()).waiting == 6
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "nonsense", '{"route": "r"}'])
+def test_a_row_that_holds_no_request_is_a_value_error(tmp_path: Path, text: str) -> None:
+    with Journal(tmp_path) as journal:
+        (action,) = journal.append([New("k", "a", 7, "note", text)], 1.0)
+    with pytest.raises(ValueError):  # noqa: PT011 - which one it is says json or we
+        read_row(action)
+
+
+def test_a_directory_of_our_own_is_used_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir(mode=0o750)
+    assert own_directory(str(tmp_path / "own")) == str(tmp_path / "own")
+    assert own_directory(str(tmp_path / "missing")) == str(tmp_path / "missing")
+
+
+def test_what_is_put_is_on_the_disk_before_anybody_sends(run: Running, tmp_path: Path) -> None:
+    Plugin(run, tmp_path).happen("a", Event.RAISED, Event.ACKED)
+    with Journal(tmp_path) as journal:
+        assert [action.kind for action in journal.actions()] == ["create", "acknowledge"]
+
+
+def test_all_of_it_arrives_in_order_for_each_alert(run: Running, tmp_path: Path) -> None:
+    plugin = Plugin(run, tmp_path)
+    ids = [f"alert-{number}" for number in range(12)]
+    with sending(plugin):
+        for alert_id in ids:
+            plugin.happen(alert_id, Event.RAISED)
+        for alert_id in ids:
+            for number in range(3):
+                plugin.happen(alert_id, Event.NOTED, text=str(number))
+        assert wait_until(emptied(tmp_path))
+    for alert_id in ids:
+        upstream = run.cloud.alert(alert_id)
+        assert upstream is not None
+        assert upstream.notes == ["0", "1", "2"]
+
+
+def test_of_several_processes_one_sends_and_another_takes_over(run: Running, tmp_path: Path) -> None:
+    """The lock ends with its process, however that ends."""
+    code = (
+        "import sys, time\n"
+        "from alerta_opsgenie.plugin.outbox import Outbox\n"
+        "from alerta_opsgenie.plugin.sender import Sender\n"
+        "from alerta_opsgenie.plugin.settings import read_settings\n"
+        "settings = read_settings({'OPSGENIE_SERVICE_KEY': sys.argv[1], 'OPSGENIE_URL': sys.argv[2],"
+        " 'OPSGENIE_SPOOL_DIR': sys.argv[3]}, {})\n"
+        "Sender(Outbox(sys.argv[3]), settings, print).start()\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, run.key.key, run.server.base_url, str(tmp_path)]
+    first = subprocess.Popen(command)
+    plugin = Plugin(run, tmp_path)
+    try:
+        plugin.happen("a", Event.RAISED)
+        assert wait_until(lambda: run.cloud.alert("a"))
+        with sending(plugin):
+            os.kill(first.pid, signal.SIGKILL)
+            plugin.happen("b", Event.RAISED)
+            assert wait_until(lambda: run.cloud.alert("b"))
+    finally:
+        first.kill()
+        first.wait()
+
+
+def test_a_stop_waits_for_what_is_on_its_way(run: Running, tmp_path: Path) -> None:
+    plugin = Plugin(run, tmp_path, timeout_seconds=5)
+    with run.cloud.faults.delay(0.5):
+        plugin.sender.start()
+        plugin.happen("a", Event.RAISED)
+        assert wait_until(lambda: run.cloud.faults.take("/_") is not None or threading.active_count() > 4)
+        time.sleep(0.2)
+        plugin.sender.stop()
+    assert emptied(tmp_path)()
+    assert run.cloud.alert("a") is not None
+
+
+def test_a_failed_action_is_reported_after_it_was_repeated(run: Running, tmp_path: Path) -> None:
+    plugin = Plugin(run, tmp_path)
+    with sending(plugin):
+        plugin.happen("unknown", Event.ACKED)
+        assert wait_until(lambda: plugin.reports)
+    assert plugin.reports == [("unknown", "Opsgenie did not do this (acknowledge): Alert does not exist")]
+    posts = [seen for seen in run.cloud.records.requests if seen.method == "POST"]
+    assert len(posts) == 3
+
+
+def test_without_confirmation_no_request_is_looked_up(run: Running, tmp_path: Path) -> None:
+    plugin = Plugin(run, tmp_path, confirm=False)
+    with sending(plugin):
+        plugin.happen("a", Event.RAISED, Event.ACKED, Event.CLOSED)
+        assert wait_until(emptied(tmp_path))
+        time.sleep(1.3)
+    assert [seen.method for seen in run.cloud.records.requests] == ["POST"] * 3
+
+
+def delivery(reason: Reason, verdict: Verdict = Verdict.LATER, **more: object) -> Delivery:
+    return Delivery(verdict, reason, **more)  # type: ignore[arg-type]

@@ -126,3 +126,13 @@ def test_what_a_killed_writing_has_left_goes_too(image: Image, name: str) -> Non
     put(image.root, f"home/opsgenie/oec/conf/.{name}.alerta-opsgenie-new", "half")
     image.uninstall()
     assert files(image.root) == []
+
+
+def test_the_record_stays_until_everything_is_gone(image: Image) -> None:
+    image.install()
+    log = put(image.root, "var/log/opsgenie/oec12.log", "not ours")
+    image.uninstall()
+    assert [entry["name"] for entry in image.record().entries][-1] == "/var/log/opsgenie"
+    log.unlink()
+    assert left(image.uninstall()) == {}
+    assert not image.at("/var/lib/alerta-opsgenie-setup").exists()

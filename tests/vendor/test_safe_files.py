@@ -134,3 +134,26 @@ def test_where_others_can_rename_root_reads_as_nobody(files: SafeFiles, director
     (directory / "shared/secret").chmod(0o600)
     with pytest.raises(PermissionError):
         files.read("/shared/secret")
+
+
+@only_root
+def test_root_reads_there_only_what_the_user_may_read(files: SafeFiles, directory: Path) -> None:
+    (directory / "own/secret").write_text("root's")
+    (directory / "own/secret").chmod(0o600)
+    with pytest.raises(PermissionError):
+        files.read("/own/secret")
+
+
+@only_root
+def test_a_file_is_read_as_the_user_who_named_it(files: SafeFiles, directory: Path) -> None:
+    (directory / "secret").write_text("root's")
+    (directory / "secret").chmod(0o600)
+    assert files.read("/secret") == b"root's"
+    with pytest.raises(PermissionError):
+        files.read("/secret", USER)
+
+
+@only_root
+def test_nothing_for_one_user_is_written_into_anothers_directory(files: SafeFiles) -> None:
+    with pytest.raises(OSError, match=f"belongs to user {USER}"):
+        files.write("/own/file", b"secret", 0o600, (USER + 1, USER + 1))
