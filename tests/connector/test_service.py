@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from email.message import Message
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
@@ -21,9 +22,11 @@ from alerta_opsgenie.cli.run import run
 from alerta_opsgenie.connector.bridge import Health
 from alerta_opsgenie.connector.service import READY, Notifier, Service
 from alerta_opsgenie.connector.settings import Plan, read_plan
+from alerta_opsgenie.connector.transport import Transport
 from alerta_opsgenie.core.delivery import CALL_SECONDS
 from alerta_opsgenie.page.server import Request
 from tests.connector.rig import wait_until
+from tests.connector.test_poller import FakeQueue
 
 EXECUTOR = {"filepath": "/opt/oecAlertaExecutor.py", "sourceType": "local"}
 
@@ -159,6 +162,17 @@ def test_a_wrong_place_to_listen_is_refused(service: Service) -> None:
     service._reload()
     assert service._next is None
     assert not service._stop.is_set()
+
+
+def test_a_queue_that_is_named_at_the_end_is_not_begun(service: Service) -> None:
+    bridge = service._make_bridge(service._plan)
+
+    def make() -> Transport:
+        bridge._ending.set()
+        return cast("Transport", FakeQueue())
+
+    bridge._begin("http://127.0.0.1:9/q", make)
+    assert not bridge._pollers
 
 
 # -- What systemd is told over its socket
