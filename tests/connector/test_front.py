@@ -13,6 +13,7 @@ import pytest
 from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.server import Server
+from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.settings import Plan, read_plan
 from alerta_opsgenie.core.outcome import Kind
@@ -80,6 +81,16 @@ def test_the_holder_delivers_what_another_run_takes_for_another_alerta(make: Cal
         second.submit()
         wait_until(first.has_applied)
     assert not second.has_applied()
+
+
+def test_the_holder_gets_a_newer_key(make: Callable[..., Told]) -> None:
+    first, second = make(), make()
+    first.start()
+    second.start()
+    options = second.plan.options._replace(alerta_key="newer")
+    second.front.use(replace(second.plan, options=options, relays={"Close": options}))
+    [queue] = first.front.deliverer._all()
+    wait_until(lambda: queue.target.access == access_of(options))
 
 
 def test_what_waits_is_delivered_where_no_socket_can_be_bound(
