@@ -22,6 +22,9 @@ from alerta_opsgenie.agent.resident import Log
 from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.agent.target import Target, access_of
 from alerta_opsgenie.agent.ticket import BEHIND, Result, Ticket, Waiting
+
+
+from alerta_opsgenie.agent.ticket import BEHIND, UNTRIED, Ticket, Waiting
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
@@ -250,6 +253,70 @@ def test_an_attempt_that_began_in_the_future_was_before_the_clock_was_set_back(
     _, outcome = attempts.try_row(target, row)
     target.journal.close()
     assert (outcome.reason, len(alerta.notes)) == (Reason.REDELIVERED, 1)
+
+
+def test_a_pause_that_the_end_cuts_short_is_followed_by_no_second_note(
+    deliverer: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerta, stopping = LateAlerta(), threading.Event()
+    monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
+    note = request(options, "AddNote", note="looked at")
+    message = deliverer.read(note)[0].message
+    assert message is not None
+    target = Target(options.spool_directory, target_name(options.alerta_url))
+    target.use(access_of(options))
+    stopping.set()
+    earlier = delivery.Earlier(first_attempt_at=time.time())
+    outcome = Attempts(stopping)._try(target, message, note.options.settings, earlier)
+    assert (outcome.kind, outcome.reason, alerta.pending) == (Kind.KEPT, Reason.TIMEOUT, [])
+
+
+class TestWithoutJournal:
+    @pytest.fixture
+    def without(self, make: Callable[..., Deliverer]) -> Deliverer:
+        made = make(workers=1)
+        made.start_without_journal("no directory")
+        return made
+
+    def test_an_attempt_without_an_answer_is_looked_for_before_the_next_one(
+        self, without: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alerta = LateAlerta()
+        monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
+        without._holding = without._holding._replace(stopping=Landing(alerta))
+        [ticket] = without.submit([request(options, "AddNote", note="looked at")])
+        assert ticket.wait(20.0, 20.0).outcome.reason is Reason.REDELIVERED
+        assert alerta.notes + alerta.pending == alerta.notes[:1]
+
+    def test_a_message_that_came_before_is_looked_for(
+        self, without: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alerta, note = LateAlerta(), request(options, "AddNote", note="looked at")
+        monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
+        without._holding = without._holding._replace(stopping=Landing(alerta))
+        began = time.time()
+        without.submit([note])[0].wait(20.0, 20.0)
+        again = without.submit([note._replace(first_attempt_at=began)])[0].wait(20.0, 20.0)
+        assert again.outcome.reason is Reason.REDELIVERED
+        assert len(alerta.notes) == 1
+
+    def test_what_passes_is_tried_again(self, without: Deliverer, options: Options, proxy: Proxy) -> None:
+        with proxy.answering(503, times=1):
+            result = without.submit([request(options)])[0].wait(20.0, 20.0)
+        assert (result.outcome.kind, result.kept) == (Kind.APPLIED, False)
+
+    def test_at_the_end_what_was_not_tried_stays_where_it_came_from(
+        self, without: Deliverer, options: Options, proxy: Proxy
+    ) -> None:
+        with proxy.hanging() as fault:
+            without.submit([request(options)])
+            fault.wait_hit()
+            [waiting] = without.submit([request(options)])
+            without.stop(0.0)
+            results = [waiting.wait(0.0)]
+            [late] = without.submit([request(options)])
+            results.append(late.wait(0.0))
+        assert [(one.outcome, one.is_safe) for one in results] == [(UNTRIED, False)] * 2
 
 
 class TestAccesses:

@@ -215,10 +215,20 @@ def test_a_batch_waits_until_it_fits_by_number_and_by_bytes() -> None:
     for size in (10, MOST_BYTES):
         assert waiting.is_alive()
         room.count(-1, size)
+    assert waiting.is_alive(), "what comes may be as large"
+    room.count(-1, 10)
     waiting.join(20)
     assert not waiting.is_alive()
     room.close()
     assert not room.wait(1)
+
+
+def test_a_large_message_is_forgotten() -> None:
+    room = Room(48)
+    for size in (MOST_BYTES, *[100] * 12):
+        room.count(1, size)
+        room.count(-1, size)
+    assert room.wait(10) == 10
 
 
 # -- Which messages are ours, and which mapping they are for

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.connector import poller as module
-from alerta_opsgenie.connector.handler import Room
+from alerta_opsgenie.connector.handler import MOST_BYTES, Room
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.connector.poller import Poller
@@ -152,14 +152,29 @@ def test_messages_on_which_this_program_fails_stay_and_the_others_go_on(run: Run
 def test_what_a_last_poll_brings_is_given_back(run: Run) -> None:
     run.poller._stopping.set()
     run.queue.to_give = [[received(1)]]
-    run.poller._poll()
+    run.poller._poll(10)
     assert run.handler.taken == []
     assert run.queue.extended == [(Receipt("m1", "h1"), 0)]
 
 
+def test_a_room_that_was_closed_ends_the_polls(run: Run) -> None:
+    run.handler.room.close()
+    run.poller.start()
+    wait_until(lambda: not run.poller.is_polling())
+    assert run.queue.polls == []
+    run.poller.flush(10)
+
+
+def test_after_a_large_message_few_are_asked_for(run: Run) -> None:
+    run.handler.room.count(1, MOST_BYTES * 2 // 5)
+    with run.at_work():
+        wait_until(lambda: bool(run.queue.polls))
+    assert run.queue.polls[0][0] == 1
+
+
 def test_a_long_poll_comes_only_after_an_answer(run: Run) -> None:
-    run.poller._poll()
-    run.poller._poll()
+    run.poller._poll(10)
+    run.poller._poll(10)
     assert [seconds for _, seconds in run.queue.polls] == [1, 20]
 
 

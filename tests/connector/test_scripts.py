@@ -43,8 +43,8 @@ class Run:
     def put(self, body: dict[str, Any]) -> None:
         self.events.append(("told", body.get("isSuccessful", False)))
 
-    def take(self, handle: str = "h", body: str = BODY) -> bool:
-        received = Received(Receipt("m", handle), body, {"ownerId": "me"}, 1, 0.0, 0.0)
+    def take(self, handle: str = "h", body: str = BODY, message_id: str = "m") -> bool:
+        received = Received(Receipt(message_id, handle), body, {"ownerId": "me"}, 1, 0.0, 0.0)
         action = read_action(received, "me", self.config)
         return self.scripts.put(self, received, action.about, lambda: self.events.append(("ended", None)))
 
@@ -132,3 +132,29 @@ def test_where_this_program_fails_the_message_stays(monkeypatch: pytest.MonkeyPa
     run.take()
     run.waits_for("ended")
     assert "finish" not in [name for name, _ in run.events]
+
+
+def test_no_more_threads_than_workers_at_work(go: threading.Event) -> None:
+    before, run = threading.active_count(), Run("/x.sh")
+    for number in range(40):
+        run.take(f"h{number}", message_id=f"m{number}")
+    assert threading.active_count() <= before + run.config.pool["maxNumberOfWorker"]
+    go.set()
+    wait_until(lambda: [name for name, _ in run.events].count("ended") == 40)
+    assert run.scripts.held == 0
+
+
+def test_where_no_thread_can_be_started_the_message_stays_and_may_come_again(
+    go: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    go.set()
+    run = Run("/x.sh")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        assert not run.take("old")
+    assert run.take("new")
+    run.waits_for("ended")
+    assert ("finish", "new") in run.events

@@ -12,16 +12,21 @@ from contextlib import suppress
 from dataclasses import replace
 from email.message import Message
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
 
+from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.cli.run import run
 from alerta_opsgenie.connector.bridge import Health
 from alerta_opsgenie.connector.service import READY, Notifier, Service
 from alerta_opsgenie.connector.settings import Plan, read_plan
+from alerta_opsgenie.connector.transport import Transport
+from alerta_opsgenie.core.delivery import CALL_SECONDS
 from alerta_opsgenie.page.server import Request
 from tests.connector.rig import wait_until
+from tests.connector.test_poller import FakeQueue
 
 EXECUTOR = {"filepath": "/opt/oecAlertaExecutor.py", "sourceType": "local"}
 
@@ -110,6 +115,64 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(run, ["--config", str(tmp_path / "none.json")])
     assert result.exit_code != 0
     assert "none.json" in result.output
+
+
+# -- SIGHUP
+
+
+@pytest.fixture
+def service(plan: Plan, tmp_path: Path) -> Iterator[Service]:
+    options = plan.options._replace(spool_directory=str(tmp_path / "spool"))
+    made = Service(replace(plan, options=options, relays={"Close": options}), lambda: plan)
+    yield made
+    made._front.stop(1.0)
+
+
+def test_the_deliverer_goes_on_under_another_configuration(service: Service) -> None:
+    service._front.start(service._stop)
+    deliverer = service._front.deliverer
+    service._plan = replace(service._plan, own=replace(service._plan.own, page="off"))
+    service._take_over()
+    assert service._front.deliverer is deliverer
+    assert deliverer.holds_lock()
+    assert not deliverer._holding.stopping.is_set()
+
+
+def test_another_deliverer_begins_when_no_attempt_can_be_under_way(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    stop = Deliverer.stop
+
+    def waits(deliverer: Deliverer, seconds: float) -> None:
+        waited.append(seconds)
+        stop(deliverer, seconds)
+
+    monkeypatch.setattr(Deliverer, "stop", waits)
+    service._front.start(service._stop)
+    waited.clear()
+    service._plan = replace(service._plan, own=replace(service._plan.own, workers=3))
+    service._take_over()
+    assert waited[0] > CALL_SECONDS
+    assert service._front.deliverer.holds_lock()
+
+
+def test_a_wrong_place_to_listen_is_refused(service: Service) -> None:
+    service._read = lambda: replace(service._plan, own=replace(service._plan.own, listen="nowhere"))
+    service._reload()
+    assert service._next is None
+    assert not service._stop.is_set()
+
+
+def test_a_queue_that_is_named_at_the_end_is_not_begun(service: Service) -> None:
+    bridge = service._make_bridge(service._plan)
+
+    def make() -> Transport:
+        bridge._ending.set()
+        return cast("Transport", FakeQueue())
+
+    bridge._begin("http://127.0.0.1:9/q", make)
+    assert not bridge._pollers
 
 
 # -- What systemd is told over its socket

@@ -7,7 +7,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from alerta_opsgenie.agent.options import settings_from_json
-from alerta_opsgenie.agent.target import MOST_ACCESSES, Access, Target
+from alerta_opsgenie.agent.target import MOST_ACCESSES, Access, Target, jitter
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
@@ -16,6 +16,9 @@ from alerta_opsgenie.core.message import Message, essence_of_person, recall
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.core.relay import Settings
 from alerta_opsgenie.journal import Action, Journal, JournalError, New
+
+# The reason says to the next attempt that an earlier one may still take effect.
+_UNSETTLED = Outcome(Kind.KEPT, Reason.TIMEOUT, "the process ended while an earlier attempt could still take effect")
 
 MOST_FAULTS = 5  # After so many attempts in which this program failed, the action becomes a dead letter
 
@@ -57,12 +60,24 @@ class Attempts:
                 return message, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, what)
             return message, Outcome(Kind.KEPT, Reason.FAULT, what)
 
-    def try_unrecorded(self, target: Target, job: Unrecorded) -> Outcome:
-        """Try an action that is in no journal once, and tell its ticket."""
+    def try_unrecorded(self, target: Target, job: Unrecorded, patience_seconds: float) -> Tuple[Outcome, int]:
+        """Try an action that is in no journal, again for so long, and tell its ticket. Gives how often it was tried."""
         message, settings = recall(job.new.body, job.new.key), settings_from_json(job.new.options)
-        outcome = self._try(target, message, settings, delivery.Earlier())
-        job.ticket.resolve(Result(message, outcome, kept=False, trouble=job.trouble))
-        return outcome
+        ends, now, count = time.monotonic() + patience_seconds, time.time(), 0
+        earlier = delivery.Earlier(first_attempt_at=_began_at(job.new.first_attempt_at, now))
+        while True:
+            count += 1
+            outcome = self._try(target, message, settings, earlier)
+            pause = delivery.pause_seconds(outcome, count, jitter())
+            again_at = time.monotonic() + pause
+            is_over = outcome.kind is not Kind.KEPT or outcome.loud or again_at > ends
+            if not is_over and job.ticket.wants_more:
+                job.ticket.resolve(Result(message, outcome, kept=False, again_at=again_at, trouble=job.trouble))
+            if is_over or self._stopping.wait(pause):
+                job.ticket.resolve(Result(message, outcome, kept=False, trouble=job.trouble))
+                return outcome, count
+            first = now if earlier.first_attempt_at is None else earlier.first_attempt_at
+            earlier = delivery.Earlier(first_attempt_at=first, last_reason=outcome.reason.value)
 
     def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.Earlier) -> Outcome:
         access = target.access
@@ -93,7 +108,8 @@ class Attempts:
                 outcome: Outcome = stop.value
                 return outcome
             if isinstance(step, delivery.Pause):
-                self._stopping.wait(step.seconds)
+                if self._stopping.wait(step.seconds):
+                    return _UNSETTLED
                 answer, deadline = None, time.monotonic() + delivery.CALL_SECONDS
                 continue
             try:
@@ -102,11 +118,14 @@ class Attempts:
                 answer = delivery.NoAnswer(str(error), error.timed_out)
 
 
+def _began_at(first: Optional[float], now: float) -> Optional[float]:
+    """Give when the first attempt began. After now: a clock was set back, and nobody knows when it was."""
+    return now - delivery.EXPIRE_AFTER_SECONDS if first is not None and first > now else first
+
+
 def _earlier(target: Target, action: Action) -> delivery.Earlier:
-    first, same_words, now = action.first_attempt_at, 0, time.time()
+    first, same_words = _began_at(action.first_attempt_at, time.time()), 0
     if first is not None:
-        if first > now:  # a clock was set back: it began before now, nobody knows when
-            first = now - delivery.EXPIRE_AFTER_SECONDS
         same_words = target.journal.count_words(action.alert, action.words, delivery.count_words_since(first))
     return delivery.Earlier(target.journal.memory(action.alert), first, same_words, action.reason)
 

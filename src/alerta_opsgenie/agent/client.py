@@ -37,17 +37,17 @@ def submit(options: Options, payload: str) -> Reply:
     return Reply(int(code), Outcome(Kind(kind), Reason(reason), detail), kept == "1", output, errors)
 
 
-def wake(options: Options) -> None:
+def wake(options: Options, program: Sequence[str] = PACKAGE) -> None:
     """Have everything that waits for the Alerta of these options tried now. Raises NoAgentError."""
-    code, *texts = _ask(handover.WAKE, options, [])
+    code, *texts = _ask(handover.WAKE, options, [], program)
     if code != b"0":
         raise handover.NoAgentError(texts[6].decode("utf-8", "replace").strip())
 
 
-def _ask(what: bytes, options: Options, more: List[str]) -> List[bytes]:
+def _ask(what: bytes, options: Options, more: List[str], program: Sequence[str] = PACKAGE) -> List[bytes]:
     arguments, environment = arguments_of(options)
     call = (what, [*arguments, *more], environment, __version__)
-    return exchange(PACKAGE, options, call, time.monotonic() + options.limit_seconds)
+    return exchange(program, options, call, time.monotonic() + options.limit_seconds)
 
 
 def exchange(

@@ -18,7 +18,7 @@ from typing import Callable, Deque, List, NamedTuple, Optional, Sequence, Set, T
 from alerta_opsgenie.agent.attempts import Attempts, End, Ends, Unrecorded, outcome_of_row
 from alerta_opsgenie.agent.intake import Report
 from alerta_opsgenie.agent.target import Target, jitter
-from alerta_opsgenie.agent.ticket import BEHIND, UNANSWERED, Result, Ticket, Waiting
+from alerta_opsgenie.agent.ticket import BEHIND, UNANSWERED, UNTRIED, Result, Ticket, Waiting
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import actor
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
@@ -93,6 +93,7 @@ class TargetQueue:
         """Have the workers begin no more attempts."""
         with self._changed:
             self._changed.notify_all()
+        self._let_go()
 
     def join(self, end: float) -> None:
         """Wait until then (of `time.monotonic`) for attempts under way, and close the journal."""
@@ -124,6 +125,8 @@ class TargetQueue:
                 self._taken.append(Unrecorded(new, ticket, trouble))
             self._start_worker()
             self._changed.notify_all()
+        if self._stopping.is_set():
+            self._let_go()
 
     def _admit(self, ticket: Ticket, action: Action, *, holds_lock: bool) -> None:
         is_ended = not action.is_new and action.state in ("done", "dead")
@@ -181,11 +184,19 @@ class TargetQueue:
                     return self._taken.popleft()
                 if not self._changed.wait(self._pause_seconds()):
                     self._look_at = 0.0
-        while self._taken:
-            action = self._taken.popleft()
-            if isinstance(action, Action):
-                self._ends.attempt(partial(self.target.journal.release, action))
+        self._let_go()
         return None
+
+    def _let_go(self) -> None:
+        """Have wait again what was taken and is not tried: in the journal, or where it came from."""
+        with self._changed:
+            left = list(self._taken)
+            self._taken.clear()
+        for job in left:
+            if isinstance(job, Unrecorded):
+                job.ticket.resolve(Result(job.ticket.message, UNTRIED, kept=False, trouble=job.trouble))
+            else:
+                self._ends.attempt(partial(self.target.journal.release, job))
 
     def _look(self) -> str:
         try:
@@ -236,9 +247,9 @@ class TargetQueue:
     def _do(self, job: Union[Action, Unrecorded], attempts: Attempts) -> None:
         if isinstance(job, Unrecorded):
             began = time.monotonic()
-            outcome = attempts.try_unrecorded(self.target, job)
+            outcome, count = attempts.try_unrecorded(self.target, job, PATIENCE_SECONDS)
             took, message = time.monotonic() - began, job.ticket.message
-            self._holding.report(Report(self.target.name, job.new.kind, "", message, outcome, 1, took))
+            self._holding.report(Report(self.target.name, job.new.kind, "", message, outcome, count, took))
             return
         following: Optional[Action] = job
         while following is not None:

@@ -57,9 +57,9 @@ class Health:
 class Bridge:
     """Takes the queues of one configuration; `once`: until they are empty. Raises `AddressError`."""
 
-    def __init__(self, plan: Plan, metrics: Metrics, reporter: Reporter, *, once: bool = False) -> None:
+    def __init__(self, plan: Plan, front: Front, metrics: Metrics, reporter: Reporter, *, once: bool = False) -> None:
         self._plan = plan
-        self._front = Front(plan, reporter.attempted)
+        self._front = front
         self._metrics = metrics
         self._reporter = reporter
         self._once = once
@@ -68,27 +68,29 @@ class Bridge:
         config, own = plan.config, plan.own
         self._callbacks = Callbacks(config.dialect, self._make_api, lambda how: metrics.callbacks.labels(how).inc())
         self._scripts = Scripts(config, own.script_limit_seconds, self._callbacks, metrics)
-        self._handler = Handler(plan, self._front, self._callbacks, self._scripts, reporter)
+        self._handler = Handler(plan, front, self._callbacks, self._scripts, reporter)
         self._keeper = Keeper(self._make_api(), config.dialect, self._use, self._parts, own.transport)
         self._pollers: dict[str, Poller] = {}
         self._heartbeat = self._make_heartbeat()
         self._left_over = ""
 
-    def run(self, stop: threading.Event) -> str:
-        """Work until `stop` is set, or with `once` until nothing is left. Gives what was left undone, if anything."""
+    def run(self, stop: threading.Event, goes_on: Callable[[], bool]) -> str:
+        """Work until `stop` is set, or with `once` until nothing is left. Gives what was left undone, if anything.
+
+        Where the process `goes_on` its deliverer does too.
+        """
         try:
             while not stop.wait(_ONCE_LOOK_SECONDS) and not self._ending.is_set():
                 if self._once and self._is_done():
                     break
         finally:
-            self._stop()
+            self._stop(goes_on)
         if self._parts.broken:
             raise RuntimeError(f"the part {self._parts.broken!r} has failed")
         return self._left_over
 
     def start(self) -> None:
-        """Take the delivery lock and begin."""
-        self._front.start()
+        """Begin."""
         for number in range(SENDERS):
             self._parts.start(f"results {number}", self._callbacks.run)
         self._parts.start("credentials", self._keeper.run)
@@ -97,7 +99,7 @@ class Bridge:
             heartbeat = self._heartbeat
             self._parts.start("heartbeat", lambda: heartbeat.run(self._ending))
 
-    def _stop(self) -> None:
+    def _stop(self, goes_on: Callable[[], bool]) -> None:
         began = time.monotonic()
         self._ending.set()
         self._keeper.stop()
@@ -108,7 +110,12 @@ class Bridge:
         # What a poll under way brings would stay hidden until its time is over.
         while any(poller.is_polling() for poller in pollers) and time.monotonic() < began + _POLL_SECONDS:
             time.sleep(0.01)
-        self._front.stop(_FINISH_SECONDS)
+        end = time.monotonic() + _FINISH_SECONDS
+        # Results that come later are told to nobody.
+        while goes_on() and len(self._handler.room) > self._scripts.held and time.monotonic() < end:
+            time.sleep(0.01)
+        if not goes_on():
+            self._front.stop(end - time.monotonic())
         self._scripts.stop(_SCRIPT_SECONDS)
         end = time.monotonic() + _DELETE_SECONDS
         for poller in pollers:
@@ -159,6 +166,8 @@ class Bridge:
             transport = make()
         except (TransportError, AddressError) as error:
             _log.error("%s", error)
+            return
+        if self._ending.is_set():
             return
         batch, metrics = self._plan.config.poller["maxNumberOfMessages"], self._metrics
         poller = Poller(

@@ -111,7 +111,7 @@ class Room:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._messages = self._bytes = 0
+        self._messages = self._bytes = self._largest = 0
         self._changed = threading.Condition()
         self._open = True
 
@@ -123,15 +123,21 @@ class Room:
         with self._changed:
             self._messages += messages
             self._bytes += messages * size
+            if messages > 0:
+                # What comes next is taken for as large as this; the size is forgotten by halves.
+                self._largest = max(size, self._largest // 2)
             self._changed.notify_all()
 
-    def wait(self, want: int = 1) -> bool:
-        """Wait until there is room for so many more messages. False: it was closed."""
+    def wait(self, want: int = 1) -> int:
+        """Wait until there is room for so many more messages; gives how many fit by their bytes. 0: it was closed."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: not self._open or (self._bytes < MOST_BYTES and self._messages + want <= self.most)
-            )
-            return self._open
+            self._changed.wait_for(lambda: not self._open or self._has_room(want))
+            fitting = (MOST_BYTES - self._bytes) // max(self._largest, 1)
+            return max(1, min(want, fitting)) if self._open else 0
+
+    def _has_room(self, want: int) -> bool:
+        fits = not self._messages or self._bytes + self._largest <= MOST_BYTES
+        return fits and self._messages + want <= self.most
 
     def close(self) -> None:
         """Wake whoever waits."""

@@ -99,16 +99,18 @@ class Poller:
         part = f"queue {self.name}"
         while not self._stopping.is_set():
             self._parts.idle(part)
-            has_room = self._handler.room.wait(self._batch)
+            most = self._handler.room.wait(self._batch)
             self._parts.beat(part)
-            if has_room and not self._stopping.is_set():
-                self._poll()
+            if not most:
+                return
+            if not self._stopping.is_set():
+                self._poll(most)
 
-    def _poll(self) -> None:
+    def _poll(self, most: int) -> None:
         # A long poll of an idle queue says nothing for 20 s; whether the queue answers at all is known sooner.
         short = self._once or self._failures or not self.polled_at
         try:
-            messages = self.transport.receive(self._batch, _SHORT_POLL_SECONDS if short else LONGEST_POLL_SECONDS)
+            messages = self.transport.receive(most, _SHORT_POLL_SECONDS if short else LONGEST_POLL_SECONDS)
         except TransportError as error:
             self._pause(error)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from typing import Callable
 
@@ -18,8 +19,9 @@ _log = logging.getLogger(__name__)
 
 
 class _Run:
-    def __init__(self, source: Source, received: Received) -> None:
+    def __init__(self, source: Source, received: Received, about: str, ended: Callable[[], None]) -> None:
         self.source = source
+        self.body, self.about, self.ended = received.body, about, ended
         self.receipt = received.receipt  # the newest, where the message comes again
         self.is_running = self.is_done = False
 
@@ -32,7 +34,8 @@ class Scripts:
         self._limit_seconds = limit_seconds
         self._callbacks = callbacks
         self._metrics = metrics
-        self._room = threading.Semaphore(config.pool["maxNumberOfWorker"])
+        self._waiting: queue.SimpleQueue[_Run | None] = queue.SimpleQueue()
+        self._threads = 0
         self._changed = threading.Condition()
         self._runs: dict[str, _Run] = {}
         self._stopping = False
@@ -41,6 +44,11 @@ class Scripts:
     def in_hand(self) -> int:
         """How many scripts run."""
         return len(self._running())
+
+    @property
+    def held(self) -> int:
+        """How many scripts run or wait."""
+        return sum(not run.is_done for run in list(self._runs.values()))
 
     def _running(self) -> list[_Run]:
         return [run for run in list(self._runs.values()) if run.is_running]
@@ -55,16 +63,29 @@ class Scripts:
                 if known.is_done:
                     source.finish(received.receipt)
                 return False
-            run = self._runs[message_id] = _Run(source, received)
+            run = self._runs[message_id] = _Run(source, received, about, ended)
+            if not self._has_worker():
+                del self._runs[message_id]
+                return False
         self._hide(run)
-        arguments = (run, received.body, about, ended)
-        threading.Thread(target=self._work, args=arguments, name="script", daemon=True).start()
+        self._waiting.put(run)
         return True
+
+    def _has_worker(self) -> bool:
+        if self._threads < min(self._config.pool["maxNumberOfWorker"], self.held):
+            try:
+                threading.Thread(target=self._work, name="script", daemon=True).start()
+                self._threads += 1
+            except RuntimeError as error:
+                _log.error("a script waits for those before it, or stays in the queue: %s", error)
+        return self._threads > 0
 
     def stop(self, seconds: float) -> None:
         """Start none any more, and wait for those that run. The message of one that goes on without us is deleted."""
-        self._stopping = True
         with self._changed:
+            self._stopping = True
+            for _ in range(self._threads):
+                self._waiting.put(None)
             self._changed.wait_for(lambda: not self._running(), seconds)
             for run in self._running():
                 run.source.finish(run.receipt)
@@ -72,17 +93,23 @@ class Scripts:
     def _hide(self, run: _Run) -> None:
         run.source.extend(run.receipt, self._limit_seconds + _SLACK_SECONDS)
 
-    def _work(self, run: _Run, body: str, about: str, ended: Callable[[], None]) -> None:
-        with self._room:
-            if self._stopping:
-                return
-            run.is_running = True
+    def _work(self) -> None:
+        while (run := self._waiting.get()) is not None and self._begin(run):
+            self._do(run)
+
+    def _begin(self, run: _Run) -> bool:
+        with self._changed:
+            run.is_running = not self._stopping
+            return run.is_running
+
+    def _do(self, run: _Run) -> None:
+        try:
             self._hide(run)
-            try:
-                self._run(body, about)
-                run.is_done = True
-            except Exception:  # noqa: BLE001 - one broken script must not end the others
-                _log.exception("a fault of this program; the message stays in the queue")
+            self._run(run.body, run.about)
+            run.is_done = True
+        except Exception:  # noqa: BLE001 - one broken script must not end the others
+            _log.exception("a fault of this program; the message stays in the queue")
+        run.body = ""
         with self._changed:
             run.is_running = False
             done = [key for key, one in self._runs.items() if one.is_done]
@@ -91,7 +118,7 @@ class Scripts:
             self._changed.notify_all()
         if run.is_done:
             run.source.finish(run.receipt)
-        ended()
+        run.ended()
 
     def _run(self, body: str, about: str) -> None:
         result = run_message(self._config, body, host=Host(time_limit_seconds=self._limit_seconds))

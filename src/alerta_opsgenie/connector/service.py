@@ -13,13 +13,16 @@ import types
 from contextlib import suppress
 from typing import Callable, Mapping
 
+from alerta_opsgenie.agent.options import UsageError
 from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.bridge import Bridge, Health
+from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, Plan, parse_listen
+from alerta_opsgenie.core.delivery import CALL_SECONDS
 from alerta_opsgenie.page.plugin import PluginFigures
 from alerta_opsgenie.page.server import NOT_FOUND, OK, WRONG_METHOD, Request, Response, Server
 from alerta_opsgenie.page.site import Page
@@ -33,6 +36,8 @@ _DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
 _UNAVAILABLE = 503
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LOOK_SECONDS = 2.0
+_STOP_SLACK_SECONDS = 5.0
+_LATE_STOP_SECONDS = 1.0  # for a signal that came while the configuration was being read again
 _ENABLING = (
     "To let it retry and drop, name a file that holds a token of your own as pageTokenFile in alertaOpsgenie. On the"
     " command line: alerta-opsgenie spool retry, alerta-opsgenie spool drop."
@@ -127,6 +132,7 @@ class Service:
         self._once = once
         self._metrics = Metrics()
         self.reporter = Reporter(self._metrics)
+        self._front = Front(plan, self.reporter.attempted)
         self._notifier = Notifier()
         self._bridge: Bridge | None = None
         self._stop = threading.Event()
@@ -144,6 +150,7 @@ class Service:
         self._catch_signals()
         watching = threading.Thread(target=self._watch, name="watch", daemon=True)
         try:
+            self._front.start(self._stop)
             self._begin(bridge)
             watching.start()
             return self._serve(bridge)
@@ -159,17 +166,31 @@ class Service:
 
     def _serve(self, bridge: Bridge) -> str:
         while True:
-            left = bridge.run(self._stop)
+            left = bridge.run(self._stop, self._goes_on)
             if self._next is None or self._ended:
+                self._front.stop(_LATE_STOP_SECONDS)
                 return left
             self._stop.clear()
             self._plan, self._next = self._next, None
             self._make_page()
+            self._take_over()
             bridge = self._make_bridge(self._plan)
             self._begin(bridge)
 
     def _make_bridge(self, plan: Plan) -> Bridge:
-        return Bridge(plan, self._metrics, self.reporter, once=self._once)
+        return Bridge(plan, self._front, self._metrics, self.reporter, once=self._once)
+
+    def _goes_on(self) -> bool:
+        return self._next is not None and not self._ended
+
+    def _take_over(self) -> None:
+        """Go on with the deliverer, or with another one once no attempt of this one can still be under way."""
+        if self._front.serves(self._plan):
+            self._front.use(self._plan)
+            return
+        self._front.stop(CALL_SECONDS + _STOP_SLACK_SECONDS)
+        self._front = Front(self._plan, self.reporter.attempted)
+        self._front.start(self._stop)
 
     def _catch_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -194,7 +215,8 @@ class Service:
                 plan = self._read()
                 # Made to see that its URLs and CA file can be used; the one that will run is made on its turn.
                 self._make_bridge(plan)
-            except (ConfigError, AddressError) as error:
+                parse_listen(plan.own.listen)
+            except (ConfigError, AddressError, UsageError) as error:
                 self._metrics.reloads.labels("refused").inc()
                 advice = f"; {error.advice}" if isinstance(error, ConfigError) else ""
                 _log.error("the configuration was not taken over: %s%s", error, advice)
