@@ -21,10 +21,7 @@ from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.resident import Log
 from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.agent.target import Target, access_of
-from alerta_opsgenie.agent.ticket import BEHIND, Result, Ticket, Waiting
-
-
-from alerta_opsgenie.agent.ticket import BEHIND, UNTRIED, Ticket, Waiting
+from alerta_opsgenie.agent.ticket import BEHIND, UNTRIED, Result, Ticket, Waiting
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
