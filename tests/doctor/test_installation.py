@@ -95,6 +95,14 @@ def test_root_does_not_stay_root_for_a_configuration_of_a_users(installed: Insta
 
 
 @only_root
+def test_nor_for_one_that_a_link_of_roots_leads_to(installed: Installed) -> None:
+    link = installed.directory / "oec.json"
+    link.symlink_to(installed.config)
+    installed.ask(user="root", config_path=str(link))
+    assert installed.as_user(lambda _: os.geteuid()) == pwd.getpwnam(installed.layout.user).pw_uid
+
+
+@only_root
 def test_a_link_to_a_file_of_roots_in_the_place_of_key_or_configuration_is_not_read(
     installed: Installed, tmp_path: Path
 ) -> None:

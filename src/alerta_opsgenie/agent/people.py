@@ -43,8 +43,8 @@ class PeopleFiles:
     def _look(self, path: str) -> Tuple[Tuple[int, ...], People, str]:
         stamp: Tuple[int, ...] = ()
         try:
-            # Non-blocking, for it may be a FIFO.
-            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            # Non-blocking, for it may be a FIFO. A directory is refused without a descriptor left open.
+            with open(path, "rb", opener=_open_at_once) as file:
                 found = os.fstat(file.fileno())
                 stamp = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
                 if path in self._read and self._read[path][0] == stamp:
@@ -55,6 +55,10 @@ class PeopleFiles:
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
             return stamp, {}, f"the people file {path} cannot be used, so ids are shown as they are: {why}"
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 FILES = PeopleFiles()  # those of this process; whoever has a log sets its `warn`

@@ -100,23 +100,28 @@ class _Listing:
         return AlertList(list(self._found.values()), problem, self._ahead, self._requests, changed)
 
     def _read_all(self) -> None:
-        total, is_last = -1, False
+        totals = {self._count()} if self._paths.counter else set()
+        is_last = False
         while not is_last and len(self._found) + PAGE <= MOST_ALERTS:
             query = {"query": self._query, self._paths.size: PAGE, "offset": len(self._found),
                      "sort": "createdAt", "order": "asc"}  # fmt: skip
             body = self._get(f"{self._paths.pages}?{urlencode(query, quote_via=quote)}")
             if not self._paths.counter:
-                total = _number(body, "count")
+                totals.add(_number(body, "count"))
             page = body.get(self._paths.field)
             if not isinstance(page, list) or len(page) > PAGE:
                 raise _IncompleteError("a page is no list of alerts")
             self._add(page)
             is_last = len(page) < PAGE
         if self._paths.counter:
-            counted = self._get(f"{self._paths.counter}?{urlencode({'query': self._query}, quote_via=quote)}")
-            total = _number(counted.get("data"), "count")
-        if total != len(self._found):
-            raise _ChangedError(f"the list has {len(self._found)} alerts, and the vendor counts {total}")
+            totals.add(self._count())
+        if totals != {len(self._found)}:
+            counted = " and then ".join(map(str, sorted(totals)))
+            raise _ChangedError(f"the list has {len(self._found)} alerts, and the vendor counts {counted}")
+
+    def _count(self) -> int:
+        data = self._get(f"{self._paths.counter}?{urlencode({'query': self._query}, quote_via=quote)}").get("data")
+        return _number(data, "count")
 
     def _add(self, page: List[Any]) -> None:
         for alert in page:

@@ -134,8 +134,14 @@ class Installation:
             become(person)
 
     def _find_writer(self) -> Person:
-        """Find a user who can change the configuration; whoever is not root is only themselves. Raises OSError."""
-        return person_of_uid(SafeFiles().writer(self.path) if os.geteuid() == 0 else os.geteuid())
+        """Find a user who can change the configuration; whoever is not root is only themselves. Raises OSError.
+
+        Where root's own link leads to it, it is a user who can change what it leads to.
+        """
+        if os.geteuid() != 0:
+            return person_of_uid(os.geteuid())
+        files = SafeFiles()
+        return person_of_uid(files.writer(self.path) or files.writer(os.path.realpath(self.path)))
 
     # -- the configuration
 
