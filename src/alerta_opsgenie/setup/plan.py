@@ -40,12 +40,14 @@ class Contents:
 class Change:
     """One change: `text` says it (empty: not worth a line), `entry` goes into the record before `do` makes it.
 
-    `question` is set where something of a person's would be replaced; `difference` shows what, without secrets.
+    `after` goes there when it is made. `question` is set where something of a person's would be replaced; `difference`
+    shows what, without secrets.
     """
 
     text: str
     do: Callable[[], None] = field(default=lambda: None, repr=False)
     entry: Entry | None = None
+    after: Entry | None = None
     question: str = ""
     difference: str = ""
 
@@ -90,6 +92,8 @@ def apply_plan(layout: Layout, record: Record, changes: list[Change], tell: Call
             if change.entry is not None:
                 record.put(change.entry)
             change.do()
+            if change.after is not None:
+                record.put(change.after)
             if change.text:
                 tell(change.text)
 
@@ -220,7 +224,7 @@ class _Planner:
         question = f"Replace {file.path}?" if difference else ""
         text = f"{text} (replaces another, kept as {backup})"
         do = partial(self._replace, file, content, backup)
-        return Change(text, do, self._entry(file, backup), question, difference)
+        return Change(text, do, self._entry(file, backup), question=question, difference=difference)
 
     def _entry(self, file: File, backup: str = "") -> Entry:
         """Note all that we ever wrote, because a kill may leave the version before; the first copy comes back."""
@@ -235,10 +239,14 @@ class _Planner:
                 yield Change("", entry={"kind": LOG, "name": path})
 
     def unit(self, content: str) -> Iterator[Change]:
-        """Have systemd read the unit. The agent is started at once; the native connector when a person has looked."""
-        path, name = self._layout.unit, self._layout.unit_name
-        is_same = self._look(path) is not None and self._files.read(path) == content.encode("utf-8")
-        if is_same or not self._host.has_systemd:
+        """Have systemd read the unit. The agent is started at once; the native connector when a person has looked.
+
+        The record has the version that was `loaded` to the end: the file alone is there before that.
+        """
+        path, name, data = self._layout.unit, self._layout.unit_name, content.encode("utf-8")
+        is_same = self._look(path) is not None and self._files.read(path) == data
+        is_loaded = (self._record.find(UNIT, name) or {}).get("loaded") == digest(data)
+        if (is_same and is_loaded) or not self._host.has_systemd:
             return
         commands = [["daemon-reload"], *([["enable", "--now", name]] if self._layout.scripts else [])]
 
@@ -247,7 +255,8 @@ class _Planner:
                 run_command(["systemctl", *command])
 
         text = "; ".join(f"systemctl {' '.join(command)}" for command in commands)
-        yield Change(text, load, {"kind": UNIT, "name": name})
+        entry = {"kind": UNIT, "name": name, "loaded": ""}
+        yield Change(text, load, entry, {**entry, "loaded": digest(data)})
 
 
 def _require(found: Found, path: str, kind: str) -> None:
