@@ -56,13 +56,14 @@ class Change:
 class File:
     """A file as it should be. The first of `modes` is set; the others are right too.
 
-    `difference` shows what would change (nothing: it means the same), so that a person is asked before.
+    `same` tells whether another content means the same and is left. `difference` shows what would change (nothing: it means the same), so that a person is asked before.
     """
 
     path: str
     data: bytes = field(repr=False)
     ownership: Ownership
     modes: tuple[int, ...]
+    same: Callable[[bytes], bool] = field(default=lambda _: False, repr=False)
     difference: Callable[[bytes], str] | None = field(default=None, repr=False)
 
 
@@ -117,10 +118,12 @@ def _files(layout: Layout, contents: Contents) -> Iterator[File]:
         yield File(f"{layout.scripts}/{name}", contents.executor, layout.ownership, modes)
     key = f"{contents.alerta_key.reveal()}\n".encode("ascii")
     owner, mode = layout.config_ownership, layout.config_mode
-    yield File(layout.key_file, key, owner, (mode,))
+    yield File(layout.key_file, key, owner, (mode,), lambda content: content.strip() == key.strip())
     if contents.config is not None:
         value, data = contents.config, dump_document(contents.config).encode("utf-8", "replace")
-        yield File(layout.config, data, owner, (mode,), lambda content: show_difference(content, value, layout))
+        yield File(
+            layout.config, data, owner, (mode,), difference=lambda content: show_difference(content, value, layout)
+        )
     yield File(layout.unit, contents.unit.encode("utf-8"), ROOT, (_UNIT_MODE,))
 
 
@@ -204,7 +207,7 @@ class _Planner:
         content = self._files.read(file.path)
         there = self._record.find(FILE, file.path)
         difference = file.difference(content) if file.difference else ""
-        if content == file.data or (file.difference and not difference):
+        if content == file.data or file.same(content) or (file.difference and not difference):
             if not self._belongs(found, file.ownership) or found.mode not in file.modes:
                 yield Change(text, partial(self._write, file, content))
         elif there and digest(content) in there["digests"]:
