@@ -165,31 +165,26 @@ def _shows(arguments: tuple[str, ...], secrets: list[str]) -> bool:
 def _readable_copies(inst: Installation, secrets: list[str]) -> tuple[list[str], list[OSError]]:
     """Give the files that others can read and that hold a key, and why the directory or a file could not be read."""
     known = {inst.path, inst.access.key_file}  # looked at by checks of their own
-    found: list[str] = []
-    unread: list[OSError] = []
     try:
-        paths = sorted(Path(inst.path).parent.iterdir())
+        paths = [path for path in sorted(Path(inst.path).parent.iterdir()) if str(path) not in known]
     except OSError as error:
         return [], [error]
-    for path in paths:
-        try:
-            if str(path) not in known and _is_open(path) and _holds(path, secrets):
-                found.append(str(path))
-        except FileNotFoundError:  # it has gone meanwhile
-            continue
-        except OSError as error:
-            unread.append(error)
-    return found, unread
+    found = {str(path): _is_readable_copy(path, secrets) for path in paths}
+    unread = [error for error in found.values() if isinstance(error, OSError)]
+    return [path for path, is_copy in found.items() if is_copy is True], unread
 
 
-def _is_open(path: Path) -> bool:
-    status = path.lstat()
-    is_others = stat.S_ISREG(status.st_mode) and status.st_mode & _OTHERS_READ
-    return bool(is_others) and status.st_size <= _LARGEST_LOOKED_AT_BYTES
-
-
-def _holds(path: Path, secrets: list[str]) -> bool:
-    text = path.read_text(encoding="utf-8", errors="replace")
+def _is_readable_copy(path: Path, secrets: list[str]) -> bool | OSError:
+    try:
+        status = path.lstat()
+        is_others = stat.S_ISREG(status.st_mode) and status.st_mode & _OTHERS_READ
+        if not is_others or status.st_size > _LARGEST_LOOKED_AT_BYTES:
+            return False
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # it has gone meanwhile
+        return False
+    except OSError as error:
+        return error
     return any(secret in text for secret in secrets)
 
 
