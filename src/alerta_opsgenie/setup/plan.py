@@ -56,7 +56,8 @@ class Change:
 class File:
     """A file as it should be. The first of `modes` is set; the others are right too.
 
-    `same` tells whether another content means the same and is left. `difference` shows what would change (nothing: it means the same), so that a person is asked before.
+    `same` tells whether another content means the same and is left. `difference` shows what would change (nothing: it
+    means the same), so that a person is asked before.
     """
 
     path: str
