@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import urllib.parse
@@ -14,7 +15,9 @@ import pytest
 
 from alerta_opsgenie.cli import status
 from alerta_opsgenie.cli.target import find_place
+from alerta_opsgenie.doctor import installation
 from alerta_opsgenie.doctor.running_checks import Ready
+from alerta_opsgenie.setup.processes import Process
 from tests.cli.state_directory import NOWHERE, PROGRAM, StateDirectory, call_on_terminal
 
 
@@ -29,11 +32,27 @@ def test_what_waits_and_is_dead_is_said_by_target(place: StateDirectory) -> None
     assert (found["targets"][NOWHERE]["waiting"], found["is_well"]) == (1, False)
 
 
-def test_where_nothing_is_set_up_it_says_install_and_fails_nothing(place: StateDirectory) -> None:
+def test_where_nothing_is_set_up_it_says_install_and_what_cannot_be_told(place: StateDirectory) -> None:
     result = place.run("status")
-    assert (result.exit_code, "nothing has been kept yet" in result.output) == (0, True)
+    assert (result.exit_code, "nothing has been kept yet" in result.output) == (1, True)
     assert "alerta-opsgenie install" in result.output
-    assert json.loads(place.run("status", "--json").output)["config"] is None
+    assert f"there is no directory {place.directory}" in result.output
+    found = json.loads(place.run("status", "--json").output)
+    assert (found["config"], found["is_well"]) == (None, None)
+
+
+def test_all_is_well_only_where_a_connector_is_seen(place: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    running: list[Process] = []
+    monkeypatch.setattr(installation, "list_processes", lambda _: running)  # other tests run connectors, too
+    place.directory.mkdir(mode=0o700)
+    config = place.directory.parent / "config.json"
+    config.write_text(json.dumps({"apiKey": "k", "actionMappings": {}}))
+    said = place.run("status", "--config", str(config))
+    assert (said.exit_code, said.output.startswith("It cannot be told")) == (1, True)
+    assert "no process of OpsgenieEdgeConnector is seen" in said.output
+    running.append(Process(os.getpid(), os.geteuid(), os.getegid(), ("OpsgenieEdgeConnector",), {}))
+    said = place.run("status", "--config", str(config))
+    assert (said.exit_code, said.output.startswith("All is well")) == (0, True)
 
 
 def test_watching_goes_on_until_interrupted(place: StateDirectory) -> None:

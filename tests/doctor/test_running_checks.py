@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from alerta_opsgenie.doctor.running_checks import last_error
-from tests.support.installed import Installed
+from tests.support.installed import Installed, plain_user
 from tests.support.web_page import web_page
 
 NEVER = "00000000-0000-4000-8000-000000000000"
@@ -71,6 +73,26 @@ def test_a_key_on_a_command_line_is_warned_of(installed: Installed, alerta_key: 
     installed.stop_connector()
     installed.start_connector()
     assert installed.worst("secrets").level == "ok"
+
+
+def test_what_cannot_be_read_beside_the_configuration_is_skipped_and_hides_no_copy(installed: Installed) -> None:
+    directory = installed.config.parent
+    closed, copy = directory / "a.bak", directory / "config.json.bak"
+    closed.write_text("")
+    if os.geteuid() == 0:
+        shutil.chown(closed, *plain_user())
+    closed.chmod(0o004)  # its owner may not read it
+    found = installed.worst("secrets")
+    assert (found.level, f"{closed} cannot be read" in found.what) == ("skip", True)
+    copy.write_text(installed.config.read_text())
+    copy.chmod(0o644)
+    assert installed.worst("secrets").level == "fail"
+    copy.unlink()
+    closed.unlink()
+    directory.chmod(0o311)
+    found = installed.worst("secrets")
+    directory.chmod(0o755)
+    assert (found.level, f"{directory} cannot be read" in found.what) == ("skip", True)
 
 
 def test_the_vendors_own_way_to_pass_its_key_is_not_held_against_anybody(installed: Installed) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alerta_opsgenie.core.outcome import Reason
 from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, Source, Trouble, View
 from tests.cli.state_directory import NOWHERE, StateDirectory
 
@@ -38,6 +39,16 @@ def test_what_waits_behind_an_alerta_that_is_away_is_not_well_and_says_why(place
     assert (found.is_well, cards(found)["Alerta"]) == (False, False)
     assert f"1 wait for {NOWHERE}, which does not take them (network): connection refused" in found.troubles[0].what
     assert "see whether Alerta is up" in found.troubles[0].advice
+
+
+def test_what_waits_for_another_reason_hides_no_refused_key(place: StateDirectory) -> None:
+    for age_seconds, reason in ((200, Reason.BEHIND), (100, Reason.UNAUTHORIZED)):
+        place.keep("Close", age_seconds=age_seconds)
+        journal = place.journal()
+        (action,) = journal.claim(time.time(), 1, 60)
+        journal.postpone(action, time.time(), time.time() + 9, reason.value, "HTTP 401")
+    found = view(place).overview()
+    assert f"2 wait for {NOWHERE}, which does not take them (unauthorized): HTTP 401" in found.troubles[0].what
 
 
 def test_what_waits_with_nobody_to_deliver_it_is_not_well(place: StateDirectory) -> None:

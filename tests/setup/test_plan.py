@@ -128,6 +128,13 @@ def test_the_mode_that_a_started_connector_gives_its_scripts_is_left(image: Imag
     assert image.install() == []
 
 
+def test_a_key_without_an_end_of_line_is_the_same_key_and_no_copy_is_made(image: Image) -> None:
+    image.install()
+    file = image.at("/home/opsgenie/oec/conf/alerta.key")
+    file.write_text(file.read_text().strip())
+    assert image.plan() == []
+
+
 @pytest.mark.parametrize("name", ["config.json", "alerta.key"])
 def test_a_mode_that_was_widened_is_set_right_again(image: Image, name: str) -> None:
     image.install()

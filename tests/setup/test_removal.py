@@ -13,7 +13,7 @@ import pytest
 
 from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.journal import New
-from alerta_opsgenie.setup.host import Host
+from alerta_opsgenie.setup.host import Host, SetupError
 from alerta_opsgenie.setup.plan import apply_plan, make_plan
 from alerta_opsgenie.setup.unit import render_unit
 from alerta_opsgenie.vendor.as_user import run_as
@@ -118,6 +118,22 @@ def test_systemd_reads_the_agents_unit_once_for_each_version_starts_it_and_lets_
     name = "alerta-opsgenie-agent.service"
     loaded = ["daemon-reload", f"enable --now {name}"]
     assert told.read_text().splitlines() == [*loaded, *loaded, f"disable --now {name}", "daemon-reload"]
+
+
+def test_what_systemd_did_not_do_is_done_by_the_next_installation(
+    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, busy = tmp_path / "told", tmp_path / "busy"
+    script = f'#!/bin/sh\n[ "$1" = enable ] && [ -e {busy} ] && exit 1\necho "$1" >> {told}\n'
+    systemctl = put(tmp_path, "bin/systemctl", script, 0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(Host, "has_systemd", True)
+    busy.touch()
+    with pytest.raises(SetupError, match="systemctl enable"):
+        image.install()
+    busy.unlink()
+    assert [text.split(";")[0] for text in image.install()] == ["systemctl daemon-reload"]
+    assert (told.read_text().split(), image.plan()) == (["daemon-reload", "daemon-reload", "enable"], [])
 
 
 @pytest.mark.parametrize("name", ["config.json", "alerta.key"])

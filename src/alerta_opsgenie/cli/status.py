@@ -7,20 +7,23 @@ import secrets
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any, Iterator
 
 import click
 
+from alerta_opsgenie.agent import client
 from alerta_opsgenie.cli.failure import explained, printable
 from alerta_opsgenie.cli.spool import summary, total
 from alerta_opsgenie.cli.target import Place, find_place, place_options
 from alerta_opsgenie.doctor.alerta_checks import client_of
+from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.running_checks import TRANSPORTS, ask_ready, listen_of
 from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.page.plugin import PluginFigures
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Part, Source, View, days_left, label_of
+from alerta_opsgenie.page.view import Overview, Part, Source, View, days_left, label_of
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.config import NATIVE, OEC
 
@@ -49,7 +52,7 @@ def status(watch: bool, as_json: bool, web: bool, **place: Any) -> None:
                 click.clear()
             click.echo("\n".join(_lines(report)))
         if not watch:
-            return
+            sys.exit(0 if report["is_well"] else 1)
         interrupted.wait(_PAUSE_SECONDS)
 
 
@@ -83,12 +86,27 @@ def _queue(place: Place) -> Part:
     return Part("Queue", way if ready.ready else ready.why, ready.ready)
 
 
+def _untold(place: Place, found: Overview) -> Iterator[str]:
+    """Say what cannot be told; the plugin's outbox has no connector."""
+    inst = place.installation
+    if not Path(place.directory).is_dir():
+        yield f"what waits and is dead: there is no directory {place.directory}"
+    if "" in found.counts or found.parts[0].is_well is not None:
+        return
+    if inst is None and (client.ask_status(place.directory) or {}).get("kind") != "run":
+        yield "whether messages are taken: no connector is known; name its configuration with --config"
+    elif inst is not None and Installation(inst.request).process is None:  # as it is now, when it is watched
+        yield f"whether messages are taken: no process of {PROGRAMS[inst.edge]} is seen on this host"
+
+
 def _report(place: Place) -> dict[str, Any]:
     found, inst = View(Source(place.directory, lambda: _queue(place))).overview(), place.installation
+    untold = list(_untold(place, found))
     return {
         "config": inst.path if inst else None,
         "directory": place.directory,
-        "is_well": found.is_well,
+        "is_well": False if not found.is_well else None if untold else True,
+        "untold": untold,
         "parts": [{**part._asdict(), "age_seconds": found.at - part.at if part.at else None} for part in found.parts],
         "troubles": [trouble._asdict() for trouble in found.troubles],
         "targets": {label_of(name): total([counts]) for name, counts in found.counts.items()},
@@ -97,7 +115,10 @@ def _report(place: Place) -> dict[str, Any]:
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
-    yield f"{'All is well' if report['is_well'] else 'Not well'}, by what is in {report['directory']}"
+    verdict = {True: "All is well", False: "Not well", None: "It cannot be told whether all is well"}
+    yield printable(f"{verdict[report['is_well']]}, by what is in {report['directory']}")
+    for what in report["untold"]:
+        yield printable(f"not known  {what}")
     for part in report["parts"]:
         since = part["age_seconds"]
         success = "" if since is None else f"; last success {age(since)} ago"

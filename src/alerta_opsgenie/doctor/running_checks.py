@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -143,10 +144,13 @@ def check_secrets(inst: Installation) -> Iterator[Finding]:
     for pid in exposed[:3]:
         advice = "give keys in files or in the environment; ps shows arguments to every user of the host"
         yield warn(f"process {pid} has a key among its arguments", advice)
-    readable = _readable_copies(inst, secrets)
+    readable, unread = _readable_copies(inst, secrets) if secrets else ([], [])
     for path in readable:
         yield fail(f"{path} holds a key and can be read by others", f"chmod 600 {path}")
-    if secrets and not exposed and not readable:
+    for error in unread[:3]:
+        what = f"whether a key lies beside the configuration: {error.filename} cannot be read: {error.strerror}"
+        yield skip(what, f"ls -ld {error.filename}")
+    if secrets and not exposed and not readable and not unread:
         yield ok("no key is seen on a command line, or in a file beside the configuration that others can read")
 
 
@@ -158,21 +162,30 @@ def _shows(arguments: tuple[str, ...], secrets: list[str]) -> bool:
     return any(secret in argument for argument in shown for secret in secrets)
 
 
-def _readable_copies(inst: Installation, secrets: list[str]) -> list[str]:
+def _readable_copies(inst: Installation, secrets: list[str]) -> tuple[list[str], list[OSError]]:
+    """Give the files that others can read and that hold a key, and why the directory or a file could not be read."""
     known = {inst.path, inst.access.key_file}  # looked at by checks of their own
-    with suppress(OSError):
-        return [
-            str(path)
-            for path in sorted(Path(inst.path).parent.iterdir())
-            if str(path) not in known and not path.is_symlink() and path.is_file() and _is_open(path)
-            and any(secret in path.read_text(encoding="utf-8", errors="replace") for secret in secrets)
-        ]  # fmt: skip
-    return []
+    try:
+        paths = [path for path in sorted(Path(inst.path).parent.iterdir()) if str(path) not in known]
+    except OSError as error:
+        return [], [error]
+    found = {str(path): _is_readable_copy(path, secrets) for path in paths}
+    unread = [error for error in found.values() if isinstance(error, OSError)]
+    return [path for path, is_copy in found.items() if is_copy is True], unread
 
 
-def _is_open(path: Path) -> bool:
-    status = path.stat()
-    return bool(status.st_mode & _OTHERS_READ) and status.st_size <= _LARGEST_LOOKED_AT_BYTES
+def _is_readable_copy(path: Path, secrets: list[str]) -> bool | OSError:
+    try:
+        status = path.lstat()
+        is_others = stat.S_ISREG(status.st_mode) and status.st_mode & _OTHERS_READ
+        if not is_others or status.st_size > _LARGEST_LOOKED_AT_BYTES:
+            return False
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # it has gone meanwhile
+        return False
+    except OSError as error:
+        return error
+    return any(secret in text for secret in secrets)
 
 
 # -- Logs: read from the end

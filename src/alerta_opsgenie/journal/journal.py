@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+from typing import Collection, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from alerta_opsgenie.journal import tables
 from alerta_opsgenie.journal.directory import PathLike
@@ -205,9 +205,10 @@ class Journal:
         """Give the row with that key."""
         return self._read(lambda connection: tables.by_key(connection, key))
 
-    def longest_waiting(self) -> Optional[Action]:
-        """Give what has waited for the longest time."""
-        found = self._rows("state = 'waiting' AND state <> 'done' ORDER BY accepted_at", limit=1)
+    def longest_waiting(self, *, but: Collection[str] = ()) -> Optional[Action]:
+        """Give what has waited for the longest time, for another reason than those."""
+        condition = f"reason NOT IN ({', '.join('?' * len(but))})"
+        found = self._rows(f"state = 'waiting' AND state <> 'done' AND {condition} ORDER BY accepted_at", *but, limit=1)
         return next(iter(found), None)
 
     def _rows(self, condition: str, *values: object, limit: int) -> List[Action]:

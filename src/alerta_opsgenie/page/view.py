@@ -159,14 +159,15 @@ class View:
         side = label_of(name)
         try:
             counts = journal.counts(found.at)
-            done, waiting, newest = journal.latest(1, "done"), journal.longest_waiting(), journal.latest(1)
+            done, newest = journal.latest(1, "done"), journal.latest(1)
+            stuck = journal.longest_waiting(but=_NOT_THEIRS)
         except JournalError as error:
             found.parts.append(Part("Journal", side, is_well=False))
             found.troubles.append(Trouble(error.reason, error.advice))
             return 0.0
         found.counts[name] = counts
-        is_late = waiting is not None and counts.oldest_waiting_seconds > _LATE_SECONDS
-        stuck = waiting if waiting and is_late and waiting.reason not in _NOT_THEIRS else None
+        if stuck and found.at - stuck.accepted_at <= _LATE_SECONDS:
+            stuck = None
         took_at = max(self.source.alerta_at(), done[0].since if done else 0.0)
         found.parts.append(Part("Alerta" if name else "The way out", side, not stuck, took_at))
         found.parts.append(Part("Journal", side, is_well=True, at=newest[0].since if newest else 0.0))

@@ -40,12 +40,14 @@ class Contents:
 class Change:
     """One change: `text` says it (empty: not worth a line), `entry` goes into the record before `do` makes it.
 
-    `question` is set where something of a person's would be replaced; `difference` shows what, without secrets.
+    `after` goes there when it is made. `question` is set where something of a person's would be replaced; `difference`
+    shows what, without secrets.
     """
 
     text: str
     do: Callable[[], None] = field(default=lambda: None, repr=False)
     entry: Entry | None = None
+    after: Entry | None = None
     question: str = ""
     difference: str = ""
 
@@ -54,13 +56,15 @@ class Change:
 class File:
     """A file as it should be. The first of `modes` is set; the others are right too.
 
-    `difference` shows what would change (nothing: it means the same), so that a person is asked before.
+    `same` tells whether another content means the same and is left. `difference` shows what would change (nothing: it
+    means the same), so that a person is asked before.
     """
 
     path: str
     data: bytes = field(repr=False)
     ownership: Ownership
     modes: tuple[int, ...]
+    same: Callable[[bytes], bool] = field(default=lambda _: False, repr=False)
     difference: Callable[[bytes], str] | None = field(default=None, repr=False)
 
 
@@ -90,6 +94,8 @@ def apply_plan(layout: Layout, record: Record, changes: list[Change], tell: Call
             if change.entry is not None:
                 record.put(change.entry)
             change.do()
+            if change.after is not None:
+                record.put(change.after)
             if change.text:
                 tell(change.text)
 
@@ -113,10 +119,12 @@ def _files(layout: Layout, contents: Contents) -> Iterator[File]:
         yield File(f"{layout.scripts}/{name}", contents.executor, layout.ownership, modes)
     key = f"{contents.alerta_key.reveal()}\n".encode("ascii")
     owner, mode = layout.config_ownership, layout.config_mode
-    yield File(layout.key_file, key, owner, (mode,))
+    yield File(layout.key_file, key, owner, (mode,), lambda content: content.strip() == key.strip())
     if contents.config is not None:
         value, data = contents.config, dump_document(contents.config).encode("utf-8", "replace")
-        yield File(layout.config, data, owner, (mode,), lambda content: show_difference(content, value, layout))
+        yield File(
+            layout.config, data, owner, (mode,), difference=lambda content: show_difference(content, value, layout)
+        )
     yield File(layout.unit, contents.unit.encode("utf-8"), ROOT, (_UNIT_MODE,))
 
 
@@ -200,7 +208,7 @@ class _Planner:
         content = self._files.read(file.path)
         there = self._record.find(FILE, file.path)
         difference = file.difference(content) if file.difference else ""
-        if content == file.data or (file.difference and not difference):
+        if content == file.data or file.same(content) or (file.difference and not difference):
             if not self._belongs(found, file.ownership) or found.mode not in file.modes:
                 yield Change(text, partial(self._write, file, content))
         elif there and digest(content) in there["digests"]:
@@ -220,7 +228,7 @@ class _Planner:
         question = f"Replace {file.path}?" if difference else ""
         text = f"{text} (replaces another, kept as {backup})"
         do = partial(self._replace, file, content, backup)
-        return Change(text, do, self._entry(file, backup), question, difference)
+        return Change(text, do, self._entry(file, backup), question=question, difference=difference)
 
     def _entry(self, file: File, backup: str = "") -> Entry:
         """Note all that we ever wrote, because a kill may leave the version before; the first copy comes back."""
@@ -235,10 +243,14 @@ class _Planner:
                 yield Change("", entry={"kind": LOG, "name": path})
 
     def unit(self, content: str) -> Iterator[Change]:
-        """Have systemd read the unit. The agent is started at once; the native connector when a person has looked."""
-        path, name = self._layout.unit, self._layout.unit_name
-        is_same = self._look(path) is not None and self._files.read(path) == content.encode("utf-8")
-        if is_same or not self._host.has_systemd:
+        """Have systemd read the unit. The agent is started at once; the native connector when a person has looked.
+
+        The record has the version that was `loaded` to the end: the file alone is there before that.
+        """
+        path, name, data = self._layout.unit, self._layout.unit_name, content.encode("utf-8")
+        is_same = self._look(path) is not None and self._files.read(path) == data
+        is_loaded = (self._record.find(UNIT, name) or {}).get("loaded") == digest(data)
+        if (is_same and is_loaded) or not self._host.has_systemd:
             return
         commands = [["daemon-reload"], *([["enable", "--now", name]] if self._layout.scripts else [])]
 
@@ -247,7 +259,8 @@ class _Planner:
                 run_command(["systemctl", *command])
 
         text = "; ".join(f"systemctl {' '.join(command)}" for command in commands)
-        yield Change(text, load, {"kind": UNIT, "name": name})
+        entry = {"kind": UNIT, "name": name, "loaded": ""}
+        yield Change(text, load, entry, {**entry, "loaded": digest(data)})
 
 
 def _require(found: Found, path: str, kind: str) -> None:
