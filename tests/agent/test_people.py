@@ -80,6 +80,14 @@ def test_one_that_cannot_be_used_warns_once_counts_and_knows_nobody(
     assert "secret" not in heard[0]
 
 
+@pytest.mark.parametrize("harm", [no_file, fifo])
+def test_one_that_cannot_be_used_leaves_no_descriptor_open(path: Path, harm: Callable[[Path], Any]) -> None:
+    harm(path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    PeopleFiles().of(str(path))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_the_row_in_the_journal_has_the_name_and_the_message_s_own_key(path: Path) -> None:
     payload = json.dumps(envelope("Acknowledge", username=ID))
     options = Options("http://localhost", "key", people_file=str(path), spool_directory="/nowhere")
