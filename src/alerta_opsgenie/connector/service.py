@@ -171,6 +171,8 @@ class Service:
                 self._front.stop(_LATE_STOP_SECONDS)
                 return left
             self._stop.clear()
+            if self._ended:  # by a signal that came just before
+                self._stop.set()
             self._plan, self._next = self._next, None
             self._make_page()
             self._take_over()
