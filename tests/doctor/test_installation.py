@@ -97,9 +97,33 @@ def test_root_does_not_stay_root_for_a_configuration_of_a_users(installed: Insta
 @only_root
 def test_nor_for_one_that_a_link_of_roots_leads_to(installed: Installed) -> None:
     link = installed.directory / "oec.json"
-    link.symlink_to(installed.config)
+    link.symlink_to(os.path.relpath(installed.config, installed.directory))
     installed.ask(user="root", config_path=str(link))
     assert installed.as_user(lambda _: os.geteuid()) == pwd.getpwnam(installed.layout.user).pw_uid
+
+
+@only_root
+def test_nor_for_a_file_of_roots_to_which_a_link_of_a_users_leads(installed: Installed, tmp_path: Path) -> None:
+    """Root's link leads to the user's, and that one to a file that only root may read."""
+    of_root = tmp_path / "of-root.json"
+    of_root.write_text('{"apiKey":"roots-own-secret"}')
+    installed.config.unlink()
+    installed.config.symlink_to(of_root)
+    user = pwd.getpwnam(installed.layout.user)
+    os.lchown(installed.config, user.pw_uid, user.pw_gid)
+    link = installed.directory / "oec.json"
+    link.symlink_to(installed.config)
+    installed.ask(user="root", config_path=str(link))
+    assert installed.installation().document is None
+
+
+@only_root
+def test_links_that_lead_in_a_circle_are_an_error(installed: Installed) -> None:
+    one, other = (installed.directory / name for name in ("one.json", "other.json"))
+    one.symlink_to(other)
+    other.symlink_to(one)
+    installed.ask(user="root", config_path=str(one))
+    assert installed.installation().error is not None
 
 
 @only_root

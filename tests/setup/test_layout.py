@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from alerta_opsgenie.setup.host import SetupError
 from alerta_opsgenie.setup.layout import EDGES, layout_for
 from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 from alerta_opsgenie.vendor.location import NATIVE_PATH, PACKAGE_PATHS
@@ -36,3 +37,11 @@ def test_another_user_gets_places_of_its_own(edge: str) -> None:
     assert len(mine) == len(others)
     assert mine.isdisjoint(others)
     assert all("staging" in place for place in others)
+
+
+@pytest.mark.parametrize("place", ["/var/log", "/usr/local/", "/etc/systemd", "/var/lib"])
+def test_a_directory_of_the_system_is_given_to_no_user(place: str) -> None:
+    for places in ({"home": place}, {"log_directory": place}):
+        with pytest.raises(SetupError, match="not a whole path of a directory of its own"):
+            layout_for(OEC, **places)
+    assert layout_for(OEC, log_directory="/var/log/staging").log_directory == "/var/log/staging"

@@ -7,6 +7,7 @@ lead to a file of root's. So root gathers what only root can see, then becomes t
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import pwd
@@ -32,6 +33,7 @@ from alerta_opsgenie.vendor.safe_files import SafeFiles
 from alerta_opsgenie.vendor.structure import read_structure
 
 _OWN_SETTINGS = "alertaOpsgenie"
+_MOST_LINKS = 40  # as Linux follows (path_resolution(7))
 
 # Python imports these when they are first used; by then it may no longer be allowed to read them (below /root).
 _IMPORTED_LATE = (
@@ -136,12 +138,21 @@ class Installation:
     def _find_writer(self) -> Person:
         """Find a user who can change the configuration; whoever is not root is only themselves. Raises OSError.
 
-        Where root's own link leads to it, it is a user who can change what it leads to.
+        Where root's links lead to it, it is a user who can change one of them, or what they lead to.
         """
         if os.geteuid() != 0:
             return person_of_uid(os.geteuid())
-        files = SafeFiles()
-        return person_of_uid(files.writer(self.path) or files.writer(os.path.realpath(self.path)))
+        files, path = SafeFiles(), Path(self.path)
+        for _ in range(_MOST_LINKS):
+            uid = files.writer(str(path))
+            if uid:
+                return person_of_uid(uid)
+            if not path.is_symlink():
+                break
+            path = Path(os.path.normpath(path.parent / path.readlink()))
+        if str(path) != os.path.realpath(self.path):
+            raise OSError(errno.ELOOP, "it is reached by the link of a directory: name the real place")
+        return person_of_uid(0)
 
     # -- the configuration
 

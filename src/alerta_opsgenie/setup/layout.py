@@ -29,6 +29,12 @@ _HOMES = {**HOMES, NATIVE: f"/var/lib/{PACKAGE}"}
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _PLACE = re.compile(r"(?:/(?!\.\.?/)[A-Za-z0-9._+@-]+){2,}/")  # it also stands in a unit, where a blank would end it
 
+# The user is to own the place, and these are used by others too.
+_OF_THE_SYSTEM = re.compile(
+    r"/(?:bin|boot|dev|etc|lib\w*|proc|run|sbin|sys|usr)/[^/]+"
+    r"|/var/(?:backups|cache|lib|local|lock|log|mail|opt|run|spool|tmp|www)"
+)
+
 
 class Ownership(NamedTuple):
     """The owner of a file, by name."""
@@ -140,7 +146,7 @@ def layout_for(edge: str, user: str = "", home: str = "", log_directory: str = "
 
 def _place(option: str, given: str, usual: str) -> str:
     place = (given or usual).rstrip("/")
-    if not _PLACE.fullmatch(f"{place}/"):
+    if not _PLACE.fullmatch(f"{place}/") or _OF_THE_SYSTEM.fullmatch(place):
         what = f"{option} {given} is not a whole path of a directory of its own"
         raise SetupError(what, f"give one like {usual}", usage=True)
     return place
