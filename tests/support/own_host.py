@@ -7,10 +7,12 @@ logs lie in a temporary directory; no other process of the machine sees or chang
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +61,15 @@ def _fill(directory: Path) -> None:
         (directory / "etc" / name).touch(0o600)
 
 
+def _leave(before: int) -> None:
+    """Go back. Until a thread that Python has joined is over for the kernel too, setns answers EINVAL."""
+    until = time.monotonic() + 10.0
+    while _libc.setns(before, _CLONE_NEWNS) != 0:
+        if ctypes.get_errno() != errno.EINVAL or time.monotonic() > until:
+            _checked(-1, "setns")
+        time.sleep(0.01)
+
+
 @contextmanager
 def own_host() -> Iterator[Path]:
     """Enter it, and give the directory that its /etc, /home and /var lie in."""
@@ -73,7 +84,7 @@ def own_host() -> Iterator[Path]:
             _mount(str(directory / name), f"/{name}", _MS_BIND)
         yield directory
     finally:
-        _checked(_libc.setns(before, _CLONE_NEWNS), "setns")
+        _leave(before)
         os.close(before)
         os.chdir(place)
         shutil.rmtree(directory, ignore_errors=True)
