@@ -48,7 +48,7 @@ def test_all_is_well_only_where_a_connector_is_seen(place: StateDirectory, monke
     config = place.directory.parent / "config.json"
     config.write_text(json.dumps({"apiKey": "k", "actionMappings": {}}))
     said = place.run("status", "--config", str(config))
-    assert (said.exit_code, said.output.startswith("It cannot be told")) == (1, True)
+    assert (said.exit_code, said.output.startswith("Whether all is well is not known")) == (1, True)
     assert "no process of OpsgenieEdgeConnector is seen" in said.output
     running.append(Process(os.getpid(), os.geteuid(), os.getegid(), ("OpsgenieEdgeConnector",), {}))
     said = place.run("status", "--config", str(config))

@@ -143,7 +143,7 @@ def test_a_key_that_jsm_refuses_is_no_missing_alert(place: Place, console: Conso
     place.write(place.key, "00000000-0000-4000-8000-000000000000")
     code, found = place.look("--only", "jsm-alerts")
     assert code == 1
-    assert "cannot be told whether they are in JSM" in found["jsm-alerts"][0].what
+    assert "it is not known whether they are in JSM" in found["jsm-alerts"][0].what
 
 
 def test_what_came_from_opsgenie_and_what_is_left_of_it_is_said(place: Place) -> None:

@@ -188,7 +188,7 @@ class TargetQueue:
         return None
 
     def _let_go(self) -> None:
-        """Have wait again what was taken and is not tried: in the journal, or where it came from."""
+        """Let go of what was taken and is not tried: it waits again, in the journal or where it came from."""
         with self._changed:
             left = list(self._taken)
             self._taken.clear()

@@ -82,12 +82,12 @@ def _queue(place: Place) -> Part:
         what = f"{PROGRAMS[inst.edge]} takes messages and tells nobody how that goes: alerta-opsgenie doctor tries it"
         return Part("Queue", what, None)
     ready = ask_ready(inst)
-    way = f"messages are taken by {TRANSPORTS.get(ready.transport, 'a way that it does not tell')}"
+    way = f"messages are taken by {TRANSPORTS.get(ready.transport, 'an unknown way')}"
     return Part("Queue", way if ready.ready else ready.why, ready.ready)
 
 
-def _untold(place: Place, found: Overview) -> Iterator[str]:
-    """Say what cannot be told; the plugin's outbox has no connector."""
+def _unknown(place: Place, found: Overview) -> Iterator[str]:
+    """Say what is not known; the plugin's outbox has no connector."""
     inst = place.installation
     if not Path(place.directory).is_dir():
         yield f"what waits and is dead: there is no directory {place.directory}"
@@ -101,12 +101,12 @@ def _untold(place: Place, found: Overview) -> Iterator[str]:
 
 def _report(place: Place) -> dict[str, Any]:
     found, inst = View(Source(place.directory, lambda: _queue(place))).overview(), place.installation
-    untold = list(_untold(place, found))
+    unknown = list(_unknown(place, found))
     return {
         "config": inst.path if inst else None,
         "directory": place.directory,
-        "is_well": False if not found.is_well else None if untold else True,
-        "untold": untold,
+        "is_well": False if not found.is_well else None if unknown else True,
+        "unknown": unknown,
         "parts": [{**part._asdict(), "age_seconds": found.at - part.at if part.at else None} for part in found.parts],
         "troubles": [trouble._asdict() for trouble in found.troubles],
         "targets": {label_of(name): total([counts]) for name, counts in found.counts.items()},
@@ -115,9 +115,9 @@ def _report(place: Place) -> dict[str, Any]:
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
-    verdict = {True: "All is well", False: "Not well", None: "It cannot be told whether all is well"}
+    verdict = {True: "All is well", False: "Not well", None: "Whether all is well is not known"}
     yield printable(f"{verdict[report['is_well']]}, by what is in {report['directory']}")
-    for what in report["untold"]:
+    for what in report["unknown"]:
         yield printable(f"not known  {what}")
     for part in report["parts"]:
         since = part["age_seconds"]

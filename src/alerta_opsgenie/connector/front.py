@@ -38,8 +38,8 @@ class Front:
         self._stopping = threading.Event()
         self._holds_lock = False
         self._has_journal = True
-        self._problem = self._untold = ""
-        self._told: tuple[object, ...] = ()
+        self._problem = self._refusal = ""
+        self._asked: tuple[object, ...] = ()
 
     def _make(self) -> Deliverer:
         return Deliverer(self._directory, workers=self._plan.own.workers, report=self._report)
@@ -83,7 +83,7 @@ class Front:
                 _log.warning("the state directory %s was removed or replaced", self._directory)
             try:
                 if not self._holds_lock and not self._take_lock():
-                    self._tell_holder()
+                    self._ask_holder()
             except Exception:  # noqa: BLE001 - the thread goes on: without it the lock would never be ours
                 _log.exception("the delivery lock cannot be asked for")
 
@@ -107,20 +107,20 @@ class Front:
         self._problem = problem or self._problem
         return False
 
-    def _tell_holder(self) -> None:
-        """Have the `run` that holds the lock deliver to our Alertas too, with our keys. Once: it resets pauses."""
+    def _ask_holder(self) -> None:
+        """Ask the `run` that holds the lock, once, for it resets pauses, to deliver to our Alertas with our keys."""
         status = client.ask_status(self._directory) or {}
         holder = (status.get("pid"), status.get("since"), self._plan)
-        if status.get("kind") != "run" or holder == self._told:
+        if status.get("kind") != "run" or holder == self._asked:
             return
         try:
             for options in self._plan.each_alerta():
                 client.wake(options, program=())
-            self._told, self._untold = holder, ""
+            self._asked, self._refusal = holder, ""
         except handover.NoAgentError as error:
-            if str(error) != self._untold:
-                _log.warning("the process that delivers does not hear of what is taken here: %s", error)
-            self._untold = str(error)
+            if str(error) != self._refusal:
+                _log.warning("the process that delivers cannot be asked to deliver what is taken here: %s", error)
+            self._refusal = str(error)
 
     def _replace(self, deliverer: Deliverer) -> None:
         before, self.deliverer, self._has_journal = self.deliverer, deliverer, True

@@ -85,7 +85,7 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
         missing, unknown, problem = _look(inst, client, move.jsm_key.reveal(), mine)
     if unknown:
         advice = "see that it is the key of an API integration of JSM's; docs/how-to/drift.md has another list"
-        yield fail(f"of {len(unknown)} open alerts it cannot be told whether they are in JSM: {problem}", advice)
+        yield fail(f"of {len(unknown)} open alerts it is not known whether they are in JSM: {problem}", advice)
     if missing:
         named = ", ".join(missing[:_MOST_NAMED]) + (", ..." if missing[_MOST_NAMED:] else "")
         advice = "they come to JSM with their next severity, or when they come again; end those of Opsgenie by hand"
