@@ -225,7 +225,7 @@ def test_an_earlier_attempt_is_let_land_before_a_note_is_repeated(
 ) -> None:
     alerta, deliverer = LateAlerta(), make()
     monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
-    deliverer._holding = deliverer._holding._replace(stopping=Landing(alerta))
+    deliverer._shared = deliverer._shared._replace(stopping=Landing(alerta))
     assert deliverer.start()
     deliverer.submit([request(options, "AddNote", note="looked at")])
     await_true(lambda: bool(rows(options)) and is_done(options), 20)
@@ -280,7 +280,7 @@ class TestWithoutJournal:
     ) -> None:
         alerta = LateAlerta()
         monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
-        without._holding = without._holding._replace(stopping=Landing(alerta))
+        without._shared = without._shared._replace(stopping=Landing(alerta))
         [ticket] = without.submit([request(options, "AddNote", note="looked at")])
         assert ticket.wait(20.0, 20.0).outcome.reason is Reason.REDELIVERED
         assert alerta.notes + alerta.pending == alerta.notes[:1]
@@ -290,7 +290,7 @@ class TestWithoutJournal:
     ) -> None:
         alerta, note = LateAlerta(), request(options, "AddNote", note="looked at")
         monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
-        without._holding = without._holding._replace(stopping=Landing(alerta))
+        without._shared = without._shared._replace(stopping=Landing(alerta))
         began = time.time()
         without.submit([note])[0].wait(20.0, 20.0)
         again = without.submit([note._replace(first_attempt_at=began)])[0].wait(20.0, 20.0)
@@ -352,7 +352,7 @@ class TestTrouble:
         deliverer = make(report=report, workers=1)
         assert deliverer.start()
         assert [deliver(deliverer, request(options)).kind for _ in range(2)] == [Kind.APPLIED] * 2
-        assert "cannot log" in deliverer.trouble
+        assert "cannot log" in deliverer.problem
 
     def test_what_expires_is_told(self, make: Callable[..., Deliverer], options: Options, proxy: Proxy) -> None:
         told: list[Report] = []

@@ -76,7 +76,7 @@ def test_one_that_cannot_be_used_warns_once_counts_and_knows_nobody(
     assert [files.of(str(path)), files.of(str(path))] == [{}, {}]
     assert files.failures == 2
     assert why in heard[0]
-    assert [files.trouble()] == heard
+    assert [files.problem()] == heard
     assert "secret" not in heard[0]
 
 
@@ -115,7 +115,7 @@ def test_a_file_that_was_mended_is_no_trouble_any_more(path: Path) -> None:
     path.write_text("nonsense")
     files.of(str(path))
     path.write_text(text)
-    assert (files.of(str(path)), files.trouble()) == ({ID: "jane"}, "")
+    assert (files.of(str(path)), files.problem()) == ({ID: "jane"}, "")
 
 
 def test_where_no_file_is_named_no_mapping_is_in_use() -> None:

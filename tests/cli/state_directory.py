@@ -51,7 +51,7 @@ class StateDirectory:
         new = New(message.key, alert, message.updated_ns, message.action, essence(message), settings)
         journal = self.journal(url)
         if dead:
-            return journal.bury(new, time.time() - age_seconds, "not-found", "Alerta has no such alert")
+            return journal.record_dead(new, time.time() - age_seconds, "not-found", "Alerta has no such alert")
         (kept,) = journal.append([new], time.time() - age_seconds)
         return kept
 

@@ -71,7 +71,7 @@ class TestList:
 
     def test_what_a_stranger_wrote_is_shown_without_control_characters(self, place: StateDirectory) -> None:
         new = New("k" * 64, str(uuid.uuid4()), 1, "\x1b[2J\x9b31m", '{"note": "\x9b2J\u202e"}')
-        place.journal().bury(new, 1.0, "refused", "a\nb\x1b[0m")
+        place.journal().record_dead(new, 1.0, "refused", "a\nb\x1b[0m")
         for command in (("list",), ("show", "kkkk")):
             output = place.run("spool", *command).output
             assert not {"\x1b", "\x9b", "\u202e"} & set(output)

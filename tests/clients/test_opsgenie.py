@@ -22,11 +22,11 @@ from alerta_opsgenie.clients.opsgenie import (
 )
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import ConsoleAct, Dialect, Policy, Request, publish
-from alerta_opsgenie.core.wording import Past, Subject
+from alerta_opsgenie.core.wording import AlertValues, Past
 from tests.support.cloud import Running, running_cloud
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
-ALERT = Subject(ID, resource="web01", event="E", severity="major", history=(Past("new", "open", "major", ID),))
+ALERT = AlertValues(ID, resource="web01", event="E", severity="major", history=(Past("new", "open", "major", ID),))
 STUCK_OR_FINAL = {Verdict.STUCK, Verdict.FINAL}
 
 
@@ -41,8 +41,8 @@ def soon() -> float:
 
 
 def request(event: Event = Event.RAISED, alert_id: str = ID, text: str = "") -> Request:
-    subject = ALERT._replace(id=alert_id)
-    return publish(subject, [ConsoleAct(event, "alice@example.com", text)], Policy()).requests[0]
+    alert = ALERT._replace(id=alert_id)
+    return publish(alert, [ConsoleAct(event, "alice@example.com", text)], Policy()).requests[0]
 
 
 def answer(status: int, body: object = None, **headers: str) -> Response:

@@ -111,10 +111,10 @@ def test_a_journal_that_can_be_used_again_is_used(make: Callable[..., Told], pla
     spool.write_text("no directory")
     first, second = make(), make()
     second.start()
-    assert "cannot be used" in second.front.deliverer.disk_trouble
+    assert "cannot be used" in second.front.deliverer.disk_problem
     spool.unlink()
     first.front._take_lock()
-    wait_until(lambda: not second.front.deliverer.disk_trouble)
+    wait_until(lambda: not second.front.deliverer.disk_problem)
 
 
 def test_a_front_that_was_stopped_leaves_the_lock_to_others(make: Callable[..., Told], plan: Plan) -> None:

@@ -47,7 +47,7 @@ class FakeFront:
         self.tickets += tickets
         return tickets
 
-    def bury(self, _options: Options, body: str, outcome: Outcome) -> str:
+    def record_dead(self, _options: Options, body: str, outcome: Outcome) -> str:
         self.buried.append((body, outcome.detail))
         return self.failure
 

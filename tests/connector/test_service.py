@@ -19,8 +19,8 @@ from click.testing import CliRunner
 
 from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.cli.run import run
-from alerta_opsgenie.connector.bridge import Health
 from alerta_opsgenie.connector.service import READY, Notifier, Service
+from alerta_opsgenie.connector.session import Health
 from alerta_opsgenie.connector.settings import Plan, read_plan
 from alerta_opsgenie.connector.transport import Transport
 from alerta_opsgenie.core.delivery import CALL_SECONDS
@@ -135,7 +135,7 @@ def test_the_deliverer_goes_on_under_another_configuration(service: Service) -> 
     service._take_over()
     assert service._front.deliverer is deliverer
     assert deliverer.holds_lock()
-    assert not deliverer._holding.stopping.is_set()
+    assert not deliverer._shared.stopping.is_set()
 
 
 def test_another_deliverer_begins_when_no_attempt_can_be_under_way(

@@ -8,8 +8,8 @@ import urllib.request
 
 import pytest
 
-from alerta_opsgenie.connector.bridge import Health
 from alerta_opsgenie.connector.service import WebServer
+from alerta_opsgenie.connector.session import Health
 from alerta_opsgenie.page.server import Request, Response
 
 WELL = Health(ready=True, status="fine")
@@ -27,7 +27,7 @@ def page(server: WebServer, path: str) -> tuple[int, str]:
     ("health", "healthz", "readyz"),
     [
         (WELL, 200, 200),
-        (Health(ready=False, troubles=("no credentials",)), 200, 503),
+        (Health(ready=False, problems=("no credentials",)), 200, 503),
         (Health(ready=True, stuck=("work",)), 503, 503),
     ],
 )
@@ -37,7 +37,7 @@ def test_what_stands_still_is_ill_and_what_takes_nothing_is_not_ready(
     server = WebServer("127.0.0.1", 0, lambda: b"metric 1\n", lambda: health)
     server.start()
     status, text = page(server, "/healthz")
-    assert (status, json.loads(text)["troubles"]) == (healthz, list(health.troubles))
+    assert (status, json.loads(text)["problems"]) == (healthz, list(health.problems))
     assert page(server, "/readyz")[0] == readyz
     assert page(server, "/metrics?x=y") == (200, "metric 1\n")
     assert page(server, "/elsewhere")[0] == 404

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.core.agreed import Agreed, after_requests, read_agreed, untold
+from alerta_opsgenie.core.agreed import Agreed, after_requests, read_agreed, unsent
 from alerta_opsgenie.core.message import PRIORITIES
 from alerta_opsgenie.core.publish import Policy, Request
-from alerta_opsgenie.core.wording import Past, Subject
+from alerta_opsgenie.core.wording import AlertValues, Past
 
 TIMES = st.floats(allow_nan=False, allow_infinity=False)
 AGREED = st.builds(
@@ -70,9 +70,9 @@ def test_that_a_create_was_taken_proves_no_alert() -> None:
     assert not after_requests(Agreed(), [Request("create", "POST", "/v2/alerts", {"priority": "P1"})], 10.0).confirmed
 
 
-@pytest.mark.parametrize(("attributes", "told"), [({}, ["priority", "message"]), ({"opsgenie-priority": "P1"}, [])])
-def test_a_priority_that_somebody_set_over_there_is_not_told_away(attributes: dict[str, str], told: list[str]) -> None:
-    subject = Subject("a", severity="minor", attributes=attributes, history=(Past("new", "open", "minor", "a"),))
+@pytest.mark.parametrize(("attributes", "sent"), [({}, ["priority", "message"]), ({"opsgenie-priority": "P1"}, [])])
+def test_a_priority_that_somebody_set_over_there_is_not_replaced(attributes: dict[str, str], sent: list[str]) -> None:
+    alert = AlertValues("a", severity="minor", attributes=attributes, history=(Past("new", "open", "minor", "a"),))
     policy = Policy(priorities={"minor": "P3"})
-    dispatch = untold(subject, OPEN._replace(priority="P1"), policy, 100.0)
-    assert [request.operation for request in dispatch.requests] == told
+    dispatch = unsent(alert, OPEN._replace(priority="P1"), policy, 100.0)
+    assert [request.operation for request in dispatch.requests] == sent

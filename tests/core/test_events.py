@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.core.events import Event, changes, is_known, receipt
 from alerta_opsgenie.core.publish import REQUESTS, Dialect, Policy, is_wanted
-from alerta_opsgenie.core.wording import Past, Subject
+from alerta_opsgenie.core.wording import AlertValues, Past
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 STATUSES = ("open", "assign", "ack", "shelved", "closed", "expired", "blackout", "unknown")
@@ -83,36 +83,36 @@ def entry(change: str, status: str, severity: str = "major", entry_id: str = "x"
 )
 def test_the_history_tells_whether_an_alert_was_sent(history: tuple[Past, ...], *, known: bool | None) -> None:
     """A history that was cut tells nothing."""
-    assert is_known(Subject(ID, history=history), lambda severity: is_wanted(severity, Policy())) is known
+    assert is_known(AlertValues(ID, history=history), lambda severity: is_wanted(severity, Policy())) is known
 
 
 @pytest.mark.parametrize(
-    ("subject", "events"),
+    ("alert", "events"),
     [
-        (Subject(ID, history=(entry("new", "open"),)), (Event.RAISED,)),
-        (Subject(ID, status="closed", severity="normal", history=(entry("new", "closed"),)), ()),
-        (Subject(ID, status="ack", history=(entry("new", "ack"),)), (Event.RAISED, Event.ACKED)),
-        (Subject(ID, repeat=True, received_id="r", history=(entry("new", "open"),)), (Event.REPEATED,)),
+        (AlertValues(ID, history=(entry("new", "open"),)), (Event.RAISED,)),
+        (AlertValues(ID, status="closed", severity="normal", history=(entry("new", "closed"),)), ()),
+        (AlertValues(ID, status="ack", history=(entry("new", "ack"),)), (Event.RAISED, Event.ACKED)),
+        (AlertValues(ID, repeat=True, received_id="r", history=(entry("new", "open"),)), (Event.REPEATED,)),
         (
-            Subject(ID, repeat=True, received_id="r",
+            AlertValues(ID, repeat=True, received_id="r",
                     history=(entry("status", "open", entry_id="r"), entry("expired", "expired"))),
             (Event.RAISED,),
         ),
         (
-            Subject(ID, repeat=True, received_id="r",
+            AlertValues(ID, repeat=True, received_id="r",
                     history=(entry("status", "open", entry_id="r"), entry("new", "blackout"))),
             (Event.CHANGED,),
         ),
         (
-            Subject(ID, received_id="r", history=(entry("severity", "open", entry_id="r"), entry("ack", "ack"))),
+            AlertValues(ID, received_id="r", history=(entry("severity", "open", entry_id="r"), entry("ack", "ack"))),
             (Event.CHANGED, Event.UNACKED),
         ),
         (
-            Subject(ID, status="closed", received_id="r",
+            AlertValues(ID, status="closed", received_id="r",
                     history=(entry("severity", "closed", entry_id="r"), entry("new", "open"))),
             (Event.CLOSED,),
         ),
     ],
 )  # fmt: skip
-def test_what_a_receipt_means(subject: Subject, events: tuple[Event, ...]) -> None:
-    assert receipt(subject) == events
+def test_what_a_receipt_means(alert: AlertValues, events: tuple[Event, ...]) -> None:
+    assert receipt(alert) == events

@@ -48,8 +48,8 @@ NO_MESSAGES: dict[str, tuple[str | bytes, str]] = {
 
 @pytest.mark.parametrize("name", NO_MESSAGES)
 def test_what_is_no_message_is_told_with_its_place(name: str) -> None:
-    text, told = NO_MESSAGES[name]
-    assert re.sub(r" \(decode.*?\)", "", problem(text)).startswith(told)
+    text, expected = NO_MESSAGES[name]
+    assert re.sub(r" \(decode.*?\)", "", problem(text)).startswith(expected)
 
 
 def nested(levels: int) -> str:

@@ -16,15 +16,15 @@ from tests.support.answers import ALIAS, BOB, JANE, message
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "problem"),
     [
         (None, "$.alert.note: is missing"),
         (7, "$.alert.note: expected a text, found a number"),
         (" \n", "$.alert.note: is empty"),
     ],
 )
-def test_a_note_that_is_none_is_told_with_its_path(value: Any, told: str) -> None:
-    with pytest.raises(MessageError, match=re.escape(told)):
+def test_a_note_that_is_none_is_told_with_its_path(value: Any, problem: str) -> None:
+    with pytest.raises(MessageError, match=re.escape(problem)):
         fields.note(message("AddNote", note=value))
 
 

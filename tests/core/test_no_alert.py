@@ -30,8 +30,8 @@ def reason(outcome: Outcome | None) -> Reason | None:
 
 def test_the_outcome_says_what_it_was_by_names_and_never_by_values() -> None:
     outcome = gated({"status": "s3cret"}, entity={"id": "10042", "type": "issue"}, issueKey="OPS-12")
-    told = "the message is about no alert (issue 10042 with issueKey, status)"
-    assert outcome == Outcome(Kind.IGNORED, Reason.NO_ALERT, told)
+    detail = "the message is about no alert (issue 10042 with issueKey, status)"
+    assert outcome == Outcome(Kind.IGNORED, Reason.NO_ALERT, detail)
 
 
 @pytest.mark.parametrize("entity", [None, 7, [], {"id": 7, "type": None}])

@@ -16,10 +16,10 @@ from alerta_opsgenie.core.echo import MARK
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import REQUESTS, ConsoleAct, Dialect, Policy, Request, publish
 from alerta_opsgenie.core.routing import Route
-from alerta_opsgenie.core.wording import Past, Subject, Templates
+from alerta_opsgenie.core.wording import AlertValues, Past, Templates
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
-ALERT = Subject(
+ALERT = AlertValues(
     ID,
     resource="web01",
     event="DiskFull",
@@ -36,13 +36,15 @@ UNTIL_SECONDS = 1_767_225_600.0
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "requests.md"
 
 
-def dispatched(event: Event, policy: Policy | None = None, subject: Subject = ALERT, **act: object) -> list[Request]:
+def dispatched(
+    event: Event, policy: Policy | None = None, alert: AlertValues = ALERT, **act: object
+) -> list[Request]:
     done = ConsoleAct(event, **{"actor": "alice@example.com", "until_seconds": UNTIL_SECONDS, **act})  # type: ignore[arg-type]
-    return list(publish(subject, [done], policy or Policy(update_repeats=True)).requests)
+    return list(publish(alert, [done], policy or Policy(update_repeats=True)).requests)
 
 
-def only(event: Event, policy: Policy | None = None, subject: Subject = ALERT, **act: object) -> Request:
-    (request,) = dispatched(event, policy, subject, **act)
+def only(event: Event, policy: Policy | None = None, alert: AlertValues = ALERT, **act: object) -> Request:
+    (request,) = dispatched(event, policy, alert, **act)
     return request
 
 
@@ -52,8 +54,8 @@ def test_each_event_has_a_row_in_each_dialect() -> None:
 
 def test_jsm_gets_none_but_the_documented_calls() -> None:
     """Unless the settings say that there are more."""
-    told = {request.operation for event in Event for request in dispatched(event, Policy(dialect=Dialect.JSM))}
-    assert told == {"create", "acknowledge", "close", "note"}
+    operations = {request.operation for event in Event for request in dispatched(event, Policy(dialect=Dialect.JSM))}
+    assert operations == {"create", "acknowledge", "close", "note"}
 
 
 @pytest.mark.parametrize("dialect", Dialect)
@@ -93,8 +95,8 @@ def test_a_route_can_keep_an_alert_here() -> None:
 def test_templates_word_message_description_entity_and_tags() -> None:
     tags = ("{service}", "sev:{severity}")
     templates = Templates("{event} on {resource}", "see {attributes.runbook}", "{group}", tags)
-    subject = ALERT._replace(attributes={"runbook": "https://example.com/r"}, service=("A", "B"))
-    body = only(Event.RAISED, Policy(templates=templates), subject).body
+    alert = ALERT._replace(attributes={"runbook": "https://example.com/r"}, service=("A", "B"))
+    body = only(Event.RAISED, Policy(templates=templates), alert).body
     assert body["message"] == "DiskFull on web01"
     assert body["description"] == "see https://example.com/r"
     assert body["entity"] == "Storage"
@@ -104,8 +106,8 @@ def test_templates_word_message_description_entity_and_tags() -> None:
 @pytest.mark.parametrize("event", [event for event in Event if event is not Event.RAISED])
 def test_of_an_alert_that_was_never_sent_nothing_is_told(event: Event) -> None:
     history = (Past("ack", "ack", "warning"), Past("new", "open", "warning"))
-    subject = ALERT._replace(severity="warning", history=history)
-    assert dispatched(event, Policy(), subject) == []
+    alert = ALERT._replace(severity="warning", history=history)
+    assert dispatched(event, Policy(), alert) == []
 
 
 def test_an_assignment_goes_to_the_owner_else_to_who_acted_else_is_told() -> None:
@@ -115,10 +117,10 @@ def test_an_assignment_goes_to_the_owner_else_to_who_acted_else_is_told() -> Non
     assert only(Event.ASSIGNED, actor="alice").body["note"] == "Assigned in Alerta"
 
 
-@pytest.mark.parametrize(("wanted", "told"), [("close", "close"), ("delete", "delete"), ("ignore", None)])
-def test_a_delete_closes_deletes_or_is_not_told(wanted: str, told: str | None) -> None:
+@pytest.mark.parametrize(("wanted", "operations"), [("close", "close"), ("delete", "delete"), ("ignore", None)])
+def test_a_delete_closes_deletes_or_is_not_told(wanted: str, operations: str | None) -> None:
     requests = dispatched(Event.DELETED, Policy(on_delete=wanted))
-    assert [request.operation for request in requests] == ([told] if told else [])
+    assert [request.operation for request in requests] == ([operations] if operations else [])
 
 
 def test_a_delete_has_its_fields_in_the_query_and_no_body() -> None:
@@ -145,19 +147,19 @@ TEXTS = st.text(max_size=60) | st.builds(
 
 
 FIELDS = ("resource", "event", "environment", "group", "value", "text", "customer", "origin")
-SUBJECTS = st.fixed_dictionaries(
+ALERTS = st.fixed_dictionaries(
     {**dict.fromkeys(FIELDS, TEXTS), "service": st.lists(TEXTS, max_size=25).map(tuple)}
 ).map(lambda fields: ALERT._replace(**cast("dict[str, Any]", fields)))
 
 
 @given(
-    subject=SUBJECTS,
+    alert=ALERTS,
     act=st.tuples(st.sampled_from(Event), TEXTS, TEXTS, st.just(UNTIL_SECONDS)).map(lambda fields: ConsoleAct(*fields)),
     dialect=st.sampled_from(Dialect),
 )
-def test_no_alert_breaks_a_limit(subject: Subject, act: ConsoleAct, dialect: Dialect) -> None:
+def test_no_alert_breaks_a_limit(alert: AlertValues, act: ConsoleAct, dialect: Dialect) -> None:
     """Whatever Alerta holds, the vendor takes the request, counts it by code points or by UTF-16 units."""
-    for request in publish(subject, [act], Policy(dialect=dialect, update_repeats=True)).requests:
+    for request in publish(alert, [act], Policy(dialect=dialect, update_repeats=True)).requests:
         for utf16 in (False, True):
             assert complaints(request, utf16=utf16) == ({}, [], [])
         "".join(map(str, request.body.values())).encode("utf-8")
@@ -244,14 +246,14 @@ def test_an_environment_that_is_not_wanted_stays_here() -> None:
 
 @pytest.mark.parametrize("severity", ["warning", "informational"])
 def test_warnings_are_sent_when_asked_for(severity: str) -> None:
-    subject = ALERT._replace(severity=severity, history=(Past("new", "open", severity, ID),))
-    assert dispatched(Event.RAISED, Policy(), subject) == []
-    assert dispatched(Event.RAISED, Policy(send_warn=True), subject)
+    alert = ALERT._replace(severity=severity, history=(Past("new", "open", severity, ID),))
+    assert dispatched(Event.RAISED, Policy(), alert) == []
+    assert dispatched(Event.RAISED, Policy(send_warn=True), alert)
 
 
 def test_a_change_to_a_severity_that_is_not_sent_creates_nothing() -> None:
-    subject = ALERT._replace(severity="warning", history=(Past("severity", "open", "warning"), *ALERT.history))
-    assert [request.operation for request in dispatched(Event.CHANGED, Policy(), subject)] == ["priority", "message"]
+    alert = ALERT._replace(severity="warning", history=(Past("severity", "open", "warning"), *ALERT.history))
+    assert [request.operation for request in dispatched(Event.CHANGED, Policy(), alert)] == ["priority", "message"]
 
 
 def test_operators_words_go_along_and_alerta_s_own_do_not() -> None:

@@ -116,14 +116,14 @@ def test_an_offset_of_the_clocks_adds_to_the_doubt() -> None:
 
 
 def test_a_side_that_was_told_its_state_is_behind_one_that_was_not() -> None:
-    told = ACK._replace(told=True, changed=T3)
-    assert done(compare(told, OPEN._replace(changed=T2), None)) == [("acknowledged", ALERTA, ("unacknowledge",))]
-    assert done(compare(OPEN._replace(changed=T2), told, None)) == [("acknowledged", OPSGENIE, ("unacknowledge",))]
+    bridged = ACK._replace(from_bridge=True, changed=T3)
+    assert done(compare(bridged, OPEN._replace(changed=T2), None)) == [("acknowledged", ALERTA, ("unacknowledge",))]
+    assert done(compare(OPEN._replace(changed=T2), bridged, None)) == [("acknowledged", OPSGENIE, ("unacknowledge",))]
 
 
 def test_a_vendor_that_was_put_back_to_before_what_it_told_us_is_wrong() -> None:
-    told = ACK._replace(told=True, changed=T3, told_at={"state": T3})
-    assert done(compare(told, OPEN._replace(changed=T1), AGREED)) == [("acknowledged", OPSGENIE, ("acknowledge",))]
+    bridged = ACK._replace(from_bridge=True, changed=T3, from_bridge_at={"state": T3})
+    assert done(compare(bridged, OPEN._replace(changed=T1), AGREED)) == [("acknowledged", OPSGENIE, ("acknowledge",))]
 
 
 def test_a_vendor_that_was_put_back_to_before_both_agreed_is_wrong() -> None:

@@ -100,7 +100,7 @@ class Sides(RuleBasedStateMachine):
         alert = self.world.alerta.get(name)
         if alert is None or not self.change(alert.seen, what):
             return
-        alert.seen = self.change(alert.seen, what)._replace(since=self.now, changed=self.now, told=False)  # type: ignore[union-attr]
+        alert.seen = self.change(alert.seen, what)._replace(since=self.now, changed=self.now, from_bridge=False)  # type: ignore[union-attr]
         alert.acted_at = self.now
         if not is_lost:
             self.tell_vendor(name, what, alert.seen)
@@ -127,7 +127,7 @@ class Sides(RuleBasedStateMachine):
         if alert is None or not changed:
             return
         since = self.now if what in ("acknowledge", "close") else 0.0
-        alert.seen, alert.acted_at = changed._replace(changed=self.now, since=since, told=False), self.now
+        alert.seen, alert.acted_at = changed._replace(changed=self.now, since=since, from_bridge=False), self.now
         if what == "close":
             self.world.closed_by_people.add((name, alert.outage))
         if not is_lost:
@@ -216,7 +216,7 @@ class Sides(RuleBasedStateMachine):
         if a and v and repair.field in ("acknowledged", "snoozed") and not ends:
             loser, winner = (a, v) if repair.side == ALERTA else (v, a)
             is_proven = loser.seen.since > winner.seen.changed + DOUBT_SECONDS
-            assert not (is_proven and not loser.seen.told), (repair, a, v)
+            assert not (is_proven and not loser.seen.from_bridge), (repair, a, v)
 
     def repair(self, repair: Repair) -> None:
         for step in repair.steps:
@@ -241,7 +241,7 @@ class Sides(RuleBasedStateMachine):
             return
         alert.seen = changed._replace(changed=self.now)
         if what not in ("assign", "prioritise"):
-            alert.seen = alert.seen._replace(since=0.0, told=what in ("acknowledge", "close"))
+            alert.seen = alert.seen._replace(since=0.0, from_bridge=what in ("acknowledge", "close"))
         self.remember(name, alert.seen, what)
 
     def tell_alerta(self, name: str, what: str, wanted: Seen) -> None:
@@ -250,12 +250,12 @@ class Sides(RuleBasedStateMachine):
         if alert is None or not changed:
             return
         register = {"assign": "owner", "prioritise": "priority"}.get(what, "state")
-        told_at = {**alert.seen.told_at, register: wanted.changed}
+        from_bridge_at = {**alert.seen.from_bridge_at, register: wanted.changed}
         if register == "state":
-            changed = changed._replace(changed=self.now, since=0.0, told=True)
+            changed = changed._replace(changed=self.now, since=0.0, from_bridge=True)
             opened = self.now if what == "create" else changed.opened
             changed = changed._replace(opened=opened)
-        alert.seen = changed._replace(told_at=told_at)
+        alert.seen = changed._replace(from_bridge_at=from_bridge_at)
         if what == "create" and name in self.world.vendor:
             alert.outage = self.world.vendor[name].outage
         self.remember(name, alert.seen, what)

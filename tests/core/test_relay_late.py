@@ -57,8 +57,8 @@ def test_where_no_such_snooze_is_left_it_is_stale(look: Answer) -> None:
 
 def test_our_plugin_is_told_no_time_by_which_it_would_refuse() -> None:
     played = late(seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open"))
-    told = [call.body["bridge"]["updatedAt"] for call in played.calls if call.body]
-    assert told == [0, 0]
+    times = [call.body["bridge"]["updatedAt"] for call in played.calls if call.body]
+    assert times == [0, 0]
 
 
 def test_a_snooze_of_an_acknowledged_alert_ends_and_leaves_it_open() -> None:

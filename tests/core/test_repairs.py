@@ -13,13 +13,13 @@ from alerta_opsgenie.core.reconcile import Repair
 from alerta_opsgenie.core.relay import PLANS, Settings, gate
 from alerta_opsgenie.core.repairs import REOPEN, messages_of, requests_of, takes
 from alerta_opsgenie.core.sides import ENDLESS, Seen
-from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.core.wording import AlertValues
 
 ID = "11111111-1111-4111-8111-111111111111"
 NOW = 1_795_867_200.0
 SEEN = Seen(is_open=True, owner="alice@example.com", priority="P1", snoozed_until=NOW + 3600, changed=NOW - 60.5,
             route="route db", id=f"{ID}-1795867000000")  # fmt: skip
-SUBJECT = Subject(ID, severity="major", attributes={"owner": "alice@example.com"}, environment="Production")
+VALUES = AlertValues(ID, severity="major", attributes={"owner": "alice@example.com"}, environment="Production")
 
 STEPS = ["create", "acknowledge", "unacknowledge", "snooze", "unsnooze", "close", "assign", "prioritise"]
 OPERATIONS = [
@@ -40,24 +40,24 @@ def repair(*steps: str, side: str = OPSGENIE) -> Repair:
 
 @pytest.mark.parametrize(("step", "operations"), OPERATIONS)
 def test_each_step_is_told_to_the_vendor_by_its_requests(step: str, operations: list[str]) -> None:
-    dispatch = requests_of(repair(step), SUBJECT, Policy(environments=("Production",)), NOW)
+    dispatch = requests_of(repair(step), VALUES, Policy(environments=("Production",)), NOW)
     assert [request.operation for request in dispatch.requests] == operations
     assert dispatch.route == ("default" if step == "create" else "route db")
 
 
 def test_a_repair_says_who_did_it_and_why() -> None:
-    (request,) = requests_of(repair("close"), SUBJECT, Policy(), NOW).requests
+    (request,) = requests_of(repair("close"), VALUES, Policy(), NOW).requests
     assert request.body["user"] == "alerta-opsgenie via Alerta"
     assert request.body["note"] == "reconcile: it has ended"
 
 
 def test_the_priority_is_the_one_that_is_right() -> None:
-    (request,) = requests_of(repair("prioritise"), SUBJECT, Policy(), NOW).requests
+    (request,) = requests_of(repair("prioritise"), VALUES, Policy(), NOW).requests
     assert request.body == {"priority": "P1"}
 
 
 def test_an_alert_that_was_deleted_in_alerta_is_closed_whatever_the_settings_send() -> None:
-    gone = Subject(ID, status="closed")
+    gone = AlertValues(ID, status="closed")
     dispatch = requests_of(repair("close"), gone, Policy(environments=("Production",)), NOW)
     assert [request.operation for request in dispatch.requests] == ["close"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from alerta_opsgenie.core.routing import DEFAULT, FIELDS, RouteError, choose, read_matcher, read_names, read_route
-from alerta_opsgenie.core.wording import Subject, values
+from alerta_opsgenie.core.wording import AlertValues, values
 
-ALERT = Subject(
+ALERT = AlertValues(
     "id", resource="web01", environment="Production", service=("Web", "Shop"), group="OS", event="Disk",
     severity="major", tags=("db", "night"), customer="acme", origin="prom", type="alert", text="full",
     attributes={"site": "east", "n": 5},

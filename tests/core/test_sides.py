@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.core.publish import Policy
 from alerta_opsgenie.core.sides import ENDLESS, Seen, Snapshot, alerta_side, alias_of, listed, vendor_side, with_looks
-from alerta_opsgenie.core.wording import Past, Subject
+from alerta_opsgenie.core.wording import AlertValues, Past
 
 ID = "11111111-1111-4111-8111-111111111111"
 AT = "2026-11-28T12:00:00.000Z"
@@ -28,8 +28,8 @@ def vendor(**fields: object) -> Seen:
 
 
 def alerta(status: str, *history: Past, changed: float = 300.0, newest: dict[str, int] | None = None) -> Seen:
-    subject = Subject(ID, severity="major", status=status, history=history)
-    return alerta_side(subject, changed, newest or {}, Policy(priorities={"major": "P2"}))
+    alert = AlertValues(ID, severity="major", status=status, history=history)
+    return alerta_side(alert, changed, newest or {}, Policy(priorities={"major": "P2"}))
 
 
 # -- The vendor's side
@@ -50,13 +50,13 @@ def test_a_snooze_has_its_end_or_none() -> None:
 def test_the_state_is_not_older_than_its_acknowledge_or_close() -> None:
     acked = vendor(acknowledged=True, report={"ackTime": 5000, "acknowledgedBy": "alice@example.com"})
     closed = vendor(status="closed", report={"closeTime": 9000, "closedBy": "alice@example.com"})
-    assert (acked.since, acked.told) == (SECONDS + 5, False)
-    assert (closed.since, closed.told, closed.is_open) == (SECONDS + 9, False, False)
+    assert (acked.since, acked.from_bridge) == (SECONDS + 5, False)
+    assert (closed.since, closed.from_bridge, closed.is_open) == (SECONDS + 9, False, False)
 
 
 def test_what_the_plugin_did_there_is_told_and_its_time_proves_nothing() -> None:
     acked = vendor(acknowledged=True, report={"ackTime": 5000, "acknowledgedBy": "carol via Alerta"})
-    assert (acked.since, acked.told) == (0.0, True)
+    assert (acked.since, acked.from_bridge) == (0.0, True)
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_the_time_of_a_sender_proves_nothing() -> None:
 )
 def test_what_the_bridge_did_is_told(text: str) -> None:
     seen = alerta("ack", ACKED._replace(text=text), NEW, newest={"state": 150 * 10**9})
-    assert (seen.told, seen.since, seen.told_at) == (True, 0.0, {"state": 150.0})
+    assert (seen.from_bridge, seen.since, seen.from_bridge_at) == (True, 0.0, {"state": 150.0})
 
 
 @pytest.mark.parametrize("text", ["mine", "see the runbook in Opsgenie for it", ""])
 def test_what_people_did_is_not(text: str) -> None:
-    assert not alerta("ack", ACKED._replace(text=text), NEW).told
+    assert not alerta("ack", ACKED._replace(text=text), NEW).from_bridge
 
 
 def test_an_outage_begins_where_the_alert_came_again() -> None:
@@ -145,10 +145,10 @@ def test_a_shelve_has_its_end_or_none() -> None:
 
 
 def test_the_priority_is_the_one_that_was_set_or_that_of_the_severity() -> None:
-    subject = Subject(ID, severity="major", attributes={"opsgenie-priority": "P5"})
+    alert = AlertValues(ID, severity="major", attributes={"opsgenie-priority": "P5"})
     policy = Policy(priorities={"major": "P2"})
-    assert alerta_side(subject, 0.0, {}, policy).priority == "P5"
-    assert alerta_side(subject._replace(attributes={"opsgenie-priority": "<b>"}), 0.0, {}, policy).priority == "P2"
+    assert alerta_side(alert, 0.0, {}, policy).priority == "P5"
+    assert alerta_side(alert._replace(attributes={"opsgenie-priority": "<b>"}), 0.0, {}, policy).priority == "P2"
 
 
 def test_an_alert_may_end_in_the_millisecond_of_its_create() -> None:
@@ -161,5 +161,5 @@ def test_an_alert_without_a_state_is_not_read(fields: JSON) -> None:
 
 
 def test_what_the_settings_keep_here_is_not_wanted() -> None:
-    assert not alerta_side(Subject(ID, severity="normal"), 0.0, {}, Policy()).wanted
-    assert not alerta_side(Subject(ID, severity="major"), 0.0, {}, Policy(environments=("Prod",))).wanted
+    assert not alerta_side(AlertValues(ID, severity="normal"), 0.0, {}, Policy()).wanted
+    assert not alerta_side(AlertValues(ID, severity="major"), 0.0, {}, Policy(environments=("Prod",))).wanted

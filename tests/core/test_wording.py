@@ -1,4 +1,4 @@
-"""The words that the other side is told, and templates that reach nothing but the alert's fields."""
+"""The words that the other side is worded, and templates that reach nothing but the alert's fields."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from alerta_opsgenie.core import wording
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import REQUESTS, Dialect, _tell
-from alerta_opsgenie.core.wording import FIELDS, Subject, TemplateError, Templates, check_template, fill
+from alerta_opsgenie.core.wording import FIELDS, AlertValues, TemplateError, Templates, check_template, fill
 
-ALERT = Subject("id", resource="web01", event="Disk", environment="Production", severity="major", service=("Web",))
+ALERT = AlertValues("id", resource="web01", event="Disk", environment="Production", severity="major", service=("Web",))
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def test_the_message_is_severity_text_and_value(fields: dict[str, Any], message:
 
 
 def test_each_event_that_is_told_by_a_note_has_its_sentence() -> None:
-    told = {event for dialect in Dialect for event in Event if _tell in REQUESTS[dialect][event]}
-    assert {event.value for event in told} <= set(wording.SENTENCES)
+    worded = {event for dialect in Dialect for event in Event if _tell in REQUESTS[dialect][event]}
+    assert {event.value for event in worded} <= set(wording.SENTENCES)
 
 
 def test_each_field_of_a_template_is_filled() -> None:

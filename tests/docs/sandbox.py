@@ -102,7 +102,7 @@ class Sandbox:
         ended = self.run(f"alerta-opsgenie config render --alerta-url {ALERTA} {keys} --output config.json")
         assert ended.returncode == 0, ended.stderr
 
-    def bury(self, directory: str, *keys: str) -> None:
+    def record_dead(self, directory: str, *keys: str) -> None:
         """Put dead letters whose ids begin so into a state directory, and an action for an Alerta of before."""
         path = str(self.root / directory)
         state.prepare(path)
@@ -110,7 +110,7 @@ class Sandbox:
         for key in keys:
             body = _text(edge_message("AddNote", requestId=key), self.alert_id)
             new = New(key.ljust(64, "0"), self.alert_id, time.time_ns(), "AddNote", body)
-            journal.bury(new, time.time(), Reason.REFUSED.value, "a test's dead letter")
+            journal.record_dead(new, time.time(), Reason.REFUSED.value, "a test's dead letter")
         left = New("a".ljust(64, "0"), self.alert_id, time.time_ns(), "AddNote", "{}")
         state.journal_of(path, state.target_name(OLD_ALERTA)).append([left], time.time())
 

@@ -27,7 +27,7 @@ def _installed(*edges: str) -> Callable[[Sandbox], None]:
 
 def _with_dead_letters(sandbox: Sandbox) -> None:
     sandbox.install("oec")
-    sandbox.bury(STATE, "3fa9c2d1", "77b0")
+    sandbox.record_dead(STATE, "3fa9c2d1", "77b0")
     # As on the host of its reader, where the configuration is at its usual place.
     sandbox.environment["OEC_CONF_LOCAL_FILEPATH"] = str(sandbox.root / "home/opsgenie/oec/conf/config.json")
 

@@ -105,7 +105,7 @@ def test_the_vendors_own_way_to_pass_its_key_is_not_held_against_anybody(install
     ("status", "body", "level", "what"),
     [
         (200, {"ok": True, "transport": "channel"}, "ok", "by the channel of JEC's version 2"),
-        (503, {"troubles": ["no key"], "stuck": ["poller"]}, "fail", "it is not ready: no key; poller stands still"),
+        (503, {"problems": ["no key"], "stuck": ["poller"]}, "fail", "it is not ready: no key; poller stands still"),
     ],
 )
 def test_our_own_connector_is_asked_whether_it_is_ready(

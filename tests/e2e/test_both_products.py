@@ -210,7 +210,7 @@ def test_a_broken_people_file_is_said_and_no_action_is_lost(
             assert done.exit_code == 0
             log = (tmp_path / "edge" / "log" / "oecAlertaExecutor.log").read_text()
             assert log.splitlines()[-1].count("cannot be used, so ids are shown as they are") == (text == "nonsense")
-        assert edge.status()["trouble"] == ""
+        assert edge.status()["problem"] == ""
     texts = [note["text"] for note in console.notes(alert_id)]
     assert texts == [f"{account}: nonsense", f"{ALICE}: {account} = {ALICE}"]
 

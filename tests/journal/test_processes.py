@@ -290,7 +290,7 @@ with Journal(directory) as journal:
     assert [row.is_new for row in rows] == [True] * 8
     action = journal.claim(1.0, 1, 1e3)[0]
     assert action.key == "k6" and journal.done(action, 1.0, "applied", claim_next=True).key == "k4"
-    assert journal.bury(New("bad", "", 0, "", ""), 1.0, "refused", "").state == "dead"
+    assert journal.record_dead(New("bad", "", 0, "", ""), 1.0, "refused", "").state == "dead"
     assert journal.counts(2.0)[:4] == (6, 1, 1, 1) and journal.recover(1.0) == 1
     assert len(list(journal.export())) == 8
 lock = try_lock(directory, "smoke")

@@ -66,7 +66,7 @@ def test_an_instant_that_cannot_be_is_none(sweep: float) -> None:
 def test_what_stands_still_there_is_a_trouble_here(tmp_path: Path) -> None:
     side = side_of(URL, answer(waiting=1, oldest_waiting_seconds=301))
     source = Source(str(tmp_path), lambda: Part("Queue", "", is_well=True), plugins=[lambda: side])
-    assert "has waited for 301 s" in View(source).overview().troubles[0].what
+    assert "has waited for 301 s" in View(source).overview().problems[0].what
 
 
 def test_alerta_is_asked_beside_the_page_and_not_again_at_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 from alerta_opsgenie.journal import New
 from alerta_opsgenie.page.server import Request, Response
 from alerta_opsgenie.page.site import HEADERS, Page
-from alerta_opsgenie.page.view import Part, Source, Trouble
+from alerta_opsgenie.page.view import Part, Problem, Source
 from tests.cli.state_directory import StateDirectory
 
 TOKEN = "0123456789abcdef"
@@ -138,7 +138,7 @@ def test_each_answer_forbids_all_that_the_page_does_not_need(place: StateDirecto
 def test_no_secret_is_shown_whatever_holds_it(place: StateDirectory) -> None:
     secrets = ["a-secret-of-somebody", "another<secret"]
     action = place.keep("AddNote", note=" ".join(secrets), username=secrets[0], dead=True)
-    ask = page(place, secrets=lambda: secrets, troubles=lambda: [Trouble(secrets[1])])
+    ask = page(place, secrets=lambda: secrets, problems=lambda: [Problem(secrets[1])])
     shown = (ask().body + ask("/action", fields={"target": target(), "key": action.key}).body).decode()
     assert "AddNote" in shown
     assert [part for part in ("a-secret", "another") if part in shown] == []
@@ -146,7 +146,7 @@ def test_no_secret_is_shown_whatever_holds_it(place: StateDirectory) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 10_000, '{"alert": "\\ud800"}', "\0", ""])
 def test_a_dead_letter_that_is_no_message_is_shown_all_the_same(place: StateDirectory, text: str) -> None:
-    place.journal().bury(New("a/b", "", 1, "unreadable", text), time.time(), "bad-message", "not JSON")
+    place.journal().record_dead(New("a/b", "", 1, "unreadable", text), time.time(), "bad-message", "not JSON")
     ask = page(place)
     assert ask(fields={"q": "bad"}).status == ask("/action", fields={"target": target(), "key": "a/b"}).status == 200
 

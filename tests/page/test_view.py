@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.core.outcome import Reason
-from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Row, Source, Trouble, View
+from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Problem, Row, Source, View
 from tests.cli.state_directory import NOWHERE, StateDirectory
 
 
@@ -37,8 +37,8 @@ def test_what_waits_behind_an_alerta_that_is_away_is_not_well_and_says_why(place
     journal.postpone(action, time.time(), time.time() + 9, "network", "connection refused")
     found = view(place).overview()
     assert (found.is_well, cards(found)["Alerta"]) == (False, False)
-    assert f"1 wait for {NOWHERE}, which does not take them (network): connection refused" in found.troubles[0].what
-    assert "see whether Alerta is up" in found.troubles[0].advice
+    assert f"1 wait for {NOWHERE}, which does not take them (network): connection refused" in found.problems[0].what
+    assert "see whether Alerta is up" in found.problems[0].advice
 
 
 def test_what_waits_for_another_reason_hides_no_refused_key(place: StateDirectory) -> None:
@@ -48,12 +48,12 @@ def test_what_waits_for_another_reason_hides_no_refused_key(place: StateDirector
         (action,) = journal.claim(time.time(), 1, 60)
         journal.postpone(action, time.time(), time.time() + 9, reason.value, "HTTP 401")
     found = view(place).overview()
-    assert f"2 wait for {NOWHERE}, which does not take them (unauthorized): HTTP 401" in found.troubles[0].what
+    assert f"2 wait for {NOWHERE}, which does not take them (unauthorized): HTTP 401" in found.problems[0].what
 
 
 def test_what_waits_with_nobody_to_deliver_it_is_not_well(place: StateDirectory) -> None:
     place.keep("Close")
-    assert "spool drain" in view(place).overview().troubles[0].advice
+    assert "spool drain" in view(place).overview().problems[0].advice
 
 
 def test_dead_letters_alone_are_well(place: StateDirectory) -> None:
@@ -64,7 +64,7 @@ def test_dead_letters_alone_are_well(place: StateDirectory) -> None:
 
 def test_a_part_that_does_not_work_is_a_trouble_if_nothing_says_more(place: StateDirectory) -> None:
     source = Source(str(place.directory), lambda: Part("Queue", "no queue answers", is_well=False))
-    assert View(source).overview().troubles == [Trouble("Queue: no queue answers")]
+    assert View(source).overview().problems == [Problem("Queue: no queue answers")]
 
 
 def test_the_last_success_is_that_of_the_last_action_or_heartbeat(place: StateDirectory) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core.same_act import NOTE
-from alerta_opsgenie.plugin.attribution import Behalf, with_names
+from alerta_opsgenie.plugin.attribution import BridgeCall, with_names
 from alerta_opsgenie.plugin.order import (
     MERGED,
     MOST_ACTS,
@@ -25,7 +25,7 @@ SECOND_NS = 10**9
 
 
 def act(words: str = "hello", by: str = "alice", at_ns: int = NS, integration: str = "oec", key: str = "key") -> str:
-    return act_of(NOTE, Behalf(by, words=words, updated_ns=at_ns, integration=integration, key=key))
+    return act_of(NOTE, BridgeCall(by, words=words, updated_ns=at_ns, integration=integration, key=key))
 
 
 def test_a_record_comes_back_as_it_was() -> None:
@@ -85,7 +85,7 @@ def test_the_record_stays_short() -> None:
 def test_an_act_that_comes_again_is_told_once(other: str, why: str) -> None:
     record = Record(None)
     record.write_act(act())
-    assert Record(str(record)).told(other) == why
+    assert Record(str(record)).skip_reason(other) == why
 
 
 def test_an_act_that_was_merged_is_used_up() -> None:
@@ -94,13 +94,13 @@ def test_an_act_that_was_merged_is_used_up() -> None:
     for one in (act(), act(integration="jec")):
         record.write_act(one)
     again = act(integration="jec", at_ns=NS + SECOND_NS)
-    assert (record.told(again), record.told(act(integration="jec"))) == ("", REDELIVERED)
+    assert (record.skip_reason(again), record.skip_reason(act(integration="jec"))) == ("", REDELIVERED)
 
 
 def test_without_an_updated_at_only_the_same_message_is_the_same_act() -> None:
     record = Record(None)
     record.write_act(act(at_ns=0))
-    assert (record.told(act(at_ns=0)), record.told(act(at_ns=0, key="another"))) == (REDELIVERED, "")
+    assert (record.skip_reason(act(at_ns=0)), record.skip_reason(act(at_ns=0, key="another"))) == (REDELIVERED, "")
 
 
 # -- The signature

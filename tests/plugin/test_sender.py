@@ -18,7 +18,7 @@ import pytest
 from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, Request, publish
-from alerta_opsgenie.core.wording import Past, Subject
+from alerta_opsgenie.core.wording import AlertValues, Past
 from alerta_opsgenie.journal import Journal, New
 from alerta_opsgenie.plugin import outbox
 from alerta_opsgenie.plugin.keys import Key
@@ -50,9 +50,9 @@ class Plugin:
 
     def happen(self, alert_id: str, *events: Event, text: str = "") -> None:
         history = (Past("new", "open", "major", alert_id),)
-        subject = Subject(alert_id, resource="r", event="e", severity="major", history=history)
+        alert = AlertValues(alert_id, resource="r", event="e", severity="major", history=history)
         acts = [ConsoleAct(event, "alice", text, time.time() + 60) for event in events]
-        self.outbox.put(publish(subject, acts, Policy()),
+        self.outbox.put(publish(alert, acts, Policy()),
                         alert_id)  # fmt: skip
 
 

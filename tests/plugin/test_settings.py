@@ -16,7 +16,7 @@ import pytest
 from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.reconcile import FIELDS
 from alerta_opsgenie.core.routing import choose
-from alerta_opsgenie.core.wording import Subject, entity, message, values
+from alerta_opsgenie.core.wording import AlertValues, entity, message, values
 from alerta_opsgenie.plugin.places import SPOOL
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 
@@ -42,7 +42,7 @@ def test_the_example_of_the_existing_plugin_s_readme_works_unchanged() -> None:
 
 
 def key_for(settings: Settings, resource: str) -> str:
-    route = choose(settings.policy.routes, values(Subject("id", resource=resource)))
+    route = choose(settings.policy.routes, values(AlertValues("id", resource=resource)))
     return settings.key_of(route.name).reveal()
 
 
@@ -99,7 +99,8 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(name: str, value: Any
 def test_one_setting_keeps_the_wording_of_the_plugin_5_0(version: Any) -> None:
     """What plugins/opsgenie of alerta-contrib makes of the same alert."""
     templates = read({"OPSGENIE_COMPATIBLE": version}).policy.templates
-    alert = Subject("id", environment="Production", severity="major", text="disk full", value="97%", service=("Web",))
+    alert = AlertValues("id", environment="Production", severity="major", text="disk full", value="97%")
+    alert = alert._replace(service=("Web",))
     assert message(alert, templates) == "[ Production ]: major: disk full"
     assert entity(alert, templates) == "Production"
 
@@ -117,7 +118,7 @@ def test_a_route_matches_on_any_field_and_goes_before_the_matchers() -> None:
     )
 
     def route(**fields: Any) -> Any:
-        return choose(settings.policy.routes, values(Subject("id", **fields)))
+        return choose(settings.policy.routes, values(AlertValues("id", **fields)))
 
     assert route(environment="Production", tags=("web", "sql1")).teams == ("dba",)
     assert route(environment="Production", tags=("web",)).name == "matcher "
@@ -222,7 +223,7 @@ def test_a_pattern_that_could_stop_alerta_is_named_and_the_other_routes_stand() 
     routes = [{"match": {"resource": "(a+)+b"}}, {"match": {"resource": "web.*"}, "priority": "P1"}]
     settings = read({"OPSGENIE_ROUTES": routes})
     assert "OPSGENIE_ROUTES[0]" in settings.problems[0]
-    assert choose(settings.policy.routes, values(Subject("id", resource="web1"))).priority == "P1"
+    assert choose(settings.policy.routes, values(AlertValues("id", resource="web1"))).priority == "P1"
 
 
 # -- Customers

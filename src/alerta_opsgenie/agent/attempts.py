@@ -24,11 +24,11 @@ MOST_FAULTS = 5  # After so many attempts in which this program failed, the acti
 
 
 class Unrecorded(NamedTuple):
-    """An action that could not be written down; `trouble` says why."""
+    """An action that could not be written down; `problem` says why."""
 
     new: New
     ticket: Ticket
-    trouble: str
+    problem: str
 
 
 class Attempts:
@@ -72,9 +72,9 @@ class Attempts:
             again_at = time.monotonic() + pause
             is_over = outcome.kind is not Kind.KEPT or outcome.loud or again_at > ends
             if not is_over and job.ticket.wants_more:
-                job.ticket.resolve(Result(message, outcome, kept=False, again_at=again_at, trouble=job.trouble))
+                job.ticket.resolve(Result(message, outcome, kept=False, again_at=again_at, problem=job.problem))
             if is_over or self._stopping.wait(pause):
-                job.ticket.resolve(Result(message, outcome, kept=False, trouble=job.trouble))
+                job.ticket.resolve(Result(message, outcome, kept=False, problem=job.problem))
                 return outcome, count
             first = now if earlier.first_attempt_at is None else earlier.first_attempt_at
             earlier = delivery.Earlier(first_attempt_at=first, last_reason=outcome.reason.value)
@@ -148,10 +148,10 @@ class End(NamedTuple):
 
 
 class Ends:
-    """Commits ends to one journal. `trouble` says why that cannot be written, and is empty once it can again."""
+    """Commits ends to one journal. `problem` says why that cannot be written, and is empty once it can again."""
 
-    def __init__(self, journal: Journal, state_directory: str, trouble: str = "") -> None:
-        self.trouble = trouble
+    def __init__(self, journal: Journal, state_directory: str, problem: str = "") -> None:
+        self.problem = problem
         self.unsaved: List[End] = []
         self._journal = journal
         self._path = state_directory
@@ -171,7 +171,7 @@ class Ends:
             unsaved, self.unsaved = self.unsaved, []
         for end in unsaved:
             self.save(end._replace(pause_seconds=0.0), claim_next=False)
-        if self.trouble and not unsaved:
+        if self.problem and not unsaved:
             self._probe()
 
     def attempt(self, work: Callable[[], object]) -> bool:
@@ -179,18 +179,18 @@ class Ends:
         try:
             work()
         except JournalError as error:
-            self.trouble = str(error)
+            self.problem = str(error)
             return False
         except RuntimeError:
             raise  # the journal was closed: nothing is promised any more
         except Exception as error:  # noqa: BLE001 - what is not written down is delivered all the same
-            self.trouble = f"the journal cannot be used, this program fails: {error!r}"
+            self.problem = f"the journal cannot be used, this program fails: {error!r}"
             return False
-        self.trouble = ""
+        self.problem = ""
         return True
 
     def _probe(self) -> None:
-        """Clear the trouble if the state directory takes a file: the last error may have passed with nobody writing."""
+        """Clear the problem if the state directory takes a file: the last error may have passed with nobody writing."""
         path = os.path.join(self._path, ".probe")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(OSError):
@@ -198,7 +198,7 @@ class Ends:
             try:
                 if os.write(file, bytes(_PROBE_BYTES)) == _PROBE_BYTES:
                     os.fsync(file)
-                    self.trouble = ""
+                    self.problem = ""
             finally:
                 os.close(file)
                 os.unlink(path)

@@ -9,7 +9,7 @@ from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_lette
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.target import access_of
-from alerta_opsgenie.agent.target_queue import Holding, TargetQueue
+from alerta_opsgenie.agent.target_queue import Shared, TargetQueue
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.journal import Counts, JournalError, Lock, New, try_lock
@@ -32,7 +32,7 @@ class Deliverer:
         self._queues: Dict[str, TargetQueue] = {}
         self._lock: Optional[Lock] = None
         self._place: Optional[Tuple[int, int]] = None
-        self._holding = Holding(state_directory, workers, self._report, threading.Event(), self.holds_lock)
+        self._shared = Shared(state_directory, workers, self._report, threading.Event(), self.holds_lock)
 
     def start(self) -> bool:
         """Take the delivery lock and begin; False: another has it. Raises UnsafeError, OSError, JournalError."""
@@ -43,9 +43,9 @@ class Deliverer:
         self._place = state.identity(self._lock.path)
         return True
 
-    def start_without_journal(self, trouble: str) -> None:
+    def start_without_journal(self, problem: str) -> None:
         """Begin where the state directory cannot be used: everything goes without order and memory, and says so."""
-        self._holding = self._holding._replace(trouble=trouble)
+        self._shared = self._shared._replace(problem=problem)
 
     def holds_lock(self) -> bool:
         """Whether this process may deliver from the journals that are there now."""
@@ -59,7 +59,7 @@ class Deliverer:
     def stop(self, seconds: float) -> None:
         """Begin no attempt, wait so long for those under way, let go of the lock. The rest stays in the journal."""
         end = time.monotonic() + seconds
-        self._holding.stopping.set()
+        self._shared.stopping.set()
         for found in self._all():
             found.stop()
         for found in self._all():
@@ -85,19 +85,19 @@ class Deliverer:
         message, new, outcome = read_request(request)
         if outcome is None:
             return Ticket(message), new
-        kind, trouble = message.action if message else UNREADABLE, ""
+        kind, problem = message.action if message else UNREADABLE, ""
         if outcome.kind is Kind.REJECTED:
-            trouble = self.bury(request.options, request.payload, outcome, kind)
+            problem = self.record_dead(request.options, request.payload, outcome, kind)
         else:
             self._report(Report(state.target_name(request.options.alerta_url), kind, "", message, outcome))
-        return Ticket(message, Result(message, outcome, kept=not trouble, trouble=trouble)), None
+        return Ticket(message, Result(message, outcome, kept=not problem, problem=problem)), None
 
-    def bury(self, options: Options, text: Union[str, bytes], outcome: Outcome, kind: str = UNREADABLE) -> str:
+    def record_dead(self, options: Options, text: Union[str, bytes], outcome: Outcome, kind: str = UNREADABLE) -> str:
         """Record a text as a dead letter. Gives why that was not possible, or an empty text. Raises AddressError."""
         target = self._queue_of(options).target
         self._report(Report(target.name, kind, "", None, outcome))
         try:
-            target.journal.bury(dead_letter(text, kind), time.time(), outcome.reason.value, outcome.detail)
+            target.journal.record_dead(dead_letter(text, kind), time.time(), outcome.reason.value, outcome.detail)
         except JournalError as error:
             return str(error)
         return ""
@@ -111,7 +111,7 @@ class Deliverer:
         with self._mutex:
             found = self._queues.get(name)
             if found is None:
-                found = self._queues[name] = TargetQueue(name, self._holding)
+                found = self._queues[name] = TargetQueue(name, self._shared)
             found.target.use(access_of(options))
             if self.holds_lock():  # only its holder knows that nothing is in flight
                 found.start()
@@ -124,17 +124,17 @@ class Deliverer:
             self._fault = f"this program fails: {error!r}"
 
     @property
-    def disk_trouble(self) -> str:
+    def disk_problem(self) -> str:
         """Why actions cannot be written down; empty where they can."""
-        return self._holding.trouble or "; ".join(filter(None, [one.disk_trouble for one in self._all()]))
+        return self._shared.problem or "; ".join(filter(None, [one.disk_problem for one in self._all()]))
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """What a person has to do about the disk or an Alerta; empty where nothing."""
         queues = self._all()
-        troubles = [self._fault, FILES.trouble(), state.earlier_build(self.state_directory), self.disk_trouble]
-        troubles += [text for one in queues for text in (one.fault, one.target.trouble)]
-        return "; ".join(dict.fromkeys(filter(None, troubles)))
+        problems = [self._fault, FILES.problem(), state.earlier_build(self.state_directory), self.disk_problem]
+        problems += [text for one in queues for text in (one.fault, one.target.problem)]
+        return "; ".join(dict.fromkeys(filter(None, problems)))
 
     @property
     def is_idle(self) -> bool:

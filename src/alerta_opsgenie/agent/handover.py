@@ -92,7 +92,7 @@ def limit_seconds(arguments: "list[str]") -> float:
     return seconds if 0 < seconds <= LONGEST_LIMIT_SECONDS else DEFAULT_LIMIT_SECONDS
 
 
-def keeping_seconds(limit: float) -> float:
+def reserved_seconds(limit: float) -> float:
     """Give what is left of a time limit for keeping an action whose outcome does not come in time."""
     return min(2.0, limit / 5)
 

@@ -34,9 +34,9 @@ def show(
 ) -> List[bytes]:
     """Make the fields of one action; `waiting` wait for this Alerta, `failures` are those of earlier attempts."""
     about, outcome = about_message(result.message), result.outcome
-    result = result._replace(trouble=result.trouble or (options.people_file and FILES.trouble(options.people_file)))
+    result = result._replace(problem=result.problem or (options.people_file and FILES.problem(options.people_file)))
     failure = _failure(result, waiting)
-    is_warned = outcome.kind is Kind.KEPT or outcome.warns or bool(result.trouble)
+    is_warned = outcome.kind is Kind.KEPT or outcome.warns or bool(result.problem)
     level = "ERROR" if failure else "WARN" if is_warned else "INFO"
     output = errors = ""
     if options.log_level in ("DEBUG", "TRACE"):
@@ -71,7 +71,7 @@ def _what(about: str, result: Result) -> str:
     what = f"{result.outcome.kind.value if result.is_safe else 'LOST'} {about}: {say(result.outcome)}"
     if result.outcome.kind is Kind.KEPT and result.kept:
         what += "; it is kept and will be delivered"
-    return f"{what}; {result.trouble}" if result.trouble else what
+    return f"{what}; {result.problem}" if result.problem else what
 
 
 def _failure(result: Result, waiting: int) -> str:
@@ -79,7 +79,7 @@ def _failure(result: Result, waiting: int) -> str:
     if outcome.kind is Kind.REJECTED:
         return outcome.detail
     if not result.is_safe:
-        return f"LOST: {outcome.detail}, and it could not be kept: {result.trouble}"
+        return f"LOST: {outcome.detail}, and it could not be kept: {result.problem}"
     if outcome.kind is Kind.KEPT and outcome.loud:
         return f"{outcome.detail}; {outcome.advice}; the action is kept; {waiting} wait now"
     return ""

@@ -26,16 +26,16 @@ class PeopleFiles:
         if not path:
             return None
         with self._mutex:
-            stamp, people, trouble = self._look(path)
-            self.failures += bool(trouble)
-            if trouble and trouble != self._read.get(path, ((), {}, ""))[2]:
-                self.warn(trouble)
+            stamp, people, problem = self._look(path)
+            self.failures += bool(problem)
+            if problem and problem != self._read.get(path, ((), {}, ""))[2]:
+                self.warn(problem)
             if len(self._read) >= _MOST_FILES:
                 self._read.clear()
-            self._read[path] = (stamp, people, trouble)
+            self._read[path] = (stamp, people, problem)
         return people
 
-    def trouble(self, path: str = "") -> str:
+    def problem(self, path: str = "") -> str:
         """Why a file (without a path: any) could not be used at the last look; empty where it could."""
         with self._mutex:
             return "; ".join(why for name, (_, _, why) in self._read.items() if why and path in ("", name))

@@ -170,7 +170,7 @@ class Server:
     def _status(self) -> Dict[str, object]:
         return {
             "kind": self._kind, "version": __version__, "pid": os.getpid(), "since": self._began,
-            "trouble": self._deliverer.trouble, "targets": self._counts(),
+            "problem": self._deliverer.problem, "targets": self._counts(),
         }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ class Target:
         self.name = name
         self.journal = journal_of(state_directory, name)
         self.reach = UP
-        self.trouble = ""  # What a person has to do about this Alerta; empty where nothing
+        self.problem = ""  # What a person has to do about this Alerta; empty where nothing
         self._mutex = threading.Lock()
         self._said = ""
         self._accesses: List[Access] = []
@@ -95,9 +95,9 @@ class Target:
                 self._accesses.remove(access)
                 self._accesses.append(access)
         if outcome.kind is not Kind.KEPT:
-            self.trouble = ""
+            self.problem = ""
         elif outcome.loud:
-            self.trouble = f"{outcome.detail}; {outcome.advice}"
+            self.problem = f"{outcome.detail}; {outcome.advice}"
 
     def may_hurry(self, at_work: int) -> bool:
         """Whether a new action may be tried soon: while Alerta does not answer one may, to see whether it is back."""
@@ -111,4 +111,4 @@ class Target:
 
     def unreached(self) -> Outcome:
         """Give the outcome of an action that is not tried, because the last attempts all failed."""
-        return Outcome(Kind.KEPT, Reason.UNAVAILABLE, self.trouble or "Alerta has not answered the last attempts")
+        return Outcome(Kind.KEPT, Reason.UNAVAILABLE, self.problem or "Alerta has not answered the last attempts")

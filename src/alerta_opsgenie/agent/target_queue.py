@@ -35,26 +35,26 @@ _PRUNE_SECONDS = 3600.0
 _ELSEWHERE = Outcome(Kind.KEPT, Reason.BEHIND, "it waits for the process that delivers")
 
 
-class Holding(NamedTuple):
-    """What a queue is told of its deliverer. `trouble` says why nothing can be written down."""
+class Shared(NamedTuple):
+    """What a queue is told of its deliverer. `problem` says why nothing can be written down."""
 
     state_directory: str
     workers: int
     report: Callable[[Report], None]
     stopping: threading.Event
     holds_lock: Callable[[], bool]
-    trouble: str = ""
+    problem: str = ""
 
 
 class TargetQueue:
     """Delivers to one target."""
 
-    def __init__(self, name: str, holding: Holding) -> None:
-        self.target = Target(holding.state_directory, name)
-        self.fault = self._look_trouble = ""
-        self._ends = Ends(self.target.journal, holding.state_directory, holding.trouble)
-        self._holding = holding
-        self._stopping = holding.stopping
+    def __init__(self, name: str, shared: Shared) -> None:
+        self.target = Target(shared.state_directory, name)
+        self.fault = self._look_problem = ""
+        self._ends = Ends(self.target.journal, shared.state_directory, shared.problem)
+        self._shared = shared
+        self._stopping = shared.stopping
         self._threads: List[threading.Thread] = []
         self._waiting = Waiting()
         self._looking = threading.Lock()  # held by the one worker that looks
@@ -85,7 +85,7 @@ class TargetQueue:
         journal.expire(now, delivery.EXPIRE_AFTER_SECONDS)
 
     def _start_worker(self) -> None:
-        if self._at_work == len(self._threads) < self._holding.workers:
+        if self._at_work == len(self._threads) < self._shared.workers:
             self._threads.append(threading.Thread(target=self._work, name=f"deliver {self.target.name}", daemon=True))
             self._threads[-1].start()
 
@@ -103,7 +103,7 @@ class TargetQueue:
 
     def accept(self, found: Sequence[Tuple[Ticket, New]]) -> None:
         """Commit actions to the journal, by one sync, and have them delivered; in memory where that cannot be."""
-        holds_lock = self._holding.holds_lock()
+        holds_lock = self._shared.holds_lock()
         rows: List[Action] = []
         for ticket, new in found:
             self._waiting.add(new, ticket)
@@ -111,18 +111,18 @@ class TargetQueue:
         def append() -> None:
             rows.extend(self.target.journal.append([new for _, new in found], time.time()))
 
-        is_ready = not self._holding.trouble and (not holds_lock or self._open())
+        is_ready = not self._shared.problem and (not holds_lock or self._open())
         if is_ready and self._ends.attempt(append):
             for (ticket, _), action in zip(found, rows):
                 self._admit(ticket, action, holds_lock=holds_lock)
             self._look_now()
             return
-        trouble = self._ends.trouble
+        problem = self._ends.problem
         with self._changed:
             for ticket, new in found:
                 ticket.leave()
-                ticket.pending = Result(ticket.message, UNANSWERED, kept=False, trouble=trouble)
-                self._taken.append(Unrecorded(new, ticket, trouble))
+                ticket.pending = Result(ticket.message, UNANSWERED, kept=False, problem=problem)
+                self._taken.append(Unrecorded(new, ticket, problem))
             self._start_worker()
             self._changed.notify_all()
         if self._stopping.is_set():
@@ -174,7 +174,7 @@ class TargetQueue:
         while not self._stopping.is_set():
             if not self._taken and self._look_at <= time.monotonic():
                 self._ends.save_again()
-                self._look_trouble = self._look()
+                self._look_problem = self._look()
             with self._changed:
                 if self._stopping.is_set():
                     break
@@ -194,16 +194,16 @@ class TargetQueue:
             self._taken.clear()
         for job in left:
             if isinstance(job, Unrecorded):
-                job.ticket.resolve(Result(job.ticket.message, UNTRIED, kept=False, trouble=job.trouble))
+                job.ticket.resolve(Result(job.ticket.message, UNTRIED, kept=False, problem=job.problem))
             else:
                 self._ends.attempt(partial(self.target.journal.release, job))
 
     def _look(self) -> str:
         try:
-            if not self._holding.holds_lock():
+            if not self._shared.holds_lock():
                 return "another process delivers from the journal, or its directory was removed or replaced"
             if not self._open():
-                return self._ends.trouble
+                return self._ends.problem
             self._take_due()
             self._keep_house()
         except JournalError as error:
@@ -214,7 +214,7 @@ class TargetQueue:
 
     def _pause_seconds(self) -> float:
         reach = self.target.reach
-        if self._look_trouble or self.target.access is None or (reach.is_down and self._at_work):
+        if self._look_problem or self.target.access is None or (reach.is_down and self._at_work):
             return _LOOK_SECONDS
         return max(0.0, min(_LOOK_SECONDS, max(self._look_at, reach.again_at) - time.monotonic()))
 
@@ -224,7 +224,7 @@ class TargetQueue:
             if target.access is None or not target.reach.may_start(self._at_work, time.monotonic()):
                 return
             self._look_at = math.inf  # whoever submits meanwhile sets it anew
-        limit = 1 if target.reach.is_down else self._holding.workers - self._at_work
+        limit = 1 if target.reach.is_down else self._shared.workers - self._at_work
         taken = target.journal.claim(now, limit, _TOO_FAR_SECONDS)
         self._taken.extend(taken)
         for action in taken:
@@ -239,7 +239,7 @@ class TargetQueue:
         if time.monotonic() - self._expired_at > _LOOK_SECONDS:
             self._expired_at = time.monotonic()
             for action in journal.expire(now, delivery.EXPIRE_AFTER_SECONDS):
-                self._holding.report(Report(self.target.name, action.kind, action.alert, None, outcome_of_row(action)))
+                self._shared.report(Report(self.target.name, action.kind, action.alert, None, outcome_of_row(action)))
         if time.monotonic() - self._pruned_at > _PRUNE_SECONDS:
             self._pruned_at = time.monotonic()
             journal.prune(now, delivery.FORGET_AFTER_SECONDS)
@@ -249,7 +249,7 @@ class TargetQueue:
             began = time.monotonic()
             outcome, count = attempts.try_unrecorded(self.target, job, PATIENCE_SECONDS)
             took, message = time.monotonic() - began, job.ticket.message
-            self._holding.report(Report(self.target.name, job.new.kind, "", message, outcome, count, took))
+            self._shared.report(Report(self.target.name, job.new.kind, "", message, outcome, count, took))
             return
         following: Optional[Action] = job
         while following is not None:
@@ -260,31 +260,31 @@ class TargetQueue:
         began = time.monotonic()
         message, outcome = attempts.try_row(self.target, action)
         took, count = time.monotonic() - began, action.attempts + 1
-        self._holding.report(Report(self.target.name, action.kind, action.alert, message, outcome, count, took))
+        self._shared.report(Report(self.target.name, action.kind, action.alert, message, outcome, count, took))
         pause = delivery.row_pause_seconds(outcome, count, jitter())
         person = actor(message) if message else ""
         end = End(action, outcome, delivery.wrote(message, outcome, time.time()), pause, person)
-        following = self._ends.save(end, claim_next=not self._stopping.is_set() and self._holding.holds_lock())
-        trouble = self._ends.trouble or self.target.news()
+        following = self._ends.save(end, claim_next=not self._stopping.is_set() and self._shared.holds_lock())
+        problem = self._ends.problem or self.target.news()
         if outcome.kind is not Kind.KEPT:
             self._backing_off.discard(action.alert)
-            self._waiting.resolve(action, Result(message, outcome, trouble=trouble))
+            self._waiting.resolve(action, Result(message, outcome, problem=problem))
             return following
         again_at = time.monotonic() + pause
         with self._changed:
             self._backing_off.add(action.alert)
             self._look_at = min(self._look_at, again_at)
             self._changed.notify_all()
-        self._waiting.resolve(action, Result(message, outcome, again_at=again_at, trouble=trouble))
+        self._waiting.resolve(action, Result(message, outcome, again_at=again_at, problem=problem))
         self._waiting.resolve_others(BEHIND, alert=action.alert)
         if self.target.reach.is_down:
             self._waiting.resolve_others(self.target.unreached())
         return None
 
     @property
-    def disk_trouble(self) -> str:
+    def disk_problem(self) -> str:
         """Why actions cannot be written down; empty where they can."""
-        return self._ends.trouble or self._look_trouble
+        return self._ends.problem or self._look_problem
 
     @property
     def is_idle(self) -> bool:

@@ -12,14 +12,14 @@ from alerta_opsgenie.journal import Action, New
 class Result(NamedTuple):
     """How an action stands. `kept`: the journal has it. `again_at`: when (of `time.monotonic`) it is tried next.
 
-    `trouble` is what else went wrong, with the advice.
+    `problem` is what else went wrong, with the advice.
     """
 
     message: Optional[Message]
     outcome: Outcome
     kept: bool = True
     again_at: Optional[float] = None
-    trouble: str = ""
+    problem: str = ""
 
     @property
     def is_safe(self) -> bool:

@@ -76,7 +76,7 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     plan = _confirm(plan, force=force, yes=yes)
     if plan:
         apply_plan(layout, record, plan, lambda text: click.echo(f"  done: {text}"))
-    _say_next(host, layout)
+    _print_next_steps(host, layout)
 
 
 def open_host(root: str, owner: str = "", *, dry_run: bool = False) -> Host:
@@ -203,7 +203,7 @@ def _agrees(question: str) -> bool:
     return click.confirm(question, err=True)
 
 
-def _say_next(host: Host, layout: Layout) -> None:
+def _print_next_steps(host: Host, layout: Layout) -> None:
     if host.staged:
         click.echo(f"Installed below {host.root}.")
         if host.owner is None and os.geteuid() == 0:

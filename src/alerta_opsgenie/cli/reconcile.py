@@ -32,7 +32,7 @@ from alerta_opsgenie.core.relay import Call, Circumstances, relay
 from alerta_opsgenie.core.routing import DEFAULT
 from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
 from alerta_opsgenie.core.task import drive
-from alerta_opsgenie.core.wording import Past, Subject
+from alerta_opsgenie.core.wording import AlertValues, Past
 from alerta_opsgenie.doctor.http import NOT_FOUND, IncompleteError, read_alerts, wait
 
 DRIFT = 3
@@ -174,7 +174,7 @@ def _side_of(alert: dict[str, Any], policy: Policy) -> Seen:
     attributes = alert.get("attributes")
     attributes = attributes if isinstance(attributes, dict) else {}
     history = [_past(line) for line in alert.get("history") or [] if isinstance(line, dict)]
-    subject = Subject(
+    values = AlertValues(
         id=str(alert.get("id")),
         severity=str(alert.get("severity")),
         status=str(alert.get("status")),
@@ -182,7 +182,7 @@ def _side_of(alert: dict[str, Any], policy: Policy) -> Seen:
         history=tuple(sorted(history, key=lambda past: -past.at_seconds)),
     )
     newest = {name: int(at_ns) for name, at_ns in _ORDER.findall(str(attributes.get("opsgenie-order", "")))}
-    seen = alerta_side(subject, iso_seconds(str(alert.get("updateTime"))) or 0.0, newest, policy)
+    seen = alerta_side(values, iso_seconds(str(alert.get("updateTime"))) or 0.0, newest, policy)
     # Which priority a severity has is a setting of the plugin's, which is not known here.
     return seen if "opsgenie-priority" in attributes else seen._replace(priority="")
 
@@ -204,7 +204,7 @@ def _past(line: dict[str, Any]) -> Past:
 def _apply(sides: _Sides, repair: Repair) -> str:
     if repair.side == ALERTA:
         return _apply_in_alerta(sides, repair)
-    dispatch = repairs.requests_of(repair, Subject(repair.alert, attributes={"owner": repair.seen.owner}),
+    dispatch = repairs.requests_of(repair, AlertValues(repair.alert, attributes={"owner": repair.seen.owner}),
                                    sides.policy, time.time())  # fmt: skip
     for request in dispatch.requests:
         sent = sides.vendor.send(request, sides.vendor_key, _soon())

@@ -108,7 +108,7 @@ def _report(place: Place) -> dict[str, Any]:
         "is_well": False if not found.is_well else None if unknown else True,
         "unknown": unknown,
         "parts": [{**part._asdict(), "age_seconds": found.at - part.at if part.at else None} for part in found.parts],
-        "troubles": [trouble._asdict() for trouble in found.troubles],
+        "problems": [problem._asdict() for problem in found.problems],
         "targets": {label_of(name): total([counts]) for name, counts in found.counts.items()},
         "days_until_opsgenie_ends": days_left() if inst is None or inst.dialect == OEC else None,
     }
@@ -123,8 +123,8 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
         since = part["age_seconds"]
         success = "" if since is None else f"; last success {age(since)} ago"
         yield printable(f"{part['name']:10} {part['what']}{success}")
-    for trouble in report["troubles"]:
-        yield click.style(printable(f"attention  {trouble['what']}\n      try  {trouble['advice']}"), fg="red")
+    for problem in report["problems"]:
+        yield click.style(printable(f"attention  {problem['what']}\n      try  {problem['advice']}"), fg="red")
     for url, counts in report["targets"].items():
         yield f"{url}\n  {summary(counts)}"
     days = report["days_until_opsgenie_ends"]

@@ -211,7 +211,7 @@ class Handler:
                 self._callbacks.put(result_of(self._plan.config.dialect, action.envelope, action.about, result.outcome))
                 return
             self._leave(receipt)
-            why = result.trouble or "it could not be written down"
+            why = result.problem or "it could not be written down"
             _log.error("%s stays in the queue and comes again: %s", action.about, why)
 
         if is_committed:
@@ -235,7 +235,7 @@ class Handler:
 
     def _set_aside(self, source: Source, received: Received, text: str, why: str) -> None:
         outcome = Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, why)
-        failure = self._front.deliverer.bury(self._plan.options, text, outcome)
+        failure = self._front.deliverer.record_dead(self._plan.options, text, outcome)
         if failure:
             self._leave(received.receipt)
             _log.error("%s; it cannot be recorded and stays in the queue %s: %s", why, source.name, failure)

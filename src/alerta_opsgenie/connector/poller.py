@@ -86,7 +86,7 @@ class Poller:
         """Whether the thread that polls has not ended yet."""
         return self._threads[0].is_alive()
 
-    def _say_failed(self, part: str, failures: int, error: TransportError) -> float:
+    def _log_failure(self, part: str, failures: int, error: TransportError) -> float:
         """Let the watchdog know of the pause after a failure, and have other credentials fetched; gives the pause."""
         if error.stale:
             self._stale()
@@ -143,7 +143,7 @@ class Poller:
         if str(error) != self.failure:
             _log.warning("%s", error)
         self.failure = str(error)
-        self._stopping.wait(self._say_failed("queue", self._failures, error))
+        self._stopping.wait(self._log_failure("queue", self._failures, error))
 
     def extend(self, receipt: Receipt, seconds: int) -> None:
         """Let a message come again no sooner than in so many seconds; where that fails it comes earlier."""
@@ -173,7 +173,7 @@ class Poller:
                 self._failed_deletions += 1
                 if self._failed_deletions == 1:
                     _log.warning("%s; %d messages that are done wait to be deleted", error, self.undeleted)
-                pause = self._say_failed("deletions", self._failed_deletions, error)
+                pause = self._log_failure("deletions", self._failed_deletions, error)
                 with self._changed:
                     self._changed.wait_for(lambda: self._flushing, pause)
 

@@ -17,16 +17,16 @@ from alerta_opsgenie.agent.options import UsageError
 from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
-from alerta_opsgenie.connector.bridge import Bridge, Health
 from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.report import Reporter
+from alerta_opsgenie.connector.session import ConnectorSession, Health
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN, Plan, parse_listen
 from alerta_opsgenie.core.delivery import CALL_SECONDS
 from alerta_opsgenie.page.plugin import PluginFigures
 from alerta_opsgenie.page.server import NOT_FOUND, OK, WRONG_METHOD, Request, Response, Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Part, Source, Trouble
+from alerta_opsgenie.page.view import Part, Problem, Source
 from alerta_opsgenie.vendor.problems import ConfigError
 
 READY, STOPPING, ALIVE = "READY=1", "STOPPING=1", "WATCHDOG=1"
@@ -117,7 +117,7 @@ def _show(health: Health, *, is_well: bool) -> bytes:
         "ready": health.ready,
         "transport": health.transport,
         "stuck": list(health.stuck),
-        "troubles": list(health.troubles),
+        "problems": list(health.problems),
         **health.numbers,
     }
     return json.dumps(body).encode("ascii")
@@ -134,7 +134,7 @@ class Service:
         self.reporter = Reporter(self._metrics)
         self._front = Front(plan, self.reporter.attempted)
         self._notifier = Notifier()
-        self._bridge: Bridge | None = None
+        self._bridge: ConnectorSession | None = None
         self._stop = threading.Event()
         self._over = threading.Event()
         self._ended = False
@@ -159,12 +159,12 @@ class Service:
             if self._web is not None:
                 self._web.stop()
 
-    def _begin(self, bridge: Bridge) -> None:
+    def _begin(self, bridge: ConnectorSession) -> None:
         self._bridge = bridge
         bridge.start()
         self._notifier.tell(READY)
 
-    def _serve(self, bridge: Bridge) -> str:
+    def _serve(self, bridge: ConnectorSession) -> str:
         while True:
             left = bridge.run(self._stop, self._goes_on)
             if self._next is None or self._ended:
@@ -179,8 +179,8 @@ class Service:
             bridge = self._make_bridge(self._plan)
             self._begin(bridge)
 
-    def _make_bridge(self, plan: Plan) -> Bridge:
-        return Bridge(plan, self._front, self._metrics, self.reporter, once=self._once)
+    def _make_bridge(self, plan: Plan) -> ConnectorSession:
+        return ConnectorSession(plan, self._front, self._metrics, self.reporter, once=self._once)
 
     def _goes_on(self) -> bool:
         return self._next is not None and not self._ended
@@ -260,7 +260,7 @@ class Service:
             self._plan.options.spool_directory,
             self._queue_part,
             alerta_at=lambda: self._health().numbers.get("heartbeat_at", 0.0),
-            troubles=self._troubles,
+            problems=self._problems,
             plugins=[PluginFigures(one.url, one.client) for one in map(access_of, self._plan.each_alerta())],
             ignored=self.reporter.ignored.copy,
             secrets=self._plan.secrets,
@@ -276,10 +276,10 @@ class Service:
         health = self._health()
         return Part("Queue", health.status, health.ready, health.numbers.get("queue_answered_at", 0.0))
 
-    def _troubles(self) -> list[Trouble]:
+    def _problems(self) -> list[Problem]:
         health = self._health()
-        stuck = [Trouble(f"{part} stands still", "start the service anew") for part in health.stuck]
-        return [*stuck, *map(Trouble, health.troubles)]
+        stuck = [Problem(f"{part} stands still", "start the service anew") for part in health.stuck]
+        return [*stuck, *map(Problem, health.problems)]
 
     def _health(self) -> Health:
         return self._bridge.health() if self._bridge is not None else _STARTING

@@ -22,7 +22,7 @@ from .publish import (
     priority_of,
     publish,
 )
-from .wording import Subject
+from .wording import AlertValues
 
 _WORTH_SECONDS = 60.0  # a snooze with less than that to go ends by itself before anybody can care
 
@@ -91,8 +91,8 @@ def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
     return agreed
 
 
-def _with_priority(agreed: Agreed, told: Any) -> Agreed:
-    return agreed._replace(priority=told) if told in PRIORITIES else agreed
+def _with_priority(agreed: Agreed, priority: Any) -> Agreed:
+    return agreed._replace(priority=priority) if priority in PRIORITIES else agreed
 
 
 def after_refusal(agreed: Agreed, operation: str) -> Agreed:
@@ -110,36 +110,36 @@ def after_refusal(agreed: Agreed, operation: str) -> Agreed:
 # -- What the vendor still has to hear
 
 
-def present(subject: Subject, policy: Policy, agreed: Agreed) -> Agreed:
+def present(alert: AlertValues, policy: Policy, agreed: Agreed) -> Agreed:
     """Tell what the vendor should have of an alert; what cannot be told stays as it is agreed."""
-    if subject.status in ENDED or is_normal(subject.severity, policy):
+    if alert.status in ENDED or is_normal(alert.severity, policy):
         return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
-    if subject.status == BLACKOUT:
+    if alert.status == BLACKOUT:
         return agreed  # what happens in a blackout is nobody's to be told, but for the end
-    set_over_there = subject.attributes.get("opsgenie-priority") in PRIORITIES
-    by_severity = is_wanted(subject.severity, policy) and not set_over_there
-    priority = priority_of(subject, policy) if by_severity else agreed.priority
+    set_over_there = alert.attributes.get("opsgenie-priority") in PRIORITIES
+    by_severity = is_wanted(alert.severity, policy) and not set_over_there
+    priority = priority_of(alert, policy) if by_severity else agreed.priority
     agreed = agreed._replace(is_open=True)
-    if subject.status == "shelved":
-        until = end_of(subject, "shelve")
+    if alert.status == "shelved":
+        until = end_of(alert, "shelve")
         return agreed._replace(priority=priority, snoozed_until=agreed.snoozed_until if until is None else until)
-    return agreed._replace(priority=priority, acknowledged=subject.status == "ack", snoozed_until=None)
+    return agreed._replace(priority=priority, acknowledged=alert.status == "ack", snoozed_until=None)
 
 
-def untold(subject: Subject, agreed: Agreed, policy: Policy, now_seconds: float) -> Dispatch:
+def unsent(alert: AlertValues, agreed: Agreed, policy: Policy, now_seconds: float) -> Dispatch:
     """Give the requests for what the vendor, which has the alert open, was not told; none where it knows all.
 
     A request that would change nothing that is remembered is left out: it would be sent again and again.
     """
-    now = present(subject, policy, agreed)
+    now = present(alert, policy, agreed)
     acts: List[ConsoleAct] = []
     if not now.is_open:
-        ended = Event.EXPIRED if subject.status == "expired" else Event.CLOSED
+        ended = Event.EXPIRED if alert.status == "expired" else Event.CLOSED
         acts.append(ConsoleAct(ended, text="told late by Alerta"))
     else:
         acts += [ConsoleAct(Event.LOWERED)] if now.priority != agreed.priority else []
         acts += [_act(event, now, now_seconds) for event in _moves(now, agreed, now_seconds)]
-    dispatch = publish(subject, acts, policy, known=True)
+    dispatch = publish(alert, acts, policy, known=True)
     then = after_requests(agreed, dispatch.requests, agreed.at_seconds)
     return dispatch if then != agreed else dispatch._replace(requests=())
 

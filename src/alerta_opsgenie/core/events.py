@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Callable, Mapping, Optional, Tuple
 
 from .history import ENDED
-from .wording import Subject
+from .wording import AlertValues
 
 
 class Event(str, Enum):
@@ -66,52 +66,52 @@ def changes(before: str, after: str, action: str) -> Tuple[Event, ...]:
     return (*raised, *steps, *assigned)
 
 
-def receipt(subject: Subject) -> Tuple[Event, ...]:
+def receipt(alert: AlertValues) -> Tuple[Event, ...]:
     """Name what a received alert means."""
-    if subject.is_new:
-        return changes("closed", subject.status, "")
-    moved = changes(_status_before_receipt(subject), subject.status, "")
-    if subject.repeat:
+    if alert.is_new:
+        return changes("closed", alert.status, "")
+    moved = changes(_status_before_receipt(alert), alert.status, "")
+    if alert.repeat:
         return moved or (Event.REPEATED,)
-    if subject.status in ENDED or Event.RAISED in moved or Event.CHANGED in moved:
+    if alert.status in ENDED or Event.RAISED in moved or Event.CHANGED in moved:
         return moved
     return (Event.CHANGED, *moved)
 
 
-def _status_before_receipt(subject: Subject) -> str:
+def _status_before_receipt(alert: AlertValues) -> str:
     """Read it from the history; where the receipt has left no entry it is that of now.
 
     Alerta's hook for a change of status is not called when an alert leaves a blackout. A history that holds one entry
     (HISTORY_LIMIT) does not tell; an alert that has ended may have been open then.
     """
-    if not subject.history or subject.history[0].id != subject.received_id:
-        return subject.status
-    if len(subject.history) > 1:
-        return subject.history[1].status or subject.status
-    return "open" if subject.status in ENDED else subject.status
+    if not alert.history or alert.history[0].id != alert.received_id:
+        return alert.status
+    if len(alert.history) > 1:
+        return alert.history[1].status or alert.status
+    return "open" if alert.status in ENDED else alert.status
 
 
-def before_receipt(subject: Subject) -> Subject:
+def before_receipt(alert: AlertValues) -> AlertValues:
     """Give the alert with its history as it was before the change that was just received."""
-    newest = subject.history[:1]
-    if newest and newest[0].change in ("severity", "status") and newest[0].id == subject.received_id:
-        return subject._replace(history=subject.history[1:])
-    return subject
+    newest = alert.history[:1]
+    if newest and newest[0].change in ("severity", "status") and newest[0].id == alert.received_id:
+        return alert._replace(history=alert.history[1:])
+    return alert
 
 
-def was_ever_open(subject: Subject) -> bool:
+def was_ever_open(alert: AlertValues) -> bool:
     """Whether somebody may have acted on the alert before; what began as normal and stayed so has no earlier outage."""
-    is_whole = any(past.change == "new" for past in subject.history)
-    return not is_whole or any(past.status and past.status not in ENDED for past in subject.history)
+    is_whole = any(past.change == "new" for past in alert.history)
+    return not is_whole or any(past.status and past.status not in ENDED for past in alert.history)
 
 
-def is_known(subject: Subject, is_wanted: Callable[[str], bool]) -> Optional[bool]:
+def is_known(alert: AlertValues, is_wanted: Callable[[str], bool]) -> Optional[bool]:
     """Whether the alert was sent since it was last opened, by its history; None: the history does not go back so far.
 
     `is_wanted` tells of a severity whether alerts of it are sent.
     """
     opened = False
-    for past in (past for past in subject.history if past.status):
+    for past in (past for past in alert.history if past.status):
         if past.status in ENDED and opened:
             return False
         opened = opened or past.status not in ENDED
@@ -122,9 +122,9 @@ def is_known(subject: Subject, is_wanted: Callable[[str], bool]) -> Optional[boo
     return None
 
 
-def end_of(subject: Subject, change: str) -> Optional[float]:
+def end_of(alert: AlertValues, change: str) -> Optional[float]:
     """Tell when the newest shelve or ack (`change`) ends, in seconds since the epoch; None: it does not end."""
     newest = max(
-        (past for past in subject.history if past.change == change), key=lambda past: past.at_seconds, default=None
+        (past for past in alert.history if past.change == change), key=lambda past: past.at_seconds, default=None
     )
     return newest.at_seconds + newest.timeout_seconds if newest and newest.timeout_seconds else None

@@ -44,12 +44,12 @@ SAME: Mapping[str, _Same] = {
 
 def newer(register: str, base: Optional[Agreed], a: Seen, v: Seen, doubt: float) -> Optional[str]:
     """Name the side that was changed last; None where nothing shows it."""
-    known = a.told_at.get(register) or (base.at_seconds if base else 0.0)
+    known = a.from_bridge_at.get(register) or (base.at_seconds if base else 0.0)
     if 0 < v.changed < known - doubt:
         return ALERTA
     if register == "state":
-        if a.told != v.told:
-            return OPSGENIE if a.told else ALERTA
+        if a.from_bridge != v.from_bridge:
+            return OPSGENIE if a.from_bridge else ALERTA
         if v.changed and a.since > v.changed + doubt:
             return ALERTA
         if a.changed and v.since > a.changed + doubt:

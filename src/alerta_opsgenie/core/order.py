@@ -19,7 +19,7 @@ from typing import Dict, FrozenSet, Mapping
 
 from .message import Message, MessageError, tags, text_of
 from .outcome import Kind
-from .same_act import SAID, is_said, said
+from .same_act import ACT, act_names, is_recorded
 
 STATE = "state"
 INCIDENT = "incident"
@@ -71,7 +71,7 @@ def incident_ns(message: Message, now_seconds: float) -> int:
 def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: float) -> FrozenSet[str]:
     """Name those of its registers that something newer has written (`newest_ns`: as `writes` gave it).
 
-    `SAID` is among them where another integration has brought the act already. A message without `updatedAt` is taken
+    `ACT` is among them where another integration has brought the act already. A message without `updatedAt` is taken
     as the newest: it is better applied in doubt than lost.
     """
     updated_ns = believable_ns(message.updated_ns, now_seconds)
@@ -81,7 +81,7 @@ def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: floa
     late = {name for name in written if newest_ns.get(name, 0) > updated_ns}
     if 0 < incident_ns(message, now_seconds) < newest_ns.get(INCIDENT, 0):
         late |= written & {STATE}
-    return frozenset(late | {SAID} if is_said(message, newest_ns) else late)
+    return frozenset(late | {ACT} if is_recorded(message, newest_ns) else late)
 
 
 def writes(message: Message, kind: Kind, now_seconds: float) -> Dict[str, int]:
@@ -92,9 +92,9 @@ def writes(message: Message, kind: Kind, now_seconds: float) -> Dict[str, int]:
     if not message.updated_ns or kind not in (Kind.APPLIED, Kind.ALREADY):
         return {}
     if kind is Kind.ALREADY and is_ahead(message.updated_ns, now_seconds):
-        return said(message)
+        return act_names(message)
     updated_ns = believable_ns(message.updated_ns, now_seconds)
-    written = {**dict.fromkeys(registers(message), updated_ns), **said(message)}
+    written = {**dict.fromkeys(registers(message), updated_ns), **act_names(message)}
     incident = incident_ns(message, now_seconds)
     return {**written, INCIDENT: incident} if incident and STATE in written else written
 

@@ -16,7 +16,7 @@ from .events import Event, before_receipt, is_known
 from .history import ENDED
 from .limits import Fitting
 from .people import is_account_id
-from .wording import Subject, Templates
+from .wording import AlertValues, Templates
 
 
 class Dialect(str, Enum):
@@ -90,45 +90,47 @@ _WARNINGS = frozenset({"warning", "informational"})
 # -- What is sent
 
 
-def publish(subject: Subject, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None) -> Dispatch:
+def publish(
+    alert: AlertValues, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None
+) -> Dispatch:
     """Give the requests for what happened to an alert; none where the settings keep it here.
 
     `known` tells whether the vendor has the alert; None: its history tells, and in doubt it has.
     """
-    route, goes_out = destination(subject, policy)
+    route, goes_out = destination(alert, policy)
     if not goes_out:
         return Dispatch(route.name)
     if known is None:
-        known = known_by_history(subject, policy) is not False
+        known = known_by_history(alert, policy) is not False
     fitting = Fitting()
     requests: List[Request] = []
     for act in acts:
-        wanted = _to_send(act, subject, policy, known=known)
+        wanted = _to_send(act, alert, policy, known=known)
         if wanted is not None:
             known = True
-            work = _Work(subject, wanted, policy, route, fitting)
+            work = _Work(alert, wanted, policy, route, fitting)
             requests.extend(build(work) for build in REQUESTS[_effective(policy)][wanted.event])
     return Dispatch(route.name, tuple(requests), fitting.names)
 
 
-def destination(subject: Subject, policy: Policy) -> Tuple[routing.Route, bool]:
+def destination(alert: AlertValues, policy: Policy) -> Tuple[routing.Route, bool]:
     """Give the way out of an alert, and whether any of its kind goes out."""
-    route = routing.choose(policy.routes, wording.values(subject))
-    return route, route.send and not (policy.environments and subject.environment not in policy.environments)
+    route = routing.choose(policy.routes, wording.values(alert))
+    return route, route.send and not (policy.environments and alert.environment not in policy.environments)
 
 
-def known_by_history(subject: Subject, policy: Policy) -> Optional[bool]:
+def known_by_history(alert: AlertValues, policy: Policy) -> Optional[bool]:
     """Whether the vendor has the alert, by the alert's history before it was received; None: in doubt."""
-    return is_known(before_receipt(subject), lambda severity: is_wanted(severity, policy))
+    return is_known(before_receipt(alert), lambda severity: is_wanted(severity, policy))
 
 
 def _effective(policy: Policy) -> Dialect:
     return Dialect.OPSGENIE if policy.extra_calls else policy.dialect
 
 
-def _to_send(act: ConsoleAct, subject: Subject, policy: Policy, *, known: bool) -> Optional[ConsoleAct]:
+def _to_send(act: ConsoleAct, alert: AlertValues, policy: Policy, *, known: bool) -> Optional[ConsoleAct]:
     """Decide by what is wanted over there and what is known there; None: nothing is to be told."""
-    wanted = is_wanted(subject.severity, policy)
+    wanted = is_wanted(alert.severity, policy)
     if act.event is Event.RAISED:
         return act if wanted else None
     if act.event is Event.CHANGED:
@@ -137,7 +139,7 @@ def _to_send(act: ConsoleAct, subject: Subject, policy: Policy, *, known: bool) 
         return act._replace(event=Event.LOWERED) if known else None
     if act.event is Event.REPEATED and not (policy.update_repeats and wanted):
         return None
-    if act.event is Event.DELETED and (policy.on_delete == "ignore" or subject.status in ENDED):
+    if act.event is Event.DELETED and (policy.on_delete == "ignore" or alert.status in ENDED):
         return None
     return act if known else None
 
@@ -152,19 +154,19 @@ def is_normal(severity: str, policy: Policy) -> bool:
     return severity.lower() in policy.normal
 
 
-def priority_of(subject: Subject, policy: Policy) -> str:
+def priority_of(alert: AlertValues, policy: Policy) -> str:
     """Tell which priority the alert has over there."""
-    return _priority(subject, policy, routing.choose(policy.routes, wording.values(subject)))
+    return _priority(alert, policy, routing.choose(policy.routes, wording.values(alert)))
 
 
-def _priority(subject: Subject, policy: Policy, route: routing.Route) -> str:
-    return route.priority or policy.priorities.get(subject.severity.lower(), policy.default_priority)
+def _priority(alert: AlertValues, policy: Policy, route: routing.Route) -> str:
+    return route.priority or policy.priorities.get(alert.severity.lower(), policy.default_priority)
 
 
 class _Work(NamedTuple):
     """One event on its way out."""
 
-    subject: Subject
+    alert: AlertValues
     act: ConsoleAct
     policy: Policy
     route: routing.Route
@@ -189,7 +191,7 @@ class _Work(NamedTuple):
 
     @property
     def alias(self) -> str:
-        return limits.shorten(self.subject.id, limits.ALIAS)
+        return limits.shorten(self.alert.id, limits.ALIAS)
 
     @property
     def remark(self) -> Dict[str, str]:
@@ -202,15 +204,15 @@ class _Work(NamedTuple):
 
     @property
     def priority(self) -> str:
-        return self.act.priority or _priority(self.subject, self.policy, self.route)
+        return self.act.priority or _priority(self.alert, self.policy, self.route)
 
     @property
     def message(self) -> str:
-        return self.fitting.text("message", wording.message(self.subject, self.policy.templates), limits.MESSAGE)
+        return self.fitting.text("message", wording.message(self.alert, self.policy.templates), limits.MESSAGE)
 
     @property
     def description(self) -> str:
-        text = wording.description(self.subject, self.policy.templates)
+        text = wording.description(self.alert, self.policy.templates)
         return self.fitting.text("description", text, limits.DESCRIPTION)
 
 
@@ -218,16 +220,16 @@ class _Work(NamedTuple):
 
 
 def _create(work: _Work) -> Request:
-    subject, policy, fit = work.subject, work.policy, work.fitting
+    alert, policy, fit = work.alert, work.policy, work.fitting
     teams = policy.teams if work.route.teams is None else work.route.teams
     body = {
         "alias": work.alias,
         "message": work.message,
         "description": work.description,
         "responders": fit.responders(teams),
-        "tags": fit.tags(wording.tags(subject, policy.templates)),
-        "details": fit.details(wording.details(subject, policy.dashboard_url, policy.attributes)),
-        "entity": fit.text("entity", wording.entity(subject, policy.templates), limits.ENTITY),
+        "tags": fit.tags(wording.tags(alert, policy.templates)),
+        "details": fit.details(wording.details(alert, policy.dashboard_url, policy.attributes)),
+        "entity": fit.text("entity", wording.entity(alert, policy.templates), limits.ENTITY),
         "priority": work.priority,
         "actions": fit.actions(policy.actions),
         **work.signature,
@@ -247,7 +249,7 @@ def _unacknowledge(work: _Work) -> Request:
 def _close(work: _Work) -> Request:
     remark = work.remark
     if work.act.event in (Event.EXPIRED, Event.DELETED):
-        remark = {"note": work.note(wording.sentence(work.act.event.value, work.subject, work.act.text))}
+        remark = {"note": work.note(wording.sentence(work.act.event.value, work.alert, work.act.text))}
     return work.request("close", "close", **remark)
 
 
@@ -257,7 +259,7 @@ def _snooze(work: _Work) -> Request:
 
 def _assign(work: _Work) -> Request:
     """Assign to the owner; Alerta's own action names none, so without an address or an id it is told by a note."""
-    names = (work.subject.account, work.subject.owner, work.act.actor)
+    names = (work.alert.account, work.alert.owner, work.act.actor)
     owner = next((name for name in names if "@" in name or is_account_id(name)), "")
     if not owner:
         return _tell(work)
@@ -282,7 +284,7 @@ def _add_note(work: _Work) -> Request:
 
 def _tell(work: _Work) -> Request:
     """Say in a note what the vendor has no call for."""
-    text = wording.sentence(work.act.event.value, work.subject, work.remark.get("note", ""), work.act.until_seconds)
+    text = wording.sentence(work.act.event.value, work.alert, work.remark.get("note", ""), work.act.until_seconds)
     return work.request("note", "notes", note=work.note(text))
 
 

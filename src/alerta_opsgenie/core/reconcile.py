@@ -304,7 +304,7 @@ class _Comparison(NamedTuple):
             yield from self._settle(name, "priority", newer("priority", base, a, v, self.doubt), a, v)
 
     def _owner(self, name: str, base: Optional[Agreed], a: Seen, v: Seen) -> Iterator[_Drift]:
-        """Where the vendor names nobody nothing is told: Alerta's owner may be that of an earlier outage."""
+        """Where the vendor names nobody nothing is done: Alerta's owner may be that of an earlier outage."""
         if a.owner:
             yield from self._settle(name, "owner", newer("owner", base, a, v, self.doubt), a, v)
         elif base is None or not SAME["owner"](base, v):  # else it was taken out in Alerta

@@ -18,7 +18,7 @@ from .message import Message, MessageError
 from .order import registers
 from .outcome import MERGED_MARK, REDELIVERED_MARK, Answer, Kind, Outcome, Reason, outcome_of_refusal
 from .people import clean_name
-from .same_act import SAID, TOLD, names_in_sentence, sentence
+from .same_act import ACT, EVENT_TEXTS, names_in_sentence, sentence
 from .task import Call, Circumstances, Settings, Steps, Task
 from .transitions import (
     ACK,
@@ -117,7 +117,7 @@ def relay(message: Message, settings: Settings, circumstances: Circumstances) ->
 
 def _do(task: Task) -> Steps:
     written = registers(task.message)
-    if SAID in task.circumstances.superseded:
+    if ACT in task.circumstances.superseded:
         return _MERGED
     if written and written <= task.circumstances.superseded:
         return Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened to the alert")
@@ -323,7 +323,7 @@ PLANS: Mapping[str, "Callable[[Task], Steps]"] = {
     "AddTags": _tag("tag", "addedTags"),
     "RemoveTags": _tag("untag", "removedTags"),
     "UpdatePriority": _prioritise,
-    **dict.fromkeys(TOLD, _tell),
+    **dict.fromkeys(EVENT_TEXTS, _tell),
     "Delete": _delete,
     "Create": _create,
 }

@@ -6,7 +6,7 @@ from typing import Dict, List, Mapping, Tuple
 from .events import Event
 from .publish import LONGEST_SNOOZE_SECONDS, ConsoleAct, Dialect, Dispatch, Policy, publish
 from .reconcile import Repair
-from .wording import Subject
+from .wording import AlertValues
 
 BRIDGE = "alerta-opsgenie"
 """Under whose name it is done."""
@@ -40,7 +40,7 @@ def takes(policy: Policy) -> "frozenset[str]":
     return JSM_TAKES if policy.dialect is Dialect.JSM and not policy.extra_calls else frozenset(_STEPS)
 
 
-def requests_of(repair: Repair, subject: Subject, policy: Policy, now_seconds: float) -> Dispatch:
+def requests_of(repair: Repair, alert: AlertValues, policy: Policy, now_seconds: float) -> Dispatch:
     """Build the requests; by the route of the alert, or of the key that showed it."""
     until = min(repair.seen.snoozed_until or 0.0, now_seconds + LONGEST_SNOOZE_SECONDS)
     acts = [
@@ -48,8 +48,8 @@ def requests_of(repair: Repair, subject: Subject, policy: Policy, now_seconds: f
         for step in repair.steps
     ]
     if "create" in repair.steps:
-        return publish(subject, acts, policy, known=False)
-    found = publish(subject, acts, policy._replace(routes=(), environments=()), known=True)
+        return publish(alert, acts, policy, known=False)
+    found = publish(alert, acts, policy._replace(routes=(), environments=()), known=True)
     wanted = tuple(request for request in found.requests if request.operation != "message")  # the text is not compared
     return found._replace(route=repair.seen.route, requests=wanted)
 

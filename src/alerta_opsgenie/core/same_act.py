@@ -18,7 +18,7 @@ from .message import Message, MessageError
 
 WINDOW_SECONDS = 120
 
-SAID = "said"
+ACT = "said"
 """Stands among the registers that something has written (`order.superseded`) for an act that was told already."""
 
 NOTE, ACTION = "note", "action"
@@ -26,7 +26,7 @@ NOTE, ACTION = "note", "action"
 
 _WINDOW_NS = WINDOW_SECONDS * 10**9
 
-TOLD: Mapping[str, Tuple[str, str]] = {
+EVENT_TEXTS: Mapping[str, Tuple[str, str]] = {
     "UpdateMessage": ("{who} changed the message{where}: {what}", "message"),
     "UpdateDescription": ("{who} changed the description{where}: {what}", "description"),
     "AddResponder": ("{who} added the responder {what}{where}", "responder"),
@@ -57,7 +57,7 @@ def sentence(message: Message, where: str = "") -> str:
     if message.action in _ASSIGNING:
         owner = fields.owner(message)
         return f"{who} took ownership{where}" if owner == who else f"{who} assigned the alert to {owner}{where}"
-    template, field = TOLD.get(message.action, (message.action.replace("{", "{{").replace("}", "}}"), ""))
+    template, field = EVENT_TEXTS.get(message.action, (message.action.replace("{", "{{").replace("}", "}}"), ""))
     what = (fields.named_thing(message, field) if field else "") or fields.escalation(message)
     return template.format(who=who, what=what or "?", where=where)
 
@@ -68,11 +68,11 @@ def names_in_sentence(message: Message) -> List[str]:
     if message.action in _ASSIGNING:
         names.append(fields.owner(message))
     elif message.action in ("AddResponder", "AddRecipient"):
-        names.append(fields.named_thing(message, TOLD[message.action][1]))
+        names.append(fields.named_thing(message, EVENT_TEXTS[message.action][1]))
     return names
 
 
-def said(message: Message) -> Dict[str, int]:
+def act_names(message: Message) -> Dict[str, int]:
     """Tell what to remember of an act that leaves a line: a name for it, with its `updatedAt`; else nothing."""
     integration = fields.integration(message)
     if not integration or not message.updated_ns or message.action in WITHOUT_A_LINE:
@@ -86,17 +86,17 @@ def said(message: Message) -> Dict[str, int]:
 
 def name_of(act: str, integration: str, updated_ns: int) -> str:
     """Name an act by what was said (`act_digest`), and by whom and when it was brought."""
-    return f"{SAID}:{act}:{integration}:{updated_ns}"
+    return f"{ACT}:{act}:{integration}:{updated_ns}"
 
 
 def kind_of(message: Message) -> str:
     """Tell a note from a custom action: a person may write what an action is called."""
-    return NOTE if message.action in {"AddNote", *_ASSIGNING, *TOLD} else ACTION
+    return NOTE if message.action in {"AddNote", *_ASSIGNING, *EVENT_TEXTS} else ACTION
 
 
-def is_said(message: Message, newest_ns: Mapping[str, int]) -> bool:
+def is_recorded(message: Message, newest_ns: Mapping[str, int]) -> bool:
     """Whether another integration has brought the act already. `newest_ns` has what `said` gave, also of this one."""
-    return any(is_pair(act, newest_ns) for act in said(message))
+    return any(is_pair(act, newest_ns) for act in act_names(message))
 
 
 def alike(act: str, names: Iterable[str]) -> List[Tuple[int, str]]:

@@ -10,7 +10,7 @@ from .instants import iso_seconds
 from .message import PRIORITIES, is_uuid, text_of
 from .people import harmless_name
 from .publish import Policy, destination, is_wanted, priority_of
-from .wording import Subject
+from .wording import AlertValues
 
 ENDLESS = float("inf")
 
@@ -25,8 +25,8 @@ class Seen(NamedTuple):
     """An alert as one side has it. Instants are in seconds since the epoch, by its clock; 0: unknown.
 
     `since`: the present state is not older. `changed`: nothing was changed later. `opened`: when the outage began.
-    `told`: the state is what the bridge told this side; `told_at`: when the vendor's newest action that is done in
-    Alerta was made, for each register of `core.order`. `snoozed_until` is infinite for a snooze without an end.
+    `from_bridge`: the bridge set the state on this side; `from_bridge_at`: when the vendor's newest action that is done
+    in Alerta was made, for each register of `core.order`. `snoozed_until` is infinite for a snooze without an end.
     `route` names the key; `wanted` tells of Alerta's that the settings let it out; `id` is the vendor's own.
     """
 
@@ -38,8 +38,8 @@ class Seen(NamedTuple):
     since: float = 0.0
     changed: float = 0.0
     opened: float = 0.0
-    told: bool = False
-    told_at: Mapping[str, float] = {}
+    from_bridge: bool = False
+    from_bridge_at: Mapping[str, float] = {}
     route: str = ""
     wanted: bool = True
     id: str = ""
@@ -59,10 +59,10 @@ class Snapshot(NamedTuple):
     clock_ahead_seconds: float = 0.0
 
 
-def alerta_side(subject: Subject, changed: float, newest_ns: Mapping[str, int], policy: Policy) -> Seen:
+def alerta_side(alert: AlertValues, changed: float, newest_ns: Mapping[str, int], policy: Policy) -> Seen:
     """Read Alerta's side. `changed`: its last change of status; `newest_ns`: what the plugin keeps on it (`order`)."""
-    status, begun, started = subject.status, None, 0.0
-    lines = [past for past in subject.history if past.status and past.change not in OF_NO_STATUS]
+    status, begun, started = alert.status, None, 0.0
+    lines = [past for past in alert.history if past.status and past.change not in OF_NO_STATUS]
     for past in lines:
         if past.status != status:
             break
@@ -71,24 +71,24 @@ def alerta_side(subject: Subject, changed: float, newest_ns: Mapping[str, int], 
         if past.status in ENDED and status not in ENDED:
             break
         started = past.at_seconds
-    told = bool(begun and _TOLD.match(begun.text))
-    until = end_of(subject, "shelve") or ENDLESS if status == "shelved" else None
-    route, wanted = destination(subject, policy)
-    own = subject.attributes.get("opsgenie-priority")
+    from_bridge = bool(begun and _TOLD.match(begun.text))
+    until = end_of(alert, "shelve") or ENDLESS if status == "shelved" else None
+    route, wanted = destination(alert, policy)
+    own = alert.attributes.get("opsgenie-priority")
     return Seen(
         is_open=status not in ENDED,
         acknowledged=status == "ack",
         snoozed_until=until,
-        owner=harmless_name(subject.owner),
-        priority=own if own in PRIORITIES else priority_of(subject, policy),
-        since=min(begun.at_seconds, changed) if begun and begun.change in _DATED and not told else 0.0,
+        owner=harmless_name(alert.owner),
+        priority=own if own in PRIORITIES else priority_of(alert, policy),
+        since=min(begun.at_seconds, changed) if begun and begun.change in _DATED and not from_bridge else 0.0,
         changed=changed,
         opened=newest_ns.get("opened", 0) / 1e9 or (min(started, changed) if changed else started),
-        told=told,
-        told_at={register: at_ns / 1e9 for register, at_ns in newest_ns.items()},
+        from_bridge=from_bridge,
+        from_bridge_at={register: at_ns / 1e9 for register, at_ns in newest_ns.items()},
         route=route.name,
-        wanted=wanted and is_wanted(subject.severity, policy),
-        id=subject.id,
+        wanted=wanted and is_wanted(alert.severity, policy),
+        id=alert.id,
     )
 
 
@@ -116,7 +116,7 @@ def vendor_side(data: Mapping[str, Any], route: str) -> Optional[Seen]:
     is_done = acknowledged or not is_open
     report = data["report"] if is_done and isinstance(data.get("report"), dict) else {}
     what, who = ("ackTime", "acknowledgedBy") if is_open else ("closeTime", "closedBy")
-    told = text_of(report, who).endswith(MARK)
+    from_bridge = text_of(report, who).endswith(MARK)
     took = None if snoozed else report.get(what)
     dated = isinstance(took, int) and 0 <= took < 10**12 and created > 0
     priority = text_of(data, "priority")
@@ -126,10 +126,10 @@ def vendor_side(data: Mapping[str, Any], route: str) -> Optional[Seen]:
         snoozed_until=(until or ENDLESS) if is_open and snoozed else None,
         owner=harmless_name(text_of(data, "owner")),
         priority=priority if priority in PRIORITIES else "",
-        since=created + took / 1000 if isinstance(took, int) and dated and not (told and is_open) else 0.0,
+        since=created + took / 1000 if isinstance(took, int) and dated and not (from_bridge and is_open) else 0.0,
         changed=changed,
         opened=created,
-        told=told,
+        from_bridge=from_bridge,
         route=route,
         id=str(data.get("id", ""))[:100],
     )

@@ -126,8 +126,8 @@ class Task(NamedTuple):
             "words": "" if words == text else words,
             "names": list(names),
         }
-        told = {"text": text, "updatedAt": updated_ns, "incident": incident, "key": self.message.key}
-        return {**told, **{name: value for name, value in more.items() if value}}
+        values = {"text": text, "updatedAt": updated_ns, "incident": incident, "key": self.message.key}
+        return {**values, **{name: value for name, value in more.items() if value}}
 
 
 def drive(steps: Steps, send: Callable[[Call], Answer]) -> Outcome:

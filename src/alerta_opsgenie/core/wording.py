@@ -23,7 +23,7 @@ class Past(NamedTuple):
     text: str = ""
 
 
-class Subject(NamedTuple):
+class AlertValues(NamedTuple):
     """An alert as it is after the event.
 
     `history` has the newest entry first; `received_id` is the last receipt's, `received_at_seconds` the first one's.
@@ -94,61 +94,61 @@ FIELDS = (
 """What a template can name, beside `attributes.NAME`."""
 
 
-def message(subject: Subject, templates: Templates) -> str:
+def message(alert: AlertValues, templates: Templates) -> str:
     """Word the message: `severity: text -> value`."""
     if templates.message:
-        return fill(templates.message, subject) or subject.event
-    what = subject.text or f"{subject.event} on {subject.resource}"
-    return f"{subject.severity}: {what}" + (f" -> {subject.value}" if subject.value else "")
+        return fill(templates.message, alert) or alert.event
+    what = alert.text or f"{alert.event} on {alert.resource}"
+    return f"{alert.severity}: {what}" + (f" -> {alert.value}" if alert.value else "")
 
 
-def description(subject: Subject, templates: Templates) -> str:
+def description(alert: AlertValues, templates: Templates) -> str:
     """Word the description: the whole text."""
-    return fill(templates.description, subject) if templates.description else subject.text
+    return fill(templates.description, alert) if templates.description else alert.text
 
 
-def entity(subject: Subject, templates: Templates) -> str:
+def entity(alert: AlertValues, templates: Templates) -> str:
     """Word the entity: `services-environment`."""
     if templates.entity:
-        return fill(templates.entity, subject)
-    return "-".join(part for part in (", ".join(subject.service), subject.environment) if part)
+        return fill(templates.entity, alert)
+    return "-".join(part for part in (", ".join(alert.service), alert.environment) if part)
 
 
-def tags(subject: Subject, templates: Templates) -> List[str]:
+def tags(alert: AlertValues, templates: Templates) -> List[str]:
     """Word the tags: environment, resource, services, event. A template `{tags}` or `{service}` gives each of them."""
     if not templates.tags:
-        return [subject.environment, subject.resource, *subject.service, subject.event]
-    lists = {"{tags}": subject.tags, "{service}": subject.service}
-    return [tag for template in templates.tags for tag in lists.get(template, (fill(template, subject),))]
+        return [alert.environment, alert.resource, *alert.service, alert.event]
+    lists = {"{tags}": alert.tags, "{service}": alert.service}
+    return [tag for template in templates.tags for tag in lists.get(template, (fill(template, alert),))]
 
 
-def details(subject: Subject, dashboard_url: str, attributes: Sequence[str]) -> Dict[str, str]:
+def details(alert: AlertValues, dashboard_url: str, attributes: Sequence[str]) -> Dict[str, str]:
     """Word the details: the existing plugin's, and what else tells the alert from others; all are texts."""
     values = {
-        "web_url": f"{dashboard_url.rstrip('/')}/#/alert/{subject.id}" if dashboard_url else "",
-        "environment": subject.environment,
-        "resource": subject.resource,
-        "service": ", ".join(subject.service),
-        "origin": subject.origin,
-        "event": subject.event,
-        "group": subject.group,
-        "value": subject.value,
-        "trendIndication": subject.trend,
-        "severity": subject.severity,
-        "previousSeverity": subject.previous_severity,
-        "duplicateCount": str(subject.duplicates),
-        "customer": subject.customer,
-        **{name: plain(subject.attributes.get(name)) for name in attributes},
+        "web_url": f"{dashboard_url.rstrip('/')}/#/alert/{alert.id}" if dashboard_url else "",
+        "environment": alert.environment,
+        "resource": alert.resource,
+        "service": ", ".join(alert.service),
+        "origin": alert.origin,
+        "event": alert.event,
+        "group": alert.group,
+        "value": alert.value,
+        "trendIndication": alert.trend,
+        "severity": alert.severity,
+        "previousSeverity": alert.previous_severity,
+        "duplicateCount": str(alert.duplicates),
+        "customer": alert.customer,
+        **{name: plain(alert.attributes.get(name)) for name in attributes},
     }
     return {name: value for name, value in values.items() if value}
 
 
-def values(subject: Subject) -> Dict[str, Tuple[str, ...]]:
+def values(alert: AlertValues) -> Dict[str, Tuple[str, ...]]:
     """Give what a route can match on."""
     single = ("resource", "environment", "group", "event", "severity", "text", "customer", "origin", "type")
-    found: Dict[str, Tuple[str, ...]] = {name: (getattr(subject, name),) for name in single}
-    found.update({f"attributes.{name}": (plain(value),) for name, value in subject.attributes.items()})
-    return {**found, "service": subject.service, "tag": subject.tags}
+    found: Dict[str, Tuple[str, ...]] = {name: (getattr(alert, name),) for name in single}
+    found.update({f"attributes.{name}": (plain(value),) for name, value in alert.attributes.items()})
+    return {**found, "service": alert.service, "tag": alert.tags}
 
 
 SENTENCES: Mapping[str, str] = {
@@ -167,15 +167,15 @@ SENTENCES: Mapping[str, str] = {
 """What is said of an event (by its name) for which the vendor has no call."""
 
 
-def sentence(event: str, subject: Subject, remark: str = "", until_seconds: Optional[float] = None) -> str:
+def sentence(event: str, alert: AlertValues, remark: str = "", until_seconds: Optional[float] = None) -> str:
     """Say what happened in Alerta, for a note; `remark` is what the operator wrote."""
     said = SENTENCES[event].format(
-        before=subject.previous_severity or "?",
-        now=subject.severity,
+        before=alert.previous_severity or "?",
+        now=alert.severity,
         until="further notice" if until_seconds is None else instant(until_seconds),
     )
-    if event == "assign" and subject.owner:
-        said += f" to {subject.owner}"
+    if event == "assign" and alert.owner:
+        said += f" to {alert.owner}"
     return said + (f": {remark}" if remark else "")
 
 
@@ -204,19 +204,19 @@ class _Filler(string.Formatter):
         return kwargs.get(field_name, ""), field_name
 
 
-def fill(template: str, subject: Subject) -> str:
+def fill(template: str, alert: AlertValues) -> str:
     """Put the alert's values into a template; an attribute that the alert has not is empty."""
-    values = {name: getattr(subject, name) for name in FIELDS}
+    values = {name: getattr(alert, name) for name in FIELDS}
     known = {name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in values.items()}
-    known["status"] = subject.shown_status or subject.status
-    known.update({f"attributes.{name}": plain(value) for name, value in subject.attributes.items()})
+    known["status"] = alert.shown_status or alert.status
+    known.update({f"attributes.{name}": plain(value) for name, value in alert.attributes.items()})
     return _Filler().vformat(template, (), known)
 
 
 def check_template(setting: str, template: str) -> str:
     """Give the template back if it can be used. Raises `TemplateError`."""
     try:
-        fill(template, Subject("id"))
+        fill(template, AlertValues("id"))
     except KeyError as error:
         raise TemplateError(
             f"{setting}: no field {error.args[0]!r}; there are {', '.join(FIELDS)} and attributes.NAME"

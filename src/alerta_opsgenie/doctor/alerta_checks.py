@@ -239,7 +239,7 @@ def check_plugin(inst: Installation) -> Iterator[Finding]:
     side = side_of("", try_call(inst, *FIGURES))
     if side.why:
         raise CheckEndedError(skip(side.why))
-    problems = [fail(what, advice) for what, advice in side.troubles]
+    problems = [fail(what, advice) for what, advice in side.problems]
     if side.figures.get("dead_letters"):
         what = f"{side.figures['dead_letters']:.0f} requests were refused for good"
         problems.append(warn(what, "the note on each alert says why"))

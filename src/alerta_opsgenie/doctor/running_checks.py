@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Iterator, Mapping, NamedTuple
 
 from alerta_opsgenie import __version__
-from alerta_opsgenie.connector.keeper import CHANNEL, SQS
+from alerta_opsgenie.connector.refresher import CHANNEL, SQS
 from alerta_opsgenie.connector.settings import DEFAULT_LISTEN
 from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
@@ -113,8 +113,8 @@ def ask_ready(inst: Installation) -> Ready:
     except NO_ANSWER as error:
         return Ready(ready=False, why=f"/readyz does not answer: {error}")
     body = response.json if isinstance(response.json, dict) else {}
-    troubles, stuck = (value if isinstance(value, list) else [] for value in map(body.get, ("troubles", "stuck")))
-    found = "; ".join([*map(str, troubles), *(f"{part} stands still" for part in stuck)])
+    problems, stuck = (value if isinstance(value, list) else [] for value in map(body.get, ("problems", "stuck")))
+    found = "; ".join([*map(str, problems), *(f"{part} stands still" for part in stuck)])
     why = " ".join(found.split())[:300] or f"HTTP {response.status}"
     return Ready(response.status == OK, str(body.get("transport") or ""), why)
 

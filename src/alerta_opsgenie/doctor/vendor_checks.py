@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from alerta_opsgenie.clients.connection import AddressError, Response
 from alerta_opsgenie.connector.credentials import CredentialsError, Grant, QueuePlace, Token
-from alerta_opsgenie.connector.keeper import SQS, fetch
+from alerta_opsgenie.connector.refresher import SQS, fetch
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import is_uuid
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn

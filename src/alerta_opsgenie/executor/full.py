@@ -55,7 +55,7 @@ def _hand_over(
     payload = (options.payload or "").replace("\0", "\1").encode("utf-8", "surrogateescape")
     given = [argument for argument in arguments if "\0" not in argument]
     given += ["--payloadFile=", f"-payload={os.fsdecode(payload)}"]
-    end = began + options.limit_seconds - handover.keeping_seconds(options.limit_seconds)
+    end = began + options.limit_seconds - handover.reserved_seconds(options.limit_seconds)
     try:
         return client.exchange(program, options, (handover.RUN, given, environment, __version__), end)
     except handover.UnansweredError:
@@ -73,7 +73,7 @@ def _keep(options: Options, began: float) -> Result:
         with _journal(options, seconds) as journal:
             journal.append([new] if new else [], time.time())
     except JournalError as error:
-        return result._replace(kept=False, trouble=str(error))
+        return result._replace(kept=False, problem=str(error))
     return result
 
 
@@ -83,7 +83,7 @@ def _journal(options: Options, busy_seconds: float) -> Journal:
 
 def _deliver_here(options: Options, began: float) -> Result:
     deliverer, limit = Deliverer(options.spool_directory, workers=2), options.limit_seconds
-    end = began + limit - handover.keeping_seconds(limit) / 2
+    end = began + limit - handover.reserved_seconds(limit) / 2
     try:
         result = None if deliverer.start() else _wait_for_row(deliverer, options, end)
     except (OSError, handover.NoAgentError, JournalError) as error:

@@ -10,9 +10,9 @@ from alerta_opsgenie.agent.handover import (
     NoAgentError,
     ask,
     finish,
-    keeping_seconds,
     last_value,
     limit_seconds,
+    reserved_seconds,
     spawn,
     spelling,
     state_directory,
@@ -59,7 +59,7 @@ def _hand_over(
     limit = limit_seconds(arguments)
     path = state_directory(arguments, environment)
     idle = last_value(arguments, "agentIdle") or "600"
-    end = began + limit - keeping_seconds(limit)
+    end = began + limit - reserved_seconds(limit)
     return ask(path, (RUN, arguments, environment, version), end, program if is_usual else (), idle)
 
 

@@ -58,7 +58,7 @@ class Journal:
         made = [action_of(new, now)._replace(due_at=now if due_at is None else due_at) for new in actions]
         return self._write(lambda connection: [tables.put_new(connection, one) for one in made]) if made else []
 
-    def bury(self, new: New, now: float, reason: str, detail: str) -> Action:
+    def record_dead(self, new: New, now: float, reason: str, detail: str) -> Action:
         """Append a dead letter: input that was refused. A key that is known gives its row as it is."""
         dead = action_of(new, now, "dead", reason, detail)
         return self._write(lambda connection: tables.put_new(connection, dead))

@@ -12,7 +12,7 @@ from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.page.view import PluginSide, Trouble
+from alerta_opsgenie.page.view import PluginSide, Problem
 
 FIGURES = Call("GET", "/management/status", None, "")
 
@@ -64,7 +64,7 @@ def side_of(url: str, answer: Answer) -> PluginSide:
     """Read Alerta's answer to `FIGURES`."""
     figures = _figures_of(answer.body) if answer.status == _OK else {}
     why = _REFUSALS.get(answer.status, f"Alerta answered {answer.status} to {FIGURES.path}")
-    return PluginSide(url, "" if figures else why, figures, tuple(_troubles_of(figures)))
+    return PluginSide(url, "" if figures else why, figures, tuple(_problems_of(figures)))
 
 
 def _figures_of(body: Any) -> dict[str, float]:
@@ -79,14 +79,14 @@ def _figures_of(body: Any) -> dict[str, float]:
     return found if "waiting" in found else {}
 
 
-def _troubles_of(figures: Mapping[str, float]) -> Iterator[Trouble]:
+def _problems_of(figures: Mapping[str, float]) -> Iterator[Problem]:
     """Say what is wrong by them."""
     for prefix, whom in (("", "the vendor"), ("also_", "the other product")):
         oldest = figures.get(f"{prefix}oldest_waiting_seconds", 0.0)
         if oldest > _STUCK_SECONDS:
-            yield Trouble(f"the oldest request to {whom} has waited for {oldest:.0f} s", "Alerta's log says why")
+            yield Problem(f"the oldest request to {whom} has waited for {oldest:.0f} s", "Alerta's log says why")
     if figures.get("heartbeat_withheld"):
-        yield Trouble("the heartbeat at the vendor is withheld", "Alerta's log says why: no ping to the heartbeat")
+        yield Problem("the heartbeat at the vendor is withheld", "Alerta's log says why: no ping to the heartbeat")
     if figures.get("way_back_dead"):
         advice = "correct what else fails here (docs/how-to/watch.md)"
-        yield Trouble("what people do over there does not arrive", advice)
+        yield Problem("what people do over there does not arrive", advice)

@@ -70,16 +70,16 @@ def first_screen(found: Overview, rows: Sequence[Row], *, text: str, state: str,
 def _now(found: Overview) -> Html:
     why = [
         html("<li><p>{what}</p><p class=do><b>Do:</b> {advice}</p></li>", what=cut(one.what, 600), advice=one.advice)
-        for one in found.troubles
+        for one in found.problems
     ]
     dead = round(found.total("dead"))
     if dead:
         words = _plural(dead, "dead letter") + (" waits" if dead == 1 else " wait")
         why.append(html('<li><p><a href="./?state=dead">{words}</a> for your decision.</p></li>', words=words))
     return html(
-        '<h1 class="{how}">{verdict}</h1>{troubles}<ul class="parts">{parts}</ul>{counts}{others}',
+        '<h1 class="{how}">{verdict}</h1>{problems}<ul class="parts">{parts}</ul>{counts}{others}',
         how="good" if found.is_well else "bad", verdict=verdict_of(found),
-        troubles=html('<ul class="why">{why}</ul>', why=why) if why else "",
+        problems=html('<ul class="why">{why}</ul>', why=why) if why else "",
         parts=[_part(part, found.at) for part in found.parts], counts=_counts(found),
         others=[_plugin(side, found.at) for side in found.plugins],
     )  # fmt: skip

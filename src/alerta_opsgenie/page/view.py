@@ -34,7 +34,7 @@ class Part(NamedTuple):
     at: float = 0.0
 
 
-class Trouble(NamedTuple):
+class Problem(NamedTuple):
     """What is wrong and what to do about it."""
 
     what: str
@@ -47,7 +47,7 @@ class PluginSide(NamedTuple):
     url: str
     why: str
     figures: Mapping[str, float] = {}
-    troubles: tuple[Trouble, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class Row(NamedTuple):
@@ -81,7 +81,7 @@ class Row(NamedTuple):
 class Source:
     """Where the page has from what the state directory does not tell.
 
-    `queue` gives the part that takes messages, `alerta_at` when Alerta took a heartbeat, `troubles` what is wrong
+    `queue` gives the part that takes messages, `alerta_at` when Alerta took a heartbeat, `problems` what is wrong
     beside the journals, `plugins` what each Alerta tells of its plugin, `ignored` the last ends that no journal has.
     `secrets` are shown nowhere. `token` lets whoever has it retry and drop; `enabling` says how one is set.
     """
@@ -89,7 +89,7 @@ class Source:
     directory: str
     queue: Callable[[], Part]
     alerta_at: Callable[[], float] = float
-    troubles: Callable[[], Iterable[Trouble]] = tuple
+    problems: Callable[[], Iterable[Problem]] = tuple
     plugins: Sequence[Callable[[], PluginSide]] = ()
     ignored: Callable[[], Sequence[Row]] = tuple
     secrets: Callable[[], Iterable[str]] = tuple
@@ -102,7 +102,7 @@ class Overview:
     """All that the first screen shows."""
 
     parts: list[Part] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     counts: dict[str, Counts] = field(default_factory=dict)
     plugins: list[PluginSide] = field(default_factory=list)
     at: float = 0.0
@@ -110,7 +110,7 @@ class Overview:
     @property
     def is_well(self) -> bool:
         """Whether nobody has to do anything but decide about dead letters."""
-        return not self.troubles
+        return not self.problems
 
     def total(self, name: str) -> float:
         """Add a count of all targets up."""
@@ -118,7 +118,7 @@ class Overview:
 
 
 class View:
-    """Reads what a source names. Any thread may call it; a journal that cannot be read is a trouble on the page."""
+    """Reads what a source names. Any thread may call it; a journal that cannot be read is a problem on the page."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -141,17 +141,17 @@ class View:
     def overview(self) -> Overview:
         """Look at every part."""
         queue = self.source.queue()
-        found = Overview([queue], list(self.source.troubles()), at=time.time())
+        found = Overview([queue], list(self.source.problems()), at=time.time())
         found.plugins = [ask() for ask in self.source.plugins]
         newest = [self._look(found, name, journal) for name, journal in self.journals().items()]
         if not found.counts:
             found.parts.append(Part("Journal", "nothing has been kept yet", is_well=None))
         found.parts[0] = queue._replace(at=queue.at or max(newest, default=0.0))
         self._look_at_delivery(found)
-        if not found.troubles:
-            found.troubles = [Trouble(f"{one.name}: {one.what}") for one in found.parts if one.is_well is False]
-        found.troubles += [trouble for side in found.plugins for trouble in side.troubles]
-        found.troubles = list(dict.fromkeys(found.troubles))
+        if not found.problems:
+            found.problems = [Problem(f"{one.name}: {one.what}") for one in found.parts if one.is_well is False]
+        found.problems += [problem for side in found.plugins for problem in side.problems]
+        found.problems = list(dict.fromkeys(found.problems))
         return found
 
     def _look(self, found: Overview, name: str, journal: Journal) -> float:
@@ -163,7 +163,7 @@ class View:
             stuck = journal.longest_waiting(but=_NOT_THEIRS)
         except JournalError as error:
             found.parts.append(Part("Journal", side, is_well=False))
-            found.troubles.append(Trouble(error.reason, error.advice))
+            found.problems.append(Problem(error.reason, error.advice))
             return 0.0
         found.counts[name] = counts
         if stuck and found.at - stuck.accepted_at <= _LATE_SECONDS:
@@ -174,7 +174,7 @@ class View:
         if stuck:
             what = f"{counts.waiting} wait for {side}, which does not take them ({stuck.reason}): {stuck.detail}"
             advice = {reason.value: words for reason, words in ADVICE.items()}.get(stuck.reason, _ALERTA_ADVICE)
-            found.troubles.append(Trouble(what, advice))
+            found.problems.append(Problem(what, advice))
         return newest[0].accepted_at if newest else 0.0
 
     def _look_at_delivery(self, found: Overview) -> None:
@@ -182,12 +182,12 @@ class View:
         if deliverer:
             what = f"{deliverer['kind']} {deliverer['version']}, process {deliverer['pid']}"
             found.parts.append(Part("Delivery", what, is_well=True, at=found.at))
-            if deliverer.get("trouble"):
-                found.troubles.append(Trouble(str(deliverer["trouble"])))
+            if deliverer.get("problem"):
+                found.problems.append(Problem(str(deliverer["problem"])))
         elif waiting and set(found.counts) - {""}:
             found.parts.append(Part("Delivery", "no process", is_well=False))
             what = f"{waiting} wait, and no process delivers them"
-            found.troubles.append(Trouble(what, "alerta-opsgenie spool drain, or start the agent's service"))
+            found.problems.append(Problem(what, "alerta-opsgenie spool drain, or start the agent's service"))
         else:
             found.parts.append(Part("Delivery", "no process now; the next action starts one", is_well=None))
 

@@ -8,9 +8,9 @@ from alerta.models.alert import Alert
 
 from alerta_opsgenie.core.alarm_model import meaning
 from alerta_opsgenie.core.events import end_of
-from alerta_opsgenie.core.wording import Past, Subject, plain
+from alerta_opsgenie.core.wording import AlertValues, Past, plain
 
-__all__ = ["Query", "end_of", "epoch_seconds", "subject_of"]
+__all__ = ["Query", "end_of", "epoch_seconds", "values_of"]
 
 _SAME_NAMES = (
     "id", "resource", "event", "environment", "severity", "group", "value", "text", "origin", "customer",
@@ -27,9 +27,9 @@ class Query(NamedTuple):
     group: str = "status"
 
 
-def subject_of(alert: Alert) -> Subject:
+def values_of(alert: Alert) -> AlertValues:
     """Read an alert; what Alerta leaves empty, or holds as another type, is a text all the same."""
-    return Subject(
+    return AlertValues(
         **{name: text_of(getattr(alert, name)) for name in _SAME_NAMES},
         status=word_of(alert.status),
         shown_status=text_of(alert.status),

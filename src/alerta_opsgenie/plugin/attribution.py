@@ -46,7 +46,7 @@ _MOST_REMEMBERED = 1000
 _MOST_NAMES = 5
 
 
-class Behalf(NamedTuple):
+class BridgeCall(NamedTuple):
     """On whose behalf a call is made, and what goes with it: see `core.task`, `Task.for_plugin`.
 
     `text` is what the history should say, without the name. `updated_ns` orders what happened to the alert (0: not
@@ -67,7 +67,7 @@ class Behalf(NamedTuple):
     integration: str = ""
 
 
-def read_behalf(claimed: str, bridge: Any, timeout: Any = None) -> Behalf:
+def read_bridge_call(claimed: str, bridge: Any, timeout: Any = None) -> BridgeCall:
     """Read what the bridge says beside what Alerta knows; times that nobody can believe are corrected.
 
     `claimed` is the person as the bridge names them. In what it says, people get the names that Alerta knows.
@@ -83,7 +83,7 @@ def read_behalf(claimed: str, bridge: Any, timeout: Any = None) -> Behalf:
     if said.get("names"):
         text, words = with_names(text, names), with_names(words, names)
     updated, incident, now = _whole(said.get("updatedAt")), _whole(said.get("incident")), time.time()
-    return Behalf(
+    return BridgeCall(
         person,
         text,
         believable_ns(updated, now),
@@ -153,9 +153,9 @@ def _remark(app: Flask) -> None:
 # -- One request
 
 
-def behalf() -> Optional[Behalf]:
+def bridge_call() -> Optional[BridgeCall]:
     """On whose behalf the present call is made; None: on nobody's."""
-    found: Optional[Behalf] = g.get("opsgenie_behalf") if has_app_context() else None
+    found: Optional[BridgeCall] = g.get("opsgenie_behalf") if has_app_context() else None
     return found
 
 
@@ -164,12 +164,12 @@ def by_bridge() -> bool:
     return has_app_context() and bool(g.get("opsgenie_bridge"))
 
 
-def tell_status(status: str) -> None:
+def note_status(status: str) -> None:
     """Note the status that the alert of the present call has now."""
     g.opsgenie_status = status
 
 
-def tell_timeout(alert: Alert) -> None:
+def note_timeout(alert: Alert) -> None:
     """Note how long the action of the present call lasts, as Alerta has written it."""
     g.opsgenie_timeout = newest_timeout_seconds(alert)
 
@@ -199,7 +199,7 @@ def _lend(context: Any, claimed: str) -> None:
         return
     body = request.get_json(silent=True)
     body = body if isinstance(body, dict) else {}
-    found = context.opsgenie_behalf = read_behalf(person, body.get("bridge"), body.get("timeout"))
+    found = context.opsgenie_behalf = read_bridge_call(person, body.get("bridge"), body.get("timeout"))
     context.login = found.person
     guard.after_request("the answer to the bridge", lambda response: _answer(response, claimed))
     alert_id = str((request.view_args or {}).get("alert_id", ""))
@@ -225,9 +225,9 @@ def _look(response: Response) -> None:
         return
     alert = Alert.find_by_id((request.view_args or {}).get("alert_id", ""))
     if alert:
-        tell_status(word_of(alert.status))
+        note_status(word_of(alert.status))
         if request.endpoint == _ACT:
-            tell_timeout(alert)
+            note_timeout(alert)
 
 
 def _warn(login: Optional[str]) -> None:

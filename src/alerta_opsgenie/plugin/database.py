@@ -148,11 +148,11 @@ class Database:
                 try:
                     tables.execute(TABLES)
                 except psycopg2.Error as error:
-                    self._say_sql(str(error))
+                    self._with_sql(str(error))
                     raise
         self._has_tables = True
 
-    def _say_sql(self, why: str) -> None:
+    def _with_sql(self, why: str) -> None:
         if self._logged != why:
             self._logged = why
             LOG.error(

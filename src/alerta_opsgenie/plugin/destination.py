@@ -13,7 +13,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence, Set, Union
 from alerta_opsgenie.core.agreed import Agreed
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.publish import ConsoleAct, is_wanted, known_by_history, publish
-from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.database import Database
@@ -39,9 +39,13 @@ class Destination:
     """
 
     def __init__(
-        self, settings: Settings, config: Mapping[str, Any], find: Callable[[str], Optional[Subject]], report: Report,
+        self,
+        settings: Settings,
+        config: Mapping[str, Any],
+        find: Callable[[str], Optional[AlertValues]],
+        report: Report,
         link: Report,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.settings = settings
         database = Database(config, settings.product) if Database.is_for(config) else None
         self.memory = Memory(database) if database else None
@@ -61,51 +65,51 @@ class Destination:
                           settings.compare_seconds).look  # fmt: skip
             self.sender.duties.append(Duty("missed", lambda: settings.compare_seconds, look))
 
-    def tell(self, subject: Subject, acts: Sequence[ConsoleAct], *, is_crossing: bool = False) -> None:
+    def tell(self, values: AlertValues, acts: Sequence[ConsoleAct], *, is_crossing: bool = False) -> None:
         """Put the requests for what happened into the outbox.
 
         `is_crossing`: it came from one of two products, maybe from this one. So it is told without notes.
         """
         policy = self.settings.policy
-        dispatch = publish(subject, acts, policy, known=True)
+        dispatch = publish(values, acts, policy, known=True)
         if dispatch.requests:  # a repeat, of which nothing is told, costs no look into the memory
-            dispatch = publish(subject, acts, policy, known=self._has(subject))
+            dispatch = publish(values, acts, policy, known=self._has(values))
         if is_crossing:
             wanted = tuple(request for request in dispatch.requests if request.operation in _ACTS)
             dispatch = dispatch._replace(requests=wanted)
         if dispatch.cut:
-            LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", subject.id, ", ".join(dispatch.cut))
+            LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", values.id, ", ".join(dispatch.cut))
         if dispatch.requests:
-            self.outbox.put(dispatch, subject.id, CROSSING if is_crossing else "")
+            self.outbox.put(dispatch, values.id, CROSSING if is_crossing else "")
 
-    def _has(self, subject: Subject) -> Optional[bool]:
+    def _has(self, values: AlertValues) -> Optional[bool]:
         """Whether the product has the alert.
 
         What JSM is told beside Opsgenie began with its memory: what that does not know is not there, whatever Alerta's
         history tells.
         """
         if self.settings.product and self.memory:
-            return self.knows(subject.id, time.time())
-        known = known_by_history(subject, self.settings.policy)
-        return self.knows(subject.id, subject.received_at_seconds) if known is None else known
+            return self.knows(values.id, time.time())
+        known = known_by_history(values, self.settings.policy)
+        return self.knows(values.id, values.received_at_seconds) if known is None else known
 
     def knows(self, alert_id: str, received_at_seconds: float) -> Optional[bool]:
         """Whether the vendor has an alert whose history tells nothing; None: nobody knows."""
         had = self._had(alert_id, received_at_seconds)
         return had.is_open if isinstance(had, Agreed) else had
 
-    def was_missed(self, subject: Subject) -> bool:
+    def was_missed(self, values: AlertValues) -> bool:
         """Whether an open alert was never sent, because another plugin failed before ours was asked.
 
         Looked up once in this process for each alert. What people closed over there was sent.
         """
-        if subject.id in self._sent or not is_wanted(subject.severity, self.settings.policy):
+        if values.id in self._sent or not is_wanted(values.severity, self.settings.policy):
             return False
-        if self._had(subject.id, subject.received_at_seconds) is False:
+        if self._had(values.id, values.received_at_seconds) is False:
             return True
         if len(self._sent) >= _MOST_SENT:
             self._sent.clear()
-        self._sent.add(subject.id)
+        self._sent.add(values.id)
         return False
 
     def _had(self, alert_id: str, received_at_seconds: float) -> Union[Agreed, bool, None]:
@@ -122,10 +126,10 @@ class Destination:
             return None
         return known or waits or (None if received_at_seconds < since else False)
 
-    def note(self, subject: Subject, text: str) -> None:
+    def note(self, values: AlertValues, text: str) -> None:
         """Put a note for the vendor's alert into the outbox."""
         note = ConsoleAct(Event.NOTED, text=text)
-        self.outbox.put(publish(subject, [note], self.settings.policy, known=True), subject.id)
+        self.outbox.put(publish(values, [note], self.settings.policy, known=True), values.id)
 
     def lease(self, name: str, seconds: float) -> bool:
         """Take or renew a lease, for what one process of all hosts does; without a database each host does it."""

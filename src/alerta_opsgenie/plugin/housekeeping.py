@@ -11,7 +11,7 @@ from typing import Any, List, Tuple
 from alerta.models.alert import Alert
 
 from alerta_opsgenie.plugin import guard
-from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
+from alerta_opsgenie.plugin.alert_values import end_of, values_of, word_of
 
 _Found = Tuple[List[Alert], List[Alert], List[Alert]]
 
@@ -24,10 +24,10 @@ def is_too_early(alert: Alert, now: float) -> bool:
     change = _CHANGES.get(word_of(alert.status))
     if change is None:
         return False
-    subject = subject_of(alert)
-    if not any(past.change == change for past in subject.history):
+    values = values_of(alert)
+    if not any(past.change == change for past in values.history):
         return False
-    end = end_of(subject, change)
+    end = end_of(values, change)
     return end is None or now < end
 
 

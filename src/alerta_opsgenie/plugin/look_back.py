@@ -52,7 +52,7 @@ def is_there(read: Callable[[str], Any], request: Request, action: Action) -> Un
 
 def _was_closed(seen: Seen, since_seconds: float) -> bool:
     """Whether people have closed over there what this create began. What we closed, a later create opens again."""
-    return not seen.told and seen.opened >= since_seconds
+    return not seen.from_bridge and seen.opened >= since_seconds
 
 
 def _is_note(note: object, text: str, since_seconds: float) -> bool:

@@ -14,12 +14,12 @@ import json
 import time
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
-from alerta_opsgenie.core.agreed import Agreed, untold
+from alerta_opsgenie.core.agreed import Agreed, unsent
 from alerta_opsgenie.core.alarm_model import meaning
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, is_normal, publish
-from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.memory import Known, Memory
 from alerta_opsgenie.plugin.outbox import Outbox
@@ -28,7 +28,7 @@ from alerta_opsgenie.plugin.plan_limits import PlanLimits
 _LEASE, _LOOKED = "missed", "missed-looked"
 _DUE, _LATE = 0.8, 3.0  # looks that are so many pauses apart follow each other
 
-Find = Callable[[str], Optional[Subject]]
+Find = Callable[[str], Optional[AlertValues]]
 """Gives an alert of Alerta's as it is now; None: it is gone."""
 
 
@@ -82,12 +82,12 @@ class Missed:
         return meaning(known.status) != agreed or priority != known.agreed.priority
 
     def _compare(self, alert_id: str, agreed: Agreed) -> Dispatch:
-        subject = self._find(alert_id)
-        if subject is None:
-            gone = Subject(alert_id, status="open")
+        values = self._find(alert_id)
+        if values is None:
+            gone = AlertValues(alert_id, status="open")
             policy = self._policy._replace(environments=())  # which one it had is not known any more
             return publish(gone, [ConsoleAct(Event.DELETED)], policy, known=True)
-        dispatch = untold(subject, agreed, self._policy, time.time())
+        dispatch = unsent(values, agreed, self._policy, time.time())
         lacks = any(self._plan.lacks(dispatch.route, one.operation) for one in dispatch.requests)
         return dispatch._replace(requests=()) if lacks else dispatch  # a part of it would be sent again and again
 

@@ -20,13 +20,13 @@ from flask import current_app, request
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
 from alerta_opsgenie.core.outcome import MERGED_MARK, REDELIVERED_MARK, STALE_MARK
-from alerta_opsgenie.core.same_act import SAID, act_digest, alike, digest, is_pair, name_of
+from alerta_opsgenie.core.same_act import ACT, act_digest, alike, digest, is_pair, name_of
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
 from alerta_opsgenie.plugin import LOG, alarm, guard, lease, state
 from alerta_opsgenie.plugin.people import name_owner
 
 if TYPE_CHECKING:
-    from alerta_opsgenie.plugin.attribution import Behalf
+    from alerta_opsgenie.plugin.attribution import BridgeCall
 
 ATTRIBUTE = "opsgenie-order"
 OPENED = "opened"
@@ -68,8 +68,8 @@ class Record:
             if updated_ns > self.newest.get(register, 0):
                 self.newest[register] = updated_ns
 
-    def told(self, act: str) -> str:
-        """Say why an act need not be told: it was, by the same message or by another integration; else nothing."""
+    def skip_reason(self, act: str) -> str:
+        """Return why an act is not done again: the same message or another integration brought it; else nothing."""
         _, _, integration, updated_ns = act.split(":")
         same = {by for at_ns, by in alike(act, self.newest) if at_ns == int(updated_ns)}
         if act in self.newest or "" in same or (same and not integration):
@@ -82,7 +82,7 @@ class Record:
 
     def __str__(self) -> str:
         tags = sorted((name for name in self.newest if name.startswith("tag:")), key=lambda name: self.newest[name])
-        acts = [name for name in self.newest if name.startswith(f"{SAID}:")]
+        acts = [name for name in self.newest if name.startswith(f"{ACT}:")]
         dropped = {*tags[:-MOST_TAGS], *acts[:-MOST_ACTS]}
         return " ".join(f"{name}={value}" for name, value in self.newest.items() if name not in dropped)
 
@@ -116,11 +116,11 @@ def _secret() -> str:
     return str(current_app.config["SECRET_KEY"])
 
 
-def act_of(kind: str, behalf: "Behalf") -> str:
+def act_of(kind: str, call: "BridgeCall") -> str:
     """Name an act by who says what when, so that the same one by another connector counts as the same."""
-    said = act_digest(kind, behalf.person, behalf.words)
-    named = said if behalf.updated_ns else digest(said, behalf.key)
-    return name_of(named[:12], digest(behalf.integration)[:6] if behalf.integration else "", behalf.updated_ns)
+    said = act_digest(kind, call.person, call.words)
+    named = said if call.updated_ns else digest(said, call.key)
+    return name_of(named[:12], digest(call.integration)[:6] if call.integration else "", call.updated_ns)
 
 
 def tag_register(tag: str) -> str:
@@ -142,7 +142,7 @@ def drop_forged(endpoint: str) -> None:
 # -- A call of the bridge
 
 
-def check_state(alert: Alert, behalf: "Behalf", *, may_be_no_op: bool = False) -> None:
+def check_state(alert: Alert, call: "BridgeCall", *, may_be_no_op: bool = False) -> None:
     """Refuse a change of state that is stale, else note it on the alert, which Alerta then writes with the change.
 
     An action is written before Alerta's state machine finds it to be a no-op (`may_be_no_op`). So one whose time lies
@@ -150,26 +150,26 @@ def check_state(alert: Alert, behalf: "Behalf", *, may_be_no_op: bool = False) -
     with `stale:`.
     """
     record = record_of(alert)
-    if record.is_of_earlier_outage(behalf.updated_ns, _incident_ns(behalf)):
+    if record.is_of_earlier_outage(call.updated_ns, _incident_ns(call)):
         _refuse(str(alert.id), EARLIER_OUTAGE.detail)
-    if record.is_stale(STATE, behalf.updated_ns):
+    if record.is_stale(STATE, call.updated_ns):
         _refuse(str(alert.id), NEWER)
-    if not (may_be_no_op and behalf.is_ahead):
-        note_state(alert, behalf)
+    if not (may_be_no_op and call.is_ahead):
+        note_state(alert, call)
 
 
-def note_state(alert: Alert, behalf: "Behalf") -> None:
+def note_state(alert: Alert, call: "BridgeCall") -> None:
     """Note a change of state on the alert, which Alerta then writes."""
-    if behalf.updated_ns:
+    if call.updated_ns:
         record = record_of(alert)
-        record.write([STATE], behalf.updated_ns)
-        record.write([INCIDENT], _incident_ns(behalf))
+        record.write([STATE], call.updated_ns)
+        record.write([INCIDENT], _incident_ns(call))
         alert.attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
-def _incident_ns(behalf: "Behalf") -> int:
+def _incident_ns(call: "BridgeCall") -> int:
     """Tell when the vendor made its alert; 0 where two products made one each, whose times have no order."""
-    return 0 if state.settings().also else behalf.incident_ns
+    return 0 if state.settings().also else call.incident_ns
 
 
 def _refuse(alert_id: str, why: str) -> None:
@@ -185,9 +185,9 @@ def note_opened(alert: Alert) -> None:
     alert.attributes[ATTRIBUTE] = _text_of(alert, record)
 
 
-def told(alert: Alert, act: str) -> str:
-    """Say why an act need not be told, as `Record.told`; one of another integration's is noted beside its pair."""
-    why = record_of(alert).told(act)
+def skip_reason(alert: Alert, act: str) -> str:
+    """Return why an act is not done again, as `Record.skip_reason`; the second one of a pair is noted too."""
+    why = record_of(alert).skip_reason(act)
     if why == MERGED:
         remember(str(alert.id), act)
     return why
@@ -198,12 +198,12 @@ def remember(alert_id: str, act: str) -> None:
     _write(alert_id, lambda record: record.write_act(act))
 
 
-def check_told(alert: Alert, act: str) -> None:
+def check_not_recorded(alert: Alert, act: str) -> None:
     """Refuse a custom action that another integration has brought already, else note it once it is done.
 
     Raises AlertaException for a 409 whose message begins with `merged:`.
     """
-    if told(alert, act) == MERGED:
+    if skip_reason(alert, act) == MERGED:
         raise AlertaException(MERGED, code=_CONFLICT)
     alert_id = str(alert.id)
     guard.after_success("noting a custom action", lambda: remember(alert_id, act))
@@ -221,7 +221,7 @@ def _write(alert_id: str, change: Callable[[Record], None]) -> None:
 # -- The same around Alerta's own views, for calls by HTTP
 
 
-def enter(endpoint: str, alert_id: str, behalf: "Behalf", body: Dict[str, Any]) -> None:
+def enter(endpoint: str, alert_id: str, call: "BridgeCall", body: Dict[str, Any]) -> None:
     """Begin a call that changes an alert: others wait; a stale change of tags or attributes ends here with a 409.
 
     So does an action that has no way in Alerta's alarm model.
@@ -234,7 +234,7 @@ def enter(endpoint: str, alert_id: str, behalf: "Behalf", body: Dict[str, Any]) 
     if change is None or alert is None:
         return
     try:
-        change(alert, body, behalf.updated_ns)
+        change(alert, body, call.updated_ns)
     except AlertaException as error:
         raise ApiError(error.message, error.code) from None
 

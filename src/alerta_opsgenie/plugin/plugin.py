@@ -24,7 +24,7 @@ from alerta_opsgenie.core.events import Event, changes, receipt, was_ever_open
 from alerta_opsgenie.core.history import ENDED
 from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct
 from alerta_opsgenie.core.same_act import ACTION, NOTE
-from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.plugin import (
     attribution,
     callers,
@@ -40,7 +40,7 @@ from alerta_opsgenie.plugin import (
     uwsgi,
     way_back,
 )
-from alerta_opsgenie.plugin.alert_values import end_of, subject_of, word_of
+from alerta_opsgenie.plugin.alert_values import end_of, values_of, word_of
 from alerta_opsgenie.plugin.guard import guarded
 from alerta_opsgenie.plugin.people import account_of, address_of, name_person
 
@@ -82,11 +82,11 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
     def post_receive(self, alert: Alert, **_: Any) -> None:
         """Tell of a new alert, of another severity, of the end of an alert."""
         _present().forget(alert.id)
-        subject = subject_of(alert)
-        events = receipt(subject)
-        if events == (Event.REPEATED,) and state.process().was_missed(subject):
-            events = changes("closed", subject.status, "")
-        _send(subject, events, "")
+        values = values_of(alert)
+        events = receipt(values)
+        if events == (Event.REPEATED,) and state.process().was_missed(values):
+            events = changes("closed", values.status, "")
+        _send(values, events, "")
 
     @guarded(_nothing)
     def take_action(self, alert: Alert, action: str, text: str, **kwargs: Any) -> Any:
@@ -94,39 +94,39 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         _present().acting[alert.id] = action
         if action == "timeout" and housekeeping.is_too_early(alert, time.time()):
             raise RejectException(f"the time of alert {alert.id} is not over")
-        behalf = attribution.behalf()
-        if behalf is None:
+        call = attribution.bridge_call()
+        if call is None:
             return None
-        if behalf.integration:  # one that leaves a line each time: a custom action
-            order.check_told(alert, order.act_of(ACTION, behalf))
-        order.check_state(alert, behalf, may_be_no_op=True)
-        asked = behalf.timeout_seconds
-        return alert, action, behalf.text or text, kwargs.get("timeout") if asked is None else asked
+        if call.integration:  # one that leaves a line each time: a custom action
+            order.check_not_recorded(alert, order.act_of(ACTION, call))
+        order.check_state(alert, call, may_be_no_op=True)
+        asked = call.timeout_seconds
+        return alert, action, call.text or text, kwargs.get("timeout") if asked is None else asked
 
     @guarded(_nothing)
     def post_action(self, alert: Alert, action: str, text: Any, **_: Any) -> None:
         """After an action: tell of it."""
         status = word_of(alert.status)
         noted = _present().forget(alert.id)
-        attribution.tell_status(status)
-        attribution.tell_timeout(alert)
-        _send(subject_of(alert), changes(noted.before if noted else status, status, action), text)
+        attribution.note_status(status)
+        attribution.note_timeout(alert)
+        _send(values_of(alert), changes(noted.before if noted else status, status, action), text)
 
     @guarded(_nothing)
     def status_change(self, alert: Alert, status: str, text: Any, **_: Any) -> Any:
         """Before a status is written: note what it is about to be."""
         before, after = word_of(alert.status), word_of(status)
-        attribution.tell_status(after)
-        comes_again = before in ENDED and after not in ENDED and was_ever_open(subject_of(alert))
+        attribution.note_status(after)
+        comes_again = before in ENDED and after not in ENDED and was_ever_open(values_of(alert))
         if comes_again:
             order.note_opened(alert)
-        behalf = attribution.behalf()
-        if behalf is not None and request.endpoint == "api.set_status":
-            order.check_state(alert, behalf)
-            return alert, status, behalf.text or text
+        call = attribution.bridge_call()
+        if call is not None and request.endpoint == "api.set_status":
+            order.check_state(alert, call)
+            return alert, status, call.text or text
         action = _present().acting.pop(alert.id, "")
         if action:
-            _note_deed(alert, action, behalf)
+            _note_person(alert, action, call)
         if action or before != after:
             _present().expect(Change(alert.id, before, after, _words(text), action), alert)
         return (alert, status, text) if comes_again else None  # only with an answer Alerta writes the attributes
@@ -134,22 +134,22 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
     @guarded(_nothing)
     def take_note(self, alert: Alert, text: Any, **_: Any) -> Any:
         """Before a note: give the person's own words, or stop one that is there already; else tell of it."""
-        behalf = attribution.behalf()
-        if behalf is not None:
-            return _take_note_for(behalf, alert, _words(text))
+        call = attribution.bridge_call()
+        if call is not None:
+            return _take_note_for(call, alert, _words(text))
         if text and not (has_request_context() and request.endpoint == "api.update_note"):
-            subject = subject_of(alert)
-            guard.after_success("telling of a note", lambda: _send(subject, (Event.NOTED,), text))
+            values = values_of(alert)
+            guard.after_success("telling of a note", lambda: _send(values, (Event.NOTED,), text))
         return None
 
     @guarded(lambda _alert: True)
     def delete(self, alert: Alert, **_: Any) -> bool:
         """Before an alert is deleted: refuse what is too late; tell of it once it is."""
-        behalf = attribution.behalf()
-        if behalf is not None:
-            order.check_state(alert, behalf)
-        subject = subject_of(alert)
-        guard.after_success("telling of a delete", lambda: _send(subject, (Event.DELETED,), ""))
+        call = attribution.bridge_call()
+        if call is not None:
+            order.check_state(alert, call)
+        values = values_of(alert)
+        guard.after_success("telling of a delete", lambda: _send(values, (Event.DELETED,), ""))
         return True
 
 
@@ -176,11 +176,11 @@ class Present:
     def expect(self, change: Change, alert: Alert) -> None:
         """Note a change, to be told by a later hook, or at the end of the request."""
         if not has_request_context():
-            subject = subject_of(alert)._replace(status=change.after)
-            _send(subject, changes(change.before, change.after, change.action), change.text)
+            values = values_of(alert)._replace(status=change.after)
+            _send(values, changes(change.before, change.after, change.action), change.text)
             return
         if not self.expected:
-            guard.after_request("telling of a change of status", self._tell_rest)
+            guard.after_request("telling of a change of status", self._send_rest)
         first = self.expected.get(change.alert_id, change)
         self.expected[change.alert_id] = change._replace(before=first.before)
 
@@ -188,12 +188,12 @@ class Present:
         """Take a change out: another hook tells of it."""
         return self.expected.pop(alert_id, None)
 
-    def _tell_rest(self, _response: Response) -> None:
+    def _send_rest(self, _response: Response) -> None:
         """Tell of the changes that no other hook came for, if they did come about."""
         for change in list(self.expected.values()):
             alert = Alert.find_by_id(change.alert_id)
             if alert and word_of(alert.status) == change.after:
-                _send(subject_of(alert), changes(change.before, change.after, change.action), change.text)
+                _send(values_of(alert), changes(change.before, change.after, change.action), change.text)
         self.expected.clear()
 
 
@@ -204,22 +204,22 @@ def _present() -> Present:
     return found
 
 
-def _note_deed(alert: Alert, action: str, behalf: Optional[attribution.Behalf]) -> None:
+def _note_person(alert: Alert, action: str, call: Optional[attribution.BridgeCall]) -> None:
     """Note on an alert who has done what, now that Alerta's state machine has a way for it; Alerta writes it."""
     if action == "unack":
         alert.attributes.update(dict.fromkeys(("acked-by", "acked-by-id")))  # removes them, on MongoDB too
-    if behalf is None:
+    if call is None:
         return
     if action == "ack":
-        name_person(alert, alert.attributes, "acked-by", behalf.person, behalf.person_id)
-    if behalf.is_ahead:
-        order.note_state(alert, behalf)
+        name_person(alert, alert.attributes, "acked-by", call.person, call.person_id)
+    if call.is_ahead:
+        order.note_state(alert, call)
 
 
 # -- Telling
 
 
-def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
+def _send(values: AlertValues, events: Tuple[Event, ...], text: Any) -> None:
     """Put the requests for some events into the outbox; nothing that the bridge did, unless there are two products."""
     process = state.process()
     if not process.sends:
@@ -229,27 +229,27 @@ def _send(subject: Subject, events: Tuple[Event, ...], text: Any) -> None:
         way_back.arrivals.note(process)
     if by_bridge and not process.also:
         if events != (Event.NOTED,):
-            _tell_late(process, subject, events)
-            there = subject._replace(status="closed") if Event.DELETED in events else subject
-            process.note_agreed(subject.id, lambda agreed: present(there, process.settings.policy, agreed))
+            _note_lateness(process, values, events)
+            there = values._replace(status="closed") if Event.DELETED in events else values
+            process.note_agreed(values.id, lambda agreed: present(there, process.settings.policy, agreed))
         return
     if Event.ASSIGNED in events:
-        subject = subject._replace(account=account_of(subject.owner or _login()))
-    acts = [_deed(event, subject, "" if by_bridge else _words(text)) for event in events]
+        values = values._replace(account=account_of(values.owner or _login()))
+    acts = [_console_act(event, values, "" if by_bridge else _words(text)) for event in events]
     for one in process.destinations if acts else ():
-        one.tell(subject, acts, is_crossing=by_bridge)
+        one.tell(values, acts, is_crossing=by_bridge)
 
 
-def _tell_late(process: state.Process, subject: Subject, events: Tuple[Event, ...]) -> None:
+def _note_lateness(process: state.Process, values: AlertValues, events: Tuple[Event, ...]) -> None:
     """Say on the vendor's alert that what somebody did there came here late: it was kept on the way."""
-    behalf = attribution.behalf()
-    if behalf is None or not behalf.updated_ns or not events or g.get("opsgenie_reconcile"):
+    call = attribution.bridge_call()
+    if call is None or not call.updated_ns or not events or g.get("opsgenie_reconcile"):
         return
-    late_seconds = time.time() - behalf.updated_ns / 1e9
+    late_seconds = time.time() - call.updated_ns / 1e9
     if not _LATE_SECONDS <= late_seconds < _BELIEVED_SECONDS:
         return
-    text = f"{events[0].value} by {behalf.person} came to Alerta {late_seconds / 60:.0f} minutes late"
-    process.note(subject, text)
+    text = f"{events[0].value} by {call.person} came to Alerta {late_seconds / 60:.0f} minutes late"
+    process.note(values, text)
 
 
 def _words(text: Any) -> str:
@@ -261,29 +261,29 @@ def _login() -> str:
     return str(g.get("login") or "") if has_app_context() else ""
 
 
-def _deed(event: Event, subject: Subject, text: str) -> ConsoleAct:
+def _console_act(event: Event, values: AlertValues, text: str) -> ConsoleAct:
     actor = address_of(_login())
     until = None
     if event is Event.SHELVED:
-        until = end_of(subject, "shelve") or time.time() + LONGEST_SNOOZE_SECONDS
+        until = end_of(values, "shelve") or time.time() + LONGEST_SNOOZE_SECONDS
     return ConsoleAct(event, actor, text, until)
 
 
 # -- Notes of the bridge
 
 
-def _take_note_for(behalf: attribution.Behalf, alert: Alert, text: str) -> Tuple[Alert, str]:
+def _take_note_for(call: attribution.BridgeCall, alert: Alert, text: str) -> Tuple[Alert, str]:
     way_back.arrivals.note(state.process())
-    act = order.act_of(NOTE, behalf if behalf.words else behalf._replace(words=text))
-    why = order.told(alert, act)
+    act = order.act_of(NOTE, call if call.words else call._replace(words=text))
+    why = order.skip_reason(alert, act)
     if why:
-        guard.after_request("answering that a note is there", partial(_say_told, why))
+        guard.after_request("answering that a note is there", partial(_answer_done, why))
         raise ForwardingLoop(why)
     guard.after_success("noting a note", partial(order.remember, str(alert.id), act))
-    return alert, behalf.text or text
+    return alert, call.text or text
 
 
-def _say_told(why: str, response: Response) -> Response:
+def _answer_done(why: str, response: Response) -> Response:
     """Make a success of Alerta's answer: the note is there, which is what was asked for."""
     said: Response = jsonify(status="ok", message=why)
     said.headers.extend(

@@ -30,9 +30,9 @@ from alerta_opsgenie.core.reconcile import Known, Repair, Sweep
 from alerta_opsgenie.core.relay import Circumstances, relay
 from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
 from alerta_opsgenie.core.task import drive
-from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.plugin import LOG, inprocess, order, state, way_back
-from alerta_opsgenie.plugin.alert_values import Query, epoch_seconds, subject_of, word_of
+from alerta_opsgenie.plugin.alert_values import Query, epoch_seconds, values_of, word_of
 from alerta_opsgenie.plugin.callers import Caller
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.people import account_of, shown_name
@@ -182,7 +182,7 @@ class Reconciler:
 
     def _side_of(self, alert: Alert) -> Seen:
         changed = epoch_seconds(alert.update_time)
-        return alerta_side(subject_of(alert), changed, order.record_of(alert).newest, self._settings.policy)
+        return alerta_side(values_of(alert), changed, order.record_of(alert).newest, self._settings.policy)
 
     def _look_up_in_alerta(self, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
         """Look at what is open over there and was not in Alerta's list: it has ended, or is not there."""
@@ -231,9 +231,9 @@ class Reconciler:
         now = self._side_of(alert) if alert is not None else Seen(is_open=False)
         if not is_same_state(now, repair.seen):
             return False
-        subject = subject_of(alert) if alert is not None else Subject(repair.alert, status="closed")
-        subject = subject._replace(account=account_of(subject.owner))
-        dispatch = repairs.requests_of(repair, subject, self._settings.policy, time.time())
+        values = values_of(alert) if alert is not None else AlertValues(repair.alert, status="closed")
+        values = values._replace(account=account_of(values.owner))
+        dispatch = repairs.requests_of(repair, values, self._settings.policy, time.time())
         LOG.warning("opsgenie: reconcile: %s of alert %s is told to the vendor: %s",
                     repair.field, repair.alert, repair.reason)  # fmt: skip
         return bool(self._process.outbox.put(dispatch, repair.alert))

@@ -11,9 +11,9 @@ from alerta.models.alert import Alert
 from flask import Flask, current_app, g
 
 from alerta_opsgenie.core.agreed import Agreed
-from alerta_opsgenie.core.wording import Subject
+from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.plugin import LOG, uwsgi
-from alerta_opsgenie.plugin.alert_values import subject_of
+from alerta_opsgenie.plugin.alert_values import values_of
 from alerta_opsgenie.plugin.destination import Destination
 from alerta_opsgenie.plugin.sender import Duty
 from alerta_opsgenie.plugin.sender_process import SenderProcess
@@ -89,10 +89,10 @@ class Process(Destination):
         if self.memory:
             self.memory.note(alert_id, lambda known: change(known)._replace(confirmed=True, at_seconds=now))
 
-    def _find(self, alert_id: str) -> Optional[Subject]:
+    def _find(self, alert_id: str) -> Optional[AlertValues]:
         with self.app.app_context():
             alert = _exactly(alert_id)
-            return subject_of(alert) if alert else None
+            return values_of(alert) if alert else None
 
     def _report(self, alert_id: str, text: str) -> None:
         """Write a note on an alert, past the plugins: it is not to be sent."""

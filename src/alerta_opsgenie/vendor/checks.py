@@ -147,9 +147,9 @@ def _check_told(config: EdgeConfig) -> Iterator[Problem]:
     keys = (arguments.KEY_OPTION, arguments.KEY_FILE_OPTION)
     for missing, names in (("where Alerta is", (arguments.URL_OPTION,)), ("Alerta's key", keys)):
         # The first is enough. It is a note: the service's environment may say it.
-        untold = next((mapping for mapping in ours if not arguments.tells(config, mapping, names)), None)
-        if untold is not None:
+        unsent = next((mapping for mapping in ours if not arguments.tells(config, mapping, names)), None)
+        if unsent is not None:
             what = f"starts the Alerta executor, and nothing in this file tells it {missing}"
             where = " or ".join(arguments.VARIABLES[name] for name in names)
             advice = f'set {where} for the connector\'s service, or put "--{names[-1]}" into globalArgs'
-            yield Problem(NOTE, json_path("actionMappings", untold.name), what, advice)
+            yield Problem(NOTE, json_path("actionMappings", unsent.name), what, advice)

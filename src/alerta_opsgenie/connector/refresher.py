@@ -53,7 +53,7 @@ def fetch(api: VendorApi, dialect: str, transport: str, seconds: float) -> Token
         raise CredentialsError(text, of_queues.advice, permanent=permanent, status=of_queues.status) from None
 
 
-class Keeper:
+class Refresher:
     """Asks for as long as it runs, and hands each answer to `use`. `failure` is what is wrong now."""
 
     def __init__(

@@ -19,10 +19,10 @@ from alerta_opsgenie.connector.credentials import QueuePlace, Token
 from alerta_opsgenie.connector.front import Front
 from alerta_opsgenie.connector.handler import Handler
 from alerta_opsgenie.connector.heartbeat import Heartbeat
-from alerta_opsgenie.connector.keeper import Keeper
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.connector.poller import Poller
+from alerta_opsgenie.connector.refresher import Refresher
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.scripts import Scripts
 from alerta_opsgenie.connector.settings import Plan
@@ -41,20 +41,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Health:
-    """How it goes. `stuck` parts stand still: the process should be started anew. `troubles` are for a person.
+    """How it goes. `stuck` parts stand still: the process should be started anew. `problems` are for a person.
 
     `ready`: messages are being taken, by the `transport` `sqs` or `channel`.
     """
 
     ready: bool
     stuck: tuple[str, ...] = ()
-    troubles: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     status: str = ""
     transport: str = ""
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-class Bridge:
+class ConnectorSession:
     """Takes the queues of one configuration; `once`: until they are empty. Raises `AddressError`."""
 
     def __init__(self, plan: Plan, front: Front, metrics: Metrics, reporter: Reporter, *, once: bool = False) -> None:
@@ -69,7 +69,7 @@ class Bridge:
         self._callbacks = Callbacks(config.dialect, self._make_api, lambda how: metrics.callbacks.labels(how).inc())
         self._scripts = Scripts(config, own.script_limit_seconds, self._callbacks, metrics)
         self._handler = Handler(plan, front, self._callbacks, self._scripts, reporter)
-        self._keeper = Keeper(self._make_api(), config.dialect, self._use, self._parts, own.transport)
+        self._refresher = Refresher(self._make_api(), config.dialect, self._use, self._parts, own.transport)
         self._pollers: dict[str, Poller] = {}
         self._heartbeat = self._make_heartbeat()
         self._left_over = ""
@@ -93,7 +93,7 @@ class Bridge:
         """Begin."""
         for number in range(SENDERS):
             self._parts.start(f"results {number}", self._callbacks.run)
-        self._parts.start("credentials", self._keeper.run)
+        self._parts.start("credentials", self._refresher.run)
         self._parts.start("numbers", self._sample)
         if self._heartbeat is not None:
             heartbeat = self._heartbeat
@@ -102,7 +102,7 @@ class Bridge:
     def _stop(self, goes_on: Callable[[], bool]) -> None:
         began = time.monotonic()
         self._ending.set()
-        self._keeper.stop()
+        self._refresher.stop()
         pollers = list(self._pollers.values())
         for poller in pollers:
             poller.stop()
@@ -171,7 +171,7 @@ class Bridge:
             return
         batch, metrics = self._plan.config.poller["maxNumberOfMessages"], self._metrics
         poller = Poller(
-            transport, self._handler, self._keeper.refresh, metrics, self._parts, batch=batch, once=self._once
+            transport, self._handler, self._refresher.refresh, metrics, self._parts, batch=batch, once=self._once
         )
         self._pollers[url] = poller
         poller.start()
@@ -182,22 +182,23 @@ class Bridge:
         now = time.time()
         pollers = list(self._pollers.values())
         polled = [poller for poller in pollers if now - poller.polled_at < _QUEUE_SILENT_SECONDS]
-        troubles = [poller.failure for poller in pollers if poller.failure]
-        if self._keeper.failure:
-            troubles.append("; ".join(filter(None, [f"no credentials: {self._keeper.failure}", self._keeper.advice])))
-        troubles += filter(None, [self._reporter.alerta_trouble, self._front.deliverer.trouble])
+        problems = [poller.failure for poller in pollers if poller.failure]
+        if self._refresher.failure:
+            words = f"no credentials: {self._refresher.failure}", self._refresher.advice
+            problems.append("; ".join(filter(None, words)))
+        problems += filter(None, [self._reporter.alerta_trouble, self._front.deliverer.problem])
         ready = bool(polled) and not any(poller.failure for poller in polled)
         held = len(self._handler.room)
         status = f"{len(polled)} of {len(pollers)} queues answer, {held} messages in hand"
-        if troubles:
-            status = f"{troubles[0]}; {status}"
+        if problems:
+            status = f"{problems[0]}; {status}"
         stuck = tuple(self._parts.stuck())
         numbers = {
             "held": held,
             "queue_answered_at": min((poller.polled_at for poller in pollers), default=0.0),
             "heartbeat_at": self._heartbeat.sent_at if self._heartbeat else 0.0,
         }
-        return Health(ready, stuck, tuple(troubles), status, self._keeper.source, numbers)
+        return Health(ready, stuck, tuple(problems), status, self._refresher.source, numbers)
 
     def _is_well(self) -> bool:
         return self.health().ready and not self._reporter.alerta_trouble
@@ -211,7 +212,7 @@ class Bridge:
                 return
 
     def _take_gauges(self) -> None:
-        metrics, keeper, now = self._metrics, self._keeper, time.time()
+        metrics, keeper, now = self._metrics, self._refresher, time.time()
         metrics.held.set(len(self._handler.room))
         metrics.callbacks_waiting.set(len(self._callbacks))
         metrics.credentials_failures.set(keeper.failures)
@@ -226,12 +227,12 @@ class Bridge:
         deliverer = self._front.deliverer
         try:
             self._metrics.journals(list(deliverer.counts().values()), self._scripts.in_hand)
-            self._metrics.spool_usable.set(not deliverer.disk_trouble)
+            self._metrics.spool_usable.set(not deliverer.disk_problem)
         except JournalError:
             self._metrics.spool_usable.set(0)
 
     def _is_done(self) -> bool:
-        keeper = self._keeper
+        keeper = self._refresher
         if not keeper.fetched_at:
             if keeper.permanent or keeper.failures >= _ONCE_FAILURES:
                 self._left_over = f"no credentials: {keeper.failure}; {keeper.advice}".rstrip("; ")

@@ -14,8 +14,8 @@ from lab.cloud import Cloud, CloudServer, Queue
 from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.connector.credentials import Token
-from alerta_opsgenie.connector.keeper import Keeper
 from alerta_opsgenie.connector.parts import Parts
+from alerta_opsgenie.connector.refresher import Refresher
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import EdgeConfig
 from tests.connector.rig import wait_until
@@ -33,7 +33,7 @@ class Run:
         self.integration = add(queues=(PLACE,))
         self.tokens: queue.Queue[Token] = queue.Queue()
         config = EdgeConfig(dialect, Secret(self.integration.key), server.base_url, {})
-        self.keeper = Keeper(VendorApi(config, {}), dialect, self.tokens.put, Parts())
+        self.keeper = Refresher(VendorApi(config, {}), dialect, self.tokens.put, Parts())
         threading.Thread(target=self.keeper.run, daemon=True).start()
 
     def next(self) -> Token:
@@ -104,16 +104,18 @@ class FakeApi:
         return self.answers["v2" if "/v2/" in path else "v1"]
 
 
-def fetched(transport: str = "auto", dialect: str = "jec", **answers: Response) -> tuple[Keeper, FakeApi, list[Token]]:
+def fetched(
+    transport: str = "auto", dialect: str = "jec", **answers: Response
+) -> tuple[Refresher, FakeApi, list[Token]]:
     """Let a keeper ask once."""
     api, tokens = FakeApi(**answers), list[Token]()
-    keeper: Keeper
+    keeper: Refresher
 
     def use(token: Token) -> None:
         tokens.append(token)
         keeper.stop()
 
-    keeper = Keeper(api, dialect, use, Parts(), transport)  # type: ignore[arg-type]
+    keeper = Refresher(api, dialect, use, Parts(), transport)  # type: ignore[arg-type]
     keeper._rest = lambda pause: keeper.stop()  # type: ignore[method-assign]  # noqa: ARG005
     keeper.run()
     return keeper, api, tokens
@@ -167,7 +169,7 @@ def test_a_channel_that_cannot_be_is_refused(raw: bytes) -> None:
 def pauses(api: FakeApi, rounds: int) -> list[float]:
     """Give how long the keeper waits after each of its first questions."""
     found: list[float] = []
-    keeper = Keeper(api, "oec", lambda _token: None, Parts())  # type: ignore[arg-type]
+    keeper = Refresher(api, "oec", lambda _token: None, Parts())  # type: ignore[arg-type]
 
     def rest(pause: float) -> None:
         found.append(pause)
