@@ -111,14 +111,14 @@ _BARE = """
 import asyncio, json, sys, time, aiohttp
 url, key, clients = sys.argv[1], sys.argv[2], int(sys.argv[3])
 ids = json.load(sys.stdin)
-HEADERS = {"Authorization": "Key " + key, "X-Alerta-On-BridgeCall-Of": "alice@example.com"}
+HEADERS = {"Authorization": "Key " + key, "X-Alerta-On-Behalf-Of": "alice@example.com"}
 async def client(session):
     while ids:
         where = url + "/alert/" + ids.pop()
         body = {"action": "ack", "text": "Acknowledged by alice@example.com in Opsgenie"}
         async with session.put(where + "/action", json=body, headers=HEADERS) as answer:
             assert answer.status == 200, await answer.text()
-            plugin = "X-Alerta-On-BridgeCall-Of" in answer.headers
+            plugin = "X-Alerta-On-Behalf-Of" in answer.headers
         if not plugin:  # the same second call that the relay makes then
             body = {"attributes": {"acked-by": "alice@example.com"}}
             async with session.put(where + "/attributes", json=body, headers=HEADERS) as answer:
@@ -208,7 +208,7 @@ import asyncio, sys, aiohttp.web as web
 async def answer(request):
     await request.read()
     return web.Response(body=b'{"status": "ok"}', content_type="application/json",
-                        headers={"X-Alerta-On-BridgeCall-Of": request.headers.get("X-Alerta-On-BridgeCall-Of", "x")})
+                        headers={"X-Alerta-On-Behalf-Of": request.headers.get("X-Alerta-On-Behalf-Of", "x")})
 async def main():
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)

@@ -51,7 +51,7 @@ class _Alerta(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         body = b'{"status": "ok"}'
         self.send_response(200)
-        self.send_header("X-Alerta-On-BridgeCall-Of", self.headers["X-Alerta-On-BridgeCall-Of"])
+        self.send_header("X-Alerta-On-Behalf-Of", self.headers["X-Alerta-On-Behalf-Of"])
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -31,6 +31,10 @@ def names(many: int) -> list[str]:
     return [f"{number:08}-1111-4111-8111-111111111111" for number in range(many)]
 
 
+def lists_asked(run: Running) -> int:
+    return sum(seen.method == "GET" for seen in run.cloud.records.requests)
+
+
 def never(_seconds: float) -> bool:
     raise AssertionError("nobody asked to wait")
 
@@ -45,7 +49,7 @@ def test_lists_all_that_is_open_and_of_our_source_page_by_page(run: Running) -> 
 
     found = list_open(lambda path: client.get(path, run.api.key, time.monotonic() + 5), "Alerta", never)
 
-    assert (found.problem, len(found.alerts), found.requests) == ("", 229, 5)
+    assert (found.problem, len(found.alerts), lists_asked(run)) == ("", 229, 5)
     assert set(listed((("default", data) for data in found.alerts), "Alerta")) == set(names(230)[1:])
 
 
@@ -91,7 +95,7 @@ def test_jsms_full_api_is_read_with_a_persons_token(run: Running) -> None:
 
     found = list_open(api.get, "Alerta", never, OPS_PATHS)
 
-    assert (found.problem, found.requests) == ("", 2)
+    assert (found.problem, lists_asked(run)) == ("", 2)
     seen = listed((("default", data) for data in found.alerts), "Alerta")
     assert len(seen) == 130
     assert seen[names(1)[0]].acknowledged
@@ -110,9 +114,10 @@ class Vendor:
     """Answers from lists: `totals` to the counts in turn (the last for good), and pages of `alerts`."""
 
     def __init__(self, alerts: Sequence[Any], totals: Sequence[Any], paths: Paths = OPSGENIE_PATHS) -> None:
-        self.alerts, self.totals, self.paths = alerts, list(totals), paths
+        self.alerts, self.totals, self.paths, self.asked = alerts, list(totals), paths, 0
 
     def get(self, path: str) -> Response | Delivery:
+        self.asked += 1
         total = self.totals.pop(0) if len(self.totals) > 1 else self.totals[0]
         parts = urlsplit(path)
         if parts.path == self.paths.counter:
@@ -149,8 +154,9 @@ def test_an_incomplete_list_says_why(vendor: Vendor, problem: str) -> None:
 
 
 def test_what_changed_while_it_was_read_is_read_once_more() -> None:
-    found = list_open(Vendor(alerts(3), [4, 4, 3]).get, "Alerta", never)
-    assert (found.problem, len(found.alerts), found.requests) == ("", 3, 6)
+    vendor = Vendor(alerts(3), [4, 4, 3])
+    found = list_open(vendor.get, "Alerta", never)
+    assert (found.problem, len(found.alerts), vendor.asked) == ("", 3, 6)
 
 
 ANSWERS = [
@@ -181,5 +187,6 @@ def test_the_source_cannot_leave_its_quotes() -> None:
 
 
 def test_twenty_thousand_are_all_that_can_be_listed() -> None:
-    found = list_open(Vendor(alerts(MOST_ALERTS), [MOST_ALERTS]).get, "Alerta", never)
-    assert (found.problem, len(found.alerts), found.requests) == ("", MOST_ALERTS, 202)
+    vendor = Vendor(alerts(MOST_ALERTS), [MOST_ALERTS])
+    found = list_open(vendor.get, "Alerta", never)
+    assert (found.problem, len(found.alerts), vendor.asked) == ("", MOST_ALERTS, 202)

@@ -48,7 +48,7 @@ class Model:
 
     def begin(self, row: Action, now: float) -> Action:
         first = now if row.first_attempt_at is None else row.first_attempt_at
-        self.change(row.id, state="in-flight", first_attempt_at=first)
+        self.change(row.id, state="in-flight", first_attempt_at=first, reason="")
         return row._replace(state="in-flight")
 
     def ready(self) -> Dict[str, float]:
@@ -179,7 +179,7 @@ class JournalMachine(RuleBasedStateMachine):
         action, fits = self.take_held(choice)
         self.journal.release(action)
         if fits and self.model.rows[action.id].state == "in-flight":
-            self.model.change(action.id, state="waiting", first_attempt_at=action.first_attempt_at)
+            self.model.change(action.id, state="waiting", first_attempt_at=action.first_attempt_at, reason=action.reason)
 
     @rule()
     def recover(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def web_page(status: int = 200) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give its URL, and the JSON by path; with "recognises" among them it sends X-Alerta-On-BridgeCall-Of back."""
+    """Give its URL, and the JSON by path; with "recognises" among them it sends X-Alerta-On-Behalf-Of back."""
     routes: dict[str, Any] = {}
 
     class Page(http.server.BaseHTTPRequestHandler):
@@ -22,7 +22,7 @@ def web_page(status: int = 200) -> Iterator[tuple[str, dict[str, Any]]]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             if "recognises" in routes:
-                self.send_header("X-Alerta-On-BridgeCall-Of", self.headers.get("X-Alerta-On-BridgeCall-Of", ""))
+                self.send_header("X-Alerta-On-Behalf-Of", self.headers.get("X-Alerta-On-Behalf-Of", ""))
             self.end_headers()
             self.wfile.write(data)
 

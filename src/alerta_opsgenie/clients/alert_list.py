@@ -36,12 +36,11 @@ OPS_PATHS = Paths("/v1/alerts", "size", "values")
 
 
 class AlertList(NamedTuple):
-    """The vendor's alerts, by `requests`; `problem`: why some may be missing; `changed`: they changed meanwhile."""
+    """The vendor's alerts; `problem`: why some may be missing; `changed`: they changed meanwhile."""
 
     alerts: List[Mapping[str, Any]]
     problem: str = ""
     clock_ahead_seconds: float = 0.0
-    requests: int = 0
     changed: bool = False
 
 
@@ -75,11 +74,8 @@ OPS_URL = "https://api.atlassian.com/jsm/ops/api/CLOUD-ID"
 
 def list_open(fetch: Fetch, source: str, wait: Wait, paths: Paths = OPSGENIE_PATHS) -> AlertList:
     """List the open alerts of a source. Obeys rate limits by `wait`. What changes meanwhile is read once more."""
-    first = _Listing(fetch, source, wait, paths).run()
-    if not first.changed:
-        return first
-    again = _Listing(fetch, source, wait, paths).run()
-    return again._replace(requests=first.requests + again.requests)
+    found = _Listing(fetch, source, wait, paths).run()
+    return _Listing(fetch, source, wait, paths).run() if found.changed else found
 
 
 class _Listing:
@@ -89,7 +85,7 @@ class _Listing:
         # What is made from now on would move the pages; it is younger than any grace period.
         self._query = f'source: "{quoted}" AND status: open AND createdAt < {int(time.time() * 1000)}'
         self._found: Dict[str, Mapping[str, Any]] = {}
-        self._ahead, self._requests = 0.0, 0
+        self._ahead = 0.0
 
     def run(self) -> AlertList:
         try:
@@ -97,7 +93,7 @@ class _Listing:
             problem, changed = "", False
         except _IncompleteError as error:
             problem, changed = str(error), isinstance(error, _ChangedError)
-        return AlertList(list(self._found.values()), problem, self._ahead, self._requests, changed)
+        return AlertList(list(self._found.values()), problem, self._ahead, changed)
 
     def _read_all(self) -> None:
         totals = {self._count()} if self._paths.counter else set()
@@ -135,7 +131,6 @@ class _Listing:
     def _get(self, path: str) -> Mapping[str, Any]:
         for tried in range(MOST_WAITS):
             answer = self._fetch(path)
-            self._requests += 1
             if isinstance(answer, Delivery):
                 raise _IncompleteError(f"a page did not come: {answer.detail}")
             if answer.status != _THROTTLED:

@@ -16,7 +16,7 @@ from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.core.secret import mask
 
-ON_BEHALF_OF = "X-Alerta-On-BridgeCall-Of"
+ON_BEHALF_OF = "X-Alerta-On-Behalf-Of"
 """Names the person, percent-encoded where not ASCII; our plugin sends it back, which is how it is known to be there."""
 
 ALERT_STATUS = "X-Alerta-Alert-Status"  # Our plugin says here which status the alert has after the call

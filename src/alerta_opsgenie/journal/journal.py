@@ -119,10 +119,10 @@ class Journal:
     def release(self, action: Action) -> None:
         """Let an action that was given in flight wait again as it was: it was not attempted."""
         statement = (
-            "UPDATE actions SET state = 'waiting', first_attempt_at = ? WHERE id = ? AND key = ?"
+            "UPDATE actions SET state = 'waiting', first_attempt_at = ?, reason = ? WHERE id = ? AND key = ?"
             " AND state = 'in-flight'"
         )
-        values = (action.first_attempt_at, action.id, plain(action.key))
+        values = (action.first_attempt_at, action.reason, action.id, plain(action.key))
         self._write(lambda connection: connection.execute(statement, values))
 
     def expire(self, now: float, older_than_seconds: float) -> List[Action]:

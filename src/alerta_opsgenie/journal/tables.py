@@ -150,7 +150,10 @@ def put_new(connection: _Connection, action: Action) -> Action:
 
 
 def claim_head(connection: _Connection, alert: str, now: float) -> List[Action]:
-    """Put the first action of an alert in flight; what is given tells of earlier attempts."""
+    """Put the first action of an alert in flight, and return it with the reason of its last attempt.
+
+    The row loses that reason: after a kill nobody knows how the attempt that begins now has ended.
+    """
     head = many(connection, "alert = ? AND state = 'waiting' ORDER BY order_ns, id LIMIT 1", alert)
     connection.executemany(
         "UPDATE actions SET state = 'in-flight', reason = '', first_attempt_at = coalesce(first_attempt_at, ?)"
