@@ -97,7 +97,8 @@ def _sweeps(run: Plugged, many: int) -> dict[str, Any]:
 
 
 def _lists(run: Plugged) -> int:
-    return sum(seen.method == "GET" and seen.path.startswith("/v2/alerts?") for seen in list(run.cloud.records.requests))
+    requests = list(run.cloud.records.requests)
+    return sum(seen.method == "GET" and seen.path.startswith("/v2/alerts?") for seen in requests)
 
 
 def _most_megabytes(run: Plugged) -> float:

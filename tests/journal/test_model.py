@@ -179,7 +179,8 @@ class JournalMachine(RuleBasedStateMachine):
         action, fits = self.take_held(choice)
         self.journal.release(action)
         if fits and self.model.rows[action.id].state == "in-flight":
-            self.model.change(action.id, state="waiting", first_attempt_at=action.first_attempt_at, reason=action.reason)
+            self.model.change(action.id, state="waiting", first_attempt_at=action.first_attempt_at,
+                              reason=action.reason)  # fmt: skip
 
     @rule()
     def recover(self) -> None:
