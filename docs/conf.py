@@ -22,6 +22,6 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 _MAN = "a two-way bridge between Alerta and Opsgenie or Jira Service Management"
 man_pages = [
     ("reference/cli", "alerta-opsgenie", _MAN, [author], 1),
-    ("reference/executor", "oecAlertaExecutor", "tell Alerta what OEC or JEC hears", [author], 1),
+    ("reference/executor", "oecAlertaExecutor", "apply the actions that OEC or JEC receives to Alerta", [author], 1),
     ("reference/settings", "alerta-opsgenie", "settings of the plugin and of a connector", [author], 5),
 ]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the .deb from the wheel:  build.sh WHEEL DIRECTORY [MAN-PAGES]
-# docs/decisions/0032 says why it holds the package alone and takes its libraries from Debian.
+# docs/decisions/0032 says why the .deb contains only the package and uses Debian's libraries.
 set -eu
 
 wheel=$(realpath "$1")
@@ -17,7 +17,7 @@ umask 022
 modules=$root/usr/lib/python3/dist-packages
 mkdir -p "$modules" "$root/usr/bin" "$root/usr/lib/systemd/system" "$root/usr/share/doc/$name" "$root/DEBIAN"
 python3 -m zipfile -e "$wheel" "$modules"
-# dpkg keeps its own list of files; without RECORD, pip leaves the package alone.
+# dpkg keeps its own list of files; without RECORD, pip does not change the package.
 rm "$modules"/*.dist-info/RECORD
 cat >"$root/usr/bin/$name" <<'PROGRAM'
 #!/usr/bin/python3
