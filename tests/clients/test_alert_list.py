@@ -12,9 +12,9 @@ import pytest
 
 from alerta_opsgenie.clients.alert_list import MOST_ALERTS, OPS_PATHS, OPSGENIE_PATHS, OpsApi, Paths, list_open
 from alerta_opsgenie.clients.connection import Response
-from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient, Reason, RequestOutcome, Verdict
 from alerta_opsgenie.core.publish import Dialect
-from alerta_opsgenie.core.sides import listed
+from alerta_opsgenie.core.snapshot import own_open_alerts
 from tests.support.cloud import Running, running_cloud
 
 JSON = dict[str, Any]
@@ -50,7 +50,7 @@ def test_lists_all_that_is_open_and_of_our_source_page_by_page(run: Running) -> 
     found = list_open(lambda path: client.get(path, run.api.key, time.monotonic() + 5), "Alerta", never)
 
     assert (found.problem, len(found.alerts), lists_asked(run)) == ("", 229, 5)
-    assert set(listed((("default", data) for data in found.alerts), "Alerta")) == set(names(230)[1:])
+    assert set(own_open_alerts((("default", data) for data in found.alerts), "Alerta")) == set(names(230)[1:])
 
 
 def test_a_throttled_list_waits_as_long_as_the_vendor_asks(run: Running) -> None:
@@ -96,7 +96,7 @@ def test_jsms_full_api_is_read_with_a_persons_token(run: Running) -> None:
     found = list_open(api.get, "Alerta", never, OPS_PATHS)
 
     assert (found.problem, lists_asked(run)) == ("", 2)
-    seen = listed((("default", data) for data in found.alerts), "Alerta")
+    seen = own_open_alerts((("default", data) for data in found.alerts), "Alerta")
     assert len(seen) == 130
     assert seen[names(1)[0]].acknowledged
     assert seen[names(2)[1]].snoozed_until is not None
@@ -116,7 +116,7 @@ class Vendor:
     def __init__(self, alerts: Sequence[Any], totals: Sequence[Any], paths: Paths = OPSGENIE_PATHS) -> None:
         self.alerts, self.totals, self.paths, self.asked = alerts, list(totals), paths, 0
 
-    def get(self, path: str) -> Response | Delivery:
+    def get(self, path: str) -> Response | RequestOutcome:
         self.asked += 1
         total = self.totals.pop(0) if len(self.totals) > 1 else self.totals[0]
         parts = urlsplit(path)
@@ -164,13 +164,13 @@ ANSWERS = [
     (answer([]), "not JSON"),
     (answer({}, 500), "HTTP 500"),
     (answer({}, 404), "HTTP 404"),
-    (Delivery(Verdict.LATER, Reason.NETWORK, "no route"), "no route"),
+    (RequestOutcome(Verdict.LATER, Reason.NETWORK, "no route"), "no route"),
     (answer({"data": {"count": 1}}), "no list of alerts"),
 ]
 
 
 @pytest.mark.parametrize(("given", "problem"), ANSWERS)
-def test_an_answer_that_is_none_leaves_an_incomplete_list(given: Response | Delivery, problem: str) -> None:
+def test_an_answer_that_is_none_leaves_an_incomplete_list(given: Response | RequestOutcome, problem: str) -> None:
     assert problem in list_open(lambda _path: given, "Alerta", never).problem
 
 

@@ -17,7 +17,7 @@ from alerta_opsgenie.clients.alerta import ALERT_STATUS, ON_BEHALF_OF, AlertaCli
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason, outcome_of_refusal
 from alerta_opsgenie.core.people import clean_name
-from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.task import Call
 from tests.support.answers import ALIAS, JANE, OK, message, play
 from tests.support.bad_server import MODES, BadServer
 
@@ -199,7 +199,7 @@ def test_a_key_that_no_header_can_carry_is_not_sent_and_is_told_as_a_wrong_key(k
         asking = client(server.url, key)
         outcome = close_through(asking)
         assert (outcome.kind, outcome.reason) == (Kind.KEPT, Reason.UNAUTHORIZED)
-        assert outcome.loud
+        assert outcome.needs_person
         assert "8b1f" not in outcome.detail
         assert server.received == []
         assert asking.calls == 0

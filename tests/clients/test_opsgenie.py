@@ -17,16 +17,18 @@ from alerta_opsgenie.clients.opsgenie import (
     Status,
     Verdict,
     address_of,
+    classify,
     dialect_of,
-    judge,
 )
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import ConsoleAct, Dialect, Policy, Request, publish
-from alerta_opsgenie.core.wording import AlertValues, Past
+from alerta_opsgenie.core.publish import AlertEvent, Dialect, Policy, Request, publish
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 from tests.support.cloud import Running, running_cloud
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
-ALERT = AlertValues(ID, resource="web01", event="E", severity="major", history=(Past("new", "open", "major", ID),))
+ALERT = AlertValues(
+    ID, resource="web01", event="E", severity="major", history=(HistoryEntry("new", "open", "major", ID),)
+)
 STUCK_OR_FINAL = {Verdict.STUCK, Verdict.FINAL}
 
 
@@ -42,7 +44,7 @@ def soon() -> float:
 
 def request(event: Event = Event.RAISED, alert_id: str = ID, text: str = "") -> Request:
     alert = ALERT._replace(id=alert_id)
-    return publish(alert, [ConsoleAct(event, "alice@example.com", text)], Policy()).requests[0]
+    return publish(alert, [AlertEvent(event, "alice@example.com", text)], Policy()).requests[0]
 
 
 def answer(status: int, body: object = None, **headers: str) -> Response:
@@ -58,7 +60,7 @@ STUCK = {401, 403, 410} | (set(range(100, 400)) - {200, 201, 202})
 @pytest.mark.parametrize("operation", ["create", "acknowledge", "note"])
 def test_every_status_has_its_meaning(operation: str) -> None:
     for status in range(100, 600):
-        verdict = judge(operation, answer(status, TAKEN)).verdict
+        verdict = classify(operation, answer(status, TAKEN)).verdict
         if status in (200, 201, 202):
             expected = Verdict.DONE
         elif status in LATER:
@@ -72,13 +74,13 @@ def test_every_status_has_its_meaning(operation: str) -> None:
 
 def test_what_needs_a_person_says_what_to_do() -> None:
     for status in range(100, 600):
-        delivery = judge("create", answer(status))
+        delivery = classify("create", answer(status))
         if delivery.verdict is Verdict.STUCK:
             assert delivery.reason in ADVICE
 
 
 def test_a_proxy_s_page_is_no_success() -> None:
-    delivery = judge("close", answer(200, b"<html>hello</html>"))
+    delivery = classify("close", answer(200, b"<html>hello</html>"))
     assert (delivery.verdict, delivery.reason) == (Verdict.STUCK, Reason.NOT_OPSGENIE)
 
 
@@ -92,20 +94,20 @@ def test_a_proxy_s_page_is_no_success() -> None:
     ],
 )
 def test_two_meanings_of_one_status_are_told_apart(status: int, body: object, verdict: Verdict) -> None:
-    assert judge("close", answer(status, body)).verdict is verdict
+    assert classify("close", answer(status, body)).verdict is verdict
 
 
 def test_the_throttle_s_headers_are_read_on_any_answer() -> None:
     headers = {"x_ratelimit_state": "THROTTLED", "x_ratelimit_period_in_sec": "60"}
-    slow, refused = judge("note", answer(202, TAKEN, **headers)), judge("note", answer(429, {}, **headers))
+    slow, refused = classify("note", answer(202, TAKEN, **headers)), classify("note", answer(429, {}, **headers))
     assert (slow.verdict, slow.throttled, slow.retry_after_seconds) == (Verdict.DONE, True, 60.0)
     assert (refused.verdict, refused.throttled, refused.retry_after_seconds) == (Verdict.LATER, True, 60.0)
-    assert judge("note", answer(429, {}, retry_after="7", **headers)).retry_after_seconds == 7.0
+    assert classify("note", answer(429, {}, retry_after="7", **headers)).retry_after_seconds == 7.0
 
 
 def test_the_vendor_s_words_and_errors_are_given_and_the_key_is_not() -> None:
     body = {"message": "bad key K-123\nsecond", "errors": {"message": "too long"}}
-    detail = judge("create", answer(422, body), key="K-123").detail
+    detail = classify("create", answer(422, body), key="K-123").detail
     assert detail == "HTTP 422, bad key *** second, message: too long"
 
 

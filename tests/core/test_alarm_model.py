@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from alerta_opsgenie.core.alarm_model import ISA_18_2, PRIORITIES, meaning
-from alerta_opsgenie.core.events import was_ever_open
+from alerta_opsgenie.core.events import may_have_earlier_outage
 from alerta_opsgenie.core.outcome import Kind, Reason
 from alerta_opsgenie.core.publish import Policy, is_wanted
-from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.core.wording import AlertValues, Past, fill
+from alerta_opsgenie.core.task import Settings
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry, fill_template
 from tests.support.answers import CONFLICT, NOW_SECONDS, OK, error, message, ok_with_plugin, play, seen
 
 USUAL = ("open", "assign", "ack", "shelved", "blackout", "closed", "expired", "unknown")
@@ -60,7 +60,10 @@ def test_a_snooze_that_alerta_ends_at_another_time_says_when(written: int | None
     ids=["began as normal", "was open", "the beginning is no longer known"],
 )
 def test_only_what_was_ever_open_has_an_earlier_outage(history: list[tuple[str, str]], open_before: bool) -> None:
-    assert was_ever_open(AlertValues("id", history=tuple(Past(*entry) for entry in history))) is open_before
+    assert (
+        may_have_earlier_outage(AlertValues("id", history=tuple(HistoryEntry(*entry) for entry in history)))
+        is open_before
+    )
 
 
 @pytest.mark.parametrize(("word", "status"), [("open", "UNACK"), ("ack", "ACKED"), ("closed", "NORM")])
@@ -74,8 +77,8 @@ def test_severities_stand_in_the_table_in_lower_case_and_count_in_any() -> None:
 
 
 def test_a_template_shows_alerta_s_own_word() -> None:
-    assert fill("{status}", AlertValues("id", status="ack", shown_status="ACKED")) == "ACKED"
-    assert fill("{status}", AlertValues("id", status="ack")) == "ack"
+    assert fill_template("{status}", AlertValues("id", status="ack", shown_status="ACKED")) == "ACKED"
+    assert fill_template("{status}", AlertValues("id", status="ack")) == "ack"
 
 
 @pytest.mark.parametrize(

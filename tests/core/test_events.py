@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.core.events import Event, changes, is_known, receipt
 from alerta_opsgenie.core.publish import REQUESTS, Dialect, Policy, is_wanted
-from alerta_opsgenie.core.wording import AlertValues, Past
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 STATUSES = ("open", "assign", "ack", "shelved", "closed", "expired", "blackout", "unknown")
@@ -64,8 +64,8 @@ def test_a_blackout_means_nothing(before: str) -> None:
     assert changes(before, "blackout", "") == ()
 
 
-def entry(change: str, status: str, severity: str = "major", entry_id: str = "x") -> Past:
-    return Past(change, status, severity, entry_id)
+def entry(change: str, status: str, severity: str = "major", entry_id: str = "x") -> HistoryEntry:
+    return HistoryEntry(change, status, severity, entry_id)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def entry(change: str, status: str, severity: str = "major", entry_id: str = "x"
         ((entry("ack", "ack", "warning"),), None),
     ],
 )
-def test_the_history_tells_whether_an_alert_was_sent(history: tuple[Past, ...], *, known: bool | None) -> None:
+def test_the_history_tells_whether_an_alert_was_sent(history: tuple[HistoryEntry, ...], *, known: bool | None) -> None:
     """A history that was cut tells nothing."""
     assert is_known(AlertValues(ID, history=history), lambda severity: is_wanted(severity, Policy())) is known
 

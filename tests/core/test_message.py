@@ -70,9 +70,9 @@ def test_what_was_read_can_be_written_again_from_deep_within_the_stack() -> None
     about = parse('{"action": "Close", "alert": {"owner": ' + '{"a":' * 47 + "1" + "}" * 47 + "}}")
 
     def at_depth(levels: int) -> str:
-        return at_depth(levels - 1) if levels else fields.essence(about)
+        return at_depth(levels - 1) if levels else fields.journal_body(about)
 
-    assert fields.recall(at_depth(sys.getrecursionlimit() - 200), "k") == about._replace(
+    assert fields.read_journal_body(at_depth(sys.getrecursionlimit() - 200), "k") == about._replace(
         key="k", envelope={"action": "Close", "alert": about.alert}
     )
 
@@ -189,9 +189,9 @@ def test_who_acted_is_the_user_the_full_name_or_the_console(alert: dict[str, Any
 
 def test_what_is_kept_is_what_the_relay_reads() -> None:
     about = parse(variant(headers={"X-Secret": "s3cret"}, params={"apiKey": "s3cret"}, requestId="9a8b"))
-    kept = fields.essence(about)
+    kept = fields.journal_body(about)
     assert "s3cret" not in kept
-    recalled = fields.recall(kept, about.key)
+    recalled = fields.read_journal_body(kept, about.key)
     assert recalled[:3] == about[:3]
     assert recalled.alert == envelope("Acknowledge")["alert"]
 
@@ -200,9 +200,9 @@ def test_a_message_that_grows_by_being_kept_can_still_be_recalled() -> None:
     """A mebibyte of emoji is three in escapes: kept, and then refused as too large, it would be lost."""
     text = json.dumps(envelope("AddNote", note="🔥" * 250_000), ensure_ascii=False)
     about = parse(text.encode())
-    kept = fields.essence(about)
+    kept = fields.journal_body(about)
     assert len(kept) > LARGEST_MESSAGE_BYTES
-    assert fields.note(fields.recall(kept, about.key)) == fields.note(about)
+    assert fields.note(fields.read_journal_body(kept, about.key)) == fields.note(about)
 
 
 # -- Another parser's opinion

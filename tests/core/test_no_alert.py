@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.core.delivery import entry_of
-from alerta_opsgenie.core.message import parse, recall
+from alerta_opsgenie.core.delivery import journal_entry
+from alerta_opsgenie.core.message import parse, read_journal_body
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings, gate
+from alerta_opsgenie.core.relay import gate
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import ALIAS, NOW_SECONDS, OK, play
 
 MAPPED = Settings(custom_actions={"restart": "restartService"})
@@ -64,10 +65,10 @@ def test_only_a_whole_id_names_an_alert(alias: str) -> None:
 
 
 def test_what_is_kept_of_it_still_names_the_alert_and_holds_nothing_else() -> None:
-    entry = entry_of(parse(text_of({"alertaId": ALIAS, "password": "s3cret"})), NOW_SECONDS)
+    entry = journal_entry(parse(text_of({"alertaId": ALIAS, "password": "s3cret"})), NOW_SECONDS)
     assert entry.alert == ALIAS
     assert "s3cret" not in entry.body
-    assert gate(recall(entry.body, entry.key), MAPPED) is None
+    assert gate(read_journal_body(entry.body, entry.key), MAPPED) is None
 
 
 def test_many_and_hostile_names_stay_one_short_line() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import INCIDENT, believable_ns, incident_ns, registers, superseded, writes
 from alerta_opsgenie.core.outcome import Kind
-from alerta_opsgenie.core.relay import PLANS
+from alerta_opsgenie.core.relay import HANDLERS
 from tests.support.answers import BOB, NOW_SECONDS, UPDATED_NS, message
 
 WRITES = {
@@ -22,7 +22,7 @@ WRITES = {
 }
 
 
-@pytest.mark.parametrize("action", [*sorted(PLANS), "RestartService"])
+@pytest.mark.parametrize("action", [*sorted(HANDLERS), "RestartService"])
 def test_each_action_writes_its_registers_and_the_rest_none(action: str) -> None:
     about = message(action, owner=BOB, priority="P1", addedTags="a,b", removedTags="b,c", note="x")
     assert registers(about) == WRITES.get(action, set())

@@ -55,7 +55,7 @@ def test_each_reason_belongs_to_one_kind() -> None:
 def test_loud_are_the_rejected_and_what_has_a_mend(kind: Kind) -> None:
     for reason in REASONS[kind]:
         outcome = Outcome(kind, reason)
-        assert outcome.loud is (kind is Kind.REJECTED or reason in ADVICE)
+        assert outcome.needs_person is (kind is Kind.REJECTED or reason in ADVICE)
         assert bool(outcome.advice) is (reason in ADVICE)
     assert set(ADVICE) < REASONS[Kind.KEPT]
 
@@ -86,7 +86,7 @@ def test_an_alert_that_alerta_does_not_know_is_rejected_and_a_url_is_a_matter_of
 def test_what_our_plugin_calls_stale_is_ignored_and_any_other_conflict_is_kept() -> None:
     assert outcome_of_refusal(STALE)[:2] == (Kind.IGNORED, Reason.STALE)
     assert outcome_of_refusal(CONFLICT)[:2] == (Kind.KEPT, Reason.CONFLICT)
-    assert (STALE.no_way, CONFLICT.no_way, error(400).no_way) == (False, True, False)
+    assert (STALE.has_no_transition, CONFLICT.has_no_transition, error(400).has_no_transition) == (False, True, False)
 
 
 def test_a_forwarding_loop_of_alertas_plugins_is_a_refusal() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from alerta_opsgenie.core.message import MessageError, parse
 from alerta_opsgenie.core.outcome import Kind, Reason
-from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
+from alerta_opsgenie.core.relay import relay
+from alerta_opsgenie.core.task import AttemptContext, Call, Settings
 from tests.support.answers import APPLIED, BOB, JANE, NOW_SECONDS, OK, act, asked, attributes, note
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
@@ -99,7 +100,7 @@ TABLE = {
 def run(data: bytes, settings: Settings) -> tuple[tuple[Kind, Reason] | str, list[Call]]:
     calls: list[Call] = []
     try:
-        steps = relay(parse(data), settings, Circumstances(NOW_SECONDS))
+        steps = relay(parse(data), settings, AttemptContext(NOW_SECONDS))
     except MessageError as error:
         return str(error), calls
     try:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
-from alerta_opsgenie.core.message import essence, parse, recall, with_people
+from alerta_opsgenie.core.message import journal_body, parse, read_journal_body, with_people
 from alerta_opsgenie.core.people import account_of, is_account_id, named, read_people
-from alerta_opsgenie.core.relay import Settings, gate
+from alerta_opsgenie.core.relay import gate
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import BOB, JANE, NOTED, OK, envelope, message, ok_with_plugin, play
 
 ID = "5b10ac8d82e05b22cc7d4ef5"
@@ -98,13 +99,13 @@ def test_an_owner_and_a_responder_are_shown_by_their_logins() -> None:
 
 def test_the_journal_keeps_the_names_and_nobody_else_s() -> None:
     about = with_people(message("TakeOwnership", username=ID), PEOPLE)
-    again = recall(essence(about), about.key)
+    again = read_journal_body(journal_body(about), about.key)
     assert (fields.owner(again), again.people) == ("jane", {ID: "jane"})
 
 
 def test_a_message_cannot_bring_a_mapping_of_its_own() -> None:
     forged = parse(json.dumps({**envelope("Close", username=ID), "people": {ID: "root"}}))
-    assert (fields.actor(forged), fields.actor(recall(essence(forged), ""))) == (ID, ID)
+    assert (fields.actor(forged), fields.actor(read_journal_body(journal_body(forged), ""))) == (ID, ID)
 
 
 def test_a_mapping_to_a_name_of_ours_makes_nobody_an_echo() -> None:

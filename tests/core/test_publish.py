@@ -14,9 +14,9 @@ from lab.cloud.limits import check
 from alerta_opsgenie.core import limits
 from alerta_opsgenie.core.echo import MARK
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import REQUESTS, ConsoleAct, Dialect, Policy, Request, publish
+from alerta_opsgenie.core.publish import REQUESTS, AlertEvent, Dialect, Policy, Request, publish
 from alerta_opsgenie.core.routing import Route
-from alerta_opsgenie.core.wording import AlertValues, Past, Templates
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry, Templates
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 ALERT = AlertValues(
@@ -30,7 +30,7 @@ ALERT = AlertValues(
     value="97%",
     text="Disk usage high",
     previous_severity="minor",
-    history=(Past("new", "open", "major", ID),),
+    history=(HistoryEntry("new", "open", "major", ID),),
 )
 UNTIL_SECONDS = 1_767_225_600.0
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "requests.md"
@@ -39,7 +39,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "requests.md"
 def dispatched(
     event: Event, policy: Policy | None = None, alert: AlertValues = ALERT, **act: object
 ) -> list[Request]:
-    done = ConsoleAct(event, **{"actor": "alice@example.com", "until_seconds": UNTIL_SECONDS, **act})  # type: ignore[arg-type]
+    done = AlertEvent(event, **{"actor": "alice@example.com", "until_seconds": UNTIL_SECONDS, **act})  # type: ignore[arg-type]
     return list(publish(alert, [done], policy or Policy(update_repeats=True)).requests)
 
 
@@ -82,7 +82,7 @@ def test_a_long_name_keeps_the_mark() -> None:
 def test_a_route_s_teams_and_priority_go_before_the_general_ones() -> None:
     route = Route("r", (), teams=("night",), priority="P5")
     policy = Policy(teams=("ops",), priorities={"major": "P2"}, routes=(route,))
-    dispatch = publish(ALERT, [ConsoleAct(Event.RAISED)], policy)
+    dispatch = publish(ALERT, [AlertEvent(Event.RAISED)], policy)
     assert dispatch.route == "r"
     assert dispatch.requests[0].body["responders"] == [{"name": "night", "type": "team"}]
     assert dispatch.requests[0].body["priority"] == "P5"
@@ -105,7 +105,7 @@ def test_templates_word_message_description_entity_and_tags() -> None:
 
 @pytest.mark.parametrize("event", [event for event in Event if event is not Event.RAISED])
 def test_of_an_alert_that_was_never_sent_nothing_is_told(event: Event) -> None:
-    history = (Past("ack", "ack", "warning"), Past("new", "open", "warning"))
+    history = (HistoryEntry("ack", "ack", "warning"), HistoryEntry("new", "open", "warning"))
     alert = ALERT._replace(severity="warning", history=history)
     assert dispatched(event, Policy(), alert) == []
 
@@ -154,10 +154,10 @@ ALERTS = st.fixed_dictionaries(
 
 @given(
     alert=ALERTS,
-    act=st.tuples(st.sampled_from(Event), TEXTS, TEXTS, st.just(UNTIL_SECONDS)).map(lambda fields: ConsoleAct(*fields)),
+    act=st.tuples(st.sampled_from(Event), TEXTS, TEXTS, st.just(UNTIL_SECONDS)).map(lambda fields: AlertEvent(*fields)),
     dialect=st.sampled_from(Dialect),
 )
-def test_no_alert_breaks_a_limit(alert: AlertValues, act: ConsoleAct, dialect: Dialect) -> None:
+def test_no_alert_breaks_a_limit(alert: AlertValues, act: AlertEvent, dialect: Dialect) -> None:
     """Whatever Alerta holds, the vendor takes the request, counts it by code points or by UTF-16 units."""
     for request in publish(alert, [act], Policy(dialect=dialect, update_repeats=True)).requests:
         for utf16 in (False, True):
@@ -166,7 +166,7 @@ def test_no_alert_breaks_a_limit(alert: AlertValues, act: ConsoleAct, dialect: D
 
 
 def test_what_was_cut_is_named() -> None:
-    dispatch = publish(ALERT._replace(text="x" * 200), [ConsoleAct(Event.RAISED)], Policy())
+    dispatch = publish(ALERT._replace(text="x" * 200), [AlertEvent(Event.RAISED)], Policy())
     assert dispatch.cut == ("message",)
 
 
@@ -246,13 +246,13 @@ def test_an_environment_that_is_not_wanted_stays_here() -> None:
 
 @pytest.mark.parametrize("severity", ["warning", "informational"])
 def test_warnings_are_sent_when_asked_for(severity: str) -> None:
-    alert = ALERT._replace(severity=severity, history=(Past("new", "open", severity, ID),))
+    alert = ALERT._replace(severity=severity, history=(HistoryEntry("new", "open", severity, ID),))
     assert dispatched(Event.RAISED, Policy(), alert) == []
     assert dispatched(Event.RAISED, Policy(send_warn=True), alert)
 
 
 def test_a_change_to_a_severity_that_is_not_sent_creates_nothing() -> None:
-    alert = ALERT._replace(severity="warning", history=(Past("severity", "open", "warning"), *ALERT.history))
+    alert = ALERT._replace(severity="warning", history=(HistoryEntry("severity", "open", "warning"), *ALERT.history))
     assert [request.operation for request in dispatched(Event.CHANGED, Policy(), alert)] == ["priority", "message"]
 
 

@@ -8,28 +8,28 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core import reconcile as rules
-from alerta_opsgenie.core.agreed import Agreed
-from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
+from alerta_opsgenie.core.agreed import AgreedState
+from alerta_opsgenie.core.last_change import ALERTA, OPSGENIE
 from alerta_opsgenie.core.reconcile import OFF, REPORT, Known, Sweep, read_suspects, reconcile
-from alerta_opsgenie.core.sides import ENDLESS, Seen, Snapshot
+from alerta_opsgenie.core.snapshot import ENDLESS, AlertState, Snapshot
 
 ID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 NOW, DAY = 1_000_000.0, 86400.0
 T1, T2, T3 = NOW - 9000, NOW - 6000, NOW - 3000
 ALICE, BOB = "alice@example.com", "bob@example.com"
 
-OPEN = Seen(is_open=True, priority="P2", changed=T1, opened=T1)
+OPEN = AlertState(is_open=True, priority="P2", changed=T1, opened=T1)
 ACK = OPEN._replace(acknowledged=True)
 SNOOZED = OPEN._replace(snoozed_until=NOW + DAY)
-ENDED = Seen(is_open=False, opened=T1, since=T2, changed=T2)
-AGREED = Agreed(is_open=True, priority="P2", confirmed=True, at_seconds=T1)
+ENDED = AlertState(is_open=False, opened=T1, since=T2, changed=T2)
+AGREED = AgreedState(is_open=True, priority="P2", confirmed=True, at_seconds=T1)
 
 
-def snapshot(seen: Seen | None = None, **fields: object) -> Snapshot:
+def snapshot(seen: AlertState | None = None, **fields: object) -> Snapshot:
     return Snapshot({ID: seen} if seen else {}, NOW)._replace(**fields)  # type: ignore[arg-type]
 
 
-def compare(a: Seen | None, v: Seen | None, base: Agreed | None = AGREED, **known: object) -> Sweep:
+def compare(a: AlertState | None, v: AlertState | None, base: AgreedState | None = AGREED, **known: object) -> Sweep:
     """Compare as the second sweep that finds the same; what is None was looked up and is not there."""
     agreed = {ID: base} if base else {}
     gone = frozenset({ID})
@@ -63,14 +63,14 @@ CHANGED_THERE = [
 
 @pytest.mark.parametrize(("a", "v", "base", "field", "steps"), CHANGED_THERE)
 def test_what_the_vendor_changed_since_both_agreed_is_told_to_alerta(
-    a: Seen, v: Seen, base: Agreed, field: str, steps: tuple[str, ...]
+    a: AlertState, v: AlertState, base: AgreedState, field: str, steps: tuple[str, ...]
 ) -> None:
     assert done(compare(a, v, base)) == [(field, ALERTA, steps)]
 
 
 @pytest.mark.parametrize(("v", "a", "base", "field", "steps"), CHANGED_THERE)
 def test_what_alerta_changed_since_both_agreed_is_told_to_the_vendor(
-    v: Seen, a: Seen, base: Agreed, field: str, steps: tuple[str, ...]
+    v: AlertState, a: AlertState, base: AgreedState, field: str, steps: tuple[str, ...]
 ) -> None:
     assert done(compare(a, v, base)) == [(field, OPSGENIE, steps)]
 
@@ -88,7 +88,7 @@ CONFLICTS = [
 @pytest.mark.parametrize(("a", "v", "field", "to_vendor", "to_alerta"), CONFLICTS)
 @pytest.mark.parametrize("policy", [ALERTA, OPSGENIE, REPORT, OFF])
 def test_the_policy_decides_where_nothing_proves_an_order(
-    a: Seen, v: Seen, field: str, to_vendor: tuple[str, ...], to_alerta: tuple[str, ...], policy: str
+    a: AlertState, v: AlertState, field: str, to_vendor: tuple[str, ...], to_alerta: tuple[str, ...], policy: str
 ) -> None:
     found = compare(a, v, None, policies={**rules.FIELDS, field: policy})
     expected = {ALERTA: [(field, OPSGENIE, to_vendor)], OPSGENIE: [(field, ALERTA, to_alerta)]}
@@ -151,7 +151,7 @@ PRESENCE = [
 
 @pytest.mark.parametrize(("a", "v", "base", "expected"), PRESENCE)
 def test_what_only_one_side_has_open(
-    a: Seen | None, v: Seen | None, base: Agreed | None, expected: tuple[str, str, tuple[str, ...]]
+    a: AlertState | None, v: AlertState | None, base: AgreedState | None, expected: tuple[str, str, tuple[str, ...]]
 ) -> None:
     assert done(compare(a, v, base)) == [expected]
 
@@ -166,7 +166,7 @@ LEFT = [
 
 @pytest.mark.parametrize(("a", "v", "base", "known", "text"), LEFT)
 def test_nobody_is_paged_where_people_may_have_closed_it(
-    a: Seen, v: Seen | None, base: Agreed | None, known: dict[str, object], text: str
+    a: AlertState, v: AlertState | None, base: AgreedState | None, known: dict[str, object], text: str
 ) -> None:
     found = compare(a, v, base, **known)
     assert not found.repairs
@@ -232,7 +232,9 @@ UNTOUCHED = [
 
 
 @pytest.mark.parametrize(("a", "v", "known"), UNTOUCHED)
-def test_nothing_that_is_new_on_its_way_or_just_agreed_on_is_touched(a: Seen, v: Seen, known: dict[str, Any]) -> None:
+def test_nothing_that_is_new_on_its_way_or_just_agreed_on_is_touched(
+    a: AlertState, v: AlertState, known: dict[str, Any]
+) -> None:
     assert not compare(a, v, **known).repairs
 
 
@@ -279,7 +281,7 @@ def test_a_memory_that_a_wrong_clock_dated_ahead_hides_nothing() -> None:
     [(AGREED, 25, 25, False), (AGREED, 26, 25, True), (None, 26, 25, True), (AGREED, 26, 26, False)],
 )
 def test_more_repairs_than_a_fault_would_need_stop_the_sweep(
-    base: Agreed | None, many: int, limit: int, *, stops: bool
+    base: AgreedState | None, many: int, limit: int, *, stops: bool
 ) -> None:
     names = [f"{number:08}-1111-4111-8111-111111111111" for number in range(many)]
     here = Snapshot(dict.fromkeys(names, OPEN), NOW)
@@ -315,7 +317,7 @@ def test_an_answer_that_cannot_be_trusted_repairs_nothing_and_forgets_nothing(
 
 def test_what_both_sides_show_alike_is_remembered_once() -> None:
     first = reconcile(snapshot(ACK._replace(owner=ALICE)), snapshot(ACK._replace(owner=ALICE)), Known())
-    assert first.agreed == {ID: Agreed(True, True, None, ALICE, "P2", True, NOW)}
+    assert first.agreed == {ID: AgreedState(True, True, None, ALICE, "P2", True, NOW)}
     again = reconcile(snapshot(ACK._replace(owner=ALICE)), snapshot(ACK._replace(owner=ALICE)), Known(first.agreed))
     assert again.agreed == {}
 
@@ -358,7 +360,7 @@ def test_an_outage_from_before_the_memory_is_not_created_anew(since: float | Non
         (OPEN._replace(opened=NOW - 60), ENDED),
     ],
 )
-def test_nothing_within_the_grace_period_is_touched(a: Seen, v: Seen) -> None:
+def test_nothing_within_the_grace_period_is_touched(a: AlertState, v: AlertState) -> None:
     assert not compare(a, v).repairs
 
 

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from alerta_opsgenie.core.duplicates import EVENT_TEXTS
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
-from alerta_opsgenie.core.relay import LONGEST_SHELVE_SECONDS, ON_DELETE, PLANS, Settings
-from alerta_opsgenie.core.same_act import EVENT_TEXTS
+from alerta_opsgenie.core.relay import HANDLERS, LONGEST_SHELVE_SECONDS
+from alerta_opsgenie.core.task import ON_DELETE, Settings
 from tests.support.answers import (
     APPLIED,
     BOB,
@@ -232,7 +233,7 @@ def test_each_row_of_the_table_makes_its_calls_and_ends_as_it_says(row: Row) -> 
 
 def test_each_action_of_the_table_has_a_row() -> None:
     """Those that a note tells of are in the table of payloads."""
-    assert set(PLANS) - set(EVENT_TEXTS) <= {row.about.action for row in ROWS}
+    assert set(HANDLERS) - set(EVENT_TEXTS) <= {row.about.action for row in ROWS}
 
 
 FIRST_CALLS = {row.about.action: row for row in ROWS if row.asked and row.settings.on_delete == "close"}

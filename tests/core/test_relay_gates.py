@@ -9,7 +9,8 @@ import pytest
 
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings, gate
+from alerta_opsgenie.core.relay import gate
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import ALIAS, BOB, NOTED, OK, at, envelope, message, play
 
 BAD_MESSAGE = (Kind.REJECTED, Reason.BAD_MESSAGE)
@@ -72,17 +73,17 @@ def test_a_star_takes_every_source() -> None:
 
 @pytest.mark.parametrize("action", ["UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete"])
 def test_a_change_of_state_behind_a_newer_one_is_stale(action: str) -> None:
-    played = play(message(action), circumstances=at(superseded={"state"}))
+    played = play(message(action), context=at(superseded={"state"}))
     assert played.ending == (Kind.IGNORED, Reason.STALE)
 
 
 def test_a_note_is_never_stale() -> None:
     every = {"state", "owner", "priority", "note", "tag:x"}
-    assert play(message("AddNote", note="x"), NOTED, circumstances=at(superseded=every)).outcome.kind is Kind.APPLIED
+    assert play(message("AddNote", note="x"), NOTED, context=at(superseded=every)).outcome.kind is Kind.APPLIED
 
 
 def test_only_those_tags_are_written_that_nothing_newer_wrote() -> None:
-    played = play(message("AddTags", addedTags="a,b,c"), OK, circumstances=at(superseded={"tag:b"}))
+    played = play(message("AddTags", addedTags="a,b,c"), OK, context=at(superseded={"tag:b"}))
     assert played.asked == [("PUT", "/tag", {"tags": ["a", "c"]})]
 
 
@@ -102,10 +103,10 @@ def test_a_gate_that_is_shut_costs_no_call() -> None:
 
 
 def test_a_newer_change_of_state_does_not_make_an_owner_stale() -> None:
-    played = play(message("AssignOwnership", owner=BOB), OK, NOTED, circumstances=at(superseded={"state"}))
+    played = play(message("AssignOwnership", owner=BOB), OK, NOTED, context=at(superseded={"state"}))
     assert played.outcome.kind is Kind.APPLIED
 
 
 def test_tags_that_are_all_superseded_are_stale() -> None:
-    played = play(message("RemoveTags", removedTags="a,b"), circumstances=at(superseded={"tag:b", "tag:a"}))
+    played = play(message("RemoveTags", removedTags="a,b"), context=at(superseded={"tag:b", "tag:a"}))
     assert played.ending == (Kind.IGNORED, Reason.STALE)

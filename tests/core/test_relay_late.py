@@ -27,7 +27,7 @@ BEFORE, AFTER = ACTED_SECONDS - 60, ACTED_SECONDS + 0.5
 
 
 def late(*answers: Answer) -> Played:
-    return play(message("Acknowledge"), *answers, circumstances=at(superseded={"state"}))
+    return play(message("Acknowledge"), *answers, context=at(superseded={"state"}))
 
 
 def test_a_snooze_from_before_it_ends() -> None:
@@ -68,7 +68,7 @@ def test_a_snooze_of_an_acknowledged_alert_ends_and_leaves_it_open() -> None:
 
 def test_one_that_our_plugin_calls_stale_ends_the_snooze_too() -> None:
     answers = [STALE, seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open")]
-    assert play(message("Acknowledge"), *answers, circumstances=at()).ending == APPLIED
+    assert play(message("Acknowledge"), *answers, context=at()).ending == APPLIED
 
 
 def test_somebody_who_ends_the_snooze_meanwhile_leaves_it_stale() -> None:
@@ -93,5 +93,5 @@ def test_it_is_tried_again_where_the_snooze_could_not_be_ended() -> None:
 
 
 def test_other_changes_that_are_late_look_nowhere() -> None:
-    played = play(message("Snooze", snoozedUntil=int(NOW_SECONDS + 60) * 1000), circumstances=at(superseded={"state"}))
+    played = play(message("Snooze", snoozedUntil=int(NOW_SECONDS + 60) * 1000), context=at(superseded={"state"}))
     assert played.calls == []

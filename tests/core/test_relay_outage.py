@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import (
     ALIAS,
     APPLIED,
@@ -47,7 +47,7 @@ def ended(seconds: float) -> dict[str, Any]:
 
 
 def after_a_night(about: Message, *answers: Answer, settings: Settings | None = None) -> Played:
-    return play(about, *answers, settings=settings, circumstances=at(now=ACTED + NIGHT))
+    return play(about, *answers, settings=settings, context=at(now=ACTED + NIGHT))
 
 
 FIRST = came(-60, "new")
@@ -94,7 +94,7 @@ def test_what_an_earlier_attempt_has_done_stays_done() -> None:
     done = line("Closed by jane.doe@example.org in Opsgenie", NOW_SECONDS, "closed", "close")
     again = line("down", NOW_SECONDS + 60, "open", "severity")
     played = play(
-        message("Close"), looked(FIRST, done, again), circumstances=at(attempted_seconds_ago=NIGHT, now=ACTED + NIGHT)
+        message("Close"), looked(FIRST, done, again), context=at(attempted_seconds_ago=NIGHT, now=ACTED + NIGHT)
     )
     assert (played.asked, played.ending) == ([("GET", "")], APPLIED)
 
@@ -111,7 +111,7 @@ def test_one_of_the_same_outage_is_done_after_the_look() -> None:
 
 
 def test_a_fresh_one_costs_no_look() -> None:
-    assert play(message("Close"), OK, circumstances=at(now=ACTED + 30)).ending == APPLIED
+    assert play(message("Close"), OK, context=at(now=ACTED + 30)).ending == APPLIED
 
 
 def test_a_sender_whose_clock_is_ahead_cannot_make_actions_stale() -> None:

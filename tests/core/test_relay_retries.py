@@ -12,7 +12,7 @@ import pytest
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import (
     APPLIED,
     BOB,
@@ -50,8 +50,8 @@ CUSTOM = Settings(custom_actions={"RestartService": "restart"})
 
 
 def again(about: Message, *answers: Answer, settings: Settings | None = None, equal_lines: int = 0) -> Played:
-    circumstances = at(attempted_seconds_ago=AGO_SECONDS)._replace(equal_lines=equal_lines)
-    return play(about, *answers, settings=settings, circumstances=circumstances)
+    context = at(attempted_seconds_ago=AGO_SECONDS)._replace(equal_lines=equal_lines)
+    return play(about, *answers, settings=settings, context=context)
 
 
 def ours(text: str, status: str = "open", *, seconds_after: float = 1.0) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def test_a_change_that_alerta_goes_on_refusing_holds_up_the_alert_for_a_minute(
     after_seconds: float, ending_then: tuple[Kind, Reason]
 ) -> None:
     answers = [seen("open"), CONFLICT, seen("open"), OK, CONFLICT]
-    played = play(message("Acknowledge"), *answers, circumstances=at(after_seconds))
+    played = play(message("Acknowledge"), *answers, context=at(after_seconds))
     assert played.ending == ending_then
 
 

@@ -6,18 +6,19 @@ import json
 
 import pytest
 
+from alerta_opsgenie.core.last_change import ALERTA, OPSGENIE
 from alerta_opsgenie.core.message import parse
-from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
 from alerta_opsgenie.core.publish import Dialect, Policy
 from alerta_opsgenie.core.reconcile import Repair
-from alerta_opsgenie.core.relay import PLANS, Settings, gate
+from alerta_opsgenie.core.relay import HANDLERS, gate
 from alerta_opsgenie.core.repairs import REOPEN, messages_of, requests_of, takes
-from alerta_opsgenie.core.sides import ENDLESS, Seen
+from alerta_opsgenie.core.snapshot import ENDLESS, AlertState
+from alerta_opsgenie.core.task import Settings
 from alerta_opsgenie.core.wording import AlertValues
 
 ID = "11111111-1111-4111-8111-111111111111"
 NOW = 1_795_867_200.0
-SEEN = Seen(is_open=True, owner="alice@example.com", priority="P1", snoozed_until=NOW + 3600, changed=NOW - 60.5,
+SEEN = AlertState(is_open=True, owner="alice@example.com", priority="P1", snoozed_until=NOW + 3600, changed=NOW - 60.5,
             route="route db", id=f"{ID}-1795867000000")  # fmt: skip
 VALUES = AlertValues(ID, severity="major", attributes={"owner": "alice@example.com"}, environment="Production")
 
@@ -67,18 +68,18 @@ def test_each_step_is_a_message_that_the_relay_takes(step: str) -> None:
     (text,) = messages_of(repair(step, side=ALERTA), "Alerta", NOW)
     message = parse(text)
     assert gate(message, Settings()) is None
-    assert message.action in {*PLANS, REOPEN}
+    assert message.action in {*HANDLERS, REOPEN}
 
 
 def test_a_message_is_as_new_as_what_the_vendor_showed() -> None:
     first, second = (parse(text) for text in messages_of(repair("create", "acknowledge"), "Alerta", NOW))
     assert first.action == REOPEN
     assert second.updated_ns == int((NOW - 60.5) * 1000) * 10**6 + 999_999
-    assert parse(messages_of(repair("close")._replace(seen=SEEN._replace(changed=0.0)), "A", NOW)[0]).updated_ns == 0
+    assert parse(messages_of(repair("close")._replace(right=SEEN._replace(changed=0.0)), "A", NOW)[0]).updated_ns == 0
 
 
 def test_a_snooze_without_an_end_lasts_a_week() -> None:
-    endless = repair("snooze")._replace(seen=SEEN._replace(snoozed_until=ENDLESS))
+    endless = repair("snooze")._replace(right=SEEN._replace(snoozed_until=ENDLESS))
     (text,) = messages_of(endless, "Alerta", NOW)
     assert json.loads(text)["alert"]["snoozedUntil"] == int((NOW + 7 * 86400) * 1000)
 

@@ -19,7 +19,8 @@ from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.order import registers
 from alerta_opsgenie.core.outcome import Answer, Outcome
-from alerta_opsgenie.core.relay import PLANS, Call, Circumstances, Settings, relay
+from alerta_opsgenie.core.relay import HANDLERS, relay
+from alerta_opsgenie.core.task import AttemptContext, Call, Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("cli", "executor", "actions", "settings")
@@ -74,7 +75,7 @@ def _message(action: str) -> Message:
 
 def _calls(message: Message, settings: Settings, *, plugin: bool) -> tuple[list[Call], Outcome]:
     """Relay a message to an Alerta that does whatever it is asked; with our plugin it answers with the name."""
-    steps = relay(message, settings, Circumstances(_NOW_SECONDS))
+    steps = relay(message, settings, AttemptContext(_NOW_SECONDS))
     made: list[Call] = []
     try:
         call = next(steps)
@@ -104,7 +105,7 @@ def _sequence(action: str, settings: Settings, *, plugin: bool) -> str:
 
 def _actions() -> str:
     rows = ["| action | Alerta is told | with the plugin | what a newer one of makes it stale |", "|---|---|---|---|"]
-    for action in PLANS:
+    for action in HANDLERS:
         plain = _sequence(action, Settings(), plugin=False)
         full = _sequence(action, Settings(all_notes=True), plugin=False)
         told = plain if plain == full else f"{full} (`--notes all`); else {plain}"

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
+from alerta_opsgenie.core.relay import relay
+from alerta_opsgenie.core.task import AttemptContext, Call, Settings
 
 ALIAS = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 JANE = "jane.doe@example.org"
@@ -74,10 +75,10 @@ def message(action: str, /, **alert: Any) -> Message:
 
 def at(
     attempted_seconds_ago: float | None = None, superseded: Iterable[str] = (), now: float = NOW_SECONDS
-) -> Circumstances:
+) -> AttemptContext:
     """Give the circumstances of a first attempt, or of one after an attempt of unknown end."""
     since = None if attempted_seconds_ago is None else now - attempted_seconds_ago
-    return Circumstances(now, since, frozenset(superseded))
+    return AttemptContext(now, since, frozenset(superseded))
 
 
 class Played(NamedTuple):
@@ -110,10 +111,10 @@ def play(
     about: Message,
     *answers: Answer,
     settings: Settings | None = None,
-    circumstances: Circumstances | None = None,
+    context: AttemptContext | None = None,
 ) -> Played:
     """Run a relay over these answers; AssertionError where it asks for more, or for less."""
-    steps = relay(about, settings or Settings(), circumstances or at())
+    steps = relay(about, settings or Settings(), context or at())
     calls: list[Call] = []
     left = list(answers)
     try:

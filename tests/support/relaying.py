@@ -11,8 +11,8 @@ from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
-from alerta_opsgenie.core.task import drive
+from alerta_opsgenie.core.relay import relay
+from alerta_opsgenie.core.task import AttemptContext, Call, Settings, run_relay
 from tests.support.answers import envelope
 from tests.support.console import Console
 
@@ -60,7 +60,9 @@ class Bridge:
         before = self.client.calls
         about = parse(json.dumps(envelope(action, alias=alert_id, **{"updatedAt": time.time_ns(), **alert})))
         try:
-            outcome = drive(relay(about, settings, Circumstances(time.time(), attempted_at, superseded)), self._send)
+            outcome = run_relay(
+                relay(about, settings, AttemptContext(time.time(), attempted_at, superseded)), self._send
+            )
         except UnreachableError as error:
             outcome = Outcome(Kind.KEPT, Reason.TIMEOUT if error.timed_out else Reason.NETWORK, str(error))
         self.calls = self.client.calls - before

@@ -261,7 +261,7 @@ class TargetQueue:
         message, outcome = attempts.try_row(self.target, action)
         took, count = time.monotonic() - began, action.attempts + 1
         self._shared.report(Report(self.target.name, action.kind, action.alert, message, outcome, count, took))
-        pause = delivery.row_pause_seconds(outcome, count, jitter())
+        pause = delivery.row_delay_seconds(outcome, count, jitter())
         person = actor(message) if message else ""
         end = End(action, outcome, delivery.wrote(message, outcome, time.time()), pause, person)
         following = self._ends.save(end, claim_next=not self._stopping.is_set() and self._shared.holds_lock())

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Uni
 from urllib.parse import quote, urlencode
 
 from alerta_opsgenie.clients.connection import Connection, Response, UnreachableError, clock_ahead_seconds, read_address
-from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, judge
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient, RequestOutcome, classify
 
 PAGE = 100
 MOST_ALERTS = 20_000
@@ -18,7 +18,7 @@ MOST_WAITS = 10
 LONGEST_WAIT_SECONDS = 60.0
 _OK, _THROTTLED = 200, 429
 
-Fetch = Callable[[str], Union[Response, Delivery]]
+Fetch = Callable[[str], Union[Response, RequestOutcome]]
 Wait = Callable[[float], bool]  # Waits so many seconds; True: it is time to stop
 
 
@@ -55,7 +55,7 @@ class OpsApi:
         self._authorization = "Basic " + base64.b64encode(login.encode("utf-8")).decode("ascii")
         self._timeout_seconds = timeout_seconds
 
-    def get(self, path: str) -> Union[Response, Delivery]:
+    def get(self, path: str) -> Union[Response, RequestOutcome]:
         """Make one GET."""
         headers = {"Authorization": self._authorization, "Accept": "application/json"}
         deadline = time.monotonic() + self._timeout_seconds
@@ -131,11 +131,11 @@ class _Listing:
     def _get(self, path: str) -> Mapping[str, Any]:
         for tried in range(MOST_WAITS):
             answer = self._fetch(path)
-            if isinstance(answer, Delivery):
+            if isinstance(answer, RequestOutcome):
                 raise _IncompleteError(f"a page did not come: {answer.detail}")
             if answer.status != _THROTTLED:
                 return self._read(answer)
-            asked = judge("list", answer).retry_after_seconds
+            asked = classify("list", answer).retry_after_seconds
             if self._wait(min(LONGEST_WAIT_SECONDS, 2.0**tried if asked is None else asked)):
                 break
         raise _IncompleteError("the vendor throttles this key (HTTP 429)")

@@ -13,8 +13,8 @@ from alerta_opsgenie.clients.connection import (
     retry_after_seconds,
 )
 from alerta_opsgenie.core.outcome import Answer
-from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.core.secret import mask
+from alerta_opsgenie.core.task import Call
 
 ON_BEHALF_OF = "X-Alerta-On-Behalf-Of"
 """Names the person, percent-encoded where not ASCII; our plugin sends it back, which is how it is known to be there."""

@@ -62,7 +62,7 @@ ADVICE: Mapping[Reason, str] = {
 """What a person has to do before anything goes on."""
 
 
-class Delivery(NamedTuple):
+class RequestOutcome(NamedTuple):
     """How one request ended, without secrets; `request_id` is for `look_up`.
 
     `throttled`: the vendor asks for fewer requests. `ambiguous`: it may have done what it did not answer to.
@@ -86,7 +86,7 @@ class Status(str, Enum):
     UNKNOWN = "unknown"
 
 
-class Lookup(NamedTuple):
+class RequestStatus(NamedTuple):
     """The status of a request; `text` is the vendor's own words, `alert_id` its id of the alert."""
 
     status: Status
@@ -107,7 +107,7 @@ def address_of(url: str, dialect: Dialect) -> Address:
     return address
 
 
-def judge(operation: str, response: Response, *, key: str = "") -> Delivery:
+def classify(operation: str, response: Response, *, key: str = "") -> RequestOutcome:
     """Tell what an answer means, for every HTTP status (https://docs.opsgenie.com/docs/response)."""
     body = _json(response)
     slow = response.headers.get("x-ratelimit-state", "").upper() == "THROTTLED"
@@ -115,9 +115,9 @@ def judge(operation: str, response: Response, *, key: str = "") -> Delivery:
     said = _words(response.status, body, key)
     if response.status in _TAKEN and ("requestId" in body or "result" in body or "data" in body):
         request_id = str(body.get("requestId") or response.headers.get("x-request-id") or "")
-        return Delivery(Verdict.DONE, Reason.ACCEPTED, said, wait if slow else None, request_id, slow)
+        return RequestOutcome(Verdict.DONE, Reason.ACCEPTED, said, wait if slow else None, request_id, slow)
     verdict, reason = _refusal(operation, response.status, body)
-    return Delivery(verdict, reason, said, wait, throttled=slow or reason is Reason.THROTTLED)
+    return RequestOutcome(verdict, reason, said, wait, throttled=slow or reason is Reason.THROTTLED)
 
 
 _TAKEN = frozenset({200, 201, 202})
@@ -160,42 +160,42 @@ class OpsgenieClient:
         self.address = address_of(url, dialect)
         self._connection = Connection(self.address, ca_file=ca_file, environment=environment)
 
-    def send(self, request: Request, key: str, deadline: float) -> Delivery:
+    def send(self, request: Request, key: str, deadline: float) -> RequestOutcome:
         """Make one request, ended by `deadline` (of `time.monotonic`)."""
         body = None if request.method == "DELETE" else json.dumps(request.body).encode("ascii")
         response = self._exchange(request.method, request.path, body, key, deadline)
-        return response if isinstance(response, Delivery) else judge(request.operation, response, key=key)
+        return response if isinstance(response, RequestOutcome) else classify(request.operation, response, key=key)
 
-    def look_up(self, request_id: str, key: str, deadline: float) -> Lookup:
+    def look_up(self, request_id: str, key: str, deadline: float) -> RequestStatus:
         """Ask what became of a request that was taken."""
         response = self.get(f"/v2/alerts/requests/{quote(request_id, safe='')}", key, deadline)
-        if isinstance(response, Delivery):
-            return Lookup(Status.UNKNOWN, response.detail)
+        if isinstance(response, RequestOutcome):
+            return RequestStatus(Status.UNKNOWN, response.detail)
         data = _json(response).get("data")
         if response.status in _TAKEN and isinstance(data, dict):
             succeeded = bool(data.get("isSuccess", data.get("success")))
             status = Status.SUCCEEDED if succeeded else Status.FAILED
-            return Lookup(status, _line(data.get("status")), _line(data.get("alertId")))
+            return RequestStatus(status, _line(data.get("status")), _line(data.get("alertId")))
         # https://github.com/opsgenie/opsgenie-go-sdk-v2 takes this header for "ask again".
         waits = response.headers.get("x-opsgenie-errortype", "") == "RequestNotProcessed"
-        return Lookup(Status.PENDING if waits else Status.UNKNOWN, f"HTTP {response.status}")
+        return RequestStatus(Status.PENDING if waits else Status.UNKNOWN, f"HTTP {response.status}")
 
     def read(self, alias: str, what: str, key: str, deadline: float) -> Any:
         """Read an alert (`what` is empty) or its `/notes`: the answer's `data`, None where there is none.
 
-        A `Delivery` says why that could not be learnt.
+        A `RequestOutcome` says why that could not be learnt.
         """
         path = f"/v2/alerts/{quote(alias, safe='')}{what}?identifierType=alias"
         response = self.get(path, key, deadline)
-        if isinstance(response, Delivery):
+        if isinstance(response, RequestOutcome):
             return response
         if response.status in _TAKEN:
             return _json(response).get("data")
-        judged = judge("read", response, key=key)
+        judged = classify("read", response, key=key)
         return None if judged.verdict is Verdict.FINAL else judged
 
-    def get(self, path: str, key: str, deadline: float) -> Union[Response, Delivery]:
-        """Make one GET; a `Delivery` where no answer came."""
+    def get(self, path: str, key: str, deadline: float) -> Union[Response, RequestOutcome]:
+        """Make one GET; a `RequestOutcome` where no answer came."""
         return self._exchange("GET", path, None, key, deadline)
 
     def find(self, alias: str, key: str, deadline: float) -> Optional[Mapping[str, Any]]:
@@ -209,7 +209,7 @@ class OpsgenieClient:
 
     def _find(self, path: str, key: str, deadline: float) -> Optional[Mapping[str, Any]]:
         answer = self.get(path, key, deadline)
-        if isinstance(answer, Delivery):
+        if isinstance(answer, RequestOutcome):
             return None
         body = _json(answer)
         data = body.get("data")
@@ -217,7 +217,7 @@ class OpsgenieClient:
             return data or None
         return {} if answer.status == _NOT_FOUND and "message" in body else None
 
-    def ping(self, name: str, key: str, deadline: float) -> Delivery:
+    def ping(self, name: str, key: str, deadline: float) -> RequestOutcome:
         """Say that we live. That it is taken proves no heartbeat (https://docs.opsgenie.com/docs/heartbeat-api)."""
         return self.send(Request("heartbeat", "POST", f"/v2/heartbeats/{quote(name, safe='')}/ping", {}), key, deadline)
 
@@ -226,14 +226,14 @@ class OpsgenieClient:
         self._connection.close()
 
     @staticmethod
-    def unreachable(error: UnreachableError) -> Delivery:
+    def unreachable(error: UnreachableError) -> RequestOutcome:
         """Tell what it means that no answer came."""
         reason = Reason.TIMEOUT if error.timed_out else Reason.NETWORK
-        return Delivery(Verdict.LATER, reason, str(error), ambiguous=True)
+        return RequestOutcome(Verdict.LATER, reason, str(error), ambiguous=True)
 
     def _exchange(
         self, method: str, path: str, body: Optional[bytes], key: str, deadline: float
-    ) -> Union[Response, Delivery]:
+    ) -> Union[Response, RequestOutcome]:
         headers: Dict[str, str] = {"Authorization": f"GenieKey {key}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -13,7 +13,7 @@ from .instants import iso_seconds
 from .message import PRIORITIES
 from .publish import (
     LONGEST_SNOOZE_SECONDS,
-    ConsoleAct,
+    AlertEvent,
     Dispatch,
     Policy,
     Request,
@@ -27,7 +27,7 @@ from .wording import AlertValues
 _WORTH_SECONDS = 60.0  # a snooze with less than that to go ends by itself before anybody can care
 
 
-class Agreed(NamedTuple):
+class AgreedState(NamedTuple):
     """What both sides are known to agree on about one alert.
 
     `snoozed_until` is in seconds since the epoch (None: not snoozed). `confirmed`: the vendor was seen to have the
@@ -47,12 +47,12 @@ class Agreed(NamedTuple):
         return json.dumps(self._asdict(), separators=(",", ":"))
 
 
-def read_agreed(text: Any) -> Agreed:
+def read_agreed_state(text: Any) -> AgreedState:
     """Read what `to_json` gave. Raises ValueError for anything else."""
     value = json.loads(text)
-    if not isinstance(value, dict) or set(value) != set(Agreed._fields):
-        raise ValueError("not what both sides agree on: expected " + ", ".join(Agreed._fields))
-    agreed = Agreed(**value)
+    if not isinstance(value, dict) or set(value) != set(AgreedState._fields):
+        raise ValueError("not what both sides agree on: expected " + ", ".join(AgreedState._fields))
+    agreed = AgreedState(**value)
     kinds = {**dict.fromkeys(("is_open", "acknowledged", "confirmed"), bool), "owner": str}
     has_kinds = all(type(value[name]) is kind for name, kind in kinds.items())
     times = [one for one in (agreed.snoozed_until, agreed.at_seconds) if one is not None]
@@ -62,17 +62,17 @@ def read_agreed(text: Any) -> Agreed:
     return agreed
 
 
-def after_requests(agreed: Agreed, requests: Iterable[Request], now_seconds: float) -> Agreed:
+def after_requests(agreed: AgreedState, requests: Iterable[Request], now_seconds: float) -> AgreedState:
     """Tell what the vendor has once it took these requests, in their order; that it took one proves no alert."""
     for request in requests:
         agreed = _after(agreed, request.operation, request.body)
     return agreed._replace(at_seconds=now_seconds)
 
 
-def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
+def _after(agreed: AgreedState, operation: str, body: Mapping[str, Any]) -> AgreedState:
     if operation == "create":
         # A create for an alert that is open there counts it up and changes nothing else but the first time.
-        opened = agreed if agreed.is_open else Agreed(is_open=True, priority=agreed.priority)
+        opened = agreed if agreed.is_open else AgreedState(is_open=True, priority=agreed.priority)
         return _with_priority(opened, body.get("priority"))
     if operation == "acknowledge":
         return agreed._replace(acknowledged=True, snoozed_until=None)  # an acknowledge ends a snooze
@@ -91,11 +91,11 @@ def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
     return agreed
 
 
-def _with_priority(agreed: Agreed, priority: Any) -> Agreed:
+def _with_priority(agreed: AgreedState, priority: Any) -> AgreedState:
     return agreed._replace(priority=priority) if priority in PRIORITIES else agreed
 
 
-def after_refusal(agreed: Agreed, operation: str) -> Agreed:
+def after_refusal(agreed: AgreedState, operation: str) -> AgreedState:
     """Tell what the vendor has once it refused what it had taken; of a priority, the one before is not known."""
     refused: Mapping[str, Mapping[str, Any]] = {
         "create": {"is_open": False, "confirmed": False},
@@ -110,7 +110,7 @@ def after_refusal(agreed: Agreed, operation: str) -> Agreed:
 # -- What the vendor still has to hear
 
 
-def present(alert: AlertValues, policy: Policy, agreed: Agreed) -> Agreed:
+def expected_state(alert: AlertValues, policy: Policy, agreed: AgreedState) -> AgreedState:
     """Tell what the vendor should have of an alert; what cannot be told stays as it is agreed."""
     if alert.status in ENDED or is_normal(alert.severity, policy):
         return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
@@ -126,25 +126,25 @@ def present(alert: AlertValues, policy: Policy, agreed: Agreed) -> Agreed:
     return agreed._replace(priority=priority, acknowledged=alert.status == "ack", snoozed_until=None)
 
 
-def unsent(alert: AlertValues, agreed: Agreed, policy: Policy, now_seconds: float) -> Dispatch:
+def unsent_requests(alert: AlertValues, agreed: AgreedState, policy: Policy, now_seconds: float) -> Dispatch:
     """Give the requests for what the vendor, which has the alert open, was not told; none where it knows all.
 
     A request that would change nothing that is remembered is left out: it would be sent again and again.
     """
-    now = present(alert, policy, agreed)
-    acts: List[ConsoleAct] = []
+    now = expected_state(alert, policy, agreed)
+    acts: List[AlertEvent] = []
     if not now.is_open:
         ended = Event.EXPIRED if alert.status == "expired" else Event.CLOSED
-        acts.append(ConsoleAct(ended, text="told late by Alerta"))
+        acts.append(AlertEvent(ended, text="told late by Alerta"))
     else:
-        acts += [ConsoleAct(Event.LOWERED)] if now.priority != agreed.priority else []
+        acts += [AlertEvent(Event.LOWERED)] if now.priority != agreed.priority else []
         acts += [_act(event, now, now_seconds) for event in _moves(now, agreed, now_seconds)]
     dispatch = publish(alert, acts, policy, known=True)
     then = after_requests(agreed, dispatch.requests, agreed.at_seconds)
     return dispatch if then != agreed else dispatch._replace(requests=())
 
 
-def _moves(now: Agreed, agreed: Agreed, now_seconds: float) -> List[Event]:
+def _moves(now: AgreedState, agreed: AgreedState, now_seconds: float) -> List[Event]:
     """Name the steps from what is agreed to what should be, for an open alert."""
     left = (now.snoozed_until or 0.0) - now_seconds
     before = (agreed.snoozed_until or 0.0) - now_seconds
@@ -157,6 +157,6 @@ def _moves(now: Agreed, agreed: Agreed, now_seconds: float) -> List[Event]:
     return []
 
 
-def _act(event: Event, now: Agreed, now_seconds: float) -> ConsoleAct:
+def _act(event: Event, now: AgreedState, now_seconds: float) -> AlertEvent:
     longest = now_seconds + LONGEST_SNOOZE_SECONDS
-    return ConsoleAct(event, until_seconds=min(now.snoozed_until or longest, longest))
+    return AlertEvent(event, until_seconds=min(now.snoozed_until or longest, longest))

@@ -18,12 +18,13 @@ from typing import Any, Dict, Generator, Mapping, NamedTuple, Optional, Union
 
 from . import message as fields
 from .backoff import delay_seconds
+from .duplicates import IDEMPOTENT_ACTIONS
 from .history import CLOCK_DOUBT_SECONDS
 from .message import Message
 from .order import believable_ns, superseded, writes
 from .outcome import Answer, Kind, Outcome, Reason
-from .relay import Call, Circumstances, Settings, relay
-from .same_act import WITHOUT_A_LINE
+from .relay import relay
+from .task import AttemptContext, Call, Settings
 
 CALL_SECONDS = 10.0
 """The longest that one attempt may take."""
@@ -69,31 +70,31 @@ class Entry(NamedTuple):
     words: str
 
 
-class Earlier(NamedTuple):
+class PriorAttempts(NamedTuple):
     """What is known from before an attempt.
 
     `newest_ns` is the newest `updatedAt` that each field of the alert was written with. `first_attempt_at` (seconds
-    since the epoch) is when the first attempt of this action began; None: this is the first. `same_words` counts the
+    since the epoch) is when the first attempt of this action began; None: this is the first. `equal_lines` counts the
     other actions since then that left the same line in the history. `last_reason` is why it waited.
     """
 
     newest_ns: Mapping[str, int] = {}
     first_attempt_at: Optional[float] = None
-    same_words: int = 0
+    equal_lines: int = 0
     last_reason: str = ""
 
 
 Attempt = Generator[Union[Call, Pause], Union[Answer, NoAnswer, None], Outcome]
 
 
-def entry_of(message: Message, now_seconds: float) -> Entry:
+def journal_entry(message: Message, now_seconds: float) -> Entry:
     """Make the entry of a message that has passed the gates of the relay."""
     return Entry(
         key=message.key,
         alert=str(fields.alias(message)).lower(),
         order_ns=believable_ns(message.updated_ns, now_seconds) or int(now_seconds * 1e9),
         kind=message.action,
-        body=fields.essence(message),
+        body=fields.journal_body(message),
         writes=json.dumps(writes(message, Kind.APPLIED, now_seconds)),
         words=_words(message),
     )
@@ -106,7 +107,7 @@ def _words(message: Message) -> str:
     return f"{binascii.crc32(repr(said).encode('utf-8', 'backslashreplace')):08x}"
 
 
-def count_words_since(first_attempt_at: float) -> float:
+def equal_lines_since(first_attempt_at: float) -> float:
     """Give the instant from which lines with the same words count.
 
     The relay looks back further than the attempt, because clocks differ, and a Date header has no fractions.
@@ -117,14 +118,14 @@ def count_words_since(first_attempt_at: float) -> float:
 def outcome_without_alerta(message: Message, settings: Settings, now_seconds: float) -> Optional[Outcome]:
     """Give the outcome of an action that is about nothing in Alerta, or that cannot be done; None: Alerta is needed."""
     try:
-        next(attempt(message, settings, Earlier(), now_seconds))
+        next(attempt(message, settings, PriorAttempts(), now_seconds))
     except StopIteration as stop:
         outcome: Outcome = stop.value
         return outcome
     return None
 
 
-def attempt(message: Message, settings: Settings, earlier: Earlier, now_seconds: float) -> Attempt:
+def attempt(message: Message, settings: Settings, earlier: PriorAttempts, now_seconds: float) -> Attempt:
     """Try an action once. Yields calls and pauses, is sent answers, returns how it ended."""
     if _may_land_late(message, earlier):
         look = yield Call("GET", f"/alert/{fields.alias(message)}", None, "")
@@ -132,8 +133,8 @@ def attempt(message: Message, settings: Settings, earlier: Earlier, now_seconds:
             return _outcome_of_silence(look)
         yield Pause(LANDING_SECONDS)
     late = superseded(message, earlier.newest_ns, now_seconds)
-    circumstances = Circumstances(now_seconds, earlier.first_attempt_at, late, earlier.same_words)
-    return (yield from _follow(relay(message, settings, circumstances)))
+    context = AttemptContext(now_seconds, earlier.first_attempt_at, late, earlier.equal_lines)
+    return (yield from _follow(relay(message, settings, context)))
 
 
 def _follow(steps: Any) -> Attempt:
@@ -148,10 +149,10 @@ def _follow(steps: Any) -> Attempt:
     return _outcome_of_silence(answer)
 
 
-def _may_land_late(message: Message, earlier: Earlier) -> bool:
+def _may_land_late(message: Message, earlier: PriorAttempts) -> bool:
     """Whether an earlier attempt may still take effect, in a way that people would see twice."""
     unknown_end = earlier.first_attempt_at is not None and earlier.last_reason in ("", Reason.TIMEOUT.value)
-    return unknown_end and message.action not in WITHOUT_A_LINE
+    return unknown_end and message.action not in IDEMPOTENT_ACTIONS
 
 
 def _outcome_of_silence(silence: NoAnswer) -> Outcome:
@@ -166,7 +167,7 @@ def wrote(message: Optional[Message], outcome: Outcome, now_seconds: float) -> D
     return writes(message, outcome.kind, now_seconds) if message is not None else {}
 
 
-def left_words(outcome: Outcome) -> bool:
+def left_history_line(outcome: Outcome) -> bool:
     """Whether the action has left its line in the alert's history."""
     return outcome.kind is Kind.APPLIED or outcome.reason is Reason.REDELIVERED
 
@@ -178,7 +179,7 @@ def pause_seconds(outcome: Outcome, attempts: int, fraction: float) -> float:
     )
 
 
-def row_pause_seconds(outcome: Outcome, attempts: int, fraction: float) -> float:
+def row_delay_seconds(outcome: Outcome, attempts: int, fraction: float) -> float:
     """Give how long the row waits: longer pauses are the target's, and a row that lies further ahead is due at once."""
     pause = pause_seconds(outcome, attempts, fraction)
     return min(pause, LONGEST_PAUSE_SECONDS) if outcome.kind is Kind.KEPT else 0.0

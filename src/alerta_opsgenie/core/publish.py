@@ -50,7 +50,7 @@ class Policy(NamedTuple):
     routes: Tuple[routing.Route, ...] = ()
 
 
-class ConsoleAct(NamedTuple):
+class AlertEvent(NamedTuple):
     """One event: who did it (a login, or empty), and with which words; of a shelve also when it ends, if it does.
 
     `priority` is one that somebody set, in place of the severity's.
@@ -91,7 +91,7 @@ _WARNINGS = frozenset({"warning", "informational"})
 
 
 def publish(
-    alert: AlertValues, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None
+    alert: AlertValues, acts: Sequence[AlertEvent], policy: Policy, *, known: Optional[bool] = None
 ) -> Dispatch:
     """Give the requests for what happened to an alert; none where the settings keep it here.
 
@@ -128,7 +128,7 @@ def _effective(policy: Policy) -> Dialect:
     return Dialect.OPSGENIE if policy.extra_calls else policy.dialect
 
 
-def _to_send(act: ConsoleAct, alert: AlertValues, policy: Policy, *, known: bool) -> Optional[ConsoleAct]:
+def _to_send(act: AlertEvent, alert: AlertValues, policy: Policy, *, known: bool) -> Optional[AlertEvent]:
     """Decide by what is wanted over there and what is known there; None: nothing is to be told."""
     wanted = is_wanted(alert.severity, policy)
     if act.event is Event.RAISED:
@@ -167,7 +167,7 @@ class _Work(NamedTuple):
     """One event on its way out."""
 
     alert: AlertValues
-    act: ConsoleAct
+    act: AlertEvent
     policy: Policy
     route: routing.Route
     fitting: Fitting
@@ -249,12 +249,12 @@ def _unacknowledge(work: _Work) -> Request:
 def _close(work: _Work) -> Request:
     remark = work.remark
     if work.act.event in (Event.EXPIRED, Event.DELETED):
-        remark = {"note": work.note(wording.sentence(work.act.event.value, work.alert, work.act.text))}
+        remark = {"note": work.note(wording.note_text(work.act.event.value, work.alert, work.act.text))}
     return work.request("close", "close", **remark)
 
 
 def _snooze(work: _Work) -> Request:
-    return work.request("snooze", "snooze", endTime=wording.instant(work.act.until_seconds or 0.0), **work.remark)
+    return work.request("snooze", "snooze", endTime=wording.iso_utc(work.act.until_seconds or 0.0), **work.remark)
 
 
 def _assign(work: _Work) -> Request:
@@ -284,7 +284,7 @@ def _add_note(work: _Work) -> Request:
 
 def _tell(work: _Work) -> Request:
     """Say in a note what the vendor has no call for."""
-    text = wording.sentence(work.act.event.value, work.alert, work.remark.get("note", ""), work.act.until_seconds)
+    text = wording.note_text(work.act.event.value, work.alert, work.remark.get("note", ""), work.act.until_seconds)
     return work.request("note", "notes", note=work.note(text))
 
 

@@ -11,7 +11,7 @@ STOCK_TEXTS = frozenset(
 """Texts that Alerta and its web interface put where the operator wrote nothing."""
 
 
-class Past(NamedTuple):
+class HistoryEntry(NamedTuple):
     """One entry of an alert's history; `at_seconds` since the epoch, `timeout_seconds` None where it has none."""
 
     change: str
@@ -51,7 +51,7 @@ class AlertValues(NamedTuple):
     duplicates: int = 0
     repeat: bool = False
     received_id: str = ""
-    history: Tuple[Past, ...] = ()
+    history: Tuple[HistoryEntry, ...] = ()
     shown_status: str = ""
     received_at_seconds: float = 0.0
     account: str = ""
@@ -77,7 +77,7 @@ class Templates(NamedTuple):
     tags: Tuple[str, ...] = ()
 
 
-EARLIER: Mapping[str, Templates] = {
+EARLIER_TEMPLATES: Mapping[str, Templates] = {
     "5.0": Templates(message="[ {environment} ]: {severity}: {text}", entity="{environment}")
 }
 """The wording of earlier plugins by version: alerta-contrib, plugins/opsgenie/alerta_opsgenie.py of 5.0.3."""
@@ -97,20 +97,20 @@ FIELDS = (
 def message(alert: AlertValues, templates: Templates) -> str:
     """Word the message: `severity: text -> value`."""
     if templates.message:
-        return fill(templates.message, alert) or alert.event
+        return fill_template(templates.message, alert) or alert.event
     what = alert.text or f"{alert.event} on {alert.resource}"
     return f"{alert.severity}: {what}" + (f" -> {alert.value}" if alert.value else "")
 
 
 def description(alert: AlertValues, templates: Templates) -> str:
     """Word the description: the whole text."""
-    return fill(templates.description, alert) if templates.description else alert.text
+    return fill_template(templates.description, alert) if templates.description else alert.text
 
 
 def entity(alert: AlertValues, templates: Templates) -> str:
     """Word the entity: `services-environment`."""
     if templates.entity:
-        return fill(templates.entity, alert)
+        return fill_template(templates.entity, alert)
     return "-".join(part for part in (", ".join(alert.service), alert.environment) if part)
 
 
@@ -119,7 +119,7 @@ def tags(alert: AlertValues, templates: Templates) -> List[str]:
     if not templates.tags:
         return [alert.environment, alert.resource, *alert.service, alert.event]
     lists = {"{tags}": alert.tags, "{service}": alert.service}
-    return [tag for template in templates.tags for tag in lists.get(template, (fill(template, alert),))]
+    return [tag for template in templates.tags for tag in lists.get(template, (fill_template(template, alert),))]
 
 
 def details(alert: AlertValues, dashboard_url: str, attributes: Sequence[str]) -> Dict[str, str]:
@@ -138,7 +138,7 @@ def details(alert: AlertValues, dashboard_url: str, attributes: Sequence[str]) -
         "previousSeverity": alert.previous_severity,
         "duplicateCount": str(alert.duplicates),
         "customer": alert.customer,
-        **{name: plain(alert.attributes.get(name)) for name in attributes},
+        **{name: attribute_text(alert.attributes.get(name)) for name in attributes},
     }
     return {name: value for name, value in values.items() if value}
 
@@ -147,7 +147,7 @@ def values(alert: AlertValues) -> Dict[str, Tuple[str, ...]]:
     """Give what a route can match on."""
     single = ("resource", "environment", "group", "event", "severity", "text", "customer", "origin", "type")
     found: Dict[str, Tuple[str, ...]] = {name: (getattr(alert, name),) for name in single}
-    found.update({f"attributes.{name}": (plain(value),) for name, value in alert.attributes.items()})
+    found.update({f"attributes.{name}": (attribute_text(value),) for name, value in alert.attributes.items()})
     return {**found, "service": alert.service, "tag": alert.tags}
 
 
@@ -167,25 +167,25 @@ SENTENCES: Mapping[str, str] = {
 """What is said of an event (by its name) for which the vendor has no call."""
 
 
-def sentence(event: str, alert: AlertValues, remark: str = "", until_seconds: Optional[float] = None) -> str:
+def note_text(event: str, alert: AlertValues, remark: str = "", until_seconds: Optional[float] = None) -> str:
     """Say what happened in Alerta, for a note; `remark` is what the operator wrote."""
     said = SENTENCES[event].format(
         before=alert.previous_severity or "?",
         now=alert.severity,
-        until="further notice" if until_seconds is None else instant(until_seconds),
+        until="further notice" if until_seconds is None else iso_utc(until_seconds),
     )
     if event == "assign" and alert.owner:
         said += f" to {alert.owner}"
     return said + (f": {remark}" if remark else "")
 
 
-def instant(seconds: float) -> str:
+def iso_utc(seconds: float) -> str:
     """Write an instant as ISO 8601 in UTC, whole seconds."""
     moment = dt.datetime.fromtimestamp(round(seconds), dt.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def plain(value: Any) -> str:
+def attribute_text(value: Any) -> str:
     """Make a text of an attribute's value; nothing of one that has parts."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -204,19 +204,19 @@ class _Filler(string.Formatter):
         return kwargs.get(field_name, ""), field_name
 
 
-def fill(template: str, alert: AlertValues) -> str:
+def fill_template(template: str, alert: AlertValues) -> str:
     """Put the alert's values into a template; an attribute that the alert has not is empty."""
     values = {name: getattr(alert, name) for name in FIELDS}
     known = {name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in values.items()}
     known["status"] = alert.shown_status or alert.status
-    known.update({f"attributes.{name}": plain(value) for name, value in alert.attributes.items()})
+    known.update({f"attributes.{name}": attribute_text(value) for name, value in alert.attributes.items()})
     return _Filler().vformat(template, (), known)
 
 
 def check_template(setting: str, template: str) -> str:
     """Give the template back if it can be used. Raises `TemplateError`."""
     try:
-        fill(template, AlertValues("id"))
+        fill_template(template, AlertValues("id"))
     except KeyError as error:
         raise TemplateError(
             f"{setting}: no field {error.args[0]!r}; there are {', '.join(FIELDS)} and attributes.NAME"

@@ -205,7 +205,7 @@ class Journal:
         """Give the row with that key."""
         return self._read(lambda connection: tables.by_key(connection, key))
 
-    def longest_waiting(self, *, but: Collection[str] = ()) -> Optional[Action]:
+    def oldest_waiting(self, *, but: Collection[str] = ()) -> Optional[Action]:
         """Give what has waited for the longest time, for another reason than those."""
         condition = f"reason NOT IN ({', '.join('?' * len(but))})"
         found = self._rows(f"state = 'waiting' AND state <> 'done' AND {condition} ORDER BY accepted_at", *but, limit=1)

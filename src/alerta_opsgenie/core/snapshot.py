@@ -1,11 +1,11 @@
-"""An alert as each side shows it, read into the same few values, so that both can be compared (`reconcile`)."""
+"""Read an alert of each side into the same values, so that both sides can be compared (`reconcile`)."""
 
 import re
 from typing import Any, Dict, FrozenSet, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from .echo import MARK
 from .events import end_of
-from .history import ENDED, OF_NO_STATUS
+from .history import ENDED, KINDS_WITHOUT_STATUS
 from .instants import iso_seconds
 from .message import PRIORITIES, is_uuid, text_of
 from .people import harmless_name
@@ -14,20 +14,20 @@ from .wording import AlertValues
 
 ENDLESS = float("inf")
 
-# Dated by Alerta itself; what comes in bears its sender's time.
-_DATED = frozenset({"open", "ack", "unack", "shelve", "unshelve", "close", "timeout", "expired"})
-_TOLD = re.compile(r"[A-Z][a-z]+( ended)?( by .+)? in (Opsgenie|Jira Service Management)(:|$)")
+# The entries whose time Alerta sets. Other entries have the time of the sender.
+_DATED_BY_ALERTA = frozenset({"open", "ack", "unack", "shelve", "unshelve", "close", "timeout", "expired"})
+_FROM_BRIDGE = re.compile(r"[A-Z][a-z]+( ended)?( by .+)? in (Opsgenie|Jira Service Management)(:|$)")
 _OPEN_STATES = frozenset({"open", "acked", "snoozed"})
 _CLOSED_STATES = frozenset({"closed", "resolved"})
 
 
-class Seen(NamedTuple):
-    """An alert as one side has it. Instants are in seconds since the epoch, by its clock; 0: unknown.
+class AlertState(NamedTuple):
+    """The state of an alert on one side. Instants are in seconds since the epoch, by that side's clock; 0: unknown.
 
     `since`: the present state is not older. `changed`: nothing was changed later. `opened`: when the outage began.
-    `from_bridge`: the bridge set the state on this side; `from_bridge_at`: when the vendor's newest action that is done
-    in Alerta was made, for each register of `core.order`. `snoozed_until` is infinite for a snooze without an end.
-    `route` names the key; `wanted` tells of Alerta's that the settings let it out; `id` is the vendor's own.
+    `from_bridge`: the bridge set the state on this side. `from_bridge_at`: for each register of `core.order`, the time
+    of the vendor's newest action that was applied in Alerta. `snoozed_until` is infinite for a snooze without an end.
+    `route` names the key. `wanted`: by the settings the alert is sent. `id` is the vendor's id.
     """
 
     is_open: bool
@@ -46,12 +46,12 @@ class Seen(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """One side at an instant: what is open, and what was looked up singly (`gone`: asked for, and not there).
+    """The alerts of one side: the open ones, and those that were looked up one by one (`gone`: not found).
 
-    `problem` tells why it is incomplete.
+    `problem`: why it is incomplete.
     """
 
-    alerts: Mapping[str, Seen]
+    alerts: Mapping[str, AlertState]
     at_seconds: float
     gone: FrozenSet[str] = frozenset()
     looked_up: FrozenSet[str] = frozenset()
@@ -59,10 +59,10 @@ class Snapshot(NamedTuple):
     clock_ahead_seconds: float = 0.0
 
 
-def alerta_side(alert: AlertValues, changed: float, newest_ns: Mapping[str, int], policy: Policy) -> Seen:
-    """Read Alerta's side. `changed`: its last change of status; `newest_ns`: what the plugin keeps on it (`order`)."""
+def read_alerta_alert(alert: AlertValues, changed: float, newest_ns: Mapping[str, int], policy: Policy) -> AlertState:
+    """Read an alert of Alerta. `changed`: its last change of status; `newest_ns`: its registers (`order`)."""
     status, begun, started = alert.status, None, 0.0
-    lines = [past for past in alert.history if past.status and past.change not in OF_NO_STATUS]
+    lines = [past for past in alert.history if past.status and past.change not in KINDS_WITHOUT_STATUS]
     for past in lines:
         if past.status != status:
             break
@@ -71,17 +71,17 @@ def alerta_side(alert: AlertValues, changed: float, newest_ns: Mapping[str, int]
         if past.status in ENDED and status not in ENDED:
             break
         started = past.at_seconds
-    from_bridge = bool(begun and _TOLD.match(begun.text))
+    from_bridge = bool(begun and _FROM_BRIDGE.match(begun.text))
     until = end_of(alert, "shelve") or ENDLESS if status == "shelved" else None
     route, wanted = destination(alert, policy)
     own = alert.attributes.get("opsgenie-priority")
-    return Seen(
+    return AlertState(
         is_open=status not in ENDED,
         acknowledged=status == "ack",
         snoozed_until=until,
         owner=harmless_name(alert.owner),
         priority=own if own in PRIORITIES else priority_of(alert, policy),
-        since=min(begun.at_seconds, changed) if begun and begun.change in _DATED and not from_bridge else 0.0,
+        since=min(begun.at_seconds, changed) if begun and begun.change in _DATED_BY_ALERTA and not from_bridge else 0.0,
         changed=changed,
         opened=newest_ns.get("opened", 0) / 1e9 or (min(started, changed) if changed else started),
         from_bridge=from_bridge,
@@ -92,17 +92,17 @@ def alerta_side(alert: AlertValues, changed: float, newest_ns: Mapping[str, int]
     )
 
 
-def alias_of(data: Mapping[str, Any], source: str) -> str:
-    """Give the alias of one of our alerts over there; an empty text for everybody else's."""
+def own_alias(data: Mapping[str, Any], source: str) -> str:
+    """Return the alias of an alert of ours at the vendor; an empty text for any other alert."""
     alias = data.get("alias")
     ours = data.get("source") == source and isinstance(alias, str) and is_uuid(alias) and alias == alias.lower()
     return str(alias) if ours else ""
 
 
-def vendor_side(data: Mapping[str, Any], route: str) -> Optional[Seen]:
-    """Read an alert of Opsgenie's or JSM's, as the key of `route` shows it; None where it cannot be read.
+def read_vendor_alert(data: Mapping[str, Any], route: str) -> Optional[AlertState]:
+    """Read an alert of Opsgenie or JSM, as shown to the key of `route`; None if its status is unknown.
 
-    https://docs.opsgenie.com/docs/alert-api; the full API of JSM has more states, and names fewer instants.
+    https://docs.opsgenie.com/docs/alert-api; the full API of JSM has more states and fewer instants.
     """
     status = str(data.get("status")).lower()
     if status not in _OPEN_STATES | _CLOSED_STATES:
@@ -120,7 +120,7 @@ def vendor_side(data: Mapping[str, Any], route: str) -> Optional[Seen]:
     took = None if snoozed else report.get(what)
     dated = isinstance(took, int) and 0 <= took < 10**12 and created > 0
     priority = text_of(data, "priority")
-    return Seen(
+    return AlertState(
         is_open=is_open,
         acknowledged=is_open and acknowledged,
         snoozed_until=(until or ENDLESS) if is_open and snoozed else None,
@@ -135,23 +135,23 @@ def vendor_side(data: Mapping[str, Any], route: str) -> Optional[Seen]:
     )
 
 
-def listed(found: Iterable[Tuple[str, Mapping[str, Any]]], source: str) -> Dict[str, Seen]:
-    """Read a list of the vendor's alerts, each with the route whose key showed it: those that are ours, and open."""
-    alerts: Dict[str, Seen] = {}
+def own_open_alerts(found: Iterable[Tuple[str, Mapping[str, Any]]], source: str) -> Dict[str, AlertState]:
+    """Read a list of the vendor's alerts, each with the route of its key. Return those that are ours and open."""
+    alerts: Dict[str, AlertState] = {}
     for route, data in found:
-        alias = alias_of(data, source)
-        seen = vendor_side(data, route) if alias else None
-        if seen is not None and seen.is_open:
-            alerts.setdefault(alias, seen)
+        alias = own_alias(data, source)
+        state = read_vendor_alert(data, route) if alias else None
+        if state is not None and state.is_open:
+            alerts.setdefault(alias, state)
     return alerts
 
 
-def with_looks(vendor: Snapshot, looks: Mapping[str, Tuple[str, Mapping[str, Any]]], source: str) -> Snapshot:
-    """Add what single looks showed: the route of each alert, and its data (empty: the vendor has none)."""
+def with_lookups(vendor: Snapshot, lookups: Mapping[str, Tuple[str, Mapping[str, Any]]], source: str) -> Snapshot:
+    """Add the results of single lookups: the route of each alert, and its data (empty: not found)."""
     alerts = dict(vendor.alerts)
-    for name, (route, data) in looks.items():
-        seen = vendor_side(data, route) if alias_of(data, source) == name else None
-        if seen is not None:
-            alerts[name] = seen
-    gone = frozenset(name for name, (_, data) in looks.items() if not data)
-    return vendor._replace(alerts=alerts, gone=gone, looked_up=frozenset(looks))
+    for name, (route, data) in lookups.items():
+        state = read_vendor_alert(data, route) if own_alias(data, source) == name else None
+        if state is not None:
+            alerts[name] = state
+    gone = frozenset(name for name, (_, data) in lookups.items() if not data)
+    return vendor._replace(alerts=alerts, gone=gone, looked_up=frozenset(lookups))

@@ -11,11 +11,19 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.duplicates import (
+    IDEMPOTENT_ACTIONS,
+    RECORD,
+    WINDOW_SECONDS,
+    action_records,
+    is_duplicate,
+    record_kind,
+)
 from alerta_opsgenie.core.message import Message, parse, with_people
 from alerta_opsgenie.core.order import superseded, writes
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import PLANS, Circumstances, Settings, relay
-from alerta_opsgenie.core.same_act import ACT, WINDOW_SECONDS, WITHOUT_A_LINE, act_names, is_recorded, kind_of
+from alerta_opsgenie.core.relay import HANDLERS, relay
+from alerta_opsgenie.core.task import AttemptContext, Settings
 from tests.support.answers import BOB, JANE, NOTED, OK, UPDATED_NS, at, envelope, message, play
 
 SEED = int(os.environ.get("ACTS_SEED", "1"))
@@ -32,7 +40,7 @@ def act(action: str = "AddNote", by: str = "OEC", after_seconds: float = 0.0, **
 
 
 def is_told(before: Message, after: Message) -> bool:
-    return is_recorded(after, writes(before, Kind.APPLIED, NOW_SECONDS))
+    return is_duplicate(after, writes(before, Kind.APPLIED, NOW_SECONDS))
 
 
 FIRST = act()
@@ -81,8 +89,8 @@ def test_what_is_said_counts_and_not_the_product_s_name(one: Message, other: Mes
 
 
 def test_every_action_leaves_a_line_or_is_known_to_leave_none() -> None:
-    assert {name for name in PLANS if kind_of(message(name)) != "note"} == WITHOUT_A_LINE
-    assert all(not act_names(act(name)) for name in WITHOUT_A_LINE)
+    assert {name for name in HANDLERS if record_kind(message(name)) != "note"} == IDEMPOTENT_ACTIONS
+    assert all(not action_records(act(name)) for name in IDEMPOTENT_ACTIONS)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +107,8 @@ def test_every_action_leaves_a_line_or_is_known_to_leave_none() -> None:
 def test_each_act_is_paired_once(before: list[str], expected: bool) -> None:
     known: dict[str, int] = {}
     for by, second in (one.split() for one in before):
-        known.update(act_names(act(by=by, after_seconds=float(second))))
-    assert is_recorded(act(by="JEC", after_seconds=60.5), known) is expected
+        known.update(action_records(act(by=by, after_seconds=float(second))))
+    assert is_duplicate(act(by="JEC", after_seconds=60.5), known) is expected
 
 
 # -- A thousand acts, by both products
@@ -116,8 +124,8 @@ class Alert:
     def take(self, about: Message) -> Outcome:
         """Do one action, as the deliverer does, in an Alerta that takes all."""
         in_flight = {**self.newest_ns, **writes(about, Kind.APPLIED, NOW_SECONDS)}  # as the journal has it
-        circumstances = Circumstances(NOW_SECONDS, None, superseded(about, in_flight, NOW_SECONDS))
-        steps = relay(about, Settings(all_notes=True, custom_actions={"restart": "x"}), circumstances)
+        context = AttemptContext(NOW_SECONDS, None, superseded(about, in_flight, NOW_SECONDS))
+        steps = relay(about, Settings(all_notes=True, custom_actions={"restart": "x"}), context)
         try:
             call = next(steps)
             while True:
@@ -168,7 +176,7 @@ MERGED = (Kind.ALREADY, Reason.MERGED)
 @pytest.mark.parametrize("second", [act(by="JEC"), act("AssignOwnership", owner=BOB), act("restart")])
 def test_what_was_told_asks_nothing_of_alerta(second: Message) -> None:
     settings = Settings(custom_actions={"restart": "restart"})
-    assert play(second, settings=settings, circumstances=at(superseded={ACT})).ending == MERGED
+    assert play(second, settings=settings, context=at(superseded={RECORD})).ending == MERGED
 
 
 def test_the_plugin_is_told_integration_and_words_of_what_leaves_a_line() -> None:
