@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.core import wording
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import REQUESTS, Dialect, _tell
+from alerta_opsgenie.core.publish import REQUESTS, Dialect, _note_event
 from alerta_opsgenie.core.wording import FIELDS, AlertValues, TemplateError, Templates, check_template, fill_template
 
 ALERT = AlertValues("id", resource="web01", event="Disk", environment="Production", severity="major", service=("Web",))
@@ -27,7 +27,7 @@ def test_the_message_is_severity_text_and_value(fields: dict[str, Any], message:
 
 
 def test_each_event_that_is_told_by_a_note_has_its_sentence() -> None:
-    worded = {event for dialect in Dialect for event in Event if _tell in REQUESTS[dialect][event]}
+    worded = {event for dialect in Dialect for event in Event if _note_event in REQUESTS[dialect][event]}
     assert {event.value for event in worded} <= set(wording.SENTENCES)
 
 

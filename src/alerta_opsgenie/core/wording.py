@@ -1,4 +1,4 @@
-"""An alert of Alerta's as plain values, and the words that the other side is told about it."""
+"""An alert of Alerta as plain values, and the texts that are sent to the vendor about it."""
 
 import datetime as dt
 import string
@@ -8,11 +8,11 @@ STOCK_TEXTS = frozenset(
     [f"{action} operator action" for action in ("open", "assign", "ack", "unack", "shelve", "unshelve", "close")]
     + ["bulk status update", "status change via console"]
 )
-"""Texts that Alerta and its web interface put where the operator wrote nothing."""
+"""Default texts of Alerta and its web interface, for an operator who wrote none."""
 
 
 class HistoryEntry(NamedTuple):
-    """One entry of an alert's history; `at_seconds` since the epoch, `timeout_seconds` None where it has none."""
+    """One entry of an alert's history; `at_seconds` since the epoch, `timeout_seconds` None if it has none."""
 
     change: str
     status: str = ""
@@ -24,11 +24,11 @@ class HistoryEntry(NamedTuple):
 
 
 class AlertValues(NamedTuple):
-    """An alert as it is after the event.
+    """An alert after the event.
 
-    `history` has the newest entry first; `received_id` is the last receipt's, `received_at_seconds` the first one's.
-    The statuses are in the words of the usual alarm model; `shown_status` is Alerta's own, where it has another one.
-    `account` is what the vendor knows the owner by (an e-mail address or an account id), where that is known.
+    `history` has the newest entry first. `received_id` is of the last receipt, `received_at_seconds` of the first. The
+    statuses are those of the default alarm model; `shown_status` is Alerta's own if it uses another model. `account` is
+    the vendor's id of the owner (an e-mail address or an account id), if known.
     """
 
     id: str
@@ -58,18 +58,18 @@ class AlertValues(NamedTuple):
 
     @property
     def is_new(self) -> bool:
-        """Whether this is the first that was heard of it."""
+        """Whether Alerta has received this alert for the first time."""
         return not self.repeat and len(self.history) == 1 and self.history[0].change == "new"
 
     @property
     def owner(self) -> str:
-        """The attribute `owner`, which the bridge sets for an assignment."""
+        """The attribute `owner`, which the bridge sets when the alert is assigned."""
         value = self.attributes.get("owner")
         return value if isinstance(value, str) else ""
 
 
 class Templates(NamedTuple):
-    """Texts with the names of fields in braces; an empty one stands for the built-in wording."""
+    """Texts with the names of fields in braces; empty: the default text."""
 
     message: str = ""
     description: str = ""
@@ -80,22 +80,22 @@ class Templates(NamedTuple):
 EARLIER_TEMPLATES: Mapping[str, Templates] = {
     "5.0": Templates(message="[ {environment} ]: {severity}: {text}", entity="{environment}")
 }
-"""The wording of earlier plugins by version: alerta-contrib, plugins/opsgenie/alerta_opsgenie.py of 5.0.3."""
+"""The texts of old plugins by version: alerta-contrib, plugins/opsgenie/alerta_opsgenie.py of 5.0.3."""
 
 
 class TemplateError(ValueError):
-    """A template of the settings cannot be used; the text says which one and why."""
+    """A template in the settings cannot be used; the text says which one and why."""
 
 
 FIELDS = (
     "id", "resource", "event", "environment", "severity", "status", "service", "group", "value", "text", "tags",
     "origin", "type", "customer", "previous_severity", "trend", "duplicates",
 )  # fmt: skip
-"""What a template can name, beside `attributes.NAME`."""
+"""The fields of a template, in addition to `attributes.NAME`."""
 
 
 def message(alert: AlertValues, templates: Templates) -> str:
-    """Word the message: `severity: text -> value`."""
+    """Return the message: `severity: text -> value`."""
     if templates.message:
         return fill_template(templates.message, alert) or alert.event
     what = alert.text or f"{alert.event} on {alert.resource}"
@@ -103,19 +103,19 @@ def message(alert: AlertValues, templates: Templates) -> str:
 
 
 def description(alert: AlertValues, templates: Templates) -> str:
-    """Word the description: the whole text."""
+    """Return the description: the whole text."""
     return fill_template(templates.description, alert) if templates.description else alert.text
 
 
 def entity(alert: AlertValues, templates: Templates) -> str:
-    """Word the entity: `services-environment`."""
+    """Return the entity: `services-environment`."""
     if templates.entity:
         return fill_template(templates.entity, alert)
     return "-".join(part for part in (", ".join(alert.service), alert.environment) if part)
 
 
 def tags(alert: AlertValues, templates: Templates) -> List[str]:
-    """Word the tags: environment, resource, services, event. A template `{tags}` or `{service}` gives each of them."""
+    """Return the tags: environment, resource, services, event. `{tags}` or `{service}` makes several tags."""
     if not templates.tags:
         return [alert.environment, alert.resource, *alert.service, alert.event]
     lists = {"{tags}": alert.tags, "{service}": alert.service}
@@ -123,7 +123,7 @@ def tags(alert: AlertValues, templates: Templates) -> List[str]:
 
 
 def details(alert: AlertValues, dashboard_url: str, attributes: Sequence[str]) -> Dict[str, str]:
-    """Word the details: the existing plugin's, and what else tells the alert from others; all are texts."""
+    """Return the details: those of the old plugin, and other fields that identify the alert; all are texts."""
     values = {
         "web_url": f"{dashboard_url.rstrip('/')}/#/alert/{alert.id}" if dashboard_url else "",
         "environment": alert.environment,
@@ -144,7 +144,7 @@ def details(alert: AlertValues, dashboard_url: str, attributes: Sequence[str]) -
 
 
 def values(alert: AlertValues) -> Dict[str, Tuple[str, ...]]:
-    """Give what a route can match on."""
+    """Return the values that a route can match on."""
     single = ("resource", "environment", "group", "event", "severity", "text", "customer", "origin", "type")
     found: Dict[str, Tuple[str, ...]] = {name: (getattr(alert, name),) for name in single}
     found.update({f"attributes.{name}": (attribute_text(value),) for name, value in alert.attributes.items()})
@@ -164,29 +164,29 @@ SENTENCES: Mapping[str, str] = {
     "delete": "Deleted in Alerta",
     "assign": "Assigned in Alerta",
 }
-"""What is said of an event (by its name) for which the vendor has no call."""
+"""The note for each event (by its name) for which the vendor has no call."""
 
 
-def note_text(event: str, alert: AlertValues, remark: str = "", until_seconds: Optional[float] = None) -> str:
-    """Say what happened in Alerta, for a note; `remark` is what the operator wrote."""
-    said = SENTENCES[event].format(
+def note_text(event: str, alert: AlertValues, operator_text: str = "", until_seconds: Optional[float] = None) -> str:
+    """Return the text of a note about an event; `operator_text` is what the operator wrote."""
+    text = SENTENCES[event].format(
         before=alert.previous_severity or "?",
         now=alert.severity,
         until="further notice" if until_seconds is None else iso_utc(until_seconds),
     )
     if event == "assign" and alert.owner:
-        said += f" to {alert.owner}"
-    return said + (f": {remark}" if remark else "")
+        text += f" to {alert.owner}"
+    return text + (f": {operator_text}" if operator_text else "")
 
 
 def iso_utc(seconds: float) -> str:
-    """Write an instant as ISO 8601 in UTC, whole seconds."""
+    """Return an instant as ISO 8601 in UTC, in whole seconds."""
     moment = dt.datetime.fromtimestamp(round(seconds), dt.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def attribute_text(value: Any) -> str:
-    """Make a text of an attribute's value; nothing of one that has parts."""
+    """Return the value of an attribute as a text; empty for a list or an object."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, (str, int, float)) else ""
@@ -196,7 +196,7 @@ def attribute_text(value: Any) -> str:
 
 
 class _Filler(string.Formatter):
-    """Names of fields alone: no attributes, no items of objects, so that a template reaches nothing else."""
+    """Allows only names of fields: a template cannot read attributes or items of objects."""
 
     def get_field(self, field_name: str, _args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tuple[Any, str]:
         if field_name not in kwargs and not field_name.startswith("attributes."):
@@ -205,7 +205,7 @@ class _Filler(string.Formatter):
 
 
 def fill_template(template: str, alert: AlertValues) -> str:
-    """Put the alert's values into a template; an attribute that the alert has not is empty."""
+    """Return the template with the alert's values; a missing attribute is empty."""
     values = {name: getattr(alert, name) for name in FIELDS}
     known = {name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in values.items()}
     known["status"] = alert.shown_status or alert.status
@@ -214,7 +214,7 @@ def fill_template(template: str, alert: AlertValues) -> str:
 
 
 def check_template(setting: str, template: str) -> str:
-    """Give the template back if it can be used. Raises `TemplateError`."""
+    """Return the template if it can be used. Raises `TemplateError`."""
     try:
         fill_template(template, AlertValues("id"))
     except KeyError as error:
