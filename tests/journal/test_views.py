@@ -42,10 +42,10 @@ def test_the_newest_and_the_oldest_are_found_without_reading_the_others(journal:
 
 
 def test_no_more_rows_are_given_than_are_asked_for(journal: Journal) -> None:
-    assert [len(found) for found in (journal.latest(7), journal.about("x", 7), journal.about("alert-", 7))] == [7] * 3
+    assert [len(found) for found in (journal.latest(7), journal.search("x", 7), journal.search("alert-", 7))] == [7] * 3
 
 
 def test_what_is_not_there_is_looked_for_once_through_the_file(journal: Journal) -> None:
-    assert journal.about("nobody", 10) == []
-    assert steps(journal, lambda: journal.about("nobody", 10)) < MANY * 30 / 100
+    assert journal.search("nobody", 10) == []
+    assert steps(journal, lambda: journal.search("nobody", 10)) < MANY * 30 / 100
     assert journal.of_alert("nobody", 10) == []

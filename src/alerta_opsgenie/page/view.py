@@ -198,7 +198,7 @@ class View:
         found: list[Row] = []
         for name, journal in self.journals().items():
             with suppress(JournalError):  # `overview` tells
-                actions = journal.about(text, MOST_ROWS) if text else journal.latest(MOST_ROWS, state_name or None)
+                actions = journal.search(text, MOST_ROWS) if text else journal.latest(MOST_ROWS, state_name or None)
                 found += self._rows(name, actions)
         if not state_name:
             wanted = text.lower()
