@@ -1,4 +1,4 @@
-"""Calls to Opsgenie and JSM: what each answer means, that keys stay hidden, and the calls against the stand-in."""
+"""Calls to Opsgenie and JSM: the meaning of each response, hidden keys, and the calls to the stand-in."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_status_has_its_meaning(operation: str) -> None:
         assert verdict is expected, status
 
 
-def test_what_needs_a_person_says_what_to_do() -> None:
+def test_an_outcome_that_needs_a_person_has_advice() -> None:
     for status in range(100, 600):
         delivery = classify("create", answer(status))
         if delivery.verdict is Verdict.STUCK:
@@ -93,7 +93,7 @@ def test_a_proxy_s_page_is_no_success() -> None:
         (422, {"message": "not processable", "errors": {"message": "can not be empty."}}, Verdict.FINAL),
     ],
 )
-def test_two_meanings_of_one_status_are_told_apart(status: int, body: object, verdict: Verdict) -> None:
+def test_two_meanings_of_one_status_are_distinguished(status: int, body: object, verdict: Verdict) -> None:
     assert classify("close", answer(status, body)).verdict is verdict
 
 
@@ -179,7 +179,7 @@ def test_silence_ends_at_the_deadline_and_is_ambiguous(run: Running) -> None:
     client.close()
 
 
-def test_a_url_that_cannot_be_used_says_so() -> None:
+def test_an_invalid_url_is_reported() -> None:
     with pytest.raises(AddressError, match="the URL of Opsgenie"):
         address_of("api.opsgenie.com", Dialect.OPSGENIE)
     assert set(BASE_URLS) == set(Dialect)

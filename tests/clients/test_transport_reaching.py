@@ -1,4 +1,4 @@
-"""Reaching a server: addresses, names, IPv6, TLS with a private CA, and what is no URL."""
+"""Connecting to a server: addresses, names, IPv6, TLS with a private CA, and invalid URLs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_name_without_address_is_a_failure(monkeypatch: pytest.MonkeyPatch, fo
 
 @contextlib.contextmanager
 def swallowing() -> Iterator[tuple[str, int]]:
-    """Give an address that takes no more connections and refuses none, as a route into nowhere does."""
+    """Return an address that takes no more connections and refuses none, as a route into nowhere does."""
     with contextlib.ExitStack() as held:
         listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         where = listener.getsockname()[:2]
@@ -96,7 +96,7 @@ def test_plain_http_loads_no_ssl() -> None:
     assert "ssl" not in vars(transport)
 
 
-# -- What is no address
+# -- Invalid URLs
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_url_is_read(url: str, shown: str) -> None:
         "http://alerta.example.com\r\nX: y",
     ],
 )
-def test_what_is_no_url_says_so_with_an_example_and_without_what_was_given(url: str) -> None:
+def test_the_error_of_an_invalid_url_has_an_example_and_not_the_url(url: str) -> None:
     with pytest.raises(AddressError) as caught:
         read_address(url, "Alerta", "https://alerta.example.com/api")
     assert "Alerta" in str(caught.value)
@@ -146,7 +146,7 @@ def test_the_host_header_names_the_port_only_where_it_is_not_the_usual_one(url: 
     assert read_address(url, "Alerta", "x").authority == authority
 
 
-def test_a_port_where_nobody_listens_is_a_failure_and_no_timeout() -> None:
+def test_a_closed_port_is_a_failure_and_no_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert f"http://127.0.0.1:{port}: Connection refused" in str(failure(connect(f"http://127.0.0.1:{port}")))

@@ -23,7 +23,7 @@ OPEN = AgreedState(is_open=True, priority="P2", confirmed=True, at_seconds=9.0)
 
 
 @given(AGREED)
-def test_the_text_gives_it_back(agreed: AgreedState) -> None:
+def test_the_agreed_state_is_read_back_from_its_text(agreed: AgreedState) -> None:
     assert read_agreed_state(agreed.to_json()) == agreed
 
 
@@ -59,21 +59,23 @@ def test_any_other_text_is_refused(text: str) -> None:
         (OPEN, "note", {"note": "hello"}, {}),
     ],
 )
-def test_a_request_that_was_taken_moves_it_on(
+def test_an_accepted_request_changes_the_agreed_state(
     before: AgreedState, operation: str, body: dict[str, Any], after: dict[str, Any]
 ) -> None:
     moved = after_requests(before, [Request(operation, "POST", "/", body)], 10.0)
     assert moved == before._replace(**after, at_seconds=10.0)
 
 
-def test_that_a_create_was_taken_proves_no_alert() -> None:
+def test_an_accepted_create_does_not_prove_an_alert() -> None:
     assert not after_requests(
         AgreedState(), [Request("create", "POST", "/v2/alerts", {"priority": "P1"})], 10.0
     ).confirmed
 
 
 @pytest.mark.parametrize(("attributes", "sent"), [({}, ["priority", "message"]), ({"opsgenie-priority": "P1"}, [])])
-def test_a_priority_that_somebody_set_over_there_is_not_replaced(attributes: dict[str, str], sent: list[str]) -> None:
+def test_a_priority_that_somebody_set_at_the_vendor_is_not_replaced(
+    attributes: dict[str, str], sent: list[str]
+) -> None:
     alert = AlertValues(
         "a", severity="minor", attributes=attributes, history=(HistoryEntry("new", "open", "minor", "a"),)
     )

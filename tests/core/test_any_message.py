@@ -1,4 +1,4 @@
-"""Whatever comes in and whatever Alerta answers, each message has one of the known endings and touches one alert.
+"""For any message and any answers of Alerta, the outcome is a known one, and only one alert is changed.
 
 Hypothesis makes the bytes, the JSON, the changes to real messages, and the answers.
 """
@@ -28,7 +28,7 @@ PAYLOADS = sorted((Path(__file__).parent.parent / "payloads").glob("*.json"))
 REAL = [json.loads(path.read_text()) for path in PAYLOADS]
 MOST_CALLS = 10
 
-# Call paths: one alert by its whole id, and one of the words below it that the relay knows.
+# Call paths: one alert by its full id, and one of the endpoints that the relay uses.
 ONE_ALERT = re.compile(
     r"/alert/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(/(action|status|attributes|note|tag|untag))?",
     re.IGNORECASE | re.ASCII,
@@ -184,7 +184,7 @@ def test_any_change_of_a_real_message_has_a_known_ending(
     st.lists(ANSWERS, min_size=MOST_CALLS, max_size=MOST_CALLS),
     CIRCUMSTANCES,
 )
-def test_each_action_has_a_known_ending_whatever_alerta_answers(
+def test_each_action_has_a_known_outcome_for_any_answer_of_alerta(
     action: str, answers: list[Answer], context: AttemptContext
 ) -> None:
     body = envelope(action, note="x", owner="x", priority="P1", addedTags="a,b", removedTags="a", snoozedUntil=10**13)

@@ -70,16 +70,16 @@ class TestAttempt:
         ]  # fmt: skip
 
     @pytest.mark.parametrize("name", ["Acknowledge", "Close"])
-    def test_what_leaves_no_second_trace_does_not_wait(self, name: str) -> None:
+    def test_an_idempotent_action_does_not_wait(self, name: str) -> None:
         found = walk(message(name), error(503), earlier=after(Reason.TIMEOUT))
         assert not any(isinstance(step, Pause) for step in found.steps)
 
     @pytest.mark.parametrize("earlier", [PriorAttempts(), after(Reason.UNAVAILABLE), after(Reason.NETWORK)])
-    def test_nothing_can_land_late_of_an_attempt_that_was_answered_or_cut_off(self, earlier: PriorAttempts) -> None:
+    def test_an_attempt_with_an_answer_or_a_network_error_cannot_take_effect_late(self, earlier: PriorAttempts) -> None:
         found = walk(message("AddNote", **NOTE), error(503), earlier=earlier)
         assert not any(isinstance(step, Pause) for step in found.steps)
 
-    def test_what_something_newer_has_written_is_stale(self) -> None:
+    def test_an_action_older_than_its_register_is_stale(self) -> None:
         about = message("Close")
         found = walk(about, earlier=PriorAttempts(newest_ns={"state": about.updated_ns + 1}))
         assert (found.steps, found.outcome.reason) == ([], Reason.STALE)
@@ -96,12 +96,12 @@ class TestWithoutAlerta:
         ],
         ids=["create", "unknown", "empty note", "no alert"],
     )
-    def test_what_needs_no_call_ends_at_once(self, about: Message, reason: Reason) -> None:
+    def test_an_action_that_needs_no_call_has_its_outcome(self, about: Message, reason: Reason) -> None:
         outcome = delivery.outcome_without_alerta(about, Settings(), NOW)
         assert outcome is not None
         assert outcome.reason is reason
 
-    def test_what_needs_a_call_has_no_outcome_yet(self) -> None:
+    def test_an_action_that_needs_a_call_has_no_outcome_yet(self) -> None:
         assert delivery.outcome_without_alerta(message("Close"), Settings(), NOW) is None
 
 

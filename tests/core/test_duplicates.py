@@ -1,4 +1,4 @@
-"""One act of one person through two integrations is told once; what two people do, or one does twice, is told twice."""
+"""An action that arrives through two integrations is done once; two actions of one or two people are done twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ID = "5b10ac8d82e05b22cc7d4ef5"
 
 
 def act(action: str = "AddNote", by: str = "OEC", after_seconds: float = 0.0, **alert: Any) -> Message:
-    """Give a message of one product."""
+    """Return a message of one product."""
     usual = {"note": "on it"} if action == "AddNote" else {}
     body = envelope(action, **{**usual, "updatedAt": UPDATED_NS + int(after_seconds * SECOND_NS), **alert})
     return parse(json.dumps({**body, "integrationId": f"the-one-of-{by}", "integrationType": by}))
@@ -84,7 +84,7 @@ def test_anything_else_is_another_act(second: Message) -> None:
         (act("restart"), act("restart", by="JEC")),
     ],
 )
-def test_what_is_said_counts_and_not_the_product_s_name(one: Message, other: Message) -> None:
+def test_the_text_counts_and_not_the_products_name(one: Message, other: Message) -> None:
     assert is_told(one, other)
 
 
@@ -116,7 +116,7 @@ def test_each_act_is_paired_once(before: list[str], expected: bool) -> None:
 
 @dataclass
 class Alert:
-    """What a deliverer knows of an alert, and the lines that it has."""
+    """The records of an alert, and its history entries."""
 
     newest_ns: dict[str, int] = field(default_factory=dict)
     lines: Counter[str] = field(default_factory=Counter)
@@ -140,7 +140,7 @@ class Alert:
 
 
 def made_up(random_: random.Random, number: int) -> dict[str, Any]:
-    """Make up an act: few words and people, so that many are alike."""
+    """Return a random action: few texts and people, so that many are equal."""
     what: list[dict[str, Any]] = [
         {"action": "AddNote", "note": random_.choice(("on it", "rebooted"))},
         {"action": "AddResponder", "responder": random_.choice((JANE, BOB))},
@@ -152,7 +152,7 @@ def made_up(random_: random.Random, number: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("lag_seconds", [0.0, 5.0, 100.0])
 def test_a_thousand_acts_by_both_products_have_one_effect_each(lag_seconds: float) -> None:
-    """Whatever the delays, as long as the products' own times for one act are within the window."""
+    """With any delays, as long as the two times of one action are within the window."""
     random_ = random.Random(f"{SEED} {lag_seconds}")
     alert, arriving, expected = Alert(), [], Counter[tuple[str, ...]]()
     for number in range(1000):
@@ -174,12 +174,12 @@ MERGED = (Kind.ALREADY, Reason.MERGED)
 
 
 @pytest.mark.parametrize("second", [act(by="JEC"), act("AssignOwnership", owner=BOB), act("restart")])
-def test_what_was_told_asks_nothing_of_alerta(second: Message) -> None:
+def test_a_duplicate_makes_no_call_to_alerta(second: Message) -> None:
     settings = Settings(custom_actions={"restart": "restart"})
     assert play(second, settings=settings, context=at(superseded={RECORD})).ending == MERGED
 
 
-def test_the_plugin_is_told_integration_and_words_of_what_leaves_a_line() -> None:
+def test_the_plugin_gets_integration_and_words_of_an_action_that_adds_an_entry() -> None:
     note = play(act(), NOTED).calls[0].body
     assign = play(act("AssignOwnership", owner=BOB), OK, NOTED).calls[1].body
     close = play(act("Close"), OK).calls[0].body

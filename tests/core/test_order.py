@@ -1,4 +1,4 @@
-"""What each action writes, and what something newer makes stale."""
+"""The registers that each action writes, and stale actions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_each_tag_is_superseded_by_itself() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["Acknowledge", "Close", "Snooze"]), st.integers(1, 10**4)), max_size=20))
 def test_in_any_order_of_arrival_the_newest_writes_last(arrivals: list[tuple[str, int]]) -> None:
-    """Whatever is applied by this rule, the last one applied is one with the greatest time."""
+    """In any order of arrival, the last one applied is one with the greatest time."""
     newest: dict[str, int] = {}
     applied: list[int] = []
     for action, tick in arrivals:
@@ -76,13 +76,13 @@ def test_a_time_far_ahead_of_our_clock_counts_as_now(updated_ns: int, counts_as:
     assert believable_ns(updated_ns, NOW_SECONDS) == counts_as
 
 
-def test_what_is_ahead_of_our_clock_and_changed_nothing_orders_nothing() -> None:
+def test_an_action_ahead_of_our_clock_that_changed_nothing_is_not_stored() -> None:
     ahead = message("UnAcknowledge", updatedAt=NOW_NS + 1)
     assert writes(ahead, Kind.ALREADY, NOW_SECONDS) == {}
     assert writes(ahead, Kind.APPLIED, NOW_SECONDS)["state"] == NOW_NS + 1
 
 
-def test_what_changed_nothing_in_the_past_makes_older_ones_stale() -> None:
+def test_an_action_in_the_past_that_changed_nothing_makes_older_ones_stale() -> None:
     """An acknowledge that comes after the unacknowledge that followed it must not acknowledge."""
     newest = writes(message("UnAcknowledge"), Kind.ALREADY, NOW_SECONDS)
     late = message("Acknowledge", updatedAt=UPDATED_NS - 1)
@@ -90,7 +90,7 @@ def test_what_changed_nothing_in_the_past_makes_older_ones_stale() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.IGNORED, Kind.REJECTED, Kind.KEPT])
-def test_what_was_not_done_orders_nothing(kind: Kind) -> None:
+def test_an_action_that_was_not_done_is_not_stored(kind: Kind) -> None:
     assert writes(message("Close"), kind, NOW_SECONDS) == {}
 
 
@@ -104,7 +104,7 @@ def of_incident(action: str, made_ms: int, **alert: object) -> Message:
     return message(action, alertId=f"{UUID}-{made_ms}", **alert)
 
 
-def test_an_action_on_an_earlier_alert_of_opsgenies_is_stale_whatever_its_time() -> None:
+def test_an_action_on_an_earlier_alert_of_opsgenie_is_stale_at_any_time() -> None:
     newest = writes(of_incident("Close", MADE_MS), Kind.APPLIED, NOW_SECONDS)
     assert newest[INCIDENT] == MADE_MS * 10**6
     earlier = of_incident("Close", MADE_MS - 1, updatedAt=UPDATED_NS + 1)
@@ -121,7 +121,7 @@ def test_an_action_on_the_same_or_a_later_one_is_not(made_ms: int) -> None:
     "alert_id",
     [None, "", 7, UUID, f"{UUID}-", f"{UUID}-x", f"{UUID}-9999999999999", f"{UUID}-{10**30}", "-" * 36 + "-1"],
 )
-def test_an_id_without_a_believable_time_tells_no_incident(alert_id: object) -> None:
+def test_an_alert_id_without_a_plausible_time_has_no_incident(alert_id: object) -> None:
     assert incident_ns(message("Close", alertId=alert_id), NOW_SECONDS) == 0
 
 

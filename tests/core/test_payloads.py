@@ -1,4 +1,4 @@
-"""Each example message, from its bytes to what Alerta is told and how that ends: a literal table."""
+"""Each example message, from its bytes to the calls to Alerta and the outcome: a literal table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SNOOZE_SECONDS = 1_751_630_400 - int(NOW_SECONDS)
 
 
 class Row(NamedTuple):
-    """How a file ends where Alerta says ok to everything, by default and with all notes; or what is wrong with it."""
+    """The outcome if Alerta answers ok to everything, by default and with all notes; or what is wrong with the file."""
 
     ending: tuple[Kind, Reason] | str
     asked: Sequence[tuple[Any, ...]] = ()
@@ -117,7 +117,7 @@ def test_each_example_has_a_row() -> None:
 
 @pytest.mark.parametrize("all_notes", [False, True])
 @pytest.mark.parametrize("name", TABLE)
-def test_each_example_ends_as_the_table_says(name: str, *, all_notes: bool) -> None:
+def test_each_example_has_the_outcome_of_the_table(name: str, *, all_notes: bool) -> None:
     row = TABLE[name]
     notes = row.with_all_notes if all_notes else None
     ending, calls = run((PAYLOADS / f"{name}.json").read_bytes(), Settings(all_notes=all_notes))
@@ -126,7 +126,7 @@ def test_each_example_ends_as_the_table_says(name: str, *, all_notes: bool) -> N
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_with_all_notes_each_example_ends_as_the_table_says(name: str) -> None:
+def test_with_all_notes_each_example_has_the_outcome_of_the_table(name: str) -> None:
     row = TABLE[name]
     ending, calls = run((PAYLOADS / f"{name}.json").read_bytes(), Settings(all_notes=True))
     assert ending == (row.ending if row.with_all_notes is None else APPLIED)

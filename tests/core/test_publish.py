@@ -1,4 +1,4 @@
-"""What Opsgenie and JSM are told about each event, as built requests: nothing is sent here."""
+"""The requests to Opsgenie and JSM for each event. Nothing is sent here."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_each_event_has_a_row_in_each_dialect() -> None:
 
 
 def test_jsm_gets_none_but_the_documented_calls() -> None:
-    """Unless the settings say that there are more."""
+    """Without the setting for extra calls."""
     operations = {request.operation for event in Event for request in dispatched(event, Policy(dialect=Dialect.JSM))}
     assert operations == {"create", "acknowledge", "close", "note"}
 
@@ -66,7 +66,7 @@ def test_each_request_is_one_that_the_vendor_takes(event: Event, dialect: Dialec
 
 
 def complaints(request: Request, *, utf16: bool = True) -> tuple[dict[str, str], list[str], list[str]]:
-    """What the stand-in has against a request: errors, unknown fields, what it would cut."""
+    """The stand-in's objections to a request: errors, unknown fields, fields that it would cut."""
     named = {"note": "add_note"} | {name: f"update_{name}" for name in ("priority", "message", "description")}
     operation = named.get(request.operation, request.operation)
     checked = check(operation, dict(request.body), now_ms=int((UNTIL_SECONDS - 9) * 1000), utf16=utf16)
@@ -104,13 +104,13 @@ def test_templates_word_message_description_entity_and_tags() -> None:
 
 
 @pytest.mark.parametrize("event", [event for event in Event if event is not Event.RAISED])
-def test_of_an_alert_that_was_never_sent_nothing_is_told(event: Event) -> None:
+def test_nothing_is_sent_about_an_alert_that_was_never_sent(event: Event) -> None:
     history = (HistoryEntry("ack", "ack", "warning"), HistoryEntry("new", "open", "warning"))
     alert = ALERT._replace(severity="warning", history=history)
     assert dispatched(event, Policy(), alert) == []
 
 
-def test_an_assignment_goes_to_the_owner_else_to_who_acted_else_is_told() -> None:
+def test_an_assignment_is_to_the_owner_else_to_the_actor_else_a_note() -> None:
     owned = ALERT._replace(attributes={"owner": "bob@example.com"})
     assert only(Event.ASSIGNED, None, owned).body["owner"] == {"username": "bob@example.com"}
     assert only(Event.ASSIGNED).body["owner"] == {"username": "alice@example.com"}
@@ -118,7 +118,7 @@ def test_an_assignment_goes_to_the_owner_else_to_who_acted_else_is_told() -> Non
 
 
 @pytest.mark.parametrize(("wanted", "operations"), [("close", "close"), ("delete", "delete"), ("ignore", None)])
-def test_a_delete_closes_deletes_or_is_not_told(wanted: str, operations: str | None) -> None:
+def test_a_delete_closes_deletes_or_is_not_sent(wanted: str, operations: str | None) -> None:
     requests = dispatched(Event.DELETED, Policy(on_delete=wanted))
     assert [request.operation for request in requests] == ([operations] if operations else [])
 
@@ -130,12 +130,12 @@ def test_a_delete_has_its_fields_in_the_query_and_no_body() -> None:
     assert request.body == {}
 
 
-def test_repeats_are_told_only_when_asked_for() -> None:
+def test_repeats_are_sent_only_by_the_setting() -> None:
     assert dispatched(Event.REPEATED, Policy()) == []
     assert [request.operation for request in dispatched(Event.REPEATED)] == ["description"]
 
 
-def test_an_alias_is_one_part_of_the_path_whatever_it_holds() -> None:
+def test_an_alias_is_always_one_part_of_the_path() -> None:
     path = only(Event.ACKED, None, ALERT._replace(id="../users?x=/y")).path
     assert path == "/v2/alerts/..%2Fusers%3Fx%3D%2Fy/acknowledge?identifierType=alias"
 
@@ -158,14 +158,14 @@ ALERTS = st.fixed_dictionaries(
     dialect=st.sampled_from(Dialect),
 )
 def test_no_alert_breaks_a_limit(alert: AlertValues, act: AlertEvent, dialect: Dialect) -> None:
-    """Whatever Alerta holds, the vendor takes the request, counts it by code points or by UTF-16 units."""
+    """The vendor accepts the request for any alert, whether it counts code points or UTF-16 units."""
     for request in publish(alert, [act], Policy(dialect=dialect, update_repeats=True)).requests:
         for utf16 in (False, True):
             assert complaints(request, utf16=utf16) == ({}, [], [])
         "".join(map(str, request.body.values())).encode("utf-8")
 
 
-def test_what_was_cut_is_named() -> None:
+def test_cut_fields_are_named() -> None:
     dispatch = publish(ALERT._replace(text="x" * 200), [AlertEvent(Event.RAISED)], Policy())
     assert dispatch.cut == ("message",)
 
@@ -196,7 +196,7 @@ def _words(request: Request) -> str:
     return f"`{request.method} {path}`" + (f" {', '.join(named)}" if named else "")
 
 
-def test_the_page_of_requests_is_what_the_code_does() -> None:
+def test_the_page_of_requests_agrees_with_the_code() -> None:
     """UPDATE_PAGES=1 writes it anew."""
     text = PAGE.read_text()
     head, begin, rest = text.partition("<!-- requests: begin -->\n")
@@ -209,20 +209,20 @@ def test_the_page_of_requests_is_what_the_code_does() -> None:
     assert text == wanted, "run: UPDATE_PAGES=1 pytest tests/core/test_publish.py"
 
 
-def test_with_extra_calls_jsm_is_told_as_opsgenie_is() -> None:
+def test_with_extra_calls_jsm_gets_the_requests_of_opsgenie() -> None:
     policy = Policy(dialect=Dialect.JSM, extra_calls=True, update_repeats=True)
     assert [dispatched(event, policy) for event in Event] == [dispatched(event) for event in Event]
 
 
 @pytest.mark.parametrize("event", Event)
-def test_whatever_names_an_actor_ends_in_the_mark(event: Event) -> None:
+def test_each_actor_ends_in_the_mark(event: Event) -> None:
     for request in dispatched(event):
         if request.method == "POST":
             assert request.body["user"] == f"alice@example.com{MARK}"
             assert request.body["source"] == "Alerta"
 
 
-def test_without_a_login_the_source_stands_for_it() -> None:
+def test_without_a_login_the_source_is_the_actor() -> None:
     assert only(Event.ACKED, Policy(source="Alerta East"), actor="").body["user"] == f"Alerta East{MARK}"
 
 
@@ -268,6 +268,6 @@ def test_operators_words_go_along_and_alerta_s_own_do_not() -> None:
         ("5b10ac8d82e05b22cc7d4ef5", {"id": "5b10ac8d82e05b22cc7d4ef5"}),
     ],
 )
-def test_an_owner_is_told_by_what_the_vendor_knows_them_by(account: str, owner: dict[str, str]) -> None:
+def test_an_owner_is_sent_by_the_vendors_id(account: str, owner: dict[str, str]) -> None:
     owned = ALERT._replace(attributes={"owner": "bob"}, account=account)
     assert only(Event.ASSIGNED, None, owned).body["owner"] == owner

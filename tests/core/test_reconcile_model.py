@@ -49,7 +49,7 @@ class Alert:
 
 @dataclass
 class World:
-    """Both sides, and what only the test knows: which outages people have closed over there."""
+    """Both sides, and which outages people have closed at the vendor, which only the test knows."""
 
     alerta: dict[str, Alert] = field(default_factory=dict)
     vendor: dict[str, Alert] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Sides(RuleBasedStateMachine):
         if self.world.alerta.pop(name, None) and not is_lost:
             self.tell_vendor(name, "close", AlertState(is_open=False))
 
-    # -- What happens over there
+    # -- Actions at the vendor
 
     def act(self, name: str, what: str, is_lost: bool) -> None:
         self.now += 60
@@ -206,13 +206,13 @@ class Sides(RuleBasedStateMachine):
         return found
 
     def check(self, repair: Repair) -> None:
-        """No repair undoes what is provably newer, and none pages for an outage that people have closed."""
+        """No repair undoes a provably newer change, and none pages for an outage that people have closed."""
         a, v = self.world.alerta.get(repair.alert), self.world.vendor.get(repair.alert)
         if repair.side == OPSGENIE and "create" in repair.steps:
             assert a is not None
             assert (repair.alert, a.outage) not in self.world.closed_by_people
             return
-        ends = "close" in repair.steps or "create" in repair.steps  # of the outage, whatever was done to it since
+        ends = "close" in repair.steps or "create" in repair.steps  # of the outage
         if a and v and repair.field in ("acknowledged", "snoozed") and not ends:
             loser, winner = (a, v) if repair.side == ALERTA else (v, a)
             is_proven = loser.seen.since > winner.seen.changed + DOUBT_SECONDS
@@ -225,7 +225,7 @@ class Sides(RuleBasedStateMachine):
             else:
                 self.tell_alerta(repair.alert, step, repair.right)
 
-    # -- The ways across
+    # -- Messages to the other side
 
     def create(self, name: str) -> None:
         alert, there = self.world.alerta[name], self.world.vendor.get(name)
@@ -261,7 +261,7 @@ class Sides(RuleBasedStateMachine):
         self.remember(name, alert.seen, what)
 
     def remember(self, name: str, seen: AlertState, what: str) -> None:
-        """Note what is known now, of the field that the message was about and no other."""
+        """Store the agreed state, only for the field of the message."""
         state = {"is_open": seen.is_open, "acknowledged": seen.acknowledged, "snoozed_until": seen.snoozed_until}
         values = {"assign": {"owner": seen.owner}, "prioritise": {"priority": seen.priority}}.get(what, state)
         known = self.world.memory.get(name, AgreedState(is_open=True))
@@ -276,7 +276,7 @@ class Sides(RuleBasedStateMachine):
                 self.tell_alerta(name, what, alert.seen)
 
     def change(self, seen: AlertState, what: str, wanted: AlertState | None = None) -> AlertState | None:
-        """Give the alert after an action; None where the side refuses it."""
+        """Return the alert after an action; None where the side refuses it."""
         end = wanted.snoozed_until if wanted and wanted.snoozed_until else self.now + DAY
         if what == "create":
             return None if seen.is_open else seen._replace(is_open=True, acknowledged=False, snoozed_until=None)

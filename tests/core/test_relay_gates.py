@@ -1,4 +1,4 @@
-"""What ends before Alerta is asked: the gates in their order, and what is stale."""
+"""Outcomes without a call to Alerta: the gates in their order, and stale actions."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_note_is_never_stale() -> None:
     assert play(message("AddNote", note="x"), NOTED, context=at(superseded=every)).outcome.kind is Kind.APPLIED
 
 
-def test_only_those_tags_are_written_that_nothing_newer_wrote() -> None:
+def test_only_tags_without_a_newer_action_are_written() -> None:
     played = play(message("AddTags", addedTags="a,b,c"), OK, context=at(superseded={"tag:b"}))
     assert played.asked == [("PUT", "/tag", {"tags": ["a", "c"]})]
 

@@ -59,7 +59,7 @@ def ours(text: str, status: str = "open", *, seconds_after: float = 1.0) -> dict
 
 
 def puts(played: Played) -> list[tuple[Any, ...]]:
-    """Give what was changed: each call but the looks."""
+    """Return the calls that change something."""
     return [asked for asked in played.asked if asked[0] != "GET"]
 
 
@@ -79,7 +79,7 @@ LOOKS: dict[str, tuple[str, list[dict[str, Any]], int, bool]] = {
     "it never arrived": ("open", [], 0, True),
     "the plugin wrote it down without the name": ("ack", [ours("Acknowledged in Opsgenie", "ack")], 0, False),
     "somebody has undone it since": ("open", [MINE, unacked("unack operator action")], 0, False),
-    # They acknowledged, somebody undid that in Alerta, and they acknowledged again, which never arrived.
+    # Acknowledged, undone in Alerta, acknowledged again; the last message never arrived.
     "the line is another action's": ("open", [MINE, unacked("unack operator action")], 1, True),
     "its own stands beside another action's": ("ack", [MINE, unacked(), ours(ACKED, "ack", seconds_after=3)], 1, False),
     # The older action's process was killed before it could note that it had left a line: no equal line is known.
@@ -93,7 +93,7 @@ LOOKS: dict[str, tuple[str, list[dict[str, Any]], int, bool]] = {
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_an_ack_is_asked_for_again_where_the_history_has_no_line_of_this_very_one(name: str) -> None:
+def test_an_ack_is_requested_again_if_the_history_has_no_entry_of_it(name: str) -> None:
     status, history, equal_lines, asked_again = LOOKS[name]
     answer = ok_with_plugin("ack") if asked_again else OK
     played = again(message("Acknowledge"), seen(status, *history), answer, equal_lines=equal_lines)
@@ -101,7 +101,7 @@ def test_an_ack_is_asked_for_again_where_the_history_has_no_line_of_this_very_on
     assert played.ending == APPLIED
 
 
-def test_an_action_whose_text_reads_like_a_note_does_not_stand_for_one() -> None:
+def test_an_action_with_the_text_of_a_note_is_not_that_note() -> None:
     played = again(ADD_NOTE, seen("ack", ours(NOTE, "ack")), NOTED)
     assert [asked[1] for asked in puts(played)] == ["/note"]
 
@@ -117,7 +117,7 @@ def snoozed(timeout_seconds: object) -> dict[str, Any]:
     return {**ours(SNOOZED, "shelved"), "type": "shelve", "timeout": timeout_seconds}
 
 
-def test_a_snooze_that_stands_is_not_begun_anew() -> None:
+def test_a_snooze_that_was_applied_is_not_requested_again() -> None:
     played = again(SNOOZE, seen("shelved", snoozed(int(AGO_SECONDS) + 1799)))
     assert puts(played) == []
     assert played.ending == APPLIED
@@ -129,12 +129,12 @@ def test_a_snooze_that_ends_at_another_time_does_not_stand_for_this_one(timeout:
     assert [asked[2]["action"] for asked in puts(played)] == ["shelve"]
 
 
-def test_an_unack_that_stands_still_removes_the_attribute() -> None:
+def test_an_unack_that_was_applied_still_removes_the_attribute() -> None:
     played = again(message("UnAcknowledge"), seen("open", ours(UNACKED)), OK)
     assert puts(played) == [("PUT", "/attributes", {"attributes": {"acked-by": None}})]
 
 
-def test_an_earlier_attempt_that_lands_between_look_and_question_counts_as_ours() -> None:
+def test_an_earlier_attempt_that_takes_effect_after_the_look_counts_as_ours() -> None:
     played = again(message("Acknowledge"), seen("open"), CONFLICT, seen("ack", ours(ACKED, "ack")), OK)
     assert played.ending == APPLIED
 
@@ -148,7 +148,7 @@ def test_an_ack_by_somebody_else_since_is_no_success_of_ours() -> None:
 @pytest.mark.parametrize(
     ("after_seconds", "ending_then"), [(30.0, (Kind.KEPT, Reason.CONFLICT)), (61.0, (Kind.REJECTED, Reason.REFUSED))]
 )
-def test_a_change_that_alerta_goes_on_refusing_holds_up_the_alert_for_a_minute(
+def test_a_change_that_alerta_keeps_refusing_is_rejected_after_a_minute(
     after_seconds: float, ending_then: tuple[Kind, Reason]
 ) -> None:
     answers = [seen("open"), CONFLICT, seen("open"), OK, CONFLICT]
@@ -166,7 +166,7 @@ def test_a_change_that_alerta_goes_on_refusing_holds_up_the_alert_for_a_minute(
         (-3600.0, -3600.0, True),
     ],
 )
-def test_a_line_counts_only_if_alertas_clock_says_that_it_is_not_from_before(
+def test_an_entry_counts_only_if_by_alertas_clock_it_is_not_older(
     seconds_after: float, clock_ahead: float, known: bool
 ) -> None:
     history = ours(CLOSED, "closed", seconds_after=seconds_after)
@@ -177,7 +177,7 @@ def test_a_line_counts_only_if_alertas_clock_says_that_it_is_not_from_before(
 
 @pytest.mark.parametrize("about", [message("Acknowledge"), ADD_NOTE, SNOOZE, message("Close")])
 @pytest.mark.parametrize("look", [error(503), error(401), HTML])
-def test_nothing_is_asked_for_where_the_history_cannot_be_read(about: Message, look: Answer) -> None:
+def test_nothing_is_requested_if_the_history_cannot_be_read(about: Message, look: Answer) -> None:
     played = again(about, look)
     assert puts(played) == []
     assert played.outcome.kind is Kind.KEPT
@@ -186,7 +186,7 @@ def test_nothing_is_asked_for_where_the_history_cannot_be_read(about: Message, l
 # -- The end of a snooze
 
 
-def test_an_end_of_snooze_that_stands_whole_changes_no_status() -> None:
+def test_an_end_of_snooze_that_was_applied_changes_no_status() -> None:
     look = seen("open", ours(SNOOZE_ENDED, "ack"), ours(UNACKED, "open", seconds_after=2))
     played = again(message("SnoozeEnded"), look, look, OK)
     assert [asked[1] for asked in puts(played)] == ["/attributes"]
@@ -205,7 +205,7 @@ def test_an_end_of_snooze_does_not_undo_an_ack_since() -> None:
     assert "/action" not in [asked[1] for asked in played.asked]
 
 
-def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_alone_where_nothing_is_shelved() -> None:
+def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_if_nothing_is_shelved() -> None:
     played = again(message("SnoozeEnded"), seen("ack"), CONFLICT, seen("ack"))
     assert [asked[2]["action"] for asked in puts(played)] == ["unshelve"]
     assert played.ending == (Kind.ALREADY, Reason.IN_STATE)
@@ -214,7 +214,7 @@ def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_alone_where_nothing_i
 # -- Notes
 
 
-def test_a_note_that_stands_is_not_written_again() -> None:
+def test_a_note_that_exists_is_not_written_again() -> None:
     played = again(ADD_NOTE, seen("open", line(NOTE, SINCE + 1, kind="note")))
     assert puts(played) == []
     assert played.ending == REDELIVERED
@@ -235,12 +235,12 @@ def test_the_note_about_an_owner_is_not_written_again() -> None:
 # -- The rest
 
 
-def test_a_custom_action_that_stands_is_not_run_again() -> None:
+def test_a_custom_action_that_was_applied_is_not_run_again() -> None:
     done = ours(f"RestartService by {JANE} in Opsgenie")
     assert again(message("RestartService"), seen("open", done), settings=CUSTOM).ending == REDELIVERED
 
 
-def test_a_delete_that_stands_counts_as_done() -> None:
+def test_a_delete_that_was_applied_counts_as_done() -> None:
     played = again(message("Delete"), error(404, "not found"), settings=Settings(on_delete="delete"))
     assert played.ending == (Kind.ALREADY, Reason.IN_STATE)
 
@@ -255,12 +255,12 @@ ODD_HISTORIES: list[Any] = [
 
 
 @pytest.mark.parametrize("history", ODD_HISTORIES, ids=repr)
-def test_a_history_that_cannot_be_read_has_no_line_of_ours(history: Any) -> None:
+def test_an_invalid_history_has_no_entry_of_ours(history: Any) -> None:
     look = Answer(200, {"status": "ok", "alert": {"status": "open", "history": history}})
     assert again(message("Acknowledge"), look, ok_with_plugin("ack")).ending == APPLIED
 
 
-def test_an_ack_that_stands_is_not_asked_for_again_and_gets_its_attribute() -> None:
+def test_an_ack_that_was_applied_is_not_requested_again_and_gets_its_attribute() -> None:
     played = again(message("Acknowledge"), seen("ack", ours(ACKED, "ack")), OK)
     assert puts(played) == [("PUT", "/attributes", {"attributes": {"acked-by": JANE}})]
     assert played.ending == APPLIED

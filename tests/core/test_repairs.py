@@ -1,4 +1,4 @@
-"""What a repair becomes: requests for the vendor, or messages for the relay."""
+"""Conversion of a repair: requests for the vendor, or messages for the relay."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def repair(*steps: str, side: str = OPSGENIE) -> Repair:
 
 
 @pytest.mark.parametrize(("step", "operations"), OPERATIONS)
-def test_each_step_is_told_to_the_vendor_by_its_requests(step: str, operations: list[str]) -> None:
+def test_each_step_has_its_requests_to_the_vendor(step: str, operations: list[str]) -> None:
     dispatch = requests_of(repair(step), VALUES, Policy(environments=("Production",)), NOW)
     assert [request.operation for request in dispatch.requests] == operations
     assert dispatch.route == ("default" if step == "create" else "route db")
 
 
-def test_a_repair_says_who_did_it_and_why() -> None:
+def test_a_repair_has_its_actor_and_its_reason() -> None:
     (request,) = requests_of(repair("close"), VALUES, Policy(), NOW).requests
     assert request.body["user"] == "alerta-opsgenie via Alerta"
     assert request.body["note"] == "reconcile: it has ended"
@@ -57,7 +57,7 @@ def test_the_priority_is_the_one_that_is_right() -> None:
     assert request.body == {"priority": "P1"}
 
 
-def test_an_alert_that_was_deleted_in_alerta_is_closed_whatever_the_settings_send() -> None:
+def test_an_alert_deleted_in_alerta_is_closed_with_any_settings() -> None:
     gone = AlertValues(ID, status="closed")
     dispatch = requests_of(repair("close"), gone, Policy(environments=("Production",)), NOW)
     assert [request.operation for request in dispatch.requests] == ["close"]
@@ -71,7 +71,7 @@ def test_each_step_is_a_message_that_the_relay_takes(step: str) -> None:
     assert message.action in {*HANDLERS, REOPEN}
 
 
-def test_a_message_is_as_new_as_what_the_vendor_showed() -> None:
+def test_a_message_of_a_repair_has_the_time_of_the_vendors_alert() -> None:
     first, second = (parse(text) for text in messages_of(repair("create", "acknowledge"), "Alerta", NOW))
     assert first.action == REOPEN
     assert second.updated_ns == int((NOW - 60.5) * 1000) * 10**6 + 999_999

@@ -65,7 +65,7 @@ def test_the_state_is_not_older_than_its_acknowledge_or_close() -> None:
     assert (closed.since, closed.from_bridge, closed.is_open) == (SECONDS + 9, False, False)
 
 
-def test_what_the_plugin_did_there_is_told_and_its_time_proves_nothing() -> None:
+def test_a_change_by_the_plugin_is_known_and_its_time_proves_nothing() -> None:
     acked = vendor(acknowledged=True, report={"ackTime": 5000, "acknowledgedBy": "carol via Alerta"})
     assert (acked.since, acked.from_bridge) == (0.0, True)
 
@@ -97,7 +97,7 @@ def test_a_field_of_another_type_counts_as_unknown(fields: JSON) -> None:
     "fields",
     [{"source": "Zabbix"}, {"source": None}, {"alias": ".*"}, {"alias": None}, {"alias": ID.upper()}, {"alias": 7}],
 )
-def test_what_is_not_ours_has_no_alias(fields: JSON) -> None:
+def test_an_alert_that_is_not_ours_has_no_alias(fields: JSON) -> None:
     data = {**DATA, "alias": ID.replace("1", "a"), **fields}
     if fields.get("alias") == ID.upper():
         data["alias"] = ID.replace("1", "A")
@@ -133,13 +133,13 @@ def test_the_time_of_a_sender_proves_nothing() -> None:
     "text",
     ["Acknowledged by alice in Opsgenie", "Acknowledged in Jira Service Management: note", "Snooze ended in Opsgenie"],
 )
-def test_what_the_bridge_did_is_told(text: str) -> None:
+def test_an_entry_of_the_bridge_is_recognised(text: str) -> None:
     seen = alerta("ack", ACKED._replace(text=text), NEW, newest={"state": 150 * 10**9})
     assert (seen.from_bridge, seen.since, seen.from_bridge_at) == (True, 0.0, {"state": 150.0})
 
 
 @pytest.mark.parametrize("text", ["mine", "see the runbook in Opsgenie for it", ""])
-def test_what_people_did_is_not(text: str) -> None:
+def test_an_entry_of_a_person_is_not_recognised(text: str) -> None:
     assert not alerta("ack", ACKED._replace(text=text), NEW).from_bridge
 
 
@@ -178,6 +178,6 @@ def test_an_alert_without_a_state_is_not_read(fields: JSON) -> None:
     assert read_vendor_alert({**DATA, **fields}, "") is None
 
 
-def test_what_the_settings_keep_here_is_not_wanted() -> None:
+def test_an_alert_excluded_by_the_settings_is_not_wanted() -> None:
     assert not read_alerta_alert(AlertValues(ID, severity="normal"), 0.0, {}, Policy()).wanted
     assert not read_alerta_alert(AlertValues(ID, severity="major"), 0.0, {}, Policy(environments=("Prod",))).wanted

@@ -1,4 +1,4 @@
-"""The words that the other side is worded, and templates that reach nothing but the alert's fields."""
+"""The texts for the vendor, and templates that can read only the alert's fields."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_message_is_severity_text_and_value(fields: dict[str, Any], message:
     assert wording.message(ALERT._replace(**fields), Templates()) == message
 
 
-def test_each_event_that_is_told_by_a_note_has_its_sentence() -> None:
+def test_each_event_that_is_sent_as_a_note_has_its_text() -> None:
     worded = {event for dialect in Dialect for event in Event if _note_event in REQUESTS[dialect][event]}
     assert {event.value for event in worded} <= set(wording.SENTENCES)
 

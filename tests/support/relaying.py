@@ -1,4 +1,4 @@
-"""What the tests against the real Alerta share: a bridge to act through, and alerts in each state to act on."""
+"""Helpers for tests with a real Alerta: a bridge that applies actions, and alerts in each state."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def in_minutes(minutes: float) -> int:
 
 
 def newest(console: Console, alert_id: str, kind: str) -> dict[str, Any]:
-    """Give the newest line of history of that kind; Alerta lists the oldest first."""
+    """Return the newest line of history of that kind; Alerta lists the oldest first."""
     return [line for line in console.history(alert_id) if line["type"] == kind][-1]
 
 
 class Bridge:
-    """Does what a connector does with one action; `calls` counts the calls of the latest.
+    """Applies actions as a connector does; `calls` is the number of calls of the last one.
 
     With `with_plugin` it adds to Alerta's answers what our plugin would: the name, and the status after the call.
     """
@@ -107,7 +107,7 @@ class Made:
         return alert_id
 
     def beside_another(self, status: str, others_status: str) -> str:
-        """Give an alert in one status whose newest line of history, for Alerta's state machine, has another.
+        """Return an alert in one status whose newest line of history, for Alerta's state machine, has another.
 
         The lines of an alert that names this one's event in its `correlate` count as this one's.
         """
