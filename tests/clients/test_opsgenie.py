@@ -38,6 +38,13 @@ def run() -> Iterator[Running]:
         yield run
 
 
+@pytest.fixture
+def client(run: Running) -> Iterator[OpsgenieClient]:
+    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+    yield client
+    client.close()
+
+
 def soon() -> float:
     return time.monotonic() + 5
 
@@ -128,25 +135,20 @@ def test_a_base_url_may_end_as_the_documentation_shows_it(url: str, dialect: Dia
 # -- Against the stand-in
 
 
-def test_a_create_and_what_follows_are_taken_and_looked_up(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_a_create_and_what_follows_are_taken_and_looked_up(run: Running, client: OpsgenieClient) -> None:
     taken = [client.send(request(event), run.key.key, soon()) for event in (Event.RAISED, Event.ACKED, Event.CLOSED)]
     assert [delivery.verdict for delivery in taken] == [Verdict.DONE] * 3
     assert [client.look_up(one.request_id, run.key.key, soon()).status for one in taken] == [Status.SUCCEEDED] * 3
-    client.close()
 
 
-def test_a_202_for_an_unknown_alias_is_found_out(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_a_202_for_an_unknown_alias_is_found_out(run: Running, client: OpsgenieClient) -> None:
     delivery = client.send(request(Event.ACKED, "unknown"), run.key.key, soon())
     assert delivery.verdict is Verdict.DONE
     lookup = client.look_up(delivery.request_id, run.key.key, soon())
     assert (lookup.status, lookup.text) == (Status.FAILED, "Alert does not exist")
-    client.close()
 
 
-def test_before_it_is_processed_a_request_is_pending(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_before_it_is_processed_a_request_is_pending(run: Running, client: OpsgenieClient) -> None:
     run.cloud.set_processing_delay(5)
     try:
         delivery = client.send(request(alert_id="late"), run.key.key, soon())
@@ -155,20 +157,16 @@ def test_before_it_is_processed_a_request_is_pending(run: Running) -> None:
         run.cloud.set_processing_delay(0)
         run.cloud.advance(6)
     assert client.look_up("no-such-request", run.key.key, soon()).status is Status.UNKNOWN
-    client.close()
 
 
-def test_notes_can_be_read_back(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_notes_can_be_read_back(run: Running, client: OpsgenieClient) -> None:
     client.send(request(alert_id="noted"), run.key.key, soon())
     client.send(request(Event.NOTED, "noted", text="hello"), run.key.key, soon())
     assert [note["note"] for note in client.read("noted", "/notes", run.key.key, soon())] == ["hello"]
     assert client.read("absent", "", run.key.key, soon()) is None
-    client.close()
 
 
-def test_silence_ends_at_the_deadline_and_is_ambiguous(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_silence_ends_at_the_deadline_and_is_ambiguous(run: Running, client: OpsgenieClient) -> None:
     with run.cloud.faults.hang():
         start = time.monotonic()
         delivery = client.send(request(alert_id="hangs"), run.key.key, start + 0.3)
@@ -176,7 +174,6 @@ def test_silence_ends_at_the_deadline_and_is_ambiguous(run: Running) -> None:
     assert (delivery.verdict, delivery.reason, delivery.ambiguous) == (Verdict.LATER, Reason.TIMEOUT, True)
     with run.cloud.faults.refuse():
         assert client.send(request(alert_id="hangs"), run.key.key, soon()).reason is Reason.NETWORK
-    client.close()
 
 
 def test_an_invalid_url_is_reported() -> None:
@@ -185,7 +182,7 @@ def test_an_invalid_url_is_reported() -> None:
     assert set(BASE_URLS) == set(Dialect)
 
 
-def test_jsm_takes_the_same_create_at_its_own_path(run: Running) -> None:
+def test_jsm_accepts_the_same_create_at_its_own_path(run: Running) -> None:
     client = OpsgenieClient(run.server.base_url, Dialect.JSM, environment={})
     assert client.send(request(alert_id="jsm"), run.jsm_key.key, soon()).verdict is Verdict.DONE
     assert client.read("jsm", "", run.jsm_key.key, soon())["alias"] == "jsm"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -33,12 +31,9 @@ ALERT = AlertValues(
     history=(HistoryEntry("new", "open", "major", ID),),
 )
 UNTIL_SECONDS = 1_767_225_600.0
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "requests.md"
 
 
-def dispatched(
-    event: Event, policy: Policy | None = None, alert: AlertValues = ALERT, **act: object
-) -> list[Request]:
+def dispatched(event: Event, policy: Policy | None = None, alert: AlertValues = ALERT, **act: object) -> list[Request]:
     done = AlertEvent(event, **{"actor": "alice@example.com", "until_seconds": UNTIL_SECONDS, **act})  # type: ignore[arg-type]
     return list(publish(alert, [done], policy or Policy(update_repeats=True)).requests)
 
@@ -168,45 +163,6 @@ def test_no_alert_breaks_a_limit(alert: AlertValues, act: AlertEvent, dialect: D
 def test_cut_fields_are_named() -> None:
     dispatch = publish(ALERT._replace(text="x" * 200), [AlertEvent(Event.RAISED)], Policy())
     assert dispatch.cut == ("message",)
-
-
-# -- The page of the documentation
-
-
-def render_page() -> str:
-    """The table of docs/reference/requests.md, from the code itself."""
-    lines = ["| event in Alerta | Opsgenie | JSM |", "|---|---|---|"]
-    for event in Event:
-        cells = [_cell(event, Policy(dialect=dialect, update_repeats=True)) for dialect in Dialect]
-        lines.append(f"| {event.value} | {cells[0]} | {cells[1]} |")
-    return "\n".join(lines)
-
-
-def _cell(event: Event, policy: Policy) -> str:
-    requests = dispatched(event, policy, text="WORDS")
-    return "<br>".join(_words(request) for request in requests) or "nothing"
-
-
-def _words(request: Request) -> str:
-    path = request.path.partition("?")[0].replace(ID, "ALIAS")
-    hidden = {"user", "source"}
-    named = [name for name in request.body if name not in hidden]
-    if request.operation == "note":
-        return f"`{request.method} {path}`: “{request.body['note'].replace('WORDS', '…')}”"
-    return f"`{request.method} {path}`" + (f" {', '.join(named)}" if named else "")
-
-
-def test_the_page_of_requests_agrees_with_the_code() -> None:
-    """UPDATE_PAGES=1 writes it anew."""
-    text = PAGE.read_text()
-    head, begin, rest = text.partition("<!-- requests: begin -->\n")
-    _old, end, tail = rest.partition("\n<!-- requests: end -->")
-    assert begin, "the page has lost its mark"
-    assert end, "the page has lost its mark"
-    wanted = f"{head}{begin}{render_page()}{end}{tail}"
-    if os.environ.get("UPDATE_PAGES"):
-        PAGE.write_text(wanted)
-    assert text == wanted, "run: UPDATE_PAGES=1 pytest tests/core/test_publish.py"
 
 
 def test_with_extra_calls_jsm_gets_the_requests_of_opsgenie() -> None:

@@ -26,14 +26,27 @@ def ending(outcome: Outcome | None) -> tuple[Kind, Reason] | None:
     return outcome and (outcome.kind, outcome.reason)
 
 
-@pytest.mark.parametrize("alias", [None, ""])
-def test_an_alert_without_alias_is_ignored_even_if_its_source_is_foreign(alias: str | None) -> None:
-    assert ending(gated(alias=alias, source="Zabbix")) == (Kind.IGNORED, Reason.NO_ALIAS)
+EVERY_SOURCE = Settings(sources=frozenset({"*"}))
+TWO_SOURCES = Settings(sources=frozenset({"Alerta", "Alerta EU"}))
+NO_ALIAS, FOREIGN = (Kind.IGNORED, Reason.NO_ALIAS), (Kind.IGNORED, Reason.FOREIGN)
 
 
-@pytest.mark.parametrize("source", ["Zabbix", "alerta", "Alerta ", "", None, 7])
-def test_another_source_is_ignored_even_if_its_alias_is_no_id(source: Any) -> None:
-    assert ending(gated(alias="web01/disk", source=source)) == (Kind.IGNORED, Reason.FOREIGN)
+@pytest.mark.parametrize(
+    ("settings", "alert", "expected"),
+    [
+        *((DEFAULT, {"alias": alias, "source": "Zabbix"}, NO_ALIAS) for alias in (None, "")),
+        *((DEFAULT, {"alias": "web01/disk", "source": source}, FOREIGN)
+          for source in ("Zabbix", "alerta", "Alerta ", "", None, 7)),
+        *((DEFAULT, {"alias": alias}, None) for alias in (ALIAS, ALIAS.upper())),
+        *((EVERY_SOURCE, {"source": source}, None) for source in ("Zabbix", None)),
+        (TWO_SOURCES, {"source": "Alerta EU"}, None),
+        (TWO_SOURCES, {"source": "Alerta US"}, FOREIGN),
+    ],
+)  # fmt: skip
+def test_the_gates_of_alias_and_source(
+    settings: Settings, alert: dict[str, Any], expected: tuple[Kind, Reason] | None
+) -> None:
+    assert ending(gated(settings, **alert)) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,7 +57,7 @@ def test_another_source_is_ignored_even_if_its_alias_is_no_id(source: Any) -> No
         ALIAS.replace("b", "\uff42"), ALIAS.replace("7", "\u0667"), "*", "x" * 512,
     ],
 )  # fmt: skip
-def test_an_alias_that_is_no_whole_uuid_is_rejected_even_if_it_is_an_echo(alias: str) -> None:
+def test_an_alias_that_is_no_full_uuid_is_rejected_even_if_it_is_an_echo(alias: str) -> None:
     outcome = gated(alias=alias, username="Alerta")
     assert ending(outcome) == (Kind.REJECTED, Reason.BAD_ALIAS)
     assert alias not in str(outcome)
@@ -60,12 +73,6 @@ def test_an_alias_of_another_type_is_rejected_with_its_path_and_raises_nothing()
 def test_an_action_of_our_own_is_ignored_last() -> None:
     echo = parse(json.dumps({**envelope("Acknowledge", username="Alerta"), "source": {"name": "x", "type": "API"}}))
     assert ending(gate(echo, Settings())) == (Kind.IGNORED, Reason.ECHO)
-
-
-def test_a_star_takes_every_source() -> None:
-    every = Settings(sources=frozenset({"*"}))
-    assert gated(every, source="Zabbix") is None
-    assert gated(every, source=None) is None
 
 
 # -- Stale registers
@@ -87,18 +94,7 @@ def test_only_tags_without_a_newer_action_are_written() -> None:
     assert played.asked == [("PUT", "/tag", {"tags": ["a", "c"]})]
 
 
-def test_several_sources_can_be_named() -> None:
-    two = Settings(sources=frozenset({"Alerta", "Alerta EU"}))
-    assert gated(two, source="Alerta EU") is None
-    assert ending(gated(two, source="Alerta US")) == (Kind.IGNORED, Reason.FOREIGN)
-
-
-@pytest.mark.parametrize("alias", [ALIAS, ALIAS.upper()])
-def test_a_uuid_passes_in_either_case(alias: str) -> None:
-    assert gated(alias=alias) is None
-
-
-def test_a_gate_that_is_shut_costs_no_call() -> None:
+def test_a_gate_costs_no_call() -> None:
     assert play(message("Acknowledge", source="Zabbix")).calls == []
 
 

@@ -16,14 +16,17 @@ import click
 from alerta_opsgenie.agent import options
 from alerta_opsgenie.cli import group
 from alerta_opsgenie.core.alarm_model import PRIORITIES
+from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.order import registers
 from alerta_opsgenie.core.outcome import Answer, Outcome
+from alerta_opsgenie.core.publish import AlertEvent, Dialect, Policy, Request, publish
 from alerta_opsgenie.core.relay import HANDLERS, relay
 from alerta_opsgenie.core.task import AttemptContext, Call, Settings
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("cli", "executor", "actions", "settings")
+PAGES = ("cli", "executor", "actions", "requests", "settings")
 
 _PART = re.compile(r"(<!-- made from the code: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WIDTH = 96
@@ -115,6 +118,32 @@ def _actions() -> str:
     return "\n".join(rows) + "\n"
 
 
+def _requests() -> str:
+    rows = ["| event in Alerta | Opsgenie | JSM |", "|---|---|---|"]
+    for event in Event:
+        cells = [_requests_of(event, dialect) for dialect in Dialect]
+        rows.append(f"| {event.value} | {cells[0]} | {cells[1]} |")
+    return "\n".join(rows) + "\n"
+
+
+def _requests_of(event: Event, dialect: Dialect) -> str:
+    alert = AlertValues(
+        _ALERT, "web01", "DiskFull", "Production", "major", service=("Web",), value="97%", text="Disk usage high",
+        previous_severity="minor", history=(HistoryEntry("new", "open", "major", _ALERT),),
+    )  # fmt: skip
+    happened = AlertEvent(event, "alice@example.com", "WORDS", until_seconds=1_767_225_600.0)
+    made = publish(alert, [happened], Policy(dialect=dialect, update_repeats=True)).requests
+    return "<br>".join(map(_request_in_words, made)) or "nothing"
+
+
+def _request_in_words(request: Request) -> str:
+    path = request.path.partition("?")[0].replace(_ALERT, "ALIAS")
+    if request.operation == "note":
+        return f"`{request.method} {path}`: “{request.body['note'].replace('WORDS', '…')}”"
+    fields = ", ".join(name for name in request.body if name not in ("user", "source"))
+    return f"`{request.method} {path}`" + (f" {fields}" if fields else "")
+
+
 def _priorities() -> str:
     rows = [f"| `{severity}` | {priority} |" for severity, priority in PRIORITIES.items()]
     return "\n".join(["| severity | priority |", "|---|---|", *rows]) + "\n"
@@ -124,6 +153,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _cli,
     "arguments": _executor,
     "actions": _actions,
+    "requests": _requests,
     "priorities": _priorities,
 }
 
