@@ -142,7 +142,6 @@ def test_the_time_of_the_alert_is_read_in_nanoseconds(value: Any, ns: int) -> No
 
 # -- Names
 
-
 NAMES = {
     "crlf": ("jane\r\nX-Admin: yes", "jane X-Admin: yes"),
     "lone surrogate": ("ja\ud83dne", "ja\ufffdne"),
@@ -203,9 +202,6 @@ def test_a_message_that_grows_by_being_kept_can_still_be_recalled() -> None:
     kept = fields.journal_body(about)
     assert len(kept) > LARGEST_MESSAGE_BYTES
     assert fields.note(fields.read_journal_body(kept, about.key)) == fields.note(about)
-
-
-# -- Another parser's opinion
 
 
 # -- Names that strangers chose

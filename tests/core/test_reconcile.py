@@ -232,9 +232,7 @@ UNTOUCHED = [
 
 
 @pytest.mark.parametrize(("a", "v", "known"), UNTOUCHED)
-def test_a_new_busy_or_just_agreed_alert_is_not_repaired(
-    a: AlertState, v: AlertState, known: dict[str, Any]
-) -> None:
+def test_a_new_busy_or_just_agreed_alert_is_not_repaired(a: AlertState, v: AlertState, known: dict[str, Any]) -> None:
     assert not compare(a, v, **known).repairs
 
 
@@ -249,14 +247,10 @@ def test_a_repair_without_effect_twice_is_left_to_a_person() -> None:
     repairs = []
     for _ in range(8):
         found = reconcile(snapshot(OPEN), snapshot(ACK), Known({ID: AGREED}, suspects))
-        suspects = read_suspects_again(found.suspects)
+        suspects = read_suspects(json.dumps(found.suspects))
         repairs.append(len(found.repairs))
     assert repairs == [0, 1, 0, 1, 0, 0, 0, 0]
     assert "in vain" in found.findings[0].text
-
-
-def read_suspects_again(suspects: rules.Suspects) -> rules.Suspects:
-    return read_suspects(json.dumps(suspects))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", '{"a": 1}', '{"a": ["b"]}', "{", "null"])
@@ -303,9 +297,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("here", "there", "why"), BROKEN)
-def test_an_incomplete_snapshot_repairs_nothing_and_forgets_nothing(
-    here: Snapshot, there: Snapshot, why: str
-) -> None:
+def test_an_incomplete_snapshot_repairs_nothing_and_forgets_nothing(here: Snapshot, there: Snapshot, why: str) -> None:
     suspects = {f"{ID} acknowledged": ("alerta acknowledge", 1)}
     found = reconcile(here, there, Known({ID: AGREED}, suspects))
     assert why in found.stopped
@@ -349,24 +341,3 @@ def test_an_outage_from_before_the_agreed_states_is_not_created_again(since: flo
     found = compare(again, ENDED._replace(changed=T1, since=T1), None, since_seconds=since)
     assert (done(found) == [("presence", OPSGENIE, ("create",))]) is created
     assert created or any("nothing proves" in finding.text for finding in found.findings)
-
-
-@pytest.mark.parametrize(
-    ("a", "v"),
-    [
-        (OPEN, ACK._replace(changed=NOW - 60)),
-        (ACK._replace(changed=NOW - 60), OPEN),
-        (OPEN, SNOOZED._replace(snoozed_until=NOW + 60)),
-        (OPEN._replace(opened=NOW - 60), ENDED),
-    ],
-)
-def test_nothing_within_the_grace_period_is_repaired(a: AlertState, v: AlertState) -> None:
-    assert not compare(a, v).repairs
-
-
-def test_a_busy_alert_is_not_repaired() -> None:
-    assert not compare(OPEN, ACK, busy=frozenset({ID})).repairs
-
-
-def test_a_just_agreed_state_is_not_repaired() -> None:
-    assert not compare(OPEN, ACK, AGREED._replace(at_seconds=NOW - 60)).repairs

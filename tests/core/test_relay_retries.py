@@ -63,6 +63,8 @@ def puts(played: Played) -> list[tuple[Any, ...]]:
     return [asked for asked in played.asked if asked[0] != "GET"]
 
 
+RESTART = message("RestartService")
+
 # -- Changes of state
 
 
@@ -99,11 +101,6 @@ def test_an_ack_is_requested_again_if_the_history_has_no_entry_of_it(name: str) 
     played = again(message("Acknowledge"), seen(status, *history), answer, equal_lines=equal_lines)
     assert [asked[1] for asked in puts(played)] == ["/action" if asked_again else "/attributes"]
     assert played.ending == APPLIED
-
-
-def test_an_action_with_the_text_of_a_note_is_not_that_note() -> None:
-    played = again(ADD_NOTE, seen("ack", ours(NOTE, "ack")), NOTED)
-    assert [asked[1] for asked in puts(played)] == ["/note"]
 
 
 def test_a_close_does_not_hide_an_alert_that_was_raised_again_since() -> None:
@@ -175,10 +172,10 @@ def test_an_entry_counts_only_if_by_alertas_clock_it_is_not_older(
     assert played.ending == (APPLIED if known else (Kind.ALREADY, Reason.IN_STATE))
 
 
-@pytest.mark.parametrize("about", [message("Acknowledge"), ADD_NOTE, SNOOZE, message("Close")])
+@pytest.mark.parametrize("about", [message("Acknowledge"), ADD_NOTE, SNOOZE, message("Close"), RESTART])
 @pytest.mark.parametrize("look", [error(503), error(401), HTML])
 def test_nothing_is_requested_if_the_history_cannot_be_read(about: Message, look: Answer) -> None:
-    played = again(about, look)
+    played = again(about, look, settings=CUSTOM)
     assert puts(played) == []
     assert played.outcome.kind is Kind.KEPT
 
@@ -214,16 +211,32 @@ def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_if_nothing_is_shelved
 # -- Notes
 
 
-def test_a_note_that_exists_is_not_written_again() -> None:
-    played = again(ADD_NOTE, seen("open", line(NOTE, SINCE + 1, kind="note")))
-    assert puts(played) == []
-    assert played.ending == REDELIVERED
+RESTARTED = ours(f"RestartService by {JANE} in Opsgenie")
 
 
-def test_a_note_that_never_arrived_is_written() -> None:
-    played = again(ADD_NOTE, seen("open"), NOTED)
-    assert puts(played) == [("PUT", "/note", {"text": NOTE})]
-    assert played.ending == APPLIED
+def note_line(text: str, seconds_after: float) -> dict[str, Any]:
+    return line(text, SINCE + seconds_after, kind="note")
+
+
+# The action, the history, and whether the action is requested again.
+ENTRIES: dict[str, tuple[Message, list[dict[str, Any]], bool]] = {
+    "the note exists": (ADD_NOTE, [note_line(NOTE, 1)], False),
+    "the plugin wrote the note without the name": (ADD_NOTE, [note_line("looking", 1)], False),
+    "the note never arrived": (ADD_NOTE, [], True),
+    "the same note is from long before": (ADD_NOTE, [note_line(NOTE, -86_400)], True),
+    "an action has the text of the note": (ADD_NOTE, [ours(NOTE, "ack")], True),
+    "the custom action was applied": (RESTART, [RESTARTED], False),
+    "the custom action never arrived": (RESTART, [], True),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_an_action_that_adds_an_entry_is_requested_again_only_if_the_entry_is_missing(name: str) -> None:
+    about, history, is_again = ENTRIES[name]
+    answers = [NOTED if about is ADD_NOTE else OK] if is_again else []
+    played = again(about, seen("open", *history), *answers, settings=CUSTOM)
+    assert len(puts(played)) == is_again
+    assert played.ending == (APPLIED if is_again else REDELIVERED)
 
 
 def test_the_note_about_an_owner_is_not_written_again() -> None:
@@ -233,11 +246,6 @@ def test_the_note_about_an_owner_is_not_written_again() -> None:
 
 
 # -- The rest
-
-
-def test_a_custom_action_that_was_applied_is_not_run_again() -> None:
-    done = ours(f"RestartService by {JANE} in Opsgenie")
-    assert again(message("RestartService"), seen("open", done), settings=CUSTOM).ending == REDELIVERED
 
 
 def test_a_delete_that_was_applied_counts_as_done() -> None:
@@ -272,24 +280,6 @@ def test_a_first_attempt_looks_nowhere() -> None:
 
 def test_an_alert_that_is_gone_since_rejects_the_action() -> None:
     assert again(message("Close"), error(404, "not found")).ending == (Kind.REJECTED, Reason.NOT_FOUND)
-
-
-def test_a_note_that_the_plugin_wrote_down_without_the_name_is_not_written_again() -> None:
-    assert again(ADD_NOTE, seen("open", line("looking", SINCE + 1, kind="note"))).ending == REDELIVERED
-
-
-def test_the_same_note_from_long_before_does_not_stand_for_this_one() -> None:
-    assert again(ADD_NOTE, seen("open", line(NOTE, SINCE - 86_400, kind="note")), NOTED).ending == APPLIED
-
-
-def test_a_custom_action_that_never_arrived_is_run() -> None:
-    assert again(message("RestartService"), seen("open"), OK, settings=CUSTOM).ending == APPLIED
-
-
-def test_a_custom_action_is_not_run_where_the_history_cannot_be_read() -> None:
-    played = again(message("RestartService"), error(500), settings=CUSTOM)
-    assert puts(played) == []
-    assert played.outcome.kind is Kind.KEPT
 
 
 @pytest.mark.parametrize("action", ["AddTags", "RemoveTags"])
