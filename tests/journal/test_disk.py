@@ -182,7 +182,7 @@ def fill(path: Path) -> Path:
 
 
 def deliver_while_full(path: Path) -> Any:
-    """What waits is not given out half."""
+    """A claim is all or nothing."""
     with Journal(path / "journal") as journal:
         for number in range(5):
             append(journal, f"k{number}", f"a{number}", body="x" * 2000)
@@ -195,14 +195,14 @@ def deliver_while_full(path: Path) -> Any:
 
 
 def append_until_full(path: Path) -> Any:
-    """All that was accepted is there, and the advice helps."""
+    """All accepted actions are there, and the advice fits."""
     accepted: List[str] = []
     with Journal(path / "journal") as journal:
         error = refusal(lambda: accepted.extend(append(journal, f"k{n}", body="x" * 2000).key for n in range(9999)))
         listed = keys(journal)
     with Journal(path / "journal") as again:
-        is_told = "full" in error.reason and "make room" in error.advice
-        return is_told and len(accepted) > 10 and accepted == listed == keys(again)
+        is_reported = "full" in error.reason and "make room" in error.advice
+        return is_reported and len(accepted) > 10 and accepted == listed == keys(again)
 
 
 def full_for_a_while(path: Path) -> Any:
@@ -218,7 +218,7 @@ def full_for_a_while(path: Path) -> Any:
 
 
 def big_and_small(path: Path) -> Any:
-    """Of two threads whose works share a transaction, one that does not fit does not keep the other's from the disk."""
+    """If two threads share a transaction and the action of one does not fit, that of the other is stored."""
     results: List[str] = []
 
     def work(key: str, size: int) -> None:
@@ -235,7 +235,7 @@ def big_and_small(path: Path) -> Any:
 
 
 def damaged_on_a_full_disk(path: Path) -> Any:
-    """A damaged file is carried over when there is space."""
+    """The rows of a damaged file are copied when there is space."""
     with_actions(path / "journal", 40)
     garbage(path / "journal" / "journal.db", 0, 4096)
     ballast = fill(path)
@@ -256,9 +256,18 @@ def read_only_for_a_while(path: Path) -> Any:
         return [errors, keys(journal)] == [["io"] * 2, ["k", "after"]]
 
 
+def full_before_it_is_made(path: Path) -> Any:
+    """A disk that is full from the start is reported, and used when it has space."""
+    ballast = fill(path)
+    errors = [refusal(lambda: used(path / "journal")).label for _ in range(2)]
+    ballast.unlink()
+    used(path / "journal")
+    return errors == ["io"] * 2
+
+
 @pytest.mark.parametrize(("work", "size"), [
     (deliver_while_full, "2m"), (append_until_full, "600k"), (full_for_a_while, "600k"), (big_and_small, "1m"),
-    (damaged_on_a_full_disk, "4m"), (read_only_for_a_while, "2m"),
+    (damaged_on_a_full_disk, "4m"), (read_only_for_a_while, "2m"), (full_before_it_is_made, "600k"),
 ])  # fmt: skip
 def test_a_small_disk_loses_nothing_and_is_reported(tmp_path: Path, work: Callable[[Path], Any], size: str) -> None:
     """The docstring of each function has its claim."""
@@ -395,15 +404,6 @@ def test_files_that_were_opened_wider_are_closed_again(tmp_path: Path) -> None:
 def test_nothing_is_created_before_the_first_use(tmp_path: Path) -> None:
     Journal(tmp_path / "journal").close()
     assert list(tmp_path.iterdir()) == []
-
-
-def full_before_it_is_made(path: Path) -> Any:
-    """A disk that is full from the start is reported, and used when it has space."""
-    ballast = fill(path)
-    errors = [refusal(lambda: used(path / "journal")).label for _ in range(2)]
-    ballast.unlink()
-    used(path / "journal")
-    return errors == ["disk-full"] * 2
 
 
 def test_a_limit_on_the_files_size_is_reported(tmp_path: Path) -> None:
