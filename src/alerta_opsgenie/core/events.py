@@ -100,8 +100,8 @@ def before_receipt(alert: AlertValues) -> AlertValues:
 
 def may_have_earlier_outage(alert: AlertValues) -> bool:
     """Whether the alert may have been open before. One that was always normal has no earlier outage."""
-    is_whole = any(past.change == "new" for past in alert.history)
-    return not is_whole or any(past.status and past.status not in ENDED for past in alert.history)
+    is_whole = any(entry.change == "new" for entry in alert.history)
+    return not is_whole or any(entry.status and entry.status not in ENDED for entry in alert.history)
 
 
 def is_known(alert: AlertValues, is_wanted: Callable[[str], bool]) -> Optional[bool]:
@@ -110,13 +110,13 @@ def is_known(alert: AlertValues, is_wanted: Callable[[str], bool]) -> Optional[b
     `is_wanted` returns whether alerts of a severity are sent.
     """
     opened = False
-    for past in (past for past in alert.history if past.status):
-        if past.status in ENDED and opened:
+    for entry in (entry for entry in alert.history if entry.status):
+        if entry.status in ENDED and opened:
             return False
-        opened = opened or past.status not in ENDED
-        if opened and past.status != BLACKOUT and is_wanted(past.severity):
+        opened = opened or entry.status not in ENDED
+        if opened and entry.status != BLACKOUT and is_wanted(entry.severity):
             return True
-        if past.change == "new":
+        if entry.change == "new":
             return False
     return None
 
@@ -124,6 +124,6 @@ def is_known(alert: AlertValues, is_wanted: Callable[[str], bool]) -> Optional[b
 def end_of(alert: AlertValues, change: str) -> Optional[float]:
     """Return the end of the newest shelve or ack (`change`), in seconds since the epoch; None: it does not end."""
     newest = max(
-        (past for past in alert.history if past.change == change), key=lambda past: past.at_seconds, default=None
+        (entry for entry in alert.history if entry.change == change), key=lambda entry: entry.at_seconds, default=None
     )
     return newest.at_seconds + newest.timeout_seconds if newest and newest.timeout_seconds else None

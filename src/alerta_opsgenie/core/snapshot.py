@@ -62,15 +62,15 @@ class Snapshot(NamedTuple):
 def read_alerta_alert(alert: AlertValues, changed: float, newest_ns: Mapping[str, int], policy: Policy) -> AlertState:
     """Read an alert of Alerta. `changed`: its last change of status; `newest_ns`: its registers (`order`)."""
     status, begun, started = alert.status, None, 0.0
-    lines = [past for past in alert.history if past.status and past.change not in KINDS_WITHOUT_STATUS]
-    for past in lines:
-        if past.status != status:
+    lines = [entry for entry in alert.history if entry.status and entry.change not in KINDS_WITHOUT_STATUS]
+    for entry in lines:
+        if entry.status != status:
             break
-        begun = past
-    for past in lines:
-        if past.status in ENDED and status not in ENDED:
+        begun = entry
+    for entry in lines:
+        if entry.status in ENDED and status not in ENDED:
             break
-        started = past.at_seconds
+        started = entry.at_seconds
     from_bridge = bool(begun and _FROM_BRIDGE.match(begun.text))
     until = end_of(alert, "shelve") or ENDLESS if status == "shelved" else None
     route, wanted = destination(alert, policy)
@@ -117,8 +117,8 @@ def read_vendor_alert(data: Mapping[str, Any], route: str) -> Optional[AlertStat
     report = data["report"] if is_done and isinstance(data.get("report"), dict) else {}
     what, who = ("ackTime", "acknowledgedBy") if is_open else ("closeTime", "closedBy")
     from_bridge = text_of(report, who).endswith(MARK)
-    took = None if snoozed else report.get(what)
-    dated = isinstance(took, int) and 0 <= took < 10**12 and created > 0
+    took: Any = None if snoozed else report.get(what)
+    is_dated = isinstance(took, int) and 0 <= took < 10**12 and created > 0 and not (from_bridge and is_open)
     priority = text_of(data, "priority")
     return AlertState(
         is_open=is_open,
@@ -126,7 +126,7 @@ def read_vendor_alert(data: Mapping[str, Any], route: str) -> Optional[AlertStat
         snoozed_until=(until or ENDLESS) if is_open and snoozed else None,
         owner=harmless_name(text_of(data, "owner")),
         priority=priority if priority in PRIORITIES else "",
-        since=created + took / 1000 if isinstance(took, int) and dated and not (from_bridge and is_open) else 0.0,
+        since=created + took / 1000 if is_dated else 0.0,
         changed=changed,
         opened=created,
         from_bridge=from_bridge,
