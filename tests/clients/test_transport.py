@@ -9,7 +9,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +22,6 @@ from alerta_opsgenie.clients.connection import (
 from tests.support.bad_server import MODES, BadServer, PrivateCa
 from tests.support.exchanges import HEADERS, SECRET, TIMED_OUT, connect, failure, get
 from tests.support.wire import Wire
-
-
-@pytest.fixture
-def ca(tmp_path: Path) -> PrivateCa:
-    return PrivateCa(tmp_path)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ import http.client
 import socket
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -48,11 +47,6 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         while data := source.recv(65_536):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
-
-
-@pytest.fixture
-def ca(tmp_path: Path) -> PrivateCa:
-    return PrivateCa(tmp_path)
 
 
 # -- https:// through CONNECT

@@ -20,12 +20,6 @@ from alerta_opsgenie.clients.connection import AddressError, read_address
 from tests.support.bad_server import BadServer, PrivateCa
 from tests.support.exchanges import connect, failure, get
 
-
-@pytest.fixture
-def ca(tmp_path: Path) -> PrivateCa:
-    return PrivateCa(tmp_path)
-
-
 # -- Reaching the server
 
 

@@ -52,7 +52,7 @@ def named(person: str, people: Optional[People]) -> str:
 
 
 def account_of(login: str, people: People) -> str:
-    """Return the vendor's id of a login: its e-mail address, else its account id; empty if there are several."""
+    """Return the vendor's id of a login: its only e-mail address, else its only account id, else empty."""
     ids = [one for one, name in people.items() if name.casefold() == login.casefold()]
     kinds = ([one for one in ids if "@" in one], [one for one in ids if is_account_id(one)])
     return next((found[0] for found in kinds if len(found) == 1), "")
