@@ -161,8 +161,6 @@ def _priority(alert: AlertValues, policy: Policy, route: routing.Route) -> str:
 
 
 class _RequestBuilder(NamedTuple):
-    """Builds the requests of one event."""
-
     alert: AlertValues
     event: AlertEvent
     policy: Policy
@@ -282,7 +280,6 @@ def _add_note(builder: _RequestBuilder) -> Request:
 
 
 def _note_event(builder: _RequestBuilder) -> Request:
-    """Return a note about an event for which the vendor has no call."""
     event, operator_text = builder.event, builder.operator_note.get("note", "")
     text = wording.note_text(event.event.value, builder.alert, operator_text, event.until_seconds)
     return builder.request("note", "notes", note=builder.note(text))

@@ -104,14 +104,14 @@ def relay(message: Message, settings: Settings, context: AttemptContext) -> Step
         if stopped:
             return stopped
         task = Task(message, settings, context)
-        outcome = yield from _do(task)
+        outcome = yield from _apply(task)
         came_late = outcome.reason is Reason.STALE and outcome != EARLIER_OUTAGE and message.action == "Acknowledge"
         return (yield from _acknowledge_late(task, outcome)) if came_late else outcome
     except MessageError as error:
         return Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))
 
 
-def _do(task: Task) -> Steps:
+def _apply(task: Task) -> Steps:
     written = registers(task.message)
     if RECORD in task.context.superseded:
         return _MERGED
@@ -236,7 +236,6 @@ def _add_note(task: Task) -> Steps:
 
 
 def _note_event(task: Task) -> Steps:
-    """Write what happened as a note."""
     text = event_text(task.message, f" in {fields.console(task.message)}")
     for_plugin = task.for_plugin(text, event_text(task.message), people_in_text(task.message))
     return (yield from _write_note(task, text, text, for_plugin))
@@ -279,7 +278,6 @@ def _set_priority(task: Task) -> Steps:
 
 
 def _note_event_if_wanted(task: Task) -> Steps:
-    """Write what happened as a note with `--notes all`."""
     if task.settings.all_notes:
         return (yield from _note_event(task))
     return Outcome(Kind.IGNORED, Reason.NOT_WANTED, "only --notes all passes this on")

@@ -97,7 +97,6 @@ def redact_text(text: str) -> str:
 
 
 def _hide_named(text: str) -> str:
-    """Hide the values after names of secrets."""
     shown, done = "", 0
     for name in _NAME.finditer(text):
         if name.start() < done or not is_secret_name(name["option"] or name["name"]):

@@ -210,6 +210,5 @@ def _open(task: Task, to: Transition) -> Call:
 
 
 def _has_own_line(task: Task, look: Answer, own: OwnLine) -> bool:
-    """Whether the history has the entry of an earlier attempt of this message."""
     since = task.context.attempted_at_seconds
     return since is not None and has_line(look, own, since, task.context.equal_lines)
