@@ -14,7 +14,7 @@ reads the alert's history before it changes anything (`relay`). Two more cases n
 
 import binascii
 import json
-from typing import Any, Dict, Generator, Mapping, NamedTuple, Optional, Union
+from typing import Any, Generator, Mapping, NamedTuple, Optional, Union
 
 from . import message as fields
 from .backoff import delay_seconds
@@ -160,11 +160,6 @@ def _outcome_of_silence(silence: NoAnswer) -> Outcome:
 
 
 # -- The effect of an outcome on the row
-
-
-def wrote(message: Optional[Message], outcome: Outcome, now_seconds: float) -> Dict[str, int]:
-    """Return the registers that an action with that outcome has written, with `updatedAt` (ns)."""
-    return writes(message, outcome.kind, now_seconds) if message is not None else {}
 
 
 def left_history_line(outcome: Outcome) -> bool:
