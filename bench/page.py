@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from alerta_opsgenie.agent import client, state
-from alerta_opsgenie.core.message import essence_of_person
+from alerta_opsgenie.core.message import journal_body_of_person
 from alerta_opsgenie.journal import New
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
@@ -45,7 +45,7 @@ def fill(directory: str, done: int, waiting: int) -> None:
 
 
 def _new(number: int) -> New:
-    body = essence_of_person(f"person-{number}@example.com")
+    body = journal_body_of_person(f"person-{number}@example.com")
     return New(f"key-{number}", str(uuid.UUID(int=number % 5000)), number, ("Close", "AddNote")[number % 2], body)
 
 

@@ -25,7 +25,7 @@ from alerta_opsgenie.agent.ticket import BEHIND, UNTRIED, Result, Ticket, Waitin
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.task import Call
 from alerta_opsgenie.journal import Action, Journal, JournalError, New
 from tests.support.answers import NOTED, line, seen
 from tests.support.bad_server import BadServer
@@ -245,7 +245,7 @@ def test_an_attempt_that_began_in_the_future_was_before_the_clock_was_set_back(
     target.use(access_of(options))
     target.journal.append([new._replace(first_attempt_at=time.time() + DAY_SECONDS)], time.time())
     [row] = target.journal.actions()
-    attempts._try(target, message, note.options.settings, delivery.Earlier())
+    attempts._try(target, message, note.options.settings, delivery.PriorAttempts())
     alerta.notes, alerta.pending = alerta.pending, []
     _, outcome = attempts.try_row(target, row)
     target.journal.close()
@@ -263,7 +263,7 @@ def test_a_pause_that_the_end_cuts_short_is_followed_by_no_second_note(
     target = Target(options.spool_directory, target_name(options.alerta_url))
     target.use(access_of(options))
     stopping.set()
-    earlier = delivery.Earlier(first_attempt_at=time.time())
+    earlier = delivery.PriorAttempts(first_attempt_at=time.time())
     outcome = Attempts(stopping)._try(target, message, note.options.settings, earlier)
     assert (outcome.kind, outcome.reason, alerta.pending) == (Kind.KEPT, Reason.TIMEOUT, [])
 

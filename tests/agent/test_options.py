@@ -12,7 +12,7 @@ import pytest
 from alerta_opsgenie.agent.handover import state_directory
 from alerta_opsgenie.agent.options import Options, UsageError, arguments_of, read_options, split, usage
 from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, parse
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.task import Settings
 from tests.support.executor import Edge
 
 URL = "https://alerta.example.com/api"

@@ -14,7 +14,7 @@ from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Request, read_request
 from alerta_opsgenie.agent.options import Options, arguments_of, read_options, split
 from alerta_opsgenie.agent.people import LARGEST_FILE_BYTES, PeopleFiles
-from alerta_opsgenie.core.message import recall
+from alerta_opsgenie.core.message import read_journal_body
 from tests.support.answers import envelope
 
 ID = "5b10ac8d82e05b22cc7d4ef5"
@@ -96,7 +96,7 @@ def test_the_row_in_the_journal_has_the_name_and_the_message_s_own_key(path: Pat
     assert new is not None
     assert plain is not None
     assert new.key == plain.key
-    assert recall(new.body, new.key).people == {ID: "jane"}
+    assert read_journal_body(new.body, new.key).people == {ID: "jane"}
     assert ticket.message is not None
 
 

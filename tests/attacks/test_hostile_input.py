@@ -18,7 +18,7 @@ from alerta_opsgenie.agent.options import Options, UsageError, read_options, spl
 from alerta_opsgenie.agent.server import read_call
 from alerta_opsgenie.clients.alerta import answer_of
 from alerta_opsgenie.clients.connection import Response
-from alerta_opsgenie.clients.opsgenie import judge
+from alerta_opsgenie.clients.opsgenie import classify
 from alerta_opsgenie.connector.credentials import CredentialsError, read_token
 from alerta_opsgenie.core.outcome import outcome_of_refusal
 from alerta_opsgenie.plugin.settings import read_settings
@@ -95,7 +95,7 @@ def _alerta(data: bytes, chance: random.Random) -> None:
 
 
 def _alert_api(data: bytes, chance: random.Random) -> None:
-    assert judge("create", Response(chance.randint(100, 599), {"retry-after": "-1"}, data), key="k" * 40).verdict
+    assert classify("create", Response(chance.randint(100, 599), {"retry-after": "-1"}, data), key="k" * 40).verdict
 
 
 def _credentials(data: bytes, _chance: random.Random) -> None:

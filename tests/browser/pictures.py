@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 from alerta_opsgenie.agent import client
-from alerta_opsgenie.core.message import essence_of_person
+from alerta_opsgenie.core.message import journal_body_of_person
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
 from alerta_opsgenie.page.view import Part, PluginSide, Row, Source
@@ -31,7 +31,7 @@ def fill(place: StateDirectory) -> Row:
         place.keep(name, url=ALERTA, age_seconds=age, username=who)
         (action,) = journal.claim(now, 1, 60)
         reason = "in-state" if name == "AddTags" else "done"
-        journal.done(action, now - age + 0.3, reason, left=essence_of_person(who))
+        journal.done(action, now - age + 0.3, reason, left=journal_body_of_person(who))
     why = ("ignored", "foreign", "the alert's source is 'Datadog', not one of 'Alerta'")
     return Row("", "", "Acknowledge", str(uuid.uuid4()), PEOPLE[1], *why, at=now - 400)
 

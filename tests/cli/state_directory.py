@@ -20,8 +20,8 @@ from click.testing import CliRunner, Result
 from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.agent.options import settings_to_json
 from alerta_opsgenie.cli import group
-from alerta_opsgenie.core.message import essence, parse
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.message import journal_body, parse
+from alerta_opsgenie.core.task import Settings
 from alerta_opsgenie.journal import Action, Journal, New
 from tests.support.executor import await_true
 from tests.support.scenarios import action
@@ -48,7 +48,7 @@ class StateDirectory:
         message = parse(json.dumps(action(name, str(uuid.uuid4()), **fields)))
         alert = (message.alert or {})["alias"]
         settings = settings_to_json(Settings())
-        new = New(message.key, alert, message.updated_ns, message.action, essence(message), settings)
+        new = New(message.key, alert, message.updated_ns, message.action, journal_body(message), settings)
         journal = self.journal(url)
         if dead:
             return journal.record_dead(new, time.time() - age_seconds, "not-found", "Alerta has no such alert")

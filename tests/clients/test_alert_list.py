@@ -1,4 +1,4 @@
-"""Lists of open alerts: against the stand-in, and every way in which a list can be incomplete."""
+"""Lists of open alerts: from the stand-in, and each cause of an incomplete list."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 
 from alerta_opsgenie.clients.alert_list import MOST_ALERTS, OPS_PATHS, OPSGENIE_PATHS, OpsApi, Paths, list_open
 from alerta_opsgenie.clients.connection import Response
-from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient, Reason, RequestOutcome, Verdict
 from alerta_opsgenie.core.publish import Dialect
-from alerta_opsgenie.core.sides import listed
+from alerta_opsgenie.core.snapshot import own_open_alerts
 from tests.support.cloud import Running, running_cloud
 
 JSON = dict[str, Any]
@@ -45,12 +45,12 @@ def test_lists_all_that_is_open_and_of_our_source_page_by_page(run: Running) -> 
     run.cloud.person(PERSON).close(names(1)[0])
     run.cloud.person(PERSON).create("m", names(240)[-1], source="Zabbix")
     client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE)
-    time.sleep(0.002)  # what is made in this very millisecond is too young
+    time.sleep(0.002)  # alerts of the same millisecond are left out
 
     found = list_open(lambda path: client.get(path, run.api.key, time.monotonic() + 5), "Alerta", never)
 
     assert (found.problem, len(found.alerts), lists_asked(run)) == ("", 229, 5)
-    assert set(listed((("default", data) for data in found.alerts), "Alerta")) == set(names(230)[1:])
+    assert set(own_open_alerts((("default", data) for data in found.alerts), "Alerta")) == set(names(230)[1:])
 
 
 def test_a_throttled_list_waits_as_long_as_the_vendor_asks(run: Running) -> None:
@@ -73,7 +73,7 @@ def test_a_wait_that_is_cut_short_leaves_an_incomplete_list(run: Running) -> Non
     assert "throttles" in found.problem
 
 
-def test_an_alert_is_found_singly_or_told_to_be_unknown_or_neither(run: Running) -> None:
+def test_a_lookup_finds_the_alert_or_none_or_is_unknown(run: Running) -> None:
     client, (alias, unknown) = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE), names(2)
     run.cloud.person(PERSON).create("m", alias, source="Alerta")
     found = client.find(alias, run.api.key, time.monotonic() + 5)
@@ -96,7 +96,7 @@ def test_jsms_full_api_is_read_with_a_persons_token(run: Running) -> None:
     found = list_open(api.get, "Alerta", never, OPS_PATHS)
 
     assert (found.problem, lists_asked(run)) == ("", 2)
-    seen = listed((("default", data) for data in found.alerts), "Alerta")
+    seen = own_open_alerts((("default", data) for data in found.alerts), "Alerta")
     assert len(seen) == 130
     assert seen[names(1)[0]].acknowledged
     assert seen[names(2)[1]].snoozed_until is not None
@@ -107,16 +107,16 @@ def test_a_wrong_token_leaves_an_incomplete_list(run: Running) -> None:
     assert "HTTP 401" in list_open(api.get, "Alerta", never, OPS_PATHS).problem
 
 
-# -- What a broken vendor could answer
+# -- Answers of a broken vendor
 
 
 class Vendor:
-    """Answers from lists: `totals` to the counts in turn (the last for good), and pages of `alerts`."""
+    """Answers from lists: `totals` to the counts in turn (then always the last), and pages of `alerts`."""
 
     def __init__(self, alerts: Sequence[Any], totals: Sequence[Any], paths: Paths = OPSGENIE_PATHS) -> None:
         self.alerts, self.totals, self.paths, self.asked = alerts, list(totals), paths, 0
 
-    def get(self, path: str) -> Response | Delivery:
+    def get(self, path: str) -> Response | RequestOutcome:
         self.asked += 1
         total = self.totals.pop(0) if len(self.totals) > 1 else self.totals[0]
         parts = urlsplit(path)
@@ -149,11 +149,11 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("vendor", "problem"), BROKEN)
-def test_an_incomplete_list_says_why(vendor: Vendor, problem: str) -> None:
+def test_an_incomplete_list_has_its_reason(vendor: Vendor, problem: str) -> None:
     assert problem in list_open(vendor.get, "Alerta", never, vendor.paths).problem
 
 
-def test_what_changed_while_it_was_read_is_read_once_more() -> None:
+def test_a_list_that_changed_while_it_was_read_is_read_again() -> None:
     vendor = Vendor(alerts(3), [4, 4, 3])
     found = list_open(vendor.get, "Alerta", never)
     assert (found.problem, len(found.alerts), vendor.asked) == ("", 3, 6)
@@ -164,13 +164,13 @@ ANSWERS = [
     (answer([]), "not JSON"),
     (answer({}, 500), "HTTP 500"),
     (answer({}, 404), "HTTP 404"),
-    (Delivery(Verdict.LATER, Reason.NETWORK, "no route"), "no route"),
+    (RequestOutcome(Verdict.LATER, Reason.NETWORK, "no route"), "no route"),
     (answer({"data": {"count": 1}}), "no list of alerts"),
 ]
 
 
 @pytest.mark.parametrize(("given", "problem"), ANSWERS)
-def test_an_answer_that_is_none_leaves_an_incomplete_list(given: Response | Delivery, problem: str) -> None:
+def test_a_missing_answer_makes_the_list_incomplete(given: Response | RequestOutcome, problem: str) -> None:
     assert problem in list_open(lambda _path: given, "Alerta", never).problem
 
 

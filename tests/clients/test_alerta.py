@@ -17,7 +17,7 @@ from alerta_opsgenie.clients.alerta import ALERT_STATUS, ON_BEHALF_OF, AlertaCli
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason, outcome_of_refusal
 from alerta_opsgenie.core.people import clean_name
-from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.task import Call
 from tests.support.answers import ALIAS, JANE, OK, message, play
 from tests.support.bad_server import MODES, BadServer
 
@@ -47,7 +47,7 @@ def close_through(asking: AlertaClient) -> Outcome:
 
 
 class Replying(BadServer):
-    """Answers what `reply` was last told."""
+    """Answers with the last value given to `reply`."""
 
     def __init__(self) -> None:
         super().__init__("own")
@@ -74,7 +74,7 @@ NO_ANSWERS = (
     "bad-length", "html", "no-content", "empty", "redirect", "bad-json", "json-list", "json-null", "not-utf-8",
     "deep-json",
 )  # fmt: skip
-"""What is an answer to HTTP and none of Alerta's; `test_transport` has the rest."""
+"""HTTP responses that are not from Alerta; `test_transport` has the other failures."""
 
 
 @pytest.mark.parametrize("mode", NO_ANSWERS)
@@ -86,7 +86,7 @@ def test_each_bad_answer_keeps_the_action_and_shows_no_key(mode: str) -> None:
         assert len(server.received) == 1
 
 
-# -- What is sent
+# -- Requests
 
 
 def test_a_call_goes_out_with_key_name_and_json() -> None:
@@ -122,7 +122,7 @@ def test_any_name_of_a_message_is_a_safe_header_and_comes_back_as_it_was(raw: st
     assert answer_of(200, {ON_BEHALF_OF.lower(): header}, b"{}", "key").on_behalf_of == who
 
 
-# -- What comes back
+# -- Responses
 
 
 def test_the_plugins_headers_are_read(replying: Replying) -> None:
@@ -143,7 +143,7 @@ def test_the_plugins_headers_are_read(replying: Replying) -> None:
     assert ALERT_STATUS == "X-Alerta-Alert-Status"
 
 
-def test_without_them_nothing_is_assumed(replying: Replying) -> None:
+def test_without_the_headers_nothing_is_assumed(replying: Replying) -> None:
     replying.reply(200, {"status": "ok"})
     assert send(replying) == OK
 
@@ -157,11 +157,14 @@ def test_retry_after_is_a_date(replying: Replying, ahead: int, least: int, most:
     assert least <= seconds <= most
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1" * 400, "\u00b2", "Wed, 99 Oct 2015"])
-def test_a_retry_after_that_is_neither_is_none(replying: Replying, text: str) -> None:
-    replying.reply(429, {"status": "error", "message": "slow"}, Retry_After=text, Date=text)
-    answer = send(replying)
-    assert answer.retry_after_seconds is None
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), ("120", 120), ("999999999", 999_999_999),
+     *((invalid, None) for invalid in ("", "-1", "1" * 400, "\u00b2", "Wed, 99 Oct 2015"))],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_invalid(text: str, expected: float | None) -> None:
+    answer = answer_of(429, {"retry-after": text, "date": text}, b"", KEY)
+    assert answer.retry_after_seconds == expected
     assert answer.clock_ahead_seconds == 0.0
 
 
@@ -194,12 +197,12 @@ UNSENDABLE = ["8b1f x", "8b1f\n", "8b1f\r\nX-Admin: yes", "8b1f\x00", "8b1f\u00e
 
 
 @pytest.mark.parametrize("key", UNSENDABLE)
-def test_a_key_that_no_header_can_carry_is_not_sent_and_is_told_as_a_wrong_key(key: str) -> None:
+def test_a_key_that_is_invalid_in_a_header_is_not_sent_and_counts_as_a_wrong_key(key: str) -> None:
     with BadServer("ok") as server:
         asking = client(server.url, key)
         outcome = close_through(asking)
         assert (outcome.kind, outcome.reason) == (Kind.KEPT, Reason.UNAUTHORIZED)
-        assert outcome.loud
+        assert outcome.needs_person
         assert "8b1f" not in outcome.detail
         assert server.received == []
         assert asking.calls == 0
@@ -255,12 +258,6 @@ def test_a_name_is_percent_encoded_where_a_header_could_not_carry_it(name: str) 
     assert headers_of(LOOK._replace(on_behalf_of=who), "key")[ON_BEHALF_OF] == header
 
 
-@pytest.mark.parametrize(("text", "expected"), [("0", 0), ("120", 120), ("999999999", 999_999_999)])
-def test_retry_after_is_seconds(replying: Replying, text: str, expected: float) -> None:
-    replying.reply(429, {"status": "error", "message": "slow"}, Retry_After=text)
-    assert send(replying).retry_after_seconds == expected
-
-
-def test_a_url_that_is_none_says_whose_it_is() -> None:
+def test_the_error_of_an_invalid_url_says_whose_it_is() -> None:
     with pytest.raises(AddressError, match=r"the URL of Alerta .* something like https://alerta\.example\.com/api"):
         AlertaClient("alerta.example.com", KEY, environment={})

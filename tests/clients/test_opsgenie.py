@@ -1,4 +1,4 @@
-"""Calls to Opsgenie and JSM: what each answer means, that keys stay hidden, and the calls against the stand-in."""
+"""Calls to Opsgenie and JSM: the meaning of each response, hidden keys, and the calls to the stand-in."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from alerta_opsgenie.clients.opsgenie import (
     Status,
     Verdict,
     address_of,
+    classify,
     dialect_of,
-    judge,
 )
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import ConsoleAct, Dialect, Policy, Request, publish
-from alerta_opsgenie.core.wording import AlertValues, Past
+from alerta_opsgenie.core.publish import AlertEvent, Dialect, Policy, Request, publish
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 from tests.support.cloud import Running, running_cloud
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
-ALERT = AlertValues(ID, resource="web01", event="E", severity="major", history=(Past("new", "open", "major", ID),))
+ALERT = AlertValues(
+    ID, resource="web01", event="E", severity="major", history=(HistoryEntry("new", "open", "major", ID),)
+)
 STUCK_OR_FINAL = {Verdict.STUCK, Verdict.FINAL}
 
 
@@ -36,13 +38,20 @@ def run() -> Iterator[Running]:
         yield run
 
 
+@pytest.fixture
+def client(run: Running) -> Iterator[OpsgenieClient]:
+    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+    yield client
+    client.close()
+
+
 def soon() -> float:
     return time.monotonic() + 5
 
 
 def request(event: Event = Event.RAISED, alert_id: str = ID, text: str = "") -> Request:
     alert = ALERT._replace(id=alert_id)
-    return publish(alert, [ConsoleAct(event, "alice@example.com", text)], Policy()).requests[0]
+    return publish(alert, [AlertEvent(event, "alice@example.com", text)], Policy()).requests[0]
 
 
 def answer(status: int, body: object = None, **headers: str) -> Response:
@@ -58,7 +67,7 @@ STUCK = {401, 403, 410} | (set(range(100, 400)) - {200, 201, 202})
 @pytest.mark.parametrize("operation", ["create", "acknowledge", "note"])
 def test_every_status_has_its_meaning(operation: str) -> None:
     for status in range(100, 600):
-        verdict = judge(operation, answer(status, TAKEN)).verdict
+        verdict = classify(operation, answer(status, TAKEN)).verdict
         if status in (200, 201, 202):
             expected = Verdict.DONE
         elif status in LATER:
@@ -70,15 +79,15 @@ def test_every_status_has_its_meaning(operation: str) -> None:
         assert verdict is expected, status
 
 
-def test_what_needs_a_person_says_what_to_do() -> None:
+def test_an_outcome_that_needs_a_person_has_advice() -> None:
     for status in range(100, 600):
-        delivery = judge("create", answer(status))
+        delivery = classify("create", answer(status))
         if delivery.verdict is Verdict.STUCK:
             assert delivery.reason in ADVICE
 
 
 def test_a_proxy_s_page_is_no_success() -> None:
-    delivery = judge("close", answer(200, b"<html>hello</html>"))
+    delivery = classify("close", answer(200, b"<html>hello</html>"))
     assert (delivery.verdict, delivery.reason) == (Verdict.STUCK, Reason.NOT_OPSGENIE)
 
 
@@ -91,21 +100,21 @@ def test_a_proxy_s_page_is_no_success() -> None:
         (422, {"message": "not processable", "errors": {"message": "can not be empty."}}, Verdict.FINAL),
     ],
 )
-def test_two_meanings_of_one_status_are_told_apart(status: int, body: object, verdict: Verdict) -> None:
-    assert judge("close", answer(status, body)).verdict is verdict
+def test_two_meanings_of_one_status_are_distinguished(status: int, body: object, verdict: Verdict) -> None:
+    assert classify("close", answer(status, body)).verdict is verdict
 
 
 def test_the_throttle_s_headers_are_read_on_any_answer() -> None:
     headers = {"x_ratelimit_state": "THROTTLED", "x_ratelimit_period_in_sec": "60"}
-    slow, refused = judge("note", answer(202, TAKEN, **headers)), judge("note", answer(429, {}, **headers))
+    slow, refused = classify("note", answer(202, TAKEN, **headers)), classify("note", answer(429, {}, **headers))
     assert (slow.verdict, slow.throttled, slow.retry_after_seconds) == (Verdict.DONE, True, 60.0)
     assert (refused.verdict, refused.throttled, refused.retry_after_seconds) == (Verdict.LATER, True, 60.0)
-    assert judge("note", answer(429, {}, retry_after="7", **headers)).retry_after_seconds == 7.0
+    assert classify("note", answer(429, {}, retry_after="7", **headers)).retry_after_seconds == 7.0
 
 
 def test_the_vendor_s_words_and_errors_are_given_and_the_key_is_not() -> None:
     body = {"message": "bad key K-123\nsecond", "errors": {"message": "too long"}}
-    detail = judge("create", answer(422, body), key="K-123").detail
+    detail = classify("create", answer(422, body), key="K-123").detail
     assert detail == "HTTP 422, bad key *** second, message: too long"
 
 
@@ -126,25 +135,20 @@ def test_a_base_url_may_end_as_the_documentation_shows_it(url: str, dialect: Dia
 # -- Against the stand-in
 
 
-def test_a_create_and_what_follows_are_taken_and_looked_up(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_a_create_and_what_follows_are_taken_and_looked_up(run: Running, client: OpsgenieClient) -> None:
     taken = [client.send(request(event), run.key.key, soon()) for event in (Event.RAISED, Event.ACKED, Event.CLOSED)]
     assert [delivery.verdict for delivery in taken] == [Verdict.DONE] * 3
     assert [client.look_up(one.request_id, run.key.key, soon()).status for one in taken] == [Status.SUCCEEDED] * 3
-    client.close()
 
 
-def test_a_202_for_an_unknown_alias_is_found_out(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_a_202_for_an_unknown_alias_is_found_out(run: Running, client: OpsgenieClient) -> None:
     delivery = client.send(request(Event.ACKED, "unknown"), run.key.key, soon())
     assert delivery.verdict is Verdict.DONE
     lookup = client.look_up(delivery.request_id, run.key.key, soon())
     assert (lookup.status, lookup.text) == (Status.FAILED, "Alert does not exist")
-    client.close()
 
 
-def test_before_it_is_processed_a_request_is_pending(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_before_it_is_processed_a_request_is_pending(run: Running, client: OpsgenieClient) -> None:
     run.cloud.set_processing_delay(5)
     try:
         delivery = client.send(request(alert_id="late"), run.key.key, soon())
@@ -153,20 +157,16 @@ def test_before_it_is_processed_a_request_is_pending(run: Running) -> None:
         run.cloud.set_processing_delay(0)
         run.cloud.advance(6)
     assert client.look_up("no-such-request", run.key.key, soon()).status is Status.UNKNOWN
-    client.close()
 
 
-def test_notes_can_be_read_back(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_notes_can_be_read_back(run: Running, client: OpsgenieClient) -> None:
     client.send(request(alert_id="noted"), run.key.key, soon())
     client.send(request(Event.NOTED, "noted", text="hello"), run.key.key, soon())
     assert [note["note"] for note in client.read("noted", "/notes", run.key.key, soon())] == ["hello"]
     assert client.read("absent", "", run.key.key, soon()) is None
-    client.close()
 
 
-def test_silence_ends_at_the_deadline_and_is_ambiguous(run: Running) -> None:
-    client = OpsgenieClient(run.server.base_url, Dialect.OPSGENIE, environment={})
+def test_silence_ends_at_the_deadline_and_is_ambiguous(run: Running, client: OpsgenieClient) -> None:
     with run.cloud.faults.hang():
         start = time.monotonic()
         delivery = client.send(request(alert_id="hangs"), run.key.key, start + 0.3)
@@ -174,16 +174,15 @@ def test_silence_ends_at_the_deadline_and_is_ambiguous(run: Running) -> None:
     assert (delivery.verdict, delivery.reason, delivery.ambiguous) == (Verdict.LATER, Reason.TIMEOUT, True)
     with run.cloud.faults.refuse():
         assert client.send(request(alert_id="hangs"), run.key.key, soon()).reason is Reason.NETWORK
-    client.close()
 
 
-def test_a_url_that_cannot_be_used_says_so() -> None:
+def test_an_invalid_url_is_reported() -> None:
     with pytest.raises(AddressError, match="the URL of Opsgenie"):
         address_of("api.opsgenie.com", Dialect.OPSGENIE)
     assert set(BASE_URLS) == set(Dialect)
 
 
-def test_jsm_takes_the_same_create_at_its_own_path(run: Running) -> None:
+def test_jsm_accepts_the_same_create_at_its_own_path(run: Running) -> None:
     client = OpsgenieClient(run.server.base_url, Dialect.JSM, environment={})
     assert client.send(request(alert_id="jsm"), run.jsm_key.key, soon()).verdict is Verdict.DONE
     assert client.read("jsm", "", run.jsm_key.key, soon())["alias"] == "jsm"

@@ -9,7 +9,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,14 +24,9 @@ from tests.support.exchanges import HEADERS, SECRET, TIMED_OUT, connect, failure
 from tests.support.wire import Wire
 
 
-@pytest.fixture
-def ca(tmp_path: Path) -> PrivateCa:
-    return PrivateCa(tmp_path)
-
-
 @contextlib.contextmanager
 def serving(behave: Callable[[BadServer, Wire], None], **options: Any) -> Iterator[BadServer]:
-    """Serve in a way of the test's own."""
+    """Serve with a function of the test."""
     with pytest.MonkeyPatch.context() as patch, BadServer("own", **options) as server:
         patch.setitem(MODES, "own", behave)
         yield server
@@ -55,7 +49,7 @@ def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-# -- Each way of doing it wrong
+# -- Bad responses
 
 ENDINGS: dict[str, int | str] = {
     "ok": 200,
@@ -128,7 +122,7 @@ def test_a_deadline_that_is_past_asks_for_nothing() -> None:
         assert [request.start[1] for request in server.received] == ["/x"]
 
 
-def test_no_socket_is_left_open_whatever_happens(ca: PrivateCa) -> None:
+def test_no_socket_is_left_open(ca: PrivateCa) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
         for mode in ("ok", "close", "close-in-body", "bad-status", "body-10-mb"):
@@ -143,11 +137,11 @@ def test_no_socket_is_left_open_whatever_happens(ca: PrivateCa) -> None:
     assert [str(warning.message) for warning in caught] == []
 
 
-# -- What is sent
+# -- Requests
 
 
 @pytest.mark.parametrize("mode", ["close", "hang"])
-def test_nothing_is_sent_a_second_time(mode: str) -> None:
+def test_no_request_is_sent_twice(mode: str) -> None:
     with BadServer(mode) as server:
         failure(connect(server.url))
         assert len(server.received) == 1
@@ -167,7 +161,7 @@ def test_a_header_that_cannot_be_sent_is_not_shown(value: str) -> None:
 # -- Kept connections
 
 
-def test_a_connection_that_lay_idle_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_connection_is_reopened(monkeypatch: pytest.MonkeyPatch) -> None:
     with BadServer("ok") as server:
         connection = connect(server.url)
         get(connection)
@@ -177,7 +171,7 @@ def test_a_connection_that_lay_idle_is_opened_anew(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_connection_that_the_server_has_closed_is_opened_anew(tls: bool, ca: PrivateCa) -> None:
+def test_a_connection_closed_by_the_server_is_reopened(tls: bool, ca: PrivateCa) -> None:
     with serving(ending(answer(b"{}")), tls=ca.server() if tls else None) as server:
         connection = connect(server.url, ca_file=str(ca.path))
         for number in range(1, 4):

@@ -1,4 +1,4 @@
-"""Through the proxies that the environment names: what they are told, and what goes wrong with them."""
+"""Proxies from the environment: what is sent to them, and their failures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import http.client
 import socket
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -50,11 +49,6 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_WR)
 
 
-@pytest.fixture
-def ca(tmp_path: Path) -> PrivateCa:
-    return PrivateCa(tmp_path)
-
-
 # -- https:// through CONNECT
 
 
@@ -92,7 +86,7 @@ def test_the_certificate_within_a_tunnel_is_checked_against_the_servers_name(ca:
         assert server.received == []
 
 
-def test_an_ipv6_address_is_asked_for_in_brackets(ca: PrivateCa) -> None:
+def test_an_ipv6_address_is_sent_in_brackets(ca: PrivateCa) -> None:
     with ConnectProxy(None, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as proxy:
         failure(connect("https://[2001:db8::1]:8443", environment={"HTTPS_PROXY": proxy.url}, ca_file=str(ca.path)))
         assert proxy.asked[0].start[1] == "[2001:db8::1]:8443"
@@ -123,7 +117,7 @@ def test_a_proxy_that_opens_no_tunnel_is_a_failure_by_the_deadline(name: str, ca
         assert SECRET not in str(proxy.asked)
 
 
-def test_a_user_and_a_password_are_told_to_the_proxy_alone(ca: PrivateCa) -> None:
+def test_user_and_password_are_sent_to_the_proxy_only(ca: PrivateCa) -> None:
     with BadServer("ok", tls=ca.server()) as server, ConnectProxy(("127.0.0.1", server.port)) as proxy:
         environment = {"HTTPS_PROXY": proxy.url.replace("//", "//alice:s3%63ret@")}
         connection = connect(server.url, environment=environment, ca_file=str(ca.path))
@@ -208,7 +202,7 @@ def test_a_proxy_that_is_away_is_a_failure() -> None:
     assert "Connection refused" in told
 
 
-def test_a_server_in_no_proxy_is_asked_directly() -> None:
+def test_a_server_in_no_proxy_is_reached_directly() -> None:
     with BadServer("ok") as server, BadServer("ok") as proxy:
         environment = {"http_proxy": proxy.url, "NO_PROXY": "127.0.0.1"}
         assert get(connect(server.url, environment=environment)).status == http.client.OK

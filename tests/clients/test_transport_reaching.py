@@ -1,4 +1,4 @@
-"""Reaching a server: addresses, names, IPv6, TLS with a private CA, and what is no URL."""
+"""Connecting to a server: addresses, names, IPv6, TLS with a private CA, and invalid URLs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -18,16 +19,6 @@ from alerta_opsgenie.clients import connection as transport
 from alerta_opsgenie.clients.connection import AddressError, read_address
 from tests.support.bad_server import BadServer, PrivateCa
 from tests.support.exchanges import connect, failure, get
-
-
-@pytest.fixture
-def ca(tmp_path: Path) -> PrivateCa:
-    return PrivateCa(tmp_path)
-
-
-def answer(body: bytes) -> bytes:
-    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
 
 # -- Reaching the server
 
@@ -41,20 +32,22 @@ def test_a_name_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPa
         over.set()
 
 
-@pytest.mark.parametrize("found", [[], UnicodeError("label too long")])
-def test_a_name_without_address_is_a_failure(monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
-    def look_up(*_: Any, **__: Any) -> Any:
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    assert "the name" in str(failure(connect("http://alerta.example.com")))
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ([], "the name has no address"),
+        (UnicodeError("label too long"), "the name is no valid host name"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+    ],
+)
+def test_a_name_without_address_is_a_failure(monkeypatch: pytest.MonkeyPatch, found: Any, text: str) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", mock.Mock(side_effect=[found]))
+    assert str(failure(connect("http://alerta.example.com/api"))) == f"http://alerta.example.com:80/api: {text}"
 
 
 @contextlib.contextmanager
 def swallowing() -> Iterator[tuple[str, int]]:
-    """Give an address that takes no more connections and refuses none, as a route into nowhere does."""
+    """Return an address that takes no more connections and refuses none, as a route into nowhere does."""
     with contextlib.ExitStack() as held:
         listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         where = listener.getsockname()[:2]
@@ -69,13 +62,13 @@ def resolving_to(*addresses: tuple[str, int]) -> Callable[..., list[Any]]:
     return lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
 
 
-def test_an_address_that_swallows_everything_ends_by_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_drops_packets_ends_by_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     with swallowing() as nowhere:
         monkeypatch.setattr(socket, "getaddrinfo", resolving_to(nowhere))
         assert failure(connect("http://alerta.example.com")).timed_out
 
 
-def test_an_address_that_swallows_everything_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_drops_packets_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     with swallowing() as nowhere, BadServer("ok") as server:
         monkeypatch.setattr(socket, "getaddrinfo", resolving_to(nowhere, ("127.0.0.1", server.port)))
         assert get(connect("http://alerta.example.com")).status == 200
@@ -84,7 +77,7 @@ def test_an_address_that_swallows_everything_leaves_time_for_the_next(monkeypatc
 # -- TLS
 
 
-def test_http_where_https_is_spoken_and_the_other_way_round_are_failures(ca: PrivateCa) -> None:
+def test_http_to_an_https_server_and_https_to_an_http_server_are_failures(ca: PrivateCa) -> None:
     with BadServer("ok", tls=ca.server()) as server:
         failure(connect(server.url.replace("https:", "http:")))
     with BadServer("not-http") as server:
@@ -96,7 +89,7 @@ def test_plain_http_loads_no_ssl() -> None:
     assert "ssl" not in vars(transport)
 
 
-# -- What is no address
+# -- Invalid URLs
 
 
 @pytest.mark.parametrize(
@@ -126,7 +119,7 @@ def test_a_url_is_read(url: str, shown: str) -> None:
         "http://alerta.example.com\r\nX: y",
     ],
 )
-def test_what_is_no_url_says_so_with_an_example_and_without_what_was_given(url: str) -> None:
+def test_the_error_of_an_invalid_url_has_an_example_and_not_the_url(url: str) -> None:
     with pytest.raises(AddressError) as caught:
         read_address(url, "Alerta", "https://alerta.example.com/api")
     assert "Alerta" in str(caught.value)
@@ -146,7 +139,7 @@ def test_the_host_header_names_the_port_only_where_it_is_not_the_usual_one(url: 
     assert read_address(url, "Alerta", "x").authority == authority
 
 
-def test_a_port_where_nobody_listens_is_a_failure_and_no_timeout() -> None:
+def test_a_closed_port_is_a_failure_and_no_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert f"http://127.0.0.1:{port}: Connection refused" in str(failure(connect(f"http://127.0.0.1:{port}")))
@@ -164,7 +157,7 @@ def test_a_server_on_ipv6_is_reached_and_named_in_brackets() -> None:
         taken, _ = listener.accept()
         with taken:
             heads.append(taken.recv(65_536))
-            taken.sendall(answer(b"{}"))
+            taken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -177,15 +170,6 @@ def test_a_server_on_ipv6_is_reached_and_named_in_brackets() -> None:
     assert str(connection.address) == f"http://[::1]:{port}/api"
 
 
-def test_a_name_that_does_not_resolve_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(*_: Any, **__: Any) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    told = str(failure(connect("http://alerta.example.com/api")))
-    assert told == "http://alerta.example.com:80/api: Name or service not known"
-
-
 def test_a_refused_address_leads_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     with BadServer("ok") as server:
         monkeypatch.setattr(socket, "getaddrinfo", resolving_to(("127.0.0.1", 1), ("127.0.0.1", server.port)))
@@ -194,8 +178,8 @@ def test_a_refused_address_leads_to_the_next(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_certificate_for_another_name_is_not_trusted(ca: PrivateCa) -> None:
     with BadServer("ok", tls=ca.server("alerta.example.com")) as server:
-        told = str(failure(connect(server.url, ca_file=str(ca.path))))
-        assert "its certificate is not trusted: IP address mismatch" in told
+        shown = str(failure(connect(server.url, ca_file=str(ca.path))))
+        assert "its certificate is not trusted: IP address mismatch" in shown
         assert server.received == []
 
 
@@ -216,8 +200,8 @@ def test_a_ca_file_that_cannot_be_read_is_named(ca: PrivateCa, tmp_path: Path, c
     if content is not None:
         path.write_bytes(content)
     with BadServer("ok", tls=ca.server()) as server:
-        told = str(failure(connect(server.url, ca_file=str(path))))
-    assert told.endswith(f"the CA file {path} cannot be read as PEM certificates")
+        shown = str(failure(connect(server.url, ca_file=str(path))))
+    assert shown.endswith(f"the CA file {path} cannot be read as PEM certificates")
 
 
 def test_a_handshake_that_hangs_ends_by_the_deadline(ca: PrivateCa) -> None:
@@ -226,7 +210,7 @@ def test_a_handshake_that_hangs_ends_by_the_deadline(ca: PrivateCa) -> None:
         assert failure(connect(url, ca_file=str(ca.path))).timed_out
 
 
-def test_an_old_tls_is_not_spoken(ca: PrivateCa) -> None:
+def test_an_old_tls_is_refused(ca: PrivateCa) -> None:
     context = ca.server()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

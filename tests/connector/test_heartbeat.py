@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.connector.heartbeat import Heartbeat
 from alerta_opsgenie.core.outcome import Answer
-from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.task import Call
 
 
 class FakeAlerta:

@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.core.agreed import Agreed, after_requests, read_agreed, unsent
+from alerta_opsgenie.core.agreed import AgreedState, after_requests, read_agreed_state, unsent_requests
 from alerta_opsgenie.core.message import PRIORITIES
 from alerta_opsgenie.core.publish import Policy, Request
-from alerta_opsgenie.core.wording import AlertValues, Past
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 
 TIMES = st.floats(allow_nan=False, allow_infinity=False)
 AGREED = st.builds(
-    Agreed, st.booleans(), st.booleans(), st.none() | TIMES, st.text(), st.sampled_from(sorted(PRIORITIES)),
+    AgreedState, st.booleans(), st.booleans(), st.none() | TIMES, st.text(), st.sampled_from(sorted(PRIORITIES)),
     st.booleans(), TIMES,
 )  # fmt: skip
-OPEN = Agreed(is_open=True, priority="P2", confirmed=True, at_seconds=9.0)
+OPEN = AgreedState(is_open=True, priority="P2", confirmed=True, at_seconds=9.0)
 
 
 @given(AGREED)
-def test_the_text_gives_it_back(agreed: Agreed) -> None:
-    assert read_agreed(agreed.to_json()) == agreed
+def test_the_agreed_state_is_read_back_from_its_text(agreed: AgreedState) -> None:
+    assert read_agreed_state(agreed.to_json()) == agreed
 
 
 @pytest.mark.parametrize(
@@ -36,15 +36,15 @@ def test_the_text_gives_it_back(agreed: Agreed) -> None:
 )  # fmt: skip
 def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises((ValueError, TypeError)) as caught:
-        read_agreed(text)
+        read_agreed_state(text)
     assert isinstance(caught.value, ValueError)
 
 
 @pytest.mark.parametrize(
     ("before", "operation", "body", "after"),
     [
-        (Agreed(), "create", {"priority": "P1"}, {"is_open": True, "priority": "P1"}),
-        (Agreed(), "create", {"priority": ["P1"]}, {"is_open": True, "priority": "P3"}),
+        (AgreedState(), "create", {"priority": "P1"}, {"is_open": True, "priority": "P1"}),
+        (AgreedState(), "create", {"priority": ["P1"]}, {"is_open": True, "priority": "P3"}),
         (OPEN._replace(acknowledged=True), "create", {"priority": "P1"}, {"priority": "P1"}),
         (OPEN._replace(is_open=False, confirmed=False, owner="a"), "create", {}, {"is_open": True, "owner": ""}),
         (OPEN._replace(snoozed_until=99.0), "acknowledge", {}, {"acknowledged": True, "snoozed_until": None}),
@@ -59,20 +59,26 @@ def test_any_other_text_is_refused(text: str) -> None:
         (OPEN, "note", {"note": "hello"}, {}),
     ],
 )
-def test_a_request_that_was_taken_moves_it_on(
-    before: Agreed, operation: str, body: dict[str, Any], after: dict[str, Any]
+def test_an_accepted_request_changes_the_agreed_state(
+    before: AgreedState, operation: str, body: dict[str, Any], after: dict[str, Any]
 ) -> None:
     moved = after_requests(before, [Request(operation, "POST", "/", body)], 10.0)
     assert moved == before._replace(**after, at_seconds=10.0)
 
 
-def test_that_a_create_was_taken_proves_no_alert() -> None:
-    assert not after_requests(Agreed(), [Request("create", "POST", "/v2/alerts", {"priority": "P1"})], 10.0).confirmed
+def test_an_accepted_create_does_not_prove_an_alert() -> None:
+    assert not after_requests(
+        AgreedState(), [Request("create", "POST", "/v2/alerts", {"priority": "P1"})], 10.0
+    ).confirmed
 
 
 @pytest.mark.parametrize(("attributes", "sent"), [({}, ["priority", "message"]), ({"opsgenie-priority": "P1"}, [])])
-def test_a_priority_that_somebody_set_over_there_is_not_replaced(attributes: dict[str, str], sent: list[str]) -> None:
-    alert = AlertValues("a", severity="minor", attributes=attributes, history=(Past("new", "open", "minor", "a"),))
+def test_a_priority_that_somebody_set_at_the_vendor_is_not_replaced(
+    attributes: dict[str, str], sent: list[str]
+) -> None:
+    alert = AlertValues(
+        "a", severity="minor", attributes=attributes, history=(HistoryEntry("new", "open", "minor", "a"),)
+    )
     policy = Policy(priorities={"minor": "P3"})
-    dispatch = unsent(alert, OPEN._replace(priority="P1"), policy, 100.0)
+    dispatch = unsent_requests(alert, OPEN._replace(priority="P1"), policy, 100.0)
     assert [request.operation for request in dispatch.requests] == sent

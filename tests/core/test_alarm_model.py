@@ -1,15 +1,15 @@
-"""The tables of the alarm models, and what the relay makes of the other model's statuses."""
+"""The tables of the alarm models, and the relay with statuses of the other model."""
 
 from __future__ import annotations
 
 import pytest
 
 from alerta_opsgenie.core.alarm_model import ISA_18_2, PRIORITIES, meaning
-from alerta_opsgenie.core.events import was_ever_open
+from alerta_opsgenie.core.events import may_have_earlier_outage
 from alerta_opsgenie.core.outcome import Kind, Reason
 from alerta_opsgenie.core.publish import Policy, is_wanted
-from alerta_opsgenie.core.relay import Settings
-from alerta_opsgenie.core.wording import AlertValues, Past, fill
+from alerta_opsgenie.core.task import Settings
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry, fill_template
 from tests.support.answers import CONFLICT, NOW_SECONDS, OK, error, message, ok_with_plugin, play, seen
 
 USUAL = ("open", "assign", "ack", "shelved", "blackout", "closed", "expired", "unknown")
@@ -25,7 +25,7 @@ def test_each_status_of_isa_has_a_meaning_and_a_usual_one_is_its_own() -> None:
     assert [meaning(status) for status in USUAL] == list(USUAL)
 
 
-def test_the_ways_lead_away_from_statuses_that_there_are_and_from_no_suppressed_one() -> None:
+def test_the_transitions_are_from_known_statuses_and_from_no_suppressed_one() -> None:
     ways = ISA_18_2.ways or {}
     assert set(ways) == {"ack", "unack", "shelve", "unshelve", "close"}
     assert {status for statuses in ways.values() for status in statuses} <= set(OF_ISA) - {"DSUPR", "OOSRV"}
@@ -35,13 +35,13 @@ def test_the_ways_lead_away_from_statuses_that_there_are_and_from_no_suppressed_
 
 
 @pytest.mark.parametrize(("written", "says"), [(None, False), (0, False), (2, True), (3600, True)])
-def test_an_acknowledge_that_alerta_ends_says_when(written: int | None, says: bool) -> None:
+def test_the_outcome_of_an_acknowledge_that_alerta_ends_has_the_time(written: int | None, says: bool) -> None:
     answer = ok_with_plugin("ack")._replace(alert_timeout_seconds=written)
     assert (f"after {written} s" in play(message("Acknowledge"), answer).outcome.detail) is says
 
 
 @pytest.mark.parametrize(("written", "says"), [(None, False), (1800, False), (1803, False), (7200, True)])
-def test_a_snooze_that_alerta_ends_at_another_time_says_when(written: int | None, says: bool) -> None:
+def test_the_outcome_of_a_snooze_that_alerta_ends_at_another_time_has_the_time(written: int | None, says: bool) -> None:
     about = message("Snooze", snoozedUntil=int((NOW_SECONDS + 1800) * 1000))
     answer = ok_with_plugin("shelved")._replace(alert_timeout_seconds=written)
     assert ("after 7200 s, not 1800" in play(about, answer).outcome.detail) is says
@@ -59,8 +59,11 @@ def test_a_snooze_that_alerta_ends_at_another_time_says_when(written: int | None
     ],
     ids=["began as normal", "was open", "the beginning is no longer known"],
 )
-def test_only_what_was_ever_open_has_an_earlier_outage(history: list[tuple[str, str]], open_before: bool) -> None:
-    assert was_ever_open(AlertValues("id", history=tuple(Past(*entry) for entry in history))) is open_before
+def test_only_an_alert_that_was_open_has_an_earlier_outage(history: list[tuple[str, str]], open_before: bool) -> None:
+    assert (
+        may_have_earlier_outage(AlertValues("id", history=tuple(HistoryEntry(*entry) for entry in history)))
+        is open_before
+    )
 
 
 @pytest.mark.parametrize(("word", "status"), [("open", "UNACK"), ("ack", "ACKED"), ("closed", "NORM")])
@@ -74,14 +77,14 @@ def test_severities_stand_in_the_table_in_lower_case_and_count_in_any() -> None:
 
 
 def test_a_template_shows_alerta_s_own_word() -> None:
-    assert fill("{status}", AlertValues("id", status="ack", shown_status="ACKED")) == "ACKED"
-    assert fill("{status}", AlertValues("id", status="ack")) == "ack"
+    assert fill_template("{status}", AlertValues("id", status="ack", shown_status="ACKED")) == "ACKED"
+    assert fill_template("{status}", AlertValues("id", status="ack")) == "ack"
 
 
 @pytest.mark.parametrize(
     ("action", "status", "calls"), [("Acknowledge", "ACKED", 2), ("Close", "NORM", 2), ("UnAcknowledge", "SHLVD", 2)]
 )
-def test_what_is_so_already_is_known_by_the_other_model_s_word(action: str, status: str, calls: int) -> None:
+def test_the_present_status_is_known_by_the_other_models_word(action: str, status: str, calls: int) -> None:
     played = play(message(action), CONFLICT, seen(status))
     assert (played.ending, len(played.calls)) == ((Kind.ALREADY, Reason.IN_STATE), calls)
 
@@ -92,7 +95,7 @@ def test_a_close_that_the_model_does_not_have_is_rejected_with_its_reason() -> N
     assert "no close" in played.outcome.detail
 
 
-def test_a_close_that_acknowledged_says_so() -> None:
+def test_the_outcome_of_a_close_that_acknowledged_says_so() -> None:
     played = play(message("Close"), ok_with_plugin("ack"))
     assert played.ending == (Kind.APPLIED, Reason.DONE)
     assert played.outcome.detail.startswith("acknowledged")

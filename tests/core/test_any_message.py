@@ -1,4 +1,4 @@
-"""Whatever comes in and whatever Alerta answers, each message has one of the known endings and touches one alert.
+"""For any message and any answers of Alerta, the outcome is a known one, and only one alert is changed.
 
 Hypothesis makes the bytes, the JSON, the changes to real messages, and the answers.
 """
@@ -17,9 +17,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from alerta_opsgenie.core.message import Message, MessageError, essence, parse, recall
+from alerta_opsgenie.core.message import Message, MessageError, journal_body, parse, read_journal_body
 from alerta_opsgenie.core.outcome import REASONS, Answer, Outcome
-from alerta_opsgenie.core.relay import Circumstances, Settings, gate, relay
+from alerta_opsgenie.core.relay import gate, relay
+from alerta_opsgenie.core.task import AttemptContext, Settings
 from tests.support.answers import ALIAS, NOW_SECONDS, envelope, line
 from tests.support.tiers import amount, grows
 
@@ -27,7 +28,7 @@ PAYLOADS = sorted((Path(__file__).parent.parent / "payloads").glob("*.json"))
 REAL = [json.loads(path.read_text()) for path in PAYLOADS]
 MOST_CALLS = 10
 
-# Call paths: one alert by its whole id, and one of the words below it that the relay knows.
+# Call paths: one alert by its full id, and one of the endpoints that the relay uses.
 ONE_ALERT = re.compile(
     r"/alert/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(/(action|status|attributes|note|tag|untag))?",
     re.IGNORECASE | re.ASCII,
@@ -88,7 +89,7 @@ ANSWERS = st.builds(
     st.floats(min_value=-1e6, max_value=1e6),
 )
 CIRCUMSTANCES = st.builds(
-    Circumstances,
+    AttemptContext,
     st.just(NOW_SECONDS),
     st.none() | st.just(NOW_SECONDS - 60),
     st.sets(st.sampled_from(["state", "owner", "priority", "tag:a"])).map(frozenset),
@@ -122,9 +123,9 @@ def read(data: str | bytes) -> Message | None:
     return None
 
 
-def run(about: Message, answers: Iterator[Answer], wanted: Settings, circumstances: Circumstances) -> Outcome:
+def run(about: Message, answers: Iterator[Answer], wanted: Settings, context: AttemptContext) -> Outcome:
     """Run a relay, and check each call that it makes."""
-    steps = relay(about, wanted, circumstances)
+    steps = relay(about, wanted, context)
     answer: Answer | None = None
     for _ in range(MOST_CALLS + 1):
         try:
@@ -141,19 +142,19 @@ def run(about: Message, answers: Iterator[Answer], wanted: Settings, circumstanc
     raise AssertionError(f"more than {MOST_CALLS} calls for one message")
 
 
-def check(data: str | bytes, answers: list[Answer], wanted: Settings, circumstances: Circumstances) -> None:
+def check(data: str | bytes, answers: list[Answer], wanted: Settings, context: AttemptContext) -> None:
     """Check that the message has a known ending, now and after it was kept."""
     about = read(data)
     if about is None:
         return
-    outcome = run(about, iter([*answers, *[Answer(503)] * MOST_CALLS]), wanted, circumstances)
+    outcome = run(about, iter([*answers, *[Answer(503)] * MOST_CALLS]), wanted, context)
     assert outcome.reason in REASONS[outcome.kind]
     assert "\n" not in outcome.detail
     assert 0 <= about.updated_ns < 2**63
-    recalled = recall(essence(about), about.key)
+    recalled = read_journal_body(journal_body(about), about.key)
     if gate(about, wanted) is None:
         assert recalled[:3] == about[:3]
-        assert run(recalled, iter([*answers, *[Answer(503)] * MOST_CALLS]), wanted, circumstances) == outcome
+        assert run(recalled, iter([*answers, *[Answer(503)] * MOST_CALLS]), wanted, context) == outcome
 
 
 @given(st.binary(max_size=200))
@@ -171,9 +172,9 @@ def test_any_bytes_are_a_message_or_an_error_with_a_path(data: bytes) -> None:
     changed_messages(), st.lists(ANSWERS, max_size=MOST_CALLS), st.sampled_from([Settings(), EVERYTHING]), CIRCUMSTANCES
 )
 def test_any_change_of_a_real_message_has_a_known_ending(
-    body: dict[str, Any], answers: list[Answer], wanted: Settings, circumstances: Circumstances
+    body: dict[str, Any], answers: list[Answer], wanted: Settings, context: AttemptContext
 ) -> None:
-    check(json.dumps(body), answers, wanted, circumstances)
+    check(json.dumps(body), answers, wanted, context)
 
 
 @grows
@@ -183,11 +184,11 @@ def test_any_change_of_a_real_message_has_a_known_ending(
     st.lists(ANSWERS, min_size=MOST_CALLS, max_size=MOST_CALLS),
     CIRCUMSTANCES,
 )
-def test_each_action_has_a_known_ending_whatever_alerta_answers(
-    action: str, answers: list[Answer], circumstances: Circumstances
+def test_each_action_has_a_known_outcome_for_any_answer_of_alerta(
+    action: str, answers: list[Answer], context: AttemptContext
 ) -> None:
     body = envelope(action, note="x", owner="x", priority="P1", addedTags="a,b", removedTags="a", snoozedUntil=10**13)
-    check(json.dumps(body), answers, EVERYTHING, circumstances)
+    check(json.dumps(body), answers, EVERYTHING, context)
 
 
 @grows
@@ -199,7 +200,7 @@ def test_a_real_message_with_any_byte_changed_or_cut_off_has_a_known_ending(path
         spoilt = bytearray(data)
         spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
         for variant in (bytes(spoilt), data[: chance.randrange(len(data))]):
-            check(variant, [], EVERYTHING, Circumstances(NOW_SECONDS))
+            check(variant, [], EVERYTHING, AttemptContext(NOW_SECONDS))
 
 
 @given(st.text(st.characters(codec=None), max_size=200))
@@ -210,5 +211,5 @@ def test_any_text_is_a_message_or_an_error_with_a_path(text: str) -> None:
 
 
 @given(JSON_VALUES, st.lists(ANSWERS, max_size=MOST_CALLS), CIRCUMSTANCES)
-def test_any_json_has_a_known_ending(body: Any, answers: list[Answer], circumstances: Circumstances) -> None:
-    check(json.dumps(body), answers, EVERYTHING, circumstances)
+def test_any_json_has_a_known_ending(body: Any, answers: list[Answer], context: AttemptContext) -> None:
+    check(json.dumps(body), answers, EVERYTHING, context)

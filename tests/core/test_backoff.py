@@ -16,7 +16,7 @@ ASKED = st.none() | st.floats()
 
 
 @given(ATTEMPTS, FRACTIONS, ASKED)
-def test_a_delay_is_never_shorter_than_half_the_first_nor_longer_than_what_may_be_asked(
+def test_a_delay_is_between_half_the_first_and_the_longest_retry_after(
     attempt: int, fraction: float, asked: float | None
 ) -> None:
     delay = delay_seconds(attempt, fraction, retry_after_seconds=asked)
@@ -25,7 +25,7 @@ def test_a_delay_is_never_shorter_than_half_the_first_nor_longer_than_what_may_b
 
 
 @given(ATTEMPTS, FRACTIONS, st.floats(min_value=0.001, max_value=LONGEST_RETRY_AFTER_SECONDS))
-def test_what_is_asked_for_is_waited(attempt: int, fraction: float, asked: float) -> None:
+def test_the_retry_after_is_obeyed(attempt: int, fraction: float, asked: float) -> None:
     assert delay_seconds(attempt, fraction, retry_after_seconds=asked) >= asked
 
 

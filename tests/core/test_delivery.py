@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 import pytest
 
 from alerta_opsgenie.core import delivery
-from alerta_opsgenie.core.delivery import UP, Earlier, NoAnswer, Pause, Reachability
-from alerta_opsgenie.core.message import Message, parse, recall
+from alerta_opsgenie.core.delivery import UP, NoAnswer, Pause, PriorAttempts, Reachability
+from alerta_opsgenie.core.message import Message, parse, read_journal_body
 from alerta_opsgenie.core.outcome import REASONS, Answer, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Call, Settings
+from alerta_opsgenie.core.task import Call, Settings
 from tests.support.answers import ALIAS, NOW_SECONDS, OK, error, message, ok_with_plugin, seen
 
 NOW = NOW_SECONDS
 SILENCE = NoAnswer("no answer in time", timed_out=True)
 RESET = NoAnswer("connection reset", timed_out=False)
 NOTE = {"note": "looking"}
-FIRST = Earlier()
+FIRST = PriorAttempts()
 
 
 class Walk(NamedTuple):
@@ -27,7 +27,7 @@ class Walk(NamedTuple):
     outcome: Outcome
 
 
-def walk(about: Message, *answers: Answer | NoAnswer, earlier: Earlier = FIRST) -> Walk:
+def walk(about: Message, *answers: Answer | NoAnswer, earlier: PriorAttempts = FIRST) -> Walk:
     """Drive one attempt with these answers; a pause takes none."""
     flow = delivery.attempt(about, Settings(), earlier, NOW)
     left = list(answers)
@@ -43,8 +43,8 @@ def walk(about: Message, *answers: Answer | NoAnswer, earlier: Earlier = FIRST) 
         answer = None if isinstance(step, Pause) else left.pop(0)
 
 
-def after(reason: Reason, first_attempt_at: float = NOW - 30) -> Earlier:
-    return Earlier(first_attempt_at=first_attempt_at, last_reason=reason.value)
+def after(reason: Reason, first_attempt_at: float = NOW - 30) -> PriorAttempts:
+    return PriorAttempts(first_attempt_at=first_attempt_at, last_reason=reason.value)
 
 
 class TestAttempt:
@@ -63,25 +63,25 @@ class TestAttempt:
 
     @pytest.mark.parametrize("reason", ["", Reason.TIMEOUT.value])
     def test_a_note_whose_first_attempt_has_an_unknown_end_waits_until_that_has_landed(self, reason: str) -> None:
-        earlier = Earlier(first_attempt_at=NOW - 5, last_reason=reason)
+        earlier = PriorAttempts(first_attempt_at=NOW - 5, last_reason=reason)
         found = walk(message("AddNote", **NOTE), seen("open"), seen("open"), OK, earlier=earlier)
         assert [step.method if isinstance(step, Call) else step for step in found.steps] == [
             "GET", Pause(delivery.LANDING_SECONDS), "GET", "PUT",
         ]  # fmt: skip
 
     @pytest.mark.parametrize("name", ["Acknowledge", "Close"])
-    def test_what_leaves_no_second_trace_does_not_wait(self, name: str) -> None:
+    def test_an_idempotent_action_does_not_wait(self, name: str) -> None:
         found = walk(message(name), error(503), earlier=after(Reason.TIMEOUT))
         assert not any(isinstance(step, Pause) for step in found.steps)
 
-    @pytest.mark.parametrize("earlier", [Earlier(), after(Reason.UNAVAILABLE), after(Reason.NETWORK)])
-    def test_nothing_can_land_late_of_an_attempt_that_was_answered_or_cut_off(self, earlier: Earlier) -> None:
+    @pytest.mark.parametrize("earlier", [PriorAttempts(), after(Reason.UNAVAILABLE), after(Reason.NETWORK)])
+    def test_an_attempt_with_an_answer_or_a_network_error_cannot_take_effect_late(self, earlier: PriorAttempts) -> None:
         found = walk(message("AddNote", **NOTE), error(503), earlier=earlier)
         assert not any(isinstance(step, Pause) for step in found.steps)
 
-    def test_what_something_newer_has_written_is_stale(self) -> None:
+    def test_an_action_older_than_its_register_is_stale(self) -> None:
         about = message("Close")
-        found = walk(about, earlier=Earlier(newest_ns={"state": about.updated_ns + 1}))
+        found = walk(about, earlier=PriorAttempts(newest_ns={"state": about.updated_ns + 1}))
         assert (found.steps, found.outcome.reason) == ([], Reason.STALE)
 
 
@@ -96,31 +96,31 @@ class TestWithoutAlerta:
         ],
         ids=["create", "unknown", "empty note", "no alert"],
     )
-    def test_what_needs_no_call_ends_at_once(self, about: Message, reason: Reason) -> None:
+    def test_an_action_that_needs_no_call_has_its_outcome(self, about: Message, reason: Reason) -> None:
         outcome = delivery.outcome_without_alerta(about, Settings(), NOW)
         assert outcome is not None
         assert outcome.reason is reason
 
-    def test_what_needs_a_call_has_no_outcome_yet(self) -> None:
+    def test_an_action_that_needs_a_call_has_no_outcome_yet(self) -> None:
         assert delivery.outcome_without_alerta(message("Close"), Settings(), NOW) is None
 
 
 class TestEntry:
     def test_it_names_the_alert_in_lower_case_and_holds_what_the_relay_reads(self) -> None:
         about = parse(json.dumps({"action": "Close", "alert": {"alias": ALIAS.upper(), "updatedAt": 10**18}}))
-        entry = delivery.entry_of(about, NOW)
+        entry = delivery.journal_entry(about, NOW)
         assert (entry.alert, entry.kind, entry.order_ns) == (ALIAS, "Close", 10**18)
-        assert recall(entry.body, entry.key).action == "Close"
+        assert read_journal_body(entry.body, entry.key).action == "Close"
         assert json.loads(entry.writes) == {"state": 10**18}
 
     def test_without_a_time_it_comes_now_and_orders_nothing(self) -> None:
-        entry = delivery.entry_of(parse(json.dumps({"action": "Close", "alert": {"alias": ALIAS}})), NOW)
+        entry = delivery.journal_entry(parse(json.dumps({"action": "Close", "alert": {"alias": ALIAS}})), NOW)
         assert (entry.order_ns, entry.writes) == (int(NOW * 1e9), "{}")
 
     @pytest.mark.parametrize("change", [{"username": "bob@example.com"}, {"note": "other"}, {"owner": "x"}])
     def test_other_words_leave_another_line(self, change: dict[str, str]) -> None:
         one, two = (
-            delivery.entry_of(
+            delivery.journal_entry(
                 parse(json.dumps({"action": "AddNote", "alert": {"alias": ALIAS, "username": "a", **more}})), NOW
             )
             for more in ({}, change)

@@ -1,4 +1,4 @@
-"""The table of signs by which our own actions are known when they come back."""
+"""The table of fields by which echoes are recognised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWN = frozenset({"alerta", "alerta eu"})
 
 
 class _Absent:
-    """Stands for a field that the message does not have."""
+    """A missing field of the message."""
 
     def __repr__(self) -> str:
         return "absent"
@@ -49,7 +49,7 @@ ROWS = [
     Row("Alerta US", API, False),
     Row("Alerta", WEB, False),
     Row("Alerta", ABSENT, True),
-    # The request's source, should that come back.
+    # The request's source, in case the vendor returns it.
     Row("Alert API", {"name": "Alerta", "type": "API"}, True),
     Row("Alert API", {"name": "Alerta", "type": "web"}, False),
     Row("Alert API", {"name": "Alerta"}, False),
@@ -72,17 +72,17 @@ def by(username: Any, source: Any) -> Message:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.username!r:.40} {row.source!r:.60}")
-def test_each_row_of_signs_is_read_as_it_says(row: Row) -> None:
+def test_each_row_is_recognised_as_echo_or_not(row: Row) -> None:
     assert is_echo(by(row.username, row.source), OWN) is row.echo
 
 
-def test_without_names_of_ours_the_mark_alone_counts() -> None:
+def test_without_own_names_only_the_mark_counts() -> None:
     assert is_echo(by(f"x{MARK}", API), frozenset())
     assert not is_echo(by("Alerta", API), frozenset())
 
 
 @pytest.mark.parametrize("action", ["UpdatePriority", "UpdateMessage", "UpdateDescription"])
-def test_an_update_by_the_api_without_a_name_is_taken_for_ours(action: str) -> None:
+def test_an_update_by_the_api_without_a_name_counts_as_ours(action: str) -> None:
     """The plugin's requests for these have no field for a user."""
     assert is_echo(by("Alert API", API)._replace(action=action), OWN)
     assert not is_echo(by("Alert API", WEB)._replace(action=action), OWN)

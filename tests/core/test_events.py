@@ -1,4 +1,4 @@
-"""What a change of Alerta's status means to the other side: every pair of statuses, and what a history tells."""
+"""The events of a change of Alerta's status: every pair of statuses, and the history."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.core.events import Event, changes, is_known, receipt
 from alerta_opsgenie.core.publish import REQUESTS, Dialect, Policy, is_wanted
-from alerta_opsgenie.core.wording import AlertValues, Past
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 STATUSES = ("open", "assign", "ack", "shelved", "closed", "expired", "blackout", "unknown")
@@ -25,7 +25,7 @@ WANTED = {
 
 
 def effect_of(request: str, state: tuple[bool, ...]) -> tuple[bool, ...]:
-    """What a request does to an alert in Opsgenie."""
+    """The effect of a request on an alert in Opsgenie."""
     exists, acknowledged, snoozed = state
     return {
         "_create": state if exists else (True, False, False),
@@ -43,7 +43,7 @@ PAIRS = [pair for pair in itertools.product(WANTED, WANTED) if pair[0] != pair[1
 @pytest.mark.parametrize("action", ["", "timeout"])
 @pytest.mark.parametrize(("before", "after"), PAIRS)
 def test_the_requests_of_a_change_lead_opsgenie_to_the_same_state(before: str, after: str, action: str) -> None:
-    """Played on a model of Opsgenie, from what `before` stands for there to what `after` does."""
+    """On a model of Opsgenie, the requests lead from the state of `before` to that of `after`."""
     state = tuple(bool(part) for part in WANTED[before])
     if action == "timeout" and before == "shelved":
         state = (True, False, False)  # its own snooze has ended by itself
@@ -54,7 +54,7 @@ def test_the_requests_of_a_change_lead_opsgenie_to_the_same_state(before: str, a
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_no_change_means_nothing_except_an_assignment(status: str) -> None:
+def test_an_unchanged_status_is_no_event_except_an_assignment(status: str) -> None:
     assert changes(status, status, "") == ()
     assert changes(status, status, "assign") == (Event.ASSIGNED,)
 
@@ -64,8 +64,8 @@ def test_a_blackout_means_nothing(before: str) -> None:
     assert changes(before, "blackout", "") == ()
 
 
-def entry(change: str, status: str, severity: str = "major", entry_id: str = "x") -> Past:
-    return Past(change, status, severity, entry_id)
+def entry(change: str, status: str, severity: str = "major", entry_id: str = "x") -> HistoryEntry:
+    return HistoryEntry(change, status, severity, entry_id)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def entry(change: str, status: str, severity: str = "major", entry_id: str = "x"
         ((entry("ack", "ack", "warning"),), None),
     ],
 )
-def test_the_history_tells_whether_an_alert_was_sent(history: tuple[Past, ...], *, known: bool | None) -> None:
-    """A history that was cut tells nothing."""
+def test_the_history_shows_whether_an_alert_was_sent(history: tuple[HistoryEntry, ...], *, known: bool | None) -> None:
+    """A history that was cut shows nothing."""
     assert is_known(AlertValues(ID, history=history), lambda severity: is_wanted(severity, Policy())) is known
 
 
@@ -114,5 +114,5 @@ def test_the_history_tells_whether_an_alert_was_sent(history: tuple[Past, ...], 
         ),
     ],
 )  # fmt: skip
-def test_what_a_receipt_means(alert: AlertValues, events: tuple[Event, ...]) -> None:
+def test_the_events_of_a_receipt(alert: AlertValues, events: tuple[Event, ...]) -> None:
     assert receipt(alert) == events

@@ -10,7 +10,7 @@ from alerta_opsgenie.core.limits import Fitting, length, shorten
 
 
 @given(st.text(), st.integers(min_value=1, max_value=60))
-def test_a_fitted_text_fits_and_one_that_fitted_is_whole(text: str, limit: int) -> None:
+def test_a_fitted_text_is_within_its_limit_and_a_short_one_is_unchanged(text: str, limit: int) -> None:
     fitting = Fitting()
     fitted = fitting.text("f", text, limit)
     assert length(fitted) <= limit
@@ -28,7 +28,7 @@ def test_tags_are_few_short_single_and_without_commas() -> None:
 
 
 @given(st.text(), st.integers(min_value=0, max_value=40))
-def test_shortening_gives_a_beginning(text: str, limit: int) -> None:
+def test_a_shortened_text_is_a_beginning(text: str, limit: int) -> None:
     assert text.startswith(shorten(text, limit))
     assert length(shorten(text, limit)) <= limit
 
@@ -39,5 +39,5 @@ def test_details_fit_together(details: dict[str, str]) -> None:
     assert sum(length(name) + length(value) for name, value in fitted.items()) <= limits.DETAILS
 
 
-def test_what_no_database_stores_is_replaced() -> None:
+def test_characters_that_no_database_stores_are_replaced() -> None:
     assert Fitting().text("f", "a\x00b\ud800c", 10) == "a\ufffdb\ufffdc"

@@ -1,4 +1,4 @@
-"""Reading an edge message: what each field may be, and the JSON path of what it may not."""
+"""Reading an edge message: the valid values of each field, and the JSON path of an invalid one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NO_MESSAGES: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", NO_MESSAGES)
-def test_what_is_no_message_is_told_with_its_place(name: str) -> None:
+def test_an_invalid_message_is_reported_with_its_place(name: str) -> None:
     text, expected = NO_MESSAGES[name]
     assert re.sub(r" \(decode.*?\)", "", problem(text)).startswith(expected)
 
@@ -57,7 +57,7 @@ def nested(levels: int) -> str:
 
 
 @pytest.mark.parametrize("levels", [50, 500, 100_000])
-def test_deep_nesting_is_told_and_breaks_nothing(levels: int) -> None:
+def test_deep_nesting_is_reported_and_breaks_nothing(levels: int) -> None:
     assert problem(nested(levels)).startswith("$: is ")
 
 
@@ -65,14 +65,14 @@ def test_nesting_far_beyond_that_of_real_messages_is_read() -> None:
     assert parse(nested(49)).action == "Close"
 
 
-def test_what_was_read_can_be_written_again_from_deep_within_the_stack() -> None:
-    """Python's limit on recursion is for the whole stack, so what the parser just bore the writer might not."""
+def test_a_message_can_be_written_again_from_a_deep_stack() -> None:
+    """Python's recursion limit is for the whole stack: the parser may succeed and the writer fail."""
     about = parse('{"action": "Close", "alert": {"owner": ' + '{"a":' * 47 + "1" + "}" * 47 + "}}")
 
     def at_depth(levels: int) -> str:
-        return at_depth(levels - 1) if levels else fields.essence(about)
+        return at_depth(levels - 1) if levels else fields.journal_body(about)
 
-    assert fields.recall(at_depth(sys.getrecursionlimit() - 200), "k") == about._replace(
+    assert fields.read_journal_body(at_depth(sys.getrecursionlimit() - 200), "k") == about._replace(
         key="k", envelope={"action": "Close", "alert": about.alert}
     )
 
@@ -95,7 +95,7 @@ def test_fields_that_are_not_needed_may_be_anything() -> None:
 # -- The key
 
 
-def test_the_same_request_that_says_the_same_has_the_same_key_whatever_else_the_message_carries() -> None:
+def test_the_same_request_with_the_same_fields_has_the_same_key_whatever_other_fields_it_has() -> None:
     assert parse(variant(requestId="9a8b")).key == parse(variant(requestId="9a8b", headers={"x": "y"})).key
 
 
@@ -142,7 +142,6 @@ def test_the_time_of_the_alert_is_read_in_nanoseconds(value: Any, ns: int) -> No
 
 # -- Names
 
-
 NAMES = {
     "crlf": ("jane\r\nX-Admin: yes", "jane X-Admin: yes"),
     "lone surrogate": ("ja\ud83dne", "ja\ufffdne"),
@@ -157,7 +156,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_one_line_that_shows_what_it_is(name: str) -> None:
+def test_a_name_is_one_visible_line(name: str) -> None:
     raw, clean = NAMES[name]
     assert fields.actor(message("Close", username=raw)) == clean
     assert clean_name(clean) == clean
@@ -187,11 +186,11 @@ def test_who_acted_is_the_user_the_full_name_or_the_console(alert: dict[str, Any
 # -- Keeping
 
 
-def test_what_is_kept_is_what_the_relay_reads() -> None:
+def test_the_journal_body_has_the_fields_that_the_relay_reads() -> None:
     about = parse(variant(headers={"X-Secret": "s3cret"}, params={"apiKey": "s3cret"}, requestId="9a8b"))
-    kept = fields.essence(about)
+    kept = fields.journal_body(about)
     assert "s3cret" not in kept
-    recalled = fields.recall(kept, about.key)
+    recalled = fields.read_journal_body(kept, about.key)
     assert recalled[:3] == about[:3]
     assert recalled.alert == envelope("Acknowledge")["alert"]
 
@@ -200,12 +199,9 @@ def test_a_message_that_grows_by_being_kept_can_still_be_recalled() -> None:
     """A mebibyte of emoji is three in escapes: kept, and then refused as too large, it would be lost."""
     text = json.dumps(envelope("AddNote", note="🔥" * 250_000), ensure_ascii=False)
     about = parse(text.encode())
-    kept = fields.essence(about)
+    kept = fields.journal_body(about)
     assert len(kept) > LARGEST_MESSAGE_BYTES
-    assert fields.note(fields.recall(kept, about.key)) == fields.note(about)
-
-
-# -- Another parser's opinion
+    assert fields.note(fields.read_journal_body(kept, about.key)) == fields.note(about)
 
 
 # -- Names that strangers chose
@@ -226,13 +222,13 @@ def test_a_harmless_name_has_no_markup(name: str, shown: str) -> None:
 
 
 @given(st.text(alphabet="<>:/ ab\u200b\x00", max_size=30))
-def test_whatever_is_put_together_no_markup_comes_of_it(name: str) -> None:
+def test_no_combination_makes_markup(name: str) -> None:
     shown = harmless_name(name)
     assert not [part for part in ("<", ">", "://") if part in shown]
     assert harmless_name(shown) == shown
 
 
-def test_a_number_of_too_many_digits_is_told() -> None:
+def test_a_number_of_too_many_digits_is_reported() -> None:
     text = f'{{"action": "Close", "x": {"9" * 5000}}}'
     if hasattr(sys, "get_int_max_str_digits"):
         assert problem(text) == "$: is not JSON that can be read: nested too deep, or a number too long"
@@ -254,7 +250,7 @@ def test_a_byte_order_mark_before_bytes_is_passed_over() -> None:
     assert parse(b'\xef\xbb\xbf{"action": "Close"}').action == "Close"
 
 
-def test_of_a_field_that_stands_twice_the_last_counts() -> None:
+def test_of_a_duplicate_field_the_last_counts() -> None:
     assert parse(b'{"action": "Close", "action": "Acknowledge"}').action == "Acknowledge"
 
 
@@ -283,7 +279,7 @@ def test_a_cleaned_text_can_be_stored_and_keeps_its_length(text: str) -> None:
     ("kind", "console"),
     [("JEC", "Jira Service Management"), ("jec", "Jira Service Management"), ("OEC", "Opsgenie"), (None, "Opsgenie")],
 )
-def test_the_console_is_told_by_the_kind_of_the_integration(kind: str | None, console: str) -> None:
+def test_the_console_is_known_by_the_type_of_the_integration(kind: str | None, console: str) -> None:
     assert fields.console(parse(variant(integrationType=kind))) == console
 
 
@@ -297,14 +293,14 @@ def test_the_console_is_told_by_the_kind_of_the_integration(kind: str | None, co
         ("API", ("", "")),
     ],
 )
-def test_the_origin_is_read_as_far_as_it_is_there(source: Any, origin: tuple[str, str]) -> None:
+def test_a_partial_origin_is_read(source: Any, origin: tuple[str, str]) -> None:
     assert fields.origin(parse(variant(source=source))) == origin
 
 
-def test_a_name_of_nothing_but_markup_gives_way_to_the_full_name() -> None:
+def test_the_full_name_replaces_a_name_of_markup_only() -> None:
     assert fields.actor(message("Acknowledge", username="<>", userFullName="Jane")) == "Jane"
 
 
-def test_an_owner_of_nothing_but_markup_is_none() -> None:
+def test_an_owner_of_markup_only_is_invalid() -> None:
     with pytest.raises(MessageError, match="owner"):
         fields.owner(message("AssignOwnership", owner="<>"))

@@ -1,4 +1,4 @@
-"""What the actions carry, each field in every form that may come, and the JSON path of what cannot be used."""
+"""The fields of an action in each possible form, and the JSON path of an invalid one."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.support.answers import ALIAS, BOB, JANE, message
         (" \n", "$.alert.note: is empty"),
     ],
 )
-def test_a_note_that_is_none_is_told_with_its_path(value: Any, problem: str) -> None:
+def test_an_invalid_note_is_reported_with_its_path(value: Any, problem: str) -> None:
     with pytest.raises(MessageError, match=re.escape(problem)):
         fields.note(message("AddNote", note=value))
 
 
-def test_what_is_wrong_is_told_without_showing_it() -> None:
+def test_an_invalid_value_is_reported_without_showing_it() -> None:
     with pytest.raises(MessageError) as caught:
         fields.note(message("AddNote", note=["s3cret"]))
     assert "s3cret" not in str(caught.value)
@@ -53,7 +53,7 @@ def test_tags_come_as_one_text_or_as_a_list(value: Any, tags: list[str]) -> None
 
 
 @pytest.mark.parametrize("value", [None, "", ",", " , ", [], [7], 7, {}])
-def test_tags_that_are_none_are_told_with_their_path(value: Any) -> None:
+def test_invalid_tags_are_reported_with_their_path(value: Any) -> None:
     with pytest.raises(MessageError) as caught:
         fields.tags(message("RemoveTags", removedTags=value), "removedTags")
     assert caught.value.path == "$.alert.removedTags"
@@ -65,7 +65,7 @@ def test_a_priority_is_a_name_or_a_number(value: Any, priority: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "P", "P0", "P6", 0, 6, -1, 1.0, True, "high", "P1 ", ["P1"], "\u0661"])
-def test_a_priority_that_is_none_is_told_with_its_path(value: Any) -> None:
+def test_an_invalid_priority_is_reported_with_its_path(value: Any) -> None:
     with pytest.raises(MessageError, match=re.escape("$.alert.priority: expected P1 to P5")):
         fields.priority(message("UpdatePriority", priority=value))
 
@@ -78,7 +78,7 @@ def test_who_takes_an_alert_without_naming_an_owner_owns_it(owner: str | None) -
 
 
 @pytest.mark.parametrize("owner", [7, {}, " "])
-def test_an_owner_that_is_none_is_told_with_its_path(owner: Any) -> None:
+def test_an_invalid_owner_is_reported_with_its_path(owner: Any) -> None:
     with pytest.raises(MessageError, match=re.escape("$.alert.owner")):
         fields.owner(message("TakeOwnership", owner=owner))
 
@@ -133,14 +133,14 @@ def test_the_end_of_a_snooze_is_read_in_each_form_that_may_come(alert: dict[str,
     ],
     ids=str,
 )
-def test_an_end_that_cannot_be_read_is_told_with_its_path(alert: dict[str, Any], path: str) -> None:
+def test_an_invalid_end_of_a_snooze_is_reported_with_its_path(alert: dict[str, Any], path: str) -> None:
     with pytest.raises(MessageError) as caught:
         fields.snooze_end_seconds(message("Snooze", **alert))
     assert caught.value.path == path
 
 
 @pytest.mark.parametrize(("text", "whole"), [(ALIAS, True), (ALIAS.upper(), True), (ALIAS[1:], False), ("", False)])
-def test_a_whole_uuid_is_told_from_the_rest(text: str, whole: bool) -> None:
+def test_only_a_full_uuid_is_a_uuid(text: str, whole: bool) -> None:
     assert fields.is_uuid(text) is whole
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.core.delivery import entry_of
-from alerta_opsgenie.core.message import parse, recall
+from alerta_opsgenie.core.delivery import journal_entry
+from alerta_opsgenie.core.message import parse, read_journal_body
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings, gate
+from alerta_opsgenie.core.relay import gate
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import ALIAS, NOW_SECONDS, OK, play
 
 MAPPED = Settings(custom_actions={"restart": "restartService"})
@@ -28,7 +29,7 @@ def reason(outcome: Outcome | None) -> Reason | None:
     return outcome and outcome.reason
 
 
-def test_the_outcome_says_what_it_was_by_names_and_never_by_values() -> None:
+def test_the_outcome_has_the_names_of_fields_and_never_their_values() -> None:
     outcome = gated({"status": "s3cret"}, entity={"id": "10042", "type": "issue"}, issueKey="OPS-12")
     detail = "the message is about no alert (issue 10042 with issueKey, status)"
     assert outcome == Outcome(Kind.IGNORED, Reason.NO_ALERT, detail)
@@ -48,7 +49,7 @@ def test_a_mapped_action_acts_on_the_alert_that_its_details_name(field: str) -> 
     assert played.outcome.kind is Kind.APPLIED
 
 
-def test_without_a_rule_it_does_nothing_and_says_why() -> None:
+def test_without_a_mapping_it_does_nothing_and_the_outcome_says_why() -> None:
     assert reason(gated({"alertaId": ALIAS}, "reboot")) is Reason.UNKNOWN_ACTION
 
 
@@ -63,11 +64,11 @@ def test_only_a_whole_id_names_an_alert(alias: str) -> None:
     assert reason(gated({"alertaId": alias})) is Reason.BAD_ALIAS
 
 
-def test_what_is_kept_of_it_still_names_the_alert_and_holds_nothing_else() -> None:
-    entry = entry_of(parse(text_of({"alertaId": ALIAS, "password": "s3cret"})), NOW_SECONDS)
+def test_the_journal_body_has_the_alert_and_nothing_else() -> None:
+    entry = journal_entry(parse(text_of({"alertaId": ALIAS, "password": "s3cret"})), NOW_SECONDS)
     assert entry.alert == ALIAS
     assert "s3cret" not in entry.body
-    assert gate(recall(entry.body, entry.key), MAPPED) is None
+    assert gate(read_journal_body(entry.body, entry.key), MAPPED) is None
 
 
 def test_many_and_hostile_names_stay_one_short_line() -> None:
@@ -77,5 +78,5 @@ def test_many_and_hostile_names_stay_one_short_line() -> None:
     assert outcome.detail.isprintable()
 
 
-def test_details_beside_an_alert_name_nothing() -> None:
+def test_details_of_a_message_with_an_alert_are_ignored() -> None:
     assert reason(gated({"alertaId": ALIAS}, alert={})) is Reason.NO_ALIAS

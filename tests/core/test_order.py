@@ -1,4 +1,4 @@
-"""What each action writes, and what something newer makes stale."""
+"""The registers that each action writes, and stale actions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.order import INCIDENT, believable_ns, incident_ns, registers, superseded, writes
 from alerta_opsgenie.core.outcome import Kind
-from alerta_opsgenie.core.relay import PLANS
+from alerta_opsgenie.core.relay import HANDLERS
 from tests.support.answers import BOB, NOW_SECONDS, UPDATED_NS, message
 
 WRITES = {
@@ -22,29 +22,34 @@ WRITES = {
 }
 
 
-@pytest.mark.parametrize("action", [*sorted(PLANS), "RestartService"])
+@pytest.mark.parametrize("action", [*sorted(HANDLERS), "RestartService"])
 def test_each_action_writes_its_registers_and_the_rest_none(action: str) -> None:
     about = message(action, owner=BOB, priority="P1", addedTags="a,b", removedTags="b,c", note="x")
     assert registers(about) == WRITES.get(action, set())
 
 
-def test_a_newer_writer_supersedes() -> None:
-    assert superseded(message("Close"), {"state": UPDATED_NS + 1}, NOW_SECONDS) == {"state"}
-
-
-@pytest.mark.parametrize("updated_at", [None, 0, -1, "x", 1.5, True])
-def test_a_message_without_a_time_is_taken_as_the_newest(updated_at: object) -> None:
-    assert superseded(message("Close", updatedAt=updated_at), {"state": 2**62}, NOW_SECONDS) == frozenset()
-
-
-def test_each_tag_is_superseded_by_itself() -> None:
-    about = message("AddTags", addedTags="a,b")
-    assert superseded(about, {"tag:a": UPDATED_NS + 1, "tag:b": UPDATED_NS - 1}, NOW_SECONDS) == {"tag:a"}
+@pytest.mark.parametrize(
+    ("about", "newest", "expected"),
+    [
+        (message("Close"), {"state": UPDATED_NS + 1}, {"state"}),
+        (message("Close"), {}, set()),
+        (message("Close"), {"state": UPDATED_NS}, set()),
+        (message("Close"), {"state": UPDATED_NS - 1}, set()),
+        (message("Close"), {"owner": UPDATED_NS + 1}, set()),
+        (message("AddTags", addedTags="a,b"), {"tag:a": UPDATED_NS + 1, "tag:b": UPDATED_NS - 1}, {"tag:a"}),
+        # A message without a time counts as the newest.
+        *((message("Close", updatedAt=at), {"state": 2**62}, set()) for at in (None, 0, -1, "x", 1.5, True)),
+    ],
+)
+def test_a_register_is_superseded_by_a_newer_writer_only(
+    about: Message, newest: dict[str, int], expected: set[str]
+) -> None:
+    assert superseded(about, newest, NOW_SECONDS) == expected
 
 
 @given(st.lists(st.tuples(st.sampled_from(["Acknowledge", "Close", "Snooze"]), st.integers(1, 10**4)), max_size=20))
 def test_in_any_order_of_arrival_the_newest_writes_last(arrivals: list[tuple[str, int]]) -> None:
-    """Whatever is applied by this rule, the last one applied is one with the greatest time."""
+    """In any order of arrival, the last one applied is one with the greatest time."""
     newest: dict[str, int] = {}
     applied: list[int] = []
     for action, tick in arrivals:
@@ -76,13 +81,13 @@ def test_a_time_far_ahead_of_our_clock_counts_as_now(updated_ns: int, counts_as:
     assert believable_ns(updated_ns, NOW_SECONDS) == counts_as
 
 
-def test_what_is_ahead_of_our_clock_and_changed_nothing_orders_nothing() -> None:
+def test_an_action_ahead_of_our_clock_that_changed_nothing_is_not_stored() -> None:
     ahead = message("UnAcknowledge", updatedAt=NOW_NS + 1)
     assert writes(ahead, Kind.ALREADY, NOW_SECONDS) == {}
     assert writes(ahead, Kind.APPLIED, NOW_SECONDS)["state"] == NOW_NS + 1
 
 
-def test_what_changed_nothing_in_the_past_makes_older_ones_stale() -> None:
+def test_an_action_in_the_past_that_changed_nothing_makes_older_ones_stale() -> None:
     """An acknowledge that comes after the unacknowledge that followed it must not acknowledge."""
     newest = writes(message("UnAcknowledge"), Kind.ALREADY, NOW_SECONDS)
     late = message("Acknowledge", updatedAt=UPDATED_NS - 1)
@@ -90,7 +95,7 @@ def test_what_changed_nothing_in_the_past_makes_older_ones_stale() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.IGNORED, Kind.REJECTED, Kind.KEPT])
-def test_what_was_not_done_orders_nothing(kind: Kind) -> None:
+def test_an_action_that_was_not_done_is_not_stored(kind: Kind) -> None:
     assert writes(message("Close"), kind, NOW_SECONDS) == {}
 
 
@@ -104,7 +109,7 @@ def of_incident(action: str, made_ms: int, **alert: object) -> Message:
     return message(action, alertId=f"{UUID}-{made_ms}", **alert)
 
 
-def test_an_action_on_an_earlier_alert_of_opsgenies_is_stale_whatever_its_time() -> None:
+def test_an_action_on_an_earlier_alert_of_opsgenie_is_stale_at_any_time() -> None:
     newest = writes(of_incident("Close", MADE_MS), Kind.APPLIED, NOW_SECONDS)
     assert newest[INCIDENT] == MADE_MS * 10**6
     earlier = of_incident("Close", MADE_MS - 1, updatedAt=UPDATED_NS + 1)
@@ -121,18 +126,13 @@ def test_an_action_on_the_same_or_a_later_one_is_not(made_ms: int) -> None:
     "alert_id",
     [None, "", 7, UUID, f"{UUID}-", f"{UUID}-x", f"{UUID}-9999999999999", f"{UUID}-{10**30}", "-" * 36 + "-1"],
 )
-def test_an_id_without_a_believable_time_tells_no_incident(alert_id: object) -> None:
+def test_an_alert_id_without_a_plausible_time_has_no_incident(alert_id: object) -> None:
     assert incident_ns(message("Close", alertId=alert_id), NOW_SECONDS) == 0
 
 
 @pytest.mark.parametrize("tags", [None, "", " , ", 7])
 def test_tags_that_cannot_be_read_write_nothing(tags: object) -> None:
     assert registers(message("AddTags", addedTags=tags)) == frozenset()
-
-
-@pytest.mark.parametrize("newest", [{}, {"state": UPDATED_NS}, {"state": UPDATED_NS - 1}, {"owner": UPDATED_NS + 1}])
-def test_an_equal_or_older_one_or_one_of_something_else_does_not(newest: dict[str, int]) -> None:
-    assert superseded(message("Close"), newest, NOW_SECONDS) == frozenset()
 
 
 @given(st.integers(1, POISON_NS), st.sampled_from(list(Kind)))

@@ -12,7 +12,7 @@ REFUSED = set(range(400, 500)) - {401, 403, 404, 405, 408, 409, 425, 429}
 
 
 def expected(status: int, *, from_alerta: bool) -> tuple[Kind, Reason]:
-    """Say it once more in other words than the code does."""
+    """Return the expected outcome, written independently of the code."""
     if status in UNAVAILABLE:
         return Kind.KEPT, Reason.UNAVAILABLE
     if from_alerta and status in REFUSED:
@@ -21,14 +21,14 @@ def expected(status: int, *, from_alerta: bool) -> tuple[Kind, Reason]:
     return Kind.KEPT, own.get(status, Reason.NOT_ALERTA)
 
 
-def test_each_status_with_alertas_error_ends_as_the_table_says() -> None:
+def test_each_status_with_alertas_error_has_the_outcome_of_the_table() -> None:
     for status in range(100, 600):
         outcome = outcome_of_refusal(error(status, "no way"))
         assert outcome[:2] == expected(status, from_alerta=True), status
         assert f"HTTP {status}: no way" in outcome.detail
 
 
-def test_each_status_with_a_page_of_somebody_else_keeps_the_action() -> None:
+def test_each_status_with_a_page_not_of_alerta_keeps_the_action() -> None:
     for status in range(100, 600):
         assert outcome_of_refusal(Answer(status, None))[:2] == expected(status, from_alerta=False), status
         assert expected(status, from_alerta=False)[0] is Kind.KEPT
@@ -42,7 +42,7 @@ def test_success_is_200_or_201_and_alertas_own_word_for_it() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_what_alerta_asks_to_wait_goes_along(status: int) -> None:
+def test_the_outcome_has_the_retry_after(status: int) -> None:
     assert outcome_of_refusal(error(status)._replace(retry_after_seconds=7.0)).retry_after_seconds == 7.0
 
 
@@ -52,10 +52,10 @@ def test_each_reason_belongs_to_one_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_loud_are_the_rejected_and_what_has_a_mend(kind: Kind) -> None:
+def test_rejected_outcomes_and_those_with_advice_need_a_person(kind: Kind) -> None:
     for reason in REASONS[kind]:
         outcome = Outcome(kind, reason)
-        assert outcome.loud is (kind is Kind.REJECTED or reason in ADVICE)
+        assert outcome.needs_person is (kind is Kind.REJECTED or reason in ADVICE)
         assert bool(outcome.advice) is (reason in ADVICE)
     assert set(ADVICE) < REASONS[Kind.KEPT]
 
@@ -67,7 +67,7 @@ def test_loud_are_the_rejected_and_what_has_a_mend(kind: Kind) -> None:
         ({"message": ["x"]}, ""), ({"message": 7}, ""), ({}, ""), (None, ""), ("message", ""),
     ],
 )  # fmt: skip
-def test_alertas_words_are_shown_on_one_line_and_cut(body: object, said: str) -> None:
+def test_alertas_message_is_shown_on_one_line_and_cut(body: object, said: str) -> None:
     assert Answer(400, body).message == said
 
 
@@ -83,10 +83,10 @@ def test_an_alert_that_alerta_does_not_know_is_rejected_and_a_url_is_a_matter_of
     assert outcome_of_refusal(WRONG_URL)[:2] == (Kind.KEPT, Reason.NOT_ALERTA)
 
 
-def test_what_our_plugin_calls_stale_is_ignored_and_any_other_conflict_is_kept() -> None:
+def test_a_stale_conflict_of_our_plugin_is_ignored_and_any_other_is_kept() -> None:
     assert outcome_of_refusal(STALE)[:2] == (Kind.IGNORED, Reason.STALE)
     assert outcome_of_refusal(CONFLICT)[:2] == (Kind.KEPT, Reason.CONFLICT)
-    assert (STALE.no_way, CONFLICT.no_way, error(400).no_way) == (False, True, False)
+    assert (STALE.has_no_transition, CONFLICT.has_no_transition, error(400).has_no_transition) == (False, True, False)
 
 
 def test_a_forwarding_loop_of_alertas_plugins_is_a_refusal() -> None:

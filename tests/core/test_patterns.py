@@ -1,4 +1,4 @@
-"""Patterns that stop nothing, whatever text they are tried on."""
+"""Patterns whose matching time is bounded for any text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ A_HANG_SECONDS = 20.0
         "^(?!test).*", "(?:a)|(?:b.*)", "(ab)+", "x?y?z?", r"\b\w+\b", "proxy[\\d+]", "(www|web)[0-9]{1,3}.*", "",
     ],
 )  # fmt: skip
-def test_what_people_write_is_taken(text: str) -> None:
+def test_usual_patterns_are_accepted(text: str) -> None:
     assert BoundedPattern.compile(text).length in LENGTHS
 
 
@@ -29,12 +29,12 @@ def test_what_people_write_is_taken(text: str) -> None:
         ".*a.*b.*c.*d.*e.*f", r"(a)\1*", "([a-z]+)*",
     ],
 )  # fmt: skip
-def test_what_could_take_for_ever_is_refused(text: str) -> None:
+def test_a_pattern_of_unbounded_time_is_refused(text: str) -> None:
     with pytest.raises(PatternError, match="could stop Alerta"):
         BoundedPattern.compile(text)
 
 
-def test_what_is_no_pattern_is_refused() -> None:
+def test_an_invalid_pattern_is_refused() -> None:
     with pytest.raises(PatternError, match="no regular expression"):
         BoundedPattern.compile("(")
 
@@ -47,7 +47,7 @@ def test_what_is_no_pattern_is_refused() -> None:
         (".*a.*a.*a.*b", "a" * 40_000),
     ],
 )
-def test_a_pattern_that_is_taken_ends_on_hostile_texts(text: str, hostile: str) -> None:
+def test_an_accepted_pattern_ends_on_hostile_texts(text: str, hostile: str) -> None:
     began = time.monotonic()
     assert not BoundedPattern.compile(text).fits([hostile] * 1000, whole=True)
     assert time.monotonic() - began < A_HANG_SECONDS

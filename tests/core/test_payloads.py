@@ -1,4 +1,4 @@
-"""Each example message, from its bytes to what Alerta is told and how that ends: a literal table."""
+"""Each example message, from its bytes to the calls to Alerta and the outcome: a literal table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from alerta_opsgenie.core.message import MessageError, parse
 from alerta_opsgenie.core.outcome import Kind, Reason
-from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
+from alerta_opsgenie.core.relay import relay
+from alerta_opsgenie.core.task import AttemptContext, Call, Settings
 from tests.support.answers import APPLIED, BOB, JANE, NOW_SECONDS, OK, act, asked, attributes, note
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
@@ -25,7 +26,7 @@ SNOOZE_SECONDS = 1_751_630_400 - int(NOW_SECONDS)
 
 
 class Row(NamedTuple):
-    """How a file ends where Alerta says ok to everything, by default and with all notes; or what is wrong with it."""
+    """The outcome if Alerta answers ok to everything, by default and with all notes; or what is wrong with the file."""
 
     ending: tuple[Kind, Reason] | str
     asked: Sequence[tuple[Any, ...]] = ()
@@ -99,7 +100,7 @@ TABLE = {
 def run(data: bytes, settings: Settings) -> tuple[tuple[Kind, Reason] | str, list[Call]]:
     calls: list[Call] = []
     try:
-        steps = relay(parse(data), settings, Circumstances(NOW_SECONDS))
+        steps = relay(parse(data), settings, AttemptContext(NOW_SECONDS))
     except MessageError as error:
         return str(error), calls
     try:
@@ -116,7 +117,7 @@ def test_each_example_has_a_row() -> None:
 
 @pytest.mark.parametrize("all_notes", [False, True])
 @pytest.mark.parametrize("name", TABLE)
-def test_each_example_ends_as_the_table_says(name: str, *, all_notes: bool) -> None:
+def test_each_example_has_the_outcome_of_the_table(name: str, *, all_notes: bool) -> None:
     row = TABLE[name]
     notes = row.with_all_notes if all_notes else None
     ending, calls = run((PAYLOADS / f"{name}.json").read_bytes(), Settings(all_notes=all_notes))
@@ -125,7 +126,7 @@ def test_each_example_ends_as_the_table_says(name: str, *, all_notes: bool) -> N
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_with_all_notes_each_example_ends_as_the_table_says(name: str) -> None:
+def test_with_all_notes_each_example_has_the_outcome_of_the_table(name: str) -> None:
     row = TABLE[name]
     ending, calls = run((PAYLOADS / f"{name}.json").read_bytes(), Settings(all_notes=True))
     assert ending == (row.ending if row.with_all_notes is None else APPLIED)

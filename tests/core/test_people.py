@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core import message as fields
-from alerta_opsgenie.core.message import essence, parse, recall, with_people
+from alerta_opsgenie.core.message import journal_body, parse, read_journal_body, with_people
 from alerta_opsgenie.core.people import account_of, is_account_id, named, read_people
-from alerta_opsgenie.core.relay import Settings, gate
+from alerta_opsgenie.core.relay import gate
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import BOB, JANE, NOTED, OK, envelope, message, ok_with_plugin, play
 
 ID = "5b10ac8d82e05b22cc7d4ef5"
@@ -21,7 +22,7 @@ PEOPLE = {ID: "jane", BOB: "bob", LONG_ID: "bob"}
 
 
 @pytest.mark.parametrize("name", [ID, ID.upper(), LONG_ID, "712020:0c5c8a3f-9a5e-4a4f-8f3e-000000000000"])
-def test_an_account_id_is_told_from_a_name(name: str) -> None:
+def test_an_account_id_is_distinguished_from_a_name(name: str) -> None:
     assert is_account_id(name)
     assert not any(is_account_id(other) for other in (JANE, "Jane Doe", "", f"{name}\n", f"x{name}"))
 
@@ -48,7 +49,7 @@ def test_a_mapping_is_lines_or_an_object(text: str) -> None:
         ('{"a":' * 100_000, "nested too deep"),
     ],
 )
-def test_a_mapping_that_cannot_be_used_is_told(text: str, why: str) -> None:
+def test_an_invalid_mapping_is_reported(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         read_people(text)
 
@@ -96,18 +97,18 @@ def test_an_owner_and_a_responder_are_shown_by_their_logins() -> None:
     )  # fmt: skip
 
 
-def test_the_journal_keeps_the_names_and_nobody_else_s() -> None:
+def test_the_journal_keeps_only_the_names_of_the_people_in_the_message() -> None:
     about = with_people(message("TakeOwnership", username=ID), PEOPLE)
-    again = recall(essence(about), about.key)
+    again = read_journal_body(journal_body(about), about.key)
     assert (fields.owner(again), again.people) == ("jane", {ID: "jane"})
 
 
-def test_a_message_cannot_bring_a_mapping_of_its_own() -> None:
+def test_a_message_cannot_contain_a_mapping() -> None:
     forged = parse(json.dumps({**envelope("Close", username=ID), "people": {ID: "root"}}))
-    assert (fields.actor(forged), fields.actor(recall(essence(forged), ""))) == (ID, ID)
+    assert (fields.actor(forged), fields.actor(read_journal_body(journal_body(forged), ""))) == (ID, ID)
 
 
-def test_a_mapping_to_a_name_of_ours_makes_nobody_an_echo() -> None:
+def test_a_mapping_to_a_name_of_ours_makes_no_echo() -> None:
     sent = {**envelope("Close", username=ID), "source": {"name": "", "type": "API"}}
     about = with_people(parse(json.dumps(sent)), {ID: "alerta"})
     assert gate(about, Settings()) is None
@@ -116,7 +117,7 @@ def test_a_mapping_to_a_name_of_ours_makes_nobody_an_echo() -> None:
 # -- In Alerta
 
 
-def test_without_the_plugin_names_are_attributes_and_the_ids_stand_beside_them() -> None:
+def test_without_the_plugin_names_and_ids_are_attributes() -> None:
     about = with_people(message("Acknowledge", username=ID), PEOPLE)
     played = play(about, OK, OK)
     assert played.asked == [
@@ -148,7 +149,7 @@ def test_an_unacknowledge_takes_name_and_id_away() -> None:
     assert play(about, OK, OK).asked[1][2] == {"attributes": {"acked-by": None, "acked-by-id": None}}
 
 
-def test_the_plugin_is_told_the_id() -> None:
+def test_the_plugin_gets_the_id() -> None:
     about = with_people(message("Acknowledge", username=ID), PEOPLE)
     body = play(about, ok_with_plugin("ack")).calls[0].body
     assert body is not None

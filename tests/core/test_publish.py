@@ -1,9 +1,7 @@
-"""What Opsgenie and JSM are told about each event, as built requests: nothing is sent here."""
+"""The requests to Opsgenie and JSM for each event. Nothing is sent here."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,9 +12,9 @@ from lab.cloud.limits import check
 from alerta_opsgenie.core import limits
 from alerta_opsgenie.core.echo import MARK
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import REQUESTS, ConsoleAct, Dialect, Policy, Request, publish
+from alerta_opsgenie.core.publish import REQUESTS, AlertEvent, Dialect, Policy, Request, publish
 from alerta_opsgenie.core.routing import Route
-from alerta_opsgenie.core.wording import AlertValues, Past, Templates
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry, Templates
 
 ID = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 ALERT = AlertValues(
@@ -30,16 +28,13 @@ ALERT = AlertValues(
     value="97%",
     text="Disk usage high",
     previous_severity="minor",
-    history=(Past("new", "open", "major", ID),),
+    history=(HistoryEntry("new", "open", "major", ID),),
 )
 UNTIL_SECONDS = 1_767_225_600.0
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "requests.md"
 
 
-def dispatched(
-    event: Event, policy: Policy | None = None, alert: AlertValues = ALERT, **act: object
-) -> list[Request]:
-    done = ConsoleAct(event, **{"actor": "alice@example.com", "until_seconds": UNTIL_SECONDS, **act})  # type: ignore[arg-type]
+def dispatched(event: Event, policy: Policy | None = None, alert: AlertValues = ALERT, **act: object) -> list[Request]:
+    done = AlertEvent(event, **{"actor": "alice@example.com", "until_seconds": UNTIL_SECONDS, **act})  # type: ignore[arg-type]
     return list(publish(alert, [done], policy or Policy(update_repeats=True)).requests)
 
 
@@ -53,7 +48,7 @@ def test_each_event_has_a_row_in_each_dialect() -> None:
 
 
 def test_jsm_gets_none_but_the_documented_calls() -> None:
-    """Unless the settings say that there are more."""
+    """Without the setting for extra calls."""
     operations = {request.operation for event in Event for request in dispatched(event, Policy(dialect=Dialect.JSM))}
     assert operations == {"create", "acknowledge", "close", "note"}
 
@@ -66,7 +61,7 @@ def test_each_request_is_one_that_the_vendor_takes(event: Event, dialect: Dialec
 
 
 def complaints(request: Request, *, utf16: bool = True) -> tuple[dict[str, str], list[str], list[str]]:
-    """What the stand-in has against a request: errors, unknown fields, what it would cut."""
+    """The stand-in's objections to a request: errors, unknown fields, fields that it would cut."""
     named = {"note": "add_note"} | {name: f"update_{name}" for name in ("priority", "message", "description")}
     operation = named.get(request.operation, request.operation)
     checked = check(operation, dict(request.body), now_ms=int((UNTIL_SECONDS - 9) * 1000), utf16=utf16)
@@ -82,7 +77,7 @@ def test_a_long_name_keeps_the_mark() -> None:
 def test_a_route_s_teams_and_priority_go_before_the_general_ones() -> None:
     route = Route("r", (), teams=("night",), priority="P5")
     policy = Policy(teams=("ops",), priorities={"major": "P2"}, routes=(route,))
-    dispatch = publish(ALERT, [ConsoleAct(Event.RAISED)], policy)
+    dispatch = publish(ALERT, [AlertEvent(Event.RAISED)], policy)
     assert dispatch.route == "r"
     assert dispatch.requests[0].body["responders"] == [{"name": "night", "type": "team"}]
     assert dispatch.requests[0].body["priority"] == "P5"
@@ -104,13 +99,13 @@ def test_templates_word_message_description_entity_and_tags() -> None:
 
 
 @pytest.mark.parametrize("event", [event for event in Event if event is not Event.RAISED])
-def test_of_an_alert_that_was_never_sent_nothing_is_told(event: Event) -> None:
-    history = (Past("ack", "ack", "warning"), Past("new", "open", "warning"))
+def test_nothing_is_sent_about_an_alert_that_was_never_sent(event: Event) -> None:
+    history = (HistoryEntry("ack", "ack", "warning"), HistoryEntry("new", "open", "warning"))
     alert = ALERT._replace(severity="warning", history=history)
     assert dispatched(event, Policy(), alert) == []
 
 
-def test_an_assignment_goes_to_the_owner_else_to_who_acted_else_is_told() -> None:
+def test_an_assignment_is_to_the_owner_else_to_the_actor_else_a_note() -> None:
     owned = ALERT._replace(attributes={"owner": "bob@example.com"})
     assert only(Event.ASSIGNED, None, owned).body["owner"] == {"username": "bob@example.com"}
     assert only(Event.ASSIGNED).body["owner"] == {"username": "alice@example.com"}
@@ -118,7 +113,7 @@ def test_an_assignment_goes_to_the_owner_else_to_who_acted_else_is_told() -> Non
 
 
 @pytest.mark.parametrize(("wanted", "operations"), [("close", "close"), ("delete", "delete"), ("ignore", None)])
-def test_a_delete_closes_deletes_or_is_not_told(wanted: str, operations: str | None) -> None:
+def test_a_delete_closes_deletes_or_is_not_sent(wanted: str, operations: str | None) -> None:
     requests = dispatched(Event.DELETED, Policy(on_delete=wanted))
     assert [request.operation for request in requests] == ([operations] if operations else [])
 
@@ -130,12 +125,12 @@ def test_a_delete_has_its_fields_in_the_query_and_no_body() -> None:
     assert request.body == {}
 
 
-def test_repeats_are_told_only_when_asked_for() -> None:
+def test_repeats_are_sent_only_by_the_setting() -> None:
     assert dispatched(Event.REPEATED, Policy()) == []
     assert [request.operation for request in dispatched(Event.REPEATED)] == ["description"]
 
 
-def test_an_alias_is_one_part_of_the_path_whatever_it_holds() -> None:
+def test_an_alias_is_always_one_part_of_the_path() -> None:
     path = only(Event.ACKED, None, ALERT._replace(id="../users?x=/y")).path
     assert path == "/v2/alerts/..%2Fusers%3Fx%3D%2Fy/acknowledge?identifierType=alias"
 
@@ -154,75 +149,36 @@ ALERTS = st.fixed_dictionaries(
 
 @given(
     alert=ALERTS,
-    act=st.tuples(st.sampled_from(Event), TEXTS, TEXTS, st.just(UNTIL_SECONDS)).map(lambda fields: ConsoleAct(*fields)),
+    act=st.tuples(st.sampled_from(Event), TEXTS, TEXTS, st.just(UNTIL_SECONDS)).map(lambda fields: AlertEvent(*fields)),
     dialect=st.sampled_from(Dialect),
 )
-def test_no_alert_breaks_a_limit(alert: AlertValues, act: ConsoleAct, dialect: Dialect) -> None:
-    """Whatever Alerta holds, the vendor takes the request, counts it by code points or by UTF-16 units."""
+def test_no_alert_breaks_a_limit(alert: AlertValues, act: AlertEvent, dialect: Dialect) -> None:
+    """The vendor accepts the request for any alert, whether it counts code points or UTF-16 units."""
     for request in publish(alert, [act], Policy(dialect=dialect, update_repeats=True)).requests:
         for utf16 in (False, True):
             assert complaints(request, utf16=utf16) == ({}, [], [])
         "".join(map(str, request.body.values())).encode("utf-8")
 
 
-def test_what_was_cut_is_named() -> None:
-    dispatch = publish(ALERT._replace(text="x" * 200), [ConsoleAct(Event.RAISED)], Policy())
+def test_cut_fields_are_named() -> None:
+    dispatch = publish(ALERT._replace(text="x" * 200), [AlertEvent(Event.RAISED)], Policy())
     assert dispatch.cut == ("message",)
 
 
-# -- The page of the documentation
-
-
-def render_page() -> str:
-    """The table of docs/reference/requests.md, from the code itself."""
-    lines = ["| event in Alerta | Opsgenie | JSM |", "|---|---|---|"]
-    for event in Event:
-        cells = [_cell(event, Policy(dialect=dialect, update_repeats=True)) for dialect in Dialect]
-        lines.append(f"| {event.value} | {cells[0]} | {cells[1]} |")
-    return "\n".join(lines)
-
-
-def _cell(event: Event, policy: Policy) -> str:
-    requests = dispatched(event, policy, text="WORDS")
-    return "<br>".join(_words(request) for request in requests) or "nothing"
-
-
-def _words(request: Request) -> str:
-    path = request.path.partition("?")[0].replace(ID, "ALIAS")
-    hidden = {"user", "source"}
-    named = [name for name in request.body if name not in hidden]
-    if request.operation == "note":
-        return f"`{request.method} {path}`: “{request.body['note'].replace('WORDS', '…')}”"
-    return f"`{request.method} {path}`" + (f" {', '.join(named)}" if named else "")
-
-
-def test_the_page_of_requests_is_what_the_code_does() -> None:
-    """UPDATE_PAGES=1 writes it anew."""
-    text = PAGE.read_text()
-    head, begin, rest = text.partition("<!-- requests: begin -->\n")
-    _old, end, tail = rest.partition("\n<!-- requests: end -->")
-    assert begin, "the page has lost its mark"
-    assert end, "the page has lost its mark"
-    wanted = f"{head}{begin}{render_page()}{end}{tail}"
-    if os.environ.get("UPDATE_PAGES"):
-        PAGE.write_text(wanted)
-    assert text == wanted, "run: UPDATE_PAGES=1 pytest tests/core/test_publish.py"
-
-
-def test_with_extra_calls_jsm_is_told_as_opsgenie_is() -> None:
+def test_with_extra_calls_jsm_gets_the_requests_of_opsgenie() -> None:
     policy = Policy(dialect=Dialect.JSM, extra_calls=True, update_repeats=True)
     assert [dispatched(event, policy) for event in Event] == [dispatched(event) for event in Event]
 
 
 @pytest.mark.parametrize("event", Event)
-def test_whatever_names_an_actor_ends_in_the_mark(event: Event) -> None:
+def test_each_actor_ends_in_the_mark(event: Event) -> None:
     for request in dispatched(event):
         if request.method == "POST":
             assert request.body["user"] == f"alice@example.com{MARK}"
             assert request.body["source"] == "Alerta"
 
 
-def test_without_a_login_the_source_stands_for_it() -> None:
+def test_without_a_login_the_source_is_the_actor() -> None:
     assert only(Event.ACKED, Policy(source="Alerta East"), actor="").body["user"] == f"Alerta East{MARK}"
 
 
@@ -246,13 +202,13 @@ def test_an_environment_that_is_not_wanted_stays_here() -> None:
 
 @pytest.mark.parametrize("severity", ["warning", "informational"])
 def test_warnings_are_sent_when_asked_for(severity: str) -> None:
-    alert = ALERT._replace(severity=severity, history=(Past("new", "open", severity, ID),))
+    alert = ALERT._replace(severity=severity, history=(HistoryEntry("new", "open", severity, ID),))
     assert dispatched(Event.RAISED, Policy(), alert) == []
     assert dispatched(Event.RAISED, Policy(send_warn=True), alert)
 
 
 def test_a_change_to_a_severity_that_is_not_sent_creates_nothing() -> None:
-    alert = ALERT._replace(severity="warning", history=(Past("severity", "open", "warning"), *ALERT.history))
+    alert = ALERT._replace(severity="warning", history=(HistoryEntry("severity", "open", "warning"), *ALERT.history))
     assert [request.operation for request in dispatched(Event.CHANGED, Policy(), alert)] == ["priority", "message"]
 
 
@@ -268,6 +224,6 @@ def test_operators_words_go_along_and_alerta_s_own_do_not() -> None:
         ("5b10ac8d82e05b22cc7d4ef5", {"id": "5b10ac8d82e05b22cc7d4ef5"}),
     ],
 )
-def test_an_owner_is_told_by_what_the_vendor_knows_them_by(account: str, owner: dict[str, str]) -> None:
+def test_an_owner_is_sent_by_the_vendors_id(account: str, owner: dict[str, str]) -> None:
     owned = ALERT._replace(attributes={"owner": "bob"}, account=account)
     assert only(Event.ASSIGNED, None, owned).body["owner"] == owner

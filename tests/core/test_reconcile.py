@@ -8,29 +8,29 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core import reconcile as rules
-from alerta_opsgenie.core.agreed import Agreed
-from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
+from alerta_opsgenie.core.agreed import AgreedState
+from alerta_opsgenie.core.last_change import ALERTA, OPSGENIE
 from alerta_opsgenie.core.reconcile import OFF, REPORT, Known, Sweep, read_suspects, reconcile
-from alerta_opsgenie.core.sides import ENDLESS, Seen, Snapshot
+from alerta_opsgenie.core.snapshot import ENDLESS, AlertState, Snapshot
 
 ID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 NOW, DAY = 1_000_000.0, 86400.0
 T1, T2, T3 = NOW - 9000, NOW - 6000, NOW - 3000
 ALICE, BOB = "alice@example.com", "bob@example.com"
 
-OPEN = Seen(is_open=True, priority="P2", changed=T1, opened=T1)
+OPEN = AlertState(is_open=True, priority="P2", changed=T1, opened=T1)
 ACK = OPEN._replace(acknowledged=True)
 SNOOZED = OPEN._replace(snoozed_until=NOW + DAY)
-ENDED = Seen(is_open=False, opened=T1, since=T2, changed=T2)
-AGREED = Agreed(is_open=True, priority="P2", confirmed=True, at_seconds=T1)
+ENDED = AlertState(is_open=False, opened=T1, since=T2, changed=T2)
+AGREED = AgreedState(is_open=True, priority="P2", confirmed=True, at_seconds=T1)
 
 
-def snapshot(seen: Seen | None = None, **fields: object) -> Snapshot:
+def snapshot(seen: AlertState | None = None, **fields: object) -> Snapshot:
     return Snapshot({ID: seen} if seen else {}, NOW)._replace(**fields)  # type: ignore[arg-type]
 
 
-def compare(a: Seen | None, v: Seen | None, base: Agreed | None = AGREED, **known: object) -> Sweep:
-    """Compare as the second sweep that finds the same; what is None was looked up and is not there."""
+def compare(a: AlertState | None, v: AlertState | None, base: AgreedState | None = AGREED, **known: object) -> Sweep:
+    """Compare in a second sweep with the same findings; None: it was looked up and not found."""
     agreed = {ID: base} if base else {}
     gone = frozenset({ID})
     here = snapshot(a, gone=frozenset() if a else gone)
@@ -62,20 +62,20 @@ CHANGED_THERE = [
 
 
 @pytest.mark.parametrize(("a", "v", "base", "field", "steps"), CHANGED_THERE)
-def test_what_the_vendor_changed_since_both_agreed_is_told_to_alerta(
-    a: Seen, v: Seen, base: Agreed, field: str, steps: tuple[str, ...]
+def test_a_change_of_the_vendor_since_both_agreed_is_made_in_alerta(
+    a: AlertState, v: AlertState, base: AgreedState, field: str, steps: tuple[str, ...]
 ) -> None:
     assert done(compare(a, v, base)) == [(field, ALERTA, steps)]
 
 
 @pytest.mark.parametrize(("v", "a", "base", "field", "steps"), CHANGED_THERE)
-def test_what_alerta_changed_since_both_agreed_is_told_to_the_vendor(
-    v: Seen, a: Seen, base: Agreed, field: str, steps: tuple[str, ...]
+def test_a_change_in_alerta_since_both_agreed_is_sent_to_the_vendor(
+    v: AlertState, a: AlertState, base: AgreedState, field: str, steps: tuple[str, ...]
 ) -> None:
     assert done(compare(a, v, base)) == [(field, OPSGENIE, steps)]
 
 
-# -- Nobody knows what both agreed on, or both were changed
+# -- The agreed state is unknown, or both sides were changed
 
 CONFLICTS = [
     (ACK, OPEN, "acknowledged", ("acknowledge",), ("unacknowledge",)),
@@ -88,7 +88,7 @@ CONFLICTS = [
 @pytest.mark.parametrize(("a", "v", "field", "to_vendor", "to_alerta"), CONFLICTS)
 @pytest.mark.parametrize("policy", [ALERTA, OPSGENIE, REPORT, OFF])
 def test_the_policy_decides_where_nothing_proves_an_order(
-    a: Seen, v: Seen, field: str, to_vendor: tuple[str, ...], to_alerta: tuple[str, ...], policy: str
+    a: AlertState, v: AlertState, field: str, to_vendor: tuple[str, ...], to_alerta: tuple[str, ...], policy: str
 ) -> None:
     found = compare(a, v, None, policies={**rules.FIELDS, field: policy})
     expected = {ALERTA: [(field, OPSGENIE, to_vendor)], OPSGENIE: [(field, ALERTA, to_alerta)]}
@@ -115,13 +115,13 @@ def test_an_offset_of_the_clocks_adds_to_the_doubt() -> None:
     assert reconcile(here, there, Known(policies=policies)).findings
 
 
-def test_a_side_that_was_told_its_state_is_behind_one_that_was_not() -> None:
+def test_a_state_set_by_the_bridge_is_older_than_one_that_was_not() -> None:
     bridged = ACK._replace(from_bridge=True, changed=T3)
     assert done(compare(bridged, OPEN._replace(changed=T2), None)) == [("acknowledged", ALERTA, ("unacknowledge",))]
     assert done(compare(OPEN._replace(changed=T2), bridged, None)) == [("acknowledged", OPSGENIE, ("unacknowledge",))]
 
 
-def test_a_vendor_that_was_put_back_to_before_what_it_told_us_is_wrong() -> None:
+def test_a_vendor_restored_to_before_its_own_messages_is_wrong() -> None:
     bridged = ACK._replace(from_bridge=True, changed=T3, from_bridge_at={"state": T3})
     assert done(compare(bridged, OPEN._replace(changed=T1), AGREED)) == [("acknowledged", OPSGENIE, ("acknowledge",))]
 
@@ -134,7 +134,7 @@ def test_a_vendor_that_was_put_back_to_before_both_agreed_is_wrong() -> None:
 # -- Ends, and presence
 
 PRESENCE = [
-    # Alerta, the vendor, agreed -> what is done
+    # Alerta, the vendor, agreed -> repair
     (OPEN, None, None, ("presence", OPSGENIE, ("create",))),
     (ACK, None, None, ("presence", OPSGENIE, ("create", "acknowledge"))),
     (OPEN, None, AGREED._replace(confirmed=False), ("presence", OPSGENIE, ("create",))),
@@ -150,8 +150,8 @@ PRESENCE = [
 
 
 @pytest.mark.parametrize(("a", "v", "base", "expected"), PRESENCE)
-def test_what_only_one_side_has_open(
-    a: Seen | None, v: Seen | None, base: Agreed | None, expected: tuple[str, str, tuple[str, ...]]
+def test_an_alert_that_only_one_side_has_open(
+    a: AlertState | None, v: AlertState | None, base: AgreedState | None, expected: tuple[str, str, tuple[str, ...]]
 ) -> None:
     assert done(compare(a, v, base)) == [expected]
 
@@ -165,8 +165,8 @@ LEFT = [
 
 
 @pytest.mark.parametrize(("a", "v", "base", "known", "text"), LEFT)
-def test_nobody_is_paged_where_people_may_have_closed_it(
-    a: Seen, v: Seen | None, base: Agreed | None, known: dict[str, object], text: str
+def test_an_alert_that_people_may_have_closed_is_not_created_again(
+    a: AlertState, v: AlertState | None, base: AgreedState | None, known: dict[str, object], text: str
 ) -> None:
     found = compare(a, v, base, **known)
     assert not found.repairs
@@ -179,11 +179,11 @@ def test_an_alert_that_alerta_never_had_is_left_alone() -> None:
     assert not found.findings
 
 
-def test_what_the_settings_keep_here_is_not_created() -> None:
+def test_an_alert_excluded_by_the_settings_is_not_created() -> None:
     assert not compare(OPEN._replace(wanted=False), None, None).repairs
 
 
-def test_nothing_is_created_by_a_key_that_sees_none_of_what_was_there() -> None:
+def test_nothing_is_created_with_a_key_that_shows_none_of_the_known_alerts() -> None:
     here = Snapshot({ID: OPEN, OTHER: OPEN}, NOW)
     there = Snapshot({}, NOW, gone=frozenset({ID, OTHER}), looked_up=frozenset({ID, OTHER}))
     known = Known({ID: AGREED}, {f"{OTHER} presence": ("opsgenie create", 1)}, since_seconds=1.0)
@@ -193,7 +193,7 @@ def test_nothing_is_created_by_a_key_that_sees_none_of_what_was_there() -> None:
 
 
 OWNERS = [
-    # Alerta, the vendor, agreed -> where it is told
+    # Alerta, the vendor, agreed -> repaired side
     ("", ALICE, None, ALERTA),
     ("", ALICE, "", ALERTA),
     ("", ALICE, ALICE, None),
@@ -205,7 +205,7 @@ OWNERS = [
 
 
 @pytest.mark.parametrize(("here", "there", "agreed", "side"), OWNERS)
-def test_an_owner_is_told_to_alerta_where_it_has_none_unless_it_was_taken_out_there(
+def test_an_owner_is_set_in_alerta_if_it_has_none_unless_it_was_removed_there(
     here: str, there: str, agreed: str | None, side: str | None
 ) -> None:
     base = None if agreed is None else AGREED._replace(owner=agreed)
@@ -232,7 +232,7 @@ UNTOUCHED = [
 
 
 @pytest.mark.parametrize(("a", "v", "known"), UNTOUCHED)
-def test_nothing_that_is_new_on_its_way_or_just_agreed_on_is_touched(a: Seen, v: Seen, known: dict[str, Any]) -> None:
+def test_a_new_busy_or_just_agreed_alert_is_not_repaired(a: AlertState, v: AlertState, known: dict[str, Any]) -> None:
     assert not compare(a, v, **known).repairs
 
 
@@ -242,19 +242,15 @@ def test_another_difference_than_in_the_sweep_before_waits_anew() -> None:
     assert (second.repairs, len(second.waiting)) == ((), 1)
 
 
-def test_what_was_done_in_vain_twice_is_left_to_a_person() -> None:
+def test_a_repair_without_effect_twice_is_left_to_a_person() -> None:
     suspects: rules.Suspects = {}
     repairs = []
     for _ in range(8):
         found = reconcile(snapshot(OPEN), snapshot(ACK), Known({ID: AGREED}, suspects))
-        suspects = read_suspects_again(found.suspects)
+        suspects = read_suspects(json.dumps(found.suspects))
         repairs.append(len(found.repairs))
     assert repairs == [0, 1, 0, 1, 0, 0, 0, 0]
     assert "in vain" in found.findings[0].text
-
-
-def read_suspects_again(suspects: rules.Suspects) -> rules.Suspects:
-    return read_suspects(json.dumps(suspects))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", '{"a": 1}', '{"a": ["b"]}', "{", "null"])
@@ -262,7 +258,7 @@ def test_suspects_that_cannot_be_read_are_none(text: str) -> None:
     assert read_suspects(text) == {}
 
 
-def test_what_the_vendors_key_cannot_do_is_reported() -> None:
+def test_a_step_that_the_vendors_key_cannot_do_is_reported() -> None:
     takes = frozenset({"create", "acknowledge", "close"})
     found = compare(SNOOZED, OPEN, vendor_takes={OPEN.route: takes})
     assert not found.repairs
@@ -279,7 +275,7 @@ def test_a_memory_that_a_wrong_clock_dated_ahead_hides_nothing() -> None:
     [(AGREED, 25, 25, False), (AGREED, 26, 25, True), (None, 26, 25, True), (AGREED, 26, 26, False)],
 )
 def test_more_repairs_than_a_fault_would_need_stop_the_sweep(
-    base: Agreed | None, many: int, limit: int, *, stops: bool
+    base: AgreedState | None, many: int, limit: int, *, stops: bool
 ) -> None:
     names = [f"{number:08}-1111-4111-8111-111111111111" for number in range(many)]
     here = Snapshot(dict.fromkeys(names, OPEN), NOW)
@@ -301,9 +297,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("here", "there", "why"), BROKEN)
-def test_an_answer_that_cannot_be_trusted_repairs_nothing_and_forgets_nothing(
-    here: Snapshot, there: Snapshot, why: str
-) -> None:
+def test_an_incomplete_snapshot_repairs_nothing_and_forgets_nothing(here: Snapshot, there: Snapshot, why: str) -> None:
     suspects = {f"{ID} acknowledged": ("alerta acknowledge", 1)}
     found = reconcile(here, there, Known({ID: AGREED}, suspects))
     assert why in found.stopped
@@ -313,20 +307,20 @@ def test_an_answer_that_cannot_be_trusted_repairs_nothing_and_forgets_nothing(
 # -- The memory
 
 
-def test_what_both_sides_show_alike_is_remembered_once() -> None:
+def test_an_equal_state_of_both_sides_is_stored_once() -> None:
     first = reconcile(snapshot(ACK._replace(owner=ALICE)), snapshot(ACK._replace(owner=ALICE)), Known())
-    assert first.agreed == {ID: Agreed(True, True, None, ALICE, "P2", True, NOW)}
+    assert first.agreed == {ID: AgreedState(True, True, None, ALICE, "P2", True, NOW)}
     again = reconcile(snapshot(ACK._replace(owner=ALICE)), snapshot(ACK._replace(owner=ALICE)), Known(first.agreed))
     assert again.agreed == {}
 
 
-def test_what_has_ended_on_both_sides_is_forgotten() -> None:
+def test_an_alert_that_ended_on_both_sides_is_forgotten() -> None:
     assert reconcile(snapshot(), snapshot(), Known({ID: AGREED})).forget == (ID,)
     assert reconcile(snapshot(), snapshot(), Known({ID: AGREED._replace(at_seconds=NOW)})).forget == ()
     assert reconcile(snapshot(OPEN), snapshot(OPEN), Known({ID: AGREED})).forget == ()
 
 
-def test_only_what_is_lacking_over_there_is_looked_up() -> None:
+def test_only_alerts_missing_on_the_other_side_are_looked_up() -> None:
     here = Snapshot({ID: OPEN, OTHER: OPEN, "closed": ENDED, "kept": OPEN._replace(wanted=False)}, NOW)
     assert rules.to_look_up(here, Snapshot({ID: OPEN}, NOW)) == [OTHER]
 
@@ -341,30 +335,9 @@ def test_suspects_are_looked_up_first_and_the_others_from_another_place_each_tim
 
 
 @pytest.mark.parametrize(("since", "created"), [(1.0, True), (NOW - 10.0, False), (None, False)])
-def test_an_outage_from_before_the_memory_is_not_created_anew(since: float | None, *, created: bool) -> None:
-    """People may have deleted it over there: nobody is to be paged for it again."""
+def test_an_outage_from_before_the_agreed_states_is_not_created_again(since: float | None, *, created: bool) -> None:
+    """People may have deleted it at the vendor: they must not be paged for it again."""
     again = OPEN._replace(opened=NOW - 900.0, changed=NOW - 900.0)
     found = compare(again, ENDED._replace(changed=T1, since=T1), None, since_seconds=since)
     assert (done(found) == [("presence", OPSGENIE, ("create",))]) is created
     assert created or any("nothing proves" in finding.text for finding in found.findings)
-
-
-@pytest.mark.parametrize(
-    ("a", "v"),
-    [
-        (OPEN, ACK._replace(changed=NOW - 60)),
-        (ACK._replace(changed=NOW - 60), OPEN),
-        (OPEN, SNOOZED._replace(snoozed_until=NOW + 60)),
-        (OPEN._replace(opened=NOW - 60), ENDED),
-    ],
-)
-def test_nothing_within_the_grace_period_is_touched(a: Seen, v: Seen) -> None:
-    assert not compare(a, v).repairs
-
-
-def test_nothing_that_is_on_its_way_is_touched() -> None:
-    assert not compare(OPEN, ACK, busy=frozenset({ID})).repairs
-
-
-def test_what_both_sides_have_just_agreed_on_is_left_alone() -> None:
-    assert not compare(OPEN, ACK, AGREED._replace(at_seconds=NOW - 60)).repairs

@@ -1,7 +1,7 @@
-"""Two sides that forget: what people do there, lost messages, old copies put back, and the sweep that mends it.
+"""A model of both sides: actions of people, lost messages, restored backups, and the sweep that repairs the difference.
 
-The model of each side is no more than what `Seen` shows of it, and who did what when. Any message to the other side may
-get lost (one in five does). Alerta's copy has the memory with it, for that lies in the same database.
+The model of each side is an `AlertState`, and who did what when. One in five messages to the other side is lost. A
+backup of Alerta includes the agreed states, which are in the same database.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from alerta_opsgenie.core import reconcile as rules
-from alerta_opsgenie.core.agreed import Agreed
-from alerta_opsgenie.core.newer import ALERTA, DOUBT_SECONDS, OPSGENIE, is_same_state
+from alerta_opsgenie.core.agreed import AgreedState
+from alerta_opsgenie.core.last_change import ALERTA, DOUBT_SECONDS, OPSGENIE, is_same_state
 from alerta_opsgenie.core.reconcile import Known, Repair, Sweep, reconcile, to_look_up
-from alerta_opsgenie.core.sides import Seen, Snapshot
+from alerta_opsgenie.core.snapshot import AlertState, Snapshot
 from tests.support.tiers import amount, grows
 
 NAMES = ("a", "b")
@@ -42,18 +42,18 @@ KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 class Alert:
     """An alert on one side; `acted_at` is when a person last changed its state there, `outage` which one it is of."""
 
-    seen: Seen
+    seen: AlertState
     outage: int
     acted_at: float = 0.0
 
 
 @dataclass
 class World:
-    """Both sides, and what only the test knows: which outages people have closed over there."""
+    """Both sides, and which outages people have closed at the vendor, which only the test knows."""
 
     alerta: dict[str, Alert] = field(default_factory=dict)
     vendor: dict[str, Alert] = field(default_factory=dict)
-    memory: dict[str, Agreed] = field(default_factory=dict)
+    memory: dict[str, AgreedState] = field(default_factory=dict)
     closed_by_people: set[tuple[str, int]] = field(default_factory=set)
 
 
@@ -64,7 +64,7 @@ class Sides(RuleBasedStateMachine):
         super().__init__()
         self.now = 1_000_000.0
         self.outages = 0
-        self.world = World(vendor={FOREIGN: Alert(Seen(is_open=True, changed=self.now, opened=self.now), 0)})
+        self.world = World(vendor={FOREIGN: Alert(AlertState(is_open=True, changed=self.now, opened=self.now), 0)})
         self.copies: dict[str, Any] = {}
         self.suspects: rules.Suspects = {}
         self.last = Sweep()
@@ -90,7 +90,7 @@ class Sides(RuleBasedStateMachine):
             return
         self.outages += 1
         owner = known.seen.owner if known else ""
-        seen = Seen(is_open=True, owner=owner, priority="P2", changed=self.now, opened=self.now, id=name)
+        seen = AlertState(is_open=True, owner=owner, priority="P2", changed=self.now, opened=self.now, id=name)
         self.world.alerta[name] = Alert(seen, self.outages, self.now)
         if not is_lost:
             self.create(name)
@@ -116,9 +116,9 @@ class Sides(RuleBasedStateMachine):
     def delete(self, name: str, is_lost: bool) -> None:
         self.now += 60
         if self.world.alerta.pop(name, None) and not is_lost:
-            self.tell_vendor(name, "close", Seen(is_open=False))
+            self.tell_vendor(name, "close", AlertState(is_open=False))
 
-    # -- What happens over there
+    # -- Actions at the vendor
 
     def act(self, name: str, what: str, is_lost: bool) -> None:
         self.now += 60
@@ -206,13 +206,13 @@ class Sides(RuleBasedStateMachine):
         return found
 
     def check(self, repair: Repair) -> None:
-        """No repair undoes what is provably newer, and none pages for an outage that people have closed."""
+        """No repair undoes a provably newer change, and none pages for an outage that people have closed."""
         a, v = self.world.alerta.get(repair.alert), self.world.vendor.get(repair.alert)
         if repair.side == OPSGENIE and "create" in repair.steps:
             assert a is not None
             assert (repair.alert, a.outage) not in self.world.closed_by_people
             return
-        ends = "close" in repair.steps or "create" in repair.steps  # of the outage, whatever was done to it since
+        ends = "close" in repair.steps or "create" in repair.steps  # of the outage
         if a and v and repair.field in ("acknowledged", "snoozed") and not ends:
             loser, winner = (a, v) if repair.side == ALERTA else (v, a)
             is_proven = loser.seen.since > winner.seen.changed + DOUBT_SECONDS
@@ -221,20 +221,20 @@ class Sides(RuleBasedStateMachine):
     def repair(self, repair: Repair) -> None:
         for step in repair.steps:
             if repair.side == OPSGENIE:
-                self.create(repair.alert) if step == "create" else self.tell_vendor(repair.alert, step, repair.seen)
+                self.create(repair.alert) if step == "create" else self.tell_vendor(repair.alert, step, repair.right)
             else:
-                self.tell_alerta(repair.alert, step, repair.seen)
+                self.tell_alerta(repair.alert, step, repair.right)
 
-    # -- The ways across
+    # -- Messages to the other side
 
     def create(self, name: str) -> None:
         alert, there = self.world.alerta[name], self.world.vendor.get(name)
         if there is None or not there.seen.is_open:
-            new = Seen(is_open=True, priority=alert.seen.priority, changed=self.now, opened=self.now, id=name)
+            new = AlertState(is_open=True, priority=alert.seen.priority, changed=self.now, opened=self.now, id=name)
             self.world.vendor[name] = Alert(new, alert.outage)
-        self.world.memory[name] = Agreed(True, priority=alert.seen.priority, confirmed=True, at_seconds=self.now)
+        self.world.memory[name] = AgreedState(True, priority=alert.seen.priority, confirmed=True, at_seconds=self.now)
 
-    def tell_vendor(self, name: str, what: str, wanted: Seen) -> None:
+    def tell_vendor(self, name: str, what: str, wanted: AlertState) -> None:
         alert = self.world.vendor.get(name)
         changed = alert and self.change(alert.seen, what, wanted)
         if alert is None or not changed:
@@ -244,7 +244,7 @@ class Sides(RuleBasedStateMachine):
             alert.seen = alert.seen._replace(since=0.0, from_bridge=what in ("acknowledge", "close"))
         self.remember(name, alert.seen, what)
 
-    def tell_alerta(self, name: str, what: str, wanted: Seen) -> None:
+    def tell_alerta(self, name: str, what: str, wanted: AlertState) -> None:
         alert = self.world.alerta.get(name)
         changed = alert and self.change(alert.seen, what, wanted)
         if alert is None or not changed:
@@ -260,11 +260,11 @@ class Sides(RuleBasedStateMachine):
             alert.outage = self.world.vendor[name].outage
         self.remember(name, alert.seen, what)
 
-    def remember(self, name: str, seen: Seen, what: str) -> None:
-        """Note what is known now, of the field that the message was about and no other."""
+    def remember(self, name: str, seen: AlertState, what: str) -> None:
+        """Store the agreed state, only for the field of the message."""
         state = {"is_open": seen.is_open, "acknowledged": seen.acknowledged, "snoozed_until": seen.snoozed_until}
         values = {"assign": {"owner": seen.owner}, "prioritise": {"priority": seen.priority}}.get(what, state)
-        known = self.world.memory.get(name, Agreed(is_open=True))
+        known = self.world.memory.get(name, AgreedState(is_open=True))
         self.world.memory[name] = known._replace(confirmed=True, at_seconds=self.now, **values)
 
     def change_value(self, name: str, what: str, is_lost: bool, **values: str) -> None:
@@ -275,8 +275,8 @@ class Sides(RuleBasedStateMachine):
             if not is_lost:
                 self.tell_alerta(name, what, alert.seen)
 
-    def change(self, seen: Seen, what: str, wanted: Seen | None = None) -> Seen | None:
-        """Give the alert after an action; None where the side refuses it."""
+    def change(self, seen: AlertState, what: str, wanted: AlertState | None = None) -> AlertState | None:
+        """Return the alert after an action; None where the side refuses it."""
         end = wanted.snoozed_until if wanted and wanted.snoozed_until else self.now + DAY
         if what == "create":
             return None if seen.is_open else seen._replace(is_open=True, acknowledged=False, snoozed_until=None)

@@ -1,4 +1,4 @@
-"""Late refusals: which are of the plan, which change nothing, and which note stands in for a request."""
+"""Late refusals: those of the plan, those that change nothing, and the note that replaces a request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATH = "/v2/alerts/a/{}?identifierType=alias"
         ("", False, False),
     ],
 )
-def test_a_status_is_read_as_what_it_says(text: str, *, plan: bool, nothing: bool) -> None:
+def test_each_request_status_is_classified(text: str, *, plan: bool, nothing: bool) -> None:
     assert (is_of_plan(text), changed_nothing(text)) == (plan, nothing)
 
 
@@ -38,7 +38,7 @@ def test_a_status_is_read_as_what_it_says(text: str, *, plan: bool, nothing: boo
         ("message", {}, "Message in Alerta: ?"),
     ],
 )
-def test_a_note_says_what_the_request_would_have_done(operation: str, body: dict[str, Any], note: str) -> None:
+def test_the_note_has_what_the_request_would_have_done(operation: str, body: dict[str, Any], note: str) -> None:
     request = Request(operation, "POST", PATH.format(operation), {"user": "u", "source": "s", **body})
     noted = Request("note", "POST", PATH.format("notes"), {"user": "u", "source": "s", "note": note})
     assert note_instead(request) == noted
@@ -51,5 +51,5 @@ def test_the_note_is_within_the_vendor_s_limit() -> None:
 
 
 @pytest.mark.parametrize("operation", ["create", "acknowledge", "close", "note", "delete"])
-def test_what_each_plan_has_needs_no_note(operation: str) -> None:
+def test_an_operation_of_every_plan_has_no_note(operation: str) -> None:
     assert note_instead(Request(operation, "POST", PATH.format(operation), {})) is None

@@ -1,4 +1,4 @@
-"""The relay's table, row by row: what Alerta is told, and how it ends."""
+"""The relay's table, row by row: the calls to Alerta, and the outcome."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from alerta_opsgenie.core.duplicates import EVENT_TEXTS
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
-from alerta_opsgenie.core.relay import LONGEST_SHELVE_SECONDS, ON_DELETE, PLANS, Settings
-from alerta_opsgenie.core.same_act import EVENT_TEXTS
+from alerta_opsgenie.core.relay import HANDLERS, LONGEST_SHELVE_SECONDS
+from alerta_opsgenie.core.task import ON_DELETE, Settings
 from tests.support.answers import (
     APPLIED,
     BOB,
@@ -224,15 +225,15 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_each_row_of_the_table_makes_its_calls_and_ends_as_it_says(row: Row) -> None:
+def test_each_row_of_the_table_has_its_calls_and_its_outcome(row: Row) -> None:
     played = play(row.about, *row.answers, settings=row.settings)
     assert played.asked == row.asked
     assert played.ending == row.ending
 
 
 def test_each_action_of_the_table_has_a_row() -> None:
-    """Those that a note tells of are in the table of payloads."""
-    assert set(PLANS) - set(EVENT_TEXTS) <= {row.about.action for row in ROWS}
+    """The actions that are written as notes are in the table of payloads."""
+    assert set(HANDLERS) - set(EVENT_TEXTS) <= {row.about.action for row in ROWS}
 
 
 FIRST_CALLS = {row.about.action: row for row in ROWS if row.asked and row.settings.on_delete == "close"}
@@ -252,7 +253,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("action", sorted(FIRST_CALLS))
-def test_a_refused_first_call_of_each_action_ends_it_as_the_table_of_statuses_says(action: str, refusal: str) -> None:
+def test_a_refused_first_call_of_each_action_has_the_outcome_of_its_status(action: str, refusal: str) -> None:
     answer, kind, reason = REFUSALS[refusal]
     row = FIRST_CALLS[action]
     # An acknowledge that is too late looks whether there is a snooze that it ended.
@@ -277,7 +278,7 @@ def test_a_look_that_shows_no_alert_keeps_the_action(look: Answer) -> None:
     ("left", "timeout"),
     [(0.001, 1), (1.0, 1), (1.5, 2), (1800.0, 1800), (604_800.25, 604_801), (1e10, LONGEST_SHELVE_SECONDS)],
 )
-def test_a_snooze_lasts_the_seconds_that_are_left_rounded_up_or_what_alerta_can_note_down(
+def test_a_snooze_lasts_the_remaining_seconds_rounded_up_or_alertas_maximum(
     left: float, timeout: int
 ) -> None:
     played = play(message("Snooze", snoozedUntil=round((NOW_SECONDS + left) * 1000)), OK)
@@ -288,7 +289,7 @@ def test_a_snooze_lasts_the_seconds_that_are_left_rounded_up_or_what_alerta_can_
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.asked], ids=lambda row: row.name)
-def test_each_call_names_the_person_and_each_body_tells_the_plugin_key_and_time(row: Row) -> None:
+def test_each_call_has_the_person_and_each_body_has_key_and_time_for_the_plugin(row: Row) -> None:
     for call in play(row.about, *row.answers, settings=row.settings).calls:
         assert call.on_behalf_of == JANE
         if call.body is not None:

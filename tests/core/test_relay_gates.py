@@ -1,4 +1,4 @@
-"""What ends before Alerta is asked: the gates in their order, and what is stale."""
+"""Outcomes without a call to Alerta: the gates in their order, and stale actions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings, gate
+from alerta_opsgenie.core.relay import gate
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import ALIAS, BOB, NOTED, OK, at, envelope, message, play
 
 BAD_MESSAGE = (Kind.REJECTED, Reason.BAD_MESSAGE)
@@ -25,14 +26,27 @@ def ending(outcome: Outcome | None) -> tuple[Kind, Reason] | None:
     return outcome and (outcome.kind, outcome.reason)
 
 
-@pytest.mark.parametrize("alias", [None, ""])
-def test_an_alert_without_alias_is_ignored_even_if_its_source_is_foreign(alias: str | None) -> None:
-    assert ending(gated(alias=alias, source="Zabbix")) == (Kind.IGNORED, Reason.NO_ALIAS)
+EVERY_SOURCE = Settings(sources=frozenset({"*"}))
+TWO_SOURCES = Settings(sources=frozenset({"Alerta", "Alerta EU"}))
+NO_ALIAS, FOREIGN = (Kind.IGNORED, Reason.NO_ALIAS), (Kind.IGNORED, Reason.FOREIGN)
 
 
-@pytest.mark.parametrize("source", ["Zabbix", "alerta", "Alerta ", "", None, 7])
-def test_another_source_is_ignored_even_if_its_alias_is_no_id(source: Any) -> None:
-    assert ending(gated(alias="web01/disk", source=source)) == (Kind.IGNORED, Reason.FOREIGN)
+@pytest.mark.parametrize(
+    ("settings", "alert", "expected"),
+    [
+        *((DEFAULT, {"alias": alias, "source": "Zabbix"}, NO_ALIAS) for alias in (None, "")),
+        *((DEFAULT, {"alias": "web01/disk", "source": source}, FOREIGN)
+          for source in ("Zabbix", "alerta", "Alerta ", "", None, 7)),
+        *((DEFAULT, {"alias": alias}, None) for alias in (ALIAS, ALIAS.upper())),
+        *((EVERY_SOURCE, {"source": source}, None) for source in ("Zabbix", None)),
+        (TWO_SOURCES, {"source": "Alerta EU"}, None),
+        (TWO_SOURCES, {"source": "Alerta US"}, FOREIGN),
+    ],
+)  # fmt: skip
+def test_the_gates_of_alias_and_source(
+    settings: Settings, alert: dict[str, Any], expected: tuple[Kind, Reason] | None
+) -> None:
+    assert ending(gated(settings, **alert)) == expected
 
 
 @pytest.mark.parametrize(
@@ -43,7 +57,7 @@ def test_another_source_is_ignored_even_if_its_alias_is_no_id(source: Any) -> No
         ALIAS.replace("b", "\uff42"), ALIAS.replace("7", "\u0667"), "*", "x" * 512,
     ],
 )  # fmt: skip
-def test_an_alias_that_is_no_whole_uuid_is_rejected_even_if_it_is_an_echo(alias: str) -> None:
+def test_an_alias_that_is_no_full_uuid_is_rejected_even_if_it_is_an_echo(alias: str) -> None:
     outcome = gated(alias=alias, username="Alerta")
     assert ending(outcome) == (Kind.REJECTED, Reason.BAD_ALIAS)
     assert alias not in str(outcome)
@@ -61,51 +75,34 @@ def test_an_action_of_our_own_is_ignored_last() -> None:
     assert ending(gate(echo, Settings())) == (Kind.IGNORED, Reason.ECHO)
 
 
-def test_a_star_takes_every_source() -> None:
-    every = Settings(sources=frozenset({"*"}))
-    assert gated(every, source="Zabbix") is None
-    assert gated(every, source=None) is None
-
-
 # -- Stale registers
 
 
 @pytest.mark.parametrize("action", ["UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete"])
 def test_a_change_of_state_behind_a_newer_one_is_stale(action: str) -> None:
-    played = play(message(action), circumstances=at(superseded={"state"}))
+    played = play(message(action), context=at(superseded={"state"}))
     assert played.ending == (Kind.IGNORED, Reason.STALE)
 
 
 def test_a_note_is_never_stale() -> None:
     every = {"state", "owner", "priority", "note", "tag:x"}
-    assert play(message("AddNote", note="x"), NOTED, circumstances=at(superseded=every)).outcome.kind is Kind.APPLIED
+    assert play(message("AddNote", note="x"), NOTED, context=at(superseded=every)).outcome.kind is Kind.APPLIED
 
 
-def test_only_those_tags_are_written_that_nothing_newer_wrote() -> None:
-    played = play(message("AddTags", addedTags="a,b,c"), OK, circumstances=at(superseded={"tag:b"}))
+def test_only_tags_without_a_newer_action_are_written() -> None:
+    played = play(message("AddTags", addedTags="a,b,c"), OK, context=at(superseded={"tag:b"}))
     assert played.asked == [("PUT", "/tag", {"tags": ["a", "c"]})]
 
 
-def test_several_sources_can_be_named() -> None:
-    two = Settings(sources=frozenset({"Alerta", "Alerta EU"}))
-    assert gated(two, source="Alerta EU") is None
-    assert ending(gated(two, source="Alerta US")) == (Kind.IGNORED, Reason.FOREIGN)
-
-
-@pytest.mark.parametrize("alias", [ALIAS, ALIAS.upper()])
-def test_a_uuid_passes_in_either_case(alias: str) -> None:
-    assert gated(alias=alias) is None
-
-
-def test_a_gate_that_is_shut_costs_no_call() -> None:
+def test_a_gate_costs_no_call() -> None:
     assert play(message("Acknowledge", source="Zabbix")).calls == []
 
 
 def test_a_newer_change_of_state_does_not_make_an_owner_stale() -> None:
-    played = play(message("AssignOwnership", owner=BOB), OK, NOTED, circumstances=at(superseded={"state"}))
+    played = play(message("AssignOwnership", owner=BOB), OK, NOTED, context=at(superseded={"state"}))
     assert played.outcome.kind is Kind.APPLIED
 
 
 def test_tags_that_are_all_superseded_are_stale() -> None:
-    played = play(message("RemoveTags", removedTags="a,b"), circumstances=at(superseded={"tag:b", "tag:a"}))
+    played = play(message("RemoveTags", removedTags="a,b"), context=at(superseded={"tag:b", "tag:a"}))
     assert played.ending == (Kind.IGNORED, Reason.STALE)

@@ -27,7 +27,7 @@ BEFORE, AFTER = ACTED_SECONDS - 60, ACTED_SECONDS + 0.5
 
 
 def late(*answers: Answer) -> Played:
-    return play(message("Acknowledge"), *answers, circumstances=at(superseded={"state"}))
+    return play(message("Acknowledge"), *answers, context=at(superseded={"state"}))
 
 
 def test_a_snooze_from_before_it_ends() -> None:
@@ -36,7 +36,7 @@ def test_a_snooze_from_before_it_ends() -> None:
     assert played.ending == APPLIED
 
 
-def test_a_snooze_from_after_it_stands() -> None:
+def test_a_later_snooze_stays() -> None:
     played = late(seen("shelved", shelve(BEFORE), shelve(AFTER)))
     assert len(played.calls) == 1
     assert played.ending == IGNORED_STALE
@@ -55,7 +55,7 @@ def test_where_no_such_snooze_is_left_it_is_stale(look: Answer) -> None:
     assert played.ending == IGNORED_STALE
 
 
-def test_our_plugin_is_told_no_time_by_which_it_would_refuse() -> None:
+def test_our_plugin_gets_no_time_by_which_it_would_refuse() -> None:
     played = late(seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open"))
     times = [call.body["bridge"]["updatedAt"] for call in played.calls if call.body]
     assert times == [0, 0]
@@ -68,10 +68,10 @@ def test_a_snooze_of_an_acknowledged_alert_ends_and_leaves_it_open() -> None:
 
 def test_one_that_our_plugin_calls_stale_ends_the_snooze_too() -> None:
     answers = [STALE, seen("shelved", shelve(BEFORE)), ok_with_plugin("open"), CONFLICT, seen("open")]
-    assert play(message("Acknowledge"), *answers, circumstances=at()).ending == APPLIED
+    assert play(message("Acknowledge"), *answers, context=at()).ending == APPLIED
 
 
-def test_somebody_who_ends_the_snooze_meanwhile_leaves_it_stale() -> None:
+def test_a_snooze_that_somebody_ends_meanwhile_stays_stale() -> None:
     assert late(seen("shelved", shelve(BEFORE)), CONFLICT, seen("open")).ending == IGNORED_STALE
 
 
@@ -93,5 +93,5 @@ def test_it_is_tried_again_where_the_snooze_could_not_be_ended() -> None:
 
 
 def test_other_changes_that_are_late_look_nowhere() -> None:
-    played = play(message("Snooze", snoozedUntil=int(NOW_SECONDS + 60) * 1000), circumstances=at(superseded={"state"}))
+    played = play(message("Snooze", snoozedUntil=int(NOW_SECONDS + 60) * 1000), context=at(superseded={"state"}))
     assert played.calls == []

@@ -8,7 +8,7 @@ import pytest
 
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import (
     ALIAS,
     APPLIED,
@@ -31,7 +31,7 @@ SNOOZED = {"snoozedUntil": int((ACTED + NIGHT + 600) * 1000)}
 
 
 def looked(*history: dict[str, Any], status: str = "open", changed: float | None = None, ahead: float = 0.0) -> Answer:
-    """Give a look at an alert whose status has changed last at `changed`."""
+    """Return a look at an alert whose status has changed last at `changed`."""
     alert = {"id": ALIAS, "status": status, "history": list(history)}
     if changed is not None:
         alert["updateTime"] = line("", changed)["updateTime"]
@@ -47,7 +47,7 @@ def ended(seconds: float) -> dict[str, Any]:
 
 
 def after_a_night(about: Message, *answers: Answer, settings: Settings | None = None) -> Played:
-    return play(about, *answers, settings=settings, circumstances=at(now=ACTED + NIGHT))
+    return play(about, *answers, settings=settings, context=at(now=ACTED + NIGHT))
 
 
 FIRST = came(-60, "new")
@@ -74,7 +74,7 @@ def test_the_two_steps_of_one_message_cost_one_look() -> None:
     assert [call[0] for call in played.asked] == ["GET", "PUT", "PUT"]
 
 
-def test_a_note_is_written_whatever_has_become_of_the_alert() -> None:
+def test_a_note_is_written_in_any_status_of_the_alert() -> None:
     assert after_a_night(message("AddNote", note="x"), OK).ending == APPLIED
 
 
@@ -84,17 +84,17 @@ def test_a_sender_whose_clock_is_behind_cannot_hide_that_the_alert_came_again() 
 
 
 def test_the_look_is_dated_by_alertas_clock() -> None:
-    """Alerta's clock is an hour ahead: what it dates an hour later happened before the person acted."""
+    """Alerta's clock is an hour ahead: an entry that seems later is from before the person acted."""
     history = [FIRST, ended(-90), came(3600 - 30)]
     assert after_a_night(message("Close"), looked(*history, ahead=3600.0), OK).ending == APPLIED
 
 
-def test_what_an_earlier_attempt_has_done_stays_done() -> None:
+def test_a_step_of_an_earlier_attempt_is_not_repeated() -> None:
     """It closed the first outage; the alert came again; the message is delivered once more."""
     done = line("Closed by jane.doe@example.org in Opsgenie", NOW_SECONDS, "closed", "close")
     again = line("down", NOW_SECONDS + 60, "open", "severity")
     played = play(
-        message("Close"), looked(FIRST, done, again), circumstances=at(attempted_seconds_ago=NIGHT, now=ACTED + NIGHT)
+        message("Close"), looked(FIRST, done, again), context=at(attempted_seconds_ago=NIGHT, now=ACTED + NIGHT)
     )
     assert (played.asked, played.ending) == ([("GET", "")], APPLIED)
 
@@ -111,7 +111,7 @@ def test_one_of_the_same_outage_is_done_after_the_look() -> None:
 
 
 def test_a_fresh_one_costs_no_look() -> None:
-    assert play(message("Close"), OK, circumstances=at(now=ACTED + 30)).ending == APPLIED
+    assert play(message("Close"), OK, context=at(now=ACTED + 30)).ending == APPLIED
 
 
 def test_a_sender_whose_clock_is_ahead_cannot_make_actions_stale() -> None:

@@ -12,7 +12,7 @@ import pytest
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.message import Message
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import (
     APPLIED,
     BOB,
@@ -50,8 +50,8 @@ CUSTOM = Settings(custom_actions={"RestartService": "restart"})
 
 
 def again(about: Message, *answers: Answer, settings: Settings | None = None, equal_lines: int = 0) -> Played:
-    circumstances = at(attempted_seconds_ago=AGO_SECONDS)._replace(equal_lines=equal_lines)
-    return play(about, *answers, settings=settings, circumstances=circumstances)
+    context = at(attempted_seconds_ago=AGO_SECONDS)._replace(equal_lines=equal_lines)
+    return play(about, *answers, settings=settings, context=context)
 
 
 def ours(text: str, status: str = "open", *, seconds_after: float = 1.0) -> dict[str, Any]:
@@ -59,9 +59,11 @@ def ours(text: str, status: str = "open", *, seconds_after: float = 1.0) -> dict
 
 
 def puts(played: Played) -> list[tuple[Any, ...]]:
-    """Give what was changed: each call but the looks."""
+    """Return the calls that change something."""
     return [asked for asked in played.asked if asked[0] != "GET"]
 
+
+RESTART = message("RestartService")
 
 # -- Changes of state
 
@@ -79,7 +81,7 @@ LOOKS: dict[str, tuple[str, list[dict[str, Any]], int, bool]] = {
     "it never arrived": ("open", [], 0, True),
     "the plugin wrote it down without the name": ("ack", [ours("Acknowledged in Opsgenie", "ack")], 0, False),
     "somebody has undone it since": ("open", [MINE, unacked("unack operator action")], 0, False),
-    # They acknowledged, somebody undid that in Alerta, and they acknowledged again, which never arrived.
+    # Acknowledged, undone in Alerta, acknowledged again; the last message never arrived.
     "the line is another action's": ("open", [MINE, unacked("unack operator action")], 1, True),
     "its own stands beside another action's": ("ack", [MINE, unacked(), ours(ACKED, "ack", seconds_after=3)], 1, False),
     # The older action's process was killed before it could note that it had left a line: no equal line is known.
@@ -93,17 +95,12 @@ LOOKS: dict[str, tuple[str, list[dict[str, Any]], int, bool]] = {
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_an_ack_is_asked_for_again_where_the_history_has_no_line_of_this_very_one(name: str) -> None:
+def test_an_ack_is_requested_again_if_the_history_has_no_entry_of_it(name: str) -> None:
     status, history, equal_lines, asked_again = LOOKS[name]
     answer = ok_with_plugin("ack") if asked_again else OK
     played = again(message("Acknowledge"), seen(status, *history), answer, equal_lines=equal_lines)
     assert [asked[1] for asked in puts(played)] == ["/action" if asked_again else "/attributes"]
     assert played.ending == APPLIED
-
-
-def test_an_action_whose_text_reads_like_a_note_does_not_stand_for_one() -> None:
-    played = again(ADD_NOTE, seen("ack", ours(NOTE, "ack")), NOTED)
-    assert [asked[1] for asked in puts(played)] == ["/note"]
 
 
 def test_a_close_does_not_hide_an_alert_that_was_raised_again_since() -> None:
@@ -117,7 +114,7 @@ def snoozed(timeout_seconds: object) -> dict[str, Any]:
     return {**ours(SNOOZED, "shelved"), "type": "shelve", "timeout": timeout_seconds}
 
 
-def test_a_snooze_that_stands_is_not_begun_anew() -> None:
+def test_a_snooze_that_was_applied_is_not_requested_again() -> None:
     played = again(SNOOZE, seen("shelved", snoozed(int(AGO_SECONDS) + 1799)))
     assert puts(played) == []
     assert played.ending == APPLIED
@@ -129,12 +126,12 @@ def test_a_snooze_that_ends_at_another_time_does_not_stand_for_this_one(timeout:
     assert [asked[2]["action"] for asked in puts(played)] == ["shelve"]
 
 
-def test_an_unack_that_stands_still_removes_the_attribute() -> None:
+def test_an_unack_that_was_applied_still_removes_the_attribute() -> None:
     played = again(message("UnAcknowledge"), seen("open", ours(UNACKED)), OK)
     assert puts(played) == [("PUT", "/attributes", {"attributes": {"acked-by": None}})]
 
 
-def test_an_earlier_attempt_that_lands_between_look_and_question_counts_as_ours() -> None:
+def test_an_earlier_attempt_that_takes_effect_after_the_look_counts_as_ours() -> None:
     played = again(message("Acknowledge"), seen("open"), CONFLICT, seen("ack", ours(ACKED, "ack")), OK)
     assert played.ending == APPLIED
 
@@ -148,11 +145,11 @@ def test_an_ack_by_somebody_else_since_is_no_success_of_ours() -> None:
 @pytest.mark.parametrize(
     ("after_seconds", "ending_then"), [(30.0, (Kind.KEPT, Reason.CONFLICT)), (61.0, (Kind.REJECTED, Reason.REFUSED))]
 )
-def test_a_change_that_alerta_goes_on_refusing_holds_up_the_alert_for_a_minute(
+def test_a_change_that_alerta_keeps_refusing_is_rejected_after_a_minute(
     after_seconds: float, ending_then: tuple[Kind, Reason]
 ) -> None:
     answers = [seen("open"), CONFLICT, seen("open"), OK, CONFLICT]
-    played = play(message("Acknowledge"), *answers, circumstances=at(after_seconds))
+    played = play(message("Acknowledge"), *answers, context=at(after_seconds))
     assert played.ending == ending_then
 
 
@@ -166,7 +163,7 @@ def test_a_change_that_alerta_goes_on_refusing_holds_up_the_alert_for_a_minute(
         (-3600.0, -3600.0, True),
     ],
 )
-def test_a_line_counts_only_if_alertas_clock_says_that_it_is_not_from_before(
+def test_an_entry_counts_only_if_by_alertas_clock_it_is_not_older(
     seconds_after: float, clock_ahead: float, known: bool
 ) -> None:
     history = ours(CLOSED, "closed", seconds_after=seconds_after)
@@ -175,10 +172,10 @@ def test_a_line_counts_only_if_alertas_clock_says_that_it_is_not_from_before(
     assert played.ending == (APPLIED if known else (Kind.ALREADY, Reason.IN_STATE))
 
 
-@pytest.mark.parametrize("about", [message("Acknowledge"), ADD_NOTE, SNOOZE, message("Close")])
+@pytest.mark.parametrize("about", [message("Acknowledge"), ADD_NOTE, SNOOZE, message("Close"), RESTART])
 @pytest.mark.parametrize("look", [error(503), error(401), HTML])
-def test_nothing_is_asked_for_where_the_history_cannot_be_read(about: Message, look: Answer) -> None:
-    played = again(about, look)
+def test_nothing_is_requested_if_the_history_cannot_be_read(about: Message, look: Answer) -> None:
+    played = again(about, look, settings=CUSTOM)
     assert puts(played) == []
     assert played.outcome.kind is Kind.KEPT
 
@@ -186,7 +183,7 @@ def test_nothing_is_asked_for_where_the_history_cannot_be_read(about: Message, l
 # -- The end of a snooze
 
 
-def test_an_end_of_snooze_that_stands_whole_changes_no_status() -> None:
+def test_an_end_of_snooze_that_was_applied_changes_no_status() -> None:
     look = seen("open", ours(SNOOZE_ENDED, "ack"), ours(UNACKED, "open", seconds_after=2))
     played = again(message("SnoozeEnded"), look, look, OK)
     assert [asked[1] for asked in puts(played)] == ["/attributes"]
@@ -205,7 +202,7 @@ def test_an_end_of_snooze_does_not_undo_an_ack_since() -> None:
     assert "/action" not in [asked[1] for asked in played.asked]
 
 
-def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_alone_where_nothing_is_shelved() -> None:
+def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_if_nothing_is_shelved() -> None:
     played = again(message("SnoozeEnded"), seen("ack"), CONFLICT, seen("ack"))
     assert [asked[2]["action"] for asked in puts(played)] == ["unshelve"]
     assert played.ending == (Kind.ALREADY, Reason.IN_STATE)
@@ -214,16 +211,32 @@ def test_an_end_of_snooze_that_never_arrived_leaves_an_ack_alone_where_nothing_i
 # -- Notes
 
 
-def test_a_note_that_stands_is_not_written_again() -> None:
-    played = again(ADD_NOTE, seen("open", line(NOTE, SINCE + 1, kind="note")))
-    assert puts(played) == []
-    assert played.ending == REDELIVERED
+RESTARTED = ours(f"RestartService by {JANE} in Opsgenie")
 
 
-def test_a_note_that_never_arrived_is_written() -> None:
-    played = again(ADD_NOTE, seen("open"), NOTED)
-    assert puts(played) == [("PUT", "/note", {"text": NOTE})]
-    assert played.ending == APPLIED
+def note_line(text: str, seconds_after: float) -> dict[str, Any]:
+    return line(text, SINCE + seconds_after, kind="note")
+
+
+# The action, the history, and whether the action is requested again.
+ENTRIES: dict[str, tuple[Message, list[dict[str, Any]], bool]] = {
+    "the note exists": (ADD_NOTE, [note_line(NOTE, 1)], False),
+    "the plugin wrote the note without the name": (ADD_NOTE, [note_line("looking", 1)], False),
+    "the note never arrived": (ADD_NOTE, [], True),
+    "the same note is from long before": (ADD_NOTE, [note_line(NOTE, -86_400)], True),
+    "an action has the text of the note": (ADD_NOTE, [ours(NOTE, "ack")], True),
+    "the custom action was applied": (RESTART, [RESTARTED], False),
+    "the custom action never arrived": (RESTART, [], True),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_an_action_that_adds_an_entry_is_requested_again_only_if_the_entry_is_missing(name: str) -> None:
+    about, history, is_again = ENTRIES[name]
+    answers = [NOTED if about is ADD_NOTE else OK] if is_again else []
+    played = again(about, seen("open", *history), *answers, settings=CUSTOM)
+    assert len(puts(played)) == is_again
+    assert played.ending == (APPLIED if is_again else REDELIVERED)
 
 
 def test_the_note_about_an_owner_is_not_written_again() -> None:
@@ -235,12 +248,7 @@ def test_the_note_about_an_owner_is_not_written_again() -> None:
 # -- The rest
 
 
-def test_a_custom_action_that_stands_is_not_run_again() -> None:
-    done = ours(f"RestartService by {JANE} in Opsgenie")
-    assert again(message("RestartService"), seen("open", done), settings=CUSTOM).ending == REDELIVERED
-
-
-def test_a_delete_that_stands_counts_as_done() -> None:
+def test_a_delete_that_was_applied_counts_as_done() -> None:
     played = again(message("Delete"), error(404, "not found"), settings=Settings(on_delete="delete"))
     assert played.ending == (Kind.ALREADY, Reason.IN_STATE)
 
@@ -255,12 +263,12 @@ ODD_HISTORIES: list[Any] = [
 
 
 @pytest.mark.parametrize("history", ODD_HISTORIES, ids=repr)
-def test_a_history_that_cannot_be_read_has_no_line_of_ours(history: Any) -> None:
+def test_an_invalid_history_has_no_entry_of_ours(history: Any) -> None:
     look = Answer(200, {"status": "ok", "alert": {"status": "open", "history": history}})
     assert again(message("Acknowledge"), look, ok_with_plugin("ack")).ending == APPLIED
 
 
-def test_an_ack_that_stands_is_not_asked_for_again_and_gets_its_attribute() -> None:
+def test_an_ack_that_was_applied_is_not_requested_again_and_gets_its_attribute() -> None:
     played = again(message("Acknowledge"), seen("ack", ours(ACKED, "ack")), OK)
     assert puts(played) == [("PUT", "/attributes", {"attributes": {"acked-by": JANE}})]
     assert played.ending == APPLIED
@@ -272,24 +280,6 @@ def test_a_first_attempt_looks_nowhere() -> None:
 
 def test_an_alert_that_is_gone_since_rejects_the_action() -> None:
     assert again(message("Close"), error(404, "not found")).ending == (Kind.REJECTED, Reason.NOT_FOUND)
-
-
-def test_a_note_that_the_plugin_wrote_down_without_the_name_is_not_written_again() -> None:
-    assert again(ADD_NOTE, seen("open", line("looking", SINCE + 1, kind="note"))).ending == REDELIVERED
-
-
-def test_the_same_note_from_long_before_does_not_stand_for_this_one() -> None:
-    assert again(ADD_NOTE, seen("open", line(NOTE, SINCE - 86_400, kind="note")), NOTED).ending == APPLIED
-
-
-def test_a_custom_action_that_never_arrived_is_run() -> None:
-    assert again(message("RestartService"), seen("open"), OK, settings=CUSTOM).ending == APPLIED
-
-
-def test_a_custom_action_is_not_run_where_the_history_cannot_be_read() -> None:
-    played = again(message("RestartService"), error(500), settings=CUSTOM)
-    assert puts(played) == []
-    assert played.outcome.kind is Kind.KEPT
 
 
 @pytest.mark.parametrize("action", ["AddTags", "RemoveTags"])

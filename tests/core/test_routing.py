@@ -33,7 +33,7 @@ def test_all_patterns_have_to_match() -> None:
     assert not read_route(0, {"match": {"resource": "web.*", "environment": "Code"}}).matches(values(ALERT))
 
 
-def test_the_first_that_matches_is_taken_else_the_default() -> None:
+def test_the_first_matching_route_is_used_else_the_default() -> None:
     routes = [read_route(0, {"match": {"resource": "db.*"}}), read_route(1, {"match": {"resource": "web.*"}}),
               read_matcher(0, {"regex": "w", "api_key": "k"})]  # fmt: skip
     assert choose(routes, values(ALERT)).name == "route 1"

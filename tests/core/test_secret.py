@@ -21,7 +21,7 @@ class Holder:
 
 
 @pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r}".format, lambda secret: repr([Holder(secret)])])
-def test_no_way_of_printing_shows_the_text(show: object) -> None:
+def test_printing_never_shows_the_text(show: object) -> None:
     assert callable(show)
     printed = show(Secret("k-4711"))
     assert "4711" not in printed
@@ -80,7 +80,7 @@ def test_secrets_are_known_by_the_name_they_go_under(name: str, secret: bool) ->
         ("token 0123456789abcdef0123456789abcdef here", "token *** here"),
     ],
 )
-def test_what_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
+def test_text_that_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
     assert redact_text(text) == shown
 
 
@@ -93,7 +93,7 @@ def test_what_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
         "--alertaApiKey --next",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_other_text_is_not_hidden(text: str) -> None:
     assert redact_text(text) == text
 
 

@@ -1,4 +1,4 @@
-"""The words that the other side is worded, and templates that reach nothing but the alert's fields."""
+"""The texts for the vendor, and templates that can read only the alert's fields."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from alerta_opsgenie.core import wording
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import REQUESTS, Dialect, _tell
-from alerta_opsgenie.core.wording import FIELDS, AlertValues, TemplateError, Templates, check_template, fill
+from alerta_opsgenie.core.publish import REQUESTS, Dialect, _note_event
+from alerta_opsgenie.core.wording import FIELDS, AlertValues, TemplateError, Templates, check_template, fill_template
 
 ALERT = AlertValues("id", resource="web01", event="Disk", environment="Production", severity="major", service=("Web",))
 
@@ -26,16 +26,16 @@ def test_the_message_is_severity_text_and_value(fields: dict[str, Any], message:
     assert wording.message(ALERT._replace(**fields), Templates()) == message
 
 
-def test_each_event_that_is_told_by_a_note_has_its_sentence() -> None:
-    worded = {event for dialect in Dialect for event in Event if _tell in REQUESTS[dialect][event]}
+def test_each_event_that_is_sent_as_a_note_has_its_text() -> None:
+    worded = {event for dialect in Dialect for event in Event if _note_event in REQUESTS[dialect][event]}
     assert {event.value for event in worded} <= set(wording.SENTENCES)
 
 
 def test_each_field_of_a_template_is_filled() -> None:
     for name in FIELDS:
         assert check_template("T", f"{{{name}}}") == f"{{{name}}}"
-    assert fill("{service} {attributes.x} {{}}", ALERT._replace(attributes={"x": True})) == "Web true {}"
-    assert fill("{attributes.absent}", ALERT) == ""
+    assert fill_template("{service} {attributes.x} {{}}", ALERT._replace(attributes={"x": True})) == "Web true {}"
+    assert fill_template("{attributes.absent}", ALERT) == ""
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def test_details_leave_out_what_is_empty() -> None:
 
 
 def test_an_instant_is_written_with_its_zone() -> None:
-    assert wording.instant(1_767_225_600.4) == "2026-01-01T00:00:00Z"
+    assert wording.iso_utc(1_767_225_600.4) == "2026-01-01T00:00:00Z"

@@ -16,13 +16,17 @@ import click
 from alerta_opsgenie.agent import options
 from alerta_opsgenie.cli import group
 from alerta_opsgenie.core.alarm_model import PRIORITIES
+from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.order import registers
 from alerta_opsgenie.core.outcome import Answer, Outcome
-from alerta_opsgenie.core.relay import PLANS, Call, Circumstances, Settings, relay
+from alerta_opsgenie.core.publish import AlertEvent, Dialect, Policy, Request, publish
+from alerta_opsgenie.core.relay import HANDLERS, relay
+from alerta_opsgenie.core.task import AttemptContext, Call, Settings
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("cli", "executor", "actions", "settings")
+PAGES = ("cli", "executor", "actions", "requests", "settings")
 
 _PART = re.compile(r"(<!-- made from the code: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WIDTH = 96
@@ -74,7 +78,7 @@ def _message(action: str) -> Message:
 
 def _calls(message: Message, settings: Settings, *, plugin: bool) -> tuple[list[Call], Outcome]:
     """Relay a message to an Alerta that does whatever it is asked; with our plugin it answers with the name."""
-    steps = relay(message, settings, Circumstances(_NOW_SECONDS))
+    steps = relay(message, settings, AttemptContext(_NOW_SECONDS))
     made: list[Call] = []
     try:
         call = next(steps)
@@ -104,7 +108,7 @@ def _sequence(action: str, settings: Settings, *, plugin: bool) -> str:
 
 def _actions() -> str:
     rows = ["| action | Alerta is told | with the plugin | what a newer one of makes it stale |", "|---|---|---|---|"]
-    for action in PLANS:
+    for action in HANDLERS:
         plain = _sequence(action, Settings(), plugin=False)
         full = _sequence(action, Settings(all_notes=True), plugin=False)
         told = plain if plain == full else f"{full} (`--notes all`); else {plain}"
@@ -112,6 +116,32 @@ def _actions() -> str:
         written = ", ".join(sorted(name.partition(":")[0] for name in registers(_message(action)))) or "never"
         rows.append(f"| `{action}` | {told} | {'the same' if lent == full else lent} | {written} |")
     return "\n".join(rows) + "\n"
+
+
+def _requests() -> str:
+    rows = ["| event in Alerta | Opsgenie | JSM |", "|---|---|---|"]
+    for event in Event:
+        cells = [_requests_of(event, dialect) for dialect in Dialect]
+        rows.append(f"| {event.value} | {cells[0]} | {cells[1]} |")
+    return "\n".join(rows) + "\n"
+
+
+def _requests_of(event: Event, dialect: Dialect) -> str:
+    alert = AlertValues(
+        _ALERT, "web01", "DiskFull", "Production", "major", service=("Web",), value="97%", text="Disk usage high",
+        previous_severity="minor", history=(HistoryEntry("new", "open", "major", _ALERT),),
+    )  # fmt: skip
+    happened = AlertEvent(event, "alice@example.com", "WORDS", until_seconds=1_767_225_600.0)
+    made = publish(alert, [happened], Policy(dialect=dialect, update_repeats=True)).requests
+    return "<br>".join(map(_request_in_words, made)) or "nothing"
+
+
+def _request_in_words(request: Request) -> str:
+    path = request.path.partition("?")[0].replace(_ALERT, "ALIAS")
+    if request.operation == "note":
+        return f"`{request.method} {path}`: “{request.body['note'].replace('WORDS', '…')}”"
+    fields = ", ".join(name for name in request.body if name not in ("user", "source"))
+    return f"`{request.method} {path}`" + (f" {fields}" if fields else "")
 
 
 def _priorities() -> str:
@@ -123,6 +153,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": _cli,
     "arguments": _executor,
     "actions": _actions,
+    "requests": _requests,
     "priorities": _priorities,
 }
 

@@ -16,8 +16,8 @@ from lab.alerta_server import AlertaServer
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Kind, Outcome
-from alerta_opsgenie.core.relay import Circumstances, Settings, relay
-from alerta_opsgenie.core.task import drive
+from alerta_opsgenie.core.relay import relay
+from alerta_opsgenie.core.task import AttemptContext, Settings, run_relay
 from tests.attacks.people import pose
 from tests.conftest import BRIDGE_USER
 from tests.support.console import Console
@@ -280,9 +280,9 @@ def relay_to(run: Plugged, payload: JSON, alert_id: str, acted_ns: int = 0) -> t
     """Give the outcome, and how many calls it took; the person acts now unless `acted_ns` says when."""
     payload["alert"].update(alias=alert_id, source="Alerta", updatedAt=acted_ns or time.time_ns())
     client = AlertaClient(run.alerta.api_url, run.bridge.key)
-    steps = relay(parse(json.dumps(payload)), Settings(), Circumstances(time.time()))
+    steps = relay(parse(json.dumps(payload)), Settings(), AttemptContext(time.time()))
     try:
-        return drive(steps, lambda call: client.send(call, time.monotonic() + 10)), client.calls
+        return run_relay(steps, lambda call: client.send(call, time.monotonic() + 10)), client.calls
     finally:
         client.close()
 

@@ -11,7 +11,7 @@ import pytest
 from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core.outcome import Answer, Kind, Reason
-from alerta_opsgenie.core.relay import Call, Settings
+from alerta_opsgenie.core.task import Call, Settings
 from tests.conftest import BRIDGE_USER
 from tests.support.answers import BOB, JANE
 from tests.support.console import Console
@@ -38,7 +38,7 @@ def test_a_wrong_url_is_kept_and_loud(
 ) -> None:
     outcome = Bridge(alerta.url + path, alerta_key, console).do("Close", made("open"))
     assert end(outcome) == (Kind.KEPT, Reason.NOT_ALERTA)
-    assert outcome.loud
+    assert outcome.needs_person
 
 
 @pytest.mark.parametrize("path", ["", "/", "/alert", "/alert/", "/alerts", "/api", "/api/", "/api/alert"])
@@ -56,7 +56,7 @@ def test_a_wrong_key_is_kept_and_loud_and_never_shown(
 ) -> None:
     outcome = Bridge(alerta.url, key, console).do("Close", made("open"))
     assert end(outcome) == (Kind.KEPT, Reason.UNAUTHORIZED)
-    assert outcome.loud
+    assert outcome.needs_person
     assert "--alertaApiKeyFile" in outcome.advice
     assert "wr" not in outcome.detail
     assert "8b1f" not in str(outcome)
@@ -72,7 +72,7 @@ def test_a_key_without_the_scope_is_kept_and_loud(alerta: AlertaServer, console:
     alert_id = made("open")
     outcome = Bridge(alerta.url, key, console).do("Close", alert_id)
     assert end(outcome) == (Kind.KEPT, Reason.FORBIDDEN)
-    assert outcome.loud
+    assert outcome.needs_person
     assert "write:alerts" in outcome.advice
     assert console.status(alert_id) == "open"
 

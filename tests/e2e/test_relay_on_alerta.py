@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from lab.alerta_server import AlertaServer
 
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.task import Settings
 from tests.conftest import BRIDGE_USER
 from tests.support.answers import BOB, JANE
 from tests.support.console import Console

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core.outcome import Kind
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.task import Settings
 from tests.support.answers import BOB, JANE
 from tests.support.console import Console
 from tests.support.relaying import APPLIED, Bridge, Made, end, newest

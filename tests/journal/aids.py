@@ -1,4 +1,4 @@
-"""What the tests of the journal share: work done in a process of its own, and copies of a journal's files."""
+"""Helpers for tests of the journal: functions in a separate process, and copies of its files."""
 
 import os
 import pickle
@@ -41,7 +41,7 @@ def _report(work: Callable[[], Any], user: Optional[int], writer: int) -> int:
             os.setgid(user)
             os.setuid(user)
         answer = (True, work())
-    except BaseException:  # noqa: BLE001 - told to the parent, whole
+    except BaseException:  # noqa: BLE001 - sent to the parent
         answer = (False, traceback.format_exc())
     with os.fdopen(writer, "wb") as pipe:
         pipe.write(pickle.dumps(answer))
@@ -122,7 +122,7 @@ DONE = 4
 
 
 def with_actions(directory: Path, count: int) -> None:
-    """Leave a closed journal with that many waiting actions on ten alerts, and `DONE` that are done."""
+    """Create a closed journal with that many waiting actions on ten alerts, and `DONE` done ones."""
     with Journal(directory) as journal:
         journal.append([new(f"d{number}", f"done {number}") for number in range(DONE)], 50.0)
         for action in journal.claim(50.0, DONE, PAUSE):

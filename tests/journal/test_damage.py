@@ -1,4 +1,4 @@
-"""The journal's file damaged in every way, and replaced under those who have it open."""
+"""The journal's file damaged in many ways, and replaced while other processes have it open."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.faults
 
 
 def waiting(journal: Journal) -> List[str]:
-    """Everything, by every way there is to it, so that any damage shows; gives the keys that wait."""
+    """Read everything through every index, so that any damage shows. Return the waiting keys."""
     journal.counts(100.0)
     journal.prune(0.0, 100.0)
     journal.expire(100.0, 1000.0)
@@ -32,7 +32,7 @@ def waiting(journal: Journal) -> List[str]:
 
 
 def check(directory: Path) -> int:
-    """Deliver what `with_actions` left, see that each action is as it was, and say how many there were."""
+    """Deliver the actions of `with_actions`, check each, and return their number."""
     given: List[Action] = []
     with Journal(directory) as journal:
         append(journal, "new", "alert new", now=500.0)
@@ -80,7 +80,7 @@ def test_garbage_on_any_page_costs_only_what_is_on_that_page(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("gap_ids", [3, 20_000], ids=["from both ends", "and between"])
-def test_only_what_is_on_a_damaged_page_is_lost(
+def test_only_rows_on_a_damaged_page_are_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap_ids: int
 ) -> None:
     """With two bad pages, what lies between them is found one by one; else the good ends are."""
@@ -119,7 +119,7 @@ def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path, keep_bytes: 
 
 
 @pytest.mark.parametrize("is_gone", [False, True], ids=["cut to nothing", "removed"])
-def test_a_file_that_is_lost_beside_its_log_loses_nothing_that_is_in_the_log(tmp_path: Path, is_gone: bool) -> None:
+def test_a_lost_file_loses_nothing_that_is_in_its_log(tmp_path: Path, is_gone: bool) -> None:
     """SQLite by itself would throw the log away."""
     with Journal(tmp_path / "journal") as journal:
         for number in range(20):
@@ -136,7 +136,7 @@ def test_a_file_that_is_lost_beside_its_log_loses_nothing_that_is_in_the_log(tmp
 
 
 def test_a_damaged_file_keeps_its_log(tmp_path: Path) -> None:
-    """What was not yet moved from the log into the file is carried over, and the log is set aside as it was."""
+    """Changes that are only in the log are copied, and the log is renamed unchanged."""
     with_actions(tmp_path / "journal", 20)
     with Journal(tmp_path / "journal") as journal:
         append(journal, "in the log")
@@ -171,7 +171,7 @@ def test_damage_is_noticed_while_the_journal_is_open(tmp_path: Path) -> None:
         append(journal, "k")
 
 
-def test_each_damaged_file_gets_a_name_of_its_own(tmp_path: Path) -> None:
+def test_each_damaged_file_gets_its_own_name(tmp_path: Path) -> None:
     directory = tmp_path / "journal"
     for number in (1, 2, 3):
         with_actions(directory, 1) if number == 1 else None
@@ -181,7 +181,7 @@ def test_each_damaged_file_gets_a_name_of_its_own(tmp_path: Path) -> None:
         assert len(asides(directory)) == number
 
 
-def test_what_is_carried_over_keeps_ids_states_and_order(tmp_path: Path) -> None:
+def test_copied_rows_keep_ids_states_and_order(tmp_path: Path) -> None:
     directory = tmp_path / "journal"
     with Journal(directory) as journal:
         journal.append([new(f"k{number}", f"a{number}", number) for number in range(5)], 100.0)
@@ -232,7 +232,7 @@ def test_closing_a_file_that_was_replaced_leaves_the_new_log_alone(tmp_path: Pat
 
 
 @pytest.mark.parametrize("is_whole", [True, False], ids=["the directory", "the files"])
-def test_what_is_removed_under_a_process_is_made_again(tmp_path: Path, is_whole: bool) -> None:
+def test_a_removed_file_is_created_again(tmp_path: Path, is_whole: bool) -> None:
     directory = tmp_path / "journal"
     with Journal(directory) as journal:
         append(journal, "gone")
@@ -332,7 +332,7 @@ for index in range(int(sys.argv[3])):
 
 
 def test_nothing_appended_is_lost_while_the_file_is_replaced_again_and_again(tmp_path: Path) -> None:
-    """Under processes that open it, append, close it, or leave it open."""
+    """While processes open it, append, close it, or leave it open."""
     directory = tmp_path / "journal"
     with_actions(directory, 1)
     appenders = [

@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
@@ -55,7 +56,7 @@ def modes(path: Path) -> List[Tuple[str, int]]:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o777])
-def test_directory_and_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_directory_and_files_are_private_with_any_umask(tmp_path: Path, umask: int) -> None:
     def work() -> List[Tuple[str, int]]:
         os.umask(umask)
         with Journal(tmp_path / "made" / "journal") as journal:
@@ -94,7 +95,7 @@ def test_another_users_directory_is_refused_without_advice_to_change_it(tmp_path
         assert "chown" not in error.advice
 
 
-def test_a_symbolic_link_is_refused_at_the_end_of_the_path_alone(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_refused_only_at_the_end_of_the_path(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
     for work in (lambda: used(tmp_path / "link"), lambda: try_lock(tmp_path / "link", "agent")):
@@ -120,7 +121,7 @@ def test_another_users_file_is_refused(tmp_path: Path) -> None:
     assert refusal(lambda: used(tmp_path / "journal")).label == "owner"
 
 
-def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
     for path in (tmp_path / "file", tmp_path / "file" / "journal"):
         assert "Not a directory" in refusal(lambda path=path: used(path)).reason  # type: ignore[misc]
@@ -147,7 +148,7 @@ def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def own_mounts() -> List[str]:
-    """The command before a command that gives it mounts of its own, which end with it."""
+    """The prefix that runs a command with private mounts, which end with it."""
     for command in (["unshare", "-m"], ["unshare", "-r", "-m"]):
         tried = [*command, "mount", "-t", "tmpfs", "none", "/mnt"]
         if shutil.which("unshare") and subprocess.run(tried, capture_output=True, check=False).returncode == 0:
@@ -156,7 +157,7 @@ def own_mounts() -> List[str]:
 
 
 def on_small_disk(work: Callable[[Path], Any], place: Path, options: str) -> Any:
-    """What a function of this module returns in a process with a small tmpfs at `place`."""
+    """Return the result of a function of this module, run in a process with a small tmpfs at `place`."""
     place.mkdir()
     script = (
         "import json, sys; from pathlib import Path; place, name, paths = json.loads(sys.argv[1]);"
@@ -182,7 +183,7 @@ def fill(path: Path) -> Path:
 
 
 def deliver_while_full(path: Path) -> Any:
-    """What waits is not given out half."""
+    """A claim is all or nothing."""
     with Journal(path / "journal") as journal:
         for number in range(5):
             append(journal, f"k{number}", f"a{number}", body="x" * 2000)
@@ -195,18 +196,18 @@ def deliver_while_full(path: Path) -> Any:
 
 
 def append_until_full(path: Path) -> Any:
-    """All that was accepted is there, and the advice helps."""
+    """All accepted actions are there, and the advice fits."""
     accepted: List[str] = []
     with Journal(path / "journal") as journal:
         error = refusal(lambda: accepted.extend(append(journal, f"k{n}", body="x" * 2000).key for n in range(9999)))
         listed = keys(journal)
     with Journal(path / "journal") as again:
-        is_told = "full" in error.reason and "make room" in error.advice
-        return is_told and len(accepted) > 10 and accepted == listed == keys(again)
+        is_reported = "full" in error.reason and "make room" in error.advice
+        return is_reported and len(accepted) > 10 and accepted == listed == keys(again)
 
 
 def full_for_a_while(path: Path) -> Any:
-    """It goes on when there is space again, and nothing is half done."""
+    """It works again when there is space, and no change is partial."""
     with Journal(path / "journal") as journal:
         append(journal, "before")
         ballast = fill(path)
@@ -218,7 +219,7 @@ def full_for_a_while(path: Path) -> Any:
 
 
 def big_and_small(path: Path) -> Any:
-    """Of two threads whose works share a transaction, one that does not fit does not keep the other's from the disk."""
+    """If two threads share a transaction and the action of one does not fit, that of the other is stored."""
     results: List[str] = []
 
     def work(key: str, size: int) -> None:
@@ -235,7 +236,7 @@ def big_and_small(path: Path) -> Any:
 
 
 def damaged_on_a_full_disk(path: Path) -> Any:
-    """A damaged file is carried over when there is space."""
+    """The rows of a damaged file are copied when there is space."""
     with_actions(path / "journal", 40)
     garbage(path / "journal" / "journal.db", 0, 4096)
     ballast = fill(path)
@@ -246,7 +247,7 @@ def damaged_on_a_full_disk(path: Path) -> Any:
 
 
 def read_only_for_a_while(path: Path) -> Any:
-    """A read-only disk is told, and used once it can be written again."""
+    """A read-only disk is reported, and used when it is writable again."""
     used(path / "journal")
     subprocess.run(["mount", "-o", "remount,bind,ro", str(path)], check=True)
     errors = [refusal(work).label for work in (lambda: used(path / "journal"), lambda: try_lock(path / "x", "agent"))]
@@ -256,12 +257,21 @@ def read_only_for_a_while(path: Path) -> Any:
         return [errors, keys(journal)] == [["io"] * 2, ["k", "after"]]
 
 
+def full_before_it_is_made(path: Path) -> Any:
+    """A disk that is full from the start is reported, and used when it has space."""
+    ballast = fill(path)
+    errors = [refusal(lambda: used(path / "journal")).label for _ in range(2)]
+    ballast.unlink()
+    used(path / "journal")
+    return errors == ["io"] * 2
+
+
 @pytest.mark.parametrize(("work", "size"), [
     (deliver_while_full, "2m"), (append_until_full, "600k"), (full_for_a_while, "600k"), (big_and_small, "1m"),
-    (damaged_on_a_full_disk, "4m"), (read_only_for_a_while, "2m"),
+    (damaged_on_a_full_disk, "4m"), (read_only_for_a_while, "2m"), (full_before_it_is_made, "600k"),
 ])  # fmt: skip
-def test_a_small_disk_loses_nothing_and_is_told(tmp_path: Path, work: Callable[[Path], Any], size: str) -> None:
-    """What each claims stands in its own docstring."""
+def test_a_small_disk_loses_nothing_and_is_reported(tmp_path: Path, work: Callable[[Path], Any], size: str) -> None:
+    """The docstring of each function has its claim."""
     assert on_small_disk(work, tmp_path / "disk", size) is True
 
 
@@ -273,7 +283,10 @@ _NO_FLUSH = (2).to_bytes(4, "little")
 
 @pytest.fixture
 def ext4(tmp_path: Path) -> Iterator[Callable[[], Path]]:
-    """A file system of its own on a loop device; each call cuts the power, if it is on, and mounts it again."""
+    """A file system on a loop device; each call cuts the power, if it is on, and mounts a copy of the disk.
+
+    A copy, because the mount namespace of another test may keep the old file system alive on its loop device.
+    """
     image, place = tmp_path / "image", tmp_path / "mounted"
     place.mkdir()
     with image.open("wb") as opened:
@@ -284,7 +297,10 @@ def ext4(tmp_path: Path) -> Iterator[Callable[[], Path]]:
         pytest.skip("no loop device with ext4 to be had here")
 
     def again() -> Path:
-        subprocess.run(["umount", place], check=True)
+        copy = tmp_path / f"image-{time.time_ns()}"
+        subprocess.run(["umount", "-l", place], check=True)
+        shutil.copy(image, copy)
+        copy.replace(image)
         subprocess.run(mount, check=True)
         return place
 
@@ -309,7 +325,7 @@ while True:
 
 
 @pytest.mark.parametrize("batches", [1, 40])
-def test_what_append_returned_for_is_there_after_a_power_cut(ext4: Callable[[], Path], batches: int) -> None:
+def test_appended_actions_survive_a_power_cut(ext4: Callable[[], Path], batches: int) -> None:
     place = ext4()
     with subprocess.Popen(
         [sys.executable, "-c", CUT, str(place / "journal")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -317,7 +333,7 @@ def test_what_append_returned_for_is_there_after_a_power_cut(ext4: Callable[[], 
     ) as appender:
         assert appender.stdout is not None
         accepted = [key for _ in range(batches) for key in appender.stdout.readline().split()]
-        # Stopped first: this ioctl lets an fsync that is under way return as if it were done.
+        # Stop the process first: this ioctl lets a running fsync return as if it had succeeded.
         appender.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, appender.pid, os.WSTOPPED)
         descriptor = os.open(place, os.O_RDONLY)
@@ -353,7 +369,7 @@ def test_a_file_that_is_upgraded_while_it_is_open_is_not_written_any_more(tmp_pa
         assert refusal(lambda: append(journal, "after")).label == "newer"
 
 
-def test_tables_that_a_newer_version_has_changed_are_not_taken_for_damage(tmp_path: Path) -> None:
+def test_tables_changed_by_a_newer_version_are_no_damage(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal, Journal(tmp_path / "journal") as upgrader:
         append(journal, "k")
         for change in ("ALTER TABLE actions RENAME COLUMN alert TO subject", "PRAGMA user_version = 99"):
@@ -392,21 +408,12 @@ def test_files_that_were_opened_wider_are_closed_again(tmp_path: Path) -> None:
         assert {mode for _, mode in modes(tmp_path / "journal")} == {0o600}
 
 
-def test_nothing_is_made_before_the_first_use(tmp_path: Path) -> None:
+def test_nothing_is_created_before_the_first_use(tmp_path: Path) -> None:
     Journal(tmp_path / "journal").close()
     assert list(tmp_path.iterdir()) == []
 
 
-def full_before_it_is_made(path: Path) -> Any:
-    """A disk that is full from the start is told, and used once it is not."""
-    ballast = fill(path)
-    errors = [refusal(lambda: used(path / "journal")).label for _ in range(2)]
-    ballast.unlink()
-    used(path / "journal")
-    return errors == ["disk-full"] * 2
-
-
-def test_a_limit_on_the_files_size_is_told(tmp_path: Path) -> None:
+def test_a_limit_on_the_files_size_is_reported(tmp_path: Path) -> None:
     """A quota that needs no root: the kernel refuses the write."""
 
     def work() -> Any:

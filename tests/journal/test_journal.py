@@ -29,7 +29,7 @@ def test_an_action_comes_back_as_it_was_appended_to_any_object(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("state", ["waiting", "in-flight", "done", "dead"])
-def test_a_known_key_gives_its_row_as_it_is(journal: Journal, state: str) -> None:
+def test_a_known_key_returns_its_row_unchanged(journal: Journal, state: str) -> None:
     append(journal, "k")
     if state != "waiting":
         action = claim(journal)
@@ -62,7 +62,7 @@ def test_an_order_beyond_sqlites_integers_is_still_kept(journal: Journal, order_
     assert claim(journal).key == given
 
 
-def test_what_is_due_later_waits_until_then(journal: Journal) -> None:
+def test_an_action_that_is_due_later_waits(journal: Journal) -> None:
     journal.append([new("k")], 100.0, due_at=150.0)
     assert journal.claim(149.0, 1, PAUSE) == []
     assert journal.next_due(149.0, PAUSE) == 150.0
@@ -86,7 +86,7 @@ def test_an_attempt_before_the_append_stays_the_first(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize("end", ["done", "dead", "postpone"])
-def test_an_end_of_an_action_that_a_damaged_file_lost_makes_it_anew(journal: Journal, end: str) -> None:
+def test_the_end_of_an_action_lost_by_damage_inserts_it_again(journal: Journal, end: str) -> None:
     append(journal, "k")
     held = claim(journal)
     journal._writer.write(lambda connection: connection.execute("DELETE FROM actions"))
@@ -124,7 +124,7 @@ def test_an_attempt_that_may_have_had_its_effect_counts_as_written(journal: Jour
 
 
 @pytest.mark.parametrize("writes", ["[1]", "no json", '{"state": true}'])
-def test_writes_that_are_not_ours_write_nothing(journal: Journal, writes: str) -> None:
+def test_invalid_writes_write_nothing(journal: Journal, writes: str) -> None:
     append(journal, "k", writes=writes)
     claim(journal)
     assert journal.memory("a") == {}
@@ -146,7 +146,7 @@ def test_any_number_is_pruned_in_steps(journal: Journal) -> None:
 # -- Clocks
 
 
-def test_what_expires_says_why_it_waited_and_not_again_once_it_is_retried(journal: Journal) -> None:
+def test_an_expired_action_has_the_reason_why_it_waited_and_after_a_retry_not_twice(journal: Journal) -> None:
     append(journal, "k")
     journal.postpone(claim(journal), 100.0, 500.0, "timeout", "no answer")
     (expired,) = journal.expire(160.0, 60.0)
@@ -172,7 +172,7 @@ def test_any_number_is_listed_by_state(journal: Journal) -> None:
     assert (len(keys(journal)), len(keys(journal, "waiting")), keys(journal, "dead")) == (500, 499, ["k0"])
 
 
-def test_what_is_exported_can_be_imported_once(journal: Journal, tmp_path: Path) -> None:
+def test_an_export_can_be_imported_once(journal: Journal, tmp_path: Path) -> None:
     for key in ("dead", "in flight", "waiting", "done"):
         append(journal, key, key, writes='{"state": 1}', body="\ud83d")
     by_key = {action.key: action for action in journal.claim(100.0, 9, PAUSE)}
@@ -215,7 +215,7 @@ def test_moving_takes_what_waits_and_is_dead_and_leaves_the_rest(journal: Journa
         assert claim(other).key == "waiting"
 
 
-def test_what_is_being_moved_is_not_claimed_meanwhile(journal: Journal, tmp_path: Path) -> None:
+def test_actions_that_are_being_moved_are_not_claimed(journal: Journal, tmp_path: Path) -> None:
     append(journal, "k")
     with Journal(tmp_path / "other") as other:
         take = other.take
@@ -229,7 +229,7 @@ def test_what_is_being_moved_is_not_claimed_meanwhile(journal: Journal, tmp_path
         assert keys(other, "waiting") == ["k"]
 
 
-def test_what_cannot_be_moved_waits_as_before(journal: Journal, tmp_path: Path) -> None:
+def test_actions_that_cannot_be_moved_wait_as_before(journal: Journal, tmp_path: Path) -> None:
     before = append(journal, "k")._replace(is_new=False)
     (tmp_path / "file").touch()
     with Journal(tmp_path / "file") as other:

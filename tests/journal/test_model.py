@@ -22,7 +22,7 @@ PAUSE = 60.0
 
 
 class Model:
-    """What a journal should hold, without any thought for disks and processes."""
+    """The expected content of a journal, without disks and processes."""
 
     def __init__(self) -> None:
         self.rows: Dict[int, Action] = {}
@@ -227,7 +227,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule()
     def power_fails(self) -> None:
-        """What is on the disk at this moment is all that the next process has."""
+        """The next process has only what is on disk now."""
         self.copies += 1
         copy_files(self.directory, self.root / str(self.copies))
         for journal in self.journals:

@@ -85,7 +85,7 @@ for thread in threads:
 
 
 def test_processes_that_are_killed_lose_nothing_and_keep_the_order(tmp_path: Path) -> None:
-    """Three processes append, one of them delivers; each is killed in turn. What was begun twice is known as such."""
+    """Three processes append, and one delivers; each is killed in turn. Second attempts are known as such."""
     directory, log = tmp_path / "journal", tmp_path / "log"
     arguments = [sys.executable, "-c", HAMMER, str(directory)]
     environment = {**os.environ, "PYTHONPATH": SOURCE}
@@ -131,7 +131,7 @@ def test_a_journal_that_another_process_holds_is_waited_for_only_so_long(tmp_pat
         append(hurried, "k")
 
 
-def test_nobody_waits_to_look(tmp_path: Path) -> None:
+def test_reads_do_not_wait(tmp_path: Path) -> None:
     """A deliverer that finds nothing due asks for no lock."""
     with Journal(tmp_path / "journal") as holder, Journal(tmp_path / "journal", busy_seconds=0.0) as looking:
         append(looking, "k")
@@ -142,7 +142,7 @@ def test_nobody_waits_to_look(tmp_path: Path) -> None:
         assert holder._writer.write(lambda _connection: look()) == (0, 1)
 
 
-def test_what_is_closed_says_so(journal: Journal) -> None:
+def test_a_closed_journal_says_so(journal: Journal) -> None:
     journal.close()
     journal.close()
     with pytest.raises(RuntimeError, match="was closed"):
@@ -319,7 +319,7 @@ def test_other_pythons_can_use_it_without_a_warning(tmp_path: Path, version: str
 
 
 def other_python(version: str) -> str:
-    """A Python of that version that starts: on the PATH, or installed beside the one that runs the tests."""
+    """A Python of that version that starts: on the PATH, or in the directory of the one that runs the tests."""
     name = f"python{version}"
     beside = Path(sys.base_prefix).parent.glob(f"*{version}*/bin/{name}")
     for python in filter(None, [shutil.which(name), *map(str, beside)]):
@@ -328,7 +328,7 @@ def other_python(version: str) -> str:
     pytest.skip(f"there is no Python {version} here")
 
 
-def test_a_child_that_is_killed_takes_nothing_with_it(journal: Journal) -> None:
+def test_a_killed_child_loses_nothing(journal: Journal) -> None:
     append(journal, "before")
     killed_in_child(lambda: append(journal, "child"))
     append(journal, "after")

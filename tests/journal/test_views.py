@@ -1,4 +1,4 @@
-"""What a page shows of a journal costs what is shown, not what lies there."""
+"""The cost of a page depends on the rows that it shows, not on the size of the journal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def steps(journal: Journal, call: object) -> int:
-    """Count SQLite's steps (in hundreds) while `call` runs: what it reads, on whatever machine."""
+    """Count SQLite's steps (in hundreds) while `call` runs; they do not depend on the machine."""
     count = [0]
 
     def tick() -> int:
@@ -38,14 +38,14 @@ def steps(journal: Journal, call: object) -> int:
 
 def test_the_newest_and_the_oldest_are_found_without_reading_the_others(journal: Journal) -> None:
     assert steps(journal, lambda: journal.latest(10)) < 20
-    assert steps(journal, journal.longest_waiting) < 5
+    assert steps(journal, journal.oldest_waiting) < 5
 
 
 def test_no_more_rows_are_given_than_are_asked_for(journal: Journal) -> None:
-    assert [len(found) for found in (journal.latest(7), journal.about("x", 7), journal.about("alert-", 7))] == [7] * 3
+    assert [len(found) for found in (journal.latest(7), journal.search("x", 7), journal.search("alert-", 7))] == [7] * 3
 
 
-def test_what_is_not_there_is_looked_for_once_through_the_file(journal: Journal) -> None:
-    assert journal.about("nobody", 10) == []
-    assert steps(journal, lambda: journal.about("nobody", 10)) < MANY * 30 / 100
+def test_a_search_without_a_match_reads_the_file_once(journal: Journal) -> None:
+    assert journal.search("nobody", 10) == []
+    assert steps(journal, lambda: journal.search("nobody", 10)) < MANY * 30 / 100
     assert journal.of_alert("nobody", 10) == []

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.core.agreed import AgreedState
 from alerta_opsgenie.plugin.destination import Destination
 
 
 def test_a_create_that_is_sent_in_the_middle_of_the_question_is_known() -> None:
     """Else the acknowledge behind it would not be told."""
-    memory: dict[str, Agreed] = {}
+    memory: dict[str, AgreedState] = {}
     waiting = {"a"}
 
     def step() -> None:
         """The sender: it remembers, and then takes the request out of the journal."""
-        memory["a"] = Agreed(is_open=True)
+        memory["a"] = AgreedState(is_open=True)
         waiting.clear()
 
     def waits(alert: str) -> bool:
@@ -23,7 +23,7 @@ def test_a_create_that_is_sent_in_the_middle_of_the_question_is_known() -> None:
         step()
         return found
 
-    def read(_alerts: list[str]) -> dict[str, Agreed]:
+    def read(_alerts: list[str]) -> dict[str, AgreedState]:
         found = dict(memory)
         step()
         return found

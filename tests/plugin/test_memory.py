@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.core.agreed import AgreedState
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.memory import Memory
@@ -16,7 +16,7 @@ from tests.support.own_postgres import own_postgres
 pytestmark = pytest.mark.alerta
 
 ONE, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
-KNOWN = Agreed(is_open=True, acknowledged=True, snoozed_until=1.5, owner="alice@example.com", priority="P1")
+KNOWN = AgreedState(is_open=True, acknowledged=True, snoozed_until=1.5, owner="alice@example.com", priority="P1")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerta_opsgenie.core.same_act import NOTE
+from alerta_opsgenie.core.duplicates import NOTE
 from alerta_opsgenie.plugin.attribution import BridgeCall, with_names
 from alerta_opsgenie.plugin.order import (
     MERGED,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from alerta_opsgenie.clients.opsgenie import Delivery, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import Reason, RequestOutcome, Verdict
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 
-DONE = Delivery(Verdict.DONE, Reason.ACCEPTED)
-THROTTLED = Delivery(Verdict.LATER, Reason.THROTTLED, retry_after_seconds=7.0, throttled=True)
-NETWORK = Delivery(Verdict.LATER, Reason.NETWORK)
-UNAVAILABLE = Delivery(Verdict.LATER, Reason.UNAVAILABLE)
-UNAUTHORIZED = Delivery(Verdict.STUCK, Reason.UNAUTHORIZED)
+DONE = RequestOutcome(Verdict.DONE, Reason.ACCEPTED)
+THROTTLED = RequestOutcome(Verdict.LATER, Reason.THROTTLED, retry_after_seconds=7.0, throttled=True)
+NETWORK = RequestOutcome(Verdict.LATER, Reason.NETWORK)
+UNAVAILABLE = RequestOutcome(Verdict.LATER, Reason.UNAVAILABLE)
+UNAUTHORIZED = RequestOutcome(Verdict.STUCK, Reason.UNAUTHORIZED)
 
 
 def waits(limits: RateLimits, now: float = 0.0) -> list[bool]:
@@ -30,7 +30,7 @@ def waits(limits: RateLimits, now: float = 0.0) -> list[bool]:
         (NETWORK, [True, True, True]),
     ],
 )
-def test_each_answer_holds_up_what_it_is_about(delivery: Delivery, held_up: list[bool]) -> None:
+def test_each_answer_holds_up_what_it_is_about(delivery: RequestOutcome, held_up: list[bool]) -> None:
     limits = RateLimits()
     limits.note("r", "a", delivery, 0.0)
     assert waits(limits) == held_up
@@ -39,7 +39,7 @@ def test_each_answer_holds_up_what_it_is_about(delivery: Delivery, held_up: list
 @pytest.mark.parametrize(
     ("delivery", "longest"), [(NETWORK, 15), (UNAVAILABLE, 60), (UNAUTHORIZED, 120), (THROTTLED, 60)]
 )
-def test_the_pauses_grow_up_to_a_limit_and_begin_anew_after_a_success(delivery: Delivery, longest: float) -> None:
+def test_the_pauses_grow_up_to_a_limit_and_begin_anew_after_a_success(delivery: RequestOutcome, longest: float) -> None:
     limits, now, pauses = RateLimits(), 0.0, []
     for _ in range(12):
         limits.note("r", "a", delivery, now)

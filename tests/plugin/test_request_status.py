@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alerta_opsgenie.clients.opsgenie import Delivery, Lookup, Reason, Status, Verdict
+from alerta_opsgenie.clients.opsgenie import Reason, RequestOutcome, RequestStatus, Status, Verdict
 from alerta_opsgenie.core.publish import Request
 from alerta_opsgenie.plugin import request_status
 from alerta_opsgenie.plugin.keys import Key
@@ -26,9 +26,9 @@ class Client:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def look_up(self, request_id: str, _key: str, _deadline: float) -> Lookup:
+    def look_up(self, request_id: str, _key: str, _deadline: float) -> RequestStatus:
         self.asked.append(request_id)
-        return Lookup(Status.SUCCEEDED)
+        return RequestStatus(Status.SUCCEEDED)
 
 
 def test_what_a_paused_key_sent_is_looked_up_later_and_that_of_others_now(monkeypatch: Any) -> None:
@@ -37,7 +37,7 @@ def test_what_a_paused_key_sent_is_looked_up_later_and_that_of_others_now(monkey
     any_of: Any = client
     settings = Settings(key=Key("0" * 36), keys={"a": Key("1" * 36), "b": Key("2" * 36)})
     lookups = StatusLookups(settings, limits, lambda *_: None, any_of, any_of, lambda *_: None)
-    throttled = Delivery(Verdict.LATER, Reason.THROTTLED, "", retry_after_seconds=600.0, throttled=True)
+    throttled = RequestOutcome(Verdict.LATER, Reason.THROTTLED, "", retry_after_seconds=600.0, throttled=True)
     limits.note("a", "x", throttled, clock.now)
     for number, route in enumerate("abb"):
         request = Request("acknowledge", "POST", "/", {})

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient, Reason, RequestOutcome, Verdict
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, Request, publish
-from alerta_opsgenie.core.wording import AlertValues, Past
+from alerta_opsgenie.core.publish import AlertEvent, Dispatch, Policy, Request, publish
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 from alerta_opsgenie.journal import Journal, New
 from alerta_opsgenie.plugin import outbox
 from alerta_opsgenie.plugin.keys import Key
@@ -49,9 +49,9 @@ class Plugin:
         self.sender = Sender(self.outbox, self.settings, lambda alert, text: self.reports.append((alert, text)))
 
     def happen(self, alert_id: str, *events: Event, text: str = "") -> None:
-        history = (Past("new", "open", "major", alert_id),)
+        history = (HistoryEntry("new", "open", "major", alert_id),)
         alert = AlertValues(alert_id, resource="r", event="e", severity="major", history=history)
-        acts = [ConsoleAct(event, "alice", text, time.time() + 60) for event in events]
+        acts = [AlertEvent(event, "alice", text, time.time() + 60) for event in events]
         self.outbox.put(publish(alert, acts, Policy()),
                         alert_id)  # fmt: skip
 
@@ -219,7 +219,7 @@ def test_a_fault_of_this_program_holds_up_one_alert_and_leaves_nothing_in_flight
     plugin = Plugin(run, tmp_path)
     send = plugin.sender._send
 
-    def failing(client: OpsgenieClient, outgoing: OutgoingRequest) -> Delivery:
+    def failing(client: OpsgenieClient, outgoing: OutgoingRequest) -> RequestOutcome:
         if outgoing.alert == "a":
             raise ZeroDivisionError
         return send(client, outgoing)
@@ -352,5 +352,5 @@ def test_without_confirmation_no_request_is_looked_up(run: Running, tmp_path: Pa
     assert [seen.method for seen in run.cloud.records.requests] == ["POST"] * 3
 
 
-def delivery(reason: Reason, verdict: Verdict = Verdict.LATER, **more: object) -> Delivery:
-    return Delivery(verdict, reason, **more)  # type: ignore[arg-type]
+def delivery(reason: Reason, verdict: Verdict = Verdict.LATER, **more: object) -> RequestOutcome:
+    return RequestOutcome(verdict, reason, **more)  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""What the tests share."""
+"""Helpers for the tests."""

@@ -1,4 +1,4 @@
-"""What Alerta answers, messages that Opsgenie sends, and a way to run a relay over both without a socket."""
+"""Answers of Alerta, messages of Opsgenie, and a function that runs a relay with both without a socket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from alerta_opsgenie.core.message import Message, parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
+from alerta_opsgenie.core.relay import relay
+from alerta_opsgenie.core.task import AttemptContext, Call, Settings
 
 ALIAS = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 JANE = "jane.doe@example.org"
@@ -26,12 +27,12 @@ NOTED = Answer(201, {"status": "ok", "id": "0", "note": {}})
 
 
 def ok_with_plugin(alert_status: str = "", who: str = JANE) -> Answer:
-    """Give the answer of an Alerta that has our plugin: it names the person and the status that came of it."""
+    """Return the answer of an Alerta with our plugin: it has the person's name and the alert's new status."""
     return Answer(200, {"status": "ok"}, on_behalf_of=who, alert_status=alert_status)
 
 
 def error(status: int, text: str = "no") -> Answer:
-    """Give an error in the shape of Alerta's own."""
+    """Return an error in the shape of Alerta's own."""
     return Answer(status, {"status": "error", "code": status, "message": text, "errors": None, "requestId": "0"})
 
 
@@ -43,19 +44,19 @@ HTML = Answer(200, None)
 
 
 def seen(status: str, *history: dict[str, Any], clock_ahead_seconds: float = 0.0) -> Answer:
-    """Give the answer to a look at an alert."""
+    """Return the answer to GET alert."""
     alert = {"id": ALIAS, "status": status, "history": list(history)}
     return Answer(200, {"status": "ok", "total": 1, "alert": alert}, clock_ahead_seconds=clock_ahead_seconds)
 
 
 def line(text: str, at_seconds: float, status: str = "open", kind: str = "ack") -> dict[str, Any]:
-    """Give a line of an alert's history."""
+    """Return a line of an alert's history."""
     moment = dt.datetime.fromtimestamp(at_seconds, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     return {"id": ALIAS, "text": text, "status": status, "type": kind, "updateTime": moment, "user": "bridge"}
 
 
 def envelope(action: str, /, **alert: Any) -> dict[str, Any]:
-    """Give an edge message; `alert` is laid over the usual fields, and a value of None takes a field away."""
+    """Return an edge message; `alert` is laid over the usual fields, and a value of None takes a field away."""
     usual = {
         "alertId": "3f1c7a52-8d0e-4b6a-9c41-5e2b7f90d1aa-1751623200123",
         "alias": ALIAS,
@@ -68,27 +69,27 @@ def envelope(action: str, /, **alert: Any) -> dict[str, Any]:
 
 
 def message(action: str, /, **alert: Any) -> Message:
-    """Give the same, parsed."""
+    """Return the same, parsed."""
     return parse(json.dumps(envelope(action, **alert)))
 
 
 def at(
     attempted_seconds_ago: float | None = None, superseded: Iterable[str] = (), now: float = NOW_SECONDS
-) -> Circumstances:
-    """Give the circumstances of a first attempt, or of one after an attempt of unknown end."""
+) -> AttemptContext:
+    """Return the context of a first attempt, or of one after an attempt of unknown end."""
     since = None if attempted_seconds_ago is None else now - attempted_seconds_ago
-    return Circumstances(now, since, frozenset(superseded))
+    return AttemptContext(now, since, frozenset(superseded))
 
 
 class Played(NamedTuple):
-    """What a relay asked for, and how it ended."""
+    """The calls of a relay, and its outcome."""
 
     calls: list[Call]
     outcome: Outcome
 
     @property
     def ending(self) -> tuple[Kind, Reason]:
-        """How it ended, without the words."""
+        """The outcome without its detail."""
         return self.outcome.kind, self.outcome.reason
 
     @property
@@ -98,7 +99,7 @@ class Played(NamedTuple):
 
 
 def asked(call: Call) -> tuple[Any, ...]:
-    """Give a call as (method, path behind the alert's, body without `bridge`); the body only where there is one."""
+    """Return a call as (method, path behind the alert's, body without `bridge`); the body only where there is one."""
     assert call.path.startswith(f"/alert/{ALIAS}"), call.path
     short = (call.method, call.path[len(f"/alert/{ALIAS}") :])
     if call.body is None:
@@ -110,10 +111,10 @@ def play(
     about: Message,
     *answers: Answer,
     settings: Settings | None = None,
-    circumstances: Circumstances | None = None,
+    context: AttemptContext | None = None,
 ) -> Played:
-    """Run a relay over these answers; AssertionError where it asks for more, or for less."""
-    steps = relay(about, settings or Settings(), circumstances or at())
+    """Run a relay with these answers; AssertionError if it makes more or fewer calls."""
+    steps = relay(about, settings or Settings(), context or at())
     calls: list[Call] = []
     left = list(answers)
     try:
@@ -127,7 +128,7 @@ def play(
         return Played(calls, stop.value)
 
 
-# -- How calls look in a table of expectations, and the endings that stand in most
+# -- Calls as shown in tables of expectations, and common outcomes
 
 
 APPLIED = (Kind.APPLIED, Reason.DONE)
@@ -139,7 +140,7 @@ def act(action: str, text: str, **more: Any) -> tuple[Any, ...]:
 
 
 def attributes(**values: str | None) -> tuple[Any, ...]:
-    """Give the call that sets attributes; with underscores for dashes."""
+    """Return the call that sets attributes; with underscores for dashes."""
     return ("PUT", "/attributes", {"attributes": {name.replace("_", "-"): value for name, value in values.items()}})
 
 
@@ -148,5 +149,5 @@ def note(text: str) -> tuple[Any, ...]:
 
 
 def shelve(at_seconds: float, timeout: object = 3600) -> dict[str, Any]:
-    """Give the line of history of a shelve."""
+    """Return the line of history of a shelve."""
     return {**line("by somebody", at_seconds, "shelved", "shelve"), "timeout": timeout}

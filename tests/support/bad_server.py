@@ -49,7 +49,7 @@ class BadServer(Server):
 
 
 class PrivateCa:
-    """A certificate authority that nobody trusts until told to; its certificate lies in `path` as PEM."""
+    """A private certificate authority; its certificate is in `path` as PEM."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "private-ca.pem"

@@ -1,4 +1,4 @@
-"""Aids for tests that use the stand-in for Atlassian's cloud: a plain HTTP client, a webhook receiver, start-up.
+"""Helpers for tests that use the stand-in for Atlassian's cloud: a plain HTTP client, a webhook receiver, start-up.
 
 A test says `with running_cloud() as run:`, uses `run.api`, `run.jsm` and `run.cloud.person(...)`, and fails at the end
 if a rule of the vendor was broken.

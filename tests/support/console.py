@@ -1,4 +1,4 @@
-"""What a person at Alerta's console sees and does, as a small blocking client for tests.
+"""A small blocking client for tests that does what a person does at Alerta's console.
 
 Not the client under test: it shares no code with the package, and each call makes a connection of its own, so that it
 works right after a restart.

@@ -30,7 +30,7 @@ def edge_message(action: str, **changes: Any) -> dict[str, Any]:
 
 
 def edge_document(**changes: Any) -> dict[str, Any]:
-    """Give the documented configuration, complete and sound but for what `changes` replace (None removes a key)."""
+    """Return the documented configuration, complete and sound but for what `changes` replace (None removes a key)."""
     mapping = {
         "filepath": "/home/opsgenie/oec/scripts/oecAlertaExecutor.py",
         "sourceType": "local",

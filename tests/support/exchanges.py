@@ -1,4 +1,4 @@
-"""Requests with a limit of a second, which end by then and show no secret whatever comes of them."""
+"""Requests with a time limit of one second, which end by then and never show a secret."""
 
 from __future__ import annotations
 

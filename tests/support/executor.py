@@ -1,4 +1,4 @@
-"""The built one-file executor on a connector's host of its own, and what it leaves behind there."""
+"""The built one-file executor on a private host of a connector, and the files that it creates there."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ ACTIONS = (
 
 @functools.lru_cache(maxsize=1)
 def built_executor() -> bytes:
-    """Give the one file's bytes, built once for all tests of a run."""
+    """Return the one file's bytes, built once for all tests of a run."""
     return build()
 
 
 def bare_python() -> str:
-    """Name an interpreter in which this package is not installed, so that the one file has to stand alone."""
+    """Return an interpreter without this package, so that the one file must work alone."""
     return str(getattr(sys, "_base_executable", sys.executable))
 
 
@@ -171,7 +171,7 @@ class Edge:
     # --- what it leaves behind ---------------------------------------------------------------------------------------
 
     def actions(self, state: str | None = None) -> list[Action]:
-        """What lies in the journals, whatever became of it."""
+        """All actions in the journals."""
         found: list[Action] = []
         for target in targets(str(self.spool_directory)):
             journal = journal_of(str(self.spool_directory), target)
@@ -192,7 +192,7 @@ class Edge:
         return [pid for pid, line in command_lines() if "--agent" in line and str(self.spool_directory) in line]
 
     def status(self) -> dict[str, Any]:
-        """What the agent tells of itself; raises NoAgentError where there is none."""
+        """The agent's report; raises NoAgentError if there is no agent."""
         path = str(self.spool_directory)
         return dict(json.loads(handover.exchange(path, handover.request(handover.STATUS, [], {}, "0", 10.0), 10.0)[0]))
 

@@ -1,6 +1,6 @@
-"""The ways from the stand-in cloud back into an Alerta with the plugin: webhook, executor, native connector.
+"""The transports from the stand-in cloud to an Alerta with the plugin: webhook, executor, native connector.
 
-Each is a context manager that opens the way and gives a function that says whether it has come to rest.
+Each is a context manager that opens the transport and returns a function that reports whether it is idle.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class VendorConnector:
             aws_session_token=grant.session_token,
         )  # fmt: skip
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(12)  # as many as a connector has where its file does not say
+        self._pool = ThreadPoolExecutor(12)  # the connector's default
         self._runs: list[Future[ScriptResult]] = []
         self._poller = threading.Thread(target=self._poll)
 
@@ -58,7 +58,7 @@ class VendorConnector:
         return not queued and all(run.done() for run in self._runs) and not self._edge.unfinished()
 
     def failures(self) -> list[str]:
-        """What the executors said on standard error, and how many of them there were."""
+        """The standard error of the executors."""
         return [text for run in self._runs if (text := run.result().stderr)]
 
     def _poll(self) -> None:
@@ -141,7 +141,7 @@ def is_something_left(state_directory: str) -> bool:
 
 @contextmanager
 def webhook_and_executor(run: Plugged, directory: Path) -> Iterator[Idle]:
-    """Let each message come by both, as with a team that is changing from the one to the other."""
+    """Deliver each message by both, as for a team that moves from one to the other."""
     with webhook(run, directory) as one, executor(run, directory) as other:
         yield lambda: one() and other()
 

@@ -1,4 +1,4 @@
-"""An installed bridge that nothing fails in, of a user who is not root, and ways to break it.
+"""An installed bridge without faults, of a user who is not root, and functions that break it.
 
 Everything lies in a directory of its own, and is the unprivileged user's: `nobody` for a root that runs the tests, else
 whoever does.
@@ -56,7 +56,7 @@ def open_directory() -> Iterator[Path]:
 
 
 def put_python(directory: Path, name: str = "python") -> str | None:
-    """Put a Python that every user may start on a PATH of its own and give that; None: this machine has none."""
+    """Return a PATH with a Python that every user may start; None if this machine has none."""
     user, _ = plain_user()
     entry = pwd.getpwnam(user)
     found = find_interpreter("python3", SERVICE_PATH, (entry.pw_uid, entry.pw_gid))
@@ -107,7 +107,7 @@ class Installed:
         return run_as(os.geteuid(), os.getegid(), drop_and_work)
 
     def findings(self, *names: str) -> list[Finding]:
-        """What the named checks (or all) find now."""
+        """The findings of the named checks (or of all)."""
         return [Finding(*row) for row in self.as_user(lambda inst: [*examine(inst, names or NAMES)])]
 
     def worst(self, *names: str) -> Finding:

@@ -84,7 +84,7 @@ class Killer:
         return {"PYTHONPATH": str(self._site), **{f"KILL_{name}": value for name, value in names.items()}}
 
     def death(self, environment: dict[str, str]) -> Death | None:
-        """Say how the process with that environment ended; None where it has not, or where none was started."""
+        """Return how the process with that environment ended; None if it runs, or if none was started."""
         path = Path(environment["KILL_MARK"])
         if not path.exists():
             return None

@@ -1,4 +1,4 @@
-"""A host of the test's own: /etc, /home and /var are its own, and nobody else sees them.
+"""A private host for a test: its /etc, /home and /var are not visible to other processes.
 
 Root enters a mount namespace of its own and leaves it at the end (unshare(2), setns(2)). Users that are made, units and
 logs lie in a temporary directory; no other process of the machine sees or changes them.

@@ -12,7 +12,7 @@ from lab.postgres import Guard, Postgres
 
 @contextlib.contextmanager
 def own_postgres(database: str) -> Iterator[str]:
-    """Give the URL of an empty database; the server ends with the block."""
+    """Return the URL of an empty database; the server ends with the block."""
     directory = Path(tempfile.mkdtemp(prefix="own-pg-"))
     directory.chmod(0o711)  # under root PostgreSQL runs as another user, who has to get through
     with contextlib.closing(Guard()) as guard:

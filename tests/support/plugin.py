@@ -60,10 +60,10 @@ class Plugged:
     bridge: Console
     spool_directory: Path
     product: str = ""
-    """Whose outbox it is, where another product is told beside the first."""
+    """The product of the outbox, if there are two."""
 
     def settle(self) -> None:
-        """Return once nothing waits in the plugin's outbox and nothing is on its way in the cloud."""
+        """Return when the plugin's outbox is empty and the cloud has processed all requests."""
         assert wait_until(lambda: self.waiting() == 0), f"still waiting: {self.entries()}"
         assert self.cloud.wait_settled(), "the cloud has not settled"
 
@@ -88,7 +88,7 @@ class Plugged:
             database.close()
 
     def entries(self) -> list[str]:
-        """What is in the plugin's outbox, for a failing test."""
+        """The content of the plugin's outbox, for a failing test."""
         with self.outbox() as outbox:
             return [f"{row.kind} {row.state} {row.reason} {row.detail}" for row in outbox.actions()]
 

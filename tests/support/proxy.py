@@ -51,7 +51,7 @@ Forced = contextlib.AbstractContextManager[Fault]
 
 
 class Passage(NamedTuple):
-    """One request on its way through the proxy."""
+    """One request in the proxy."""
 
     proxy: Proxy
     client: Wire
@@ -108,7 +108,7 @@ class Proxy(Server):
             self.start()
 
     def hanging(self, times: int | None = None) -> Forced:
-        """Requests are taken and nothing comes back; afterwards they are reset, never passed on."""
+        """Requests get no answer; afterwards they are reset and never forwarded."""
 
         def act(passage: Passage, fault: Fault) -> None:
             fault.over.wait()
@@ -129,7 +129,7 @@ class Proxy(Server):
         return self._force(act, times)
 
     def dropping_answers(self, times: int | None = None, *, after_bytes: int = 0) -> Forced:
-        """Alerta does what it was asked and answers; the client gets `after_bytes` of the answer and a reset."""
+        """Alerta processes the request and answers; the client gets `after_bytes` of the answer and a reset."""
 
         def act(passage: Passage, _fault: Fault) -> None:
             passage.client.send(passage.fetch_answer()[:after_bytes])
@@ -144,7 +144,7 @@ class Proxy(Server):
         body: bytes = b'{"status": "error", "message": "the proxy says so"}',
         times: int | None = None,
     ) -> Forced:
-        """The proxy answers itself, and Alerta hears nothing of it."""
+        """The proxy answers itself, and does not forward the request."""
         sent = {"Content-Length": str(len(body)), "Content-Type": "application/json", **(headers or {})}
 
         def act(passage: Passage, _fault: Fault) -> None:

@@ -1,4 +1,4 @@
-"""What the tests against the real Alerta share: a bridge to act through, and alerts in each state to act on."""
+"""Helpers for tests with a real Alerta: a bridge that applies actions, and alerts in each state."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Call, Circumstances, Settings, relay
-from alerta_opsgenie.core.task import drive
+from alerta_opsgenie.core.relay import relay
+from alerta_opsgenie.core.task import AttemptContext, Call, Settings, run_relay
 from tests.support.answers import envelope
 from tests.support.console import Console
 
@@ -31,12 +31,12 @@ def in_minutes(minutes: float) -> int:
 
 
 def newest(console: Console, alert_id: str, kind: str) -> dict[str, Any]:
-    """Give the newest line of history of that kind; Alerta lists the oldest first."""
+    """Return the newest line of history of that kind; Alerta lists the oldest first."""
     return [line for line in console.history(alert_id) if line["type"] == kind][-1]
 
 
 class Bridge:
-    """Does what a connector does with one action; `calls` counts the calls of the latest.
+    """Applies actions as a connector does; `calls` is the number of calls of the last one.
 
     With `with_plugin` it adds to Alerta's answers what our plugin would: the name, and the status after the call.
     """
@@ -60,7 +60,9 @@ class Bridge:
         before = self.client.calls
         about = parse(json.dumps(envelope(action, alias=alert_id, **{"updatedAt": time.time_ns(), **alert})))
         try:
-            outcome = drive(relay(about, settings, Circumstances(time.time(), attempted_at, superseded)), self._send)
+            outcome = run_relay(
+                relay(about, settings, AttemptContext(time.time(), attempted_at, superseded)), self._send
+            )
         except UnreachableError as error:
             outcome = Outcome(Kind.KEPT, Reason.TIMEOUT if error.timed_out else Reason.NETWORK, str(error))
         self.calls = self.client.calls - before
@@ -105,7 +107,7 @@ class Made:
         return alert_id
 
     def beside_another(self, status: str, others_status: str) -> str:
-        """Give an alert in one status whose newest line of history, for Alerta's state machine, has another.
+        """Return an alert in one status whose newest line of history, for Alerta's state machine, has another.
 
         The lines of an alert that names this one's event in its `correlate` count as this one's.
         """

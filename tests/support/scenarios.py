@@ -28,7 +28,7 @@ _STATUS_AFTER = {"Acknowledge": "ack", "UnAcknowledge": "open", "Snooze": "shelv
 
 
 def action(name: str, alert_id: str, *, at_ns: int | None = None, by: str = PEOPLE[0], **fields: Any) -> JSON:
-    """Build the message of one action on an alert, with a request id of its own."""
+    """Return the message of one action on an alert, with a new request id."""
     alert = {
         "alertId": f"{uuid.uuid4()}-1751623200123",
         "alias": alert_id,
@@ -51,7 +51,7 @@ class Expected:
 
 
 def expected_after(messages: Sequence[JSON]) -> Expected:
-    """Say what one alert must look like after these actions, in whatever order and however often they came."""
+    """Return the expected state of one alert after these actions, in any order and any number of deliveries."""
     expected = Expected()
     once = {message["requestId"]: message for message in messages}
     for message in sorted(once.values(), key=lambda message: message["alert"]["updatedAt"]):
@@ -76,7 +76,7 @@ def found_in(alert: JSON, notes: Sequence[JSON]) -> Expected:
 
 
 class Scenarios:
-    """Makes up stories by a seed; the same seed tells the same."""
+    """Makes random scenarios from a seed; the same seed makes the same ones."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)

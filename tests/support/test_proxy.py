@@ -1,4 +1,4 @@
-"""The proxy: whole requests and answers without a fault, and each fault exactly as it says."""
+"""The proxy: whole requests and answers without a fault, and each fault exactly as documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directory trees for tests of install and uninstall: what is there before, and what a tree looks like."""
+"""Directory trees for tests of install and uninstall: the files before, and a snapshot of a tree."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def put(root: Path, path: str, text: str, mode: int = 0o644) -> Path:
 
 
 def vendor_layout(root: Path) -> None:
-    """What OEC's package leaves: a sample configuration, and scripts of which one shadows Python's `http`."""
+    """The files of OEC's package: a sample configuration, and scripts of which one shadows Python's `http`."""
     scripts = "home/opsgenie/oec/scripts"
     put(root, f"{scripts}/http.py", "# the vendor's\n", 0o755)
     put(root, f"{scripts}/actionExecutor.py", "# the vendor's\n", 0o755)

@@ -1,4 +1,4 @@
-"""A web server that answers each path with a page, as a console's does, and with JSON where a test says so."""
+"""A web server that answers each path with an HTML page, as a console does, or with JSON from the test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def web_page(status: int = 200) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give its URL, and the JSON by path; with "recognises" among them it sends X-Alerta-On-Behalf-Of back."""
+    """Return its URL, and the JSON by path; with "recognises" among them it sends X-Alerta-On-Behalf-Of back."""
     routes: dict[str, Any] = {}
 
     class Page(http.server.BaseHTTPRequestHandler):

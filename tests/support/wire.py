@@ -1,4 +1,4 @@
-"""HTTP by hand: a server reads whole requests, and what it sends, and when it breaks off, is up to the test."""
+"""Low-level HTTP: a server that reads whole requests; the test decides what it sends and when it stops."""
 
 from __future__ import annotations
 

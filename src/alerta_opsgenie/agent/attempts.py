@@ -12,9 +12,9 @@ from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core import delivery
-from alerta_opsgenie.core.message import Message, essence_of_person, recall
+from alerta_opsgenie.core.message import Message, journal_body_of_person, read_journal_body
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import Settings
+from alerta_opsgenie.core.task import Settings
 from alerta_opsgenie.journal import Action, Journal, JournalError, New
 
 # The reason says to the next attempt that an earlier one may still take effect.
@@ -47,7 +47,7 @@ class Attempts:
         """Try an action of the journal once. Whatever goes wrong is an outcome."""
         message: Optional[Message] = None
         try:
-            message = recall(action.body, action.key)
+            message = read_journal_body(action.body, action.key)
             settings = settings_from_json(action.options)
             return message, self._try(target, message, settings, _earlier(target, action))
         except ValueError as error:
@@ -62,24 +62,24 @@ class Attempts:
 
     def try_unrecorded(self, target: Target, job: Unrecorded, patience_seconds: float) -> Tuple[Outcome, int]:
         """Try an action that is in no journal, again for so long, and tell its ticket. Gives how often it was tried."""
-        message, settings = recall(job.new.body, job.new.key), settings_from_json(job.new.options)
+        message, settings = read_journal_body(job.new.body, job.new.key), settings_from_json(job.new.options)
         ends, now, count = time.monotonic() + patience_seconds, time.time(), 0
-        earlier = delivery.Earlier(first_attempt_at=_began_at(job.new.first_attempt_at, now))
+        earlier = delivery.PriorAttempts(first_attempt_at=_began_at(job.new.first_attempt_at, now))
         while True:
             count += 1
             outcome = self._try(target, message, settings, earlier)
             pause = delivery.pause_seconds(outcome, count, jitter())
             again_at = time.monotonic() + pause
-            is_over = outcome.kind is not Kind.KEPT or outcome.loud or again_at > ends
+            is_over = outcome.kind is not Kind.KEPT or outcome.needs_person or again_at > ends
             if not is_over and job.ticket.wants_more:
                 job.ticket.resolve(Result(message, outcome, kept=False, again_at=again_at, problem=job.problem))
             if is_over or self._stopping.wait(pause):
                 job.ticket.resolve(Result(message, outcome, kept=False, problem=job.problem))
                 return outcome, count
             first = now if earlier.first_attempt_at is None else earlier.first_attempt_at
-            earlier = delivery.Earlier(first_attempt_at=first, last_reason=outcome.reason.value)
+            earlier = delivery.PriorAttempts(first_attempt_at=first, last_reason=outcome.reason.value)
 
-    def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.Earlier) -> Outcome:
+    def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.PriorAttempts) -> Outcome:
         access = target.access
         if access is None:
             return Outcome(Kind.KEPT, Reason.BEHIND, "no key for this Alerta has come yet")
@@ -123,11 +123,11 @@ def _began_at(first: Optional[float], now: float) -> Optional[float]:
     return now - delivery.EXPIRE_AFTER_SECONDS if first is not None and first > now else first
 
 
-def _earlier(target: Target, action: Action) -> delivery.Earlier:
-    first, same_words = _began_at(action.first_attempt_at, time.time()), 0
+def _earlier(target: Target, action: Action) -> delivery.PriorAttempts:
+    first, equal_lines = _began_at(action.first_attempt_at, time.time()), 0
     if first is not None:
-        same_words = target.journal.count_words(action.alert, action.words, delivery.count_words_since(first))
-    return delivery.Earlier(target.journal.memory(action.alert), first, same_words, action.reason)
+        equal_lines = target.journal.count_words(action.alert, action.words, delivery.equal_lines_since(first))
+    return delivery.PriorAttempts(target.journal.memory(action.alert), first, equal_lines, action.reason)
 
 
 # -- Its end in the journal
@@ -212,8 +212,8 @@ def _commit(journal: Journal, end: End, *, claim_next: bool) -> Optional[Action]
         return None
     if outcome.kind is Kind.REJECTED:
         return journal.dead(action, now, reason, detail, claim_next=claim_next)
-    ended = action if delivery.left_words(outcome) else action._replace(words="")
-    left = essence_of_person(person)
+    ended = action if delivery.left_history_line(outcome) else action._replace(words="")
+    left = journal_body_of_person(person)
     return journal.done(ended, now, reason, detail, wrote=wrote, left=left, claim_next=claim_next)
 
 

@@ -45,7 +45,7 @@ def read_request(request: Request) -> Tuple[Optional[Message], Optional[New], Op
     outcome = delivery.outcome_without_alerta(message, settings, now)
     if outcome is not None:
         return message, None, outcome
-    entry = delivery.entry_of(message, now)._asdict()
+    entry = delivery.journal_entry(message, now)._asdict()
     new = New(**entry, options=settings_to_json(settings), first_attempt_at=request.first_attempt_at)
     return message, new, None
 

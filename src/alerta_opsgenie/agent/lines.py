@@ -36,7 +36,7 @@ def show(
     about, outcome = about_message(result.message), result.outcome
     result = result._replace(problem=result.problem or (options.people_file and FILES.problem(options.people_file)))
     failure = _failure(result, waiting)
-    is_warned = outcome.kind is Kind.KEPT or outcome.warns or bool(result.problem)
+    is_warned = outcome.kind is Kind.KEPT or outcome.is_warning or bool(result.problem)
     level = "ERROR" if failure else "WARN" if is_warned else "INFO"
     output = errors = ""
     if options.log_level in ("DEBUG", "TRACE"):
@@ -80,7 +80,7 @@ def _failure(result: Result, waiting: int) -> str:
         return outcome.detail
     if not result.is_safe:
         return f"LOST: {outcome.detail}, and it could not be kept: {result.problem}"
-    if outcome.kind is Kind.KEPT and outcome.loud:
+    if outcome.kind is Kind.KEPT and outcome.needs_person:
         return f"{outcome.detail}; {outcome.advice}; the action is kept; {waiting} wait now"
     return ""
 

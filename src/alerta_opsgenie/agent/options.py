@@ -9,7 +9,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.handover import DEFAULT_LIMIT_SECONDS, LONGEST_LIMIT_SECONDS, spelling, state_directory
-from alerta_opsgenie.core.relay import ON_DELETE, Settings
+from alerta_opsgenie.core.task import ON_DELETE, Settings
 
 
 class UsageError(Exception):

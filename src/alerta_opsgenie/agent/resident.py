@@ -44,7 +44,7 @@ class Log:
         """Write down how an attempt ended."""
         about = about_message(report.message) if report.message else f"{report.action} {report.alert}"
         took = f"attempt {report.attempt}, {report.seconds * 1000:.0f} ms"
-        level = "WARN" if report.outcome.warns else "INFO"
+        level = "WARN" if report.outcome.is_warning else "INFO"
         self.write(f"{report.outcome.kind.value} {about}: {say(report.outcome)} ({took})", level)
 
     def write(self, text: str, level: str = "INFO") -> None:

@@ -96,7 +96,7 @@ class Target:
                 self._accesses.append(access)
         if outcome.kind is not Kind.KEPT:
             self.problem = ""
-        elif outcome.loud:
+        elif outcome.needs_person:
             self.problem = f"{outcome.detail}; {outcome.advice}"
 
     def may_hurry(self, at_work: int) -> bool:

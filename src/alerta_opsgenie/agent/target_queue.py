@@ -21,6 +21,7 @@ from alerta_opsgenie.agent.target import Target, jitter
 from alerta_opsgenie.agent.ticket import BEHIND, UNANSWERED, UNTRIED, Result, Ticket, Waiting
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.message import actor
+from alerta_opsgenie.core.order import writes
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.journal import Action, JournalError, New
 
@@ -261,9 +262,10 @@ class TargetQueue:
         message, outcome = attempts.try_row(self.target, action)
         took, count = time.monotonic() - began, action.attempts + 1
         self._shared.report(Report(self.target.name, action.kind, action.alert, message, outcome, count, took))
-        pause = delivery.row_pause_seconds(outcome, count, jitter())
+        pause = delivery.row_delay_seconds(outcome, count, jitter())
         person = actor(message) if message else ""
-        end = End(action, outcome, delivery.wrote(message, outcome, time.time()), pause, person)
+        wrote = writes(message, outcome.kind, time.time()) if message else {}
+        end = End(action, outcome, wrote, pause, person)
         following = self._ends.save(end, claim_next=not self._stopping.is_set() and self._shared.holds_lock())
         problem = self._ends.problem or self.target.news()
         if outcome.kind is not Kind.KEPT:

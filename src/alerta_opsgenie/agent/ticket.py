@@ -29,7 +29,7 @@ class Result(NamedTuple):
     def is_worth_waiting(self, patience_ends: float) -> bool:
         """Whether the next attempt comes before then, and nobody has to do something for it."""
         is_due = self.again_at is not None and self.again_at < patience_ends
-        return self.outcome.kind is Kind.KEPT and not self.outcome.loud and is_due
+        return self.outcome.kind is Kind.KEPT and not self.outcome.needs_person and is_due
 
 
 BEHIND = Outcome(Kind.KEPT, Reason.BEHIND, "earlier actions on this alert wait")

@@ -16,7 +16,7 @@ from alerta_opsgenie.core.outcome import Outcome
 _STOP_SECONDS = 5.0
 
 
-class Delivery:
+class RequestOutcome:
     """Delivers for one state directory; `close` ends what this process began itself."""
 
     def __init__(self, state_directory: str) -> None:

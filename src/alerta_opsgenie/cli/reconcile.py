@@ -23,16 +23,16 @@ from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, Verdict,
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core import repairs
 from alerta_opsgenie.core.instants import iso_seconds
+from alerta_opsgenie.core.last_change import ALERTA
 from alerta_opsgenie.core.message import parse
-from alerta_opsgenie.core.newer import ALERTA
 from alerta_opsgenie.core.outcome import Answer, Kind
 from alerta_opsgenie.core.publish import Dialect, Policy
 from alerta_opsgenie.core.reconcile import FIELDS, OFF, REPORT, Known, Repair, Sweep
-from alerta_opsgenie.core.relay import Call, Circumstances, relay
+from alerta_opsgenie.core.relay import relay
 from alerta_opsgenie.core.routing import DEFAULT
-from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
-from alerta_opsgenie.core.task import drive
-from alerta_opsgenie.core.wording import AlertValues, Past
+from alerta_opsgenie.core.snapshot import AlertState, Snapshot, own_open_alerts, read_alerta_alert, with_lookups
+from alerta_opsgenie.core.task import AttemptContext, Call, run_relay
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 from alerta_opsgenie.doctor.http import NOT_FOUND, IncompleteError, read_alerts, wait
 
 DRIFT = 3
@@ -142,7 +142,7 @@ def _read_vendor(sides: _Sides) -> Snapshot:
     found = list_open(get, sides.policy.source, wait)
     if found.problem:
         raise IncompleteError(found.problem)
-    alerts = listed(((DEFAULT, data) for data in found.alerts), sides.policy.source)
+    alerts = own_open_alerts(((DEFAULT, data) for data in found.alerts), sides.policy.source)
     return Snapshot(alerts, began, clock_ahead_seconds=found.clock_ahead_seconds)
 
 
@@ -153,7 +153,7 @@ def _look_up_at_vendor(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Sna
         if data is None:
             break
         looks[name] = (DEFAULT, data)
-    return with_looks(vendor, looks, sides.policy.source)
+    return with_lookups(vendor, looks, sides.policy.source)
 
 
 def _look_up_in_alerta(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
@@ -170,7 +170,7 @@ def _look_up_in_alerta(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Sna
     return alerta._replace(alerts=alerts, gone=frozenset(gone))
 
 
-def _side_of(alert: dict[str, Any], policy: Policy) -> Seen:
+def _side_of(alert: dict[str, Any], policy: Policy) -> AlertState:
     attributes = alert.get("attributes")
     attributes = attributes if isinstance(attributes, dict) else {}
     history = [_past(line) for line in alert.get("history") or [] if isinstance(line, dict)]
@@ -182,14 +182,14 @@ def _side_of(alert: dict[str, Any], policy: Policy) -> Seen:
         history=tuple(sorted(history, key=lambda past: -past.at_seconds)),
     )
     newest = {name: int(at_ns) for name, at_ns in _ORDER.findall(str(attributes.get("opsgenie-order", "")))}
-    seen = alerta_side(values, iso_seconds(str(alert.get("updateTime"))) or 0.0, newest, policy)
+    seen = read_alerta_alert(values, iso_seconds(str(alert.get("updateTime"))) or 0.0, newest, policy)
     # Which priority a severity has is a setting of the plugin's, which is not known here.
     return seen if "opsgenie-priority" in attributes else seen._replace(priority="")
 
 
-def _past(line: dict[str, Any]) -> Past:
+def _past(line: dict[str, Any]) -> HistoryEntry:
     timeout = line.get("timeout")
-    return Past(
+    return HistoryEntry(
         change=str(line.get("type")),
         status=str(line.get("status") or ""),
         at_seconds=iso_seconds(str(line.get("updateTime"))) or 0.0,
@@ -204,7 +204,7 @@ def _past(line: dict[str, Any]) -> Past:
 def _apply(sides: _Sides, repair: Repair) -> str:
     if repair.side == ALERTA:
         return _apply_in_alerta(sides, repair)
-    dispatch = repairs.requests_of(repair, AlertValues(repair.alert, attributes={"owner": repair.seen.owner}),
+    dispatch = repairs.requests_of(repair, AlertValues(repair.alert, attributes={"owner": repair.right.owner}),
                                    sides.policy, time.time())  # fmt: skip
     for request in dispatch.requests:
         sent = sides.vendor.send(request, sides.vendor_key, _soon())
@@ -217,7 +217,7 @@ def _apply_in_alerta(sides: _Sides, repair: Repair) -> str:
     settings = sides.options.settings._replace(custom_actions={repairs.REOPEN: "open"})
     for text in repairs.messages_of(repair, sides.policy.source, time.time()):
         try:
-            outcome = drive(relay(parse(text), settings, Circumstances(time.time())), sides.call)
+            outcome = run_relay(relay(parse(text), settings, AttemptContext(time.time())), sides.call)
         except UnreachableError as error:
             return f"failed: {error}"
         if outcome.kind not in (Kind.APPLIED, Kind.ALREADY):

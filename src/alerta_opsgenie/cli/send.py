@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from alerta_opsgenie.cli.delivery import Delivery
+from alerta_opsgenie.cli.delivery import RequestOutcome
 from alerta_opsgenie.cli.failure import Failure
 from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place
 from alerta_opsgenie.core.outcome import Kind
@@ -48,10 +48,10 @@ def send(place: Place, action: str, alert: str, user: str, time_limit: float, **
     fields["snoozedUntil"] = int((time.time() + minutes * 60) * 1000) if minutes else None
     fields = {name: value for name, value in fields.items() if value is not None}
     message = json.dumps(message_of(_ACTIONS[action], alert, user, min(options.settings.sources), **fields))
-    with closing(Delivery(options.spool_directory)) as delivery:
+    with closing(RequestOutcome(options.spool_directory)) as delivery:
         outcome, kept = delivery.submit(options, message)
     detail = f": {outcome.detail}" if outcome.detail else ""
     hint = KEPT_HINT if outcome.kind is Kind.KEPT and kept else ""
     click.echo(f"{outcome.kind.value} ({outcome.reason.value}{detail}){hint}")
-    if outcome.loud or (outcome.kind is Kind.KEPT and not kept):
+    if outcome.needs_person or (outcome.kind is Kind.KEPT and not kept):
         raise Failure(f"{action} was not done", ADVICE.get(outcome.reason.value, "alerta-opsgenie doctor"))

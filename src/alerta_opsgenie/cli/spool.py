@@ -13,7 +13,7 @@ from typing import Any, Iterable, Iterator, NamedTuple
 import click
 
 from alerta_opsgenie.agent import state
-from alerta_opsgenie.cli.delivery import Delivery
+from alerta_opsgenie.cli.delivery import RequestOutcome
 from alerta_opsgenie.cli.failure import Failure, printable
 from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place
@@ -121,7 +121,7 @@ def drain(place: Place) -> None:
     accesses = place.options()
     ours = {state.target_name(options.alerta_url): options.alerta_url for options in accesses}
     if any(_waiting(journal) for name, journal in place.journals() if name in ours):
-        with closing(Delivery(place.directory)) as delivery:
+        with closing(RequestOutcome(place.directory)) as delivery:
             for options in accesses:
                 delivery.wake(options)
             _watch(place, set(ours))

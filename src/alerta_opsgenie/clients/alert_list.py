@@ -1,4 +1,4 @@
-"""All open alerts of one source as Opsgenie or JSM lists them, or why the list cannot be trusted.
+"""Read all open alerts of one source from Opsgenie or JSM, or report why the list is incomplete.
 
 https://docs.opsgenie.com/docs/alert-api, List Alerts: pages of at most 100, up to the 20,000th alert. JSM's full API:
 https://developer.atlassian.com/cloud/jira/service-desk-ops/rest/v2/api-group-alerts/
@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Uni
 from urllib.parse import quote, urlencode
 
 from alerta_opsgenie.clients.connection import Connection, Response, UnreachableError, clock_ahead_seconds, read_address
-from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient, judge
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient, RequestOutcome, classify
 
 PAGE = 100
 MOST_ALERTS = 20_000
@@ -18,12 +18,12 @@ MOST_WAITS = 10
 LONGEST_WAIT_SECONDS = 60.0
 _OK, _THROTTLED = 200, 429
 
-Fetch = Callable[[str], Union[Response, Delivery]]
-Wait = Callable[[float], bool]  # Waits so many seconds; True: it is time to stop
+Fetch = Callable[[str], Union[Response, RequestOutcome]]
+Wait = Callable[[float], bool]  # Waits that many seconds; True: stop now
 
 
 class Paths(NamedTuple):
-    """Where an API has the list: the path, the parameter for the page's size, the field with the alerts."""
+    """Where an API has the list: path, parameter of the page size, field of the alerts, path of the count."""
 
     pages: str
     size: str
@@ -36,7 +36,7 @@ OPS_PATHS = Paths("/v1/alerts", "size", "values")
 
 
 class AlertList(NamedTuple):
-    """The vendor's alerts; `problem`: why some may be missing; `changed`: they changed meanwhile."""
+    """The vendor's alerts. `problem`: why some may be missing. `changed`: they changed while they were read."""
 
     alerts: List[Mapping[str, Any]]
     problem: str = ""
@@ -45,7 +45,7 @@ class AlertList(NamedTuple):
 
 
 class OpsApi:
-    """JSM's full REST API, for reading alone. `url` ends in the cloud's id, `login` is `E-MAIL:TOKEN`."""
+    """Reads from JSM's full REST API. `url` ends in the cloud id, `login` is `E-MAIL:TOKEN`."""
 
     def __init__(
         self, url: str, login: str, timeout_seconds: float, *, ca_file: Optional[str] = None,
@@ -55,7 +55,7 @@ class OpsApi:
         self._authorization = "Basic " + base64.b64encode(login.encode("utf-8")).decode("ascii")
         self._timeout_seconds = timeout_seconds
 
-    def get(self, path: str) -> Union[Response, Delivery]:
+    def get(self, path: str) -> Union[Response, RequestOutcome]:
         """Make one GET."""
         headers = {"Authorization": self._authorization, "Accept": "application/json"}
         deadline = time.monotonic() + self._timeout_seconds
@@ -73,7 +73,7 @@ OPS_URL = "https://api.atlassian.com/jsm/ops/api/CLOUD-ID"
 
 
 def list_open(fetch: Fetch, source: str, wait: Wait, paths: Paths = OPSGENIE_PATHS) -> AlertList:
-    """List the open alerts of a source. Obeys rate limits by `wait`. What changes meanwhile is read once more."""
+    """List the open alerts of a source. Calls `wait` on a rate limit. Reads the list again if it changed meanwhile."""
     found = _Listing(fetch, source, wait, paths).run()
     return _Listing(fetch, source, wait, paths).run() if found.changed else found
 
@@ -82,7 +82,7 @@ class _Listing:
     def __init__(self, fetch: Fetch, source: str, wait: Wait, paths: Paths) -> None:
         self._fetch, self._wait, self._paths = fetch, wait, paths
         quoted = source.replace("\\", "\\\\").replace('"', '\\"')
-        # What is made from now on would move the pages; it is younger than any grace period.
+        # Alerts created from now on would shift the pages; they are younger than any grace period.
         self._query = f'source: "{quoted}" AND status: open AND createdAt < {int(time.time() * 1000)}'
         self._found: Dict[str, Mapping[str, Any]] = {}
         self._ahead = 0.0
@@ -131,11 +131,11 @@ class _Listing:
     def _get(self, path: str) -> Mapping[str, Any]:
         for tried in range(MOST_WAITS):
             answer = self._fetch(path)
-            if isinstance(answer, Delivery):
+            if isinstance(answer, RequestOutcome):
                 raise _IncompleteError(f"a page did not come: {answer.detail}")
             if answer.status != _THROTTLED:
                 return self._read(answer)
-            asked = judge("list", answer).retry_after_seconds
+            asked = classify("list", answer).retry_after_seconds
             if self._wait(min(LONGEST_WAIT_SECONDS, 2.0**tried if asked is None else asked)):
                 break
         raise _IncompleteError("the vendor throttles this key (HTTP 429)")
@@ -151,7 +151,7 @@ class _Listing:
 
 
 class _IncompleteError(Exception):
-    """The list cannot be trusted, and why."""
+    """The list is incomplete, and why."""
 
 
 class _ChangedError(_IncompleteError):

@@ -13,15 +13,16 @@ from alerta_opsgenie.clients.connection import (
     retry_after_seconds,
 )
 from alerta_opsgenie.core.outcome import Answer
-from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.core.secret import mask
+from alerta_opsgenie.core.task import Call
 
 ON_BEHALF_OF = "X-Alerta-On-Behalf-Of"
-"""Names the person, percent-encoded where not ASCII; our plugin sends it back, which is how it is known to be there."""
+"""The person's name, percent-encoded unless ASCII. Only our plugin returns this header."""
 
-ALERT_STATUS = "X-Alerta-Alert-Status"  # Our plugin says here which status the alert has after the call
+ALERT_STATUS = "X-Alerta-Alert-Status"
+"""The alert's status after the call, set by our plugin."""
 ALERT_TIMEOUT = "X-Alerta-Alert-Timeout"
-"""And here after how many seconds Alerta ends by itself what the call began; 0: never."""
+"""Set by our plugin: after how many seconds Alerta ends the ack or shelve; 0: never."""
 
 
 def address_of(url: str) -> Address:
@@ -30,7 +31,7 @@ def address_of(url: str) -> Address:
 
 
 class AlertaClient:
-    """Calls of one API key to one Alerta. Not for use by two threads at once. `calls` counts them."""
+    """Calls with one API key to one Alerta. Not thread-safe. `calls` is their number."""
 
     def __init__(
         self, url: str, key: str, *, ca_file: Optional[str] = None, environment: Optional[Mapping[str, str]] = None
@@ -40,7 +41,7 @@ class AlertaClient:
         self.calls = 0
 
     def send(self, call: Call, deadline: float) -> Answer:
-        """Make one call, ended by `deadline` (of `time.monotonic`). Raises `UnreachableError`."""
+        """Make one call until `deadline` (of `time.monotonic`). Raises `UnreachableError`."""
         if not is_sendable(self._key):
             return NO_SUCH_KEY
         body = None if call.body is None else json.dumps(call.body).encode("ascii")
@@ -57,12 +58,12 @@ NO_SUCH_KEY = Answer(401, {"status": "error", "message": "the API key has charac
 
 
 def is_sendable(key: str) -> bool:
-    """Whether a key can stand in a header. Alerta would take one with a space for its beginning, and show that."""
+    """Whether a key is valid in a header. Alerta reads a key only up to a space, and shows that part in its error."""
     return key.isascii() and key.isprintable() and " " not in key
 
 
 def headers_of(call: Call, key: str) -> Dict[str, str]:
-    """Give the headers of a call."""
+    """Return the headers of a call."""
     headers = {"Authorization": f"Key {key}", "Accept": "application/json"}
     if call.body is not None:
         headers["Content-Type"] = "application/json"
@@ -72,7 +73,7 @@ def headers_of(call: Call, key: str) -> Dict[str, str]:
 
 
 def answer_of(status: int, headers: Mapping[str, str], raw: bytes, key: str) -> Answer:
-    """Read an answer; the names of `headers` are in lower case, or found in any case."""
+    """Read a response. The names of `headers` are in lower case, or are found in any case."""
     return Answer(
         status=status,
         body=_without(key, Response(status, headers, raw).json),
@@ -92,8 +93,8 @@ _MOST_DIGITS = 10  # of a timeout in PostgreSQL's integer
 
 
 def _without(key: str, body: Any) -> Any:
-    """Take the key out of Alerta's message: its answer to an unknown key repeats it (9.1.0, auth/decorators.py)."""
-    said = body.get("message") if isinstance(body, dict) else None
-    if not key or not isinstance(said, str):
+    """Hide the key in Alerta's message: the error for an unknown key contains it (9.1.0, auth/decorators.py)."""
+    text = body.get("message") if isinstance(body, dict) else None
+    if not key or not isinstance(text, str):
         return body
-    return {**body, "message": mask(said, [key])}
+    return {**body, "message": mask(text, [key])}

@@ -1,7 +1,7 @@
-"""Blocking HTTP with a deadline: one request out, one response back, or not at all.
+"""Blocking HTTP with a deadline for the whole request.
 
-`http.client` alone (docs/decisions/0001-standard-library.md), with what is left until the deadline for each read: a
-server that drips bytes passes every timeout on a single read. Redirects are not followed: a key is for one host.
+It uses `http.client` (docs/decisions/0001-standard-library.md). The timeout of each read is the time that is left: a
+fixed timeout per read never ends if a server sends single bytes. Redirects are not followed: a key is for one host.
 """
 
 import functools
@@ -17,16 +17,16 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from urllib.parse import urlsplit
 
 LARGEST_RESPONSE_BYTES = 4 * 1024 * 1024
-"""An alert with its whole history (100 entries by default) is some 50 kB; nothing beyond this can be meant."""
+"""An alert with its whole history (100 entries by default) is about 50 kB; a larger response is an error."""
 
 LONGEST_IDLE_SECONDS = 1.0
-"""gunicorn closes an idle connection after 2 s (its `keepalive`), the least of the usual servers."""
+"""gunicorn closes an idle connection after 2 s (its `keepalive`), the shortest time of the usual servers."""
 
 _STANDARD_PORTS = {"http": 80, "https": 443}
 
 
 class UnreachableError(Exception):
-    """No response came. `timed_out` tells a silence from a failure; the text says what and where, without secrets."""
+    """No response came, because of a timeout (`timed_out`) or an error. The text has the cause and no secret."""
 
     def __init__(self, text: str, *, timed_out: bool) -> None:
         super().__init__(text)
@@ -34,11 +34,11 @@ class UnreachableError(Exception):
 
 
 class AddressError(ValueError):
-    """A URL cannot be used; the text says why and what it should look like."""
+    """A URL cannot be used. The text has the cause and an example."""
 
 
 class Address(NamedTuple):
-    """Where an API is. `path` is its base without a slash at the end."""
+    """The URL of an API. `path` is its base path without a slash at the end."""
 
     scheme: str
     host: str
@@ -50,30 +50,30 @@ class Address(NamedTuple):
 
     @property
     def where(self) -> str:
-        """Host and port, as CONNECT names them."""
+        """Host and port, as in CONNECT."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def authority(self) -> str:
-        """The same as a `Host` header has it: without the scheme's own port, and in ASCII."""
+        """Host and port, as in a `Host` header: without the default port of the scheme, and in ASCII."""
         where = self.where if self.host.isascii() else f"{self.host.encode('idna').decode('ascii')}:{self.port}"
         return where[: -len(f":{self.port}")] if self.port == _STANDARD_PORTS[self.scheme] else where
 
 
 class Proxy(NamedTuple):
-    """A proxy; `login` is what `Proxy-Authorization` says, empty where it needs none."""
+    """A proxy; `login` is the value of `Proxy-Authorization`, empty if not needed."""
 
     host: str
     port: int
     login: str = ""
 
     def __repr__(self) -> str:
-        """Show everything but the secret."""
+        """Hide the login."""
         return f"Proxy({self.host!r}, {self.port})"
 
 
 class Response(NamedTuple):
-    """A response as it came; header names in lower case."""
+    """A response; header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -81,7 +81,7 @@ class Response(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """The body as JSON; None where it is no JSON."""
+        """The body as JSON; None if it is no JSON."""
         try:
             return json.loads(self.body.decode("utf-8", "replace"))
         except (ValueError, RecursionError):
@@ -89,7 +89,7 @@ class Response(NamedTuple):
 
 
 def read_address(url: str, whose: str, example: str, endings: Sequence[str] = ()) -> Address:
-    """Read a base URL, without the `endings`. Raises `AddressError` with `whose` URL it is, and the `example`."""
+    """Read a base URL, without the `endings`. Raises `AddressError`, whose text contains `whose` and `example`."""
     text = url.strip()
     try:
         parts = urlsplit(text)
@@ -110,9 +110,9 @@ def read_address(url: str, whose: str, example: str, endings: Sequence[str] = ()
 
 
 class Connection:
-    """A kept connection to one address. Not for use by two threads at once.
+    """A keep-alive connection to one address. Not thread-safe.
 
-    `ca_file` names a private CA's certificates (PEM), `environment` the proxies; the process's own by default.
+    `ca_file` has the certificates of a private CA (PEM). `environment` has the proxies; default: `os.environ`.
     """
 
     def __init__(
@@ -128,10 +128,10 @@ class Connection:
     def exchange(
         self, method: str, path: str, body: Optional[bytes], headers: Mapping[str, str], deadline: float
     ) -> Response:
-        """Make one request, ended by `deadline` (of `time.monotonic`). Raises `UnreachableError`.
+        """Make one request until `deadline` (of `time.monotonic`). Raises `UnreachableError`.
 
-        Nothing is sent twice: the server may have done it. A connection that lay idle, or on which something came
-        unasked (a goodbye, the rest of a longer answer), is opened anew first.
+        No request is sent twice: the server may have processed it. A connection that was idle, or that has unread input
+        (its end, or the rest of an earlier response), is closed and opened again first.
         """
         if self._http is not None:
             idle_seconds = time.monotonic() - self._used_at
@@ -142,7 +142,7 @@ class Connection:
             self._socket.deadline = deadline
             connection.request(method, self._target(path), body, {**self._own_headers(), **headers})
             response = connection.getresponse()
-            if self._socket.ended:  # http.client takes headers that were cut off for all there are
+            if self._socket.ended:  # http.client accepts headers that were cut off
                 raise http.client.IncompleteRead(b"")
             raw = _read(response)
         except (TimeoutError, socket.timeout):
@@ -150,9 +150,9 @@ class Connection:
             raise UnreachableError(f"{self.address} did not answer in time", timed_out=True) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            raise UnreachableError(f"{self.address}: {_words(error)}", timed_out=False) from None
+            raise UnreachableError(f"{self.address}: {_describe(error)}", timed_out=False) from None
         self._used_at = time.monotonic()
-        # After an interim answer (103, say) the real one is still to come, and must not be taken for the next one's.
+        # After an interim response (such as 103) the final one follows. The next request must not read it.
         if response.will_close or response.status < http.client.OK:
             self.close()
         return Response(response.status, {name.lower(): value for name, value in response.getheaders()}, raw)
@@ -199,7 +199,7 @@ class Connection:
             raise OSError(f"the proxy answered {response.status} to CONNECT")
 
     def _secure(self, plain: socket.socket, deadline: float) -> socket.socket:
-        import ssl  # noqa: PLC0415 - costs 10 ms that a plain http:// Alerta need not pay
+        import ssl  # noqa: PLC0415 - 10 ms that are not needed for http://
 
         try:
             context = ssl.create_default_context(cafile=self._ca_file)
@@ -210,9 +210,9 @@ class Connection:
 
 
 def proxy_for(address: Address, environment: Mapping[str, str]) -> Optional[Proxy]:
-    """Find the proxy that the environment names for the address, as curl and the Go connectors do."""
+    """Return the proxy for the address from the environment, by the rules of curl and the Go connectors."""
     name = f"{address.scheme}_proxy"
-    # HTTP_PROXY in capitals is left alone: in a CGI process a client's header could set it (CVE-2016-5385).
+    # HTTP_PROXY in capitals is ignored: in a CGI process a client's header could set it (CVE-2016-5385).
     url = environment.get(name) or (environment.get(name.upper()) if address.scheme == "https" else None)
     if not url or _proxy_not_wanted(address, environment.get("no_proxy") or environment.get("NO_PROXY") or ""):
         return None
@@ -228,7 +228,7 @@ def proxy_for(address: Address, environment: Mapping[str, str]) -> Optional[Prox
 
 
 def _basic(user: str, password: Optional[str]) -> str:
-    import base64  # noqa: PLC0415 - hardly any proxy wants it
+    import base64  # noqa: PLC0415 - few proxies need it
     from urllib.parse import unquote  # noqa: PLC0415
 
     both = f"{unquote(user)}:{unquote(password or '')}".encode("utf-8", "surrogateescape")
@@ -248,7 +248,7 @@ def _proxy_not_wanted(address: Address, no_proxy: str) -> bool:
 
 
 class _DeadlineSocket:
-    """As much of a socket as `http.client` uses, with one deadline over all its reads and writes."""
+    """The part of a socket that `http.client` uses, with one deadline for all reads and writes."""
 
     def __init__(self, plain: socket.socket, deadline: float) -> None:
         self.plain = plain
@@ -268,7 +268,7 @@ class _DeadlineSocket:
         return bool(watch.poll(0))
 
     def close(self) -> None:
-        """Do nothing: `http.client` closes before it has read an answer that ends the connection."""
+        """Do nothing: `http.client` closes before it has read a response that ends the connection."""
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -298,7 +298,7 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
     for tried, (family, kind, protocol, _, where) in enumerate(addresses):
         plain = socket.socket(family, kind, protocol)
         try:
-            # Each gets its share, for a route that swallows everything (IPv6, often) must not hide the next address.
+            # Each address gets a part of the time: a route that drops packets (often IPv6) must not use all of it.
             plain.settimeout(_left(deadline) / (len(addresses) - tried))
             plain.connect(where)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -311,8 +311,8 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
 
 
 def _resolve(host: str, port: int, deadline: float) -> List[Any]:
-    """Look the name up in a thread of its own: the system's resolver has no time limit that we could set."""
-    import threading  # noqa: PLC0415 - an address in digits needs none, and the executor starts once per action
+    """Look the name up in a separate thread: the system's resolver has no timeout."""
+    import threading  # noqa: PLC0415 - not needed for an address in digits
 
     found: List[Any] = []
     failed: List[OSError] = []
@@ -321,7 +321,7 @@ def _resolve(host: str, port: int, deadline: float) -> List[Any]:
         try:
             found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
-            failed.append(error if isinstance(error, OSError) else OSError("the name is not one"))
+            failed.append(error if isinstance(error, OSError) else OSError("the name is no valid host name"))
 
     if host.replace(".", "").isdigit() or ":" in host:
         look_up()
@@ -345,7 +345,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     return raw
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed before an answer came"
     if isinstance(error, http.client.IncompleteRead):
@@ -356,12 +356,12 @@ def _words(error: Exception) -> str:
     if verify:
         return f"its certificate is not trusted: {verify}"
     if not isinstance(error, OSError):
-        return "the request has characters that HTTP does not allow"  # the error itself shows the header, with the key
+        return "the request has characters that HTTP does not allow"  # the error shows the key
     return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
 
 
 def retry_after_seconds(text: Optional[str]) -> Optional[float]:
-    """Read `Retry-After`: seconds, or a date (RFC 9110, 10.2.3); None where it is absent or neither."""
+    """Read `Retry-After`: seconds, or a date (RFC 9110, 10.2.3); None if it is absent or invalid."""
     if not text:
         return None
     if text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004
@@ -371,7 +371,7 @@ def retry_after_seconds(text: Optional[str]) -> Optional[float]:
 
 
 def clock_ahead_seconds(date: Optional[str]) -> float:
-    """Tell from its `Date` header how far a server's clock is ahead of ours; 0 where it has none."""
+    """Return how far a server's clock is ahead of ours, by its `Date` header; 0 without one."""
     instant = _date_seconds(date) if date else None
     return 0.0 if instant is None else instant - time.time()
 

@@ -1,6 +1,6 @@
-"""Blocking calls to Opsgenie's REST API and to JSM's integration API, and what each answer means.
+"""Blocking calls to Opsgenie's REST API and to JSM's integration API, and the meaning of each response.
 
-A 202 says that a request was taken; only its status tells whether it works (`OpsgenieClient.look_up`).
+A 202 means that the vendor has accepted a request; its effect is only known by its status (`OpsgenieClient.look_up`).
 """
 
 import json
@@ -23,13 +23,13 @@ BASE_URLS: Mapping[Dialect, str] = {
     Dialect.OPSGENIE: "https://api.opsgenie.com",
     Dialect.JSM: "https://api.atlassian.com/jsm/ops/integration",
 }
-"""Where the APIs are; Opsgenie's accounts of the EU are at https://api.eu.opsgenie.com."""
+"""The base URLs; for EU accounts of Opsgenie it is https://api.eu.opsgenie.com."""
 
 JSM_PATH = "/jsm/ops/integration"
 
 
 class Verdict(str, Enum):
-    """What to do: nothing more, the same LATER, the same once a person has corrected key or URL (STUCK), or never."""
+    """What to do: nothing more, retry later, retry after a person has corrected key or URL (STUCK), or give up."""
 
     DONE = "done"
     LATER = "later"
@@ -38,7 +38,7 @@ class Verdict(str, Enum):
 
 
 class Reason(str, Enum):
-    """Why; the label of logs, lists and metrics."""
+    """The reason, as shown in logs, lists and metrics."""
 
     ACCEPTED = "accepted"
     NETWORK = "network"
@@ -59,13 +59,14 @@ ADVICE: Mapping[Reason, str] = {
     Reason.NOT_OPSGENIE: "check OPSGENIE_URL: what answers there is not the alert API",
     Reason.SWITCHED_OFF: "the API is switched off for this account: move to JSM (docs/how-to/move-to-jsm.md)",
 }
-"""What a person has to do before anything goes on."""
+"""What a person has to do before a retry can succeed."""
 
 
-class Delivery(NamedTuple):
-    """How one request ended, without secrets; `request_id` is for `look_up`.
+class RequestOutcome(NamedTuple):
+    """The outcome of one request, without secrets; `request_id` is for `look_up`.
 
-    `throttled`: the vendor asks for fewer requests. `ambiguous`: it may have done what it did not answer to.
+    `throttled`: the vendor limits the rate of requests. `ambiguous`: no answer came, and the request may have had its
+    effect.
     """
 
     verdict: Verdict
@@ -78,7 +79,7 @@ class Delivery(NamedTuple):
 
 
 class Status(str, Enum):
-    """What became of a request that was taken."""
+    """The status of an accepted request."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -86,8 +87,8 @@ class Status(str, Enum):
     UNKNOWN = "unknown"
 
 
-class Lookup(NamedTuple):
-    """The status of a request; `text` is the vendor's own words, `alert_id` its id of the alert."""
+class RequestStatus(NamedTuple):
+    """The status of an accepted request; `text` is the vendor's text, `alert_id` its id of the alert."""
 
     status: Status
     text: str = ""
@@ -95,29 +96,29 @@ class Lookup(NamedTuple):
 
 
 def dialect_of(url: str) -> Dialect:
-    """Tell by its URL whose API it is."""
+    """Return the product of an API by its URL."""
     return Dialect.JSM if "api.atlassian.com" in url or "/jsm/" in url else Dialect.OPSGENIE
 
 
 def address_of(url: str, dialect: Dialect) -> Address:
-    """Read a base URL, with or without what the documentation shows behind it. Raises `AddressError`."""
+    """Read a base URL, with or without the path of an endpoint. Raises `AddressError`."""
     address = read_address(url, "Opsgenie", BASE_URLS[dialect], ("/alerts", "/v2"))
     if dialect is Dialect.JSM and not address.path.endswith(JSM_PATH):
         return address._replace(path=address.path + JSM_PATH)
     return address
 
 
-def judge(operation: str, response: Response, *, key: str = "") -> Delivery:
-    """Tell what an answer means, for every HTTP status (https://docs.opsgenie.com/docs/response)."""
+def classify(operation: str, response: Response, *, key: str = "") -> RequestOutcome:
+    """Return the outcome for each HTTP status (https://docs.opsgenie.com/docs/response)."""
     body = _json(response)
     slow = response.headers.get("x-ratelimit-state", "").upper() == "THROTTLED"
     wait = _wait_seconds(response.headers)
-    said = _words(response.status, body, key)
+    detail = _detail(response.status, body, key)
     if response.status in _TAKEN and ("requestId" in body or "result" in body or "data" in body):
         request_id = str(body.get("requestId") or response.headers.get("x-request-id") or "")
-        return Delivery(Verdict.DONE, Reason.ACCEPTED, said, wait if slow else None, request_id, slow)
+        return RequestOutcome(Verdict.DONE, Reason.ACCEPTED, detail, wait if slow else None, request_id, slow)
     verdict, reason = _refusal(operation, response.status, body)
-    return Delivery(verdict, reason, said, wait, throttled=slow or reason is Reason.THROTTLED)
+    return RequestOutcome(verdict, reason, detail, wait, throttled=slow or reason is Reason.THROTTLED)
 
 
 _TAKEN = frozenset({200, 201, 202})
@@ -136,7 +137,7 @@ def _refusal(operation: str, status: int, body: Mapping[str, Any]) -> "tuple[Ver
         return Verdict.STUCK, Reason.UNAUTHORIZED
     if status == _FORBIDDEN and body.get("code") != _UNSUPPORTED_CODE:
         return Verdict.STUCK, Reason.FORBIDDEN
-    if status == _GONE:  # what an ended Opsgenie answers is not known; whatever waits can go to another URL
+    if status == _GONE:  # whether an ended Opsgenie answers this is not known; requests can go to another URL
         return Verdict.STUCK, Reason.SWITCHED_OFF
     if status < _CLIENT_ERROR or (status in (_NOT_FOUND, _WRONG_METHOD) and operation == "create"):
         return Verdict.STUCK, Reason.NOT_OPSGENIE
@@ -146,12 +147,12 @@ def _refusal(operation: str, status: int, body: Mapping[str, Any]) -> "tuple[Ver
 
 
 def _is_about_key(body: Mapping[str, Any]) -> bool:
-    """A key that is no UUID gets a 422 without `errors`; one about fields names them."""
+    """Whether a 422 is about the key. One about fields has `errors`, one about a key has none."""
     return "errors" not in body and "key" in str(body.get("message", "")).lower()
 
 
 class OpsgenieClient:
-    """Calls to one base URL. Not for use by two threads at once. `environment` names the proxies."""
+    """Calls to one base URL. Not thread-safe. `environment` has the proxies."""
 
     def __init__(
         self, url: str, dialect: Dialect, *, ca_file: Optional[str] = None,
@@ -160,56 +161,56 @@ class OpsgenieClient:
         self.address = address_of(url, dialect)
         self._connection = Connection(self.address, ca_file=ca_file, environment=environment)
 
-    def send(self, request: Request, key: str, deadline: float) -> Delivery:
-        """Make one request, ended by `deadline` (of `time.monotonic`)."""
+    def send(self, request: Request, key: str, deadline: float) -> RequestOutcome:
+        """Make one request until `deadline` (of `time.monotonic`)."""
         body = None if request.method == "DELETE" else json.dumps(request.body).encode("ascii")
         response = self._exchange(request.method, request.path, body, key, deadline)
-        return response if isinstance(response, Delivery) else judge(request.operation, response, key=key)
+        return response if isinstance(response, RequestOutcome) else classify(request.operation, response, key=key)
 
-    def look_up(self, request_id: str, key: str, deadline: float) -> Lookup:
-        """Ask what became of a request that was taken."""
+    def look_up(self, request_id: str, key: str, deadline: float) -> RequestStatus:
+        """Read the status of an accepted request."""
         response = self.get(f"/v2/alerts/requests/{quote(request_id, safe='')}", key, deadline)
-        if isinstance(response, Delivery):
-            return Lookup(Status.UNKNOWN, response.detail)
+        if isinstance(response, RequestOutcome):
+            return RequestStatus(Status.UNKNOWN, response.detail)
         data = _json(response).get("data")
         if response.status in _TAKEN and isinstance(data, dict):
             succeeded = bool(data.get("isSuccess", data.get("success")))
             status = Status.SUCCEEDED if succeeded else Status.FAILED
-            return Lookup(status, _line(data.get("status")), _line(data.get("alertId")))
-        # https://github.com/opsgenie/opsgenie-go-sdk-v2 takes this header for "ask again".
+            return RequestStatus(status, _line(data.get("status")), _line(data.get("alertId")))
+        # On this header https://github.com/opsgenie/opsgenie-go-sdk-v2 asks again.
         waits = response.headers.get("x-opsgenie-errortype", "") == "RequestNotProcessed"
-        return Lookup(Status.PENDING if waits else Status.UNKNOWN, f"HTTP {response.status}")
+        return RequestStatus(Status.PENDING if waits else Status.UNKNOWN, f"HTTP {response.status}")
 
     def read(self, alias: str, what: str, key: str, deadline: float) -> Any:
-        """Read an alert (`what` is empty) or its `/notes`: the answer's `data`, None where there is none.
+        """Read an alert (`what` is empty) or its `/notes`. Return `data`, or None if the vendor has none.
 
-        A `Delivery` says why that could not be learnt.
+        Return a `RequestOutcome` if it could not be read.
         """
         path = f"/v2/alerts/{quote(alias, safe='')}{what}?identifierType=alias"
         response = self.get(path, key, deadline)
-        if isinstance(response, Delivery):
+        if isinstance(response, RequestOutcome):
             return response
         if response.status in _TAKEN:
             return _json(response).get("data")
-        judged = judge("read", response, key=key)
+        judged = classify("read", response, key=key)
         return None if judged.verdict is Verdict.FINAL else judged
 
-    def get(self, path: str, key: str, deadline: float) -> Union[Response, Delivery]:
-        """Make one GET; a `Delivery` where no answer came."""
+    def get(self, path: str, key: str, deadline: float) -> Union[Response, RequestOutcome]:
+        """Make one GET; a `RequestOutcome` if no answer came."""
         return self._exchange("GET", path, None, key, deadline)
 
     def find(self, alias: str, key: str, deadline: float) -> Optional[Mapping[str, Any]]:
-        """Look an alert up: what the vendor shows, nothing where it says that it has none, None where that is open."""
+        """Look an alert up: its data, empty if the vendor answers that it has none, None if unknown."""
         return self._find(f"/v2/alerts/{quote(alias, safe='')}?identifierType=alias", key, deadline)
 
-    def has_heartbeat(self, name: str, key: str, deadline: float) -> "Optional[bool]":
-        """Ask whether a heartbeat of that name was made there; None: that could not be learnt."""
+    def has_heartbeat(self, name: str, key: str, deadline: float) -> Optional[bool]:
+        """Whether the vendor has a heartbeat of that name; None if unknown."""
         found = self._find(f"/v2/heartbeats/{quote(name, safe='')}", key, deadline)
         return None if found is None else bool(found)
 
     def _find(self, path: str, key: str, deadline: float) -> Optional[Mapping[str, Any]]:
         answer = self.get(path, key, deadline)
-        if isinstance(answer, Delivery):
+        if isinstance(answer, RequestOutcome):
             return None
         body = _json(answer)
         data = body.get("data")
@@ -217,8 +218,8 @@ class OpsgenieClient:
             return data or None
         return {} if answer.status == _NOT_FOUND and "message" in body else None
 
-    def ping(self, name: str, key: str, deadline: float) -> Delivery:
-        """Say that we live. That it is taken proves no heartbeat (https://docs.opsgenie.com/docs/heartbeat-api)."""
+    def ping(self, name: str, key: str, deadline: float) -> RequestOutcome:
+        """Ping a heartbeat. A 202 does not prove that it exists (https://docs.opsgenie.com/docs/heartbeat-api)."""
         return self.send(Request("heartbeat", "POST", f"/v2/heartbeats/{quote(name, safe='')}/ping", {}), key, deadline)
 
     def close(self) -> None:
@@ -226,14 +227,14 @@ class OpsgenieClient:
         self._connection.close()
 
     @staticmethod
-    def unreachable(error: UnreachableError) -> Delivery:
-        """Tell what it means that no answer came."""
+    def unreachable(error: UnreachableError) -> RequestOutcome:
+        """Return the outcome of a request without an answer."""
         reason = Reason.TIMEOUT if error.timed_out else Reason.NETWORK
-        return Delivery(Verdict.LATER, reason, str(error), ambiguous=True)
+        return RequestOutcome(Verdict.LATER, reason, str(error), ambiguous=True)
 
     def _exchange(
         self, method: str, path: str, body: Optional[bytes], key: str, deadline: float
-    ) -> Union[Response, Delivery]:
+    ) -> Union[Response, RequestOutcome]:
         headers: Dict[str, str] = {"Authorization": f"GenieKey {key}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -249,7 +250,7 @@ def _json(response: Response) -> Mapping[str, Any]:
 
 
 def _wait_seconds(headers: Mapping[str, str]) -> Optional[float]:
-    """Read how long to wait: `Retry-After` is not documented, the throttle's period is."""
+    """Return how long to wait. `Retry-After` is not documented, the period of the rate limit is."""
     asked = retry_after_seconds(headers.get("retry-after"))
     if asked is not None:
         return asked
@@ -257,13 +258,13 @@ def _wait_seconds(headers: Mapping[str, str]) -> Optional[float]:
     return float(period) if period.isascii() and period.isdigit() and len(period) < 6 else None  # noqa: PLR2004
 
 
-def _words(status: int, body: Mapping[str, Any], key: str) -> str:
+def _detail(status: int, body: Mapping[str, Any], key: str) -> str:
     errors = body.get("errors")
     parts = [_line(body.get("message"))]
     if isinstance(errors, dict):
         parts += [f"{_line(name)}: {_line(reason)}" for name, reason in errors.items()]
-    said = f"HTTP {status}" + "".join(f", {part}" for part in parts if part)
-    return mask(said, [key])
+    detail = f"HTTP {status}" + "".join(f", {part}" for part in parts if part)
+    return mask(detail, [key])
 
 
 def _line(value: Any) -> str:

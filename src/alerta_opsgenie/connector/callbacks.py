@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 def result_of(dialect: str, envelope: Envelope, about: str, outcome: Outcome) -> dict[str, Any]:
     """Make the callback for an action that was relayed here. What is kept and goes by itself is no failure."""
     detail = outcome.detail[:_LONGEST_FAILURE]
-    if outcome.kind is Kind.REJECTED or outcome.loud:
+    if outcome.kind is Kind.REJECTED or outcome.needs_person:
         advice = f"; {outcome.advice}" if outcome.advice else ""
         return callback_body(dialect, envelope, failure=f"{about}: {detail}{advice}")
     told = {"outcome": outcome.kind.value, "reason": outcome.reason.value, "action": about, "detail": detail}

@@ -15,7 +15,7 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core.outcome import outcome_of_refusal
-from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.task import Call
 
 CALL_SECONDS = 10.0
 _MISSED_BEFORE_STALE = 3

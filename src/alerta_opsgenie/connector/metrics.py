@@ -9,12 +9,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from alerta_opsgenie import __version__
 from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome
-from alerta_opsgenie.core.relay import PLANS
+from alerta_opsgenie.core.relay import HANDLERS
 from alerta_opsgenie.journal import Counts
 
 CUSTOM = "custom"
 UNREADABLE = "unreadable"
-ACTIONS = (*PLANS, CUSTOM, UNREADABLE)
+ACTIONS = (*HANDLERS, CUSTOM, UNREADABLE)
 """The label `action`: custom actions share one value, since their names are the team's own and without number."""
 
 _RESULTS = {
@@ -84,7 +84,7 @@ class Metrics:
 
     def ended(self, action: str, outcome: Outcome) -> None:
         """Count how an action ended; `action` is the message's own name for it."""
-        label = action if action in PLANS or action == UNREADABLE else CUSTOM
+        label = action if action in HANDLERS or action == UNREADABLE else CUSTOM
         self.actions.labels(label, outcome.kind.value, outcome.reason.value).inc()
 
     def journals(self, counts: Sequence[Counts], scripts: int) -> None:

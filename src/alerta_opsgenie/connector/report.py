@@ -51,7 +51,7 @@ class Reporter:
             row = Row("", "", action[:200], alert[:200], person, kind, reason, outcome.detail, time.time())
             self.ignored.append(row)
         is_warned = outcome.kind is Kind.KEPT or outcome.reason is Reason.STALE
-        level = logging.ERROR if outcome.loud else logging.WARNING if is_warned else logging.INFO
+        level = logging.ERROR if outcome.needs_person else logging.WARNING if is_warned else logging.INFO
         if not _log.isEnabledFor(level):
             return
         who, advice = f" by {person}" if person else "", f"; {outcome.advice}" if outcome.advice else ""

@@ -1,6 +1,6 @@
-"""What both sides are known to agree on about one alert: what the vendor took from us, or told us, or was seen to have.
+"""The state of one alert on which both sides last agreed: as sent to the vendor, received from it, or read from it.
 
-The memory of it tells later which side has changed, and what the vendor still has to hear.
+It shows later which side has changed, and what still has to be sent to the vendor.
 """
 
 import json
@@ -13,7 +13,7 @@ from .instants import iso_seconds
 from .message import PRIORITIES
 from .publish import (
     LONGEST_SNOOZE_SECONDS,
-    ConsoleAct,
+    AlertEvent,
     Dispatch,
     Policy,
     Request,
@@ -24,14 +24,14 @@ from .publish import (
 )
 from .wording import AlertValues
 
-_WORTH_SECONDS = 60.0  # a snooze with less than that to go ends by itself before anybody can care
+_SHORTEST_SNOOZE_SECONDS = 60.0  # a snooze with less time left is not sent: it ends soon anyway
 
 
-class Agreed(NamedTuple):
-    """What both sides are known to agree on about one alert.
+class AgreedState(NamedTuple):
+    """The state of one alert on which both sides agree.
 
-    `snoozed_until` is in seconds since the epoch (None: not snoozed). `confirmed`: the vendor was seen to have the
-    alert. `at_seconds` is when this was noted, by our clock.
+    `snoozed_until` is in seconds since the epoch (None: not snoozed). `confirmed`: the alert was read from the vendor.
+    `at_seconds` is when this was stored, by our clock.
     """
 
     is_open: bool = False
@@ -43,16 +43,16 @@ class Agreed(NamedTuple):
     at_seconds: float = 0.0
 
     def to_json(self) -> str:
-        """Give it as a text for the database."""
+        """Return it as a text for the database."""
         return json.dumps(self._asdict(), separators=(",", ":"))
 
 
-def read_agreed(text: Any) -> Agreed:
-    """Read what `to_json` gave. Raises ValueError for anything else."""
+def read_agreed_state(text: Any) -> AgreedState:
+    """Read the result of `to_json`. Raises ValueError for anything else."""
     value = json.loads(text)
-    if not isinstance(value, dict) or set(value) != set(Agreed._fields):
-        raise ValueError("not what both sides agree on: expected " + ", ".join(Agreed._fields))
-    agreed = Agreed(**value)
+    if not isinstance(value, dict) or set(value) != set(AgreedState._fields):
+        raise ValueError("not what both sides agree on: expected " + ", ".join(AgreedState._fields))
+    agreed = AgreedState(**value)
     kinds = {**dict.fromkeys(("is_open", "acknowledged", "confirmed"), bool), "owner": str}
     has_kinds = all(type(value[name]) is kind for name, kind in kinds.items())
     times = [one for one in (agreed.snoozed_until, agreed.at_seconds) if one is not None]
@@ -62,17 +62,17 @@ def read_agreed(text: Any) -> Agreed:
     return agreed
 
 
-def after_requests(agreed: Agreed, requests: Iterable[Request], now_seconds: float) -> Agreed:
-    """Tell what the vendor has once it took these requests, in their order; that it took one proves no alert."""
+def after_requests(agreed: AgreedState, requests: Iterable[Request], now_seconds: float) -> AgreedState:
+    """Return the state after the vendor has accepted these requests, in order. It does not prove an alert there."""
     for request in requests:
         agreed = _after(agreed, request.operation, request.body)
     return agreed._replace(at_seconds=now_seconds)
 
 
-def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
+def _after(agreed: AgreedState, operation: str, body: Mapping[str, Any]) -> AgreedState:
     if operation == "create":
-        # A create for an alert that is open there counts it up and changes nothing else but the first time.
-        opened = agreed if agreed.is_open else Agreed(is_open=True, priority=agreed.priority)
+        # A create for an alert that is open at the vendor only increases its count.
+        opened = agreed if agreed.is_open else AgreedState(is_open=True, priority=agreed.priority)
         return _with_priority(opened, body.get("priority"))
     if operation == "acknowledge":
         return agreed._replace(acknowledged=True, snoozed_until=None)  # an acknowledge ends a snooze
@@ -91,12 +91,12 @@ def _after(agreed: Agreed, operation: str, body: Mapping[str, Any]) -> Agreed:
     return agreed
 
 
-def _with_priority(agreed: Agreed, priority: Any) -> Agreed:
+def _with_priority(agreed: AgreedState, priority: Any) -> AgreedState:
     return agreed._replace(priority=priority) if priority in PRIORITIES else agreed
 
 
-def after_refusal(agreed: Agreed, operation: str) -> Agreed:
-    """Tell what the vendor has once it refused what it had taken; of a priority, the one before is not known."""
+def after_refusal(agreed: AgreedState, operation: str) -> AgreedState:
+    """Return the state after an accepted request has failed. A priority stays: the one before is not known."""
     refused: Mapping[str, Mapping[str, Any]] = {
         "create": {"is_open": False, "confirmed": False},
         "snooze": {"snoozed_until": None},
@@ -107,17 +107,17 @@ def after_refusal(agreed: Agreed, operation: str) -> Agreed:
     return agreed._replace(**refused.get(operation, {}))
 
 
-# -- What the vendor still has to hear
+# -- What still has to be sent to the vendor
 
 
-def present(alert: AlertValues, policy: Policy, agreed: Agreed) -> Agreed:
-    """Tell what the vendor should have of an alert; what cannot be told stays as it is agreed."""
+def expected_state(alert: AlertValues, policy: Policy, agreed: AgreedState) -> AgreedState:
+    """Return the state that the vendor should have; values that cannot be sent stay as agreed."""
     if alert.status in ENDED or is_normal(alert.severity, policy):
         return agreed._replace(is_open=False, acknowledged=False, snoozed_until=None)
     if alert.status == BLACKOUT:
-        return agreed  # what happens in a blackout is nobody's to be told, but for the end
-    set_over_there = alert.attributes.get("opsgenie-priority") in PRIORITIES
-    by_severity = is_wanted(alert.severity, policy) and not set_over_there
+        return agreed  # during a blackout only the end is sent
+    set_at_vendor = alert.attributes.get("opsgenie-priority") in PRIORITIES
+    by_severity = is_wanted(alert.severity, policy) and not set_at_vendor
     priority = priority_of(alert, policy) if by_severity else agreed.priority
     agreed = agreed._replace(is_open=True)
     if alert.status == "shelved":
@@ -126,37 +126,37 @@ def present(alert: AlertValues, policy: Policy, agreed: Agreed) -> Agreed:
     return agreed._replace(priority=priority, acknowledged=alert.status == "ack", snoozed_until=None)
 
 
-def unsent(alert: AlertValues, agreed: Agreed, policy: Policy, now_seconds: float) -> Dispatch:
-    """Give the requests for what the vendor, which has the alert open, was not told; none where it knows all.
+def unsent_requests(alert: AlertValues, agreed: AgreedState, policy: Policy, now_seconds: float) -> Dispatch:
+    """Return the requests for the changes that were not sent to the vendor, which has the alert open.
 
-    A request that would change nothing that is remembered is left out: it would be sent again and again.
+    Requests that would not change the agreed state are left out: they would be sent again each time.
     """
-    now = present(alert, policy, agreed)
-    acts: List[ConsoleAct] = []
+    now = expected_state(alert, policy, agreed)
+    acts: List[AlertEvent] = []
     if not now.is_open:
         ended = Event.EXPIRED if alert.status == "expired" else Event.CLOSED
-        acts.append(ConsoleAct(ended, text="told late by Alerta"))
+        acts.append(AlertEvent(ended, text="sent late by Alerta"))
     else:
-        acts += [ConsoleAct(Event.LOWERED)] if now.priority != agreed.priority else []
-        acts += [_act(event, now, now_seconds) for event in _moves(now, agreed, now_seconds)]
+        acts += [AlertEvent(Event.LOWERED)] if now.priority != agreed.priority else []
+        acts += [_act(event, now, now_seconds) for event in _unsent_events(now, agreed, now_seconds)]
     dispatch = publish(alert, acts, policy, known=True)
     then = after_requests(agreed, dispatch.requests, agreed.at_seconds)
     return dispatch if then != agreed else dispatch._replace(requests=())
 
 
-def _moves(now: Agreed, agreed: Agreed, now_seconds: float) -> List[Event]:
-    """Name the steps from what is agreed to what should be, for an open alert."""
+def _unsent_events(now: AgreedState, agreed: AgreedState, now_seconds: float) -> List[Event]:
+    """Return the events that lead from the agreed state to the present one, for an open alert."""
     left = (now.snoozed_until or 0.0) - now_seconds
     before = (agreed.snoozed_until or 0.0) - now_seconds
-    if left > _WORTH_SECONDS:
+    if left > _SHORTEST_SNOOZE_SECONDS:
         return [Event.SHELVED] if abs(left - before) > SAME_END_SECONDS else []
-    if now.snoozed_until is None and before > _WORTH_SECONDS:
+    if now.snoozed_until is None and before > _SHORTEST_SNOOZE_SECONDS:
         return [Event.UNSHELVED_TO_ACK if now.acknowledged else Event.UNSHELVED]
     if now.acknowledged != agreed.acknowledged:
         return [Event.ACKED if now.acknowledged else Event.UNACKED]
     return []
 
 
-def _act(event: Event, now: Agreed, now_seconds: float) -> ConsoleAct:
+def _act(event: Event, now: AgreedState, now_seconds: float) -> AlertEvent:
     longest = now_seconds + LONGEST_SNOOZE_SECONDS
-    return ConsoleAct(event, until_seconds=min(now.snoozed_until or longest, longest))
+    return AlertEvent(event, until_seconds=min(now.snoozed_until or longest, longest))

@@ -1,22 +1,21 @@
-"""Alerta's alarm models (its setting ALARM_MODEL), each as one table: what its statuses mean, and which way leads on.
+"""Alerta's alarm models (its setting ALARM_MODEL): the meaning of each status, and the allowed transitions.
 
-The rules of this package speak the words of the usual model (`open`, `ack`, `shelved`, `closed`). Another model's
-statuses are put into these words where they come in, and back where one is written. No status stands in both models,
-so a status tells by itself which one it is of.
+This package uses the statuses of the default model (`open`, `ack`, `shelved`, `closed`). Statuses of another model are
+mapped to these on input, and back on output. No status is in both models, so each status shows its model.
 
-Alerta's state machine for ISA 18.2 (9.1.0, models/alarms/isa_18_2.py) answers 200 to an action that has no way, and
-does nothing; unshelve it does from any status, and whatever is done to a suppressed alarm puts it back into service.
-So our plugin lets through to it only what has a way (`ways`).
+Alerta's state machine for ISA 18.2 (9.1.0, models/alarms/isa_18_2.py) answers 200 to an action without a transition,
+and does nothing. It allows unshelve from any status, and any action on a suppressed alarm puts it back into service.
+So our plugin passes only actions with a transition (`ways`).
 """
 
 from typing import FrozenSet, Mapping, NamedTuple, Optional
 
 
 class AlarmModel(NamedTuple):
-    """One model. `meanings`: each status in the usual words, where it has other ones.
+    """One model. `meanings` maps its statuses to those of the default model.
 
-    `ways`: the statuses that an action leads away from; None: Alerta's own state machine refuses what has no way.
-    `no_close` says why the model has no close; empty: it has one. `priorities` are by severity, in lower case.
+    `ways`: the statuses from which each action is allowed; None: Alerta's state machine refuses the others itself.
+    `no_close`: why the model has no close; empty: it has one. `priorities` are by severity, in lower case.
     """
 
     meanings: Mapping[str, str]
@@ -25,7 +24,7 @@ class AlarmModel(NamedTuple):
     priorities: Mapping[str, str]
 
     def status(self, word: str) -> str:
-        """Give the model's status for one of the usual words."""
+        """Return the model's status for a status of the default model."""
         return next((status for status, meaning in self.meanings.items() if meaning == word), word)
 
 
@@ -48,7 +47,7 @@ ISA_18_2 = AlarmModel(
         "ACKED": "ack",
         "SHLVD": "shelved",
         "NORM": "closed",
-        "RTNUN": "closed",  # back to normal before anybody acknowledged: nobody need be called for it any more
+        "RTNUN": "closed",  # back to normal before it was acknowledged: nobody has to act
         "OOSRV": "blackout",
         "DSUPR": "blackout",
     },
@@ -71,5 +70,5 @@ PRIORITIES: Mapping[str, str] = {**ALERTA.priorities, **ISA_18_2.priorities}
 
 
 def meaning(status: str) -> str:
-    """Put a status of any model into the usual words."""
+    """Return the status of the default model for a status of any model."""
     return ISA_18_2.meanings.get(status, status)

@@ -1,9 +1,9 @@
-"""How long to wait before the next attempt: exponential, jittered, capped; what the other side asks for is obeyed."""
+"""The delay before the next attempt: exponential backoff with jitter, a maximum, and `Retry-After`."""
 
 from typing import Optional
 
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
-"""A larger `Retry-After` is taken as this much, so that a broken or hostile answer cannot stop a lane for good."""
+"""The maximum for a `Retry-After`, so that a broken or hostile response cannot stop deliveries for ever."""
 
 
 def delay_seconds(
@@ -14,10 +14,10 @@ def delay_seconds(
     longest_seconds: float = 300.0,
     retry_after_seconds: Optional[float] = None,
 ) -> float:
-    """Give the seconds to wait after the given number of failed attempts (1 is the first).
+    """Return the seconds to wait after the given number of failed attempts (1 is the first).
 
-    `fraction` in [0, 1) is the caller's random number: half of the delay is fixed, half is jitter, so that many lanes
-    that failed together do not come back together. A `retry_after_seconds` is a lower bound.
+    `fraction` is a random number in [0, 1). Half of the delay is fixed and half is jitter, so that deliveries that
+    failed at the same time are not retried at the same time. `retry_after_seconds` is a lower bound.
     """
     doublings = min(max(attempt, 1) - 1, 30)
     ceiling = min(first_seconds * 2.0**doublings, longest_seconds)

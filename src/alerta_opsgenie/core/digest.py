@@ -1,6 +1,6 @@
-"""SHA-256 without OpenSSL: `hashlib` loads it, 3 ms of an agent's first start; Python has a SHA-256 of its own.
+"""SHA-256 without OpenSSL, which `hashlib` loads: 3 ms of an agent's first start. Python has a built-in SHA-256.
 
-That module is private and has had two names. Where there is neither, `hashlib` gives the same.
+That module is private and has had two names. Where both are missing, `hashlib` returns the same digest.
 """
 
 try:
@@ -13,5 +13,5 @@ except ImportError:
 
 
 def hex_digest(data: bytes) -> str:
-    """Give the SHA-256 as 64 hexadecimal digits."""
+    """Return the SHA-256 as 64 hexadecimal digits."""
     return str(_sha256(data).hexdigest())

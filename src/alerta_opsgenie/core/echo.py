@@ -1,8 +1,7 @@
-"""Which actions are our own coming back: the plugin told Opsgenie, and Opsgenie tells everybody who listens.
+"""Echoes: Opsgenie sends each action to all integrations, so an action of our plugin comes back as a message.
 
-No single sign is certain, so several are read together: the action came through the API, and its actor or its
-source's name is one of ours. An action from the web, a phone or the chat is never an echo. Where Opsgenie leaves the
-origin out, the actor decides alone.
+An action is an echo if it came through the API, and its actor or the name of its source is one of ours. An action from
+the web, a phone or the chat is never an echo. If the message has no origin, the actor alone decides.
 """
 
 from typing import FrozenSet
@@ -10,11 +9,9 @@ from typing import FrozenSet
 from .message import Message, claimed_actor, console, origin
 
 MARK = " via Alerta"
-"""The plugin ends the `user` of each of its requests so; Opsgenie gives that back as `$.alert.username` (confirmed)."""
+"""The end of `user` in each request of the plugin; Opsgenie returns it as `$.alert.username` (confirmed)."""
 
-
-# The API's requests for these carry no `user` (contract of PUT /v2/alerts/ID/priority, message and description), so
-# Opsgenie names its own default for the actor.
+# PUT /v2/alerts/ID/priority, /message and /description take no `user`, so Opsgenie sets its default actor.
 _WITHOUT_USER = frozenset({"UpdatePriority", "UpdateMessage", "UpdateDescription"})
 _API_ACTOR = "alert api"
 
@@ -24,7 +21,7 @@ def is_echo(message: Message, own_names: FrozenSet[str]) -> bool:
     name, kind = origin(message)
     if kind not in ("", "api"):
         return False
-    who = (claimed_actor(message) or console(message)).lower()  # never the login that a mapping gives
+    who = (claimed_actor(message) or console(message)).lower()  # not the login from a people file
     if kind == "api" and message.action in _WITHOUT_USER and who == _API_ACTOR:
         return True
     return who in own_names or who.endswith(MARK.lower()) or (kind == "api" and name in own_names)

@@ -1,4 +1,4 @@
-"""What happened to an alert in Alerta: named by its status before and after, and by its history."""
+"""Events of an alert in Alerta, derived from its status before and after, and from its history."""
 
 from enum import Enum
 from typing import Callable, Mapping, Optional, Tuple
@@ -8,7 +8,7 @@ from .wording import AlertValues
 
 
 class Event(str, Enum):
-    """What can happen to an alert in Alerta, as far as the other side can care."""
+    """The events of an alert in Alerta that can matter to the vendor."""
 
     RAISED = "raised"
     CHANGED = "severity changed"
@@ -29,10 +29,10 @@ class Event(str, Enum):
 
 
 BLACKOUT = "blackout"
-"""The status in which Alerta calls no plugin, so that nothing of the alert is told."""
+"""The status in which Alerta calls no plugin, so nothing of the alert is sent."""
 
 _ENTERED: Mapping[str, Tuple[Event, ...]] = {"ack": (Event.ACKED,), "shelved": (Event.SHELVED,)}
-"""What becoming that means, from whatever else it was."""
+"""The events of a new status, whatever the status before."""
 
 _STEPS: Mapping[Tuple[str, str, str], Tuple[Event, ...]] = {
     ("ack", "open", ""): (Event.UNACKED,),
@@ -40,22 +40,21 @@ _STEPS: Mapping[Tuple[str, str, str], Tuple[Event, ...]] = {
     ("shelved", "open", ""): (Event.UNSHELVED,),
     ("shelved", "assign", ""): (Event.UNSHELVED,),
     ("shelved", "ack", ""): (Event.UNSHELVED_TO_ACK,),
-    # The snooze on the other side ends at the same instant, by itself, and re-opens the alert there.
+    # The vendor's snooze ends at the same time and re-opens the alert there.
     ("shelved", "open", "timeout"): (Event.SHELVE_OVER,),
     ("shelved", "ack", "timeout"): (Event.SHELVE_OVER_TO_ACK,),
 }
 
-
 _RAISED_FROM: Mapping[str, Tuple[Event, ...]] = {
     **dict.fromkeys(ENDED, (Event.RAISED,)),
-    # Of what happened in the blackout nothing was told: the vendor may have the alert, with another severity.
+    # Nothing was sent during the blackout: the vendor may have the alert with another severity.
     BLACKOUT: (Event.CHANGED,),
 }
-"""What it means that an alert is open again, by its status before."""
+"""The events of an alert that is open again, by its status before."""
 
 
 def changes(before: str, after: str, action: str) -> Tuple[Event, ...]:
-    """Name what a change of Alerta's status means; `action` is empty where a status was set or an alert received."""
+    """Return the events of a change of status; `action` is empty if a status was set or an alert was received."""
     assigned = (Event.ASSIGNED,) if action == "assign" or (after == "assign" and before != after) else ()
     if after in (before, BLACKOUT):
         return assigned
@@ -67,7 +66,7 @@ def changes(before: str, after: str, action: str) -> Tuple[Event, ...]:
 
 
 def receipt(alert: AlertValues) -> Tuple[Event, ...]:
-    """Name what a received alert means."""
+    """Return the events of a received alert."""
     if alert.is_new:
         return changes("closed", alert.status, "")
     moved = changes(_status_before_receipt(alert), alert.status, "")
@@ -79,10 +78,10 @@ def receipt(alert: AlertValues) -> Tuple[Event, ...]:
 
 
 def _status_before_receipt(alert: AlertValues) -> str:
-    """Read it from the history; where the receipt has left no entry it is that of now.
+    """Read it from the history. If the receipt has written no entry, the status has not changed.
 
-    Alerta's hook for a change of status is not called when an alert leaves a blackout. A history that holds one entry
-    (HISTORY_LIMIT) does not tell; an alert that has ended may have been open then.
+    Alerta does not call the hook for a change of status when an alert leaves a blackout. A history of one entry
+    (HISTORY_LIMIT) does not show it; an alert that has ended counts as open before.
     """
     if not alert.history or alert.history[0].id != alert.received_id:
         return alert.status
@@ -92,39 +91,39 @@ def _status_before_receipt(alert: AlertValues) -> str:
 
 
 def before_receipt(alert: AlertValues) -> AlertValues:
-    """Give the alert with its history as it was before the change that was just received."""
+    """Return the alert with the history before the change that was just received."""
     newest = alert.history[:1]
     if newest and newest[0].change in ("severity", "status") and newest[0].id == alert.received_id:
         return alert._replace(history=alert.history[1:])
     return alert
 
 
-def was_ever_open(alert: AlertValues) -> bool:
-    """Whether somebody may have acted on the alert before; what began as normal and stayed so has no earlier outage."""
-    is_whole = any(past.change == "new" for past in alert.history)
-    return not is_whole or any(past.status and past.status not in ENDED for past in alert.history)
+def may_have_earlier_outage(alert: AlertValues) -> bool:
+    """Whether the alert may have been open before. One that was always normal has no earlier outage."""
+    is_whole = any(entry.change == "new" for entry in alert.history)
+    return not is_whole or any(entry.status and entry.status not in ENDED for entry in alert.history)
 
 
 def is_known(alert: AlertValues, is_wanted: Callable[[str], bool]) -> Optional[bool]:
     """Whether the alert was sent since it was last opened, by its history; None: the history does not go back so far.
 
-    `is_wanted` tells of a severity whether alerts of it are sent.
+    `is_wanted` returns whether alerts of a severity are sent.
     """
     opened = False
-    for past in (past for past in alert.history if past.status):
-        if past.status in ENDED and opened:
+    for entry in (entry for entry in alert.history if entry.status):
+        if entry.status in ENDED and opened:
             return False
-        opened = opened or past.status not in ENDED
-        if opened and past.status != BLACKOUT and is_wanted(past.severity):
+        opened = opened or entry.status not in ENDED
+        if opened and entry.status != BLACKOUT and is_wanted(entry.severity):
             return True
-        if past.change == "new":
+        if entry.change == "new":
             return False
     return None
 
 
 def end_of(alert: AlertValues, change: str) -> Optional[float]:
-    """Tell when the newest shelve or ack (`change`) ends, in seconds since the epoch; None: it does not end."""
+    """Return the end of the newest shelve or ack (`change`), in seconds since the epoch; None: it does not end."""
     newest = max(
-        (past for past in alert.history if past.change == change), key=lambda past: past.at_seconds, default=None
+        (entry for entry in alert.history if entry.change == change), key=lambda entry: entry.at_seconds, default=None
     )
     return newest.at_seconds + newest.timeout_seconds if newest and newest.timeout_seconds else None

@@ -1,7 +1,7 @@
-"""What a look at an alert tells: its status, its shelve, its outage, and whether an earlier attempt left its line.
+"""Read Alerta's response to GET alert: status, shelve, outage, and the history entry of an earlier attempt.
 
-The times of alerts that came in are their senders' claims. So no such time counts as later than the alert's last
-change of status, which Alerta itself dates (`updateTime`).
+The times of received alerts are set by their senders and can be wrong. So no such time counts as later than the alert's
+last change of status, whose time Alerta sets (`updateTime`).
 """
 
 from typing import AbstractSet, Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple
@@ -12,28 +12,29 @@ from .message import text_of
 from .outcome import Answer
 
 CLOCK_DOUBT_SECONDS = 2.0
-"""What rounding in the Date header and in Alerta's own times may come to."""
+"""The error that rounding in the Date header and in Alerta's times can cause."""
 
 ENDED = frozenset({"closed", "expired"})
-"""Alerta's statuses in which nobody is asked to do anything."""
+"""Alerta's statuses in which nobody has to act."""
 
 SAME_END_SECONDS = 5.0
-"""Two snoozes that people meant differently are minutes apart."""
+"""Ends of snoozes that differ by less are the same: two different snoozes end minutes apart."""
 
-_MOST_SECONDS = 2**31  # what PostgreSQL's integer holds; a larger timeout is none that Alerta wrote
-OF_NO_STATUS = frozenset({"note", "dismiss"})
-"""Kinds of lines whose status says nothing."""
+_MOST_SECONDS = 2**31  # PostgreSQL's integer: Alerta cannot have written a larger timeout
+KINDS_WITHOUT_STATUS = frozenset({"note", "dismiss"})
+"""Types of history entries whose status is not a change of status."""
 
 
 class OwnLine(NamedTuple):
-    """The line of history by which an earlier attempt of an action is known again.
+    """What the history entry of an earlier attempt looks like.
 
-    `texts` are the texts that it can have, `statuses` the statuses that it can show (None: any).
-    `shelved_until_seconds` is when the shelve that it begins ends, by our clock (None: it begins none).
+    `texts` are its possible texts, `statuses` its possible statuses (None: any). `shelved_until_seconds` is the end of
+    the shelve by our clock (None: it is no shelve). `is_note`: the entry is a note, whose text can be equal to that of
+    a change of state.
 
-    The same person may have done the same twice. Actions on one alert are done in their order, so a line of ours that
-    stands behind an equal one (it begins as one of `later_begin`, and has `later_have` in it) shows that the equal one
-    belongs to an older action. `is_note`: the line is a note's, which can read like a change of state.
+    A person can do the same action twice. Actions on one alert are done in order, so if a later entry of the bridge
+    follows an equal entry, the equal entry belongs to an older action. A later entry begins with one of `later_begin`
+    and contains `later_have`.
     """
 
     texts: AbstractSet[str]
@@ -45,7 +46,7 @@ class OwnLine(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """A line of history; `at_seconds` is Alerta's clock, since the epoch."""
+    """A history entry; `at_seconds` is by Alerta's clock, since the epoch."""
 
     at_seconds: float
     kind: str
@@ -55,29 +56,29 @@ class _Line(NamedTuple):
 
 
 def status_of(look: Answer) -> str:
-    """Give the alert's status, in the usual alarm model's words; an empty string where the answer shows no alert."""
+    """Return the alert's status in the default alarm model; an empty string if the response has no alert."""
     return meaning(text_of(_alert(look), "status"))
 
 
 def is_of_another_model(look: Answer) -> bool:
-    """Whether the alert's status is not one of the usual alarm model's."""
+    """Whether the alert's status is of another alarm model than the default."""
     return status_of(look) != text_of(_alert(look), "status")
 
 
 def is_shelved_until(look: Answer, end_seconds: float) -> bool:
-    """Whether the newest shelve in the history ends at `end_seconds` (our clock), as far as people care."""
+    """Whether the newest shelve in the history ends at `end_seconds` (our clock), give or take `SAME_END_SECONDS`."""
     ends = [end for line in _lines(look) if (end := _end_of(line)) is not None]
     return bool(ends) and _is_same_end(ends[-1] - look.clock_ahead_seconds, end_seconds)
 
 
 def shelved_since_seconds(look: Answer) -> Optional[float]:
-    """Tell since when (our clock) the alert is shelved; None where it is not, or where the history does not say."""
+    """Return when (our clock) the alert was shelved; None if it is not shelved, or if the history does not show it."""
     begun = [line.at_seconds for line in _lines(look) if line.kind == "shelve"]
     return begun[-1] - look.clock_ahead_seconds if begun and status_of(look) == "shelved" else None
 
 
 def opened_seconds(look: Answer) -> Optional[float]:
-    """Tell when (our clock) the alert came, or came again after its end; None where the history does not say."""
+    """Return when (our clock) the alert was created or re-opened; None if the history does not show it."""
     changed = iso_seconds(text_of(_alert(look), "updateTime"))
     opened = _opened_by_lines(look, changed)
     return None if opened is None else min(opened, changed or opened) - look.clock_ahead_seconds
@@ -86,19 +87,19 @@ def opened_seconds(look: Answer) -> Optional[float]:
 def _opened_by_lines(look: Answer, changed: Optional[float]) -> Optional[float]:
     opened, before = None, ""
     for line in _lines(look):
-        if line.kind in OF_NO_STATUS or not line.status:
+        if line.kind in KINDS_WITHOUT_STATUS or not line.status:
             continue
         if line.status not in ENDED and (line.kind == "new" or before in ENDED):
             opened = line.at_seconds
         before = line.status
-    # The line of an alert whose sender's clock is behind stands before the close that it came after.
+    # If the sender's clock is behind, the entry of the re-opening is sorted before the close that it followed.
     return changed if before in ENDED and status_of(look) not in ENDED else opened
 
 
 def has_line(look: Answer, own: OwnLine, since_seconds: float, equal_lines: int) -> bool:
-    """Whether an attempt that began at `since_seconds` (our clock) has left its line.
+    """Whether an attempt that began at `since_seconds` (our clock) has written its history entry.
 
-    `equal_lines` is how many other actions are known to have left the same line since then.
+    `equal_lines` is the number of other actions that have written an equal entry since then.
     """
     ahead_seconds = look.clock_ahead_seconds
     earliest_seconds = since_seconds + ahead_seconds - CLOCK_DOUBT_SECONDS
@@ -132,7 +133,7 @@ def _end_of(line: _Line) -> Optional[float]:
 
 
 def _lines(look: Answer) -> List[_Line]:
-    """Give the lines whose time can be read, the oldest first."""
+    """Return the history entries with a valid time, the oldest first."""
     return sorted(_read_lines(look), key=lambda line: line.at_seconds)
 
 

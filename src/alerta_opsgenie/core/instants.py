@@ -1,23 +1,23 @@
-"""Instants as the vendor and Alerta write them."""
+"""Parse instants of the vendor and of Alerta."""
 
 import re
 from typing import Optional
 
 SMALLEST_NS = 10**14
-"""What is larger counts nanoseconds: milliseconds reach it in the year 5138."""
+"""A larger number is in nanoseconds: milliseconds reach this in the year 5138."""
 
 _SMALLEST_MS = 10**11  # seconds reach it in the year 5138
 
 
 def seconds_by_size(value: int) -> float:
-    """Seconds have 10 digits until the year 2286, milliseconds 13, nanoseconds 19."""
+    """Convert to seconds. Seconds have 10 digits until the year 2286, milliseconds 13, nanoseconds 19."""
     if value >= SMALLEST_NS * 100:
         return value / 1e9
     return value / 1e3 if value >= _SMALLEST_MS else float(value)
 
 
 def iso_seconds(text: str) -> Optional[float]:
-    """Read an ISO 8601 instant as seconds since the epoch, UTC where it names no zone; None if it is none."""
+    """Read an ISO 8601 instant as seconds since the epoch (UTC if it has no zone); None for any other text."""
     import datetime as dt  # noqa: PLC0415 - only snoozes and second looks need it
 
     match = re.fullmatch(

@@ -1,7 +1,9 @@
-"""The vendor's limits, and how what Alerta has is cut to them.
+"""The vendor's limits, and how values are cut to them.
 
-Lengths are counted in UTF-16 units: whether the vendor counts those or code points is not documented, and what fits
-by the one fits by the other. Limits: https://docs.opsgenie.com/docs/alert-api (JSM takes the same requests).
+Lengths are counted in UTF-16 units. Whether the vendor counts those or code points is not documented; a text within
+the limit in UTF-16 units is within the limit in code points too.
+
+Limits: https://docs.opsgenie.com/docs/alert-api (JSM takes the same requests).
 """
 
 from datetime import date
@@ -24,10 +26,10 @@ TAGS = 20
 ACTIONS, ACTION = 10, 50
 RESPONDERS = 50
 DETAILS = 8000
-"""Keys and values together; the vendor drops the rest without a word."""
+"""Keys and values together; the vendor drops the rest without an error."""
 
 _MORE = "\u2026"
-_LEAST_DETAIL = 20  # less than this of a value is not worth its key
+_LEAST_DETAIL = 20  # if less of a value than this fits, its key is left out too
 
 
 def length(text: str) -> int:
@@ -36,13 +38,13 @@ def length(text: str) -> int:
 
 
 class Fitting:
-    """Fits the fields of one request and remembers in `cut` the names of those that had to be shortened."""
+    """Fits the fields of one request into their limits; `cut` holds the names of the shortened fields."""
 
     def __init__(self) -> None:
         self.cut: List[str] = []
 
     def text(self, name: str, value: str, limit: int) -> str:
-        """Fit a text: what no database stores is replaced, white space at the ends goes, an ellipsis marks a cut."""
+        """Fit a text: replace what no database stores, strip white space, mark a cut by an ellipsis."""
         clean = clean_text(value).strip()
         if length(clean) <= limit:
             return clean
@@ -50,20 +52,20 @@ class Fitting:
         return shorten(clean, limit - length(_MORE)).rstrip() + _MORE
 
     def ending(self, name: str, value: str, ending: str, limit: int) -> str:
-        """Fit a text so that its `ending` stays whole."""
+        """Fit a text and append `ending`, which is never cut."""
         return self.text(name, value, limit - length(ending)) + ending
 
     def tags(self, values: Iterable[str]) -> List[str]:
-        """Fit tags: each one once, no empty ones, and no comma within, because Opsgenie names tags in one text."""
+        """Fit tags: no duplicates, no empty ones, no commas (Opsgenie sends tags back with commas between)."""
         fitted = dict.fromkeys(self.text("tags", value.replace(",", " "), TAG) for value in values)
         return self._most("tags", [tag for tag in fitted if tag], TAGS)
 
     def responders(self, values: Iterable[str]) -> List[Dict[str, str]]:
-        """Name teams as responders."""
+        """Return teams as responders."""
         return self._most("responders", [{"name": name, "type": "team"} for name in values], RESPONDERS)
 
     def details(self, values: Mapping[str, str]) -> Dict[str, str]:
-        """Fit details in their order; the first one that finds no room ends it."""
+        """Fit details in their order, up to the first that does not fit."""
         left, fitted = DETAILS, {}
         for name, value in values.items():
             clean_name, clean = clean_text(name), clean_text(value)
@@ -86,10 +88,10 @@ class Fitting:
 
     @property
     def names(self) -> Tuple[str, ...]:
-        """Name each field that was cut, once."""
+        """The fields that were cut, without duplicates."""
         return tuple(dict.fromkeys(self.cut))
 
 
 def shorten(text: str, limit: int) -> str:
-    """Take as much of the beginning as fits, without tearing a character apart."""
+    """Return the longest beginning that fits. A surrogate pair is not split."""
     return text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode("utf-16-le", "ignore")

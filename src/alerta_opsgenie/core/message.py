@@ -1,9 +1,8 @@
-"""An action message of OEC, JEC or an outgoing webhook: read, checked, and its fields given by name.
+"""Read and check an action message of OEC, JEC or an outgoing webhook.
 
-One format comes by all three ways
-(https://support.atlassian.com/opsgenie/docs/opsgenie-edge-connector-alert-action-data/). Fields that an action does
-not need are never looked at; one that it needs and that is missing or of a wrong type is a `MessageError` with the
-JSON path.
+All three have one format (https://support.atlassian.com/opsgenie/docs/opsgenie-edge-connector-alert-action-data/).
+Fields that an action does not need are not checked. If a needed field is missing or has a wrong type, the functions
+raise `MessageError` with its JSON path.
 """
 
 import json
@@ -15,22 +14,22 @@ from .instants import SMALLEST_NS, iso_seconds, seconds_by_size
 from .people import People, clean_name, clean_text, harmless_name, is_account_id, named
 
 LARGEST_MESSAGE_BYTES = 1024 * 1024
-"""SQS takes messages up to 1 MiB (256 KiB until 2025); nothing larger can be a message."""
+"""SQS takes messages up to 1 MiB (256 KiB until 2025); anything larger is no message."""
 
 PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 
 ALERT_IN_DETAILS = ("alertaId", "alias")
-"""Fields of `details` that can name an alert of Alerta's by its whole id; the first that is there counts."""
+"""Fields of `details` that can hold the full id of an alert in Alerta; the first that is present counts."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LARGEST_NS = 2**63 - 1
 _MOST_DIGITS = 19
-_DEEPEST = 50  # real messages nest four levels; Python's own limit would strike later, wherever a value is written
+_DEEPEST = 50  # real messages have four levels; Python's own limit would raise later, while a value is written
 _LONGEST_REQUEST_ID = 100  # the connectors' are UUIDs
 
 
 class MessageError(ValueError):
-    """The message cannot be used: `path` is the JSON path of what is wrong, `what` says what it is."""
+    """The message cannot be used: `path` is the JSON path of the fault, `what` describes it."""
 
     def __init__(self, path: str, what: str) -> None:
         super().__init__(f"{path}: {what}")
@@ -39,11 +38,11 @@ class MessageError(ValueError):
 
 
 class Message(NamedTuple):
-    """A message whose envelope is sound. Its fields are read by the functions of this module.
+    """A message with a valid envelope. The functions of this module read its fields.
 
-    `key` is the same for each delivery of one message. `updated_ns` is the alert's `updatedAt`, the order of what
-    happened to it, in nanoseconds since the epoch; 0 where the message does not say. `people` has the logins of those
-    whom it names (`with_people`); None where no mapping is in use.
+    `key` is the same for each delivery of one message. `updated_ns` is the alert's `updatedAt` in nanoseconds since the
+    epoch, by which actions are ordered; 0 if the message has none. `people` holds the logins of the people in the
+    message (`with_people`); None without a people file.
     """
 
     action: str
@@ -55,7 +54,7 @@ class Message(NamedTuple):
 
 
 def parse(text: Union[str, bytes]) -> Message:
-    """Read one message. Raises `MessageError`, and nothing else, for whatever is not one."""
+    """Read one message. Raises `MessageError`, and no other exception, for any other input."""
     if len(text) > LARGEST_MESSAGE_BYTES:
         raise MessageError("$", f"is larger than {LARGEST_MESSAGE_BYTES} bytes")
     return _read(text)
@@ -100,26 +99,26 @@ def _deeper_than(levels: int, value: Any) -> bool:
 
 
 def _key(message: Message, text: Union[str, bytes]) -> str:
-    """Give the idempotency key: a digest of the connector's request id, the alert, and what the message says.
+    """Return the idempotency key: a digest of the request id and of the fields that the relay reads.
 
-    The request id alone does not do: one request may act on two alerts. Without a request id the whole text counts.
+    The request id alone is not enough: one request can act on two alerts. Without a request id the whole text counts.
     """
     request_id = message.envelope.get("requestId")
     if isinstance(request_id, str) and 0 < len(request_id) <= _LONGEST_REQUEST_ID:
-        text = f"{request_id}\0{essence(message)}"
+        text = f"{request_id}\0{journal_body(message)}"
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     return hex_digest(raw)
 
 
 def _nanoseconds(value: Any) -> int:
-    """Read `updatedAt`: nanoseconds by the documentation and every capture; milliseconds are told by their size."""
+    """Read `updatedAt`: nanoseconds by the documentation and every capture. A small number is in milliseconds."""
     number = _whole_number(value)
     number = number * 1_000_000 if number < SMALLEST_NS else number
     return number if number <= _LARGEST_NS else 0
 
 
 def _whole_number(value: Any) -> int:
-    """Read a positive number that fits 64 bits, or the same as a text of digits; 0 for anything else."""
+    """Read a positive 64-bit number, or the same as a text of digits; 0 for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
         value = int(value)
     usable = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_NS
@@ -130,9 +129,9 @@ def _whole_number(value: Any) -> int:
 
 
 def alias(message: Message) -> Optional[str]:
-    """Give the alert's alias, which is Alerta's id of it; None where it has none.
+    """Return the alert's alias, which is its id in Alerta; None if it has none.
 
-    A message without `alert` can name one in its `details`: `ALERT_IN_DETAILS`.
+    A message without `alert` can have it in its `details`: `ALERT_IN_DETAILS`.
     """
     if message.alert is None:
         return next(iter(_named_in_details(message).values()), None)
@@ -148,7 +147,7 @@ def _named_in_details(message: Message) -> Mapping[str, str]:
 
 
 def shown_alias(message: Message) -> str:
-    """Give the alias for people: short, on one line; empty where there is none."""
+    """Return the alias for logs: short, on one line; empty if there is none."""
     try:
         return clean_name(alias(message) or "")[:40]
     except MessageError:
@@ -156,34 +155,34 @@ def shown_alias(message: Message) -> str:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether the text is a whole UUID: Alerta takes an id as a pattern, so nothing else may reach a path."""
+    """Whether the text is a full UUID. Alerta takes an id as a pattern, so nothing else may be in a path."""
     return _UUID.fullmatch(text) is not None
 
 
 def alert_source(message: Message) -> str:
-    """Give the `source` that the alert was made with; empty where the message has none."""
+    """Return the `source` with which the alert was created; empty if the message has none."""
     return text_of(message.alert, "source")
 
 
 def origin(message: Message) -> Tuple[str, str]:
-    """Give the name and the type of what caused the action (`$.source`), in lower case; empty where absent."""
+    """Return name and type of the source of the action (`$.source`), in lower case; empty if absent."""
     source = message.envelope.get("source")
     return text_of(source, "name").strip().lower(), text_of(source, "type").strip().lower()
 
 
 def with_people(message: Message, people: Optional[People]) -> Message:
-    """Let a message's people be shown by their logins: it takes along what a mapping knows of those whom it names."""
+    """Return the message with the logins of the people that it names, so that it shows them by login."""
     if people is None:
         return message
-    said = (_name_in(message, field) for field in ("username", "userFullName", "owner", "responder", "recipient"))
-    ids = {harmless_name(name).casefold() for name in said}
+    names = (_name_in(message, field) for field in ("username", "userFullName", "owner", "responder", "recipient"))
+    ids = {harmless_name(name).casefold() for name in names}
     return message._replace(people={one: people[one] for one in ids if one in people})
 
 
 def actor(message: Message) -> str:
-    """Name the person (or machine) who acted, for people and for a header: one line, no control characters.
+    """Return the name of the person (or machine) who acted: one line, no control characters.
 
-    That is the login where a mapping knows one. An account id of which it knows nothing gives way to a full name.
+    It is the login if the people file has one. The full name replaces an account id that the file does not have.
     """
     claimed = claimed_actor(message)
     name, full = named(claimed, message.people), _harmless(message, "userFullName")
@@ -193,7 +192,7 @@ def actor(message: Message) -> str:
 
 
 def claimed_actor(message: Message) -> str:
-    """Give the name of who acted as the message has it; empty where it names nobody."""
+    """Return the name or id of who acted as in the message; empty if it has none."""
     return _harmless(message, "username") or _harmless(message, "userFullName")
 
 
@@ -202,7 +201,7 @@ def _harmless(message: Message, field: str) -> str:
 
 
 def console(message: Message) -> str:
-    """Name the console that the message came from; JEC alone brings messages without `alert`."""
+    """Return the product that sent the message. Only JEC delivers messages without `alert`."""
     is_jec = message.alert is None or text_of(message.envelope, "integrationType").upper() == "JEC"
     return "Jira Service Management" if is_jec else "Opsgenie"
 
@@ -211,22 +210,22 @@ def console(message: Message) -> str:
 
 
 def note(message: Message) -> str:
-    """Give the note of an AddNote. Raises `MessageError` if there is none."""
+    """Return the note of an AddNote. Raises `MessageError` if there is none."""
     return _needed_text(message, "note")
 
 
 def optional_note(message: Message) -> str:
-    """Give the note that came along with an acknowledge or a close; empty where there is none."""
+    """Return the note of an acknowledge or a close; empty if there is none."""
     return clean_text(text_of(message.alert, "note")).strip()
 
 
 def owner(message: Message) -> str:
-    """Name whom the alert was assigned to: `owner`, and for TakeOwnership without one whoever acted."""
+    """Return the name of the new owner: `owner`; for TakeOwnership without it the person who acted."""
     return actor(message) if _is_own(message) else named(claimed_owner(message), message.people)
 
 
 def claimed_owner(message: Message) -> str:
-    """Give the owner's name as the message has it. Raises `MessageError` where it has none."""
+    """Return the owner's name or id as in the message. Raises `MessageError` if it has none."""
     if _is_own(message):
         return claimed_actor(message)
     name = harmless_name(_needed_text(message, "owner"))
@@ -240,7 +239,7 @@ def _is_own(message: Message) -> bool:
 
 
 def tags(message: Message, field: str) -> List[str]:
-    """Give the tags of `addedTags` or `removedTags`, which come as one text with commas (a list is taken too)."""
+    """Return the tags of `addedTags` or `removedTags`: one text with commas, or a list."""
     value = (message.alert or {}).get(field)
     if isinstance(value, list):
         parts = [part for part in value if isinstance(part, str)]
@@ -254,7 +253,7 @@ def tags(message: Message, field: str) -> List[str]:
 
 
 def priority(message: Message) -> str:
-    """Give the priority as P1 to P5: webhooks of 2017 sent numbers, today's messages send the name."""
+    """Return the priority as P1 to P5. Webhooks of 2017 sent numbers, today's messages have the name."""
     value = (message.alert or {}).get("priority")
     text = f"P{value}" if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str) and len(text) == 1:
@@ -265,10 +264,10 @@ def priority(message: Message) -> str:
 
 
 def snooze_end_seconds(message: Message) -> float:
-    """Give when the snooze ends, in seconds since the epoch.
+    """Return the end of the snooze, in seconds since the epoch.
 
-    `snoozedUntil` counts milliseconds (a number, or a text of digits); `snoozeEndDate` is a date whose form no
-    document confirms, so ISO 8601 is read with `T` or a space, with or without zone (UTC) and fraction.
+    `snoozedUntil` counts milliseconds (a number, or a text of digits); `snoozeEndDate` is a date whose format is
+    not documented, so ISO 8601 is read with `T` or a space, with or without zone (UTC) and fraction.
     """
     alert = message.alert or {}
     until, end = alert.get("snoozedUntil"), alert.get("snoozeEndDate")
@@ -286,9 +285,9 @@ def snooze_end_seconds(message: Message) -> float:
 
 
 def named_thing(message: Message, field: str) -> str:
-    """Give a responder, team, recipient or text as a name for people; empty where absent.
+    """Return the name of a responder, team or recipient, or a text, on one line; empty if absent.
 
-    Whether a responder is a text or an object is not confirmed, so both are read.
+    Whether a responder is a text or an object is not documented, so both are read.
     """
     return named(clean_name(_name_in(message, field)), message.people)
 
@@ -300,17 +299,17 @@ def _name_in(message: Message, field: str) -> str:
 
 
 def escalation(message: Message) -> str:
-    """Name the escalation of an Escalate, which stands at the top of the message; empty where absent."""
+    """Return the name of the escalation of an Escalate; empty if absent."""
     return clean_name(text_of(message.envelope, "escalationName"))
 
 
 def integration(message: Message) -> str:
-    """Give the id of the integration that sent the message; empty where it does not say."""
+    """Return the id of the integration that sent the message; empty if absent."""
     return text_of(message.envelope, "integrationId")
 
 
 def action_names(message: Message) -> List[str]:
-    """Give the names that a custom action can be mapped by: the action's, then the connector's mapping of it."""
+    """Return the names by which a custom action can be mapped: its own, then the connector's mapping."""
     mapped = text_of(message.envelope.get("mappedActionV2"), "name")
     return [message.action] + ([mapped] if mapped else [])
 
@@ -324,10 +323,10 @@ _KEPT_OF_ALERT = (
 _KEPT_OF_ENVELOPE = ("action", "source", "integrationId", "integrationType", "escalationName", "mappedActionV2")
 
 
-def essence(message: Message) -> str:
-    """Give the message as JSON with what the relay reads and nothing else.
+def journal_body(message: Message) -> str:
+    """Return the message as JSON with only the fields that the relay reads.
 
-    What lies on a disk for days should not hold the headers, parameters and details that a message may carry.
+    The journal is on disk for days, so it must not hold the headers, parameters and details of a message.
     """
     kept: Dict[str, Any] = {name: message.envelope[name] for name in _KEPT_OF_ENVELOPE if name in message.envelope}
     if message.alert is None:
@@ -339,17 +338,17 @@ def essence(message: Message) -> str:
     return json.dumps(kept, separators=(",", ":"))
 
 
-def essence_of_person(name: str) -> str:
-    """Give what `recall` reads as a message that tells who acted, and no more; empty for nobody."""
+def journal_body_of_person(name: str) -> str:
+    """Return a journal body with nothing but who acted; empty without a name."""
     return json.dumps({"action": "done", "alert": {"username": name}}, ensure_ascii=False) if name else ""
 
 
-def recall(essence_text: str, key: str) -> Message:
-    """Read what `essence` gave, under the key that the whole message had. Raises `MessageError`.
+def read_journal_body(body: str, key: str) -> Message:
+    """Read what `journal_body` returned; `key` is that of the whole message. Raises `MessageError`.
 
-    Its escapes can make it longer than the message was, so the limit does not hold here.
+    Escapes can make it longer than the message, so the size limit does not apply.
     """
-    message = _read(essence_text)
+    message = _read(body)
     people = message.envelope.get("people")
     return message._replace(key=key, people=people if isinstance(people, dict) else None)
 
@@ -358,7 +357,7 @@ def recall(essence_text: str, key: str) -> Message:
 
 
 def text_of(where: Any, name: str) -> str:
-    """Give a text field of an object; empty where there is none, or where `where` is no object."""
+    """Return a text field of an object; empty if it is absent, or if `where` is no object."""
     value = where.get(name) if isinstance(where, dict) else None
     return value if isinstance(value, str) else ""
 
@@ -381,7 +380,7 @@ def _string(where: Mapping[str, Any], field: str, path: str) -> str:
 
 
 def _type_name(value: Any) -> str:
-    """Name a JSON type; the value itself stays out of errors, for it may be a secret."""
+    """Return the name of a JSON type. Errors do not show the value: it may be a secret."""
     if value is None:
         return "null"
     number = "a number"

@@ -1,32 +1,32 @@
-"""Which of two actions on one alert is the newer one, so that an older one that arrives late undoes nothing.
+"""The order of actions on one alert, so that an older action that arrives late does not undo a newer one.
 
-Each action writes registers: the state, the owner, the priority, each tag. For each the newest `updatedAt` that wrote
-it is remembered, and an action all of whose registers were written by something newer is stale. Notes write no
-register. An `updatedAt` is a claim by the sender, whose clock may be wrong by accident or on purpose:
+Each action writes registers: the state, the owner, the priority, each tag. For each register the newest `updatedAt`
+that wrote it is stored. An action is stale if newer actions have written all its registers. Notes write no register.
+An `updatedAt` is set by the sender, whose clock can be wrong by accident or on purpose:
 
 | `updatedAt` is | of an action that changed the alert | of an action that found nothing to change |
 |---|---|---|
-| in the past | orders | orders |
-| up to 2 minutes ahead of our clock | orders | orders nothing |
-| further ahead | orders as if it were now | orders nothing |
+| in the past | is stored | is stored |
+| up to 2 minutes ahead of our clock | is stored | is not stored |
+| further ahead | the current time is stored | is not stored |
 
-Opsgenie makes a new alert for each outage, and its `alertId` ends in the time when it was made (`incident`): a change
-of state that was made on an earlier alert of Opsgenie's is stale.
+Opsgenie creates a new alert for each outage, and its `alertId` ends in the time of creation (`incident`). A change of
+state on an earlier alert of Opsgenie is stale.
 """
 
 import re
 from typing import Dict, FrozenSet, Mapping
 
+from .duplicates import RECORD, action_records, is_duplicate
 from .message import Message, MessageError, tags, text_of
 from .outcome import Kind
-from .same_act import ACT, act_names, is_recorded
 
 STATE = "state"
 INCIDENT = "incident"
-"""The time when Opsgenie's alert was made, in nanoseconds since the epoch, of the newest that changed the state."""
+"""When Opsgenie created the newest of its alerts that changed the state, in nanoseconds since the epoch."""
 
 MOST_AHEAD_SECONDS = 120
-"""How far a sender's clock may be ahead of ours and still be believed."""
+"""How far a sender's time may be ahead of our clock and still be used."""
 
 _REGISTERS: Mapping[str, str] = {
     **dict.fromkeys(("Acknowledge", "UnAcknowledge", "Close", "Snooze", "SnoozeEnded", "Delete"), STATE),
@@ -39,7 +39,7 @@ _ALERT_ID = re.compile(r"[0-9a-f-]{36}-(\d{12,14})", re.IGNORECASE | re.ASCII)
 
 
 def registers(message: Message) -> FrozenSet[str]:
-    """Name what the action writes."""
+    """Return the registers that the action writes."""
     field = _TAG_FIELDS.get(message.action)
     if field:
         try:
@@ -51,28 +51,28 @@ def registers(message: Message) -> FrozenSet[str]:
 
 
 def believable_ns(updated_ns: int, now_seconds: float) -> int:
-    """Take a time that is more than `MOST_AHEAD_SECONDS` ahead of our clock as now."""
+    """Return the time; the current time if it is more than `MOST_AHEAD_SECONDS` ahead of our clock."""
     now_ns = _ns(now_seconds)
     return now_ns if updated_ns > now_ns + MOST_AHEAD_SECONDS * 10**9 else updated_ns
 
 
 def is_ahead(updated_ns: int, now_seconds: float) -> bool:
-    """Whether a time lies in the future, by our clock."""
+    """Whether a time is in the future by our clock."""
     return updated_ns > _ns(now_seconds)
 
 
 def incident_ns(message: Message, now_seconds: float) -> int:
-    """Tell when Opsgenie made the alert, in nanoseconds since the epoch; 0 where that is unknown or not believable."""
+    """Return when Opsgenie created the alert, in nanoseconds since the epoch; 0 if unknown or too far in the future."""
     match = _ALERT_ID.fullmatch(text_of(message.alert, "alertId"))
     made_ns = int(match.group(1)) * 10**6 if match else 0
     return made_ns if believable_ns(made_ns, now_seconds) == made_ns else 0
 
 
 def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: float) -> FrozenSet[str]:
-    """Name those of its registers that something newer has written (`newest_ns`: as `writes` gave it).
+    """Return those of its registers that a newer action has written (`newest_ns`: as returned by `writes`).
 
-    `ACT` is among them where another integration has brought the act already. A message without `updatedAt` is taken
-    as the newest: it is better applied in doubt than lost.
+    `ACT` is among them if another integration has delivered the same action. A message without `updatedAt` counts
+    as the newest: to apply it is better than to lose it.
     """
     updated_ns = believable_ns(message.updated_ns, now_seconds)
     if not updated_ns:
@@ -81,20 +81,20 @@ def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: floa
     late = {name for name in written if newest_ns.get(name, 0) > updated_ns}
     if 0 < incident_ns(message, now_seconds) < newest_ns.get(INCIDENT, 0):
         late |= written & {STATE}
-    return frozenset(late | {ACT} if is_recorded(message, newest_ns) else late)
+    return frozenset(late | {RECORD} if is_duplicate(message, newest_ns) else late)
 
 
 def writes(message: Message, kind: Kind, now_seconds: float) -> Dict[str, int]:
-    """Tell what to remember of an action that ended so: register (or `incident`) to nanoseconds since the epoch.
+    """Return what to store of an action with that outcome: register (or `incident`) to nanoseconds since the epoch.
 
-    For an attempt of which nobody knows how it ended, `kind` is APPLIED.
+    For an attempt whose end is unknown, `kind` is APPLIED.
     """
     if not message.updated_ns or kind not in (Kind.APPLIED, Kind.ALREADY):
         return {}
     if kind is Kind.ALREADY and is_ahead(message.updated_ns, now_seconds):
-        return act_names(message)
+        return action_records(message)
     updated_ns = believable_ns(message.updated_ns, now_seconds)
-    written = {**dict.fromkeys(registers(message), updated_ns), **act_names(message)}
+    written = {**dict.fromkeys(registers(message), updated_ns), **action_records(message)}
     incident = incident_ns(message, now_seconds)
     return {**written, INCIDENT: incident} if incident and STATE in written else written
 

@@ -1,8 +1,8 @@
-"""How an action ends: kinds, reasons, and what each HTTP status of Alerta means for it.
+"""Outcomes of actions: kinds, reasons, and what each HTTP status of Alerta means.
 
-`Reason` is a closed set, because it is also the label of a metric and the word that operators search for. The names
-are tuples and not dataclasses throughout the core: `dataclasses` imports `inspect`, which the script that is started
-once per action would pay for each time (docs/decisions/0002-named-tuples.md).
+`Reason` is a closed set: it is also a label of metrics and a word that operators search for. The core uses named tuples
+and no dataclasses: `dataclasses` imports `inspect`, which costs time in the script that OEC starts once per action
+(docs/decisions/0002-named-tuples.md).
 """
 
 from enum import Enum
@@ -10,7 +10,7 @@ from typing import Any, Mapping, NamedTuple, Optional
 
 
 class Kind(str, Enum):
-    """The five endings of an action."""
+    """The five kinds of outcomes."""
 
     APPLIED = "applied"
     ALREADY = "already"
@@ -20,7 +20,7 @@ class Kind(str, Enum):
 
 
 class Reason(str, Enum):
-    """Why an action ended as it did."""
+    """The reason of an outcome."""
 
     DONE = "done"
     IN_STATE = "in-state"
@@ -65,20 +65,20 @@ REASONS: Mapping[Kind, "frozenset[Reason]"] = {
         Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.NOT_ALERTA, Reason.FAULT,
     }),
 }  # fmt: skip
-"""Which reasons each kind can have; with the actions, the label pairs of every metric."""
+"""The reasons that each kind can have; these pairs are labels of metrics."""
 
 ADVICE: Mapping[Reason, str] = {
     Reason.UNAUTHORIZED: "give an API key that Alerta knows (--alertaApiKeyFile, ALERTA_API_KEY or --alertaApiKey)",
     Reason.FORBIDDEN: "give the API key the scopes read and write:alerts (delete:alerts too, to pass deletes on)",
     Reason.NOT_ALERTA: "check --alertaApiUrl: what answers there is not Alerta's API",
 }
-"""What to do about the reasons that waiting does not help against; these endings are loud."""
+"""What to do about the reasons that do not pass by waiting."""
 
 
 class Outcome(NamedTuple):
-    """How one action ended.
+    """The outcome of one action.
 
-    `detail` is a sentence for people (never a secret). `retry_after_seconds` is what Alerta asked for, if it did.
+    `detail` is a sentence for people (never a secret). `retry_after_seconds` is the `Retry-After` of Alerta, if any.
     """
 
     kind: Kind
@@ -87,14 +87,14 @@ class Outcome(NamedTuple):
     retry_after_seconds: Optional[float] = None
 
     @property
-    def loud(self) -> bool:
-        """Whether a person has to do something before this can go on."""
+    def needs_person(self) -> bool:
+        """Whether a person has to do something before the action can succeed."""
         return self.kind is Kind.REJECTED or self.reason in ADVICE
 
     @property
-    def warns(self) -> bool:
-        """Whether a log should warn of it: somebody's action was not done."""
-        return self.loud or self.reason is Reason.STALE
+    def is_warning(self) -> bool:
+        """Whether to log it as a warning: somebody's action was not done."""
+        return self.needs_person or self.reason is Reason.STALE
 
     @property
     def advice(self) -> str:
@@ -103,11 +103,11 @@ class Outcome(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What Alerta answered to one call.
+    """Alerta's response to one call.
 
-    `on_behalf_of` is the header that only our plugin sends back; `alert_status` the state that the plugin says the
-    alert has now, `alert_timeout_seconds` after how long Alerta ends by itself what was begun (0: never; None: not
-    said). `clock_ahead_seconds` is how far Alerta's clock is ahead of ours, from the `Date` header.
+    `on_behalf_of` is the header that only our plugin returns. The plugin also reports `alert_status`, the status after
+    the call, and `alert_timeout_seconds`, after which Alerta ends the ack or shelve (0: never; None: not
+    reported). `clock_ahead_seconds` is how far Alerta's clock is ahead of ours, from the `Date` header.
     """
 
     status: int
@@ -120,23 +120,23 @@ class Answer(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether Alerta itself did what was asked (a proxy's page is no success, whatever its status)."""
+        """Whether Alerta itself reports success. The page of a proxy is no success, whatever its status."""
         return self.status in (200, 201) and isinstance(self.body, dict) and self.body.get("status") == "ok"
 
     @property
     def message(self) -> str:
-        """Alerta's own words, cut, on one line."""
+        """Alerta's message, cut, on one line."""
         text = self.body.get("message") if isinstance(self.body, dict) else None
         return " ".join(text.split())[:200] if isinstance(text, str) else ""
 
     @property
-    def no_way(self) -> bool:
-        """Whether Alerta's state machine has no such transition from the status that the alert has."""
+    def has_no_transition(self) -> bool:
+        """Whether Alerta's state machine has no such transition from the alert's status."""
         return self.status == CONFLICT and not self.message.startswith(STALE_MARK)
 
     @property
     def from_alerta(self) -> bool:
-        """Whether the error has the shape of Alerta's own: `{"status": "error", "message": ...}`."""
+        """Whether it is an error of Alerta: `{"status": "error", "message": ...}`."""
         return isinstance(self.body, dict) and self.body.get("status") == "error"
 
 
@@ -147,41 +147,41 @@ CONFLICT = 409
 _ACCEPTED, _CLIENT_ERROR, _NOT_FOUND, _WRONG_METHOD, _SERVER_ERROR = 202, 400, 404, 405, 500
 
 STALE_MARK = "stale:"
-"""How the message of a 409 begins with which our plugin refuses what comes behind something newer."""
+"""The beginning of the message of a 409 with which our plugin refuses a stale action."""
 
 REDELIVERED_MARK = "redelivered:"
-"""How the message of a success begins with which our plugin tells that a note was there already."""
+"""The beginning of the message of a success that our plugin returns if the note exists already."""
 
 MERGED_MARK = "merged:"
-"""The same, for an act that another integration has brought already."""
+"""The same, for an action that another integration has delivered already."""
 
-# What Alerta 9.1.0 says for an id that it does not know (views/alerts.py); a wrong URL has a longer message.
+# Alerta 9.1.0's message for an unknown id (views/alerts.py); the one for a wrong URL is longer.
 _ALERT_NOT_FOUND = "not found"
 
 
 def outcome_of_refusal(answer: Answer) -> Outcome:
-    """Tell what an answer other than success means, for every HTTP status from 100 to 599.
+    """Return the outcome for an answer other than success, for each HTTP status from 100 to 599.
 
-    Only Alerta itself may refuse an action for good: an error page of something between us and Alerta, a redirect or
-    an empty 204 is a matter of configuration, and the action is kept until that is corrected.
+    Only an error of Alerta itself rejects an action. An error page of a proxy, a redirect or an empty 204 is a fault of
+    the configuration, and the action is kept until that is corrected.
     """
     status = answer.status
-    said = f"HTTP {status}" + (f": {answer.message}" if answer.message else "")
+    shown = f"HTTP {status}" + (f": {answer.message}" if answer.message else "")
     if status in _PASSING or status >= _SERVER_ERROR:
         reason = _PASSING.get(status, Reason.UNAVAILABLE)
-        return Outcome(Kind.KEPT, reason, f"Alerta answered {said}", answer.retry_after_seconds)
+        return Outcome(Kind.KEPT, reason, f"Alerta answered {shown}", answer.retry_after_seconds)
     if status in _KEY_REFUSED:
-        return Outcome(Kind.KEPT, _KEY_REFUSED[status], f"Alerta answered {said}")
+        return Outcome(Kind.KEPT, _KEY_REFUSED[status], f"Alerta answered {shown}")
     if status == _NOT_FOUND and answer.from_alerta and answer.message == _ALERT_NOT_FOUND:
         return Outcome(Kind.REJECTED, Reason.NOT_FOUND, "Alerta has no such alert")
     if status == CONFLICT:
         if answer.message.startswith(STALE_MARK):
             return Outcome(Kind.IGNORED, Reason.STALE, answer.message[len(STALE_MARK) :].strip())
-        return Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta answered {said}")
-    # A 404 that names no alert, and a 405, tell of a wrong URL.
+        return Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta answered {shown}")
+    # A 405, and a 404 that is not about an alert, mean a wrong URL.
     is_refusal = answer.from_alerta and status >= _CLIENT_ERROR and status not in (_NOT_FOUND, _WRONG_METHOD)
     # 202 with status ok is Alerta's ForwardingLoop: one of its plugins stopped the action.
     is_loop = status == _ACCEPTED and isinstance(answer.body, dict) and answer.body.get("status") == "ok"
     if is_refusal or is_loop:
-        return Outcome(Kind.REJECTED, Reason.REFUSED, f"Alerta refuses it, {said}")
-    return Outcome(Kind.KEPT, Reason.NOT_ALERTA, f"no answer of Alerta's API: {said}")
+        return Outcome(Kind.REJECTED, Reason.REFUSED, f"Alerta refuses it, {shown}")
+    return Outcome(Kind.KEPT, Reason.NOT_ALERTA, f"no answer of Alerta's API: {shown}")

@@ -1,8 +1,8 @@
-"""Regular expressions that take a bounded time, whatever text they are tried on.
+"""Regular expressions whose matching time is bounded for any text.
 
-Python's `re` tries one way after another to match, and cannot be interrupted. `.*(db|sql).*(down|dead).*` has n * n *
-n ways on n characters, `(a+)+b` has them without a bound. So a text is cut to a length at which the ways are few
-enough, and a pattern that has too many even on a short text is refused when it is read.
+Python's `re` backtracks: it tries all ways to match, and cannot be interrupted. `.*(db|sql).*(down|dead).*` has n * n *
+n ways on n characters; the ways of `(a+)+b` grow exponentially. So a text is cut to a length with few enough ways, and
+a pattern with too many ways on a short text is refused when it is read.
 """
 
 import re
@@ -14,13 +14,13 @@ except ImportError:  # before Python 3.11
     import sre_parse
 
 LENGTHS = (1000, 300, 70)
-"""To how many characters a text can be cut; the first at which the pattern has few enough ways is taken."""
+"""Lengths (characters) to which a text is cut; the first with few enough ways is used."""
 
 MOST_WAYS = 2 * 10**8
-"""About a tenth of a second; a pattern whose parts are letters, as most are, takes a thousandth of it."""
+"""About 0.1 s. Most patterns consist mostly of letters and take a thousandth of that."""
 
 MOST_TEXTS = 4
-"""How many times the length all texts of a field may have together; what is behind is not looked at."""
+"""How many times that length is read of all texts of a field together; the rest is ignored."""
 
 _SINGLE = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN", "CATEGORY", "AT"})
 _REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
@@ -31,7 +31,7 @@ class PatternError(ValueError):
 
 
 class BoundedPattern(NamedTuple):
-    """A pattern, and to how many characters each text is cut."""
+    """A pattern, and the length (characters) to which each text is cut."""
 
     pattern: Pattern[str]
     length: int
@@ -53,7 +53,7 @@ class BoundedPattern(NamedTuple):
         return cls(compiled, length)
 
     def fits(self, texts: Sequence[str], *, whole: bool) -> bool:
-        """Whether it matches one of the texts, all of it or its beginning."""
+        """Whether it matches one of the texts: the whole text, or its beginning."""
         left = self.length * MOST_TEXTS
         for text in texts:
             if left <= 0:
@@ -66,7 +66,7 @@ class BoundedPattern(NamedTuple):
 
 
 def _ways(tree: Any, length: int) -> int:
-    """Count the ways in which the parts of a sequence can match together; never less than one."""
+    """Count the ways in which a sequence can match; at least one."""
     ways = 1
     for operation, argument in tree:
         ways *= _ways_of(str(operation), argument, length)
@@ -86,7 +86,7 @@ def _ways_of(name: str, argument: Any, length: int) -> int:
         return _ways(argument[-1], length)
     if name == "ATOMIC_GROUP":
         return _ways(argument, length)
-    return MOST_WAYS + 1  # references to groups, and what later versions of Python may add
+    return MOST_WAYS + 1  # references to groups, and operations of later Python versions
 
 
 def _ways_of_repeat(argument: Any, length: int) -> int:

@@ -1,7 +1,7 @@
-"""Names of people: made harmless, and an id of the vendor's put into the login that people in Alerta know.
+"""Names of people: cleaned, and mapped from an id of the vendor to a login in Alerta.
 
-A message names a person by an e-mail address, an Atlassian account id or a display name. A name is shown and lends no
-right; one that nobody knows is shown as it came.
+A message has an e-mail address, an Atlassian account id or a display name of a person. A name is only shown and gives
+no rights. A name that is not in the people file is shown unchanged.
 """
 
 import json
@@ -9,9 +9,9 @@ import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 People = Mapping[str, str]
-"""Logins by the vendor's ids, which are in lower case."""
+"""Login by the vendor's id in lower case."""
 
-# Controls, line ends of Unicode, and what turns or hides text so that a name looks like another.
+# Control characters, Unicode line ends, and characters that hide or reverse text to imitate another name.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u2069\ufeff]+")
 _MARKUP = re.compile(r"\s*(?:[<>]|://)+\s*")
 # PostgreSQL refuses NUL in a text, and a lone surrogate cannot be encoded: Alerta would answer 500 for ever.
@@ -24,36 +24,35 @@ _ACCOUNT_ID = re.compile(r"[0-9a-f]{24}|\d{1,10}:[0-9a-z-]{1,117}", re.IGNORECAS
 
 
 def clean_text(text: str) -> str:
-    """Replace what no database would store (NUL, lone surrogates) by U+FFFD."""
+    """Replace NUL and lone surrogates, which a database refuses, by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 def clean_name(text: str) -> str:
-    """Make a name fit for one line of a log, a header or a history."""
+    """Return a name for one line of a log, a header or a history."""
     return _CONTROL.sub(" ", clean_text(text)).strip()[:_LONGEST_NAME].rstrip()
 
 
 def harmless_name(text: str) -> str:
-    """Make a name that strangers chose fit for an attribute, a tag or the author of a note.
+    """Return a name of untrusted origin for an attribute, a tag or the author of a note: without `<`, `>` and `://`.
 
-    Some versions of Alerta's web interface show an attribute as HTML where it has `://` in it. So nothing of markup
-    is left: no `<`, no `>`, no `://`.
+    Some versions of Alerta's web interface show an attribute that contains `://` as HTML.
     """
     return clean_name(_MARKUP.sub(" ", clean_name(text)))
 
 
 def is_account_id(name: str) -> bool:
-    """Whether a name is an Atlassian account id, which no person knows."""
+    """Whether a name is an Atlassian account id, which people do not recognise."""
     return _ACCOUNT_ID.fullmatch(name) is not None
 
 
 def named(person: str, people: Optional[People]) -> str:
-    """Give the login of a person; the name as it is where nobody knows it."""
+    """Return the login of a person; the name unchanged if it is not in the people file."""
     return (people or {}).get(person.casefold(), person)
 
 
 def account_of(login: str, people: People) -> str:
-    """Give what the vendor knows a login by: its one e-mail address, else its one account id; empty where in doubt."""
+    """Return the vendor's id of a login: its only e-mail address, else its only account id, else empty."""
     ids = [one for one, name in people.items() if name.casefold() == login.casefold()]
     kinds = ([one for one in ids if "@" in one], [one for one in ids if is_account_id(one)])
     return next((found[0] for found in kinds if len(found) == 1), "")
@@ -74,7 +73,7 @@ def read_people(text: str) -> People:
 
 
 class _Pairs(List[Tuple[str, Any]]):
-    """An object with all of its names, also those that come twice."""
+    """The pairs of a JSON object, including duplicate names."""
 
 
 def _lines(text: str) -> Iterator[Tuple[str, str]]:
@@ -87,7 +86,7 @@ def _lines(text: str) -> Iterator[Tuple[str, str]]:
 
 
 def people_of(pairs: Any) -> People:
-    """Make a mapping of pairs of texts. Raises ValueError, also where an id has two logins."""
+    """Make a mapping of pairs of texts. Raises ValueError, also if an id has two logins."""
     people: Dict[str, str] = {}
     for person, login in pairs:
         if not isinstance(person, str) or not isinstance(login, str):

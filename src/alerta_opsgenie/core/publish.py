@@ -1,9 +1,9 @@
-"""What Opsgenie or JSM is told about an event in Alerta: the table, and the requests within the vendor's limits.
+"""Build the requests to Opsgenie or JSM for an event in Alerta, within the vendor's limits. Nothing is sent here.
 
-Nothing is sent here. `REQUESTS` has the requests of an event for each dialect; docs/reference/requests.md is made of
-it. JSM documents four calls for an integration's key: create, acknowledge, close, add note
-(https://developer.atlassian.com/cloud/jira/service-desk-ops/rest/v1/api-group-integration-events); there, whatever
-else happened is told by a note, unless the settings say that the other calls are available.
+`REQUESTS` has the requests of each event for each dialect; docs/reference/requests.md is generated from it. JSM
+documents four calls for an integration's key: create, acknowledge, close, add note
+(https://developer.atlassian.com/cloud/jira/service-desk-ops/rest/v1/api-group-integration-events). For any other event
+it gets a note, unless by the settings the other calls are available.
 """
 
 from enum import Enum
@@ -20,16 +20,16 @@ from .wording import AlertValues, Templates
 
 
 class Dialect(str, Enum):
-    """Whose API it is."""
+    """The product whose API is called."""
 
     OPSGENIE = "opsgenie"
     JSM = "jsm"
 
 
 class Policy(NamedTuple):
-    """How a team wants it. `environments` and `normal` severities in Alerta's spelling; an empty tuple lets all out.
+    """The team's settings. `environments` are in Alerta's spelling; with an empty tuple all are sent.
 
-    `extra_calls` tells that the JSM account takes Opsgenie's other calls from an integration's key.
+    `normal` are severities, in lower case. `extra_calls`: the JSM account accepts Opsgenie's other calls too.
     """
 
     dialect: Dialect = Dialect.OPSGENIE
@@ -50,8 +50,8 @@ class Policy(NamedTuple):
     routes: Tuple[routing.Route, ...] = ()
 
 
-class ConsoleAct(NamedTuple):
-    """One event: who did it (a login, or empty), and with which words; of a shelve also when it ends, if it does.
+class AlertEvent(NamedTuple):
+    """One event with its actor (a login, or empty), the operator's text, and the end of a shelve, if it has one.
 
     `priority` is one that somebody set, in place of the severity's.
     """
@@ -64,7 +64,7 @@ class ConsoleAct(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One request; `path` begins behind the API's base URL. `operation` is the label for logs and lists."""
+    """One request; `path` is relative to the API's base URL. `operation` is its label in logs and lists."""
 
     operation: str
     method: str
@@ -73,7 +73,7 @@ class Request(NamedTuple):
 
 
 class Dispatch(NamedTuple):
-    """What goes out for one event: by which route, which requests in which order, and which fields were cut."""
+    """The requests for one alert, in order, with their route and the names of the fields that were cut."""
 
     route: str
     requests: Tuple[Request, ...] = ()
@@ -82,7 +82,7 @@ class Dispatch(NamedTuple):
 
 ON_DELETE = frozenset({"close", "delete", "ignore"})
 LONGEST_SNOOZE_SECONDS = 7 * 86400
-"""For a shelve without end: a week, the most that the vendor's own interface offers."""
+"""For a shelve without an end: a week, the longest that the vendor's web interface offers."""
 
 _WARNINGS = frozenset({"warning", "informational"})
 
@@ -91,71 +91,68 @@ _WARNINGS = frozenset({"warning", "informational"})
 
 
 def publish(
-    alert: AlertValues, acts: Sequence[ConsoleAct], policy: Policy, *, known: Optional[bool] = None
+    alert: AlertValues, events: Sequence[AlertEvent], policy: Policy, *, known: Optional[bool] = None
 ) -> Dispatch:
-    """Give the requests for what happened to an alert; none where the settings keep it here.
+    """Return the requests for the events of an alert; none if by the settings it is not sent.
 
-    `known` tells whether the vendor has the alert; None: its history tells, and in doubt it has.
+    `known`: whether the vendor has the alert; None: derive it from the history, and in doubt the vendor has it.
     """
     route, goes_out = destination(alert, policy)
     if not goes_out:
         return Dispatch(route.name)
     if known is None:
         known = known_by_history(alert, policy) is not False
+    dialect = Dialect.OPSGENIE if policy.extra_calls else policy.dialect
     fitting = Fitting()
     requests: List[Request] = []
-    for act in acts:
-        wanted = _to_send(act, alert, policy, known=known)
+    for event in events:
+        wanted = _event_to_send(event, alert, policy, known=known)
         if wanted is not None:
             known = True
-            work = _Work(alert, wanted, policy, route, fitting)
-            requests.extend(build(work) for build in REQUESTS[_effective(policy)][wanted.event])
+            builder = _RequestBuilder(alert, wanted, policy, route, fitting)
+            requests.extend(build(builder) for build in REQUESTS[dialect][wanted.event])
     return Dispatch(route.name, tuple(requests), fitting.names)
 
 
 def destination(alert: AlertValues, policy: Policy) -> Tuple[routing.Route, bool]:
-    """Give the way out of an alert, and whether any of its kind goes out."""
+    """Return the route of an alert, and whether its route and environment are sent."""
     route = routing.choose(policy.routes, wording.values(alert))
     return route, route.send and not (policy.environments and alert.environment not in policy.environments)
 
 
 def known_by_history(alert: AlertValues, policy: Policy) -> Optional[bool]:
-    """Whether the vendor has the alert, by the alert's history before it was received; None: in doubt."""
+    """Whether the vendor has the alert, by the history before the last receipt; None: unknown."""
     return is_known(before_receipt(alert), lambda severity: is_wanted(severity, policy))
 
 
-def _effective(policy: Policy) -> Dialect:
-    return Dialect.OPSGENIE if policy.extra_calls else policy.dialect
-
-
-def _to_send(act: ConsoleAct, alert: AlertValues, policy: Policy, *, known: bool) -> Optional[ConsoleAct]:
-    """Decide by what is wanted over there and what is known there; None: nothing is to be told."""
+def _event_to_send(happened: AlertEvent, alert: AlertValues, policy: Policy, *, known: bool) -> Optional[AlertEvent]:
+    """Return the event to send, by the settings and by what the vendor has; None: send nothing."""
     wanted = is_wanted(alert.severity, policy)
-    if act.event is Event.RAISED:
-        return act if wanted else None
-    if act.event is Event.CHANGED:
+    if happened.event is Event.RAISED:
+        return happened if wanted else None
+    if happened.event is Event.CHANGED:
         if wanted:
-            return act if known else act._replace(event=Event.RAISED)
-        return act._replace(event=Event.LOWERED) if known else None
-    if act.event is Event.REPEATED and not (policy.update_repeats and wanted):
+            return happened if known else happened._replace(event=Event.RAISED)
+        return happened._replace(event=Event.LOWERED) if known else None
+    if happened.event is Event.REPEATED and not (policy.update_repeats and wanted):
         return None
-    if act.event is Event.DELETED and (policy.on_delete == "ignore" or alert.status in ENDED):
+    if happened.event is Event.DELETED and (policy.on_delete == "ignore" or alert.status in ENDED):
         return None
-    return act if known else None
+    return happened if known else None
 
 
 def is_wanted(severity: str, policy: Policy) -> bool:
-    """Whether an alert of that severity is sent at all; Alerta takes it in any case (`Critical`)."""
+    """Whether alerts of that severity are sent. Alerta takes a severity in any case (`Critical`)."""
     return not is_normal(severity, policy) and (policy.send_warn or severity.lower() not in _WARNINGS)
 
 
 def is_normal(severity: str, policy: Policy) -> bool:
-    """Whether a severity says that all is well."""
+    """Whether a severity means that there is no problem."""
     return severity.lower() in policy.normal
 
 
 def priority_of(alert: AlertValues, policy: Policy) -> str:
-    """Tell which priority the alert has over there."""
+    """Return the alert's priority at the vendor."""
     return _priority(alert, policy, routing.choose(policy.routes, wording.values(alert)))
 
 
@@ -163,17 +160,15 @@ def _priority(alert: AlertValues, policy: Policy, route: routing.Route) -> str:
     return route.priority or policy.priorities.get(alert.severity.lower(), policy.default_priority)
 
 
-class _Work(NamedTuple):
-    """One event on its way out."""
-
+class _RequestBuilder(NamedTuple):
     alert: AlertValues
-    act: ConsoleAct
+    event: AlertEvent
     policy: Policy
     route: routing.Route
     fitting: Fitting
 
     def request(self, operation: str, verb: str, method: str = "POST", **fields: Any) -> Request:
-        """A request about the alert; it names the actor, unless the vendor's call has no field for that."""
+        """Return a request about the alert, with the actor unless the vendor's call has no field for it."""
         path = f"/v2/alerts/{quote(self.alias, safe='')}{'/' + verb if verb else ''}?identifierType=alias"
         body = fields if method == "PUT" else {**self.signature, **fields}
         if method == "DELETE":  # its fields go into the query, and it has no body
@@ -182,8 +177,8 @@ class _Work(NamedTuple):
 
     @property
     def signature(self) -> Dict[str, str]:
-        """Who it was, with the mark by which it is known when it comes back."""
-        actor = self.act.actor or self.policy.source
+        """The actor, with the mark by which an echo is recognised."""
+        actor = self.event.actor or self.policy.source
         return {
             "user": self.fitting.ending("user", actor, MARK, limits.USER),
             "source": self.fitting.text("source", self.policy.source, limits.SOURCE),
@@ -194,9 +189,9 @@ class _Work(NamedTuple):
         return limits.shorten(self.alert.id, limits.ALIAS)
 
     @property
-    def remark(self) -> Dict[str, str]:
-        """The operator's own words as a note; not those that Alerta or its web interface put there."""
-        text = "" if self.act.text in wording.STOCK_TEXTS else self.act.text.strip()
+    def operator_note(self) -> Dict[str, str]:
+        """The operator's text as a note; nothing for a default text of Alerta or its web interface."""
+        text = "" if self.event.text in wording.STOCK_TEXTS else self.event.text.strip()
         return {"note": self.note(text)} if text else {}
 
     def note(self, text: str) -> str:
@@ -204,7 +199,7 @@ class _Work(NamedTuple):
 
     @property
     def priority(self) -> str:
-        return self.act.priority or _priority(self.alert, self.policy, self.route)
+        return self.event.priority or _priority(self.alert, self.policy, self.route)
 
     @property
     def message(self) -> str:
@@ -219,80 +214,82 @@ class _Work(NamedTuple):
 # -- One request each
 
 
-def _create(work: _Work) -> Request:
-    alert, policy, fit = work.alert, work.policy, work.fitting
-    teams = policy.teams if work.route.teams is None else work.route.teams
+def _create(builder: _RequestBuilder) -> Request:
+    alert, policy, fit = builder.alert, builder.policy, builder.fitting
+    teams = policy.teams if builder.route.teams is None else builder.route.teams
     body = {
-        "alias": work.alias,
-        "message": work.message,
-        "description": work.description,
+        "alias": builder.alias,
+        "message": builder.message,
+        "description": builder.description,
         "responders": fit.responders(teams),
         "tags": fit.tags(wording.tags(alert, policy.templates)),
         "details": fit.details(wording.details(alert, policy.dashboard_url, policy.attributes)),
         "entity": fit.text("entity", wording.entity(alert, policy.templates), limits.ENTITY),
-        "priority": work.priority,
+        "priority": builder.priority,
         "actions": fit.actions(policy.actions),
-        **work.signature,
+        **builder.signature,
     }
     return Request("create", "POST", "/v2/alerts", {name: value for name, value in body.items() if value})
 
 
-def _acknowledge(work: _Work) -> Request:
-    return work.request("acknowledge", "acknowledge", **work.remark)
+def _acknowledge(builder: _RequestBuilder) -> Request:
+    return builder.request("acknowledge", "acknowledge", **builder.operator_note)
 
 
-def _unacknowledge(work: _Work) -> Request:
-    remark = work.remark if work.act.event is Event.UNACKED else {}  # else the acknowledge before it has it
-    return work.request("unacknowledge", "unacknowledge", **remark)
+def _unacknowledge(builder: _RequestBuilder) -> Request:
+    note = builder.operator_note if builder.event.event is Event.UNACKED else {}  # else it is in the acknowledge before
+    return builder.request("unacknowledge", "unacknowledge", **note)
 
 
-def _close(work: _Work) -> Request:
-    remark = work.remark
-    if work.act.event in (Event.EXPIRED, Event.DELETED):
-        remark = {"note": work.note(wording.sentence(work.act.event.value, work.alert, work.act.text))}
-    return work.request("close", "close", **remark)
+def _close(builder: _RequestBuilder) -> Request:
+    note = builder.operator_note
+    if builder.event.event in (Event.EXPIRED, Event.DELETED):
+        note = {"note": builder.note(wording.note_text(builder.event.event.value, builder.alert, builder.event.text))}
+    return builder.request("close", "close", **note)
 
 
-def _snooze(work: _Work) -> Request:
-    return work.request("snooze", "snooze", endTime=wording.instant(work.act.until_seconds or 0.0), **work.remark)
+def _snooze(builder: _RequestBuilder) -> Request:
+    end = wording.iso_utc(builder.event.until_seconds or 0.0)
+    return builder.request("snooze", "snooze", endTime=end, **builder.operator_note)
 
 
-def _assign(work: _Work) -> Request:
-    """Assign to the owner; Alerta's own action names none, so without an address or an id it is told by a note."""
-    names = (work.alert.account, work.alert.owner, work.act.actor)
+def _assign(builder: _RequestBuilder) -> Request:
+    """Assign to the owner. Alerta's own action has no owner: without an address or an id send a note."""
+    names = (builder.alert.account, builder.alert.owner, builder.event.actor)
     owner = next((name for name in names if "@" in name or is_account_id(name)), "")
     if not owner:
-        return _tell(work)
-    return work.request("assign", "assign", owner={"username" if "@" in owner else "id": owner}, **work.remark)
+        return _note_event(builder)
+    person = {"username" if "@" in owner else "id": owner}
+    return builder.request("assign", "assign", owner=person, **builder.operator_note)
 
 
-def _set_priority(work: _Work) -> Request:
-    return work.request("priority", "priority", "PUT", priority=work.priority)
+def _set_priority(builder: _RequestBuilder) -> Request:
+    return builder.request("priority", "priority", "PUT", priority=builder.priority)
 
 
-def _set_message(work: _Work) -> Request:
-    return work.request("message", "message", "PUT", message=work.message)
+def _set_message(builder: _RequestBuilder) -> Request:
+    return builder.request("message", "message", "PUT", message=builder.message)
 
 
-def _set_description(work: _Work) -> Request:
-    return work.request("description", "description", "PUT", description=work.description or work.message)
+def _set_description(builder: _RequestBuilder) -> Request:
+    return builder.request("description", "description", "PUT", description=builder.description or builder.message)
 
 
-def _add_note(work: _Work) -> Request:
-    return work.request("note", "notes", note=work.note(work.act.text) or "-")
+def _add_note(builder: _RequestBuilder) -> Request:
+    return builder.request("note", "notes", note=builder.note(builder.event.text) or "-")
 
 
-def _tell(work: _Work) -> Request:
-    """Say in a note what the vendor has no call for."""
-    text = wording.sentence(work.act.event.value, work.alert, work.remark.get("note", ""), work.act.until_seconds)
-    return work.request("note", "notes", note=work.note(text))
+def _note_event(builder: _RequestBuilder) -> Request:
+    event, operator_text = builder.event, builder.operator_note.get("note", "")
+    text = wording.note_text(event.event.value, builder.alert, operator_text, event.until_seconds)
+    return builder.request("note", "notes", note=builder.note(text))
 
 
-def _delete(work: _Work) -> Request:
-    return work.request("delete", "", "DELETE") if work.policy.on_delete == "delete" else _close(work)
+def _delete(builder: _RequestBuilder) -> Request:
+    return builder.request("delete", "", "DELETE") if builder.policy.on_delete == "delete" else _close(builder)
 
 
-_Builders = Tuple[Callable[[_Work], Request], ...]
+_Builders = Tuple[Callable[[_RequestBuilder], Request], ...]
 
 REQUESTS: Mapping[Dialect, Mapping[Event, _Builders]] = {
     Dialect.OPSGENIE: {
@@ -315,13 +312,13 @@ REQUESTS: Mapping[Dialect, Mapping[Event, _Builders]] = {
         Event.NOTED: (_add_note,),
     },
     Dialect.JSM: {
-        **dict.fromkeys(Event, (_tell,)),
+        **dict.fromkeys(Event, (_note_event,)),
         Event.RAISED: (_create,),
-        Event.CHANGED: (_create, _tell),
+        Event.CHANGED: (_create, _note_event),
         Event.REPEATED: (),
         Event.ACKED: (_acknowledge,),
         **dict.fromkeys((Event.CLOSED, Event.EXPIRED, Event.DELETED), (_close,)),
         Event.NOTED: (_add_note,),
     },
 }
-"""The requests of each event, in order; sent only where the settings and the alert's history do not keep it here."""
+"""The requests of each event, in order. The settings and the alert's history decide whether the event is sent."""

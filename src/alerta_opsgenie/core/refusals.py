@@ -1,7 +1,7 @@
-"""What a request's status says of a request that was taken and had no effect, and what to do instead.
+"""Requests that the vendor accepted (202) and then failed, by the text of their request status.
 
-A plan that lacks an operation takes it with a 202 and refuses it later, each single time (JSM's Standard plan does so
-with snooze, assign and custom actions). Such a refusal is learnt, and a note says from then on what cannot be done.
+If the account's plan lacks an operation, the vendor accepts the request and fails it later (JSM's Standard plan does
+so with snooze, assign and custom actions). The plugin stores such a refusal and sends a note instead from then on.
 """
 
 from typing import Mapping, Optional
@@ -17,7 +17,7 @@ NOTED_INSTEAD: Mapping[str, str] = {
     "message": "Message in Alerta: {message}",
     "description": "Description in Alerta: {description}",
 }
-"""What is noted in place of an operation; acknowledge, close and note have every plan."""
+"""The text of the note in place of an operation. Every plan has acknowledge, close and note."""
 
 
 def is_of_plan(text: str) -> bool:
@@ -26,13 +26,12 @@ def is_of_plan(text: str) -> bool:
 
 
 def changed_nothing(text: str) -> bool:
-    """Whether a status says that there was nothing to do: final, and nobody need hear of it."""
-    said = text.lower()
-    return "already" in said or "there is no open alert" in said
+    """Whether a status says that there was nothing to do. This is final and no problem."""
+    return any(part in text.lower() for part in ("already", "there is no open alert"))
 
 
 def note_instead(request: Request) -> Optional[Request]:
-    """Give the note that says what a request would have done; None: there is none for its operation."""
+    """Return the note request that replaces a request; None if its operation has none."""
     template = NOTED_INSTEAD.get(request.operation)
     if template is None:
         return None

@@ -1,6 +1,6 @@
-"""Which key, teams and priority an alert of Alerta's goes out with, or that it does not go out at all.
+"""Routes: with which key, teams and priority an alert is sent, or that it is not sent.
 
-Whoever may send alerts chooses the texts that the patterns are tried on, so each pattern is bounded (`patterns`).
+Senders of alerts choose the texts that the patterns are matched against, so each pattern is bounded (`patterns`).
 """
 
 from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -11,23 +11,23 @@ from .patterns import BoundedPattern, PatternError
 FIELDS = frozenset(
     {"resource", "environment", "service", "group", "event", "severity", "tag", "customer", "origin", "type", "text"}
 )
-"""What a route can match on, beside `attributes.NAME`; `service` and `tag` match when any one of the alert's does."""
+"""What a route can match on, apart from `attributes.NAME`; `service` and `tag` match if one of the values does."""
 
 DEFAULT = "default"
-"""The name of the route that everything takes which no other matches."""
+"""The name of the route for alerts that no other route matches."""
 
 Values = Mapping[str, Sequence[str]]
 """An alert's values of each field."""
 
 
 class RouteError(ValueError):
-    """A route of the settings cannot be used; the text says which one and why."""
+    """A route in the settings cannot be used; the text says which one and why."""
 
 
 class Route(NamedTuple):
-    """One way out. `teams` and `priority` of None leave the general setting; `send` of False keeps the alert here.
+    """One route. `teams` and `priority` of None mean the general setting. With `send` of False the alert is not sent.
 
-    `whole` tells that a pattern has to match all of a value; the existing plugin's matchers ask for its beginning.
+    `whole`: a pattern must match the whole value. The old plugin's matchers need to match only its beginning.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Route(NamedTuple):
 
 
 def choose(routes: Sequence[Route], values: Values) -> Route:
-    """Give the first route that matches, or the default one."""
+    """Return the first route that matches, or the default one."""
     return next((route for route in routes if route.matches(values)), Route(DEFAULT))
 
 
 def read_matcher(number: int, entry: Any) -> Route:
-    """Read one of SERVICE_KEY_MATCHERS: `{"regex": ..., "api_key": ...}`, on the resource's beginning."""
+    """Read one of SERVICE_KEY_MATCHERS: `{"regex": ..., "api_key": ...}`. It matches the beginning of the resource."""
     where = f"SERVICE_KEY_MATCHERS[{number}]"
     if not isinstance(entry, dict) or not isinstance(entry.get("regex"), str):
         raise RouteError(f'{where}: expected {{"regex": "...", "api_key": "..."}}')
@@ -77,7 +77,7 @@ def read_route(number: int, entry: Any) -> Route:
 
 
 def read_names(value: Any) -> Tuple[str, ...]:
-    """Read a list of names, or one text with commas, as the environment has it."""
+    """Read a list of names, or a text with commas, as in an environment variable."""
     parts = value.split(",") if isinstance(value, str) else (value or ())
     return tuple(name for name in (str(part).strip() for part in parts) if name)
 
@@ -97,7 +97,7 @@ def _field(where: str, name: Any) -> str:
 
 
 def _pattern(where: str, wanted: Any) -> BoundedPattern:
-    """Compile a pattern, or a list of them of which one has to match."""
+    """Compile a pattern, or a list of patterns of which one must match."""
     texts = wanted if isinstance(wanted, (list, tuple)) else [wanted]
     try:
         return BoundedPattern.compile("|".join(f"(?:{text})" for text in texts))

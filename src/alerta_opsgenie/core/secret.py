@@ -1,7 +1,7 @@
-"""Secrets, and how they are kept out of what people read.
+"""Secrets, and how to hide them in logs and other texts.
 
-`mask` hides secrets that are known. `redact_text` hides what looks like a secret: by the name in front of it, by its
-place in a URL, and by its shape; in doubt it hides.
+`mask` hides known secrets. `redact_text` hides everything that looks like a secret: by the name before it, by its place
+in a URL, and by its shape. In doubt it hides.
 """
 
 import re
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 HIDDEN = "***"
 
 SHORTEST_INSIDE_WORDS = 8
-"""Characters. A shorter secret is only hidden where it stands as a word: one of one letter is part of many words."""
+"""Characters. A shorter secret is only hidden as a whole word: its letters can be part of other words."""
 
 _SECRET_WORDS = (
     "key", "token", "password", "passwd", "pwd", "passphrase", "secret", "credential", "authorization", "cookie", "dsn",
@@ -19,7 +19,7 @@ _SECRET_WORDS = (
 _NOT_SECRET_ENDINGS = ("file", "filepath", "path", "name", "id", "url", "dir")
 _NOT_SECRET_NAMES = ("projectkey", "issuekey", "routingkey")
 
-# Each repetition is bounded, so that a text of any length is read in a time that grows with its length alone.
+# Each repetition is bounded, so that the time grows linearly with the length of the text.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://\S*")
 _USER_OF_URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s\"'<>]{0,1000}@")
 _SCHEME = r"(?:(?:GenieKey|Key|Bearer|Basic)[ \t]{1,3})"
@@ -36,7 +36,7 @@ _LONG_RUN = 32
 
 
 class Secret:
-    """An API key, password or token that prints as `***`. Only `reveal()` gives its text; an empty one is false."""
+    """An API key, password or token that prints as `***`. Only `reveal()` returns its text; an empty one is false."""
 
     __slots__ = ("_text",)
 
@@ -44,7 +44,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Give the text itself, for the place where it is used and no other."""
+        """Return the text itself. Call it only where the secret is used."""
         return self._text
 
     def __repr__(self) -> str:
@@ -56,10 +56,10 @@ class Secret:
         return bool(self._text)
 
     def __eq__(self, other: object) -> bool:
-        """Compare in a time that does not depend on where the two differ."""
+        """Compare in constant time."""
         if not isinstance(other, Secret):
             return NotImplemented
-        import hmac  # noqa: PLC0415 - 2 ms that the script which is started once per action does not need
+        import hmac  # noqa: PLC0415 - 2 ms that the executor does not need
 
         mine, theirs = (text.encode("utf-8", "surrogatepass") for text in (self._text, other._text))
         return hmac.compare_digest(mine, theirs)
@@ -69,7 +69,7 @@ class Secret:
 
 
 def mask(text: str, secrets: Iterable[Union[str, Secret]]) -> str:
-    """Hide these secrets in a text. One shorter than `SHORTEST_INSIDE_WORDS` stays where it is part of a word."""
+    """Hide these secrets in a text. One shorter than `SHORTEST_INSIDE_WORDS` is only hidden as a whole word."""
     plain = {secret.reveal() if isinstance(secret, Secret) else secret for secret in secrets}
     for secret in sorted(plain, key=len, reverse=True):
         if len(secret) >= SHORTEST_INSIDE_WORDS:
@@ -88,7 +88,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def redact_text(text: str) -> str:
-    """Hide what looks like a secret in a text: a value, a line of a log, a command line. Not ids of alerts."""
+    """Hide secrets in a text by their look: in a value, a log line or a command line. Ids of alerts stay."""
     if _URL.fullmatch(text):
         return safe_url(text)
     text = _USER_OF_URL.sub(rf"\1{HIDDEN}@", text)
@@ -97,7 +97,6 @@ def redact_text(text: str) -> str:
 
 
 def _hide_named(text: str) -> str:
-    """Hide the values whose names say that they are secrets."""
     shown, done = "", 0
     for name in _NAME.finditer(text):
         if name.start() < done or not is_secret_name(name["option"] or name["name"]):
@@ -126,7 +125,7 @@ def _hide_run(match: "Match[str]") -> str:
 
 
 def safe_url(url: str) -> str:
-    """Give a URL without user information, query and fragment: each of them may carry a secret."""
+    """Return a URL without user information, query and fragment: each of them can contain a secret."""
     try:
         parts = urlsplit(url)
     except ValueError:

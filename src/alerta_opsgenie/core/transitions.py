@@ -1,9 +1,9 @@
-"""Changes of an alert's state: asked for at once, and corrected where Alerta's state machine has its quirks.
+"""Changes of an alert's state in Alerta, with workarounds for quirks of Alerta's state machine.
 
-A change is asked for without looking first: the usual action costs one call. Alerta answers 409 when its state machine
-has no such transition; only then the alert is looked at, once, and the table (`Transition`) decides. The alert is
-looked at first where an earlier attempt of unknown end may have done it, or where the action is so old that the alert
-may have ended and come again since.
+A change is requested without reading the alert first: the usual action costs one call. Alerta answers 409 if its state
+machine has no such transition. Only then the alert is read, once, and the table (`Transition`) decides. The alert is
+read first if an earlier attempt of unknown end may have made the change, or if the action is so old that the alert may
+have ended and re-opened since.
 """
 
 from typing import FrozenSet, Generator, NamedTuple, Optional, Union
@@ -24,12 +24,12 @@ from .task import Call, Task
 
 
 class Transition(NamedTuple):
-    """How one Alerta action is asked for.
+    """One action of Alerta that changes the state.
 
-    `word` is what the history says. `leads_from` is the one status that it leads away from, or empty; where that is
-    empty, `no_op_in` are the statuses that make it a no-op. `leads_to` is the status it must end in, or empty. A
-    shelved alert is unshelved first where `unshelve_first` says so, because Alerta's state machine has no way from
-    shelved. `next_word` is the word of the step that the same message may take next.
+    `word` is its word in the history. `leads_from` is the only status in which it has an effect; if empty, it is
+    a no-op in the statuses `no_op_in`. `leads_to` is the status after it, or empty. With `unshelve_first` a shelved
+    alert is unshelved first, because Alerta's state machine has no transition from shelved. `next_word` is the word of
+    the next step of the same message.
     """
 
     action: str
@@ -41,7 +41,7 @@ class Transition(NamedTuple):
     next_word: str = ""
 
     def is_no_op(self, status: str) -> bool:
-        """Whether an alert in that status needs no such change."""
+        """Whether the action has no effect on an alert in that status."""
         return status != self.leads_from if self.leads_from else status in self.no_op_in
 
 
@@ -54,31 +54,30 @@ _WORDS = frozenset(to.word for to in (ACK, UNACK, CLOSE, SHELVE, UNSHELVE))
 _WITH_NOTE = (ACK, CLOSE)
 """An acknowledge and a close can carry a note."""
 
-# Alerta's state machine goes by the newest line of history and not by the alert's status (9.1.0, models/alert.py,
-# `_get_hist_info`). The two part where a note and a change are written at once, where the clocks of two Alerta hosts
-# differ, and where another alert of the resource names this one's event in its `correlate`: then that one's lines
-# count too. An acknowledged alert may then never be unacknowledged. An action that Alerta does not know leaves the
-# alert as it is, and a line that says how it is.
+# Alerta's state machine uses the newest history entry and not the alert's status (9.1.0, models/alert.py,
+# `_get_hist_info`). The two differ if a note and a change are written at the same time, if the clocks of two Alerta
+# hosts differ, or if another alert of the resource has this one's event in its `correlate`: then the other alert's
+# entries count too. Such an acknowledged alert could never be unacknowledged. An action that is unknown to Alerta does
+# not change the alert, and adds a history entry with its present status.
 _RESTATE = "restate"
 
-_REFUSED_FOR_GOOD_SECONDS = 60.0  # until then other people's changes and the clocks of Alerta's hosts are waited out
+_REJECT_AFTER_SECONDS = 60.0  # other people's changes, and differences of the clocks of Alerta's hosts, pass by then
 
 EARLIER_OUTAGE = Outcome(Kind.IGNORED, Reason.STALE, "the alert has ended and come again since")
 
-
 Change = Generator[Call, Answer, Union[Answer, Outcome]]
-"""A change of state that stands gives Alerta's answer, which tells whether our plugin was there."""
+"""Returns Alerta's answer if the change was made, else the outcome."""
 
 Try = Generator[Call, Answer, Union[Answer, Outcome, None]]
-"""As a change; None: not done, and no reason not to do it in another way."""
+"""As `Change`; None: not done yet, and another way can be tried."""
 
 
 def change_state(
     task: Task, to: Transition, timeout_seconds: Optional[int] = None, *, is_second: bool = False
 ) -> Change:
-    """Ask for a transition; on 409 look once and decide by the table.
+    """Request a transition; on 409 read the alert once and decide by the table.
 
-    `is_second` says that the same message has just changed the alert: it is of the present outage.
+    `is_second`: the same message has just changed the alert, so it belongs to the present outage.
     """
     own = _own_line(task, to)
     before = yield from look_first(task, own, may_be_old=not is_second)
@@ -90,9 +89,9 @@ def change_state(
 
 
 def look_first(task: Task, own: OwnLine, *, may_be_old: bool) -> Try:
-    """See whether an earlier attempt has done this step, or whether the action is of an earlier outage.
+    """Read the alert if an earlier attempt may have done the step, or if the action may be of an earlier outage.
 
-    None where the step has to be done.
+    Return None if the step is still to be done.
     """
     if not task.was_attempted and not (may_be_old and task.can_be_of_an_earlier_outage):
         return None
@@ -105,7 +104,7 @@ def look_first(task: Task, own: OwnLine, *, may_be_old: bool) -> Try:
 
 
 def is_of_earlier_outage(task: Task, look: Answer) -> bool:
-    """Whether the alert came, or came again, after the person acted."""
+    """Whether the alert was created or re-opened after the person acted."""
     opened = opened_seconds(look)
     return opened is not None and 0 < task.acted_seconds < opened - CLOCK_DOUBT_SECONDS
 
@@ -126,7 +125,7 @@ def _note(task: Task, to: Transition) -> str:
 
 
 def _change_otherwise(task: Task, to: Transition, asked: Call, own: OwnLine) -> Change:
-    """Look at the alert whose status has no way from there, and decide by the table."""
+    """Read the alert, whose status does not allow the transition, and decide by the table."""
     look = yield task.call("GET")
     status = status_of(look)
     if not status:
@@ -147,9 +146,9 @@ def _change_otherwise(task: Task, to: Transition, asked: Call, own: OwnLine) -> 
 
 
 def _refused(task: Task, what: str) -> Outcome:
-    """End a change that the table allows and Alerta refuses: somebody may just have made another, but not for long."""
-    since = task.circumstances.attempted_at_seconds
-    if since is not None and task.circumstances.now_seconds - since > _REFUSED_FOR_GOOD_SECONDS:
+    """Return the outcome of a change that the table allows and Alerta refuses. A concurrent change passes soon."""
+    since = task.context.attempted_at_seconds
+    if since is not None and task.context.now_seconds - since > _REJECT_AFTER_SECONDS:
         return Outcome(Kind.REJECTED, Reason.REFUSED, what)
     return Outcome(Kind.KEPT, Reason.CONFLICT, what)
 
@@ -158,38 +157,38 @@ def _ask(task: Task, to: Transition, asked: Call) -> Try:
     answer = yield asked
     if answer.ok:
         return (yield from _correct_status(task, to, asked, answer))
-    return None if answer.no_way else outcome_of_refusal(answer)
+    return None if answer.has_no_transition else outcome_of_refusal(answer)
 
 
 def _ask_unshelved(task: Task, to: Transition, asked: Call) -> Try:
-    """Unshelve first: Alerta's state machine has no way from shelved."""
+    """Unshelve first: Alerta's state machine has no transition from shelved."""
     first = yield task.act("unshelve", "Unshelved")
-    if not first.ok and not first.no_way:
+    if not first.ok and not first.has_no_transition:
         return outcome_of_refusal(first)
     changed = yield from _ask(task, to, asked)
     if changed is None and first.ok:
-        # Unshelving led back to the acknowledged state that it had before; else somebody was faster.
+        # Unshelving has restored the acknowledged state; for any other action somebody else has changed the alert.
         return first if to is ACK else Outcome(Kind.KEPT, Reason.CONFLICT, f"Alerta refuses {to.action}")
     return changed
 
 
 def _correct_status(task: Task, to: Transition, asked: Call, answer: Answer) -> Change:
-    """Do again what Alerta's state machine answered with 200 and did not do.
+    """Repeat a change that Alerta's state machine answered with 200 and did not make.
 
-    | action | alert was | Alerta makes it | so we |
+    | action | status before | status after | workaround |
     |---|---|---|---|
-    | ack, shelve | in a blackout | open | ask again |
-    | any | in status `assign` | `assign`, unchanged | set it to open, and ask again |
+    | ack, shelve | blackout | open | request again |
+    | any | `assign` | `assign` | set it to open, and request again |
     | unack | ack, with another alert's ack in its history (see `_RESTATE`) | ack | set it to open |
 
-    Setting the wanted status outright would not do: a shelved alert without a shelve in its history never ends being
-    so. Only our plugin tells the status in its answer.
+    To set the wanted status directly is wrong: Alerta never ends a shelve that is not in the history. Only our plugin
+    returns the status in its answer.
     """
     if answer.alert_status and answer.alert_status == to.leads_from:
         opened = yield _open(task, to)
         return opened if opened.ok else outcome_of_refusal(opened)
     if to is CLOSE and answer.alert_status == "ack":
-        return answer  # the alarm model has no close, and the plugin's settings make this of one
+        return answer  # the alarm model has no close, and by the plugin's settings a close acknowledges
     if not to.leads_to or not answer.alert_status or answer.alert_status in (to.leads_to, *ENDED):
         return answer
     if answer.alert_status != "open":
@@ -211,6 +210,5 @@ def _open(task: Task, to: Transition) -> Call:
 
 
 def _has_own_line(task: Task, look: Answer, own: OwnLine) -> bool:
-    """Whether the alert's history has a line that an earlier attempt of this very message left behind."""
-    since = task.circumstances.attempted_at_seconds
-    return since is not None and has_line(look, own, since, task.circumstances.equal_lines)
+    since = task.context.attempted_at_seconds
+    return since is not None and has_line(look, own, since, task.context.equal_lines)

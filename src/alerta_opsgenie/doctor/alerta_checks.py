@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from alerta_opsgenie.clients.alerta import AlertaClient, address_of
 from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.core.outcome import Answer
-from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.task import Call
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import FORBIDDEN, NO_ANSWER, NOT_FOUND, OK, UNAUTHORIZED, ask
 from alerta_opsgenie.doctor.installation import Installation

@@ -19,7 +19,7 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.connector.channel import AUTHENTICATE_PATH
 from alerta_opsgenie.connector.credentials import PATHS
-from alerta_opsgenie.core.relay import PLANS
+from alerta_opsgenie.core.relay import HANDLERS
 from alerta_opsgenie.doctor.http import NO_ANSWER, ask_vendor
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.running_checks import connector_log, logs_named, read_tail
@@ -32,7 +32,7 @@ from alerta_opsgenie.vendor.redaction import redact_document, shown_config
 LOG_LINES = 200
 _MARK = "Message body: "
 _MOST_FILES, _TAIL_BYTES = 5, 3 * 1024 * 1024
-_KNOWN = {*PLANS, "Create"}
+_KNOWN = {*HANDLERS, "Create"}
 _LIBRARIES = ("click", "botocore", "PyYAML", "alerta-server")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Mapping
 from alerta_opsgenie.clients.connection import AddressError, Connection, Response, UnreachableError, read_address
 from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.core.outcome import Answer
-from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.task import Call
 from alerta_opsgenie.doctor.installation import Installation
 
 OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404

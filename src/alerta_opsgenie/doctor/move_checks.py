@@ -19,7 +19,7 @@ from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import is_uuid
 from alerta_opsgenie.core.publish import Dialect, Policy, is_wanted
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.core.sides import alias_of
+from alerta_opsgenie.core.snapshot import own_alias
 from alerta_opsgenie.doctor.alerta_checks import try_call
 from alerta_opsgenie.doctor.checks import examine
 from alerta_opsgenie.doctor.finding import SKIP, CheckEndedError, Finding, fail, findings_of, ok, skip, warn
@@ -97,7 +97,7 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
 def _look(inst: Installation, client: OpsgenieClient, key: str, mine: set[str]) -> tuple[list[str], list[str], str]:
     source = next((name for name in inst.access.sources if name != "*"), Policy().source)
     theirs = list_open(lambda path: client.get(path, key, _soon(inst)), source, wait)
-    asked = sorted(mine - {alias_of(one, source) for one in theirs.alerts})
+    asked = sorted(mine - {own_alias(one, source) for one in theirs.alerts})
     looks: dict[str, bool] = {}
     for alert in asked[:_MOST_LOOKS]:
         data = client.find(alert, key, _soon(inst))

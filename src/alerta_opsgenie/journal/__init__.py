@@ -1,11 +1,11 @@
-"""The journal: actions and their order on disk, so that nothing that was accepted is lost.
+"""The journal: actions and their order on disk, so that no accepted action is lost.
 
-- What `append` returned for is on the disk: neither a killed process nor a power cut takes it away.
-- A key is accepted once: waiting, in flight, done or dead, an `append` of the same key changes nothing.
-- Of one alert one action is in flight at a time, in order; alerts do not hold up one another.
-- A damaged file is set aside under another name, never deleted; what can be read of it is carried over.
+- When `append` returns, the actions are on disk: a killed process or a power cut does not lose them.
+- A key is accepted once: another `append` of the same key changes nothing, whatever the state of its action.
+- Each alert has at most one action in flight, in order. Alerts do not wait for one another.
+- A damaged file is renamed, never deleted; its readable rows are copied to a new file.
 
-Any number of processes and threads may append. Only the process that holds a lock (`try_lock`) may claim.
+Any number of processes and threads may append. Only the process that holds the lock (`try_lock`) may claim.
 """
 
 from alerta_opsgenie.journal.errors import JournalError

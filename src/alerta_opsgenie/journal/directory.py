@@ -1,4 +1,4 @@
-"""A directory that is this user's alone. It is checked through its descriptor: what was checked is what is used."""
+"""A private directory of this user. It is checked and used through one descriptor, so it cannot be swapped between."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 MOUNTS = "/proc/self/mountinfo"
 
-# WAL keeps its index in memory that all users share, so they must be on one host: https://www.sqlite.org/wal.html
+# WAL needs shared memory, so all processes must be on one host: https://www.sqlite.org/wal.html
 _NETWORK_FILE_SYSTEMS = frozenset((
     "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
     "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "smb3", "smbfs",
@@ -21,7 +21,7 @@ _PRIVATE = 0o600
 
 
 def open_directory(path: str) -> int:
-    """Open a directory of ours on a local disk, made (0700, its parents too) if need be. Raises JournalError."""
+    """Open a private directory on a local disk; create it and its parents (0700) if missing. Raises JournalError."""
     try:
         _make(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -42,7 +42,7 @@ def _make(path: str) -> None:
     _make(parent)
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-        os.chmod(path, 0o700)  # a umask may have taken bits away
+        os.chmod(path, 0o700)  # whatever the umask
         sync_directory(parent)
 
 
@@ -60,7 +60,7 @@ def _check(path: str, status: os.stat_result) -> None:
 
 
 def open_private(directory: str, descriptor: int, name: str, *, new: bool = False) -> int:
-    """Open a file of ours in the directory for writing; made with mode 0600 whatever the umask. Raises JournalError."""
+    """Open a file in the directory for writing; create it with mode 0600, whatever the umask. Raises JournalError."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_EXCL if new else 0)
     try:
         file = os.open(name, flags, _PRIVATE, dir_fd=descriptor)
@@ -73,7 +73,7 @@ def open_private(directory: str, descriptor: int, name: str, *, new: bool = Fals
 
 
 def check_file(directory: str, descriptor: int, name: str) -> None:
-    """See that a file, where it exists, is a plain file of ours, and close it to others. Raises JournalError."""
+    """Check that a file, if it exists, is a plain file of this user, and set mode 0600. Raises JournalError."""
     try:
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
     except FileNotFoundError:
@@ -85,7 +85,7 @@ def check_file(directory: str, descriptor: int, name: str) -> None:
 
 
 def sync_directory(path: str) -> None:
-    """Write the names in a directory to the disk, where we may read it (without that there is no way to)."""
+    """Write the names in a directory to disk. This is not possible without the right to read it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:

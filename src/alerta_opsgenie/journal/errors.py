@@ -1,9 +1,9 @@
-"""What is wrong where the journal cannot be used, and what to do about it."""
+"""Errors of the journal: what is wrong, and what to do about it."""
 
 import os
 import sqlite3
 
-# Python gives SQLite's codes only from 3.11 on; the texts are the same in every version.
+# Python has SQLite's error codes only since 3.11; the texts are the same in every version.
 _BUSY = ("database is locked", "locking protocol")
 _DAMAGE = (
     "is not a database", "malformed", "no such table", "no such column", "Could not decode to UTF-8",
@@ -11,7 +11,7 @@ _DAMAGE = (
 
 
 class JournalError(Exception):
-    """The journal cannot be used: `reason` says what is wrong and where, `advice` what to do next.
+    """The journal cannot be used. `reason` is what is wrong and where, `advice` what to do next.
 
     `label`: `busy`, `damaged`, `foreign`, `forked`, `input`, `io`, `network`, `newer` or `owner`.
     """
@@ -25,23 +25,23 @@ class JournalError(Exception):
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the error says that the file itself is broken."""
+    """Whether the error means that the file is damaged."""
     return isinstance(error, sqlite3.Error) and any(text in str(error) for text in _DAMAGE)
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether another process was at work for as long as SQLite was told to wait."""
+    """Whether another process held the file for longer than SQLite's timeout."""
     return isinstance(error, sqlite3.Error) and any(text in str(error) for text in _BUSY)
 
 
 def busy(path: str, seconds: float) -> JournalError:
-    """Give the error for a file that another process holds for too long."""
+    """Return the error for a file that another process holds for too long."""
     advice = "find it by `fuser -v` on that file; the next try may succeed"
     return JournalError(f"another process has held {path} for over {seconds:g} s", advice, "busy")
 
 
 def failure(directory: str, error: Exception) -> JournalError:
-    """Give the error for something that could not be read or written."""
+    """Return the error for something that could not be read or written."""
     what = getattr(error, "strerror", None) or error
     advice = (
         f"look at owner and mode (ls -la {directory}), make room on its disk (df -h; df -i), see that it is not mounted"
@@ -51,7 +51,7 @@ def failure(directory: str, error: Exception) -> JournalError:
 
 
 def user_name(number: int) -> str:
-    """Give a user's name for people."""
+    """Return the name of a user, for texts."""
     import pwd  # noqa: PLC0415 - for error texts alone
 
     try:

@@ -1,9 +1,9 @@
-"""The journal's file: how it is made, opened, migrated, and replaced when it is damaged.
+"""The journal's file: created, opened, migrated, and replaced when it is damaged.
 
 `journal.db`, `-wal` and `-shm` belong together, and SQLite finds the latter two by name. So each use of the file holds
-a shared `flock` on `journal.db.lock`, and whoever makes or replaces it an exclusive one. A process that has a replaced
-file open sees it by the inode before its next transaction. Replacing has one point of no return: the name `.new`.
-Whoever opens the journal and finds that name finishes the replacement.
+a shared `flock` on `journal.db.lock`; to create or replace the file takes an exclusive one. A process that still has a
+replaced file open detects it by the inode before its next transaction. A replacement is decided when the new file is
+renamed to `.new`: the next process that opens the journal and finds that name completes the replacement.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ _T = TypeVar("_T")
 
 NAME = "journal.db"
 PAGE_BYTES = 4096
-_ALMOST_NOTHING = 1  # a file of one byte is an empty one to SQLite
-_PAUSE_SECONDS = 0.003  # SQLite's own pauses grow to 100 ms, and whoever has waited longest would be served last
-_TRIES = 5  # how often a file may have to be made, opened again or replaced before one call gives up
+_EMPTY_BYTES = 1  # to SQLite a file of one byte is empty
+_PAUSE_SECONDS = 0.003  # SQLite's own pauses grow to 100 ms, so the process that has waited longest would be last
+_TRIES = 5  # how often one call creates, reopens or replaces the file before it fails
 
 
 class _NotReadyError(Exception):
-    """The file has to be made, replaced, or opened again."""
+    """The file has to be created, replaced, or reopened."""
 
 
 class File:
-    """One process's hold on the file. One thread at a time; a connection is never carried over a fork."""
+    """The file as opened by one process. Not thread-safe. A connection is never used after a fork."""
 
     def __init__(self, directory: str, busy_seconds: float) -> None:
         self.directory = directory
@@ -48,7 +48,7 @@ class File:
         _files.add(self)
 
     def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Do `work`; again if the file was replaced or was found damaged. Raises JournalError."""
+        """Run `work`; again if the file was replaced or is damaged. Raises JournalError."""
         for opened in list(_files):
             opened.check_process()
         try:
@@ -59,7 +59,7 @@ class File:
             raise errors.failure(self.directory, error) from error
 
     def check_process(self) -> None:
-        """Raise JournalError (`forked`) if this process was forked with the file open, past Python's hooks.
+        """Raise JournalError (`forked`) if this process was forked with the file open, without Python's hooks.
 
         SQLite's record of its locks is then wrong in the child, for any connection to the same file:
         https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
@@ -92,7 +92,7 @@ class File:
         raise JournalError(reason, "look at the disk (dmesg), or use another one", "damaged")
 
     def close(self) -> None:
-        """Close the file. The next `run` opens it again."""
+        """Close the file. The next `run` reopens it."""
         if self._process == os.getpid():
             with contextlib.suppress(JournalError, OSError), self._guarded(fcntl.LOCK_SH):
                 self._disconnect()
@@ -139,7 +139,7 @@ class File:
         self._process = 0
 
     def _is_our_guard(self) -> bool:
-        """Whether the guard that is locked is the one that others find."""
+        """Whether the locked file still is `journal.db.lock`."""
         here = os.fstat(self._guard)
         return _identity(self.path + ".lock") == (here.st_dev, here.st_ino)
 
@@ -162,16 +162,16 @@ class File:
         try:
             prepare(self._connection, self.path)
         except BaseException as error:
-            # What is damaged is closed only after it has lost its name.
+            # A damaged file stays open until it is renamed.
             if not (isinstance(error, Exception) and errors.is_damage(error)):
                 self._disconnect()
             raise
         return self._connection
 
     def _is_emptied(self) -> bool:
-        """Whether somebody cut the file to nothing beside its log, which SQLite would then throw away."""
+        """Whether the file was truncated to nothing and has a log, which SQLite would then delete."""
         with contextlib.suppress(FileNotFoundError):
-            return os.stat(self.path).st_size <= _ALMOST_NOTHING and os.stat(self.path + "-wal").st_size > 0
+            return os.stat(self.path).st_size <= _EMPTY_BYTES and os.stat(self.path + "-wal").st_size > 0
         return False
 
     def _make(self) -> None:
@@ -182,7 +182,7 @@ class File:
         elif not os.path.lexists(self.path):
             os.close(open_private(self.directory, self._place, NAME, new=True))
             if not self._is_emptied():
-                # Made ready at once: two processes may not turn one file into a WAL file at the same time.
+                # Prepare it now: two processes must not convert one file to WAL at the same time.
                 self._connect()
                 self._disconnect()
             sync_directory(self.directory)
@@ -194,17 +194,17 @@ class File:
             return  # another process has done it
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
-                # A newer version that has migrated the file since may have other tables: that is no damage.
+                # Missing tables are no damage if a newer version has migrated the file.
                 check_version(self._connection, self.path)
         try:
             self._replace()
         except BaseException:
-            # Reading a file ends this process's locks on it, SQLite's too: https://www.sqlite.org/howtocorrupt.html
+            # After a read of the file this process has lost its locks on it: https://www.sqlite.org/howtocorrupt.html
             self._disconnect()
             raise
 
     def _replace(self) -> None:
-        from alerta_opsgenie.journal import salvage  # noqa: PLC0415 - hardly ever needed
+        from alerta_opsgenie.journal import salvage  # noqa: PLC0415 - rarely needed
 
         building = self.path + ".building"
         salvage.rescue(self.path, building)
@@ -213,11 +213,11 @@ class File:
         self._finish()
 
     def _finish(self) -> None:
-        """Put `.new` into the file's place. Each step may be the last one of a killed process, and is done again."""
+        """Rename `.new` to the file's name. A process can be killed after any step, so each step can be repeated."""
         new = self.path + ".new"
         with contextlib.closing(open_connection(new)) as connection:
             carried_over = int(connection.execute("SELECT count(*) FROM actions").fetchone()[0])
-        # Named by when the replacement was made: one that was killed goes on with that name.
+        # Named by the time of the replacement, so that another process that completes it uses the same name.
         made_ns = os.stat(new).st_mtime_ns
         aside = f"{self.path}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime(made_ns // 10**9))}-{made_ns % 10**9}"
         for suffix in ("-wal", ""):
@@ -228,7 +228,7 @@ class File:
         os.rename(new, self.path)
         sync_directory(self.directory)
         self.set_aside, self.carried_over = aside, carried_over
-        # Only now: SQLite leaves a log alone whose file has lost its name, and else would move it into the file.
+        # Not earlier: SQLite would copy the log into a file that still has its name.
         self._disconnect()
 
 
@@ -244,7 +244,7 @@ def _identity(path: str) -> Optional[Tuple[int, int]]:
 
 
 def open_connection(path: str, mode: str = "rw") -> sqlite3.Connection:
-    """Open a file that exists. Transactions are begun by hand."""
+    """Open an existing file. Transactions are started explicitly."""
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     return sqlite3.connect(
         f"file://{quoted}?mode={mode}", uri=True, timeout=1.0, isolation_level=None, check_same_thread=False
@@ -252,10 +252,10 @@ def open_connection(path: str, mode: str = "rw") -> sqlite3.Connection:
 
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
-    """See that a file is ours and of our version, before anything is set; migrate an older one."""
+    """Check that a file is a journal of this version, before any setting is changed; migrate an older one."""
     version = check_version(connection, path)
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA temp_store = MEMORY")  # the triggers
+    connection.execute("PRAGMA temp_store = MEMORY")  # for the triggers
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
@@ -282,7 +282,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def check_version(connection: sqlite3.Connection, path: str) -> int:
-    """Give a file's version. Raises JournalError for a newer one (`newer`) or another program's file (`foreign`)."""
+    """Return a file's version. Raises JournalError for a newer one (`newer`) or another program's file (`foreign`)."""
     version = _version(connection)
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     empty = version == application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
@@ -297,13 +297,13 @@ def check_version(connection: sqlite3.Connection, path: str) -> int:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all or nothing, on the disk when the block has ended."""
+    """Write all or nothing; it is on disk when the block has ended."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        # After some errors SQLite has rolled back by itself; what the block raised is what matters.
+        # After some errors SQLite has rolled back already. The error of the block is raised.
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise

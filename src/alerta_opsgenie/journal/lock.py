@@ -9,9 +9,9 @@ from alerta_opsgenie.journal.errors import failure
 
 
 class Lock:
-    """Held until `close`, or until the process ends, by whatever signal; never by a child.
+    """Held until `close`, or until the process ends for any reason; a forked child does not hold it.
 
-    A fork that skips Python's hooks (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`) leaves a copy behind.
+    A fork without Python's hooks (uWSGI without `lazy-apps` or `py-call-uwsgi-fork-hooks`) leaves an open copy.
     """
 
     def __init__(self, path: str, descriptor: int) -> None:
@@ -22,14 +22,14 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether the calling process holds it."""
+        """Whether the calling process holds the lock."""
         return self in _held and self._process == os.getpid()
 
     def close(self) -> None:
-        """Give it back. A second call does nothing, nor does one in a forked child."""
+        """Release the lock. A second call, or a call in a forked child, does nothing."""
         if self.held:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        _forget(self)
+        _close_descriptor(self)
 
     def __enter__(self) -> "Lock":  # noqa: PYI034 - typing.Self is not in 3.9
         return self
@@ -41,14 +41,14 @@ class Lock:
 _held: Set[Lock] = set()
 
 
-def _forget(lock: Lock) -> None:
+def _close_descriptor(lock: Lock) -> None:
     if lock in _held:
         _held.discard(lock)
         os.close(lock._descriptor)  # noqa: SLF001 - this module's own class
 
 
 def try_lock(directory: PathLike, name: str) -> Optional[Lock]:
-    """Take the lock `name` of a directory; None where another has it. It never waits. Raises JournalError."""
+    """Take the lock `name` of a directory; None if it is held. Never waits. Raises JournalError."""
     path = os.path.abspath(os.fspath(directory))
     place = open_directory(path)
     try:
@@ -65,9 +65,9 @@ def try_lock(directory: PathLike, name: str) -> Optional[Lock]:
     return Lock(os.path.join(path, name + ".lock"), descriptor)
 
 
-def _leave_to_parent() -> None:
+def _close_in_child() -> None:
     for lock in list(_held):
-        _forget(lock)
+        _close_descriptor(lock)
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,4 +1,4 @@
-"""What can still be read of a damaged file, carried over into a new one. Imported only when there is such a file."""
+"""Copy the readable rows of a damaged file to a new one. Imported only when a file is damaged."""
 
 import contextlib
 import os
@@ -10,8 +10,8 @@ from alerta_opsgenie.journal.file import PAGE_BYTES, open_connection, prepare, t
 from alerta_opsgenie.journal.rows import COLUMNS, is_sound
 from alerta_opsgenie.journal.tables import SELECT
 
-# Ids that are tried one by one from each side of the damage: a lost leaf holds a few rows, a lost inner page some
-# thousands; and a scan that ends in an error has swallowed the row before it.
+# Ids that are read one by one from each side of the damage: a lost leaf page holds a few rows, a lost inner page some
+# thousands. A scan that ends in an error also loses the row before it.
 _GAP_IDS = 20_000
 
 _SELECT = f"{SELECT} NOT INDEXED"
@@ -19,16 +19,17 @@ _INSERT = f"INSERT OR IGNORE INTO actions ({', '.join(COLUMNS)}) VALUES ({', '.j
 
 
 def rescue(source: str, target: str) -> None:
-    """Make `target` a journal's file with all that can be read of `source`, which is only read.
+    """Create the journal file `target` with all readable rows of `source`, which is not changed.
 
-    Where its first page is lost, a copy gets a new file's: files of one version have their tables on the same pages.
+    If the first page of `source` is lost, a copy gets the first page of a new file: files of one version have their
+    tables on the same pages.
     """
     scratch = target + ".scratch"
     try:
         with _new_file(target) as into:
             with transaction(into):
                 if not _copy(source, into):
-                    _graft(source, scratch)
+                    _copy_with_new_first_page(source, scratch)
                     _copy(scratch, into)
             into.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
@@ -52,7 +53,7 @@ def _remove(path: str) -> None:
 
 
 def _copy(source: str, into: sqlite3.Connection) -> bool:
-    # SQLite would remove the log of an empty file, even for a mere reader.
+    # SQLite would remove the log of an empty file, even when opened for reading.
     if os.path.getsize(source) <= 1:
         return False
     with contextlib.closing(open_connection(source, "ro")) as connection:
@@ -65,7 +66,7 @@ def _copy(source: str, into: sqlite3.Connection) -> bool:
 
 
 class _Reader:
-    """Reads towards the damage from both ends. Its errors end a scan: that there are some is why it is here."""
+    """Reads rows from both ends up to the damage. An error ends a scan, and is expected."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -106,7 +107,7 @@ class _Reader:
                 return
 
 
-def _graft(source: str, scratch: str) -> None:
+def _copy_with_new_first_page(source: str, scratch: str) -> None:
     with _new_file(scratch):
         pass
     with open(scratch, "r+b") as copy, open(source, "rb") as old:
@@ -116,7 +117,7 @@ def _graft(source: str, scratch: str) -> None:
         copy.flush()
         pages = -(-max(os.fstat(copy.fileno()).st_size, PAGE_BYTES) // PAGE_BYTES)
         copy.truncate(pages * PAGE_BYTES)
-        copy.seek(28)  # the header's count of pages: https://www.sqlite.org/fileformat.html
+        copy.seek(28)  # the number of pages in the header: https://www.sqlite.org/fileformat.html
         copy.write(pages.to_bytes(4, "big"))
     with contextlib.suppress(FileNotFoundError):
         shutil.copyfile(source + "-wal", scratch + "-wal")

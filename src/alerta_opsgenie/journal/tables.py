@@ -1,14 +1,14 @@
-"""The tables of a journal, and what several of its transactions do to them.
+"""The tables of a journal, and the statements that several transactions share.
 
-`alerts` says when the next action of an alert may be claimed. It has no row for an alert of which one is in flight or
-none waits. Triggers of the connection keep it, so a statement that changes an action need not think of it.
+`alerts` holds when the next action of an alert may be claimed. It has no row for an alert with an action in flight or
+without a waiting one. Triggers of the connection update it with each statement that changes an action.
 """
 
 import json
 import sqlite3
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from alerta_opsgenie.journal.rows import COLUMNS, Action, plain, to_action, to_row
+from alerta_opsgenie.journal.rows import COLUMNS, Action, storable_text, to_action, to_row
 
 _Connection = sqlite3.Connection
 
@@ -20,10 +20,10 @@ _FINISH = (
     " since = coalesce(?, since) WHERE id = ? AND key = ? AND state IN ('in-flight', 'waiting')"
 )
 
-APPLICATION_ID = 0x414F4A4C  # "AOJL", so that another program's file is known for what it is
+APPLICATION_ID = 0x414F4A4C  # "AOJL", by which the file of another program is recognised
 
-# One script per version, applied in order; the file's `user_version` tells how many it has had. Never edit one that
-# was released.
+# One script per version, applied in order; the file's `user_version` is the number of applied ones. Never edit a
+# released one.
 MIGRATIONS: Tuple[Tuple[str, ...], ...] = (
     (
         """CREATE TABLE actions (
@@ -74,35 +74,35 @@ TRIGGERS = tuple(
 
 
 def one(connection: _Connection, query: str, *values: object) -> Any:
-    """Give the one value that a query asks for; None where it finds nothing."""
+    """Return the first value of the first row; None if there is no row."""
     row = connection.execute(query, values).fetchone()
     return row and row[0]
 
 
 def many(connection: _Connection, condition: str, *values: object) -> List[Action]:
-    """Give the actions that a condition, with its order, asks for."""
+    """Return the actions that match a condition, which may include an order."""
     return [to_action(row) for row in connection.execute(f"{SELECT} WHERE {condition}", values).fetchall()]
 
 
 def first(connection: _Connection, condition: str, *values: object) -> Optional[Action]:
-    """Give the first of them."""
+    """Return the first action that matches."""
     return next(iter(many(connection, condition + " LIMIT 1", *values)), None)
 
 
 def by_key(connection: _Connection, key: str) -> Optional[Action]:
-    """Give the action with that key."""
-    return first(connection, "key = ?", plain(key))
+    """Return the action with that key."""
+    return first(connection, "key = ?", storable_text(key))
 
 
 def is_busy(connection: _Connection, alert: str) -> bool:
-    """Whether anything on an alert waits or is in flight."""
+    """Whether an action on the alert is waiting or in flight."""
     waiting = "SELECT 1 FROM actions WHERE alert = ? AND state = 'waiting'"
     in_flight = "SELECT 1 FROM actions WHERE alert = ? AND state = 'in-flight'"
-    return any(one(connection, query, plain(alert)) for query in (waiting, in_flight))
+    return any(one(connection, query, storable_text(alert)) for query in (waiting, in_flight))
 
 
 def due_alerts(connection: _Connection, now: float, limit: int, longest_pause_seconds: float) -> List[str]:
-    """Name alerts whose head may be claimed: the longest due first, and those that a clock set back would park."""
+    """Return alerts whose first action may be claimed: the longest due first, then those due too far in the future."""
     due = "SELECT alert FROM alerts WHERE ready_at <= ? ORDER BY ready_at LIMIT ?"
     too_far = "SELECT alert FROM alerts WHERE ready_at > ? LIMIT ?"
     found = connection.execute(due, (now, limit)).fetchall()
@@ -112,7 +112,7 @@ def due_alerts(connection: _Connection, now: float, limit: int, longest_pause_se
 
 
 def newest(connection: _Connection, alert: str) -> Dict[str, int]:
-    """Give per field the newest updatedAt that was written, or may have been by an attempt of unknown end."""
+    """Return the newest updatedAt of each field, including attempts of unknown end."""
     found: Dict[str, int] = dict(
         connection.execute("SELECT field, order_ns FROM newest WHERE alert = ?", (alert,)).fetchall()
     )
@@ -128,7 +128,7 @@ def newest(connection: _Connection, alert: str) -> Dict[str, int]:
 
 
 def _writes(text: str) -> Dict[str, int]:
-    """Read what an action writes; what is not what we write ourselves writes nothing."""
+    """Read the column `writes`; empty if it is invalid."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -138,21 +138,21 @@ def _writes(text: str) -> Dict[str, int]:
 
 
 def put(connection: _Connection, action: Action) -> Action:
-    """Insert an action whose key is not known."""
+    """Insert an action with a new key."""
     row = to_row(action)
     row_id = connection.execute(_INSERT, row).lastrowid
     return to_action((row_id, *row))._replace(is_new=True)
 
 
 def put_new(connection: _Connection, action: Action) -> Action:
-    """Insert an action; a known key gives its row as it is."""
+    """Insert an action; for a known key return its row unchanged."""
     return by_key(connection, action.key) or put(connection, action)
 
 
 def claim_head(connection: _Connection, alert: str, now: float) -> List[Action]:
     """Put the first action of an alert in flight, and return it with the reason of its last attempt.
 
-    The row loses that reason: after a kill nobody knows how the attempt that begins now has ended.
+    The row loses that reason: if the process is killed, the end of the new attempt is unknown.
     """
     head = many(connection, "alert = ? AND state = 'waiting' ORDER BY order_ns, id LIMIT 1", alert)
     connection.executemany(
@@ -160,21 +160,21 @@ def claim_head(connection: _Connection, alert: str, now: float) -> List[Action]:
         " WHERE id = ?",
         [(now, action.id) for action in head],
     )
-    if not head:  # as damage may leave it
+    if not head:  # after damage
         connection.execute("DELETE FROM alerts WHERE alert = ?", (alert,))
     return [action._replace(state="in-flight") for action in head]
 
 
 def claim_next(connection: _Connection, alert: str, now: float) -> Optional[Action]:
-    """Take the next action of an alert, if nothing of it is in flight and its head is due."""
-    ready_at = one(connection, "SELECT ready_at FROM alerts WHERE alert = ?", plain(alert))
+    """Claim the next action of an alert if it is due and none is in flight."""
+    ready_at = one(connection, "SELECT ready_at FROM alerts WHERE alert = ?", storable_text(alert))
     if ready_at is None or ready_at > now:
         return None
-    return next(iter(claim_head(connection, plain(alert), now)), None)
+    return next(iter(claim_head(connection, storable_text(alert), now)), None)
 
 
 def finish(connection: _Connection, ended: Action, now: float, due_at: Optional[float] = None) -> None:
-    """Note how an attempt ended, or why its action waits until `due_at`. One lost with a damaged file is made anew."""
+    """Store the end of an attempt, or why its action waits until `due_at`. Insert it if damage has lost its row."""
     row = dict(zip(COLUMNS[1:], to_row(ended)))
     since = None if ended.state == "waiting" else now
     values = (*(row[name] for name in _ENDED), due_at, since, ended.id, row["key"])
@@ -185,9 +185,9 @@ def finish(connection: _Connection, ended: Action, now: float, due_at: Optional[
 
 
 def remember(connection: _Connection, alert: str, wrote: Mapping[str, int], now: float) -> None:
-    """Keep the newest updatedAt of each field."""
+    """Store the newest updatedAt of each field."""
     connection.executemany(
         "INSERT INTO newest (alert, field, order_ns, at) VALUES (?, ?, ?, ?) ON CONFLICT (alert, field)"
         " DO UPDATE SET order_ns = max(order_ns, excluded.order_ns), at = excluded.at",
-        [(plain(alert), plain(field), order_ns, now) for field, order_ns in wrote.items()],
+        [(storable_text(alert), storable_text(field), order_ns, now) for field, order_ns in wrote.items()],
     )

@@ -1,4 +1,4 @@
-"""Group commit: works that threads want written at the same time share one transaction, and so one fsync."""
+"""Group commit: writes of several threads at the same time share one transaction, and so one fsync."""
 
 import collections
 import os
@@ -23,7 +23,7 @@ class _Job:
 
 
 class Writer:
-    """Runs works on a file. Any thread; a work may run more than once, and must have no effect but on the file."""
+    """Runs functions (`work`) on the file. Thread-safe. A function can run twice, and must only change the file."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -33,20 +33,20 @@ class Writer:
         _writers.add(self)
 
     def read(self, work: Work[_T]) -> _T:
-        """Do `work`, which reads by one statement. Raises JournalError."""
+        """Run `work`, which reads by one statement. Raises JournalError."""
         with self.mutex:
             self._check_open()
             return self.file.run(work)
 
     def write(self, work: Work[_T]) -> _T:
-        """Do `work`, with all that is queued behind it. It is on the disk then, or nothing is. Raises JournalError."""
+        """Run `work` and all queued ones in one transaction. Its changes are on disk then. Raises JournalError."""
         job = _Job(work)
         self.queue.append(job)
         with self.mutex:
             if not job.is_settled:
                 self._check_open()
                 jobs = [self.queue.popleft() for _ in range(len(self.queue))]
-                # Absent only where a thread that was interrupted had taken it.
+                # It is missing only if a thread that was interrupted had taken it.
                 self._run(jobs if job in jobs else [*jobs, job])
         if job.error is not None:
             raise job.error
@@ -54,7 +54,7 @@ class Writer:
         return result
 
     def close(self) -> None:
-        """Close for good."""
+        """Close it. It cannot be used again."""
         with self.mutex:
             self._closed = True
             self.file.close()
@@ -67,11 +67,11 @@ class Writer:
         error: Optional[Exception] = None
         try:
             self.file.run(lambda connection: self._commit(connection, jobs))
-        except Exception as found:  # noqa: BLE001 - each caller gets its own
+        except Exception as found:  # noqa: BLE001 - raised to each caller
             error = found
         concerns_all = isinstance(error, JournalError) and error.label in ("busy", "forked")
         if error is not None and len(jobs) > 1 and not concerns_all:
-            for job in jobs:  # one of them may be to blame: the others are not to fail with it
+            for job in jobs:  # one of them may be the cause: the others must not fail
                 self._run([job])
             return
         for job in jobs:
@@ -79,12 +79,12 @@ class Writer:
 
     def _commit(self, connection: sqlite3.Connection, jobs: List[_Job]) -> None:
         with transaction(connection):
-            check_version(connection, self.file.path)  # an upgrade may have migrated the file since it was opened
+            check_version(connection, self.file.path)  # an upgrade may have migrated it
             for job in jobs:
                 job.result = job.work(connection)
 
 
-# -- Forks: SQLite's files must not be open in one, nor may a child find a transaction half done.
+# -- Forks: SQLite's files must be closed, and no transaction may be open.
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
 _fork_mutex = threading.Lock()
@@ -107,7 +107,7 @@ def _after_fork() -> None:
 
 def _in_child() -> None:
     for writer in _forking:
-        writer.queue.clear()  # what other threads have queued is theirs, in the parent
+        writer.queue.clear()  # the parent's threads run what they have queued
     _after_fork()
 
 

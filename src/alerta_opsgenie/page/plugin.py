@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator, Mapping
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer
-from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.task import Call
 from alerta_opsgenie.page.view import PluginSide, Problem
 
 FIGURES = Call("GET", "/management/status", None, "")

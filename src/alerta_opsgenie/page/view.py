@@ -12,7 +12,7 @@ from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
-from alerta_opsgenie.core.message import MessageError, actor, recall
+from alerta_opsgenie.core.message import MessageError, actor, read_journal_body
 from alerta_opsgenie.core.outcome import ADVICE, REASONS, Reason
 from alerta_opsgenie.journal import Action, Counts, Journal, JournalError
 
@@ -160,7 +160,7 @@ class View:
         try:
             counts = journal.counts(found.at)
             done, newest = journal.latest(1, "done"), journal.latest(1)
-            stuck = journal.longest_waiting(but=_NOT_THEIRS)
+            stuck = journal.oldest_waiting(but=_NOT_THEIRS)
         except JournalError as error:
             found.parts.append(Part("Journal", side, is_well=False))
             found.problems.append(Problem(error.reason, error.advice))
@@ -198,7 +198,7 @@ class View:
         found: list[Row] = []
         for name, journal in self.journals().items():
             with suppress(JournalError):  # `overview` tells
-                actions = journal.about(text, MOST_ROWS) if text else journal.latest(MOST_ROWS, state_name or None)
+                actions = journal.search(text, MOST_ROWS) if text else journal.latest(MOST_ROWS, state_name or None)
                 found += self._rows(name, actions)
         if not state_name:
             wanted = text.lower()
@@ -244,7 +244,7 @@ def _outcome(action: Action) -> str:
 
 def _person(body: str) -> str:
     with suppress(MessageError):
-        return actor(recall(body, "")) if body else ""
+        return actor(read_journal_body(body, "")) if body else ""
     return ""
 
 

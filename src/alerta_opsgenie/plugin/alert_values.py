@@ -8,7 +8,7 @@ from alerta.models.alert import Alert
 
 from alerta_opsgenie.core.alarm_model import meaning
 from alerta_opsgenie.core.events import end_of
-from alerta_opsgenie.core.wording import AlertValues, Past, plain
+from alerta_opsgenie.core.wording import AlertValues, HistoryEntry, attribute_text
 
 __all__ = ["Query", "end_of", "epoch_seconds", "values_of"]
 
@@ -46,8 +46,8 @@ def values_of(alert: Alert) -> AlertValues:
     )
 
 
-def _past(entry: Any) -> Past:
-    return Past(
+def _past(entry: Any) -> HistoryEntry:
+    return HistoryEntry(
         change=text_of(entry.change_type),
         status=word_of(entry.status),
         severity=text_of(entry.severity),
@@ -77,4 +77,4 @@ def newest_timeout_seconds(alert: Alert) -> Optional[int]:
 def text_of(value: Any) -> str:
     """Give a value of Alerta's as a text; `str` of its enumerations gives `Status.Ack` in 8.7.0, 9.0.0 and 9.0.1."""
     value = value.value if isinstance(value, Enum) else value
-    return plain(str(value)) if value is not None else ""
+    return attribute_text(str(value)) if value is not None else ""

@@ -52,7 +52,7 @@ class BridgeCall(NamedTuple):
     `text` is what the history should say, without the name. `updated_ns` orders what happened to the alert (0: not
     known); `is_ahead` tells that it lies in the future. `incident_ns` is when Opsgenie made its alert (0: not known).
     `key` is the message's. `timeout_seconds` is how long the action is to last (None: not said). `person_id` is the
-    vendor's name of the person. By `words` and `integration` an act that comes twice is known (`core.same_act`).
+    vendor's name of the person. By `words` and `integration` an act that comes twice is known (`core.duplicates`).
     """
 
     person: str

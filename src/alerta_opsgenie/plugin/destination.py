@@ -10,9 +10,9 @@ import uuid
 from functools import partial
 from typing import Any, Callable, Mapping, Optional, Sequence, Set, Union
 
-from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.core.agreed import AgreedState
 from alerta_opsgenie.core.events import Event
-from alerta_opsgenie.core.publish import ConsoleAct, is_wanted, known_by_history, publish
+from alerta_opsgenie.core.publish import AlertEvent, is_wanted, known_by_history, publish
 from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin import LOG
@@ -65,7 +65,7 @@ class Destination:
                           settings.compare_seconds).look  # fmt: skip
             self.sender.duties.append(Duty("missed", lambda: settings.compare_seconds, look))
 
-    def tell(self, values: AlertValues, acts: Sequence[ConsoleAct], *, is_crossing: bool = False) -> None:
+    def tell(self, values: AlertValues, acts: Sequence[AlertEvent], *, is_crossing: bool = False) -> None:
         """Put the requests for what happened into the outbox.
 
         `is_crossing`: it came from one of two products, maybe from this one. So it is told without notes.
@@ -96,7 +96,7 @@ class Destination:
     def knows(self, alert_id: str, received_at_seconds: float) -> Optional[bool]:
         """Whether the vendor has an alert whose history tells nothing; None: nobody knows."""
         had = self._had(alert_id, received_at_seconds)
-        return had.is_open if isinstance(had, Agreed) else had
+        return had.is_open if isinstance(had, AgreedState) else had
 
     def was_missed(self, values: AlertValues) -> bool:
         """Whether an open alert was never sent, because another plugin failed before ours was asked.
@@ -112,7 +112,7 @@ class Destination:
         self._sent.add(values.id)
         return False
 
-    def _had(self, alert_id: str, received_at_seconds: float) -> Union[Agreed, bool, None]:
+    def _had(self, alert_id: str, received_at_seconds: float) -> Union[AgreedState, bool, None]:
         """Give what the vendor has of an alert; else whether something of it waits (None: from before the memory)."""
         if self.memory is None:
             return None
@@ -128,7 +128,7 @@ class Destination:
 
     def note(self, values: AlertValues, text: str) -> None:
         """Put a note for the vendor's alert into the outbox."""
-        note = ConsoleAct(Event.NOTED, text=text)
+        note = AlertEvent(Event.NOTED, text=text)
         self.outbox.put(publish(values, [note], self.settings.policy, known=True), values.id)
 
     def lease(self, name: str, seconds: float) -> bool:

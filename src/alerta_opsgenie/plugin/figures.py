@@ -12,7 +12,7 @@ from alerta.models.metrics import Counter, Gauge
 
 from alerta_opsgenie.clients.opsgenie import Verdict
 from alerta_opsgenie.core import reconcile as rules
-from alerta_opsgenie.core.newer import ALERTA, OPSGENIE
+from alerta_opsgenie.core.last_change import ALERTA, OPSGENIE
 from alerta_opsgenie.plugin import reconcile, state, way_back
 from alerta_opsgenie.plugin.destination import Destination
 from alerta_opsgenie.plugin.sender import Duty

@@ -10,7 +10,7 @@ from typing import Optional
 
 from alerta.models.alert import Alert
 
-from alerta_opsgenie.clients.opsgenie import Delivery, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import Reason, RequestOutcome, Verdict
 from alerta_opsgenie.core import routing
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin import LOG, state, way_back
@@ -80,7 +80,7 @@ class Heartbeat:
             return _explained(client.ping(settings.heartbeat, key, deadline))
 
 
-def _explained(delivery: Delivery) -> str:
+def _explained(delivery: RequestOutcome) -> str:
     if delivery.verdict is Verdict.DONE:
         return ""
     hint = "; the plan has no heartbeats, take OPSGENIE_HEARTBEAT out" if delivery.reason is Reason.UNSUPPORTED else ""

@@ -8,7 +8,7 @@ from flask import g, request
 
 from alerta_opsgenie.clients.alerta import answer_of, headers_of
 from alerta_opsgenie.core.outcome import Answer
-from alerta_opsgenie.core.relay import Call
+from alerta_opsgenie.core.task import Call
 from alerta_opsgenie.plugin import state
 from alerta_opsgenie.plugin.callers import AS_BRIDGE, Caller, token_of
 

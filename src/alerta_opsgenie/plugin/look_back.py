@@ -6,10 +6,10 @@ that was restored from a backup. Only creates and notes are asked for; the other
 
 from typing import Any, Callable, Union
 
-from alerta_opsgenie.clients.opsgenie import Delivery, Reason
+from alerta_opsgenie.clients.opsgenie import Reason, RequestOutcome
 from alerta_opsgenie.core.instants import iso_seconds
 from alerta_opsgenie.core.publish import Request
-from alerta_opsgenie.core.sides import Seen, vendor_side
+from alerta_opsgenie.core.snapshot import AlertState, read_vendor_alert
 from alerta_opsgenie.journal import Action
 
 _CLOCK_DOUBT_SECONDS = 5.0
@@ -36,21 +36,21 @@ def may_be_restored(action: Action, began_at: float, now: float) -> bool:
     return action.accepted_at < min(began_at, now) - _OLD_SECONDS
 
 
-def is_there(read: Callable[[str], Any], request: Request, action: Action) -> Union[bool, Delivery]:
+def is_there(read: Callable[[str], Any], request: Request, action: Action) -> Union[bool, RequestOutcome]:
     """Ask the vendor, by `read`, which gives the alert or its notes, or why that could not be learnt."""
     what = _WHAT.get(request.operation)
     found = None if what is None else read(what)
-    if isinstance(found, Delivery) and is_ambiguous(action):
+    if isinstance(found, RequestOutcome) and is_ambiguous(action):
         return found
     since = (action.first_attempt_at or action.accepted_at) - _CLOCK_DOUBT_SECONDS
     if request.operation == "create":
-        seen = vendor_side(found, "") if isinstance(found, dict) else None
+        seen = read_vendor_alert(found, "") if isinstance(found, dict) else None
         return seen is not None and (seen.is_open or (action.first_attempt_at is None and _was_closed(seen, since)))
     notes = found if isinstance(found, list) else []
     return any(_is_note(note, str(request.body.get("note")), since) for note in notes)
 
 
-def _was_closed(seen: Seen, since_seconds: float) -> bool:
+def _was_closed(seen: AlertState, since_seconds: float) -> bool:
     """Whether people have closed over there what this create began. What we closed, a later create opens again."""
     return not seen.from_bridge and seen.opened >= since_seconds
 

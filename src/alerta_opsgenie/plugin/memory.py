@@ -3,7 +3,7 @@
 import json
 from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional
 
-from alerta_opsgenie.core.agreed import Agreed, read_agreed
+from alerta_opsgenie.core.agreed import AgreedState, read_agreed_state
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.database import Database
@@ -27,7 +27,7 @@ _PRUNE = """DELETE FROM alerta_opsgenie_memory AS memory WHERE NOT is_open
 class Known(NamedTuple):
     """An alert that the vendor has open: what both sides agree on, and what it is in Alerta now (None: it is gone)."""
 
-    agreed: Agreed
+    agreed: AgreedState
     status: Optional[str]
     severity: Optional[str]
 
@@ -38,7 +38,7 @@ class Memory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def read(self, alert_ids: Iterable[str]) -> Dict[str, Agreed]:
+    def read(self, alert_ids: Iterable[str]) -> Dict[str, AgreedState]:
         """Give what is known of some alerts; those that nothing is known of are left out."""
         with self._database.transaction() as cursor:
             cursor.execute(
@@ -48,22 +48,22 @@ class Memory:
         found = {alert_id: _read(alert_id, text) for alert_id, text in rows}
         return {alert_id: agreed for alert_id, agreed in found.items() if agreed is not None}
 
-    def change(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
+    def change(self, alert_id: str, change: Callable[[AgreedState], AgreedState]) -> None:
         """Change what is known of an alert; of an unknown one `Agreed()`. What others write meanwhile waits."""
         with self._database.transaction() as cursor:
             cursor.execute("SELECT agreed FROM alerta_opsgenie_memory WHERE alert_id = %s FOR UPDATE", (alert_id,))
             row = cursor.fetchone()
-            agreed = change((_read(alert_id, row[0]) if row else None) or Agreed())
+            agreed = change((_read(alert_id, row[0]) if row else None) or AgreedState())
             cursor.execute(_WRITE, (alert_id, agreed.is_open, agreed.to_json()))
 
-    def note(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
+    def note(self, alert_id: str, change: Callable[[AgreedState], AgreedState]) -> None:
         """Change it where the database can be used; else the log has it, and the comparison of both sides finds it."""
         try:
             self.change(alert_id, change)
         except JournalError as error:
             LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", alert_id, error)
 
-    def write(self, agreed: Mapping[str, Agreed]) -> None:
+    def write(self, agreed: Mapping[str, AgreedState]) -> None:
         """Note what is known now of some alerts."""
         with self._database.transaction() as cursor:
             for alert_id in sorted(agreed):  # in one order everywhere, so that two writers never wait for each other
@@ -127,9 +127,9 @@ class Memory:
             cursor.execute("DELETE FROM alerta_opsgenie_leases WHERE name = %s AND holder = %s", (name, holder))
 
 
-def _read(alert_id: str, text: str) -> Optional[Agreed]:
+def _read(alert_id: str, text: str) -> Optional[AgreedState]:
     try:
-        return read_agreed(text)
+        return read_agreed_state(text)
     except ValueError as error:
         LOG.error("opsgenie: the memory of alert %s cannot be read: %s", alert_id, error)
         return None

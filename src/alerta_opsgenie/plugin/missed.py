@@ -14,11 +14,11 @@ import json
 import time
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
-from alerta_opsgenie.core.agreed import Agreed, unsent
+from alerta_opsgenie.core.agreed import AgreedState, unsent_requests
 from alerta_opsgenie.core.alarm_model import meaning
 from alerta_opsgenie.core.events import Event
 from alerta_opsgenie.core.history import ENDED
-from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, is_normal, publish
+from alerta_opsgenie.core.publish import AlertEvent, Dispatch, Policy, is_normal, publish
 from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.memory import Known, Memory
@@ -81,13 +81,13 @@ class Missed:
         priority = self._policy.priorities.get(severity.lower(), self._policy.default_priority)
         return meaning(known.status) != agreed or priority != known.agreed.priority
 
-    def _compare(self, alert_id: str, agreed: Agreed) -> Dispatch:
+    def _compare(self, alert_id: str, agreed: AgreedState) -> Dispatch:
         values = self._find(alert_id)
         if values is None:
             gone = AlertValues(alert_id, status="open")
             policy = self._policy._replace(environments=())  # which one it had is not known any more
-            return publish(gone, [ConsoleAct(Event.DELETED)], policy, known=True)
-        dispatch = unsent(values, agreed, self._policy, time.time())
+            return publish(gone, [AlertEvent(Event.DELETED)], policy, known=True)
+        dispatch = unsent_requests(values, agreed, self._policy, time.time())
         lacks = any(self._plan.lacks(dispatch.route, one.operation) for one in dispatch.requests)
         return dispatch._replace(requests=()) if lacks else dispatch  # a part of it would be sent again and again
 

@@ -17,10 +17,17 @@ from alerta.exceptions import AlertaException, ApiError
 from alerta.models.alert import Alert
 from flask import current_app, request
 
+from alerta_opsgenie.core.duplicates import (
+    RECORD,
+    action_digest,
+    is_duplicate_record,
+    record_key,
+    records_of_same_text,
+    short_digest,
+)
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
 from alerta_opsgenie.core.order import INCIDENT, STATE
 from alerta_opsgenie.core.outcome import MERGED_MARK, REDELIVERED_MARK, STALE_MARK
-from alerta_opsgenie.core.same_act import ACT, act_digest, alike, digest, is_pair, name_of
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
 from alerta_opsgenie.plugin import LOG, alarm, guard, lease, state
 from alerta_opsgenie.plugin.people import name_owner
@@ -34,7 +41,7 @@ MOST_TAGS = 20
 MOST_ACTS = 30
 NEWER = "something newer has happened to the alert"
 REDELIVERED = f"{REDELIVERED_MARK} the note is there"
-MERGED = f"{MERGED_MARK} another integration has brought it"
+MERGED = f"{MERGED_MARK} another integration has delivered it"
 
 _SIGNATURE = "signature"
 _MOST_DIGITS = 19  # nanoseconds since the epoch
@@ -71,10 +78,10 @@ class Record:
     def skip_reason(self, act: str) -> str:
         """Return why an act is not done again: the same message or another integration brought it; else nothing."""
         _, _, integration, updated_ns = act.split(":")
-        same = {by for at_ns, by in alike(act, self.newest) if at_ns == int(updated_ns)}
+        same = {by for at_ns, by in records_of_same_text(act, self.newest) if at_ns == int(updated_ns)}
         if act in self.newest or "" in same or (same and not integration):
             return REDELIVERED
-        return MERGED if int(updated_ns) and is_pair(act, self.newest) else ""
+        return MERGED if int(updated_ns) and is_duplicate_record(act, self.newest) else ""
 
     def write_act(self, act: str) -> None:
         """Note an act."""
@@ -82,7 +89,7 @@ class Record:
 
     def __str__(self) -> str:
         tags = sorted((name for name in self.newest if name.startswith("tag:")), key=lambda name: self.newest[name])
-        acts = [name for name in self.newest if name.startswith(f"{ACT}:")]
+        acts = [name for name in self.newest if name.startswith(f"{RECORD}:")]
         dropped = {*tags[:-MOST_TAGS], *acts[:-MOST_ACTS]}
         return " ".join(f"{name}={value}" for name, value in self.newest.items() if name not in dropped)
 
@@ -118,9 +125,9 @@ def _secret() -> str:
 
 def act_of(kind: str, call: "BridgeCall") -> str:
     """Name an act by who says what when, so that the same one by another connector counts as the same."""
-    said = act_digest(kind, call.person, call.words)
-    named = said if call.updated_ns else digest(said, call.key)
-    return name_of(named[:12], digest(call.integration)[:6] if call.integration else "", call.updated_ns)
+    said = action_digest(kind, call.person, call.words)
+    named = said if call.updated_ns else short_digest(said, call.key)
+    return record_key(named[:12], short_digest(call.integration)[:6] if call.integration else "", call.updated_ns)
 
 
 def tag_register(tag: str) -> str:

@@ -19,11 +19,11 @@ from alerta.plugins import PluginBase
 from alerta.version import __version__
 from flask import Flask, Response, g, has_app_context, has_request_context, jsonify, request
 
-from alerta_opsgenie.core.agreed import present
-from alerta_opsgenie.core.events import Event, changes, receipt, was_ever_open
+from alerta_opsgenie.core.agreed import expected_state
+from alerta_opsgenie.core.duplicates import ACTION, NOTE
+from alerta_opsgenie.core.events import Event, changes, may_have_earlier_outage, receipt
 from alerta_opsgenie.core.history import ENDED
-from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, ConsoleAct
-from alerta_opsgenie.core.same_act import ACTION, NOTE
+from alerta_opsgenie.core.publish import LONGEST_SNOOZE_SECONDS, AlertEvent
 from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.plugin import (
     attribution,
@@ -117,7 +117,7 @@ class OpsgeniePlugin(PluginBase):  # type: ignore[misc]
         """Before a status is written: note what it is about to be."""
         before, after = word_of(alert.status), word_of(status)
         attribution.note_status(after)
-        comes_again = before in ENDED and after not in ENDED and was_ever_open(values_of(alert))
+        comes_again = before in ENDED and after not in ENDED and may_have_earlier_outage(values_of(alert))
         if comes_again:
             order.note_opened(alert)
         call = attribution.bridge_call()
@@ -231,7 +231,7 @@ def _send(values: AlertValues, events: Tuple[Event, ...], text: Any) -> None:
         if events != (Event.NOTED,):
             _note_lateness(process, values, events)
             there = values._replace(status="closed") if Event.DELETED in events else values
-            process.note_agreed(values.id, lambda agreed: present(there, process.settings.policy, agreed))
+            process.note_agreed(values.id, lambda agreed: expected_state(there, process.settings.policy, agreed))
         return
     if Event.ASSIGNED in events:
         values = values._replace(account=account_of(values.owner or _login()))
@@ -261,12 +261,12 @@ def _login() -> str:
     return str(g.get("login") or "") if has_app_context() else ""
 
 
-def _console_act(event: Event, values: AlertValues, text: str) -> ConsoleAct:
+def _console_act(event: Event, values: AlertValues, text: str) -> AlertEvent:
     actor = address_of(_login())
     until = None
     if event is Event.SHELVED:
         until = end_of(values, "shelve") or time.time() + LONGEST_SNOOZE_SECONDS
-    return ConsoleAct(event, actor, text, until)
+    return AlertEvent(event, actor, text, until)
 
 
 # -- Notes of the bridge

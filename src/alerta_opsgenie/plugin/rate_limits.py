@@ -8,7 +8,7 @@ import random
 import threading
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from alerta_opsgenie.clients.opsgenie import Delivery, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import Reason, RequestOutcome, Verdict
 from alerta_opsgenie.core.backoff import delay_seconds
 
 
@@ -39,7 +39,7 @@ class RateLimits:
         with self._mutex:
             return sum(1 for name, pause in self._pauses.items() if name[0] == "route" and pause.failures)
 
-    def note(self, route: str, alert: str, delivery: Delivery, now: float) -> None:
+    def note(self, route: str, alert: str, delivery: RequestOutcome, now: float) -> None:
         """Learn from an answer; a 5xx holds up its alert alone."""
         asked = delivery.retry_after_seconds
         with self._mutex:

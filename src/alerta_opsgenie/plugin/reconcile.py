@@ -18,18 +18,18 @@ from flask import g
 
 from alerta_opsgenie.clients.alert_list import OPS_PATHS, AlertList, OpsApi, list_open
 from alerta_opsgenie.clients.connection import Response
-from alerta_opsgenie.clients.opsgenie import Delivery, OpsgenieClient
+from alerta_opsgenie.clients.opsgenie import OpsgenieClient, RequestOutcome
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core import repairs, routing
-from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.core.agreed import AgreedState
 from alerta_opsgenie.core.events import BLACKOUT
+from alerta_opsgenie.core.last_change import ALERTA, is_same_state
 from alerta_opsgenie.core.message import parse
-from alerta_opsgenie.core.newer import ALERTA, is_same_state
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.core.reconcile import Known, Repair, Sweep
-from alerta_opsgenie.core.relay import Circumstances, relay
-from alerta_opsgenie.core.sides import Seen, Snapshot, alerta_side, listed, with_looks
-from alerta_opsgenie.core.task import drive
+from alerta_opsgenie.core.relay import relay
+from alerta_opsgenie.core.snapshot import AlertState, Snapshot, own_open_alerts, read_alerta_alert, with_lookups
+from alerta_opsgenie.core.task import AttemptContext, run_relay
 from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.plugin import LOG, inprocess, order, state, way_back
 from alerta_opsgenie.plugin.alert_values import Query, epoch_seconds, values_of, word_of
@@ -38,7 +38,7 @@ from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.people import account_of, shown_name
 from alerta_opsgenie.plugin.sender import Duty
 
-_WithOwner = TypeVar("_WithOwner", Seen, Agreed)
+_WithOwner = TypeVar("_WithOwner", AlertState, AgreedState)
 
 PAGE = 50
 """Small, for while a page becomes alerts the process's requests get on slowly."""
@@ -128,7 +128,7 @@ class Reconciler:
     def _read_vendor(self) -> Snapshot:
         began, found = time.time(), list(self._lists())
         problems = [f"the list by {route} is incomplete: {one.problem}" for route, one in found if one.problem]
-        alerts = self._named(listed(self._slowly(found), self._settings.policy.source))
+        alerts = self._named(own_open_alerts(self._slowly(found), self._settings.policy.source))
         ahead = max((one.clock_ahead_seconds for _, one in found), key=abs, default=0.0)
         return Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
 
@@ -155,7 +155,7 @@ class Reconciler:
                 if key:
                     yield route, list_open(partial(self._get, client, key), source, self._wait)
 
-    def _get(self, client: OpsgenieClient, key: str, path: str) -> Union[Response, Delivery]:
+    def _get(self, client: OpsgenieClient, key: str, path: str) -> Union[Response, RequestOutcome]:
         return client.get(path, key, time.monotonic() + self._settings.timeout_seconds)
 
     def _read_alerta(self) -> Tuple[Snapshot, FrozenSet[str]]:
@@ -171,7 +171,7 @@ class Reconciler:
         problem = "Alerta is about to stop" if self._wait(0) else ""
         return Snapshot(alerts, began, problem=problem), frozenset(name for name, _, out in found if out)
 
-    def _page(self, where: str, values: Dict[str, object]) -> List[Tuple[str, Seen, bool]]:
+    def _page(self, where: str, values: Dict[str, object]) -> List[Tuple[str, AlertState, bool]]:
         """Read a page: id, what is seen, whether it is in a blackout. Twice as long others have the processor."""
         began = time.monotonic()
         with self._process.app.app_context():
@@ -180,9 +180,9 @@ class Reconciler:
         self._wait(2 * (time.monotonic() - began))
         return page
 
-    def _side_of(self, alert: Alert) -> Seen:
+    def _side_of(self, alert: Alert) -> AlertState:
         changed = epoch_seconds(alert.update_time)
-        return alerta_side(values_of(alert), changed, order.record_of(alert).newest, self._settings.policy)
+        return read_alerta_alert(values_of(alert), changed, order.record_of(alert).newest, self._settings.policy)
 
     def _look_up_in_alerta(self, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
         """Look at what is open over there and was not in Alerta's list: it has ended, or is not there."""
@@ -205,7 +205,7 @@ class Reconciler:
                 if data is None or self._wait(0):
                     break  # what was not looked up is looked up in the next sweep
                 looks[name] = (route, data)
-        looked = with_looks(vendor, looks, settings.policy.source)
+        looked = with_lookups(vendor, looks, settings.policy.source)
         return looked._replace(alerts=self._named(looked.alerts))
 
     def _named(self, alerts: Mapping[str, _WithOwner]) -> Dict[str, _WithOwner]:
@@ -228,8 +228,8 @@ class Reconciler:
 
     def _repair_at_vendor(self, repair: Repair, alert: Optional[Alert]) -> bool:
         """Put the requests into the outbox, unless Alerta's alert has changed since it was read."""
-        now = self._side_of(alert) if alert is not None else Seen(is_open=False)
-        if not is_same_state(now, repair.seen):
+        now = self._side_of(alert) if alert is not None else AlertState(is_open=False)
+        if not is_same_state(now, repair.right):
             return False
         values = values_of(alert) if alert is not None else AlertValues(repair.alert, status="closed")
         values = values._replace(account=account_of(values.owner))
@@ -245,8 +245,8 @@ class Reconciler:
             sources=frozenset({policy.source}), custom_actions={repairs.REOPEN: "open"}
         )
         for text in repairs.messages_of(repair, policy.source, time.time()):
-            outcome = drive(
-                relay(parse(text), settings, Circumstances(time.time())),
+            outcome = run_relay(
+                relay(parse(text), settings, AttemptContext(time.time())),
                 lambda call: inprocess.perform(call, caller),
             )
             done = done and outcome.kind is Kind.APPLIED

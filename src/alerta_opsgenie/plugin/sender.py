@@ -20,7 +20,7 @@ from collections import Counter
 from functools import partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
-from alerta_opsgenie.clients.opsgenie import ADVICE, Delivery, OpsgenieClient, Reason, Verdict
+from alerta_opsgenie.clients.opsgenie import ADVICE, OpsgenieClient, Reason, RequestOutcome, Verdict
 from alerta_opsgenie.core.agreed import after_requests
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS
 from alerta_opsgenie.journal import Action, JournalError, Lock
@@ -273,7 +273,7 @@ class Sender:
             self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
             return
         there = is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action)
-        if isinstance(there, Delivery):
+        if isinstance(there, RequestOutcome):
             self._limits.note(outgoing.route, outgoing.alert, there, time.monotonic())
             self._wait(action, outgoing, action.reason or Reason.NETWORK.value, there.detail)
         elif there:
@@ -281,7 +281,9 @@ class Sender:
         else:
             self._finish(action, outgoing, self._send(client, outgoing))
 
-    def _is_there(self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action) -> Union[bool, Delivery]:
+    def _is_there(
+        self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action
+    ) -> Union[bool, RequestOutcome]:
         """Whether an earlier attempt, or one before a restored backup, has had its effect: asked where that may be."""
         if not (is_ambiguous(action) or may_be_restored(action, self._began_at, time.time())):
             return False
@@ -292,7 +294,7 @@ class Sender:
         deadline = time.monotonic() + self.settings.timeout_seconds
         return is_there(lambda what: client.read(outgoing.alert, what, key, deadline), outgoing.request, action)
 
-    def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: Delivery) -> None:
+    def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: RequestOutcome) -> None:
         reason, detail = delivery.reason.value, delivery.detail
         self._note(outgoing, delivery)
         if delivery.verdict is Verdict.DONE:
@@ -347,7 +349,7 @@ class Sender:
             else:
                 return
 
-    def _note(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
+    def _note(self, outgoing: OutgoingRequest, delivery: RequestOutcome) -> None:
         """Let the key, or the address, be used as the answer asks for; log it when that changes."""
         self._limits.note(outgoing.route, outgoing.alert, delivery, time.monotonic())
         self.count(f"sent_{outgoing.request.operation}_{delivery.verdict.value}")
@@ -364,14 +366,14 @@ class Sender:
             LOG.warning("opsgenie: %s: requests by %s wait (%s): %s", self.settings.vendor, outgoing.route, state,
                         delivery.detail)  # fmt: skip
 
-    def _send(self, client: OpsgenieClient, outgoing: OutgoingRequest) -> Delivery:
+    def _send(self, client: OpsgenieClient, outgoing: OutgoingRequest) -> RequestOutcome:
         try:
             key = self.settings.key_of(outgoing.route).reveal()
         except OSError as error:
-            return Delivery(Verdict.STUCK, Reason.UNAUTHORIZED, f"its key file cannot be read: {error.strerror}")
+            return RequestOutcome(Verdict.STUCK, Reason.UNAUTHORIZED, f"its key file cannot be read: {error.strerror}")
         return client.send(outgoing.request, key, time.monotonic() + self.settings.timeout_seconds)
 
-    def _report_final(self, outgoing: OutgoingRequest, delivery: Delivery) -> None:
+    def _report_final(self, outgoing: OutgoingRequest, delivery: RequestOutcome) -> None:
         name, operation = self.settings.vendor, outgoing.request.operation
         LOG.error("opsgenie: %s: %s of alert %s is a dead letter: %s", name, operation, outgoing.alert, delivery.detail)
         self.report(outgoing.alert, f"{name} did not take this ({operation}): {delivery.detail}")

@@ -14,7 +14,7 @@ from alerta_opsgenie.clients.alert_list import OPS_URL
 from alerta_opsgenie.clients.connection import AddressError, read_address
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, address_of, dialect_of
 from alerta_opsgenie.core import publish, reconcile, routing, wording
-from alerta_opsgenie.core import relay as relaying
+from alerta_opsgenie.core import task as relaying
 from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.people import People, people_of
 from alerta_opsgenie.core.publish import Dialect, Policy
@@ -296,9 +296,9 @@ def _priority(value: Any) -> str:
 
 
 def _wording_of(version: Any) -> wording.Templates:
-    found = wording.EARLIER.get(str(version))
+    found = wording.EARLIER_TEMPLATES.get(str(version))
     if found is None:
-        raise ValueError(f"{version!r} is none of {', '.join(wording.EARLIER)}")
+        raise ValueError(f"{version!r} is none of {', '.join(wording.EARLIER_TEMPLATES)}")
     return found
 
 

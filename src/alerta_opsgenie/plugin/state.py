@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Optional
 from alerta.models.alert import Alert
 from flask import Flask, current_app, g
 
-from alerta_opsgenie.core.agreed import Agreed
+from alerta_opsgenie.core.agreed import AgreedState
 from alerta_opsgenie.core.wording import AlertValues
 from alerta_opsgenie.plugin import LOG, uwsgi
 from alerta_opsgenie.plugin.alert_values import values_of
@@ -83,7 +83,7 @@ class Process(Destination):
         for one in self.destinations:
             one.sender.stop()
 
-    def note_agreed(self, alert_id: str, change: Callable[[Agreed], Agreed]) -> None:
+    def note_agreed(self, alert_id: str, change: Callable[[AgreedState], AgreedState]) -> None:
         """Remember what the vendor has now, because it came from there."""
         now = time.time()
         if self.memory:

@@ -13,7 +13,7 @@ from alerta.models.alert import Alert
 from alerta.utils.api import process_alert
 from flask import g
 
-from alerta_opsgenie.core.newer import ALERTA
+from alerta_opsgenie.core.last_change import ALERTA
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.plugin import LOG, state
 from alerta_opsgenie.plugin.memory import Memory

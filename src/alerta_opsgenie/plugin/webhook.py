@@ -16,8 +16,8 @@ from flask import Response, jsonify, request
 from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, MessageError, parse, with_people
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.people import clean_name
-from alerta_opsgenie.core.relay import Circumstances, relay
-from alerta_opsgenie.core.task import drive
+from alerta_opsgenie.core.relay import relay
+from alerta_opsgenie.core.task import AttemptContext, run_relay
 from alerta_opsgenie.plugin import LOG, callers, inprocess, people, state
 
 RETRY_AFTER_SECONDS = 10
@@ -42,8 +42,8 @@ class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
             message = with_people(parse(request.get_data()), people.people() or None)
         except MessageError as error:
             return _answer("", Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error)), 200)
-        outcome = drive(
-            relay(message, state.settings().relay, Circumstances(time.time())),
+        outcome = run_relay(
+            relay(message, state.settings().relay, AttemptContext(time.time())),
             lambda call: inprocess.perform(call, caller),
         )
         return _answer(clean_name(message.action), outcome, 503 if outcome.kind is Kind.KEPT else 200)
@@ -58,7 +58,7 @@ def _answer(action: str, outcome: Outcome, status: int) -> Response:
         "reason": outcome.reason.value,
         "message": outcome.detail,
     }
-    if outcome.warns or outcome.kind is Kind.KEPT:
+    if outcome.is_warning or outcome.kind is Kind.KEPT:
         kind, reason = outcome.kind.value, outcome.reason.value
         LOG.warning("opsgenie: webhook: %s %s (%s): %s", action, kind, reason, outcome.detail)
     response = jsonify(said)

@@ -10,11 +10,11 @@ import re
 from typing import Any
 
 from alerta_opsgenie.core.message import PRIORITIES
-from alerta_opsgenie.core.relay import PLANS
+from alerta_opsgenie.core.relay import HANDLERS
 from alerta_opsgenie.core.secret import HIDDEN, is_secret_name
 
 _OWN_WORDS = frozenset({
-    *PLANS, *PRIORITIES, "1", "2", "3", "4", "5", "Create", "postActionToOEC", "postActionToJEC", "custom", "http",
+    *HANDLERS, *PRIORITIES, "1", "2", "3", "4", "5", "Create", "postActionToOEC", "postActionToJEC", "custom", "http",
     "web", "API", "api", "mobile", "system", "integration", "alert", "user", "team", "escalation", "OEC", "JEC",
     "Webhook", "System", "Alert API", "Alerta", "open", "closed", "acked", "resolved", "snoozed",
 })  # fmt: skip

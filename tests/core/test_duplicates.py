@@ -1,4 +1,4 @@
-"""One act of one person through two integrations is told once; what two people do, or one does twice, is told twice."""
+"""An action that arrives through two integrations is done once; two actions of one or two people are done twice."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from typing import Any
 
 import pytest
 
+from alerta_opsgenie.core.duplicates import (
+    IDEMPOTENT_ACTIONS,
+    RECORD,
+    WINDOW_SECONDS,
+    action_records,
+    is_duplicate,
+    record_kind,
+)
 from alerta_opsgenie.core.message import Message, parse, with_people
 from alerta_opsgenie.core.order import superseded, writes
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.core.relay import PLANS, Circumstances, Settings, relay
-from alerta_opsgenie.core.same_act import ACT, WINDOW_SECONDS, WITHOUT_A_LINE, act_names, is_recorded, kind_of
+from alerta_opsgenie.core.relay import HANDLERS, relay
+from alerta_opsgenie.core.task import AttemptContext, Settings
 from tests.support.answers import BOB, JANE, NOTED, OK, UPDATED_NS, at, envelope, message, play
 
 SEED = int(os.environ.get("ACTS_SEED", "1"))
@@ -25,14 +33,14 @@ ID = "5b10ac8d82e05b22cc7d4ef5"
 
 
 def act(action: str = "AddNote", by: str = "OEC", after_seconds: float = 0.0, **alert: Any) -> Message:
-    """Give a message of one product."""
+    """Return a message of one product."""
     usual = {"note": "on it"} if action == "AddNote" else {}
     body = envelope(action, **{**usual, "updatedAt": UPDATED_NS + int(after_seconds * SECOND_NS), **alert})
     return parse(json.dumps({**body, "integrationId": f"the-one-of-{by}", "integrationType": by}))
 
 
 def is_told(before: Message, after: Message) -> bool:
-    return is_recorded(after, writes(before, Kind.APPLIED, NOW_SECONDS))
+    return is_duplicate(after, writes(before, Kind.APPLIED, NOW_SECONDS))
 
 
 FIRST = act()
@@ -76,13 +84,13 @@ def test_anything_else_is_another_act(second: Message) -> None:
         (act("restart"), act("restart", by="JEC")),
     ],
 )
-def test_what_is_said_counts_and_not_the_product_s_name(one: Message, other: Message) -> None:
+def test_the_text_counts_and_not_the_products_name(one: Message, other: Message) -> None:
     assert is_told(one, other)
 
 
 def test_every_action_leaves_a_line_or_is_known_to_leave_none() -> None:
-    assert {name for name in PLANS if kind_of(message(name)) != "note"} == WITHOUT_A_LINE
-    assert all(not act_names(act(name)) for name in WITHOUT_A_LINE)
+    assert {name for name in HANDLERS if record_kind(message(name)) != "note"} == IDEMPOTENT_ACTIONS
+    assert all(not action_records(act(name)) for name in IDEMPOTENT_ACTIONS)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +107,8 @@ def test_every_action_leaves_a_line_or_is_known_to_leave_none() -> None:
 def test_each_act_is_paired_once(before: list[str], expected: bool) -> None:
     known: dict[str, int] = {}
     for by, second in (one.split() for one in before):
-        known.update(act_names(act(by=by, after_seconds=float(second))))
-    assert is_recorded(act(by="JEC", after_seconds=60.5), known) is expected
+        known.update(action_records(act(by=by, after_seconds=float(second))))
+    assert is_duplicate(act(by="JEC", after_seconds=60.5), known) is expected
 
 
 # -- A thousand acts, by both products
@@ -108,7 +116,7 @@ def test_each_act_is_paired_once(before: list[str], expected: bool) -> None:
 
 @dataclass
 class Alert:
-    """What a deliverer knows of an alert, and the lines that it has."""
+    """The records of an alert, and its history entries."""
 
     newest_ns: dict[str, int] = field(default_factory=dict)
     lines: Counter[str] = field(default_factory=Counter)
@@ -116,8 +124,8 @@ class Alert:
     def take(self, about: Message) -> Outcome:
         """Do one action, as the deliverer does, in an Alerta that takes all."""
         in_flight = {**self.newest_ns, **writes(about, Kind.APPLIED, NOW_SECONDS)}  # as the journal has it
-        circumstances = Circumstances(NOW_SECONDS, None, superseded(about, in_flight, NOW_SECONDS))
-        steps = relay(about, Settings(all_notes=True, custom_actions={"restart": "x"}), circumstances)
+        context = AttemptContext(NOW_SECONDS, None, superseded(about, in_flight, NOW_SECONDS))
+        steps = relay(about, Settings(all_notes=True, custom_actions={"restart": "x"}), context)
         try:
             call = next(steps)
             while True:
@@ -132,7 +140,7 @@ class Alert:
 
 
 def made_up(random_: random.Random, number: int) -> dict[str, Any]:
-    """Make up an act: few words and people, so that many are alike."""
+    """Return a random action: few texts and people, so that many are equal."""
     what: list[dict[str, Any]] = [
         {"action": "AddNote", "note": random_.choice(("on it", "rebooted"))},
         {"action": "AddResponder", "responder": random_.choice((JANE, BOB))},
@@ -144,7 +152,7 @@ def made_up(random_: random.Random, number: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("lag_seconds", [0.0, 5.0, 100.0])
 def test_a_thousand_acts_by_both_products_have_one_effect_each(lag_seconds: float) -> None:
-    """Whatever the delays, as long as the products' own times for one act are within the window."""
+    """With any delays, as long as the two times of one action are within the window."""
     random_ = random.Random(f"{SEED} {lag_seconds}")
     alert, arriving, expected = Alert(), [], Counter[tuple[str, ...]]()
     for number in range(1000):
@@ -166,12 +174,12 @@ MERGED = (Kind.ALREADY, Reason.MERGED)
 
 
 @pytest.mark.parametrize("second", [act(by="JEC"), act("AssignOwnership", owner=BOB), act("restart")])
-def test_what_was_told_asks_nothing_of_alerta(second: Message) -> None:
+def test_a_duplicate_makes_no_call_to_alerta(second: Message) -> None:
     settings = Settings(custom_actions={"restart": "restart"})
-    assert play(second, settings=settings, circumstances=at(superseded={ACT})).ending == MERGED
+    assert play(second, settings=settings, context=at(superseded={RECORD})).ending == MERGED
 
 
-def test_the_plugin_is_told_integration_and_words_of_what_leaves_a_line() -> None:
+def test_the_plugin_gets_integration_and_words_of_an_action_that_adds_an_entry() -> None:
     note = play(act(), NOTED).calls[0].body
     assign = play(act("AssignOwnership", owner=BOB), OK, NOTED).calls[1].body
     close = play(act("Close"), OK).calls[0].body
