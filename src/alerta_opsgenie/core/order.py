@@ -71,7 +71,7 @@ def incident_ns(message: Message, now_seconds: float) -> int:
 def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: float) -> FrozenSet[str]:
     """Return those of its registers that a newer action has written (`newest_ns`: as returned by `writes`).
 
-    `ACT` is among them if another integration has delivered the same action. A message without `updatedAt` counts
+    `RECORD` is among them if another integration has delivered the same action. A message without `updatedAt` counts
     as the newest: to apply it is better than to lose it.
     """
     updated_ns = believable_ns(message.updated_ns, now_seconds)
