@@ -39,7 +39,7 @@ ACTIONS = (
     "TakeOwnership", "AddTags", "RemoveTags", "UpdatePriority", "UpdateMessage", "UpdateDescription", "AddResponder",
     "AddTeam", "EscalateToNext", "Escalate", "Delete", "Restart",
 )  # fmt: skip
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 ENDS_SECONDS = 30.0
 """Twice the unit's TimeoutStopSec, for the machine may be busy; what waits for somebody who hangs takes longer."""
 
@@ -61,7 +61,7 @@ class Connector:
         """What it wrote so far."""
         return self.log_path.read_text(errors="replace")
 
-    def wait_log(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_log(self, text: str, seconds: float = TIMEOUT_SECONDS) -> None:
         """Wait until it has written `text`."""
         wait_until(lambda: text in self.log, seconds, lambda: f"{text!r} is not in:\n{self.log}")
 
@@ -81,7 +81,7 @@ class Connector:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def wait_page(self, path: str, status: int, seconds: float = PATIENCE_SECONDS) -> JSON:
+    def wait_page(self, path: str, status: int, seconds: float = TIMEOUT_SECONDS) -> JSON:
         """Wait until a page answers with `status`; gives its JSON."""
         wait_until(lambda: self.page(path)[0] == status, seconds, lambda: f"{self.page(path)}\n{self.log}")
         return dict(json.loads(self.page(path)[1]))
@@ -201,7 +201,7 @@ class Rig:
     def callbacks(self) -> list[JSON]:
         return [callback.body for callback in self.cloud.records.callbacks]
 
-    def wait_callbacks(self, count: int, seconds: float = PATIENCE_SECONDS) -> list[JSON]:
+    def wait_callbacks(self, count: int, seconds: float = TIMEOUT_SECONDS) -> list[JSON]:
         """Wait for so many results; gives them."""
         done = self.cloud.wait_until(lambda: len(self.cloud.records.callbacks) >= count, seconds)
         assert done, f"{len(self.callbacks())} of {count} results came:\n{self.logs()}"
@@ -213,7 +213,7 @@ class Rig:
         counts: tuple[int, int, int] = sqs.queue(self.queue.url).count(sqs.now())
         return counts
 
-    def wait_queue_empty(self, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_queue_empty(self, seconds: float = TIMEOUT_SECONDS) -> None:
         """Wait until every message is sent and deleted (the double's queue alone)."""
         assert self.cloud.wait_settled(seconds)
         wait_until(lambda: self.queue_counts() == (0, 0, 0), seconds, lambda: f"{self.queue_counts()}\n{self.logs()}")
@@ -232,7 +232,7 @@ class Rig:
         """Count the actions in all journals that are not ended."""
         return sum(len(self.rows(which, place)) for place in self.spools for which in ("waiting", "in-flight"))
 
-    def wait_delivered(self, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_delivered(self, seconds: float = TIMEOUT_SECONDS) -> None:
         """Wait until every message is sent and deleted, and every action in the journals has ended."""
         self.wait_queue_empty(seconds)
         wait_until(lambda: not self.count_undelivered(), seconds, self.logs)

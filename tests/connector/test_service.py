@@ -135,7 +135,7 @@ def test_the_deliverer_goes_on_under_another_configuration(service: Service) -> 
     service._take_over()
     assert service._front.deliverer is deliverer
     assert deliverer.holds_lock()
-    assert not deliverer._shared.stopping.is_set()
+    assert not deliverer._context.stopping.is_set()
 
 
 def test_another_deliverer_begins_when_no_attempt_can_be_under_way(

@@ -6,8 +6,8 @@ import logging
 import time
 from collections import Counter, deque
 
+from alerta_opsgenie.agent.executor_output import outcome_text
 from alerta_opsgenie.agent.intake import Report
-from alerta_opsgenie.agent.lines import say
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.outcome import ADVICE, Kind, Outcome, Reason
@@ -55,7 +55,7 @@ class Reporter:
         if not _log.isEnabledFor(level):
             return
         who, advice = f" by {person}" if person else "", f"; {outcome.advice}" if outcome.advice else ""
-        text = f"{kind} {action} {alert or 'no alert'}{who}: {say(outcome)}{advice}"
+        text = f"{kind} {action} {alert or 'no alert'}{who}: {outcome_text(outcome)}{advice}"
         text += f" ({milliseconds} ms{f', attempt {attempt}' if attempt > 1 else ''})"
         values = {
             "action": action, "alert": alert, "person": person, "outcome": kind, "reason": reason,
