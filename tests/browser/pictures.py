@@ -59,7 +59,7 @@ def main() -> None:
         ignored = [fill(place)]
         status = {"kind": "run", "version": "6.0.0", "pid": 4711}
         client.ask_status = lambda _: status  # type: ignore[assignment]
-        queue = Part("Queue", "1 of 1 queues answer, 0 messages in hand", is_well=True, at=time.time() - 2)
+        queue = Part("Queue", "1 of 1 queues answer, 0 messages in flight", is_well=True, at=time.time() - 2)
         source = Source(
             str(place.directory), lambda: queue, plugins=[plugin], ignored=lambda: ignored, token=lambda: "a" * 16
         )

@@ -18,7 +18,7 @@ from lab.cloud import Switches
 from lab.cloud.channel import Channel
 
 from tests.connector.load import Load
-from tests.connector.rig import ENDS_SECONDS, Rig, wait_until
+from tests.connector.rig import END_SECONDS, Rig, wait_until
 from tests.support.console import Console
 from tests.support.plugin import plugged
 from tests.support.tiers import amount, grows
@@ -60,7 +60,7 @@ def test_restarted_under_load_nothing_is_lost(make_rig: Any, console: Console) -
             load.act(ACTIONS // restarts)
             connector = rig.start(name=f"restarted{number}")
             connector.wait_log("applied")
-            connector.stop(ENDS_SECONDS)
+            connector.stop(END_SECONDS)
         rig.start(name="last")
         load.assert_all_there_once()
 

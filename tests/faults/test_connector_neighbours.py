@@ -17,7 +17,7 @@ from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.agent.client import ask_status
 from tests.connector.load import Load
-from tests.connector.rig import ENDS_SECONDS, Rig, wait_until
+from tests.connector.rig import END_SECONDS, Rig, wait_until
 from tests.support.console import Console
 from tests.support.proxy import Proxy
 from tests.support.tiers import amount, grows
@@ -105,7 +105,7 @@ def test_results_that_cannot_be_told_hold_nothing_up(make_rig: Any, console: Con
         with rig.cloud.faults.hang("callback"):
             load.act(ACTIONS // 3)
             load.assert_all_there_once()
-            connector.stop(ENDS_SECONDS)
+            connector.stop(END_SECONDS)
 
 
 def test_without_its_directory_it_delivers_and_leaves_the_rest_in_the_queue(

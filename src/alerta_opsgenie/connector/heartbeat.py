@@ -1,6 +1,6 @@
-"""Heartbeats to Alerta while the bridge does its work, so that Alerta's own console shows when it does not.
+"""Heartbeats to Alerta while the connector works. Alerta's console shows when they stop.
 
-The API key needs the scope `write:heartbeats` for it.
+The API key needs the scope `write:heartbeats`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def heartbeat_call(origin: str, every_seconds: float, dialect: str) -> Call:
-    """Make the heartbeat; Alerta shows the bridge as gone when three in a row are missing."""
+    """Return the request. Alerta shows the bridge as stale when three heartbeats in a row are missing."""
     body = {
         "origin": origin,
         "tags": ["alerta-opsgenie", dialect, f"version={__version__}"],
@@ -35,7 +35,7 @@ def heartbeat_call(origin: str, every_seconds: float, dialect: str) -> Call:
 
 
 class Heartbeat:
-    """Sends heartbeats to each Alerta while `is_well` says so. `count` is called with `sent`, `failed`, `withheld`."""
+    """Sends heartbeats to each Alerta while `is_well()`. `count` is called with `sent`, `failed`, `withheld`."""
 
     def __init__(
         self, clients: Sequence[AlertaClient], every_seconds: float, dialect: str, is_well: Callable[[], bool],
@@ -47,7 +47,7 @@ class Heartbeat:
         self._is_well = is_well
         self._count = count
         self._failure = ""
-        self.sent_at = 0.0  # When each Alerta took the last one, in seconds since the epoch
+        self.sent_at = 0.0  # When all Alertas accepted the last one, in seconds since the epoch
 
     def run(self, stopping: threading.Event) -> None:
         """Send until `stopping` is set."""
