@@ -12,7 +12,7 @@ from alerta_opsgenie.agent import client
 from alerta_opsgenie.core.message import essence_of_person
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Part, PluginSide, Row, Source
+from alerta_opsgenie.page.view import PageInputs, Part, PluginSide, Row
 from tests.browser.chromium import PHONE, Browser, chromium
 from tests.cli.state_directory import StateDirectory
 
@@ -60,7 +60,7 @@ def main() -> None:
         status = {"kind": "run", "version": "6.0.0", "pid": 4711}
         client.ask_status = lambda _: status  # type: ignore[assignment]
         queue = Part("Queue", "1 of 1 queues answer, 0 messages in flight", is_well=True, at=time.time() - 2)
-        source = Source(
+        source = PageInputs(
             str(place.directory), lambda: queue, plugins=[plugin], ignored=lambda: ignored, token=lambda: "a" * 16
         )
         server = Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer)

@@ -26,7 +26,7 @@ from alerta_opsgenie.core.delivery import CALL_SECONDS
 from alerta_opsgenie.page.plugin import PluginFigures
 from alerta_opsgenie.page.server import NOT_FOUND, OK, WRONG_METHOD, Request, Response, Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Part, Problem, Source
+from alerta_opsgenie.page.view import PageInputs, Part, Problem
 from alerta_opsgenie.vendor.problems import ConfigError
 
 READY, STOPPING, ALIVE = "READY=1", "STOPPING=1", "WATCHDOG=1"
@@ -256,7 +256,7 @@ class Service:
     def _make_page(self) -> None:
         place = parse_listen(self._plan.settings.listen)
         host = self._web.host if self._web is not None else place[0] if place else ""
-        source = Source(
+        source = PageInputs(
             self._plan.options.spool_directory,
             self._queue_part,
             alerta_at=lambda: self._health().numbers.get("heartbeat_at", 0.0),
