@@ -1,4 +1,4 @@
-"""Arguments as OEC, JEC and people give them, read without starting anything; the last class starts the real file."""
+"""The executor's arguments, as OEC, JEC and people pass them."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class TestUsageErrors:
     @pytest.mark.parametrize(
         ("arguments", "expected"),
         [
-            (LEAST[2:], "no Alerta to talk to: give --alertaApiUrl"),
+            (LEAST[2:], "no URL of Alerta: give --alertaApiUrl"),
             ((*LEAST[:2], *LEAST[4:]), "no API key of Alerta: give --alertaApiKeyFile FILE, or set ALERTA_API_KEY"),
             ((*LEAST, "--timeLimit"), "--timeLimit has no value"),
             ((*LEAST, "--timeLimit", "soon"), "is no number of seconds: give one between 0 and 3600"),

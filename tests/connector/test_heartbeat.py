@@ -51,6 +51,6 @@ def test_they_are_withheld_while_it_is_not_well() -> None:
 def test_a_missing_scope_is_logged_once_with_advice(caplog: pytest.LogCaptureFixture) -> None:
     _, counts = beat(Answer(403, {"status": "error", "message": "Missing required scope"}), True, 3)
     assert set(counts) == {"failed"}
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 1
-    assert "write:heartbeats" in said[0]
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 1
+    assert "write:heartbeats" in warnings[0]

@@ -81,8 +81,8 @@ def test_an_error_is_logged_once_and_the_request_repeated(run: Run, caplog: pyte
         assert "HTTP 503" in run.refresher.failure
     run.next()
     wait_until(lambda: not run.refresher.failure)
-    said = [record for record in caplog.records if "no credentials" in record.getMessage()]
-    assert len(said) == 1
+    errors = [record for record in caplog.records if "no credentials" in record.getMessage()]
+    assert len(errors) == 1
     assert run.integration.key not in caplog.text
 
 

@@ -93,7 +93,7 @@ def test_a_process_that_does_not_respond_sends_nothing_to_the_watchdog(
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"globalArgs": []}, "no Alerta to talk to"),
+        ({"globalArgs": []}, "no URL of Alerta"),
         ({"globalArgs": ["--alertaApiUrl", "ftp://x", "--alertaApiKey", "k"]}, "expected something like"),
         ({"apiKey": ""}, "apiKey"),
         ({"alertaOpsgenie": {"listen": "nowhere"}}, "no address to listen at"),

@@ -80,7 +80,7 @@ def test_two_state_directories_in_one_configuration_are_refused(path: Path) -> N
 
 def test_a_missing_url_is_reported_with_the_file_and_the_path_in_it(path: Path) -> None:
     """`run` has no option for it: it must be in the file."""
-    with pytest.raises(ConfigError, match=r"config\.json: \$\.actionMappings\.Acknowledge: no Alerta") as raised:
+    with pytest.raises(ConfigError, match=r"config\.json: \$\.actionMappings\.Acknowledge: no URL of Alerta") as raised:
         read_plan(write(path, globalArgs=[]), environment={})
     assert "globalArgs" in raised.value.advice
 

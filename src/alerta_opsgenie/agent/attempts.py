@@ -82,7 +82,7 @@ class Attempts:
     def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.Earlier) -> Outcome:
         access = target.access
         if access is None:
-            return Outcome(Kind.KEPT, Reason.BEHIND, "no key for this Alerta has come yet")
+            return Outcome(Kind.KEPT, Reason.BEHIND, "there is no key for this Alerta yet")
         try:
             client = self._client(access)
         except AddressError as error:
@@ -132,7 +132,7 @@ def _earlier(target: Target, action: Action) -> delivery.Earlier:
 
 # -- The outcome in the journal
 
-DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this very action is done")
+DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this action was done before")
 
 _PROBE_BYTES = 16_384
 

@@ -32,34 +32,34 @@ class Reply(NamedTuple):
 def submit(options: Options, payload: str) -> Reply:
     """Send an action to the agent, and start one where none runs. Raises NoAgentError."""
     more = [f"-payload={os.fsdecode(payload.encode('utf-8', 'surrogatepass'))}"]
-    code, _, *texts = _ask(handover.RUN, options, more)
+    code, _, *texts = _call_agent(handover.RUN, options, more)
     kind, reason, detail, kept, output, errors = (text.decode("utf-8", "replace") for text in texts[:6])
     return Reply(int(code), Outcome(Kind(kind), Reason(reason), detail), kept == "1", output, errors)
 
 
 def wake(options: Options, program: Sequence[str] = PACKAGE) -> None:
     """Make the agent try all waiting actions for the Alerta of these options now. Raises NoAgentError."""
-    code, *texts = _ask(handover.WAKE, options, [], program)
+    code, *texts = _call_agent(handover.WAKE, options, [], program)
     if code != b"0":
         raise handover.NoAgentError(texts[6].decode("utf-8", "replace").strip())
 
 
-def _ask(what: bytes, options: Options, more: List[str], program: Sequence[str] = PACKAGE) -> List[bytes]:
+def _call_agent(what: bytes, options: Options, more: List[str], program: Sequence[str] = PACKAGE) -> List[bytes]:
     arguments, environment = arguments_of(options)
     call = (what, [*arguments, *more], environment, __version__)
-    return exchange(program, options, call, time.monotonic() + options.limit_seconds)
+    return call_agent(program, options, call, time.monotonic() + options.limit_seconds)
 
 
-def exchange(
+def call_agent(
     program: Sequence[str], options: Options, call: Tuple[bytes, List[str], Dict[str, str], str], end: float
 ) -> List[bytes]:
-    """Send a call to the agent; `program` starts one where none runs (`handover.ask`). Raises NoAgentError."""
+    """Send a call to the agent; `program` starts one where none runs (`handover.call_agent`). Raises NoAgentError."""
     if program:
         try:
             state.prepare(options.spool_directory)
         except (OSError, JournalError) as error:
             raise handover.NoAgentError(f"no agent can be started: {error}") from None
-    return handover.ask(options.spool_directory, call, end, program, f"{options.agent_idle_seconds:g}")
+    return handover.call_agent(options.spool_directory, call, end, program, f"{options.agent_idle_seconds:g}")
 
 
 def ask_status(state_directory: str) -> Optional[Dict[str, Any]]:
@@ -79,7 +79,7 @@ def ask_to_retire(state_directory: str) -> bytes:
 def _send(state_directory: str, what: bytes) -> bytes:
     try:
         data = handover.request(what, [], {}, __version__, _ASK_SECONDS)
-        return handover.exchange(state_directory, data, _ASK_SECONDS)[0]
+        return handover.exchange_frames(state_directory, data, _ASK_SECONDS)[0]
     except handover.NoAgentError:
         return b""
 

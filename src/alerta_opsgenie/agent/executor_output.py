@@ -23,7 +23,7 @@ _NOTHING = Result(None, Outcome(Kind.IGNORED, Reason.NOT_WANTED))
 def response_fields(
     exit_code: int, output: str = "", errors: str = "", result: Result = _NOTHING, pipe: Sequence[str] = ("", "")
 ) -> List[bytes]:
-    """Return the response fields for an executor (`handover.finish`). `pipe`: its path, and the text for it."""
+    """Return the response fields for an executor (`handover.print_response`). `pipe`: its path, and the text for it."""
     outcome, kept = result.outcome, "1" if result.kept else "0"
     texts = (str(exit_code), "0", outcome.kind.value, outcome.reason.value, outcome.detail, kept, output, errors, *pipe)
     return [text.replace("\0", " ").encode("utf-8", "surrogateescape") for text in texts]

@@ -182,7 +182,7 @@ def connect(path: str, seconds: float) -> "_socket.socket":
     return connection
 
 
-def exchange(path: str, data: bytes, seconds: float) -> "list[bytes]":
+def exchange_frames(path: str, data: bytes, seconds: float) -> "list[bytes]":
     """Send one frame to the agent and return the fields of its response. Raises NoAgentError."""
     connection = connect(path, seconds)
     try:
@@ -206,7 +206,7 @@ START_SECONDS = 5.0  # How long to wait for a started agent; usually it takes le
 _LOOK_SECONDS = 0.002
 
 
-def ask(
+def call_agent(
     path: str, call: "tuple[bytes, list[str], dict[str, str], str]", end: float, program: "Sequence[str]", idle: str
 ) -> "list[bytes]":
     """Send a call (what, arguments, environment, version) to the agent, and return the fields of its response by `end`.
@@ -218,7 +218,7 @@ def ask(
     while True:
         seconds = max(0.1, end - time.monotonic())
         try:
-            return exchange(path, request(*call, seconds), seconds)
+            return exchange_frames(path, request(*call, seconds), seconds)
         except (UnsafeError, UnansweredError):
             raise
         except NoAgentError:
@@ -284,7 +284,7 @@ def write_pipe(path: bytes, text: bytes) -> str:
     return ""
 
 
-def finish(fields: "list[bytes]", arguments: "list[str]") -> int:
+def print_response(fields: "list[bytes]", arguments: "list[str]") -> int:
     """Print the agent's response, and return the exit code. Raises ValueError where it is not a response."""
     code, _successor, _outcome, _reason, _detail, _kept, output, errors, pipe, text = fields[:10]
     exit_code = int(code)

@@ -118,7 +118,7 @@ def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
             known = "payload" if known == "queuePayload" else known
             found.setdefault(known, []).append(value if equals else rest.pop(0))
         else:
-            raise UsageError(f"{name} has no value: give one behind it")
+            raise UsageError(f"{name} has no value: give one after it")
     return found, notes
 
 
@@ -163,7 +163,7 @@ def _last(found: Mapping[str, List[str]], name: str) -> str:
 
 
 def _no_url() -> str:
-    raise UsageError("no Alerta to talk to: give --alertaApiUrl https://alerta.example.com/api (or ALERTA_API_URL)")
+    raise UsageError("no URL of Alerta: give --alertaApiUrl https://alerta.example.com/api (or ALERTA_API_URL)")
 
 
 def _key(found: Mapping[str, List[str]], environment: Mapping[str, str], directory: str) -> str:

@@ -106,7 +106,7 @@ class Agent:
         try:
             self._deliverer.wake(options)
         except JournalError as error:
-            self._log.write(f"what waits cannot be read now: {error}", "WARN")
+            self._log.write(f"the waiting actions cannot be read now: {error}", "WARN")
 
     def _take_lock(self, *, take_over: bool) -> bool:
         if self._deliverer.start():

@@ -137,7 +137,7 @@ class Server:
         try:
             fields = self._run(call, began)
         except JournalError as error:
-            fields = response_fields(EXIT_FAILED, errors=f"what waits cannot be read: {error}\n")
+            fields = response_fields(EXIT_FAILED, errors=f"the waiting actions cannot be read: {error}\n")
         except (UsageError, AddressError) as error:
             fields = response_fields(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")
         if self._kind == "agent" and _version_numbers(call.version) > _version_numbers(__version__):

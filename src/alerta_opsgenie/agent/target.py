@@ -61,10 +61,10 @@ class Target:
 
     def damage_notice(self) -> str:
         """Return a notice, once, if the journal was damaged and replaced."""
-        path, said = self.journal.set_aside, self._noticed_path
-        self._noticed_path = path
-        if path == said:
+        path = self.journal.set_aside
+        if path == self._noticed_path:
             return ""
+        self._noticed_path = path
         return f"the journal was damaged and is now {path}; {self.journal.carried_over} actions were carried over"
 
     def add_access(self, access: Access) -> None:

@@ -226,13 +226,13 @@ class TargetQueue:
         with self._changed:
             if target.access is None or not target.reach.may_start(self._busy_workers, time.monotonic()):
                 return
-            self._read_at = math.inf  # `accept` sets it again meanwhile
+            self._read_at = math.inf  # a concurrent `accept` sets it to 0
         limit = 1 if target.reach.is_down else self._context.workers - self._busy_workers
-        taken = target.journal.claim(now, limit, _TOO_FAR_SECONDS)
-        self._jobs.extend(taken)
-        for action in taken:
+        claimed = target.journal.claim(now, limit, _TOO_FAR_SECONDS)
+        self._jobs.extend(claimed)
+        for action in claimed:
             self._tickets.mark_in_flight(action)
-        due_at = now if len(taken) == limit else target.journal.next_due(now, _TOO_FAR_SECONDS)
+        due_at = now if len(claimed) == limit else target.journal.next_due(now, _TOO_FAR_SECONDS)
         with self._changed:
             if due_at is not None:
                 self._read_at = min(self._read_at, time.monotonic() + due_at - time.time())

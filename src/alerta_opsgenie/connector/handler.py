@@ -214,7 +214,7 @@ class Handler:
                 return
             self._expect_redelivery(receipt)
             why = result.problem or "the journal cannot be used"
-            _log.error("%s stays in the queue and comes again: %s", action.about, why)
+            _log.error("%s stays in the queue and is redelivered: %s", action.about, why)
 
         if is_committed:
             source.finish(receipt)

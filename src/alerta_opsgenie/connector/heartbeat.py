@@ -18,20 +18,10 @@ from alerta_opsgenie.core.outcome import outcome_of_refusal
 from alerta_opsgenie.core.relay import Call
 
 CALL_SECONDS = 10.0
-_MISSED_BEFORE_STALE = 3
+_MISSED_BEFORE_STALE = 3  # Alerta shows the bridge as stale when so many in a row are missing
 _FIRST_SECONDS = 1.0
 _FORBIDDEN = 403
 _log = logging.getLogger(__name__)
-
-
-def heartbeat_call(origin: str, every_seconds: float, dialect: str) -> Call:
-    """Return the request. Alerta shows the bridge as stale when three heartbeats in a row are missing."""
-    body = {
-        "origin": origin,
-        "tags": ["alerta-opsgenie", dialect, f"version={__version__}"],
-        "timeout": max(1, int(every_seconds * _MISSED_BEFORE_STALE)),
-    }
-    return Call("POST", "/heartbeat", body, "")
 
 
 class Heartbeat:
@@ -43,7 +33,12 @@ class Heartbeat:
     ) -> None:  # fmt: skip
         self._clients = clients
         self._every_seconds = every_seconds
-        self._call = heartbeat_call(f"alerta-opsgenie/{socket.gethostname()}", every_seconds, dialect)
+        body = {
+            "origin": f"alerta-opsgenie/{socket.gethostname()}",
+            "tags": ["alerta-opsgenie", dialect, f"version={__version__}"],
+            "timeout": max(1, int(every_seconds * _MISSED_BEFORE_STALE)),
+        }
+        self._call = Call("POST", "/heartbeat", body, "")
         self._is_well = is_well
         self._count = count
         self._failure = ""

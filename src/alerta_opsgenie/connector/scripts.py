@@ -22,7 +22,7 @@ class _Run:
     def __init__(self, source: Source, received: Received, about: str, ended: Callable[[], None]) -> None:
         self.source = source
         self.body, self.about, self.ended = received.body, about, ended
-        self.receipt = received.receipt  # the newest, where the message comes again
+        self.receipt = received.receipt  # the newest, after a redelivery
         self.is_running = self.is_done = False
 
 

@@ -124,7 +124,7 @@ def _show(health: Health, *, is_well: bool) -> bytes:
 
 
 class Service:
-    """Runs a configuration until SIGTERM or SIGINT, and after SIGHUP the one that `read` gives."""
+    """Runs a configuration until SIGTERM or SIGINT; after SIGHUP the one that `read` returns."""
 
     def __init__(self, plan: Plan, read: Callable[[], Plan], *, once: bool = False) -> None:
         self._plan = plan
@@ -239,15 +239,15 @@ class Service:
         if place is None or self._once:
             return
         self._make_page()
-        web = WebServer(*place, self._metrics.render, self._health, self._answer)
         try:
-            web.start()
+            web = WebServer(*place, self._metrics.render, self._health, self._answer)
         except OSError as error:
             text = f"cannot listen at {listen} ({error.strerror or error})"
             if listen != DEFAULT_LISTEN:
                 raise ListenError(text) from None
             _log.warning("%s: no metrics, no health and no page; give another address with --listen", text)
             return
+        web.start()
         self._web = web
         _log.info("metrics and health at %s", web.url)
         if self._page is not None:

@@ -71,7 +71,7 @@ class Plan:
         return list({(one.alerta_url, one.alerta_key, one.ca_file): one for one in every}.values())
 
     def secrets(self) -> list[str]:
-        """Give what must never be shown."""
+        """Return the secrets, which must never be shown."""
         keys = [options.alerta_key for options in self.each_alerta()]
         return [self.config.api_key.reveal(), *keys, *filter(None, [self.page_token])]
 

@@ -41,7 +41,7 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
         found, notes = split(arguments)
         text = help_or_version_text(found)
         if text:
-            return handover.finish(response_fields(EXIT_DONE, text), arguments)
+            return handover.print_response(response_fields(EXIT_DONE, text), arguments)
         options = read_options(found, notes, environment)
         require_message(options)
         state.target_name(options.alerta_url)  # a URL that cannot be used starts no agent
@@ -53,7 +53,7 @@ def run(program: Sequence[str], arguments: List[str], environment: Mapping[str, 
         fields = response_fields(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")
     except Exception as error:  # noqa: BLE001 - the connector needs one line for every error
         fields = response_fields(EXIT_FAILED, errors=f"alerta: LOST: a fault of this program: {error!r}\n")
-    return handover.finish(fields, arguments)
+    return handover.print_response(fields, arguments)
 
 
 def _hand_over(
@@ -65,7 +65,7 @@ def _hand_over(
     given += ["--payloadFile=", f"-payload={os.fsdecode(payload)}"]
     end = began + options.limit_seconds - handover.reserved_seconds(options.limit_seconds)
     try:
-        return client.exchange(program, options, (handover.RUN, given, environment, __version__), end)
+        return client.call_agent(program, options, (handover.RUN, given, environment, __version__), end)
     except handover.UnansweredError:
         return result_fields(options, _keep(options, began), time.monotonic() - began)
     except handover.NoAgentError:

@@ -8,10 +8,10 @@ from alerta_opsgenie.agent.handover import (
     RUN,
     SUCCESSOR,
     NoAgentError,
-    ask,
-    finish,
+    call_agent,
     last_value,
     limit_seconds,
+    print_response,
     reserved_seconds,
     spawn,
     spelling,
@@ -32,7 +32,7 @@ def main(program: "Sequence[str]", version: str) -> int:
         return _be_agent(arguments)
     try:
         fields = _hand_over(program, arguments, environment, version, began)
-        code = finish(fields, arguments)
+        code = print_response(fields, arguments)
     except NoAgentError:
         import_rest(program[-1])
         from alerta_opsgenie.executor.full import run
@@ -60,7 +60,7 @@ def _hand_over(
     path = state_directory(arguments, environment)
     idle = last_value(arguments, "agentIdle") or "600"
     end = began + limit - reserved_seconds(limit)
-    return ask(path, (RUN, arguments, environment, version), end, program if is_usual else (), idle)
+    return call_agent(path, (RUN, arguments, environment, version), end, program if is_usual else (), idle)
 
 
 def _be_agent(arguments: "list[str]") -> int:

@@ -45,13 +45,21 @@ def plain(status: int, why: str) -> Response:
     return Response(status, f"{why}\n".encode())
 
 
-class Server:
-    """Serves `answer` at `host` and `port` (0: a free one, in `port` after `start`)."""
+class Server(ThreadingTCPServer):
+    """Serves `answer` at `host` and `port` (0: a free one); the constructor listens, and raises `OSError`."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 32
 
     def __init__(self, host: str, port: int, answer: Callable[[Request], Response]) -> None:
-        self.host, self.port = host, port
+        self.host = host
         self.answer = answer
-        self._server: _Server | None = None
+        self._slots = threading.BoundedSemaphore(_MOST_REQUESTS)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+        self.port = int(self.server_address[1])
 
     @property
     def url(self) -> str:
@@ -59,32 +67,17 @@ class Server:
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     def start(self) -> None:
-        """Listen. Raises `OSError`."""
-        self._server = _Server(self)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="web", daemon=True).start()
+        """Serve in a thread."""
+        threading.Thread(target=self.serve_forever, args=(0.1,), name="web", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop listening."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-
-
-class _Server(ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 32
-
-    def __init__(self, of: Server) -> None:
-        self.of = of
-        self.places = threading.BoundedSemaphore(_MOST_REQUESTS)
-        self.address_family = socket.AF_INET6 if ":" in of.host else socket.AF_INET
-        super().__init__((of.host, of.port), _Handler)
+        """End after `start`."""
+        self.shutdown()
+        self.server_close()
 
     def process_request_thread(self, request: object, client_address: object) -> None:
-        with self.places:
+        """Serve a request, once one of the slots is free."""
+        with self._slots:
             super().process_request_thread(request, client_address)  # type: ignore[arg-type]
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -92,7 +85,7 @@ class _Server(ThreadingTCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: Server
     timeout = _REQUEST_SECONDS
     server_version = "alerta-opsgenie"
     sys_version = ""
@@ -117,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(plain(BAD_REQUEST, f"at most {_MOST_FIELDS} fields are allowed"))
             return
         try:
-            response = self.server.of.answer(Request(method, path, fields, self.headers))
+            response = self.server.answer(Request(method, path, fields, self.headers))
         except Exception as error:  # noqa: BLE001 - a fault in one response must not stop the server
             _log.exception("the page %r cannot be made", path[:100])
             response = plain(_FAILED, f"this program fails: {type(error).__name__}; its log has more")
