@@ -71,17 +71,13 @@ def test_success_and_failure_have_the_vendor_s_format(run: Run) -> None:
     assert run.counts == ["sent", "sent"]
 
 
-def test_a_temporary_error_is_tried_again(run: Run) -> None:
-    run.cloud.faults.status(503, "callback", times=2)
+@pytest.mark.parametrize(("status", "result", "failures"), [(503, "sent", 2), (422, "refused", 1)])
+def test_a_temporary_error_is_tried_again_and_a_refusal_is_not(
+    run: Run, status: int, result: str, failures: int
+) -> None:
+    fault = run.cloud.faults.status(status, "callback", times=2)
     run.send(run.result(DONE))
-    assert run.counts == ["sent"]
-
-
-def test_a_refused_result_is_not_tried_again(run: Run) -> None:
-    fault = run.cloud.faults.status(422, "callback")
-    run.send(run.result(DONE))
-    assert run.counts == ["refused"]
-    assert fault.struck == 1
+    assert (run.counts, fault.struck) == ([result], failures)
 
 
 def test_no_more_than_a_thousand_wait(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.connector.credentials import (
+    AwsCredentials,
     CredentialsError,
-    Grant,
-    QueuePlace,
+    QueueLocation,
     Token,
     read_answer,
     read_token,
@@ -49,7 +49,7 @@ def changed(path: str, value: Any) -> str:
 def test_a_token_is_read_with_its_refresh_periods() -> None:
     token = read_token(json.dumps(described()), ahead_seconds=2.0)
     assert token == Token(
-        "me", (QueuePlace("http://q/1", "eu-west-1", Grant("A", 1751623.2, "S", "T")),), 30.0, 15.0, 2.0
+        "me", (QueueLocation("http://q/1", "eu-west-1", AwsCredentials("A", 1751623.2, "S", "T")),), 30.0, 15.0, 2.0
     )
     assert "'T'" not in repr(token)
 
@@ -105,7 +105,7 @@ def test_anything_in_any_field_is_a_token_or_a_refusal(path: str, value: Any) ->
     except CredentialsError:
         return
     assert token.refresh_seconds >= 1
-    assert all(math.isfinite(place.grant.expires_at) for place in token.queues)
+    assert all(math.isfinite(place.credentials.expires_at) for place in token.queues)
 
 
 @pytest.mark.parametrize("status", [204, 302, 400, 401, 402, 403, 404, 405, 410, 415, 422, 429, 500, 501, 503])

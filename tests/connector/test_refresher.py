@@ -53,7 +53,7 @@ def test_credentials_come_with_the_queue_and_its_owner(run: Run) -> None:
     token = run.next()
     assert token.owner_id == run.integration.owner_id
     assert token.queues[0].url == PLACE.url
-    assert token.queues[0].grant is not None
+    assert token.queues[0].credentials is not None
     assert run.cloud.records.client_infos[0].startswith("alerta-opsgenie/")
 
 
@@ -62,15 +62,15 @@ def test_they_are_renewed_before_they_expire(run: Run) -> None:
     run.cloud.credentials.lifetime_seconds, run.cloud.credentials.renew_before_seconds = 10.0, 9.0
     run.cloud.credentials.expire()
     run.refresher.refresh()
-    first = run.next().queues[0].grant
-    wait_until(lambda: run.next().queues[0].grant != first)
+    first = run.next().queues[0].credentials
+    wait_until(lambda: run.next().queues[0].credentials != first)
 
 
 def test_refused_credentials_are_replaced(run: Run) -> None:
-    first = run.next().queues[0].grant
+    first = run.next().queues[0].credentials
     run.cloud.credentials.expire()
     run.refresher.refresh()
-    assert run.next().queues[0].grant not in (None, first)
+    assert run.next().queues[0].credentials not in (None, first)
 
 
 def test_an_error_is_logged_once_and_the_request_repeated(run: Run, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,13 +14,13 @@ from hypothesis import given
 from lab.cloud import Double, Moto
 from lab.cloud.queues import client
 
-from alerta_opsgenie.connector.credentials import Grant
+from alerta_opsgenie.connector.credentials import AwsCredentials
 from alerta_opsgenie.connector.sqs import SqsQueue, read_message
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
 from tests.connector.test_credentials import ANYTHING
 from tests.support.bad_server import MODES, BadServer
 
-GRANT = Grant("ASIAEXAMPLE", time.time() + 3600, "secret-of-aws", "token-of-aws")
+CREDENTIALS = AwsCredentials("ASIAEXAMPLE", time.time() + 3600, "secret-of-aws", "token-of-aws")
 
 
 @pytest.fixture(scope="module", params=[Double, Moto])
@@ -41,8 +41,8 @@ def send(host: Any, url: str, *bodies: str) -> None:
         client(host.endpoint_url).send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
 
 
-def connected(url: str, grant: Grant = GRANT, visibility_seconds: int = 30) -> SqsQueue:
-    return SqsQueue(url, "us-east-1", grant, visibility_seconds=visibility_seconds)
+def connected(url: str, credentials: AwsCredentials = CREDENTIALS, visibility_seconds: int = 30) -> SqsQueue:
+    return SqsQueue(url, "us-east-1", credentials, visibility_seconds=visibility_seconds)
 
 
 def test_a_message_is_received_with_its_attributes_count_and_time(host: Any, place: str) -> None:
@@ -92,7 +92,7 @@ def test_credentials_are_replaced_between_requests() -> None:
         queue = connected(host.create("q").url)
         with pytest.raises(TransportError) as raised:
             queue.receive(1, 0)
-        queue.renew(Grant("ASIANEW", 0, "s", "new-token"))
+        queue.renew(AwsCredentials("ASIANEW", 0, "s", "new-token"))
         assert queue.receive(1, 0) == []
     assert raised.value.stale
     assert "token" not in str(raised.value)
@@ -158,7 +158,7 @@ def test_a_proxys_password_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_no_repr_shows_credentials_or_bodies() -> None:
     received = read_message({"ReceiptHandle": "h-secret", "Body": json.dumps({"b": "private"})}, 0.0, 1000.0)
-    shown = repr(received) + repr(GRANT)
+    shown = repr(received) + repr(CREDENTIALS)
     for secret in ("secret-of-aws", "token-of-aws", "h-secret", "private"):
         assert secret not in shown
 

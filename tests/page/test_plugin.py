@@ -11,7 +11,7 @@ from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.page import screens
 from alerta_opsgenie.page.plugin import PluginFigures, read_plugin_figures
-from alerta_opsgenie.page.view import Overview, PageInputs, Part, PluginSide, View
+from alerta_opsgenie.page.view import Overview, PageInputs, Part, PluginStatus, View
 from tests.cli.state_directory import NOWHERE
 
 URL = "https://alerta.example.com/api"
@@ -28,7 +28,7 @@ def answer(**figures: object) -> Answer:
     return Answer(200, {"metrics": [*gauges, *counters]})
 
 
-def shown(side: PluginSide) -> str:
+def shown(side: PluginStatus) -> str:
     return screens.first_screen(Overview(plugins=[side], at=1000.0), [], text="", state="", done="")
 
 
@@ -44,7 +44,7 @@ def test_waiting_requests_and_drift_are_shown() -> None:
 @pytest.mark.parametrize(("sweep", "words"), [(940.0, "nothing had to be repaired"), (0.0, "none yet")])
 def test_nothing_repaired_is_not_the_same_as_never_compared(sweep: float, words: str) -> None:
     figures = {"waiting": 0.0, "last_good_sweep": sweep}
-    assert f"Comparison of both sides: {words}." in shown(PluginSide(URL, "", figures))
+    assert f"Comparison of both sides: {words}." in shown(PluginStatus(URL, "", figures))
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Ticket:
         self.pending = Result(message, UNTRIED)  # The state of the action until there is a result
         self.failures: List[str] = []  # The outcomes of the attempts before the last one, for the debug log
         self.is_committed = False  # Whether the journal has the action
-        self.unregister: Callable[[], None] = lambda: None  # The caller calls it when it stops waiting
+        self.unregister: Callable[[], None] = lambda: None  # For a caller that stops waiting
         self.waits_for_retries = True  # Whether the caller waits for later results too
         self._result = result
         self._changed = threading.Condition()

@@ -25,7 +25,7 @@ _MILLISECONDS = 1000.0
 _LARGEST_HEADER = 64 * 1024
 _OTHER_API = "this is another API, or it has no such function: check baseUrl and --dialect"
 
-MEANINGS: Mapping[int, str] = {
+ADVICE: Mapping[int, str] = {
     **dict.fromkeys((400, 404, 405, 415, 501), _OTHER_API),
     401: "check apiKey in the configuration, and that the integration is switched on",
     402: "the plan of the account does not include this integration, or the account is suspended",
@@ -92,7 +92,7 @@ class CredentialsError(Exception):
 
 
 @dataclass(frozen=True)
-class Grant:
+class AwsCredentials:
     """Temporary AWS credentials; `expires_at` is in seconds since the epoch by the vendor's clock."""
 
     access_key_id: str
@@ -102,12 +102,12 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class QueuePlace:
+class QueueLocation:
     """One queue as the vendor names it."""
 
     url: str
     region: str
-    grant: Grant
+    credentials: AwsCredentials
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Token:
     """One response, with queues or a `channel`. The vendor's clock is `ahead_seconds` ahead of ours."""
 
     owner_id: str
-    queues: tuple[QueuePlace, ...] = ()
+    queues: tuple[QueueLocation, ...] = ()
     refresh_seconds: float = DEFAULT_REFRESH_SECONDS
     error_refresh_seconds: float = DEFAULT_REFRESH_SECONDS
     ahead_seconds: float = 0.0
@@ -138,7 +138,7 @@ def raise_for_status(url: str, response: Response) -> None:
     """Raise `CredentialsError` for any status but 200."""
     status = response.status
     if status != 200:  # noqa: PLR2004
-        advice, text = MEANINGS.get(status, ""), f"{url} answered HTTP {status}"
+        advice, text = ADVICE.get(status, ""), f"{url} answered HTTP {status}"
         raise CredentialsError(text, advice, permanent=bool(advice), gone=status in _GONE, status=status)
 
 
@@ -167,12 +167,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _place(entry: Any) -> QueuePlace:
+def _place(entry: Any) -> QueueLocation:
     conf, role = entry["queueConfiguration"], entry["assumeRoleResult"]["credentials"]
     try:
         read_address(conf["queueUrl"], "the queue", "https://sqs.eu-west-1.amazonaws.com/123/name")
     except AddressError as error:
         raise CredentialsError(f"the header Token cannot be used: $.queueProperties: {error}") from None
     expires_at = role["expireTimeMillis"] / _MILLISECONDS
-    grant = Grant(role["accessKeyId"], expires_at, role["secretAccessKey"], role["sessionToken"])
-    return QueuePlace(conf["queueUrl"], conf["region"], grant)
+    credentials = AwsCredentials(role["accessKeyId"], expires_at, role["secretAccessKey"], role["sessionToken"])
+    return QueueLocation(conf["queueUrl"], conf["region"], credentials)

@@ -119,14 +119,19 @@ class InFlightMessages:
     def __len__(self) -> int:
         return self._messages
 
-    def count(self, messages: int, size: int) -> None:
-        """Add a message of so many bytes (1), or remove it (-1)."""
+    def add(self, size: int) -> None:
+        """Add a message of so many bytes."""
         with self._changed:
-            self._messages += messages
-            self._bytes += messages * size
-            if messages > 0:
-                # The next message may be as large as this one; the estimate is halved with each smaller one.
-                self._largest = max(size, self._largest // 2)
+            self._messages += 1
+            self._bytes += size
+            # The next message may be as large as this one; the estimate is halved with each smaller one.
+            self._largest = max(size, self._largest // 2)
+
+    def remove(self, size: int) -> None:
+        """Remove a message of so many bytes."""
+        with self._changed:
+            self._messages -= 1
+            self._bytes -= size
             self._changed.notify_all()
 
     def wait(self, want: int = 1) -> int:
@@ -206,7 +211,7 @@ class Handler:
         receipt, size, is_committed = received.receipt, len(received.body), ticket.is_committed
 
         def ended(result: Result) -> None:
-            self.in_flight.count(-1, size)
+            self.in_flight.remove(size)
             if result.is_safe:
                 if not is_committed:
                     source.finish(receipt)
@@ -218,7 +223,7 @@ class Handler:
 
         if is_committed:
             source.finish(receipt)
-        self.in_flight.count(1, size)
+        self.in_flight.add(size)
         ticket.add_callback(ended)
 
     def _expect_redelivery(self, receipt: Receipt) -> None:
@@ -247,6 +252,6 @@ class Handler:
 
     def _run_script(self, source: Source, received: Received, action: Action) -> None:
         size = len(received.body)
-        self.in_flight.count(1, size)
-        if not self._scripts.put(source, received, action.about, functools.partial(self.in_flight.count, -1, size)):
-            self.in_flight.count(-1, size)
+        self.in_flight.add(size)
+        if not self._scripts.put(source, received, action.about, functools.partial(self.in_flight.remove, size)):
+            self.in_flight.remove(size)

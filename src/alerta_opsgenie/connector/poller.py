@@ -44,6 +44,7 @@ class Poller:
     ) -> None:  # fmt: skip
         self.transport = transport
         self.name = transport.name
+        self._poll_thread, self._delete_thread = f"queue {transport.name}", f"deletions {transport.name}"
         self.failure = ""
         self.polled_at = 0.0
         self.empty_polls = 0
@@ -67,8 +68,8 @@ class Poller:
     def start(self) -> None:
         """Start to receive and to delete."""
         self._metrics.queue(self.name)
-        self._polling = self._threads.start(f"queue {self.name}", self._poll_until_stopped)
-        self._deleting = self._threads.start(f"deletions {self.name}", self._delete_until_flushed)
+        self._polling = self._threads.start(self._poll_thread, self._poll_until_stopped)
+        self._deleting = self._threads.start(self._delete_thread, self._delete_until_flushed)
 
     def stop(self) -> None:
         """Receive no more. Messages of a poll in progress are made visible again, if the process still lives."""
@@ -85,21 +86,20 @@ class Poller:
         """Whether the polling thread still runs."""
         return self._polling.is_alive()
 
-    def _pause_seconds(self, part: str, failures: int, error: TransportError) -> float:
+    def _pause_seconds(self, thread: str, failures: int, error: TransportError) -> float:
         """Return the pause after a failure, and report it to the watchdog. Refresh credentials that are stale."""
         if error.stale:
             self._stale()
         asked = error.retry_after_seconds
         pause = delay_seconds(failures, jitter(), longest_seconds=LONGEST_PAUSE_SECONDS, retry_after_seconds=asked)
-        self._threads.report_alive(f"{part} {self.name}", pause + 120.0)
+        self._threads.report_alive(thread, pause + 120.0)
         return pause
 
     def _poll_until_stopped(self) -> None:
-        part = f"queue {self.name}"
         while not self._stopping.is_set():
-            self._threads.stop_watching(part)
+            self._threads.stop_watching(self._poll_thread)
             most = self._handler.in_flight.wait(self._batch)
-            self._threads.report_alive(part)
+            self._threads.report_alive(self._poll_thread)
             if not most:
                 return
             if not self._stopping.is_set():
@@ -142,7 +142,7 @@ class Poller:
         if str(error) != self.failure:
             _log.warning("%s", error)
         self.failure = str(error)
-        self._stopping.wait(self._pause_seconds("queue", self._failures, error))
+        self._stopping.wait(self._pause_seconds(self._poll_thread, self._failures, error))
 
     def extend(self, receipt: Receipt, seconds: int) -> None:
         """Hide a message for so many seconds. Where that fails it comes earlier."""
@@ -162,7 +162,7 @@ class Poller:
 
     def _delete_until_flushed(self) -> None:
         while batch := self._next_batch():
-            self._threads.report_alive(f"deletions {self.name}")
+            self._threads.report_alive(self._delete_thread)
             try:
                 self._delete(batch)
                 self._failed_deletions = 0
@@ -172,13 +172,13 @@ class Poller:
                 self._failed_deletions += 1
                 if self._failed_deletions == 1:
                     _log.warning("%s; %d messages that are done wait to be deleted", error, self.undeleted)
-                pause = self._pause_seconds("deletions", self._failed_deletions, error)
+                pause = self._pause_seconds(self._delete_thread, self._failed_deletions, error)
                 with self._changed:
                     self._changed.wait_for(lambda: self._flushing, pause)
 
     def _next_batch(self) -> list[Receipt]:
         with self._changed:
-            self._threads.stop_watching(f"deletions {self.name}")
+            self._threads.stop_watching(self._delete_thread)
             self._changed.wait_for(lambda: self._done or self._flushing)
             self._changed.wait_for(lambda: len(self._done) >= MOST_PER_BATCH or self._flushing, LINGER_SECONDS)
             return list(islice(self._done.values(), MOST_PER_BATCH))

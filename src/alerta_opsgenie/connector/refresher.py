@@ -110,7 +110,7 @@ class Refresher:
         self.failure = self.advice = ""
         self.permanent, self.failures, self.fetched_at, self.source = False, 0, time.time(), source
         self._error_refresh_seconds = min(token.error_refresh_seconds, LONGEST_PAUSE_SECONDS)
-        ends = [place.grant.expires_at for place in token.queues]
+        ends = [place.credentials.expires_at for place in token.queues]
         self.expires_at = min(ends) - token.ahead_seconds if ends else 0.0
         self._use(token)
         left = self.expires_at - time.time() if self.expires_at else 0.0  # ignore credentials that have expired already

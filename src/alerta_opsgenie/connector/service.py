@@ -70,10 +70,6 @@ class Notifier:
             with suppress(OSError):
                 self._socket.sendto(text.encode("utf-8", "replace"), self._address)
 
-    def reloading(self) -> None:
-        """Send that the configuration is being reloaded; `READY` ends that."""
-        self.send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-
     def status(self, text: str) -> None:
         """Send a status line, if it is not the last one sent."""
         if text != self._status:
@@ -229,7 +225,7 @@ class Service:
             _log.info("SIGHUP: the configuration is read again")
             logs.hide(plan.secrets())
             logs.set_level(plan.settings.log_level)
-            self._notifier.reloading()
+            self._notifier.send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")  # ends with `READY`
             self._next_plan = plan
             self._stop.set()
 

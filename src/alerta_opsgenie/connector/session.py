@@ -15,7 +15,7 @@ from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector.callbacks import SENDERS, Callbacks
 from alerta_opsgenie.connector.channel import Channel
 from alerta_opsgenie.connector.cloud import VendorApi
-from alerta_opsgenie.connector.credentials import QueuePlace, Token
+from alerta_opsgenie.connector.credentials import QueueLocation, Token
 from alerta_opsgenie.connector.handler import Handler
 from alerta_opsgenie.connector.heartbeat import Heartbeat
 from alerta_opsgenie.connector.local_delivery import LocalDelivery
@@ -67,11 +67,11 @@ class ConnectorSession:
         self._once = once
         self._ending = threading.Event()
         self._threads = Threads(self._ending.set)
-        config, own = plan.config, plan.settings
+        config, settings = plan.config, plan.settings
         self._callbacks = Callbacks(config.dialect, self._make_api, lambda how: metrics.callbacks.labels(how).inc())
-        self._scripts = Scripts(config, own.script_limit_seconds, self._callbacks, metrics)
+        self._scripts = Scripts(config, settings.script_limit_seconds, self._callbacks, metrics)
         self._handler = Handler(plan, delivery, self._callbacks, self._scripts, reporter)
-        self._refresher = Refresher(self._make_api(), config.dialect, self._use, self._threads, own.transport)
+        self._refresher = Refresher(self._make_api(), config.dialect, self._use, self._threads, settings.transport)
         self._pollers: dict[str, Poller] = {}
         self._heartbeat = self._make_heartbeat()
         self._unfinished = ""
@@ -88,7 +88,7 @@ class ConnectorSession:
         finally:
             self._stop(is_reloading)
         if self._threads.failed:
-            raise RuntimeError(f"the part {self._threads.failed!r} has failed")
+            raise RuntimeError(f"the thread {self._threads.failed!r} has failed")
         return self._unfinished
 
     def start(self) -> None:
@@ -149,13 +149,14 @@ class ConnectorSession:
             poller.stop()
             poller.flush(_DELETE_SECONDS)
 
-    def _use_queue(self, place: QueuePlace) -> None:
+    def _use_queue(self, place: QueueLocation) -> None:
         known = self._pollers.get(place.url)
         if known is not None and isinstance(known.transport, SqsQueue):
-            known.transport.renew(place.grant)
+            known.transport.renew(place.credentials)
             return
         seconds = self._plan.config.poller["visibilityTimeoutInSeconds"]
-        self._add_poller(place.url, lambda: SqsQueue(place.url, place.region, place.grant, visibility_seconds=seconds))
+        url, region, credentials = place.url, place.region, place.credentials
+        self._add_poller(url, lambda: SqsQueue(url, region, credentials, visibility_seconds=seconds))
 
     def _make_channel(self, token: Token) -> Transport:
         wait_seconds = self._plan.config.poller["pollingWaitIntervalInMillis"] / 1000

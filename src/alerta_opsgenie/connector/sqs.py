@@ -14,7 +14,7 @@ from botocore.session import Session
 
 from alerta_opsgenie.clients.connection import clock_ahead_seconds
 from alerta_opsgenie.connector.cloud import CLIENT_INFO, error_text
-from alerta_opsgenie.connector.credentials import Grant
+from alerta_opsgenie.connector.credentials import AwsCredentials
 from alerta_opsgenie.connector.transport import LONGEST_POLL_SECONDS, MOST_PER_BATCH, Receipt, Received, TransportError
 
 _CONNECT_SECONDS = 5
@@ -34,12 +34,12 @@ _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, Look
 class _CurrentCredentials(Credentials):  # type: ignore[misc]
     """The newest credentials from the vendor, replaced as a whole; it is also botocore's provider of them."""
 
-    def __init__(self, grant: Grant) -> None:
-        super().__init__(grant.access_key_id, grant.secret_access_key, grant.session_token)
-        self.renew(grant)
+    def __init__(self, credentials: AwsCredentials) -> None:
+        super().__init__(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
+        self.renew(credentials)
 
-    def renew(self, grant: Grant) -> None:
-        self._newest = ReadOnlyCredentials(grant.access_key_id, grant.secret_access_key, grant.session_token)
+    def renew(self, newest: AwsCredentials) -> None:
+        self._newest = ReadOnlyCredentials(newest.access_key_id, newest.secret_access_key, newest.session_token)
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
         return self._newest
@@ -51,10 +51,10 @@ class _CurrentCredentials(Credentials):  # type: ignore[misc]
 class SqsQueue:
     """Transport for one queue. Raises `TransportError` where its URL cannot be used."""
 
-    def __init__(self, url: str, region: str, grant: Grant, *, visibility_seconds: int = 30) -> None:
+    def __init__(self, url: str, region: str, credentials: AwsCredentials, *, visibility_seconds: int = 30) -> None:
         self.url = url
         self._visibility_seconds = visibility_seconds
-        self._credentials = _CurrentCredentials(grant)
+        self._credentials = _CurrentCredentials(credentials)
         try:
             parts = urlsplit(url)
             self.name = parts.path.rpartition("/")[2] or parts.netloc
@@ -63,9 +63,9 @@ class SqsQueue:
         except (BotoCoreError, OSError, *_UNREADABLE) as error:
             raise TransportError(f"the queue {url} cannot be used: {error_text(error)}", stale=True) from None
 
-    def renew(self, grant: Grant) -> None:
+    def renew(self, credentials: AwsCredentials) -> None:
         """Use other credentials from now on."""
-        self._credentials.renew(grant)
+        self._credentials.renew(credentials)
 
     def receive(self, most: int, wait_seconds: int) -> list[Received]:
         """Poll for at most `most` messages (up to 10). Raises `TransportError`."""

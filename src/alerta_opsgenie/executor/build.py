@@ -15,6 +15,7 @@ import marshal
 import os
 import sys
 import zlib
+from pathlib import Path
 from typing import Iterable, List, Set, Tuple
 
 import alerta_opsgenie
@@ -22,7 +23,7 @@ import alerta_opsgenie
 NAMES = ("oecAlertaExecutor.py", "oecAlertaExecutor")
 
 _PACKAGE = "alerta_opsgenie"
-_ROOT = os.path.dirname(os.path.abspath(alerta_opsgenie.__file__))
+_ROOT = Path(alerta_opsgenie.__file__).resolve().parent
 _FIRST = (f"{_PACKAGE}.agent.handover", f"{_PACKAGE}.executor.start")
 _REST = (f"{_PACKAGE}.executor.full", f"{_PACKAGE}.agent.resident", f"{_PACKAGE}.journal.salvage")
 
@@ -71,7 +72,7 @@ def build(interpreter: str = "") -> bytes:
     version = alerta_opsgenie.__version__
     text = _TEXT.format(interpreter=_first_line(interpreter), version=version, magic=magic, first=first)
     rest = {
-        name: (_is_package(name), _file_name(name), *(zlib.compress(text, 9) for text in _read(name)))
+        name: (_path(name).name == "__init__.py", _file_name(name), *(zlib.compress(text, 9) for text in _read(name)))
         for name in sorted(_with_imports(_REST))
     }
     return text.encode("ascii") + b"#" + base64.b64encode(marshal.dumps((magic, rest), 2)) + b"\n"
@@ -102,46 +103,39 @@ def _with_imports(names: Iterable[str]) -> Set[str]:
     left = list(names)
     while left:
         name = left.pop()
-        if name.startswith(_PACKAGE) and name not in found and os.path.isfile(_path(name)):
+        if name.startswith(_PACKAGE) and name not in found and _path(name).is_file():
             found.add(name)
             left += [name.rpartition(".")[0]]
             for node in ast.walk(ast.parse(_text(name))):
                 if isinstance(node, ast.ImportFrom):
-                    above = name.split(".")[: -node.level] if node.level else []
-                    origin = ".".join([*above, *filter(None, [node.module])])
-                    left += [origin, *(f"{origin}.{one.name}" for one in node.names)]
+                    parents = name.split(".")[: -node.level] if node.level else []
+                    module = ".".join([*parents, *filter(None, [node.module])])
+                    left += [module, *(f"{module}.{one.name}" for one in node.names)]
     return found
 
 
-def _is_package(name: str) -> bool:
-    return _path(name).endswith("__init__.py")
-
-
-def _path(name: str) -> str:
-    path = os.path.join(_ROOT, *name.split(".")[1:])
-    return os.path.join(path, "__init__.py") if os.path.isdir(path) else path + ".py"
+def _path(name: str) -> Path:
+    path = _ROOT.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def _file_name(name: str) -> str:
-    return f"{_PACKAGE}/{os.path.relpath(_path(name), _ROOT)}"
+    return str(_path(name).relative_to(_ROOT.parent))
 
 
 def _text(name: str) -> str:
-    with open(_path(name), encoding="utf-8") as file:
-        return file.read()
+    return _path(name).read_text(encoding="utf-8")
 
 
 def write_to(directory: str) -> List[str]:
     """Write the executor under both its names, and return the paths."""
-    os.makedirs(directory, exist_ok=True)
-    content = build()
+    Path(directory).mkdir(parents=True, exist_ok=True)
     paths = [os.path.join(directory, name) for name in NAMES]
     for path in paths:
-        new = path + ".new"
-        with open(new, "wb") as file:
-            file.write(content)
-        os.chmod(new, 0o755)  # noqa: S103 - all users may read and start it
-        os.replace(new, path)
+        new = Path(path + ".new")
+        new.write_bytes(build())
+        new.chmod(0o755)  # all users may read and start it
+        new.replace(path)
     return paths
 
 

@@ -12,7 +12,7 @@ from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.relay import Call
-from alerta_opsgenie.page.view import PluginSide, Problem
+from alerta_opsgenie.page.view import PluginStatus, Problem
 
 FIGURES = Call("GET", "/management/status", None, "")
 
@@ -38,9 +38,9 @@ class PluginFigures:
         self._mutex = threading.Lock()
         self._fetched_at = -math.inf
         self._is_known = threading.Event()
-        self._side = PluginSide(url, "the request to Alerta has not ended")
+        self._side = PluginStatus(url, "the request to Alerta has not ended")
 
-    def __call__(self) -> PluginSide:
+    def __call__(self) -> PluginStatus:
         """Return the last figures."""
         with self._mutex:
             is_due = time.monotonic() - self._fetched_at > _FRESH_SECONDS
@@ -56,15 +56,15 @@ class PluginFigures:
             with closing(self._client()) as client:
                 self._side = read_plugin_figures(self._side.url, client.send(FIGURES, time.monotonic() + _CALL_SECONDS))
         except (UnreachableError, AddressError) as error:
-            self._side = PluginSide(self._side.url, f"Alerta cannot be asked: {error}")
+            self._side = PluginStatus(self._side.url, f"Alerta cannot be asked: {error}")
         self._is_known.set()
 
 
-def read_plugin_figures(url: str, answer: Answer) -> PluginSide:
+def read_plugin_figures(url: str, answer: Answer) -> PluginStatus:
     """Read Alerta's response to `FIGURES`."""
     figures = _figures_of(answer.body) if answer.status == _OK else {}
     why = _REFUSALS.get(answer.status, f"Alerta answered {answer.status} to {FIGURES.path}")
-    return PluginSide(url, "" if figures else why, figures, tuple(_problems_of(figures)))
+    return PluginStatus(url, "" if figures else why, figures, tuple(_problems_of(figures)))
 
 
 def _figures_of(body: Any) -> dict[str, float]:

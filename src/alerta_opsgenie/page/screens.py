@@ -11,7 +11,7 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.core.delivery import FORGET_AFTER_SECONDS
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.page.markup import Html, age, ago, cut, html
-from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, PluginSide, Row, days_left, label_of
+from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, PluginStatus, Row, days_left, label_of
 
 NOTICES = {
     "retry": "It waits again and is due at once.",
@@ -115,7 +115,7 @@ def _counts(found: Overview) -> Html:
     return _tiles([*facts, *([(age(oldest), "the longest wait")] if oldest else [])])
 
 
-def _plugin(side: PluginSide, now: float) -> Html:
+def _plugin(side: PluginStatus, now: float) -> Html:
     figures, why = side.figures, f" is not shown: {cut(side.why)}" if side.why else ""
     sweep = figures.get("last_good_sweep", 0.0)
     facts: list[tuple[object, str]] = [

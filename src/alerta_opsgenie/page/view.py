@@ -20,7 +20,7 @@ MOST_ROWS = 100
 
 _BUSY_SECONDS = 1.0
 _LATE_SECONDS = 30.0  # actions that have waited for less are likely in their first pauses
-_NOT_THEIRS = {Reason.BEHIND.value, Reason.CONFLICT.value, Reason.FAULT.value, ""}
+_NOT_CAUSED_BY_ALERTA = {Reason.BEHIND.value, Reason.CONFLICT.value, Reason.FAULT.value, ""}
 _KINDS = {reason.value: kind for kind, reasons in REASONS.items() for reason in reasons}
 _ALERTA_ADVICE = "see whether Alerta is up and can be reached from this host; what waits is tried again by itself"
 
@@ -41,8 +41,8 @@ class Problem(NamedTuple):
     advice: str = "alerta-opsgenie doctor"
 
 
-class PluginSide(NamedTuple):
-    """The figures of the plugin in the Alerta at `url`; `why` there are none, empty where there are."""
+class PluginStatus(NamedTuple):
+    """The figures of the plugin in the Alerta at `url`; `why` is the reason where there are none."""
 
     url: str
     why: str
@@ -90,7 +90,7 @@ class PageInputs:
     queue: Callable[[], Part]
     alerta_at: Callable[[], float] = float
     problems: Callable[[], Iterable[Problem]] = tuple
-    plugins: Sequence[Callable[[], PluginSide]] = ()
+    plugins: Sequence[Callable[[], PluginStatus]] = ()
     ignored: Callable[[], Sequence[Row]] = tuple
     secrets: Callable[[], Iterable[str]] = tuple
     token: Callable[[], str] = str
@@ -104,7 +104,7 @@ class Overview:
     parts: list[Part] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     counts: dict[str, Counts] = field(default_factory=dict)
-    plugins: list[PluginSide] = field(default_factory=list)
+    plugins: list[PluginStatus] = field(default_factory=list)
     at: float = 0.0
 
     @property
@@ -160,7 +160,7 @@ class View:
         try:
             counts = journal.counts(found.at)
             done, newest = journal.latest(1, "done"), journal.latest(1)
-            stuck = journal.longest_waiting(but=_NOT_THEIRS)
+            stuck = journal.longest_waiting(but=_NOT_CAUSED_BY_ALERTA)
         except JournalError as error:
             found.parts.append(Part("Journal", side, is_well=False))
             found.problems.append(Problem(error.reason, error.advice))
