@@ -17,7 +17,7 @@ from alerta_opsgenie.core.message import journal_body_of_person
 from alerta_opsgenie.journal import New
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Part, Source
+from alerta_opsgenie.page.view import PageInputs, Part
 from bench.measure import print_table
 
 URL = "https://alerta.example.com/api"
@@ -56,7 +56,7 @@ def main() -> None:
         servers = []
         for directory, counts in ((small, SMALL), (large, LARGE)):
             fill(directory, *counts)
-            source = Source(directory, lambda: Part("Queue", "", is_well=True))
+            source = PageInputs(directory, lambda: Part("Queue", "", is_well=True))
             servers.append(Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer))
             servers[-1].start()
         rows = []

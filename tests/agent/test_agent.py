@@ -1,4 +1,4 @@
-"""The resident agent from outside: who may use it, when it ends, and who takes over."""
+"""The resident agent as a process: who may use it, when it ends, and what replaces it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEY = "a-key-of-forty-characters-or-there-abou"
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """Stand before a server that says ok to everything."""
+    """A proxy before a server that answers ok to every request."""
     with BadServer("ok") as server, Proxy(server.url) as made:
         yield made
 
@@ -74,7 +74,7 @@ class TestSocket:
         edge.spool_directory.chmod(0o777)
         result = edge.run(close())
         assert "can be written by others" in result.stdout
-        assert result.exit_code == 0, "it is delivered all the same, without order and memory"
+        assert result.exit_code == 0, "it is still delivered, without order and memory"
         assert not edge.agents()
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can serve as another user")
@@ -97,8 +97,8 @@ class TestSocket:
         os.waitpid(child, 0)
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-    @pytest.mark.parametrize(("mode", "uid"), [(0o755, 65534), (0o1777, 0)], ids=["a place of root's", "a shared one"])
-    def test_root_becomes_the_owner_of_what_not_anybody_could_have_made(
+    @pytest.mark.parametrize(("mode", "uid"), [(0o755, 65534), (0o1777, 0)], ids=["of root", "shared"])
+    def test_root_becomes_the_owner_unless_any_user_could_have_made_the_directory(
         self, tmp_path: Path, mode: int, uid: int
     ) -> None:
         shared = tmp_path / "shared"
@@ -111,7 +111,7 @@ class TestSocket:
         done = subprocess.run(command, check=True, capture_output=True)
         assert int(done.stdout) == uid
 
-    def test_what_is_no_frame_harms_nobody(self, edge: Edge) -> None:
+    def test_an_invalid_frame_does_no_harm(self, edge: Edge) -> None:
         edge.run(close())
         for junk in (b"", b"hello", b"zzzzzzzz", b"ffffffff" + b"x" * 100, b"0000000cno\0such\0thing", b"00000001\0"):
             connection = handover.connect(str(edge.spool_directory), 5.0)
@@ -131,7 +131,7 @@ def handover_is_refused(edge: Edge) -> bool:
     return False
 
 
-class TestLife:
+class TestProcess:
     def test_many_first_executors_start_one_agent(self, edge: Edge) -> None:
         results = edge.run_all([close() for _ in range(12)])
         assert {(result.exit_code, result.stderr) for result in results} == {(0, "")}
@@ -152,7 +152,7 @@ class TestLife:
         await_true(lambda: not edge.agents(), 60, "the end of an agent with nothing left to do")
         assert not edge.unfinished()
 
-    @pytest.mark.parametrize("hangs", [False, True], ids=["idle", "with a call that nobody answers"])
+    @pytest.mark.parametrize("hangs", [False, True], ids=["idle", "with a request that hangs"])
     def test_sigterm_ends_it_within_ten_seconds(self, edge: Edge, proxy: Proxy, hangs: bool) -> None:
         edge.arguments = ("--timeLimit", "2")
         edge.run(close())
@@ -167,7 +167,7 @@ class TestLife:
             os.kill(pid, signal.SIGTERM)
             await_true(lambda: not edge.agents(), 10.5, "its end")
 
-    def test_it_retires_when_asked_and_answers_whom_it_serves(self, edge: Edge, proxy: Proxy) -> None:
+    def test_it_ends_when_asked_and_still_responds_to_open_requests(self, edge: Edge, proxy: Proxy) -> None:
         edge.run(close())
         payload = json.dumps(close())
         with proxy.delaying(1.0):
@@ -186,7 +186,7 @@ class TestLife:
         assert " applied " in edge.run(close()).stdout
         await_true(lambda: edge.agents() and old not in edge.agents(), 15, "the end of the old agent")
 
-    def test_it_is_not_what_lies_in_the_working_directory(
+    def test_it_imports_nothing_from_the_working_directory(
         self, edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         trap = tmp_path / "shared" / "alerta_opsgenie"
@@ -200,7 +200,7 @@ class TestLife:
 class TestVersions:
     @pytest.fixture
     def newer(self, edge: Edge, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """The executor of a later version, beside the one that is there."""
+        """The path of an executor of a later version."""
         text = build._text
         monkeypatch.setattr(build, "_text", lambda name: text(name).replace(f'"{__version__}"', '"99.0.0"'))
         monkeypatch.setattr("alerta_opsgenie.__version__", "99.0.0")
@@ -245,7 +245,7 @@ class TestTargets:
             "first@example.com"
         }
 
-    def test_one_that_hangs_holds_up_no_other(self, edge: Edge, proxy: Proxy) -> None:
+    def test_an_alerta_that_hangs_does_not_delay_another(self, edge: Edge, proxy: Proxy) -> None:
         """As many actions as it has workers hang for ten seconds."""
         edge.arguments = ("--timeLimit", "2")
         with BadServer("ok") as other_server, proxy.hanging() as fault:
@@ -266,7 +266,7 @@ class TestTargets:
         assert len(edge.agents()) == 1
 
 
-def test_without_an_agent_the_executor_delivers_by_itself_and_leaves_nobody_behind(edge: Edge) -> None:
+def test_without_an_agent_the_executor_delivers_and_leaves_no_process(edge: Edge) -> None:
     edge.arguments = ("--noAgent",)
     message = close()
     first, again = edge.run(message), edge.run(message)
@@ -276,15 +276,15 @@ def test_without_an_agent_the_executor_delivers_by_itself_and_leaves_nobody_behi
     assert [entry.state for entry in edge.actions()] == ["done"]
 
 
-def test_without_an_agent_what_waits_goes_with_the_next_executor(edge: Edge, proxy: Proxy) -> None:
+def test_without_an_agent_the_next_executor_delivers_what_waits(edge: Edge, proxy: Proxy) -> None:
     edge.arguments = ("--noAgent", "--timeLimit", "1")
     with proxy.answering(503):
         assert " kept " in edge.run(close()).stdout
     edge.arguments = ("--noAgent",)
-    await_true(lambda: edge.run(close()).exit_code == 0 and not edge.unfinished(), 30, "the next executor's help")
+    await_true(lambda: edge.run(close()).exit_code == 0 and not edge.unfinished(), 30, "delivery by the next executor")
 
 
-def test_an_installed_package_serves_as_well(edge: Edge, tmp_path: Path) -> None:
+def test_an_installed_package_can_be_the_executor(edge: Edge, tmp_path: Path) -> None:
     payload = json.dumps(close())
     program = [sys.executable, "-m", "alerta_opsgenie.executor", "--alertaApiUrl", edge.url, "--alertaApiKey", KEY]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The deliverer in one process: what it does when something comes between, and when a part of it fails."""
+"""The deliverer in one process: races, lock, retries, and faults."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pytest
 
 from alerta_opsgenie.agent.attempts import Attempts
 from alerta_opsgenie.agent.deliverer import Deliverer
+from alerta_opsgenie.agent.executor_output import result_fields
 from alerta_opsgenie.agent.intake import Report, Request
-from alerta_opsgenie.agent.lines import show
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.resident import Log
 from alerta_opsgenie.agent.state import journal_of, target_name
 from alerta_opsgenie.agent.target import Target, access_of
-from alerta_opsgenie.agent.ticket import BEHIND, UNTRIED, Result, Ticket, Waiting
+from alerta_opsgenie.agent.ticket import BEHIND, UNTRIED, Result, Ticket, WaitingTickets
 from alerta_opsgenie.clients.connection import UnreachableError
 from alerta_opsgenie.core import delivery
 from alerta_opsgenie.core.outcome import Answer, Kind, Outcome, Reason
@@ -39,7 +39,7 @@ DAY_SECONDS = 86_400.0
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """Stand before a server that says ok to everything."""
+    """A proxy before a server that answers ok to every request."""
     with BadServer("ok") as server, Proxy(server.url) as made:
         yield made
 
@@ -110,15 +110,15 @@ class TestTickets:
         monkeypatch.setattr(Journal, "append", slow)
         assert deliver(deliverer, request(options)).kind is Kind.APPLIED
 
-    def test_nobody_hears_that_an_action_is_kept_before_it_is_committed(self) -> None:
-        waiting, ticket = Waiting(), Ticket()
+    def test_no_ticket_reports_an_action_as_kept_before_it_is_committed(self) -> None:
+        waiting, ticket = WaitingTickets(), Ticket()
         waiting.add(New("key", "alert", 1, "Close", ""), ticket)
-        waiting.resolve_others(BEHIND, alert="alert")
-        assert ticket.wait(0.0).outcome.detail == "other actions are under way"
+        waiting.resolve_untried(BEHIND, alert="alert")
+        assert ticket.wait(0.0).outcome.detail == "other actions are in flight"
 
 
 class TestLock:
-    def test_who_does_not_hold_it_leaves_alone_what_is_in_flight(
+    def test_without_it_actions_in_flight_are_not_touched(
         self, make: Callable[..., Deliverer], deliverer: Deliverer, options: Options, proxy: Proxy
     ) -> None:
         with proxy.hanging() as fault:
@@ -128,19 +128,19 @@ class TestLock:
             assert sorted(row.state for row in rows(options)) == ["dead", "in-flight"]
 
 
-    def test_who_does_not_hold_it_appends_and_waits_for_nothing(
+    def test_without_it_an_action_is_appended_and_not_waited_for(
         self, make: Callable[..., Deliverer], deliverer: Deliverer, options: Options
     ) -> None:
         other = make()
         result = other.submit([request(options)])[0].wait(20.0)
         assert (result.outcome.kind, result.kept) == (Kind.KEPT, True)
-        assert not other._queues[target_name(options.alerta_url)]._waiting._tickets
+        assert not other._queues[target_name(options.alerta_url)]._tickets._by_key
         deliverer.wake(options)
         await_true(lambda: is_done(options), 20)
 
 
-class TestBeginning:
-    """That an attempt begins is on the disk before it does: its effect may be there when its answer is not."""
+class TestFirstAttemptTime:
+    """The start of an attempt is committed before its request: it may take effect without a response."""
 
     def assert_marked(self, options: Options, count: int) -> None:
         found = [row for row in rows(options) if row.state == "in-flight"]
@@ -186,7 +186,7 @@ class TestBeginning:
 
 
 class LateAlerta:
-    """An Alerta that takes the first note without an answer, and writes it when it is given time to land."""
+    """An Alerta that accepts the first note without a response, and writes it during `LANDING_SECONDS`."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -203,11 +203,11 @@ class LateAlerta:
         return NOTED
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Nothing to close."""
 
 
 class Landing(threading.Event):
-    """The deliverer's end, whose `wait` makes its pauses: what is pending lands in the one that is for that."""
+    """The deliverer's `stopping` event, whose `wait` is its pauses. Writes the note in that of `LANDING_SECONDS`."""
 
     def __init__(self, alerta: LateAlerta) -> None:
         super().__init__()
@@ -220,12 +220,12 @@ class Landing(threading.Event):
         return self.is_set()
 
 
-def test_an_earlier_attempt_is_let_land_before_a_note_is_repeated(
+def test_an_earlier_attempt_may_take_effect_before_a_note_is_repeated(
     make: Callable[..., Deliverer], options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alerta, deliverer = LateAlerta(), make()
     monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
-    deliverer._shared = deliverer._shared._replace(stopping=Landing(alerta))
+    deliverer._context = deliverer._context._replace(stopping=Landing(alerta))
     assert deliverer.start()
     deliverer.submit([request(options, "AddNote", note="looked at")])
     await_true(lambda: bool(rows(options)) and is_done(options), 20)
@@ -242,7 +242,7 @@ def test_an_attempt_that_began_in_the_future_was_before_the_clock_was_set_back(
     assert message is not None
     assert new is not None
     attempts, target = Attempts(Landing(alerta)), Target(options.spool_directory, target_name(options.alerta_url))
-    target.use(access_of(options))
+    target.add_access(access_of(options))
     target.journal.append([new._replace(first_attempt_at=time.time() + DAY_SECONDS)], time.time())
     [row] = target.journal.actions()
     attempts._try(target, message, note.options.settings, delivery.PriorAttempts())
@@ -252,7 +252,7 @@ def test_an_attempt_that_began_in_the_future_was_before_the_clock_was_set_back(
     assert (outcome.reason, len(alerta.notes)) == (Reason.REDELIVERED, 1)
 
 
-def test_a_pause_that_the_end_cuts_short_is_followed_by_no_second_note(
+def test_a_pause_that_is_ended_early_is_not_followed_by_a_second_note(
     deliverer: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alerta, stopping = LateAlerta(), threading.Event()
@@ -261,7 +261,7 @@ def test_a_pause_that_the_end_cuts_short_is_followed_by_no_second_note(
     message = deliverer.read(note)[0].message
     assert message is not None
     target = Target(options.spool_directory, target_name(options.alerta_url))
-    target.use(access_of(options))
+    target.add_access(access_of(options))
     stopping.set()
     earlier = delivery.PriorAttempts(first_attempt_at=time.time())
     outcome = Attempts(stopping)._try(target, message, note.options.settings, earlier)
@@ -275,34 +275,34 @@ class TestWithoutJournal:
         made.start_without_journal("no directory")
         return made
 
-    def test_an_attempt_without_an_answer_is_looked_for_before_the_next_one(
+    def test_before_a_retry_it_looks_for_the_effect_of_an_attempt_without_a_response(
         self, without: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         alerta = LateAlerta()
         monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
-        without._shared = without._shared._replace(stopping=Landing(alerta))
+        without._context = without._context._replace(stopping=Landing(alerta))
         [ticket] = without.submit([request(options, "AddNote", note="looked at")])
         assert ticket.wait(20.0, 20.0).outcome.reason is Reason.REDELIVERED
         assert alerta.notes + alerta.pending == alerta.notes[:1]
 
-    def test_a_message_that_came_before_is_looked_for(
+    def test_it_looks_for_the_effect_of_a_redelivered_message(
         self, without: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         alerta, note = LateAlerta(), request(options, "AddNote", note="looked at")
         monkeypatch.setattr("alerta_opsgenie.agent.target.AlertaClient", lambda *_, **__: alerta)
-        without._shared = without._shared._replace(stopping=Landing(alerta))
+        without._context = without._context._replace(stopping=Landing(alerta))
         began = time.time()
         without.submit([note])[0].wait(20.0, 20.0)
         again = without.submit([note._replace(first_attempt_at=began)])[0].wait(20.0, 20.0)
         assert again.outcome.reason is Reason.REDELIVERED
         assert len(alerta.notes) == 1
 
-    def test_what_passes_is_tried_again(self, without: Deliverer, options: Options, proxy: Proxy) -> None:
+    def test_a_temporary_error_is_tried_again(self, without: Deliverer, options: Options, proxy: Proxy) -> None:
         with proxy.answering(503, times=1):
             result = without.submit([request(options)])[0].wait(20.0, 20.0)
         assert (result.outcome.kind, result.kept) == (Kind.APPLIED, False)
 
-    def test_at_the_end_what_was_not_tried_stays_where_it_came_from(
+    def test_at_the_end_untried_actions_stay_in_their_source(
         self, without: Deliverer, options: Options, proxy: Proxy
     ) -> None:
         with proxy.hanging() as fault:
@@ -317,20 +317,20 @@ class TestWithoutJournal:
 
 
 class TestAccesses:
-    def test_each_has_its_turn_while_all_are_refused(self, options: Options) -> None:
+    def test_each_is_tried_in_turn_while_all_are_refused(self, options: Options) -> None:
         target = Target(options.spool_directory, target_name(options.alerta_url))
         for key in (KEY, "another-key"):
-            target.use(access_of(options._replace(alerta_key=key)))
+            target.add_access(access_of(options._replace(alerta_key=key)))
         tried = set()
         for _ in range(4):
             access = target.access
             assert access is not None
-            target.note(access, Outcome(Kind.KEPT, Reason.UNAUTHORIZED))
+            target.record(access, Outcome(Kind.KEPT, Reason.UNAUTHORIZED))
             tried.add(access.key)
         assert tried == {KEY, "another-key"}
 
-class TestTrouble:
-    def test_a_journal_in_trouble_is_looked_at_once_in_a_while(
+class TestFaults:
+    def test_a_journal_that_fails_is_read_once_a_second(
         self, deliverer: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         deliver(deliverer, request(options))
@@ -345,7 +345,7 @@ class TestTrouble:
         await_true(lambda: len(calls) >= 4, 20)
         assert calls[3] - calls[1] > 1.0
 
-    def test_a_fault_of_whoever_logs_stops_no_worker(self, make: Callable[..., Deliverer], options: Options) -> None:
+    def test_a_fault_in_report_stops_no_worker(self, make: Callable[..., Deliverer], options: Options) -> None:
         def report(_report: Report) -> None:
             raise ValueError("cannot log")
 
@@ -354,17 +354,17 @@ class TestTrouble:
         assert [deliver(deliverer, request(options)).kind for _ in range(2)] == [Kind.APPLIED] * 2
         assert "cannot log" in deliverer.problem
 
-    def test_what_expires_is_told(self, make: Callable[..., Deliverer], options: Options, proxy: Proxy) -> None:
-        told: list[Report] = []
-        deliverer = make(report=told.append)
+    def test_an_expiry_is_reported(self, make: Callable[..., Deliverer], options: Options, proxy: Proxy) -> None:
+        reports: list[Report] = []
+        deliverer = make(report=reports.append)
         assert deliverer.start()
         deliver(deliverer, request(options))
         with proxy.answering(503):
             append_elsewhere(deliverer, options, delivery.EXPIRE_AFTER_SECONDS + 1)
-            await_true(lambda: any(one.outcome.kind is Kind.REJECTED for one in told), 20)
+            await_true(lambda: any(one.outcome.kind is Kind.REJECTED for one in reports), 20)
 
 
-def test_each_target_forgets_what_is_old(
+def test_each_target_prunes_old_actions(
     deliverer: Deliverer, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pruned: set[str] = set()
@@ -376,17 +376,17 @@ def test_each_target_forgets_what_is_old(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_an_alerta_that_asks_for_a_pause_has_it(
+def test_retry_after_of_alerta_is_kept(
     deliverer: Deliverer, options: Options, proxy: Proxy, status: int
 ) -> None:
     with proxy.answering(status, {"Retry-After": "120"}):
         deliver(deliverer, request(options))
         deliver(deliverer, request(options))
-        time.sleep(1.5)  # a look at the journal takes place each second
+        time.sleep(1.5)  # the journal is read each second
         assert len(proxy.exchanges) == 1
 
 
-def test_a_new_action_asks_an_alerta_that_did_not_answer_whether_it_is_back(
+def test_a_new_action_tests_whether_an_alerta_responds_again(
     deliverer: Deliverer, options: Options
 ) -> None:
     deliver(deliverer, request(options))
@@ -395,7 +395,7 @@ def test_a_new_action_asks_an_alerta_that_did_not_answer_whether_it_is_back(
     assert deliver(deliverer, request(options)).kind is Kind.APPLIED
 
 
-def test_of_the_message_of_what_is_done_who_acted_stays(deliverer: Deliverer, options: Options) -> None:
+def test_of_the_message_of_a_done_action_only_the_person_is_kept(deliverer: Deliverer, options: Options) -> None:
     deliver(deliverer, request(options, "AddNote", note="a private word", username="carol@example.com"))
     [row] = rows(options)
     assert ("carol@example.com" in row.body, "private" in row.body) == (True, False)
@@ -403,7 +403,7 @@ def test_of_the_message_of_what_is_done_who_acted_stays(deliverer: Deliverer, op
 
 def test_an_action_that_came_too_late_is_a_warning_and_no_failure(tmp_path: Path) -> None:
     stale = Outcome(Kind.IGNORED, Reason.STALE, "something newer has happened")
-    exit_code, *_, output, errors, _, _ = show(Options("http://localhost", KEY), Result(None, stale), 0.0)
+    exit_code, *_, output, errors, _, _ = result_fields(Options("http://localhost", KEY), Result(None, stale), 0.0)
     Log(str(tmp_path)).report(Report("target", "Close", "alert", None, stale))
     assert (exit_code, errors) == (b"0", b"")
     assert b" WARN ignored " in output

@@ -1,4 +1,4 @@
-"""Arguments as OEC, JEC and people give them, read without starting anything; the last class starts the real file."""
+"""The executor's arguments, as OEC, JEC and people pass them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TestSpellings:
         )  # fmt: skip
 
 class TestUnknownArguments:
-    def test_they_are_passed_over_with_a_note_each(self) -> None:
+    def test_they_are_ignored_with_a_note_each(self) -> None:
         options = read("--colour", "red", *LEAST, "-v", "word")
         assert options.payload == "{}"
         assert options.notes[0] == "passed over an argument --colour"
@@ -98,7 +98,7 @@ class TestSecrets:
         assert read(*rest, environment={**HOME, "ALERTA_API_KEY": KEY}).alerta_key == KEY
         assert read(*rest, environment={**HOME, "ALERTA_API_KEY_FILE": key_file}).alerta_key == "key-of-the-file"
 
-    def test_what_is_nearer_wins(self, key_file: str) -> None:
+    def test_arguments_come_before_the_environment_and_the_key_before_its_file(self, key_file: str) -> None:
         rest = ("--alertaApiUrl", URL, "-payload", "{}")
         environment = {**HOME, "ALERTA_API_KEY": "from-the-environment", "ALERTA_API_KEY_FILE": "/nowhere"}
         assert read(*rest, environment=environment).alerta_key == "from-the-environment"
@@ -117,7 +117,7 @@ class TestSecrets:
 
 
 class TestPayload:
-    def test_one_that_is_too_large_is_still_told_as_such(self, tmp_path: Path) -> None:
+    def test_one_that_is_too_large_is_refused_as_too_large(self, tmp_path: Path) -> None:
         path = tmp_path / "message.json"
         path.write_bytes(b" " * (LARGEST_MESSAGE_BYTES + 5))
         text = read(*LEAST[:4], "--payloadFile", str(path)).payload
@@ -143,7 +143,7 @@ class TestSpoolDirectory:
         assert read(*LEAST, "--spoolDir", "here").spool_directory == str(tmp_path / "here")
         assert state_directory([], {"XDG_STATE_HOME": "relative", "HOME": "/d"}) == "/d/.local/state/alerta-opsgenie"
 
-    def test_a_user_without_any_home_still_has_one_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_user_without_a_home_has_a_fixed_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         # As in a container that runs as a number: no HOME, and no such user in /etc/passwd.
         monkeypatch.setattr(os.path, "expanduser", lambda path: path)
         assert state_directory([], {}) == f"/var/tmp/alerta-opsgenie-{os.getuid()}"
@@ -151,9 +151,9 @@ class TestSpoolDirectory:
 
 class TestUsageErrors:
     @pytest.mark.parametrize(
-        ("arguments", "told"),
+        ("arguments", "expected"),
         [
-            (LEAST[2:], "no Alerta to talk to: give --alertaApiUrl"),
+            (LEAST[2:], "no URL of Alerta: give --alertaApiUrl"),
             ((*LEAST[:2], *LEAST[4:]), "no API key of Alerta: give --alertaApiKeyFile FILE, or set ALERTA_API_KEY"),
             ((*LEAST, "--timeLimit"), "--timeLimit has no value"),
             ((*LEAST, "--timeLimit", "soon"), "is no number of seconds: give one between 0 and 3600"),
@@ -165,19 +165,19 @@ class TestUsageErrors:
             ((*LEAST[:2], *LEAST[4:], "--alertaApiKey", "two words"), "holds a character that no key has"),
         ],
     )
-    def test_each_says_what_is_wrong_and_what_to_give(self, arguments: Sequence[str], told: str) -> None:
-        assert told in refusal(*arguments)
+    def test_each_names_what_is_wrong_and_what_to_give(self, arguments: Sequence[str], expected: str) -> None:
+        assert expected in refusal(*arguments)
 
     @pytest.mark.parametrize("content", ["\n", "two\nlines", "schlüssel"])
     def test_a_key_file_without_a_key_is_refused_without_being_shown(self, tmp_path: Path, content: str) -> None:
         path = tmp_path / "key"
         path.write_text(content)
-        told = refusal(*LEAST[:2], *LEAST[4:], "--alertaApiKeyFile", str(path))
-        assert "key" in told
-        assert not content.strip() or content.strip() not in told
+        expected = refusal(*LEAST[:2], *LEAST[4:], "--alertaApiKeyFile", str(path))
+        assert "key" in expected
+        assert not content.strip() or content.strip() not in expected
 
-class TestTheFileItself:
-    """The same through the one file, as a process."""
+class TestProcess:
+    """The one-file executor as a process."""
 
     @pytest.fixture
     def edge(self, tmp_path: Path) -> Iterator[Edge]:

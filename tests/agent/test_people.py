@@ -1,4 +1,4 @@
-"""The people file: read again when it changes, and never in the way of an action."""
+"""The people file: read again when it changes; its errors stop no action."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fifo(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "why"),
+    ("damage", "why"),
     [
         (gone, "No such file"),
         (no_file, "directory"),
@@ -67,22 +67,22 @@ def fifo(path: Path) -> None:
         (lambda path: path.write_text("a secret"), "line 1 is not ID = LOGIN"),
     ],
 )
-def test_one_that_cannot_be_used_warns_once_counts_and_knows_nobody(
-    path: Path, harm: Callable[[Path], Any], why: str
+def test_an_unusable_file_warns_once_counts_and_maps_no_id(
+    path: Path, damage: Callable[[Path], Any], why: str
 ) -> None:
-    heard: list[str] = []
-    files = PeopleFiles(heard.append)
-    harm(path)
+    warnings: list[str] = []
+    files = PeopleFiles(warnings.append)
+    damage(path)
     assert [files.of(str(path)), files.of(str(path))] == [{}, {}]
     assert files.failures == 2
-    assert why in heard[0]
-    assert [files.problem()] == heard
-    assert "secret" not in heard[0]
+    assert why in warnings[0]
+    assert [files.problem()] == warnings
+    assert "secret" not in warnings[0]
 
 
-@pytest.mark.parametrize("harm", [no_file, fifo])
-def test_one_that_cannot_be_used_leaves_no_descriptor_open(path: Path, harm: Callable[[Path], Any]) -> None:
-    harm(path)
+@pytest.mark.parametrize("damage", [no_file, fifo])
+def test_an_unusable_file_leaves_no_descriptor_open(path: Path, damage: Callable[[Path], Any]) -> None:
+    damage(path)
     before = len(list(Path("/proc/self/fd").iterdir()))
     PeopleFiles().of(str(path))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -109,7 +109,7 @@ def test_the_path_travels_and_is_below_the_caller_s_directory() -> None:
     assert "--people=/etc/oec/who" in again
 
 
-def test_a_file_that_was_mended_is_no_trouble_any_more(path: Path) -> None:
+def test_a_corrected_file_is_no_problem_any_more(path: Path) -> None:
     files = PeopleFiles()
     text = path.read_text()
     path.write_text("nonsense")

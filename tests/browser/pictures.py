@@ -12,7 +12,7 @@ from alerta_opsgenie.agent import client
 from alerta_opsgenie.core.message import journal_body_of_person
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Part, PluginSide, Row, Source
+from alerta_opsgenie.page.view import PageInputs, Part, PluginStatus, Row
 from tests.browser.chromium import PHONE, Browser, chromium
 from tests.cli.state_directory import StateDirectory
 
@@ -36,10 +36,10 @@ def fill(place: StateDirectory) -> Row:
     return Row("", "", "Acknowledge", str(uuid.uuid4()), PEOPLE[1], *why, at=now - 400)
 
 
-def plugin() -> PluginSide:
+def plugin() -> PluginStatus:
     """Make the figures of a plugin that compared both sides some minutes ago."""
     figures = {"waiting": 0.0, "last_good_sweep": time.time() - 140, "drift_repaired_status_alerta": 1.0}
-    return PluginSide(ALERTA, "", figures)
+    return PluginStatus(ALERTA, "", figures)
 
 
 def break_it(place: StateDirectory) -> None:
@@ -59,8 +59,8 @@ def main() -> None:
         ignored = [fill(place)]
         status = {"kind": "run", "version": "6.0.0", "pid": 4711}
         client.ask_status = lambda _: status  # type: ignore[assignment]
-        queue = Part("Queue", "1 of 1 queues answer, 0 messages in hand", is_well=True, at=time.time() - 2)
-        source = Source(
+        queue = Part("Queue", "1 of 1 queues answer, 0 messages in flight", is_well=True, at=time.time() - 2)
+        source = PageInputs(
             str(place.directory), lambda: queue, plugins=[plugin], ignored=lambda: ignored, token=lambda: "a" * 16
         )
         server = Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer)

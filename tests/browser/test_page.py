@@ -53,9 +53,9 @@ def test_what_happens_appears_by_itself_unless_it_is_paused(site: Site, browser:
     browser.open(site.url)
     first = acknowledge(site)
     browser.wait_for(first)
-    assert "new action" in browser.one("#told").text
+    assert "new action" in browser.one("#live-status").text
     browser.press("#pause")
-    assert (browser.one("#pause").get_attribute("aria-pressed"), browser.one("#told").text) == ("true", "Paused")
+    assert (browser.one("#pause").get_attribute("aria-pressed"), browser.one("#live-status").text) == ("true", "Paused")
     second = acknowledge(site)
     site.rig.wait_delivered()
     third = site.dead()

@@ -1,4 +1,4 @@
-"""Load whose end can be told: each note must stand once, and each state be as the last action left it."""
+"""Load with a check of its result: each note is there once, and each state is that of the last action."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SETTLED_SECONDS = 120.0
 
 
 class Load:
-    """A person who acts on alerts, a third of it notes."""
+    """Actions of a person on alerts, a third of them notes."""
 
     def __init__(self, rig: Rig, console: Console, alerts: int, seed: int = 7) -> None:
         self.rig = rig
@@ -27,7 +27,7 @@ class Load:
             rig.create(alert_id)
 
     def act(self, count: int) -> None:
-        """Do so many things."""
+        """Do so many actions."""
         person = self.rig.person()
         for number in range(count):
             alert_id = self.rng.choice(self.ids)
@@ -64,6 +64,6 @@ class Load:
 
 
 def _story(alert: dict[str, Any], rig: Rig) -> list[str]:
-    """Tell what happened to an alert: its history, and what the connectors say of it."""
+    """Return an alert's history, and the connectors' log lines about it."""
     history = [f"{entry['updateTime']} {entry['type']} {entry['status']} {entry['text']}" for entry in alert["history"]]
     return history + [line for path in rig.log_paths() for line in path.read_text().splitlines() if alert["id"] in line]

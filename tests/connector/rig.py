@@ -39,13 +39,13 @@ ACTIONS = (
     "TakeOwnership", "AddTags", "RemoveTags", "UpdatePriority", "UpdateMessage", "UpdateDescription", "AddResponder",
     "AddTeam", "EscalateToNext", "Escalate", "Delete", "Restart",
 )  # fmt: skip
-PATIENCE_SECONDS = 30.0
-ENDS_SECONDS = 30.0
-"""Twice the unit's TimeoutStopSec, for the machine may be busy; what waits for somebody who hangs takes longer."""
+TIMEOUT_SECONDS = 30.0
+END_SECONDS = 30.0
+"""Twice the unit's TimeoutStopSec, for a busy machine."""
 
 
 class Connector:
-    """One running `alerta-opsgenie run`; its log lies in `log_path`."""
+    """One running `alerta-opsgenie run`, with its log in `log_path`."""
 
     def __init__(self, config_path: Path, log_path: Path, *options: str, env: dict[str, str] | None = None) -> None:
         self.log_path = log_path
@@ -58,36 +58,36 @@ class Connector:
 
     @property
     def log(self) -> str:
-        """What it wrote so far."""
+        """Its log so far."""
         return self.log_path.read_text(errors="replace")
 
-    def wait_log(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_log(self, text: str, seconds: float = TIMEOUT_SECONDS) -> None:
         """Wait until it has written `text`."""
         wait_until(lambda: text in self.log, seconds, lambda: f"{text!r} is not in:\n{self.log}")
 
     @property
     def base_url(self) -> str:
-        """Where its pages are (it was told to listen at port 0)."""
+        """The URL of its web server (it listens at port 0)."""
         mark = "metrics and health at "
         self.wait_log(mark)
         found = re.findall(mark + r"(http://[\d.]+:\d+)", self.log)
         return str(found[-1])
 
     def page(self, path: str) -> tuple[int, str]:
-        """Read one of its pages: the status and the text."""
+        """Return status and text of one of its pages."""
         try:
             with urllib.request.urlopen(self.base_url + path, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def wait_page(self, path: str, status: int, seconds: float = PATIENCE_SECONDS) -> JSON:
-        """Wait until a page answers with `status`; gives its JSON."""
+    def wait_page(self, path: str, status: int, seconds: float = TIMEOUT_SECONDS) -> JSON:
+        """Wait until a page has the `status`. Return its JSON."""
         wait_until(lambda: self.page(path)[0] == status, seconds, lambda: f"{self.page(path)}\n{self.log}")
         return dict(json.loads(self.page(path)[1]))
 
     def metric(self, name: str, **labels: str) -> float:
-        """Give the value of a metric."""
+        """Return the value of a metric."""
         for line in self.page("/metrics")[1].splitlines():
             if line.startswith(name) and all(f'{key}="{value}"' in line for key, value in labels.items()):
                 rest = line[len(name) :]
@@ -104,7 +104,7 @@ class Connector:
         self.process.wait()
 
     def stop(self, seconds: float = 15.0) -> float:
-        """End it as a service manager does; gives how long that took."""
+        """End it as a service manager does. Return how long that took."""
         began = time.monotonic()
         if self.process.poll() is None:
             self.process.terminate()
@@ -118,7 +118,7 @@ class Connector:
 
 
 class Rig:
-    """Cloud, queue and configuration for connectors in front of the Alerta at `alerta_url`."""
+    """Cloud, queue and configuration for connectors before the Alerta at `alerta_url`."""
 
     def __init__(
         self,
@@ -171,12 +171,12 @@ class Rig:
         path.chmod(0o600)
 
     def start(self, *options: str, name: str = "", env: dict[str, str] | None = None) -> Connector:
-        """Start a connector; it may take its time until it polls."""
+        """Start a connector, and do not wait until it polls."""
         self.write_config()
         return self._start(self.config_path, name or str(len(self.connectors)), options, env)
 
     def start_elsewhere(self, name: str) -> Connector:
-        """Start a connector as on a host of its own: with another spool, `directory / name`."""
+        """Start a connector as on another host: with another spool, `directory / name`."""
         self.write_config()
         spool = self.directory / name
         self.spools.append(spool)
@@ -195,14 +195,14 @@ class Rig:
         return self.cloud.person(username)
 
     def create(self, alias: str, **fields: object) -> None:
-        """Let an alert of Alerta's be known to the cloud, as the plugin would have made it."""
+        """Create an alert in the cloud, as the plugin would."""
         self.person("alerta@example.com").create("Disk usage 97%", alias, source="Alerta", **fields)
 
     def callbacks(self) -> list[JSON]:
         return [callback.body for callback in self.cloud.records.callbacks]
 
-    def wait_callbacks(self, count: int, seconds: float = PATIENCE_SECONDS) -> list[JSON]:
-        """Wait for so many results; gives them."""
+    def wait_callbacks(self, count: int, seconds: float = TIMEOUT_SECONDS) -> list[JSON]:
+        """Wait for so many results. Return them."""
         done = self.cloud.wait_until(lambda: len(self.cloud.records.callbacks) >= count, seconds)
         assert done, f"{len(self.callbacks())} of {count} results came:\n{self.logs()}"
         return self.callbacks()
@@ -213,13 +213,13 @@ class Rig:
         counts: tuple[int, int, int] = sqs.queue(self.queue.url).count(sqs.now())
         return counts
 
-    def wait_queue_empty(self, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_queue_empty(self, seconds: float = TIMEOUT_SECONDS) -> None:
         """Wait until every message is sent and deleted (the double's queue alone)."""
         assert self.cloud.wait_settled(seconds)
         wait_until(lambda: self.queue_counts() == (0, 0, 0), seconds, lambda: f"{self.queue_counts()}\n{self.logs()}")
 
     def rows(self, which: str, place: Path | None = None) -> list[Action]:
-        """Give the actions in one state of all journals in a state directory."""
+        """Return the actions in one state, from all journals of a state directory."""
         directory = str(place or self.spool)
         found: list[Action] = []
         for name in state.targets(directory):
@@ -229,16 +229,16 @@ class Rig:
         return found
 
     def count_undelivered(self) -> int:
-        """Count the actions in all journals that are not ended."""
+        """Count the actions in all journals that have not ended."""
         return sum(len(self.rows(which, place)) for place in self.spools for which in ("waiting", "in-flight"))
 
-    def wait_delivered(self, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_delivered(self, seconds: float = TIMEOUT_SECONDS) -> None:
         """Wait until every message is sent and deleted, and every action in the journals has ended."""
         self.wait_queue_empty(seconds)
         wait_until(lambda: not self.count_undelivered(), seconds, self.logs)
 
     def log_paths(self) -> list[Path]:
-        """Give the files that the connectors have logged to."""
+        """Return the log files of the connectors."""
         return sorted({connector.log_path for connector in self.connectors})
 
     def logs(self) -> str:
@@ -262,7 +262,7 @@ class Rig:
 def wait_until(
     condition: Callable[[], bool], seconds: float = 120.0, say: Callable[[], str] = lambda: "it never came"
 ) -> None:
-    """Wait until a condition holds, for what nothing announces."""
+    """Wait until a condition holds."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:

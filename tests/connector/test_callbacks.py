@@ -1,4 +1,4 @@
-"""Results are told in the exact form, tried again, and never held on to for ever."""
+"""Results: their format, retries, and their limit in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.cloud import Cloud, CloudServer, Integration
 from alerta_opsgenie.connector import callbacks
 from alerta_opsgenie.connector.callbacks import Callbacks, result_of
 from alerta_opsgenie.connector.cloud import VendorApi
-from alerta_opsgenie.connector.parts import Parts
+from alerta_opsgenie.connector.threads import Threads
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.callback import read_envelope
@@ -27,16 +27,16 @@ class Run:
         self.counts: list[str] = []
         config = EdgeConfig(dialect, Secret(self.integration.key), server.base_url, {})
         self.callbacks = Callbacks(dialect, lambda: VendorApi(config, {}), self.counts.append)
-        parts = Parts()
+        threads = Threads()
         for number in range(callbacks.SENDERS):
-            parts.start(f"results {number}", self.callbacks.run)
+            threads.start(f"results {number}", self.callbacks.run)
 
     def result(self, outcome: Outcome) -> dict[str, Any]:
         self.cloud.person("alice@example.com").create("m", source="Alerta")
         envelope = read_envelope(self.cloud.sent(self.integration)[-1])
         return result_of(self.dialect, envelope, "Acknowledge x by alice", outcome)
 
-    def tell(self, body: dict[str, Any]) -> None:
+    def send(self, body: dict[str, Any]) -> None:
         """Send one result and wait for its end."""
         count = len(self.counts)
         self.callbacks.put(body)
@@ -59,9 +59,9 @@ DONE = Outcome(Kind.APPLIED, Reason.DONE)
 REFUSED = Outcome(Kind.KEPT, Reason.UNAUTHORIZED, "Alerta answered HTTP 401")
 
 
-def test_success_and_failure_are_told_as_the_vendor_wants_them(run: Run) -> None:
-    run.tell(run.result(DONE))
-    run.tell(run.result(REFUSED))
+def test_success_and_failure_have_the_vendor_s_format(run: Run) -> None:
+    run.send(run.result(DONE))
+    run.send(run.result(REFUSED))
     success, failure = (callback.body for callback in run.cloud.records.callbacks)
     assert success["isSuccessful"] is True
     assert "failureMessage" not in success
@@ -71,17 +71,13 @@ def test_success_and_failure_are_told_as_the_vendor_wants_them(run: Run) -> None
     assert run.counts == ["sent", "sent"]
 
 
-def test_what_passes_is_tried_again(run: Run) -> None:
-    run.cloud.faults.status(503, "callback", times=2)
-    run.tell(run.result(DONE))
-    assert run.counts == ["sent"]
-
-
-def test_what_is_refused_is_not_tried_again(run: Run) -> None:
-    fault = run.cloud.faults.status(422, "callback")
-    run.tell(run.result(DONE))
-    assert run.counts == ["refused"]
-    assert fault.struck == 1
+@pytest.mark.parametrize(("status", "result", "failures"), [(503, "sent", 2), (422, "refused", 1)])
+def test_a_temporary_error_is_tried_again_and_a_refusal_is_not(
+    run: Run, status: int, result: str, failures: int
+) -> None:
+    fault = run.cloud.faults.status(status, "callback", times=2)
+    run.send(run.result(DONE))
+    assert (run.counts, fault.struck) == ([result], failures)
 
 
 def test_no_more_than_a_thousand_wait(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +94,6 @@ def test_no_more_than_a_thousand_wait(run: Run, monkeypatch: pytest.MonkeyPatch)
     ("outcome", "failed"),
     [(DONE, False), (Outcome(Kind.KEPT, Reason.NETWORK), False), (Outcome(Kind.REJECTED, Reason.NOT_FOUND), True)],
 )
-def test_what_goes_by_itself_is_no_failure(outcome: Outcome, failed: bool) -> None:
-    told = result_of("oec", read_envelope({"action": "Close"}), "Close x by alice", outcome)
-    assert ("failureMessage" in told) == failed
+def test_an_action_that_is_retried_is_no_failure(outcome: Outcome, failed: bool) -> None:
+    body = result_of("oec", read_envelope({"action": "Close"}), "Close x by alice", outcome)
+    assert ("failureMessage" in body) == failed

@@ -1,4 +1,4 @@
-"""JEC's channel: messages come, are deleted by their newest handle, and no answer is anything but that or an error."""
+"""JEC's channel: messages, their deletion, and any other response as an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATH = "/jsm/ops/jec/v2/messages/channel/c-1"
 
 
 class FakeApi:
-    """Gives its answers in turn, the last one for ever."""
+    """Returns its responses in turn, and then always the last one."""
 
     def __init__(self, *answers: Response | Exception) -> None:
         self.answers = list(answers)
@@ -63,7 +63,7 @@ def test_a_message_that_comes_again_is_counted_and_has_its_newest_handle() -> No
 
 def test_what_is_done_is_deleted_by_id_and_handle() -> None:
     taken, api = channel(Response(204, {}, b""))
-    assert taken.done([Receipt("m", "h")]) == []
+    assert taken.delete([Receipt("m", "h")]) == []
     assert api.asked == [("DELETE", PATH, {"messages": [{"messageId": "m", "messageHandle": "h"}]})]
 
 
@@ -78,21 +78,21 @@ def test_after_an_empty_poll_the_next_waits_and_after_a_full_one_it_does_not(mon
 
 
 @pytest.mark.parametrize(("status", "stale"), [(401, True), (410, True), (429, False)])
-def test_a_refusal_says_whether_the_channel_has_to_be_asked_for_again(status: int, stale: bool) -> None:
+def test_a_refusal_shows_whether_the_channel_has_to_be_fetched_again(status: int, stale: bool) -> None:
     taken, _ = channel(Response(status, {"retry-after": "7"}, b""))
-    for call in (lambda: taken.receive(1, 1), lambda: taken.done([Receipt("m", "h")])):
+    for call in (lambda: taken.receive(1, 1), lambda: taken.delete([Receipt("m", "h")])):
         with pytest.raises(TransportError) as raised:
             call()
         assert (raised.value.stale, raised.value.retry_after_seconds) == (stale, 7.0)
 
 
-def test_no_answer_is_an_error() -> None:
+def test_no_response_is_an_error() -> None:
     taken, _ = channel(UnreachableError("it did not answer in time", timed_out=True))
     with pytest.raises(TransportError, match="did not answer in time"):
         taken.receive(1, 1)
 
 
-def test_a_message_that_cannot_be_deleted_is_left_and_one_without_a_body_is_given() -> None:
+def test_a_message_that_cannot_be_deleted_is_ignored_and_one_without_a_body_is_returned() -> None:
     taken, _ = channel(given_messages({"id": "x"}, "text", message(body=None)))
     (received,) = taken.receive(10, 20)
     assert (received.receipt.message_id, received.body) == ("m", "")

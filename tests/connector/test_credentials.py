@@ -1,4 +1,4 @@
-"""The header `Token`: every field is checked, and no bytes give anything but a token or a refusal."""
+"""The header `Token`: every field is checked; any bytes are a token or an error."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.connector.credentials import (
+    AwsCredentials,
     CredentialsError,
-    Grant,
-    QueuePlace,
+    QueueLocation,
     Token,
     read_answer,
     read_token,
@@ -36,7 +36,7 @@ def described() -> dict[str, Any]:
 
 
 def changed(path: str, value: Any) -> str:
-    """Give the text of a token in which one field is another."""
+    """Return the text of a token with one field changed."""
     token = described()
     *steps, last = path.split(".")
     place: Any = token
@@ -46,10 +46,10 @@ def changed(path: str, value: Any) -> str:
     return json.dumps(token)
 
 
-def test_a_token_is_read_with_what_it_says_about_refreshing() -> None:
+def test_a_token_is_read_with_its_refresh_periods() -> None:
     token = read_token(json.dumps(described()), ahead_seconds=2.0)
     assert token == Token(
-        "me", (QueuePlace("http://q/1", "eu-west-1", Grant("A", 1751623.2, "S", "T")),), 30.0, 15.0, 2.0
+        "me", (QueueLocation("http://q/1", "eu-west-1", AwsCredentials("A", 1751623.2, "S", "T")),), 30.0, 15.0, 2.0
     )
     assert "'T'" not in repr(token)
 
@@ -74,14 +74,14 @@ _BAD: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("path", "value"), _BAD)
-def test_a_field_that_cannot_be_is_named(path: str, value: Any) -> None:
+def test_an_invalid_field_is_named(path: str, value: Any) -> None:
     with pytest.raises(CredentialsError) as raised:
         read_token(changed(path, value))
     assert "the header Token" in str(raised.value)
 
 
 @pytest.mark.parametrize("value", [0, None, ""])
-def test_a_refresh_that_is_not_said_is_once_a_minute(value: Any) -> None:
+def test_a_missing_refresh_period_is_a_minute(value: Any) -> None:
     assert read_token(changed(f"{_CONF}.credentialSuccessRefreshPeriod", value)).refresh_seconds == 60
 
 
@@ -105,11 +105,11 @@ def test_anything_in_any_field_is_a_token_or_a_refusal(path: str, value: Any) ->
     except CredentialsError:
         return
     assert token.refresh_seconds >= 1
-    assert all(math.isfinite(place.grant.expires_at) for place in token.queues)
+    assert all(math.isfinite(place.credentials.expires_at) for place in token.queues)
 
 
 @pytest.mark.parametrize("status", [204, 302, 400, 401, 402, 403, 404, 405, 410, 415, 422, 429, 500, 501, 503])
-def test_a_refusal_for_good_says_what_it_means_and_any_other_may_pass(status: int) -> None:
+def test_a_permanent_refusal_has_advice(status: int) -> None:
     with pytest.raises(CredentialsError) as raised:
         read_answer(URL, Response(status, {}, b""))
     is_permanent = status in (400, 401, 402, 403, 404, 405, 410, 415, 422, 501)
@@ -117,12 +117,12 @@ def test_a_refusal_for_good_says_what_it_means_and_any_other_may_pass(status: in
     assert raised.value.gone == (status in (404, 410, 501))
 
 
-def test_an_answer_without_the_header_is_one_of_something_else() -> None:
+def test_a_response_without_the_header_is_an_error() -> None:
     with pytest.raises(CredentialsError, match="without the header Token"):
         read_answer(URL, Response(200, {}, b"<html>"))
 
 
-def test_an_answer_without_a_queue_may_mean_that_this_version_has_ended() -> None:
+def test_a_response_without_a_queue_may_mean_that_this_version_has_ended() -> None:
     with pytest.raises(CredentialsError) as raised:
         read_answer(URL, Response(200, {"token": changed("queueProperties", [])}, b""))
     assert raised.value.gone

@@ -1,10 +1,11 @@
-"""What is done with each message: when it is deleted, what is told, and what becomes a dead letter."""
+"""Messages: when one is deleted, which result is sent, and which becomes a dead letter."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -12,10 +13,17 @@ import pytest
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.ticket import Result, Ticket
-from alerta_opsgenie.connector.handler import MOST_BYTES, MOST_RECEIPTS, Handler, MisfitError, Room, read_action
+from alerta_opsgenie.connector.handler import (
+    MOST_BYTES,
+    MOST_RECEIPTS,
+    Handler,
+    InFlightMessages,
+    UnusableMessageError,
+    read_action,
+)
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.report import Reporter
-from alerta_opsgenie.connector.settings import Own, Plan
+from alerta_opsgenie.connector.settings import ConnectorSettings, Plan
 from alerta_opsgenie.connector.transport import Receipt, Received
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.secret import Secret
@@ -27,15 +35,15 @@ THEIRS = ActionMapping("Close", "/opt/close.sh")
 DONE = Result(None, Outcome(Kind.APPLIED, Reason.DONE))
 
 
-class FakeFront:
-    """A deliverer: `commits` says whether the journal can be used."""
+class FakeDelivery:
+    """A deliverer. `commits`: whether the journal can be used."""
 
     def __init__(self) -> None:
         self.commits = True
         self.is_quick = False
         self.submitted: list[list[Request]] = []
         self.tickets: list[Ticket] = []
-        self.buried: list[tuple[str, str]] = []
+        self.dead_letters: list[tuple[str, str]] = []
         self.failure = ""
         self.deliverer = self
 
@@ -48,7 +56,7 @@ class FakeFront:
         return tickets
 
     def record_dead(self, _options: Options, body: str, outcome: Outcome) -> str:
-        self.buried.append((body, outcome.detail))
+        self.dead_letters.append((body, outcome.detail))
         return self.failure
 
 
@@ -77,14 +85,14 @@ class Run:
     def __init__(self, dialect: str = "oec") -> None:
         config = EdgeConfig(dialect, Secret("k"), "https://api.opsgenie.com", {"Acknowledge": OURS, "Close": THEIRS})
         options = Options("https://alerta.example.com", "key")
-        plan = Plan(config, options, {"Acknowledge": options}, Own())
-        self.front, self.source, self.scripts = FakeFront(), FakeSource(), FakeScripts()
-        self.told: list[dict[str, Any]] = []
-        self.handler = Handler(plan, self.front, self, self.scripts, Reporter(Metrics()))  # type: ignore[arg-type]
+        plan = Plan(config, options, {"Acknowledge": options}, ConnectorSettings())
+        self.delivery, self.source, self.scripts = FakeDelivery(), FakeSource(), FakeScripts()
+        self.results: list[dict[str, Any]] = []
+        self.handler = Handler(plan, self.delivery, self, self.scripts, Reporter(Metrics()))  # type: ignore[arg-type]
         self.handler.owner_id = "me"
 
     def put(self, body: dict[str, Any]) -> None:
-        self.told.append(body)
+        self.results.append(body)
 
     def take(self, *messages: Received) -> None:
         self.handler.take(self.source, messages)
@@ -106,132 +114,132 @@ def received(
 def test_a_message_is_deleted_as_soon_as_its_action_is_committed(run: Run) -> None:
     run.take(received())
     assert run.source.finished == [Receipt("m1", "h1")]
-    assert run.told == [], "there is no outcome yet"
-    run.front.tickets[0].resolve(DONE)
-    assert [body["requestId"] for body in run.told] == ["r1"]
+    assert run.results == [], "there is no outcome yet"
+    run.delivery.tickets[0].resolve(DONE)
+    assert [body["requestId"] for body in run.results] == ["r1"]
 
 
 def test_a_batch_is_submitted_as_one(run: Run) -> None:
     run.take(received(number=1), received(number=2), received("Close", 3))
-    assert [len(batch) for batch in run.front.submitted] == [2]
+    assert [len(batch) for batch in run.delivery.submitted] == [2]
     assert run.scripts.put_in == ["m3"]
 
 
-def test_where_nothing_can_be_written_a_message_waits_for_its_outcome(run: Run) -> None:
-    run.front.commits = False
+def test_without_a_journal_a_message_is_deleted_after_its_outcome(run: Run) -> None:
+    run.delivery.commits = False
     run.take(received())
     assert run.source.finished == []
-    run.front.tickets[0].resolve(DONE)
+    run.delivery.tickets[0].resolve(DONE)
     assert run.source.finished == [Receipt("m1", "h1")]
 
 
-def test_what_is_neither_done_nor_kept_stays_in_the_queue_and_nobody_is_told(run: Run) -> None:
-    run.front.commits = False
+def test_an_action_that_is_neither_done_nor_kept_stays_in_the_queue_without_a_result(run: Run) -> None:
+    run.delivery.commits = False
     run.take(received())
-    run.front.tickets[0].resolve(Result(None, Outcome(Kind.KEPT, Reason.NETWORK), kept=False))
-    assert (run.source.finished, run.told) == ([], [])
+    run.delivery.tickets[0].resolve(Result(None, Outcome(Kind.KEPT, Reason.NETWORK), kept=False))
+    assert (run.source.finished, run.results) == ([], [])
 
 
 @pytest.mark.parametrize(
-    ("outcome", "is_told_as_failure"),
+    ("outcome", "is_failure"),
     [(Outcome(Kind.KEPT, Reason.NETWORK), False), (Outcome(Kind.KEPT, Reason.UNAUTHORIZED, "HTTP 401"), True)],
 )
-def test_of_what_is_kept_only_what_a_person_has_to_mend_is_a_failure(
-    run: Run, outcome: Outcome, is_told_as_failure: bool
+def test_a_kept_action_is_a_failure_only_if_a_person_has_to_act(
+    run: Run, outcome: Outcome, is_failure: bool
 ) -> None:
     run.take(received())
-    run.front.tickets[0].resolve(Result(None, outcome))
-    assert ("failureMessage" in run.told[0]) == is_told_as_failure
+    run.delivery.tickets[0].resolve(Result(None, outcome))
+    assert ("failureMessage" in run.results[0]) == is_failure
 
 
-def test_an_earlier_receipt_goes_along(run: Run) -> None:
+def test_the_time_of_an_earlier_receipt_is_submitted(run: Run) -> None:
     run.take(received(number=1), received(number=2, count=2))
-    assert [request.first_attempt_at for request in run.front.submitted[0]] == [None, 5.0]
+    assert [request.first_attempt_at for request in run.delivery.submitted[0]] == [None, 5.0]
 
 
-def test_what_is_for_somebody_else_is_a_dead_letter_that_no_retry_takes_for_an_action(run: Run) -> None:
+def test_a_message_of_another_integration_is_a_dead_letter_that_a_retry_does_not_deliver(run: Run) -> None:
     run.take(received(owner="another"))
-    ((body, why),) = run.front.buried
+    ((body, why),) = run.delivery.dead_letters
     assert isinstance(json.loads(body), list)
     assert "another integration" in why
     assert run.source.finished == [Receipt("m1", "h1")]
 
 
 def test_a_dead_letter_that_cannot_be_recorded_stays_in_the_queue(run: Run) -> None:
-    run.front.failure = "the disk is full"
+    run.delivery.failure = "the disk is full"
     run.take(received(owner="another"))
     assert run.source.finished == []
 
 
-def test_a_message_that_ends_the_process_again_and_again_is_set_aside(run: Run) -> None:
+def test_a_message_that_may_crash_the_process_is_a_dead_letter(run: Run) -> None:
     run.take(received(count=MOST_RECEIPTS), received(number=2, count=MOST_RECEIPTS + 1))
-    assert len(run.front.submitted[0]) == 1
-    ((body, why),) = run.front.buried
+    assert len(run.delivery.submitted[0]) == 1
+    ((body, why),) = run.delivery.dead_letters
     assert json.loads(body)["requestId"] == "r2"
     assert "received 6 times" in why
 
 
-def test_a_message_that_came_again_because_of_us_is_not_set_aside(run: Run) -> None:
-    run.front.commits = False
+def test_a_message_that_we_left_in_the_queue_is_no_dead_letter(run: Run) -> None:
+    run.delivery.commits = False
     run.take(received())
-    run.front.tickets[0].resolve(Result(None, Outcome(Kind.KEPT, Reason.NETWORK), kept=False))
+    run.delivery.tickets[0].resolve(Result(None, Outcome(Kind.KEPT, Reason.NETWORK), kept=False))
     run.take(received(count=MOST_RECEIPTS + 1))
-    assert run.front.buried == []
+    assert run.delivery.dead_letters == []
 
 
 @pytest.mark.parametrize("dialect", ["oec", "jec"])
-def test_an_action_without_a_mapping_is_passed_over_and_jec_reports_it(dialect: str) -> None:
+def test_an_action_without_a_mapping_is_ignored_and_jec_reports_it(dialect: str) -> None:
     run = Run(dialect)
     run.take(received("Snooze"))
     assert run.source.finished == [Receipt("m1", "h1")]
-    assert len(run.told) == (dialect == "jec")
+    assert len(run.results) == (dialect == "jec")
 
 
-def test_large_messages_are_dealt_with_a_few_at_a_time(run: Run) -> None:
+def test_large_messages_are_submitted_in_small_batches(run: Run) -> None:
     for number in range(3):
-        run.front.tickets.clear()
+        run.delivery.tickets.clear()
         run.take(received(number=number, size=1024 * 1024 - 500))
-        run.front.tickets[0].resolve(DONE)
+        run.delivery.tickets[0].resolve(DONE)
     messages = [received(number=number, size=1_000_000) for number in range(4)]
-    run.front.is_quick = True
-    run.front.submitted.clear()
+    run.delivery.is_quick = True
+    run.delivery.submitted.clear()
     run.take(*messages)
-    assert {len(batch) for batch in run.front.submitted} == {2}
+    assert {len(batch) for batch in run.delivery.submitted} == {2}
 
 
-def test_the_room_is_given_back_with_the_first_result(run: Run) -> None:
+def test_the_first_result_ends_the_time_in_flight(run: Run) -> None:
     run.take(received())
-    assert len(run.handler.room) == 1
-    run.front.tickets[0].resolve(DONE)
-    assert len(run.handler.room) == 0
+    assert len(run.handler.in_flight) == 1
+    run.delivery.tickets[0].resolve(DONE)
+    assert len(run.handler.in_flight) == 0
 
 
 def test_a_batch_waits_until_it_fits_by_number_and_by_bytes() -> None:
-    room = Room(12)
+    in_flight = InFlightMessages(12)
     for size in (10, 10, MOST_BYTES):
-        room.count(1, size)
-    waiting = threading.Thread(target=room.wait, args=(10,), daemon=True)
+        in_flight.add(size)
+    waiting = threading.Thread(target=in_flight.wait, args=(10,), daemon=True)
     waiting.start()
     for size in (10, MOST_BYTES):
         assert waiting.is_alive()
-        room.count(-1, size)
-    assert waiting.is_alive(), "what comes may be as large"
-    room.count(-1, 10)
+        in_flight.remove(size)
+    assert waiting.is_alive(), "the next message may be as large"
+    in_flight.remove(10)
     waiting.join(20)
     assert not waiting.is_alive()
-    room.close()
-    assert not room.wait(1)
+    in_flight.close()
+    assert not in_flight.wait(1)
 
 
 def test_a_large_message_is_forgotten() -> None:
-    room = Room(48)
+    in_flight = InFlightMessages(48)
     for size in (MOST_BYTES, *[100] * 12):
-        room.count(1, size)
-        room.count(-1, size)
-    assert room.wait(10) == 10
+        in_flight.add(size)
+        in_flight.remove(size)
+    assert in_flight.wait(10) == 10
 
 
-# -- Which messages are ours, and which mapping they are for
+# -- Which messages are ours, and their mapping
 
 
 def config(dialect: str = "oec", **mappings: ActionMapping) -> EdgeConfig:
@@ -245,43 +253,30 @@ def of_attributes(body: Any = None, **attributes: str) -> Received:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "attributes"),
+    ("dialect", "attributes", "owner", "is_ours"),
     [
-        ("oec", {"ownerId": "me"}),
-        ("oec", {"integrationId": "me"}),
-        ("jec", {"ownerId": "x", "channelId": "me"}),
+        ("oec", {"ownerId": "me"}, "me", True),
+        ("oec", {"integrationId": "me"}, "me", True),
+        ("jec", {"ownerId": "x", "channelId": "me"}, "me", True),
+        ("oec", {}, "me", False),
+        ("oec", {"ownerId": "another", "integrationId": "me"}, "me", False),
+        ("oec", {"channelId": "me"}, "me", False),
+        ("jec", {"integrationId": "me"}, "me", False),
+        ("oec", {"ownerId": ""}, "", False),
     ],
 )
-def test_a_message_is_ours_by_the_attributes_that_the_go_connectors_look_at(
-    dialect: str, attributes: dict[str, str]
+def test_a_message_is_ours_by_the_attributes_that_the_go_connectors_compare(
+    dialect: str, attributes: dict[str, str], owner: str, is_ours: bool
 ) -> None:
-    assert read_action(of_attributes(**attributes), "me", config(dialect)).mapping is OURS
-
-
-@pytest.mark.parametrize(
-    ("dialect", "attributes"),
-    [
-        ("oec", {}),
-        ("oec", {"ownerId": "another", "integrationId": "me"}),
-        ("oec", {"channelId": "me"}),
-        ("jec", {"integrationId": "me"}),
-    ],
-)
-def test_any_other_is_not(dialect: str, attributes: dict[str, str]) -> None:
-    with pytest.raises(MisfitError):
-        read_action(of_attributes(**attributes), "me", config(dialect))
-
-
-def test_while_we_do_not_know_who_we_are_nothing_is_ours() -> None:
-    with pytest.raises(MisfitError):
-        read_action(of_attributes(ownerId=""), "", config())
+    with nullcontext() if is_ours else pytest.raises(UnusableMessageError):
+        assert read_action(of_attributes(**attributes), owner, config(dialect)).mapping is OURS
 
 
 @pytest.mark.parametrize(
     "body", ["{", '"text"', '{"action": 1}', '{"action": "A", "requestId": 5}', "[" * 100_000, " " * (1024 * 1024 + 1)]
 )
-def test_what_cannot_be_read_is_a_misfit_and_nothing_worse(body: str) -> None:
-    with pytest.raises(MisfitError):
+def test_an_unreadable_message_is_refused(body: str) -> None:
+    with pytest.raises(UnusableMessageError):
         read_action(of_attributes(body, ownerId="me"), "me", config())
 
 
@@ -290,7 +285,7 @@ def test_the_mapped_name_comes_before_the_actions_own() -> None:
     assert read_action(of_attributes(body, ownerId="me"), "me", config()).mapping is THEIRS
 
 
-def test_for_our_executor_the_actions_own_name_will_do_where_the_mapped_one_is_unknown() -> None:
+def test_for_our_executor_the_actions_own_name_is_used_where_the_mapped_one_is_unknown() -> None:
     body = {"action": "Acknowledge", "actionType": "custom", "mappedActionV2": {"name": "postActionToJEC"}}
     assert read_action(of_attributes(body, ownerId="me"), "me", config("jec")).mapping is OURS
     body["action"] = "Close"

@@ -1,4 +1,4 @@
-"""Lines for people and for machines, without secrets."""
+"""Text lines and JSON lines, without secrets."""
 
 from __future__ import annotations
 

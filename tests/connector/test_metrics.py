@@ -1,4 +1,4 @@
-"""Every label is there from the start, and the documentation names each number."""
+"""Every label value exists from the start, and the documentation has each metric."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 
 
 def families(metrics: Metrics) -> dict[str, tuple[str, str, tuple[str, ...]]]:
-    """Name each metric as it is scraped: its type, help and labels."""
+    """Return type, help and labels of each metric."""
     metrics.queue("q")
     found = {}
     for family in metrics.registry.collect():
@@ -39,7 +39,7 @@ def test_a_custom_action_does_not_make_a_label_of_its_own() -> None:
     assert f'alerta_opsgenie_actions_total{{action="{CUSTOM}",outcome="applied",reason="done"}} 1.0' in text
 
 
-def test_the_documentation_has_each_number_with_its_type_labels_and_meaning() -> None:
+def test_the_documentation_has_each_metric_with_its_type_labels_and_meaning() -> None:
     rows = {}
     for line in DOCS.read_text().splitlines():
         match = re.fullmatch(r"\| `(alerta_opsgenie_\w+)` \| (\w+) \| (.*?) \| (.*) \|", line)

@@ -1,4 +1,4 @@
-"""The vendor is asked again for ever, never in a hurry, and by JEC's version 2 where version 1 has ended."""
+"""Credentials are fetched again and again, with pauses, and from JEC's version 2 where version 1 has ended."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lab.cloud import Cloud, CloudServer, Queue
 from alerta_opsgenie.clients.connection import Response
 from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.connector.credentials import Token
-from alerta_opsgenie.connector.parts import Parts
 from alerta_opsgenie.connector.refresher import Refresher
+from alerta_opsgenie.connector.threads import Threads
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.config import EdgeConfig
 from tests.connector.rig import wait_until
@@ -25,7 +25,7 @@ PLACE = Queue("http://127.0.0.1:1/000000000000/alerta", "eu-west-1")
 
 
 class Run:
-    """A keeper at work on a stand-in."""
+    """A refresher with the stand-in cloud."""
 
     def __init__(self, dialect: str, cloud: Cloud, server: CloudServer) -> None:
         self.cloud = cloud
@@ -33,8 +33,8 @@ class Run:
         self.integration = add(queues=(PLACE,))
         self.tokens: queue.Queue[Token] = queue.Queue()
         config = EdgeConfig(dialect, Secret(self.integration.key), server.base_url, {})
-        self.keeper = Refresher(VendorApi(config, {}), dialect, self.tokens.put, Parts())
-        threading.Thread(target=self.keeper.run, daemon=True).start()
+        self.refresher = Refresher(VendorApi(config, {}), dialect, self.tokens.put, Threads())
+        threading.Thread(target=self.refresher.run, daemon=True).start()
 
     def next(self) -> Token:
         return self.tokens.get(timeout=120)
@@ -46,14 +46,14 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     with CloudServer(cloud) as server:
         running = Run(request.param, cloud, server)
         yield running
-        running.keeper.stop()
+        running.refresher.stop()
 
 
 def test_credentials_come_with_the_queue_and_its_owner(run: Run) -> None:
     token = run.next()
     assert token.owner_id == run.integration.owner_id
     assert token.queues[0].url == PLACE.url
-    assert token.queues[0].grant is not None
+    assert token.queues[0].credentials is not None
     assert run.cloud.records.client_infos[0].startswith("alerta-opsgenie/")
 
 
@@ -61,36 +61,36 @@ def test_they_are_renewed_before_they_expire(run: Run) -> None:
     run.next()
     run.cloud.credentials.lifetime_seconds, run.cloud.credentials.renew_before_seconds = 10.0, 9.0
     run.cloud.credentials.expire()
-    run.keeper.refresh()
-    first = run.next().queues[0].grant
-    wait_until(lambda: run.next().queues[0].grant != first)
+    run.refresher.refresh()
+    first = run.next().queues[0].credentials
+    wait_until(lambda: run.next().queues[0].credentials != first)
 
 
-def test_what_was_refused_is_asked_for_anew(run: Run) -> None:
-    first = run.next().queues[0].grant
+def test_refused_credentials_are_replaced(run: Run) -> None:
+    first = run.next().queues[0].credentials
     run.cloud.credentials.expire()
-    run.keeper.refresh()
-    assert run.next().queues[0].grant not in (None, first)
+    run.refresher.refresh()
+    assert run.next().queues[0].credentials not in (None, first)
 
 
-def test_a_refused_endpoint_is_asked_again_and_said_once(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_is_logged_once_and_the_request_repeated(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     run.next()
     with run.cloud.faults.status(503, "credentials"):
-        run.keeper.refresh()
-        wait_until(lambda: run.keeper.failures >= 2)
-        assert "HTTP 503" in run.keeper.failure
+        run.refresher.refresh()
+        wait_until(lambda: run.refresher.failures >= 2)
+        assert "HTTP 503" in run.refresher.failure
     run.next()
-    wait_until(lambda: not run.keeper.failure)
-    said = [record for record in caplog.records if "no credentials" in record.getMessage()]
-    assert len(said) == 1
+    wait_until(lambda: not run.refresher.failure)
+    errors = [record for record in caplog.records if "no credentials" in record.getMessage()]
+    assert len(errors) == 1
     assert run.integration.key not in caplog.text
 
 
-# -- Answers of a vendor that is broken, or has gone on to version 2
+# -- Invalid responses, and version 2
 
 
 class FakeApi:
-    """Answers by path; counts what it was asked."""
+    """Responds by path; keeps the requested paths."""
 
     def __init__(self, **answers: Response) -> None:
         self.answers = answers
@@ -107,18 +107,18 @@ class FakeApi:
 def fetched(
     transport: str = "auto", dialect: str = "jec", **answers: Response
 ) -> tuple[Refresher, FakeApi, list[Token]]:
-    """Let a keeper ask once."""
+    """Let a refresher fetch once."""
     api, tokens = FakeApi(**answers), list[Token]()
-    keeper: Refresher
+    refresher: Refresher
 
     def use(token: Token) -> None:
         tokens.append(token)
-        keeper.stop()
+        refresher.stop()
 
-    keeper = Refresher(api, dialect, use, Parts(), transport)  # type: ignore[arg-type]
-    keeper._rest = lambda pause: keeper.stop()  # type: ignore[method-assign]  # noqa: ARG005
-    keeper.run()
-    return keeper, api, tokens
+    refresher = Refresher(api, dialect, use, Threads(), transport)  # type: ignore[arg-type]
+    refresher._pause = lambda pause: refresher.stop()  # type: ignore[method-assign]  # noqa: ARG005
+    refresher.run()
+    return refresher, api, tokens
 
 
 def ok(text: str) -> Response:
@@ -132,52 +132,52 @@ V2 = Response(200, {}, json.dumps({"channelId": "c-1", "ownerId": "o-1", "ownerT
     "v1", [Response(404, {}, b""), Response(410, {}, b""), Response(501, {}, b""), ok(changed("queueProperties", []))]
 )
 def test_where_version_1_has_ended_version_2_takes_over(v1: Response) -> None:
-    keeper, api, (token,) = fetched(v1=v1, v2=V2)
+    refresher, api, (token,) = fetched(v1=v1, v2=V2)
     assert (token.channel, token.owner_id, token.queues) == ("c-1", "o-1", ())
     assert api.asked == ["/jsm/ops/jec/v1/credentials", "/jsm/ops/jec/v2/authenticate"]
-    assert keeper.source == "channel"
+    assert refresher.source == "channel"
 
 
 @pytest.mark.parametrize("status", [401, 402, 500])
-def test_no_other_refusal_switches_over(status: int) -> None:
-    keeper, api, tokens = fetched(v1=Response(status, {}, b""), v2=V2)
+def test_no_other_refusal_switches_to_version_2(status: int) -> None:
+    refresher, api, tokens = fetched(v1=Response(status, {}, b""), v2=V2)
     assert tokens == []
-    assert str(status) in keeper.failure
+    assert str(status) in refresher.failure
     assert len(api.asked) == 1
 
 
 @pytest.mark.parametrize("v2", [Response(401, {}, b""), Response(404, {}, b""), Response(200, {}, b"{}")])
-def test_what_is_no_channel_switches_nothing(v2: Response) -> None:
-    keeper, _, tokens = fetched(v1=Response(404, {}, b""), v2=v2)
+def test_an_error_of_version_2_switches_nothing(v2: Response) -> None:
+    refresher, _, tokens = fetched(v1=Response(404, {}, b""), v2=v2)
     assert tokens == []
-    assert "/v1/credentials answered HTTP 404" in keeper.failure
+    assert "/v1/credentials answered HTTP 404" in refresher.failure
 
 
 @pytest.mark.parametrize(("transport", "asked"), [("channel", "v2"), ("sqs", "v1")])
-def test_a_setting_fixes_the_way(transport: str, asked: str) -> None:
+def test_the_setting_transport_fixes_the_version(transport: str, asked: str) -> None:
     _, api, _ = fetched(transport=transport, v1=Response(404, {}, b""), v2=V2)
     assert [f"/{asked}/" in path for path in api.asked] == [True]
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"channelId": 5}', b'{"channelId": "a/../b"}', b"[" * 100_000])
 def test_a_channel_that_cannot_be_is_refused(raw: bytes) -> None:
-    keeper, _, tokens = fetched(transport="channel", v2=Response(200, {}, raw))
+    refresher, _, tokens = fetched(transport="channel", v2=Response(200, {}, raw))
     assert tokens == []
-    assert "$.channelId" in keeper.failure
+    assert "$.channelId" in refresher.failure
 
 
 def pauses(api: FakeApi, rounds: int) -> list[float]:
-    """Give how long the keeper waits after each of its first questions."""
+    """Return the pauses after the first requests."""
     found: list[float] = []
-    keeper = Refresher(api, "oec", lambda _token: None, Parts())  # type: ignore[arg-type]
+    refresher = Refresher(api, "oec", lambda _token: None, Threads())  # type: ignore[arg-type]
 
     def rest(pause: float) -> None:
         found.append(pause)
         if len(found) == rounds:
-            keeper.stop()
+            refresher.stop()
 
-    keeper._rest = rest  # type: ignore[method-assign]
-    keeper.run()
+    refresher._pause = rest  # type: ignore[method-assign]
+    refresher.run()
     return found
 
 

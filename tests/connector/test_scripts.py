@@ -1,4 +1,4 @@
-"""Scripts of other people: one start for one message, and its deletion when the script has ended."""
+"""Other scripts: one start for each message, which is deleted when the script has ended."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Run:
         self.events.append(("extend", seconds))
 
     def put(self, body: dict[str, Any]) -> None:
-        self.events.append(("told", body.get("isSuccessful", False)))
+        self.events.append(("result", body.get("isSuccessful", False)))
 
     def take(self, handle: str = "h", body: str = BODY, message_id: str = "m") -> bool:
         received = Received(Receipt(message_id, handle), body, {"ownerId": "me"}, 1, 0.0, 0.0)
@@ -71,8 +71,8 @@ def test_a_script_runs_and_its_message_is_deleted_then(tmp_path: Path) -> None:
     run = Run(str(script))
     assert run.take()
     run.waits_for("ended")
-    assert [name for name, _ in run.events][-3:] == ["told", "finish", "ended"]
-    assert ("told", True) in run.events
+    assert [name for name, _ in run.events][-3:] == ["result", "finish", "ended"]
+    assert ("result", True) in run.events
 
 
 def test_a_script_gets_a_message_about_no_alert_as_it_came(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_script_gets_a_message_about_no_alert_as_it_came(tmp_path: Path) -> No
     run = Run(str(script), "alerta-sync")
     assert run.take(body=body)
     run.waits_for("ended")
-    assert ("told", True) in run.events
+    assert ("result", True) in run.events
     assert json.loads((tmp_path / "got").read_text()) == json.loads(body)
 
 
@@ -101,7 +101,7 @@ def test_a_message_that_comes_again_while_its_script_runs_starts_no_second_one(g
     go.set()
     run.waits_for("ended")
     assert ("finish", "new") in run.events, "only the newest receipt is good"
-    assert [name for name, _ in run.events].count("told") == 1
+    assert [name for name, _ in run.events].count("result") == 1
 
 
 def test_a_message_that_comes_again_after_its_script_is_deleted_again(go: threading.Event) -> None:
@@ -110,20 +110,20 @@ def test_a_message_that_comes_again_after_its_script_is_deleted_again(go: thread
     run.take("old")
     run.waits_for("ended")
     assert not run.take("new")
-    assert [name for name, _ in run.events].count("told") == 1
+    assert [name for name, _ in run.events].count("result") == 1
     assert ("finish", "new") in run.events
 
 
-def test_a_script_that_outlives_the_connector_is_not_started_again(go: threading.Event) -> None:
+def test_the_message_of_a_script_that_outlives_the_connector_is_deleted(go: threading.Event) -> None:
     run = Run("/x.sh")
     run.take()
-    wait_until(lambda: bool(run.scripts.in_hand))
+    wait_until(lambda: bool(run.scripts.running))
     run.scripts.stop(0.05)
     assert ("finish", "h") in run.events
     go.set()
 
 
-def test_where_this_program_fails_the_message_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_fault_of_this_program_the_message_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object, **_kwargs: object) -> ScriptResult:
         raise RuntimeError("a fault")
 
@@ -134,14 +134,14 @@ def test_where_this_program_fails_the_message_stays(monkeypatch: pytest.MonkeyPa
     assert "finish" not in [name for name, _ in run.events]
 
 
-def test_no_more_threads_than_workers_at_work(go: threading.Event) -> None:
+def test_no_more_threads_than_workers(go: threading.Event) -> None:
     before, run = threading.active_count(), Run("/x.sh")
     for number in range(40):
         run.take(f"h{number}", message_id=f"m{number}")
     assert threading.active_count() <= before + run.config.pool["maxNumberOfWorker"]
     go.set()
     wait_until(lambda: [name for name, _ in run.events].count("ended") == 40)
-    assert run.scripts.held == 0
+    assert run.scripts.unfinished == 0
 
 
 def test_where_no_thread_can_be_started_the_message_stays_and_may_come_again(

@@ -1,4 +1,4 @@
-"""The process around the bridge: the watchdog, and what the command says when it cannot start."""
+"""The connector process: watchdog, reload, and the errors of a start that fails."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def plan(config: Path) -> Plan:
 
 
 @pytest.mark.parametrize(("page", "status"), [("on", 200), ("off", 404)])
-def test_the_page_can_be_taken_away(plan: Plan, tmp_path: Path, page: str, status: int) -> None:
+def test_the_page_can_be_switched_off(plan: Plan, tmp_path: Path, page: str, status: int) -> None:
     options = plan.options._replace(spool_directory=str(tmp_path / "spool"))
-    service = Service(replace(plan, options=options, own=replace(plan.own, page=page)), lambda: plan)
+    service = Service(replace(plan, options=options, settings=replace(plan.settings, page=page)), lambda: plan)
     service._make_page()
     headers = Message()
     headers["Host"] = "localhost"
     assert service._answer(Request("GET", "/", {}, headers)).status == status
 
 
-def test_a_process_that_stands_still_does_not_feed_the_watchdog(
+def test_a_process_that_does_not_respond_sends_nothing_to_the_watchdog(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -86,32 +86,32 @@ def test_a_process_that_stands_still_does_not_feed_the_watchdog(
         fed.clear()
         time.sleep(0.15)
         feed()
-        service._over.set()
+        service._finished.set()
     assert "WATCHDOG=1" not in fed
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
-        ({"globalArgs": []}, "no Alerta to talk to"),
+        ({"globalArgs": []}, "no URL of Alerta"),
         ({"globalArgs": ["--alertaApiUrl", "ftp://x", "--alertaApiKey", "k"]}, "expected something like"),
         ({"apiKey": ""}, "apiKey"),
-        ({"alertaOpsgenie": {"listen": "nowhere"}}, "no place to listen"),
+        ({"alertaOpsgenie": {"listen": "nowhere"}}, "no address to listen at"),
         ({"alertaOpsgenie": {"wrokers": 3}}, "is no setting of the native connector"),
     ],
 )
-def test_a_configuration_that_cannot_be_used_ends_with_what_is_wrong_and_what_to_do(
-    config: Path, change: dict[str, object], said: str
+def test_an_unusable_configuration_ends_with_the_error_and_the_advice(
+    config: Path, change: dict[str, object], expected: str
 ) -> None:
     config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
     result = CliRunner().invoke(run, ["--config", str(config)], env={"HOME": str(config.parent)})
     assert result.exit_code != 0
-    assert said in result.output
+    assert expected in result.output
     assert "try: " in result.output
     assert "the-key-of-alerta" not in result.output
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(run, ["--config", str(tmp_path / "none.json")])
     assert result.exit_code != 0
     assert "none.json" in result.output
@@ -123,22 +123,22 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.fixture
 def service(plan: Plan, tmp_path: Path) -> Iterator[Service]:
     options = plan.options._replace(spool_directory=str(tmp_path / "spool"))
-    made = Service(replace(plan, options=options, relays={"Close": options}), lambda: plan)
+    made = Service(replace(plan, options=options, mapping_options={"Close": options}), lambda: plan)
     yield made
-    made._front.stop(1.0)
+    made._delivery.stop(1.0)
 
 
-def test_the_deliverer_goes_on_under_another_configuration(service: Service) -> None:
-    service._front.start(service._stop)
-    deliverer = service._front.deliverer
-    service._plan = replace(service._plan, own=replace(service._plan.own, page="off"))
-    service._take_over()
-    assert service._front.deliverer is deliverer
+def test_the_deliverer_is_kept_after_a_reload(service: Service) -> None:
+    service._delivery.start(service._stop)
+    deliverer = service._delivery.deliverer
+    service._plan = replace(service._plan, settings=replace(service._plan.settings, page="off"))
+    service._apply_plan()
+    assert service._delivery.deliverer is deliverer
     assert deliverer.holds_lock()
-    assert not deliverer._shared.stopping.is_set()
+    assert not deliverer._context.stopping.is_set()
 
 
-def test_another_deliverer_begins_when_no_attempt_can_be_under_way(
+def test_another_deliverer_starts_after_the_last_attempt(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
@@ -149,33 +149,33 @@ def test_another_deliverer_begins_when_no_attempt_can_be_under_way(
         stop(deliverer, seconds)
 
     monkeypatch.setattr(Deliverer, "stop", waits)
-    service._front.start(service._stop)
+    service._delivery.start(service._stop)
     waited.clear()
-    service._plan = replace(service._plan, own=replace(service._plan.own, workers=3))
-    service._take_over()
+    service._plan = replace(service._plan, settings=replace(service._plan.settings, workers=3))
+    service._apply_plan()
     assert waited[0] > CALL_SECONDS
-    assert service._front.deliverer.holds_lock()
+    assert service._delivery.deliverer.holds_lock()
 
 
-def test_a_wrong_place_to_listen_is_refused(service: Service) -> None:
-    service._read = lambda: replace(service._plan, own=replace(service._plan.own, listen="nowhere"))
+def test_a_reload_with_an_invalid_address_is_refused(service: Service) -> None:
+    service._read = lambda: replace(service._plan, settings=replace(service._plan.settings, listen="nowhere"))
     service._reload()
-    assert service._next is None
+    assert service._next_plan is None
     assert not service._stop.is_set()
 
 
-def test_a_queue_that_is_named_at_the_end_is_not_begun(service: Service) -> None:
-    bridge = service._make_bridge(service._plan)
+def test_a_queue_that_is_named_during_the_stop_is_not_polled(service: Service) -> None:
+    session = service._make_session(service._plan)
 
     def make() -> Transport:
-        bridge._ending.set()
+        session._ending.set()
         return cast("Transport", FakeQueue())
 
-    bridge._begin("http://127.0.0.1:9/q", make)
-    assert not bridge._pollers
+    session._add_poller("http://127.0.0.1:9/q", make)
+    assert not session._pollers
 
 
-# -- What systemd is told over its socket
+# -- Notifications to systemd
 
 
 @pytest.fixture
@@ -198,12 +198,12 @@ def notifier(manager: socket.socket, **environment: str) -> Notifier:
         ({"WATCHDOG_USEC": "soon"}, None),
     ],
 )
-def test_how_often_the_watchdog_wants_to_hear(
+def test_the_watchdog_s_interval(
     manager: socket.socket, environment: dict[str, str], seconds: float | None
 ) -> None:
     assert notifier(manager, **environment).watchdog_seconds == seconds
 
 
-def test_without_a_manager_and_with_one_that_is_gone_nothing_happens(tmp_path: Path) -> None:
-    Notifier({}).tell(READY)
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).tell(READY)
+def test_without_a_service_manager_nothing_happens(tmp_path: Path) -> None:
+    Notifier({}).send(READY)
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).send(READY)

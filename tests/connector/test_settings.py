@@ -1,4 +1,4 @@
-"""The Edge Connector's configuration as the native connector takes it."""
+"""The Edge Connector's configuration as the native connector reads it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_executors_arguments_keep_their_meaning(path: Path) -> None:
     arguments += ["--ackTimeout", "60", "--customAction", "Restart=restart"]
     both = ["--alertaApiUrl", URL, "--alertaApiKey", KEY, *arguments]
     plan = read_plan(write(path, globalArgs=both), environment={})
-    settings = plan.relays["Acknowledge"].settings
+    settings = plan.mapping_options["Acknowledge"].settings
     assert (plan.options.alerta_url, plan.options.alerta_key) == (URL, KEY)
     assert settings.sources == {"Alerta", "Zabbix"}
     assert (settings.all_notes, settings.on_delete, settings.ack_timeout_seconds) == (True, "ignore", 60)
@@ -47,16 +47,16 @@ def test_the_executors_arguments_keep_their_meaning(path: Path) -> None:
 def test_the_people_file_is_the_configuration_s_unless_the_command_line_names_one(path: Path) -> None:
     arguments = ["--alertaApiUrl", URL, "--alertaApiKey", KEY, "--people", "/etc/people"]
     where = write(path, globalArgs=arguments)
-    assert read_plan(where, environment={}).relays["Close"].people_file == "/etc/people"
+    assert read_plan(where, environment={}).mapping_options["Close"].people_file == "/etc/people"
     named = read_plan(where, environment={}, people_file="/etc/others")
-    assert {one.people_file for one in (named.options, *named.relays.values())} == {"/etc/others"}
+    assert {one.people_file for one in (named.options, *named.mapping_options.values())} == {"/etc/others"}
 
 
 def test_a_mappings_own_arguments_are_for_it_alone(path: Path) -> None:
     mappings = {"Acknowledge": EXECUTOR, "Delete": {**EXECUTOR, "args": ["--onDelete", "delete"]}}
     plan = read_plan(write(path, actionMappings=mappings), environment={})
-    assert plan.relays["Acknowledge"].settings.on_delete == "close"
-    assert plan.relays["Delete"].settings.on_delete == "delete"
+    assert plan.mapping_options["Acknowledge"].settings.on_delete == "close"
+    assert plan.mapping_options["Delete"].settings.on_delete == "delete"
 
 
 def test_flags_and_variables_count_as_they_do_for_the_executor(path: Path) -> None:
@@ -78,9 +78,9 @@ def test_two_state_directories_in_one_configuration_are_refused(path: Path) -> N
         read_plan(write(path, actionMappings=mappings), environment={})
 
 
-def test_no_alerta_is_said_with_the_file_and_the_place(path: Path) -> None:
-    """`run` has no option for it: it belongs into the file."""
-    with pytest.raises(ConfigError, match=r"config\.json: \$\.actionMappings\.Acknowledge: no Alerta") as raised:
+def test_a_missing_url_is_reported_with_the_file_and_the_path_in_it(path: Path) -> None:
+    """`run` has no option for it: it must be in the file."""
+    with pytest.raises(ConfigError, match=r"config\.json: \$\.actionMappings\.Acknowledge: no URL of Alerta") as raised:
         read_plan(write(path, globalArgs=[]), environment={})
     assert "globalArgs" in raised.value.advice
 
@@ -88,8 +88,8 @@ def test_no_alerta_is_said_with_the_file_and_the_place(path: Path) -> None:
 def test_the_command_line_comes_before_the_file(path: Path) -> None:
     changes = {"alertaOpsgenie": {"workers": 5, "heartbeatIntervalInSeconds": 0, "listen": "off"}}
     plan = read_plan(write(path, **changes), environment={}, overrides={"workers": 7, "listen": None})
-    assert (plan.own.workers, plan.own.heartbeat_seconds, plan.own.listen) == (7, 0, "off")
-    assert plan.own.most_held == 28
+    assert (plan.settings.workers, plan.settings.heartbeat_seconds, plan.settings.listen) == (7, 0, "off")
+    assert plan.settings.most_in_flight == 28
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def test_a_setting_that_cannot_be_used_is_named(path: Path, own: dict[str, Any])
     ("text", "place"),
     [("127.0.0.1:7070", ("127.0.0.1", 7070)), (":0", ("127.0.0.1", 0)), ("[::1]:80", ("::1", 80)), ("off", None)],
 )
-def test_a_place_to_listen_is_read(text: str, place: Any) -> None:
+def test_an_address_to_listen_is_read(text: str, place: Any) -> None:
     assert parse_listen(text) == place
 
 
 @pytest.mark.parametrize("text", ["7070", "host:port", "h:70000"])
-def test_what_is_no_place_to_listen_is_refused(text: str) -> None:
+def test_an_invalid_address_to_listen_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_listen(text)
 

@@ -1,4 +1,4 @@
-"""One queue, the same tests on the fast double and on moto's real server; and answers that are none."""
+"""One queue: the same tests with the fast double and with moto's server; and invalid responses."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hypothesis import given
 from lab.cloud import Double, Moto
 from lab.cloud.queues import client
 
-from alerta_opsgenie.connector.credentials import Grant
+from alerta_opsgenie.connector.credentials import AwsCredentials
 from alerta_opsgenie.connector.sqs import SqsQueue, read_message
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
 from tests.connector.test_credentials import ANYTHING
 from tests.support.bad_server import MODES, BadServer
 
-GRANT = Grant("ASIAEXAMPLE", time.time() + 3600, "secret-of-aws", "token-of-aws")
+CREDENTIALS = AwsCredentials("ASIAEXAMPLE", time.time() + 3600, "secret-of-aws", "token-of-aws")
 
 
 @pytest.fixture(scope="module", params=[Double, Moto])
@@ -41,11 +41,11 @@ def send(host: Any, url: str, *bodies: str) -> None:
         client(host.endpoint_url).send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
 
 
-def connected(url: str, grant: Grant = GRANT, visibility_seconds: int = 30) -> SqsQueue:
-    return SqsQueue(url, "us-east-1", grant, visibility_seconds=visibility_seconds)
+def connected(url: str, credentials: AwsCredentials = CREDENTIALS, visibility_seconds: int = 30) -> SqsQueue:
+    return SqsQueue(url, "us-east-1", credentials, visibility_seconds=visibility_seconds)
 
 
-def test_a_message_is_received_with_what_decides_about_it(host: Any, place: str) -> None:
+def test_a_message_is_received_with_its_attributes_count_and_time(host: Any, place: str) -> None:
     began = time.time()
     send(host, place, "body")
     (received,) = connected(place).receive(10, 1)
@@ -54,7 +54,7 @@ def test_a_message_is_received_with_what_decides_about_it(host: Any, place: str)
     assert received.attempted_at is None
 
 
-def test_a_message_that_was_received_before_says_so(host: Any, place: str) -> None:
+def test_a_message_that_was_received_before_has_a_count_and_a_time(host: Any, place: str) -> None:
     send(host, place, "body")
     queue = connected(place)
     (first,) = queue.receive(10, 1)
@@ -65,18 +65,18 @@ def test_a_message_that_was_received_before_says_so(host: Any, place: str) -> No
     assert again.attempted_at <= time.time()
 
 
-def test_what_is_deleted_does_not_come_again(host: Any, place: str) -> None:
+def test_a_deleted_message_is_not_redelivered(host: Any, place: str) -> None:
     send(host, place, "a", "b", "c")
     queue = connected(place, visibility_seconds=1)
     messages: list[Received] = []
     while len(messages) < 3:
         messages += queue.receive(10, 1)
-    assert queue.done([received.receipt for received in messages]) == []
+    assert queue.delete([received.receipt for received in messages]) == []
     assert queue.receive(10, 2) == []
 
 
-def test_a_handle_that_is_no_good_is_not_tried_for_ever(host: Any, place: str) -> None:
-    assert connected(place).done([Receipt("m", "no-handle-of-this-queue")]) == []
+def test_an_invalid_handle_is_not_tried_again(host: Any, place: str) -> None:
+    assert connected(place).delete([Receipt("m", "no-handle-of-this-queue")]) == []
 
 
 def test_a_queue_that_is_not_there_needs_other_credentials(host: Any) -> None:
@@ -86,20 +86,20 @@ def test_a_queue_that_is_not_there_needs_other_credentials(host: Any) -> None:
     assert raised.value.stale
 
 
-def test_credentials_are_replaced_at_work() -> None:
+def test_credentials_are_replaced_between_requests() -> None:
     good = {"ASIANEW": "new-token"}
     with Double(lambda key, token: None if good.get(key) == token else "ExpiredToken") as host:
         queue = connected(host.create("q").url)
         with pytest.raises(TransportError) as raised:
             queue.receive(1, 0)
-        queue.renew(Grant("ASIANEW", 0, "s", "new-token"))
+        queue.renew(AwsCredentials("ASIANEW", 0, "s", "new-token"))
         assert queue.receive(1, 0) == []
     assert raised.value.stale
     assert "token" not in str(raised.value)
 
 
-def test_what_aws_has_in_the_environment_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is somebody else's: a profile that does not exist would end each request."""
+def test_aws_variables_in_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are for other programs: a profile that does not exist would make each request fail."""
     for name, value in (
         ("AWS_PROFILE", "nobody"), ("AWS_ACCESS_KEY_ID", "AKIDOTHER"), ("AWS_SESSION_TOKEN", "other"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_DEFAULT_REGION", "mars"), ("AWS_CONFIG_FILE", "/dev/zero"),
@@ -110,9 +110,9 @@ def test_what_aws_has_in_the_environment_is_not_looked_at(monkeypatch: pytest.Mo
 
 
 def outcome(queue: SqsQueue) -> list[Any]:
-    """Give what comes of a poll and of a deletion: messages, receipts, or `TransportError`."""
+    """Return the results of a poll and of a deletion: messages, receipts, or `TransportError`."""
     found: list[Any] = []
-    for call in (lambda: queue.receive(10, 0), lambda: queue.done([Receipt("m", "h")])):
+    for call in (lambda: queue.receive(10, 0), lambda: queue.delete([Receipt("m", "h")])):
         with suppress(TransportError):
             found.append(call())
             continue
@@ -124,14 +124,14 @@ OFFLINE = connected("http://127.0.0.1:1/0/q")
 
 
 class FakeClient:
-    """botocore's client with one answer to everything."""
+    """botocore's client with one response to every request."""
 
     def __init__(self, answer: Any) -> None:
         self.receive_message = self.delete_message_batch = lambda **_parameters: answer
 
 
 @given(ANYTHING, ANYTHING, ANYTHING)
-def test_anything_for_an_answer_gives_messages_or_an_error(messages: Any, attributes: Any, system: Any) -> None:
+def test_any_response_is_messages_or_an_error(messages: Any, attributes: Any, system: Any) -> None:
     message = {"MessageId": "m", "ReceiptHandle": "h", "MessageAttributes": attributes, "Attributes": system}
     for answer in ({"Messages": messages}, {"Messages": [message]}, {"Failed": messages}, messages):
         OFFLINE._client = FakeClient(answer)
@@ -139,14 +139,14 @@ def test_anything_for_an_answer_gives_messages_or_an_error(messages: Any, attrib
 
 
 @pytest.mark.parametrize("count", ["nan", "-5", "many", None, 10**400])
-def test_a_count_that_cannot_be_is_taken_for_an_earlier_receipt(count: Any) -> None:
+def test_an_invalid_count_means_an_earlier_receipt(count: Any) -> None:
     system = {"ApproximateReceiveCount": count, "SentTimestamp": count}
     received = read_message({"ReceiptHandle": "h", "Body": "b", "Attributes": system}, 0.0, 1000.0)
     assert (received.count, received.attempted_at) == (2, 1000.0)
     assert math.isfinite(received.sent_at)
 
 
-def test_a_proxys_password_is_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxys_password_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://alice:hidden@127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "")
@@ -158,7 +158,7 @@ def test_a_proxys_password_is_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -
 
 def test_no_repr_shows_credentials_or_bodies() -> None:
     received = read_message({"ReceiptHandle": "h-secret", "Body": json.dumps({"b": "private"})}, 0.0, 1000.0)
-    shown = repr(received) + repr(GRANT)
+    shown = repr(received) + repr(CREDENTIALS)
     for secret in ("secret-of-aws", "token-of-aws", "h-secret", "private"):
         assert secret not in shown
 
@@ -166,7 +166,7 @@ def test_no_repr_shows_credentials_or_bodies() -> None:
 _ENDLESS = ("drip", "hang", "announce")
 
 
-def test_a_message_that_is_hidden_for_longer_does_not_come_again(host: Any, place: str) -> None:
+def test_a_message_that_is_hidden_for_longer_is_not_redelivered(host: Any, place: str) -> None:
     send(host, place, "body")
     queue = connected(place, visibility_seconds=1)
     (received,) = queue.receive(10, 1)
@@ -174,7 +174,7 @@ def test_a_message_that_is_hidden_for_longer_does_not_come_again(host: Any, plac
     assert queue.receive(10, 2) == []
 
 
-def test_a_server_that_is_away_is_an_error_and_a_passing_one() -> None:
+def test_a_server_that_is_down_is_a_temporary_error() -> None:
     with Double() as host:
         queue = connected(host.create("q").url)
         with host.faults.refuse(), pytest.raises(TransportError) as raised:
@@ -184,7 +184,7 @@ def test_a_server_that_is_away_is_an_error_and_a_passing_one() -> None:
 
 
 @pytest.mark.parametrize("mode", sorted(mode for mode in MODES if not any(word in mode for word in _ENDLESS)))
-def test_no_answer_is_anything_but_messages_or_an_error(mode: str) -> None:
+def test_a_bad_server_gives_messages_or_an_error(mode: str) -> None:
     with BadServer(mode, location="http://127.0.0.1:1/") as server:
         queue = connected(f"{server.url}/0/q")
         assert outcome(queue) in ([[], []], [TransportError, TransportError], [[], TransportError])

@@ -1,4 +1,4 @@
-"""The pages on loopback."""
+"""The connector's web server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def page(server: WebServer, path: str) -> tuple[int, str]:
         (Health(ready=True, stuck=("work",)), 503, 503),
     ],
 )
-def test_what_stands_still_is_ill_and_what_takes_nothing_is_not_ready(
+def test_a_stuck_connector_is_unhealthy_and_one_that_receives_nothing_is_not_ready(
     health: Health, healthz: int, readyz: int
 ) -> None:
     server = WebServer("127.0.0.1", 0, lambda: b"metric 1\n", lambda: health)
@@ -71,7 +71,7 @@ def test_only_the_page_may_be_posted_to_and_a_form_is_small() -> None:
     server.stop()
 
 
-def test_a_page_that_fails_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_in_one_response_does_not_affect_others(caplog: pytest.LogCaptureFixture) -> None:
     def fail(_request: Request) -> Response:
         raise KeyError("the name of a thing")
 

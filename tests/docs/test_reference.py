@@ -128,8 +128,8 @@ def test_the_connectors_keys_are_all_there_are() -> None:
 def test_the_native_connectors_own_keys_are_all_there_are_with_their_defaults() -> None:
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8").partition("connector's own\n")[2]
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `?([^|`]+?)`? \|$", text, re.MULTILINE))
-    own = connector_settings.Own()
-    assert rows == {name: str(getattr(own, found[0])) for name, found in connector_settings._OWN.items()}
+    own = connector_settings.ConnectorSettings()
+    assert rows == {name: str(getattr(own, found[0])) for name, found in connector_settings._SETTINGS.items()}
 
 
 def _known_options() -> set[str]:

@@ -19,7 +19,7 @@ from lab.cloud.channel import Channel
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.connector.settings import read_plan
-from tests.connector.rig import ENDS_SECONDS, Rig, wait_until
+from tests.connector.rig import END_SECONDS, Rig, wait_until
 from tests.support.console import Console
 
 DIALECTS = pytest.mark.parametrize("dialect", ["oec", "jec"])
@@ -216,7 +216,7 @@ def test_sigterm_under_load_ends_in_time_and_leaves_the_rest_in_queue_and_journa
             rig.person().acknowledge(alert_id)
         connector = rig.start()
         rig.wait_callbacks(70)
-        connector.stop(ENDS_SECONDS)
+        connector.stop(END_SECONDS)
         assert rig.cloud.wait_settled()
         visible, in_flight, _ = rig.queue_counts()
         kept = rig.count_undelivered()
@@ -237,7 +237,7 @@ def test_sigterm_while_alerta_hangs_ends_in_time(
             connector = rig.start()
             rig.person().acknowledge(alert_id)
             fault.wait_hit()
-            connector.stop(ENDS_SECONDS)
+            connector.stop(END_SECONDS)
         assert connector.process.returncode == 0
         rig.start()
         wait_until(lambda: console.status(alert_id) == "ack")
@@ -248,7 +248,7 @@ def test_sigterm_while_idle_ends_in_time(make_rig: Any, channel: bool) -> None:
     with make_rig(channel=channel) as rig:
         connector = rig.start()
         connector.wait_page("/readyz", 200)
-        connector.stop(ENDS_SECONDS)
+        connector.stop(END_SECONDS)
         assert connector.process.returncode == 0
 
 
@@ -397,7 +397,7 @@ def test_a_heartbeat_shows_in_alertas_console(make_rig: Any, alerta: AlertaServe
             found = console.call("GET", "/heartbeats")["heartbeats"]
             return [beat for beat in found if beat["origin"].startswith("alerta-opsgenie/")]
 
-        wait_until(lambda: bool(beats()), ENDS_SECONDS, lambda: connector.log)
+        wait_until(lambda: bool(beats()), END_SECONDS, lambda: connector.log)
         (beat,) = beats()
     assert beat["timeout"] == 60
     assert "oec" in beat["tags"]

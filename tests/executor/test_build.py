@@ -1,4 +1,4 @@
-"""The one file: the same each time, complete, and at home on each Python from 3.9 on."""
+"""The one-file executor: reproducible, complete, and usable with each Python from 3.9 on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_two_builds_are_the_same_to_the_byte(tmp_path: Path) -> None:
     assert {(tmp_path / "out" / name).read_bytes() for name in NAMES} == {build()}
 
 
-def test_both_names_are_programs_that_begin_with_their_interpreter(tmp_path: Path) -> None:
+def test_both_names_are_executable_and_begin_with_their_interpreter(tmp_path: Path) -> None:
     done = subprocess.run([*BUILD, str(tmp_path)], check=True, capture_output=True, text=True)
     assert (
         sorted(path.name for path in tmp_path.iterdir())
@@ -42,7 +42,7 @@ def test_both_names_are_programs_that_begin_with_their_interpreter(tmp_path: Pat
         assert str(tmp_path / name) in done.stdout
 
 
-def test_started_by_its_first_line_it_runs_nothing_of_pythonpath(tmp_path: Path) -> None:
+def test_started_by_its_first_line_it_ignores_pythonpath(tmp_path: Path) -> None:
     (tmp_path / "binascii.py").write_text("raise SystemExit('not Python's own')")
     (tmp_path / "sitecustomize.py").write_text("raise SystemExit('started before it')")
     script = tmp_path / "scripts" / "oecAlertaExecutor"
@@ -54,18 +54,18 @@ def test_started_by_its_first_line_it_runs_nothing_of_pythonpath(tmp_path: Path)
     assert (done.stdout, done.stderr) == (f"alerta-opsgenie {__version__}\n", "")
 
 
-def test_it_holds_the_rooms_that_it_needs_and_no_tests_or_tools() -> None:
+def test_it_holds_the_packages_that_it_needs_and_no_tests_or_tools() -> None:
     _, modules = marshal.loads(base64.b64decode(build().rpartition(b"\n#")[2]))
-    rooms = {name.split(".")[1] for name in modules if "." in name}
-    assert rooms == {"core", "clients", "journal", "agent", "executor"}
+    packages = {name.split(".")[1] for name in modules if "." in name}
+    assert packages == {"core", "clients", "journal", "agent", "executor"}
     assert not any(name.endswith((".build", ".__main__")) for name in modules)
     for _, where, source, code in modules.values():
         text = zlib.decompress(source)
         assert marshal.loads(zlib.decompress(code)) == compile(text, where, "exec", dont_inherit=True)
 
 
-def test_an_old_python_can_read_it_and_is_told_that_it_is_too_old() -> None:
-    """What Python 2 does not know stands nowhere: annotations, f-strings, arguments by keyword alone, `nonlocal`."""
+def test_an_old_python_can_parse_it_to_report_its_version() -> None:
+    """It has no syntax that Python 2 lacks: annotations, f-strings, keyword-only arguments, `nonlocal`."""
     tree = ast.parse(build())
     new = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.AsyncFunctionDef, ast.Starred, ast.YieldFrom)
     assert not [ast.dump(node) for node in ast.walk(tree) if isinstance(node, new)]
@@ -84,7 +84,7 @@ def test_it_holds_no_path_of_the_machine_that_built_it() -> None:
 
 
 def test_its_bytecode_is_used_by_the_python_that_built_it(tmp_path: Path) -> None:
-    # The same file with each source made useless still runs.
+    # The file still runs when each source in it is replaced by one that exits.
     path = tmp_path / "gutted.py"
     head, _, packed = build().rpartition(b"\n#")
     magic, modules = marshal.loads(base64.b64decode(packed))
@@ -102,7 +102,7 @@ class TestEachPython:
     def python(self, minor: int) -> str:
         return find_python(minor) or pytest.skip(f"this machine has no working python3.{minor} on its PATH")
 
-    def test_it_keeps_what_it_cannot_deliver_and_leaves_an_agent(self, tmp_path: Path, python: str) -> None:
+    def test_it_keeps_an_action_that_it_cannot_deliver_and_starts_an_agent(self, tmp_path: Path, python: str) -> None:
         with Edge(tmp_path, "http://127.0.0.1:9", "key", python=python, arguments=("--timeLimit", "1")) as edge:
             result = edge.run(action("AddNote", "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e", note="é"))
             assert (result.exit_code, result.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""JEC's pipe: written where it is one and somebody reads it, and never waited for."""
+"""JEC's pipe: written only if it is a pipe, and without blocking."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from alerta_opsgenie.agent.executor_output import LARGEST_PIPE_BYTES, result_fields
 from alerta_opsgenie.agent.handover import write_pipe
-from alerta_opsgenie.agent.lines import LARGEST_PIPE_BYTES, show
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.ticket import Result
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
@@ -30,11 +30,11 @@ def test_a_reader_gets_the_outcome_as_json(fifo: Path) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     assert write_pipe(os.fsencode(fifo), TEXT) == ""
     assert json.loads(os.read(reader, 65536)) == RESULT
-    assert os.read(reader, 65536) == b"", "the pipe is closed again, by which JEC knows that it is all"
+    assert os.read(reader, 65536) == b"", "the pipe is closed again, so that JEC reads the end of the file"
     os.close(reader)
 
 
-def test_a_full_pipe_is_not_waited_for(fifo: Path) -> None:
+def test_a_full_pipe_does_not_block(fifo: Path) -> None:
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     filler = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
     with contextlib.suppress(BlockingIOError):
@@ -45,33 +45,28 @@ def test_a_full_pipe_is_not_waited_for(fifo: Path) -> None:
     os.close(reader)
 
 
-def test_a_regular_file_is_not_written(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("precious")
-    assert write_pipe(os.fsencode(path), TEXT) == "JEC's pipe is no pipe of this user"
-    assert path.read_text() == "precious"
-
-
-def test_a_link_is_not_followed(tmp_path: Path, fifo: Path) -> None:
-    target = tmp_path / "file"
-    target.write_text("precious")
-    for number, aim in enumerate((target, fifo)):
-        link = tmp_path / f"link-{number}"
-        link.symlink_to(aim)
-        assert write_pipe(os.fsencode(link), TEXT).startswith("JEC's pipe: ")
-    assert target.read_text() == "precious"
-
-
-def test_a_missing_path_makes_no_file_and_a_device_is_not_written(tmp_path: Path) -> None:
-    assert write_pipe(os.fsencode(tmp_path / "none"), TEXT) == "JEC's pipe: No such file or directory"
-    assert list(tmp_path.iterdir()) == []
-    assert write_pipe(b"/dev/null", TEXT) == "JEC's pipe is no pipe of this user"
+def test_only_a_pipe_is_written_and_no_link_is_followed(tmp_path: Path, fifo: Path) -> None:
+    file, link, link_to_pipe = (tmp_path / name for name in ("file", "link", "link-to-pipe"))
+    file.write_text("precious")
+    link.symlink_to(file)
+    link_to_pipe.symlink_to(fifo)
+    for path, why in (
+        (file, "JEC's pipe is no pipe of this user"),
+        (Path("/dev/null"), "JEC's pipe is no pipe of this user"),
+        (link, "JEC's pipe: Too many levels of symbolic links"),
+        (link_to_pipe, "JEC's pipe: Too many levels of symbolic links"),
+        (tmp_path / "none", "JEC's pipe: No such file or directory"),
+        (tmp_path, "JEC's pipe: Is a directory"),
+    ):
+        assert write_pipe(os.fsencode(path), TEXT) == why
+    assert file.read_text() == "precious"
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("letter", ["x", "\U0001f525", "\\"])
-def test_it_is_never_more_than_one_whole_write_and_always_json(letter: str) -> None:
+def test_it_fits_into_one_atomic_write_and_is_json(letter: str) -> None:
     outcome = Outcome(Kind.REJECTED, Reason.REFUSED, letter * 5000)
-    text = show(Options("http://x", "k" * 20, pipe="/pipe"), Result(None, outcome), 0.1)[-1].decode()
+    text = result_fields(Options("http://x", "k" * 20, pipe="/pipe"), Result(None, outcome), 0.1)[-1].decode()
     assert len(text.encode()) <= LARGEST_PIPE_BYTES == 4096
     read = json.loads(text)
     assert read["outcome"] == "rejected"
@@ -79,7 +74,7 @@ def test_it_is_never_more_than_one_whole_write_and_always_json(letter: str) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's pipe")
-def test_another_users_pipe_is_left_alone(fifo: Path) -> None:
+def test_another_users_pipe_is_not_written(fifo: Path) -> None:
     os.chown(fifo, 65534, 65534)
     fifo.chmod(0o666)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -91,10 +86,3 @@ def test_another_users_pipe_is_left_alone(fifo: Path) -> None:
     with contextlib.suppress(BlockingIOError):
         assert os.read(reader, 100) == b""
     os.close(reader)
-
-
-def test_a_missing_path_makes_no_file(tmp_path: Path) -> None:
-    assert write_pipe(os.fsencode(tmp_path / "none"), TEXT) == "JEC's pipe: No such file or directory"
-    assert write_pipe(os.fsencode(tmp_path / "no" / "where"), TEXT) == "JEC's pipe: No such file or directory"
-    assert write_pipe(os.fsencode(tmp_path), TEXT) == "JEC's pipe: Is a directory"
-    assert list(tmp_path.iterdir()) == []

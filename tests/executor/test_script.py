@@ -1,4 +1,4 @@
-"""What the script says and how it ends: lines for people, one line for the connector, an exit code, JEC's pipe."""
+"""The executor's output: log lines, one error line for the connector, an exit code, JEC's pipe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """Stand before a server that says ok to everything."""
+    """A proxy before a server that answers ok to every request."""
     with BadServer("ok") as server, Proxy(server.url) as made:
         yield made
 
@@ -46,13 +46,13 @@ def bare(**fields: Any) -> JSON:
 def test_a_mapped_action_about_no_alert_reaches_the_alert_that_its_details_name(edge: Edge, alert_id: str) -> None:
     edge.arguments += ("--customAction", "finish=close")
     message = bare(action="finish", mappedActionV2={"name": "Create"}, details={"alertaId": alert_id}, requestId="r")
-    told = f"applied finish {alert_id} by Jira Service Management: done"
-    assert told in edge.run(message).stdout
+    expected = f"applied finish {alert_id} by Jira Service Management: done"
+    assert expected in edge.run(message).stdout
     assert "already finish" in edge.run(message).stdout
 
 
 class TestLines:
-    def test_an_action_is_one_line_with_instant_level_outcome_alert_person_and_cost(
+    def test_an_action_is_one_line_with_time_level_outcome_alert_person_and_duration(
         self, edge: Edge, alert_id: str
     ) -> None:
         result = edge.run(action("Close", alert_id, by="jane.doe@example.org"))
@@ -65,7 +65,7 @@ class TestLines:
         assert edge.run(action("Close", alert_id)).stdout == ""
 
     @pytest.mark.parametrize("level", ["TRACE", "debug"])
-    def test_more_is_told_to_whoever_looks_for_a_fault(
+    def test_the_debug_level_adds_ignored_arguments_and_failed_attempts(
         self, edge: Edge, proxy: Proxy, alert_id: str, level: str
     ) -> None:
         edge.arguments += ("--logLevel", level, "--newOption")
@@ -83,9 +83,9 @@ class TestLines:
                 assert len(text.splitlines()) <= 1
                 assert "\x1b" not in text
 
-class TestEndings:
+class TestOutcomes:
     @pytest.mark.parametrize(
-        ("message", "told"),
+        ("message", "expected"),
         [
             (bare(), "ignored Acknowledge by Jira Service Management: no-alert, the message is about no alert"),
             (bare(alert={}), "ignored Acknowledge by Opsgenie: no-alias, the alert has no alias"),
@@ -96,16 +96,16 @@ class TestEndings:
             ),
         ],
     )
-    def test_what_is_none_of_ours_is_exit_0_and_no_call(
-        self, edge: Edge, proxy: Proxy, message: JSON, told: str
+    def test_an_ignored_action_is_exit_0_and_no_request_to_alerta(
+        self, edge: Edge, proxy: Proxy, message: JSON, expected: str
     ) -> None:
         result = edge.run(message)
         assert (result.exit_code, result.stderr) == (0, "")
-        assert told in result.stdout
+        assert expected in result.stdout
         assert proxy.exchanges == []
 
     @pytest.mark.parametrize(
-        ("payload", "told"),
+        ("payload", "expected"),
         [
             ("", "message: $: is not JSON"),
             ('{"action": "Close", "alert": []}', "message: $.alert: expected an object, found a list"),
@@ -113,14 +113,14 @@ class TestEndings:
             ("[" * 10_000, "message: $: is not JSON that can be read"),
         ],
     )
-    def test_what_is_no_message_is_exit_1_with_the_json_path(self, edge: Edge, payload: str, told: str) -> None:
+    def test_an_unreadable_message_is_exit_1_with_the_json_path(self, edge: Edge, payload: str, expected: str) -> None:
         arguments = ["--alertaApiUrl", edge.url, "--alertaApiKey", KEY, "--payloadFile", "-"]
         code, output, errors = edge.call(arguments, stdin=payload.encode("utf-8", "surrogatepass"))
         assert code == 1
-        assert errors.startswith(f"alerta: {told}")
+        assert errors.startswith(f"alerta: {expected}")
         assert " ERROR rejected message: bad-message, " in output
 
-    def test_what_alerta_refuses_for_good_is_exit_1(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
+    def test_an_action_that_alerta_refuses_is_exit_1(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
         body = b'{"status": "error", "message": "not found"}'
         with proxy.answering(404, body=body):
             result = edge.run(action("Close", alert_id))
@@ -129,7 +129,7 @@ class TestEndings:
         [refused] = edge.entries()
         assert (refused.state, refused.reason, refused.kind) == ("dead", "not-found", "Close")
 
-    def test_what_is_kept_is_exit_0_and_a_warning(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
+    def test_a_kept_action_is_exit_0_and_a_warning(self, edge: Edge, proxy: Proxy, alert_id: str) -> None:
         with proxy.answering(503):
             result = edge.run(action("Close", alert_id))
         assert (result.exit_code, result.stderr) == (0, "")
@@ -143,7 +143,7 @@ class TestPipe:
         with Edge(tmp_path, proxy.url, KEY, dialect=JEC, arguments=("--timeLimit", "3", "--logLevel", "DEBUG")) as made:
             yield made
 
-    def test_jec_is_told_the_outcome_as_json(self, edge: Edge, alert_id: str) -> None:
+    def test_jec_gets_the_outcome_as_json(self, edge: Edge, alert_id: str) -> None:
         callback = edge.run(action("Close", alert_id, by="zoë@example.com")).callback or {}
         assert json.loads(callback["callbackContext"]) == {
             "outcome": "applied",

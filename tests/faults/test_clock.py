@@ -1,4 +1,4 @@
-"""A clock that is wrong under an agent that lives, and is set right."""
+"""A running agent whose clock is a day ahead, and is then corrected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ time.time_ns = lambda: _time_ns() + _ahead() * 1_000_000_000
 
 
 def test_an_action_kept_while_the_clock_was_a_day_ahead_is_delivered_when_it_is_set_back(tmp_path: Path) -> None:
-    """The process runs on: its clock comes from a file, by a `sitecustomize` of the test's."""
+    """One process throughout: a `sitecustomize` module reads the clock's error from a file."""
     (tmp_path / "sitecustomize.py").write_text(WRONG_CLOCK)
     clock = tmp_path / "ahead"
     clock.write_text(str(DAY_SECONDS))

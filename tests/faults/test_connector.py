@@ -1,4 +1,4 @@
-"""The connector killed and restarted: nothing lost, nothing doubled, and the states as the last action left them.
+"""The connector is killed and restarted: no action is lost or doubled, and each state is that of the last action.
 
 `make test-long` kills it a hundred times in 2,000 actions.
 """
@@ -18,7 +18,7 @@ from lab.cloud import Switches
 from lab.cloud.channel import Channel
 
 from tests.connector.load import Load
-from tests.connector.rig import ENDS_SECONDS, Rig, wait_until
+from tests.connector.rig import END_SECONDS, Rig, wait_until
 from tests.support.console import Console
 from tests.support.plugin import plugged
 from tests.support.tiers import amount, grows
@@ -60,15 +60,15 @@ def test_restarted_under_load_nothing_is_lost(make_rig: Any, console: Console) -
             load.act(ACTIONS // restarts)
             connector = rig.start(name=f"restarted{number}")
             connector.wait_log("applied")
-            connector.stop(ENDS_SECONDS)
+            connector.stop(END_SECONDS)
         rig.start(name="last")
         load.assert_all_there_once()
 
 
-def test_version_1_is_switched_off_under_load_and_version_2_takes_over(
+def test_version_1_is_switched_off_under_load_and_version_2_is_used(
     alerta: AlertaServer, alerta_key: str, console: Console, tmp_path: Path
 ) -> None:
-    """JSM's queues end, with messages in them and in hand, and their credentials with them; one line says so."""
+    """JSM's queues and credentials end, with messages in the queue and in flight. It is logged once."""
     with Rig(alerta.url, alerta_key, tmp_path, dialect="jec", own={"workers": 5}) as rig:
         connector = rig.start()
         load = Load(rig, console, alerts=10)
@@ -96,8 +96,8 @@ def test_three_processes_one_of_which_is_killed(make_rig: Any, console: Console)
         load.assert_all_there_once()
 
 
-def test_three_hosts_one_of_which_dies_keep_the_order_by_the_plugin(alerta: AlertaServer, tmp_path: Path) -> None:
-    """Each has a journal of its own; the queue gives them duplicates and disorder, and the dead one comes back."""
+def test_three_hosts_one_of_which_is_killed_keep_the_order_by_the_plugin(alerta: AlertaServer, tmp_path: Path) -> None:
+    """Each has its own journal; the queue delivers duplicates and out of order, and the killed host is restarted."""
     switches = Switches(duplicate_share=0.15, disorder_share=0.15)
     with plugged(alerta.postgres, tmp_path / "alerta") as run:
         directory, own = _made(tmp_path / "rig"), {"workers": 5}

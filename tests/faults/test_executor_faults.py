@@ -1,8 +1,8 @@
-"""Alerta goes away in six ways while many actions arrive, twelve at a time: none is lost, none is done twice.
+"""Alerta fails in six ways while many actions arrive, twelve at a time: none is lost, none is done twice.
 
-The built executor is started as the connectors start it, in front of the real Alerta behind a proxy. Afterwards each
-alert must be as a model says that knows nothing of the code under test. `make test-long` takes each thing away for 20
-seconds and gives the executor its default time, as the figures in the documentation have it.
+The built executor is started as the connectors start it, with a real Alerta behind a proxy. Afterwards each alert must
+be as in a model that is independent of the code under test. In `make test-long` each failure lasts 20 seconds and the
+executor has its default time limit, as for the figures in the documentation.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ FAULTS: dict[str, Fault] = {
 
 @dataclass
 class Burst:
-    """The actions, what the executors said of them, and the alerts that they were about."""
+    """The actions, the executors' results, and the alerts."""
 
     messages: list[JSON]
     results: list[ScriptResult]
@@ -88,7 +88,7 @@ class Burst:
 
 
 def run_burst(edge: Edge, console: Console, disturb: Callable[[], None]) -> Burst:
-    """Let the actions arrive while `disturb` does its work, and wait until nothing waits."""
+    """Send the actions while `disturb` runs, and wait until no action waits."""
     alert_ids = [str(console.create_alert()["id"]) for _ in range(ALERTS)]
     messages = Scenarios(2027).tell(alert_ids, ACTIONS)
     disturbance = threading.Thread(target=disturb)
@@ -104,18 +104,18 @@ def run_burst(edge: Edge, console: Console, disturb: Callable[[], None]) -> Burs
 
 
 def assert_all_arrived(burst: Burst, edge: Edge, console: Console) -> None:
-    """Compare each alert with the model, and see that nothing stands anywhere twice or as a dead letter."""
+    """Compare each alert with the model. Nothing may be doubled, or be a dead letter."""
     failed = [result for result in burst.results if result.exit_code != 0 or result.stderr]
     assert not failed, [(result.exit_code, result.stdout, result.stderr) for result in failed]
     assert edge.entries() == []
     for alert_id in burst.alert_ids:
         story = [message for message in burst.messages if message["alert"]["alias"] == alert_id]
         notes = console.notes(alert_id)
-        told = [(message["action"], message["alert"]["username"]) for message in story]
-        assert found_in(console.get(alert_id), notes) == expected_after(story), (told, console.history(alert_id))
-        # Takings of ownership are told as notes too: as many as there were at most.
+        actions = [(message["action"], message["alert"]["username"]) for message in story]
+        assert found_in(console.get(alert_id), notes) == expected_after(story), (actions, console.history(alert_id))
+        # Changes of the owner are notes too: at most one for each.
         ownership = Counter(note["text"] for note in notes if " in Opsgenie" in note["text"])
-        assert sum(ownership.values()) <= sum("Ownership" in name for name, _ in told), ownership
+        assert sum(ownership.values()) <= sum("Ownership" in name for name, _ in actions), ownership
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_nothing_is_lost_and_nothing_doubled_when_alerta_is(
         await_true(lambda: len(proxy.exchanges) >= CALLS_BEFORE_THE_FAULT, 60)
         with FAULTS[name](alerta, proxy):
             time.sleep(FAULT_SECONDS)
-            # However slow the machine is: not over before an action has met it.
+            # On a slow machine too, the failure lasts until an action has met it.
             await_true(lambda: name == "restarted" or any(row.attempts for row in edge.entries()))
 
     burst = run_burst(edge, console, disturb)

@@ -1,7 +1,7 @@
 """`kill -9` of the executor and of the agent at every step: an action is done once, and nothing else breaks.
 
-The steps are the lines of this program that the process runs, counted from outside (tests/support/killer.py); each run
-dies at another one. The walk takes samples, some hundreds in `make test-long`.
+The steps are the lines of this program that the process runs, counted from outside (tests/support/killer.py). Each run
+is killed at another line; the lines are samples, some hundreds in `make test-long`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.scenarios import JSON, action
 from tests.support.tiers import amount, grows
 
 SAMPLES = amount(5, 60)
-"""How many lines of a way are tried."""
+"""The number of lines that are tried."""
 
 NO_STEP = 10**9
 LONG_TOO = pytest.mark.long
@@ -43,7 +43,7 @@ class Case:
         return action(self.name, alert_id, note="looked at", owner="bob@example.com")
 
     def effects(self, console: Console, alert_id: str) -> int:
-        """How often Alerta shows the action; an alert that only half shows it counts as -1."""
+        """Return how often Alerta shows the action; -1 for an alert that shows only a part of it."""
         alert = console.get(alert_id)
         if self.name == "Acknowledge":
             count = sum(entry["text"].startswith("Acknowledged by alice@") for entry in alert["history"])
@@ -71,7 +71,7 @@ def killer(tmp_path: Path) -> Killer:
 
 
 def steps(total: int) -> list[int]:
-    """The lines to die at, from the first to the last."""
+    """Return the lines to be killed at, from the first to the last."""
     return list(range(1, total + 1, max(1, total // SAMPLES)))
 
 
@@ -129,8 +129,8 @@ def test_an_action_of_a_killed_executor_is_done_once_at_most_and_once_when_it_co
 
 
 def start_agent(edge: Edge, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start an agent that dies as the environment says."""
-    (edge.spool_directory / "agent.sock").unlink(missing_ok=True)  # a killed agent's: the new one is awaited by it
+    """Start an agent that is killed at the line in the environment."""
+    (edge.spool_directory / "agent.sock").unlink(missing_ok=True)  # of a killed agent: the test waits for the new one's
     program = ["--agent", str(edge.spool_directory), "600"]
     return edge.start(program, environment=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -158,13 +158,13 @@ def test_an_action_whose_agent_is_killed_is_done_once(
         return death
 
     edge.run(action("AddNote", new_alert(), note="makes the directory"))
-    walk: list[int | str] = [*steps(240), "append", "try_row", "send", "save", "done", "show"]
+    walk: list[int | str] = [*steps(240), "append", "try_row", "send", "save", "done", "result_fields"]
     deaths = [one(at) for at in walk]
     assert sum(death is not None and death.killed for death in deaths) >= len(deaths) * 0.4
     assert_nothing_broken(edge)
 
 
-def test_what_a_killed_agent_had_before_it_is_done_once_by_the_next(
+def test_actions_that_waited_for_a_killed_agent_are_done_once_by_the_next(
     edge: Edge, killer: Killer, proxy: Proxy, console: Console, new_alert: NewAlert
 ) -> None:
     cases = [CASES["note"], CASES["acknowledge"]]
@@ -182,7 +182,7 @@ def test_what_a_killed_agent_had_before_it_is_done_once_by_the_next(
         await_true(lambda: (edge.spool_directory / "agent.sock").exists() or agent.poll() is not None, 30)
         edge.arguments = ()
 
-        def is_drained() -> bool:  # the agent may die after it has served an executor: then the next one starts another
+        def is_drained() -> bool:  # if the agent is killed after it has served an executor, the next one starts another
             if not edge.agents():
                 assert edge.run(action("AddNote", new_alert(), note="of another alert")).exit_code == 0
             return not edge.unfinished()
@@ -202,7 +202,7 @@ def test_what_a_killed_agent_had_before_it_is_done_once_by_the_next(
     assert_nothing_broken(edge)
 
 
-def test_killed_again_and_again_under_load_it_loses_nothing_and_doubles_no_note(
+def test_killed_repeatedly_under_load_no_action_is_lost_and_no_note_doubled(
     edge: Edge, console: Console, new_alert: NewAlert
 ) -> None:
     actions, kills = amount(80, 1000), amount(4, 50)

@@ -1,4 +1,4 @@
-"""The queue delivers twice and in any order, twelve at a time: the end is the same as once and in order."""
+"""The queue delivers twice and in any order, twelve at a time: the result is the same as once and in order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def edge(tmp_path: Path, proxy: Proxy, alerta_key: str) -> Iterator[Edge]:
 
 
 def on_other_alerts(messages: Sequence[JSON], others: dict[str, str]) -> list[JSON]:
-    """The same actions on other alerts, as messages of their own."""
+    """Return the same actions on other alerts, as new messages."""
     return [
         {
             **message,
@@ -52,19 +52,19 @@ def test_everything_twice_and_in_random_order_ends_like_once_and_in_order(
     stories = Scenarios(seed)
     alert_ids = [new_alert() for _ in range(8)]
     others = {alert_id: new_alert() for alert_id in alert_ids}
-    told = stories.tell(alert_ids, 32)
-    in_order = [edge.run(message) for message in told]
-    chaos = edge.run_all(stories.shuffled(2 * on_other_alerts(told, others)))
+    messages = stories.tell(alert_ids, 32)
+    in_order = [edge.run(message) for message in messages]
+    chaos = edge.run_all(stories.shuffled(2 * on_other_alerts(messages, others)))
     assert {(result.exit_code, result.stderr) for result in in_order + chaos} == {(0, "")}
     edge.await_drained()
     for alert_id in alert_ids:
-        story = [message for message in told if message["alert"]["alias"] == alert_id]
+        story = [message for message in messages if message["alert"]["alias"] == alert_id]
         assert shown(console, alert_id) == expected_after(story)
         assert shown(console, others[alert_id]) == expected_after(story), [message["action"] for message in story]
 
 
 def outcome(result: ScriptResult) -> str:
-    """Give the word that the line has for the ending, and the reason."""
+    """Return kind and reason of the outcome in the log line."""
     words = result.stdout.split()
     return f"{words[2]} {words[words.index('by') + 2].rstrip(',')}" if "by" in words else result.stdout
 
@@ -87,7 +87,7 @@ class TestOneAlert:
         ]  # fmt: skip
         assert len(console.notes(message["alert"]["alias"])) == 1
 
-    def test_two_people_who_write_the_same_note_have_one_each(
+    def test_the_same_note_of_two_people_is_two_notes(
         self, edge: Edge, console: Console, new_alert: NewAlert
     ) -> None:
         alert_id = new_alert()
@@ -114,7 +114,7 @@ class TestOneAlert:
             assert time.monotonic() - began >= 4 * 0.3
         assert len(proxy.exchanges) == 4
 
-    def test_what_waits_lets_later_ones_wait_and_all_arrive_in_order(
+    def test_later_actions_wait_behind_a_waiting_one_and_all_are_done_in_order(
         self, edge: Edge, proxy: Proxy, console: Console, new_alert: NewAlert
     ) -> None:
         alert_id, now_ns = new_alert(), time.time_ns()
@@ -130,10 +130,10 @@ class TestOneAlert:
         kinds = [entry["type"] for entry in console.history(alert_id) if entry["type"] in ("ack", "unack", "close")]
         assert kinds == ["ack", "unack", "close"]
 
-    def test_an_older_one_does_not_undo_a_newer_one_whose_end_nobody_knows(
+    def test_an_older_one_does_not_undo_a_newer_one_of_unknown_outcome(
         self, edge: Edge, proxy: Proxy, console: Console, new_alert: NewAlert
     ) -> None:
-        """A newer acknowledge takes effect and its answer is lost; the older unacknowledge comes while it waits."""
+        """A newer acknowledge takes effect and its response is lost; the older unacknowledge arrives while it waits."""
         alert_id, now_ns = new_alert(), time.time_ns()
         edge.run(action("Acknowledge", alert_id, at_ns=now_ns))
         edge.run(action("UnAcknowledge", alert_id, at_ns=now_ns + 1))

@@ -1,4 +1,4 @@
-"""Planted secrets appear in no output, no file and no argument list, at any log level, whatever fails."""
+"""Secrets appear in no output, no file and no argument list, at any log level and with any failure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.faults, grows]
 
 
 def planted(name: str, alert_id: str, **fields: Any) -> JSON:
-    """Build a message that carries secrets wherever a real one may."""
+    """Return a message with secrets wherever a real one may have them."""
     message = action(name, alert_id, details={"password": DETAIL}, **fields)
     message["headers"] = {"Authorization": HEADER}
     message["params"] = {"token": PARAMETER, "alert": {"details": {"password": DETAIL}}}
@@ -78,7 +78,7 @@ def assert_hidden_in_files(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_nothing_shows_them_at_any_level(
+def test_they_are_hidden_at_every_level(
     edge: Edge, proxy: Proxy, new_alert: NewAlert, situation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.support.edge_messages.API_KEY", EDGE_KEY)
@@ -119,7 +119,7 @@ def test_the_agent_has_no_descriptor_of_the_connectors(edge: Edge, new_alert: Ne
 
 
 @pytest.mark.parametrize("way", ["argument", "file", "environment"])
-def test_the_key_is_hidden_whichever_way_it_comes(
+def test_the_key_is_hidden_from_each_source(
     edge: Edge, tmp_path: Path, new_alert: NewAlert, way: str
 ) -> None:
     (tmp_path / "key").write_text(ALERTA_KEY + "\n")
@@ -156,11 +156,11 @@ def test_a_message_that_cannot_be_used_is_not_repeated(edge: Edge, payload: str)
     )
     assert code == 1
     assert errors.startswith("alerta: ")
-    if "alias" not in payload or "[" in payload:  # who acted on what is told; an alias is no secret
+    if "alias" not in payload or "[" in payload:  # the line names the alias, which is no secret
         assert_hidden(output, errors)
 
 
-def test_a_delivered_action_leaves_nothing_of_the_message_behind(
+def test_a_delivered_action_leaves_nothing_of_its_message(
     tmp_path: Path, alerta: AlertaServer, alerta_key: str, new_alert: NewAlert
 ) -> None:
     with Edge(tmp_path, alerta.url, alerta_key) as edge:

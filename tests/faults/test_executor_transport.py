@@ -1,4 +1,4 @@
-"""Whatever answers in Alerta's place, or does not: the executor ends in its time and the journal has the action."""
+"""A server that is not Alerta, or none: the executor ends within its limit and the journal has the action."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.scenarios import action
 ALERT = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 KEY = "a-key-that-nobody-must-see-4a1b"
 LIMIT_SECONDS = 3.0
-GRACE_SECONDS = 20.0  # a busy machine takes its time to start it; without the limit one call alone takes ten
+GRACE_SECONDS = 20.0  # for the start on a busy machine; without the limit one request takes ten
 
 TIMES_OUT = {"hang", "drip-headers", "drip-body", "announce-1-gb"}
 NOT_ALERTA = {
@@ -31,7 +31,7 @@ DONE = {"ok", "until-close"}
 SAMPLE = {
     "body-10-mb", "close-in-body", "deep-json", "drip-body", "hang", "html", "not-http", "ok", "redirect", "reset",
 }  # fmt: skip
-"""One of each kind; what the client makes of each mode, tests/clients claims."""
+"""One of each kind; tests/clients has every mode."""
 
 pytestmark = pytest.mark.faults
 
@@ -40,7 +40,7 @@ Reach = Callable[[str], Edge]
 
 @pytest.fixture
 def reach(tmp_path: Path) -> Iterator[Reach]:
-    """Give a connector's host whose Alerta is at that URL."""
+    """Return a function that makes a connector's host for an Alerta URL."""
     made: list[Edge] = []
 
     def make(url: str) -> Edge:
@@ -53,7 +53,7 @@ def reach(tmp_path: Path) -> Iterator[Reach]:
 
 
 def acknowledge(edge: Edge) -> ScriptResult:
-    """Run one action; it must end in time, in whatever way, and show no key."""
+    """Run one action. It must end in time and show no key."""
     began = time.monotonic()
     result = edge.run(action("Acknowledge", ALERT))
     assert time.monotonic() - began < LIMIT_SECONDS + GRACE_SECONDS
@@ -64,7 +64,7 @@ def acknowledge(edge: Edge) -> ScriptResult:
 def assert_kept(edge: Edge, result: ScriptResult, reason: Reason) -> None:
     [entry] = edge.entries()
     assert (entry.kind, entry.alert) == ("Acknowledge", ALERT)
-    # Where Alerta hangs, the attempt goes on behind the executor.
+    # Where Alerta hangs, the agent's attempt continues after the executor has ended.
     assert (entry.state, entry.reason) in {("waiting", reason.value), ("in-flight", ""), ("in-flight", reason.value)}
     line = result.stdout.splitlines()[-1]
     assert f"kept Acknowledge {ALERT} by alice@example.com: {reason.value}, " in line
@@ -74,7 +74,7 @@ def assert_kept(edge: Edge, result: ScriptResult, reason: Reason) -> None:
 @pytest.mark.parametrize(
     "mode", [mode if mode in SAMPLE else pytest.param(mode, marks=pytest.mark.long) for mode in sorted(MODES)]
 )
-def test_each_bad_answer_has_its_ending(reach: Reach, mode: str) -> None:
+def test_each_bad_response_has_its_outcome(reach: Reach, mode: str) -> None:
     with BadServer(mode, location="http://127.0.0.1:9/elsewhere") as server:
         edge = reach(server.url)
         result = acknowledge(edge)
@@ -100,8 +100,8 @@ def test_a_redirect_is_not_followed_with_the_key(reach: Reach) -> None:
         assert server.received[0].headers["authorization"] == f"Key {KEY}"
 
 
-def test_a_port_that_nobody_listens_on_is_tried_again_and_then_kept(reach: Reach) -> None:
-    with socket.socket() as closed:  # bound, so that nobody else gets the port
+def test_a_refused_connection_is_tried_again_and_then_kept(reach: Reach) -> None:
+    with socket.socket() as closed:  # bound, so that no other process gets the port
         closed.bind(("127.0.0.1", 0))
         result = acknowledge(edge := reach(f"http://127.0.0.1:{closed.getsockname()[1]}"))
     assert_kept(edge, result, Reason.NETWORK)
@@ -109,14 +109,14 @@ def test_a_port_that_nobody_listens_on_is_tried_again_and_then_kept(reach: Reach
 
 
 def test_a_name_that_does_not_exist_is_kept(reach: Reach) -> None:
-    # .invalid is never given away (RFC 2606).
+    # .invalid is never registered (RFC 2606).
     result = acknowledge(edge := reach("http://alerta.invalid/api"))
     [entry] = edge.entries()
     assert entry.reason in ("", Reason.NETWORK.value, Reason.TIMEOUT.value)
     assert result.exit_code == 0
 
 
-def test_a_server_that_takes_connections_and_no_more_is_not_waited_for(reach: Reach) -> None:
+def test_a_server_that_accepts_no_connection_times_out(reach: Reach) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=1) as deaf:
         assert_kept(edge := reach(f"http://127.0.0.1:{deaf.getsockname()[1]}"), acknowledge(edge), Reason.TIMEOUT)
 
@@ -126,7 +126,7 @@ class TestTls:
     def ca(self, tmp_path: Path) -> PrivateCa:
         return PrivateCa(tmp_path)
 
-    def test_a_certificate_of_nobody_is_not_trusted(self, reach: Reach, ca: PrivateCa) -> None:
+    def test_a_certificate_of_an_unknown_ca_is_not_trusted(self, reach: Reach, ca: PrivateCa) -> None:
         with BadServer("ok", tls=ca.server()) as server:
             edge = reach(server.url)
             result = acknowledge(edge)
@@ -134,7 +134,7 @@ class TestTls:
             assert "its certificate is not trusted: " in result.stdout
             assert server.received == []
 
-    def test_a_private_ca_can_be_named(self, reach: Reach, ca: PrivateCa) -> None:
+    def test_a_private_ca_can_be_given(self, reach: Reach, ca: PrivateCa) -> None:
         with BadServer("ok", tls=ca.server()) as server:
             edge = reach(server.url)
             edge.arguments += ("--alertaCaFile", str(ca.path))
@@ -147,7 +147,7 @@ class TestTls:
             assert_kept(edge, acknowledge(edge), Reason.NETWORK)
             assert server.received == []
 
-    def test_a_ca_file_that_is_none_is_named(self, reach: Reach, ca: PrivateCa, tmp_path: Path) -> None:
+    def test_an_invalid_ca_file_is_named(self, reach: Reach, ca: PrivateCa, tmp_path: Path) -> None:
         (tmp_path / "no-ca.pem").write_text("no certificate")
         with BadServer("ok", tls=ca.server()) as server:
             edge = reach(server.url)
@@ -156,13 +156,13 @@ class TestTls:
             assert_kept(edge, result, Reason.NETWORK)
             assert "no-ca.pem cannot be read as PEM certificates" in result.stdout
 
-    def test_a_handshake_that_never_comes_is_not_waited_for(self, reach: Reach) -> None:
+    def test_a_handshake_without_a_response_times_out(self, reach: Reach) -> None:
         with BadServer("hang") as server:
             edge = reach(server.url.replace("http:", "https:"))
             assert_kept(edge, acknowledge(edge), Reason.TIMEOUT)
 
 
-def test_a_journal_that_is_held_by_others_is_not_waited_for_longer_than_the_limit(reach: Reach) -> None:
+def test_a_locked_journal_is_not_waited_for_longer_than_the_limit(reach: Reach) -> None:
     with BadServer("ok") as server:
         edge = reach(server.url)
         edge.run(action("Acknowledge", "c7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"))
@@ -175,8 +175,8 @@ def test_a_journal_that_is_held_by_others_is_not_waited_for_longer_than_the_limi
         holder.close()
 
 
-def test_an_alert_that_hangs_holds_up_no_other(reach: Reach) -> None:
-    """Another alert's action is not slower while one hangs, and one on the same alert goes behind it."""
+def test_an_alert_that_hangs_delays_no_other(reach: Reach) -> None:
+    """An action on another alert is delivered while one hangs."""
     with BadServer("hang") as hanging, BadServer("ok") as fine:
         edge = reach(hanging.url)
         edge.arguments = ("--timeLimit", "10")

@@ -1,4 +1,4 @@
-"""Text becomes HTML in one way, which lets nothing of it be markup."""
+"""Each value in a template is escaped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from alerta_opsgenie.page.markup import Html, age, html
 
 
 @pytest.mark.parametrize("text", ["<script>", "a & b", "\"><img src='x'>", "{name}", "%s"])
-def test_whatever_is_put_in_is_text(text: str) -> None:
+def test_values_are_escaped(text: str) -> None:
     shown = html('<p title="{name}">{names}</p>', name=text, names=[text, html("<b>{name}</b>", name=text)])
     assert shown.count("<") == 4
     assert shown.count('"') == 2
@@ -16,7 +16,7 @@ def test_whatever_is_put_in_is_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\u202e", "\u200f", "\x00", "\ud800", "\u2028", "\x1b"])
-def test_what_hides_or_turns_text_is_seen(text: str) -> None:
+def test_characters_that_hide_or_reverse_text_are_replaced(text: str) -> None:
     assert html("{name}", name=f"a{text}b") == "a\ufffdb"
 
 

@@ -1,4 +1,4 @@
-"""The plugin's side, as Alerta tells it."""
+"""The figures of the plugin, from Alerta's response."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.page import screens
-from alerta_opsgenie.page.plugin import PluginFigures, side_of
-from alerta_opsgenie.page.view import Overview, Part, PluginSide, Source, View
+from alerta_opsgenie.page.plugin import PluginFigures, read_plugin_figures
+from alerta_opsgenie.page.view import Overview, PageInputs, Part, PluginStatus, View
 from tests.cli.state_directory import NOWHERE
 
 URL = "https://alerta.example.com/api"
@@ -28,12 +28,13 @@ def answer(**figures: object) -> Answer:
     return Answer(200, {"metrics": [*gauges, *counters]})
 
 
-def shown(side: PluginSide) -> str:
+def shown(side: PluginStatus) -> str:
     return screens.first_screen(Overview(plugins=[side], at=1000.0), [], text="", state="", done="")
 
 
-def test_what_waits_and_what_drift_was_repaired_and_left_is_shown() -> None:
-    text = shown(side_of(URL, answer(waiting=7, dead_letters=4, oldest_waiting_seconds=120, last_good_sweep=940.0)))
+def test_waiting_requests_and_drift_are_shown() -> None:
+    given = answer(waiting=7, dead_letters=4, oldest_waiting_seconds=120, last_good_sweep=940.0)
+    text = shown(read_plugin_figures(URL, given))
     repaired, left = "status repaired in Alerta: 3", "status found and left, no rule settles it: 2"
     for words in ("<b>7</b> wait", "<b>4</b> dead letters", "<b>2 min</b>", ">1 min ago<", repaired, left):
         assert words in text
@@ -43,7 +44,7 @@ def test_what_waits_and_what_drift_was_repaired_and_left_is_shown() -> None:
 @pytest.mark.parametrize(("sweep", "words"), [(940.0, "nothing had to be repaired"), (0.0, "none yet")])
 def test_nothing_repaired_is_not_the_same_as_never_compared(sweep: float, words: str) -> None:
     figures = {"waiting": 0.0, "last_good_sweep": sweep}
-    assert f"Comparison of both sides: {words}." in shown(PluginSide(URL, "", figures))
+    assert f"Comparison of both sides: {words}." in shown(PluginStatus(URL, "", figures))
 
 
 @pytest.mark.parametrize(
@@ -54,22 +55,23 @@ def test_nothing_repaired_is_not_the_same_as_never_compared(sweep: float, words:
         (Answer(200, {"metrics": [{"group": "opsgenie", "name": "waiting", "value": "1"}]}), "has written no figures"),
     ],
 )
-def test_what_cannot_be_asked_says_why(given: Answer, why: str) -> None:
-    assert why in shown(side_of(URL, given))
+def test_the_reason_for_missing_figures_is_shown(given: Answer, why: str) -> None:
+    assert why in shown(read_plugin_figures(URL, given))
 
 
 @pytest.mark.parametrize("sweep", [float("nan"), -1.0, 10**400])
-def test_an_instant_that_cannot_be_is_none(sweep: float) -> None:
-    assert "<b>none</b> last good comparison" in shown(side_of(URL, answer(waiting=0, last_good_sweep=sweep)))
+def test_an_invalid_time_is_none(sweep: float) -> None:
+    text = shown(read_plugin_figures(URL, answer(waiting=0, last_good_sweep=sweep)))
+    assert "<b>none</b> last good comparison" in text
 
 
-def test_what_stands_still_there_is_a_trouble_here(tmp_path: Path) -> None:
-    side = side_of(URL, answer(waiting=1, oldest_waiting_seconds=301))
-    source = Source(str(tmp_path), lambda: Part("Queue", "", is_well=True), plugins=[lambda: side])
+def test_a_stuck_plugin_is_a_problem_on_the_page(tmp_path: Path) -> None:
+    side = read_plugin_figures(URL, answer(waiting=1, oldest_waiting_seconds=301))
+    source = PageInputs(str(tmp_path), lambda: Part("Queue", "", is_well=True), plugins=[lambda: side])
     assert "has waited for 301 s" in View(source).overview().problems[0].what
 
 
-def test_alerta_is_asked_beside_the_page_and_not_again_at_once() -> None:
+def test_alerta_is_asked_in_a_thread_and_at_most_every_ten_seconds() -> None:
     asked = []
 
     def client() -> AlertaClient:

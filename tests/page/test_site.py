@@ -1,4 +1,4 @@
-"""Who may see the page, and who may decide on it."""
+"""Who may see the page, and who may retry and drop with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from alerta_opsgenie.journal import New
 from alerta_opsgenie.page.server import Request, Response
 from alerta_opsgenie.page.site import HEADERS, Page
-from alerta_opsgenie.page.view import Part, Problem, Source
+from alerta_opsgenie.page.view import PageInputs, Part, Problem
 from tests.cli.state_directory import StateDirectory
 
 TOKEN = "0123456789abcdef"
@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> StateDirectory:
 
 
 def page(place: StateDirectory, token: str = TOKEN, host: str = "127.0.0.1", **more: object) -> Ask:
-    source = Source(
+    source = PageInputs(
         str(place.directory), lambda: Part("Queue", "", is_well=True), token=lambda: token, enabling="Do this.",
         **more,  # type: ignore[arg-type]
     )  # fmt: skip
@@ -61,7 +61,7 @@ def target() -> str:
         ("", "127.0.0.1", 403),
     ],
 )
-def test_no_name_that_somebody_elses_dns_could_lead_here_is_answered(
+def test_a_host_that_may_come_from_dns_rebinding_is_refused(
     place: StateDirectory, host: str, listened_at: str, status: int
 ) -> None:
     assert page(place, host=listened_at)(Host=host).status == status
@@ -71,7 +71,7 @@ def test_no_name_that_somebody_elses_dns_could_lead_here_is_answered(
     ("headers", "status"),
     [
         ({"Origin": "http://localhost:7070", "Sec_Fetch_Site": "same-origin"}, 303),
-        ({}, 303),  # no browser: nothing but the token lets it in
+        ({}, 303),  # no browser: the token is enough
         ({"Origin": "https://evil.example.com"}, 403),
         ({"Origin": "null"}, 403),
         ({"Sec_Fetch_Site": "cross-site"}, 403),
@@ -79,7 +79,7 @@ def test_no_name_that_somebody_elses_dns_could_lead_here_is_answered(
         ({"Origin": "http://evil.example.com", "Host": "evil.example.com"}, 403),
     ],
 )
-def test_a_form_comes_from_this_page(place: StateDirectory, headers: dict[str, str], status: int) -> None:
+def test_a_form_of_another_page_is_refused(place: StateDirectory, headers: dict[str, str], status: int) -> None:
     key = place.keep("Close", dead=True).key
     assert drop(page(place), key, **headers) == status
     assert len(place.actions()) == (status == 403)
@@ -99,21 +99,21 @@ def test_reading_changes_nothing_and_only_the_form_is_posted(place: StateDirecto
     assert (answer.status, place.states()) == (405, [("Close", "dead")])
 
 
-def test_what_has_ended_meanwhile_is_said_to_have_ended(place: StateDirectory) -> None:
+def test_an_action_that_has_ended_meanwhile_is_reported_as_ended(place: StateDirectory) -> None:
     key, ask = place.keep("Close", dead=True).key, page(place)
     fields = {"do": "drop", "target": target(), "key": key, "token": TOKEN}
     assert [ask("/decide", "POST", fields).headers["Location"] for _ in range(2)] == ["./?done=drop", "./?done=gone"]
     assert b"has ended or is gone" in ask("/", fields={"done": "gone"}).body
 
 
-def test_where_no_token_is_set_it_says_how_to(place: StateDirectory) -> None:
+def test_without_a_token_the_page_shows_how_to_set_one(place: StateDirectory) -> None:
     key = place.keep("Close", dead=True).key
     body = page(place, token="")("/action", fields={"target": target(), "key": key, "do": "drop"}).body
     assert b"This page only shows. Do this." in body
     assert b"<form class" not in body
 
 
-def test_beyond_loopback_reading_needs_the_token_too(place: StateDirectory) -> None:
+def test_a_server_not_at_loopback_needs_the_token_for_reading(place: StateDirectory) -> None:
     def password(text: str) -> str:
         return "Basic " + base64.b64encode(f"me:{text}".encode()).decode()
 
@@ -125,7 +125,7 @@ def test_beyond_loopback_reading_needs_the_token_too(place: StateDirectory) -> N
 
 
 @pytest.mark.parametrize("path", ["/", "/page.css", "/page.js", "/nothing", "/decide"])
-def test_each_answer_forbids_all_that_the_page_does_not_need(place: StateDirectory, path: str) -> None:
+def test_each_response_has_the_security_headers(place: StateDirectory, path: str) -> None:
     answer = page(place)(path)
     assert set(HEADERS.items()) <= set(answer.headers.items())
     policy = HEADERS["Content-Security-Policy"]
@@ -135,7 +135,7 @@ def test_each_answer_forbids_all_that_the_page_does_not_need(place: StateDirecto
     assert b"https:" not in answer.body
 
 
-def test_no_secret_is_shown_whatever_holds_it(place: StateDirectory) -> None:
+def test_secrets_are_masked_everywhere(place: StateDirectory) -> None:
     secrets = ["a-secret-of-somebody", "another<secret"]
     action = place.keep("AddNote", note=" ".join(secrets), username=secrets[0], dead=True)
     ask = page(place, secrets=lambda: secrets, problems=lambda: [Problem(secrets[1])])
@@ -145,13 +145,13 @@ def test_no_secret_is_shown_whatever_holds_it(place: StateDirectory) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 10_000, '{"alert": "\\ud800"}', "\0", ""])
-def test_a_dead_letter_that_is_no_message_is_shown_all_the_same(place: StateDirectory, text: str) -> None:
+def test_an_unreadable_dead_letter_is_shown(place: StateDirectory, text: str) -> None:
     place.journal().record_dead(New("a/b", "", 1, "unreadable", text), time.time(), "bad-message", "not JSON")
     ask = page(place)
     assert ask(fields={"q": "bad"}).status == ask("/action", fields={"target": target(), "key": "a/b"}).status == 200
 
 
-def test_a_journal_that_cannot_be_used_is_a_trouble_with_its_mend(place: StateDirectory) -> None:
+def test_an_unusable_journal_is_a_problem_with_advice(place: StateDirectory) -> None:
     place.keep("Close")
     (place.directory / "targets" / target()).chmod(0o770)
     ask = page(place)

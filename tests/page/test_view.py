@@ -1,4 +1,4 @@
-"""What the page shows of a state directory."""
+"""The page's data of a state directory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.core.outcome import Reason
-from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, Problem, Row, Source, View
+from alerta_opsgenie.page.view import MOST_ROWS, Overview, PageInputs, Part, Problem, Row, View
 from tests.cli.state_directory import NOWHERE, StateDirectory
 
 
@@ -18,7 +18,7 @@ def place(tmp_path: Path) -> StateDirectory:
 
 
 def view(place: StateDirectory, **more: object) -> View:
-    return View(Source(str(place.directory), lambda: Part("Queue", "", is_well=True), **more))  # type: ignore[arg-type]
+    return View(PageInputs(str(place.directory), lambda: Part("Queue", "", is_well=True), **more))  # type: ignore[arg-type]
 
 
 def cards(found: Overview) -> dict[str, bool | None]:
@@ -30,7 +30,7 @@ def test_nothing_kept_yet_is_well(place: StateDirectory) -> None:
     assert (found.is_well, cards(found)["Journal"]) == (True, None)
 
 
-def test_what_waits_behind_an_alerta_that_is_away_is_not_well_and_says_why(place: StateDirectory) -> None:
+def test_actions_that_wait_for_an_alerta_that_is_down_are_a_problem_with_its_reason(place: StateDirectory) -> None:
     place.keep("Close", age_seconds=100)
     journal = place.journal()
     (action,) = journal.claim(time.time(), 1, 60)
@@ -41,7 +41,7 @@ def test_what_waits_behind_an_alerta_that_is_away_is_not_well_and_says_why(place
     assert "see whether Alerta is up" in found.problems[0].advice
 
 
-def test_what_waits_for_another_reason_hides_no_refused_key(place: StateDirectory) -> None:
+def test_actions_that_wait_behind_others_do_not_hide_a_refused_key(place: StateDirectory) -> None:
     for age_seconds, reason in ((200, Reason.BEHIND), (100, Reason.UNAUTHORIZED)):
         place.keep("Close", age_seconds=age_seconds)
         journal = place.journal()
@@ -51,7 +51,7 @@ def test_what_waits_for_another_reason_hides_no_refused_key(place: StateDirector
     assert f"2 wait for {NOWHERE}, which does not take them (unauthorized): HTTP 401" in found.problems[0].what
 
 
-def test_what_waits_with_nobody_to_deliver_it_is_not_well(place: StateDirectory) -> None:
+def test_actions_that_wait_without_a_delivering_process_are_a_problem(place: StateDirectory) -> None:
     place.keep("Close")
     assert "spool drain" in view(place).overview().problems[0].advice
 
@@ -62,8 +62,8 @@ def test_dead_letters_alone_are_well(place: StateDirectory) -> None:
     assert (found.is_well, found.total("dead")) == (True, 1)
 
 
-def test_a_part_that_does_not_work_is_a_trouble_if_nothing_says_more(place: StateDirectory) -> None:
-    source = Source(str(place.directory), lambda: Part("Queue", "no queue answers", is_well=False))
+def test_a_part_that_does_not_work_is_a_problem_if_no_other_explains_it(place: StateDirectory) -> None:
+    source = PageInputs(str(place.directory), lambda: Part("Queue", "no queue answers", is_well=False))
     assert View(source).overview().problems == [Problem("Queue: no queue answers")]
 
 
@@ -76,7 +76,7 @@ def test_the_last_success_is_that_of_the_last_action_or_heartbeat(place: StateDi
     assert last == [1000.0, 2000.0]
 
 
-def test_the_newest_of_all_states_and_targets_come_first_and_no_more_than_are_shown(place: StateDirectory) -> None:
+def test_the_newest_actions_of_all_states_and_targets_come_first_up_to_a_limit(place: StateDirectory) -> None:
     for number in range(MOST_ROWS):
         place.keep("Close", age_seconds=1000 + number)
     place.keep("Snooze", dead=True)
@@ -95,7 +95,7 @@ def test_a_search_finds_an_alert_by_its_beginning_and_a_person(place: StateDirec
     assert found.rows(text="b%b") == []
 
 
-def test_a_process_that_remembers_adds_what_was_ignored(place: StateDirectory) -> None:
+def test_ignored_actions_of_the_process_are_added(place: StateDirectory) -> None:
     ignored = [Row("", "", "Close", "", "dave@example.com", "ignored", "foreign", "of another source", 2.0)]
     found = view(place, ignored=lambda: ignored)
     assert [(row.person, row.outcome) for row in found.rows()] == [("dave@example.com", "ignored")]

@@ -194,7 +194,8 @@ class Edge:
     def status(self) -> dict[str, Any]:
         """The agent's report; raises NoAgentError if there is no agent."""
         path = str(self.spool_directory)
-        return dict(json.loads(handover.exchange(path, handover.request(handover.STATUS, [], {}, "0", 10.0), 10.0)[0]))
+        request = handover.request(handover.STATUS, [], {}, "0", 10.0)
+        return dict(json.loads(handover.exchange_frames(path, request, 10.0)[0]))
 
     def await_drained(self, seconds: float = 60.0) -> None:
         """Return when nothing waits and nothing is in flight; AssertionError after `seconds`."""

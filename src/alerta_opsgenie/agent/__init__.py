@@ -1,1 +1,1 @@
-"""The deliverer with its journal, and the socket over which others hand actions to it."""
+"""The deliverer with its journal, and the Unix socket on which it accepts actions from other processes."""

@@ -1,4 +1,4 @@
-"""One attempt to do an action: the pure flow of `core/delivery.py`, driven over a kept connection; and its end."""
+"""One attempt to deliver an action (the flow of `core/delivery.py` over a kept connection), and its journal entry."""
 
 import contextlib
 import os
@@ -17,14 +17,14 @@ from alerta_opsgenie.core.outcome import REASONS, Kind, Outcome, Reason
 from alerta_opsgenie.core.task import Settings
 from alerta_opsgenie.journal import Action, Journal, JournalError, New
 
-# The reason says to the next attempt that an earlier one may still take effect.
+# With this reason the next attempt looks whether the earlier one took effect.
 _UNSETTLED = Outcome(Kind.KEPT, Reason.TIMEOUT, "the process ended while an earlier attempt could still take effect")
 
-MOST_FAULTS = 5  # After so many attempts in which this program failed, the action becomes a dead letter
+MOST_FAULTS = 5  # After this many attempts that failed by a fault of this program, the action becomes a dead letter
 
 
 class Unrecorded(NamedTuple):
-    """An action that could not be written down; `problem` says why."""
+    """An action that could not be written to the journal; `problem` is the reason."""
 
     new: New
     ticket: Ticket
@@ -32,7 +32,7 @@ class Unrecorded(NamedTuple):
 
 
 class Attempts:
-    """Makes the attempts of one worker. `stopping` cuts pauses short."""
+    """Makes the attempts of one worker. Setting `stopping` ends a pause early."""
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
@@ -44,7 +44,7 @@ class Attempts:
             self._clients.popitem()[1].close()
 
     def try_row(self, target: Target, action: Action) -> Tuple[Optional[Message], Outcome]:
-        """Try an action of the journal once. Whatever goes wrong is an outcome."""
+        """Try an action of the journal once. Every error becomes an outcome."""
         message: Optional[Message] = None
         try:
             message = read_journal_body(action.body, action.key)
@@ -54,16 +54,16 @@ class Attempts:
             return message, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, str(error))
         except JournalError as error:
             return message, Outcome(Kind.KEPT, Reason.BEHIND, str(error))
-        except Exception as error:  # noqa: BLE001 - one action on which this program fails must not end the others
+        except Exception as error:  # noqa: BLE001 - a fault in one action must not stop the others
             what = f"this program fails on it: {type(error).__name__}"
             if action.attempts + 1 >= MOST_FAULTS:
                 return message, Outcome(Kind.REJECTED, Reason.BAD_MESSAGE, what)
             return message, Outcome(Kind.KEPT, Reason.FAULT, what)
 
-    def try_unrecorded(self, target: Target, job: Unrecorded, patience_seconds: float) -> Tuple[Outcome, int]:
-        """Try an action that is in no journal, again for so long, and tell its ticket. Gives how often it was tried."""
+    def try_unrecorded(self, target: Target, job: Unrecorded, retry_wait_seconds: float) -> Tuple[Outcome, int]:
+        """Try an action without the journal, with retries. Return the outcome and the number of attempts."""
         message, settings = read_journal_body(job.new.body, job.new.key), settings_from_json(job.new.options)
-        ends, now, count = time.monotonic() + patience_seconds, time.time(), 0
+        ends, now, count = time.monotonic() + retry_wait_seconds, time.time(), 0
         earlier = delivery.PriorAttempts(first_attempt_at=_began_at(job.new.first_attempt_at, now))
         while True:
             count += 1
@@ -71,7 +71,7 @@ class Attempts:
             pause = delivery.pause_seconds(outcome, count, jitter())
             again_at = time.monotonic() + pause
             is_over = outcome.kind is not Kind.KEPT or outcome.needs_person or again_at > ends
-            if not is_over and job.ticket.wants_more:
+            if not is_over and job.ticket.waits_for_retries:
                 job.ticket.resolve(Result(message, outcome, kept=False, again_at=again_at, problem=job.problem))
             if is_over or self._stopping.wait(pause):
                 job.ticket.resolve(Result(message, outcome, kept=False, problem=job.problem))
@@ -82,13 +82,13 @@ class Attempts:
     def _try(self, target: Target, message: Message, settings: Settings, earlier: delivery.PriorAttempts) -> Outcome:
         access = target.access
         if access is None:
-            return Outcome(Kind.KEPT, Reason.BEHIND, "no key for this Alerta has come yet")
+            return Outcome(Kind.KEPT, Reason.BEHIND, "there is no key for this Alerta yet")
         try:
             client = self._client(access)
         except AddressError as error:
             return Outcome(Kind.KEPT, Reason.NOT_ALERTA, str(error))
         outcome = self._drive(delivery.attempt(message, settings, earlier, time.time()), client)
-        target.note(access, outcome)
+        target.record(access, outcome)
         return outcome
 
     def _client(self, access: Access) -> AlertaClient:
@@ -119,7 +119,7 @@ class Attempts:
 
 
 def _began_at(first: Optional[float], now: float) -> Optional[float]:
-    """Give when the first attempt began. After now: a clock was set back, and nobody knows when it was."""
+    """Return when the first attempt began; after the clock was set back (`first > now`), the earliest possible time."""
     return now - delivery.EXPIRE_AFTER_SECONDS if first is not None and first > now else first
 
 
@@ -130,67 +130,67 @@ def _earlier(target: Target, action: Action) -> delivery.PriorAttempts:
     return delivery.PriorAttempts(target.journal.memory(action.alert), first, equal_lines, action.reason)
 
 
-# -- Its end in the journal
+# -- The outcome in the journal
 
-DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this very action is done")
+DONE_BEFORE = Outcome(Kind.ALREADY, Reason.REDELIVERED, "this action was done before")
 
 _PROBE_BYTES = 16_384
 
 
-class End(NamedTuple):
-    """What an attempt came to. `pause_seconds` is for an outcome that keeps the action."""
+class AttemptEnd(NamedTuple):
+    """The outcome of an attempt. `pause_seconds` is until the next attempt, where the action is kept."""
 
     action: Action
     outcome: Outcome
     wrote: Mapping[str, int]
     pause_seconds: float
-    person: str = ""  # Who acted, kept when the message goes
+    person: str = ""  # Who acted: stays in the journal after the message is removed
 
 
-class Ends:
-    """Commits ends to one journal. `problem` says why that cannot be written, and is empty once it can again."""
+class OutcomeWriter:
+    """Commits outcomes to one journal. `problem` is why the last write failed; empty after one that succeeded."""
 
     def __init__(self, journal: Journal, state_directory: str, problem: str = "") -> None:
         self.problem = problem
-        self.unsaved: List[End] = []
+        self.unsaved: List[AttemptEnd] = []
         self._journal = journal
         self._path = state_directory
         self._mutex = threading.Lock()
 
-    def save(self, end: End, *, claim_next: bool) -> Optional[Action]:
-        """Commit an end, now or later. Gives the next action of the alert, in flight, where that is wanted."""
+    def save(self, end: AttemptEnd, *, claim_next: bool) -> Optional[Action]:
+        """Commit an outcome, now or later. With `claim_next` return the next action of the alert, now in flight."""
         following: List[Optional[Action]] = [None]
-        if not self.attempt(lambda: following.append(_commit(self._journal, end, claim_next=claim_next))):
+        if not self.try_write(lambda: following.append(_commit(self._journal, end, claim_next=claim_next))):
             with self._mutex:
                 self.unsaved.append(end)
         return following[-1]
 
     def save_again(self) -> None:
-        """Commit what could not be committed before; see whether the disk takes something again."""
+        """Commit the outcomes that could not be committed before; test whether the disk can be written again."""
         with self._mutex:
             unsaved, self.unsaved = self.unsaved, []
         for end in unsaved:
             self.save(end._replace(pause_seconds=0.0), claim_next=False)
         if self.problem and not unsaved:
-            self._probe()
+            self._test_disk()
 
-    def attempt(self, work: Callable[[], object]) -> bool:
-        """Write something to a journal; where that fails, remember why."""
+    def try_write(self, work: Callable[[], object]) -> bool:
+        """Run a write to the journal. Return whether it succeeded; `problem` has the error."""
         try:
             work()
         except JournalError as error:
             self.problem = str(error)
             return False
         except RuntimeError:
-            raise  # the journal was closed: nothing is promised any more
-        except Exception as error:  # noqa: BLE001 - what is not written down is delivered all the same
+            raise  # the journal was closed
+        except Exception as error:  # noqa: BLE001 - an action that cannot be written is still delivered
             self.problem = f"the journal cannot be used, this program fails: {error!r}"
             return False
         self.problem = ""
         return True
 
-    def _probe(self) -> None:
-        """Clear the problem if the state directory takes a file: the last error may have passed with nobody writing."""
+    def _test_disk(self) -> None:
+        """Clear the problem if a file can be written: without actions no other write would find out."""
         path = os.path.join(self._path, ".probe")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(OSError):
@@ -204,7 +204,7 @@ class Ends:
                 os.unlink(path)
 
 
-def _commit(journal: Journal, end: End, *, claim_next: bool) -> Optional[Action]:
+def _commit(journal: Journal, end: AttemptEnd, *, claim_next: bool) -> Optional[Action]:
     action, outcome, wrote, pause_seconds, person = end
     now, reason, detail = time.time(), outcome.reason.value, outcome.detail
     if outcome.kind is Kind.KEPT:
@@ -218,7 +218,7 @@ def _commit(journal: Journal, end: End, *, claim_next: bool) -> Optional[Action]
 
 
 def outcome_of_row(action: Action, *, is_ours: bool = False) -> Outcome:
-    """Give the outcome of an action that has ended; `is_ours` is False for one that came again."""
+    """Return the outcome of an action that has ended; `is_ours` is False for a redelivered one."""
     if action.state == "done" and not is_ours:
         return DONE_BEFORE
     kinds = {reason.value: (kind, reason) for kind, reasons in REASONS.items() for reason in reasons}

@@ -1,4 +1,4 @@
-"""The one place that delivers queued actions, with a queue for each target (`target_queue.py`)."""
+"""Delivers the queued actions of a state directory, with a queue for each target (`target_queue.py`)."""
 
 import threading
 import time
@@ -9,57 +9,57 @@ from alerta_opsgenie.agent.intake import UNREADABLE, Report, Request, dead_lette
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.target import access_of
-from alerta_opsgenie.agent.target_queue import Shared, TargetQueue
+from alerta_opsgenie.agent.target_queue import DelivererContext, TargetQueue
 from alerta_opsgenie.agent.ticket import Result, Ticket
 from alerta_opsgenie.core.outcome import Kind, Outcome
 from alerta_opsgenie.journal import Counts, JournalError, Lock, New, try_lock
 
 WORKERS = 12
-"""Alerts at work at once, for each target: more brings nothing in front of Alerta's usual two to four processes
+"""Alerts delivered at once, for each target. More is not faster with Alerta's usual two to four processes
 (bench/connector.py)."""
 
 
 class Deliverer:
-    """Delivers what lies in one state directory. `report` hears of each attempt, in the worker's thread."""
+    """Delivers the actions of one state directory. `report` is called with each attempt, in the worker's thread."""
 
     def __init__(
         self, state_directory: str, *, workers: int = WORKERS, report: Callable[[Report], None] = lambda _report: None
     ) -> None:
         self.state_directory = state_directory
         self._fault = ""
-        self._hear = report
+        self._on_report = report
         self._mutex = threading.RLock()
         self._queues: Dict[str, TargetQueue] = {}
         self._lock: Optional[Lock] = None
-        self._place: Optional[Tuple[int, int]] = None
-        self._shared = Shared(state_directory, workers, self._report, threading.Event(), self.holds_lock)
+        self._lock_identity: Optional[Tuple[int, int]] = None
+        self._context = DelivererContext(state_directory, workers, self._report, threading.Event(), self.holds_lock)
 
     def start(self) -> bool:
-        """Take the delivery lock and begin; False: another has it. Raises UnsafeError, OSError, JournalError."""
+        """Take the delivery lock. Return False if another process has it. Raises UnsafeError, OSError, JournalError."""
         state.prepare(self.state_directory)
         self._lock = try_lock(self.state_directory, state.LOCK_NAME)
         if self._lock is None:
             return False
-        self._place = state.identity(self._lock.path)
+        self._lock_identity = state.identity(self._lock.path)
         return True
 
     def start_without_journal(self, problem: str) -> None:
-        """Begin where the state directory cannot be used: everything goes without order and memory, and says so."""
-        self._shared = self._shared._replace(problem=problem)
+        """Deliver without a journal: no order, no memory. `problem` goes into each result."""
+        self._context = self._context._replace(problem=problem)
 
     def holds_lock(self) -> bool:
-        """Whether this process may deliver from the journals that are there now."""
+        """Whether this process may deliver from the journals that exist now."""
         return self._lock is not None and not self.is_displaced
 
     @property
     def is_displaced(self) -> bool:
-        """Whether the lock that this process holds is of a directory that is there no more."""
-        return self._lock is not None and state.identity(self._lock.path) != self._place
+        """Whether the directory of the held lock was removed or replaced."""
+        return self._lock is not None and state.identity(self._lock.path) != self._lock_identity
 
     def stop(self, seconds: float) -> None:
-        """Begin no attempt, wait so long for those under way, let go of the lock. The rest stays in the journal."""
+        """Start no more attempts, wait so long for those in flight, release the lock. The rest stays in the journal."""
         end = time.monotonic() + seconds
-        self._shared.stopping.set()
+        self._context.stopping.set()
         for found in self._all():
             found.stop()
         for found in self._all():
@@ -81,7 +81,7 @@ class Deliverer:
         return tickets
 
     def read(self, request: Request) -> Tuple[Ticket, Optional[New]]:
-        """Pass a message through the gates. Gives its row, or a ticket that has its result already."""
+        """Read a message. Return its row, or a ticket that has its result already."""
         message, new, outcome = read_request(request)
         if outcome is None:
             return Ticket(message), new
@@ -93,7 +93,7 @@ class Deliverer:
         return Ticket(message, Result(message, outcome, kept=not problem, problem=problem)), None
 
     def record_dead(self, options: Options, text: Union[str, bytes], outcome: Outcome, kind: str = UNREADABLE) -> str:
-        """Record a text as a dead letter. Gives why that was not possible, or an empty text. Raises AddressError."""
+        """Record a text as a dead letter. Return why that failed, or an empty text. Raises AddressError."""
         target = self._queue_of(options).target
         self._report(Report(target.name, kind, "", None, outcome))
         try:
@@ -103,7 +103,7 @@ class Deliverer:
         return ""
 
     def wake(self, options: Options) -> None:
-        """Use these options' key, and make all due that waits for their Alerta. Raises AddressError, JournalError."""
+        """Add the key of these options, and make their Alerta's actions due. Raises AddressError, JournalError."""
         self._queue_of(options).wake()
 
     def _queue_of(self, options: Options) -> TargetQueue:
@@ -111,26 +111,26 @@ class Deliverer:
         with self._mutex:
             found = self._queues.get(name)
             if found is None:
-                found = self._queues[name] = TargetQueue(name, self._shared)
-            found.target.use(access_of(options))
-            if self.holds_lock():  # only its holder knows that nothing is in flight
+                found = self._queues[name] = TargetQueue(name, self._context)
+            found.target.add_access(access_of(options))
+            if self.holds_lock():  # else another process may have actions in flight
                 found.start()
         return found
 
     def _report(self, report: Report) -> None:
         try:
-            self._hear(report)
-        except Exception as error:  # noqa: BLE001 - an action is not to suffer from whoever logs it
+            self._on_report(report)
+        except Exception as error:  # noqa: BLE001 - a fault in the logging must not stop a delivery
             self._fault = f"this program fails: {error!r}"
 
     @property
     def disk_problem(self) -> str:
-        """Why actions cannot be written down; empty where they can."""
-        return self._shared.problem or "; ".join(filter(None, [one.disk_problem for one in self._all()]))
+        """Why actions cannot be written to the journal; empty where they can."""
+        return self._context.problem or "; ".join(filter(None, [one.disk_problem for one in self._all()]))
 
     @property
     def problem(self) -> str:
-        """What a person has to do about the disk or an Alerta; empty where nothing."""
+        """What a person has to fix: the disk, or access to an Alerta; empty where nothing."""
         queues = self._all()
         problems = [self._fault, FILES.problem(), state.earlier_build(self.state_directory), self.disk_problem]
         problems += [text for one in queues for text in (one.fault, one.target.problem)]
@@ -138,7 +138,7 @@ class Deliverer:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in hand and nothing waits that could be delivered."""
+        """Whether nothing is in flight and nothing is due."""
         return all(one.is_idle for one in self._all())
 
     def counts(self) -> Dict[str, Counts]:

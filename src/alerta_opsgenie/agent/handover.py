@@ -1,13 +1,13 @@
-"""How an executor hands an action to the agent: over a Unix socket in the state directory, and waits for the outcome.
+"""How an executor sends an action to the agent, over a Unix socket in the state directory, and waits for the outcome.
 
 In the usual case the executor runs this module and executor/start.py: they import only what Python has loaded already.
 A frame is eight hexadecimal digits, which are the length of the rest, and fields with a NUL byte between them:
 
     executor -> agent   protocol, version, what, milliseconds, working directory, count, arguments..., NAME=value...
-                        (milliseconds: how long the answer is waited for; count: that of the arguments)
+                        (milliseconds: how long the executor waits; count: number of arguments)
     agent -> executor   exit code, successor, outcome, reason, detail, kept, output, errors, pipe, text for the pipe
 
-Each side looks at the other's user, and the client at the directory's owner and mode, before it sends anything.
+Each side checks the user of the other, and the client the directory's owner and mode, before it sends anything.
 """
 
 import _socket
@@ -21,7 +21,7 @@ if False:  # for the type checker alone: `typing` costs 2 ms
 PROTOCOL = b"1"
 RUN, STATUS, WAKE, RETIRE = b"run", b"status", b"wake", b"retire"
 SOCKET_NAME = "agent.sock"
-SUCCESSOR = 1  # the place in an answer that says that the caller is newer: `1`
+SUCCESSOR = 1  # index of the response field that is `1` if the caller's version is newer
 
 LARGEST_FRAME_BYTES = 4 * 1024 * 1024
 """A message has up to 1 MiB, and an argument of a process 128 KiB (Linux, MAX_ARG_STRLEN)."""
@@ -33,7 +33,7 @@ VARIABLES = (
     "ALERTA_API_URL", "ALERTA_API_KEY", "ALERTA_API_KEY_FILE", "ALERTA_CA_FILE", "ALERTA_OPSGENIE_SPOOL_DIR",
     "XDG_STATE_HOME", "HOME", "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY",
 )  # fmt: skip
-"""What of the environment an action may depend on; nothing else is sent."""
+"""The environment variables that an action may depend on; no others are sent."""
 
 _SO_PEERCRED = 17  # socket(7), Linux
 _OTHERS_MAY_WRITE = 0o022
@@ -45,20 +45,20 @@ class NoAgentError(Exception):
 
 
 class UnansweredError(NoAgentError):
-    """The agent has got the action and did not answer in time."""
+    """The agent has received the action and did not respond in time."""
 
 
 class UnsafeError(NoAgentError):
-    """The directory or the server belongs to somebody else; the text says which."""
+    """The directory or the server belongs to another user; the text names it."""
 
 
 def spelling(name: str) -> str:
-    """Give the name of an argument without dashes, underscores and capitals: the connectors write `-payload`."""
+    """Return an argument's name without dashes, underscores and capitals: the connectors write `-payload`."""
     return name.replace("-", "").replace("_", "").lower()
 
 
 def last_value(arguments: "list[str]", name: str) -> str:
-    """Find the last value of a long option in any of its spellings; empty where it is not given."""
+    """Return the last value of a long option in any of its spellings; empty where it is not given."""
     wanted = spelling(name)
     found = ""
     for place, argument in enumerate(arguments):
@@ -70,21 +70,21 @@ def last_value(arguments: "list[str]", name: str) -> str:
 
 
 def state_directory(arguments: "list[str]", environment: "dict[str, str]") -> str:
-    """Name the state directory: as the arguments or the environment say, else in the home of the connector's user."""
+    """Return the state directory: from the arguments or the environment, else in the home of the connector's user."""
     given = last_value(arguments, "spoolDir") or environment.get("ALERTA_OPSGENIE_SPOOL_DIR", "")
     if given:
         return os.path.abspath(given)
     state = environment.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):  # to be ignored then (XDG Base Directory Specification)
+    if not os.path.isabs(state):  # a relative path is ignored (XDG Base Directory Specification)
         home = environment.get("HOME") or os.path.expanduser("~")
-        if not os.path.isabs(home):  # a container's user that is only a number has none
+        if not os.path.isabs(home):  # a container's numeric user has no home
             return "/var/tmp/alerta-opsgenie-%d" % os.getuid()
         state = os.path.join(home, ".local", "state")
     return os.path.join(state, "alerta-opsgenie")
 
 
 def limit_seconds(arguments: "list[str]") -> float:
-    """Give the time limit; one that cannot be read is the agent's to complain of."""
+    """Return the time limit. The agent reports a value that cannot be read."""
     try:
         seconds = float(last_value(arguments, "timeLimit") or DEFAULT_LIMIT_SECONDS)
     except ValueError:
@@ -93,12 +93,12 @@ def limit_seconds(arguments: "list[str]") -> float:
 
 
 def reserved_seconds(limit: float) -> float:
-    """Give what is left of a time limit for keeping an action whose outcome does not come in time."""
+    """Return the part of a time limit that is reserved for keeping an action whose outcome is late."""
     return min(2.0, limit / 5)
 
 
 def frame(fields: "list[bytes]") -> bytes:
-    """Make a frame of fields, none of which has a NUL byte."""
+    """Return a frame of fields, none of which has a NUL byte."""
     body = b"\0".join(fields)
     return b"%08x" % len(body) + body
 
@@ -106,7 +106,7 @@ def frame(fields: "list[bytes]") -> bytes:
 def request(
     what: bytes, arguments: "list[str]", environment: "dict[str, str]", version: str, seconds: float
 ) -> bytes:
-    """Make a frame for the agent, whose answer is waited for so long."""
+    """Return the frame of a request to the agent; `seconds` is how long the caller waits."""
     fields = [PROTOCOL, version.encode("ascii"), what, b"%d" % (seconds * 1000), b"%d" % len(arguments)]
     try:
         fields.insert(4, os.fsencode(os.getcwd()))
@@ -117,7 +117,7 @@ def request(
 
 
 def read_frame(connection: "_socket.socket") -> "list[bytes]":
-    """Read a frame's fields. Raises NoAgentError where it is cut off or none."""
+    """Read a frame and return its fields. Raises NoAgentError where it is incomplete or not a frame."""
     try:
         length = int(_read(connection, 8), 16)
     except ValueError:
@@ -139,7 +139,7 @@ def _read(connection: "_socket.socket", count: int) -> bytes:
 
 
 def open_directory(path: str) -> int:
-    """Open the state directory, which must be ours, for us alone to write in. Raises UnsafeError, OSError."""
+    """Open the state directory. Raises UnsafeError if another user owns it or may write in it, OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     found = os.fstat(descriptor)
     if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
@@ -150,12 +150,12 @@ def open_directory(path: str) -> int:
 
 
 def socket_address(descriptor: int) -> str:
-    """Name the socket by the directory's descriptor: a path may be longer than the 107 bytes that an address has."""
+    """Return the socket's address below the directory's descriptor: a socket address has at most 107 bytes."""
     return "/proc/self/fd/%d/%s" % (descriptor, SOCKET_NAME)
 
 
 def peer_uid(connection: "_socket.socket") -> int:
-    """Give the user on the other side, as the kernel knows it (unix(7), SO_PEERCRED: pid, uid, gid)."""
+    """Return the uid of the other process, from the kernel (unix(7), SO_PEERCRED: pid, uid, gid)."""
     credentials = connection.getsockopt(_socket.SOL_SOCKET, _SO_PEERCRED, 12)
     return int.from_bytes(credentials[4:8], sys.byteorder)
 
@@ -182,8 +182,8 @@ def connect(path: str, seconds: float) -> "_socket.socket":
     return connection
 
 
-def exchange(path: str, data: bytes, seconds: float) -> "list[bytes]":
-    """Send one frame to the agent and give the fields of its answer. Raises NoAgentError."""
+def exchange_frames(path: str, data: bytes, seconds: float) -> "list[bytes]":
+    """Send one frame to the agent and return the fields of its response. Raises NoAgentError."""
     connection = connect(path, seconds)
     try:
         connection.sendall(data)
@@ -199,26 +199,26 @@ def exchange(path: str, data: bytes, seconds: float) -> "list[bytes]":
 # -- Starting an agent
 
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""What of its starter's environment an agent gets: some need it to start at all, or to trust their Alerta."""
+"""The environment variables that a started agent inherits: to start at all, and to trust Alerta's certificate."""
 
-START_SECONDS = 5.0  # How long an agent that was started is waited for; it takes less than a tenth of a second
+START_SECONDS = 5.0  # How long to wait for a started agent; usually it takes less than a tenth of a second
 
 _LOOK_SECONDS = 0.002
 
 
-def ask(
+def call_agent(
     path: str, call: "tuple[bytes, list[str], dict[str, str], str]", end: float, program: "Sequence[str]", idle: str
 ) -> "list[bytes]":
-    """Send a call (what, arguments, environment, version) to the agent, and give the fields of its answer by `end`.
+    """Send a call (what, arguments, environment, version) to the agent, and return the fields of its response by `end`.
 
-    `program` starts an agent where there is none, which ends after `idle` seconds. Raises NoAgentError.
+    `program` starts an agent where none runs; it ends after `idle` seconds without work. Raises NoAgentError.
     """
     start_ends = min(end, time.monotonic() + START_SECONDS)
     started = 0
     while True:
         seconds = max(0.1, end - time.monotonic())
         try:
-            return exchange(path, request(*call, seconds), seconds)
+            return exchange_frames(path, request(*call, seconds), seconds)
         except (UnsafeError, UnansweredError):
             raise
         except NoAgentError:
@@ -232,11 +232,11 @@ def ask(
 
 
 def spawn(program: "Sequence[str]", path: str, idle: str, *flags: str) -> int:
-    """Start an agent in a session of its own, with /dev/null as its standard streams. Raises NoAgentError."""
+    """Start an agent in a new session, with /dev/null as its standard streams. Return its pid. Raises NoAgentError."""
     arguments = [*program, "--agent", path, idle, *flags]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     environment.setdefault("PATH", os.defpath)
-    mask = os.umask(0o077)  # of the directories above it too
+    mask = os.umask(0o077)  # applies to the parent directories too
     try:
         os.makedirs(path, 0o700, exist_ok=True)
         null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
@@ -248,7 +248,7 @@ def spawn(program: "Sequence[str]", path: str, idle: str, *flags: str) -> int:
 
 
 def _has_failed(process: int) -> bool:
-    """Whether an agent that was started has ended without an agent being there (0: another was)."""
+    """Whether a started agent has failed. Exit code 0 means that another agent runs already."""
     try:
         found, status = os.waitpid(process, os.WNOHANG)
     except OSError:
@@ -257,7 +257,7 @@ def _has_failed(process: int) -> bool:
 
 
 def write_all(number: int, data: bytes) -> None:
-    """Write to a descriptor past Python's buffers; where nobody reads any more, the rest is dropped."""
+    """Write to a descriptor without Python's buffers; drop the rest where the reader has closed it."""
     try:
         while data:
             data = data[os.write(number, data):]
@@ -266,9 +266,9 @@ def write_all(number: int, data: bytes) -> None:
 
 
 def write_pipe(path: bytes, text: bytes) -> str:
-    """Write a result into JEC's named pipe, without waiting for anybody. Gives why it was not written, or nothing.
+    """Write a result into JEC's named pipe, without blocking. Return why it was not written, or an empty text.
 
-    JEC passes the path also where it could not make the pipe: what is no pipe of our user's or root's is left alone.
+    JEC passes the path also where it could not make the pipe, so anything but a pipe of our user or root is ignored.
     """
     try:
         file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -284,8 +284,8 @@ def write_pipe(path: bytes, text: bytes) -> str:
     return ""
 
 
-def finish(fields: "list[bytes]", arguments: "list[str]") -> int:
-    """Show what the agent answered, and give the exit code. Raises ValueError where that is no answer."""
+def print_response(fields: "list[bytes]", arguments: "list[str]") -> int:
+    """Print the agent's response, and return the exit code. Raises ValueError where it is not a response."""
     code, _successor, _outcome, _reason, _detail, _kept, output, errors, pipe, text = fields[:10]
     exit_code = int(code)
     not_written = write_pipe(pipe, text) if pipe else ""

@@ -1,4 +1,4 @@
-"""From a message to its row in the journal, or to its outcome where Alerta is not needed for that."""
+"""Turns a message into its row in the journal, or into its outcome where no request to Alerta is needed."""
 
 import time
 from typing import NamedTuple, Optional, Tuple, Union
@@ -12,11 +12,11 @@ from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 from alerta_opsgenie.core.people import clean_name
 from alerta_opsgenie.journal import New
 
-UNREADABLE = "unreadable"  # The kind of a dead letter that is no message
+UNREADABLE = "unreadable"  # The kind of a dead letter that cannot be read as a message
 
 
 class Request(NamedTuple):
-    """An action to be delivered. `first_attempt_at`: an attempt of unknown end may have begun then, elsewhere."""
+    """An action to deliver. `first_attempt_at`: when another process may have begun an attempt of unknown outcome."""
 
     payload: Union[str, bytes]
     options: Options
@@ -24,7 +24,7 @@ class Request(NamedTuple):
 
 
 class Report(NamedTuple):
-    """One attempt and how it ended, for logs and metrics."""
+    """One attempt and its outcome, for logs and metrics."""
 
     target: str
     action: str
@@ -36,7 +36,10 @@ class Report(NamedTuple):
 
 
 def read_request(request: Request) -> Tuple[Optional[Message], Optional[New], Optional[Outcome]]:
-    """Pass a message, with its people's logins, through the gates that need no Alerta. Gives its row or its outcome."""
+    """Read a message, map its account ids to logins, and apply the rules that need no request to Alerta.
+
+    Return the message, and its row or its outcome.
+    """
     now, settings = time.time(), request.options.settings
     try:
         message = with_people(parse(request.payload), FILES.of(request.options.people_file))
@@ -51,7 +54,7 @@ def read_request(request: Request) -> Tuple[Optional[Message], Optional[New], Op
 
 
 def dead_letter(payload: Union[str, bytes], kind: str) -> New:
-    """Make the row of a text that nothing will ever deliver. The same text is the same dead letter."""
+    """Return the row of a text that cannot be delivered. Its key is a digest: the same text is one dead letter."""
     raw = payload if isinstance(payload, bytes) else payload.encode("utf-8", "backslashreplace")
     text = raw.decode("utf-8", "replace")
     return New(hex_digest(raw), "", time.time_ns(), clean_name(kind)[:100], text)

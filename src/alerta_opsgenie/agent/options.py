@@ -1,6 +1,6 @@
-"""The executor's arguments, as OEC and JEC pass them and as a person would.
+"""The executor's arguments, as OEC, JEC and people pass them.
 
-`argparse` dies of an argument that it does not know; the Go connectors add some. Any spelling of a name counts.
+Not `argparse`, which exits at an unknown argument: the Go connectors add some. Each spelling of a name is accepted.
 """
 
 import json
@@ -13,11 +13,11 @@ from alerta_opsgenie.core.task import ON_DELETE, Settings
 
 
 class UsageError(Exception):
-    """The arguments cannot be used; the text names which one, why, and what to give."""
+    """An argument cannot be used; the text names it, why, and what to give."""
 
 
 class Options(NamedTuple):
-    """What the executor was told. `notes` are debug lines on arguments, `proxies` variables that name proxies."""
+    """The executor's options. `notes` are debug lines on arguments, `proxies` environment variables for proxies."""
 
     alerta_url: str
     alerta_key: str
@@ -34,7 +34,7 @@ class Options(NamedTuple):
     notes: Tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Show everything but the secret and the message."""
+        """Show neither the key nor the message."""
         return f"Options(alerta_url={self.alerta_url!r}, alerta_key=***, spool_directory={self.spool_directory!r})"
 
 
@@ -42,7 +42,7 @@ _HELP: Mapping[str, Tuple[str, str]] = {
     "payload": ("JSON", "the action message"),
     "payloadFile": ("FILE", "read the message from a file, or from standard input with -"),
     "alertaApiUrl": ("URL", "Alerta's API, with or without /alert (or ALERTA_API_URL)"),
-    "alertaApiKey": ("KEY", "its API key; every user of the host can see it here, so better one of the next two"),
+    "alertaApiKey": ("KEY", "its API key; every user of the host can see it here, so prefer alertaApiKeyFile"),
     "alertaApiKeyFile": ("FILE", "a file that holds the API key (or ALERTA_API_KEY_FILE)"),
     "alertaCaFile": ("FILE", "certificates (PEM) of the private CA that signed Alerta's"),
     "timeLimit": ("SECONDS", f"end after so long, whatever Alerta does (default {DEFAULT_LIMIT_SECONDS:g})"),
@@ -54,8 +54,8 @@ _HELP: Mapping[str, Tuple[str, str]] = {
     "onDelete": ("close|delete|ignore", "what a deleted alert means in Alerta (default close)"),
     "people": ("FILE", "who the vendor's account ids are in Alerta: lines ID = LOGIN, or a JSON object"),
     "customAction": ("NAME=ACTION", "pass a custom action on as this action of Alerta's (may be repeated)"),
-    "ackTimeout": ("SECONDS", "let an acknowledgement end after so long (default: it stands)"),
-    "logLevel": ("LEVEL", "DEBUG tells more, ERROR only failures; as the connector gives it"),
+    "ackTimeout": ("SECONDS", "let an acknowledgement end after so long (default: it does not end)"),
+    "logLevel": ("LEVEL", "DEBUG writes more, ERROR only failures; the connector passes it"),
     "jecNamedPipe": ("PATH", "where JEC waits for the result"),
     "apiKey": ("KEY", "passed by the connector; not needed"),
     "opsgenieUrl": ("URL", "passed by OEC; not needed"),
@@ -66,16 +66,16 @@ _REPEATED = {"source", "ownName", "customAction"}
 
 
 def usage() -> str:
-    """Say how to use the executor."""
+    """Return the help text."""
     lines = [
         "usage: oecAlertaExecutor --alertaApiUrl URL -payload JSON [arguments]",
         "",
-        "Tells Alerta what somebody did to an alert in Opsgenie or Jira Service Management. OEC and JEC start it.",
+        "Applies to Alerta what a person did to an alert in Opsgenie or Jira Service Management. OEC and JEC start it.",
         "",
     ]
     lines += [f"  --{name} {value}".ljust(36) + text for name, (value, text) in _HELP.items()]
     lines += [
-        "  --noAgent".ljust(36) + "start no process that goes on; what waits is delivered by the next executor",
+        "  --noAgent".ljust(36) + "start no background process; the next executor delivers what waits",
         "  --version, --help",
         "",
         "The API key may also be in ALERTA_API_KEY. Exit: 0 done, nothing to do, or kept for later; 1 failed, the",
@@ -85,8 +85,8 @@ def usage() -> str:
     return "\n".join(lines)
 
 
-def text_wanted(found: Mapping[str, List[str]]) -> str:
-    """Give the text that arguments ask for, instead of an action; empty where they do not."""
+def help_or_version_text(found: Mapping[str, List[str]]) -> str:
+    """Return the text for --help or --version; empty where neither is given."""
     if "help" in found:
         return usage()
     return f"alerta-opsgenie {__version__}\n" if "version" in found else ""
@@ -96,7 +96,7 @@ _KNOWN = {spelling(name): name for name in (*_HELP, *_FLAGS, "queuePayload")}
 
 
 def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
-    """Sort arguments into known names with their values, and notes on what was passed over (names only)."""
+    """Return known names with their values, and notes on ignored arguments (names only)."""
     found: Dict[str, List[str]] = {}
     notes: List[str] = []
     rest = list(arguments)
@@ -106,7 +106,7 @@ def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
         name, equals, value = argument.partition("=")
         known = _KNOWN.get(spelling(name)) if name.startswith("-") else None
         if known is None:
-            # What stands behind an unknown name may be its value, and a secret, even with a dash before it.
+            # The argument after an unknown name may be its value and a secret, even if it starts with a dash.
             named = name.startswith("-") and not behind_unknown
             notes.append("passed over an argument" + (f" {name}" if named else ""))
             behind_unknown = named and not equals
@@ -118,14 +118,14 @@ def split(arguments: Sequence[str]) -> Tuple[Dict[str, List[str]], List[str]]:
             known = "payload" if known == "queuePayload" else known
             found.setdefault(known, []).append(value if equals else rest.pop(0))
         else:
-            raise UsageError(f"{name} has no value: give one behind it")
+            raise UsageError(f"{name} has no value: give one after it")
     return found, notes
 
 
 def read_options(
     found: Mapping[str, List[str]], notes: Sequence[str], environment: Mapping[str, str], directory: str = ""
 ) -> Options:
-    """Make options of arguments and environment, relative paths below `directory`. Raises `UsageError`."""
+    """Return options from arguments and environment; relative paths are below `directory`. Raises `UsageError`."""
     return Options(
         alerta_url=_last(found, "alertaApiUrl") or environment.get("ALERTA_API_URL") or _no_url(),
         alerta_key=_key(found, environment, directory),
@@ -143,8 +143,8 @@ def read_options(
     )
 
 
-def need_message(options: Options) -> str:
-    """Give the message. Raises UsageError where there is none."""
+def require_message(options: Options) -> str:
+    """Return the message. Raises UsageError where there is none."""
     if options.payload is None:
         raise UsageError("no message: give -payload JSON or --payloadFile FILE (- is standard input)")
     return options.payload
@@ -163,7 +163,7 @@ def _last(found: Mapping[str, List[str]], name: str) -> str:
 
 
 def _no_url() -> str:
-    raise UsageError("no Alerta to talk to: give --alertaApiUrl https://alerta.example.com/api (or ALERTA_API_URL)")
+    raise UsageError("no URL of Alerta: give --alertaApiUrl https://alerta.example.com/api (or ALERTA_API_URL)")
 
 
 def _key(found: Mapping[str, List[str]], environment: Mapping[str, str], directory: str) -> str:
@@ -192,11 +192,11 @@ def _payload(found: Mapping[str, List[str]], directory: str) -> Optional[str]:
     if not path:
         if "payload" not in found:
             return None
-        # A connector passes UTF-8, whatever locale Python has read it in.
+        # A connector passes UTF-8, whatever Python's locale is.
         return os.fsencode(_last(found, "payload")).decode("utf-8", "surrogateescape")
     try:
         with open(0 if path == "-" else os.path.join(directory, path), "rb", closefd=path != "-") as file:
-            # One byte more than the largest message, so that parsing can tell that it is too large.
+            # One byte more than the largest message, so that parsing refuses it as too large.
             return file.read(1024 * 1024 + 1).decode("utf-8", "surrogateescape")
     except OSError as error:
         raise UsageError(f"the message in {path} cannot be read: {error.strerror}") from None
@@ -245,7 +245,7 @@ def _custom_actions(pairs: Sequence[str]) -> Dict[str, str]:
 
 
 def arguments_of(options: Options) -> Tuple[List[str], Dict[str, str]]:
-    """Give arguments and environment that mean these options; the key is in the environment."""
+    """Return arguments and environment that give these options; the key is in the environment."""
     settings = options.settings
     found = [
         ("alertaApiUrl", options.alerta_url),
@@ -266,14 +266,14 @@ def arguments_of(options: Options) -> Tuple[List[str], Dict[str, str]]:
 
 
 def settings_to_json(settings: Settings) -> str:
-    """Give the settings as JSON; what is not said is the default."""
+    """Return the settings that differ from the defaults, as JSON."""
     default = Settings()
     values = {name: value for name, value in settings._asdict().items() if value != getattr(default, name)}
     return json.dumps(values, default=sorted)  # a set is written as a list
 
 
 def settings_from_json(text: str) -> Settings:
-    """Read what travelled with an action. Raises ValueError."""
+    """Read the settings of an action. Raises ValueError."""
     values = json.loads(text) if text else {}
     for name in ("sources", "own_names"):
         if name in values:

@@ -1,4 +1,4 @@
-"""Who the vendor's ids are in Alerta, by a file (`core.people`) that is read again when it changes."""
+"""Logins for the vendor's account ids, from a file (`core.people`) that is read again when it changes."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ _MOST_FILES = 16  # one for each set of options that actions come with
 
 
 class PeopleFiles:
-    """The files that actions name. `warn` hears once when one cannot be used; `failures` counts actions without it."""
+    """The files that actions name. `warn` is called once for an unusable one; `failures` counts its actions."""
 
     def __init__(self, warn: Callable[[str], None] = lambda _text: None) -> None:
         self.failures = 0
@@ -22,7 +22,7 @@ class PeopleFiles:
         self._read: Dict[str, Tuple[Tuple[int, ...], People, str]] = {}
 
     def of(self, path: str) -> Optional[People]:
-        """Give what a file says; nobody where it cannot be used, None where none is named."""
+        """Return the people of a file: empty where it cannot be used, None where no path is given."""
         if not path:
             return None
         with self._mutex:
@@ -43,7 +43,7 @@ class PeopleFiles:
     def _look(self, path: str) -> Tuple[Tuple[int, ...], People, str]:
         stamp: Tuple[int, ...] = ()
         try:
-            # Non-blocking, for it may be a FIFO. A directory is refused without a descriptor left open.
+            # Non-blocking: the path may be a FIFO. `open` refuses a directory and closes its descriptor.
             with open(path, "rb", opener=_open_at_once) as file:
                 found = os.fstat(file.fileno())
                 stamp = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
@@ -61,4 +61,4 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-FILES = PeopleFiles()  # those of this process; whoever has a log sets its `warn`
+FILES = PeopleFiles()  # of this process; a process with a log sets `warn`

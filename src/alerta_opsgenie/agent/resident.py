@@ -1,4 +1,4 @@
-"""The agent as a process of its own: started by the first executor, or by the service manager."""
+"""The agent process: started by the first executor, or by the service manager."""
 
 import contextlib
 import importlib
@@ -11,22 +11,22 @@ from typing import Optional, Sequence
 
 from alerta_opsgenie.agent import client, handover, state
 from alerta_opsgenie.agent.deliverer import Deliverer
+from alerta_opsgenie.agent.executor_output import describe_message, outcome_text
 from alerta_opsgenie.agent.intake import Report
-from alerta_opsgenie.agent.lines import about_message, say
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.agent.people import FILES
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.journal import JournalError
 
 STOP_SECONDS = 8.0
-TAKE_OVER_SECONDS = 15.0  # How long a successor waits for the agent before it, which ends within ten seconds
+TAKE_OVER_SECONDS = 15.0  # How long a newer agent waits for the older one, which ends within ten seconds
 
 _LOOK_SECONDS = 0.25
 _LARGEST_LOG_BYTES = 1024 * 1024
 
-_FIRST_ACTION_SECONDS = 0.5  # the action that had the agent started is not to wait for imports that it may not need
+_FIRST_ACTION_SECONDS = 0.5  # The first action does not wait for imports that it may not need
 
-# An upgrade may replace these files while the agent runs.
+# Imported soon after the start: an upgrade may replace these files while the agent runs.
 _IMPORTED_LATE = (
     "ssl", "hashlib", "datetime", "traceback", "random", "encodings.idna", "stringprep",
     "base64", "pwd", "alerta_opsgenie.journal.salvage",
@@ -34,18 +34,18 @@ _IMPORTED_LATE = (
 
 
 class Log:
-    """`agent.log` in the state directory; one old file is kept. Where it cannot be written the agent goes on."""
+    """`agent.log` in the state directory; one old file is kept. Errors in writing it are ignored."""
 
     def __init__(self, directory: str) -> None:
         self._path = os.path.join(directory, "agent.log")
         self._mutex = threading.Lock()
 
     def report(self, report: Report) -> None:
-        """Write down how an attempt ended."""
-        about = about_message(report.message) if report.message else f"{report.action} {report.alert}"
+        """Write the outcome of an attempt."""
+        about = describe_message(report.message) if report.message else f"{report.action} {report.alert}"
         took = f"attempt {report.attempt}, {report.seconds * 1000:.0f} ms"
         level = "WARN" if report.outcome.is_warning else "INFO"
-        self.write(f"{report.outcome.kind.value} {about}: {say(report.outcome)} ({took})", level)
+        self.write(f"{report.outcome.kind.value} {about}: {outcome_text(report.outcome)} ({took})", level)
 
     def write(self, text: str, level: str = "INFO") -> None:
         """Write one line."""
@@ -63,7 +63,7 @@ class Log:
 
 
 class Agent:
-    """The resident agent of one state directory. `idle_seconds` of None: it never ends by itself."""
+    """The resident agent of one state directory. With `idle_seconds` None it runs until it is stopped."""
 
     def __init__(self, state_directory: str, *, idle_seconds: Optional[float]) -> None:
         self._path = state_directory
@@ -75,9 +75,9 @@ class Agent:
         self._server = Server(self._deliverer, "agent", self._ending.set)
 
     def run(self, *, take_over: bool = False, accesses: Sequence[Options] = ()) -> int:
-        """Serve until idle, told to end, or replaced. Gives the exit code.
+        """Serve until idle, stopped, or replaced. Return the exit code.
 
-        `take_over`: end the agent that is there first. What waits for the Alertas of `accesses` is delivered at once.
+        `take_over`: end the running agent first. Actions that wait for the Alertas of `accesses` are delivered at once.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._ending.set())
@@ -106,7 +106,7 @@ class Agent:
         try:
             self._deliverer.wake(options)
         except JournalError as error:
-            self._log.write(f"what waits cannot be read now: {error}", "WARN")
+            self._log.write(f"the waiting actions cannot be read now: {error}", "WARN")
 
     def _take_lock(self, *, take_over: bool) -> bool:
         if self._deliverer.start():
@@ -127,7 +127,7 @@ class Agent:
 
 
 def run_detached(state_directory: str, idle_seconds: float, *, take_over: bool) -> int:
-    """Be the agent that an executor started: with no descriptor of the connector's, and no one to complain to."""
+    """Run the agent that an executor started. It closes the connector's descriptors and has no standard streams."""
     os.closerange(3, min(2**16, os.sysconf("SC_OPEN_MAX")))
     os.chdir("/")
     os.umask(0o077)
@@ -135,4 +135,4 @@ def run_detached(state_directory: str, idle_seconds: float, *, take_over: bool) 
         state.prepare(state_directory)
         return Agent(state_directory, idle_seconds=idle_seconds).run(take_over=take_over)
     except (OSError, handover.NoAgentError, JournalError):
-        return 1  # the executor that started it finds none, and says why nothing can be written there
+        return 1  # the executor that started it reports why the directory cannot be used

@@ -1,4 +1,4 @@
-"""The socket in the state directory: one thread for each caller, which may be our own user or root."""
+"""The agent's server on the Unix socket: one thread for each caller, which must be our user or root."""
 
 import contextlib
 import json
@@ -11,10 +11,10 @@ from typing import Callable, Dict, List, NamedTuple, Optional
 from alerta_opsgenie import __version__
 from alerta_opsgenie.agent import handover
 from alerta_opsgenie.agent.deliverer import Deliverer
+from alerta_opsgenie.agent.executor_output import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, response_fields, result_fields
 from alerta_opsgenie.agent.intake import Request
-from alerta_opsgenie.agent.lines import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, answer, show
-from alerta_opsgenie.agent.options import UsageError, need_message, read_options, split, text_wanted
-from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS
+from alerta_opsgenie.agent.options import UsageError, help_or_version_text, read_options, require_message, split
+from alerta_opsgenie.agent.target_queue import RETRY_WAIT_SECONDS
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.journal import JournalError
@@ -22,13 +22,13 @@ from alerta_opsgenie.journal import JournalError
 MOST_CALLERS = 64
 """Callers served at once; others wait in the socket's queue. OEC starts 12 executors at once by default."""
 
-_TRANSFER_SECONDS = 10.0  # for a frame, either way
+_TRANSFER_SECONDS = 10.0  # to read or write one frame
 
-_ANSWER_SECONDS = 0.5  # An answer is given so long before the caller's time is over: both may be slow on a busy host
+_ANSWER_SECONDS = 0.5  # A response is sent so long before the caller's time limit: both may be slow on a busy host
 
 
 class Call(NamedTuple):
-    """A frame that was read: who calls, what it wants, for how many seconds, and with which arguments."""
+    """A request. `seconds`: how long the caller waits for the response."""
 
     version: str
     what: bytes
@@ -42,7 +42,7 @@ def read_call(fields: List[bytes]) -> Call:
     """Read the fields of a frame. Raises ValueError."""
     protocol, version, what, milliseconds, directory, count = fields[:6]
     if protocol != handover.PROTOCOL:
-        raise ValueError("it speaks another protocol")
+        raise ValueError("it has another protocol version")
     if max(len(milliseconds), len(count)) > len("3600000"):
         raise ValueError("a number is too long")
     texts = [os.fsdecode(field) for field in fields[6:]]
@@ -60,7 +60,7 @@ class Server:
         self._kind = kind
         self._retire = retire
         self._began = time.time()
-        self._room = threading.BoundedSemaphore(MOST_CALLERS)
+        self._free_slots = threading.BoundedSemaphore(MOST_CALLERS)
         self._socket: Optional[socket.socket] = None
         self._directory = -1
         self._mutex = threading.Lock()
@@ -68,7 +68,7 @@ class Server:
         self.called_at = time.monotonic()
 
     def start(self) -> None:
-        """Listen. A socket that a killed process has left is replaced. Raises OSError, UnsafeError."""
+        """Listen. Replace the socket file of a killed process. Raises OSError, UnsafeError."""
         directory = handover.open_directory(self._deliverer.state_directory)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
@@ -86,7 +86,7 @@ class Server:
         threading.Thread(target=self._accept, args=(listener,), name="agent-socket", daemon=True).start()
 
     def stop(self, seconds: float) -> None:
-        """Take no more calls, and wait so long for those under way. Later callers start another agent."""
+        """Accept no more calls, and wait so long for those in progress. Later callers start another agent."""
         listener, self._socket = self._socket, None
         if listener is None:
             return
@@ -102,7 +102,7 @@ class Server:
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
-            self._room.acquire()
+            self._free_slots.acquire()
             try:
                 connection = listener.accept()[0]
             except OSError:
@@ -120,12 +120,12 @@ class Server:
                     call = read_call(handover.read_frame(connection))
                     connection.sendall(handover.frame(self._answer(call, began)))
         except (OSError, ValueError, handover.NoAgentError):
-            pass  # the caller is gone, or sent no frame of ours; it was not told that anything was taken
+            pass  # the caller is gone, or sent no valid frame; it got no confirmation
         finally:
             with self._mutex:
                 self.callers -= 1
             self.called_at = time.monotonic()
-            self._room.release()
+            self._free_slots.release()
 
     def _answer(self, call: Call, began: float) -> List[bytes]:
         if call.what == handover.STATUS:
@@ -137,29 +137,29 @@ class Server:
         try:
             fields = self._run(call, began)
         except JournalError as error:
-            fields = answer(EXIT_FAILED, errors=f"what waits cannot be read: {error}\n")
+            fields = response_fields(EXIT_FAILED, errors=f"the waiting actions cannot be read: {error}\n")
         except (UsageError, AddressError) as error:
-            fields = answer(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")
-        if self._kind == "agent" and _numbers(call.version) > _numbers(__version__):
+            fields = response_fields(EXIT_USAGE, errors=f"oecAlertaExecutor: {error}\n")
+        if self._kind == "agent" and _version_numbers(call.version) > _version_numbers(__version__):
             fields[handover.SUCCESSOR] = b"1"
         return fields
 
     def _run(self, call: Call, began: float) -> List[bytes]:
         found, notes = split(call.arguments)
-        text = text_wanted(found)
+        text = help_or_version_text(found)
         if text:
-            return answer(EXIT_DONE, text)
+            return response_fields(EXIT_DONE, text)
         options = read_options(found, notes, call.environment, call.directory)
         if call.what == handover.WAKE:
             self._deliverer.wake(options)
-            return answer(EXIT_DONE)
-        (ticket,) = self._deliverer.submit([Request(need_message(options), options)])
+            return response_fields(EXIT_DONE)
+        (ticket,) = self._deliverer.submit([Request(require_message(options), options)])
         answer_by = began + call.seconds - min(_ANSWER_SECONDS, call.seconds / 5)
-        result = ticket.wait(max(0.0, answer_by - time.monotonic()), PATIENCE_SECONDS)
-        ticket.leave()
+        result = ticket.wait(max(0.0, answer_by - time.monotonic()), RETRY_WAIT_SECONDS)
+        ticket.unregister()
         counts = self._counts().values() if result.outcome.kind is Kind.KEPT else ()
         waiting = sum(one["waiting"] + one["in_flight"] for one in counts)
-        return show(options, result, time.monotonic() - began, waiting, ticket.failures)
+        return result_fields(options, result, time.monotonic() - began, waiting, ticket.failures)
 
     def _counts(self) -> Dict[str, Dict[str, int]]:
         try:
@@ -174,7 +174,7 @@ class Server:
         }  # fmt: skip
 
 
-def _numbers(version: str) -> List[int]:
-    """Give a version to be compared; what is none is older than any."""
+def _version_numbers(version: str) -> List[int]:
+    """Return a version for comparison; a text that is not a version is older than any."""
     parts = version.split(".")
     return [int(part) for part in parts] if all(part.isdigit() for part in parts) else []

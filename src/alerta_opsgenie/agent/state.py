@@ -1,6 +1,6 @@
 """The state directory: one for each connector's user, with a journal for each target (docs/architecture.md).
 
-A target is named by the normalised URL of its Alerta alone, so a corrected key finds what waits.
+A target is named by the normalised URL of its Alerta alone, so a corrected key delivers the actions that wait.
 """
 
 import os
@@ -18,13 +18,13 @@ _LONGEST_NAME = 200  # a file name has up to 255 bytes on Linux
 
 
 def prepare(path: str) -> None:
-    """Make the state directory where it is missing, for its owner alone. Raises JournalError."""
+    """Create the state directory where it is missing, for its owner alone. Raises JournalError."""
     for directory in (path, os.path.join(path, "targets")):
         os.close(open_directory(directory))
 
 
 def identity(path: str) -> Optional[Tuple[int, int]]:
-    """Give what tells a file from another of the same name; None where there is none."""
+    """Return device and inode of a file; None where there is none. They differ for another file of the same name."""
     try:
         found = os.stat(path, follow_symlinks=False)
     except OSError:
@@ -33,13 +33,13 @@ def identity(path: str) -> Optional[Tuple[int, int]]:
 
 
 def earlier_build(path: str) -> str:
-    """Name what an earlier build has left in a directory, and what to do about it; empty where there is nothing."""
+    """Return which files of an earlier build are in a directory, and what to do about them; empty where none are."""
     found = [name for name in ("spool.db", "taken") if os.path.lexists(os.path.join(path, name))]
     return f"{' and '.join(found)} in {path}: drain with the build that left it, then remove it" if found else ""
 
 
 def target_name(url: str) -> str:
-    """Name the target of a URL, whatever its case, standard port and `/alert` at the end. Raises AddressError."""
+    """Return the target of a URL, the same for any case, standard port, or `/alert` at the end. Raises AddressError."""
     address = address_of(url)
     host = quote(address.host.lower(), safe="")
     path = quote(address.path, safe="").replace("-", "%2D")
@@ -50,7 +50,7 @@ def target_name(url: str) -> str:
 
 
 def target_url(name: str) -> str:
-    """Give the URL that a target's name stands for, for people."""
+    """Return the URL of a target, for people."""
     scheme, _, rest = name.partition("-")
     authority, _, path = rest.rpartition("-")
     host, _, port = unquote(authority).rpartition("-")
@@ -60,7 +60,7 @@ def target_url(name: str) -> str:
 
 
 def targets(path: str) -> List[str]:
-    """Name the targets that a state directory has a journal for."""
+    """Return the targets that a state directory has a journal for."""
     try:
         found = sorted(os.listdir(os.path.join(path, "targets")))
     except (FileNotFoundError, NotADirectoryError):
@@ -69,5 +69,5 @@ def targets(path: str) -> List[str]:
 
 
 def journal_of(path: str, target: str, *, busy_seconds: float = 5.0) -> Journal:
-    """Give the journal of a target; the file is opened at its first use."""
+    """Return the journal of a target; the file is opened at its first use."""
     return Journal(os.path.join(path, "targets", target), busy_seconds=busy_seconds)

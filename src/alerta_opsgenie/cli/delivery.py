@@ -10,7 +10,7 @@ from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.handover import NoAgentError, UnsafeError
 from alerta_opsgenie.agent.intake import Request
 from alerta_opsgenie.agent.options import Options
-from alerta_opsgenie.agent.target_queue import PATIENCE_SECONDS
+from alerta_opsgenie.agent.target_queue import RETRY_WAIT_SECONDS
 from alerta_opsgenie.core.outcome import Outcome
 
 _STOP_SECONDS = 5.0
@@ -36,7 +36,7 @@ class RequestOutcome:
             reply = client.submit(options, payload)
         except NoAgentError as error:
             (ticket,) = self._deliver_here(error).submit([Request(payload, options)])
-            result = ticket.wait(options.limit_seconds, PATIENCE_SECONDS)
+            result = ticket.wait(options.limit_seconds, RETRY_WAIT_SECONDS)
             return result.outcome, result.kept
         return reply.outcome, reply.kept
 

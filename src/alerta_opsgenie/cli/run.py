@@ -52,8 +52,8 @@ def run(path: str | None, dialect: str | None, people: str | None, once: bool, l
     people_file = os.path.abspath(people) if people else None  # noqa: PTH100 - resolve() would follow links
     where, chosen = locate(path, dialect)
     plan = read()
-    parse_listen(plan.own.listen)
-    logs.set_up(log_format, plan.own.log_level)
+    parse_listen(plan.settings.listen)
+    logs.set_up(log_format, plan.settings.log_level)
     logs.hide(plan.secrets())
     _warn(where, chosen, plan)
     service = Service(plan, read, once=once)

@@ -23,7 +23,7 @@ from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.page.plugin import PluginFigures
 from alerta_opsgenie.page.server import Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Overview, Part, Source, View, days_left, label_of
+from alerta_opsgenie.page.view import Overview, PageInputs, Part, View, days_left, label_of
 from alerta_opsgenie.setup.processes import PROGRAMS
 from alerta_opsgenie.vendor.config import NATIVE, OEC
 
@@ -62,7 +62,7 @@ def _serve(place: Place, interrupted: threading.Event) -> None:
     plugins = (
         [PluginFigures(inst.access.url, lambda: client_of(inst, inst.access.url))] if inst and inst.access.url else []
     )
-    source = Source(
+    source = PageInputs(
         place.directory, lambda: _queue(place), plugins=plugins, secrets=lambda: hidden, token=lambda: token
     )  # fmt: skip
     server = Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer)
@@ -100,7 +100,7 @@ def _unknown(place: Place, found: Overview) -> Iterator[str]:
 
 
 def _report(place: Place) -> dict[str, Any]:
-    found, inst = View(Source(place.directory, lambda: _queue(place))).overview(), place.installation
+    found, inst = View(PageInputs(place.directory, lambda: _queue(place))).overview(), place.installation
     unknown = list(_unknown(place, found))
     return {
         "config": inst.path if inst else None,

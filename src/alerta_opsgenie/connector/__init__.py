@@ -1,1 +1,1 @@
-"""The native connector: one asyncio process in the place of OEC or JEC."""
+"""The native connector: one process with threads that replaces OEC or JEC."""

@@ -1,6 +1,6 @@
 """The HTTP channel of JEC's version 2: messages without SQS and without AWS credentials.
 
-As in the public branch `jec-v2` of atlassian/jec (9d7f3a0), which is not released.
+As in the unreleased public branch `jec-v2` of atlassian/jec (9d7f3a0).
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from alerta_opsgenie.clients.connection import Response, UnreachableError, clock_ahead_seconds, retry_after_seconds
 from alerta_opsgenie.connector.cloud import VendorApi
-from alerta_opsgenie.connector.credentials import CredentialsError, Token, refuse
+from alerta_opsgenie.connector.credentials import CredentialsError, Token, raise_for_status
 from alerta_opsgenie.connector.transport import Receipt, Received, TransportError
 
 AUTHENTICATE_PATH = "/jsm/ops/jec/v2/authenticate"
 MESSAGES_PATH = "/jsm/ops/jec/v2/messages/channel/"
 
 ASK_V1_AGAIN_SECONDS = 86_400.0
-SHORTEST_POLL_SECONDS = 1.0  # JEC polls no faster while nothing comes
+SHORTEST_POLL_SECONDS = 1.0  # JEC polls an empty channel no faster
 
 _REQUEST_SECONDS = 40.0
 _LONGEST_ID = 200
@@ -29,13 +29,13 @@ _DELETED = frozenset({200, 202, 204})
 
 
 def authenticate(api: VendorApi, seconds: float) -> Token:
-    """Ask which channel is ours. Raises `CredentialsError`."""
+    """Return a token with our channel. Raises `CredentialsError`."""
     url = api.url(AUTHENTICATE_PATH)
     try:
         response = api.request("GET", AUTHENTICATE_PATH, seconds=seconds)
     except UnreachableError as error:
         raise CredentialsError(str(error)) from None
-    refuse(url, response)
+    raise_for_status(url, response)
     value = _json_object(response)
     channel, owner = _id(value.get("channelId")), _id(value.get("ownerId"))
     if not channel:
@@ -49,7 +49,7 @@ def authenticate(api: VendorApi, seconds: float) -> Token:
 
 
 class Channel:
-    """The channel `channel_id` at work. `make_api` opens a connection: one to poll, one to delete."""
+    """Transport for the channel `channel_id`. `make_api` opens a connection: one to poll, one to delete."""
 
     def __init__(
         self, channel_id: str, owner_id: str, make_api: Callable[[], VendorApi], *, wait_seconds: float = 1.0
@@ -64,7 +64,7 @@ class Channel:
         self._seen: dict[str, int] = {}
 
     def receive(self, most: int, wait_seconds: int) -> list[Received]:  # noqa: ARG002 - the client names no count
-        """Wait for messages. Raises `TransportError`."""
+        """Poll for messages, no faster than the shortest interval. Raises `TransportError`."""
         time.sleep(max(0.0, self._next_at - time.monotonic()))
         response = self._ask(self._polling, "GET", None)
         if response.status != 200:  # noqa: PLR2004
@@ -73,8 +73,8 @@ class Channel:
         self._next_at = 0.0 if messages else time.monotonic() + self._wait_seconds
         return messages
 
-    def done(self, receipts: Sequence[Receipt]) -> list[Receipt]:
-        """Delete messages; gives those to try again. Raises `TransportError`."""
+    def delete(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Delete messages. Return those to try again. Raises `TransportError`."""
         listed = [{"messageId": one.message_id, "messageHandle": one.handle} for one in receipts]
         response = self._ask(self._deleting, "DELETE", {"messages": listed})
         if response.status not in _DELETED:
@@ -84,7 +84,7 @@ class Channel:
         return []
 
     def extend(self, receipt: Receipt, seconds: int) -> None:
-        """Do nothing: the channel has no such thing."""
+        """Do nothing: the channel has no visibility timeout."""
 
     def _ask(self, api: VendorApi, method: str, body: Any) -> Response:
         try:
@@ -110,12 +110,12 @@ class Channel:
         return usable
 
     def _received(self, entry: Any) -> Received | None:
-        """Read a message. One that cannot even be deleted is left; one without a body is a dead letter later."""
+        """Read a message. Ignore one that cannot be deleted; one without a body becomes a dead letter later."""
         given = entry if isinstance(entry, dict) else {}
         message_id, handle = _text(given.get("id"), _LONGEST_ID), _text(given.get("receiptHandle"), _LONGEST_HANDLE)
         if not message_id or not handle:
             return None
-        # The channel does not say how often a message was given. What this host has begun is in its journal.
+        # The channel does not count deliveries. What this host has begun is in its journal.
         count = self._seen[message_id] = self._seen.get(message_id, 0) + 1
         if len(self._seen) > _MOST_MESSAGES * 10:
             del self._seen[next(iter(self._seen))]

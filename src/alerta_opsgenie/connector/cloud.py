@@ -17,7 +17,7 @@ _LONGEST_WORDS = 200
 
 
 class VendorApi:
-    """A kept connection to the vendor. Not for use by two threads at once. Raises `AddressError`."""
+    """A kept connection to the vendor. Not thread-safe. Raises `AddressError`."""
 
     def __init__(self, config: EdgeConfig, environment: Mapping[str, str]) -> None:
         address = read_address(config.api_root, "Opsgenie or JSM (baseUrl)", DEFAULT_BASE_URLS[config.dialect])
@@ -29,11 +29,11 @@ class VendorApi:
         }
 
     def url(self, path: str) -> str:
-        """Give the whole URL of a path, to be shown."""
+        """Return the URL of a path without its query, for messages."""
         return self._root + path.partition("?")[0]
 
     def request(self, method: str, path: str, body: Any = None, *, seconds: float) -> Response:
-        """Make one request. Raises `UnreachableError`."""
+        """Send one request. Raises `UnreachableError`."""
         headers, raw = self._headers, None
         if body is not None:
             headers, raw = {**headers, "Content-Type": "application/json"}, json.dumps(body).encode("ascii")
@@ -44,7 +44,7 @@ class VendorApi:
         self._connection.close()
 
 
-def words_of(error: Exception) -> str:
-    """Say on one line what went wrong; botocore would show the password in a proxy's address."""
+def error_text(error: Exception) -> str:
+    """Return an error as one line without secrets; botocore would show the password of a proxy."""
     text = str(getattr(error, "strerror", None) or error)
     return redact_text(" ".join(text.split()))[:_LONGEST_WORDS]

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 PATHS: Mapping[str, str] = {OEC: "/v1/oec/credentials", JEC: "/jsm/ops/jec/v1/credentials"}
-"""Where each vendor's credentials are."""
+"""The vendor's endpoint for credentials."""
 
-DEFAULT_REFRESH_SECONDS = 60.0  # How often the Go connectors ask where the answer does not say (queue/processor.go)
+DEFAULT_REFRESH_SECONDS = 60.0  # As the Go connectors, where the response has no period (queue/processor.go)
 
 _MILLISECONDS = 1000.0
 _LARGEST_HEADER = 64 * 1024
-_OTHER_API = "what answers does not understand, is another API or has no such function: check baseUrl and --dialect"
+_OTHER_API = "this is another API, or it has no such function: check baseUrl and --dialect"
 
-MEANINGS: Mapping[int, str] = {
+ADVICE: Mapping[int, str] = {
     **dict.fromkeys((400, 404, 405, 415, 501), _OTHER_API),
     401: "check apiKey in the configuration, and that the integration is switched on",
     402: "the plan of the account does not include this integration, or the account is suspended",
@@ -33,7 +33,7 @@ MEANINGS: Mapping[int, str] = {
     410: "switched off for this account: after a move to Jira Service Management its key and baseUrl are needed",
     422: "check apiKey in the configuration: it has not the form of a key",
 }
-"""What each refusal means that asking again does not change."""
+"""The advice for each status that a retry does not change."""
 
 _GONE = frozenset({404, 410, 501})
 
@@ -76,9 +76,9 @@ def _validator() -> Validator:
 
 
 class CredentialsError(Exception):
-    """No queue came; `advice` is what to do about it. `permanent`: a person has to change something.
+    """The vendor named no queue; `advice` is what to do. `permanent`: a person has to change something.
 
-    `gone`: another version of the API may have what is asked for. `status`: of the answer, 0 for none.
+    `gone`: another version of the API may name one. `status`: of the response, 0 without one.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class CredentialsError(Exception):
 
 
 @dataclass(frozen=True)
-class Grant:
+class AwsCredentials:
     """Temporary AWS credentials; `expires_at` is in seconds since the epoch by the vendor's clock."""
 
     access_key_id: str
@@ -102,20 +102,20 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class QueuePlace:
+class QueueLocation:
     """One queue as the vendor names it."""
 
     url: str
     region: str
-    grant: Grant
+    credentials: AwsCredentials
 
 
 @dataclass(frozen=True)
 class Token:
-    """One answer, with queues or a `channel`. The vendor's clock is `ahead_seconds` ahead of ours."""
+    """One response, with queues or a `channel`. The vendor's clock is `ahead_seconds` ahead of ours."""
 
     owner_id: str
-    queues: tuple[QueuePlace, ...] = ()
+    queues: tuple[QueueLocation, ...] = ()
     refresh_seconds: float = DEFAULT_REFRESH_SECONDS
     error_refresh_seconds: float = DEFAULT_REFRESH_SECONDS
     ahead_seconds: float = 0.0
@@ -123,8 +123,8 @@ class Token:
 
 
 def read_answer(url: str, response: Response) -> Token:
-    """Read the answer of the endpoint at `url`. Raises `CredentialsError`."""
-    refuse(url, response)
+    """Read the response of the endpoint at `url`. Raises `CredentialsError`."""
+    raise_for_status(url, response)
     text = response.headers.get("token", "")
     if not text or len(text) > _LARGEST_HEADER:
         raise CredentialsError(f"{url} answered without the header Token", _OTHER_API, status=response.status)
@@ -134,11 +134,11 @@ def read_answer(url: str, response: Response) -> Token:
         raise CredentialsError(f"{url}: {error}", gone=error.gone, status=response.status) from None
 
 
-def refuse(url: str, response: Response) -> None:
+def raise_for_status(url: str, response: Response) -> None:
     """Raise `CredentialsError` for any status but 200."""
     status = response.status
     if status != 200:  # noqa: PLR2004
-        advice, text = MEANINGS.get(status, ""), f"{url} answered HTTP {status}"
+        advice, text = ADVICE.get(status, ""), f"{url} answered HTTP {status}"
         raise CredentialsError(text, advice, permanent=bool(advice), gone=status in _GONE, status=status)
 
 
@@ -167,12 +167,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _place(entry: Any) -> QueuePlace:
+def _place(entry: Any) -> QueueLocation:
     conf, role = entry["queueConfiguration"], entry["assumeRoleResult"]["credentials"]
     try:
         read_address(conf["queueUrl"], "the queue", "https://sqs.eu-west-1.amazonaws.com/123/name")
     except AddressError as error:
         raise CredentialsError(f"the header Token cannot be used: $.queueProperties: {error}") from None
     expires_at = role["expireTimeMillis"] / _MILLISECONDS
-    grant = Grant(role["accessKeyId"], expires_at, role["secretAccessKey"], role["sessionToken"])
-    return QueuePlace(conf["queueUrl"], conf["region"], grant)
+    credentials = AwsCredentials(role["accessKeyId"], expires_at, role["secretAccessKey"], role["sessionToken"])
+    return QueueLocation(conf["queueUrl"], conf["region"], credentials)

@@ -1,6 +1,6 @@
-"""Heartbeats to Alerta while the bridge does its work, so that Alerta's own console shows when it does not.
+"""Heartbeats to Alerta while the connector works. Alerta's console shows when they stop.
 
-The API key needs the scope `write:heartbeats` for it.
+The API key needs the scope `write:heartbeats`.
 """
 
 from __future__ import annotations
@@ -18,24 +18,14 @@ from alerta_opsgenie.core.outcome import outcome_of_refusal
 from alerta_opsgenie.core.task import Call
 
 CALL_SECONDS = 10.0
-_MISSED_BEFORE_STALE = 3
+_MISSED_BEFORE_STALE = 3  # Alerta shows the bridge as stale when so many in a row are missing
 _FIRST_SECONDS = 1.0
 _FORBIDDEN = 403
 _log = logging.getLogger(__name__)
 
 
-def heartbeat_call(origin: str, every_seconds: float, dialect: str) -> Call:
-    """Make the heartbeat; Alerta shows the bridge as gone when three in a row are missing."""
-    body = {
-        "origin": origin,
-        "tags": ["alerta-opsgenie", dialect, f"version={__version__}"],
-        "timeout": max(1, int(every_seconds * _MISSED_BEFORE_STALE)),
-    }
-    return Call("POST", "/heartbeat", body, "")
-
-
 class Heartbeat:
-    """Sends heartbeats to each Alerta while `is_well` says so. `count` is called with `sent`, `failed`, `withheld`."""
+    """Sends heartbeats to each Alerta while `is_well()`. `count` is called with `sent`, `failed`, `withheld`."""
 
     def __init__(
         self, clients: Sequence[AlertaClient], every_seconds: float, dialect: str, is_well: Callable[[], bool],
@@ -43,11 +33,16 @@ class Heartbeat:
     ) -> None:  # fmt: skip
         self._clients = clients
         self._every_seconds = every_seconds
-        self._call = heartbeat_call(f"alerta-opsgenie/{socket.gethostname()}", every_seconds, dialect)
+        body = {
+            "origin": f"alerta-opsgenie/{socket.gethostname()}",
+            "tags": ["alerta-opsgenie", dialect, f"version={__version__}"],
+            "timeout": max(1, int(every_seconds * _MISSED_BEFORE_STALE)),
+        }
+        self._call = Call("POST", "/heartbeat", body, "")
         self._is_well = is_well
         self._count = count
         self._failure = ""
-        self.sent_at = 0.0  # When each Alerta took the last one, in seconds since the epoch
+        self.sent_at = 0.0  # When all Alertas accepted the last one, in seconds since the epoch
 
     def run(self, stopping: threading.Event) -> None:
         """Send until `stopping` is set."""

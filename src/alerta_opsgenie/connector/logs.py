@@ -1,4 +1,4 @@
-"""What the connector writes: lines for people, or JSON for machines; secrets in neither."""
+"""The connector's log: text lines or JSON, with secrets masked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _formatter = _Formatter()
 
 
 def set_up(log_format: str, level: str) -> None:
-    """Write log lines to standard error from now on."""
+    """Write the log to standard error."""
     _formatter.is_json = log_format == "json"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter)
@@ -55,5 +55,5 @@ def set_level(level: str) -> None:
 
 
 def hide(secrets: Iterable[str]) -> None:
-    """Let none of these texts appear in a line, whatever wrote it."""
+    """Mask these texts in every line."""
     _formatter.secrets |= set(secrets)

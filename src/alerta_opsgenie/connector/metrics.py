@@ -1,4 +1,4 @@
-"""The numbers of `/metrics` (docs/reference/metrics.md), each with every label from the start."""
+"""The metrics of `/metrics` (docs/reference/metrics.md). Every label value exists from the start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alerta_opsgenie.journal import Counts
 CUSTOM = "custom"
 UNREADABLE = "unreadable"
 ACTIONS = (*HANDLERS, CUSTOM, UNREADABLE)
-"""The label `action`: custom actions share one value, since their names are the team's own and without number."""
+"""Values of the label `action`. Custom actions share one: their names are free text, so unlimited."""
 
 _RESULTS = {
     "scripts": ("succeeded", "failed", "timed-out", "refused"),
@@ -28,7 +28,7 @@ _ATTEMPT_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    """All numbers, in a registry of their own."""
+    """All metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         # Debian 12 has version 0.16, which cannot leave out the `_created` series.
@@ -49,7 +49,7 @@ class Metrics:
         attempt = "What one attempt to deliver an action took."
         self.attempt = Histogram("attempt_seconds", attempt, buckets=_ATTEMPT_SECONDS, **made)
         self.scripts = counter("scripts", "Scripts of others that were run.", "result")
-        self.callbacks = counter("callbacks", "Results told to Opsgenie or JSM.", "result")
+        self.callbacks = counter("callbacks", "Results sent to Opsgenie or JSM.", "result")
         self.heartbeats = counter("heartbeats", "Heartbeats to Alerta.", "result")
         self.reloads = counter("reloads", "Configurations read again.", "result")
 
@@ -65,7 +65,7 @@ class Metrics:
         self.spool_dead = gauge("spool_dead", "Dead letters in the journals.")
         self.spool_oldest = gauge("spool_oldest_seconds", "How long the oldest action has waited in a journal.")
         self.spool_usable = gauge("spool_usable", "1 while the journals can be used.")
-        self.callbacks_waiting = gauge("callbacks_waiting", "Results that wait to be told.")
+        self.callbacks_waiting = gauge("callbacks_waiting", "Results that wait to be sent.")
         self.credentials_age = gauge("credentials_age_seconds", "Since queue credentials last came.")
         left = "Until the held queue credentials expire; negative: they have."
         self.credentials_left = gauge("credentials_left_seconds", left)
@@ -78,7 +78,7 @@ class Metrics:
         self._start_at_zero()
 
     def queue(self, name: str) -> None:
-        """Make the numbers of a queue appear."""
+        """Create the metrics of a queue."""
         for metric in (self.taken, self.deleted, self.lag, self.undeleted, self.polled):
             metric.labels(name)
 
@@ -88,14 +88,14 @@ class Metrics:
         self.actions.labels(label, outcome.kind.value, outcome.reason.value).inc()
 
     def journals(self, counts: Sequence[Counts], scripts: int) -> None:
-        """Take over what lies in the journals of all targets; `scripts` are being run."""
+        """Set the metrics of all journals; `scripts` is the number of running scripts."""
         self.in_hand.set(sum(one.in_flight for one in counts) + scripts)
         self.spool_waiting.set(sum(one.waiting for one in counts))
         self.spool_dead.set(sum(one.dead for one in counts))
         self.spool_oldest.set(max((one.oldest_waiting_seconds for one in counts), default=0.0))
 
     def render(self) -> bytes:
-        """Give all in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def _start_at_zero(self) -> None:

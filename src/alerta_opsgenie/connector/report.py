@@ -1,4 +1,4 @@
-"""One line and one count for each action: what it was, whose, how it ended and why."""
+"""A log line and a metric for the outcome of each action."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import logging
 import time
 from collections import Counter, deque
 
+from alerta_opsgenie.agent.executor_output import outcome_text
 from alerta_opsgenie.agent.intake import Report
-from alerta_opsgenie.agent.lines import say
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.outcome import ADVICE, Kind, Outcome, Reason
 from alerta_opsgenie.page.view import Row
 
-MOST_REMEMBERED = 1000  # Ends that are remembered for the page
+MOST_REMEMBERED = 1000  # Ignored actions that are kept for the page
 
 _NS = 1e9
 _log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Counts and logs how actions end; `ignored` are the last that no journal has."""
+    """Counts and logs outcomes; `ignored` are the last ignored actions, which no journal has."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self.alerta_trouble = ""
+        self.alerta_problem = ""
         self.ended_kinds: Counter[str] = Counter()
         self.ignored: deque[Row] = deque(maxlen=MOST_REMEMBERED)
         self._metrics = metrics
 
     def attempted(self, report: Report) -> None:
-        """Take in how an attempt of the deliverer ended."""
+        """Record an attempt of the deliverer."""
         message, outcome = report.message, report.outcome
         alert, person = report.alert, ""
         if message is not None:
@@ -43,7 +43,7 @@ class Reporter:
     def ended(
         self, action: str, alert: str, person: str, outcome: Outcome, *, seconds: float = 0.0, attempt: int = 0
     ) -> None:
-        """Count an end, remember it for the page if nothing else does, and write its line."""
+        """Count an outcome, keep it for the page if no journal has it, and log it."""
         kind, reason, milliseconds = outcome.kind.value, outcome.reason.value, round(seconds * 1000)
         self._metrics.ended(action, outcome)
         self.ended_kinds[kind] += 1
@@ -55,7 +55,7 @@ class Reporter:
         if not _log.isEnabledFor(level):
             return
         who, advice = f" by {person}" if person else "", f"; {outcome.advice}" if outcome.advice else ""
-        text = f"{kind} {action} {alert or 'no alert'}{who}: {say(outcome)}{advice}"
+        text = f"{kind} {action} {alert or 'no alert'}{who}: {outcome_text(outcome)}{advice}"
         text += f" ({milliseconds} ms{f', attempt {attempt}' if attempt > 1 else ''})"
         values = {
             "action": action, "alert": alert, "person": person, "outcome": kind, "reason": reason,
@@ -64,13 +64,13 @@ class Reporter:
         _log.log(level, "%s", " ".join(text.split()), extra={"fields": values})
 
     def summary(self) -> str:
-        """Say how many actions ended in which way."""
+        """Return the number of actions for each kind of outcome."""
         total = sum(self.ended_kinds.values())
         parts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ended_kinds.items()))
         return f"{total} actions" + (f": {parts}" if parts else "")
 
     def _note_alerta(self, outcome: Outcome) -> None:
         if outcome.reason in ADVICE:
-            self.alerta_trouble = f"{outcome.detail}; {outcome.advice}"
+            self.alerta_problem = f"{outcome.detail}; {outcome.advice}"
         elif outcome.kind is Kind.APPLIED or outcome.reason in (Reason.IN_STATE, Reason.NOT_FOUND):
-            self.alerta_trouble = ""
+            self.alerta_problem = ""

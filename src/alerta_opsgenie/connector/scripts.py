@@ -1,4 +1,4 @@
-"""Scripts of other people, run as OEC and JEC run them. One that was killed with the connector runs again."""
+"""Runs other scripts as OEC and JEC do. A script that was killed with the connector runs again."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class _Run:
     def __init__(self, source: Source, received: Received, about: str, ended: Callable[[], None]) -> None:
         self.source = source
         self.body, self.about, self.ended = received.body, about, ended
-        self.receipt = received.receipt  # the newest, where the message comes again
+        self.receipt = received.receipt  # the newest, after a redelivery
         self.is_running = self.is_done = False
 
 
 class Scripts:
-    """Runs up to `maxNumberOfWorker` scripts at once, each in a thread that does not hold the process at its end."""
+    """Runs up to `maxNumberOfWorker` scripts at once, in daemon threads."""
 
     def __init__(self, config: EdgeConfig, limit_seconds: int, callbacks: Callbacks, metrics: Metrics) -> None:
         self._config = config
@@ -41,20 +41,17 @@ class Scripts:
         self._stopping = False
 
     @property
-    def in_hand(self) -> int:
-        """How many scripts run."""
-        return len(self._running())
-
-    @property
-    def held(self) -> int:
-        """How many scripts run or wait."""
-        return sum(not run.is_done for run in list(self._runs.values()))
-
-    def _running(self) -> list[_Run]:
+    def running(self) -> list[_Run]:
+        """The running scripts."""
         return [run for run in list(self._runs.values()) if run.is_running]
 
+    @property
+    def unfinished(self) -> int:
+        """The number of running and waiting scripts."""
+        return sum(not run.is_done for run in list(self._runs.values()))
+
     def put(self, source: Source, received: Received, about: str, ended: Callable[[], None]) -> bool:
-        """Run the script of a message soon. False: it waits, runs or has run already, and came again."""
+        """Run the script of a message soon. Return False if it was redelivered, or if no thread can be started."""
         message_id = received.receipt.message_id
         with self._changed:
             known = self._runs.get(message_id)
@@ -67,12 +64,12 @@ class Scripts:
             if not self._has_worker():
                 del self._runs[message_id]
                 return False
-        self._hide(run)
+        self._extend_visibility(run)
         self._waiting.put(run)
         return True
 
     def _has_worker(self) -> bool:
-        if self._threads < min(self._config.pool["maxNumberOfWorker"], self.held):
+        if self._threads < min(self._config.pool["maxNumberOfWorker"], self.unfinished):
             try:
                 threading.Thread(target=self._work, name="script", daemon=True).start()
                 self._threads += 1
@@ -81,33 +78,33 @@ class Scripts:
         return self._threads > 0
 
     def stop(self, seconds: float) -> None:
-        """Start none any more, and wait for those that run. The message of one that goes on without us is deleted."""
+        """Start no more scripts, and wait for running ones. The message of one that still runs is deleted."""
         with self._changed:
             self._stopping = True
             for _ in range(self._threads):
                 self._waiting.put(None)
-            self._changed.wait_for(lambda: not self._running(), seconds)
-            for run in self._running():
+            self._changed.wait_for(lambda: not self.running, seconds)
+            for run in self.running:
                 run.source.finish(run.receipt)
 
-    def _hide(self, run: _Run) -> None:
+    def _extend_visibility(self, run: _Run) -> None:
         run.source.extend(run.receipt, self._limit_seconds + _SLACK_SECONDS)
 
     def _work(self) -> None:
         while (run := self._waiting.get()) is not None and self._begin(run):
-            self._do(run)
+            self._run_and_finish(run)
 
     def _begin(self, run: _Run) -> bool:
         with self._changed:
             run.is_running = not self._stopping
             return run.is_running
 
-    def _do(self, run: _Run) -> None:
+    def _run_and_finish(self, run: _Run) -> None:
         try:
-            self._hide(run)
+            self._extend_visibility(run)
             self._run(run.body, run.about)
             run.is_done = True
-        except Exception:  # noqa: BLE001 - one broken script must not end the others
+        except Exception:  # noqa: BLE001 - one failed script must not stop the others
             _log.exception("a fault of this program; the message stays in the queue")
         run.body = ""
         with self._changed:

@@ -1,4 +1,4 @@
-"""The process: signals, reloading, the service manager, and the pages that show how it goes."""
+"""The connector process: signals, reload, service manager, and its web server with metrics, health and page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alerta_opsgenie.agent.options import UsageError
 from alerta_opsgenie.agent.target import access_of
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.connector import logs
-from alerta_opsgenie.connector.front import Front
+from alerta_opsgenie.connector.local_delivery import LocalDelivery
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.report import Reporter
 from alerta_opsgenie.connector.session import ConnectorSession, Health
@@ -26,7 +26,7 @@ from alerta_opsgenie.core.delivery import CALL_SECONDS
 from alerta_opsgenie.page.plugin import PluginFigures
 from alerta_opsgenie.page.server import NOT_FOUND, OK, WRONG_METHOD, Request, Response, Server
 from alerta_opsgenie.page.site import Page
-from alerta_opsgenie.page.view import Part, Problem, Source
+from alerta_opsgenie.page.view import PageInputs, Part, Problem
 from alerta_opsgenie.vendor.problems import ConfigError
 
 READY, STOPPING, ALIVE = "READY=1", "STOPPING=1", "WATCHDOG=1"
@@ -37,7 +37,7 @@ _UNAVAILABLE = 503
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LOOK_SECONDS = 2.0
 _STOP_SLACK_SECONDS = 5.0
-_LATE_STOP_SECONDS = 1.0  # for a signal that came while the configuration was being read again
+_LATE_STOP_SECONDS = 1.0  # for a signal during a reload
 _ENABLING = (
     "To let it retry and drop, name a file that holds a token of your own as pageTokenFile in alertaOpsgenie. On the"
     " command line: alerta-opsgenie spool retry, alerta-opsgenie spool drop."
@@ -47,11 +47,11 @@ _log = logging.getLogger(__name__)
 
 
 class ListenError(Exception):
-    """The pages cannot be served at the place that was asked for."""
+    """The web server cannot listen at the given address."""
 
 
 class Notifier:
-    """Tells the service manager (sd_notify(3)), if there is one. It wants to hear from us each `watchdog_seconds`."""
+    """Sends notifications to the service manager (sd_notify(3)), if there is one. `watchdog_seconds`: its limit."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         given = os.environ if environment is None else environment
@@ -63,31 +63,27 @@ class Notifier:
         ours = given.get("WATCHDOG_PID") in (None, "", str(os.getpid()))
         self.watchdog_seconds = int(usec) / _MICROSECONDS if usec.isdigit() and int(usec) and ours else None
 
-    def tell(self, text: str) -> None:
-        """Say one of the constants above."""
-        # A manager that is gone or busy may hear the next message; we work either way.
+    def send(self, text: str) -> None:
+        """Send one of the constants above."""
+        # Ignore errors: a manager that is gone or busy may receive the next one.
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.sendto(text.encode("utf-8", "replace"), self._address)
 
-    def reloading(self) -> None:
-        """Say that the configuration is being read again; `READY` ends it."""
-        self.tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-
     def status(self, text: str) -> None:
-        """Say in a line how it goes; the same line is said once."""
+        """Send a status line, if it is not the last one sent."""
         if text != self._status:
             self._status = text
-            self.tell("STATUS=" + " ".join(text.split()))
+            self.send("STATUS=" + " ".join(text.split()))
 
 
 def no_page(_request: Request) -> Response:
-    """Answer where there is no page."""
+    """Respond where the page is off."""
     return Response(NOT_FOUND, b"there are /metrics, /healthz and /readyz\n")
 
 
 class WebServer(Server):
-    """Serves what `render` and `health` give; `page` answers to every other path."""
+    """Serves the metrics of `render`, and `health`; `page` responds to every other path."""
 
     def __init__(
         self, host: str, port: int, render: Callable[[], bytes], health: Callable[[], Health],
@@ -124,7 +120,7 @@ def _show(health: Health, *, is_well: bool) -> bytes:
 
 
 class Service:
-    """Runs a configuration until SIGTERM or SIGINT, and after SIGHUP the one that `read` gives."""
+    """Runs a configuration until SIGTERM or SIGINT; after SIGHUP the one that `read` returns."""
 
     def __init__(self, plan: Plan, read: Callable[[], Plan], *, once: bool = False) -> None:
         self._plan = plan
@@ -132,131 +128,131 @@ class Service:
         self._once = once
         self._metrics = Metrics()
         self.reporter = Reporter(self._metrics)
-        self._front = Front(plan, self.reporter.attempted)
+        self._delivery = LocalDelivery(plan, self.reporter.attempted)
         self._notifier = Notifier()
-        self._bridge: ConnectorSession | None = None
+        self._session: ConnectorSession | None = None
         self._stop = threading.Event()
-        self._over = threading.Event()
-        self._ended = False
-        self._next: Plan | None = None
+        self._finished = threading.Event()
+        self._is_stopping = False
+        self._next_plan: Plan | None = None
         self._reloading = threading.Lock()
         self._web: WebServer | None = None
         self._page: Page | None = None
 
     def run(self) -> str:
-        """Run to the end. Gives what was left undone, if anything. Raises `ListenError`, `AddressError`."""
-        bridge = self._make_bridge(self._plan)
+        """Run to the end. Return what was left undone, if anything. Raises `ListenError`, `AddressError`."""
+        session = self._make_session(self._plan)
         self._listen()
         self._catch_signals()
         watching = threading.Thread(target=self._watch, name="watch", daemon=True)
         try:
-            self._front.start(self._stop)
-            self._begin(bridge)
+            self._delivery.start(self._stop)
+            self._start_session(session)
             watching.start()
-            return self._serve(bridge)
+            return self._serve(session)
         finally:
-            self._over.set()
+            self._finished.set()
             if self._web is not None:
                 self._web.stop()
 
-    def _begin(self, bridge: ConnectorSession) -> None:
-        self._bridge = bridge
-        bridge.start()
-        self._notifier.tell(READY)
+    def _start_session(self, session: ConnectorSession) -> None:
+        self._session = session
+        session.start()
+        self._notifier.send(READY)
 
-    def _serve(self, bridge: ConnectorSession) -> str:
+    def _serve(self, session: ConnectorSession) -> str:
         while True:
-            left = bridge.run(self._stop, self._goes_on)
-            if self._next is None or self._ended:
-                self._front.stop(_LATE_STOP_SECONDS)
+            left = session.run(self._stop, self._is_reloading)
+            if self._next_plan is None or self._is_stopping:
+                self._delivery.stop(_LATE_STOP_SECONDS)
                 return left
             self._stop.clear()
-            if self._ended:  # by a signal that came just before
+            if self._is_stopping:  # by a signal just before
                 self._stop.set()
-            self._plan, self._next = self._next, None
+            self._plan, self._next_plan = self._next_plan, None
             self._make_page()
-            self._take_over()
-            bridge = self._make_bridge(self._plan)
-            self._begin(bridge)
+            self._apply_plan()
+            session = self._make_session(self._plan)
+            self._start_session(session)
 
-    def _make_bridge(self, plan: Plan) -> ConnectorSession:
-        return ConnectorSession(plan, self._front, self._metrics, self.reporter, once=self._once)
+    def _make_session(self, plan: Plan) -> ConnectorSession:
+        return ConnectorSession(plan, self._delivery, self._metrics, self.reporter, once=self._once)
 
-    def _goes_on(self) -> bool:
-        return self._next is not None and not self._ended
+    def _is_reloading(self) -> bool:
+        return self._next_plan is not None and not self._is_stopping
 
-    def _take_over(self) -> None:
-        """Go on with the deliverer, or with another one once no attempt of this one can still be under way."""
-        if self._front.serves(self._plan):
-            self._front.use(self._plan)
+    def _apply_plan(self) -> None:
+        """Keep the deliverer, or replace it after its last attempt has ended."""
+        if self._delivery.can_use(self._plan):
+            self._delivery.use(self._plan)
             return
-        self._front.stop(CALL_SECONDS + _STOP_SLACK_SECONDS)
-        self._front = Front(self._plan, self.reporter.attempted)
-        self._front.start(self._stop)
+        self._delivery.stop(CALL_SECONDS + _STOP_SLACK_SECONDS)
+        self._delivery = LocalDelivery(self._plan, self.reporter.attempted)
+        self._delivery.start(self._stop)
 
     def _catch_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
-        signal.signal(signal.SIGHUP, self._hang_up)
+            signal.signal(number, self._on_stop_signal)
+        signal.signal(signal.SIGHUP, self._on_hangup)
 
-    def _end(self, number: int, _frame: types.FrameType | None) -> None:
-        # A signal handler runs between two steps of the main thread, which may hold the log's lock.
-        self._ended = True
+    def _on_stop_signal(self, number: int, _frame: types.FrameType | None) -> None:
+        # In a thread: the main thread, which runs this handler, may hold the log's lock.
+        self._is_stopping = True
         self._stop.set()
         name = signal.Signals(number).name
-        threading.Thread(target=lambda: _log.info("%s: taking no more messages", name), daemon=True).start()
-        self._notifier.tell(STOPPING)
+        threading.Thread(target=lambda: _log.info("%s: receiving no more messages", name), daemon=True).start()
+        self._notifier.send(STOPPING)
 
-    def _hang_up(self, _number: int, _frame: types.FrameType | None) -> None:
+    def _on_hangup(self, _number: int, _frame: types.FrameType | None) -> None:
         threading.Thread(target=self._reload, name="reload", daemon=True).start()
 
     def _reload(self) -> None:
-        """Read the configuration again; one that cannot be used changes nothing."""
+        """Reload the configuration; one that cannot be used changes nothing."""
         with self._reloading:
             try:
                 plan = self._read()
-                # Made to see that its URLs and CA file can be used; the one that will run is made on its turn.
-                self._make_bridge(plan)
-                parse_listen(plan.own.listen)
+                # Check its URLs and CA file; the session that will run is made later.
+                self._make_session(plan)
+                parse_listen(plan.settings.listen)
             except (ConfigError, AddressError, UsageError) as error:
                 self._metrics.reloads.labels("refused").inc()
                 advice = f"; {error.advice}" if isinstance(error, ConfigError) else ""
                 _log.error("the configuration was not taken over: %s%s", error, advice)
                 return
             self._metrics.reloads.labels("taken").inc()
-            if plan.own.listen != self._plan.own.listen:
-                _log.warning("metrics and health stay at %s until the next start", self._plan.own.listen)
+            if plan.settings.listen != self._plan.settings.listen:
+                _log.warning("metrics and health stay at %s until the next start", self._plan.settings.listen)
             _log.info("SIGHUP: the configuration is read again")
             logs.hide(plan.secrets())
-            logs.set_level(plan.own.log_level)
-            self._notifier.reloading()
-            self._next = plan
+            logs.set_level(plan.settings.log_level)
+            self._notifier.send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")  # ends with `READY`
+            self._next_plan = plan
             self._stop.set()
 
     def _listen(self) -> None:
-        listen = self._plan.own.listen
+        listen = self._plan.settings.listen
         place = parse_listen(listen)
         if place is None or self._once:
             return
         self._make_page()
-        web = WebServer(*place, self._metrics.render, self._health, self._answer)
         try:
-            web.start()
+            web = WebServer(*place, self._metrics.render, self._health, self._answer)
         except OSError as error:
-            words = f"{listen} cannot be listened at ({error.strerror or error})"
+            text = f"cannot listen at {listen} ({error.strerror or error})"
             if listen != DEFAULT_LISTEN:
-                raise ListenError(words) from None
-            _log.warning("%s: no metrics, no health and no page; give another place with --listen", words)
+                raise ListenError(text) from None
+            _log.warning("%s: no metrics, no health and no page; give another address with --listen", text)
             return
+        web.start()
         self._web = web
         _log.info("metrics and health at %s", web.url)
         if self._page is not None:
             _log.info("the page is at %s/", web.url)
 
     def _make_page(self) -> None:
-        place = parse_listen(self._plan.own.listen)
+        place = parse_listen(self._plan.settings.listen)
         host = self._web.host if self._web is not None else place[0] if place else ""
-        source = Source(
+        source = PageInputs(
             self._plan.options.spool_directory,
             self._queue_part,
             alerta_at=lambda: self._health().numbers.get("heartbeat_at", 0.0),
@@ -267,7 +263,7 @@ class Service:
             token=lambda: self._plan.page_token,
             enabling=_ENABLING,
         )
-        self._page = Page(source, host) if self._plan.own.page == "on" else None
+        self._page = Page(source, host) if self._plan.settings.page == "on" else None
 
     def _answer(self, request: Request) -> Response:
         return (self._page.answer if self._page else no_page)(request)
@@ -278,11 +274,11 @@ class Service:
 
     def _problems(self) -> list[Problem]:
         health = self._health()
-        stuck = [Problem(f"{part} stands still", "start the service anew") for part in health.stuck]
+        stuck = [Problem(f"{name} does not respond", "restart the service") for name in health.stuck]
         return [*stuck, *map(Problem, health.problems)]
 
     def _health(self) -> Health:
-        return self._bridge.health() if self._bridge is not None else _STARTING
+        return self._session.health() if self._session is not None else _STARTING
 
     def _watch(self) -> None:
         seconds = self._notifier.watchdog_seconds
@@ -290,9 +286,9 @@ class Service:
         while True:
             health = self._health()
             if not health.stuck:
-                self._notifier.tell(ALIVE)
+                self._notifier.send(ALIVE)
             else:
-                _log.error("standing still: %s", ", ".join(health.stuck))
+                _log.error("not responding: %s", ", ".join(health.stuck))
             self._notifier.status(health.status)
-            if self._over.wait(pause):
+            if self._finished.wait(pause):
                 return

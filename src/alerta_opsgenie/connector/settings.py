@@ -1,4 +1,4 @@
-"""What the connector was told: the Edge Connector's configuration, and in it the arguments of our executor."""
+"""The connector's configuration: the Edge Connector's file, with the arguments of our executor."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.structure import read_config
 
-DEFAULT_WORKERS = WORKERS  # Alerts at work at once
-DEFAULT_LISTEN = "127.0.0.1:7070"  # Where OEC serves its metrics when it is told to (`-oec-metrics 7070`)
+DEFAULT_WORKERS = WORKERS  # Alerts delivered at once
+DEFAULT_LISTEN = "127.0.0.1:7070"  # The port of OEC's metrics (`-oec-metrics 7070`)
 
 
 @dataclass(frozen=True)
-class Own:
+class ConnectorSettings:
     """The native connector's own settings, the object `alertaOpsgenie` (docs/reference/settings.md)."""
 
     workers: int = DEFAULT_WORKERS
@@ -34,14 +34,14 @@ class Own:
     page_token_file: str = "off"  # noqa: S105 - a path
 
     @property
-    def most_held(self) -> int:
-        """How many messages are in hand at the most."""
+    def most_in_flight(self) -> int:
+        """The largest number of messages in flight."""
         return 4 * self.workers
 
 
 LOG_LEVELS = ("error", "warn", "info", "debug")
 
-_OWN: Mapping[str, tuple[str, Sequence[Any]]] = {
+_SETTINGS: Mapping[str, tuple[str, Sequence[Any]]] = {
     "workers": ("workers", range(1, 257)),
     "listen": ("listen", ()),
     "heartbeatIntervalInSeconds": ("heartbeat_seconds", range(86_401)),
@@ -51,27 +51,27 @@ _OWN: Mapping[str, tuple[str, Sequence[Any]]] = {
     "page": ("page", ("on", "off")),
     "pageTokenFile": ("page_token_file", ()),
 }
-"""The field of `Own` for each setting of the file, and what it may be; any text where that is empty."""
+"""For each setting of the file its field in `ConnectorSettings`, and the allowed values; empty: any text."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A configuration ready for use: the options of each mapping of ours; `options` for what is no action of ours."""
+    """A configuration ready for use. `mapping_options`: for the mappings of our executor; `options`: for others."""
 
     config: EdgeConfig
     options: Options
-    relays: Mapping[str, Options]
-    own: Own
+    mapping_options: Mapping[str, Options]
+    settings: ConnectorSettings
     environment: Mapping[str, str] = field(repr=False, default_factory=dict)
     page_token: str = field(repr=False, default="")
 
     def each_alerta(self) -> list[Options]:
-        """Give options for each Alerta and key."""
-        every = (self.options, *self.relays.values())
+        """Return one set of options for each Alerta and key."""
+        every = (self.options, *self.mapping_options.values())
         return list({(one.alerta_url, one.alerta_key, one.ca_file): one for one in every}.values())
 
     def secrets(self) -> list[str]:
-        """Give what must never be shown."""
+        """Return the secrets, which must never be shown."""
         keys = [options.alerta_key for options in self.each_alerta()]
         return [self.config.api_key.reveal(), *keys, *filter(None, [self.page_token])]
 
@@ -82,16 +82,17 @@ def read_plan(
 ) -> Plan:  # fmt: skip
     """Read a configuration for the native connector. Raises `ConfigError` and `AddressError`.
 
-    `people_file` and `overrides` (fields of `Own`; None: not given) are of the command line, and come first.
+    `people_file` and `overrides` (fields of `ConnectorSettings`; None: not given) are from the command line and
+    override the file.
     """
     given = os.environ if environment is None else environment
     config = read_config(path, dialect=dialect, environment=given, target=NATIVE)
     ours = [mapping for mapping in config.mappings.values() if mapping.is_alerta_executor]
-    relays = {mapping.name: _options(config, mapping, given, people_file) for mapping in ours}
-    options = next(iter(relays.values())) if relays else _options(config, None, given, people_file)
+    mapping_options = {mapping.name: _options(config, mapping, given, people_file) for mapping in ours}
+    options = next(iter(mapping_options.values())) if mapping_options else _options(config, None, given, people_file)
     chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
-    own = replace(_read_own(config), **chosen)
-    plan = Plan(config, options, relays, own, given, _read_token(config, own.page_token_file))
+    settings = replace(_read_settings(config), **chosen)
+    plan = Plan(config, options, mapping_options, settings, given, _read_token(config, settings.page_token_file))
     _check(plan)
     return plan
 
@@ -110,29 +111,31 @@ def _options(
 
 
 def _check(plan: Plan) -> None:
-    """Raise `AddressError` for a URL that is none, `ConfigError` where mappings differ in the state directory."""
+    """Raise `AddressError` for an invalid URL, `ConfigError` where mappings have different state directories."""
     for options in plan.each_alerta():
         address_of(options.alerta_url)
-    for name, options in plan.relays.items():
+    first = next(iter(plan.mapping_options), "")
+    for name, options in plan.mapping_options.items():
         if options.spool_directory != plan.options.spool_directory:
-            what = f"the state directory (--spoolDir) of {name!r} differs from that of {next(iter(plan.relays))!r}"
+            what = f"the state directory (--spoolDir) of {name!r} differs from that of {first!r}"
             raise ConfigError(f"{plan.config.where}: $.actionMappings", what, "put it into globalArgs once")
 
 
-def _read_own(config: EdgeConfig) -> Own:
+def _read_settings(config: EdgeConfig) -> ConnectorSettings:
     values: dict[str, Any] = {}
     for name, value in config.own.items():
-        if name not in _OWN:
-            raise _own_error(config, name, "is no setting of the native connector", f"it has {', '.join(_OWN)}")
-        attribute, choices = _OWN[name]
+        if name not in _SETTINGS:
+            known = ", ".join(_SETTINGS)
+            raise _setting_error(config, name, "is no setting of the native connector", f"it has {known}")
+        attribute, choices = _SETTINGS[name]
         kind = int if isinstance(choices, range) else str
         # The exact type: true is no number.
         if type(value) is not kind or (choices and value not in choices):
             wanted = f"one of {', '.join(choices)}" if choices and kind is str else "a text"
             wanted = f"a whole number from {choices[0]} to {choices[-1]}" if kind is int else wanted
-            raise _own_error(config, name, "cannot be used", f"write {wanted}")
+            raise _setting_error(config, name, "cannot be used", f"write {wanted}")
         values[attribute] = value
-    return Own(**values)
+    return ConnectorSettings(**values)
 
 
 def _read_token(config: EdgeConfig, path: str) -> str:
@@ -143,22 +146,22 @@ def _read_token(config: EdgeConfig, path: str) -> str:
             token = file.read(4096).strip()
     except (OSError, UnicodeDecodeError) as error:
         why = f"the file {path} cannot be read: {getattr(error, 'strerror', None) or 'it holds no token'}"
-        raise _own_error(config, "pageTokenFile", why, "see its owner and mode: ls -la") from None
+        raise _setting_error(config, "pageTokenFile", why, "see its owner and mode: ls -la") from None
     if len(token) < SHORTEST_TOKEN or not token.isprintable() or " " in token:
         why = f"the file {path} holds no token of {SHORTEST_TOKEN} characters or more"
-        raise _own_error(config, "pageTokenFile", why, f"openssl rand -hex 16 > {path}")
+        raise _setting_error(config, "pageTokenFile", why, f"openssl rand -hex 16 > {path}")
     return token
 
 
-def _own_error(config: EdgeConfig, name: str, what: str, advice: str) -> ConfigError:
+def _setting_error(config: EdgeConfig, name: str, what: str, advice: str) -> ConfigError:
     return ConfigError(f"{config.where}: $.alertaOpsgenie.{name}", what, advice)
 
 
 def parse_listen(text: str) -> tuple[str, int] | None:
-    """Read HOST:PORT; None for `off`. Raises `UsageError`."""
+    """Return host and port of HOST:PORT; None for `off`. Raises `UsageError`."""
     if text == "off":
         return None
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
-        raise UsageError(f"{text[:60]!r} is no place to listen: give HOST:PORT (127.0.0.1:7070) or off")
+        raise UsageError(f"{text[:60]!r} is no address to listen at: give HOST:PORT (127.0.0.1:7070) or off")
     return host.strip("[]") or "127.0.0.1", int(port)

@@ -1,4 +1,4 @@
-"""What the connector needs of a queue, whichever it is: SQS, or the HTTP channel of JEC's version 2."""
+"""The interface of a queue: SQS, or the HTTP channel of JEC's version 2."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import Mapping, NamedTuple, Protocol, Sequence
 
 MOST_PER_BATCH = 10
-"""SQS gives and deletes so many at once.
+"""The limit of SQS for one receive or delete request.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 """
 
-LONGEST_POLL_SECONDS = 20  # The longest that SQS lets a receiver wait (the same page)
+LONGEST_POLL_SECONDS = 20  # The longest wait of SQS (the same page)
 
 
 class TransportError(Exception):
-    """The queue did not do what was asked. `stale`: other credentials, or another queue, are needed."""
+    """A request to the queue failed. `stale`: other credentials, or another queue, are needed."""
 
     def __init__(self, text: str, *, stale: bool = False, retry_after_seconds: float | None = None) -> None:
         super().__init__(text)
@@ -24,7 +24,7 @@ class TransportError(Exception):
 
 
 class Receipt(NamedTuple):
-    """What a message is deleted by; `message_id` stays the same when the message comes again."""
+    """Needed to delete a message; `message_id` stays the same when the message is redelivered."""
 
     message_id: str
     handle: str
@@ -32,9 +32,9 @@ class Receipt(NamedTuple):
 
 @dataclass(frozen=True)
 class Received:
-    """A message from a queue. Instants are in seconds since the epoch by this host's clock.
+    """A message from a queue. Times are in seconds since the epoch by this host's clock.
 
-    `count` is how often it was received; from the second time on an earlier receiver may have acted on it.
+    `count` is how often it was received; if more than once, an earlier receiver may have acted on it.
     """
 
     receipt: Receipt = field(repr=False)
@@ -46,32 +46,32 @@ class Received:
 
     @property
     def attempted_at(self) -> float | None:
-        """When an earlier receiver may have begun to act on it: not before the sending. None: there was none."""
+        """The earliest time at which an earlier receiver may have acted on it; None if there was none."""
         return min(self.sent_at, self.received_at) if self.count > 1 else None
 
 
 class Transport(Protocol):
-    """A queue at work; it is polled by one thread and told of deletions by another. All raise `TransportError`."""
+    """A queue. One thread calls `receive`, another `delete`. All methods raise `TransportError`."""
 
     name: str
 
     def receive(self, most: int, wait_seconds: int) -> list[Received]:
-        """Wait for messages, at most `most` (up to 10)."""
+        """Poll for at most `most` messages (up to 10)."""
 
-    def done(self, receipts: Sequence[Receipt]) -> list[Receipt]:
-        """Delete up to ten messages; gives those to try again."""
+    def delete(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Delete up to ten messages. Return those to try again."""
 
     def extend(self, receipt: Receipt, seconds: int) -> None:
-        """Let a message come again no sooner than in so many seconds; 0: now."""
+        """Hide a message for so many seconds; with 0 it is visible now."""
 
 
 class Source(Protocol):
-    """Where a message came from, for whoever deals with it (`poller.Poller`)."""
+    """The queue that a message came from (`poller.Poller`)."""
 
     name: str
 
     def finish(self, receipt: Receipt) -> None:
-        """Delete a message soon: it is done, or safe."""
+        """Delete a message soon: its action has ended or is in the journal."""
 
     def extend(self, receipt: Receipt, seconds: int) -> None:
-        """Let a message come again no sooner than in so many seconds."""
+        """Hide a message for so many seconds."""

@@ -21,7 +21,7 @@ from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, s
 from alerta_opsgenie.doctor.http import FORBIDDEN, NO_ANSWER, NOT_FOUND, OK, UNAUTHORIZED, ask
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.vendor_checks import judge_clock
-from alerta_opsgenie.page.plugin import FIGURES, side_of
+from alerta_opsgenie.page.plugin import FIGURES, read_plugin_figures
 from alerta_opsgenie.vendor.config import NATIVE
 
 PERSON = "alerta-opsgenie doctor"  # on whose behalf the doctor asks
@@ -236,7 +236,7 @@ def _ask_without_key(inst: Installation, method: str, path: str, body: dict[str,
 
 def check_plugin(inst: Installation) -> Iterator[Finding]:
     """Read the figures, and say what is wrong by them."""
-    side = side_of("", try_call(inst, *FIGURES))
+    side = read_plugin_figures("", try_call(inst, *FIGURES))
     if side.why:
         raise CheckEndedError(skip(side.why))
     problems = [fail(what, advice) for what, advice in side.problems]

@@ -1,1 +1,1 @@
-"""The script that the vendor's Edge Connectors start once per action (standard library alone)."""
+"""The script that the vendor's Edge Connectors start once per action (standard library only)."""

@@ -1,11 +1,11 @@
-"""Builds the one-file executor: one text file, the same to the byte from the same sources and Python.
+"""Builds the one-file executor: a text file, byte for byte the same from the same sources and Python.
 
-    #!/usr/bin/python3 -IS                                               `python3` of the PATH where none is known
-    agent/handover.py and executor/start.py, as bytecode and as source     all that the usual action runs
-    # base64 of the compressed modules, each as source and bytecode        what these import where there is more to do
+    #!/usr/bin/python3 -IS                                               `python3` of the PATH where no path is given
+    agent/handover.py and executor/start.py, as bytecode and as source     all code of the usual action
+    # base64 of the compressed modules, each as source and bytecode        imported in all other cases
 
-The bytecode saves 2 ms at each start, a zip would cost more; another version of Python compiles the sources. With `-IS`
-Python does not import `site`, which takes a quarter of its start, and ignores PYTHONPATH.
+The bytecode saves 2 ms at each start; a zip file would be slower. Another version of Python compiles the sources. With
+`-IS` Python ignores PYTHONPATH and does not import `site`, which takes a quarter of its start.
 """
 
 import ast
@@ -15,6 +15,7 @@ import marshal
 import os
 import sys
 import zlib
+from pathlib import Path
 from typing import Iterable, List, Set, Tuple
 
 import alerta_opsgenie
@@ -22,15 +23,15 @@ import alerta_opsgenie
 NAMES = ("oecAlertaExecutor.py", "oecAlertaExecutor")
 
 _PACKAGE = "alerta_opsgenie"
-_ROOT = os.path.dirname(os.path.abspath(alerta_opsgenie.__file__))
+_ROOT = Path(alerta_opsgenie.__file__).resolve().parent
 _FIRST = (f"{_PACKAGE}.agent.handover", f"{_PACKAGE}.executor.start")
 _REST = (f"{_PACKAGE}.executor.full", f"{_PACKAGE}.agent.resident", f"{_PACKAGE}.journal.salvage")
 
-_LONGEST_FIRST_LINE = 127  # Bytes that Linux reads of it (BINPRM_BUF_SIZE was 128 before Linux 5.1)
+_LONGEST_FIRST_LINE = 127  # Bytes that Linux reads (BINPRM_BUF_SIZE was 128 before Linux 5.1)
 
 _TEXT = """\
 #!{interpreter}
-# Tells Alerta what somebody did to an alert in Opsgenie or Jira Service Management. OEC and JEC start it.
+# Applies to Alerta what a person did to an alert in Opsgenie or Jira Service Management. OEC and JEC start it.
 # alerta-opsgenie {version}, Apache-2.0. Built from its sources; change those.
 import sys
 
@@ -47,17 +48,17 @@ import marshal
 import os
 import zlib
 
-# What lies beside this file must not stand for a module of Python's: the vendor's scripts have an `http.py`.
-_beside = ("", os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.realpath(__file__)))
-sys.path[:] = [place for place in sys.path if place not in _beside]
+# Files in this directory must not hide Python's modules: the vendor's scripts have an `http.py`.
+_own_directories = ("", os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.realpath(__file__)))
+sys.path[:] = [place for place in sys.path if place not in _own_directories]
 
 # Name, source, bytecode.
 _FIRST = marshal.loads(zlib.decompress(binascii.a2b_base64({first!r})))
-_is_ours = _frozen_importlib_external.MAGIC_NUMBER == {magic!r}
+_has_same_bytecode = _frozen_importlib_external.MAGIC_NUMBER == {magic!r}
 
 for _name, _source, _code in _FIRST:
     _module = sys.modules[_name] = type(sys)(_name)
-    exec(marshal.loads(_code) if _is_ours else compile(_source, _name, "exec"), _module.__dict__)
+    exec(marshal.loads(_code) if _has_same_bytecode else compile(_source, _name, "exec"), _module.__dict__)
 
 if __name__ == "__main__":
     os._exit(_module.main([sys.executable, "-IS", os.path.abspath(__file__)], {version!r}))
@@ -65,33 +66,33 @@ if __name__ == "__main__":
 
 
 def build(interpreter: str = "") -> bytes:
-    """Give the executor's bytes. `interpreter` is the path of the Python that starts it by its first line."""
+    """Return the executor's bytes. `interpreter` is the path of the Python in its first line."""
     magic = importlib.util.MAGIC_NUMBER
     first = base64.b64encode(zlib.compress(marshal.dumps([(name, *_read(name)) for name in _FIRST], 2), 9))
     version = alerta_opsgenie.__version__
     text = _TEXT.format(interpreter=_first_line(interpreter), version=version, magic=magic, first=first)
     rest = {
-        name: (_is_package(name), _where(name), *(zlib.compress(text, 9) for text in _read(name)))
+        name: (_path(name).name == "__init__.py", _file_name(name), *(zlib.compress(text, 9) for text in _read(name)))
         for name in sorted(_with_imports(_REST))
     }
     return text.encode("ascii") + b"#" + base64.b64encode(marshal.dumps((magic, rest), 2)) + b"\n"
 
 
 def _first_line(interpreter: str) -> str:
-    """Give what follows `#!`. A path that cannot stand there is not taken, and `env` knows no second argument."""
+    """Return the text after `#!`. `env` is the fallback for a path that cannot be used there; it takes no `-IS`."""
     line = f"{interpreter} -IS"
     can_stand = line.isascii() and line.isprintable() and line.startswith("/") and line.count(" ") == 1
     return line if can_stand and len(line) + 3 <= _LONGEST_FIRST_LINE else "/usr/bin/env python3"
 
 
 def _read(name: str) -> Tuple[bytes, bytes]:
-    tree = _WithoutTexts().visit(ast.parse(_text(name)))
+    tree = _StringRemover().visit(ast.parse(_text(name)))
     source = ast.unparse(tree).encode("ascii", "backslashreplace")
-    # Later versions of the format mark what this very process refers to more than once, which differs by its history.
-    return source, marshal.dumps(compile(source, _where(name), "exec", dont_inherit=True, optimize=0), 2)
+    # Version 2: later versions mark objects with several references in this process, so builds would differ.
+    return source, marshal.dumps(compile(source, _file_name(name), "exec", dont_inherit=True, optimize=0), 2)
 
 
-class _WithoutTexts(ast.NodeTransformer):
+class _StringRemover(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return ast.copy_location(ast.Pass(), node) if is_text else node
@@ -102,51 +103,44 @@ def _with_imports(names: Iterable[str]) -> Set[str]:
     left = list(names)
     while left:
         name = left.pop()
-        if name.startswith(_PACKAGE) and name not in found and os.path.isfile(_path(name)):
+        if name.startswith(_PACKAGE) and name not in found and _path(name).is_file():
             found.add(name)
             left += [name.rpartition(".")[0]]
             for node in ast.walk(ast.parse(_text(name))):
                 if isinstance(node, ast.ImportFrom):
-                    above = name.split(".")[: -node.level] if node.level else []
-                    origin = ".".join([*above, *filter(None, [node.module])])
-                    left += [origin, *(f"{origin}.{one.name}" for one in node.names)]
+                    parents = name.split(".")[: -node.level] if node.level else []
+                    module = ".".join([*parents, *filter(None, [node.module])])
+                    left += [module, *(f"{module}.{one.name}" for one in node.names)]
     return found
 
 
-def _is_package(name: str) -> bool:
-    return _path(name).endswith("__init__.py")
+def _path(name: str) -> Path:
+    path = _ROOT.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _path(name: str) -> str:
-    path = os.path.join(_ROOT, *name.split(".")[1:])
-    return os.path.join(path, "__init__.py") if os.path.isdir(path) else path + ".py"
-
-
-def _where(name: str) -> str:
-    return f"{_PACKAGE}/{os.path.relpath(_path(name), _ROOT)}"
+def _file_name(name: str) -> str:
+    return str(_path(name).relative_to(_ROOT.parent))
 
 
 def _text(name: str) -> str:
-    with open(_path(name), encoding="utf-8") as file:
-        return file.read()
+    return _path(name).read_text(encoding="utf-8")
 
 
 def write_to(directory: str) -> List[str]:
-    """Write the executor under both its names; gives the paths."""
-    os.makedirs(directory, exist_ok=True)
-    content = build()
+    """Write the executor under both its names, and return the paths."""
+    Path(directory).mkdir(parents=True, exist_ok=True)
     paths = [os.path.join(directory, name) for name in NAMES]
     for path in paths:
-        new = path + ".new"
-        with open(new, "wb") as file:
-            file.write(content)
-        os.chmod(new, 0o755)  # noqa: S103 - for everybody to read and start
-        os.replace(new, path)
+        new = Path(path + ".new")
+        new.write_bytes(build())
+        new.chmod(0o755)  # all users may read and start it
+        new.replace(path)
     return paths
 
 
 def main() -> int:
-    """Write the executor into the directory that is named."""
+    """Write the executor into the given directory."""
     if len(sys.argv) != 2:
         sys.stderr.write("usage: python -m alerta_opsgenie.executor.build DIRECTORY\n")
         return 2

@@ -1,4 +1,4 @@
-"""Where the executor begins: it hands the action over; anything else is in the rest of the program."""
+"""The start of the executor: it sends the action to the agent. All other cases import the rest of the program."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ from alerta_opsgenie.agent.handover import (
     RUN,
     SUCCESSOR,
     NoAgentError,
-    ask,
-    finish,
+    call_agent,
     last_value,
     limit_seconds,
+    print_response,
     reserved_seconds,
     spawn,
     spelling,
@@ -23,7 +23,7 @@ if False:  # for the type checker alone: `typing` costs 2 ms
 
 
 def main(program: "Sequence[str]", version: str) -> int:
-    """Be the executor, or the agent with `--agent DIRECTORY SECONDS`. `program` is how this program is started."""
+    """Run the executor, or the agent with `--agent DIRECTORY SECONDS`. `program` is the command of this program."""
     began = time.monotonic()
     open_standard_streams()
     arguments, environment = sys.argv[1:], dict(os.environ)
@@ -32,25 +32,25 @@ def main(program: "Sequence[str]", version: str) -> int:
         return _be_agent(arguments)
     try:
         fields = _hand_over(program, arguments, environment, version, began)
-        code = finish(fields, arguments)
+        code = print_response(fields, arguments)
     except NoAgentError:
         import_rest(program[-1])
         from alerta_opsgenie.executor.full import run
 
         return run(program, arguments, environment, began)
-    if fields[SUCCESSOR] == b"1":  # this version is newer than the agent's: the next one takes over from it
+    if fields[SUCCESSOR] == b"1":  # this version is newer than the agent's: start one that replaces it
         try:
             idle = last_value(arguments, "agentIdle") or "600"
             spawn(program, state_directory(arguments, environment), idle, "--takeOver")
         except NoAgentError:
-            pass  # the next action brings the same wish
+            pass  # the next action tries it again
     return code
 
 
 def _hand_over(
     program: "Sequence[str]", arguments: "list[str]", environment: "dict[str, str]", version: str, began: float
 ) -> "list[bytes]":
-    """Give the agent's answer to the usual action; an agent is started where there is none. Raises NoAgentError."""
+    """Send the usual action to the agent, which is started if needed; return the response. Raises NoAgentError."""
     if last_value(arguments, "payloadFile"):
         raise NoAgentError("the message is in a file")
     flags = [spelling(argument) for argument in arguments if argument.startswith("-")]
@@ -60,7 +60,7 @@ def _hand_over(
     path = state_directory(arguments, environment)
     idle = last_value(arguments, "agentIdle") or "600"
     end = began + limit - reserved_seconds(limit)
-    return ask(path, (RUN, arguments, environment, version), end, program if is_usual else (), idle)
+    return call_agent(path, (RUN, arguments, environment, version), end, program if is_usual else (), idle)
 
 
 def _be_agent(arguments: "list[str]") -> int:
@@ -79,18 +79,18 @@ def _be_agent(arguments: "list[str]") -> int:
 
 
 def open_standard_streams() -> None:
-    """Put /dev/null where a standard stream is closed: else a socket of ours gets its number, and lines go there."""
+    """Open /dev/null for a closed standard stream: else a socket gets its number, and output is written into it."""
     number = os.open(os.devnull, os.O_RDWR)
-    while number <= 2:  # the lowest number that is free is given
+    while number <= 2:  # `dup` returns the lowest free number
         number = os.dup(number)
     os.close(number)
 
 
 class Modules:
-    """Finds and runs our modules. All are read at once, so an upgrade of the file harms nothing that runs."""
+    """Imports the modules in the executor's file. It reads all at once, so an upgrade of the file does no harm."""
 
     def __init__(self, path: str) -> None:
-        # What `importlib.util` would give for 5 ms is here already.
+        # Python has loaded these already; importing `importlib.util` takes 5 ms.
         import _frozen_importlib
         import _frozen_importlib_external
         import binascii
@@ -101,7 +101,7 @@ class Modules:
             packed = file.read().rpartition(b"\n#")[2]
         magic, self.modules = marshal.loads(binascii.a2b_base64(packed))
         self.unpack = zlib.decompress
-        self.is_ours = magic == _frozen_importlib_external.MAGIC_NUMBER
+        self.has_same_bytecode = magic == _frozen_importlib_external.MAGIC_NUMBER
         self.spec: "Any" = _frozen_importlib.ModuleSpec
         self.loads = marshal.loads
 
@@ -112,19 +112,20 @@ class Modules:
         return self.spec(name, self, is_package=self.modules[name][0])
 
     def create_module(self, spec: "Any") -> None:
-        """Let Python make the module."""
+        """Return None: Python makes the module (importlib.abc.Loader)."""
 
     def exec_module(self, module: "Any") -> None:
-        """Run a module's code: the bytecode is that of the Python that built it."""
+        """Run a module's bytecode, or compile its source where another version of Python made the bytecode."""
         _, where, *packed = self.modules[module.__name__]
-        text = self.unpack(packed[self.is_ours])
-        exec(self.loads(text) if self.is_ours else compile(text, where, "exec", dont_inherit=True), module.__dict__)
+        text = self.unpack(packed[self.has_same_bytecode])
+        code = self.loads(text) if self.has_same_bytecode else compile(text, where, "exec", dont_inherit=True)
+        exec(code, module.__dict__)
 
 
 def import_rest(path: str) -> None:
-    """Let the rest of the program be imported from the file at `path`; a name of a module says that it is installed.
+    """Make the rest of the program importable from the file at `path`; a module's name there means an installed one.
 
-    Where a Python was built without `sqlite3`, an action is delivered all the same.
+    A Python without `sqlite3` gets a stand-in module, so that actions are delivered without a journal.
     """
     if path.startswith("/"):
         sys.meta_path.insert(0, Modules(path))

@@ -1,1 +1,1 @@
-"""The page in the browser: `run` serves it beside its metrics, `status --web` for as long as somebody looks."""
+"""The page in the browser, served by `run` together with its metrics, and by `status --web`."""

@@ -1,4 +1,4 @@
-"""Text into HTML: whatever is put into a template is escaped, unless a template made it."""
+"""HTML templates: each value is escaped, unless it is HTML from a template."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _LONGEST_CHARACTERS = 300
 
 
 class Html(str):
-    """Text that is markup."""
+    """HTML that is not escaped again."""
 
     __slots__ = ()
 
 
 def html(template: str, /, **values: object) -> Html:
-    """Fill a template's `{names}`; a list is put one after the other."""
+    """Fill in a template's `{names}`. The items of a list are joined."""
     return Html(template.format_map({name: _safe(value) for name, value in values.items()}))
 
 
@@ -28,18 +28,18 @@ def _safe(value: object) -> str:
 
 
 def visible(text: str) -> str:
-    """Show what would hide or turn the text around (control characters, marks of direction) as U+FFFD."""
+    """Replace characters that hide or reverse text (control characters, marks of direction) with U+FFFD."""
     return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)
 
 
 def cut(text: str, longest: int = _LONGEST_CHARACTERS) -> str:
-    """Give a text on one line, cut."""
+    """Return a text as one line, cut."""
     line = " ".join(text[: 4 * longest].split())
     return line if len(line) <= longest else f"{line[: longest - 1]}\u2026"
 
 
 def age(seconds: float) -> str:
-    """Say how long something has lasted, in its largest unit."""
+    """Return a duration in its largest unit."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
@@ -47,7 +47,7 @@ def age(seconds: float) -> str:
 
 
 def ago(at: float, now: float) -> Html:
-    """Say when something was, with the instant itself for those who point at it."""
+    """Return a time as its distance from `now`, with the UTC time as the tooltip."""
     instant = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
     words = f"{age(now - at)} ago" if at <= now else f"in {age(at - now)}"
     return html('<time datetime="{at}" title="{at}">{words}</time>', at=instant, words=words)

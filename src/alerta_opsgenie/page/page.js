@@ -1,14 +1,14 @@
-// Keeps the first screen up to date. All of the page works without it.
+// Updates the first screen. The page also works without this script.
 "use strict";
 
 const EVERY_MS = 2000;
-const SILENT = "No answer: this may be out of date";
-const told = document.getElementById("told");
+const NO_ANSWER = "No answer: this may be out of date";
+const liveStatus = document.getElementById("live-status");
 const pause = document.getElementById("pause");
 const field = document.getElementById("token");
 const parts = ["now", "actions"];
 
-// The token stays in this tab: `status --web` prints an address that ends with it, which is never sent.
+// The token stays in this tab. `status --web` prints a URL with it as the fragment, which is never sent.
 if (location.hash.startsWith("#token=")) {
   sessionStorage.setItem("token", decodeURIComponent(location.hash.slice(7)));
   history.replaceState(null, "", location.pathname + location.search);
@@ -22,8 +22,8 @@ const keys = (where) => Array.from(where.querySelectorAll("tr[data-key]"), (row)
 const isPaused = () => pause.getAttribute("aria-pressed") === "true";
 const isInUse = () => document.hidden || !getSelection().isCollapsed;
 
-function say(words) {
-  if (told.textContent !== words) told.textContent = words; // a screen reader reads each change
+function showStatus(words) {
+  if (liveStatus.textContent !== words) liveStatus.textContent = words; // a screen reader reads each change
 }
 
 async function refresh() {
@@ -39,8 +39,8 @@ async function refresh() {
   const link = focused && document.activeElement === document.body
     && Array.from(document.querySelectorAll("main a")).find((one) => one.getAttribute("href") === focused);
   if (link) link.focus({ preventScroll: true });
-  if (fresh) say(fresh === 1 ? "1 new action" : fresh + " new actions");
-  else if (told.textContent === SILENT) say("Live");
+  if (fresh) showStatus(fresh === 1 ? "1 new action" : fresh + " new actions");
+  else if (liveStatus.textContent === NO_ANSWER) showStatus("Live");
 }
 
 async function round() {
@@ -48,7 +48,7 @@ async function round() {
     try {
       await refresh();
     } catch (error) {
-      say(SILENT);
+      showStatus(NO_ANSWER);
     }
   }
   setTimeout(round, EVERY_MS);
@@ -56,11 +56,11 @@ async function round() {
 
 if (pause) {
   pause.parentElement.hidden = false;
-  say("Live");
+  showStatus("Live");
   pause.addEventListener("click", () => {
     pause.setAttribute("aria-pressed", String(!isPaused()));
-    pause.textContent = isPaused() ? "Go on" : "Pause";
-    say(isPaused() ? "Paused" : "Live");
+    pause.textContent = isPaused() ? "Resume" : "Pause";
+    showStatus(isPaused() ? "Paused" : "Live");
   });
   setTimeout(round, EVERY_MS);
 }

@@ -1,4 +1,4 @@
-"""The other direction: what the plugin in Alerta sends, and what the comparison repaired, by its figures there."""
+"""The direction from Alerta to the vendor: the plugin's figures, which Alerta stores."""
 
 from __future__ import annotations
 
@@ -12,63 +12,63 @@ from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
 from alerta_opsgenie.core.outcome import Answer
 from alerta_opsgenie.core.task import Call
-from alerta_opsgenie.page.view import PluginSide, Problem
+from alerta_opsgenie.page.view import PluginStatus, Problem
 
 FIGURES = Call("GET", "/management/status", None, "")
 
 _GROUP = "opsgenie"
 _FRESH_SECONDS = 10.0
 _CALL_SECONDS = 2.0
-_PATIENCE_SECONDS = 0.5  # how long the first page waits, which has nothing to show otherwise
+_FIRST_WAIT_SECONDS = 0.5  # how long the first page waits for the figures
 _STUCK_SECONDS = 300.0
-_TOO_LARGE = 1e11  # for any figure of the plugin; an instant below it has a name on every platform
+_TOO_LARGE = 1e11  # for any figure; below it `time.gmtime` works on every platform
 _OK = 200
 _REFUSALS = {
-    _OK: "the plugin in Alerta has written no figures: it is not there, or it sends nothing",
+    _OK: "the plugin in Alerta has written no figures: it is not installed, or it sends nothing",
     401: "Alerta does not know the bridge's key",
     403: "the key may not read Alerta's figures: give the bridge's key in Alerta the scope read:management",
 }
 
 
 class PluginFigures:
-    """Asks one Alerta, at most every 10 s and beside the page, which shows the last answer. Any thread may call it."""
+    """Fetches the figures from one Alerta, at most every 10 s and in a thread. The page shows the last. Thread-safe."""
 
     def __init__(self, url: str, client: Callable[[], AlertaClient]) -> None:
         self._client = client
         self._mutex = threading.Lock()
-        self._asked_at = -math.inf
-        self._known = threading.Event()
-        self._side = PluginSide(url, "Alerta is being asked")
+        self._fetched_at = -math.inf
+        self._is_known = threading.Event()
+        self._side = PluginStatus(url, "the request to Alerta has not ended")
 
-    def __call__(self) -> PluginSide:
-        """Give what is known."""
+    def __call__(self) -> PluginStatus:
+        """Return the last figures."""
         with self._mutex:
-            is_due = time.monotonic() - self._asked_at > _FRESH_SECONDS
+            is_due = time.monotonic() - self._fetched_at > _FRESH_SECONDS
             if is_due:
-                self._asked_at = time.monotonic()
+                self._fetched_at = time.monotonic()
         if is_due:
-            threading.Thread(target=self._ask, name="plugin-figures", daemon=True).start()
-            self._known.wait(_PATIENCE_SECONDS)
+            threading.Thread(target=self._fetch, name="plugin-figures", daemon=True).start()
+            self._is_known.wait(_FIRST_WAIT_SECONDS)
         return self._side
 
-    def _ask(self) -> None:
+    def _fetch(self) -> None:
         try:
             with closing(self._client()) as client:
-                self._side = side_of(self._side.url, client.send(FIGURES, time.monotonic() + _CALL_SECONDS))
+                self._side = read_plugin_figures(self._side.url, client.send(FIGURES, time.monotonic() + _CALL_SECONDS))
         except (UnreachableError, AddressError) as error:
-            self._side = PluginSide(self._side.url, f"Alerta cannot be asked: {error}")
-        self._known.set()
+            self._side = PluginStatus(self._side.url, f"Alerta cannot be asked: {error}")
+        self._is_known.set()
 
 
-def side_of(url: str, answer: Answer) -> PluginSide:
-    """Read Alerta's answer to `FIGURES`."""
+def read_plugin_figures(url: str, answer: Answer) -> PluginStatus:
+    """Read Alerta's response to `FIGURES`."""
     figures = _figures_of(answer.body) if answer.status == _OK else {}
     why = _REFUSALS.get(answer.status, f"Alerta answered {answer.status} to {FIGURES.path}")
-    return PluginSide(url, "" if figures else why, figures, tuple(_problems_of(figures)))
+    return PluginStatus(url, "" if figures else why, figures, tuple(_problems_of(figures)))
 
 
 def _figures_of(body: Any) -> dict[str, float]:
-    """Take the plugin's figures out of Alerta's; none where the plugin has written none."""
+    """Return the plugin's figures among Alerta's; empty where the plugin has written none."""
     metrics = body.get("metrics") if isinstance(body, dict) else None
     found = {}
     for one in metrics if isinstance(metrics, list) else []:
@@ -80,7 +80,7 @@ def _figures_of(body: Any) -> dict[str, float]:
 
 
 def _problems_of(figures: Mapping[str, float]) -> Iterator[Problem]:
-    """Say what is wrong by them."""
+    """Return the problems that the figures show."""
     for prefix, whom in (("", "the vendor"), ("also_", "the other product")):
         oldest = figures.get(f"{prefix}oldest_waiting_seconds", 0.0)
         if oldest > _STUCK_SECONDS:
@@ -89,4 +89,4 @@ def _problems_of(figures: Mapping[str, float]) -> Iterator[Problem]:
         yield Problem("the heartbeat at the vendor is withheld", "Alerta's log says why: no ping to the heartbeat")
     if figures.get("way_back_dead"):
         advice = "correct what else fails here (docs/how-to/watch.md)"
-        yield Problem("what people do over there does not arrive", advice)
+        yield Problem("what people do in Opsgenie or JSM does not arrive", advice)

@@ -1,4 +1,4 @@
-"""The screens: how it goes, one alert, one action. Each is whole without a script."""
+"""The screens: overview, one alert, one action. Each works without JavaScript."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.core.delivery import FORGET_AFTER_SECONDS
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.page.markup import Html, age, ago, cut, html
-from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, PluginSide, Row, days_left, label_of
+from alerta_opsgenie.page.view import MOST_ROWS, Overview, Part, PluginStatus, Row, days_left, label_of
 
 NOTICES = {
     "retry": "It waits again and is due at once.",
@@ -20,7 +20,7 @@ NOTICES = {
 }
 _DECISIONS = {
     "retry": ("Try again", "It will wait again, due at once. Nothing is done twice."),
-    "drop": ("Drop", "It will be removed for good, and its key forgotten. Nobody will be told."),
+    "drop": ("Drop", "It will be removed from the journal, and its key too. No result is sent."),
 }
 _COUNTS = (("in_flight", "in flight", "in-flight"), ("waiting", "waiting", "waiting"), ("dead", "dead letters", "dead"))
 _OF_PLUGIN = {"waiting": "wait", "dead_letters": "dead letters", "paused_keys": "keys paused"}
@@ -42,7 +42,7 @@ _SHELL = """<!doctype html>
 
 
 def page(title: str, content: Html, text: str = "", directory: str = "") -> Html:
-    """Put a screen into the frame that all have."""
+    """Return a whole page with header, content and footer."""
     days = days_left()
     ends = f"Opsgenie ends in {days} days, on {END_OF_OPSGENIE}" if days > 0 else "Opsgenie has ended"
     footer = html(
@@ -52,22 +52,22 @@ def page(title: str, content: Html, text: str = "", directory: str = "") -> Html
 
 
 def first_screen(found: Overview, rows: Sequence[Row], *, text: str, state: str, done: str) -> Html:
-    """Show how it goes, and the last actions."""
+    """Return the overview and the last actions."""
     notice = html('<p class="notice" role="status">{words}</p>', words=NOTICES[done]) if done in NOTICES else ""
     narrow = f"What is {state.replace('-', ' ')}" if state else "The last actions"
     caption = f"Actions that {text!r} finds" if text else narrow
     narrowed = html(' <a href="./">Show all</a>') if text or state else ""
     return html(
-        '{notice}<section id="now" aria-label="How it goes">{now}</section>'
+        '{notice}<section id="now" aria-label="Status">{now}</section>'
         '<section id="live"><div class="bar"><h2>{caption}</h2>{narrowed}'
-        '<span class="live" hidden><span id="told" role="status"></span> <button id="pause" type="button"'
+        '<span class="live" hidden><span id="live-status" role="status"></span> <button id="pause" type="button"'
         ' aria-pressed="false">Pause</button></span></div><div id="actions">{table}</div></section>',
-        notice=notice, now=_now(found), caption=cut(caption, 80), narrowed=narrowed,
+        notice=notice, now=_state(found), caption=cut(caption, 80), narrowed=narrowed,
         table=table(rows, found.at, caption),
     )  # fmt: skip
 
 
-def _now(found: Overview) -> Html:
+def _state(found: Overview) -> Html:
     why = [
         html("<li><p>{what}</p><p class=do><b>Do:</b> {advice}</p></li>", what=cut(one.what, 600), advice=one.advice)
         for one in found.problems
@@ -86,7 +86,7 @@ def _now(found: Overview) -> Html:
 
 
 def verdict_of(found: Overview) -> str:
-    """Say in two words how it goes."""
+    """Return the state in few words."""
     return "All is well" if found.is_well else "Not well"
 
 
@@ -115,7 +115,7 @@ def _counts(found: Overview) -> Html:
     return _tiles([*facts, *([(age(oldest), "the longest wait")] if oldest else [])])
 
 
-def _plugin(side: PluginSide, now: float) -> Html:
+def _plugin(side: PluginStatus, now: float) -> Html:
     figures, why = side.figures, f" is not shown: {cut(side.why)}" if side.why else ""
     sweep = figures.get("last_good_sweep", 0.0)
     facts: list[tuple[object, str]] = [
@@ -142,7 +142,7 @@ def _drift(figures: Mapping[str, float]) -> Iterator[str]:
 
 
 def table(rows: Sequence[Row], now: float, caption: str) -> Html:
-    """Lay actions out, a line for each."""
+    """Return a table with a line for each action."""
     if not rows:
         return html('<p class="none">Nothing.</p>')
     more = html("<p class=none>These are the newest {count}.</p>", count=MOST_ROWS) if len(rows) >= MOST_ROWS else ""
@@ -201,7 +201,7 @@ def _decisions(row: Row) -> list[Html]:
 
 
 def alert_screen(target: str, alert: str, rows: Sequence[Row]) -> Html:
-    """Show one alert's actions in order."""
+    """Return one alert's actions in order."""
     caption = "Actions in the order in which they are delivered"
     return html(
         "<h1>Alert <code>{alert}</code></h1><p>{side}</p><h2>{caption}</h2>{table}",
@@ -211,7 +211,7 @@ def alert_screen(target: str, alert: str, rows: Sequence[Row]) -> Html:
 
 
 def action_screen(row: Row, what: str, *, enabling: str, problem: str = "") -> Html:
-    """Show one action, with the question whether to do `what`, if anything."""
+    """Return one action, with the question whether to do `what`, if it is given."""
     facts = [
         ("Outcome", _outcome(row, time.time())),
         ("Alert", _alert(row)), ("For", label_of(row.target)), ("Who", row.person or "not known"),
@@ -240,7 +240,7 @@ def _question(row: Row, what: str, enabling: str, problem: str) -> Html:
         '<input type="hidden" name="do" value="{what}"><input type="hidden" name="target" value="{target}">'
         '<input type="hidden" name="key" value="{key}">'
         '<label for="token">Token</label> <input id="token" name="token" type="password" required'
-        ' autocomplete="current-password"> <button>{verb}</button> <a href="./">Leave it</a></form>',
+        ' autocomplete="current-password"> <button>{verb}</button> <a href="./">Cancel</a></form>',
         verb=verb, means=means, wrong=wrong, what=what, target=row.target, key=row.key,
     )  # fmt: skip
 

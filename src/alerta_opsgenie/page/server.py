@@ -1,4 +1,4 @@
-"""A small HTTP server: a thread for each request, and a function that answers it."""
+"""A small HTTP server: a thread for each request, and a function that returns the response."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Request(NamedTuple):
-    """What was asked for. `fields` are those of the query, and of the form where `method` is POST."""
+    """A request. `fields` are those of the query, or of the form where `method` is POST."""
 
     method: str
     path: str
@@ -32,7 +32,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What is answered."""
+    """A response."""
 
     status: int
     body: bytes
@@ -41,58 +41,51 @@ class Response(NamedTuple):
 
 
 def plain(status: int, why: str) -> Response:
-    """Answer one line of text."""
+    """Return a response with one line of text."""
     return Response(status, f"{why}\n".encode())
 
 
-class Server:
-    """Serves `answer` at `host` and `port` (0 takes a free one, see `port` after `start`)."""
+class Server(ThreadingTCPServer):
+    """Serves `answer` at `host` and `port` (0: a free one); the constructor listens, and raises `OSError`."""
 
-    def __init__(self, host: str, port: int, answer: Callable[[Request], Response]) -> None:
-        self.host, self.port = host, port
-        self.answer = answer
-        self._server: _Server | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-
-    def start(self) -> None:
-        """Listen. Raises `OSError`."""
-        self._server = _Server(self)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="web", daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop listening."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-
-
-class _Server(ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
     request_queue_size = 32
 
-    def __init__(self, of: Server) -> None:
-        self.of = of
-        self.places = threading.BoundedSemaphore(_MOST_REQUESTS)
-        self.address_family = socket.AF_INET6 if ":" in of.host else socket.AF_INET
-        super().__init__((of.host, of.port), _Handler)
+    def __init__(self, host: str, port: int, answer: Callable[[Request], Response]) -> None:
+        self.host = host
+        self.answer = answer
+        self._slots = threading.BoundedSemaphore(_MOST_REQUESTS)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+        self.port = int(self.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """The server's URL."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        threading.Thread(target=self.serve_forever, args=(0.1,), name="web", daemon=True).start()
+
+    def stop(self) -> None:
+        """End after `start`."""
+        self.shutdown()
+        self.server_close()
 
     def process_request_thread(self, request: object, client_address: object) -> None:
-        with self.places:
+        """Serve a request, once one of the slots is free."""
+        with self._slots:
             super().process_request_thread(request, client_address)  # type: ignore[arg-type]
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: whoever asked has gone."""
+        """Log nothing: the client has closed the connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: Server
     timeout = _REQUEST_SECONDS
     server_version = "alerta-opsgenie"
     sys_version = ""
@@ -104,9 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or len(length) > len(str(_MOST_FORM_BYTES)) or int(length) > _MOST_FORM_BYTES:
-            self._send(plain(_TOO_LARGE, f"a form has a length, of {_MOST_FORM_BYTES} bytes at the most"))
+            self._send(plain(_TOO_LARGE, f"a form needs a length of at most {_MOST_FORM_BYTES} bytes"))
         elif self.headers.get_content_type() != _FORM:
-            self._send(plain(_WRONG_TYPE, f"a form is {_FORM}"))
+            self._send(plain(_WRONG_TYPE, f"a form must have the type {_FORM}"))
         else:
             self._answer("POST", self.path.partition("?")[0], self.rfile.read(int(length)).decode("ascii", "replace"))
 
@@ -114,11 +107,11 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
         except ValueError:
-            self._send(plain(BAD_REQUEST, f"there are {_MOST_FIELDS} fields at the most"))
+            self._send(plain(BAD_REQUEST, f"at most {_MOST_FIELDS} fields are allowed"))
             return
         try:
-            response = self.server.of.answer(Request(method, path, fields, self.headers))
-        except Exception as error:  # noqa: BLE001 - the others that ask are to be answered
+            response = self.server.answer(Request(method, path, fields, self.headers))
+        except Exception as error:  # noqa: BLE001 - a fault in one response must not stop the server
             _log.exception("the page %r cannot be made", path[:100])
             response = plain(_FAILED, f"this program fails: {type(error).__name__}; its log has more")
         self._send(response)
@@ -132,4 +125,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(response.body)
 
     def log_message(self, *_args: object) -> None:
-        """Write nothing: it is asked every few seconds."""
+        """Log nothing: the page sends a request every two seconds."""

@@ -1,4 +1,4 @@
-"""What the page shows, as values: read from the journals of a state directory and from the process that delivers."""
+"""The data of the page, read from the journals of a state directory and from the process that delivers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from alerta_opsgenie.journal import Action, Counts, Journal, JournalError
 MOST_ROWS = 100
 
 _BUSY_SECONDS = 1.0
-_LATE_SECONDS = 30.0  # what has waited for less is likely to be in its first pauses
-_NOT_THEIRS = {Reason.BEHIND.value, Reason.CONFLICT.value, Reason.FAULT.value, ""}
+_LATE_SECONDS = 30.0  # actions that have waited for less are likely in their first pauses
+_NOT_CAUSED_BY_ALERTA = {Reason.BEHIND.value, Reason.CONFLICT.value, Reason.FAULT.value, ""}
 _KINDS = {reason.value: kind for kind, reasons in REASONS.items() for reason in reasons}
 _ALERTA_ADVICE = "see whether Alerta is up and can be reached from this host; what waits is tried again by itself"
 
 
 class Part(NamedTuple):
-    """One part that has to work. `is_well` None: nobody can tell. `at`: its last success; 0: none is known."""
+    """One part of the bridge. `is_well` None: not known. `at`: its last success; 0: none is known."""
 
     name: str
     what: str
@@ -35,14 +35,14 @@ class Part(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is wrong and what to do about it."""
+    """A problem and its advice."""
 
     what: str
     advice: str = "alerta-opsgenie doctor"
 
 
-class PluginSide(NamedTuple):
-    """What the plugin in the Alerta at `url` tells by its figures; `why` it tells nothing, empty where it does."""
+class PluginStatus(NamedTuple):
+    """The figures of the plugin in the Alerta at `url`; `why` is the reason where there are none."""
 
     url: str
     why: str
@@ -51,9 +51,9 @@ class PluginSide(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An action as it is shown. `outcome` is a state of the journal, or the kind of its end.
+    """An action on the page. `outcome` is its state in the journal, or the kind of its outcome.
 
-    One that was ignored has no `target` and no `key`, and `accepted_at` is 0: no journal has it.
+    An ignored action has no `target` and no `key`, and `accepted_at` is 0: no journal has it.
     """
 
     target: str
@@ -73,24 +73,24 @@ class Row(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Whether a person may decide about it."""
+        """Whether a person may retry or drop it."""
         return self.outcome in ("waiting", "dead")
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the page has from what the state directory does not tell.
+class PageInputs:
+    """The page's data that is not in the state directory.
 
-    `queue` gives the part that takes messages, `alerta_at` when Alerta took a heartbeat, `problems` what is wrong
-    beside the journals, `plugins` what each Alerta tells of its plugin, `ignored` the last ends that no journal has.
-    `secrets` are shown nowhere. `token` lets whoever has it retry and drop; `enabling` says how one is set.
+    `queue` returns the part that receives messages, `alerta_at` the time of the last heartbeat, `problems` those that
+    are not in the journals, `plugins` each Alerta's plugin figures, `ignored` the last ignored actions. `secrets`
+    are masked. `token` is required to retry and drop; `enabling` is how to set one.
     """
 
     directory: str
     queue: Callable[[], Part]
     alerta_at: Callable[[], float] = float
     problems: Callable[[], Iterable[Problem]] = tuple
-    plugins: Sequence[Callable[[], PluginSide]] = ()
+    plugins: Sequence[Callable[[], PluginStatus]] = ()
     ignored: Callable[[], Sequence[Row]] = tuple
     secrets: Callable[[], Iterable[str]] = tuple
     token: Callable[[], str] = str
@@ -99,34 +99,34 @@ class Source:
 
 @dataclass
 class Overview:
-    """All that the first screen shows."""
+    """The data of the first screen."""
 
     parts: list[Part] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     counts: dict[str, Counts] = field(default_factory=dict)
-    plugins: list[PluginSide] = field(default_factory=list)
+    plugins: list[PluginStatus] = field(default_factory=list)
     at: float = 0.0
 
     @property
     def is_well(self) -> bool:
-        """Whether nobody has to do anything but decide about dead letters."""
+        """Whether there is no problem; dead letters are none."""
         return not self.problems
 
     def total(self, name: str) -> float:
-        """Add a count of all targets up."""
+        """Return the sum of a count over all targets."""
         return float(sum(getattr(one, name) for one in self.counts.values()))
 
 
 class View:
-    """Reads what a source names. Any thread may call it; a journal that cannot be read is a problem on the page."""
+    """Reads the page's data. A journal that cannot be read is a problem on the page. Thread-safe."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PageInputs) -> None:
         self.source = source
         self._journals: dict[str, Journal] = {}
         self._mutex = threading.Lock()
 
     def journals(self) -> dict[str, Journal]:
-        """Give the journal of each target; the name of the plugin's outbox is empty."""
+        """Return the journal of each target; the name of the plugin's outbox is empty."""
         directory = Path(self.source.directory)
         places = {name: directory / "targets" / name for name in state.targets(str(directory))}
         if (directory / "journal.db").is_file():
@@ -136,31 +136,31 @@ class View:
                 self._journals[name] = Journal(str(places[name]), busy_seconds=_BUSY_SECONDS)
             return {name: self._journals[name] for name in places}
 
-    # -- How it goes
+    # -- Overview
 
     def overview(self) -> Overview:
-        """Look at every part."""
+        """Return the state of every part."""
         queue = self.source.queue()
         found = Overview([queue], list(self.source.problems()), at=time.time())
         found.plugins = [ask() for ask in self.source.plugins]
-        newest = [self._look(found, name, journal) for name, journal in self.journals().items()]
+        newest = [self._add_journal(found, name, journal) for name, journal in self.journals().items()]
         if not found.counts:
             found.parts.append(Part("Journal", "nothing has been kept yet", is_well=None))
         found.parts[0] = queue._replace(at=queue.at or max(newest, default=0.0))
-        self._look_at_delivery(found)
+        self._add_delivery(found)
         if not found.problems:
             found.problems = [Problem(f"{one.name}: {one.what}") for one in found.parts if one.is_well is False]
         found.problems += [problem for side in found.plugins for problem in side.problems]
         found.problems = list(dict.fromkeys(found.problems))
         return found
 
-    def _look(self, found: Overview, name: str, journal: Journal) -> float:
-        """Add what one journal tells; gives when its newest action came."""
+    def _add_journal(self, found: Overview, name: str, journal: Journal) -> float:
+        """Add the state of one journal. Return when its newest action was accepted."""
         side = label_of(name)
         try:
             counts = journal.counts(found.at)
             done, newest = journal.latest(1, "done"), journal.latest(1)
-            stuck = journal.oldest_waiting(but=_NOT_THEIRS)
+            stuck = journal.oldest_waiting(but=_NOT_CAUSED_BY_ALERTA)
         except JournalError as error:
             found.parts.append(Part("Journal", side, is_well=False))
             found.problems.append(Problem(error.reason, error.advice))
@@ -169,7 +169,7 @@ class View:
         if stuck and found.at - stuck.accepted_at <= _LATE_SECONDS:
             stuck = None
         took_at = max(self.source.alerta_at(), done[0].since if done else 0.0)
-        found.parts.append(Part("Alerta" if name else "The way out", side, not stuck, took_at))
+        found.parts.append(Part("Alerta" if name else "Plugin outbox", side, not stuck, took_at))
         found.parts.append(Part("Journal", side, is_well=True, at=newest[0].since if newest else 0.0))
         if stuck:
             what = f"{counts.waiting} wait for {side}, which does not take them ({stuck.reason}): {stuck.detail}"
@@ -177,7 +177,7 @@ class View:
             found.problems.append(Problem(what, advice))
         return newest[0].accepted_at if newest else 0.0
 
-    def _look_at_delivery(self, found: Overview) -> None:
+    def _add_delivery(self, found: Overview) -> None:
         deliverer, waiting = client.ask_status(self.source.directory), round(found.total("waiting"))
         if deliverer:
             what = f"{deliverer['kind']} {deliverer['version']}, process {deliverer['pid']}"
@@ -194,10 +194,10 @@ class View:
     # -- Actions
 
     def rows(self, *, text: str = "", state_name: str = "") -> list[Row]:
-        """Give the newest actions; those that a text finds, or those in one state."""
+        """Return the newest actions: all, those that a text finds, or those in one state."""
         found: list[Row] = []
         for name, journal in self.journals().items():
-            with suppress(JournalError):  # `overview` tells
+            with suppress(JournalError):  # `overview` shows the problem
                 actions = journal.search(text, MOST_ROWS) if text else journal.latest(MOST_ROWS, state_name or None)
                 found += self._rows(name, actions)
         if not state_name:
@@ -207,19 +207,19 @@ class View:
             ]
         return sorted(found, key=lambda row: row.at, reverse=True)[:MOST_ROWS]
 
-    def story(self, target: str, alert: str) -> list[Row]:
-        """Give the newest actions on one alert, the oldest of them first. Raises `JournalError`."""
+    def actions_on(self, target: str, alert: str) -> list[Row]:
+        """Return the newest actions on one alert, oldest first. Raises `JournalError`."""
         journal = self.journals().get(target)
         return self._rows(target, journal.of_alert(alert, MOST_ROWS)) if journal else []
 
     def action(self, target: str, key: str) -> Row | None:
-        """Give one action. Raises `JournalError`."""
+        """Return one action. Raises `JournalError`."""
         journal = self.journals().get(target)
         found = journal.find(key) if journal else None
         return self._rows(target, [found])[0] if found else None
 
-    def decide(self, target: str, key: str, what: str) -> bool:
-        """Retry or drop an action. False: it is not there, or has ended. Raises `JournalError`."""
+    def retry_or_drop(self, target: str, key: str, what: str) -> bool:
+        """Retry or drop an action. Return False if it is gone or has ended. Raises `JournalError`."""
         journal = self.journals().get(target)
         found = journal.find(key) if journal else None
         if journal is None or found is None:
@@ -249,10 +249,10 @@ def _person(body: str) -> str:
 
 
 def label_of(target: str) -> str:
-    """Name a target for people; the plugin's outbox is the one journal without a name."""
+    """Return a target's URL for people; the plugin's outbox has no target name."""
     return state.target_url(target) if target else "Opsgenie or JSM"
 
 
 def days_left(today: date | None = None) -> int:
-    """Count the days until Opsgenie is switched off; negative after that."""
+    """Return the days until Opsgenie is switched off; negative after that."""
     return (END_OF_OPSGENIE - (today or datetime.now(timezone.utc).date())).days

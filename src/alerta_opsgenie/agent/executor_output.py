@@ -1,4 +1,4 @@
-"""What an executor shows of one action: a line for its log, one for a failure, an exit code, a text for JEC's pipe."""
+"""The executor's output for one action: a log line, an error line, an exit code, a text for JEC's pipe."""
 
 import json
 import time
@@ -13,27 +13,27 @@ from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
-LARGEST_PIPE_BYTES = 4096  # Up to PIPE_BUF (4096 on Linux) a write is whole or not at all; JEC reads 16 KiB
+LARGEST_PIPE_BYTES = 4096  # A write of up to PIPE_BUF (4096 on Linux) is atomic; JEC reads 16 KiB
 
 _FAILURES_ONLY = frozenset({"ERROR", "FATAL", "PANIC"})
 _LONGEST_ERROR = 1000
 _NOTHING = Result(None, Outcome(Kind.IGNORED, Reason.NOT_WANTED))
 
 
-def answer(
+def response_fields(
     exit_code: int, output: str = "", errors: str = "", result: Result = _NOTHING, pipe: Sequence[str] = ("", "")
 ) -> List[bytes]:
-    """Make the fields that an executor reads (`handover.finish`). `pipe`: its path, and the text for it."""
+    """Return the response fields for an executor (`handover.print_response`). `pipe`: its path, and the text for it."""
     outcome, kept = result.outcome, "1" if result.kept else "0"
     texts = (str(exit_code), "0", outcome.kind.value, outcome.reason.value, outcome.detail, kept, output, errors, *pipe)
     return [text.replace("\0", " ").encode("utf-8", "surrogateescape") for text in texts]
 
 
-def show(
+def result_fields(
     options: Options, result: Result, seconds: float, waiting: int = 1, failures: Sequence[str] = ()
 ) -> List[bytes]:
-    """Make the fields of one action; `waiting` wait for this Alerta, `failures` are those of earlier attempts."""
-    about, outcome = about_message(result.message), result.outcome
+    """Return the response fields of one action. `waiting`: number of waiting actions; `failures`: earlier attempts."""
+    about, outcome = describe_message(result.message), result.outcome
     result = result._replace(problem=result.problem or (options.people_file and FILES.problem(options.people_file)))
     failure = _failure(result, waiting)
     is_warned = outcome.kind is Kind.KEPT or outcome.is_warning or bool(result.problem)
@@ -46,18 +46,18 @@ def show(
     if failure:
         errors = _one_line(f"alerta: {about}: {failure}", options)[:_LONGEST_ERROR] + "\n"
     pipe = (options.pipe, _pipe_text(about, outcome, options)) if options.pipe else ("", "")
-    return answer(EXIT_FAILED if failure else EXIT_DONE, output, errors, result, pipe)
+    return response_fields(EXIT_FAILED if failure else EXIT_DONE, output, errors, result, pipe)
 
 
-def about_message(message: Optional[Message]) -> str:
-    """Name an action, its alert and the person, for one line."""
+def describe_message(message: Optional[Message]) -> str:
+    """Return an action's name, alert and person, for one line."""
     if message is None:
         return "message"
     return f"{message.action} {fields.shown_alias(message)} by {fields.actor(message)}"
 
 
-def say(outcome: Outcome) -> str:
-    """Give kind, reason and detail of an outcome as one text."""
+def outcome_text(outcome: Outcome) -> str:
+    """Return reason and detail of an outcome as one text."""
     return f"{outcome.reason.value}, {outcome.detail}" if outcome.detail else outcome.reason.value
 
 
@@ -68,7 +68,7 @@ def _one_line(text: str, options: Options) -> str:
 
 
 def _what(about: str, result: Result) -> str:
-    what = f"{result.outcome.kind.value if result.is_safe else 'LOST'} {about}: {say(result.outcome)}"
+    what = f"{result.outcome.kind.value if result.is_safe else 'LOST'} {about}: {outcome_text(result.outcome)}"
     if result.outcome.kind is Kind.KEPT and result.kept:
         what += "; it is kept and will be delivered"
     return f"{what}; {result.problem}" if result.problem else what
@@ -91,7 +91,7 @@ def _line(level: str, text: str, options: Options) -> str:
 
 
 def _pipe_text(about: str, outcome: Outcome, options: Options) -> str:
-    """Give the result as JSON, cut until it fits: an escape takes up to twelve bytes for one character."""
+    """Return the result as JSON, cut until it fits: an escape takes up to twelve bytes for one character."""
     result = {
         "outcome": outcome.kind.value,
         "reason": outcome.reason.value,

@@ -1,6 +1,6 @@
-"""The connector without each of its neighbours in turn: Alerta, the queue, the credentials, the disk, the callbacks.
+"""The connector while a system that it needs fails: Alerta, the queue, the credentials, the disk, the callbacks.
 
-Away for a second, and for 20 in `make test-long`.
+It fails for a second, and for 20 in `make test-long`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.agent.client import ask_status
 from tests.connector.load import Load
-from tests.connector.rig import ENDS_SECONDS, Rig, wait_until
+from tests.connector.rig import END_SECONDS, Rig, wait_until
 from tests.support.console import Console
 from tests.support.proxy import Proxy
 from tests.support.tiers import amount, grows
@@ -34,7 +34,7 @@ def make_rig(alerta: AlertaServer, alerta_key: str, tmp_path: Path) -> Callable[
     return lambda url="", **settings: Rig(url or alerta.url, alerta_key, tmp_path, **settings)
 
 
-def test_alerta_away_everything_waits_in_the_journal_and_then_goes_in_order(
+def test_while_alerta_is_down_actions_wait_and_are_then_delivered_in_order(
     make_rig: Any, console: Console, proxy: Proxy
 ) -> None:
     with make_rig(proxy.url) as rig:
@@ -52,8 +52,8 @@ def test_alerta_away_everything_waits_in_the_journal_and_then_goes_in_order(
         load.assert_all_there_once()
 
 
-def test_alerta_does_what_it_does_not_answer(make_rig: Any, console: Console, proxy: Proxy) -> None:
-    """Each answer is lost for a while: what was done must be found as done."""
+def test_alerta_applies_actions_and_its_responses_are_lost(make_rig: Any, console: Console, proxy: Proxy) -> None:
+    """Each response is lost for a while: applied actions must be found as applied."""
     with make_rig(proxy.url) as rig:
         rig.start()
         load = Load(rig, console, alerts=6)
@@ -63,7 +63,7 @@ def test_alerta_does_what_it_does_not_answer(make_rig: Any, console: Console, pr
         load.assert_all_there_once()
 
 
-def test_the_queue_away(make_rig: Any, console: Console) -> None:
+def test_the_queue_is_down(make_rig: Any, console: Console) -> None:
     with make_rig() as rig:
         connector = rig.start()
         load = Load(rig, console, alerts=8)
@@ -77,7 +77,7 @@ def test_the_queue_away(make_rig: Any, console: Console) -> None:
         load.assert_all_there_once()
 
 
-def test_the_credentials_endpoint_away_and_tokens_that_expire(make_rig: Any, console: Console) -> None:
+def test_the_credentials_endpoint_is_down_and_tokens_expire(make_rig: Any, console: Console) -> None:
     with make_rig() as rig:
         credentials = rig.cloud.credentials
         credentials.lifetime_seconds, credentials.renew_before_seconds = 3.0, 1.0
@@ -98,14 +98,14 @@ def test_the_credentials_endpoint_away_and_tokens_that_expire(make_rig: Any, con
         load.assert_all_there_once()
 
 
-def test_results_that_cannot_be_told_hold_nothing_up(make_rig: Any, console: Console) -> None:
+def test_results_that_cannot_be_sent_delay_no_action(make_rig: Any, console: Console) -> None:
     with make_rig() as rig:
         connector = rig.start()
         load = Load(rig, console, alerts=8)
         with rig.cloud.faults.hang("callback"):
             load.act(ACTIONS // 3)
             load.assert_all_there_once()
-            connector.stop(ENDS_SECONDS)
+            connector.stop(END_SECONDS)
 
 
 def test_without_its_directory_it_delivers_and_leaves_the_rest_in_the_queue(
@@ -127,13 +127,13 @@ def test_without_its_directory_it_delivers_and_leaves_the_rest_in_the_queue(
         wait_until(lambda: console.status(alert_id) == "open", 60, say=lambda: connector.log)
 
 
-def test_with_its_directory_moved_away_it_goes_on_in_a_new_one(make_rig: Any, console: Console) -> None:
+def test_after_its_directory_was_moved_it_uses_a_new_one(make_rig: Any, console: Console) -> None:
     with make_rig() as rig:
         connector = rig.start()
         alert_id = console.create_alert()["id"]
         rig.create(alert_id)
         rig.person().acknowledge(alert_id)
-        # Its row ends after Alerta shows it; moved before that, the action is taken once more, into the new journal.
+        # Its row ends after Alerta shows it. Moved before that, the action would go into the new journal too.
         wait_until(lambda: len(rig.rows("done")) == 1, say=lambda: connector.log)
         assert console.status(alert_id) == "ack"
         rig.spool.rename(rig.directory / "moved away")
@@ -144,7 +144,7 @@ def test_with_its_directory_moved_away_it_goes_on_in_a_new_one(make_rig: Any, co
 
 
 def test_messages_of_a_mebibyte_take_no_more_memory_than_the_unit_gives(make_rig: Any, console: Console) -> None:
-    """They are read as 25 MiB each: the most that JSON of that size can become."""
+    """Each takes 25 MiB when parsed: the most that JSON of that size can take."""
     with make_rig() as rig:
         alert_id = console.create_alert()["id"]
         rig.create(alert_id)

@@ -1,4 +1,4 @@
-"""The delivery lock among processes that run: who delivers, and what the others have it do."""
+"""The delivery lock with several `run` processes: which one delivers, and how the others use it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alerta_opsgenie.agent.deliverer import Deliverer
 from alerta_opsgenie.agent.intake import Report, Request
 from alerta_opsgenie.agent.server import Server
 from alerta_opsgenie.agent.target import access_of
-from alerta_opsgenie.connector.front import Front
+from alerta_opsgenie.connector.local_delivery import LocalDelivery
 from alerta_opsgenie.connector.settings import Plan, read_plan
 from alerta_opsgenie.core.outcome import Kind
 from tests.connector.rig import wait_until
@@ -39,19 +39,19 @@ def plan(tmp_path: Path, alerta: BadServer) -> Plan:
     return read_plan(str(path), environment={})
 
 
-class Told:
-    """A front, and the reports that it made."""
+class RunningDelivery:
+    """A `LocalDelivery` and its reports."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.reports: list[Report] = []
-        self.front = Front(plan, self.reports.append)
+        self.delivery = LocalDelivery(plan, self.reports.append)
 
     def start(self) -> None:
-        self.front.start(threading.Event())
+        self.delivery.start(threading.Event())
 
     def submit(self) -> None:
-        [ticket] = self.front.deliverer.submit([Request(CLOSE, self.plan.options)])
+        [ticket] = self.delivery.deliverer.submit([Request(CLOSE, self.plan.options)])
         assert ticket.is_committed
 
     def has_applied(self) -> bool:
@@ -59,20 +59,20 @@ class Told:
 
 
 @pytest.fixture
-def make(plan: Plan) -> Iterator[Callable[..., Told]]:
-    made: list[Told] = []
+def make(plan: Plan) -> Iterator[Callable[..., RunningDelivery]]:
+    made: list[RunningDelivery] = []
 
-    def make_one(url: str = "") -> Told:
+    def make_one(url: str = "") -> RunningDelivery:
         options = plan.options._replace(alerta_url=url or plan.options.alerta_url)
-        made.append(Told(replace(plan, options=options, relays={"Close": options})))
+        made.append(RunningDelivery(replace(plan, options=options, mapping_options={"Close": options})))
         return made[-1]
 
     yield make_one
     for one in made:
-        one.front.stop(1.0)
+        one.delivery.stop(1.0)
 
 
-def test_the_holder_delivers_what_another_run_takes_for_another_alerta(make: Callable[..., Told]) -> None:
+def test_the_lock_s_holder_delivers_the_actions_of_another_run(make: Callable[..., RunningDelivery]) -> None:
     first = make()
     first.start()
     with BadServer("ok") as other:
@@ -83,53 +83,55 @@ def test_the_holder_delivers_what_another_run_takes_for_another_alerta(make: Cal
     assert not second.has_applied()
 
 
-def test_the_holder_gets_a_newer_key(make: Callable[..., Told]) -> None:
+def test_the_lock_s_holder_gets_a_newer_key(make: Callable[..., RunningDelivery]) -> None:
     first, second = make(), make()
     first.start()
     second.start()
     options = second.plan.options._replace(alerta_key="newer")
-    second.front.use(replace(second.plan, options=options, relays={"Close": options}))
-    [queue] = first.front.deliverer._all()
+    second.delivery.use(replace(second.plan, options=options, mapping_options={"Close": options}))
+    [queue] = first.delivery.deliverer._all()
     wait_until(lambda: queue.target.access == access_of(options))
 
 
-def test_what_waits_is_delivered_where_no_socket_can_be_bound(
-    make: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+def test_waiting_actions_are_delivered_where_no_socket_can_be_bound(
+    make: Callable[..., RunningDelivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(_server: Server) -> None:
         raise OSError("no socket")
 
     monkeypatch.setattr(Server, "start", start)
     make().submit()
-    front = make()
-    front.start()
-    wait_until(front.has_applied)
+    delivery = make()
+    delivery.start()
+    wait_until(delivery.has_applied)
 
 
-def test_a_journal_that_can_be_used_again_is_used(make: Callable[..., Told], plan: Plan) -> None:
+def test_a_journal_that_can_be_used_again_is_used(make: Callable[..., RunningDelivery], plan: Plan) -> None:
     spool = Path(plan.options.spool_directory)
     spool.write_text("no directory")
     first, second = make(), make()
     second.start()
-    assert "cannot be used" in second.front.deliverer.disk_problem
+    assert "cannot be used" in second.delivery.deliverer.disk_problem
     spool.unlink()
-    first.front._take_lock()
-    wait_until(lambda: not second.front.deliverer.disk_problem)
+    first.delivery._take_lock()
+    wait_until(lambda: not second.delivery.deliverer.disk_problem)
 
 
-def test_a_front_that_was_stopped_leaves_the_lock_to_others(make: Callable[..., Told], plan: Plan) -> None:
-    front = make().front
-    front.stop(0.2)
-    front._take_lock()
+def test_after_its_stop_the_lock_is_free(make: Callable[..., RunningDelivery], plan: Plan) -> None:
+    delivery = make().delivery
+    delivery.stop(0.2)
+    delivery._take_lock()
     other = Deliverer(plan.options.spool_directory)
     assert other.start()
     other.stop(0.2)
 
 
-def test_a_signal_ends_the_wait_for_an_agent(make: Callable[..., Told], monkeypatch: pytest.MonkeyPatch) -> None:
-    front, stop = make().front, threading.Event()
+def test_a_signal_ends_the_wait_for_an_agent(
+    make: Callable[..., RunningDelivery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery, stop = make().delivery, threading.Event()
     asked: list[int] = []
-    monkeypatch.setattr(front, "_take_lock", lambda: asked.append(1))
+    monkeypatch.setattr(delivery, "_take_lock", lambda: asked.append(1))
     stop.set()
-    front.start(stop)
+    delivery.start(stop)
     assert len(asked) == 1

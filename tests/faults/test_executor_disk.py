@@ -1,4 +1,4 @@
-"""Where the state directory cannot be used the executor delivers what it can, and fails loudly for what it can't."""
+"""Where the state directory cannot be used, the executor delivers what it can and reports what is lost."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_directory_that_cannot_be_used(
     assert_lost(run_unreachable(edge, alert_id), advice)
 
 
-def test_a_corrupt_file_is_set_aside_and_nothing_stops(edge: Edge, console: Console, new_alert: NewAlert) -> None:
+def test_a_corrupt_journal_is_replaced_and_nothing_stops(edge: Edge, console: Console, new_alert: NewAlert) -> None:
     edge.run(action("AddNote", new_alert(), note="makes the journal"))
     edge.kill_agents()
     [database] = [path for path in edge.files() if path.name == "journal.db"]
@@ -104,7 +104,7 @@ def test_a_corrupt_file_is_set_aside_and_nothing_stops(edge: Edge, console: Cons
     assert console.status(alert_id) == "ack"
 
 
-def test_a_python_without_sqlite_delivers_and_says_what_is_missing(
+def test_a_python_without_sqlite_delivers_and_names_what_is_missing(
     edge: Edge, console: Console, new_alert: NewAlert, tmp_path: Path
 ) -> None:
     (tmp_path / "crippled").mkdir()
@@ -113,13 +113,13 @@ def test_a_python_without_sqlite_delivers_and_says_what_is_missing(
     alert_id = new_alert()
     result = edge.run(action("Acknowledge", alert_id), KILL_ROLE="")
     if edge.agents():
-        pytest.skip("the agent has an environment of its own, with SQLite")
+        pytest.skip("the agent does not inherit this environment, and has SQLite")
     assert_delivered_with_warning(result, "this Python has no sqlite3")
 
 
 @root_only
 class TestOrdinaryUser:
-    """As the connectors' packages have it: a user of its own, here with a directory that it may not write."""
+    """With a user of its own, as in the connectors' packages, and a directory that it may not write."""
 
     @pytest.fixture
     def edge(self, alerta: AlertaServer, alerta_key: str) -> Iterator[Edge]:
@@ -190,7 +190,7 @@ def _can_nobody_run(python: str) -> bool:
 
 
 class TestSmallDisk:
-    """On a real file system that is full or mounted read-only, in a mount namespace of the executor's own."""
+    """On a real file system that is full or mounted read-only, in a mount namespace for the executor."""
 
     def run_on_disk(self, edge: Edge, options: str, script: str, *messages: str) -> str:
         """Run a shell script with a disk at the spool's place; in it `executor URL MESSAGE` starts the executor."""
@@ -219,7 +219,7 @@ class TestSmallDisk:
             pytest.param("ro", "", id="read-only"),
         ],
     )
-    def test_a_disk_that_takes_nothing(
+    def test_a_disk_that_cannot_be_written(
         self, edge: Edge, console: Console, new_alert: NewAlert, options: str, script: str
     ) -> None:
         alert_id = new_alert()
@@ -231,10 +231,10 @@ class TestSmallDisk:
         assert "LOST: http://127.0.0.1:9: Connection refused, and it could not be kept: " in found
         assert found.endswith("exit 1\n")
 
-    def test_what_comes_after_the_disk_has_room_again_is_kept(
+    def test_after_the_disk_has_room_again_actions_are_kept(
         self, edge: Edge, console: Console, new_alert: NewAlert
     ) -> None:
-        """The agent that met a full disk serves on, and its trouble is over with the first commit."""
+        """The same agent continues after a full disk, and its problem ends with the first commit."""
         alert_id = new_alert()
         script = f"""
             executor {edge.url} "$1"
@@ -258,19 +258,19 @@ def _messages(alert_id: str) -> tuple[str, str]:
 
 
 def own_mounts() -> list[str]:
-    """The command before a command that gives it mounts of its own, which end with it."""
+    """Return the prefix of a command for a mount namespace of its own."""
     for command in (["unshare", "-m"], ["unshare", "-r", "-m"]):
         tried = [*command, "mount", "-t", "tmpfs", "none", "/mnt"]
         if shutil.which("unshare") and subprocess.run(tried, capture_output=True, check=False).returncode == 0:
             return command
-    return pytest.skip("no small disk to be had: neither as root nor in a user namespace")
+    return pytest.skip("no small disk can be mounted: neither as root nor in a user namespace")
 
 
 class TestRefusedKey:
-    """401 and 403: kept, and loud, until the key is right; then the next executor brings all of it to Alerta."""
+    """401 and 403: actions are kept and exit 1, until an executor with a good key delivers them."""
 
     @pytest.mark.parametrize("status", [401, 403])
-    def test_the_line_names_what_to_do_and_how_many_wait(
+    def test_the_line_has_advice_and_the_number_of_waiting_actions(
         self, edge: Edge, alerta: AlertaServer, console: Console, new_alert: NewAlert, status: int
     ) -> None:
         good_key = edge.key
