@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.cli import status
-from alerta_opsgenie.cli.target import find_place
+from alerta_opsgenie.cli.target import find_state_directory
 from alerta_opsgenie.doctor import installation
 from alerta_opsgenie.doctor.running_checks import Ready
 from alerta_opsgenie.setup.processes import Process
@@ -87,7 +87,7 @@ def test_in_the_browser_it_is_the_page_with_a_token_until_interrupted(place: Sta
 @pytest.mark.parametrize(
     ("own", "ready", "says"),
     [
-        ({}, Ready(ready=True), (None, "OpsgenieEdgeConnector takes messages and tells nobody")),
+        ({}, Ready(ready=True), (None, "OpsgenieEdgeConnector takes messages and does not report")),
         # JSM may change from SQS to a channel by itself.
         ({"alertaOpsgenie": {}}, Ready(ready=True, transport="channel"), (True, "messages are taken by the channel")),
         ({"alertaOpsgenie": {}}, Ready(ready=False, why="no key"), (False, "no key")),
@@ -99,7 +99,7 @@ def test_it_says_who_takes_messages_and_how_that_goes_if_it_can_be_asked(
     config = place.directory.parent / "config.json"
     config.write_text(json.dumps({"apiKey": "k", "actionMappings": {}, **own}))
     monkeypatch.setattr(status, "ask_ready", lambda _: ready)
-    part = status._queue(find_place(str(config), None))
+    part = status._queue(find_state_directory(str(config), None))
     assert (part.is_well, part.what.startswith(says[1])) == (says[0], True)
 
 

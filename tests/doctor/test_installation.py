@@ -18,14 +18,14 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights t
 def test_the_processs_user_and_path_go_before_all_others_then_the_configurations_owner(installed: Installed) -> None:
     installed.ask(user="", service_path="")
     inst = installed.installation()
-    assert inst.person is not None
-    assert (inst.person.name, inst.person.how) == (installed.layout.user, "its process's user")
+    assert inst.user is not None
+    assert (inst.user.name, inst.user.how) == (installed.layout.user, "its process's user")
     assert inst.search_path == installed.search_path
     assert inst.service_environment["HOME"] == installed.layout.home
     installed.stop_connector()
     inst = installed.installation()
-    assert inst.person is not None
-    assert (inst.person.name, inst.person.how) == (installed.layout.user, "the configuration's owner")
+    assert inst.user is not None
+    assert (inst.user.name, inst.user.how) == (installed.layout.user, "the configuration's owner")
     assert inst.search_path == SERVICE_PATH
 
 
@@ -71,8 +71,8 @@ def test_a_native_configuration_at_another_path_is_known_by_its_own_settings_or_
     installed.ask(user="")
     inst = installed.installation()
     assert (inst.edge, inst.unit.name, inst.service) == ("native", "bridge.service", "bridge")
-    assert inst.person is not None
-    assert (inst.person.name, inst.person.how) == (installed.layout.user, "its unit's user")
+    assert inst.user is not None
+    assert (inst.user.name, inst.user.how) == (installed.layout.user, "its unit's user")
     (units / "bridge.service").unlink()
     installed.change(lambda value: value.update(alertaOpsgenie={"workers": 4}))
     assert installed.installation().edge == "native"
@@ -151,5 +151,5 @@ def test_a_process_of_somebody_who_cannot_read_the_configuration_is_not_the_conn
     installed.start_connector(user="daemon")
     inst = installed.installation()
     assert inst.process is None
-    assert inst.person is not None
-    assert inst.person.name == installed.layout.user
+    assert inst.user is not None
+    assert inst.user.name == installed.layout.user

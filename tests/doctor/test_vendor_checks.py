@@ -16,7 +16,7 @@ from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.doctor import vendor_checks
 from alerta_opsgenie.doctor.finding import Finding
-from alerta_opsgenie.doctor.vendor_checks import judge_clock
+from alerta_opsgenie.doctor.vendor_checks import compare_clocks
 from tests.support.cloud import Running, RunningEdge, running_edge
 from tests.support.installed import Installed
 
@@ -52,7 +52,7 @@ def test_what_keeps_the_key_from_being_taken_is_told_until_it_is_mended(
 
 @pytest.mark.parametrize(("ahead", "level"), [(0.9, "ok"), (-30.0, "warn"), (30.0, "warn"), (600.0, "fail")])
 def test_clocks_that_are_apart_are_told_of(ahead: float, level: str) -> None:
-    (found,) = judge_clock("Opsgenie", ahead)
+    (found,) = compare_clocks("Opsgenie", ahead)
     assert (found.level, found.advice) == (level, "" if level == "ok" else "timedatectl set-ntp true")
 
 

@@ -42,6 +42,6 @@ def test_another_user_gets_places_of_its_own(edge: str) -> None:
 @pytest.mark.parametrize("place", ["/var/log", "/usr/local/", "/etc/systemd", "/var/lib"])
 def test_a_directory_of_the_system_is_given_to_no_user(place: str) -> None:
     for places in ({"home": place}, {"log_directory": place}):
-        with pytest.raises(SetupError, match="not a whole path of a directory of its own"):
+        with pytest.raises(SetupError, match="not an absolute path of a directory of its own"):
             layout_for(OEC, **places)
     assert layout_for(OEC, log_directory="/var/log/staging").log_directory == "/var/log/staging"

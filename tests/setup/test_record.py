@@ -53,7 +53,7 @@ def test_an_empty_one_leaves_no_trace_and_anothers_stays(host: Host) -> None:
 def test_one_that_cannot_be_understood_stops_everything(host: Host, text: str) -> None:
     record = record_of(host, GROUP)
     Path(host.root + record.path).write_text(text)
-    with pytest.raises(SetupError, match="cannot be understood"):
+    with pytest.raises(SetupError, match="cannot be parsed"):
         Record(host, "oec", "opsgenie")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.vendor.arguments import Option, find_options, mapping_arguments, tells, without_options
+from alerta_opsgenie.vendor.arguments import Option, find_options, gives_option, mapping_arguments, without_options
 from alerta_opsgenie.vendor.config import OEC, ActionMapping, EdgeConfig
 
 URL = ("alertaApiUrl",)
@@ -58,14 +58,14 @@ def test_options_are_taken_out_with_their_values_and_nothing_else() -> None:
     ],
 )
 def test_a_value_is_known_in_each_spelling_and_place(place: str, value: Any) -> None:
-    assert tells(config_with(**{f"global_{place}": value}), ActionMapping("Close", "/a"), URL)
-    assert tells(config_with(), ActionMapping("Close", "/a", **{place: value}), URL)
+    assert gives_option(config_with(**{f"global_{place}": value}), ActionMapping("Close", "/a"), URL)
+    assert gives_option(config_with(), ActionMapping("Close", "/a", **{place: value}), URL)
 
 
 @pytest.mark.parametrize("args", [(), ("--alertaApiUrl",), ("--alertaApiUrl=",), ("alertaApiUrl", "https://a")])
 def test_an_option_without_a_value_tells_nothing(args: tuple[str, ...]) -> None:
     config = config_with(global_args=args, global_env=("ALERTA_API_URL=",))
-    assert not tells(config, ActionMapping("Close", "/a"), URL)
+    assert not gives_option(config, ActionMapping("Close", "/a"), URL)
 
 
 def test_an_option_of_ours_goes_however_it_is_spelt_and_with_a_value_that_begins_as_an_option_does() -> None:

@@ -19,13 +19,13 @@ from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.callback import (
     LARGEST_CONTEXT_BYTES,
     Envelope,
-    NotUnderstood,
+    UnreadableMessageError,
     callback_body,
     callback_pipe,
     read_envelope,
 )
 from alerta_opsgenie.vendor.config import JEC, OEC, ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.runner import Host, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, run_message
 from tests.support.edge_messages import ENTITY_ID, REQUEST_ID, edge_message, write_script
 from tests.vendor.test_document import JSON_VALUES
 
@@ -45,7 +45,7 @@ ENVELOPES = st.dictionaries(st.sampled_from(["action", "entity", "mappedActionV2
 def test_any_json_is_an_envelope_or_not_understood(value: Any) -> None:
     messages: list[Any] = [json.dumps(value), *([value] if isinstance(value, dict) else [])]
     for message in messages:
-        with suppress(NotUnderstood):
+        with suppress(UnreadableMessageError):
             assert read_envelope(message).action
 
 
@@ -68,7 +68,7 @@ def context_of(directory: Path, script: str) -> str:
     """Run a shell script that writes to `$pipe`; gives what JEC would pass on."""
     path = write_script(directory / "script", f"#!/bin/sh\nfor pipe; do :; done\n{script}\n")
     config = EdgeConfig(JEC, Secret("k"), "https://x", {"Close": ActionMapping("Close", str(path))})
-    result = run_message(config, edge_message("Close"), host=Host({"PATH": "/usr/bin:/bin"}, str(directory)))
+    result = run_message(config, edge_message("Close"), host=ScriptHost({"PATH": "/usr/bin:/bin"}, str(directory)))
     assert result.callback is not None
     assert list(directory.iterdir()) == [path]
     return str(result.callback["callbackContext"])

@@ -15,7 +15,7 @@ from alerta_opsgenie.vendor.config import JEC, NATIVE, OEC
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import LARGEST_FILE_BYTES, Document, load_document, parse_document
 from alerta_opsgenie.vendor.problems import ERROR, NOTE, WARNING, ConfigError, Problem
-from alerta_opsgenie.vendor.redaction import shown_config
+from alerta_opsgenie.vendor.redaction import effective_config
 from alerta_opsgenie.vendor.structure import read_config, read_structure
 from tests.support.edge_messages import edge_document
 
@@ -52,7 +52,7 @@ class TestUrlInTheServicesEnvironment:
         problems = check(load_document(CASES / "config.url-in-service-environment.yml"))
         notes = [problem for problem in problems if problem.level == NOTE]
         assert [problem.path for problem in notes] == ["$.actionMappings.Acknowledge"] * 2
-        assert ("where Alerta is" in notes[0].what, "Alerta's key" in notes[1].what) == (True, True)
+        assert ("Alerta's URL" in notes[0].what, "Alerta's key" in notes[1].what) == (True, True)
         assert "ALERTA_API_URL" in notes[0].advice
         assert not [problem for problem in problems if problem.level == ERROR]
 
@@ -152,7 +152,7 @@ def test_hostile_configurations_end_in_words_and_in_time(name: str) -> None:
     began = time.monotonic()
     document = parse_document(json.dumps(HOSTILE[name]).encode())
     assert check(document)
-    shown_config(read_structure(document, dialect=OEC, environment={}).config)
+    effective_config(read_structure(document, dialect=OEC, environment={}).config)
     made = convert_config(document, to=JEC, api_key=Secret("k"))
     difference(document.value, made)
     assert time.monotonic() - began < 60

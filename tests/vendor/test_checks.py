@@ -56,7 +56,7 @@ class TestKeys:
         assert level == WARNING
         assert "has no effect; visibilityTimeoutInSeconds is meant" in what
         assert advice == "write visibilityTimeoutInSeconds"
-        assert "it is taken for" in found(value, target=NATIVE)["$.pollerConf.visibilityTimeoutInSec"][1]
+        assert "it is read as" in found(value, target=NATIVE)["$.pollerConf.visibilityTimeoutInSec"][1]
 
     @pytest.mark.parametrize(
         ("place", "key", "meant"),
@@ -152,7 +152,7 @@ class TestMappings:
         del value["actionMappings"][name]
         problem = found(value)[f"$.actionMappings.{name}"]
         assert problem[0] == WARNING
-        assert "Alerta never hears of it" in problem[1]
+        assert "it never reaches Alerta" in problem[1]
         assert "oecAlertaExecutor.py" in problem[2]
 
     def test_jec_s_catch_all_name_is_wanted_beside_the_actions(self) -> None:

@@ -15,7 +15,7 @@ from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, NATIVE, OEC
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, parse_document
 from alerta_opsgenie.vendor.problems import ConfigError
-from alerta_opsgenie.vendor.runner import Host, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, run_message
 from alerta_opsgenie.vendor.structure import read_structure
 from tests.support.edge_messages import edge_document, edge_message, write_script
 from tests.vendor.test_document import JSON_VALUES
@@ -66,7 +66,7 @@ class TestToJec:
             mapping.update(filepath=str(script), stdout="", stderr="")
         made = convert(value, JEC, api_key=Secret("jec-key"))
         config = read_structure(as_document(made), dialect=JEC, environment={}).config
-        host = Host(environment={"PATH": "/usr/bin:/bin"}, pipe_directory=str(tmp_path))
+        host = ScriptHost(environment={"PATH": "/usr/bin:/bin"}, pipe_directory=str(tmp_path))
         catch_all = {"name": "postActionToJEC", "extraField": ""}
         for message in (edge_message("Snooze"), edge_message("Snooze", mappedActionV2=catch_all)):
             result = run_message(config, message, host=host)

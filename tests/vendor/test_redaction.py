@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alerta_opsgenie.vendor.config import OEC
 from alerta_opsgenie.vendor.document import parse_document
-from alerta_opsgenie.vendor.redaction import redact, redact_arguments, redact_document, shown_config
+from alerta_opsgenie.vendor.redaction import effective_config, redact, redact_arguments, redact_document
 from alerta_opsgenie.vendor.structure import read_structure
 from tests.support.edge_messages import edge_document
 from tests.vendor.test_document import JSON_VALUES
@@ -73,7 +73,7 @@ def test_whatever_shape_a_secret_has_it_does_not_come_out(value: Any, secret: st
 
 def shown_of(value: Any, dialect: str = OEC) -> dict[str, Any]:
     document = parse_document(json.dumps(value).encode(), where="config.json")
-    return shown_config(read_structure(document, dialect=dialect, environment={}).config)
+    return effective_config(read_structure(document, dialect=dialect, environment={}).config)
 
 
 def test_defaults_and_the_way_scripts_are_started_are_shown() -> None:

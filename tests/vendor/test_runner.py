@@ -15,14 +15,14 @@ import pytest
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.arguments import script_argv
 from alerta_opsgenie.vendor.config import JEC, OEC, ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.runner import Host, ScriptResult, prepare_scripts, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, ScriptResult, prepare_scripts, run_message
 from tests.support.edge_messages import API_KEY, connector_path, edge_message, run_messages, write_script
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
+def host(tmp_path: Path) -> ScriptHost:
     """A connector's host whose `python` is this interpreter."""
-    return Host({"PATH": connector_path(tmp_path / "bin"), "HOME": "/root"}, pipe_directory=str(tmp_path))
+    return ScriptHost({"PATH": connector_path(tmp_path / "bin"), "HOME": "/root"}, pipe_directory=str(tmp_path))
 
 
 def edge_config(filepath: Path | str, dialect: str = OEC, **changes: Any) -> EdgeConfig:
@@ -33,7 +33,7 @@ def edge_config(filepath: Path | str, dialect: str = OEC, **changes: Any) -> Edg
     return EdgeConfig(dialect, Secret(API_KEY), base_url, {"Acknowledge": mapping}, **{"log_level": "warn", **on_top})
 
 
-def run(config: EdgeConfig, host: Host, **changes: Any) -> ScriptResult:
+def run(config: EdgeConfig, host: ScriptHost, **changes: Any) -> ScriptResult:
     return run_message(config, edge_message("Acknowledge", **changes), host=host)
 
 
@@ -41,7 +41,7 @@ Sh = Callable[..., ScriptResult]
 
 
 @pytest.fixture
-def sh(tmp_path: Path, host: Host) -> Sh:
+def sh(tmp_path: Path, host: ScriptHost) -> Sh:
     """Run a shell script for a message; `changes` are those of `edge_config`."""
 
     def started(text: str, message: Any = None, *, limit: float | None = None, **changes: Any) -> ScriptResult:
@@ -82,7 +82,7 @@ class TestArguments:
         argv = script_argv(config, config.mappings["Acknowledge"], "{}")
         assert argv[: len(interpreter) + 1] == (*interpreter, f"/opt/{name}")
 
-    def test_the_result_does_not_show_the_connectors_key(self, host: Host) -> None:
+    def test_the_result_does_not_show_the_connectors_key(self, host: ScriptHost) -> None:
         config = edge_config("/bin/true", global_args=("--alertaApiKey", "alerta-secret"))
         result = run(config, host)
         assert API_KEY in result.argv
@@ -165,7 +165,7 @@ class TestDropping:
         assert (result.callback, result.argv, result.succeeded) == (None, (), False)
         assert not (tmp_path / "started").exists()
 
-    def test_jec_reports_an_action_without_mapping_through_the_callback(self, host: Host) -> None:
+    def test_jec_reports_an_action_without_mapping_through_the_callback(self, host: ScriptHost) -> None:
         result = run_message(edge_config("/x", JEC), edge_message("Nope"), host=host)
         text = "no mapped action is configured for the action 'Nope'"
         assert result.dropped_reason == text
@@ -183,7 +183,7 @@ class TestCallback:
 
     def test_a_missing_interpreter_is_a_failure(self, tmp_path: Path) -> None:
         script = write_script(tmp_path / "a.py", "")
-        result = run(edge_config(script), Host(environment={"PATH": str(tmp_path / "empty")}))
+        result = run(edge_config(script), ScriptHost(environment={"PATH": str(tmp_path / "empty")}))
         assert (result.exit_code, result.failure) == (None, "python is not found in the connector's PATH")
         assert result.callback is not None
         assert result.callback["failureMessage"] == f"Err: {result.failure}, Stderr: "
@@ -196,7 +196,7 @@ class TestCallback:
         ],
     )
     def test_a_script_that_cannot_be_started_is_a_failure(
-        self, tmp_path: Path, host: Host, make: Callable[[Path], object], why: str
+        self, tmp_path: Path, host: ScriptHost, make: Callable[[Path], object], why: str
     ) -> None:
         make(tmp_path / "direct")
         result = run(edge_config(tmp_path / "direct"), host)
@@ -208,7 +208,7 @@ class TestCallback:
 
 
 def test_where_the_pipes_directory_is_missing_the_path_is_passed_and_the_context_is_empty(tmp_path: Path) -> None:
-    result = run(edge_config("/bin/true", JEC), Host(environment={}, pipe_directory=str(tmp_path / "missing")))
+    result = run(edge_config("/bin/true", JEC), ScriptHost(environment={}, pipe_directory=str(tmp_path / "missing")))
     assert result.argv[-1].startswith(f"{tmp_path}/missing/jecCallbackPipe-")
     assert result.callback is not None
     assert (result.callback["callbackContext"], result.succeeded) == ("", True)
@@ -271,7 +271,7 @@ def _ends(pid: int) -> bool:
     return False
 
 
-def test_workers_share_an_output_file_line_by_line(tmp_path: Path, host: Host) -> None:
+def test_workers_share_an_output_file_line_by_line(tmp_path: Path, host: ScriptHost) -> None:
     log = tmp_path / "out.log"
     script = write_script(tmp_path / "a.sh", 'echo "one whole line of a script that was started for a message"\n')
     run_messages(edge_config(script, stdout=str(log)), [edge_message("Acknowledge")] * 12, workers=6, host=host)
@@ -279,7 +279,7 @@ def test_workers_share_an_output_file_line_by_line(tmp_path: Path, host: Host) -
     assert len(log.read_text().splitlines()) == 12
 
 
-def test_no_descriptor_is_left_behind(tmp_path: Path, host: Host) -> None:
+def test_no_descriptor_is_left_behind(tmp_path: Path, host: ScriptHost) -> None:
     config = edge_config(write_script(tmp_path / "a.sh", "echo out; exit 0\n"), JEC, stdout=str(tmp_path / "out.log"))
     run(config, host)
     before = len(list(Path("/proc/self/fd").iterdir()))

@@ -97,7 +97,7 @@ def test_who_can_change_a_file_is_known(files: SafeFiles, directory: Path, path:
     target = directory / path.lstrip("/")
     target.touch()
     target.chmod(mode)
-    assert files.writer(path) == writer
+    assert files.find_writer(path) == writer
 
 
 def test_a_pipe_and_a_file_without_end_are_not_read(files: SafeFiles, directory: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_pipe_and_a_file_without_end_are_not_read(files: SafeFiles, directory:
 
 @pytest.mark.parametrize("path", ["relative", "/", "/a/../b", "/./a"])
 def test_a_path_that_is_not_whole_is_refused(files: SafeFiles, path: str) -> None:
-    with pytest.raises(OSError, match="not a whole path"):
+    with pytest.raises(OSError, match="not an absolute path"):
         files.read(path)
 
 

@@ -1,4 +1,4 @@
-"""The command line: one module for each command, loaded when it is asked for."""
+"""The command line: one module per command, imported when the command is used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Imports a command only when it is used: the others need none of the connector's libraries."""
+    """Imports a command only when it is used: most commands need none of the connector's libraries."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
@@ -58,7 +58,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line; every failure is two lines, what is wrong and what to do."""
+    """Run the command line; a failure is two lines: what is wrong and what to do."""
     write_in_any_encoding()
     try:
         # https://no-color.org: present and not empty, whatever its value

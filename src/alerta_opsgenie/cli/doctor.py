@@ -17,11 +17,11 @@ from alerta_opsgenie.clients.opsgenie import BASE_URLS
 from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.doctor.bundle import capture, open_bundle, write_bundle
-from alerta_opsgenie.doctor.checks import NAMES, examine
+from alerta_opsgenie.doctor.checks import NAMES, run_checks
 from alerta_opsgenie.doctor.finding import FAIL, LEVELS, Finding, fail, findings_of, worst
 from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.doctor.move_checks import CHECKS as MOVE
-from alerta_opsgenie.doctor.move_checks import Move, examine_move
+from alerta_opsgenie.doctor.move_checks import Move, run_move_checks
 from alerta_opsgenie.doctor.send_test import NAME as SEND_TEST
 from alerta_opsgenie.doctor.send_test import send_test as do_send_test
 from alerta_opsgenie.setup.layout import EDGES
@@ -73,16 +73,16 @@ def doctor(as_json: bool, send_test: bool, bundle: str, captures: bool, is_move:
     if isinstance(there, Finding):
         found = iter([there])
     elif inst is None:
-        found = examine_move(_find_move(asked, **of_move), (only or set(MOVE)) - skip)
+        found = run_move_checks(_find_move(asked, **of_move), (only or set(MOVE)) - skip)
     else:
         tests = findings_of(do_send_test(inst), SEND_TEST) if send_test else ()
-        found = itertools.chain(examine(inst, (only or set(NAMES)) - skip), tests)
+        found = itertools.chain(run_checks(inst, (only or set(NAMES)) - skip), tests)
     findings = list(found if as_json else map(_show, found))
     report: dict[str, Any] = {
         "version": __version__,
         "config": inst.path if inst else None,
         "edge": inst.edge if inst else None,
-        "user": inst.person.name if inst and inst.person else None,
+        "user": inst.user.name if inst and inst.user else None,
         "level": worst(findings),
         "counts": {level: sum(finding.level == level for finding in findings) for level in LEVELS},
         "findings": [finding._asdict() for finding in findings],
@@ -110,10 +110,10 @@ def _installation(asked: dict[str, Any]) -> Installation | Finding:
     path, dialect, edge = asked.pop("config_path"), asked.pop("dialect"), asked["edge"]
     if not path:
         try:
-            place = find_config(dialect=dialect or (edge if edge in DIALECTS else None))
+            location = find_config(dialect=dialect or (edge if edge in DIALECTS else None))
         except ConfigError as error:
             return fail(str(error), f"alerta-opsgenie install; or {error.advice}", "config")
-        path, dialect = place.path, dialect or place.dialect
+        path, dialect = location.path, dialect or location.dialect
     inst = Installation(Request(os.path.abspath(path), dialect, **asked))  # noqa: PTH100 - resolve() follows links
     inst.drop_rights()
     return inst
@@ -127,7 +127,7 @@ def _find_move(asked: dict[str, Any], old_config: str | None, jsm_url: str, jsm_
 
 
 def _first(dialect: str, given: str | None, **settings: Any) -> Installation | None:
-    """Give the first connector of a product; one whose configuration cannot be read is left to the checks."""
+    """Return the first connector of a product; one whose configuration cannot be read is left to the checks."""
     for path in map(os.path.abspath, [given] if given else [PACKAGE_PATHS[dialect], NATIVE_PATH]):
         found = Installation(Request(path, **settings))
         if os.path.lexists(path) and (found.document is None or found.dialect == dialect):

@@ -1,4 +1,4 @@
-"""`alerta-opsgenie reconcile`: both sides compared from outside, by two keys."""
+"""`alerta-opsgenie reconcile`: compare both sides from outside, with two keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.cli.failure import Failure, printable
 from alerta_opsgenie.cli.keys import read_key_file
-from alerta_opsgenie.cli.target import Place, alerta_options, at_place
+from alerta_opsgenie.cli.target import StateDirectory, alerta_options, with_state_directory
 from alerta_opsgenie.clients.alert_list import PAGE, list_open
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
@@ -68,19 +68,20 @@ def _soon() -> float:
               help="Stop where more is to be closed.")  # fmt: skip
 @click.option("--apply", "applies", is_flag=True, help="Repair; without it nothing is changed.")
 @alerta_options
-@at_place
+@with_state_directory
 def reconcile(
-    place: Place, only: tuple[str, ...], as_json: bool, pause: float, limit: int, applies: bool, **vendor: str
-) -> None:
+    state_dir: StateDirectory, only: tuple[str, ...], as_json: bool, pause: float, limit: int, applies: bool,
+    **vendor: str,
+) -> None:  # fmt: skip
     """Compare the open alerts of both sides, and show what differs.
 
-    Looks twice and takes what it saw both times. Never creates an alert over there: from outside nothing proves that
-    it was not sent. Exit code 3: the sides differ.
+    Compares twice and reports only what differs both times. Never creates an alert in Opsgenie: from outside nothing
+    proves that it was not sent. Exit code 3: the sides differ.
     """
     policies = {field: who if field in (only or FIELDS) else OFF for field, who in FIELDS.items()}
     policies["presence"] = OFF if policies["presence"] == OFF else REPORT
     known = Known(policies=policies, grace_seconds=rules.GRACE_SECONDS, limit=limit)
-    sides = _sides(place, **vendor)
+    sides = _sides(state_dir, **vendor)
     with closing(sides.alerta), closing(sides.vendor):
         found = _look(sides, known)
         if found.waiting and not found.stopped:
@@ -95,8 +96,8 @@ def reconcile(
         raise click.exceptions.Exit(DRIFT)
 
 
-def _sides(place: Place, opsgenie_url: str, opsgenie_key_file: str) -> _Sides:
-    url, options = opsgenie_url, place.options()[0]
+def _sides(state_dir: StateDirectory, opsgenie_url: str, opsgenie_key_file: str) -> _Sides:
+    url, options = opsgenie_url, state_dir.options()[0]
     key = read_key_file("the key", opsgenie_key_file).reveal()
     if not key.isascii():
         raise Failure(f"{opsgenie_key_file} holds a character that no key has", "put the key into it alone", 2)

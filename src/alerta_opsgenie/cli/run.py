@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure, explained
+from alerta_opsgenie.cli.failure import Failure, explain_errors
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.service import ListenError, Service
 from alerta_opsgenie.connector.settings import (
@@ -39,9 +39,9 @@ _log = logging.getLogger("alerta_opsgenie.run")
 @click.option("--once", is_flag=True, help="Take what is there, deliver it, and end.")
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Default: info, or alertaOpsgenie.logLevel.")
-@explained
+@explain_errors
 def run(path: str | None, dialect: str | None, people: str | None, once: bool, log_format: str, **own: Any) -> None:
-    """Take the queue in OEC's or JEC's place, with their own configuration, and tell Alerta what people do.
+    """Take the queue in OEC's or JEC's place, with their own configuration, and apply people's actions in Alerta.
 
     SIGTERM ends it within 10 seconds, SIGHUP reads the configuration again.
     """
@@ -68,7 +68,7 @@ def run(path: str | None, dialect: str | None, people: str | None, once: bool, l
 
 
 def _warn(path: str, dialect: str | None, plan: Plan) -> None:
-    """Say what in the configuration does not do what it seems to, and make the scripts of others executable."""
+    """Log the problems of the configuration, and make other scripts than ours executable."""
     for problem in check_config(load_document(path), dialect=dialect, target=NATIVE):
         level = logging.ERROR if problem.level == ERROR else logging.WARNING
         _log.log(level, "%s: %s; %s", problem.path, problem.what, problem.advice)

@@ -1,22 +1,22 @@
-"""`alerta-opsgenie uninstall`: takes away what `install` made, and puts back what was there."""
+"""`alerta-opsgenie uninstall`: remove what `install` made, and restore what it replaced."""
 
 from __future__ import annotations
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure, explained
-from alerta_opsgenie.cli.install import EXIT_USAGE, confirm, open_host, place_options
+from alerta_opsgenie.cli.failure import Failure, explain_errors
+from alerta_opsgenie.cli.install import EXIT_USAGE, confirm, installation_options, open_host
 from alerta_opsgenie.setup.layout import layout_for
 from alerta_opsgenie.setup.record import Record
 from alerta_opsgenie.setup.removal import Removal, describe_undo
 
 
 @click.command("uninstall")
-@place_options
+@installation_options
 @click.option("--purge", is_flag=True, help="Remove also what was changed since, and actions that wait.")
 @click.option("--dry-run", is_flag=True, help="Show what would be undone and change nothing.")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
-@explained
+@explain_errors
 def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: bool) -> None:
     """Undo what `install` did here, the last step first.
 

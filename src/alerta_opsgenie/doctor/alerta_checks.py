@@ -20,7 +20,7 @@ from alerta_opsgenie.core.relay import Call
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import FORBIDDEN, NO_ANSWER, NOT_FOUND, OK, UNAUTHORIZED, ask
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.vendor_checks import judge_clock
+from alerta_opsgenie.doctor.vendor_checks import compare_clocks
 from alerta_opsgenie.page.plugin import FIGURES, side_of
 from alerta_opsgenie.vendor.config import NATIVE
 
@@ -60,12 +60,12 @@ def try_call(inst: Installation, method: str, path: str, body: Any = None, perso
 
 
 def fields_of(answer: Answer) -> dict[str, Any]:
-    """Give what an answer with 200 says; nothing of another one."""
+    """Return what an answer with 200 says; nothing of another one."""
     return answer.body if answer.status == OK and isinstance(answer.body, dict) else {}
 
 
 def listed(answer: Answer, name: str) -> list[dict[str, Any]]:
-    """Give the objects that an answer lists by a name."""
+    """Return the objects that an answer lists by a name."""
     found = fields_of(answer).get(name)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
@@ -76,7 +76,7 @@ def _links_at(inst: Installation, url: str) -> list[str]:
 
 
 def _candidates(url: str) -> list[str]:
-    """Give the URLs that may be meant by one at which Alerta does not answer, the likeliest first."""
+    """Return the URLs that may be meant by one at which Alerta does not answer, the likeliest first."""
     parts, path = urlsplit(url), address_of(url).path
     above = path.rpartition("/")[0]
     paths = dict.fromkeys((f"{path}/api", "/api", f"{above}/api", above, ""))
@@ -93,7 +93,7 @@ def check_reachable(inst: Installation) -> Iterator[Finding]:
         answer = call(inst, url, Call("GET", "/", None, ""))
         if listed(answer, "links"):
             yield ok(f"Alerta answers at {url}")
-            yield from judge_clock("Alerta", answer.clock_ahead_seconds)
+            yield from compare_clocks("Alerta", answer.clock_ahead_seconds)
             return
         right = next((tried for tried in _candidates(url) if _links_at(inst, tried)), "")
     except NO_ANSWER as error:

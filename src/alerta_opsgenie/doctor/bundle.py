@@ -27,7 +27,7 @@ from alerta_opsgenie.doctor.vendor_checks import ALERTS
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.vendor.config import JEC
 from alerta_opsgenie.vendor.placeholders import Placeholders
-from alerta_opsgenie.vendor.redaction import redact_document, shown_config
+from alerta_opsgenie.vendor.redaction import effective_config, redact_document
 
 LOG_LINES = 200
 _MARK = "Message body: "
@@ -82,7 +82,7 @@ def _versions() -> dict[str, str]:
 def _config(inst: Installation) -> Any:
     if inst.document is None:
         return {"error": str(inst.error)}
-    return {"file": redact_document(inst.document.value), "effective": shown_config(inst.config)}
+    return {"file": redact_document(inst.document.value), "effective": effective_config(inst.config)}
 
 
 def _actions(inst: Installation) -> Any:
@@ -115,7 +115,7 @@ def _logs(inst: Installation) -> Iterator[tuple[str, str]]:
 
 
 def capture(inst: Installation) -> dict[str, str]:
-    """Give the newest message of each action, and answers, with placeholders, by their names in `tests/payloads/`."""
+    """Return the newest message of each action, and answers, with placeholders, by their names in `tests/payloads/`."""
     placeholders, found = Placeholders(), {}
     for message in _messages(inst):
         action = message.get("action")

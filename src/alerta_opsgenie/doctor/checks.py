@@ -60,7 +60,7 @@ CHECKS = (
 NAMES = tuple(check.name for check in CHECKS)
 
 
-def examine(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Finding]:
+def run_checks(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Finding]:
     """Do the named checks. One that fails by itself is a finding, and the others are done all the same."""
     wanted = set(names)
     for check in CHECKS:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Iterator
 
 from alerta_opsgenie.doctor.finding import FAIL, SKIP, WARN, CheckEndedError, Finding, fail, ok, skip, warn
-from alerta_opsgenie.doctor.installation import Installation, Person
+from alerta_opsgenie.doctor.installation import Installation, SystemUser
 from alerta_opsgenie.journal.errors import user_name
 from alerta_opsgenie.setup.layout import layout_for
 from alerta_opsgenie.vendor.checks import check_config
@@ -32,15 +32,15 @@ def check_access(inst: Installation) -> Iterator[Finding]:
         yield _check_private(inst, inst.path)
 
 
-def need_user(inst: Installation, what: str) -> Person:
-    """Give the connector's user, whom this process is; else the check ends: it is not known what was to be tried."""
-    person = inst.person
-    if person is None:
+def require_user(inst: Installation, what: str) -> SystemUser:
+    """Return the connector's user, whom this process is; else the check ends: it is not known what was to be tried."""
+    user = inst.user
+    if user is None:
         advice = f"alerta-opsgenie doctor --config {inst.path} --user NAME"
         raise CheckEndedError(fail(f"the connector's user is not known, so nor {what}", advice))
-    if not person.is_us:
+    if not user.is_current_user:
         raise CheckEndedError(skip(what, "run doctor as root"))
-    return person
+    return user
 
 
 def _check_private(inst: Installation, path: str) -> Finding:
@@ -52,11 +52,11 @@ def _check_private(inst: Installation, path: str) -> Finding:
     if mode & _OTHERS_OR_GROUP_WRITES:
         right = 0o640 if inst.edge == NATIVE else 0o600
         return fail(f"{path} holds a key and has mode {mode:04o}: others may use it", f"chmod {right:o} {path}")
-    person = need_user(inst, f"whether it can read {path} ({owner})")
+    user = require_user(inst, f"whether it can read {path} ({owner})")
     if not os.access(path, os.R_OK):
-        right_owner = f"root:{person.name}" if inst.edge == NATIVE else f"{person.name}:"
-        return fail(f"{person.name} ({person.how}) cannot read {path} ({owner})", f"chown {right_owner} {path}")
-    return ok(f"{path} is {owner}'s alone, and {person.name} can read it")
+        right_owner = f"root:{user.name}" if inst.edge == NATIVE else f"{user.name}:"
+        return fail(f"{user.name} ({user.how}) cannot read {path} ({owner})", f"chown {right_owner} {path}")
+    return ok(f"{path} is {owner}'s alone, and {user.name} can read it")
 
 
 def check_content(inst: Installation) -> Iterator[Finding]:
@@ -78,7 +78,7 @@ def check_mappings(inst: Installation) -> Iterator[Finding]:
     missing = [name for name in DOCUMENTED_ACTIONS if name not in mappings]
     foreign = [name for name in DOCUMENTED_ACTIONS if name in mappings and not mappings[name].is_alerta_executor]
     if missing:
-        what = f"{inst.path} does not map {', '.join(missing)}, so Alerta never hears of it"
+        what = f"{inst.path} does not map {', '.join(missing)}, so it never reaches Alerta"
         yield fail(what, inst.install_command)
     if foreign:
         yield warn(f"{inst.path} maps {', '.join(foreign)} to a script that is not ours", inst.install_command)

@@ -50,5 +50,5 @@ def findings_of(check: Iterable[Finding], name: str = "") -> Iterator[Finding]:
 
 
 def worst(findings: Iterable[Finding]) -> str:
-    """Give the worst level among findings; ok where there is none."""
+    """Return the worst level among findings; ok where there is none."""
     return max((finding.level for finding in findings), key=LEVELS.index, default=OK)

@@ -24,7 +24,7 @@ from alerta_opsgenie.setup.access import Access, our_mappings, read_access
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
 from alerta_opsgenie.setup.processes import SERVICES, Process, is_connector, is_run_command, list_processes
 from alerta_opsgenie.vendor import as_user
-from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+from alerta_opsgenie.vendor.as_user import RunAsError, run_as
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
 from alerta_opsgenie.vendor.document import Document, parse_document, read_bytes, syntax_of, unreadable
 from alerta_opsgenie.vendor.location import NATIVE_PATH
@@ -42,7 +42,7 @@ _IMPORTED_LATE = (
 )  # fmt: skip
 
 
-class Person(NamedTuple):
+class SystemUser(NamedTuple):
     """A user of this host; `how` says from what it is known that the connector runs as this user."""
 
     name: str
@@ -52,25 +52,25 @@ class Person(NamedTuple):
     how: str = ""
 
     @property
-    def is_us(self) -> bool:
+    def is_current_user(self) -> bool:
         """Whether this process has this user's rights and no others."""
         return os.geteuid() == self.uid
 
 
-def person_of_name(name: str, how: str = "") -> Person | None:
+def user_by_name(name: str, how: str = "") -> SystemUser | None:
     """Look a user up by name; None: there is none."""
     with contextlib.suppress(KeyError):
-        return person_of_uid(pwd.getpwnam(name).pw_uid, how)
+        return user_by_uid(pwd.getpwnam(name).pw_uid, how)
     return None
 
 
-def person_of_uid(uid: int, how: str = "") -> Person:
+def user_by_uid(uid: int, how: str = "") -> SystemUser:
     """Look a user up by number; one without a name, as in a container, has a group of the same number."""
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        return Person(str(uid), uid, uid, "/", how)
-    return Person(entry.pw_name, uid, entry.pw_gid, entry.pw_dir, how)
+        return SystemUser(str(uid), uid, uid, "/", how)
+    return SystemUser(entry.pw_name, uid, entry.pw_gid, entry.pw_dir, how)
 
 
 def _import_late() -> None:
@@ -79,16 +79,16 @@ def _import_late() -> None:
             importlib.import_module(name)
 
 
-def become(person: Person) -> None:
+def become(user: SystemUser) -> None:
     """Let root become this user for good; for anybody else nothing changes. Raises OSError."""
-    if os.geteuid() != 0 or person.uid == 0:
+    if os.geteuid() != 0 or user.uid == 0:
         return
     _import_late()
-    as_user.become(person.uid, person.gid)
+    as_user.become(user.uid, user.gid)
     os.chdir("/")
     for name in [name for name in os.environ if name.startswith("XDG_")]:
         del os.environ[name]
-    os.environ.update(HOME=person.home, USER=person.name, LOGNAME=person.name)
+    os.environ.update(HOME=user.home, USER=user.name, LOGNAME=user.name)
 
 
 @dataclass(frozen=True)
@@ -123,36 +123,36 @@ class Installation:
         """The configuration's path."""
         return self.request.config_path
 
-    def drop_rights(self, other: Person | None = None) -> None:
+    def drop_rights(self, other: SystemUser | None = None) -> None:
         """Gather what only root can see, then become the connector's user, or another one, for good. Raises OSError.
 
         Where that user is not known, or is root, it is whoever can write the configuration: that user names the files.
         """
         _ = self.config, self.unit, self.service_environment
-        person = other or self.person
-        if (person is None or person.uid == 0) and self.document is not None:
-            person = self._find_writer()
-        if person is not None:
-            become(person)
+        user = other or self.user
+        if (user is None or user.uid == 0) and self.document is not None:
+            user = self._find_writer()
+        if user is not None:
+            become(user)
 
-    def _find_writer(self) -> Person:
+    def _find_writer(self) -> SystemUser:
         """Find a user who can change the configuration; whoever is not root is only themselves. Raises OSError.
 
         Where root's links lead to it, it is a user who can change one of them, or what they lead to.
         """
         if os.geteuid() != 0:
-            return person_of_uid(os.geteuid())
+            return user_by_uid(os.geteuid())
         files, path = SafeFiles(), Path(self.path)
         for _ in range(_MOST_LINKS):
-            uid = files.writer(str(path))
+            uid = files.find_writer(str(path))
             if uid:
-                return person_of_uid(uid)
+                return user_by_uid(uid)
             if not path.is_symlink():
                 break
             path = Path(os.path.normpath(path.parent / path.readlink()))
         if str(path) != os.path.realpath(self.path):
             raise OSError(errno.ELOOP, "it is reached by the link of a directory: name the real place")
-        return person_of_uid(0)
+        return user_by_uid(0)
 
     # -- the configuration
 
@@ -210,7 +210,7 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         """The environment by which the connector reads its configuration."""
-        return {**self.process_environment, "HOME": self.person.home if self.person else ""}
+        return {**self.process_environment, "HOME": self.user.home if self.user else ""}
 
     @cached_property
     def accesses(self) -> list[Access]:
@@ -234,7 +234,7 @@ class Installation:
         return self.access.read_key()
 
     def secrets(self) -> list[str]:
-        """Give all that must never be shown."""
+        """Return all that must never be shown."""
         return [key.reveal() for key in (self.alerta_key[0], self.config.api_key) if key]
 
     def redact(self, line: str) -> str:
@@ -267,7 +267,7 @@ class Installation:
             return True
         try:
             return bool(run_as(process.uid, process.gid, lambda: os.access(self.path, os.R_OK)))
-        except CannotBecomeError:
+        except RunAsError:
             return False
 
     @property
@@ -296,17 +296,17 @@ class Installation:
         return next(agents, Unit())
 
     @cached_property
-    def person(self) -> Person | None:
+    def user(self) -> SystemUser | None:
         """The connector's user: as asked for, its process's, its unit's, or the configuration's owner."""
         if self.process is not None and not self.request.user:
-            return person_of_uid(self.process.uid, "its process's user")
+            return user_by_uid(self.process.uid, "its process's user")
         usual = layout_for(NATIVE).user if self.edge == NATIVE else ""
         named = {"as you say": self.request.user, "its unit's user": self.unit.user, "the usual user": usual}
         for how, name in named.items():
             if name:
-                return person_of_name(name, how)
+                return user_by_name(name, how)
         try:
-            return person_of_uid(Path(self.path).lstat().st_uid, "the configuration's owner")
+            return user_by_uid(Path(self.path).lstat().st_uid, "the configuration's owner")
         except OSError:
             return None
 
@@ -319,7 +319,7 @@ class Installation:
     @cached_property
     def service_environment(self) -> Mapping[str, str]:
         """The environment in which the connector starts scripts, as far as it is known."""
-        home = {"HOME": self.person.home} if self.person else {}
+        home = {"HOME": self.user.home} if self.user else {}
         return {**self.unit.environment, **home, **self.process_environment, "PATH": self.search_path}
 
     @property

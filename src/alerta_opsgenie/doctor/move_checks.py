@@ -21,16 +21,16 @@ from alerta_opsgenie.core.publish import Dialect, Policy, is_wanted
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.core.sides import alias_of
 from alerta_opsgenie.doctor.alerta_checks import try_call
-from alerta_opsgenie.doctor.checks import examine
+from alerta_opsgenie.doctor.checks import run_checks
 from alerta_opsgenie.doctor.finding import SKIP, CheckEndedError, Finding, fail, findings_of, ok, skip, warn
 from alerta_opsgenie.doctor.http import IncompleteError, read_alerts, wait
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.vendor_checks import judge_end
+from alerta_opsgenie.doctor.vendor_checks import check_end_date
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.page.markup import age
 from alerta_opsgenie.page.view import days_left
 from alerta_opsgenie.setup.processes import PROGRAMS
-from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+from alerta_opsgenie.vendor.as_user import RunAsError, run_as
 
 _LIMIT_SECONDS = 300.0
 _QUIET_SECONDS = 24 * 3600.0
@@ -55,7 +55,8 @@ def _check_days(move: Move) -> Iterator[Finding]:
     if move.old is None and days_left() <= 0:
         yield ok(f"Opsgenie was switched off on {END_OF_OPSGENIE}, and nothing of it is left here")
     else:
-        yield judge_end(days_left(), "your own turn-off may come earlier: 120 days after the migration of the account")
+        advice = "your own turn-off may come earlier: 120 days after the migration of the account"
+        yield check_end_date(days_left(), advice)
 
 
 def _check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
@@ -64,7 +65,7 @@ def _check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
         old = move.old.path if move.old else "FILE"
         advice = f"alerta-opsgenie install --edge jec --from {old} --api-key-file integration.key"
         raise CheckEndedError(fail("there is no configuration for JSM on this host", advice))
-    for finding in _as_its_user(new, lambda: examine(new, names)):
+    for finding in _as_its_user(new, lambda: run_checks(new, names)):
         yield finding._replace(what=f"{finding.check}: {finding.what}", check="")
 
 
@@ -183,7 +184,7 @@ CHECKS: dict[str, Callable[[Move], Iterator[Finding]]] = {
 }
 
 
-def examine_move(move: Move, names: set[str]) -> Iterator[Finding]:
+def run_move_checks(move: Move, names: set[str]) -> Iterator[Finding]:
     """Do the named checks, in their order."""
     for name, check in CHECKS.items():
         if name in names:
@@ -200,6 +201,6 @@ def _as_its_user(inst: Installation, work: Callable[[], Iterator[Finding]]) -> l
     try:
         rows = run() if os.geteuid() != 0 else run_as(0, 0, run, limit_seconds=_LIMIT_SECONDS)
     except OSError as error:
-        why = str(error) if isinstance(error, CannotBecomeError) else error.strerror or str(error)
+        why = str(error) if isinstance(error, RunAsError) else error.strerror or str(error)
         return [fail(f"{inst.path} cannot be looked at: {why}", "name the user: --user NAME")]
     return [Finding(*row) for row in rows]

@@ -163,7 +163,7 @@ def _shows(arguments: tuple[str, ...], secrets: list[str]) -> bool:
 
 
 def _readable_copies(inst: Installation, secrets: list[str]) -> tuple[list[str], list[OSError]]:
-    """Give the files that others can read and that hold a key, and why the directory or a file could not be read."""
+    """Return the files that others can read and that hold a key, and why the directory or a file could not be read."""
     known = {inst.path, inst.access.key_file}  # looked at by checks of their own
     try:
         paths = [path for path in sorted(Path(inst.path).parent.iterdir()) if str(path) not in known]
@@ -192,7 +192,7 @@ def _is_readable_copy(path: Path, secrets: list[str]) -> bool | OSError:
 
 
 def logs_named(inst: Installation, pattern: str) -> list[Path]:
-    """Give the connector's own logs whose names match, the newest first; none where they cannot be listed."""
+    """Return the connector's own logs whose names match, the newest first; none where they cannot be listed."""
     if inst.edge == NATIVE:
         return []
     try:
@@ -203,7 +203,7 @@ def logs_named(inst: Installation, pattern: str) -> list[Path]:
 
 
 def connector_log(inst: Installation) -> str | None:
-    """Give the connector's own log: its process's, else the one that was written last; None: there is none."""
+    """Return the connector's own log: its process's, else the one that was written last; None: there is none."""
     logs = logs_named(inst, rf"{inst.edge}\d+\.log")
     of_process = [path for path in logs if inst.process and path.name == f"{inst.edge}{inst.process.pid}.log"]
     return str((of_process or logs)[0]) if logs else None

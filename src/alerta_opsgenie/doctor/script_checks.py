@@ -13,7 +13,7 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.handover import UnsafeError, open_directory
 from alerta_opsgenie.agent.state import journal_of, target_name, target_url, targets
 from alerta_opsgenie.clients.connection import AddressError
-from alerta_opsgenie.doctor.config_checks import need_user
+from alerta_opsgenie.doctor.config_checks import require_user
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.journal import JournalError
@@ -46,15 +46,15 @@ def _check_script(inst: Installation, path: str) -> Finding:
         status = Path(path).stat()
     except OSError as error:
         return fail(f"{path}, which the actions are mapped to: {error.strerror}", inst.install_command)
-    person, what = inst.person, f"{path} is {user_name(status.st_uid)}'s with mode {status.st_mode & 0o777:04o}"
+    user, what = inst.user, f"{path} is {user_name(status.st_uid)}'s with mode {status.st_mode & 0o777:04o}"
     if status.st_mode & _OTHERS_WRITE:
         return fail(f"{what}: it can be changed by others", f"chmod 755 {path}")
-    if person and status.st_uid not in (0, person.uid):
-        return fail(f"{what}: it belongs to neither root nor {person.name}", f"chown {person.name}: {path}")
-    if person is None or not person.is_us:
+    if user and status.st_uid not in (0, user.uid):
+        return fail(f"{what}: it belongs to neither root nor {user.name}", f"chown {user.name}: {path}")
+    if user is None or not user.is_current_user:
         return skip(f"whether the connector's user can start {path}", "run doctor as root")
     if not os.access(path, os.R_OK if path.endswith(".py") else os.X_OK | os.R_OK):
-        return fail(f"{what}: {person.name} cannot start it", f"chmod 755 {path}")
+        return fail(f"{what}: {user.name} cannot start it", f"chmod 755 {path}")
     return ok(what)
 
 
@@ -95,7 +95,7 @@ def check_service(inst: Installation) -> Iterator[Finding]:
         return
     # Without the agent's service the executors start one; only what waits is not delivered after a reboot.
     name, judge = ("run", fail) if inst.edge == NATIVE else ("agent", warn)
-    user = need_user(inst, f"whether {unit.name} can start {unit.command[0]} as its user").name
+    user = require_user(inst, f"whether {unit.name} can start {unit.command[0]} as its user").name
     _, error = _run_program(inst, [unit.command[0], name, "--help"])
     what = f"{unit.command[0]} {name} of {unit.name}, as {user}"
     if error:
@@ -124,7 +124,7 @@ def check_logs(inst: Installation) -> Iterator[Finding]:
     files = [path for path in (inst.mapping.stdout, inst.mapping.stderr) if path] if inst.mapping else []
     if not files:
         return
-    user = need_user(inst, f"whether it can write {files[0]}").name
+    user = require_user(inst, f"whether it can write {files[0]}").name
     refused = [path for path in files if not _may_write(path)]
     for path in refused:
         advice = f"chown {user}: {path}" if Path(path).exists() else f"install -o {user} -m 640 /dev/null {path}"
@@ -147,7 +147,7 @@ def _may_write(path: str) -> bool:
 def check_state(inst: Installation) -> Iterator[Finding]:
     """Look at what waits and what is dead, and whether the state directory can be used."""
     directory = inst.state_directory
-    me = need_user(inst, f"what waits in {directory}").name
+    me = require_user(inst, f"what waits in {directory}").name
     try:
         os.close(open_directory(directory))
     except FileNotFoundError:

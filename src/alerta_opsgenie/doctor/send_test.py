@@ -15,7 +15,7 @@ from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, findi
 from alerta_opsgenie.doctor.http import OK
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import NATIVE
-from alerta_opsgenie.vendor.runner import Host, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, run_message
 
 ACTOR = "alerta-opsgenie-doctor"  # who acts in the test
 NAME = "send-test"
@@ -90,7 +90,7 @@ def _failed(why: str) -> CheckEndedError:
 
 
 def _start(inst: Installation, message: str) -> str:
-    host = Host(environment=inst.service_environment, working_directory="/", time_limit_seconds=_LIMIT_SECONDS)
+    host = ScriptHost(environment=inst.service_environment, working_directory="/", time_limit_seconds=_LIMIT_SECONDS)
     result = run_message(inst.config, message, host=host)
     if result.dropped_reason is not None:
         raise _failed(f"the connector would drop it: {result.dropped_reason}")

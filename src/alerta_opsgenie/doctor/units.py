@@ -57,7 +57,7 @@ def _by_name(directories: Iterable[str], pattern: str) -> list[tuple[str, str]]:
 def _text(path: str) -> str:
     """Read what root alone decides; what others could put there may be a link to any file of root's."""
     try:
-        return SafeFiles().read(path).decode("utf-8", "replace") if SafeFiles().writer(path) == 0 else ""
+        return SafeFiles().read(path).decode("utf-8", "replace") if SafeFiles().find_writer(path) == 0 else ""
     except OSError:
         return ""
 

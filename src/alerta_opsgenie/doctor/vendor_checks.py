@@ -43,7 +43,7 @@ _OPEN_THE_WAY = "open the way there for this host (name server, firewall, proxy)
 _WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 
 
-def judge_clock(whose: str, ahead_seconds: float) -> Iterator[Finding]:
+def compare_clocks(whose: str, ahead_seconds: float) -> Iterator[Finding]:
     """Compare a server's clock with ours; the Date header is exact to a second."""
     apart, advice = abs(ahead_seconds), "timedatectl set-ntp true"
     what = f"this host's clock is {apart:.0f} s {'behind' if ahead_seconds > 0 else 'ahead of'} {whose}'s"
@@ -87,7 +87,7 @@ def _sources_seen(inst: Installation, wanted: str) -> set[str]:
     return {str(one["source"]) for one in found if one.get("source")}
 
 
-def judge_end(days: int, advice: str) -> Finding:
+def check_end_date(days: int, advice: str) -> Finding:
     """Say how long Opsgenie goes on."""
     if days <= 0:
         return fail(f"Opsgenie was switched off on {END_OF_OPSGENIE}", advice)
@@ -99,7 +99,7 @@ def check_end(inst: Installation) -> Iterator[Finding]:
     """Say how long Opsgenie goes on."""
     if inst.dialect == OEC:
         advice = f"move to Jira Service Management: alerta-opsgenie config convert {inst.path} --to jec"
-        yield judge_end(days_left(inst.request.today), advice)
+        yield check_end_date(days_left(inst.request.today), advice)
 
 
 # -- The queue
@@ -134,7 +134,7 @@ def check_vendor(inst: Installation) -> Iterator[Finding]:
     """Look whether the vendor is reached, and names a queue or a channel to this key."""
     token = _fetch_token(inst)
     yield ok(f"{NAMES[inst.dialect]} accepts the key")
-    yield from judge_clock(NAMES[inst.dialect], token.ahead_seconds)
+    yield from compare_clocks(NAMES[inst.dialect], token.ahead_seconds)
 
 
 def check_queue(inst: Installation) -> Iterator[Finding]:
