@@ -99,7 +99,7 @@ class TestShow:
         code, output, errors = place.call("spool", "show", "77")
         assert (code, output) == (2, "")
         assert errors == "error: there is no action 77\n  try: alerta-opsgenie spool list\n"
-        assert "aaaa stands for 2 actions" in place.run("spool", "show", "aaaa").output
+        assert "aaaa matches 2 actions" in place.run("spool", "show", "aaaa").output
 
 
 class TestRetryAndDrop:
@@ -110,7 +110,7 @@ class TestRetryAndDrop:
         kept = place.keep("Close", dead=True)
         for arguments in ((command,), (command, "--all", "1")):
             result = place.run("spool", *arguments)
-            assert (result.exit_code, "name the actions by their ID, or say --all" in result.output) == (2, True)
+            assert (result.exit_code, "name the actions by their ID, or give --all" in result.output) == (2, True)
         result = place.run("spool", command, "--all", answer="n\n")
         assert (result.exit_code, kept.alert in result.output) == (1, True)
         assert f"{command} 1? [y/N]" in result.output

@@ -49,10 +49,10 @@ import json, os, sys
 from pathlib import Path
 
 from alerta_opsgenie.vendor.structure import read_config
-from alerta_opsgenie.vendor.runner import Host, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, run_message
 environment = {{"PATH": "/usr/bin:/bin", "HOME": os.environ["HOME"]}}
 config = read_config({CONFIGS}[sys.argv[1]], dialect=sys.argv[1], environment=environment)
-host = Host(environment=environment, working_directory="/")
+host = ScriptHost(environment=environment, working_directory="/")
 message = json.loads(Path("/tmp/message").read_text())
 result = run_message(config, message, host=host)
 print(result.failure + result.stderr)

@@ -179,7 +179,7 @@ def shown(**figures: float) -> Answer:
         ({"oldest_waiting_seconds": 301}, "fail", "has waited for 301 s"),
         ({"heartbeat_withheld": 1}, "fail", "the heartbeat at the vendor is withheld"),
         ({"way_back_dead": 1}, "fail", "does not arrive"),
-        ({"dead_letters": 3}, "warn", "3 requests were refused for good"),
+        ({"dead_letters": 3}, "warn", "3 requests were refused permanently"),
     ],
 )
 def test_each_figure_is_judged(

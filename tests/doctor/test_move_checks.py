@@ -154,14 +154,14 @@ def test_what_came_from_opsgenie_and_what_is_left_of_it_is_said(place: Place) ->
     code, found = place.look("--only", "from-opsgenie")
     first = found["from-opsgenie"][0]
     assert (code, first.level) == (1, "fail")
-    assert first.what == "1 actions from Opsgenie wait, or were refused for good"
+    assert first.what == "1 actions from Opsgenie wait, or were refused permanently"
 
 
-def test_what_nobody_knows_is_said_to_be_unknown_and_fails_nothing(place: Place) -> None:
+def test_what_is_not_documented_is_reported_as_not_known_and_fails_nothing(place: Place) -> None:
     code, found = place.look("--only", "not-known", "--only", "way-back", "--only", "days-left")
     assert code == 0
     assert {one.level for one in found["not-known"]} == {"skip"}
-    assert "a key of Opsgenie's" in found["not-known"][0].what
+    assert "what Opsgenie answers to its keys" in found["not-known"][0].what
     assert "uninstall --edge jec" in found["way-back"][0].what
 
 

@@ -54,7 +54,7 @@ def test_an_error_of_one_action_is_a_warning_and_shows_no_secret(installed: Inst
 
 def test_the_last_success_is_told_and_a_recent_failure_until_one_succeeds(installed: Installed) -> None:
     found = installed.worst("last-success")
-    assert (found.level, "no action has come through yet" in found.what) == ("skip", True)
+    assert (found.level, "shows no action yet" in found.what) == ("skip", True)
     log_line(installed, "ERROR", "rejected Close: bad-alias (9 ms)", age_seconds=3 * 86400)
     assert [finding for finding in installed.findings("last-success") if finding.level != "ok"] == []
     log_line(installed, "ERROR", f"rejected Close {NEVER} by alice@example.com: no-such-alert (9 ms)")
@@ -105,7 +105,7 @@ def test_the_vendors_own_way_to_pass_its_key_is_not_held_against_anybody(install
     ("status", "body", "level", "what"),
     [
         (200, {"ok": True, "transport": "channel"}, "ok", "by the channel of JEC's version 2"),
-        (503, {"problems": ["no key"], "stuck": ["poller"]}, "fail", "it is not ready: no key; poller stands still"),
+        (503, {"problems": ["no key"], "stuck": ["poller"]}, "fail", "it is not ready: no key; poller is stuck"),
     ],
 )
 def test_our_own_connector_is_asked_whether_it_is_ready(

@@ -70,7 +70,7 @@ def test_another_source_over_there_fails_and_adding_it_mends_that(installed: Ins
     ("change", "words", "others"),
     [
         ({"baseUrl": "http://no-such-host.invalid"}, "no-such-host.invalid", "refused"),
-        ({"apiKey": "of-nobody"}, "is refused to this key (HTTP ", "reached"),
+        ({"apiKey": "of-nobody"}, "the list of alerts is refused (HTTP ", "reached"),
     ],
 )
 def test_a_list_that_is_not_reached_is_not_called_a_refusal(

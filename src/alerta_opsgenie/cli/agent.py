@@ -14,10 +14,10 @@ from alerta_opsgenie.cli.target import StateDirectory, alerta_options, with_stat
 @alerta_options
 @with_state_directory
 def agent(state_dir: StateDirectory) -> None:
-    """Deliver what OEC's or JEC's scripts hand over, and what has waited since before a reboot.
+    """Deliver the actions of OEC's or JEC's scripts, and those that have waited since before a reboot.
 
-    The first action starts an agent by itself, which ends after ten idle minutes. This one stays until SIGTERM, and
-    takes over from one that runs already.
+    Without this service, the first action starts an agent, which ends after ten idle minutes. This one stays until
+    SIGTERM, and replaces a running one.
     """
     options = state_dir.options()
     state.prepare(state_dir.path)

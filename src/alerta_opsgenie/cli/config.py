@@ -32,12 +32,12 @@ EXIT_PROBLEMS = 1
 TARGETS = (*DIALECTS, NATIVE)
 
 _dialect_option = click.option(
-    "--dialect", type=click.Choice(DIALECTS), help="Whose file it is; guessed by its base URL where not given."
+    "--dialect", type=click.Choice(DIALECTS), help="The connector whose file it is (default: guessed by its base URL)."
 )
 _file_options = option_set(
     click.argument("file", required=False),
     _dialect_option,
-    click.option("--for", "target", type=click.Choice(TARGETS), help="Who is to run with it; by default whose it is."),
+    click.option("--for", "target", type=click.Choice(TARGETS), help="The connector to run (default: the dialect's)."),
 )
 _output_options = option_set(
     click.option("--output", metavar="FILE", help="Write it there (.json, .yml), mode 0600; - is standard output."),
@@ -56,10 +56,10 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
 @explain_errors
 def check(file: str | None, dialect: str | None, target: str | None, strict: bool, as_json: bool) -> None:
-    """Say what is wrong with a configuration, and what to do about each.
+    """Report the problems of a configuration, each with advice.
 
-    Without FILE the connectors' variables (OEC_CONF_LOCAL_FILEPATH, JEC_CONF_LOCAL_FILEPATH) and the usual places are
-    looked at.
+    Without FILE, it is searched by the connectors' variables (OEC_CONF_LOCAL_FILEPATH, JEC_CONF_LOCAL_FILEPATH) and in
+    the usual places.
     """
     location = locate(file, dialect)
     chosen, problems = location.dialect, []
@@ -106,7 +106,7 @@ def show(file: str | None, dialect: str | None, target: str | None) -> None:
 
 
 @config.command("render")
-@click.option("--edge", type=click.Choice(DIALECTS), default="oec", show_default=True, help="Whose connector it is.")
+@click.option("--edge", type=click.Choice(DIALECTS), default="oec", show_default=True, help="The connector.")
 @source_options
 @click.option("--alerta-key-in", "key_in", type=click.Choice(["env", "file"]), default="env", show_default=True,
               help="How the script gets Alerta's key: in its environment, or by the path of that file.")  # fmt: skip
@@ -161,15 +161,15 @@ def _put_out(value: Mapping[str, Any], output: str | None, *, force: bool, show:
 
 @config.command("convert")
 @click.argument("file", required=False)
-@click.option("--to", "to", type=click.Choice(TARGETS), required=True, help="Whose configuration it is to become.")
+@click.option("--to", "to", type=click.Choice(TARGETS), required=True, help="The connector to convert for.")
 @_dialect_option
-@click.option("--api-key-file", metavar="FILE", help="The key of the new integration; else a placeholder is put there.")
-@click.option("--base-url", default="", metavar="URL", help="The new base URL, where it is not the vendor's own.")
+@click.option("--api-key-file", metavar="FILE", help="The key of the new integration (default: a placeholder).")
+@click.option("--base-url", default="", metavar="URL", help="The new base URL (default: the vendor's).")
 @_output_options
 @explain_errors
 def convert(file: str | None, to: str, dialect: str | None, api_key_file: str | None, base_url: str,
             output: str | None, force: bool) -> None:  # fmt: skip
-    """Make one connector's configuration another's: keys, base URL, paths, names of mappings, arguments.
+    """Convert one connector's configuration for another: keys, base URL, paths, names of mappings, arguments.
 
     The difference is shown with the secrets hidden; nothing is written without --output.
     """

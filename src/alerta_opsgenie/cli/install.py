@@ -34,8 +34,8 @@ _COMMAND_PATH = re.compile(r"(?:/[A-Za-z0-9._+@-]+)+")  # a unit's line has no r
 
 installation_options = option_set(
     click.option("--edge", type=click.Choice(EDGES), required=True, help="Opsgenie's connector, JSM's, or our own."),
-    click.option("--user", default="", metavar="NAME", help="The connector's user, where it is not the usual one."),
-    click.option("--root", default="", metavar="DIR", help="Do it in this directory, as in an image; makes no users."),
+    click.option("--user", default="", metavar="NAME", help="The connector's user (default: the usual one)."),
+    click.option("--root", default="", metavar="DIR", help="Work on the image in this directory; makes no users."),
 )
 """The options that select an installation."""
 
@@ -43,26 +43,26 @@ installation_options = option_set(
 @click.command("install")
 @installation_options
 @source_options
-@click.option("--dialect", type=click.Choice(DIALECTS), help="For native: whose integration the key is of.")
-@click.option("--alerta-ca-file", default="", metavar="FILE", help="Certificates (PEM) of a private CA, to be used.")
+@click.option("--dialect", type=click.Choice(DIALECTS), help="For native: the product of the integration's key.")
+@click.option("--alerta-ca-file", default="", metavar="FILE", help="Certificates (PEM) of a private CA.")
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="Act on alerts with this source.")
-@click.option("--home", default="", metavar="DIR", help="The user's home, where it is not the documented one.")
-@click.option("--log-dir", default="", metavar="DIR", help="The log directory, where it is not the documented one.")
+@click.option("--home", default="", metavar="DIR", help="The user's home (default: the documented one).")
+@click.option("--log-dir", default="", metavar="DIR", help="The log directory (default: the documented one).")
 @click.option("--service-path", default="", metavar="PATH", help="The PATH that the connector's service has.")
 @click.option("--command", default="", metavar="PATH", help="The alerta-opsgenie that the unit starts.")
-@click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number; else all is root's.")
-@click.option("--from", "taken_from", default="", metavar="FILE", help="Begin with another connector's configuration.")
-@click.option("--keep-config", is_flag=True, help="Leave a configuration that is there as it is.")
-@click.option("--force", is_flag=True, help="Replace a configuration that is there, without a question.")
+@click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number (default: root).")
+@click.option("--from", "taken_from", default="", metavar="FILE", help="Start from another connector's configuration.")
+@click.option("--keep-config", is_flag=True, help="Keep an existing configuration unchanged.")
+@click.option("--force", is_flag=True, help="Replace an existing configuration without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--yes", is_flag=True, help="Do it without asking; an edited configuration still needs --force.")
 @explain_errors
 def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: bool, yes: bool, **asked: Any) -> None:
-    """Set a connector up: user, directories, executor, configuration, Alerta's key, systemd unit.
+    """Set up a connector: user, directories, executor, configuration, Alerta's key, systemd unit.
 
-    The unit is the native connector's own, or that of the agent beside OEC and JEC. The plan is shown before anything
-    is changed. Run again, it changes what is not as it should be, and nothing else. What was there is kept under a
-    dated name; `alerta-opsgenie uninstall` puts it back. With another --user, all places are named after that user.
+    The unit is the native connector's; for OEC and JEC, the agent's. The plan is shown before anything is changed. Run
+    again, it corrects only what is not as it should be. A replaced file is kept under a dated name; `alerta-opsgenie
+    uninstall` restores it. With another --user, all paths are named after that user.
     """
     force = asked.pop("force")
     layout = layout_for(asked.pop("edge"), user, home, log_dir)

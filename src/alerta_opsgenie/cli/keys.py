@@ -23,10 +23,10 @@ _NOTHING = Secret("")
 source_options = option_set(
     click.option("--alerta-url", default="", metavar="URL", envvar="ALERTA_API_URL",
                  help="Alerta's API, as https://alerta.example.com/api (or ALERTA_API_URL)."),
-    click.option("--alerta-key-file", metavar="FILE", help="Where to read Alerta's API key now (or ALERTA_API_KEY)."),
-    click.option("--api-key-file", metavar="FILE", help="Where to read the integration's key (or OEC_API_KEY, ...)."),
+    click.option("--alerta-key-file", metavar="FILE", help="A file with Alerta's API key (or ALERTA_API_KEY)."),
+    click.option("--api-key-file", metavar="FILE", help="A file with the integration's key (or OEC_API_KEY, ...)."),
     click.option("--region", type=click.Choice(REGIONS), default="us", show_default=True, help="Opsgenie's region."),
-    click.option("--base-url", default="", metavar="URL", help="The vendor's API, where it is not the usual host."),
+    click.option("--base-url", default="", metavar="URL", help="The vendor's API (default: the usual host)."),
 )  # fmt: skip
 """The options for the values of a configuration."""
 

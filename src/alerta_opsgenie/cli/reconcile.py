@@ -238,11 +238,11 @@ def _show(found: Sweep, done: list[str], *, as_json: bool) -> None:
         ]  # fmt: skip
         click.echo(json.dumps({"repairs": repaired, "findings": [one._asdict() for one in found.findings]}, indent=2))
         return
-    rows = [("ALERT", "FIELD", "TELL", "WHAT", "WHY")]
+    rows = [("ALERT", "FIELD", "CHANGE", "WHAT", "WHY")]
     for one, result in zip(found.repairs, done):
         why = f"{one.reason} ({result})" if result else one.reason
         rows.append((one.alert, one.field, one.side, ", ".join(one.steps), why))
-    rows += [(one.alert, one.field, "nobody", "", one.text) for one in found.findings]
+    rows += [(one.alert, one.field, "-", "", one.text) for one in found.findings]
     for row in rows if rows[1:] else ():
         click.echo(printable("{:36} {:12} {:8} {:24} {}".format(*row)))
     click.echo(f"{len(found.repairs)} to repair, {len(found.findings)} to look at" if rows[1:] else "both sides agree")

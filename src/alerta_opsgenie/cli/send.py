@@ -39,7 +39,7 @@ KEPT_HINT = "; it is kept and tried again by itself; to have it done now: alerta
 @alerta_options
 @with_state_directory
 def send(state_dir: StateDirectory, action: str, alert: str, user: str, time_limit: float, **fields: Any) -> None:
-    """Do one ACTION on an ALERT (Alerta's whole id), as if it came from Opsgenie: to try things, or in a runbook."""
+    """Do one ACTION on an ALERT (Alerta's full id), as if it came from Opsgenie: for a test, or in a runbook."""
     if action in _NEEDED and not fields[_NEEDED[action]]:
         raise Failure(f"{action} needs --{_NEEDED[action]}", "alerta-opsgenie send --help", 2)
     options = state_dir.options()[0]._replace(limit_seconds=time_limit)

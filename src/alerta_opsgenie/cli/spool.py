@@ -33,10 +33,10 @@ _LOOK_SECONDS = 0.25
 
 @click.group()
 def spool() -> None:
-    """See what waits to be delivered to Alerta, and decide about what was refused.
+    """List actions that wait for delivery to Alerta, and decide about those that were refused.
 
-    What could not be delivered waits and is tried again by itself. What was refused for good, or waited for more than 7
-    days, is a dead letter: it is kept until `retry` or `drop`.
+    An action that could not be delivered waits and is tried again automatically. One that was refused permanently, or
+    waited for more than 7 days, is a dead letter: it is kept until `retry` or `drop`.
     """
 
 
@@ -45,7 +45,7 @@ def spool() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object with the actions and the counts.")
 @with_state_directory
 def list_actions(state_dir: StateDirectory, wanted: str | None, as_json: bool) -> None:
-    """List what is in flight, waits, or is dead."""
+    """List actions in flight, waiting actions, and dead letters."""
     now = time.time()
     rows = [row for row in _rows_of(state_dir) if wanted in {None, row.action.state}]
     counts = total(journal.counts(now) for _, journal in state_dir.journals())
@@ -64,7 +64,7 @@ def list_actions(state_dir: StateDirectory, wanted: str | None, as_json: bool) -
 @click.argument("prefix", metavar="ID")
 @with_state_directory
 def show(state_dir: StateDirectory, prefix: str) -> None:
-    """Show one action whole, with its message. The beginning of its ID is enough."""
+    """Show one action in full, with its message. The beginning of its ID is enough."""
     (row,) = _choose(state_dir, [prefix])
     for name, value in _fields(row).items():
         click.echo(printable(f"{name + ':':14} {value}"))
@@ -82,7 +82,7 @@ _selection = option_set(
 @_selection
 @with_state_directory
 def retry(state_dir: StateDirectory, **selection: Any) -> None:
-    """Let dead letters wait again, due at once."""
+    """Put dead letters back into the queue, due at once."""
     done = _decide("retry", state_dir, lambda one, ids: one.retry(ids, time.time()), **selection)
     click.echo(f"{done} will be tried again; to have it done now: alerta-opsgenie spool drain")
 
@@ -91,13 +91,13 @@ def retry(state_dir: StateDirectory, **selection: Any) -> None:
 @_selection
 @with_state_directory
 def drop(state_dir: StateDirectory, **selection: Any) -> None:
-    """Remove dead letters (or, by ID, anything) for good. `--all` takes the dead ones alone."""
+    """Remove dead letters (or, by ID, any action) permanently. `--all` removes all dead letters and nothing else."""
     click.echo(f"{_decide('drop', state_dir, Journal.drop, **selection)} dropped")
 
 
 def _decide(verb: str, state_dir: StateDirectory, do: Any, *, prefixes: tuple[str, ...], every: bool, yes: bool) -> int:
     if every == bool(prefixes):
-        raise Failure("name the actions by their ID, or say --all", "alerta-opsgenie spool list", 2)
+        raise Failure("name the actions by their ID, or give --all", "alerta-opsgenie spool list", 2)
     rows = [row for row in _rows_of(state_dir) if row.action.state == "dead"] if every else _choose(state_dir, prefixes)
     for line in _table(rows, time.time()):
         click.echo(line)
@@ -113,10 +113,10 @@ def _decide(verb: str, state_dir: StateDirectory, do: Any, *, prefixes: tuple[st
 @alerta_options
 @with_state_directory
 def drain(state_dir: StateDirectory) -> None:
-    """Deliver what waits, now, and end when nothing waits any more.
+    """Deliver waiting actions now, and end when none waits.
 
-    What waits is tried again by itself; this is for when the cause was repaired, as after a new API key. Ends with 1
-    where something is left.
+    Waiting actions are tried again automatically; use this when the cause is corrected, for example after a new API
+    key. Exit code 1: something is left.
     """
     accesses = state_dir.options()
     ours = {state.target_name(options.alerta_url): options.alerta_url for options in accesses}
@@ -172,7 +172,7 @@ def _waiting(journal: Journal) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_state_directory
 def retarget(state_dir: StateDirectory, old: str, new: str, yes: bool) -> None:
-    """Move what waits for the Alerta at the URL OLD to the Alerta at the URL NEW."""
+    """Move waiting actions for the Alerta at the URL OLD to the Alerta at the URL NEW."""
     try:
         source, target = state.target_name(old), state.target_name(new)
     except AddressError as error:
@@ -193,7 +193,7 @@ def retarget(state_dir: StateDirectory, old: str, new: str, yes: bool) -> None:
 @spool.command("export")
 @with_state_directory
 def export_actions(state_dir: StateDirectory) -> None:
-    """Write all actions as JSON lines; a line with the target goes before those of each target."""
+    """Write all actions as JSON lines; a line with the target comes before the actions of each target."""
     for name, journal in state_dir.journals():
         click.echo(json.dumps({"target": label_of(name)}))
         for line in journal.export():
@@ -203,7 +203,7 @@ def export_actions(state_dir: StateDirectory) -> None:
 @spool.command("import")
 @with_state_directory
 def import_actions(state_dir: StateDirectory) -> None:
-    """Read the lines of `export` from standard input. What is known already stays as it is."""
+    """Read the lines of `export` from standard input. Known actions stay unchanged."""
     state.prepare(state_dir.path)
     count = sum(state.journal_of(state_dir.path, target).import_(lines) for target, lines in _by_target(sys.stdin))
     click.echo(f"{count} imported")
@@ -257,7 +257,7 @@ def _choose(state_dir: StateDirectory, prefixes: Iterable[str]) -> list[_Row]:
     for prefix in prefixes:
         found = [row for row in rows if row.action.key.startswith(prefix)]
         if len(found) != 1:
-            what = f"{prefix} stands for {len(found)} actions" if found else f"there is no action {prefix}"
+            what = f"{prefix} matches {len(found)} actions" if found else f"there is no action {prefix}"
             raise Failure(what, "alerta-opsgenie spool list", 2)
         chosen[found[0].id] = found[0]
     return list(chosen.values())

@@ -37,7 +37,7 @@ _PAUSE_SECONDS = 2.0
 @state_options
 @explain_errors
 def status(watch: bool, as_json: bool, web: bool, **state_dir: Any) -> None:
-    """Show what is in flight, waits and is dead, and which process delivers it."""
+    """Show actions in flight, waiting and dead, and the process that delivers them."""
     found, interrupted = find_state_directory(**state_dir), threading.Event()
     if watch or web:  # code that runs at that moment could catch a KeyboardInterrupt
         signal.signal(signal.SIGINT, lambda *_: interrupted.set())

@@ -30,8 +30,8 @@ ADVICE = {
 """The advice for an action that waits for this reason; it names options of these commands."""
 
 state_options = option_set(
-    click.option("--config", "config_path", metavar="FILE", help="The connector's configuration; found if not given."),
-    click.option("--spool-dir", metavar="DIR", help="The state directory; the configuration's where not given."),
+    click.option("--config", "config_path", metavar="FILE", help="The connector's configuration (default: found)."),
+    click.option("--spool-dir", metavar="DIR", help="The state directory (default: the configuration's)."),
 )
 """The options that select the state directory."""
 

@@ -18,10 +18,10 @@ from alerta_opsgenie.setup.removal import Removal, describe_undo
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @explain_errors
 def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: bool) -> None:
-    """Undo what `install` did here, the last step first.
+    """Undo what `install` did here, last step first.
 
-    What a person has changed since, and directories with others' files in them, are left and named; run it again when
-    they are gone, or with --purge. It refuses while the connector still runs.
+    Files that were changed since, and directories with other files, are left and named; run it again when they are
+    gone, or with --purge. It refuses while the connector still runs.
     """
     host = open_host(root)
     record = Record(host, edge, layout_for(edge, user).user)

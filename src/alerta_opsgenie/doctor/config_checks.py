@@ -1,4 +1,4 @@
-"""The configuration: there, complete, and its owner's alone; and what it gives the executor."""
+"""Checks of the configuration: it exists, is complete and private, and sets what the executor needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEVELS = {ERROR: FAIL, WARNING: WARN, NOTE: SKIP}
 
 
 def check_readable(inst: Installation) -> Iterator[Finding]:
-    """Look whether the configuration is there and can be understood."""
+    """Check that the configuration exists and can be parsed."""
     if inst.error is not None:
         yield fail(f"{inst.error.where} {inst.error.what}", inst.error.advice)
     else:
@@ -27,17 +27,17 @@ def check_readable(inst: Installation) -> Iterator[Finding]:
 
 
 def check_access(inst: Installation) -> Iterator[Finding]:
-    """Look at who may read and change the configuration: the connector's user must, nobody else may."""
+    """Check who can read and change the configuration: only the connector's user may."""
     if Path(inst.path).exists() or inst.error is None:
         yield _check_private(inst, inst.path)
 
 
 def require_user(inst: Installation, what: str) -> SystemUser:
-    """Return the connector's user, whom this process is; else the check ends: it is not known what was to be tried."""
+    """Return the connector's user if this process runs as that user; else end the check. `what` was to be checked."""
     user = inst.user
     if user is None:
         advice = f"alerta-opsgenie doctor --config {inst.path} --user NAME"
-        raise CheckEndedError(fail(f"the connector's user is not known, so nor {what}", advice))
+        raise CheckEndedError(fail(f"the connector's user is not known, so it is not known {what}", advice))
     if not user.is_current_user:
         raise CheckEndedError(skip(what, "run doctor as root"))
     return user
@@ -47,7 +47,7 @@ def _check_private(inst: Installation, path: str) -> Finding:
     try:
         status = Path(path).stat()
     except OSError as error:
-        return fail(f"{path} cannot be looked at: {error.strerror}", f"see what is there: ls -la {Path(path).parent}")
+        return fail(f"{path} cannot be examined: {error.strerror}", f"see what is there: ls -la {Path(path).parent}")
     mode, owner = status.st_mode & 0o777, user_name(status.st_uid)
     if mode & _OTHERS_OR_GROUP_WRITES:
         right = 0o640 if inst.edge == NATIVE else 0o600
@@ -56,11 +56,11 @@ def _check_private(inst: Installation, path: str) -> Finding:
     if not os.access(path, os.R_OK):
         right_owner = f"root:{user.name}" if inst.edge == NATIVE else f"{user.name}:"
         return fail(f"{user.name} ({user.how}) cannot read {path} ({owner})", f"chown {right_owner} {path}")
-    return ok(f"{path} is {owner}'s alone, and {user.name} can read it")
+    return ok(f"{path} belongs to {owner} and is private, and {user.name} can read it")
 
 
 def check_content(inst: Installation) -> Iterator[Finding]:
-    """Report what `config check` finds, but for what other checks say better."""
+    """Report the problems of `config check`, except those that other checks report."""
     assert inst.document is not None  # noqa: S101 - see `doctor.checks`
     unmapped = {f"$.actionMappings.{action}" for action in DOCUMENTED_ACTIONS}
     problems = check_config(inst.document, dialect=inst.dialect, target=inst.edge, environment=inst.environment)
@@ -73,7 +73,7 @@ def check_content(inst: Installation) -> Iterator[Finding]:
 
 
 def check_mappings(inst: Installation) -> Iterator[Finding]:
-    """Look whether each documented action starts our executor; the connector drops one that is not mapped."""
+    """Check that each documented action starts our executor; the connector drops one that is not mapped."""
     mappings = inst.config.mappings
     missing = [name for name in DOCUMENTED_ACTIONS if name not in mappings]
     foreign = [name for name in DOCUMENTED_ACTIONS if name in mappings and not mappings[name].is_alerta_executor]
@@ -87,11 +87,11 @@ def check_mappings(inst: Installation) -> Iterator[Finding]:
 
 
 def check_key_file(inst: Installation) -> Iterator[Finding]:
-    """Look at where Alerta's key is, and at its file where there is one."""
+    """Check how the configuration provides Alerta's key, and the key file if there is one."""
     access, key_file = inst.access, layout_for(inst.edge).key_file
     if access.key_in_arguments:
         advice = f'in {inst.path}, write "--alertaApiKeyFile", "{key_file}" in its place, and the key into that file'
-        yield warn("Alerta's key stands among the arguments, where every user of the host can see it (ps)", advice)
+        yield warn("Alerta's key is among the arguments, where every user of the host can see it (ps)", advice)
     elif access.key_file:
         yield _check_private(inst, access.key_file)
         key, why = inst.alerta_key

@@ -1,7 +1,7 @@
-"""How far the move from Opsgenie to JSM is: one check for each point that the move can fail at.
+"""The progress of the move from Opsgenie to JSM: one check for each step that can fail.
 
-Opsgenie's connector and JSM's belong to different users, so each is looked at in a child process that has become its
-user. Only what can be seen is judged; what no public page says is named as not known.
+Opsgenie's connector and JSM's belong to different users, so each is checked in a child process with its user's rights.
+What no public page documents is reported as not known.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from alerta_opsgenie.vendor.as_user import RunAsError, run_as
 
 _LIMIT_SECONDS = 300.0
 _QUIET_SECONDS = 24 * 3600.0
-"""So long after the last message Opsgenie's connector may be taken away; an on-call shift is shorter."""
+"""This long after its last message, Opsgenie's connector may be removed; an on-call shift is shorter."""
 
 _CONFIGURATION = ("config", "config-access", "config-content", "mappings", "key-file")
 _CONNECTOR = ("script", "python", "executor", "vendor", "queue", "alerta", "alerta-key", "service", "process")
@@ -43,7 +43,7 @@ _MOST_LOOKS, _MOST_NAMED = 200, 20
 
 
 class Move(NamedTuple):
-    """Opsgenie's connector of this host and JSM's, where there is one, and the key by which JSM takes alerts."""
+    """This host's connectors for Opsgenie and JSM, if there are any, and the key with which JSM accepts alerts."""
 
     old: Installation | None
     new: Installation | None
@@ -70,10 +70,10 @@ def _check_new(move: Move, names: tuple[str, ...]) -> Iterator[Finding]:
 
 
 def _check_alerts(move: Move) -> Iterator[Finding]:
-    looker = move.new or move.old
-    if looker is None or not move.jsm_key:
-        raise CheckEndedError(skip(f"{_WHICH}: it takes the plugin's key", "--jsm-key-file FILE"))
-    yield from _as_its_user(looker, lambda: _compare(looker, move))
+    inst = move.new or move.old
+    if inst is None or not move.jsm_key:
+        raise CheckEndedError(skip(f"{_WHICH}: it needs the plugin's key", "--jsm-key-file FILE"))
+    yield from _as_its_user(inst, lambda: _compare(inst, move))
 
 
 def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
@@ -92,7 +92,7 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
         advice = "they come to JSM with their next severity, or when they come again; end those of Opsgenie by hand"
         yield fail(f"{len(missing)} of {len(mine)} open alerts of Alerta are not open in JSM: {named}", advice)
     if not (unknown or missing):
-        yield ok(f"JSM takes the key, and has all {len(mine)} open alerts of Alerta")
+        yield ok(f"JSM accepts the key, and has all {len(mine)} open alerts of Alerta")
 
 
 def _look(inst: Installation, client: OpsgenieClient, key: str, mine: set[str]) -> tuple[list[str], list[str], str]:
@@ -114,7 +114,7 @@ def _soon(inst: Installation) -> float:
 
 
 def _open_in_alerta(inst: Installation) -> set[str]:
-    """List the open alerts of a severity that goes out by default. The check ends where the list is not whole."""
+    """Return the open alerts of the severities that are sent by default. The check ends if the list is not complete."""
     try:
         found = read_alerts(lambda call: try_call(inst, *call), lambda _: None)
     except (IncompleteError, CheckEndedError) as error:
@@ -140,17 +140,17 @@ def _look_at_old(inst: Installation) -> Iterator[Finding]:
     left = sum(one.state != "done" for one in actions)
     if left:
         listing = f"alerta-opsgenie spool list --spool-dir {directory}"
-        yield fail(f"{left} actions from Opsgenie wait, or were refused for good", listing)
+        yield fail(f"{left} actions from Opsgenie wait, or were refused permanently", listing)
     since = time.time() - max((one.accepted_at for one in actions), default=0.0)
     came = (
-        f"the last action from Opsgenie came {age(since)} ago" if actions else "no action from Opsgenie is remembered"
+        f"the last action from Opsgenie came {age(since)} ago" if actions else "no action from Opsgenie is recorded"
     )
     what = f"{came}; {PROGRAMS[inst.edge]} {'runs' if inst.process else 'does not run'}"
     if inst.process and since < _QUIET_SECONDS:
-        yield warn(what, "let it run until none comes any more")
+        yield warn(what, "let it run until no more actions come")
     else:
         away = f"systemctl disable --now {inst.service}; alerta-opsgenie uninstall --edge {inst.edge}"
-        yield ok(what, f"to take it away: {away}")
+        yield ok(what, f"to remove it: {away}")
 
 
 def _check_way_back(move: Move) -> Iterator[Finding]:
@@ -166,9 +166,9 @@ def _check_way_back(move: Move) -> Iterator[Finding]:
 
 def _check_unknown(_move: Move) -> Iterator[Finding]:
     for what in (
-        "what a key of Opsgenie's is answered after the turn-off",
+        "what Opsgenie answers to its keys after the turn-off",
         "whether both products get each alert between the migration and the turn-off",
-        "whether JSM takes unacknowledge, snooze and assign from an integration's key",
+        "whether JSM accepts unacknowledge, snooze and assign with an integration's key",
     ):
         yield Finding(SKIP, f"not known: {what}", "do not wait for it: docs/how-to/move-to-jsm.md")
 
@@ -185,14 +185,14 @@ CHECKS: dict[str, Callable[[Move], Iterator[Finding]]] = {
 
 
 def run_move_checks(move: Move, names: set[str]) -> Iterator[Finding]:
-    """Do the named checks, in their order."""
+    """Run the named checks, in their order."""
     for name, check in CHECKS.items():
         if name in names:
             yield from findings_of(check(move), name)
 
 
 def _as_its_user(inst: Installation, work: Callable[[], Iterator[Finding]]) -> list[Finding]:
-    """Do something as the connector's user; root comes back, for the other connector is another user's."""
+    """Run `work` as the connector's user, as root in a child process: the other connector has another user."""
 
     def run() -> list[Any]:
         inst.drop_rights()
@@ -202,5 +202,5 @@ def _as_its_user(inst: Installation, work: Callable[[], Iterator[Finding]]) -> l
         rows = run() if os.geteuid() != 0 else run_as(0, 0, run, limit_seconds=_LIMIT_SECONDS)
     except OSError as error:
         why = str(error) if isinstance(error, RunAsError) else error.strerror or str(error)
-        return [fail(f"{inst.path} cannot be looked at: {why}", "name the user: --user NAME")]
+        return [fail(f"{inst.path} cannot be examined: {why}", "name the user: --user NAME")]
     return [Finding(*row) for row in rows]

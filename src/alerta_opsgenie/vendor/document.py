@@ -55,7 +55,7 @@ def syntax_of(path: str | os.PathLike[str]) -> str:
         return "json"
     if suffix in {".yml", ".yaml"}:
         return "yaml"
-    what = f"has the ending {suffix!r}, and the connectors read .json, .yml and .yaml alone"
+    what = f"has the ending {suffix!r}, and the connectors read only .json, .yml and .yaml"
     raise ConfigError(os.fspath(path), what, "rename the file after what is in it", usage=True)
 
 
@@ -115,7 +115,7 @@ def _parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text, parse_int=bounded, parse_constant=refuse)
     except ValueError as error:
-        advice = "correct the file there (a missing comma or quote stands just before that place)"
+        advice = "correct the file there (look for a missing comma or quote just before that place)"
         raise ConfigError(where, f"is not JSON: {error}", advice) from None
 
 
@@ -175,7 +175,7 @@ def _plain(value: Any, where: str) -> Any:
         if isinstance(value, _Number) and section in _SECTIONS_WITH_NUMBERS and len(value) <= _LONGEST_WHOLE_NUMBER:
             with suppress(ValueError, yaml.YAMLError, RecursionError):
                 number = yaml.safe_load(value)
-                if isinstance(number, (int, float)):  # yaml.v2 takes 10.0 for a whole number
+                if isinstance(number, (int, float)):  # yaml.v2 accepts 10.0 as a whole number
                     return int(number) if isinstance(number, float) and number.is_integer() else number
         return _whole_text(str(value)) if isinstance(value, str) else value
 

@@ -176,11 +176,11 @@ def _problem(error: ValidationError, path: KeyPath, right_url: str) -> Problem:
     rule: Any = error.schema
     value: Any = error.instance
     kind = str(error.validator_value) if error.validator == "type" else rule.get("range")
-    said = {"level": ERROR, **rule, **SCHEMA["$defs"]["words"].get(kind, {})}
+    texts = {"level": ERROR, **rule, **SCHEMA["$defs"]["words"].get(kind, {})}
     words = {name: rule.get(name) for name in ("minimum", "maximum", "default")}
     words |= {"value": shown(safe_url(value)) if isinstance(value, str) else value, "right": right_url}
     words["kind"] = kind_of(value)
-    return Problem(said["level"], json_path(*path), said["what"].format(**words), said["advice"].format(**words))
+    return Problem(texts["level"], json_path(*path), texts["what"].format(**words), texts["advice"].format(**words))
 
 
 def _without(wrong: set[KeyPath], value: Any, path: KeyPath = ()) -> Any:
