@@ -42,7 +42,7 @@ def test_no_text_that_a_person_could_have_chosen_is_left(path: Path) -> None:
     assert not [text for text in planted if text in shown]
 
 
-def test_what_is_read_is_the_same_but_for_names() -> None:
+def test_a_message_with_placeholders_is_read_the_same_except_for_names() -> None:
     text = (PAYLOADS[0].parent / "Acknowledge.oec.json").read_text()
     was, now = parse(text), parse(json.dumps(Placeholders().replace(json.loads(text))))
     assert (now.action, now.updated_ns) == (was.action, was.updated_ns)
