@@ -79,30 +79,30 @@ class TestKeys:
 
 class TestBaseUrl:
     @pytest.mark.parametrize(
-        ("url", "level", "what", "mend"),
+        ("url", "level", "what", "right"),
         [
             ("api.opsgenie.com", ERROR, "not a URL", "https://api.opsgenie.com"),
             ("https://", ERROR, "not a URL", ""),
             ("https://api.opsgenie.com\n", ERROR, "not a URL", ""),
-            ("http://api.opsgenie.com", ERROR, "in the clear", "https://"),
-            ("http://proxy.example.com", WARNING, "in the clear", "https://"),
+            ("http://api.opsgenie.com", ERROR, "unencrypted", "https://"),
+            ("http://proxy.example.com", WARNING, "unencrypted", "https://"),
             ("https://api.opsgenie.com/", WARNING, "ends in a slash", "remove the slash"),
-            ("https://api.opsgenie.com/v2", WARNING, "goes on behind the host", ""),
+            ("https://api.opsgenie.com/v2", WARNING, "has a path", ""),
             ("https://app.opsgenie.com", ERROR, "the web interface", "https://api.opsgenie.com"),
             ("https://app.eu.opsgenie.com", ERROR, "the web interface", "https://api.eu.opsgenie.com"),
             ("https://eu.api.opsgenie.com", ERROR, "European region", "https://api.eu.opsgenie.com"),
             ("https://api.opsgenie.eu", ERROR, "European region", "https://api.eu.opsgenie.com"),
-            ("https://api.atlassian.com/jsm/ops/integration", ERROR, "it would stand there twice", "https://api.atlassian.com"),
-            ("https://example.atlassian.net", ERROR, "the site's own address", "https://api.atlassian.com"),
+            ("https://api.atlassian.com/jsm/ops/integration", ERROR, "requests would have it twice", "https://api.atlassian.com"),
+            ("https://example.atlassian.net", ERROR, "the address of the site", "https://api.atlassian.com"),
         ],
     )
     def test_a_wrong_base_url_is_reported_with_the_right_one(
-        self, url: str, level: str, what: str, mend: str
+        self, url: str, level: str, what: str, right: str
     ) -> None:
         problem = found(edge_document(baseUrl=url))["$.baseUrl"]
         assert problem[0] == level
         assert what in problem[1]
-        assert mend in problem[2]
+        assert right in problem[2]
 
     @pytest.mark.parametrize("url", ["https://api.eu.opsgenie.com", "http://127.0.0.1:4000", "http://[::1]:4000"])
     def test_the_european_host_and_a_stand_in_on_loopback_are_fine(self, url: str) -> None:

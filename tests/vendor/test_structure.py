@@ -92,7 +92,7 @@ class TestNeeds:
         value = edge_document(actionMappings={"Close": git})
         assert errors(value) == {}
         found = errors(value, target=NATIVE)
-        assert "native connector takes scripts from this host alone" in found["$.actionMappings.Close.sourceType"]
+        assert "native connector starts only scripts of this host" in found["$.actionMappings.Close.sourceType"]
 
 
 def test_a_mapping_of_type_http_is_fine_for_the_go_connectors_and_a_warning_for_the_native_one() -> None:
@@ -108,10 +108,10 @@ class TestTypes:
             ({"apiKey": 5}, "$.apiKey", "is a number where a text is wanted"),
             ({"globalArgs": "x"}, "$.globalArgs", "is a text where a list is wanted"),
             ({"globalArgs": ["a\0"]}, "$.globalArgs[0]", "holds a NUL"),
-            ({"logLevel": "loud"}, "$.logLevel", "counts as info"),
+            ({"logLevel": "loud"}, "$.logLevel", "read as info"),
             ({"actionMappings": {"A": {**SCRIPT, "env": 5}}}, "$.actionMappings.A.env", "is a number where"),
             ({"pollerConf": {"maxNumberOfMessages": 1.5}}, "$.pollerConf.maxNumberOfMessages", "fraction or exponent"),
-            ({"poolConf": {"queueSize": 2**31}}, "$.poolConf.queueSize", "beyond what the connector can hold"),
+            ({"poolConf": {"queueSize": 2**31}}, "$.poolConf.queueSize", "larger than the connector's number type"),
         ],
     )
     def test_a_wrong_type_is_one_error_with_its_path(self, changes: Any, path: str, what: str) -> None:

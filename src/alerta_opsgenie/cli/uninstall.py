@@ -25,7 +25,9 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
     """
     host = open_host(root)
     record = Record(host, edge, layout_for(edge, user).user)
-    _require_entries(record, edge, user)
+    if not record.entries:
+        advice = f"name the installation with --edge and --user; its record would be {record.path}"
+        raise Failure(f"nothing of {edge} was installed here for {user or 'the usual user'}", advice, EXIT_USAGE)
     layout = layout_for(edge, user, record.places.get("home", ""), record.places.get("log_directory", ""))
     for entry in reversed(record.entries):
         click.echo(f"  - {describe_undo(entry)}")
@@ -36,9 +38,3 @@ def uninstall(edge: str, user: str, root: str, purge: bool, dry_run: bool, yes: 
     with record.opened():
         left = Removal(host, layout, record, purge=purge).run(lambda text: click.echo(f"  {text}"))
     click.echo("Undone." if not left else f"Undone; {left} left as named above. Run it again for what is left.")
-
-
-def _require_entries(record: Record, edge: str, user: str) -> None:
-    if not record.entries:
-        advice = f"name the installation with --edge and --user; its record would be {record.path}"
-        raise Failure(f"nothing of {edge} was installed here for {user or 'the usual user'}", advice, EXIT_USAGE)

@@ -12,7 +12,7 @@ from typing import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from alerta_opsgenie.clients.connection import AddressError, Response
-from alerta_opsgenie.connector.credentials import CredentialsError, Grant, QueuePlace, Token
+from alerta_opsgenie.connector.credentials import CredentialsError, QueuePlace, Token
 from alerta_opsgenie.connector.refresher import SQS, fetch
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import is_uuid
@@ -152,7 +152,7 @@ def _check(inst: Installation, place: QueuePlace) -> Finding:
     if SigV4Auth is None:
         return skip(f"the queue {name}: botocore is missing", "pip install 'alerta-opsgenie[connector]'")
     try:
-        response = _ask_attributes(inst, place, place.grant)
+        response = _ask_attributes(inst, place)
     except NO_ANSWER as error:
         return fail(f"the queue {name} is not reached: {error}", _ALLOW_ACCESS)
     answer = response.json if isinstance(response.json, dict) else {}
@@ -170,13 +170,14 @@ def _check(inst: Installation, place: QueuePlace) -> Finding:
     return fail(what, "check that the clocks agree (check vendor); the integration may have been made again")
 
 
-def _ask_attributes(inst: Installation, place: QueuePlace, grant: Grant) -> Response:
+def _ask_attributes(inst: Installation, place: QueuePlace) -> Response:
     """Send GetQueueAttributes. botocore's own client would read files that this user can no longer read."""
     parts = urlsplit(place.url)
     origin = f"{parts.scheme}://{parts.netloc}"
     body = json.dumps({"QueueUrl": place.url, "AttributeNames": [_WAITING, _IN_FLIGHT]}).encode()
     headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.GetQueueAttributes"}
     request = AWSRequest("POST", f"{origin}/", data=body, headers=headers)
+    grant = place.grant
     credentials = Credentials(grant.access_key_id, grant.secret_access_key, grant.session_token)
     SigV4Auth(credentials, "sqs", place.region).add_auth(request)
     return ask(inst, origin, "/", dict(request.headers.items()), body, method="POST")
