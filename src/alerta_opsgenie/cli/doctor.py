@@ -122,11 +122,11 @@ def _installation(asked: dict[str, Any]) -> Installation | Finding:
 def _find_move(asked: dict[str, Any], old_config: str | None, jsm_url: str, jsm_key_file: str | None) -> Move:
     key = read_key_file("JSM's key", jsm_key_file) if jsm_key_file else Secret("")
     given, _dialect = asked.pop("config_path"), asked.pop("dialect")
-    old = _first(OEC, old_config, limit_seconds=asked["limit_seconds"])
-    return Move(old, _first(JEC, given, **asked), jsm_url, key)
+    old = _first_installation(OEC, old_config, limit_seconds=asked["limit_seconds"])
+    return Move(old, _first_installation(JEC, given, **asked), jsm_url, key)
 
 
-def _first(dialect: str, given: str | None, **settings: Any) -> Installation | None:
+def _first_installation(dialect: str, given: str | None, **settings: Any) -> Installation | None:
     """Return the first connector of a product, also if its configuration cannot be read: the checks report that."""
     for path in map(os.path.abspath, [given] if given else [PACKAGE_PATHS[dialect], NATIVE_PATH]):
         found = Installation(Request(path, **settings))

@@ -114,7 +114,7 @@ def check_key(inst: Installation) -> Iterator[Finding]:
     if inst.access.url and not key:
         yield fail(f"Alerta's key: {why}", f"write it into {_key_place(inst)}")
     answer = try_call(inst, "PUT", f"/alert/{uuid.uuid4()}/action", {"action": "ack", "text": PERSON})
-    yield _judge_key(inst, answer)
+    yield _key_finding(inst, answer)
     if answer.status != NOT_FOUND:
         return
     yield from _check_scopes(inst)
@@ -128,7 +128,7 @@ def _key_place(inst: Installation) -> str:
     return inst.access.key_file or inst.path
 
 
-def _judge_key(inst: Installation, answer: Answer) -> Finding:
+def _key_finding(inst: Installation, answer: Answer) -> Finding:
     if answer.status == UNAUTHORIZED:
         advice = f"make a key in Alerta (Configuration, API Keys) and write it into {_key_place(inst)}"
         return fail(f"Alerta refuses the key: {answer.message}", advice)
@@ -160,14 +160,14 @@ def _check_scopes(inst: Installation) -> Iterator[Finding]:
     if entry is None:
         yield skip("when the key expires (it may not list keys)", "look it up in Alerta: Configuration, API Keys")
         return
-    yield _judge_expiry(inst, str(entry.get("user")), str(entry.get("expireTime") or ""))
+    yield _expiry_finding(inst, str(entry.get("user")), str(entry.get("expireTime") or ""))
     scopes = {str(scope) for scope in entry.get("scopes") or []}
     broad = sorted(scopes - USEFUL_SCOPES)
     if broad:
         yield warn(f"the key has more rights than the bridge needs: {', '.join(broad)}", _make_key(inst))
 
 
-def _judge_expiry(inst: Installation, user: str, text: str) -> Finding:
+def _expiry_finding(inst: Installation, user: str, text: str) -> Finding:
     ends = iso_seconds(text)
     if ends is None:
         return skip(f"when the key of {user} expires (Alerta returns {text[:40]!r})")

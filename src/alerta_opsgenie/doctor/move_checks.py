@@ -83,7 +83,7 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
     except AddressError as error:
         raise CheckEndedError(fail(str(error), "correct --jsm-url")) from None
     with closing(client):
-        missing, unknown, problem = _look(inst, client, move.jsm_key.reveal(), mine)
+        missing, unknown, problem = _find_missing(inst, client, move.jsm_key.reveal(), mine)
     if unknown:
         advice = "see that it is the key of an API integration of JSM's; docs/how-to/drift.md has another list"
         yield fail(f"of {len(unknown)} open alerts it is not known whether they are in JSM: {problem}", advice)
@@ -95,13 +95,16 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
         yield ok(f"JSM accepts the key, and has all {len(mine)} open alerts of Alerta")
 
 
-def _look(inst: Installation, client: OpsgenieClient, key: str, mine: set[str]) -> tuple[list[str], list[str], str]:
+def _find_missing(
+    inst: Installation, client: OpsgenieClient, key: str, mine: set[str]
+) -> tuple[list[str], list[str], str]:
+    """Return the open alerts that JSM lacks, those of which that is not known, and the reason."""
     source = next((name for name in inst.access.sources if name != "*"), Policy().source)
-    theirs = list_open(lambda path: client.get(path, key, _soon(inst)), source, wait)
+    theirs = list_open(lambda path: client.get(path, key, _deadline(inst)), source, wait)
     asked = sorted(mine - {alias_of(one, source) for one in theirs.alerts})
     looks: dict[str, bool] = {}
     for alert in asked[:_MOST_LOOKS]:
-        data = client.find(alert, key, _soon(inst))
+        data = client.find(alert, key, _deadline(inst))
         if data is None:
             break
         looks[alert] = data.get("status") == "open"
@@ -109,7 +112,7 @@ def _look(inst: Installation, client: OpsgenieClient, key: str, mine: set[str]) 
     return [alert for alert in asked if alert not in unknown and not looks.get(alert)], unknown, theirs.problem
 
 
-def _soon(inst: Installation) -> float:
+def _deadline(inst: Installation) -> float:
     return time.monotonic() + inst.request.limit_seconds
 
 
@@ -128,10 +131,10 @@ def _check_old(move: Move) -> Iterator[Finding]:
     old = move.old
     if old is None:
         raise CheckEndedError(ok("no connector of Opsgenie's is set up on this host"))
-    yield from _as_its_user(old, lambda: _look_at_old(old))
+    yield from _as_its_user(old, lambda: _check_old_connector(old))
 
 
-def _look_at_old(inst: Installation) -> Iterator[Finding]:
+def _check_old_connector(inst: Installation) -> Iterator[Finding]:
     directory = inst.state_directory
     try:
         actions = [one for name in targets(directory) for one in journal_of(directory, name).actions()]

@@ -140,7 +140,7 @@ def check_last_success(inst: Installation) -> Iterator[Finding]:
 def check_secrets(inst: Installation) -> Iterator[Finding]:
     """Search the keys in the command lines of running processes, and in files in the configuration's directory."""
     secrets = inst.secrets()
-    exposed = sorted({process.pid for process in inst.processes if _shows(process.arguments, secrets)})
+    exposed = sorted({process.pid for process in inst.processes if _has_key(process.arguments, secrets)})
     for pid in exposed[:3]:
         advice = "give keys in files or in the environment; ps shows arguments to every user of the host"
         yield warn(f"process {pid} has a key among its arguments", advice)
@@ -154,7 +154,7 @@ def check_secrets(inst: Installation) -> Iterator[Finding]:
         yield ok("no command line, and no file that others can read in the configuration's directory, has a key")
 
 
-def _shows(arguments: tuple[str, ...], secrets: list[str]) -> bool:
+def _has_key(arguments: tuple[str, ...], secrets: list[str]) -> bool:
     """Return whether a key is among arguments. The vendor's own `-apiKey` cannot be avoided and does not count."""
     shown = [
         argument for before, argument in zip(("", *arguments), arguments) if before not in {"-apiKey", "--apiKey"}

@@ -114,10 +114,10 @@ def _fetch_token(inst: Installation) -> Token:
     except AddressError as error:
         raise CheckEndedError(fail(str(error), f"correct baseUrl in {inst.path}")) from None
     except CredentialsError as error:
-        raise CheckEndedError(_judge(inst, error)) from None
+        raise CheckEndedError(_refusal(inst, error)) from None
 
 
-def _judge(inst: Installation, error: CredentialsError) -> Finding:
+def _refusal(inst: Installation, error: CredentialsError) -> Finding:
     kind = inst.dialect.upper()
     if not error.status:
         return fail(
@@ -144,10 +144,10 @@ def check_queue(inst: Installation) -> Iterator[Finding]:
         if token.channel:
             yield ok(f"messages come by the channel of JEC's version 2 ({token.channel}), not by SQS")
         for place in token.queues:
-            yield _check(inst, place)
+            yield _check_one_queue(inst, place)
 
 
-def _check(inst: Installation, place: QueuePlace) -> Finding:
+def _check_one_queue(inst: Installation, place: QueuePlace) -> Finding:
     name = place.url.rpartition("/")[2]
     if SigV4Auth is None:
         return skip(f"the queue {name}: botocore is missing", "pip install 'alerta-opsgenie[connector]'")

@@ -45,14 +45,13 @@ def convert_config(
     dialect: str | None = None,
     api_key: Secret | None = None,
     base_url: str = "",
-    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Convert a configuration of `dialect` (guessed if not given) for the connector `to` (`oec`, `jec`, `native`).
 
     The native connector reads both dialects, so for it only mistakes are corrected. The other product's integration has
     another key: without `api_key`, a placeholder is written.
     """
-    source = dialect or guess_dialect(document, environment)
+    source = dialect or guess_dialect(document)
     goal = source if to == NATIVE else to
     value = copy.deepcopy(document.value)
     _rename_old_keys(value)

@@ -180,9 +180,9 @@ class SafeFiles:
         self._run(path, work)
 
     def _run(self, path: str, work: Callable[[str], Any], uid: int | None = None) -> Any:
-        """Run `work` as root if only root can rename in the path's directories, else as the first other owner of one.
+        """Run `work` as root if all directories of the path are root's and no other user can rename in them.
 
-        With `uid`, always run it as that user.
+        Otherwise run it as the owner of the first other directory, or as NOBODY. With `uid`, always as that user.
         """
         try:
             place = self._resolve(path)
@@ -207,7 +207,7 @@ class SafeFiles:
             if not stat.S_ISDIR(status.st_mode):
                 kind = _status_of(status).kind
                 code = errno.ENOTDIR if kind == "file" else errno.ELOOP
-                raise OSError(code, f"is a {kind}, and no directory: name the real place", above)
+                raise OSError(code, f"is a {kind}, and no directory: name the real path", above)
             owner = owner or status.st_uid
             shared = shared or (_others_write(status) and not status.st_mode & stat.S_ISVTX)
         return ResolvedPath(f"{base}/{'/'.join(parts)}", owner, shared)
