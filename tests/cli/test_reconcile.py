@@ -83,7 +83,7 @@ def test_no_alert_is_created_in_opsgenie(reconcile: Reconcile, console: Console,
     unknown = console.create_alert()["id"]
     done = reconcile("--only", "presence", "--apply")
     assert done.exit_code == 3
-    assert f"{unknown} presence     nobody" in done.output
+    assert f"{unknown} presence     - " in done.output
     assert cloud.cloud.alert(unknown) is None
 
 
