@@ -17,7 +17,7 @@ from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.executor.build import write_to
 from alerta_opsgenie.vendor.config import EdgeConfig
 from alerta_opsgenie.vendor.render import RenderOptions, render_config
-from alerta_opsgenie.vendor.runner import Host, ScriptResult, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, ScriptResult, run_message
 from alerta_opsgenie.vendor.structure import read_config
 from lab.agents import end_agent
 from lab.alerta_server import AlertaServer
@@ -103,7 +103,7 @@ class Stage:
         # The connectors start `python`; where the system has none, the demo's own is meant.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         self._state = str(directory / "state")
-        self._host = Host(environment={**os.environ, "PATH": path, "ALERTA_OPSGENIE_SPOOL_DIR": self._state})
+        self._host = ScriptHost(environment={**os.environ, "PATH": path, "ALERTA_OPSGENIE_SPOOL_DIR": self._state})
 
     def __enter__(self) -> Self:
         return self

@@ -44,7 +44,7 @@ class StateDirectory:
     def keep(
         self, name: str, *, dead: bool = False, age_seconds: float = 0.0, url: str = NOWHERE, **fields: Any
     ) -> Action:
-        """Put an action there; `dead` makes a dead letter of it."""
+        """Append an action; with `dead`, as a dead letter."""
         message = parse(json.dumps(action(name, str(uuid.uuid4()), **fields)))
         alert = (message.alert or {})["alias"]
         settings = settings_to_json(Settings())
@@ -56,7 +56,7 @@ class StateDirectory:
         return kept
 
     def actions(self, url: str = NOWHERE) -> list[Action]:
-        """What is there and not done."""
+        """Return the actions that are not done."""
         journal = self.journal(url)
         return [one for wanted in ("waiting", "in-flight", "dead") for one in journal.actions(wanted)]
 
@@ -86,7 +86,7 @@ class StateDirectory:
 
 @contextmanager
 def open_state_directory(directory: Path) -> Iterator[StateDirectory]:
-    """Name one, and leave no agent behind."""
+    """Yield a state directory (not made yet), and end its agent afterwards."""
     place = StateDirectory(directory)
     try:
         yield place
@@ -95,7 +95,7 @@ def open_state_directory(directory: Path) -> Iterator[StateDirectory]:
 
 
 def call_on_terminal(*arguments: str, **environment: str) -> tuple[int, str]:
-    """Run a command whose output is a terminal; gives its exit code and what the terminal gets."""
+    """Run a command on a terminal; return its exit code and its output."""
     leader, follower = pty.openpty()
     every = {**os.environ, **ENVIRONMENT, "TERM": "xterm", **environment}
     with subprocess.Popen([*PROGRAM, *arguments], stdout=follower, env=every) as process:

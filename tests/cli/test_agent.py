@@ -30,18 +30,18 @@ def service(place: StateDirectory, url: str) -> Iterator[subprocess.Popen[bytes]
 
 
 def deliverer(place: StateDirectory) -> int:
-    """Give the process that delivers; 0 for none."""
+    """Return the pid of the process that delivers; 0 for none."""
     return int((client.ask_status(str(place.directory)) or {"pid": 0})["pid"])
 
 
-def test_what_waited_before_it_started_is_delivered_without_another_action(place: StateDirectory) -> None:
+def test_waiting_actions_are_delivered_at_the_start(place: StateDirectory) -> None:
     with BadServer("ok") as server:
         place.keep("Close", url=server.url)
         with service(place, server.url):
             await_true(lambda: not place.actions(server.url), 30)
 
 
-def test_it_takes_over_from_an_agent_that_an_action_started(place: StateDirectory) -> None:
+def test_the_service_replaces_an_agent_that_an_action_started(place: StateDirectory) -> None:
     with BadServer("ok") as server:
         client.wake(Options(server.url, "key", spool_directory=str(place.directory)))
         before = deliverer(place)
@@ -50,7 +50,7 @@ def test_it_takes_over_from_an_agent_that_an_action_started(place: StateDirector
             await_true(lambda: deliverer(place) == process.pid, 30)
 
 
-def test_beside_run_it_says_so_and_ends(place: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_run_delivers_the_service_ends(place: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ask_status", lambda _: {"kind": "run", "pid": 7})
     result = place.run("agent")
     assert (result.exit_code, "process 7" in result.output) == (1, True)

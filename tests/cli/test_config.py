@@ -1,4 +1,4 @@
-"""`alerta-opsgenie config`: what people see, and the exit codes."""
+"""`alerta-opsgenie config`: output and exit codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(*args: str | Path, **environment: str) -> Result:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A sound configuration with mode 0600."""
+    """A valid configuration with mode 0600."""
     return write(tmp_path / "config.json", edge_document())
 
 
@@ -37,7 +37,7 @@ def write(path: Path, value: Any) -> Path:
 
 
 def assert_two_lines(result: Result, code: int) -> None:
-    """An error is one line of what and one of what to do, without a traceback."""
+    """Check that an error is one line with the problem and one with the advice, without a traceback."""
     assert result.exit_code == code
     assert isinstance(result.exception, SystemExit)
     lines = result.stderr.splitlines()
@@ -55,7 +55,7 @@ def assert_two_lines(result: Result, code: int) -> None:
         ({"apiKey": None}, 1, 1, "1 error"),
     ],
 )
-def test_errors_end_a_check_with_1_warnings_if_they_count_notes_never(
+def test_errors_give_exit_code_1_and_warnings_only_with_strict(
     file: Path, changes: dict[str, Any], code: int, strict_code: int, count: str
 ) -> None:
     write(file, edge_document(**changes))
@@ -63,7 +63,7 @@ def test_errors_end_a_check_with_1_warnings_if_they_count_notes_never(
     assert run("check", file).output.splitlines()[-1] == f"{file}: {count} (read as OEC's)"
 
 
-def test_a_check_as_json_has_file_dialect_and_problems(file: Path) -> None:
+def test_json_has_file_dialect_and_problems(file: Path) -> None:
     write(file, edge_document(apiKey=None, logLevel="loud"))
     file.chmod(0o644)
     result = run("check", "--json", file)
@@ -98,7 +98,7 @@ def test_without_a_file_the_connectors_variables_name_it(file: Path) -> None:
     assert_two_lines(run("check", OEC_CONF_SOURCE_TYPE="git"), 2)
 
 
-def test_the_effective_configuration_is_shown_without_secrets_and_one_with_faults_is_refused(file: Path) -> None:
+def test_the_effective_configuration_is_shown_without_secrets_and_an_invalid_one_is_refused(file: Path) -> None:
     write(file, edge_document(baseUrl=None, globalEnv=["ALERTA_API_KEY=s3cr3t"]))
     result = run("show", file)
     assert result.exit_code == 0
@@ -120,7 +120,7 @@ def test_without_output_it_is_shown_redacted_and_nothing_is_written() -> None:
     assert "--output FILE" in result.stderr
 
 
-def test_it_is_written_whole_with_mode_0600_and_passes_the_check(tmp_path: Path) -> None:
+def test_the_output_file_has_mode_0600_and_no_problem(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     result = run("render", *ALERTA_URL, "--output", path, **KEYS)
     assert (result.exit_code, result.stdout) == (0, "")
@@ -130,7 +130,7 @@ def test_it_is_written_whole_with_mode_0600_and_passes_the_check(tmp_path: Path)
 
 
 def rendered(*options: str, **environment: str) -> dict[str, Any]:
-    """Give what standard output gets when it is asked for: the document itself, and nothing else."""
+    """Return standard output for `--output -`: the document and nothing else."""
     result = run("render", *ALERTA_URL, *options, "--output", "-", **environment)
     assert result.stderr == ""
     return dict(json.loads(result.stdout))
@@ -143,7 +143,7 @@ def test_keys_come_from_files_before_the_environment(tmp_path: Path) -> None:
     assert (value["apiKey"], value["globalEnv"]) == ("from-file-1", ["ALERTA_API_KEY=from-file-2"])
 
 
-def test_a_key_that_stays_in_its_file_is_only_named() -> None:
+def test_with_key_in_file_only_the_path_is_written() -> None:
     value = rendered("--alerta-key-file", "/etc/alerta.key", "--alerta-key-in", "file", OEC_API_KEY="k")
     assert value["globalArgs"][2:4] == ["--alertaApiKeyFile", "/etc/alerta.key"]
     assert_two_lines(run("render", *ALERTA_URL, "--alerta-key-in", "file", OEC_API_KEY="k"), 2)
@@ -157,7 +157,7 @@ def test_a_key_that_stays_in_its_file_is_only_named() -> None:
         (("--state-dir", "/srv/state"), "/srv/state"),
     ],
 )
-def test_the_state_directory_is_written_down_for_whoever_starts_the_executor(
+def test_the_state_directory_is_written_into_the_configuration(
     options: tuple[str, ...], directory: str
 ) -> None:
     assert rendered(*options, JEC_API_KEY="k", **KEYS)["globalArgs"][-2:] == ["--spoolDir", directory]
@@ -172,7 +172,7 @@ def test_the_state_directory_is_written_down_for_whoever_starts_the_executor(
         (*ALERTA_URL, "--edge", "jec", "--region", "eu"),
     ],
 )
-def test_what_is_missing_or_does_not_go_together_is_wrong_usage(args: tuple[str, ...]) -> None:
+def test_missing_or_conflicting_options_are_wrong_usage(args: tuple[str, ...]) -> None:
     keys = {"JEC_API_KEY": "k", "ALERTA_API_KEY": "k"} if "jec" in args else {}
     assert_two_lines(run("render", *args, **keys), 2)
 
@@ -184,7 +184,7 @@ def test_a_key_file_holds_one_key_on_one_line(tmp_path: Path, content: str) -> N
     assert "words" not in result.output
 
 
-def test_options_that_make_no_sound_file_are_named_and_nothing_is_written(tmp_path: Path) -> None:
+def test_options_that_make_no_valid_file_are_reported_and_nothing_is_written(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     result = run("render", *ALERTA_URL, "--base-url", "api.opsgenie.com", "--output", path, **KEYS)
     assert (result.exit_code, "$.baseUrl" in result.stderr, path.exists()) == (1, True, False)
@@ -203,7 +203,7 @@ def test_the_difference_is_shown_and_nothing_is_written(file: Path) -> None:
     assert (result.exit_code, "Still error: $.apiKey" in result.stderr) == (1, True)
 
 
-def test_with_the_new_key_the_result_is_written_and_sound(file: Path, tmp_path: Path) -> None:
+def test_with_the_new_key_the_result_is_written_and_valid(file: Path, tmp_path: Path) -> None:
     key, out = write(tmp_path / "key", "jec-s3cr3t"), tmp_path / "jec-config.json"
     result = run("convert", file, "--to", "jec", "--api-key-file", key, "--output", out)
     assert result.exit_code == 0, result.output
@@ -212,7 +212,7 @@ def test_with_the_new_key_the_result_is_written_and_sound(file: Path, tmp_path: 
     assert load_document(out).value["apiKey"] == "jec-s3cr3t"
 
 
-def test_the_keys_in_the_environment_never_come_out_of_any_command(file: Path) -> None:
+def test_no_command_shows_the_keys_of_the_environment(file: Path) -> None:
     environment = {"OEC_API_KEY": "env-s3cr3t-1", "ALERTA_API_KEY": "env-s3cr3t-2"}
     for args in (("check", file), ("show", file), ("convert", file, "--to", "jec"), ("render", *ALERTA_URL)):
         assert "s3cr3t" not in run(*args, **environment).output

@@ -30,7 +30,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_finding_is_two_lines_what_and_what_to_do(config: Path) -> None:
+def test_a_finding_is_a_line_with_the_result_and_one_with_the_advice(config: Path) -> None:
     result = run("--config", str(config), "--only", "process")
     lines = result.stdout.splitlines()
     assert lines[0].startswith("fail  process: no OpsgenieEdgeConnector runs")
@@ -39,7 +39,7 @@ def test_a_finding_is_two_lines_what_and_what_to_do(config: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "code"), [(0o600, 0), (0o644, 1)])
-def test_the_exit_code_is_that_of_the_worst(config: Path, mode: int, code: int) -> None:
+def test_the_worst_finding_determines_the_exit_code(config: Path, mode: int, code: int) -> None:
     config.chmod(mode)
     assert run("--config", str(config), "--only", "config", "--only", "config-access").exit_code == code
 
@@ -55,8 +55,8 @@ def test_json_is_one_object_with_every_finding(config: Path) -> None:
     assert SECRET not in result.output
 
 
-def test_where_nothing_is_set_up_it_says_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Version 1 said that the configuration is at none of the usual places, and no JSON."""
+def test_without_an_installation_the_advice_is_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The finding is in the JSON, too."""
     nowhere = "/nowhere/config.json"
     monkeypatch.setattr("alerta_opsgenie.vendor.location.NATIVE_PATH", nowhere)
     monkeypatch.setattr("alerta_opsgenie.vendor.location.PACKAGE_PATHS", {"oec": nowhere, "jec": nowhere})

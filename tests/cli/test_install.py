@@ -39,19 +39,19 @@ def undo(root: Path, *arguments: str) -> Result:
 
 
 def assert_told(result: Result, code: int) -> None:
-    """One line what, one line what to do, no traceback."""
+    """Check that an error is one line with the problem and one with the advice, without a traceback."""
     assert result.exit_code == code, result.output
     assert result.stderr.startswith("error: ")
     assert len(result.stderr.strip().splitlines()) == 2
     assert result.stderr.strip().splitlines()[1].startswith("  try: ")
 
 
-def test_in_an_image_it_says_that_without_an_owner_all_is_root_s(root: Path) -> None:
+def test_without_owner_a_note_says_that_all_files_of_an_image_are_roots(root: Path) -> None:
     assert "All of it is root's" in run(root, *URL, "--yes").output
     assert "root's" not in run(root, *URL, "--yes", "--owner", "990:990").output
 
 
-def test_no_secret_is_shown_whatever_happens(root: Path) -> None:
+def test_no_secret_is_shown(root: Path) -> None:
     hand_made(root)
     texts = [run(root, *URL, *more).output for more in (["--dry-run"], ["--yes"], ["--yes", "--force"], ["--yes"])]
     texts.append(undo(root, "--yes").output)
@@ -75,7 +75,7 @@ def test_a_second_run_needs_no_options_and_has_nothing_to_do(root: Path) -> None
     assert "Nothing to do" in again.stdout
 
 
-def test_an_edited_configuration_is_kept_until_force_and_its_difference_shown(root: Path) -> None:
+def test_an_edited_configuration_is_replaced_only_with_force_and_the_difference_is_shown(root: Path) -> None:
     hand_made(root)
     before = (root / CONFIG).read_bytes()
     refused = run(root, *URL, "--yes")
@@ -89,7 +89,7 @@ def test_an_edited_configuration_is_kept_until_force_and_its_difference_shown(ro
     assert [copy.read_bytes() for copy in copies] == [before]
 
 
-def test_keep_config_installs_the_rest_and_warns_of_another_state_directory(root: Path) -> None:
+def test_keep_config_installs_the_rest_and_warns_about_another_state_directory(root: Path) -> None:
     hand_made(root)
     config = root / CONFIG
     odd = '"--spoolDir", "/srv/x\\nExecStart=/bin/sh", "--source"'
@@ -103,7 +103,7 @@ def test_keep_config_installs_the_rest_and_warns_of_another_state_directory(root
     assert "ExecStart=/bin/sh" not in (root / "etc/systemd/system/alerta-opsgenie-agent.service").read_text()
 
 
-def test_secrets_may_come_from_files_and_what_is_asked_for_goes_into_the_configuration(
+def test_secrets_are_read_from_files_and_options_are_written_into_the_configuration(
     root: Path, tmp_path: Path
 ) -> None:
     api_key, alerta_key = (put(tmp_path, name, f"{key}\n") for name, key in (("api", API_KEY), ("alerta", ALERTA_KEY)))
@@ -116,7 +116,7 @@ def test_secrets_may_come_from_files_and_what_is_asked_for_goes_into_the_configu
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_the_state_directory_of_the_user_stands_in_the_configuration(root: Path, edge: str) -> None:
+def test_the_configuration_names_the_users_state_directory(root: Path, edge: str) -> None:
     assert run(root, *URL, "--yes", "--user", "staging", edge=edge).exit_code == 0
     layout = layout_for(edge, "staging")
     arguments = json.loads((root / layout.config.lstrip("/")).read_text())["globalArgs"]
@@ -140,7 +140,7 @@ def test_the_state_directory_of_the_user_stands_in_the_configuration(root: Path,
         (URL, SECRETS, "--yes"),
     ],
 )
-def test_what_is_missing_or_wrong_is_told_in_two_lines_and_nothing_is_changed(
+def test_a_missing_or_wrong_option_is_reported_in_two_lines_and_nothing_is_changed(
     root: Path, arguments: tuple[str, ...], env: dict[str, str], word: str
 ) -> None:
     before = snapshot(root)
@@ -150,7 +150,7 @@ def test_what_is_missing_or_wrong_is_told_in_two_lines_and_nothing_is_changed(
     assert snapshot(root) == before
 
 
-def test_a_host_is_set_up_by_root_alone_and_an_image_where_it_is(
+def test_only_root_can_set_up_a_host_and_an_image_directory_must_exist(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert_told(run(tmp_path / "none", *URL, "--yes"), 2)
@@ -160,7 +160,7 @@ def test_a_host_is_set_up_by_root_alone_and_an_image_where_it_is(
     assert "sudo" in result.stderr
 
 
-def test_undoing_asks_first_and_what_was_never_done_is_refused_and_leaves_no_trace(root: Path) -> None:
+def test_uninstall_asks_first_and_refuses_without_an_installation(root: Path) -> None:
     before = snapshot(root)
     assert_told(undo(root, "--yes"), 2)
     assert snapshot(root) == before
@@ -171,7 +171,7 @@ def test_undoing_asks_first_and_what_was_never_done_is_refused_and_leaves_no_tra
     assert snapshot(root) == before
 
 
-def test_on_a_terminal_it_asks_for_what_it_needs_and_shows_no_secret(
+def test_on_a_terminal_missing_values_are_asked_for_and_no_secret_is_shown(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("keys", "install"):
@@ -193,7 +193,7 @@ JEC_CONFIG = "home/jsm/jec/conf/jec-config.json"
 
 
 def moved(root: Path, *arguments: str) -> Result:
-    """Install JSM's connector with what the hand-made one of Opsgenie's had, and another team's script in it."""
+    """Install JSM's connector from the hand-made configuration of Opsgenie's, which also maps another script."""
     hand_made(root)
     config = json.loads((root / CONFIG).read_text())
     config["globalArgs"] += ["--source", "Grafana"]
@@ -204,7 +204,7 @@ def moved(root: Path, *arguments: str) -> Result:
     return run(root, *URL, "--from", OLD, "--api-key-file", str(key), *arguments, edge="jec", env={})
 
 
-def test_another_connector_s_configuration_is_converted_and_put_in_place_with_its_mode(root: Path) -> None:
+def test_another_connectors_configuration_is_converted_and_written_with_its_mode(root: Path) -> None:
     result = moved(root, "--yes")
     assert result.exit_code == 0, result.output
     made = json.loads((root / JEC_CONFIG).read_text())
@@ -218,7 +218,7 @@ def test_another_connector_s_configuration_is_converted_and_put_in_place_with_it
     assert OLD_ALERTA_KEY not in result.output
 
 
-def test_a_configuration_that_is_there_is_replaced_by_force_alone(root: Path) -> None:
+def test_an_existing_configuration_is_replaced_only_with_force(root: Path) -> None:
     put(root, JEC_CONFIG, '{"apiKey": "x", "actionMappings": {}}', 0o600)
     refused = moved(root, "--yes")
     assert (refused.exit_code, "--force" in refused.stderr) == (2, True), refused.output
@@ -229,7 +229,7 @@ def test_a_configuration_that_is_there_is_replaced_by_force_alone(root: Path) ->
 @pytest.mark.parametrize(
     ("more", "code", "said"), [(["--keep-config"], 2, "exclude each other"), ([], 1, "is not JSON")]
 )
-def test_what_cannot_be_taken_over_is_an_error_with_advice(root: Path, more: list[str], code: int, said: str) -> None:
+def test_a_failed_conversion_is_an_error_with_advice(root: Path, more: list[str], code: int, said: str) -> None:
     put(root, CONFIG, "{", 0o600)
     result = run(root, *URL, "--from", OLD, *more, "--yes", edge="jec")
     assert_told(result, code)

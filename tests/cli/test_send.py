@@ -1,4 +1,4 @@
-"""`alerta-opsgenie send`: one action by hand, on a real Alerta, through the same relay as everything else."""
+"""`alerta-opsgenie send`: one action by hand, on a real Alerta, through the relay."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_each_action_by_its_short_name(send: Send, console: Console, alert_id: s
     assert console.status(alert_id) == "closed"
 
 
-def test_a_no_op_says_so_and_is_no_failure(send: Send, alert_id: str) -> None:
+def test_an_action_that_changes_nothing_is_reported_and_is_no_failure(send: Send, alert_id: str) -> None:
     send("close", alert_id, *ALICE)
     result = send("ack", alert_id, *ALICE)
     assert (result.exit_code, result.output) == (0, "already (in-state: the alert is closed)\n")
@@ -69,19 +69,19 @@ def test_a_no_op_says_so_and_is_no_failure(send: Send, alert_id: str) -> None:
     ("action", "needed"),
     [("note", "note"), ("snooze", "minutes")],
 )
-def test_an_action_without_what_it_needs_is_wrong_usage(place: StateDirectory, action: str, needed: str) -> None:
+def test_an_action_without_its_required_option_is_wrong_usage(place: StateDirectory, action: str, needed: str) -> None:
     result = place.run("send", action, "x", *ALICE)
     assert (result.exit_code, f"error: {action} needs --{needed}" in result.output) == (2, True)
 
 
 @pytest.mark.parametrize("alert", ["b7c1e0d4", "../users"])
-def test_what_is_no_whole_id_touches_nothing(send: Send, alert: str) -> None:
+def test_a_text_that_is_no_full_id_changes_nothing(send: Send, alert: str) -> None:
     result = send("close", alert, *ALICE)
     assert result.exit_code == 1
     assert "rejected (bad-alias: $.alert.alias: is not the whole id of an alert in Alerta)" in result.output
 
 
-def test_what_cannot_be_delivered_is_kept_and_says_how_it_goes_on(
+def test_an_action_that_cannot_be_delivered_is_kept_and_the_hint_is_shown(
     send: Send, alert_id: str, place: StateDirectory
 ) -> None:
     result = send("ack", alert_id, *ALICE, "--time-limit", "2", ALERTA_API_URL=NOWHERE)
@@ -90,14 +90,14 @@ def test_what_cannot_be_delivered_is_kept_and_says_how_it_goes_on(
     assert place.states() == [("Acknowledge", "waiting")]
 
 
-def test_a_refused_key_is_exit_1_with_the_mend(send: Send, alert_id: str) -> None:
+def test_a_refused_key_is_exit_code_1_with_advice(send: Send, alert_id: str) -> None:
     result = send("ack", alert_id, *ALICE, ALERTA_API_KEY="no-such-key")
     assert result.exit_code == 1
     assert "kept (unauthorized: Alerta answered HTTP 401" in result.output
     assert "no-such-key" not in result.output
 
 
-def test_as_a_process_with_its_failure_on_standard_error(
+def test_as_a_process_the_failure_is_on_standard_error(
     alerta: AlertaServer, alerta_key: str, console: Console, alert_id: str, place: StateDirectory
 ) -> None:
     def call(*arguments: str) -> tuple[int, str, str]:

@@ -1,4 +1,4 @@
-"""`alerta-opsgenie spool`: what a person sees of what waits and what is dead, and what they can do about it."""
+"""`alerta-opsgenie spool`: listing waiting actions and dead letters, and deciding about them."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class TestList:
             read = json.loads(place.run("spool", "list", "--state", wanted_state, "--json").output)
             assert [action["state"] for action in read["actions"]] == [wanted_state]
 
-    def test_looking_where_nothing_was_kept_makes_nothing(self, place: StateDirectory) -> None:
+    def test_listing_an_absent_state_directory_does_not_create_it(self, place: StateDirectory) -> None:
         code, output, errors = place.call("spool", "list")
         assert (code, output) == (0, "0 in flight; 0 waiting; 0 dead\n")
         assert errors == f"note: nothing has been kept in {place.directory} yet\n"
         assert not place.directory.exists()
 
-    def test_what_a_stranger_wrote_is_shown_without_control_characters(self, place: StateDirectory) -> None:
+    def test_texts_from_outside_are_shown_without_control_characters(self, place: StateDirectory) -> None:
         new = New("k" * 64, str(uuid.uuid4()), 1, "\x1b[2J\x9b31m", '{"note": "\x9b2J\u202e"}')
         place.journal().record_dead(new, 1.0, "refused", "a\nb\x1b[0m")
         for command in (("list",), ("show", "kkkk")):
@@ -78,7 +78,7 @@ class TestList:
 
 
 class TestShow:
-    def test_an_action_is_shown_whole_by_the_beginning_of_its_id(self, place: StateDirectory) -> None:
+    def test_an_action_is_shown_in_full_by_the_beginning_of_its_id(self, place: StateDirectory) -> None:
         kept = place.keep("AddNote", note="größer 🔥")
         result = place.run("spool", "show", kept.key[:5])
         assert result.exit_code == 0
@@ -86,7 +86,7 @@ class TestShow:
         assert '"note": "größer 🔥"' in result.output
 
     @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
-    def test_any_encoding_of_the_terminal_will_do(self, place: StateDirectory, encoding: str) -> None:
+    def test_each_encoding_of_the_terminal_works(self, place: StateDirectory, encoding: str) -> None:
         kept = place.keep("AddNote", note="größer 🔥 …")
         code, output, errors = place.call("spool", "show", kept.key[:8], PYTHONIOENCODING=encoding, PYTHONUTF8="0")
         assert (code, errors) == (0, "")
@@ -99,24 +99,24 @@ class TestShow:
         code, output, errors = place.call("spool", "show", "77")
         assert (code, output) == (2, "")
         assert errors == "error: there is no action 77\n  try: alerta-opsgenie spool list\n"
-        assert "aaaa stands for 2 actions" in place.run("spool", "show", "aaaa").output
+        assert "aaaa matches 2 actions" in place.run("spool", "show", "aaaa").output
 
 
 class TestRetryAndDrop:
     @pytest.mark.parametrize("command", ["retry", "drop"])
-    def test_nothing_happens_without_a_selection_or_with_a_no_to_what_is_shown(
+    def test_without_a_selection_or_consent_nothing_is_changed(
         self, place: StateDirectory, command: str
     ) -> None:
         kept = place.keep("Close", dead=True)
         for arguments in ((command,), (command, "--all", "1")):
             result = place.run("spool", *arguments)
-            assert (result.exit_code, "name the actions by their ID, or say --all" in result.output) == (2, True)
+            assert (result.exit_code, "name the actions by their ID, or give --all" in result.output) == (2, True)
         result = place.run("spool", command, "--all", answer="n\n")
         assert (result.exit_code, kept.alert in result.output) == (1, True)
         assert f"{command} 1? [y/N]" in result.output
         assert place.states() == [("Close", "dead")]
 
-    def test_a_retried_one_waits_again_in_its_own_target(self, place: StateDirectory) -> None:
+    def test_a_retried_action_waits_again_in_its_own_target(self, place: StateDirectory) -> None:
         place.keep("Close", dead=True)
         place.keep("Acknowledge", dead=True, url=OTHER)
         result = place.run("spool", "retry", "--all", answer="y\n")
@@ -124,7 +124,7 @@ class TestRetryAndDrop:
         assert "2 will be tried again" in result.output
         assert (place.states(), place.states(OTHER)) == ([("Close", "waiting")], [("Acknowledge", "waiting")])
 
-    def test_all_means_the_dead_ones_and_one_that_waits_is_dropped_by_its_id(self, place: StateDirectory) -> None:
+    def test_all_selects_dead_letters_and_a_waiting_action_is_dropped_by_its_id(self, place: StateDirectory) -> None:
         first = place.keep("Acknowledge")
         place.keep("Close", dead=True)
         assert place.run("spool", "drop", "--all", "--yes").output.endswith("1 dropped\n")
@@ -136,7 +136,7 @@ class TestRetryAndDrop:
 
 
 class TestDrain:
-    def test_what_waits_is_delivered(self, place: StateDirectory) -> None:
+    def test_waiting_actions_are_delivered(self, place: StateDirectory) -> None:
         with BadServer("ok") as server:
             place.keep("Acknowledge", url=server.url)
             code, output, errors = place.call("spool", "drain", ALERTA_API_URL=server.url)
@@ -144,19 +144,18 @@ class TestDrain:
             assert output.endswith("nothing waits\n")
             assert place.actions(server.url) == []
 
-    def test_nothing_that_waits_starts_no_process(self, place: StateDirectory) -> None:
+    def test_without_waiting_actions_no_process_is_started(self, place: StateDirectory) -> None:
         code, output, errors = place.call("spool", "drain")
         assert (code, output, errors) == (0, "nothing waits\n", "")
 
-    def test_what_cannot_be_delivered_is_exit_1_with_the_reason(self, place: StateDirectory) -> None:
+    def test_an_action_that_cannot_be_delivered_is_exit_code_1_with_the_reason(self, place: StateDirectory) -> None:
         place.keep("Acknowledge")
         code, output, errors = place.call("spool", "drain")
         assert code == 1
         assert "1 waiting" in output
         assert errors.startswith("error: 1 could not be delivered (network)\n  try: ")
 
-    def test_what_waits_for_another_alerta_is_named_with_the_way_to_move_it(self, place: StateDirectory) -> None:
-        """Version 1 said that another drainer is at work, ended with 0, and delivered nothing."""
+    def test_waiting_actions_for_another_alerta_are_reported_with_advice(self, place: StateDirectory) -> None:
         with BadServer("ok") as server:
             place.keep("Close", url=OTHER)
             code, output, _ = place.call("spool", "drain", ALERTA_API_URL=server.url)
@@ -177,7 +176,7 @@ class TestDrain:
 
 
 class TestMoving:
-    def test_retarget_moves_what_waits_and_asks_first(self, place: StateDirectory) -> None:
+    def test_retarget_asks_and_moves_waiting_actions(self, place: StateDirectory) -> None:
         place.keep("Close")
         assert place.run("spool", "retarget", NOWHERE, OTHER, answer="n\n").exit_code == 1
         assert place.states() == [("Close", "waiting")]
@@ -192,13 +191,13 @@ class TestMoving:
             ("other", NOWHERE, "give both as URLs"),
         ],
     )
-    def test_what_cannot_be_moved_is_wrong_usage(self, place: StateDirectory, old: str, new: str, what: str) -> None:
+    def test_an_impossible_move_is_wrong_usage(self, place: StateDirectory, old: str, new: str, what: str) -> None:
         place.keep("Close")
         result = place.run("spool", "retarget", old, new, "--yes")
         assert (result.exit_code, what in result.output) == (2, True)
         assert place.states() == [("Close", "waiting")]
 
-    def test_what_was_exported_can_be_imported_elsewhere_and_twice(self, place: StateDirectory, tmp_path: Path) -> None:
+    def test_an_export_can_be_imported_elsewhere_and_twice(self, place: StateDirectory, tmp_path: Path) -> None:
         place.keep("Close", dead=True)
         place.keep("Acknowledge", url=OTHER)
         lines = place.run("spool", "export").output
@@ -208,13 +207,13 @@ class TestMoving:
             assert (other.states(), other.states(OTHER)) == ([("Close", "dead")], [("Acknowledge", "waiting")])
 
     @pytest.mark.parametrize("text", ["no JSON", '{"target": "ftp://x"}', "7", "{}"])
-    def test_what_is_no_export_is_wrong_usage(self, place: StateDirectory, text: str) -> None:
+    def test_an_invalid_export_is_wrong_usage(self, place: StateDirectory, text: str) -> None:
         result = place.run("spool", "import", answer=text)
         assert (result.exit_code, isinstance(result.exception, SystemExit)) == (2, True)
 
 
 class TestStateDirectory:
-    def test_one_that_others_can_write_is_refused_without_touching_it(self, place: StateDirectory) -> None:
+    def test_a_state_directory_that_others_can_write_is_refused_unchanged(self, place: StateDirectory) -> None:
         place.keep("Close")
         place.directory.chmod(0o777)
         code, output, errors = place.call("spool", "drop", "--all")
@@ -222,6 +221,6 @@ class TestStateDirectory:
         assert "is open to other users" in errors.splitlines()[0]
         place.directory.chmod(0o700)
 
-    def test_a_place_that_is_not_ours_is_never_advised_to_be_changed(self) -> None:
+    def test_no_advice_changes_a_directory_that_is_not_ours(self) -> None:
         result = CliRunner().invoke(group, ["spool", "list", "--spool-dir", "/"])
         assert "chmod" not in result.output

@@ -1,4 +1,4 @@
-"""`alerta-opsgenie status`: one screen that says how it goes."""
+"""`alerta-opsgenie status`: an overview on one screen."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.cli import status
-from alerta_opsgenie.cli.target import find_place
+from alerta_opsgenie.cli.target import find_state_directory
 from alerta_opsgenie.doctor import installation
 from alerta_opsgenie.doctor.running_checks import Ready
 from alerta_opsgenie.setup.processes import Process
 from tests.cli.state_directory import NOWHERE, PROGRAM, StateDirectory, call_on_terminal
 
 
-def test_what_waits_and_is_dead_is_said_by_target(place: StateDirectory) -> None:
+def test_waiting_actions_and_dead_letters_are_shown_per_target(place: StateDirectory) -> None:
     place.keep("Acknowledge", age_seconds=7200)
     place.keep("Close", dead=True)
     output = place.run("status").output
@@ -32,7 +32,7 @@ def test_what_waits_and_is_dead_is_said_by_target(place: StateDirectory) -> None
     assert (found["targets"][NOWHERE]["waiting"], found["is_well"]) == (1, False)
 
 
-def test_where_nothing_is_set_up_it_says_install_and_what_cannot_be_told(place: StateDirectory) -> None:
+def test_without_an_installation_the_advice_is_install_and_unknown_parts_are_named(place: StateDirectory) -> None:
     result = place.run("status")
     assert (result.exit_code, "nothing has been kept yet" in result.output) == (1, True)
     assert "alerta-opsgenie install" in result.output
@@ -41,7 +41,7 @@ def test_where_nothing_is_set_up_it_says_install_and_what_cannot_be_told(place: 
     assert (found["config"], found["is_well"]) == (None, None)
 
 
-def test_all_is_well_only_where_a_connector_is_seen(place: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_is_well_only_if_a_connector_is_found(place: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     running: list[Process] = []
     monkeypatch.setattr(installation, "list_processes", lambda _: running)  # other tests run connectors, too
     place.directory.mkdir(mode=0o700)
@@ -55,7 +55,7 @@ def test_all_is_well_only_where_a_connector_is_seen(place: StateDirectory, monke
     assert (said.exit_code, said.output.startswith("All is well")) == (0, True)
 
 
-def test_watching_goes_on_until_interrupted(place: StateDirectory) -> None:
+def test_watch_runs_until_interrupted(place: StateDirectory) -> None:
     command = [*PROGRAM, "status", "--watch", "--json", "--spool-dir", str(place.directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -66,7 +66,7 @@ def test_watching_goes_on_until_interrupted(place: StateDirectory) -> None:
     assert "Traceback" not in errors
 
 
-def test_in_the_browser_it_is_the_page_with_a_token_until_interrupted(place: StateDirectory) -> None:
+def test_web_serves_the_page_with_a_token_until_interrupted(place: StateDirectory) -> None:
     place.keep("Close", dead=True)
     command = [*PROGRAM, "status", "--web", "--spool-dir", str(place.directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -87,24 +87,24 @@ def test_in_the_browser_it_is_the_page_with_a_token_until_interrupted(place: Sta
 @pytest.mark.parametrize(
     ("own", "ready", "says"),
     [
-        ({}, Ready(ready=True), (None, "OpsgenieEdgeConnector takes messages and tells nobody")),
+        ({}, Ready(ready=True), (None, "OpsgenieEdgeConnector takes messages and does not report")),
         # JSM may change from SQS to a channel by itself.
         ({"alertaOpsgenie": {}}, Ready(ready=True, transport="channel"), (True, "messages are taken by the channel")),
         ({"alertaOpsgenie": {}}, Ready(ready=False, why="no key"), (False, "no key")),
     ],
 )
-def test_it_says_who_takes_messages_and_how_that_goes_if_it_can_be_asked(
+def test_the_queue_line_names_the_connector_and_its_state_if_known(
     place: StateDirectory, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any], ready: Ready, says: tuple[Any, str]
 ) -> None:
     config = place.directory.parent / "config.json"
     config.write_text(json.dumps({"apiKey": "k", "actionMappings": {}, **own}))
     monkeypatch.setattr(status, "ask_ready", lambda _: ready)
-    part = status._queue(find_place(str(config), None))
+    part = status._queue(find_state_directory(str(config), None))
     assert (part.is_well, part.what.startswith(says[1])) == (says[0], True)
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
-def test_colours_are_left_out_where_nobody_wants_them(tmp_path: Path, no_color: str) -> None:
+def test_no_color_removes_the_colours(tmp_path: Path, no_color: str) -> None:
     """https://no-color.org"""
     command = ("doctor", "--config", str(tmp_path / "none.json"), "--only", "config")
     code, output = call_on_terminal(*command, NO_COLOR=no_color)

@@ -1,4 +1,4 @@
-"""Which state directory and which Alerta a command works with, and as whom."""
+"""The state directory, the Alerta and the user of a command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.cli.target import find_place
+from alerta_opsgenie.cli.target import find_state_directory
 from tests.cli.state_directory import PROGRAM, StateDirectory
 from tests.support.bad_server import BadServer
 from tests.support.installed import open_directory
@@ -58,26 +58,26 @@ def give_away(path: Path) -> None:
 def test_the_configuration_gives_url_key_and_state_directory(tmp_path: Path) -> None:
     state = str(tmp_path / "state")
     config = write_config(tmp_path / "config.json", globalArgs=["--alertaApiUrl", URL, "--spoolDir", state])
-    place = find_place(str(config), None)
+    place = find_state_directory(str(config), None)
     (options,) = place.options()
-    assert (place.directory, options.alerta_url, options.alerta_key) == (state, URL, "of-the-config")
+    assert (place.path, options.alerta_url, options.alerta_key) == (state, URL, "of-the-config")
     assert options.spool_directory == state
 
 
-def test_each_alerta_of_the_mappings_is_a_target_of_its_own(tmp_path: Path) -> None:
+def test_each_alerta_of_the_mappings_is_a_separate_target(tmp_path: Path) -> None:
     other = {"filepath": EXECUTOR, "sourceType": "local", "args": ["--alertaApiUrl", "https://other.example.com/api"]}
     mappings = {name: {"filepath": EXECUTOR, "sourceType": "local"} for name in ("Close", "Acknowledge")}
     config = write_config(tmp_path / "config.json", actionMappings={**mappings, "Snooze": other})
-    urls = {options.alerta_url for options in find_place(str(config), str(tmp_path)).options()}
+    urls = {options.alerta_url for options in find_state_directory(str(config), str(tmp_path)).options()}
     assert urls == {URL, "https://other.example.com/api"}
 
 
-def test_options_go_before_the_configuration(tmp_path: Path) -> None:
+def test_options_override_the_configuration(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.json")
     key_file = tmp_path / "key"
     key_file.write_text("of-the-file\n")
     given = {"alertaApiUrl": "https://given.example.com", "alertaApiKeyFile": str(key_file)}
-    place = find_place(str(config), str(tmp_path), given)
+    place = find_state_directory(str(config), str(tmp_path), given)
     (options,) = place.options()
     assert (options.alerta_url, options.alerta_key) == ("https://given.example.com", "of-the-file")
 
@@ -85,21 +85,21 @@ def test_options_go_before_the_configuration(tmp_path: Path) -> None:
 def test_a_configuration_that_cannot_be_used_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(Failure) as caught:
-        find_place(str(tmp_path / "config.json"), None)
+        find_state_directory(str(tmp_path / "config.json"), None)
     assert caught.value.exit_code == 2
 
 
-def test_an_empty_key_file_is_named(tmp_path: Path) -> None:
+def test_an_empty_key_file_is_reported(tmp_path: Path) -> None:
     key_file = tmp_path / "alerta.key"
     key_file.write_text("")
     arguments = ["--alertaApiUrl", URL, "--alertaApiKeyFile", str(key_file)]
     config = write_config(tmp_path / "config.json", globalArgs=arguments, globalEnv=[])
     with pytest.raises(Failure, match=f"{key_file} is empty"):
-        find_place(str(config), str(tmp_path)).options()
+        find_state_directory(str(config), str(tmp_path)).options()
 
 
 @ROOT
-def test_root_sees_the_connectors_actions_and_leaves_nothing_of_its_own_there(shared: Path) -> None:
+def test_root_lists_the_connectors_actions_and_leaves_no_file_of_roots(shared: Path) -> None:
     place = StateDirectory(shared / "state")
     place.keep("Close")
     give_away(place.directory)
@@ -120,8 +120,8 @@ def test_root_with_a_configuration_works_in_its_owners_state_directory_as_its_ow
 
 
 @ROOT
-def test_root_delivers_as_the_owner_also_where_no_agent_can_be_started(shared: Path) -> None:
-    """As where this program lies below /root: its owner may not start it."""
+def test_root_delivers_as_the_owner_even_if_no_agent_can_be_started(shared: Path) -> None:
+    """For example if this program is below /root: the owner may not start it."""
     place = StateDirectory(shared / "state")
     with BadServer("ok") as server:
         place.keep("Close", url=server.url)

@@ -13,10 +13,10 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 PACKAGE = "alerta-opsgenie"
 
 OF_THE_TESTS = ("systemd", "python3-venv", "python3-apt", "python-is-python3")
-"""What the tests need beside what the package depends on; the last three are asked for by the Ansible play."""
+"""Packages for the tests, besides the dependencies of ours; the Ansible play needs the last three."""
 
 IMAGES = "ALERTA_OPSGENIE_IMAGES"
-"""The variable that names a directory in which images are kept between runs."""
+"""This variable names a directory in which images are kept between runs."""
 
 _SECONDS = 1800.0  # making an image downloads it; this tells an end from a hang
 _ENVIRONMENT = {
@@ -26,19 +26,19 @@ _ENTER = 'mount -t proc proc "$0/proc" && cd "$0/root" && exec chroot "$0" "$@"'
 
 
 def may_make_one() -> bool:
-    """Whether this process may, and the tool is there."""
+    """Return whether this process is root and mmdebstrap is installed."""
     return os.geteuid() == 0 and shutil.which("mmdebstrap") is not None
 
 
 def dependencies() -> list[str]:
-    """Name the packages that ours depends on, without their versions."""
+    """Return the names of our package's dependencies."""
     control = (DEPLOY / "debian/control").read_text(encoding="utf-8")
     line = next(line for line in control.splitlines() if line.startswith("Depends: "))
     return [entry.split()[0] for entry in line.removeprefix("Depends: ").split(", ")]
 
 
 def image(suite: str, directory: Path) -> Path:
-    """Give an archive with a whole Debian, with all that our package depends on and without our package."""
+    """Return an archive with a complete Debian and the dependencies of our package, without our package."""
     kept = Path(os.environ.get(IMAGES, directory)) / f"{suite}.tar"
     if not kept.exists():
         wanted = ",".join([*OF_THE_TESTS, *dependencies()])
@@ -84,11 +84,11 @@ class Debian:
         )
 
     def done(self, *command: str, network: bool = False, environment: dict[str, str] | None = None) -> str:
-        """Run a command that has to succeed, and give all that it says."""
+        """Run a command that has to succeed; return its output."""
         ended = self.run(*command, network=network, environment=environment)
-        said = ended.stdout + ended.stderr
-        assert ended.returncode == 0, f"{command}:\n{said}"
-        return said
+        output = ended.stdout + ended.stderr
+        assert ended.returncode == 0, f"{command}:\n{output}"
+        return output
 
     def put(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file there."""
@@ -98,12 +98,12 @@ class Debian:
         file.chmod(mode)
 
     def bring(self, file: Path) -> str:
-        """Copy a file to /root there, and give its path."""
+        """Copy a file to /root there; return its path."""
         shutil.copy(file, self.root / "root")
         return f"/root/{file.name}"
 
     def fetch(self, *requirements: str) -> None:
-        """Let this host's pip fetch what pip shall install there without an index."""
+        """Download with this host's pip what pip installs there without an index."""
         wheels = self.root / "wheels"
         wheels.mkdir()
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(wheels), "--only-binary=:all:"]
@@ -111,7 +111,7 @@ class Debian:
         self.put("/etc/pip.conf", "[global]\nno-index = true\nfind-links = /wheels\n")
 
     def find(self, *tops: str) -> dict[str, tuple[int, int, int]]:
-        """Give mode, user and group of all below some directories."""
+        """Return mode, user and group of all files below some directories."""
         found: dict[str, tuple[int, int, int]] = {}
         for top in tops:
             for path in sorted((self.root / top.lstrip("/")).rglob("*")):

@@ -1,4 +1,4 @@
-"""The play, run for real on a host of its own: the first run sets up and restarts, the second changes nothing."""
+"""The play on a Debian of the test's: the first run installs and restarts, the second changes nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.long
 def host(
     wheel: Path, alerta: AlertaServer, alerta_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Debian]:
-    """A Debian with Ansible, with a stand-in for systemctl, and with what the play's variables name."""
+    """A Debian with Ansible, a stand-in for systemctl, and the files that the play's variables name."""
     if not may_make_one():
         pytest.skip("needs root and mmdebstrap")
     place = tmp_path_factory.mktemp("ansible")
@@ -57,33 +57,31 @@ bridge_ignore_doctor: true
 
 @pytest.fixture(scope="module")
 def first(host: Debian) -> str:
-    """What the first run says."""
+    """The output of the first run."""
     return play(host)
 
 
 def play(host: Debian, *more: str) -> str:
-    """Run it, and give what it says."""
-    environment = {
-        "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0",
-    }  # fmt: skip
+    """Run the play; return its output."""
+    environment = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
     command = ("/root/ansible/bin/ansible-playbook", "-i", "/root/hosts", "-e", "@/root/variables.yml")
     return host.done(*command, *more, f"/root/{PLAY.name}", network=True, environment=environment)
 
 
 def recap(said: str) -> dict[str, int]:
-    """Give the numbers of the last line."""
+    """Return the numbers of the last line."""
     return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", said.rpartition("PLAY RECAP")[2])}
 
 
 def calls(host: Debian) -> list[str]:
-    """Give the calls of systemctl that change something, and forget them."""
+    """Return the calls of systemctl that change something, and remove them from the log."""
     file = host.root / CALLS[1:]
     lines = file.read_text().splitlines() if file.exists() else []
     file.unlink(missing_ok=True)
     return [line for line in lines if not line.startswith(("show", "--version", "is-", "list-", "status"))]
 
 
-def test_the_first_run_sets_up_and_restarts_before_doctor_looks(host: Debian, first: str) -> None:
+def test_the_first_run_installs_and_restarts_before_doctor_runs(host: Debian, first: str) -> None:
     assert recap(first)["changed"] >= 2, first
     assert calls(host)[-1] in {"start oec", "restart oec"}
     names = re.findall(r"^(?:TASK|RUNNING HANDLER) \[(.+?)\]", first, re.MULTILINE)
@@ -100,7 +98,7 @@ def test_the_second_run_changes_nothing(host: Debian, first: str) -> None:
     assert host.find("/etc", "/home", "/opt", "/var/log/opsgenie") == before
 
 
-def test_what_oec_makes_of_its_log_directory_is_no_change(host: Debian, first: str) -> None:
+def test_the_mode_that_oec_sets_for_its_log_directory_is_no_change(host: Debian, first: str) -> None:
     """OEC sets it to 0744 at each start."""
     assert first
     (host.root / "var/log/opsgenie").chmod(0o744)
@@ -109,7 +107,7 @@ def test_what_oec_makes_of_its_log_directory_is_no_change(host: Debian, first: s
     assert (host.root / "var/log/opsgenie").stat().st_mode & 0o777 == 0o744
 
 
-def test_a_fault_that_doctor_finds_fails_the_play(host: Debian, first: str) -> None:
+def test_a_failure_of_doctor_fails_the_play(host: Debian, first: str) -> None:
     assert first
     with pytest.raises(AssertionError, match="failed=1"):
         play(host, "-e", '{"bridge_ignore_doctor": false}')

@@ -1,4 +1,4 @@
-"""The container files, the compose file and the page about them agree, and name only options that there are."""
+"""The container files, the compose file and their page agree, and use only existing options."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SERVICE: dict[str, Any] = yaml.safe_load((DEPLOY / "container/compose.yaml").rea
 
 
 def row(name: str) -> tuple[str, str]:
-    """Give the two places that the page's table has for a thing."""
+    """Return the path in the container and the one on the host, from the page's table."""
     line = next(line for line in PAGE.splitlines() if line.startswith(f"| {name} |"))
     inside, outside = ("".join(re.findall("`(.+?)`", cell)) for cell in line.split("|")[2:4])
     return inside, outside
@@ -34,7 +34,7 @@ def test_the_volumes_are_those_of_the_page() -> None:
     assert mounts == dict(row(name) for name in ("configuration", "Alerta's key", "what waits for Alerta"))
 
 
-def test_the_port_is_that_of_the_page_and_opened_to_loopback_alone() -> None:
+def test_the_port_is_that_of_the_page_and_open_only_to_loopback() -> None:
     inside, outside = row("metrics, health")
     assert SERVICE["ports"] == [f"{outside}:{inside}"]
     assert f"EXPOSE {inside}\n" in IMAGE
@@ -42,21 +42,21 @@ def test_the_port_is_that_of_the_page_and_opened_to_loopback_alone() -> None:
     assert f"http://127.0.0.1:{inside}/healthz" in SERVICE["healthcheck"]["test"][-1]
 
 
-def test_it_is_not_root_and_cannot_become_it() -> None:
+def test_the_container_is_not_root_and_cannot_become_root() -> None:
     user = row("user")[0]
     assert re.findall(r"^USER (\d+)", IMAGE, re.MULTILINE) == [user]
     assert (SERVICE["cap_drop"], SERVICE["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
     assert SERVICE["read_only"]
 
 
-def test_what_waits_is_the_users_own_and_on_a_volume() -> None:
+def test_the_state_directory_belongs_to_the_user_and_is_on_a_volume() -> None:
     place, user = row("what waits for Alerta")[0], row("user")[0]
     assert f"VOLUME {place}\n" in IMAGE
     assert re.search(rf"install -d -o {user} -g {user} -m 0700 .*{place}\n", IMAGE)
     assert f"ENV ALERTA_OPSGENIE_SPOOL_DIR={place} " in IMAGE
 
 
-def test_what_the_build_sees_makes_the_same_wheel_and_holds_no_key(wheel: Path, tmp_path: Path) -> None:
+def test_the_build_context_makes_the_same_wheel_and_has_no_key(wheel: Path, tmp_path: Path) -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert lines[0] == "*"
     seen = tmp_path / "source"
@@ -77,7 +77,7 @@ def test_alertas_image_gets_the_package_and_keeps_its_own_user() -> None:
     assert "USER" not in text
 
 
-def test_it_is_given_longer_than_it_needs_to_end() -> None:
+def test_the_grace_period_is_longer_than_the_program_needs_to_end() -> None:
     assert int(SERVICE["stop_grace_period"].rstrip("s")) > 10
 
 

@@ -1,4 +1,4 @@
-"""The .deb comes, is replaced, goes and is purged in a Debian without a network, and does its work there."""
+"""The .deb is installed, upgraded, removed and purged in a Debian without a network, and works there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OF_DPKG = ("/var/lib/dpkg/", "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/g
 
 
 def everything(debian: Debian) -> dict[str, tuple[int, int, int]]:
-    """All that a package could leave; files that dpkg and useradd rewrite are compared by what is in them."""
+    """Return all files that a package could leave; files that dpkg and useradd rewrite are compared by content."""
     return {path: found for path, found in debian.find(*TOPS).items() if not path.startswith(OF_DPKG)}
 
 
@@ -39,7 +39,7 @@ def test_the_same_wheel_gives_the_same_package(wheel: Path, deb: Path, tmp_path:
 
 
 @pytest.mark.long
-def test_it_comes_without_a_network_with_user_directories_and_unit(debian: Debian, deb: Path) -> None:
+def test_the_package_installs_without_a_network_with_user_directories_and_unit(debian: Debian, deb: Path) -> None:
     debian.done("dpkg", "-i", debian.bring(deb))
     assert PACKAGE in debian.done(PACKAGE, "--version")
     assert debian.done("getent", "passwd", PACKAGE).strip().endswith(f":{STATE}:/usr/sbin/nologin")
@@ -49,8 +49,8 @@ def test_it_comes_without_a_network_with_user_directories_and_unit(debian: Debia
 
 
 @pytest.mark.long
-def test_systemd_finds_nothing_wrong_with_the_units(debian: Debian, deb: Path) -> None:
-    """It prints what it does not know or cannot start, and ends with 0 all the same for some of it."""
+def test_systemd_accepts_the_units(debian: Debian, deb: Path) -> None:
+    """It prints unknown settings and missing programs, but its exit code is 0 for some of them."""
     debian.done("dpkg", "-i", debian.bring(deb))
     debian.done("ln", "-s", "/usr", "/opt/alerta-opsgenie")
     for unit in (UNIT, debian.bring(DEPLOY / "systemd/alerta-opsgenie-agent.service")):
@@ -58,7 +58,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(debian: Debian, deb: Path) -
 
 
 @pytest.mark.long
-def test_an_upgrade_keeps_the_configuration_and_what_waits(debian: Debian, deb: Path, tmp_path: Path) -> None:
+def test_an_upgrade_keeps_the_configuration_and_waiting_actions(debian: Debian, deb: Path, tmp_path: Path) -> None:
     debian.done("dpkg", "-i", debian.bring(deb))
     kept = [CONFIG, "/etc/alerta-opsgenie/alerta.key", f"{STATE}/spool/journal"]
     for path in kept:
@@ -75,7 +75,7 @@ def test_an_upgrade_keeps_the_configuration_and_what_waits(debian: Debian, deb: 
 
 
 @pytest.mark.long
-def test_purged_it_leaves_nothing_whatever_was_set_up(debian: Debian, deb: Path) -> None:
+def test_purge_leaves_no_file_in_each_setup(debian: Debian, deb: Path) -> None:
     was, users = everything(debian), debian.done("getent", "passwd")
     debian.done("dpkg", "-i", debian.bring(deb))
     keys = {"ALERTA_API_KEY": "a-key-of-the-test", "OEC_API_KEY": "12345678-90ab-cdef-1234-567890abcdef"}
@@ -88,7 +88,7 @@ def test_purged_it_leaves_nothing_whatever_was_set_up(debian: Debian, deb: Path)
 
 
 @pytest.mark.long
-def test_removed_it_names_the_installation_that_cannot_run_any_more(debian: Debian, deb: Path) -> None:
+def test_removal_names_installations_that_can_no_longer_run(debian: Debian, deb: Path) -> None:
     debian.done("dpkg", "-i", debian.bring(deb))
     for name in ("oec-opsgenie", "native-alerta-opsgenie-staging"):
         debian.put(f"/var/lib/alerta-opsgenie-setup/{name}.json", "{}")
@@ -98,10 +98,10 @@ def test_removed_it_names_the_installation_that_cannot_run_any_more(debian: Debi
 
 
 @pytest.mark.long
-def test_installed_from_it_the_connector_does_a_persons_action(
+def test_the_packaged_connector_applies_a_persons_action(
     debian: Debian, deb: Path, alerta: AlertaServer, alerta_key: str, console: Console
 ) -> None:
-    """With the libraries of that Debian, which are older than what pip would bring and speak SQS's older protocol."""
+    """With the libraries of that Debian, which are older than pip's and use SQS's older protocol."""
     debian.done("dpkg", "-i", debian.bring(deb))
     with running_edge(moto=True, settings={"source_filter": "Alerta"}) as run:
         keys = {"ALERTA_API_KEY": alerta_key, "OEC_API_KEY": run.integration.key}

@@ -1,4 +1,4 @@
-"""The manifests are what Kubernetes' schema allows, and a pod's files, as Kubernetes puts them there, will do."""
+"""The manifests are valid by Kubernetes' schema, and the connector works with a pod's files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def resources(path: Path) -> list[dict[str, Any]]:
 
 
 def pods() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each pod's specification, with the name of what makes it."""
+    """Yield each pod's specification, with the name of its resource."""
     for path in MANIFESTS:
         for resource in resources(path):
             if resource["kind"] in ("Deployment", "StatefulSet"):
@@ -49,24 +49,24 @@ OURS = [container for pod in PODS.values() for container in containers(pod) if c
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
-def test_the_published_schema_allows_it(path: Path, version: str) -> None:
+def test_a_manifest_is_valid_by_the_published_schema(path: Path, version: str) -> None:
     for resource in resources(path):
         kubernetes_validate.validate(resource, version, strict=True)
 
 
-def test_a_field_that_there_is_not_is_noticed() -> None:
+def test_an_unknown_field_is_detected() -> None:
     [resource, *_] = resources(DEPLOY / "kubernetes/connector.yaml")
     resource["spec"]["replica"] = 1
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(resource, VERSIONS[0], strict=True)
 
 
-def test_all_three_are_there() -> None:
+def test_all_three_manifests_exist() -> None:
     assert set(PODS) == {"alerta-opsgenie", "oec", "alerta"}
 
 
 @pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
-def test_no_container_is_root_or_can_become_it(pod: dict[str, Any]) -> None:
+def test_no_container_is_root_or_can_become_root(pod: dict[str, Any]) -> None:
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["runAsUser"] > 0
     for container in containers(pod):
@@ -75,8 +75,8 @@ def test_no_container_is_root_or_can_become_it(pod: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("pod", [PODS[name] for name in ("alerta-opsgenie", "oec")])
-def test_what_waits_lies_on_a_volume_and_not_at_its_top(pod: dict[str, Any]) -> None:
-    """The top is the group's (fsGroup), and the program refuses a directory that is not its own."""
+def test_the_state_directory_is_below_the_top_of_a_volume(pod: dict[str, Any]) -> None:
+    """The top belongs to the group (fsGroup), and the program refuses a directory of another owner."""
     assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
     mounts = [mount for container in containers(pod) for mount in container["volumeMounts"]]
     kept = {mount["name"] for mount in mounts if mount["mountPath"] == STATE}
@@ -84,7 +84,7 @@ def test_what_waits_lies_on_a_volume_and_not_at_its_top(pod: dict[str, Any]) -> 
     assert kept.isdisjoint(volume["name"] for volume in pod["volumes"])
 
 
-def test_alertas_pod_needs_no_volume_for_what_waits() -> None:
+def test_alertas_pod_needs_no_volume_for_the_outbox() -> None:
     """It is in Alerta's database."""
     assert {name for volume in PODS["alerta"]["volumes"] for name in volume} == {"name", "configMap", "secret"}
     [resource] = [found for found in resources(DEPLOY / "kubernetes/alerta.yaml") if found["kind"] == "Deployment"]
@@ -103,14 +103,14 @@ def test_the_commands_and_options_exist(container: dict[str, Any]) -> None:
     assert {option for option in options if option.startswith("--")} <= known
 
 
-def test_ports_and_probes_are_where_the_program_listens() -> None:
+def test_ports_and_probes_match_the_programs_address() -> None:
     [connector] = PODS["alerta-opsgenie"]["containers"]
     assert connector["args"][-2:] == ["--listen", f"0.0.0.0:{connector['ports'][0]['containerPort']}"]
     paths = [connector[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")]
     assert paths == ["/healthz", "/healthz", "/readyz"]
 
 
-def test_it_is_given_longer_than_it_needs_to_end() -> None:
+def test_the_grace_period_is_longer_than_the_program_needs_to_end() -> None:
     assert PODS["alerta-opsgenie"]["terminationGracePeriodSeconds"] > 10
 
 
@@ -118,7 +118,7 @@ def test_it_is_given_longer_than_it_needs_to_end() -> None:
 
 
 def put_volume(path: str, files: dict[str, str], gid: int) -> None:
-    """Make what a secret's volume looks like: links to a directory that is replaced as a whole."""
+    """Make files like those of a secret's volume: links to a directory that is replaced as a whole."""
     data = Path(path, "..data")
     data.mkdir(parents=True)
     for name, text in files.items():
@@ -129,7 +129,7 @@ def put_volume(path: str, files: dict[str, str], gid: int) -> None:
 
 
 def render_arguments() -> list[str]:
-    """Give the command that docs/set-up/containers.md shows, without what the test fills in."""
+    """Return the command of docs/set-up/containers.md, without the values that the test sets."""
     [command] = [command.text for command in commands_of(DOCS / "set-up/containers.md") if " render " in command.text]
     words = shlex.split(command)[1:]
     for option in ("--alerta-url", "--api-key-file", "--output"):
@@ -139,13 +139,13 @@ def render_arguments() -> list[str]:
 
 
 def as_user(uid: int, gid: int) -> list[str]:
-    """Begin a command as that user, who may read what only root may: this Python can lie in root's home."""
+    """Return the start of a command as that user, with root's right to read: this Python may be in root's home."""
     capability = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *capability]
 
 
 @pytest.mark.skipif(not may_have_own_host(), reason="only root can make a mount namespace")
-def test_in_a_pod_the_connector_does_a_persons_action(alerta: AlertaServer, alerta_key: str, console: Console) -> None:
+def test_in_a_pod_the_connector_applies_an_action(alerta: AlertaServer, alerta_key: str, console: Console) -> None:
     """User, group, environment and command line are the manifest's; the files are as Kubernetes puts them there."""
     pod = PODS["alerta-opsgenie"]
     [container], context = pod["containers"], pod["securityContext"]

@@ -1,4 +1,4 @@
-"""Alert rules and dashboard: they ask for nothing that is not exported, and each alert has its line in the runbook."""
+"""Alert rules and dashboard use only exported figures, and each alert has its line in the runbook."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ REFERENCE = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf
 
 
 def exported() -> set[str]:
-    """Give the connector's figures from its code, and the plugin's as documented (tried on a real Alerta elsewhere)."""
+    """Return the connector's figures from its code, and the plugin's from the documentation (tested elsewhere)."""
     of_plugin = REFERENCE.partition("## Of the plugin in Alerta")[2].partition("\n## ")[0]
     return set(families(Metrics())) | set(re.findall(r"^\| `(\w+)`", of_plugin, re.MULTILINE))
 
 
 def of_family(name: str) -> str:
-    """Give the documented name of a figure, or of the pattern for figures, that is asked for."""
+    """Return the documented name of a figure, or of a pattern for figures, in a query."""
     name = re.sub(r"_(bucket|sum|count)$", "", name)
     name = re.sub(r"_sent_\.\+_total", "_sent_OPERATION_RESULT_total", name)
     name = re.sub(r"_found_\.\+_total", "_found_FIELD_total", name)
@@ -32,7 +32,7 @@ def of_family(name: str) -> str:
 
 
 @pytest.mark.parametrize("path", [RULES, DASHBOARD], ids=lambda path: path.name)
-def test_what_is_asked_for_is_exported(path: Path) -> None:
+def test_each_figure_in_rules_and_dashboard_is_exported(path: Path) -> None:
     asked = {of_family(name) for name in re.findall(r"alerta_opsgenie_(?:\w|\.\+)+", path.read_text(encoding="utf-8"))}
     assert asked
     assert asked <= exported()

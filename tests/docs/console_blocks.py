@@ -21,18 +21,18 @@ NOT_RUN = {
     r"python3 -m venv /opt/": "makes a directory outside of the sandbox",
     r"alerta-opsgenie doctor": "ends with 1 where there is no systemd and no user of the connector's",
     r"alerta-opsgenie status": "ends with 1 where no connector runs",
-    r"alerta-opsgenie agent": "serves until it is told to end",
+    r"alerta-opsgenie agent": "serves until SIGTERM",
     r"alerta-opsgenie reconcile": "ends with 3 where the sides differ, which is what the page shows",
     r"ssh ": "needs another host",
     r"chown |chmod 640 ": "needs the connector's user",
     r"make ": "runs the tests themselves, or has tests of its own",
 }
-"""What no test runs, as the beginning of the command, and why; it is parsed all the same."""
+"""Commands that no test runs, by their beginning, and the reason. They are parsed by bash, too."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a page, with the output that is shown for it, if any. `as_root`: it is shown behind a `#`."""
+    """One command of a page, and the output that the page shows. `as_root`: its prompt is `#`."""
 
     page: str
     line: int
@@ -45,22 +45,22 @@ class Command:
 
     @property
     def reason_not_run(self) -> str:
-        """Why it is not run, or an empty text."""
+        """The reason if it is not run, or an empty text."""
         return next((reason for begin, reason in NOT_RUN.items() if re.match(begin, self.text)), "")
 
 
 def pages() -> list[Path]:
-    """Give every page that may show commands."""
+    """Return every page that may show commands."""
     return [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)]
 
 
 def name_of(page: Path) -> str:
-    """Name a page as the tests do."""
+    """Return the name of a page in the tests."""
     return str(page.relative_to(ROOT))
 
 
 def commands_of(page: Path) -> list[Command]:
-    """Give a page's commands in order."""
+    """Return a page's commands in order."""
     text = page.read_text(encoding="utf-8")
     found: list[Command] = []
     for block in _BLOCK.finditer(text):
@@ -76,5 +76,5 @@ def commands_of(page: Path) -> list[Command]:
 
 
 def all_commands() -> list[Command]:
-    """Give the commands of all pages."""
+    """Return the commands of all pages."""
     return [command for page in pages() for command in commands_of(page)]

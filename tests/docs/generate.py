@@ -1,6 +1,6 @@
-"""The parts of docs/reference that are made from the code: `python -m tests.docs.generate` writes them.
+"""The parts of docs/reference that are generated from the code: `python -m tests.docs.generate` writes them.
 
-A page holds them between `<!-- made from the code: NAME -->` and `<!-- end -->`; everything around is written by hand.
+They are between `<!-- made from the code: NAME -->` and `<!-- end -->`; the rest of a page is written by hand.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _ALERT = "b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d6e"
 
 
 def commands(command: click.Command = group, parent: click.Context | None = None) -> Iterator[click.Context]:
-    """Give every command with its context, the groups before what is in them."""
+    """Yield every command with its context, a group before its commands."""
     name = "alerta-opsgenie" if parent is None else command.name
-    # What the command line itself sets; without it the names of --help would be click's own.
+    # As on the command line; otherwise --help would have click's default names.
     names = None if parent else list(group.context_settings["help_option_names"])
     context = click.Context(
         command, parent, name, terminal_width=_WIDTH, max_content_width=_WIDTH, help_option_names=names
     )
-    # click keeps the first help option that it made, with the names of whoever ran the command before in this process.
+    # click caches the help option of the first run in this process, which may have other names.
     command._help_option = None
     yield context
     if isinstance(command, click.Group):
@@ -65,7 +65,7 @@ def _executor() -> str:
 
 
 def _message(action: str) -> Message:
-    """Make a message that has every field an action could need."""
+    """Return a message with every field that an action can need."""
     alert = {
         "alias": _ALERT, "source": "Alerta", "username": "alice@example.com", "note": "words",
         "updatedAt": int(_NOW_SECONDS) * 10**9,
@@ -77,7 +77,7 @@ def _message(action: str) -> Message:
 
 
 def _calls(message: Message, settings: Settings, *, plugin: bool) -> tuple[list[Call], Outcome]:
-    """Relay a message to an Alerta that does whatever it is asked; with our plugin it answers with the name."""
+    """Relay a message to an Alerta that accepts every call; with our plugin, it returns the person's name."""
     steps = relay(message, settings, AttemptContext(_NOW_SECONDS))
     made: list[Call] = []
     try:
@@ -107,14 +107,15 @@ def _sequence(action: str, settings: Settings, *, plugin: bool) -> str:
 
 
 def _actions() -> str:
-    rows = ["| action | Alerta is told | with the plugin | what a newer one of makes it stale |", "|---|---|---|---|"]
+    rows = ["| action | calls to Alerta | with the plugin | what a newer one of makes it stale |", "|---|---|---|---|"]
     for action in HANDLERS:
         plain = _sequence(action, Settings(), plugin=False)
         full = _sequence(action, Settings(all_notes=True), plugin=False)
-        told = plain if plain == full else f"{full} (`--notes all`); else {plain}"
-        lent = _sequence(action, Settings(all_notes=True), plugin=True)
+        calls = plain if plain == full else f"{full} (`--notes all`); else {plain}"
+        with_plugin = _sequence(action, Settings(all_notes=True), plugin=True)
         written = ", ".join(sorted(name.partition(":")[0] for name in registers(_message(action)))) or "never"
-        rows.append(f"| `{action}` | {told} | {'the same' if lent == full else lent} | {written} |")
+        named = "the same" if with_plugin == full else with_plugin
+        rows.append(f"| `{action}` | {calls} | {named} | {written} |")
     return "\n".join(rows) + "\n"
 
 
@@ -159,17 +160,17 @@ PARTS: Mapping[str, Callable[[], str]] = {
 
 
 def fill(text: str) -> str:
-    """Give a page's text with each of its made parts made anew."""
+    """Return a page's text with its generated parts generated again."""
     return _PART.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]()}\n{found[3]}", text)
 
 
 def page(name: str) -> Path:
-    """Name a page of the reference."""
+    """Return the path of a page of the reference."""
     return DOCS / "reference" / f"{name}.md"
 
 
 def main() -> None:
-    """Write the pages that are not as the code is."""
+    """Write the pages whose generated parts are not up to date."""
     for path in map(page, PAGES):
         text = path.read_text(encoding="utf-8")
         made = fill(text)

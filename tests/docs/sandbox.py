@@ -1,7 +1,7 @@
-"""Where the commands of the documentation are run: a host's files below one directory, a real Alerta, a cloud.
+"""The environment for the documentation's commands: a host's files below one directory, a real Alerta, a cloud.
 
-What the documentation names is put in the place of what stands for it: addresses, Alerta's id of an alert, and paths
-below /etc, /home and /var. `install` and `uninstall` are told of the directory by their own `--root`.
+Addresses, the alert's id, and paths below /etc, /home and /var in a command are replaced by the test's. `install` and
+`uninstall` get the directory by `--root`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _VENDORS = ("https://api.opsgenie.com", "https://api.eu.opsgenie.com", "https://
 
 
 class Sandbox:
-    """One host. A context manager; `alerta_url` is the Alerta's that its commands talk to."""
+    """One host, as a context manager; `alerta_url` is the Alerta of its commands."""
 
     def __init__(self, directory: Path, alerta_url: str, admin_key: str, bridge_key: str, secret: str) -> None:
         self.root = directory / "host"
@@ -88,22 +88,22 @@ class Sandbox:
         path.write_text(text)
         path.chmod(0o600)
 
-    # -- what a page finds there
+    # -- the state before a page
 
     def install(self, edge: str) -> None:
-        """Install a connector, as a page that comes before would have it."""
+        """Install a connector, as an earlier page does."""
         keys = "--alerta-key-file alerta.key --api-key-file integration.key"
         ended = self.run(f"alerta-opsgenie install --edge {edge} --alerta-url {ALERTA} {keys}")
         assert ended.returncode == 0, ended.stderr
 
     def write_config(self) -> None:
-        """Put a connector's configuration where the user is."""
+        """Write a connector's configuration into the user's directory."""
         keys = "--alerta-key-in file --alerta-key-file alerta.key --api-key-file integration.key"
         ended = self.run(f"alerta-opsgenie config render --alerta-url {ALERTA} {keys} --output config.json")
         assert ended.returncode == 0, ended.stderr
 
     def record_dead(self, directory: str, *keys: str) -> None:
-        """Put dead letters whose ids begin so into a state directory, and an action for an Alerta of before."""
+        """Add dead letters with these ids to a state directory, and a waiting action for a former Alerta."""
         path = str(self.root / directory)
         state.prepare(path)
         journal = state.journal_of(path, state.target_name(self.alerta))
@@ -117,20 +117,20 @@ class Sandbox:
     # -- running
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run one command as the documentation has it."""
+        """Run one command of the documentation."""
         sets_up = re.match(r"alerta-opsgenie (un)?install ", command) is not None
         self._settle_files(here=not sets_up)
         text = command.replace(ALERTA, self.alerta).replace(ALERT, self.alert_id)
         text = text.replace("…/config.json", "/home/opsgenie/oec/conf/config.json")
         text = _PATH.sub(f"{self.root}/", text)
         if sets_up:
-            # These say themselves what is below a directory, and put the real paths into what they write.
+            # These have --root, and write the real paths into files.
             text = command.replace(ALERTA, self.alerta) + f" --yes --root {shlex.quote(str(self.root))}"
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],
             cwd=self.home,
             env=self.environment,
-            input="y\n",  # a person's answer, where one is asked for
+            input="y\n",  # the answer to a question
             capture_output=True,
             text=True,
             timeout=SECONDS,
@@ -138,11 +138,11 @@ class Sandbox:
         )
 
     def as_shown(self, text: str) -> str:
-        """Give an output with what the documentation has in it."""
+        """Return an output with the documentation's addresses, id and paths."""
         return text.replace(self.alert_id, ALERT).replace(self.alerta, ALERTA).replace(f"{self.root}/", "/")
 
     def _settle_files(self, *, here: bool) -> None:
-        """Let configurations that were installed name what is in the sandbox (`here`), or what the host would see."""
+        """Change the paths in installed configurations to those of the sandbox (`here`), or to those of the host."""
         pairs = [(f'"/{place}/', f'"{self.root}/{place}/') for place in ("etc", "home", "var")]
         pairs += [(f'"{_VENDORS[0]}"', f'"{self._server.base_url}"')]
         for directory, _, files in os.walk(self.root):
@@ -161,9 +161,9 @@ def _text(message: dict[str, object], alert_id: str) -> str:
 
 
 def matches(command: Command, output: str) -> str:
-    """Compare an output with what the page shows for it; gives the first line that is not there, or an empty text.
+    """Compare an output with the one on the page; return the first missing line, or an empty text.
 
-    `…` in a shown line stands for anything.
+    `…` in a line of the page matches any text.
     """
     lines = iter(output.splitlines())
     for shown in command.output:

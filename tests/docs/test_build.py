@@ -40,7 +40,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("word", ["snooz", "kubernet", "uninstal"])
-def test_the_search_knows_it(built: Path, word: str) -> None:
+def test_the_search_index_has_the_word(built: Path, word: str) -> None:
     """The index holds the stems of words."""
     index = json.loads(re.sub(r"^Search.setIndex\((.*)\)$", r"\1", (built / "searchindex.js").read_text()))
     assert word in index["terms"]

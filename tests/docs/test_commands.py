@@ -1,4 +1,4 @@
-"""Every command that the documentation shows is run, and gives what is shown for it."""
+"""Every command of the documentation runs, and prints the output that the page shows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _installed(*edges: str) -> Callable[[Sandbox], None]:
 def _with_dead_letters(sandbox: Sandbox) -> None:
     sandbox.install("oec")
     sandbox.record_dead(STATE, "3fa9c2d1", "77b0")
-    # As on the host of its reader, where the configuration is at its usual place.
+    # On the reader's host, the configuration is at its usual path.
     sandbox.environment["OEC_CONF_LOCAL_FILEPATH"] = str(sandbox.root / "home/opsgenie/oec/conf/config.json")
 
 
@@ -41,11 +41,11 @@ PREPARED: dict[str, Callable[[Sandbox], None]] = {
     "docs/how-to/remove.md": _installed("oec"),
     "docs/troubleshooting.md": _with_dead_letters,
 }
-"""What has been done on the host before its reader comes to a page."""
+"""The state of the host before the commands of a page."""
 
 
 def _acknowledge_by_phone(sandbox: Sandbox) -> None:
-    """Make the alert known to Opsgenie, and let a person acknowledge there what is open in Alerta."""
+    """Make the alert in Opsgenie, and acknowledge it there as a person."""
     sandbox.console.action(sandbox.alert_id, "unack")
     sandbox.cloud.person("alerta@example.com").create("Disk usage 97%", sandbox.alert_id, source="Alerta")
     sandbox.cloud.person("alice@example.com").acknowledge(sandbox.alert_id)
@@ -65,7 +65,7 @@ LEADS_TO: dict[str, Callable[[Sandbox], bool]] = {
     "docs/set-up/webhook.md": _is_acknowledged,
     "docs/how-to/names.md": _has_a_note_of_alice,
 }
-"""What is to be seen in Alerta at a page's end."""
+"""The expected state in Alerta at the end of a page."""
 
 WITH_PLUGIN = {"docs/how-to/names.md", "docs/set-up/webhook.md"}
 
@@ -76,7 +76,7 @@ SHOWING = [page for page in pages() if any(not command.reason_not_run for comman
 def servers(
     alerta: AlertaServer, alerta_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], tuple[str, str, str]]]:
-    """Give URL, administrator's key and bridge's key of the Alerta that a page needs."""
+    """Return URL, administrator's key and bridge's key of the Alerta that a page needs."""
     with plugged(alerta.postgres, tmp_path_factory.mktemp("plugin"), workers=1) as run:
 
         def choose(page: str) -> tuple[str, str, str]:
@@ -88,7 +88,7 @@ def servers(
 
 
 @pytest.mark.parametrize("page", SHOWING, ids=name_of)
-def test_the_commands_of_a_page_work_in_their_order(
+def test_the_commands_of_a_page_work_in_order(
     page: Path, servers: Callable[[str], tuple[str, str, str]], tmp_path: Path
 ) -> None:
     name = name_of(page)
@@ -108,14 +108,14 @@ def test_the_commands_of_a_page_work_in_their_order(
 
 
 @pytest.mark.parametrize("command", all_commands(), ids=str)
-def test_a_shell_can_read_it(command: Command) -> None:
-    """Also what is not run: quotes closed, nothing that bash refuses."""
+def test_bash_can_parse_each_command(command: Command) -> None:
+    """Also those that are not run."""
     assert shlex.split(command.text)
     checked = subprocess.run(["bash", "-n", "-c", command.text], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
 
 
 @pytest.mark.parametrize("begin", NOT_RUN)
-def test_what_is_not_run_is_still_shown_somewhere(begin: str) -> None:
-    """A reason that no command needs any more goes."""
+def test_each_reason_not_to_run_a_command_is_used(begin: str) -> None:
+    """A reason without a command has to be removed."""
     assert any(command.reason_not_run == NOT_RUN[begin] for command in all_commands())

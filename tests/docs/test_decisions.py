@@ -23,12 +23,12 @@ def test_a_decision_has_its_number_and_its_date(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
-def test_the_index_says_of_each_decision_whether_it_still_holds(path: Path) -> None:
+def test_the_index_shows_whether_a_decision_is_superseded(path: Path) -> None:
     line = next(line for line in INDEX.splitlines() if f"({path.name})" in line)
     by = re.search(r"Superseded by \[(\d+)\]", path.read_text(encoding="utf-8"))
     assert re.findall(r"superseded by (\d+)", line) == ([by[1]] if by else [])
 
 
-def test_a_page_that_the_code_names_is_there() -> None:
+def test_each_page_that_the_code_names_exists() -> None:
     named = {page for path in SOURCES for page in _PAGE.findall(path.read_text(encoding="utf-8"))}
     assert {page for page in named if not (ROOT / page).is_file()} == set()

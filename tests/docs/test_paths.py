@@ -1,4 +1,4 @@
-"""A newcomer's way: from a clean clone on a clean host to the first action, as the page shows it."""
+"""The set-up pages, from a clean clone on a clean host to the first action."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.edge_messages import edge_message
 pytestmark = pytest.mark.timeout(900)  # a Debian is made, and pip fetches the libraries
 MOST_COMMANDS = 5
 WAYS = {"native": "## Install", "oec": "## Install", "jec": "## Install", "webhook": "## "}
-"""The page of set-up for each way, and the heading over the commands; of the webhook's page, all."""
+"""The set-up page of each connector, and the heading above its commands; all commands of the webhook's page."""
 
 CONFIGS = {"oec": "/home/opsgenie/oec/conf/config.json", "jec": "/home/jsm/jec/conf/jec-config.json"}
 SYSTEMCTL = r"""#!/bin/sh
@@ -49,10 +49,10 @@ import json, os, sys
 from pathlib import Path
 
 from alerta_opsgenie.vendor.structure import read_config
-from alerta_opsgenie.vendor.runner import Host, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, run_message
 environment = {{"PATH": "/usr/bin:/bin", "HOME": os.environ["HOME"]}}
 config = read_config({CONFIGS}[sys.argv[1]], dialect=sys.argv[1], environment=environment)
-host = Host(environment=environment, working_directory="/")
+host = ScriptHost(environment=environment, working_directory="/")
 message = json.loads(Path("/tmp/message").read_text())
 result = run_message(config, message, host=host)
 print(result.failure + result.stderr)
@@ -60,7 +60,7 @@ print(result.failure + result.stderr)
 
 
 def way(name: str) -> list[Command]:
-    """Give the commands below the heading, without those that only look."""
+    """Return the commands below the heading."""
     page = DOCS / f"set-up/{name}.md"
     lines = page.read_text(encoding="utf-8").splitlines()
     begin = next(number for number, line in enumerate(lines, 1) if line.startswith(WAYS[name]))
@@ -70,7 +70,7 @@ def way(name: str) -> list[Command]:
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_it_is_short(name: str) -> None:
+def test_the_page_has_few_commands(name: str) -> None:
     assert 0 < len(way(name)) <= MOST_COMMANDS
 
 
@@ -83,23 +83,23 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def script_of(name: str, alerta_url: str, base_url: str) -> str:
-    """All the commands in one shell; the test's own Alerta and cloud take the places of those that the page names."""
+    """Return all commands for one shell, with the test's Alerta and cloud instead of the page's."""
     lines = ["set -eu", "cd /root/clone", "PATH=/opt/alerta-opsgenie/bin:$PATH"]
     for command in way(name):
         text = command.text.replace(ALERTA, alerta_url)
         if text.startswith("alerta-opsgenie install "):
             text += f" --base-url {base_url}"
-        # There is no queue for it and no unit's state to ask: what it says is another test's.
+        # doctor finds no queue and no unit's state here; other tests check its findings.
         lines.append(f"{text} || [ $? = 1 ]" if " doctor " in text else text)
     return "\n".join([*lines, "until [ -e /root/seen ]; do sleep 0.2; done"])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", CONFIGS | {"native": ""})
-def test_from_a_clean_clone_it_leads_to_the_first_action(
+def test_the_commands_lead_from_a_clean_clone_to_the_first_action(
     name: str, clean: Path, tmp_path: Path, alerta: AlertaServer, alerta_key: str, console: Console
 ) -> None:
-    """With one question, answered by one key."""
+    """The installation asks one question."""
     debian = Debian.unpacked(clean, tmp_path / "debian")
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(debian.root / "root/clone")], check=True)
     debian.fetch("hatchling", "click>=8.1", "PyYAML", "jsonschema", "botocore", "prometheus-client", "rich")

@@ -1,4 +1,4 @@
-"""The reference is as the code is: what is made from it is not stale, and what is written by hand is complete."""
+"""The reference agrees with the code: generated parts are up to date, and written parts are complete."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _ROW = re.compile(r"^\| (.+?) \|", re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_what_is_made_from_the_code_is_as_the_code_is(name: str) -> None:
+def test_generated_parts_of_a_page_are_up_to_date(name: str) -> None:
     """If not: python -m tests.docs.generate."""
     text = page(name).read_text(encoding="utf-8")
     assert fill(text) == text, f"{name}.md is stale: run python -m tests.docs.generate"
 
 
-def test_every_command_is_used_somewhere_else_in_the_documentation() -> None:
-    """A command that no page shows is a command that nobody finds."""
+def test_each_command_is_shown_on_another_page() -> None:
+    """Readers do not find a command that no page shows."""
     shown = [command.text for command in all_commands()]
     used = "\n".join(shown)
     leaves = [context.command_path for context in commands() if not isinstance(context.command, click.Group)]
@@ -45,14 +45,14 @@ def test_every_command_is_used_somewhere_else_in_the_documentation() -> None:
     assert [path for path in leaves if path not in used and path not in by_make] == []
 
 
-def test_the_outcomes_are_all_there_are_each_under_its_kind() -> None:
+def test_all_outcomes_are_documented_with_their_kind() -> None:
     text = (DOCS / "outcomes.md").read_text(encoding="utf-8").partition("## Of what the plugin sends")[0]
     rows = re.findall(r"^\| (applied|already|ignored|rejected|kept) \| (.+?) \|", text, re.MULTILINE)
     written = {(kind, reason) for kind, reasons in rows for reason in re.findall(r"`([\w-]+)`", reasons)}
     assert written == {(kind.value, reason.value) for kind, reasons in REASONS.items() for reason in reasons}
 
 
-def test_the_plugins_reasons_are_all_there_are() -> None:
+def test_all_reasons_of_the_plugin_are_documented() -> None:
     text = (DOCS / "outcomes.md").read_text(encoding="utf-8").partition("## Of what the plugin sends")[2]
     rows = re.findall(r"^\| [^|]+ \| (`.+?) \|", text, re.MULTILINE)
     written = [reason for reasons in rows for reason in re.findall(r"`([\w-]+)`", reasons)]
@@ -62,8 +62,8 @@ def test_the_plugins_reasons_are_all_there_are() -> None:
 # -- Settings
 
 
-class _Asked(Mapping[str, str]):
-    """An environment with nothing in it that remembers what it was asked for."""
+class _RecordedEnvironment(Mapping[str, str]):
+    """An environment that records the names that are read."""
 
     def __init__(self, **there: str) -> None:
         self.names: set[str] = set()
@@ -81,18 +81,18 @@ class _Asked(Mapping[str, str]):
 
 
 def plugin_settings() -> set[str]:
-    """Give the names of all settings that the plugin reads."""
-    asked = _Asked()
+    """Return the names of all settings that the plugin reads."""
+    asked = _RecordedEnvironment()
     assert isinstance(read_settings({}, asked), Settings)
     return asked.names
 
 
 def executor_variables() -> set[str]:
-    """Give the names of all variables that the executor reads."""
-    asked = _Asked(ALERTA_API_KEY="", ALERTA_API_KEY_FILE="/dev/null", HOME="/")
+    """Return the names of all variables that the executor reads."""
+    asked = _RecordedEnvironment(ALERTA_API_KEY="", ALERTA_API_KEY_FILE="/dev/null", HOME="/")
     with pytest.raises(options.UsageError):
         options.read_options({"alertaApiUrl": [""], "alertaApiKey": [""]}, [], asked)
-    asked_with_url = _Asked(ALERTA_API_URL="http://a", ALERTA_API_KEY="k")
+    asked_with_url = _RecordedEnvironment(ALERTA_API_URL="http://a", ALERTA_API_KEY="k")
     options.read_options({}, [], asked_with_url)
     place = {"ALERTA_OPSGENIE_SPOOL_DIR", "XDG_STATE_HOME", "HOME"}  # `handover.state_directory` reads a copy
     assert place <= set(handover.VARIABLES)
@@ -103,18 +103,18 @@ def _first_column(text: str) -> set[str]:
     return {name for cell in _ROW.findall(text) for name in re.findall(r"`([A-Za-z_]\w*)`", cell)}
 
 
-def test_the_plugins_settings_are_all_there_are() -> None:
+def test_all_settings_of_the_plugin_are_documented() -> None:
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
     assert _first_column(text.partition("Severities, where")[0]) == plugin_settings()
 
 
-def test_the_executors_variables_are_all_there_are() -> None:
+def test_all_variables_of_the_executor_are_documented() -> None:
     text = (DOCS / "reference" / "executor.md").read_text(encoding="utf-8").partition("## Environment")[2]
     by_transport = {"https_proxy", "http_proxy", "no_proxy"}
     assert _first_column(text.partition("An argument wins")[0]) == executor_variables() | by_transport
 
 
-def test_the_connectors_keys_are_all_there_are() -> None:
+def test_all_keys_of_the_connectors_are_documented() -> None:
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8").partition("## Of a connector")[2]
     assert _first_column(text.partition("Where it is looked for")[0]) == set(SCHEMA["properties"])
     mapping = SCHEMA["$defs"]["mapping"]["properties"]
@@ -125,7 +125,7 @@ def test_the_connectors_keys_are_all_there_are() -> None:
         assert f"`{key}`" in text
 
 
-def test_the_native_connectors_own_keys_are_all_there_are_with_their_defaults() -> None:
+def test_all_keys_of_the_native_connector_are_documented_with_their_defaults() -> None:
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8").partition("connector's own\n")[2]
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| `?([^|`]+?)`? \|$", text, re.MULTILINE))
     own = connector_settings.ConnectorSettings()
@@ -145,13 +145,13 @@ def _named(pattern: re.Pattern[str], path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", pages(), ids=name_of)
-def test_every_option_that_a_page_names_is_one(path: Path) -> None:
+def test_each_option_on_a_page_exists(path: Path) -> None:
     written_otherwise = {"--alerta-api-url"}  # reference/executor.md, on the spellings of a name
     assert _named(_OPTION, path) - _known_options() - written_otherwise == set()
 
 
 @pytest.mark.parametrize("path", pages(), ids=name_of)
-def test_every_variable_that_a_page_names_is_read_by_the_code(path: Path) -> None:
+def test_each_variable_on_a_page_is_read_by_the_code(path: Path) -> None:
     of_each = ("API_KEY", "CONF_LOCAL_FILEPATH", "CONF_SOURCE_TYPE")
     connectors = {f"{name}_{what}" for name in ("OEC", "JEC") for what in of_each}
     known = plugin_settings() | executor_variables() | connectors

@@ -15,7 +15,7 @@ from tests.support.installed import Installed, install_oec, open_directory, put_
 
 @pytest.fixture
 def opsgenie() -> Iterator[Running]:
-    """The stand-in, anew for each test: what it lists is what one of the checks judges by."""
+    """A new stand-in for each test: one check reads its list of alerts."""
     with running_cloud(expect_violations=True) as run:
         yield run
 

@@ -1,4 +1,4 @@
-"""An installation broken in each way: which check finds it, in which words, and that its advice mends it."""
+"""For each problem of an installation: the check that finds it, its message, and that the advice corrects it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_script(text: str) -> Break:
 
 
 def map_to_py(one: Installed) -> None:
-    """Map the actions as the set-up before did: the connector starts `python FILE`."""
+    """Map the actions to the `.py`, as older set-ups do: the connector starts `python FILE`."""
     one.config.write_text(one.config.read_text().replace('oecAlertaExecutor"', 'oecAlertaExecutor.py"'))
 
 
@@ -63,7 +63,7 @@ def readable_copy(one: Installed) -> None:
 
 
 def state_of(one: Installed) -> Path:
-    """Give the state directory, as one in which something was kept."""
+    """Return the state directory, with its subdirectory for targets."""
     state = Path(one.request.state_directory)
     (state / "targets").mkdir(exist_ok=True)
     return state
@@ -74,7 +74,7 @@ def no_place_for_a_state_directory(one: Installed) -> None:
     one.ask(state_directory=f"{one.layout.home}/elsewhere")
 
 
-MENDED: list[Any] = [
+CORRECTED_BY_ADVICE: list[Any] = [
     *((lambda one, mode=mode: one.config.chmod(mode), "config-access", "others may use") for mode in (0o644, 0o620)),
     *((lambda one, mode=mode: key_of(one).chmod(mode), "key-file", "others may use") for mode in (0o604, 0o666)),
     *((lambda one, mode=mode: script_of(one).chmod(mode), "script", "by others") for mode in (0o777, 0o775)),
@@ -90,8 +90,8 @@ MENDED: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("breaks", "check", "words"), MENDED)
-def test_what_fails_is_mended_by_following_the_advice(
+@pytest.mark.parametrize(("breaks", "check", "words"), CORRECTED_BY_ADVICE)
+def test_following_the_advice_of_a_failure_corrects_it(
     installed: Installed, breaks: Break, check: str, words: str
 ) -> None:
     breaks(installed)
@@ -122,7 +122,6 @@ FOUND: list[Any] = [
     (alter(lambda value: value["actionMappings"]["Close"].update(filepath="/o.sh")), "mappings", "warn", "maps Close"),
     (alter(lambda value: value["globalArgs"].extend(SEEN_BY_ALL)), "key-file", "warn", "--alertaApiKeyFile"),
     (alter(lambda value: value.update(globalArgs=value["globalArgs"][:2])), "key-file", "fail", "--alertaApiKeyFile"),
-    # Version 1 said that the file is its owner's alone and can be read, ok.
     (lambda one: key_of(one).write_text("\n"), "key-file", "fail", "alerta.key is empty"),
     (lambda one: script_of(one).rename(f"{script_of(one)}.away"), "script", "fail", "install --edge oec"),
     (without_python, "python", "fail", "map the actions to"),
@@ -140,7 +139,7 @@ FOUND: list[Any] = [
 
 
 @pytest.mark.parametrize(("breaks", "check", "level", "words"), FOUND)
-def test_it_is_found_with_what_to_do(installed: Installed, breaks: Break, check: str, level: str, words: str) -> None:
+def test_it_is_reported_with_advice(installed: Installed, breaks: Break, check: str, level: str, words: str) -> None:
     breaks(installed)
     found = installed.worst(check)
     assert (found.level, words in f"{found.what}; {found.advice}") == (level, True), found
@@ -149,6 +148,6 @@ def test_it_is_found_with_what_to_do(installed: Installed, breaks: Break, check:
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755])
-def test_the_mode_that_a_started_connector_gives_its_script_is_as_good_as_ours(installed: Installed, mode: int) -> None:
+def test_the_script_mode_that_a_connector_sets_is_accepted(installed: Installed, mode: int) -> None:
     script_of(installed).chmod(mode)
     assert installed.worst("script").level == "ok"

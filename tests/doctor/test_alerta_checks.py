@@ -1,4 +1,4 @@
-"""Alerta broken in each way; following the advice makes it well again."""
+"""Problems of Alerta are found, and following the advice corrects them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tell_key(installed: Installed, key: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ["", "/alert", "/api/alerts"])
-def test_every_way_to_write_the_url_that_the_executor_takes_is_well(
+def test_each_spelling_of_the_url_that_the_executor_accepts_is_ok(
     installed: Installed, alerta: AlertaServer, ending: str
 ) -> None:
     tell_url(installed, alerta.url + ending)
@@ -47,7 +47,7 @@ def test_a_wrong_path_fails_and_the_right_url_is_suggested(
     assert installed.worst("alerta").level == "ok"
 
 
-def test_a_web_interface_in_its_place_fails_and_its_api_is_suggested(installed: Installed) -> None:
+def test_the_web_interfaces_url_fails_and_its_api_is_suggested(installed: Installed) -> None:
     """The console's own address answers each path with its page, with status 200."""
     with web_page() as (url, routes):
         routes["/api/"] = {"status": "ok", "links": [{"href": f"{url}/api/alert"}]}
@@ -60,7 +60,7 @@ def test_a_web_interface_in_its_place_fails_and_its_api_is_suggested(installed: 
     "url",
     ["http://127.0.0.1:9/api", "alerta.example.com/api", "ftp://alerta.example.com", "http://user:pw@alerta/api"],
 )
-def test_one_that_does_not_answer_or_is_no_url_fails(installed: Installed, url: str) -> None:
+def test_a_url_that_does_not_answer_or_is_invalid_fails(installed: Installed, url: str) -> None:
     tell_url(installed, url)
     installed.ask(limit_seconds=1.0)
     found = installed.worst("alerta", "alerta-key", "attribution", "open-access")
@@ -69,7 +69,7 @@ def test_one_that_does_not_answer_or_is_no_url_fails(installed: Installed, url: 
 
 
 @pytest.mark.parametrize("scope", ["", "read:alerts"])
-def test_an_invalid_key_and_one_that_may_only_read_fail_until_there_is_a_right_one(
+def test_an_invalid_key_and_a_read_only_key_fail(
     installed: Installed, alerta: AlertaServer, scope: str
 ) -> None:
     wrong = alerta.create_key(BRIDGE_USER, [scope]) if scope else "a-wrong-key-0123456789"
@@ -81,8 +81,8 @@ def test_an_invalid_key_and_one_that_may_only_read_fail_until_there_is_a_right_o
     assert installed.findings("alerta-key")[0].level == "ok"
 
 
-def test_a_key_that_may_not_list_itself_leaves_its_end_untried(installed: Installed) -> None:
-    """Version 1 said nothing of it, and each key of the tutorial ends after a year."""
+def test_the_expiry_is_skipped_for_a_key_that_may_not_list_itself(installed: Installed) -> None:
+    """The key of the tutorial may not list itself, and expires after a year."""
     found = installed.worst("alerta-key")
     assert (found.level, "expires" in found.what) == ("skip", True)
 
@@ -95,7 +95,7 @@ def own_key(alerta: AlertaServer, *scopes: str, days: float = 365.0) -> str:
 
 
 @pytest.mark.parametrize(("days", "level"), [(300.5, "ok"), (20.5, "warn")])
-def test_the_end_of_a_key_is_told_in_time(installed: Installed, alerta: AlertaServer, days: float, level: str) -> None:
+def test_a_key_that_expires_soon_warns(installed: Installed, alerta: AlertaServer, days: float, level: str) -> None:
     tell_key(installed, own_key(alerta, days=days))
     found = installed.worst("alerta-key")
     assert found.level == level
@@ -103,16 +103,16 @@ def test_the_end_of_a_key_is_told_in_time(installed: Installed, alerta: AlertaSe
 
 
 @pytest.mark.parametrize("scope", ["admin", "write"])
-def test_a_key_with_more_rights_than_needed_is_warned_of(
+def test_a_key_with_too_many_rights_is_a_warning(
     installed: Installed, alerta: AlertaServer, scope: str
 ) -> None:
-    """Version 1 said that the key may read and change alerts, ok."""
+    """The key may read and change alerts, and more."""
     tell_key(installed, own_key(alerta, scope))
     found = installed.worst("alerta-key")
     assert (found.level, scope in found.what, "alerta key" in found.advice) == ("warn", True, True)
 
 
-def test_a_missing_scope_for_heartbeats_is_warned_of_where_they_are_sent(
+def test_a_missing_scope_for_heartbeats_is_a_warning_if_they_are_sent(
     installed: Installed, alerta: AlertaServer
 ) -> None:
     before = heartbeats(alerta)  # other tests' connectors send some to this Alerta
@@ -130,16 +130,16 @@ def heartbeats(alerta: AlertaServer) -> list[tuple[str, str]]:
     return [(one["id"], one["receiveTime"]) for one in alerta.call("GET", "/heartbeats")["heartbeats"]]
 
 
-def test_an_alerta_that_asks_for_no_key_is_warned_of(installed: Installed, alerta: AlertaServer) -> None:
-    """Its default. Version 1 said nothing of it."""
+def test_an_alerta_without_authentication_is_a_warning(installed: Installed, alerta: AlertaServer) -> None:
+    """This is Alerta's default."""
     with AlertaServer(settings={"AUTH_REQUIRED": False}, workers=1, postgres=alerta.postgres) as server:
         tell_url(installed, server.url)
         found = [finding for finding in installed.findings("open-access") if "without a key" in finding.what]
     assert [(finding.level, "AUTH_REQUIRED = True" in finding.advice) for finding in found] == [("warn", True)]
 
 
-def test_on_a_real_alerta_following_the_advice_makes_it_well(installed: Installed, alerta: AlertaServer) -> None:
-    """Version 1 advised to name the key's user, which anybody could become."""
+def test_following_the_advice_on_a_real_alerta_corrects_attribution(installed: Installed, alerta: AlertaServer) -> None:
+    """The advice must not name the key's user: another person could register that login."""
     key = "a-key-of-the-bridge-0123456789abcdefgh"
     new_key = {"user": BRIDGE_USER, "scopes": ["write:alerts"], "key": key}
     settings = {"PLUGINS": ["opsgenie"], "OPSGENIE_BRIDGE_KEY": [f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"]}
@@ -179,7 +179,7 @@ def shown(**figures: float) -> Answer:
         ({"oldest_waiting_seconds": 301}, "fail", "has waited for 301 s"),
         ({"heartbeat_withheld": 1}, "fail", "the heartbeat at the vendor is withheld"),
         ({"way_back_dead": 1}, "fail", "does not arrive"),
-        ({"dead_letters": 3}, "warn", "3 requests were refused for good"),
+        ({"dead_letters": 3}, "warn", "3 requests were refused permanently"),
     ],
 )
 def test_each_figure_is_judged(
@@ -198,7 +198,7 @@ def test_each_figure_is_judged(
         (Answer(500, {}), "Alerta answered 500"),
     ],
 )
-def test_what_cannot_be_read_is_not_called_well(
+def test_figures_that_cannot_be_read_are_not_ok(
     installed: Installed, monkeypatch: pytest.MonkeyPatch, answer: Answer, words: str
 ) -> None:
     (finding,) = found(installed, monkeypatch, answer)

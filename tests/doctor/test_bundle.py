@@ -1,4 +1,4 @@
-"""The archive for a bug report, and the captures of messages and answers that may go into it."""
+"""The archive for a bug report, and the captures of messages and responses in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.installed import Installed
 
 
 def write(installed: Installed, path: Path, report: Any = None) -> dict[str, str]:
-    """Write the archive as the command does, and give its parts."""
+    """Write the archive as the command does; return its parts."""
     with open_bundle(str(path)) as file:
         installed.as_user(lambda inst: write_bundle(file, inst, report))
     with tarfile.open(path) as archive:
@@ -36,7 +36,7 @@ def executor_log(installed: Installed) -> Path:
     return Path(installed.layout.log_directory) / "oecAlertaExecutor.log"
 
 
-def test_it_holds_what_helps_and_no_secret(installed: Installed, tmp_path: Path) -> None:
+def test_the_archive_has_the_findings_and_no_secret(installed: Installed, tmp_path: Path) -> None:
     secrets = installed.installation().secrets()
     executor_log(installed).write_text(f"a line with {secrets[0]} and Authorization: Key another-secret-key\n")
     keep(installed, age_seconds=5.0)
@@ -50,13 +50,13 @@ def test_it_holds_what_helps_and_no_secret(installed: Installed, tmp_path: Path)
     assert json.loads(parts["versions.json"])["alerta-opsgenie"]
 
 
-def test_a_password_in_the_url_of_a_proxy_is_hidden_wherever_it_stands(installed: Installed, tmp_path: Path) -> None:
+def test_a_password_in_a_proxy_url_is_hidden_everywhere(installed: Installed, tmp_path: Path) -> None:
     installed.change(lambda value: value.update(globalEnv=["HTTPS_PROXY=http://user:hunter2@proxy.example.com:3128"]))
     executor_log(installed).write_text("using http://user:hunter2@proxy.example.com:3128\n")
     assert "hunter2" not in "\n".join(write(installed, tmp_path / "b.tar.gz").values())
 
 
-def test_it_is_its_makers_alone_and_replaces_nothing(installed: Installed, tmp_path: Path) -> None:
+def test_the_archive_has_mode_0600_and_replaces_no_file(installed: Installed, tmp_path: Path) -> None:
     path = tmp_path / "b.tar.gz"
     write(installed, path)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -65,7 +65,7 @@ def test_it_is_its_makers_alone_and_replaces_nothing(installed: Installed, tmp_p
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has more rights than the user")
-def test_a_file_of_roots_that_a_mapping_names_is_not_in_it(installed: Installed, tmp_path: Path) -> None:
+def test_a_file_of_roots_that_a_mapping_names_is_not_in_the_archive(installed: Installed, tmp_path: Path) -> None:
     """Root runs it, and the connector's user writes the configuration."""
     secret = tmp_path / "of-root"
     secret.write_text("roots-own-words\n")
@@ -91,7 +91,7 @@ def log_messages(installed: Installed, *names: str) -> None:
     log.write_text("\n".join(["INFO started", *(LINE.format(body=body) for body in bodies), "Message body: {", ""]))
 
 
-def test_the_newest_message_of_each_action_and_the_answers_are_captured_without_names(installed: Installed) -> None:
+def test_captures_are_the_newest_message_of_each_action_and_responses_without_names(installed: Installed) -> None:
     log_messages(installed, "Acknowledge.oec", "Close.oec", "Acknowledge.oec", "CustomAction.oec")
     found = installed.as_user(capture)
     assert {"Acknowledge.oec-captured.json", "Close.oec-captured.json", "CustomAction.oec-captured.json"} <= set(found)
@@ -104,7 +104,7 @@ def test_the_newest_message_of_each_action_and_the_answers_are_captured_without_
     assert place["assumeRoleResult"]["credentials"]["secretAccessKey"] == "***"
 
 
-def test_a_message_in_quotes_is_read_too(installed: Installed) -> None:
+def test_a_quoted_message_is_read(installed: Installed) -> None:
     """As logrus's formatters without colours write it."""
     body = json.dumps(json.loads((PAYLOADS / "Close.oec.json").read_text()))
     log = Path(installed.layout.log_directory) / "oecQueueMessages-us-1-4711.log"
@@ -113,7 +113,7 @@ def test_a_message_in_quotes_is_read_too(installed: Installed) -> None:
 
 
 @pytest.mark.parametrize(("answer", "written"), [("y\n", True), ("n\n", False)])
-def test_they_are_shown_and_written_only_if_somebody_agrees(
+def test_captures_are_shown_and_written_only_after_consent(
     installed: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool
 ) -> None:
     log_messages(installed, "Close.oec")

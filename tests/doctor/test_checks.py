@@ -1,4 +1,4 @@
-"""All checks together, on an installation that is well."""
+"""All checks together, on a healthy installation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from alerta_opsgenie.doctor.installation import Installation
 from tests.support.installed import Installed
 
 
-def test_nothing_fails_on_one_that_is_well(installed: Installed) -> None:
-    """The warnings are that this Alerta lends no names; the queue of the stand-in is none."""
+def test_no_check_fails_on_a_healthy_installation(installed: Installed) -> None:
+    """The warnings: this Alerta has no plugin, and the stand-in's queue does not exist."""
     installed.ask(unit_directories=())
     found = installed.findings(*(set(NAMES) - {"queue"}))
     assert [finding for finding in found if finding.level == "fail"] == []
     assert {finding.check for finding in found if finding.level == "warn"} == {"attribution"}
 
 
-def test_nothing_is_changed_by_looking(installed: Installed) -> None:
+def test_the_checks_change_nothing(installed: Installed) -> None:
     from tests.support.trees import snapshot  # noqa: PLC0415
 
     before = snapshot(installed.directory)
@@ -32,7 +32,7 @@ def test_nothing_is_changed_by_looking(installed: Installed) -> None:
     assert snapshot(installed.directory) == before
 
 
-def test_every_warning_and_failure_says_what_to_do(installed: Installed) -> None:
+def test_each_warning_and_failure_has_advice(installed: Installed) -> None:
     installed.config.write_text("{}")
     installed.config.chmod(0o666)
     installed.stop_connector()
@@ -41,14 +41,14 @@ def test_every_warning_and_failure_says_what_to_do(installed: Installed) -> None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"actionMappings": {"Close": 7}}'])
-def test_whatever_the_configuration_holds_no_check_fails_by_itself(installed: Installed, content: str) -> None:
+def test_no_check_raises_whatever_the_configuration_contains(installed: Installed, content: str) -> None:
     installed.config.write_text(content)
     found = installed.findings()
     assert any(finding.level == "fail" for finding in found)
     assert not [finding for finding in found if "check itself" in finding.what]
 
 
-def test_a_check_that_fails_by_itself_does_not_keep_the_others_from_theirs(
+def test_an_exception_in_one_check_does_not_stop_the_others(
     installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_inst: Installation) -> list[Finding]:
@@ -58,8 +58,8 @@ def test_a_check_that_fails_by_itself_does_not_keep_the_others_from_theirs(
     assert [finding.level for finding in installed.findings()] == ["fail", "ok"]
 
 
-def test_the_command_itself_goes_the_same_way_and_shows_no_secret(installed: Installed, tmp_path: Path) -> None:
-    """As a process, because root gives up its rights in it for good."""
+def test_the_command_reports_the_same_and_shows_no_secret(installed: Installed, tmp_path: Path) -> None:
+    """As a process, because root drops its rights in it permanently."""
     program = [sys.executable, "-c", "from alerta_opsgenie.cli import main; main()", "doctor"]
     where = ["--config", str(installed.config), "--log-dir", installed.layout.log_directory]
     more = ["--service-path", installed.search_path, "--json", "--send-test", "--bundle", str(tmp_path / "b.tar.gz")]

@@ -1,4 +1,4 @@
-"""`doctor --move`: each point of the move, on connectors of a test's own, a real Alerta and the stand-in for JSM."""
+"""`doctor --move`: each step of the move, with a test's connectors, a real Alerta and the stand-in for JSM."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cloud() -> Iterator[Running]:
         yield run
 
 
-class Place:
+class MoveHost:
     """A host with Opsgenie's connector and JSM's, and the key for JSM's alerts."""
 
     def __init__(self, directory: Path, cloud: Running, alerta: AlertaServer, alerta_key: str) -> None:
@@ -57,7 +57,7 @@ class Place:
         path.chmod(0o600)
 
     def keep(self, *, done: bool) -> None:
-        """Have an action that came by Opsgenie's connector a minute ago."""
+        """Record an action that Opsgenie's connector received a minute ago."""
         directory, name, at = str(self.state / "oec"), target_name(self._url), time.time() - 60.0
         prepare(directory)
         with journal_of(directory, name) as journal:
@@ -69,7 +69,7 @@ class Place:
                 journal.dead(action, at, "refused", "no")
 
     def look(self, *arguments: str) -> tuple[int, Findings]:
-        """Run the command; gives its exit code, and what it found by check."""
+        """Run the command; return its exit code, and the findings by check."""
         places = ["--config", str(self.new), "--old-config", str(self.old), "--dialect", "jec", "--edge", "jec"]
         keys = ["--jsm-key-file", str(self.key), "--jsm-url", self._jsm_url]
         result = CliRunner().invoke(doctor, ["--move", "--json", *places, *keys, *arguments])
@@ -81,18 +81,18 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, cloud: Running, alerta: AlertaServer, alerta_key: str) -> Place:
-    return Place(tmp_path, cloud, alerta, alerta_key)
+def place(tmp_path: Path, cloud: Running, alerta: AlertaServer, alerta_key: str) -> MoveHost:
+    return MoveHost(tmp_path, cloud, alerta, alerta_key)
 
 
-def test_jsm_s_connector_has_doctor_s_own_checks(place: Place) -> None:
+def test_jsms_connector_is_checked_by_the_checks_of_doctor(place: MoveHost) -> None:
     _code, found = place.look("--only", "jsm-connector", "--time-limit", "2")
     texts = {finding.what: finding.level for finding in found["jsm-connector"]}
     assert texts["vendor: Jira Service Management accepts the key"] == "ok"
     assert any(what.startswith("script: ") and level == "fail" for what, level in texts.items()), "it is not there"
 
 
-def test_a_refused_key_fails_with_what_the_answer_means(place: Place, cloud: Running) -> None:
+def test_a_refused_key_fails_with_the_meaning_of_the_response(place: MoveHost, cloud: Running) -> None:
     with cloud.cloud.faults.status(410, r"/jec/v\d/"):
         code, found = place.look("--only", "jsm-connector")
     refused = next(one for one in found["jsm-connector"] if one.what.startswith("vendor: "))
@@ -101,7 +101,7 @@ def test_a_refused_key_fails_with_what_the_answer_means(place: Place, cloud: Run
     assert "switched off" in refused.advice
 
 
-def test_without_a_configuration_for_jsm_the_next_command_is_named(place: Place) -> None:
+def test_without_a_configuration_for_jsm_the_advice_is_the_install_command(place: MoveHost) -> None:
     place.new.unlink()
     code, found = place.look("--only", "jsm-configuration")
     (finding,) = found["jsm-configuration"]
@@ -110,8 +110,8 @@ def test_without_a_configuration_for_jsm_the_next_command_is_named(place: Place)
     )  # fmt: skip
 
 
-def test_an_open_alert_that_jsm_lacks_is_named_and_the_others_are_not(
-    place: Place, cloud: Running, console: Console, monkeypatch: pytest.MonkeyPatch
+def test_only_open_alerts_that_jsm_lacks_are_reported(
+    place: MoveHost, cloud: Running, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alerta_opsgenie.doctor.move_checks._MOST_NAMED", 10_000)  # other tests leave alerts too
     lacking, there, ended, normal = (console.create_alert()["id"] for _ in range(4))
@@ -129,7 +129,7 @@ def test_an_open_alert_that_jsm_lacks_is_named_and_the_others_are_not(
     assert normal not in finding.what
 
 
-def test_where_jsm_has_all_the_key_and_the_alerts_are_right(place: Place, cloud: Running, console: Console) -> None:
+def test_if_jsm_has_all_open_alerts_the_check_is_ok(place: MoveHost, cloud: Running, console: Console) -> None:
     ids = [alert["id"] for alert in console.call("GET", "/alerts?status!=closed&page-size=1000")["alerts"]]
     for alert_id in ids:
         cloud.jsm.create(alias=alert_id)
@@ -138,7 +138,7 @@ def test_where_jsm_has_all_the_key_and_the_alerts_are_right(place: Place, cloud:
     assert (code, found["jsm-alerts"][0].level) == (0, "ok"), found
 
 
-def test_a_key_that_jsm_refuses_is_no_missing_alert(place: Place, console: Console) -> None:
+def test_with_a_refused_key_no_alert_is_reported_as_missing(place: MoveHost, console: Console) -> None:
     console.create_alert()
     place.write(place.key, "00000000-0000-4000-8000-000000000000")
     code, found = place.look("--only", "jsm-alerts")
@@ -146,7 +146,7 @@ def test_a_key_that_jsm_refuses_is_no_missing_alert(place: Place, console: Conso
     assert "it is not known whether they are in JSM" in found["jsm-alerts"][0].what
 
 
-def test_what_came_from_opsgenie_and_what_is_left_of_it_is_said(place: Place) -> None:
+def test_the_last_action_from_opsgenie_and_waiting_actions_are_reported(place: MoveHost) -> None:
     place.keep(done=True)
     _code, found = place.look("--only", "from-opsgenie")
     assert found["from-opsgenie"][0].what.startswith("the last action from Opsgenie came 1 min ago")
@@ -154,18 +154,18 @@ def test_what_came_from_opsgenie_and_what_is_left_of_it_is_said(place: Place) ->
     code, found = place.look("--only", "from-opsgenie")
     first = found["from-opsgenie"][0]
     assert (code, first.level) == (1, "fail")
-    assert first.what == "1 actions from Opsgenie wait, or were refused for good"
+    assert first.what == "1 actions from Opsgenie wait, or were refused permanently"
 
 
-def test_what_nobody_knows_is_said_to_be_unknown_and_fails_nothing(place: Place) -> None:
+def test_what_is_not_documented_is_reported_as_not_known_and_fails_nothing(place: MoveHost) -> None:
     code, found = place.look("--only", "not-known", "--only", "way-back", "--only", "days-left")
     assert code == 0
     assert {one.level for one in found["not-known"]} == {"skip"}
-    assert "a key of Opsgenie's" in found["not-known"][0].what
+    assert "what Opsgenie answers to its keys" in found["not-known"][0].what
     assert "uninstall --edge jec" in found["way-back"][0].what
 
 
-def test_no_key_is_shown(place: Place, cloud: Running, alerta_key: str) -> None:
+def test_no_key_is_shown(place: MoveHost, cloud: Running, alerta_key: str) -> None:
     _code, found = place.look()
     text = str(found)
     assert not [key for key in (alerta_key, cloud.jsm_key.key, "old-key") if key in text]

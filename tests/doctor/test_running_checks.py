@@ -1,4 +1,4 @@
-"""The connector at work, broken in each way; following the advice makes it well again."""
+"""Problems of the running connector are found, and following the advice corrects them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def when(age_seconds: float) -> str:
 
 
 def log_line(installed: Installed, level: str, text: str, *, age_seconds: float = 0.0) -> None:
-    """Let the executor log something."""
+    """Write a line into the executor's log."""
     with (Path(installed.layout.log_directory) / "oecAlertaExecutor.log").open("a") as file:
         file.write(f"{when(age_seconds)} {level} {text}\n")
 
 
 def connector_line(installed: Installed, level: str, text: str, *, age_seconds: float = 0.0) -> None:
-    """Let the connector log something, as logrus writes it."""
+    """Write a line into the connector's log, in logrus's format."""
     (log,) = Path(installed.layout.log_directory).glob("oec[0-9]*.log")
     with log.open("a") as file:
         file.write(f"\x1b[31m{level}\x1b[0m[{when(age_seconds)}] {text}  \n")
@@ -37,10 +37,9 @@ NO_HOST = "Poller[us-west-2] could not receive message: RequestError: dial tcp: 
 
 
 @pytest.mark.parametrize(("age_seconds", "level"), [(5.0, "fail"), (3600.0, "warn"), (3 * 86400.0, "ok")])
-def test_a_connector_that_cannot_receive_fails_while_it_says_so(
+def test_a_recent_error_of_receiving_fails(
     installed: Installed, age_seconds: float, level: str
 ) -> None:
-    """Version 1 read the version from that log, and said ok."""
     connector_line(installed, "ERRO", NO_HOST, age_seconds=age_seconds)
     found = installed.worst("connector-log")
     assert (found.level, "no such host" in found.what) == (level, level != "ok")
@@ -52,9 +51,9 @@ def test_an_error_of_one_action_is_a_warning_and_shows_no_secret(installed: Inst
     assert (found.level, alerta_key in found.what) == ("warn", False)
 
 
-def test_the_last_success_is_told_and_a_recent_failure_until_one_succeeds(installed: Installed) -> None:
+def test_the_last_success_and_a_later_failure_are_reported(installed: Installed) -> None:
     found = installed.worst("last-success")
-    assert (found.level, "no action has come through yet" in found.what) == ("skip", True)
+    assert (found.level, "shows no action yet" in found.what) == ("skip", True)
     log_line(installed, "ERROR", "rejected Close: bad-alias (9 ms)", age_seconds=3 * 86400)
     assert [finding for finding in installed.findings("last-success") if finding.level != "ok"] == []
     log_line(installed, "ERROR", f"rejected Close {NEVER} by alice@example.com: no-such-alert (9 ms)")
@@ -64,7 +63,7 @@ def test_the_last_success_is_told_and_a_recent_failure_until_one_succeeds(instal
     assert (found.level, "reached Alerta at" in found.what) == ("ok", True)
 
 
-def test_a_key_on_a_command_line_is_warned_of(installed: Installed, alerta_key: str) -> None:
+def test_a_key_on_a_command_line_is_a_warning(installed: Installed, alerta_key: str) -> None:
     installed.stop_connector()
     installed.start_connector(alerta_key)
     found = installed.worst("secrets")
@@ -75,7 +74,7 @@ def test_a_key_on_a_command_line_is_warned_of(installed: Installed, alerta_key: 
     assert installed.worst("secrets").level == "ok"
 
 
-def test_what_cannot_be_read_beside_the_configuration_is_skipped_and_hides_no_copy(installed: Installed) -> None:
+def test_an_unreadable_file_near_the_configuration_is_skipped_and_copies_are_found(installed: Installed) -> None:
     directory = installed.config.parent
     closed, copy = directory / "a.bak", directory / "config.json.bak"
     closed.write_text("")
@@ -95,7 +94,7 @@ def test_what_cannot_be_read_beside_the_configuration_is_skipped_and_hides_no_co
     assert (found.level, f"{directory} cannot be read" in found.what) == ("skip", True)
 
 
-def test_the_vendors_own_way_to_pass_its_key_is_not_held_against_anybody(installed: Installed) -> None:
+def test_the_api_key_argument_of_the_vendors_connector_is_accepted(installed: Installed) -> None:
     key = installed.installation().config.api_key.reveal()
     installed.start_connector("-apiKey", key, name="oecAlertaExecutor.py")
     assert installed.worst("secrets").level == "ok"
@@ -105,10 +104,10 @@ def test_the_vendors_own_way_to_pass_its_key_is_not_held_against_anybody(install
     ("status", "body", "level", "what"),
     [
         (200, {"ok": True, "transport": "channel"}, "ok", "by the channel of JEC's version 2"),
-        (503, {"problems": ["no key"], "stuck": ["poller"]}, "fail", "it is not ready: no key; poller stands still"),
+        (503, {"problems": ["no key"], "stuck": ["poller"]}, "fail", "it is not ready: no key; poller is stuck"),
     ],
 )
-def test_our_own_connector_is_asked_whether_it_is_ready(
+def test_readiness_of_our_connector_is_reported(
     installed: Installed, status: int, body: object, level: str, what: str
 ) -> None:
     installed.stop_connector()
@@ -129,7 +128,7 @@ def test_our_own_connector_is_asked_whether_it_is_ready(
         'time="2026-01-05T11:00:00+01:00" level=error msg="no such host"',
     ],
 )
-def test_the_last_error_is_found_however_it_is_written(line: str) -> None:
+def test_the_last_error_is_found_in_each_log_format(line: str) -> None:
     lines = ["ERRO[2026-01-04T10:00:00Z] older", line, "INFO[2026-01-05T10:00:01Z] newer", "no log line"]
     at, text = last_error(lines)
     assert (int(at), text) == (1767607200, "no such host")

@@ -1,4 +1,4 @@
-"""The executor and what it needs, broken in each way; following the advice makes it well again."""
+"""Problems of the executor are found, and following the advice corrects them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def drop_all(installed: Installed) -> None:
 @pytest.mark.parametrize(
     ("age_seconds", "dead", "level"), [(30.0, False, "warn"), (3600.0, False, "fail"), (30.0, True, "warn")]
 )
-def test_what_waits_or_is_dead_is_reported(installed: Installed, age_seconds: float, dead: bool, level: str) -> None:
+def test_waiting_and_dead_are_reported(installed: Installed, age_seconds: float, dead: bool, level: str) -> None:
     keep(installed, age_seconds=age_seconds, dead=dead)
     found = installed.worst("spool")
     assert (found.level, "spool list" in found.advice) == (level, True)
@@ -61,8 +61,8 @@ def test_what_waits_or_is_dead_is_reported(installed: Installed, age_seconds: fl
     assert installed.worst("spool").level == "ok"
 
 
-def test_what_waits_for_an_alerta_that_is_named_no_more_fails_with_the_way_to_move_it(installed: Installed) -> None:
-    """Version 1 said: actions wait, the oldest for 30 s."""
+def test_waiting_actions_for_an_alerta_that_is_no_longer_configured_fail(installed: Installed) -> None:
+    """They are not delivered by waiting longer."""
     keep(installed, age_seconds=30.0, url="https://old.example.com/api")
     found = installed.worst("spool")
     new = installed.installation().access.url
@@ -71,23 +71,23 @@ def test_what_waits_for_an_alerta_that_is_named_no_more_fails_with_the_way_to_mo
 
 
 @only_root
-def test_looking_leaves_no_file_of_roots_there(installed: Installed) -> None:
-    """SQLite makes files beside its own when it opens it; root's would lock the connector out."""
+def test_the_check_leaves_no_file_of_roots_in_the_state_directory(installed: Installed) -> None:
+    """SQLite makes more files when it opens a database; the connector could not use root's."""
     keep(installed, age_seconds=1.0)
     installed.findings("spool")
     owners = {path.stat().st_uid for path in Path(installed.request.state_directory).rglob("*")}
     assert owners == {pwd.getpwnam(installed.layout.user).pw_uid}
 
 
-def test_a_directory_that_is_not_ours_is_never_advised_to_be_changed(installed: Installed) -> None:
+def test_no_advice_changes_a_directory_that_is_not_ours(installed: Installed) -> None:
     installed.ask(state_directory="/tmp")
     found = installed.worst("spool")
     assert (found.level, "chmod" in found.advice, "chown" in found.advice) == ("fail", False, False)
 
 
 @only_root
-def test_a_log_in_a_directory_of_the_systems_is_made_alone(installed: Installed) -> None:
-    """Version 1 advised to give the whole directory away."""
+def test_for_a_log_in_a_system_directory_the_advice_changes_only_the_file(installed: Installed) -> None:
+    """Other programs may use the directory."""
     installed.change(lambda value: value["actionMappings"]["Acknowledge"].update(stdout="/var/log/alerta-test.log"))
     found = [finding for finding in installed.findings("script-logs") if finding.level == "fail"]
     assert [finding.advice for finding in found] == [
@@ -99,10 +99,10 @@ def test_a_log_in_a_directory_of_the_systems_is_made_alone(installed: Installed)
 
 
 @pytest.mark.parametrize(("command", "level"), [("run", "fail"), ("agent", "warn")])
-def test_a_service_whose_program_does_not_start_as_its_user_is_told_of(
+def test_a_service_whose_program_does_not_start_as_its_user_is_reported(
     installed: Installed, command: str, level: str
 ) -> None:
-    """Version 1 never looked: an environment below /root, or one without the extra, was ok."""
+    """For example an environment below /root, or one without the extra."""
     name = "bridge.service" if command == "run" else installed.layout.unit_name
     units = installed.directory / "units"
     units.mkdir()

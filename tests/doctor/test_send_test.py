@@ -1,4 +1,4 @@
-"""The whole way once, by `--send-test`."""
+"""`doctor --send-test`: one action end to end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def left_over(console: Console) -> list[Any]:
     return list(console.call("GET", "/alerts?resource=alerta-opsgenie-doctor")["alerts"])
 
 
-def test_an_action_goes_the_whole_way_and_leaves_nothing(installed: Installed, console: Console) -> None:
+def test_an_action_is_applied_and_its_alert_is_removed(installed: Installed, console: Console) -> None:
     found = trial(installed)
     assert [finding.level for finding in found] == ["ok", "ok"]
     assert BRIDGE_USER in found[0].what
@@ -38,10 +38,10 @@ def test_an_action_goes_the_whole_way_and_leaves_nothing(installed: Installed, c
     ("script", "words"),
     [("import sys\nsys.exit('no luck today')", "no luck today"), ("print('applied, honestly')", "not ack")],
 )
-def test_an_executor_that_fails_or_does_nothing_is_found_out_and_nothing_is_left(
+def test_an_executor_that_fails_or_does_nothing_is_a_failure_and_the_alert_is_removed(
     installed: Installed, console: Console, script: str, words: str
 ) -> None:
-    """In its own words, or by the alert."""
+    """By the executor's error, or by the alert's status."""
     path = Path(installed.layout.scripts) / "oecAlertaExecutor"
     ours = path.read_bytes()
     path.write_text(f"#!/usr/bin/env python3\n{script}\n")
@@ -65,7 +65,7 @@ def test_a_key_that_may_not_write_makes_no_alert(installed: Installed, alerta: A
     assert "403" in found[0].what
 
 
-def test_our_own_connector_is_handed_the_action_as_an_executor_does(
+def test_the_action_is_submitted_to_our_own_connector(
     installed: Installed, alerta: AlertaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed.ask(edge="native")

@@ -1,4 +1,4 @@
-"""The services of this host, with the environment that systemd gives them (systemd.exec(5))."""
+"""The services of this host, and their environment (systemd.exec(5))."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_user_command_and_variables_are_read() -> None:
     assert "of the file" not in repr(unit)
 
 
-def test_drop_ins_count_in_their_order_and_an_earlier_directory_goes_first() -> None:
+def test_drop_ins_apply_in_order_and_an_earlier_directory_wins() -> None:
     parts = {"20-b": "[Service]\nExecStart=\nExecStart=/bin/y\n", "10-a": "[Service]\nEnvironment=A=drop-in\n"}
     with open_directory() as directory:
         write(directory / "etc", "[Service]\nUser=etc\nExecStart=/bin/x\nEnvironment=A=1\n", **parts)
@@ -52,8 +52,8 @@ def test_drop_ins_count_in_their_order_and_an_earlier_directory_goes_first() -> 
     assert (unit.user, unit.command, unit.environment) == ("etc", ("/bin/y",), {"A": "drop-in"})
 
 
-def test_a_file_that_others_decide_is_not_read() -> None:
-    """Root reads these; what stands there could be a link to any file of root's."""
+def test_a_unit_that_others_can_change_is_not_read() -> None:
+    """Root reads these; the file could be a link to any file of root's."""
     with open_directory() as directory:
         (directory / "open").mkdir()
         (directory / "open/environment").write_text("A=1\n")
@@ -73,11 +73,11 @@ def test_a_file_that_others_decide_is_not_read() -> None:
         ('A="never closed', {}),
     ],
 )
-def test_the_assignments_of_a_line_lose_their_quotes(value: str, variables: dict[str, str]) -> None:
+def test_quotes_in_an_environment_line_are_removed(value: str, variables: dict[str, str]) -> None:
     assert parse_environment(value) == variables
 
 
-def test_the_values_of_a_file_lose_quotes_of_both_kinds() -> None:
+def test_both_kinds_of_quotes_in_an_environment_file_are_removed() -> None:
     assert parse_environment_file((CASES / "service.env").read_text()) == {
         "OEC_CONF_SOURCE_TYPE": "local",
         "OEC_CONF_LOCAL_FILEPATH": "/etc/opsgenie/oecconfig.yml",
@@ -99,11 +99,11 @@ def test_the_values_of_a_file_lose_quotes_of_both_kinds() -> None:
         ("A=it's\nB=2", {"B": "2"}),
     ],
 )
-def test_a_file_is_read_as_systemd_reads_it(text: str, variables: dict[str, str]) -> None:
+def test_an_environment_file_is_read_as_systemd_does(text: str, variables: dict[str, str]) -> None:
     assert parse_environment_file(text) == variables
 
 
-def test_an_empty_setting_takes_back_those_before_it() -> None:
+def test_an_empty_setting_removes_earlier_ones() -> None:
     unit = "[Service]\nEnvironment=A=1\nEnvironmentFile=/a\nEnvironment=\nEnvironmentFile=\nEnvironment=B=2\n"
     assert read_unit("x", [unit], lambda _: "X=1") == Unit("x", environment={"B": "2"})
 

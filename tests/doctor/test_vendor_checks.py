@@ -1,4 +1,4 @@
-"""Opsgenie or JSM broken in each way; the queue is tried with the vendor's credentials, and without a receive."""
+"""Problems of Opsgenie or JSM are found; the queue is checked with the vendor's credentials, without a receive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alerta_opsgenie.connector.cloud import VendorApi
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.doctor import vendor_checks
 from alerta_opsgenie.doctor.finding import Finding
-from alerta_opsgenie.doctor.vendor_checks import judge_clock
+from alerta_opsgenie.doctor.vendor_checks import compare_clocks
 from tests.support.cloud import Running, RunningEdge, running_edge
 from tests.support.installed import Installed
 
@@ -35,7 +35,7 @@ def put_key(installed: Installed, key: str) -> None:
         ({"baseUrl": "{}/elsewhere"}, "baseUrl"),
     ],
 )
-def test_what_keeps_the_key_from_being_taken_is_told_until_it_is_mended(
+def test_a_vendor_that_does_not_accept_the_key_fails_until_corrected(
     installed: Installed, opsgenie: Running, change: dict[str, str], words: str
 ) -> None:
     """A host that does not answer, a refused key, which is not shown, and another API."""
@@ -51,12 +51,12 @@ def test_what_keeps_the_key_from_being_taken_is_told_until_it_is_mended(
 
 
 @pytest.mark.parametrize(("ahead", "level"), [(0.9, "ok"), (-30.0, "warn"), (30.0, "warn"), (600.0, "fail")])
-def test_clocks_that_are_apart_are_told_of(ahead: float, level: str) -> None:
-    (found,) = judge_clock("Opsgenie", ahead)
+def test_a_difference_of_the_clocks_is_reported(ahead: float, level: str) -> None:
+    (found,) = compare_clocks("Opsgenie", ahead)
     assert (found.level, found.advice) == (level, "" if level == "ok" else "timedatectl set-ntp true")
 
 
-def test_another_source_over_there_fails_and_adding_it_mends_that(installed: Installed, opsgenie: Running) -> None:
+def test_another_source_of_alerts_fails_and_adding_it_corrects_that(installed: Installed, opsgenie: Running) -> None:
     opsgenie.api.create(alias="b7c1e0d4-52a9-4c3f-8f6e-1d2a3b4c5d60", source="Alerta-EU")
     opsgenie.api.create(alias="not-of-alerta", source="Zabbix")
     found = installed.worst("sources")
@@ -70,13 +70,13 @@ def test_another_source_over_there_fails_and_adding_it_mends_that(installed: Ins
     ("change", "words", "others"),
     [
         ({"baseUrl": "http://no-such-host.invalid"}, "no-such-host.invalid", "refused"),
-        ({"apiKey": "of-nobody"}, "is refused to this key (HTTP ", "reached"),
+        ({"apiKey": "of-nobody"}, "the list of alerts is refused (HTTP ", "reached"),
     ],
 )
-def test_a_list_that_is_not_reached_is_not_called_a_refusal(
+def test_an_unreachable_vendor_is_not_reported_as_a_refusal(
     installed: Installed, change: dict[str, str], words: str, others: str
 ) -> None:
-    """Version 1 said that this key may not list alerts, which a failing name server does not mean."""
+    """For example, a failing name server does not mean that this key may not list alerts."""
     installed.change(lambda value: value.update(change))
     found = installed.worst("sources")
     assert (found.level, words in found.what, others in found.what) == ("skip", True, False), found
@@ -105,7 +105,7 @@ def edge() -> Iterator[RunningEdge]:
         yield run
 
 
-def test_a_queue_that_answers_is_well_and_nothing_is_received(installed: Installed, edge: RunningEdge) -> None:
+def test_a_queue_that_answers_is_ok_and_no_message_is_received(installed: Installed, edge: RunningEdge) -> None:
     installed.change(lambda value: value.update(apiKey=edge.integration.key, baseUrl=edge.server.base_url))
     assert isinstance(edge.host, Double)
     edge.host.sqs.queue(edge.queue.url).send("{}", {}, time.time())
@@ -122,7 +122,7 @@ def test_a_queue_that_answers_is_well_and_nothing_is_received(installed: Install
         (None, "vendor", "OEC integration"),
     ],
 )
-def test_a_queue_that_cannot_be_reached_or_is_none_fails(
+def test_an_unreachable_or_missing_queue_fails(
     installed: Installed, opsgenie: Running, url: str | None, check: str, words: str
 ) -> None:
     put_key(installed, opsgenie.cloud.add_oec("odd", queues=(Queue(url),) if url else ()).key)
@@ -140,7 +140,7 @@ def judge(installed: Installed, monkeypatch: pytest.MonkeyPatch, status: int, bo
     ("code", "level"),
     [("AccessDenied", "skip"), ("QueueDoesNotExist", "fail"), ("InvalidClientTokenId", "fail")],
 )
-def test_a_refusal_fails_by_its_code_and_denied_attributes_are_not_tried_and_not_ok(
+def test_a_refusal_fails_with_its_code_and_denied_attributes_are_skipped(
     installed: Installed, monkeypatch: pytest.MonkeyPatch, code: str, level: str
 ) -> None:
     found = judge(installed, monkeypatch, 400, {"__type": f"com.amazonaws.sqs#{code}"})
@@ -149,7 +149,7 @@ def test_a_refusal_fails_by_its_code_and_denied_attributes_are_not_tried_and_not
 
 
 @pytest.mark.parametrize("body", [None, {"Attributes": 7}])
-def test_whatever_the_queue_answers_is_a_finding(
+def test_any_response_of_the_queue_is_a_finding(
     installed: Installed, monkeypatch: pytest.MonkeyPatch, body: object
 ) -> None:
     assert judge(installed, monkeypatch, 200, body).level == "ok"
@@ -161,17 +161,17 @@ def test_whatever_the_queue_answers_is_a_finding(
     [(402, "fail", "the plan of the account"), (410, "fail", "switched off"), (501, "fail", "no such function"),
      (400, "fail", "does not understand"), (429, "warn", "try again later"), (200, "fail", "sends actions to OEC")],
 )  # fmt: skip
-def test_what_the_vendor_refuses_is_said_with_what_it_means(
+def test_a_refusal_of_the_vendor_is_reported_with_its_meaning(
     installed: Installed, monkeypatch: pytest.MonkeyPatch, status: int, level: str, advice: str
 ) -> None:
-    """Version 1 said "try again later", with no failure, to all of them; 200 comes with a token that is none."""
+    """None of them is corrected by trying again later; the 200 has an invalid token."""
     monkeypatch.setattr(VendorApi, "request", lambda *_, **__: Response(status, {"token": "[" * 5000}, b""))
     found = installed.worst("vendor")
     assert (found.level, advice in found.advice) == (level, True)
 
 
-def test_a_channel_of_jec_2_is_named(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Version 1 of the API has ended and the channel answers: that is well for our own connector, and it is said."""
+def test_a_channel_of_jec_2_is_reported(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 1 of the API has ended and the channel answers: that is ok for our own connector."""
 
     def request(_api: VendorApi, _method: str, path: str, *_: object, **__: object) -> Response:
         return Response(200, {}, b'{"channelId": "c-1", "ownerId": "me"}') if "/v2/" in path else Response(410, {}, b"")

@@ -31,7 +31,7 @@ from alerta_opsgenie.cli.uninstall import uninstall
 from alerta_opsgenie.setup.layout import Layout, layout_for
 from alerta_opsgenie.vendor.as_user import run_as
 from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS
-from alerta_opsgenie.vendor.runner import Host
+from alerta_opsgenie.vendor.runner import ScriptHost
 from alerta_opsgenie.vendor.structure import read_config
 from tests.support.cloud import Running, running_cloud
 from tests.support.console import Console
@@ -218,7 +218,7 @@ def test_all_documented_actions_flow_as_the_connectors_user(make: Make, console:
             "updatedAt": time.time_ns() + number,
         }
         messages.append(edge_message(action, alert={**about, **extra.get(action, {})}, requestId=f"request-{number}"))
-    host = Host(environment={"PATH": oec.search_path, "HOME": oec.layout.home}, working_directory="/")
+    host = ScriptHost(environment={"PATH": oec.search_path, "HOME": oec.layout.home}, working_directory="/")
     user = pwd.getpwnam("opsgenie")
 
     def work() -> list[str]:

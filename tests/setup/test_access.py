@@ -22,7 +22,7 @@ def access(*, mapped: bool = False, **fields: object) -> Access:
     return read_access(found, our_mappings(found)[0] if mapped else None, {})
 
 
-def test_a_key_among_the_arguments_goes_before_one_in_the_environment_and_is_marked() -> None:
+def test_a_key_in_the_arguments_wins_over_the_environment_and_is_marked() -> None:
     found = access(mapped=True, global_args=("--alertaApiKey", "seen-by-all"))
     assert (found.read_key()[0].reveal(), found.key_in_arguments) == ("seen-by-all", True)
     found = access(mapped=True)
@@ -30,7 +30,7 @@ def test_a_key_among_the_arguments_goes_before_one_in_the_environment_and_is_mar
 
 
 @pytest.mark.parametrize(("text", "why"), [("key\n", ""), (" \n", "is empty"), ("größer", "does not hold a key")])
-def test_a_key_file_is_read_or_said_to_be_wrong_by_its_name(tmp_path: Path, text: str, why: str) -> None:
+def test_a_key_file_is_read_or_reported_with_its_path(tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "alerta.key"
     path.write_text(text)
     key, said = access(global_args=("--alertaApiKeyFile", str(path))).read_key()

@@ -81,7 +81,7 @@ def swap_after_the_plan(monkeypatch: pytest.MonkeyPatch, directory: Path, goal: 
     monkeypatch.setattr(command, "_confirm", late)
 
 
-def test_a_configuration_that_came_with_set_user_id_comes_back_without(victim: Path) -> None:
+def test_uninstall_restores_a_configuration_without_its_set_user_id_bit(victim: Path) -> None:
     shell = Path(shutil.copy("/bin/true", victim / "shell"))
 
     def prepare() -> None:
@@ -105,7 +105,7 @@ def test_a_configuration_that_came_with_set_user_id_comes_back_without(victim: P
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("directory", [HOME / "oec", HOME / "oec/scripts", HOME / "oec/conf"])
-def test_a_directory_swapped_for_a_link_after_the_plan_leads_nowhere(
+def test_a_directory_replaced_by_a_link_after_the_plan_is_not_followed(
     monkeypatch: pytest.MonkeyPatch, victim: Path, directory: Path
 ) -> None:
     def empty() -> None:
@@ -143,7 +143,7 @@ def swapping(directory: Path, goal: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere(victim: Path) -> None:
+def test_a_directory_that_is_replaced_by_a_link_all_the_time_is_not_followed(victim: Path) -> None:
     before = snapshot(victim)
     with swapping(HOME / "oec/scripts", victim):
         for _ in range(5):
@@ -164,7 +164,7 @@ def test_uninstall_removes_nothing_through_a_link(victim: Path) -> None:
     assert snapshot(victim) == before
 
 
-def test_an_absolute_link_in_an_image_does_not_lead_out_of_it(tmp_path: Path, victim: Path) -> None:
+def test_an_absolute_link_in_an_image_is_not_followed(tmp_path: Path, victim: Path) -> None:
     before = snapshot(victim)
     image = tmp_path / "image"
     (image / "var/lib").mkdir(parents=True)
@@ -175,7 +175,7 @@ def test_an_absolute_link_in_an_image_does_not_lead_out_of_it(tmp_path: Path, vi
     assert snapshot(victim) == before
 
 
-def test_a_key_file_is_read_with_no_more_rights_than_who_named_it(victim: Path) -> None:
+def test_a_key_file_is_read_with_the_rights_of_the_configurations_writer(victim: Path) -> None:
     secret = victim / "secret"
     secret.write_text("only-root-may-read-this\n")
     secret.chmod(0o600)
@@ -202,7 +202,7 @@ def test_a_file_that_is_linked_into_the_home_is_not_copied_for_the_user() -> Non
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_pipe_in_the_place_of_the_configuration_is_refused_and_not_waited_for() -> None:
+def test_a_pipe_instead_of_the_configuration_is_refused_and_does_not_block() -> None:
     def put_pipe() -> None:
         CONFIG.unlink()
         os.mkfifo(CONFIG)
@@ -230,7 +230,7 @@ def test_a_python_that_the_user_can_change_is_not_started_as_root() -> None:
 
 
 @pytest.mark.parametrize("user", ["../../etc", "root", "a b", "a\nUser=root", "-x"])
-def test_a_users_name_cannot_lead_to_other_places(user: str) -> None:
+def test_a_users_name_cannot_change_the_paths(user: str) -> None:
     result = CliRunner().invoke(
         command.install, ["--edge", "native", "--user", user, "--alerta-url", "https://a", "--yes"]
     )
@@ -242,13 +242,13 @@ def test_a_users_name_cannot_lead_to_other_places(user: str) -> None:
 @pytest.mark.parametrize(
     "home", ["/etc", "home", "/home/x/../../etc", "/srv/a b", "/srv/x\nExecStart=/bin/sh", "/srv/%h"]
 )
-def test_a_home_that_is_no_place_of_its_own_is_refused(home: str) -> None:
+def test_a_home_that_is_no_directory_of_its_own_is_refused(home: str) -> None:
     result = install("--home", home)
     assert result.exit_code == 2, result.output
     assert "--home" in result.stderr
 
 
-def test_a_directory_of_another_user_gets_no_key_of_ours() -> None:
+def test_no_key_is_written_into_another_users_directory() -> None:
     HOME.mkdir()
     os.chown(HOME, USER_ID + 1, USER_ID + 1)
     result = install()

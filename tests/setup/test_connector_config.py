@@ -23,14 +23,14 @@ def config_of(image: Image, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("edge", ["oec", "jec", "native"])
-def test_a_new_one_has_nothing_for_the_checks_to_find(tmp_path: Any, edge: str) -> None:
+def test_a_new_configuration_has_no_problem(tmp_path: Any, edge: str) -> None:
     image = make_image(tmp_path, edge)
     document = Document(config_of(image), "json", image.layout.config)
     dialect = "oec" if edge == "native" else edge
     assert check_config(document, dialect=dialect, target=edge, environment={}) == []
 
 
-def test_the_vendors_sample_gets_our_mappings_and_keeps_what_else_is_in_it(image: Image) -> None:
+def test_the_vendors_sample_gets_our_mappings_and_keeps_everything_else(image: Image) -> None:
     vendor_layout(image.root)
     value = config_of(image)
     ours = f"{image.layout.scripts}/oecAlertaExecutor"
@@ -40,7 +40,7 @@ def test_the_vendors_sample_gets_our_mappings_and_keeps_what_else_is_in_it(image
     assert value["actionMappings"]["Create"]["filepath"].endswith("actionExecutor.py")
 
 
-def test_an_older_set_up_keeps_keys_region_sources_and_others_actions(image: Image) -> None:
+def test_an_older_configuration_keeps_keys_region_sources_and_other_actions(image: Image) -> None:
     hand_made(image.root)
     value = config_of(image)
     assert value["apiKey"] == OLD_API_KEY
@@ -58,7 +58,7 @@ def test_a_key_among_the_arguments_moves_to_the_file(image: Image) -> None:
     assert OLD_ALERTA_KEY not in json.dumps(contents.config)
 
 
-def test_the_placeholder_of_a_sample_is_no_key(image: Image) -> None:
+def test_a_samples_placeholder_is_not_used_as_a_key(image: Image) -> None:
     vendor_layout(image.root)
     assert not read_existing(image.host, image.layout).api_key
 
@@ -69,6 +69,6 @@ def test_a_file_that_is_not_json_is_refused(image: Image) -> None:
         read_existing(image.host, image.layout)
 
 
-def test_what_makes_no_usable_configuration_is_refused(image: Image) -> None:
+def test_values_that_make_no_valid_configuration_are_refused(image: Image) -> None:
     with pytest.raises(ConfigError, match="baseUrl"):
         image.contents(base_url="api.opsgenie.com")

@@ -23,14 +23,14 @@ def ours(directory: Path) -> str:
     return program(directory, f'#!/bin/sh\nexec {sys.executable} "$@"\n')
 
 
-def test_it_is_found_on_the_services_path_with_its_version(tmp_path: Path) -> None:
+def test_an_interpreter_is_found_on_the_services_path_with_its_version(tmp_path: Path) -> None:
     found = find_interpreter("python", ours(tmp_path / "bin"))
     assert found is not None
     assert found.version == sys.version_info[:3]
     assert found.is_usable
 
 
-def test_one_that_fails_tells_why(tmp_path: Path) -> None:
+def test_a_failing_interpreter_is_reported_with_its_error(tmp_path: Path) -> None:
     found = find_interpreter("python", program(tmp_path / "bin", "#!/bin/sh\necho no codec >&2; exit 3\n"))
     assert found is not None
     assert (found.version, found.failure) == ((), "no codec")
@@ -46,12 +46,12 @@ def test_the_executor_is_built_by_the_interpreter_that_will_run_it(tmp_path: Pat
     assert made.startswith(f"#!{path}/python -IS\n".encode())
 
 
-def test_one_that_cannot_build_leaves_it_to_ours(tmp_path: Path) -> None:
+def test_if_the_interpreter_cannot_build_this_python_builds(tmp_path: Path) -> None:
     path = program(tmp_path / "bin", "#!/bin/sh\nexit 1\n")
     assert build_executor(Interpreter(f"{path}/python", (3, 11, 0)), path) == build(f"{path}/python")
     assert build_executor(None, path) == build()
 
 
 @pytest.mark.parametrize("place", ["/srv/my python", "/srv/" + "x" * 120, "/srv/\nx", "/srv/é", "python3", ""])
-def test_a_path_that_a_first_line_cannot_hold_leaves_it_to_the_path_variable(place: str) -> None:
+def test_a_path_that_is_not_possible_in_a_first_line_is_replaced_by_env(place: str) -> None:
     assert build(place).startswith(b"#!/usr/bin/env python3\n")

@@ -36,7 +36,7 @@ def owners(found: Snapshot, below: str) -> set[int]:
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_a_second_installation_finds_nothing_to_do(quick_path: Path, edge: str) -> None:
+def test_a_second_installation_changes_nothing(quick_path: Path, edge: str) -> None:
     image = make_image(quick_path, edge)
     assert image.install()
     before = snapshot(image.root)
@@ -46,7 +46,7 @@ def test_a_second_installation_finds_nothing_to_do(quick_path: Path, edge: str) 
 
 @pytest.mark.parametrize("edge", EDGES)
 @pytest.mark.parametrize("before", BEFORE)
-def test_uninstall_leaves_what_was_there_before(quick_path: Path, edge: str, before: str) -> None:
+def test_uninstall_restores_the_state_before_install(quick_path: Path, edge: str, before: str) -> None:
     image = make_image(quick_path, edge)
     BEFORE[before](image.root)
     state = contents(image.root)
@@ -56,7 +56,7 @@ def test_uninstall_leaves_what_was_there_before(quick_path: Path, edge: str, bef
     assert contents(image.root) == state
 
 
-def test_twice_in_a_row_with_an_upgrade_in_between_undoes_to_the_beginning(image: Image) -> None:
+def test_uninstall_after_an_upgrade_restores_the_state_before_the_first_install(image: Image) -> None:
     hand_made(image.root)
     state = contents(image.root)
     for executor in (b"version 1", b"version 2"):
@@ -67,7 +67,7 @@ def test_twice_in_a_row_with_an_upgrade_in_between_undoes_to_the_beginning(image
 
 
 @pytest.mark.parametrize("count", range(0, 11, 2))
-def test_an_installation_that_stopped_halfway_is_completed_by_the_next_one_and_undone_whole(
+def test_an_interrupted_installation_is_completed_by_the_next_and_undone_completely(
     image: Image, count: int
 ) -> None:
     hand_made(image.root)
@@ -101,7 +101,7 @@ def test_the_layout_is_the_documented_one(image: Image) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("before", BEFORE)
-def test_all_in_the_home_that_it_knows_is_the_connectors_users(image: Image, before: str) -> None:
+def test_all_known_files_in_the_home_belong_to_the_connectors_user(image: Image, before: str) -> None:
     BEFORE[before](image.root)
     image.install()
     found = snapshot(image.root)
@@ -112,7 +112,7 @@ def test_all_in_the_home_that_it_knows_is_the_connectors_users(image: Image, bef
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_another_user_could_have_put_there_is_not_given_away(image: Image) -> None:
+def test_a_file_that_another_user_could_have_written_gets_no_new_owner(image: Image) -> None:
     put(image.root, CONFIG, "{}")
     os.chown(image.at("/home/opsgenie/oec"), 990, 990)
     with pytest.raises(SetupError, match="oec/conf belongs to user 0") as caught:
@@ -121,14 +121,14 @@ def test_what_another_user_could_have_put_there_is_not_given_away(image: Image) 
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755])
-def test_the_mode_that_a_started_connector_gives_its_scripts_is_left(image: Image, mode: int) -> None:
+def test_the_script_mode_that_a_connector_sets_is_kept(image: Image, mode: int) -> None:
     """OEC and JEC set their scripts to 0700 when they start; that is no reason to change anything."""
     image.install()
     image.at(EXECUTOR).chmod(mode)
     assert image.install() == []
 
 
-def test_a_key_without_an_end_of_line_is_the_same_key_and_no_copy_is_made(image: Image) -> None:
+def test_a_key_file_without_a_newline_is_not_replaced(image: Image) -> None:
     image.install()
     file = image.at("/home/opsgenie/oec/conf/alerta.key")
     file.write_text(file.read_text().strip())
@@ -136,7 +136,7 @@ def test_a_key_without_an_end_of_line_is_the_same_key_and_no_copy_is_made(image:
 
 
 @pytest.mark.parametrize("name", ["config.json", "alerta.key"])
-def test_a_mode_that_was_widened_is_set_right_again(image: Image, name: str) -> None:
+def test_a_mode_with_too_many_rights_is_corrected(image: Image, name: str) -> None:
     image.install()
     file = image.at(f"/home/opsgenie/oec/conf/{name}")
     file.chmod(0o644)
@@ -145,7 +145,7 @@ def test_a_mode_that_was_widened_is_set_right_again(image: Image, name: str) -> 
 
 
 @pytest.mark.parametrize(("mode", "becomes"), [(0o700, 0o700), (0o744, 0o744), (0o777, 0o755), (0o500, 0o755)])
-def test_a_directory_that_is_there_keeps_a_mode_that_will_do(image: Image, mode: int, becomes: int) -> None:
+def test_an_existing_directory_keeps_an_acceptable_mode(image: Image, mode: int, becomes: int) -> None:
     """OEC itself sets its log directory to 0744."""
     image.install()
     image.at("/var/log/opsgenie").chmod(mode)
@@ -153,14 +153,14 @@ def test_a_directory_that_is_there_keeps_a_mode_that_will_do(image: Image, mode:
     assert image.at("/var/log/opsgenie").stat().st_mode & 0o777 == becomes
 
 
-def test_what_was_there_is_kept_under_a_dated_name_with_our_mode(image: Image) -> None:
+def test_a_replaced_file_is_kept_under_a_dated_name_with_our_mode(image: Image) -> None:
     put(image.root, CONFIG, '{"apiKey": "k"}', 0o644)
     image.install()
     backup = image.at(f"{CONFIG}.2026-11-03T14-05-06.bak")
     assert (backup.read_text(), backup.stat().st_mode & 0o7777) == ('{"apiKey": "k"}', 0o600)
 
 
-def test_a_place_of_another_installation_is_refused(image: Image) -> None:
+def test_a_directory_of_another_installation_is_refused(image: Image) -> None:
     image.install()
     other = Image(
         Host(image.host.root, (991, 991)), layout_for("oec", "other", log_directory="/var/log/opsgenie")
@@ -178,7 +178,7 @@ def test_a_kept_configuration_may_not_name_the_state_directory_of_another_instal
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a user other than root is needed")
-def test_an_image_is_made_and_undone_without_roots_rights(quick_path: Path) -> None:
+def test_an_image_is_installed_and_uninstalled_without_roots_rights(quick_path: Path) -> None:
     image = make_image(quick_path, "oec")
     for path in (image.root, *image.root.rglob("*")):
         os.chown(path, 4711, 4711)

@@ -23,11 +23,11 @@ def process(*arguments: str) -> Process:
         ("native", ("/opt/v/bin/python3", "/opt/v/bin/alerta-opsgenie", "doctor"), False),
     ],
 )
-def test_the_connector_is_told_from_other_commands(edge: str, arguments: tuple[str, ...], is_it: bool) -> None:
+def test_a_connector_is_recognised_by_its_command_line(edge: str, arguments: tuple[str, ...], is_it: bool) -> None:
     assert is_connector(process(*arguments), edge) is is_it
 
 
-def test_a_proc_of_vanishing_processes_is_read_without_them(tmp_path: Path) -> None:
+def test_processes_that_end_while_proc_is_read_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "12").mkdir()
     (tmp_path / "13").mkdir()
     (tmp_path / "13/cmdline").write_bytes(b"/bin/sleep\x00600\x00")

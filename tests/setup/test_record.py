@@ -26,18 +26,18 @@ def record_of(host: Host, *entries: dict[str, str], edge: str = "oec") -> Record
     return record
 
 
-def test_what_was_put_is_there_for_the_next_process(host: Host) -> None:
+def test_entries_are_saved_for_the_next_process(host: Host) -> None:
     record_of(host, {"kind": "file", "name": "/a", "backup": ""}, {"kind": "file", "name": "/a", "backup": "/b"})
     assert Record(host, "oec", "opsgenie").entries == [{"kind": "file", "name": "/a", "backup": "/b"}]
 
 
-def test_nobody_but_its_owner_can_read_or_write_it(host: Host) -> None:
+def test_only_the_owner_can_read_and_write_the_record(host: Host) -> None:
     record = record_of(host, GROUP)
     assert Path(host.root + record.path).stat().st_mode & 0o777 == 0o600
     assert Path(host.root + DIRECTORY).stat().st_mode & 0o022 == 0
 
 
-def test_an_empty_one_leaves_no_trace_and_anothers_stays(host: Host) -> None:
+def test_an_empty_record_is_removed_and_other_records_stay(host: Host) -> None:
     record = record_of(host, GROUP)
     record_of(host, GROUP, edge="jec")
     with record.opened():
@@ -50,10 +50,10 @@ def test_an_empty_one_leaves_no_trace_and_anothers_stays(host: Host) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"version": 1, "entries": []}', "not json"])
-def test_one_that_cannot_be_understood_stops_everything(host: Host, text: str) -> None:
+def test_a_record_that_cannot_be_parsed_is_an_error(host: Host, text: str) -> None:
     record = record_of(host, GROUP)
     Path(host.root + record.path).write_text(text)
-    with pytest.raises(SetupError, match="cannot be understood"):
+    with pytest.raises(SetupError, match="cannot be parsed"):
         Record(host, "oec", "opsgenie")
 
 
@@ -62,7 +62,7 @@ def _enter(root: str) -> None:
         pass
 
 
-def test_two_at_once_are_refused(host: Host) -> None:
+def test_a_second_install_at_the_same_time_is_refused(host: Host) -> None:
     with Record(host, "jec", "jec").opened():
         other = multiprocessing.get_context("fork").Process(target=_enter, args=(host.root,))
         other.start()

@@ -47,13 +47,13 @@ def keep_an_action(image: Image) -> None:
     as_owner_of(image.at(STATE), work)
 
 
-def test_a_spool_that_the_version_before_has_left_stays(image: Image) -> None:
+def test_a_spool_of_an_earlier_version_is_not_removed(image: Image) -> None:
     image.install()
     as_owner_of(image.at(STATE), lambda: put(image.at(STATE), "spool.db", "") and None)
     assert "actions of an earlier build" in left(image.uninstall())[f"left directory {STATE}"]
 
 
-def test_after_half_an_uninstall_it_can_be_installed_again_with_what_waits(image: Image) -> None:
+def test_after_an_incomplete_uninstall_it_can_be_installed_again_and_keeps_waiting_actions(image: Image) -> None:
     image.install()
     keep_an_action(image)
     image.uninstall()
@@ -64,7 +64,7 @@ def test_after_half_an_uninstall_it_can_be_installed_again_with_what_waits(image
     assert not image.at("/home").exists()
 
 
-def test_what_a_person_changed_after_the_installation_is_left_until_purge(image: Image) -> None:
+def test_a_changed_file_is_kept_until_purge(image: Image) -> None:
     image.install()
     image.at(CONFIG).write_text("{}")
     assert "it was changed since" in left(image.uninstall())[f"left file {CONFIG}"]
@@ -74,7 +74,7 @@ def test_what_a_person_changed_after_the_installation_is_left_until_purge(image:
     assert not image.at("/home/opsgenie").exists()
 
 
-def test_the_logs_and_the_state_of_the_executor_go_too(image: Image) -> None:
+def test_logs_and_state_of_the_executor_are_removed(image: Image) -> None:
     image.install()
     for name in ("Executor.log", "Executor-errors.log", "Executor-2026-11-03T10-00-00.000.log"):
         put(image.root, f"var/log/opsgenie/oecAlerta{name}", "a line")
@@ -83,7 +83,7 @@ def test_the_logs_and_the_state_of_the_executor_go_too(image: Image) -> None:
     assert files(image.root) == []
 
 
-def test_the_original_comes_back_and_a_later_edit_stays_beside_it(image: Image) -> None:
+def test_the_original_is_restored_and_a_later_edit_is_kept_as_a_copy(image: Image) -> None:
     hand_made(image.root)
     original = image.at(CONFIG).read_bytes()
     image.install()
@@ -94,7 +94,7 @@ def test_the_original_comes_back_and_a_later_edit_stays_beside_it(image: Image) 
     assert image.at(f"{CONFIG}.2026-11-04T00-00-00.bak").exists()
 
 
-def test_a_backup_that_somebody_took_away_is_named_and_nothing_is_removed(image: Image) -> None:
+def test_a_missing_backup_is_reported_and_nothing_is_removed(image: Image) -> None:
     hand_made(image.root)
     image.install()
     backup = next(image.at(CONFIG).parent.glob("*.bak"))
@@ -103,7 +103,7 @@ def test_a_backup_that_somebody_took_away_is_named_and_nothing_is_removed(image:
     assert image.at(CONFIG).exists()
 
 
-def test_systemd_reads_the_agents_unit_once_for_each_version_starts_it_and_lets_go_of_it(
+def test_systemd_loads_and_starts_each_version_of_the_agents_unit_once_and_uninstall_disables_it(
     image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = tmp_path / "told"
@@ -120,7 +120,7 @@ def test_systemd_reads_the_agents_unit_once_for_each_version_starts_it_and_lets_
     assert told.read_text().splitlines() == [*loaded, *loaded, f"disable --now {name}", "daemon-reload"]
 
 
-def test_what_systemd_did_not_do_is_done_by_the_next_installation(
+def test_a_unit_that_systemd_did_not_start_is_started_by_the_next_installation(
     image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, busy = tmp_path / "told", tmp_path / "busy"
@@ -137,14 +137,14 @@ def test_what_systemd_did_not_do_is_done_by_the_next_installation(
 
 
 @pytest.mark.parametrize("name", ["config.json", "alerta.key"])
-def test_what_a_killed_writing_has_left_goes_too(image: Image, name: str) -> None:
+def test_the_temporary_file_of_a_killed_write_is_removed(image: Image, name: str) -> None:
     image.install()
     put(image.root, f"home/opsgenie/oec/conf/.{name}.alerta-opsgenie-new", "half")
     image.uninstall()
     assert files(image.root) == []
 
 
-def test_the_record_stays_until_everything_is_gone(image: Image) -> None:
+def test_the_record_stays_until_everything_is_removed(image: Image) -> None:
     image.install()
     log = put(image.root, "var/log/opsgenie/oec12.log", "not ours")
     image.uninstall()

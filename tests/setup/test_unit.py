@@ -14,7 +14,7 @@ from alerta_opsgenie.setup.unit import render_unit
 EXAMPLES = Path(__file__).parents[2] / "deploy/systemd"
 
 
-def test_the_agents_unit_starts_it_with_the_connectors_configuration_and_user() -> None:
+def test_the_agents_unit_has_the_connectors_configuration_and_user() -> None:
     text = render_unit(layout_for("oec", "staging"), "/opt/x/bin/alerta-opsgenie").splitlines()
     wanted = {
         "ExecStart=/opt/x/bin/alerta-opsgenie agent --config /home/staging/oec/conf/config.json",
@@ -30,14 +30,14 @@ def test_the_agents_unit_starts_it_with_the_connectors_configuration_and_user() 
 
 @pytest.mark.skipif(not EXAMPLES.exists(), reason="deploy/systemd is not there")
 @pytest.mark.parametrize("edge", ["oec", "native"])
-def test_the_example_in_deploy_is_this_one(edge: str) -> None:
+def test_the_example_in_deploy_is_up_to_date(edge: str) -> None:
     layout = layout_for(edge)
     assert (EXAMPLES / layout.unit_name).read_text() == render_unit(layout)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 @pytest.mark.parametrize("edge", EDGES)
-def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, edge: str) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path, edge: str) -> None:
     layout = layout_for(edge)
     unit = tmp_path / layout.unit_name
     unit.write_text(render_unit(layout, "/bin/true"))

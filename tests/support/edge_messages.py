@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alerta_opsgenie.vendor.config import EdgeConfig
-from alerta_opsgenie.vendor.runner import Host, Message, ScriptResult, run_message
+from alerta_opsgenie.vendor.runner import Message, ScriptHost, ScriptResult, run_message
 
 REQUEST_ID = "9a8b7c6d-1e2f-4a3b-8c4d-5e6f7a8b9c0d"
 ENTITY_ID = "3f1c7a52-8d0e-4b6a-9c41-5e2b7f90d1aa-1751623200123"
@@ -77,7 +77,7 @@ def connector_path(directory: Path) -> str:
 
 
 def run_messages(
-    config: EdgeConfig, messages: Iterable[Message | str], workers: int = 12, *, host: Host | None = None
+    config: EdgeConfig, messages: Iterable[Message | str], workers: int = 12, *, host: ScriptHost | None = None
 ) -> list[ScriptResult]:
     """Run messages as a connector's pool does, up to `workers` at once; gives the results in the messages' order."""
     with ThreadPoolExecutor(max_workers=workers) as pool:

@@ -22,7 +22,7 @@ from alerta_opsgenie.agent.state import journal_of, targets
 from alerta_opsgenie.executor.build import build
 from alerta_opsgenie.journal import Action
 from alerta_opsgenie.vendor.config import OEC, EdgeConfig
-from alerta_opsgenie.vendor.runner import Host, Message, ScriptResult, run_message
+from alerta_opsgenie.vendor.runner import Message, ScriptHost, ScriptResult, run_message
 from alerta_opsgenie.vendor.structure import read_config
 from tests.support.edge_messages import edge_document, run_messages
 
@@ -131,12 +131,12 @@ class Edge:
         return read_config(path, dialect=self.dialect, environment=self.environment)
 
     @property
-    def host(self) -> Host:
-        return Host(environment=self.environment, pipe_directory=str(self.directory))
+    def host(self) -> ScriptHost:
+        return ScriptHost(environment=self.environment, pipe_directory=str(self.directory))
 
     def run(self, message: Message | str, **environment: str) -> ScriptResult:
         """Start the executor for one message as the connector does."""
-        host = Host(environment={**self.environment, **environment}, pipe_directory=str(self.directory))
+        host = ScriptHost(environment={**self.environment, **environment}, pipe_directory=str(self.directory))
         return run_message(self.config, message, host=host)
 
     def run_all(self, messages: Iterable[Message | str], workers: int = 12) -> list[ScriptResult]:

@@ -24,7 +24,7 @@ from typing import Any
 
 from alerta_opsgenie.agent import client
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.doctor.checks import NAMES, examine
+from alerta_opsgenie.doctor.checks import NAMES, run_checks
 from alerta_opsgenie.doctor.finding import LEVELS, Finding
 from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.setup.connector_config import Existing, make_config
@@ -107,8 +107,8 @@ class Installed:
         return run_as(os.geteuid(), os.getegid(), drop_and_work)
 
     def findings(self, *names: str) -> list[Finding]:
-        """The findings of the named checks (or of all)."""
-        return [Finding(*row) for row in self.as_user(lambda inst: [*examine(inst, names or NAMES)])]
+        """What the named checks (or all) find now."""
+        return [Finding(*row) for row in self.as_user(lambda inst: [*run_checks(inst, names or NAMES)])]
 
     def worst(self, *names: str) -> Finding:
         """The first of the worst findings of these checks."""

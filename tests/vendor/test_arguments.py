@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alerta_opsgenie.core.secret import Secret
-from alerta_opsgenie.vendor.arguments import Option, find_options, mapping_arguments, tells, without_options
+from alerta_opsgenie.vendor.arguments import Option, find_options, gives_option, mapping_arguments, without_options
 from alerta_opsgenie.vendor.config import OEC, ActionMapping, EdgeConfig
 
 URL = ("alertaApiUrl",)
@@ -17,7 +17,7 @@ def config_with(**changes: Any) -> EdgeConfig:
     return EdgeConfig(OEC, Secret("k"), "https://api.opsgenie.com", {}, **changes)
 
 
-def test_a_mappings_arguments_and_variables_are_in_the_connectors_order_without_its_own() -> None:
+def test_arguments_and_variables_of_a_mapping_are_in_the_connectors_order() -> None:
     config = config_with(global_flags=(("a", "1"),), global_args=("--c", "3"), global_env=("X=global", "Y=global"))
     mapping = ActionMapping("Close", "/a", flags=(("b", "2"),), args=("--d=4",), env=("Y=own", "none"))
     assert mapping_arguments(config, mapping) == (
@@ -41,7 +41,7 @@ def test_options_are_found_with_their_values_and_places(args: list[str], options
     assert list(find_options(args)) == options
 
 
-def test_options_are_taken_out_with_their_values_and_nothing_else() -> None:
+def test_without_options_removes_options_with_their_values_only() -> None:
     args = ["lead", "-apiKey", "k", "--mine", "1", "--opsgenieUrl=u", "-logLevel", "--last", "z"]
     assert without_options(args, ["apiKey", "opsgenieUrl", "logLevel"]) == ["lead", "--mine", "1", "--last", "z"]
     for odd in (None, "-apiKey", ["-apiKey", 5]):
@@ -57,17 +57,17 @@ def test_options_are_taken_out_with_their_values_and_nothing_else() -> None:
         ("env", ("ALERTA_API_URL=https://a",)),
     ],
 )
-def test_a_value_is_known_in_each_spelling_and_place(place: str, value: Any) -> None:
-    assert tells(config_with(**{f"global_{place}": value}), ActionMapping("Close", "/a"), URL)
-    assert tells(config_with(), ActionMapping("Close", "/a", **{place: value}), URL)
+def test_an_option_is_found_in_each_spelling_and_place(place: str, value: Any) -> None:
+    assert gives_option(config_with(**{f"global_{place}": value}), ActionMapping("Close", "/a"), URL)
+    assert gives_option(config_with(), ActionMapping("Close", "/a", **{place: value}), URL)
 
 
 @pytest.mark.parametrize("args", [(), ("--alertaApiUrl",), ("--alertaApiUrl=",), ("alertaApiUrl", "https://a")])
-def test_an_option_without_a_value_tells_nothing(args: tuple[str, ...]) -> None:
+def test_an_option_without_a_value_does_not_count(args: tuple[str, ...]) -> None:
     config = config_with(global_args=args, global_env=("ALERTA_API_URL=",))
-    assert not tells(config, ActionMapping("Close", "/a"), URL)
+    assert not gives_option(config, ActionMapping("Close", "/a"), URL)
 
 
-def test_an_option_of_ours_goes_however_it_is_spelt_and_with_a_value_that_begins_as_an_option_does() -> None:
+def test_our_options_are_removed_in_any_spelling_and_with_a_value_that_begins_with_a_dash() -> None:
     args = ["--alerta-api-key", "-a1B_c", "--ALERTA_API_URL=http://old", "-alertaApiKey", "--k", "--mine", "1"]
     assert without_options(args, ["alertaApiKey", "alertaApiUrl"]) == ["--mine", "1"]

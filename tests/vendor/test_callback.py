@@ -19,13 +19,13 @@ from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.callback import (
     LARGEST_CONTEXT_BYTES,
     Envelope,
-    NotUnderstood,
+    UnreadableMessageError,
     callback_body,
     callback_pipe,
     read_envelope,
 )
 from alerta_opsgenie.vendor.config import JEC, OEC, ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.runner import Host, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, run_message
 from tests.support.edge_messages import ENTITY_ID, REQUEST_ID, edge_message, write_script
 from tests.vendor.test_document import JSON_VALUES
 
@@ -33,7 +33,7 @@ _PAYLOADS = Path(__file__).parents[1] / "payloads"
 ENVELOPE = Envelope("Close", "custom", REQUEST_ID, ENTITY_ID, "alert")
 
 
-def test_the_fields_that_the_connectors_look_at_are_read_from_values_and_from_text() -> None:
+def test_an_envelope_is_read_from_values_and_from_text() -> None:
     message = edge_message("Close")
     assert read_envelope(message) == read_envelope(json.dumps(message)) == ENVELOPE
 
@@ -42,10 +42,10 @@ ENVELOPES = st.dictionaries(st.sampled_from(["action", "entity", "mappedActionV2
 
 
 @given(JSON_VALUES | ENVELOPES)
-def test_any_json_is_an_envelope_or_not_understood(value: Any) -> None:
+def test_any_json_is_an_envelope_or_an_unreadable_message(value: Any) -> None:
     messages: list[Any] = [json.dumps(value), *([value] if isinstance(value, dict) else [])]
     for message in messages:
-        with suppress(NotUnderstood):
+        with suppress(UnreadableMessageError):
             assert read_envelope(message).action
 
 
@@ -68,7 +68,7 @@ def context_of(directory: Path, script: str) -> str:
     """Run a shell script that writes to `$pipe`; gives what JEC would pass on."""
     path = write_script(directory / "script", f"#!/bin/sh\nfor pipe; do :; done\n{script}\n")
     config = EdgeConfig(JEC, Secret("k"), "https://x", {"Close": ActionMapping("Close", str(path))})
-    result = run_message(config, edge_message("Close"), host=Host({"PATH": "/usr/bin:/bin"}, str(directory)))
+    result = run_message(config, edge_message("Close"), host=ScriptHost({"PATH": "/usr/bin:/bin"}, str(directory)))
     assert result.callback is not None
     assert list(directory.iterdir()) == [path]
     return str(result.callback["callbackContext"])
@@ -83,18 +83,18 @@ def context_of(directory: Path, script: str) -> str:
         ("head -c 400000 /dev/zero | tr '\\0' x > $pipe", "x" * LARGEST_CONTEXT_BYTES),
     ],
 )
-def test_what_a_script_writes_into_the_pipe_is_the_context(tmp_path: Path, script: str, context: str) -> None:
+def test_the_context_is_what_a_script_writes_into_the_pipe(tmp_path: Path, script: str, context: str) -> None:
     assert context_of(tmp_path, script) == context
 
 
-def test_the_pipe_is_its_users_alone(tmp_path: Path) -> None:
+def test_the_pipe_has_mode_0600(tmp_path: Path) -> None:
     with callback_pipe(str(tmp_path)) as (path, reader):
         mode = Path(path).stat().st_mode
         assert (reader is not None, stat.S_ISFIFO(mode), mode & 0o777) == (True, True, 0o600)
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_what_is_there_under_its_name_is_left_alone(
+def test_an_existing_file_or_link_of_the_pipes_name_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(uuid, "uuid4", lambda: "x")

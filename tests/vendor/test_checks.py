@@ -50,13 +50,13 @@ def test_a_full_jec_configuration_has_no_problem() -> None:
 
 
 class TestKeys:
-    def test_the_misnamed_timeout_of_every_sample_is_named_with_the_right_one(self) -> None:
+    def test_the_misnamed_timeout_of_the_samples_is_reported_with_the_right_name(self) -> None:
         value = edge_document(pollerConf={"visibilityTimeoutInSec": 30})
         level, what, advice = found(value)["$.pollerConf.visibilityTimeoutInSec"]
         assert level == WARNING
         assert "has no effect; visibilityTimeoutInSeconds is meant" in what
         assert advice == "write visibilityTimeoutInSeconds"
-        assert "it is taken for" in found(value, target=NATIVE)["$.pollerConf.visibilityTimeoutInSec"][1]
+        assert "it is read as" in found(value, target=NATIVE)["$.pollerConf.visibilityTimeoutInSec"][1]
 
     @pytest.mark.parametrize(
         ("place", "key", "meant"),
@@ -67,7 +67,7 @@ class TestKeys:
             (("actionMappings", "Close"), "file", None),
         ],
     )
-    def test_an_unknown_key_is_named_with_the_nearest_right_one(
+    def test_an_unknown_key_is_reported_with_the_most_similar_known_key(
         self, place: tuple[str, ...], key: str, meant: str | None
     ) -> None:
         value = edge_document()
@@ -79,36 +79,36 @@ class TestKeys:
 
 class TestBaseUrl:
     @pytest.mark.parametrize(
-        ("url", "level", "what", "mend"),
+        ("url", "level", "what", "right"),
         [
             ("api.opsgenie.com", ERROR, "not a URL", "https://api.opsgenie.com"),
             ("https://", ERROR, "not a URL", ""),
             ("https://api.opsgenie.com\n", ERROR, "not a URL", ""),
-            ("http://api.opsgenie.com", ERROR, "in the clear", "https://"),
-            ("http://proxy.example.com", WARNING, "in the clear", "https://"),
+            ("http://api.opsgenie.com", ERROR, "unencrypted", "https://"),
+            ("http://proxy.example.com", WARNING, "unencrypted", "https://"),
             ("https://api.opsgenie.com/", WARNING, "ends in a slash", "remove the slash"),
-            ("https://api.opsgenie.com/v2", WARNING, "goes on behind the host", ""),
+            ("https://api.opsgenie.com/v2", WARNING, "has a path", ""),
             ("https://app.opsgenie.com", ERROR, "the web interface", "https://api.opsgenie.com"),
             ("https://app.eu.opsgenie.com", ERROR, "the web interface", "https://api.eu.opsgenie.com"),
             ("https://eu.api.opsgenie.com", ERROR, "European region", "https://api.eu.opsgenie.com"),
             ("https://api.opsgenie.eu", ERROR, "European region", "https://api.eu.opsgenie.com"),
-            ("https://api.atlassian.com/jsm/ops/integration", ERROR, "it would stand there twice", "https://api.atlassian.com"),
-            ("https://example.atlassian.net", ERROR, "the site's own address", "https://api.atlassian.com"),
+            ("https://api.atlassian.com/jsm/ops/integration", ERROR, "requests would have it twice", "https://api.atlassian.com"),
+            ("https://example.atlassian.net", ERROR, "the address of the site", "https://api.atlassian.com"),
         ],
     )
-    def test_a_wrong_base_url_is_found_and_the_right_one_named(
-        self, url: str, level: str, what: str, mend: str
+    def test_a_wrong_base_url_is_reported_with_the_right_one(
+        self, url: str, level: str, what: str, right: str
     ) -> None:
         problem = found(edge_document(baseUrl=url))["$.baseUrl"]
         assert problem[0] == level
         assert what in problem[1]
-        assert mend in problem[2]
+        assert right in problem[2]
 
     @pytest.mark.parametrize("url", ["https://api.eu.opsgenie.com", "http://127.0.0.1:4000", "http://[::1]:4000"])
     def test_the_european_host_and_a_stand_in_on_loopback_are_fine(self, url: str) -> None:
         assert check(edge_document(baseUrl=url)) == []
 
-    def test_user_information_is_not_repeated(self) -> None:
+    def test_user_information_in_a_url_is_not_shown(self) -> None:
         assert "s3cr3t" not in str(check(edge_document(baseUrl="ftp://me:s3cr3t@api.opsgenie.com?k=s3cr3t")))
 
 
@@ -120,7 +120,7 @@ class TestDialect:
             ("https://api.opsgenie.com", {"where": "/home/jsm/jec/conf/jec-config.json"}),
         ],
     )
-    def test_one_connectors_file_with_the_others_host_is_an_error(self, url: str, options: dict[str, Any]) -> None:
+    def test_a_base_url_of_the_other_product_is_an_error(self, url: str, options: dict[str, Any]) -> None:
         level, what, advice = found(edge_document(baseUrl=url), **options)["$.baseUrl"]
         assert (level, "'s, and the file is" in what, "config convert --to" in advice) == (ERROR, True, True)
 
@@ -135,7 +135,7 @@ class TestNumbers:
             ("poolConf", "maxNumberOfWorker", 0, WARNING),
         ],
     )
-    def test_a_number_that_is_replaced_or_refused_is_named(
+    def test_a_number_that_is_replaced_or_refused_is_reported(
         self, section: str, name: str, value: int, level: str
     ) -> None:
         document = edge_document()
@@ -147,19 +147,19 @@ class TestNumbers:
 
 class TestMappings:
     @pytest.mark.parametrize("name", ["Close", "AddNote"])
-    def test_a_documented_action_without_mapping_is_named(self, name: str) -> None:
+    def test_a_documented_action_without_a_mapping_is_reported(self, name: str) -> None:
         value = edge_document()
         del value["actionMappings"][name]
         problem = found(value)[f"$.actionMappings.{name}"]
         assert problem[0] == WARNING
-        assert "Alerta never hears of it" in problem[1]
+        assert "it never reaches Alerta" in problem[1]
         assert "oecAlertaExecutor.py" in problem[2]
 
-    def test_jec_s_catch_all_name_is_wanted_beside_the_actions(self) -> None:
+    def test_jec_needs_the_catch_all_too(self) -> None:
         value = edge_document(baseUrl="https://api.atlassian.com")
         assert list(found(value)) == ["$.actionMappings.postActionToJEC"]
 
-    def test_a_file_with_scripts_of_others_alone_is_told_once(self) -> None:
+    def test_a_file_with_only_other_scripts_is_one_problem(self) -> None:
         assert list(found(edge_document(actionMappings={"Create": SCRIPT}))) == ["$.actionMappings"]
 
     @pytest.mark.parametrize("action_type", ["http", "x"])
@@ -167,7 +167,7 @@ class TestMappings:
         value = with_mapping("Close", type=action_type)
         assert found(value)["$.actionMappings.Close.type"][0] == ERROR
 
-    def test_variables_without_a_name_or_a_value_are_named(self) -> None:
+    def test_variables_without_a_name_or_a_value_are_reported(self) -> None:
         value = with_mapping("Close", env=["A=1", "B", "=c"]) | {"globalEnv": ["X", "Y="]}
         assert set(found(value)) == {
             "$.actionMappings.Close.env[1]",
@@ -178,7 +178,7 @@ class TestMappings:
 
 class TestArguments:
     @pytest.mark.parametrize("dash", ["-", "--"])
-    def test_a_secret_among_the_arguments_is_named_but_not_shown(self, dash: str) -> None:
+    def test_a_secret_among_the_arguments_is_reported_but_not_shown(self, dash: str) -> None:
         args = ["--alertaApiUrl", "https://a.example.com", f"{dash}alertaApiKey", "s3cr3t"]
         problem = found(edge_document(globalArgs=args))["$.globalArgs[2]"]
         assert problem[0] == WARNING

@@ -44,7 +44,7 @@ def write(path: Path, value: Any) -> Path:
         ("", None),
     ],
 )
-def test_whose_api_a_url_is_shows_by_its_host(url: str, dialect: str | None) -> None:
+def test_the_host_of_a_url_determines_the_dialect(url: str, dialect: str | None) -> None:
     assert dialect_of_url(url) == dialect
 
 
@@ -72,13 +72,13 @@ def test_a_dialect_is_guessed_by_url_then_environment_then_mappings_then_path(
         ("https://api.atlassian.com/jsm/ops/integration/v2/alerts", "https://api.atlassian.com"),
     ],
 )
-def test_what_requests_add_themselves_is_taken_off_a_base_url(url: str, root: str) -> None:
+def test_the_path_that_requests_add_is_removed_from_a_base_url(url: str, root: str) -> None:
     assert normalise_base_url(url) == root
     assert EdgeConfig(JEC, Secret("k"), url, {}).api_root == root
 
 
 class TestReading:
-    def test_a_sound_file_is_read_and_shows_no_secret(self, tmp_path: Path) -> None:
+    def test_a_valid_file_is_read_and_its_repr_shows_no_secret(self, tmp_path: Path) -> None:
         value = edge_document(globalArgs=["--alertaApiUrl", "https://a.example.com", "--alertaApiKey", "alerta-s3cr3t"])
         config = read_config(write(tmp_path / "config.json", value), environment={})
         assert (config.dialect, config.api_key) == (OEC, Secret(API_KEY))
@@ -86,7 +86,7 @@ class TestReading:
         assert "s3cr3t" not in repr(config)
         assert API_KEY not in repr(config)
 
-    def test_a_file_with_faults_is_one_error_that_names_the_first_and_counts_the_rest(self, tmp_path: Path) -> None:
+    def test_an_invalid_file_is_one_error_with_the_first_problem_and_a_count(self, tmp_path: Path) -> None:
         path = write(tmp_path / "config.json", edge_document(apiKey=None, globalArgs=5, actionMappings={"Close": {}}))
         with pytest.raises(ConfigError) as caught:
             read_config(path, environment={})

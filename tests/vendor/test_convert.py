@@ -15,7 +15,7 @@ from alerta_opsgenie.vendor.config import DOCUMENTED_ACTIONS, JEC, NATIVE, OEC
 from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, parse_document
 from alerta_opsgenie.vendor.problems import ConfigError
-from alerta_opsgenie.vendor.runner import Host, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, run_message
 from alerta_opsgenie.vendor.structure import read_structure
 from tests.support.edge_messages import edge_document, edge_message, write_script
 from tests.vendor.test_document import JSON_VALUES
@@ -40,7 +40,7 @@ def documented() -> dict[str, Any]:
 
 
 class TestToJec:
-    def test_the_documented_configuration_becomes_sound_for_jec(self) -> None:
+    def test_the_documented_configuration_becomes_valid_for_jec(self) -> None:
         made = convert(documented(), JEC, api_key=Secret("jec-key"))
         problems = check_config(as_document(made), dialect=JEC, environment={})
         # The one thing that is left was so before: the key on the command line.
@@ -66,7 +66,7 @@ class TestToJec:
             mapping.update(filepath=str(script), stdout="", stderr="")
         made = convert(value, JEC, api_key=Secret("jec-key"))
         config = read_structure(as_document(made), dialect=JEC, environment={}).config
-        host = Host(environment={"PATH": "/usr/bin:/bin"}, pipe_directory=str(tmp_path))
+        host = ScriptHost(environment={"PATH": "/usr/bin:/bin"}, pipe_directory=str(tmp_path))
         catch_all = {"name": "postActionToJEC", "extraField": ""}
         for message in (edge_message("Snooze"), edge_message("Snooze", mappedActionV2=catch_all)):
             result = run_message(config, message, host=host)
@@ -75,7 +75,7 @@ class TestToJec:
             assert result.callback["callbackContext"] == "done"
             assert "-jsmUrl" in result.argv
 
-    def test_paths_among_arguments_move_along_and_those_of_others_stay(self) -> None:
+    def test_paths_in_arguments_are_changed_and_those_of_other_programs_stay(self) -> None:
         value = documented() | {"globalArgs": ["--alertaApiKeyFile", "/home/opsgenie/oec/conf/alerta.key", "/opt/x"]}
         value["globalEnv"] = ["ALERTA_API_KEY_FILE=/home/opsgenie/oec/conf/alerta.key"]
         value["globalFlags"] = {"f": "/var/log/opsgenie/f", "apiKey": "k"}
@@ -88,7 +88,7 @@ class TestToJec:
 
 
 class TestToOec:
-    def test_there_and_back_gives_the_same(self) -> None:
+    def test_conversion_to_jec_and_back_gives_the_same(self) -> None:
         value = edge_document()
         there = convert(value, JEC, api_key=Secret("jec-key"))
         back = convert(there, OEC, api_key=Secret(value["apiKey"]))
@@ -105,7 +105,7 @@ class TestToOec:
 
 class TestToNative:
     @pytest.mark.parametrize("base_url", ["https://api.opsgenie.com", "https://api.atlassian.com"])
-    def test_the_dialect_key_and_mappings_stay_and_mistakes_are_mended(self, base_url: str) -> None:
+    def test_the_dialect_key_and_mappings_stay_and_mistakes_are_corrected(self, base_url: str) -> None:
         value = documented() | {"baseUrl": base_url + "/"}
         made = convert(value, NATIVE)
         assert made["baseUrl"] == base_url
@@ -121,21 +121,21 @@ class TestToNative:
             (OEC, "https://api.atlassian.com", "https://api.eu.opsgenie.com", "https://api.eu.opsgenie.com"),
         ],
     )
-    def test_the_base_url_is_put_right_and_that_of_a_stand_in_stays(
+    def test_the_base_url_is_corrected_and_that_of_a_stand_in_stays(
         self, to: str, old: str, wanted: str, new: str
     ) -> None:
         assert convert(edge_document(baseUrl=old), to, base_url=wanted)["baseUrl"] == new
 
 
 class TestOldNames:
-    def test_the_right_key_goes_before_the_misnamed_one_beside_it(self) -> None:
+    def test_the_right_name_wins_over_the_old_one(self) -> None:
         value = edge_document(pollerConf={"visibilityTimeoutInSec": 99, "visibilityTimeoutInSeconds": 60})
         made = convert(value, NATIVE)
         assert made["pollerConf"] == {"visibilityTimeoutInSeconds": 60}
 
 
 
-def test_the_difference_shows_what_changes_and_no_secret() -> None:
+def test_the_difference_shows_no_secret() -> None:
     made = convert(documented(), JEC, api_key=Secret("jec-s3cr3t"))
     text = difference(documented(), made, names=("old.json", "new.json"))
     assert text.startswith("--- old.json\n+++ new.json\n")
@@ -147,7 +147,7 @@ def test_the_difference_shows_what_changes_and_no_secret() -> None:
 
 @settings(max_examples=50)
 @given(JSON_VALUES, JSON_VALUES)
-def test_whatever_stands_there_is_converted_or_refused_in_words(value: Any, mapping: Any) -> None:
+def test_any_document_is_converted_or_refused_with_a_config_error(value: Any, mapping: Any) -> None:
     top = {
         "actionMappings": {"Close": mapping, "postActionToJEC": value},
         "globalArgs": value,

@@ -26,7 +26,7 @@ JSON_VALUES: Any = st.recursive(
 )
 
 
-def test_a_json_document_is_given_as_plain_values() -> None:
+def test_a_json_document_becomes_plain_values() -> None:
     document = parse_document(b'{"a": {"b": [1, "x", null, true]}}', where="x.json")
     assert document == Document({"a": {"b": [1, "x", None, True]}}, "json", "x.json")
     assert type(document.value["a"]) is dict
@@ -45,7 +45,7 @@ def test_a_json_document_is_given_as_plain_values() -> None:
         (b" " * (LARGEST_FILE_BYTES + 1), "is larger than 256 KiB"),
     ],
 )
-def test_what_is_no_configuration_is_refused_with_its_position(data: bytes, what: str) -> None:
+def test_an_invalid_document_is_refused_with_its_position(data: bytes, what: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_document(data, where="x.json")
     assert what in caught.value.what
@@ -53,7 +53,7 @@ def test_what_is_no_configuration_is_refused_with_its_position(data: bytes, what
     assert caught.value.advice
 
 
-def test_of_keys_that_stand_twice_the_last_one_counts() -> None:
+def test_of_repeated_keys_the_last_one_counts() -> None:
     document = parse_document(b'{"a": 1, "b": [{"c": 1, "c": 2}], "a": 3}')
     assert document.value == {"a": 3, "b": [{"c": 2}]}
 
@@ -67,7 +67,7 @@ class TestYaml:
     def parse(self, text: str) -> Document:
         return parse_document(text.encode(), syntax="yaml", where="x.yml")
 
-    def test_numbers_are_such_where_the_format_has_any_and_their_texts_elsewhere(self) -> None:
+    def test_numbers_are_numbers_in_sections_with_numbers_and_texts_elsewhere(self) -> None:
         text = "apiKey: 0123\nglobalArgs: [1.50, yes, '5']\npoolConf: {a: 5, c: 1.5, d: yes, e: '5'}\n"
         assert self.parse(text).value == {
             "apiKey": "0123",
@@ -75,7 +75,7 @@ class TestYaml:
             "poolConf": {"a": 5, "c": 1.5, "d": True, "e": "5"},
         }
 
-    def test_what_a_mapping_is_merged_with_is_overridden_by_its_own_keys_and_by_earlier_sources(self) -> None:
+    def test_own_keys_and_earlier_sources_override_merged_keys(self) -> None:
         text = "x: &x {a: 1, b: 1}\ny: &y {a: 2, c: 2}\nz: {<<: [*x, *y], b: 3}\n"
         assert self.parse(text).value["z"] == {"a": "1", "b": "3", "c": "2"}
 
@@ -91,7 +91,7 @@ class TestYaml:
             ("<<: 5\n", "for merging"),
         ],
     )
-    def test_what_is_no_yaml_is_refused(self, text: str, what: str) -> None:
+    def test_invalid_yaml_is_refused(self, text: str, what: str) -> None:
         with pytest.raises(ConfigError) as caught:
             self.parse(text)
         assert what in caught.value.what
@@ -108,7 +108,7 @@ class TestFiles:
         with pytest.raises(ConfigError, match="has the ending"):
             syntax_of(name)
 
-    def test_what_is_no_readable_file_is_an_error_of_usage_and_never_waited_for(self, tmp_path: Path) -> None:
+    def test_an_unreadable_file_is_wrong_usage_and_a_pipe_does_not_block(self, tmp_path: Path) -> None:
         (tmp_path / "dir.json").mkdir()
         os.mkfifo(tmp_path / "fifo.json")
         (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")

@@ -24,7 +24,7 @@ def test_the_connectors_variables_name_the_file(environment: dict[str, str], fou
     assert find_config(environment) == found
 
 
-def test_with_both_connectors_set_up_the_dialect_has_to_choose() -> None:
+def test_with_the_variables_of_both_connectors_a_dialect_is_required() -> None:
     environment = {"OEC_CONF_LOCAL_FILEPATH": "/o.json", "JEC_CONF_LOCAL_FILEPATH": "/j.json"}
     with pytest.raises(ConfigError, match="both connectors") as caught:
         find_config(environment)
@@ -32,7 +32,7 @@ def test_with_both_connectors_set_up_the_dialect_has_to_choose() -> None:
     assert find_config(environment, dialect=JEC) == Location("/j.json", JEC)
 
 
-def test_without_variables_the_usual_places_are_looked_at_in_turn(
+def test_without_variables_the_usual_places_are_searched_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(location, "NATIVE_PATH", str(tmp_path / "native.json"))

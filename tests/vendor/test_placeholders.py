@@ -10,7 +10,7 @@ import pytest
 
 from alerta_opsgenie.core.message import parse
 from alerta_opsgenie.vendor.placeholders import Placeholders
-from alerta_opsgenie.vendor.redaction import with_texts
+from alerta_opsgenie.vendor.redaction import map_texts
 
 PAYLOADS = sorted((Path(__file__).parents[1] / "payloads").glob("*.json"))
 
@@ -37,12 +37,12 @@ def test_no_text_that_a_person_could_have_chosen_is_left(path: Path) -> None:
         planted.append(f"Zz-secret-{len(planted)}-zZ")
         return planted[-1]
 
-    value = with_texts(json.loads(path.read_text()), plant)
+    value = map_texts(json.loads(path.read_text()), plant)
     shown = json.dumps(Placeholders().replace(value))
     assert not [text for text in planted if text in shown]
 
 
-def test_what_is_read_is_the_same_but_for_names() -> None:
+def test_a_message_with_placeholders_is_read_the_same_except_for_names() -> None:
     text = (PAYLOADS[0].parent / "Acknowledge.oec.json").read_text()
     was, now = parse(text), parse(json.dumps(Placeholders().replace(json.loads(text))))
     assert (now.action, now.updated_ns) == (was.action, was.updated_ns)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alerta_opsgenie.vendor.config import OEC
 from alerta_opsgenie.vendor.document import parse_document
-from alerta_opsgenie.vendor.redaction import redact, redact_arguments, redact_document, shown_config
+from alerta_opsgenie.vendor.redaction import effective_config, redact, redact_arguments, redact_document
 from alerta_opsgenie.vendor.structure import read_structure
 from tests.support.edge_messages import edge_document
 from tests.vendor.test_document import JSON_VALUES
@@ -46,7 +46,7 @@ def planted() -> tuple[dict[str, Any], list[str]]:
     return value, names
 
 
-def test_no_planted_secret_comes_out_and_what_is_none_stays() -> None:
+def test_no_secret_is_shown_and_other_values_stay() -> None:
     value, _ = planted()
     shown = redact_document(value)
     assert "s3cr3t" not in json.dumps(shown)
@@ -62,7 +62,7 @@ def test_empty_secrets_are_shown_as_empty() -> None:
 
 
 @given(JSON_VALUES, st.text(min_size=8))
-def test_whatever_shape_a_secret_has_it_does_not_come_out(value: Any, secret: str) -> None:
+def test_a_secret_of_any_shape_is_hidden(value: Any, secret: str) -> None:
     shown = redact_document({"x": value, "apiKey": secret, "password": [{"deep": secret}], "note": f"<{secret}>"})
     assert (shown["apiKey"], shown["password"]) == ("***", "***")
     assert secret not in shown["note"]
@@ -73,10 +73,10 @@ def test_whatever_shape_a_secret_has_it_does_not_come_out(value: Any, secret: st
 
 def shown_of(value: Any, dialect: str = OEC) -> dict[str, Any]:
     document = parse_document(json.dumps(value).encode(), where="config.json")
-    return shown_config(read_structure(document, dialect=dialect, environment={}).config)
+    return effective_config(read_structure(document, dialect=dialect, environment={}).config)
 
 
-def test_defaults_and_the_way_scripts_are_started_are_shown() -> None:
+def test_defaults_and_command_lines_are_shown() -> None:
     shown = shown_of(edge_document(baseUrl=None, pollerConf=None, poolConf=None))
     assert shown["baseUrl"] == "https://api.opsgenie.com"
     assert shown["pollerConf"]["visibilityTimeoutInSeconds"] == 30

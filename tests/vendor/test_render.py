@@ -20,13 +20,13 @@ def render(dialect: str = OEC, **changes: Any) -> dict[str, Any]:
     return render_config(RenderOptions(dialect, **given))
 
 
-def test_the_documented_configuration_comes_out() -> None:
+def test_the_documented_configuration_is_rendered() -> None:
     assert render(alerta_key_file="/etc/alerta.key") == edge_document()
 
 
 @pytest.mark.parametrize("dialect", [OEC, JEC])
 @pytest.mark.parametrize("changes", [{"alerta_key": Secret("s3cr3t")}, {"alerta_key_file": "/etc/alerta.key"}])
-def test_what_comes_out_passes_its_own_check(dialect: str, changes: Any) -> None:
+def test_a_rendered_configuration_has_no_problem(dialect: str, changes: Any) -> None:
     document = Document(render(dialect, **changes), "json", "rendered")
     assert check_config(document, dialect=dialect, environment={}) == []
 
@@ -37,7 +37,7 @@ def test_alertas_key_goes_into_the_environment() -> None:
     assert "s3cr3t" not in value["globalArgs"]
 
 
-def test_options_reach_their_place() -> None:
+def test_each_option_sets_its_value() -> None:
     value = render(region="eu", state_directory="/srv", script="/opt/x", log_directory="/log/", sources=("A", "B"))
     assert value["baseUrl"] == "https://api.eu.opsgenie.com"
     assert value["globalArgs"][2:] == ["--spoolDir", "/srv", "--source", "A", "--source", "B"]
@@ -46,7 +46,7 @@ def test_options_reach_their_place() -> None:
     assert render(base_url="http://127.0.0.1:4000")["baseUrl"] == "http://127.0.0.1:4000"
 
 
-def test_a_region_is_opsgenies_alone() -> None:
+def test_only_opsgenie_has_regions() -> None:
     with pytest.raises(ConfigError, match="JSM has one host") as caught:
         render(JEC, region="eu")
     assert caught.value.usage

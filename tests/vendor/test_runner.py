@@ -15,14 +15,14 @@ import pytest
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.vendor.arguments import script_argv
 from alerta_opsgenie.vendor.config import JEC, OEC, ActionMapping, EdgeConfig
-from alerta_opsgenie.vendor.runner import Host, ScriptResult, prepare_scripts, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, ScriptResult, prepare_scripts, run_message
 from tests.support.edge_messages import API_KEY, connector_path, edge_message, run_messages, write_script
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
+def host(tmp_path: Path) -> ScriptHost:
     """A connector's host whose `python` is this interpreter."""
-    return Host({"PATH": connector_path(tmp_path / "bin"), "HOME": "/root"}, pipe_directory=str(tmp_path))
+    return ScriptHost({"PATH": connector_path(tmp_path / "bin"), "HOME": "/root"}, pipe_directory=str(tmp_path))
 
 
 def edge_config(filepath: Path | str, dialect: str = OEC, **changes: Any) -> EdgeConfig:
@@ -33,7 +33,7 @@ def edge_config(filepath: Path | str, dialect: str = OEC, **changes: Any) -> Edg
     return EdgeConfig(dialect, Secret(API_KEY), base_url, {"Acknowledge": mapping}, **{"log_level": "warn", **on_top})
 
 
-def run(config: EdgeConfig, host: Host, **changes: Any) -> ScriptResult:
+def run(config: EdgeConfig, host: ScriptHost, **changes: Any) -> ScriptResult:
     return run_message(config, edge_message("Acknowledge", **changes), host=host)
 
 
@@ -41,7 +41,7 @@ Sh = Callable[..., ScriptResult]
 
 
 @pytest.fixture
-def sh(tmp_path: Path, host: Host) -> Sh:
+def sh(tmp_path: Path, host: ScriptHost) -> Sh:
     """Run a shell script for a message; `changes` are those of `edge_config`."""
 
     def started(text: str, message: Any = None, *, limit: float | None = None, **changes: Any) -> ScriptResult:
@@ -53,7 +53,7 @@ def sh(tmp_path: Path, host: Host) -> Sh:
 
 
 class TestArguments:
-    def test_oec_passes_flags_payload_its_own_arguments_and_those_of_the_file_in_its_order(
+    def test_oec_passes_flags_payload_its_arguments_and_those_of_the_file_in_this_order(
         self, tmp_path: Path, sh: Sh
     ) -> None:
         body = '{"action": "Acknowledge", "actionType": "custom"}'
@@ -64,7 +64,7 @@ class TestArguments:
         first = ["-url", "http://localhost", "-user", "nagios", "-payload"]
         assert got == [*first, *own, "--alertaApiUrl", "https://a", "--mine", "2"]
 
-    def test_jec_says_jsm_url_and_puts_its_pipe_last(self, tmp_path: Path, sh: Sh) -> None:
+    def test_jec_passes_jsm_url_and_its_pipe_last(self, tmp_path: Path, sh: Sh) -> None:
         got = sh("exit 0\n", dialect=JEC, args=("--mine",)).argv[4:]
         assert got[:6] == ("-apiKey", API_KEY, "-jsmUrl", "https://api.atlassian.com", "-logLevel", "WARN")
         assert got[6:8] == ("--mine", "--jecNamedPipe")
@@ -82,21 +82,21 @@ class TestArguments:
         argv = script_argv(config, config.mappings["Acknowledge"], "{}")
         assert argv[: len(interpreter) + 1] == (*interpreter, f"/opt/{name}")
 
-    def test_the_result_does_not_show_the_connectors_key(self, host: Host) -> None:
+    def test_the_result_does_not_show_the_connectors_key(self, host: ScriptHost) -> None:
         config = edge_config("/bin/true", global_args=("--alertaApiKey", "alerta-secret"))
         result = run(config, host)
         assert API_KEY in result.argv
         assert not [text for text in (API_KEY, "alerta-secret") if text in f"{result!r} {config!r}"]
 
 
-def test_a_script_inherits_the_connectors_variables_and_gets_the_files_on_top(tmp_path: Path, sh: Sh) -> None:
+def test_the_files_variables_override_the_connectors(tmp_path: Path, sh: Sh) -> None:
     files = {"global_env": ("A=global", "B=global", "HOME=/elsewhere"), "env": ("B=mapping", "C=x=y", "broken")}
     result = sh('echo "$A $B $C $HOME $broken"\n', stdout=f"{tmp_path}/out", **files)
     assert result.stdout == "global mapping x=y /elsewhere \n"
 
 
 class TestOutput:
-    def test_stdout_goes_nowhere_where_the_mapping_names_no_file(self, sh: Sh) -> None:
+    def test_stdout_is_dropped_if_the_mapping_has_no_file(self, sh: Sh) -> None:
         result = sh("echo out; [ /dev/stdout -ef /dev/null ] && echo null >&2; exit 1\n")
         assert (result.stdout, result.stderr) == ("", "null\n")
 
@@ -108,7 +108,7 @@ class TestOutput:
         assert (out.read_text(), err.read_text()) == ("out\nout\n", "err\nerr\n")
 
     @pytest.mark.parametrize("in_the_way", [Path.touch, os.mkfifo])
-    def test_an_output_file_that_cannot_be_written_is_said_and_harms_no_script(
+    def test_an_output_file_that_cannot_be_written_is_logged_and_does_not_fail_the_script(
         self, tmp_path: Path, sh: Sh, caplog: pytest.LogCaptureFixture, in_the_way: Callable[[Path], object]
     ) -> None:
         in_the_way(tmp_path / "x")
@@ -124,7 +124,7 @@ class TestOutput:
         assert len(result.stderr) == 1024 * 1024
         assert log.read_text().count("x") == 2_000_000
 
-    def test_a_file_that_somebody_else_has_moved_away_is_made_anew_for_the_next_script(
+    def test_a_log_that_another_program_moved_is_created_again(
         self, tmp_path: Path, sh: Sh
     ) -> None:
         log = tmp_path / "out.log"
@@ -134,10 +134,10 @@ class TestOutput:
                 log.rename(tmp_path / "out.log.old")
         assert log.read_text() == "2\n"
 
-    def test_half_a_surrogate_pair_in_a_message_does_not_keep_the_script_from_its_work(self, sh: Sh) -> None:
+    def test_a_lone_surrogate_in_a_message_does_not_fail_the_script(self, sh: Sh) -> None:
         assert sh("exit 0\n", edge_message("Acknowledge", source="\ud800")).succeeded
 
-    def test_output_files_are_their_owners_alone_and_rotated_at_3_mib(self, tmp_path: Path, sh: Sh) -> None:
+    def test_output_files_have_mode_0600_and_are_rotated_at_3_mib(self, tmp_path: Path, sh: Sh) -> None:
         log = tmp_path / "out.log"
         for _ in range(3):
             sh("head -c 3000000 /dev/zero | tr '\\0' x\n", stdout=str(log))
@@ -157,7 +157,7 @@ class TestDropping:
             ({"action": "Acknowledge", "actionType": "http"}, "sent as another"),
         ],
     )
-    def test_oec_drops_what_it_cannot_read_or_has_no_mapping_for_and_reports_nothing(
+    def test_oec_drops_unreadable_and_unmapped_messages_without_a_callback(
         self, tmp_path: Path, sh: Sh, message: Any, reason: str
     ) -> None:
         result = sh(f"touch {tmp_path}/started\n", message)
@@ -165,7 +165,7 @@ class TestDropping:
         assert (result.callback, result.argv, result.succeeded) == (None, (), False)
         assert not (tmp_path / "started").exists()
 
-    def test_jec_reports_an_action_without_mapping_through_the_callback(self, host: Host) -> None:
+    def test_jec_reports_an_action_without_mapping_through_the_callback(self, host: ScriptHost) -> None:
         result = run_message(edge_config("/x", JEC), edge_message("Nope"), host=host)
         text = "no mapped action is configured for the action 'Nope'"
         assert result.dropped_reason == text
@@ -174,7 +174,7 @@ class TestDropping:
 
 
 class TestCallback:
-    def test_a_failure_lacks_is_successful_and_carries_the_exit_and_stderr(
+    def test_a_failure_has_no_is_successful_and_contains_exit_code_and_stderr(
         self, sh: Sh, payload: Callable[[str], dict[str, Any]]
     ) -> None:
         result = sh("printf 'alerta: HTTP 500' >&2; exit 1\n", payload("Acknowledge.oec"))
@@ -183,7 +183,7 @@ class TestCallback:
 
     def test_a_missing_interpreter_is_a_failure(self, tmp_path: Path) -> None:
         script = write_script(tmp_path / "a.py", "")
-        result = run(edge_config(script), Host(environment={"PATH": str(tmp_path / "empty")}))
+        result = run(edge_config(script), ScriptHost(environment={"PATH": str(tmp_path / "empty")}))
         assert (result.exit_code, result.failure) == (None, "python is not found in the connector's PATH")
         assert result.callback is not None
         assert result.callback["failureMessage"] == f"Err: {result.failure}, Stderr: "
@@ -196,7 +196,7 @@ class TestCallback:
         ],
     )
     def test_a_script_that_cannot_be_started_is_a_failure(
-        self, tmp_path: Path, host: Host, make: Callable[[Path], object], why: str
+        self, tmp_path: Path, host: ScriptHost, make: Callable[[Path], object], why: str
     ) -> None:
         make(tmp_path / "direct")
         result = run(edge_config(tmp_path / "direct"), host)
@@ -207,8 +207,8 @@ class TestCallback:
         assert "null byte" in sh("exit 0\n", **{where: ("A=\0",)}).failure
 
 
-def test_where_the_pipes_directory_is_missing_the_path_is_passed_and_the_context_is_empty(tmp_path: Path) -> None:
-    result = run(edge_config("/bin/true", JEC), Host(environment={}, pipe_directory=str(tmp_path / "missing")))
+def test_without_the_pipes_directory_the_path_is_passed_and_the_context_is_empty(tmp_path: Path) -> None:
+    result = run(edge_config("/bin/true", JEC), ScriptHost(environment={}, pipe_directory=str(tmp_path / "missing")))
     assert result.argv[-1].startswith(f"{tmp_path}/missing/jecCallbackPipe-")
     assert result.callback is not None
     assert (result.callback["callbackContext"], result.succeeded) == ("", True)
@@ -224,7 +224,7 @@ def gate(tmp_path: Path) -> Path:
 class TestWaiting:
     """A worker is held by whatever holds the script's output, and by nothing else."""
 
-    def test_a_detached_child_that_holds_stderr_keeps_the_worker(self, gate: Path, sh: Sh) -> None:
+    def test_a_detached_child_that_holds_stderr_keeps_the_worker_busy(self, gate: Path, sh: Sh) -> None:
         with ThreadPoolExecutor() as pool:
             running = pool.submit(sh, f"(cat {gate} > /dev/null) &\nexit 0\n")
             # The gate opens once the child has it open, so the script is past its start.
@@ -234,7 +234,7 @@ class TestWaiting:
 
 
 class TestTimeLimit:
-    def test_a_script_over_its_time_is_stopped_with_its_children(self, tmp_path: Path, sh: Sh) -> None:
+    def test_a_script_over_its_time_limit_is_stopped_with_its_children(self, tmp_path: Path, sh: Sh) -> None:
         began = time.monotonic()
         result = sh(f"echo $$ > {tmp_path}/pid\nsleep 60 &\necho $! > {tmp_path}/child\nwait\n", limit=3)
         assert time.monotonic() - began < 20
@@ -248,7 +248,7 @@ class TestTimeLimit:
         result = sh(f"trap '' TERM\ncat {gate} {gate}\n", limit=2)
         assert (result.timed_out, result.exit_code) == (True, -9)
 
-    def test_a_detached_child_in_another_session_cannot_hold_the_worker_beyond_the_limit(
+    def test_a_detached_child_cannot_keep_the_worker_busy_beyond_the_limit(
         self, gate: Path, sh: Sh
     ) -> None:
         with ThreadPoolExecutor() as pool:
@@ -271,7 +271,7 @@ def _ends(pid: int) -> bool:
     return False
 
 
-def test_workers_share_an_output_file_line_by_line(tmp_path: Path, host: Host) -> None:
+def test_workers_share_an_output_file_line_by_line(tmp_path: Path, host: ScriptHost) -> None:
     log = tmp_path / "out.log"
     script = write_script(tmp_path / "a.sh", 'echo "one whole line of a script that was started for a message"\n')
     run_messages(edge_config(script, stdout=str(log)), [edge_message("Acknowledge")] * 12, workers=6, host=host)
@@ -279,7 +279,7 @@ def test_workers_share_an_output_file_line_by_line(tmp_path: Path, host: Host) -
     assert len(log.read_text().splitlines()) == 12
 
 
-def test_no_descriptor_is_left_behind(tmp_path: Path, host: Host) -> None:
+def test_no_descriptor_is_left_open(tmp_path: Path, host: ScriptHost) -> None:
     config = edge_config(write_script(tmp_path / "a.sh", "echo out; exit 0\n"), JEC, stdout=str(tmp_path / "out.log"))
     run(config, host)
     before = len(list(Path("/proc/self/fd").iterdir()))

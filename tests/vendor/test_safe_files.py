@@ -1,4 +1,4 @@
-"""Files that root reads and writes where others can write too."""
+"""Files that root reads and writes in directories that other users can write to."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_a_file_is_written_whole_with_its_mode(files: SafeFiles, directory: Path
 
 
 @only_root
-def test_in_a_users_directory_the_user_writes_even_for_root(files: SafeFiles, directory: Path) -> None:
+def test_root_writes_in_a_users_directory_as_that_user(files: SafeFiles, directory: Path) -> None:
     files.write("/own/file", b"", 0o600, (USER, USER))
     files.make_directory("/own/below", 0o700, (USER, USER))
     assert {path.stat().st_uid for path in (directory / "own").iterdir()} == {USER}
 
 
 @pytest.mark.parametrize("work", ["read", "write", "make_directory", "names", "remove_tree", "remove", "look"])
-def test_no_link_on_the_way_is_followed(files: SafeFiles, directory: Path, work: str, tmp_path: Path) -> None:
+def test_no_link_in_a_path_is_followed(files: SafeFiles, directory: Path, work: str, tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below/file").write_text("untouched")
     (directory / "link").symlink_to(tmp_path)
@@ -55,7 +55,7 @@ def test_no_link_on_the_way_is_followed(files: SafeFiles, directory: Path, work:
     assert (tmp_path / "below/file").read_text() == "untouched"
 
 
-def test_a_link_in_the_place_of_a_file_is_replaced_and_never_read(
+def test_a_link_instead_of_a_file_is_replaced_and_never_read(
     files: SafeFiles, directory: Path, tmp_path: Path
 ) -> None:
     victim = tmp_path / "victim"
@@ -68,7 +68,7 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_never_read(
     assert (victim.read_text(), files.read("/file")) == ("untouched", b"text")
 
 
-def test_removing_a_tree_removes_links_and_not_what_they_lead_to(
+def test_remove_tree_removes_links_and_not_their_targets(
     files: SafeFiles, directory: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -93,14 +93,16 @@ def test_nothing_is_written_as_root_where_others_can_rename(files: SafeFiles, di
 @pytest.mark.parametrize(
     ("path", "mode", "writer"), [("/file", 0o644, 0), ("/file", 0o646, 65534), ("/own/x", 0o644, USER)]
 )
-def test_who_can_change_a_file_is_known(files: SafeFiles, directory: Path, path: str, mode: int, writer: int) -> None:
+def test_find_writer_returns_who_can_change_it(
+    files: SafeFiles, directory: Path, path: str, mode: int, writer: int
+) -> None:
     target = directory / path.lstrip("/")
     target.touch()
     target.chmod(mode)
-    assert files.writer(path) == writer
+    assert files.find_writer(path) == writer
 
 
-def test_a_pipe_and_a_file_without_end_are_not_read(files: SafeFiles, directory: Path) -> None:
+def test_a_pipe_and_a_too_large_file_are_not_read(files: SafeFiles, directory: Path) -> None:
     os.mkfifo(directory / "pipe")
     with pytest.raises(OSError, match="not a plain file"):
         files.read("/pipe")
@@ -111,12 +113,12 @@ def test_a_pipe_and_a_file_without_end_are_not_read(files: SafeFiles, directory:
 
 
 @pytest.mark.parametrize("path", ["relative", "/", "/a/../b", "/./a"])
-def test_a_path_that_is_not_whole_is_refused(files: SafeFiles, path: str) -> None:
-    with pytest.raises(OSError, match="not a whole path"):
+def test_a_path_that_is_not_absolute_is_refused(files: SafeFiles, path: str) -> None:
+    with pytest.raises(OSError, match="not an absolute path"):
         files.read(path)
 
 
-def test_a_full_directory_is_not_removed_and_another_file_not_renamed_over(files: SafeFiles, directory: Path) -> None:
+def test_a_full_directory_is_not_removed_and_rename_replaces_no_file(files: SafeFiles, directory: Path) -> None:
     (directory / "file").touch()
     (directory / "full").mkdir()
     (directory / "full/file").touch()
@@ -137,7 +139,7 @@ def test_where_others_can_rename_root_reads_as_nobody(files: SafeFiles, director
 
 
 @only_root
-def test_root_reads_there_only_what_the_user_may_read(files: SafeFiles, directory: Path) -> None:
+def test_root_reads_in_a_users_directory_only_what_that_user_may_read(files: SafeFiles, directory: Path) -> None:
     (directory / "own/secret").write_text("root's")
     (directory / "own/secret").chmod(0o600)
     with pytest.raises(PermissionError):
@@ -145,7 +147,7 @@ def test_root_reads_there_only_what_the_user_may_read(files: SafeFiles, director
 
 
 @only_root
-def test_a_file_is_read_as_the_user_who_named_it(files: SafeFiles, directory: Path) -> None:
+def test_a_file_can_be_read_with_another_users_rights(files: SafeFiles, directory: Path) -> None:
     (directory / "secret").write_text("root's")
     (directory / "secret").chmod(0o600)
     assert files.read("/secret") == b"root's"

@@ -24,7 +24,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("name", ["c.json", "c.yml", "c.yaml"])
-def test_what_is_written_reads_back_the_same_with_mode_0600(tmp_path: Path, name: str) -> None:
+def test_a_written_file_is_read_back_unchanged_and_has_mode_0600(tmp_path: Path, name: str) -> None:
     value = edge_document(appName="é")
     assert write_document(tmp_path / name, value) is None
     assert load_document(tmp_path / name).value == value
@@ -32,7 +32,7 @@ def test_what_is_written_reads_back_the_same_with_mode_0600(tmp_path: Path, name
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
-def test_a_file_that_is_there_is_not_touched_without_force(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_changed_without_force(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     path.write_text("mine")
     with pytest.raises(ConfigError, match="already there") as caught:
@@ -65,7 +65,7 @@ def test_a_users_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path, monk
     assert backup.parent == real.parent
 
 
-def test_a_write_that_fails_in_the_middle_leaves_the_old_file_and_no_rubbish(
+def test_a_failed_write_leaves_the_old_file_and_no_other_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "c.json"
@@ -85,7 +85,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be led 
 
 
 @needs_root
-def test_in_a_users_directory_the_user_writes_it_for_root_and_a_link_leads_nowhere(tmp_path: Path) -> None:
+def test_root_writes_in_a_users_directory_as_that_user_and_follows_no_link(tmp_path: Path) -> None:
     with open_directory() as place:
         os.chown(place, 12345, 23456)
         (place / "link.json").symlink_to(tmp_path / "c.json")
@@ -99,7 +99,7 @@ def test_in_a_users_directory_the_user_writes_it_for_root_and_a_link_leads_nowhe
 
 
 @needs_root
-def test_a_file_that_a_service_reads_by_its_group_stays_so_and_nothing_else_of_its_mode_is_kept(tmp_path: Path) -> None:
+def test_only_the_groups_read_permission_of_a_replaced_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     path.touch()
     os.chown(path, 0, 23456)

@@ -29,7 +29,7 @@ def errors(value: Any, **options: Any) -> dict[str, str]:
     return {problem.path: problem.what for problem in read(value, **options)[1]}
 
 
-def test_the_documented_configuration_has_no_fault_and_gives_every_field() -> None:
+def test_the_documented_configuration_has_no_problem_and_all_fields() -> None:
     config, problems = read(edge_document(globalEnv=["A=1"], globalFlags={"url": "x"}))
     assert problems == []
     assert config.api_key == Secret(API_KEY)
@@ -67,16 +67,16 @@ class TestNeeds:
             ({"filepath": "a", "sourceType": "git"}, "$.actionMappings.Close"),
         ],
     )
-    def test_what_a_connector_would_not_start_with_is_an_error(self, mapping: Any, path: str) -> None:
+    def test_a_mapping_with_which_no_connector_starts_is_an_error(self, mapping: Any, path: str) -> None:
         assert list(errors(edge_document(actionMappings={"Close": mapping}))) == [path]
 
-    def test_json_keys_match_whatever_their_case_and_yaml_keys_do_not(self) -> None:
+    def test_json_keys_match_in_any_case_and_yaml_keys_do_not(self) -> None:
         value = edge_document(apiKey=None)
         value["APIKEY"] = "k"
         assert read(value)[0].api_key == Secret("k")
         assert list(errors(value, syntax="yaml")) == ["$.apiKey"]
 
-    def test_so_do_those_of_a_mapping_and_a_null_in_a_list_is_an_empty_text(self) -> None:
+    def test_keys_of_a_mapping_match_in_any_case_and_a_null_in_a_list_is_an_empty_text(self) -> None:
         mapping = {"FilePath": "/a/oecAlertaExecutor.py", "SourceType": "local", "Args": ["--onDelete", None]}
         config, problems = read(edge_document(actionMappings={"Delete": mapping}, globalArgs=[None]))
         assert [problem for problem in problems if problem.level == "error"] == []
@@ -92,7 +92,7 @@ class TestNeeds:
         value = edge_document(actionMappings={"Close": git})
         assert errors(value) == {}
         found = errors(value, target=NATIVE)
-        assert "native connector takes scripts from this host alone" in found["$.actionMappings.Close.sourceType"]
+        assert "native connector starts only scripts of this host" in found["$.actionMappings.Close.sourceType"]
 
 
 def test_a_mapping_of_type_http_is_fine_for_the_go_connectors_and_a_warning_for_the_native_one() -> None:
@@ -108,10 +108,10 @@ class TestTypes:
             ({"apiKey": 5}, "$.apiKey", "is a number where a text is wanted"),
             ({"globalArgs": "x"}, "$.globalArgs", "is a text where a list is wanted"),
             ({"globalArgs": ["a\0"]}, "$.globalArgs[0]", "holds a NUL"),
-            ({"logLevel": "loud"}, "$.logLevel", "counts as info"),
+            ({"logLevel": "loud"}, "$.logLevel", "read as info"),
             ({"actionMappings": {"A": {**SCRIPT, "env": 5}}}, "$.actionMappings.A.env", "is a number where"),
             ({"pollerConf": {"maxNumberOfMessages": 1.5}}, "$.pollerConf.maxNumberOfMessages", "fraction or exponent"),
-            ({"poolConf": {"queueSize": 2**31}}, "$.poolConf.queueSize", "beyond what the connector can hold"),
+            ({"poolConf": {"queueSize": 2**31}}, "$.poolConf.queueSize", "larger than the connector's number type"),
         ],
     )
     def test_a_wrong_type_is_one_error_with_its_path(self, changes: Any, path: str, what: str) -> None:
@@ -119,7 +119,7 @@ class TestTypes:
         assert list(found) == [path]
         assert what in found[path]
 
-    def test_null_is_as_good_as_absent(self) -> None:
+    def test_null_counts_as_absent(self) -> None:
         value = {**edge_document(), "globalArgs": None, "globalFlags": None, "pollerConf": None, "logLevel": None}
         config, problems = read(value)
         assert problems == []
@@ -135,7 +135,7 @@ class TestDefaults:
             ({"visibilityTimeoutInSec": 60, "pollingWaitIntervalInMillis": 500}, [500, 30, 10]),
         ],
     )
-    def test_the_pollers_are_those_of_the_go_code(self, section: Any, used: list[int]) -> None:
+    def test_defaults_of_the_poller_are_those_of_the_go_code(self, section: Any, used: list[int]) -> None:
         assert read(edge_document(pollerConf=section))[0].poller == dict(zip(default_numbers("pollerConf"), used))
 
     @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ class TestDefaults:
             ({"visibilityTimeoutInSec": 5}, 30),
         ],
     )
-    def test_the_native_connector_takes_the_misnamed_timeout_as_meant(self, section: Any, seconds: int) -> None:
+    def test_the_native_connector_reads_the_misnamed_timeout(self, section: Any, seconds: int) -> None:
         config = read(edge_document(pollerConf=section), target=NATIVE)[0]
         assert config.poller["visibilityTimeoutInSeconds"] == seconds
 
@@ -156,7 +156,7 @@ class TestDefaults:
             ({"maxNumberOfWorker": 0, "queueSize": -5, "monitoringPeriodInMillis": 1}, [12, 0, 0, 6000, 1]),
         ],
     )
-    def test_the_pools_are_those_of_the_go_code(self, section: Any, used: list[int]) -> None:
+    def test_defaults_of_the_pool_are_those_of_the_go_code(self, section: Any, used: list[int]) -> None:
         assert read(edge_document(poolConf=section))[0].pool == dict(zip(default_numbers("poolConf"), used))
 
 
@@ -169,11 +169,11 @@ class TestDefaults:
         ("./scripts/x", "scripts/x"),
     ],
 )
-def test_paths_are_tidied_as_go_does(path: str, clean: str) -> None:
+def test_paths_are_normalised_as_in_go(path: str, clean: str) -> None:
     assert clean_path(path, "/home/me") == clean
 
 
-def test_the_native_settings_come_through_as_they_are_and_must_be_an_object_for_the_native_connector() -> None:
+def test_native_settings_are_passed_on_and_must_be_an_object() -> None:
     own = {"alertaUrl": "https://alerta.example.com", "deep": {"x": [1]}}
     assert read(edge_document(alertaOpsgenie=own), target=NATIVE)[0].own == own
     assert errors(edge_document(alertaOpsgenie=5)) == {}

@@ -1,4 +1,4 @@
-"""The command line: one module for each command, loaded when it is asked for."""
+"""The command line: one module per command, imported when the command is used."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.cli.failure import Failure, write_in_any_encoding
 
 _COMMANDS = {
-    "install": "Set a connector up on this host: user, layout, executor, configuration, unit.",
+    "install": "Set up a connector on this host: user, layout, executor, configuration, unit.",
     "uninstall": "Undo what install did, and nothing else.",
-    "doctor": "Say why nothing happens, and what to do about it.",
+    "doctor": "Find out why nothing happens, and what to do about it.",
     "run": "Take the queue itself, in the place of OEC or JEC.",
-    "agent": "Deliver what OEC's or JEC's scripts hand over, as a service.",
+    "agent": "Deliver the actions of OEC's or JEC's scripts, as a service.",
     "config": "Check, show, write and convert a connector's configuration.",
-    "status": "Show what is in flight, waits and is dead, and which process delivers it.",
-    "spool": "See what waits to be delivered to Alerta, and decide about what was refused.",
+    "status": "Show actions in flight, waiting and dead, and the process that delivers them.",
+    "spool": "List actions that wait for delivery to Alerta, and decide about those that were refused.",
     "reconcile": "Compare the open alerts of both sides, and repair what differs.",
     "send": "Do one action by hand, as if it came from Opsgenie.",
 }
 
 
 class _Commands(click.Group):
-    """Imports a command only when it is used: the others need none of the connector's libraries."""
+    """Imports a command only when it is used: most commands need none of the connector's libraries."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
@@ -58,7 +58,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line; every failure is two lines, what is wrong and what to do."""
+    """Run the command line; a failure is two lines: what is wrong and what to do."""
     write_in_any_encoding()
     try:
         # https://no-color.org: present and not empty, whatever its value

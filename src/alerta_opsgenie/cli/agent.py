@@ -1,4 +1,4 @@
-"""`alerta-opsgenie agent`: the agent as a service beside OEC or JEC, in the foreground."""
+"""`alerta-opsgenie agent`: the agent as a service for OEC or JEC, in the foreground."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import click
 from alerta_opsgenie.agent import client, state
 from alerta_opsgenie.agent.resident import Agent
 from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.cli.target import Place, alerta_options, at_place
+from alerta_opsgenie.cli.target import StateDirectory, alerta_options, with_state_directory
 
 
 @click.command()
 @alerta_options
-@at_place
-def agent(place: Place) -> None:
-    """Deliver what OEC's or JEC's scripts hand over, and what has waited since before a reboot.
+@with_state_directory
+def agent(state_dir: StateDirectory) -> None:
+    """Deliver the actions of OEC's or JEC's scripts, and those that have waited since before a reboot.
 
-    The first action starts an agent by itself, which ends after ten idle minutes. This one stays until SIGTERM, and
-    takes over from one that runs already.
+    Without this service, the first action starts an agent, which ends after ten idle minutes. This one stays until
+    SIGTERM, and replaces a running one.
     """
-    options = place.options()
-    state.prepare(place.directory)
-    running = client.ask_status(place.directory)
+    options = state_dir.options()
+    state.prepare(state_dir.path)
+    running = client.ask_status(state_dir.path)
     if running is not None and running.get("kind") == "run":
-        what = f"`alerta-opsgenie run` (process {running.get('pid')}) delivers what is in {place.directory}"
+        what = f"`alerta-opsgenie run` (process {running.get('pid')}) delivers what is in {state_dir.path}"
         raise Failure(what, "stop it, or this service: one of them is enough")
-    Agent(place.directory, idle_seconds=None).run(take_over=True, accesses=options)
+    Agent(state_dir.path, idle_seconds=None).run(take_over=True, accesses=options)

@@ -1,7 +1,7 @@
-"""`alerta-opsgenie config`: the Edge Connector's configuration checked, shown, rendered and converted.
+"""`alerta-opsgenie config`: check, show, render and convert the Edge Connector's configuration.
 
-Exit codes: 0 all is well, 1 problems were found, 2 what was asked for cannot be done. Nothing that is printed holds a
-secret, except the document itself where `--output -` asks for it.
+Exit codes: 0 no problem, 1 problems were found, 2 wrong usage. The output has no secrets, except the document with
+`--output -`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Mapping
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure, explained
+from alerta_opsgenie.cli.failure import Failure, explain_errors
 from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, read_key_file, source_options
 from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.vendor.checks import check_config
@@ -23,7 +23,7 @@ from alerta_opsgenie.vendor.convert import convert_config, difference
 from alerta_opsgenie.vendor.document import Document, load_document
 from alerta_opsgenie.vendor.location import locate
 from alerta_opsgenie.vendor.problems import ERROR, LEVELS, WARNING, ConfigError, Problem
-from alerta_opsgenie.vendor.redaction import redact_document, shown_config
+from alerta_opsgenie.vendor.redaction import effective_config, redact_document
 from alerta_opsgenie.vendor.render import DEFAULT_STATE_DIRECTORIES, RenderOptions, render_config
 from alerta_opsgenie.vendor.store import dump_document, write_document
 from alerta_opsgenie.vendor.structure import read_config
@@ -32,12 +32,12 @@ EXIT_PROBLEMS = 1
 TARGETS = (*DIALECTS, NATIVE)
 
 _dialect_option = click.option(
-    "--dialect", type=click.Choice(DIALECTS), help="Whose file it is; guessed by its base URL where not given."
+    "--dialect", type=click.Choice(DIALECTS), help="The connector whose file it is (default: guessed by its base URL)."
 )
 _file_options = option_set(
     click.argument("file", required=False),
     _dialect_option,
-    click.option("--for", "target", type=click.Choice(TARGETS), help="Who is to run with it; by default whose it is."),
+    click.option("--for", "target", type=click.Choice(TARGETS), help="The connector to run (default: the dialect's)."),
 )
 _output_options = option_set(
     click.option("--output", metavar="FILE", help="Write it there (.json, .yml), mode 0600; - is standard output."),
@@ -54,26 +54,26 @@ def config() -> None:
 @_file_options
 @click.option("--strict", is_flag=True, help="Count warnings as problems, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
-@explained
+@explain_errors
 def check(file: str | None, dialect: str | None, target: str | None, strict: bool, as_json: bool) -> None:
-    """Say what is wrong with a configuration, and what to do about each.
+    """Report the problems of a configuration, each with advice.
 
-    Without FILE the connectors' variables (OEC_CONF_LOCAL_FILEPATH, JEC_CONF_LOCAL_FILEPATH) and the usual places are
-    looked at.
+    Without FILE, it is searched by the connectors' variables (OEC_CONF_LOCAL_FILEPATH, JEC_CONF_LOCAL_FILEPATH) and in
+    the usual places.
     """
-    place = locate(file, dialect)
-    chosen, problems = place.dialect, []
+    location = locate(file, dialect)
+    chosen, problems = location.dialect, []
     try:
-        document = load_document(place.path)
+        document = load_document(location.path)
     except ConfigError as error:
         if error.usage:
             raise
         problems = [Problem(ERROR, "$", error.what, error.advice)]
     else:
-        chosen = place.dialect or guess_dialect(document, os.environ)
-        problems = check_config(document, dialect=place.dialect, target=target)
+        chosen = location.dialect or guess_dialect(document, os.environ)
+        problems = check_config(document, dialect=location.dialect, target=target)
     problems.sort(key=lambda problem: problem.level != ERROR)
-    _print_problems(place.path, chosen, problems, as_json=as_json)
+    _print_problems(location.path, chosen, problems, as_json=as_json)
     counting = {ERROR, WARNING} if strict else {ERROR}
     if any(problem.level in counting for problem in problems):
         sys.exit(EXIT_PROBLEMS)
@@ -97,16 +97,16 @@ def _count(problems: list[Problem]) -> str:
 
 @config.command("show")
 @_file_options
-@explained
+@explain_errors
 def show(file: str | None, dialect: str | None, target: str | None) -> None:
     """Print the configuration in effect as JSON: defaults filled in, how scripts are started, secrets hidden."""
-    place = locate(file, dialect)
-    shown = shown_config(read_config(place.path, dialect=place.dialect, target=target))
+    location = locate(file, dialect)
+    shown = effective_config(read_config(location.path, dialect=location.dialect, target=target))
     click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
 
 
 @config.command("render")
-@click.option("--edge", type=click.Choice(DIALECTS), default="oec", show_default=True, help="Whose connector it is.")
+@click.option("--edge", type=click.Choice(DIALECTS), default="oec", show_default=True, help="The connector.")
 @source_options
 @click.option("--alerta-key-in", "key_in", type=click.Choice(["env", "file"]), default="env", show_default=True,
               help="How the script gets Alerta's key: in its environment, or by the path of that file.")  # fmt: skip
@@ -115,7 +115,7 @@ def show(file: str | None, dialect: str | None, target: str | None) -> None:
 @click.option("--state-dir", "state_directory", metavar="DIR",
               help="Where actions wait; by default in the home of OEC's or JEC's user.")  # fmt: skip
 @_output_options
-@explained
+@explain_errors
 def render(edge: str, output: str | None, force: bool, **options: Any) -> None:
     """Make a configuration from options, for configuration management.
 
@@ -161,22 +161,22 @@ def _put_out(value: Mapping[str, Any], output: str | None, *, force: bool, show:
 
 @config.command("convert")
 @click.argument("file", required=False)
-@click.option("--to", "to", type=click.Choice(TARGETS), required=True, help="Whose configuration it is to become.")
+@click.option("--to", "to", type=click.Choice(TARGETS), required=True, help="The connector to convert for.")
 @_dialect_option
-@click.option("--api-key-file", metavar="FILE", help="The key of the new integration; else a placeholder is put there.")
-@click.option("--base-url", default="", metavar="URL", help="The new base URL, where it is not the vendor's own.")
+@click.option("--api-key-file", metavar="FILE", help="The key of the new integration (default: a placeholder).")
+@click.option("--base-url", default="", metavar="URL", help="The new base URL (default: the vendor's).")
 @_output_options
-@explained
+@explain_errors
 def convert(file: str | None, to: str, dialect: str | None, api_key_file: str | None, base_url: str,
             output: str | None, force: bool) -> None:  # fmt: skip
-    """Make one connector's configuration another's: keys, base URL, paths, names of mappings, arguments.
+    """Convert one connector's configuration for another: keys, base URL, paths, names of mappings, arguments.
 
     The difference is shown with the secrets hidden; nothing is written without --output.
     """
-    place = locate(file, dialect)
-    document = load_document(place.path)
+    location = locate(file, dialect)
+    document = load_document(location.path)
     key = read_key_file("the integration's API key", api_key_file) if api_key_file else None
-    source = place.dialect or guess_dialect(document, os.environ)
+    source = location.dialect or guess_dialect(document, os.environ)
     made = convert_config(document, to=to, dialect=source, api_key=key, base_url=base_url)
     aside = output == "-"  # the document has standard output for itself
     names = (document.where, output if output and not aside else f"for {to}")

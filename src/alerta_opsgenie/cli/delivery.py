@@ -1,6 +1,6 @@
-"""How a command has actions delivered: by the agent, or in this process where no agent can be started.
+"""Deliver actions for a command: through the agent, or in this process if no agent can be started.
 
-No agent can be started as a user who may not read this program, as where it is installed below /root.
+An agent cannot be started as a user who may not read this program, for example if it is installed below /root.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from alerta_opsgenie.core.outcome import Outcome
 _STOP_SECONDS = 5.0
 
 
-class RequestOutcome:
-    """Delivers for one state directory; `close` ends what this process began itself."""
+class DeliveryClient:
+    """Delivers the actions of one state directory; call `close` at the end."""
 
     def __init__(self, state_directory: str) -> None:
         self._directory = state_directory
         self._own: Deliverer | None = None
 
     def wake(self, options: Options) -> None:
-        """Have all that waits for this Alerta tried now. Raises NoAgentError, OSError, JournalError."""
+        """Try all waiting actions for this Alerta now. Raises NoAgentError, OSError, JournalError."""
         try:
             client.wake(options)
         except NoAgentError as error:
             self._deliver_here(error).wake(options)
 
     def submit(self, options: Options, payload: str) -> tuple[Outcome, bool]:
-        """Have an action delivered; gives how it ended, and whether the journal has it. Raises as `wake` does."""
+        """Deliver an action; return the outcome, and whether the journal has the action. Raises as `wake` does."""
         try:
             reply = client.submit(options, payload)
         except NoAgentError as error:
@@ -49,6 +49,6 @@ class RequestOutcome:
         return self._own
 
     def close(self) -> None:
-        """End what this process began itself."""
+        """Stop the deliverer of this process, if there is one."""
         if self._own is not None:
             self._own.stop(_STOP_SECONDS)

@@ -17,11 +17,11 @@ from alerta_opsgenie.clients.opsgenie import BASE_URLS
 from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.secret import Secret
 from alerta_opsgenie.doctor.bundle import capture, open_bundle, write_bundle
-from alerta_opsgenie.doctor.checks import NAMES, examine
+from alerta_opsgenie.doctor.checks import NAMES, run_checks
 from alerta_opsgenie.doctor.finding import FAIL, LEVELS, Finding, fail, findings_of, worst
 from alerta_opsgenie.doctor.installation import Installation, Request
 from alerta_opsgenie.doctor.move_checks import CHECKS as MOVE
-from alerta_opsgenie.doctor.move_checks import Move, examine_move
+from alerta_opsgenie.doctor.move_checks import Move, run_move_checks
 from alerta_opsgenie.doctor.send_test import NAME as SEND_TEST
 from alerta_opsgenie.doctor.send_test import send_test as do_send_test
 from alerta_opsgenie.setup.layout import EDGES
@@ -34,12 +34,12 @@ _COLOURS = dict(zip(LEVELS, ("green", "cyan", "yellow", "red")))
 
 
 @click.command("doctor")
-@click.option("--config", "config_path", metavar="FILE", help="The connector's configuration; found where not given.")
-@click.option("--edge", type=click.Choice(EDGES), help="Which connector it is; guessed where not given.")
-@click.option("--dialect", type=click.Choice(DIALECTS), help="Whose API it is for; guessed by the base URL.")
-@click.option("--user", default="", metavar="NAME", help="As whom the connector runs, where it cannot be known.")
-@click.option("--service-path", default="", metavar="PATH", help="The PATH of its service, where it cannot be known.")
-@click.option("--log-dir", "log_directory", default="", metavar="DIR", help="Where the connector's own logs are.")
+@click.option("--config", "config_path", metavar="FILE", help="The connector's configuration (default: found).")
+@click.option("--edge", type=click.Choice(EDGES), help="The connector (default: guessed).")
+@click.option("--dialect", type=click.Choice(DIALECTS), help="The vendor's API (default: guessed by the base URL).")
+@click.option("--user", default="", metavar="NAME", help="The connector's user, if it cannot be found out.")
+@click.option("--service-path", default="", metavar="PATH", help="The PATH of its service, if it cannot be found out.")
+@click.option("--log-dir", "log_directory", default="", metavar="DIR", help="The connector's log directory.")
 @click.option("--spool-dir", "state_directory", default="", metavar="DIR", help="Its state directory.")
 @click.option("--time-limit", "limit_seconds", type=click.FloatRange(0.1, 60), default=5.0, show_default=True,
               metavar="SECONDS", help="For each request over the network.")  # fmt: skip
@@ -50,16 +50,16 @@ _COLOURS = dict(zip(LEVELS, ("green", "cyan", "yellow", "red")))
 @click.option("--bundle", default="", metavar="FILE", help="Write an archive for a bug report, without secrets.")
 @click.option("--captures", is_flag=True, help="With --bundle: add the last messages and answers, with placeholders for"
               " names, addresses and texts; each is shown, and you are asked, before they are written.")  # fmt: skip
-@click.option("--move", "is_move", is_flag=True, help="Say how far the move from Opsgenie to JSM is.")
+@click.option("--move", "is_move", is_flag=True, help="Check the move from Opsgenie to JSM.")
 @click.option("--old-config", metavar="FILE", help="With --move: the configuration of Opsgenie's connector.")
-@click.option("--jsm-key-file", metavar="FILE", help="With --move: a file with the key that JSM takes alerts by.")
+@click.option("--jsm-key-file", metavar="FILE", help="With --move: a file with the key with which JSM accepts alerts.")
 @click.option("--jsm-url", default=BASE_URLS[Dialect.JSM], metavar="URL", help="With --move: JSM's base URL.")
 def doctor(as_json: bool, send_test: bool, bundle: str, captures: bool, is_move: bool, **asked: Any) -> None:
-    """Say why nothing happens, and what to do about it.
+    """Find out why nothing happens, and what to do about it.
 
-    Nothing on this host is changed. Run it as root where the connector runs: it then looks as the connector's user.
-    "skip" says that something could not be tried. Exit code 1 where something fails. With --move the checks are those
-    of the move from Opsgenie to JSM, and the options above are of JSM's connector.
+    Nothing on this host is changed. Run it as root on the connector's host: it then checks as the connector's user.
+    "skip" means that something could not be tried. Exit code 1: something fails. With --move the checks are those of
+    the move from Opsgenie to JSM, and the options are for JSM's connector.
     """
     only, skip = set(asked.pop("only")), set(asked.pop("skip"))
     if is_move and (bundle or send_test):
@@ -73,16 +73,16 @@ def doctor(as_json: bool, send_test: bool, bundle: str, captures: bool, is_move:
     if isinstance(there, Finding):
         found = iter([there])
     elif inst is None:
-        found = examine_move(_find_move(asked, **of_move), (only or set(MOVE)) - skip)
+        found = run_move_checks(_find_move(asked, **of_move), (only or set(MOVE)) - skip)
     else:
         tests = findings_of(do_send_test(inst), SEND_TEST) if send_test else ()
-        found = itertools.chain(examine(inst, (only or set(NAMES)) - skip), tests)
+        found = itertools.chain(run_checks(inst, (only or set(NAMES)) - skip), tests)
     findings = list(found if as_json else map(_show, found))
     report: dict[str, Any] = {
         "version": __version__,
         "config": inst.path if inst else None,
         "edge": inst.edge if inst else None,
-        "user": inst.person.name if inst and inst.person else None,
+        "user": inst.user.name if inst and inst.user else None,
         "level": worst(findings),
         "counts": {level: sum(finding.level == level for finding in findings) for level in LEVELS},
         "findings": [finding._asdict() for finding in findings],
@@ -110,10 +110,10 @@ def _installation(asked: dict[str, Any]) -> Installation | Finding:
     path, dialect, edge = asked.pop("config_path"), asked.pop("dialect"), asked["edge"]
     if not path:
         try:
-            place = find_config(dialect=dialect or (edge if edge in DIALECTS else None))
+            location = find_config(dialect=dialect or (edge if edge in DIALECTS else None))
         except ConfigError as error:
             return fail(str(error), f"alerta-opsgenie install; or {error.advice}", "config")
-        path, dialect = place.path, dialect or place.dialect
+        path, dialect = location.path, dialect or location.dialect
     inst = Installation(Request(os.path.abspath(path), dialect, **asked))  # noqa: PTH100 - resolve() follows links
     inst.drop_rights()
     return inst
@@ -122,12 +122,12 @@ def _installation(asked: dict[str, Any]) -> Installation | Finding:
 def _find_move(asked: dict[str, Any], old_config: str | None, jsm_url: str, jsm_key_file: str | None) -> Move:
     key = read_key_file("JSM's key", jsm_key_file) if jsm_key_file else Secret("")
     given, _dialect = asked.pop("config_path"), asked.pop("dialect")
-    old = _first(OEC, old_config, limit_seconds=asked["limit_seconds"])
-    return Move(old, _first(JEC, given, **asked), jsm_url, key)
+    old = _first_installation(OEC, old_config, limit_seconds=asked["limit_seconds"])
+    return Move(old, _first_installation(JEC, given, **asked), jsm_url, key)
 
 
-def _first(dialect: str, given: str | None, **settings: Any) -> Installation | None:
-    """Give the first connector of a product; one whose configuration cannot be read is left to the checks."""
+def _first_installation(dialect: str, given: str | None, **settings: Any) -> Installation | None:
+    """Return the first connector of a product, also if its configuration cannot be read: the checks report that."""
     for path in map(os.path.abspath, [given] if given else [PACKAGE_PATHS[dialect], NATIVE_PATH]):
         found = Installation(Request(path, **settings))
         if os.path.lexists(path) and (found.document is None or found.dialect == dialect):

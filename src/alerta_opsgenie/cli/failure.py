@@ -1,4 +1,4 @@
-"""How a command fails (one line says what is wrong, one what to do), and how it writes in any encoding."""
+"""How a command fails (one line with the problem, one with the advice), and how it writes in any encoding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class Failure(click.ClickException):
-    """The command failed: `what` is wrong, `advice` is the next thing to do."""
+    """The command failed: `what` is wrong, `advice` is the next step."""
 
     def __init__(self, what: str, advice: str, exit_code: int = 1) -> None:
         super().__init__(what)
@@ -35,8 +35,8 @@ class Failure(click.ClickException):
             click.echo(f"  try: {self.advice}", file=file, err=file is None)
 
 
-def explained(command: _Command) -> _Command:
-    """Turn what the rooms below and the system say into a `Failure`."""
+def explain_errors(command: _Command) -> _Command:
+    """Turn the errors of the system and of other packages into a `Failure`."""
 
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> Any:
@@ -58,7 +58,7 @@ def explained(command: _Command) -> _Command:
 
 
 def write_in_any_encoding() -> None:
-    """Let standard output and error show as JSON does what the terminal's encoding lacks: an ellipsis by its number."""
+    """Write characters that the terminal's encoding lacks as JSON escapes."""
     codecs.register_error("json-escape", _escape)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -67,14 +67,14 @@ def write_in_any_encoding() -> None:
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - it is registered for writing alone
-    return _by_number(error.object[error.start : error.end]), error.end
+    return _json_escape(error.object[error.start : error.end]), error.end
 
 
 def printable(text: str) -> str:
-    """Show control characters by their number, so that no terminal obeys what a stranger wrote; lines stay lines."""
-    return "".join(one if one.isprintable() or one == "\n" else _by_number(one) for one in text)
+    """Return a text from outside with control characters escaped, so that no terminal executes them; newlines stay."""
+    return "".join(one if one.isprintable() or one == "\n" else _json_escape(one) for one in text)
 
 
-def _by_number(text: str) -> str:
+def _json_escape(text: str) -> str:
     data = text.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{data[at]:02x}{data[at + 1]:02x}" for at in range(0, len(data), 2))

@@ -1,4 +1,4 @@
-"""`alerta-opsgenie install`: a connector's whole layout, planned first, shown, and then made."""
+"""`alerta-opsgenie install`: plan a connector's whole layout, show the plan, then make it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure, explained
+from alerta_opsgenie.cli.failure import Failure, explain_errors
 from alerta_opsgenie.cli.keys import alerta_key, check_keys, integration_key, is_interactive, source_options
 from alerta_opsgenie.cli.options import option_set
 from alerta_opsgenie.clients.alerta import address_of
@@ -32,37 +32,37 @@ _NO_NUMBER = 2**32 - 1  # chown(2) takes it for "leave it"
 _COMMAND = "alerta-opsgenie"
 _COMMAND_PATH = re.compile(r"(?:/[A-Za-z0-9._+@-]+)+")  # a unit's line has no room for blanks and % signs
 
-place_options = option_set(
+installation_options = option_set(
     click.option("--edge", type=click.Choice(EDGES), required=True, help="Opsgenie's connector, JSM's, or our own."),
-    click.option("--user", default="", metavar="NAME", help="The connector's user, where it is not the usual one."),
-    click.option("--root", default="", metavar="DIR", help="Do it in this directory, as in an image; makes no users."),
+    click.option("--user", default="", metavar="NAME", help="The connector's user (default: the usual one)."),
+    click.option("--root", default="", metavar="DIR", help="Work on the image in this directory; makes no users."),
 )
-"""The options that say which installation is meant."""
+"""The options that select an installation."""
 
 
 @click.command("install")
-@place_options
+@installation_options
 @source_options
-@click.option("--dialect", type=click.Choice(DIALECTS), help="For native: whose integration the key is of.")
-@click.option("--alerta-ca-file", default="", metavar="FILE", help="Certificates (PEM) of a private CA, to be used.")
+@click.option("--dialect", type=click.Choice(DIALECTS), help="For native: the product of the integration's key.")
+@click.option("--alerta-ca-file", default="", metavar="FILE", help="Certificates (PEM) of a private CA.")
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="Act on alerts with this source.")
-@click.option("--home", default="", metavar="DIR", help="The user's home, where it is not the documented one.")
-@click.option("--log-dir", default="", metavar="DIR", help="The log directory, where it is not the documented one.")
+@click.option("--home", default="", metavar="DIR", help="The user's home (default: the documented one).")
+@click.option("--log-dir", default="", metavar="DIR", help="The log directory (default: the documented one).")
 @click.option("--service-path", default="", metavar="PATH", help="The PATH that the connector's service has.")
 @click.option("--command", default="", metavar="PATH", help="The alerta-opsgenie that the unit starts.")
-@click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number; else all is root's.")
-@click.option("--from", "taken_from", default="", metavar="FILE", help="Begin with another connector's configuration.")
-@click.option("--keep-config", is_flag=True, help="Leave a configuration that is there as it is.")
-@click.option("--force", is_flag=True, help="Replace a configuration that is there, without a question.")
+@click.option("--owner", default="", metavar="UID:GID", help="With --root: the user by number (default: root).")
+@click.option("--from", "taken_from", default="", metavar="FILE", help="Start from another connector's configuration.")
+@click.option("--keep-config", is_flag=True, help="Keep an existing configuration unchanged.")
+@click.option("--force", is_flag=True, help="Replace an existing configuration without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--yes", is_flag=True, help="Do it without asking; an edited configuration still needs --force.")
-@explained
+@explain_errors
 def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: bool, yes: bool, **asked: Any) -> None:
-    """Set a connector up: user, directories, executor, configuration, Alerta's key, systemd unit.
+    """Set up a connector: user, directories, executor, configuration, Alerta's key, systemd unit.
 
-    The unit is the native connector's own, or that of the agent beside OEC and JEC. The plan is shown before anything
-    is changed. Run again, it changes what is not as it should be, and nothing else. What was there is kept under a
-    dated name; `alerta-opsgenie uninstall` puts it back. With another --user, all places are named after that user.
+    The unit is the native connector's; for OEC and JEC, the agent's. The plan is shown before anything is changed. Run
+    again, it corrects only what is not as it should be. A replaced file is kept under a dated name; `alerta-opsgenie
+    uninstall` restores it. With another --user, all paths are named after that user.
     """
     force = asked.pop("force")
     layout = layout_for(asked.pop("edge"), user, home, log_dir)
@@ -80,7 +80,7 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
 
 
 def open_host(root: str, owner: str = "", *, dry_run: bool = False) -> Host:
-    """Give this host, or the image at `root`. Raises `Failure`."""
+    """Return this host, or the image at `root`. Raises `Failure`."""
     if not root:
         if os.geteuid() != 0 and not dry_run:
             raise Failure("this takes root's rights", "the same command with sudo, or with --root DIR", EXIT_USAGE)
@@ -95,7 +95,7 @@ def open_host(root: str, owner: str = "", *, dry_run: bool = False) -> Host:
 
 def _contents(host: Host, layout: Layout, *, taken_from: str, keep_config: bool, service_path: str, command: str,
               **given: Any) -> Contents:  # fmt: skip
-    """Gather what goes into the files; what is not given is taken from what is there, else asked for."""
+    """Return the contents of the files. A missing value is taken from the existing configuration, or asked for."""
     if taken_from and keep_config:
         raise Failure("--from and --keep-config exclude each other", "leave one of them out", EXIT_USAGE)
     dialect = given.pop("dialect")
@@ -120,7 +120,7 @@ def _warn_of_state(layout: Layout, kept: str) -> None:
 
 
 def _interpreter(host: Host, layout: Layout, service_path: str) -> Interpreter | None:
-    """Find the Python that is to start the executor, on the PATH that the connector has."""
+    """Find the Python for the executor on the connector's PATH."""
     if not layout.scripts or (host.staged and not service_path):
         return None
     path, identity = service_path or SERVICE_PATH, host.numbers(layout.ownership)
@@ -135,7 +135,7 @@ def _interpreter(host: Host, layout: Layout, service_path: str) -> Interpreter |
 
 def _wanted(layout: Layout, existing: Existing, given: str | None, *, alerta_url: str, alerta_key_file: str | None,
             api_key_file: str | None, alerta_ca_file: str, **more: Any) -> tuple[RenderOptions, Secret]:  # fmt: skip
-    """Give what the configuration is made of, and Alerta's key."""
+    """Return the values for the configuration, and Alerta's key."""
     dialect = given or existing.dialect or (OEC if layout.edge == NATIVE else layout.edge)
     if layout.edge not in {NATIVE, dialect}:
         raise Failure(f"--dialect {dialect} does not go with --edge {layout.edge}", "leave it out", EXIT_USAGE)
@@ -159,7 +159,7 @@ def _ask_url() -> str:
 
 def _unit_command(given: str, host: Host) -> str:
     if given and not _COMMAND_PATH.fullmatch(given):
-        raise Failure(f"--command {given} is not a whole path", f"give one like {DEFAULT_COMMAND}", EXIT_USAGE)
+        raise Failure(f"--command {given} is not an absolute path", f"give one like {DEFAULT_COMMAND}", EXIT_USAGE)
     command = given or (DEFAULT_COMMAND if host.staged else str(Path(sys.executable).with_name(_COMMAND)))
     if command.startswith(("/root/", "/home/")) and not host.staged:
         what = f"the unit will start {command}, which the service's user may not be able to read"
@@ -180,18 +180,18 @@ def _show(plan: list[Change]) -> None:
 
 
 def _confirm(plan: list[Change], *, force: bool, yes: bool) -> list[Change]:
-    """Ask before a person's own configuration is replaced, and before anything is changed at all."""
+    """Ask before an edited configuration is replaced, and before the first change."""
     chosen = [change for change in plan if not change.question or force or _agrees(change.question)]
     confirm("Do it?", yes=yes or not any(change.text for change in chosen))
     return chosen
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless it was said already. Raises `Failure` for a no, and where there is nobody to ask."""
+    """Ask, unless `yes`. Raises `Failure` for a no, and if no person can answer."""
     if yes:
         return
     if not is_interactive():
-        raise Failure("nothing was changed: there is nobody to ask", "look at the plan, then add --yes", EXIT_USAGE)
+        raise Failure("nothing was changed: this is no terminal", "look at the plan, then add --yes", EXIT_USAGE)
     if not click.confirm(question, err=True):
         raise Failure("nothing was changed", "run it again when it should be done")
 

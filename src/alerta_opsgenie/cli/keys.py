@@ -1,4 +1,4 @@
-"""The two API keys as commands get them: from a file, a variable, or by asking without showing what is typed."""
+"""The two API keys of a command: from a file, a variable, or a prompt that does not show the input."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _NOTHING = Secret("")
 source_options = option_set(
     click.option("--alerta-url", default="", metavar="URL", envvar="ALERTA_API_URL",
                  help="Alerta's API, as https://alerta.example.com/api (or ALERTA_API_URL)."),
-    click.option("--alerta-key-file", metavar="FILE", help="Where to read Alerta's API key now (or ALERTA_API_KEY)."),
-    click.option("--api-key-file", metavar="FILE", help="Where to read the integration's key (or OEC_API_KEY, ...)."),
+    click.option("--alerta-key-file", metavar="FILE", help="A file with Alerta's API key (or ALERTA_API_KEY)."),
+    click.option("--api-key-file", metavar="FILE", help="A file with the integration's key (or OEC_API_KEY, ...)."),
     click.option("--region", type=click.Choice(REGIONS), default="us", show_default=True, help="Opsgenie's region."),
-    click.option("--base-url", default="", metavar="URL", help="The vendor's API, where it is not the usual host."),
+    click.option("--base-url", default="", metavar="URL", help="The vendor's API (default: the usual host)."),
 )  # fmt: skip
-"""The options that say of what a configuration is made."""
+"""The options for the values of a configuration."""
 
 
 def alerta_key(file: str | None, known: Secret = _NOTHING) -> Secret:
-    """Get Alerta's API key; `known` is what is installed already. Raises `Failure`."""
+    """Get Alerta's API key; `known` is the installed one. Raises `Failure`."""
     return _get("Alerta's API key", file, "ALERTA_API_KEY", "--alerta-key-file", known)
 
 
@@ -54,12 +54,12 @@ def _get(name: str, file: str | None, variable: str, option: str, known: Secret)
 
 
 def is_interactive() -> bool:
-    """Whether somebody can be asked."""
+    """Return whether a person can answer a prompt."""
     return sys.stdin.isatty()
 
 
 def read_key_file(name: str, path: str) -> Secret:
-    """Read the key called `name` in a file. Raises `Failure`."""
+    """Read a key from a file; `name` is its name in messages. Raises `Failure`."""
     try:
         with click.open_file(path, encoding="utf-8") as file:
             text = file.read(_LONGEST_CHARACTERS).strip()
@@ -74,7 +74,7 @@ def read_key_file(name: str, path: str) -> Secret:
 
 
 def check_keys(alerta: Secret, integration: Secret) -> None:
-    """Raise `Failure` for a key that is none of Alerta's, and for keys in each other's place."""
+    """Raise `Failure` if Alerta's key cannot be one, or if the keys are swapped or equal."""
     text = alerta.reveal()
     if not text.isascii() or not text.isprintable() or " " in text or not text:
         raise Failure("Alerta's API key holds a character that no key has", "give the key alone, as Alerta shows it", 2)

@@ -1,4 +1,4 @@
-"""`alerta-opsgenie reconcile`: both sides compared from outside, by two keys."""
+"""`alerta-opsgenie reconcile`: compare both sides from outside, with two keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 from alerta_opsgenie.agent.options import Options
 from alerta_opsgenie.cli.failure import Failure, printable
 from alerta_opsgenie.cli.keys import read_key_file
-from alerta_opsgenie.cli.target import Place, alerta_options, at_place
+from alerta_opsgenie.cli.target import StateDirectory, alerta_options, with_state_directory
 from alerta_opsgenie.clients.alert_list import PAGE, list_open
 from alerta_opsgenie.clients.alerta import AlertaClient
 from alerta_opsgenie.clients.connection import AddressError, UnreachableError
@@ -41,7 +41,7 @@ _SECONDS = 20.0
 _MOST_LOOKS = 1000
 
 
-class _Sides(NamedTuple):
+class _Clients(NamedTuple):
     alerta: AlertaClient
     vendor: OpsgenieClient
     vendor_key: str
@@ -50,10 +50,10 @@ class _Sides(NamedTuple):
 
     def call(self, call: Call) -> Answer:
         """Make one call to Alerta. Raises UnreachableError."""
-        return self.alerta.send(call, _soon())
+        return self.alerta.send(call, _deadline())
 
 
-def _soon() -> float:
+def _deadline() -> float:
     return time.monotonic() + _SECONDS
 
 
@@ -68,35 +68,36 @@ def _soon() -> float:
               help="Stop where more is to be closed.")  # fmt: skip
 @click.option("--apply", "applies", is_flag=True, help="Repair; without it nothing is changed.")
 @alerta_options
-@at_place
+@with_state_directory
 def reconcile(
-    place: Place, only: tuple[str, ...], as_json: bool, pause: float, limit: int, applies: bool, **vendor: str
-) -> None:
+    state_dir: StateDirectory, only: tuple[str, ...], as_json: bool, pause: float, limit: int, applies: bool,
+    **vendor: str,
+) -> None:  # fmt: skip
     """Compare the open alerts of both sides, and show what differs.
 
-    Looks twice and takes what it saw both times. Never creates an alert over there: from outside nothing proves that
-    it was not sent. Exit code 3: the sides differ.
+    Compares twice and reports only what differs both times. Never creates an alert in Opsgenie: from outside nothing
+    proves that it was not sent. Exit code 3: the sides differ.
     """
     policies = {field: who if field in (only or FIELDS) else OFF for field, who in FIELDS.items()}
     policies["presence"] = OFF if policies["presence"] == OFF else REPORT
     known = Known(policies=policies, grace_seconds=rules.GRACE_SECONDS, limit=limit)
-    sides = _sides(place, **vendor)
-    with closing(sides.alerta), closing(sides.vendor):
-        found = _look(sides, known)
+    clients = _clients(state_dir, **vendor)
+    with closing(clients.alerta), closing(clients.vendor):
+        found = _compare(clients, known)
         if found.waiting and not found.stopped:
             time.sleep(pause)
-            found = _look(sides, known._replace(suspects=found.suspects))
+            found = _compare(clients, known._replace(suspects=found.suspects))
         if found.stopped:
             advice = "try again in a while; if it is right, raise --limit"
             raise Failure(f"nothing is repaired: {found.stopped}", advice)
-        done = [_apply(sides, repair) if applies else "" for repair in found.repairs]
+        done = [_apply(clients, repair) if applies else "" for repair in found.repairs]
     _show(found, done, as_json=as_json)
     if found.repairs or found.findings:
         raise click.exceptions.Exit(DRIFT)
 
 
-def _sides(place: Place, opsgenie_url: str, opsgenie_key_file: str) -> _Sides:
-    url, options = opsgenie_url, place.options()[0]
+def _clients(state_dir: StateDirectory, opsgenie_url: str, opsgenie_key_file: str) -> _Clients:
+    url, options = opsgenie_url, state_dir.options()[0]
     key = read_key_file("the key", opsgenie_key_file).reveal()
     if not key.isascii():
         raise Failure(f"{opsgenie_key_file} holds a character that no key has", "put the key into it alone", 2)
@@ -107,66 +108,66 @@ def _sides(place: Place, opsgenie_url: str, opsgenie_key_file: str) -> _Sides:
                               environment=dict(options.proxies))  # fmt: skip
     except AddressError as error:
         raise Failure(str(error), "correct the URL", 2) from None
-    return _Sides(alerta, vendor, key, options, Policy(dialect=dialect_of(url), source=source))
+    return _Clients(alerta, vendor, key, options, Policy(dialect=dialect_of(url), source=source))
 
 
 # -- Looking
 
 
-def _look(sides: _Sides, known: Known) -> Sweep:
+def _compare(clients: _Clients, known: Known) -> Sweep:
     try:
-        alerta = _read_alerta(sides)
-        vendor = _look_up_at_vendor(sides, alerta, _read_vendor(sides))
-        alerta = _look_up_in_alerta(sides, alerta, vendor)
+        alerta = _read_alerta(clients)
+        vendor = _complete_from_vendor(clients, alerta, _read_vendor(clients))
+        alerta = _complete_from_alerta(clients, alerta, vendor)
     except IncompleteError as error:
         raise Failure(f"nothing is repaired: {error}", "alerta-opsgenie doctor, or try again in a while") from None
     except UnreachableError as error:
         raise Failure(f"Alerta: {error}", "alerta-opsgenie doctor") from None
-    return rules.reconcile(alerta, vendor, known._replace(vendor_takes={DEFAULT: repairs.takes(sides.policy)}))
+    return rules.reconcile(alerta, vendor, known._replace(vendor_takes={DEFAULT: repairs.takes(clients.policy)}))
 
 
-def _read_alerta(sides: _Sides) -> Snapshot:
+def _read_alerta(clients: _Clients) -> Snapshot:
     began = time.time()
-    found = read_alerts(sides.call, _progress("Alerta"))
-    alerts = {str(one.get("id")): _side_of(one, sides.policy) for one in found if one.get("status") != "blackout"}
+    found = read_alerts(clients.call, _progress("Alerta"))
+    alerts = {str(one.get("id")): _side_of(one, clients.policy) for one in found if one.get("status") != "blackout"}
     return Snapshot(alerts, began)
 
 
-def _read_vendor(sides: _Sides) -> Snapshot:
+def _read_vendor(clients: _Clients) -> Snapshot:
     began, advance, read = time.time(), _progress("Opsgenie"), itertools.count()
 
     def get(path: str) -> Any:
         advance(PAGE * next(read))
-        return sides.vendor.get(path, sides.vendor_key, _soon())
+        return clients.vendor.get(path, clients.vendor_key, _deadline())
 
-    found = list_open(get, sides.policy.source, wait)
+    found = list_open(get, clients.policy.source, wait)
     if found.problem:
         raise IncompleteError(found.problem)
-    alerts = own_open_alerts(((DEFAULT, data) for data in found.alerts), sides.policy.source)
+    alerts = own_open_alerts(((DEFAULT, data) for data in found.alerts), clients.policy.source)
     return Snapshot(alerts, began, clock_ahead_seconds=found.clock_ahead_seconds)
 
 
-def _look_up_at_vendor(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
+def _complete_from_vendor(clients: _Clients, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
     looks: dict[str, tuple[str, Any]] = {}
     for name in rules.to_look_up(alerta, vendor)[:_MOST_LOOKS]:
-        data = sides.vendor.find(name, sides.vendor_key, _soon())
+        data = clients.vendor.find(name, clients.vendor_key, _deadline())
         if data is None:
             break
         looks[name] = (DEFAULT, data)
-    return with_lookups(vendor, looks, sides.policy.source)
+    return with_lookups(vendor, looks, clients.policy.source)
 
 
-def _look_up_in_alerta(sides: _Sides, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
+def _complete_from_alerta(clients: _Clients, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
     alerts, gone = dict(alerta.alerts), set()
     for name in sorted(set(vendor.alerts) - set(alerts)):
-        answer = sides.call(Call("GET", f"/alert/{name}", None, ""))
+        answer = clients.call(Call("GET", f"/alert/{name}", None, ""))
         found = answer.body.get("alert") if answer.ok else None
         if not answer.ok and not (answer.status == NOT_FOUND and answer.from_alerta):
             raise IncompleteError(f"Alerta answered HTTP {answer.status} {answer.message}".rstrip())
         if not isinstance(found, dict) or found.get("id") != name:
             gone.add(name)
         elif found.get("status") != "blackout":
-            alerts[name] = _side_of(found, sides.policy)
+            alerts[name] = _side_of(found, clients.policy)
     return alerta._replace(alerts=alerts, gone=frozenset(gone))
 
 
@@ -201,23 +202,23 @@ def _past(line: dict[str, Any]) -> HistoryEntry:
 # -- Repairing
 
 
-def _apply(sides: _Sides, repair: Repair) -> str:
+def _apply(clients: _Clients, repair: Repair) -> str:
     if repair.side == ALERTA:
-        return _apply_in_alerta(sides, repair)
+        return _apply_in_alerta(clients, repair)
     dispatch = repairs.requests_of(repair, AlertValues(repair.alert, attributes={"owner": repair.right.owner}),
-                                   sides.policy, time.time())  # fmt: skip
+                                   clients.policy, time.time())  # fmt: skip
     for request in dispatch.requests:
-        sent = sides.vendor.send(request, sides.vendor_key, _soon())
+        sent = clients.vendor.send(request, clients.vendor_key, _deadline())
         if sent.verdict is not Verdict.DONE:
             return f"failed: {sent.detail}"
     return "done" if dispatch.requests else "failed: nothing to send"
 
 
-def _apply_in_alerta(sides: _Sides, repair: Repair) -> str:
-    settings = sides.options.settings._replace(custom_actions={repairs.REOPEN: "open"})
-    for text in repairs.messages_of(repair, sides.policy.source, time.time()):
+def _apply_in_alerta(clients: _Clients, repair: Repair) -> str:
+    settings = clients.options.settings._replace(custom_actions={repairs.REOPEN: "open"})
+    for text in repairs.messages_of(repair, clients.policy.source, time.time()):
         try:
-            outcome = run_relay(relay(parse(text), settings, AttemptContext(time.time())), sides.call)
+            outcome = run_relay(relay(parse(text), settings, AttemptContext(time.time())), clients.call)
         except UnreachableError as error:
             return f"failed: {error}"
         if outcome.kind not in (Kind.APPLIED, Kind.ALREADY):
@@ -237,11 +238,11 @@ def _show(found: Sweep, done: list[str], *, as_json: bool) -> None:
         ]  # fmt: skip
         click.echo(json.dumps({"repairs": repaired, "findings": [one._asdict() for one in found.findings]}, indent=2))
         return
-    rows = [("ALERT", "FIELD", "TELL", "WHAT", "WHY")]
+    rows = [("ALERT", "FIELD", "CHANGE", "WHAT", "WHY")]
     for one, result in zip(found.repairs, done):
         why = f"{one.reason} ({result})" if result else one.reason
         rows.append((one.alert, one.field, one.side, ", ".join(one.steps), why))
-    rows += [(one.alert, one.field, "nobody", "", one.text) for one in found.findings]
+    rows += [(one.alert, one.field, "-", "", one.text) for one in found.findings]
     for row in rows if rows[1:] else ():
         click.echo(printable("{:36} {:12} {:8} {:24} {}".format(*row)))
     click.echo(f"{len(found.repairs)} to repair, {len(found.findings)} to look at" if rows[1:] else "both sides agree")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from alerta_opsgenie.cli.failure import Failure, explained
+from alerta_opsgenie.cli.failure import Failure, explain_errors
 from alerta_opsgenie.connector import logs
 from alerta_opsgenie.connector.service import ListenError, Service
 from alerta_opsgenie.connector.settings import (
@@ -32,16 +32,16 @@ _log = logging.getLogger("alerta_opsgenie.run")
 
 @click.command()
 @click.option("--config", "path", metavar="FILE", help="The configuration (default: where OEC or JEC would look).")
-@click.option("--dialect", type=click.Choice(DIALECTS), help="Whose it is; guessed by its base URL where not given.")
-@click.option("--workers", type=click.IntRange(1, 256), help=f"Alerts at work at once (default {DEFAULT_WORKERS}).")
-@click.option("--listen", metavar="HOST:PORT", help=f"Place of page and metrics (default {DEFAULT_LISTEN}), or off.")
-@click.option("--people", metavar="FILE", help="Who the vendor's ids are in Alerta (default: as globalArgs say).")
-@click.option("--once", is_flag=True, help="Take what is there, deliver it, and end.")
+@click.option("--dialect", type=click.Choice(DIALECTS), help="The connector of the file (default: guessed by the URL).")
+@click.option("--workers", type=click.IntRange(1, 256), help=f"Alerts processed at once (default {DEFAULT_WORKERS}).")
+@click.option("--listen", metavar="HOST:PORT", help=f"Address of page and metrics (default {DEFAULT_LISTEN}), or off.")
+@click.option("--people", metavar="FILE", help="Alerta's logins for the vendor's ids (default: from globalArgs).")
+@click.option("--once", is_flag=True, help="Take the messages that wait, deliver them, and end.")
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help="Default: info, or alertaOpsgenie.logLevel.")
-@explained
+@explain_errors
 def run(path: str | None, dialect: str | None, people: str | None, once: bool, log_format: str, **own: Any) -> None:
-    """Take the queue in OEC's or JEC's place, with their own configuration, and tell Alerta what people do.
+    """Take the queue in OEC's or JEC's place, with their own configuration, and apply people's actions in Alerta.
 
     SIGTERM ends it within 10 seconds, SIGHUP reads the configuration again.
     """
@@ -68,7 +68,7 @@ def run(path: str | None, dialect: str | None, people: str | None, once: bool, l
 
 
 def _warn(path: str, dialect: str | None, plan: Plan) -> None:
-    """Say what in the configuration does not do what it seems to, and make the scripts of others executable."""
+    """Log the problems of the configuration, and make other scripts than ours executable."""
     for problem in check_config(load_document(path), dialect=dialect, target=NATIVE):
         level = logging.ERROR if problem.level == ERROR else logging.WARNING
         _log.log(level, "%s: %s; %s", problem.path, problem.what, problem.advice)

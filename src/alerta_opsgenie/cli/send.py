@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from alerta_opsgenie.cli.delivery import RequestOutcome
+from alerta_opsgenie.cli.delivery import DeliveryClient
 from alerta_opsgenie.cli.failure import Failure
-from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place
+from alerta_opsgenie.cli.target import ADVICE, StateDirectory, alerta_options, with_state_directory
 from alerta_opsgenie.core.outcome import Kind
 from alerta_opsgenie.doctor.send_test import message_of
 
@@ -37,18 +37,18 @@ KEPT_HINT = "; it is kept and tried again by itself; to have it done now: alerta
 @click.option("--priority", metavar="P1..P5", help="For priority.")
 @click.option("--time-limit", type=click.FloatRange(0.5, 3600), default=20.0, show_default=True, metavar="SECONDS")
 @alerta_options
-@at_place
-def send(place: Place, action: str, alert: str, user: str, time_limit: float, **fields: Any) -> None:
-    """Do one ACTION on an ALERT (Alerta's whole id), as if it came from Opsgenie: to try things, or in a runbook."""
+@with_state_directory
+def send(state_dir: StateDirectory, action: str, alert: str, user: str, time_limit: float, **fields: Any) -> None:
+    """Do one ACTION on an ALERT (Alerta's full id), as if it came from Opsgenie: for a test, or in a runbook."""
     if action in _NEEDED and not fields[_NEEDED[action]]:
         raise Failure(f"{action} needs --{_NEEDED[action]}", "alerta-opsgenie send --help", 2)
-    options = place.options()[0]._replace(limit_seconds=time_limit)
+    options = state_dir.options()[0]._replace(limit_seconds=time_limit)
     minutes, tags = fields.pop("minutes"), fields.pop("tags")
     fields["addedTags" if action == "tag" else "removedTags"] = tags
     fields["snoozedUntil"] = int((time.time() + minutes * 60) * 1000) if minutes else None
     fields = {name: value for name, value in fields.items() if value is not None}
     message = json.dumps(message_of(_ACTIONS[action], alert, user, min(options.settings.sources), **fields))
-    with closing(RequestOutcome(options.spool_directory)) as delivery:
+    with closing(DeliveryClient(options.spool_directory)) as delivery:
         outcome, kept = delivery.submit(options, message)
     detail = f": {outcome.detail}" if outcome.detail else ""
     hint = KEPT_HINT if outcome.kind is Kind.KEPT and kept else ""

@@ -1,4 +1,4 @@
-"""`alerta-opsgenie spool`: what waits, what is dead, and what a person does about it."""
+"""`alerta-opsgenie spool`: list waiting actions and dead letters, and retry, drop, deliver or move them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any, Iterable, Iterator, NamedTuple
 import click
 
 from alerta_opsgenie.agent import state
-from alerta_opsgenie.cli.delivery import RequestOutcome
+from alerta_opsgenie.cli.delivery import DeliveryClient
 from alerta_opsgenie.cli.failure import Failure, printable
 from alerta_opsgenie.cli.options import option_set
-from alerta_opsgenie.cli.target import ADVICE, Place, alerta_options, at_place
+from alerta_opsgenie.cli.target import ADVICE, StateDirectory, alerta_options, with_state_directory
 from alerta_opsgenie.clients.connection import AddressError
 from alerta_opsgenie.journal import Action, Counts, Journal
 from alerta_opsgenie.page.markup import age
@@ -33,28 +33,28 @@ _LOOK_SECONDS = 0.25
 
 @click.group()
 def spool() -> None:
-    """See what waits to be delivered to Alerta, and decide about what was refused.
+    """List actions that wait for delivery to Alerta, and decide about those that were refused.
 
-    What could not be delivered waits and is tried again by itself. What was refused for good, or waited for more than 7
-    days, is a dead letter: it is kept until `retry` or `drop`.
+    An action that could not be delivered waits and is tried again automatically. One that was refused permanently, or
+    waited for more than 7 days, is a dead letter: it is kept until `retry` or `drop`.
     """
 
 
 @spool.command("list")
 @click.option("--state", "wanted", type=click.Choice(LIVING), help="Only these.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object with the actions and the counts.")
-@at_place
-def list_actions(place: Place, wanted: str | None, as_json: bool) -> None:
-    """List what is in flight, waits, or is dead."""
+@with_state_directory
+def list_actions(state_dir: StateDirectory, wanted: str | None, as_json: bool) -> None:
+    """List actions in flight, waiting actions, and dead letters."""
     now = time.time()
-    rows = [row for row in _rows_of(place) if wanted in {None, row.action.state}]
-    counts = total(journal.counts(now) for _, journal in place.journals())
+    rows = [row for row in _rows_of(state_dir) if wanted in {None, row.action.state}]
+    counts = total(journal.counts(now) for _, journal in state_dir.journals())
     if as_json:
         actions = [_fields(row) for row in rows]
-        click.echo(json.dumps({"directory": place.directory, **counts, "actions": actions}, indent=2))
+        click.echo(json.dumps({"directory": state_dir.path, **counts, "actions": actions}, indent=2))
         return
-    if not rows and not any(place.journals()):
-        click.echo(f"note: nothing has been kept in {place.directory} yet", err=True)
+    if not rows and not any(state_dir.journals()):
+        click.echo(f"note: nothing has been kept in {state_dir.path} yet", err=True)
     for line in _table(rows, now):
         click.echo(line)
     click.echo(summary(counts))
@@ -62,10 +62,10 @@ def list_actions(place: Place, wanted: str | None, as_json: bool) -> None:
 
 @spool.command()
 @click.argument("prefix", metavar="ID")
-@at_place
-def show(place: Place, prefix: str) -> None:
-    """Show one action whole, with its message. The beginning of its ID is enough."""
-    (row,) = _choose(place, [prefix])
+@with_state_directory
+def show(state_dir: StateDirectory, prefix: str) -> None:
+    """Show one action in full, with its message. The beginning of its ID is enough."""
+    (row,) = _choose(state_dir, [prefix])
     for name, value in _fields(row).items():
         click.echo(printable(f"{name + ':':14} {value}"))
     click.echo(printable(_readable(row.action.body)))
@@ -80,25 +80,25 @@ _selection = option_set(
 
 @spool.command()
 @_selection
-@at_place
-def retry(place: Place, **selection: Any) -> None:
-    """Let dead letters wait again, due at once."""
-    done = _decide("retry", place, lambda one, ids: one.retry(ids, time.time()), **selection)
+@with_state_directory
+def retry(state_dir: StateDirectory, **selection: Any) -> None:
+    """Put dead letters back into the queue, due at once."""
+    done = _decide("retry", state_dir, lambda one, ids: one.retry(ids, time.time()), **selection)
     click.echo(f"{done} will be tried again; to have it done now: alerta-opsgenie spool drain")
 
 
 @spool.command()
 @_selection
-@at_place
-def drop(place: Place, **selection: Any) -> None:
-    """Remove dead letters (or, by ID, anything) for good. `--all` takes the dead ones alone."""
-    click.echo(f"{_decide('drop', place, Journal.drop, **selection)} dropped")
+@with_state_directory
+def drop(state_dir: StateDirectory, **selection: Any) -> None:
+    """Remove dead letters (or, by ID, any action) permanently. `--all` removes all dead letters and nothing else."""
+    click.echo(f"{_decide('drop', state_dir, Journal.drop, **selection)} dropped")
 
 
-def _decide(verb: str, place: Place, do: Any, *, prefixes: tuple[str, ...], every: bool, yes: bool) -> int:
+def _decide(verb: str, state_dir: StateDirectory, do: Any, *, prefixes: tuple[str, ...], every: bool, yes: bool) -> int:
     if every == bool(prefixes):
-        raise Failure("name the actions by their ID, or say --all", "alerta-opsgenie spool list", 2)
-    rows = [row for row in _rows_of(place) if row.action.state == "dead"] if every else _choose(place, prefixes)
+        raise Failure("name the actions by their ID, or give --all", "alerta-opsgenie spool list", 2)
+    rows = [row for row in _rows_of(state_dir) if row.action.state == "dead"] if every else _choose(state_dir, prefixes)
     for line in _table(rows, time.time()):
         click.echo(line)
     if not yes:
@@ -111,27 +111,27 @@ def _decide(verb: str, place: Place, do: Any, *, prefixes: tuple[str, ...], ever
 
 @spool.command()
 @alerta_options
-@at_place
-def drain(place: Place) -> None:
-    """Deliver what waits, now, and end when nothing waits any more.
+@with_state_directory
+def drain(state_dir: StateDirectory) -> None:
+    """Deliver waiting actions now, and end when none waits.
 
-    What waits is tried again by itself; this is for when the cause was repaired, as after a new API key. Ends with 1
-    where something is left.
+    Waiting actions are tried again automatically; use this when the cause is corrected, for example after a new API
+    key. Exit code 1: something is left.
     """
-    accesses = place.options()
+    accesses = state_dir.options()
     ours = {state.target_name(options.alerta_url): options.alerta_url for options in accesses}
-    if any(_waiting(journal) for name, journal in place.journals() if name in ours):
-        with closing(RequestOutcome(place.directory)) as delivery:
+    if any(_waiting(journal) for name, journal in state_dir.journals() if name in ours):
+        with closing(DeliveryClient(state_dir.path)) as delivery:
             for options in accesses:
                 delivery.wake(options)
-            _watch(place, set(ours))
-    _report_left(place, ours)
+            _watch(state_dir, set(ours))
+    _report_left(state_dir, ours)
 
 
-def _watch(place: Place, ours: set[str]) -> None:
+def _watch(state_dir: StateDirectory, ours: set[str]) -> None:
     seen, changed_at = "", time.monotonic()
     while True:
-        counts = total(journal.counts(time.time()) for name, journal in place.journals() if name in ours)
+        counts = total(journal.counts(time.time()) for name, journal in state_dir.journals() if name in ours)
         line, now = summary({**counts, "oldest_waiting_seconds": None}), time.monotonic()
         if line != seen:
             click.echo(line)
@@ -143,19 +143,19 @@ def _watch(place: Place, ours: set[str]) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _report_left(place: Place, ours: dict[str, str]) -> None:
-    left = {name: _waiting(journal) for name, journal in place.journals()}
+def _report_left(state_dir: StateDirectory, ours: dict[str, str]) -> None:
+    left = {name: _waiting(journal) for name, journal in state_dir.journals()}
     if left.pop("", 0):
         click.echo("what waits for Opsgenie is delivered by the plugin inside Alerta")
     for name, count in left.items():
         if count and name not in ours:
             old, new = state.target_url(name), next(iter(ours.values()))
             click.echo(f"{count} wait for {old}, which the configuration does not name; to move them:")
-            click.echo(f"  alerta-opsgenie spool retarget {old} {new} --spool-dir {place.directory}")
+            click.echo(f"  alerta-opsgenie spool retarget {old} {new} --spool-dir {state_dir.path}")
     if not any(left.values()):
         click.echo("nothing waits")
         return
-    reasons = [row.action.reason for row in _rows_of(place) if row.action.state != "dead" and row.target in ours]
+    reasons = [row.action.reason for row in _rows_of(state_dir) if row.action.state != "dead" and row.target in ours]
     reason = max(set(reasons), key=reasons.count, default="")
     what = f"{sum(left.values())} could not be delivered" + (f" ({reason})" if reason else "")
     raise Failure(what, ADVICE.get(reason, "alerta-opsgenie spool list"))
@@ -170,14 +170,14 @@ def _waiting(journal: Journal) -> int:
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@at_place
-def retarget(place: Place, old: str, new: str, yes: bool) -> None:
-    """Move what waits for the Alerta at the URL OLD to the Alerta at the URL NEW."""
+@with_state_directory
+def retarget(state_dir: StateDirectory, old: str, new: str, yes: bool) -> None:
+    """Move waiting actions for the Alerta at the URL OLD to the Alerta at the URL NEW."""
     try:
         source, target = state.target_name(old), state.target_name(new)
     except AddressError as error:
         raise Failure(str(error), "give both as URLs of Alerta's API", 2) from None
-    journals = dict(place.journals())
+    journals = dict(state_dir.journals())
     if source not in journals:
         known = ", ".join(map(label_of, journals)) or "none"
         raise Failure(f"nothing was ever kept for {old}", f"there are actions for: {known}", 2)
@@ -186,26 +186,26 @@ def retarget(place: Place, old: str, new: str, yes: bool) -> None:
     if not yes:
         what = f"{_waiting(journals[source])} from {state.target_url(source)} to {state.target_url(target)}"
         click.confirm(f"move {what}?", abort=True)
-    moved = journals[source].move_to(state.journal_of(place.directory, target))
+    moved = journals[source].move_to(state.journal_of(state_dir.path, target))
     click.echo(f"{moved} moved; to have them delivered now: alerta-opsgenie spool drain")
 
 
 @spool.command("export")
-@at_place
-def export_actions(place: Place) -> None:
-    """Write all actions as JSON lines; a line with the target goes before those of each target."""
-    for name, journal in place.journals():
+@with_state_directory
+def export_actions(state_dir: StateDirectory) -> None:
+    """Write all actions as JSON lines; a line with the target comes before the actions of each target."""
+    for name, journal in state_dir.journals():
         click.echo(json.dumps({"target": label_of(name)}))
         for line in journal.export():
             click.echo(line.rstrip("\n"))
 
 
 @spool.command("import")
-@at_place
-def import_actions(place: Place) -> None:
-    """Read the lines of `export` from standard input. What is known already stays as it is."""
-    state.prepare(place.directory)
-    count = sum(state.journal_of(place.directory, target).import_(lines) for target, lines in _by_target(sys.stdin))
+@with_state_directory
+def import_actions(state_dir: StateDirectory) -> None:
+    """Read the lines of `export` from standard input. Known actions stay unchanged."""
+    state.prepare(state_dir.path)
+    count = sum(state.journal_of(state_dir.path, target).import_(lines) for target, lines in _by_target(sys.stdin))
     click.echo(f"{count} imported")
 
 
@@ -226,7 +226,7 @@ def _by_target(lines: Iterable[str]) -> Iterable[tuple[str, list[str]]]:
     return found.items()
 
 
-# -- Actions as a person sees them
+# -- How actions are shown
 
 
 class _Row(NamedTuple):
@@ -236,11 +236,11 @@ class _Row(NamedTuple):
     id: str = ""
 
 
-def _rows_of(place: Place) -> list[_Row]:
-    """Give the actions that are not done, with the shortest ids that tell them apart."""
+def _rows_of(state_dir: StateDirectory) -> list[_Row]:
+    """Return the actions that are not done, with the shortest ids that are different."""
     rows = [
         _Row(name, journal, action)
-        for name, journal in place.journals()
+        for name, journal in state_dir.journals()
         for wanted in LIVING
         for action in journal.actions(wanted)
     ]
@@ -251,20 +251,20 @@ def _rows_of(place: Place) -> list[_Row]:
     return [row._replace(id=row.action.key[:length]) for row in rows]
 
 
-def _choose(place: Place, prefixes: Iterable[str]) -> list[_Row]:
-    rows = _rows_of(place)
+def _choose(state_dir: StateDirectory, prefixes: Iterable[str]) -> list[_Row]:
+    rows = _rows_of(state_dir)
     chosen = {}
     for prefix in prefixes:
         found = [row for row in rows if row.action.key.startswith(prefix)]
         if len(found) != 1:
-            what = f"{prefix} stands for {len(found)} actions" if found else f"there is no action {prefix}"
+            what = f"{prefix} matches {len(found)} actions" if found else f"there is no action {prefix}"
             raise Failure(what, "alerta-opsgenie spool list", 2)
         chosen[found[0].id] = found[0]
     return list(chosen.values())
 
 
 def total(counts: Iterable[Counts]) -> dict[str, Any]:
-    """Add the counts of all targets up."""
+    """Return the sum of the counts of all targets."""
     found = list(counts)
     sums = {name: sum(getattr(one, name) for one in found) for name in ("waiting", "in_flight", "dead")}
     oldest = ("oldest_waiting_seconds", "oldest_dead_seconds")
@@ -272,13 +272,13 @@ def total(counts: Iterable[Counts]) -> dict[str, Any]:
 
 
 def summary(counts: dict[str, Any]) -> str:
-    """Say the counts in one line."""
+    """Return the counts in one line."""
     oldest = f", the oldest for {age(counts['oldest_waiting_seconds'])}" if counts["oldest_waiting_seconds"] else ""
     return f"{counts['in_flight']} in flight; {counts['waiting']} waiting{oldest}; {counts['dead']} dead"
 
 
 def _readable(body: str) -> str:
-    """Give a message as JSON for people; one that is none as a JSON text, so that no terminal obeys it."""
+    """Return a message as indented JSON; if it is no JSON, as a JSON text, without control characters."""
     try:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):

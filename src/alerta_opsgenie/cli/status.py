@@ -1,4 +1,4 @@
-"""`alerta-opsgenie status`: what the page shows of how it goes, on one screen of a terminal or in the browser."""
+"""`alerta-opsgenie status`: the page's overview, on one screen of a terminal or in the browser."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any, Iterator
 import click
 
 from alerta_opsgenie.agent import client
-from alerta_opsgenie.cli.failure import explained, printable
+from alerta_opsgenie.cli.failure import explain_errors, printable
 from alerta_opsgenie.cli.spool import summary, total
-from alerta_opsgenie.cli.target import Place, find_place, place_options
+from alerta_opsgenie.cli.target import StateDirectory, find_state_directory, state_options
 from alerta_opsgenie.doctor.alerta_checks import client_of
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.doctor.running_checks import TRANSPORTS, ask_ready, listen_of
@@ -34,12 +34,12 @@ _PAUSE_SECONDS = 2.0
 @click.option("--watch", is_flag=True, help="Show it again every 2 seconds, until interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: one object; with --watch, one a line.")
 @click.option("--web", is_flag=True, help="Serve a page on loopback, for the browser, until interrupted.")
-@place_options
-@explained
-def status(watch: bool, as_json: bool, web: bool, **place: Any) -> None:
-    """Show what is in flight, waits and is dead, and which process delivers it."""
-    found, interrupted = find_place(**place), threading.Event()
-    if watch or web:  # as an exception an interrupt could be lost in whatever runs at that moment
+@state_options
+@explain_errors
+def status(watch: bool, as_json: bool, web: bool, **state_dir: Any) -> None:
+    """Show actions in flight, waiting and dead, and the process that delivers them."""
+    found, interrupted = find_state_directory(**state_dir), threading.Event()
+    if watch or web:  # code that runs at that moment could catch a KeyboardInterrupt
         signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     if web:
         _serve(found, interrupted)
@@ -56,14 +56,14 @@ def status(watch: bool, as_json: bool, web: bool, **place: Any) -> None:
         interrupted.wait(_PAUSE_SECONDS)
 
 
-def _serve(place: Place, interrupted: threading.Event) -> None:
-    inst, token = place.installation, secrets.token_urlsafe(24)
+def _serve(state_dir: StateDirectory, interrupted: threading.Event) -> None:
+    inst, token = state_dir.installation, secrets.token_urlsafe(24)
     hidden = [*(inst.secrets() if inst else []), token]
     plugins = (
         [PluginFigures(inst.access.url, lambda: client_of(inst, inst.access.url))] if inst and inst.access.url else []
     )
     source = PageInputs(
-        place.directory, lambda: _queue(place), plugins=plugins, secrets=lambda: hidden, token=lambda: token
+        state_dir.path, lambda: _queue(state_dir), plugins=plugins, secrets=lambda: hidden, token=lambda: token
     )  # fmt: skip
     server = Server("127.0.0.1", 0, Page(source, "127.0.0.1").answer)
     server.start()
@@ -74,37 +74,37 @@ def _serve(place: Place, interrupted: threading.Event) -> None:
     server.stop()
 
 
-def _queue(place: Place) -> Part:
-    inst = place.installation
+def _queue(state_dir: StateDirectory) -> Part:
+    inst = state_dir.installation
     if inst is None:
         return Part("Queue", "no connector is configured on this host: alerta-opsgenie install", None)
     if inst.edge != NATIVE or listen_of(inst) == "off":
-        what = f"{PROGRAMS[inst.edge]} takes messages and tells nobody how that goes: alerta-opsgenie doctor tries it"
+        what = f"{PROGRAMS[inst.edge]} takes messages and does not report its state: alerta-opsgenie doctor tests it"
         return Part("Queue", what, None)
     ready = ask_ready(inst)
-    way = f"messages are taken by {TRANSPORTS.get(ready.transport, 'an unknown way')}"
-    return Part("Queue", way if ready.ready else ready.why, ready.ready)
+    transport = f"messages are taken by {TRANSPORTS.get(ready.transport, 'an unknown way')}"
+    return Part("Queue", transport if ready.ready else ready.why, ready.ready)
 
 
-def _unknown(place: Place, found: Overview) -> Iterator[str]:
-    """Say what is not known; the plugin's outbox has no connector."""
-    inst = place.installation
-    if not Path(place.directory).is_dir():
-        yield f"what waits and is dead: there is no directory {place.directory}"
+def _unknown(state_dir: StateDirectory, found: Overview) -> Iterator[str]:
+    """Yield what is not known. The plugin's outbox has no connector, so none is missing there."""
+    inst = state_dir.installation
+    if not Path(state_dir.path).is_dir():
+        yield f"what waits and is dead: there is no directory {state_dir.path}"
     if "" in found.counts or found.parts[0].is_well is not None:
         return
-    if inst is None and (client.ask_status(place.directory) or {}).get("kind") != "run":
+    if inst is None and (client.ask_status(state_dir.path) or {}).get("kind") != "run":
         yield "whether messages are taken: no connector is known; name its configuration with --config"
     elif inst is not None and Installation(inst.request).process is None:  # as it is now, when it is watched
         yield f"whether messages are taken: no process of {PROGRAMS[inst.edge]} is seen on this host"
 
 
-def _report(place: Place) -> dict[str, Any]:
-    found, inst = View(PageInputs(place.directory, lambda: _queue(place))).overview(), place.installation
-    unknown = list(_unknown(place, found))
+def _report(state_dir: StateDirectory) -> dict[str, Any]:
+    found, inst = View(PageInputs(state_dir.path, lambda: _queue(state_dir))).overview(), state_dir.installation
+    unknown = list(_unknown(state_dir, found))
     return {
         "config": inst.path if inst else None,
-        "directory": place.directory,
+        "directory": state_dir.path,
         "is_well": False if not found.is_well else None if unknown else True,
         "unknown": unknown,
         "parts": [{**part._asdict(), "age_seconds": found.at - part.at if part.at else None} for part in found.parts],

@@ -22,7 +22,7 @@ from alerta_opsgenie.connector.transport import Receipt, Received, Source
 from alerta_opsgenie.core import message as fields
 from alerta_opsgenie.core.message import LARGEST_MESSAGE_BYTES, Message, MessageError, parse
 from alerta_opsgenie.core.outcome import Kind, Outcome, Reason
-from alerta_opsgenie.vendor.callback import Envelope, NotUnderstood, callback_body, read_envelope
+from alerta_opsgenie.vendor.callback import Envelope, UnreadableMessageError, callback_body, read_envelope
 from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
 
 MOST_RECEIPTS = 5
@@ -69,7 +69,7 @@ def read_action(received: Received, owner_id: str, config: EdgeConfig) -> Action
     try:
         message = parse(received.body)
         envelope = read_envelope(message.envelope)
-    except (MessageError, NotUnderstood) as error:
+    except (MessageError, UnreadableMessageError) as error:
         raise UnusableMessageError(f"the message cannot be read: {error}") from None
     mapping, refusal = _find_mapping(config, message, envelope)
     return Action(message.action, fields.shown_alias(message), fields.actor(message), envelope, mapping, refusal)

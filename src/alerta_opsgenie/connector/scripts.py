@@ -11,7 +11,7 @@ from alerta_opsgenie.connector.callbacks import Callbacks
 from alerta_opsgenie.connector.metrics import Metrics
 from alerta_opsgenie.connector.transport import Received, Source
 from alerta_opsgenie.vendor.config import EdgeConfig
-from alerta_opsgenie.vendor.runner import Host, ScriptResult, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, ScriptResult, run_message
 
 _SLACK_SECONDS = 60
 _MOST_REMEMBERED = 1000
@@ -118,7 +118,7 @@ class Scripts:
         run.ended()
 
     def _run(self, body: str, about: str) -> None:
-        result = run_message(self._config, body, host=Host(time_limit_seconds=self._limit_seconds))
+        result = run_message(self._config, body, host=ScriptHost(time_limit_seconds=self._limit_seconds))
         label = _label(result)
         self._metrics.scripts.labels(label).inc()
         if result.callback is not None:

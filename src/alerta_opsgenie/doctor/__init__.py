@@ -1,1 +1,1 @@
-"""Every cause of "nothing happens", each with what to do about it."""
+"""The checks of `alerta-opsgenie doctor`: every cause of "nothing happens", each with advice."""

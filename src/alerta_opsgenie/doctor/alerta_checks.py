@@ -1,6 +1,6 @@
-"""Alerta as the executor sees it: where it is, what the key may do, whether names can be lent, and the plugin in it.
+"""Checks of Alerta with the executor's key: the URL, the key's rights, whether people's names are shown, the plugin.
 
-All of it by requests that change nothing: they name an alert that cannot exist, a fresh UUID, or say nothing at all.
+The requests change nothing: they name an alert that does not exist (a fresh UUID), or have no content.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from alerta_opsgenie.core.task import Call
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.http import FORBIDDEN, NO_ANSWER, NOT_FOUND, OK, UNAUTHORIZED, ask
 from alerta_opsgenie.doctor.installation import Installation
-from alerta_opsgenie.doctor.vendor_checks import judge_clock
+from alerta_opsgenie.doctor.vendor_checks import compare_clocks
 from alerta_opsgenie.page.plugin import FIGURES, read_plugin_figures
 from alerta_opsgenie.vendor.config import NATIVE
 
-PERSON = "alerta-opsgenie doctor"  # on whose behalf the doctor asks
+PERSON = "alerta-opsgenie doctor"  # the name in X-Alerta-On-Behalf-Of
 BRIDGE_SCOPE = "admin:alerta_opsgenie"
-"""By this scope, listed literally, the plugin knows the bridge's key (plugin/keys.py)."""
+"""The plugin accepts a key that lists this scope literally as the bridge's (plugin/keys.py)."""
 
 NEEDED_SCOPES = frozenset({"read:alerts", "write:alerts"})
 USEFUL_SCOPES = NEEDED_SCOPES | {
@@ -38,19 +38,19 @@ _WEBHOOK = "/webhooks/opsgenie"
 
 
 def client_of(inst: Installation, url: str) -> AlertaClient:
-    """Make a client with the executor's key. Raises `AddressError`."""
+    """Return a client with the executor's key. Raises `AddressError`."""
     key = inst.alerta_key[0].reveal()
     return AlertaClient(url, key, ca_file=inst.access.ca_file or None, environment=inst.request.environment)
 
 
 def call(inst: Installation, url: str, request: Call) -> Answer:
-    """Make one call with the executor's key. Raises what is in `NO_ANSWER`."""
+    """Make one call with the executor's key. Raises the errors of `NO_ANSWER`."""
     with closing(client_of(inst, url)) as client:
         return client.send(request, time.monotonic() + inst.request.limit_seconds)
 
 
 def try_call(inst: Installation, method: str, path: str, body: Any = None, person: str = "") -> Answer:
-    """Make one call to the executor's Alerta. Without URL, key or answer the check ends: others report that."""
+    """Make one call to the executor's Alerta. Without URL, key or response the check ends: other checks report that."""
     if not (inst.access.url and inst.alerta_key[0]):
         raise CheckEndedError
     try:
@@ -60,23 +60,23 @@ def try_call(inst: Installation, method: str, path: str, body: Any = None, perso
 
 
 def fields_of(answer: Answer) -> dict[str, Any]:
-    """Give what an answer with 200 says; nothing of another one."""
+    """Return the fields of a response with status 200; none of any other."""
     return answer.body if answer.status == OK and isinstance(answer.body, dict) else {}
 
 
 def listed(answer: Answer, name: str) -> list[dict[str, Any]]:
-    """Give the objects that an answer lists by a name."""
+    """Return the objects in a response's list `name`."""
     found = fields_of(answer).get(name)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _links_at(inst: Installation, url: str) -> list[str]:
-    """Ask for the root of an API, which needs no key and lists its addresses. Raises what is in `NO_ANSWER`."""
+    """Return the links at the root of an API, which needs no key. Raises the errors of `NO_ANSWER`."""
     return [str(link.get("href")) for link in listed(call(inst, url, Call("GET", "/", None, "")), "links")]
 
 
 def _candidates(url: str) -> list[str]:
-    """Give the URLs that may be meant by one at which Alerta does not answer, the likeliest first."""
+    """Return similar URLs at which Alerta may answer, likeliest first."""
     parts, path = urlsplit(url), address_of(url).path
     above = path.rpartition("/")[0]
     paths = dict.fromkeys((f"{path}/api", "/api", f"{above}/api", above, ""))
@@ -84,7 +84,7 @@ def _candidates(url: str) -> list[str]:
 
 
 def check_reachable(inst: Installation) -> Iterator[Finding]:
-    """Look whether Alerta's API is where the executor is sent; where not, try where it may be."""
+    """Check that Alerta's API answers at the executor's URL; if not, try similar URLs."""
     url = inst.access.url
     if not url:
         advice = f'in {inst.path}, add "--alertaApiUrl", "https://alerta.example.com/api" to globalArgs'
@@ -93,7 +93,7 @@ def check_reachable(inst: Installation) -> Iterator[Finding]:
         answer = call(inst, url, Call("GET", "/", None, ""))
         if listed(answer, "links"):
             yield ok(f"Alerta answers at {url}")
-            yield from judge_clock("Alerta", answer.clock_ahead_seconds)
+            yield from compare_clocks("Alerta", answer.clock_ahead_seconds)
             return
         right = next((tried for tried in _candidates(url) if _links_at(inst, tried)), "")
     except NO_ANSWER as error:
@@ -109,16 +109,16 @@ def check_reachable(inst: Installation) -> Iterator[Finding]:
 
 
 def check_key(inst: Installation) -> Iterator[Finding]:
-    """Look whether the key is valid, what it may do, and until when."""
+    """Check that the key is valid, its rights, and its expiry."""
     key, why = inst.alerta_key
     if inst.access.url and not key:
         yield fail(f"Alerta's key: {why}", f"write it into {_key_place(inst)}")
     answer = try_call(inst, "PUT", f"/alert/{uuid.uuid4()}/action", {"action": "ack", "text": PERSON})
-    yield _judge_key(inst, answer)
+    yield _key_finding(inst, answer)
     if answer.status != NOT_FOUND:
         return
     yield from _check_scopes(inst)
-    # Alerta looks at the scope before it reads the body, and makes nothing of this one.
+    # Alerta checks the scope before it reads the body, and makes no heartbeat from this one.
     if _sends_heartbeats(inst) and try_call(inst, "POST", "/heartbeat", {"tags": "none"}).status == FORBIDDEN:
         advice = f"{_make_key(inst)}; or set heartbeatIntervalInSeconds to 0 in {inst.path}"
         yield warn("the key may not send heartbeats (write:heartbeats)", advice)
@@ -128,7 +128,7 @@ def _key_place(inst: Installation) -> str:
     return inst.access.key_file or inst.path
 
 
-def _judge_key(inst: Installation, answer: Answer) -> Finding:
+def _key_finding(inst: Installation, answer: Answer) -> Finding:
     if answer.status == UNAUTHORIZED:
         advice = f"make a key in Alerta (Configuration, API Keys) and write it into {_key_place(inst)}"
         return fail(f"Alerta refuses the key: {answer.message}", advice)
@@ -136,8 +136,8 @@ def _judge_key(inst: Installation, answer: Answer) -> Finding:
         return fail(f"the key may not act on alerts: {answer.message}", _make_key(inst))
     if answer.status == NOT_FOUND and answer.message:
         return ok("the key may read and change alerts")
-    said = f": {answer.message}" if answer.message else ""
-    return fail(f"Alerta answers HTTP {answer.status} to an action{said}", "see Alerta's log, and the check alerta")
+    reason = f": {answer.message}" if answer.message else ""
+    return fail(f"Alerta answers HTTP {answer.status} to an action{reason}", "see Alerta's log, and the check alerta")
 
 
 def _make_key(inst: Installation) -> str:
@@ -151,26 +151,26 @@ def _sends_heartbeats(inst: Installation) -> bool:
 
 
 def _check_scopes(inst: Installation) -> Iterator[Finding]:
-    """Find the key among those that it may list: its user, its expiry, its scopes.
+    """Find the key in the list of keys, and check its user, expiry and scopes.
 
-    A key with a broad scope (read, write, admin) may always list itself. `/key/KEY` is never asked for: logs show it.
+    A key with a broad scope (read, write, admin) may always list itself. `/key/KEY` is not used: it would be in logs.
     """
     key, answer = inst.alerta_key[0].reveal(), try_call(inst, "GET", "/keys?page-size=1000")
     entry = next((entry for entry in listed(answer, "keys") if entry.get("key") == key), None)
     if entry is None:
         yield skip("when the key expires (it may not list keys)", "look it up in Alerta: Configuration, API Keys")
         return
-    yield _judge_expiry(inst, str(entry.get("user")), str(entry.get("expireTime") or ""))
+    yield _expiry_finding(inst, str(entry.get("user")), str(entry.get("expireTime") or ""))
     scopes = {str(scope) for scope in entry.get("scopes") or []}
     broad = sorted(scopes - USEFUL_SCOPES)
     if broad:
         yield warn(f"the key has more rights than the bridge needs: {', '.join(broad)}", _make_key(inst))
 
 
-def _judge_expiry(inst: Installation, user: str, text: str) -> Finding:
+def _expiry_finding(inst: Installation, user: str, text: str) -> Finding:
     ends = iso_seconds(text)
     if ends is None:
-        return skip(f"when the key of {user} expires (Alerta says {text[:40]!r})")
+        return skip(f"when the key of {user} expires (Alerta returns {text[:40]!r})")
     days = (ends - time.time()) // 86400
     what = f"the key is {user}'s and expires in {days:.0f} days, on {text[:10]}"
     return warn(what, f"make another in time: {_make_key(inst)}") if days <= SOON_DAYS else ok(what)
@@ -180,19 +180,19 @@ def _judge_expiry(inst: Installation, user: str, text: str) -> Finding:
 
 
 def check_attribution(inst: Installation) -> Iterator[Finding]:
-    """Look whether our plugin is in Alerta and knows this key as the bridge's."""
+    """Check that our plugin is in Alerta and accepts this key as the bridge's."""
     answer = try_call(inst, "GET", f"/alert/{uuid.uuid4()}", person=PERSON)
     if answer.status in {UNAUTHORIZED, FORBIDDEN}:
         return
     if answer.on_behalf_of == PERSON:
         yield ok("our plugin is in Alerta, and what people do is shown under their own names")
     elif _has_webhook(inst):
-        what = "our plugin does not recognise this key as the bridge's, so one user is shown for everybody"
+        what = "our plugin does not accept this key as the bridge's, so Alerta shows one user for all people"
         digest = hashlib.sha256(inst.alerta_key[0].reveal().encode()).hexdigest()
         yield warn(what, f"in alertad.conf, set OPSGENIE_BRIDGE_KEY = ['sha256:{digest}'], and restart Alerta")
     else:
         advice = "where Alerta runs: pip install alerta-opsgenie, add 'opsgenie' to PLUGINS in alertad.conf, restart it"
-        yield warn("our plugin is not in Alerta: actions show the key's user, and the person in the text alone", advice)
+        yield warn("our plugin is not in Alerta: actions show the key's user, and the person only in the text", advice)
 
 
 def _has_webhook(inst: Installation) -> bool:
@@ -203,26 +203,26 @@ def _has_webhook(inst: Installation) -> bool:
 
 
 def check_open_access(inst: Installation) -> Iterator[Finding]:
-    """Look whether Alerta, and our webhook in it, act for somebody without any key."""
-    nobody = str(uuid.uuid4())
-    act = _ask_without_key(inst, "PUT", f"/alert/{nobody}/action", {"action": "ack", "text": ""})
+    """Check that Alerta and our webhook refuse requests without a key."""
+    unknown_id = str(uuid.uuid4())
+    act = _ask_without_key(inst, "PUT", f"/alert/{unknown_id}/action", {"action": "ack", "text": ""})
     if act == NOT_FOUND:
         advice = "set AUTH_REQUIRED = True in alertad.conf and restart Alerta"
-        yield warn("Alerta acts for everybody who reaches it, without a key", advice)
+        yield warn("Alerta accepts actions without a key", advice)
     elif act in {UNAUTHORIZED, FORBIDDEN}:
-        yield ok("Alerta does nothing without a key")
+        yield ok("Alerta refuses actions without a key")
     if _has_webhook(inst):
-        body = {"action": "Acknowledge", "alert": {"alias": nobody, "username": "doctor"}}
+        body = {"action": "Acknowledge", "alert": {"alias": unknown_id, "username": "doctor"}}
         status = _ask_without_key(inst, "POST", _WEBHOOK, body)
         if status in {UNAUTHORIZED, FORBIDDEN, NOT_FOUND}:
-            yield ok("the webhook refuses whoever has neither its secret nor a key")
+            yield ok("the webhook refuses requests with neither its secret nor a key")
         else:
             advice = "set OPSGENIE_WEBHOOK_SECRET_FILE in alertad.conf and restart Alerta"
-            yield fail(f"the webhook takes actions from everybody (HTTP {status})", advice)
+            yield fail(f"the webhook accepts actions without its secret or a key (HTTP {status})", advice)
 
 
 def _ask_without_key(inst: Installation, method: str, path: str, body: dict[str, Any]) -> int:
-    """Make one request without a key and give the status. No answer ends the check."""
+    """Return the status of one request without a key. Without a response the check ends."""
     headers, text = {"Content-Type": "application/json"}, json.dumps(body).encode()
     try:
         url = str(address_of(inst.access.url))
@@ -231,17 +231,17 @@ def _ask_without_key(inst: Installation, method: str, path: str, body: dict[str,
         raise CheckEndedError from None
 
 
-# -- The plugin, by the figures that it writes into Alerta
+# -- The plugin, by the figures that it stores in Alerta
 
 
 def check_plugin(inst: Installation) -> Iterator[Finding]:
-    """Read the figures, and say what is wrong by them."""
+    """Read the figures and report the problems that they show."""
     side = read_plugin_figures("", try_call(inst, *FIGURES))
     if side.why:
         raise CheckEndedError(skip(side.why))
     problems = [fail(what, advice) for what, advice in side.problems]
     if side.figures.get("dead_letters"):
-        what = f"{side.figures['dead_letters']:.0f} requests were refused for good"
-        problems.append(warn(what, "the note on each alert says why"))
+        what = f"{side.figures['dead_letters']:.0f} requests were refused permanently"
+        problems.append(warn(what, "the note on each alert has the reason"))
     pinged = ", and the heartbeat is pinged" if side.figures.get("heartbeat_withheld") == 0 else ""
     yield from problems or [ok(f"the plugin sends, {side.figures['waiting']:.0f} requests wait{pinged}")]

@@ -1,4 +1,4 @@
-"""An archive for a bug report: the findings, the configuration, the logs, and captures, without secrets."""
+"""The archive for a bug report: findings, configuration, logs and captures, without secrets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from alerta_opsgenie.doctor.vendor_checks import ALERTS
 from alerta_opsgenie.journal import JournalError
 from alerta_opsgenie.vendor.config import JEC
 from alerta_opsgenie.vendor.placeholders import Placeholders
-from alerta_opsgenie.vendor.redaction import redact_document, shown_config
+from alerta_opsgenie.vendor.redaction import effective_config, redact_document
 
 LOG_LINES = 200
 _MARK = "Message body: "
@@ -37,7 +37,7 @@ _LIBRARIES = ("click", "botocore", "PyYAML", "alerta-server")
 
 
 def open_bundle(path: str) -> BinaryIO:
-    """Make the archive's file, with mode 0600, where none is. Raises `OSError`."""
+    """Create the archive's file with mode 0600. Raises `OSError`, also if it exists."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o600), "wb")
 
@@ -45,7 +45,7 @@ def open_bundle(path: str) -> BinaryIO:
 def write_bundle(
     file: BinaryIO, inst: Installation, report: Any, captures: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Write the archive (gzipped tar) and give the names in it. `captures` are texts by name."""
+    """Write the archive (gzipped tar) and return the names in it. `captures` are texts by name."""
     parts = {
         "doctor.json": _json(report),
         "versions.json": _json(_versions()),
@@ -54,7 +54,7 @@ def write_bundle(
         **{f"logs/{name}": text for name, text in _logs(inst)},
         **{f"captures/{name}": text for name, text in (captures or {}).items()},
     }
-    # Whatever is missed elsewhere: no known secret leaves this host.
+    # A last check of all texts: no known secret may leave this host.
     clean = {name: "\n".join(map(inst.redact, text.split("\n"))) for name, text in parts.items()}
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         for name, text in clean.items():
@@ -82,11 +82,11 @@ def _versions() -> dict[str, str]:
 def _config(inst: Installation) -> Any:
     if inst.document is None:
         return {"error": str(inst.error)}
-    return {"file": redact_document(inst.document.value), "effective": shown_config(inst.config)}
+    return {"file": redact_document(inst.document.value), "effective": effective_config(inst.config)}
 
 
 def _actions(inst: Installation) -> Any:
-    """List what waits and what is dead without the messages, which name people and their alerts."""
+    """Return waiting actions and dead letters without the messages, which name people and their alerts."""
     return {name: _actions_for(inst.state_directory, name) for name in targets(inst.state_directory)}
 
 
@@ -107,15 +107,15 @@ def _logs(inst: Installation) -> Iterator[tuple[str, str]]:
             yield Path(path).name, "\n".join(lines) + "\n"
 
 
-# -- Captures: real messages and answers for the project's tests
+# -- Captures: real messages and responses for the project's tests
 #
-# Whole messages are in the log that OEC and JEC keep of them (`oecQueueMessages-REGION-PID.log`, queue/poller.go of
-# opsgenie/oec and atlassian/jec); our own journal holds only what is needed of them. Answers are asked for here. The
-# channel of JEC's version 2 is not polled: what is taken there would be missed.
+# OEC and JEC log whole messages (`oecQueueMessages-REGION-PID.log`, queue/poller.go of opsgenie/oec and atlassian/jec);
+# our journal has only parts of them. Responses are requested here. The channel of JEC's version 2 is not polled: a
+# message that is received there is lost for the connector.
 
 
 def capture(inst: Installation) -> dict[str, str]:
-    """Give the newest message of each action, and answers, with placeholders, by their names in `tests/payloads/`."""
+    """Return the newest message of each action, and responses, with placeholders, by name as in `tests/payloads/`."""
     placeholders, found = Placeholders(), {}
     for message in _messages(inst):
         action = message.get("action")
@@ -145,7 +145,7 @@ def _messages(inst: Installation) -> Iterator[dict[str, Any]]:
 
 
 def _read(text: str) -> dict[str, Any] | None:
-    """Read the JSON that a text begins with. Behind it are logrus's fields, which may have put it into quotes."""
+    """Return the JSON object at the start of a text, or None. logrus adds fields after it, and may quote it."""
     decoder = json.JSONDecoder()
     with suppress(ValueError, RecursionError):
         if text.startswith('{\\"'):

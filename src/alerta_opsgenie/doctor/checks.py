@@ -1,4 +1,4 @@
-"""All checks, in the order in which an action passes what they look at."""
+"""All checks, in the order in which an action passes the parts that they check."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from alerta_opsgenie.vendor.config import DIALECTS, NATIVE
 
 
 class Check(NamedTuple):
-    """One check: its name, for `--skip` and `--json`, what it does, and for which connectors.
+    """One check: its name (for `--skip` and `--json`), its function, and the connectors that it applies to.
 
-    One that `needs_config` is not done where the configuration cannot be read, which the check `config` reports.
+    With `needs_config`, it is left out if the configuration cannot be read; the check `config` reports that.
     """
 
     name: str
@@ -60,14 +60,14 @@ CHECKS = (
 NAMES = tuple(check.name for check in CHECKS)
 
 
-def examine(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Finding]:
-    """Do the named checks. One that fails by itself is a finding, and the others are done all the same."""
+def run_checks(inst: Installation, names: Iterable[str] = NAMES) -> Iterator[Finding]:
+    """Run the named checks. An exception in one is reported as a finding, and the other checks still run."""
     wanted = set(names)
     for check in CHECKS:
         if check.name not in wanted or (check.needs_config and inst.document is None) or inst.edge not in check.edges:
             continue
         try:
             yield from findings_of(check.run(inst), check.name)
-        except Exception as error:  # noqa: BLE001 - it is reported, as the finding that it is
+        except Exception as error:  # noqa: BLE001 - it is reported as a finding
             advice = "report this, with the archive that alerta-opsgenie doctor --bundle FILE writes"
             yield fail(f"the check itself failed: {type(error).__name__}", advice, check.name)

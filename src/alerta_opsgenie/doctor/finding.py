@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Finding(NamedTuple):
     """One result of a check.
 
     `level` is ok (it was tried and works), skip (it could not be tried), warn (it works, but not for long or not as
-    well as it could) or fail. `what` says what is the case, `advice` the next thing to do; both are one line without
-    secrets. `check` is the name of the check.
+    well as it could) or fail. `what` is the result and `advice` the next step; both are one line without secrets.
+    `check` is the name of the check.
     """
 
     level: str
@@ -24,7 +24,7 @@ class Finding(NamedTuple):
 
 
 class CheckEndedError(Exception):
-    """Ends a check with these findings; with none where another check says why it cannot go on."""
+    """Ends a check with these findings; with none if another check reports the reason."""
 
     def __init__(self, *findings: Finding) -> None:
         super().__init__()
@@ -36,12 +36,12 @@ ok, warn, fail = (functools.partial(Finding, level) for level in (OK, WARN, FAIL
 
 
 def skip(what: str, advice: str = "") -> Finding:
-    """Say that something was not tried, and why."""
+    """Return a finding that `what` was not tried."""
     return Finding(SKIP, f"not tried: {what}", advice)
 
 
 def findings_of(check: Iterable[Finding], name: str = "") -> Iterator[Finding]:
-    """Do a check to its end, and put its name into the findings that have none."""
+    """Run a check and set its name in findings that have none."""
     try:
         for finding in check:
             yield finding._replace(check=finding.check or name)
@@ -50,5 +50,5 @@ def findings_of(check: Iterable[Finding], name: str = "") -> Iterator[Finding]:
 
 
 def worst(findings: Iterable[Finding]) -> str:
-    """Give the worst level among findings; ok where there is none."""
+    """Return the worst level among findings; ok where there is none."""
     return max((finding.level for finding in findings), key=LEVELS.index, default=OK)

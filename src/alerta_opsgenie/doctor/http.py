@@ -1,4 +1,4 @@
-"""Requests with the proxies and the time limit that doctor was given, and Alerta's list of alerts."""
+"""Requests with doctor's proxies and time limit, and Alerta's list of alerts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LIST = "/alerts?status!=closed&status!=expired&sort-by=createTime&show-history=
 
 
 class IncompleteError(Exception):
-    """A list of alerts is not whole, and why."""
+    """A list of alerts is not complete; the text is the reason."""
 
 
 def ask(inst: Installation, url: str, path: str, headers: Mapping[str, str], body: bytes | None = None,
         *, method: str = "GET", ca_file: str = "") -> Response:  # fmt: skip
-    """Make one request to an API; `url` is its base. Raises what is in `NO_ANSWER`."""
+    """Make one request to the API at the base `url`. Raises the errors of `NO_ANSWER`."""
     address = read_address(url, "the API", "https://api.example.com")
     with closing(Connection(address, ca_file=ca_file or None, environment=inst.request.environment)) as connection:
         return connection.exchange(method, path, body, headers, time.monotonic() + inst.request.limit_seconds)
@@ -36,13 +36,13 @@ def vendor_api(inst: Installation) -> closing[VendorApi]:
 
 
 def ask_vendor(inst: Installation, path: str) -> Response:
-    """Make one GET with the connector's key. Raises what is in `NO_ANSWER`."""
+    """Make one GET with the connector's key. Raises the errors of `NO_ANSWER`."""
     with vendor_api(inst) as api:
         return api.request("GET", path, seconds=inst.request.limit_seconds)
 
 
 def read_alerts(send: Callable[[Call], Answer], advance: Callable[[int], None]) -> list[dict[str, Any]]:
-    """List what is not closed or expired in Alerta; `advance` is told how many came. Raises `IncompleteError`."""
+    """Return Alerta's alerts that are not closed or expired; `advance` gets their number. Raises `IncompleteError`."""
     found: dict[str, dict[str, Any]] = {}
     totals, page, is_last = set(), 0, False
     while not is_last:
@@ -61,6 +61,6 @@ def read_alerts(send: Callable[[Call], Answer], advance: Callable[[int], None]) 
 
 
 def wait(seconds: float) -> bool:
-    """Wait as `list_open` asks for it."""
+    """Sleep; False: `list_open` may continue."""
     time.sleep(seconds)
     return False

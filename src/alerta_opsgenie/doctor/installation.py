@@ -1,7 +1,7 @@
-"""One connector of this host, and what is known of it: gathered once, without changing anything.
+"""One connector of this host: its configuration, user, process and services, read once, without changing anything.
 
-What the connector's user can name (a key file, a log, a script) is never opened with root's rights: a link there could
-lead to a file of root's. So root gathers what only root can see, then becomes the connector's user for good.
+A file that the connector's user can name (a key file, a log, a script) is never opened with root's rights: it could be
+a link to a file of root's. So root first reads what only root can read, then becomes the connector's user permanently.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from alerta_opsgenie.setup.access import Access, our_mappings, read_access
 from alerta_opsgenie.setup.layout import SERVICE_PATH, layout_for
 from alerta_opsgenie.setup.processes import SERVICES, Process, is_connector, is_run_command, list_processes
 from alerta_opsgenie.vendor import as_user
-from alerta_opsgenie.vendor.as_user import CannotBecomeError, run_as
+from alerta_opsgenie.vendor.as_user import RunAsError, run_as
 from alerta_opsgenie.vendor.config import NATIVE, ActionMapping, EdgeConfig, guess_dialect
 from alerta_opsgenie.vendor.document import Document, parse_document, read_bytes, syntax_of, unreadable
 from alerta_opsgenie.vendor.location import NATIVE_PATH
@@ -35,15 +35,15 @@ from alerta_opsgenie.vendor.structure import read_structure
 _OWN_SETTINGS = "alertaOpsgenie"
 _MOST_LINKS = 40  # as Linux follows (path_resolution(7))
 
-# Python imports these when they are first used; by then it may no longer be allowed to read them (below /root).
+# Python imports these on first use. By then this process may no longer be allowed to read them (below /root).
 _IMPORTED_LATE = (
     "encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_16", "encodings.utf_8_sig", "stringprep",
     "_strptime", "ssl", "hashlib", "random", "email.utils", "email.parser", "traceback", "gzip", "sqlite3", "yaml",
 )  # fmt: skip
 
 
-class Person(NamedTuple):
-    """A user of this host; `how` says from what it is known that the connector runs as this user."""
+class SystemUser(NamedTuple):
+    """A user of this host; `how` is why the connector is taken to run as this user."""
 
     name: str
     uid: int
@@ -52,48 +52,48 @@ class Person(NamedTuple):
     how: str = ""
 
     @property
-    def is_us(self) -> bool:
-        """Whether this process has this user's rights and no others."""
+    def is_current_user(self) -> bool:
+        """Whether this process runs as this user."""
         return os.geteuid() == self.uid
 
 
-def person_of_name(name: str, how: str = "") -> Person | None:
-    """Look a user up by name; None: there is none."""
+def user_by_name(name: str, how: str = "") -> SystemUser | None:
+    """Return the user of this name, or None."""
     with contextlib.suppress(KeyError):
-        return person_of_uid(pwd.getpwnam(name).pw_uid, how)
+        return user_by_uid(pwd.getpwnam(name).pw_uid, how)
     return None
 
 
-def person_of_uid(uid: int, how: str = "") -> Person:
-    """Look a user up by number; one without a name, as in a container, has a group of the same number."""
+def user_by_uid(uid: int, how: str = "") -> SystemUser:
+    """Return the user of this number. A user without a name, as in a container, has a group of the same number."""
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        return Person(str(uid), uid, uid, "/", how)
-    return Person(entry.pw_name, uid, entry.pw_gid, entry.pw_dir, how)
+        return SystemUser(str(uid), uid, uid, "/", how)
+    return SystemUser(entry.pw_name, uid, entry.pw_gid, entry.pw_dir, how)
 
 
-def _import_late() -> None:
+def _import_now() -> None:
     for name in _IMPORTED_LATE:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 
 
-def become(person: Person) -> None:
-    """Let root become this user for good; for anybody else nothing changes. Raises OSError."""
-    if os.geteuid() != 0 or person.uid == 0:
+def become(user: SystemUser) -> None:
+    """If this process is root, become this user permanently. Raises OSError."""
+    if os.geteuid() != 0 or user.uid == 0:
         return
-    _import_late()
-    as_user.become(person.uid, person.gid)
+    _import_now()
+    as_user.become(user.uid, user.gid)
     os.chdir("/")
     for name in [name for name in os.environ if name.startswith("XDG_")]:
         del os.environ[name]
-    os.environ.update(HOME=person.home, USER=person.name, LOGNAME=person.name)
+    os.environ.update(HOME=user.home, USER=user.name, LOGNAME=user.name)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for on the command line; empty texts are found out."""
+    """The options of the command line; an empty text is found out."""
 
     config_path: str
     dialect: str | None = None
@@ -111,9 +111,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Installation:
-    """One connector: its configuration, its user, its process. Everything is read when it is first asked for.
+    """One connector: its configuration, its user, its process. Everything is read on first use.
 
-    Root calls `drop_rights` before anything that the connector's user names is opened.
+    Root calls `drop_rights` before it opens any file that the connector's user can name.
     """
 
     request: Request
@@ -123,42 +123,42 @@ class Installation:
         """The configuration's path."""
         return self.request.config_path
 
-    def drop_rights(self, other: Person | None = None) -> None:
-        """Gather what only root can see, then become the connector's user, or another one, for good. Raises OSError.
+    def drop_rights(self, other: SystemUser | None = None) -> None:
+        """Read what only root can read, then become the connector's user, or `other`, permanently. Raises OSError.
 
-        Where that user is not known, or is root, it is whoever can write the configuration: that user names the files.
+        If that user is not known, or is root, become a user who can write the configuration: that user names the files.
         """
         _ = self.config, self.unit, self.service_environment
-        person = other or self.person
-        if (person is None or person.uid == 0) and self.document is not None:
-            person = self._find_writer()
-        if person is not None:
-            become(person)
+        user = other or self.user
+        if (user is None or user.uid == 0) and self.document is not None:
+            user = self._find_writer()
+        if user is not None:
+            become(user)
 
-    def _find_writer(self) -> Person:
-        """Find a user who can change the configuration; whoever is not root is only themselves. Raises OSError.
+    def _find_writer(self) -> SystemUser:
+        """Return a user who can change the configuration; if this process is not root, its own user. Raises OSError.
 
-        Where root's links lead to it, it is a user who can change one of them, or what they lead to.
+        If the path is a link of root's, follow it, and return a user who can change any of the links or their target.
         """
         if os.geteuid() != 0:
-            return person_of_uid(os.geteuid())
+            return user_by_uid(os.geteuid())
         files, path = SafeFiles(), Path(self.path)
         for _ in range(_MOST_LINKS):
-            uid = files.writer(str(path))
+            uid = files.find_writer(str(path))
             if uid:
-                return person_of_uid(uid)
+                return user_by_uid(uid)
             if not path.is_symlink():
                 break
             path = Path(os.path.normpath(path.parent / path.readlink()))
         if str(path) != os.path.realpath(self.path):
-            raise OSError(errno.ELOOP, "it is reached by the link of a directory: name the real place")
-        return person_of_uid(0)
+            raise OSError(errno.ELOOP, "a directory of its path is a link: name the real path")
+        return user_by_uid(0)
 
     # -- the configuration
 
     @property
     def document(self) -> Document | None:
-        """The configuration as plain values; None where it cannot be read, see `error`."""
+        """The configuration as plain values; None if it cannot be read, see `error`."""
         return self._loaded if isinstance(self._loaded, Document) else None
 
     @property
@@ -168,8 +168,8 @@ class Installation:
 
     @cached_property
     def _loaded(self) -> Document | ConfigError:
-        """Read the file as the user who decides what lies there; latin-1 carries any byte through the child's JSON."""
-        _import_late()
+        """Read the file as a user who can change it. The child returns JSON; latin-1 can encode any byte."""
+        _import_now()
         try:
             owner = self._find_writer()
             text = run_as(owner.uid, owner.gid, lambda: read_bytes(self.path).decode("latin-1"))
@@ -181,12 +181,12 @@ class Installation:
 
     @cached_property
     def dialect(self) -> str:
-        """Whose API it is for: `oec` or `jec`."""
+        """The vendor's API that it uses: `oec` or `jec`."""
         return self.request.dialect or guess_dialect(self.document or Document({}, "json", self.path))
 
     @cached_property
     def edge(self) -> str:
-        """Which connector it is: `oec`, `jec` or `native`."""
+        """The connector: `oec`, `jec` or `native`."""
         if self.request.edge:
             return self.request.edge
         usual = self.path == NATIVE_PATH or (self.path.startswith("/etc/") and self.path.endswith("/config.json"))
@@ -203,24 +203,24 @@ class Installation:
 
     @cached_property
     def config(self) -> EdgeConfig:
-        """The configuration in effect; where there are problems, as much of it as is sound."""
+        """The configuration in effect; if there are problems, its valid parts."""
         document = self.document or Document({}, "json", self.path)
         return read_structure(document, dialect=self.dialect, environment=self.environment, target=self.edge)[0]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment by which the connector reads its configuration."""
-        return {**self.process_environment, "HOME": self.person.home if self.person else ""}
+        """The environment with which the connector reads its configuration."""
+        return {**self.process_environment, "HOME": self.user.home if self.user else ""}
 
     @cached_property
     def accesses(self) -> list[Access]:
-        """What each mapping gives our executor; where none starts it, what all have in common."""
+        """The settings that each mapping passes to our executor; if none starts it, those common to all mappings."""
         mappings: list[ActionMapping | None] = [*our_mappings(self.config)] or [None]
         return [read_access(self.config, mapping, self.service_environment) for mapping in mappings]
 
     @property
     def access(self) -> Access:
-        """What the first of those mappings gives."""
+        """The settings of the first of those mappings."""
         return self.accesses[0]
 
     @property
@@ -230,22 +230,22 @@ class Installation:
 
     @cached_property
     def alerta_key(self) -> tuple[Secret, str]:
-        """Alerta's key, and why there is none."""
+        """Alerta's key, or an empty one and the reason."""
         return self.access.read_key()
 
     def secrets(self) -> list[str]:
-        """Give all that must never be shown."""
+        """Return the keys, which must never be shown."""
         return [key.reveal() for key in (self.alerta_key[0], self.config.api_key) if key]
 
     def redact(self, line: str) -> str:
-        """Take the secrets that are known, and what looks like another, out of a line."""
+        """Return a line without known secrets, and without texts that look like secrets."""
         return redact_text(mask(line, self.secrets()))
 
     # -- the connector
 
     @cached_property
     def processes(self) -> list[Process]:
-        """All processes of the host that can be seen."""
+        """All visible processes of the host."""
         return list(list_processes(self.request.proc))
 
     @cached_property
@@ -255,24 +255,24 @@ class Installation:
 
     @cached_property
     def process(self) -> Process | None:
-        """The connector's process: one by its name whose user may read the configuration."""
+        """The connector's process: it has the connector's name, and its user can read the configuration."""
         found = [process for process in self.processes if is_connector(process, self.edge)]
         if self.edge == NATIVE:
             found = [one for one in found if self._is_run(one.arguments) or not one.option("--config")]
         return next((process for process in found if self._may_be_trusted(process)), None)
 
     def _may_be_trusted(self, process: Process) -> bool:
-        """Anybody can start a program by that name; only the connector's user can read the connector's keys."""
+        # Any user can start a program of that name; only the connector's user can read the connector's keys.
         if os.geteuid() != 0 or process.uid == 0:
             return True
         try:
             return bool(run_as(process.uid, process.gid, lambda: os.access(self.path, os.R_OK)))
-        except CannotBecomeError:
+        except RunAsError:
             return False
 
     @property
     def process_environment(self) -> Mapping[str, str]:
-        """The connector's environment, as far as it can be known from its process."""
+        """The connector's environment, if its process can be read."""
         return (self.process.environment if self.process else None) or {}
 
     @cached_property
@@ -281,64 +281,64 @@ class Installation:
 
     @cached_property
     def unit(self) -> Unit:
-        """The connector's service; an empty one where there is none."""
-        # Our own unit is named as the directory of its configuration (`setup.layout`).
+        """The connector's service; an empty one if there is none."""
+        # Our unit has the name of its configuration's directory (`setup.layout`).
         names = {f"{name}.service" for name in (Path(self.path).parent.name, SERVICES[self.edge])}
         usual = next((unit for unit in self.units if unit.name in names), None)
         return (self._native_unit if self.edge == NATIVE else None) or usual or Unit()
 
     @property
     def own_unit(self) -> Unit:
-        """Our own service: the connector's or, beside OEC and JEC, the agent's; an empty one where there is none."""
+        """Our own service: the native connector's; for OEC and JEC, the agent's; an empty one if there is none."""
         if self.edge == NATIVE:
             return self.unit
         agents = (unit for unit in self.units if "agent" in unit.command[1:4] and self._is_named_in(unit.command))
         return next(agents, Unit())
 
     @cached_property
-    def person(self) -> Person | None:
-        """The connector's user: as asked for, its process's, its unit's, or the configuration's owner."""
+    def user(self) -> SystemUser | None:
+        """The connector's user: by option, of its process, of its unit, or the configuration's owner."""
         if self.process is not None and not self.request.user:
-            return person_of_uid(self.process.uid, "its process's user")
+            return user_by_uid(self.process.uid, "its process's user")
         usual = layout_for(NATIVE).user if self.edge == NATIVE else ""
-        named = {"as you say": self.request.user, "its unit's user": self.unit.user, "the usual user": usual}
+        named = {"the user of --user": self.request.user, "its unit's user": self.unit.user, "the usual user": usual}
         for how, name in named.items():
             if name:
-                return person_of_name(name, how)
+                return user_by_name(name, how)
         try:
-            return person_of_uid(Path(self.path).lstat().st_uid, "the configuration's owner")
+            return user_by_uid(Path(self.path).lstat().st_uid, "the configuration's owner")
         except OSError:
             return None
 
     @property
     def search_path(self) -> str:
-        """The PATH that the connector's service has: as asked for, its process's, its unit's, or the usual one."""
+        """The PATH of the connector's service: by option, of its process, of its unit, or the default."""
         known = (environment.get("PATH") for environment in (self.process_environment, self.unit.environment))
         return self.request.service_path or next(filter(None, known), SERVICE_PATH)
 
     @cached_property
     def service_environment(self) -> Mapping[str, str]:
-        """The environment in which the connector starts scripts, as far as it is known."""
-        home = {"HOME": self.person.home} if self.person else {}
+        """The environment with which the connector starts scripts, as far as it is known."""
+        home = {"HOME": self.user.home} if self.user else {}
         return {**self.unit.environment, **home, **self.process_environment, "PATH": self.search_path}
 
     @property
     def service(self) -> str:
-        """The name of the connector's service, as systemctl takes it."""
+        """The name of the connector's service for systemctl."""
         return (self.unit.name or SERVICES[self.edge]).removesuffix(".service")
 
     @property
     def install_command(self) -> str:
-        """What puts the connector's files right."""
+        """The command that corrects the connector's files."""
         return f"alerta-opsgenie install --edge {self.edge}"
 
     @property
     def log_directory(self) -> str:
-        """Where the connector's own logs are."""
+        """The directory of the connector's own logs."""
         return self.request.log_directory or layout_for(self.edge).log_directory
 
     @cached_property
     def state_directory(self) -> str:
-        """Where the executor of this connector keeps its actions."""
+        """The state directory of this connector's executor."""
         given = self.request.state_directory or self.access.state_directory
         return given or state_directory([], {**self.service_environment, **self.access.variables})

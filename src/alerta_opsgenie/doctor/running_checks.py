@@ -1,4 +1,4 @@
-"""The connector at work: its process, its log, its last success; and secrets that others can see."""
+"""Checks of the running connector: its process, its log, its last success; and secrets that others can see."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from alerta_opsgenie.vendor.config import NATIVE
 
 RECENT_SECONDS = 24 * 3600.0  # a failure that is older is not reported
 STILL_SECONDS = 10 * 60.0
-"""A connector that cannot reach its queue logs that several times a minute, so what is younger still goes on."""
+"""A connector that cannot reach its queue logs that several times a minute: a younger error is not over yet."""
 
 TRANSPORTS: Mapping[str, str] = {SQS: "SQS queues", CHANNEL: "the channel of JEC's version 2"}
 
 _RESULT = re.compile(r"^(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (?P<level>[A-Z]+) (?P<kind>[a-z]+) (?P<what>.*)$")
 _DONE, _FAILED = {"applied", "already"}, {"rejected", "kept"}
 _QUEUE_WORDS = ("receive message", "token", "credential", "could not start", "poller")
-_LARGEST_LOOKED_AT_BYTES = 256 * 1024
+_LARGEST_SEARCHED_BYTES = 256 * 1024
 _OTHERS_READ = 0o004
 
 _VERSION = re.compile(r"(?:OEC|JEC) version is ([0-9A-Za-z.+-]+)")
@@ -47,7 +47,7 @@ _LINE = re.compile(
 
 
 def check_process(inst: Installation) -> Iterator[Finding]:
-    """Look whether the connector runs, and as whom."""
+    """Check that the connector runs, and its user."""
     process = inst.process
     if process is None:
         advice = f"systemctl start {inst.service}; journalctl -u {inst.service}"
@@ -59,7 +59,7 @@ def check_process(inst: Installation) -> Iterator[Finding]:
 
 
 def check_log(inst: Installation) -> Iterator[Finding]:
-    """Read the connector's own log: which version it is, and what its last error was."""
+    """Check the connector's own log for its last error; report its version."""
     log = connector_log(inst)
     if log is None:
         if inst.process is not None:
@@ -77,7 +77,7 @@ def check_log(inst: Installation) -> Iterator[Finding]:
 
 
 def check_ready(inst: Installation) -> Iterator[Finding]:
-    """Ask our own connector whether it is ready."""
+    """Check that our own connector is ready."""
     if inst.process is None:
         raise CheckEndedError
     listen = listen_of(inst)
@@ -85,14 +85,14 @@ def check_ready(inst: Installation) -> Iterator[Finding]:
         raise CheckEndedError(skip("whether it is ready: it serves no page (listen is off)"))
     state = ask_ready(inst)
     if state.ready:
-        way = f", and takes messages by {TRANSPORTS[state.transport]}" if state.transport in TRANSPORTS else ""
-        yield ok(f"it is ready ({listen}/readyz){way}; this is version {__version__}")
+        by = f", and takes messages by {TRANSPORTS[state.transport]}" if state.transport in TRANSPORTS else ""
+        yield ok(f"it is ready ({listen}/readyz){by}; this is version {__version__}")
     else:
         yield fail(f"it is not ready: {state.why}", f"journalctl -u {inst.service}")
 
 
 class Ready(NamedTuple):
-    """What our own connector says of itself; `why` it is not ready."""
+    """The response of our connector's `/readyz`; `why` is the reason if it is not ready."""
 
     ready: bool
     transport: str = ""
@@ -100,33 +100,33 @@ class Ready(NamedTuple):
 
 
 def listen_of(inst: Installation) -> str:
-    """Say where our own connector serves its pages: HOST:PORT, or `off`."""
+    """Return the address of our connector's pages: HOST:PORT, or `off`."""
     own = inst.config.own.get("listen")
     given = inst.process.option("--listen") if inst.process else ""
     return given or (own if isinstance(own, str) else "") or DEFAULT_LISTEN
 
 
 def ask_ready(inst: Installation) -> Ready:
-    """Ask for `/readyz`."""
+    """Request `/readyz`."""
     try:
         response = ask(inst, f"http://{listen_of(inst)}", "/readyz", {})
     except NO_ANSWER as error:
         return Ready(ready=False, why=f"/readyz does not answer: {error}")
     body = response.json if isinstance(response.json, dict) else {}
     problems, stuck = (value if isinstance(value, list) else [] for value in map(body.get, ("problems", "stuck")))
-    found = "; ".join([*map(str, problems), *(f"{part} stands still" for part in stuck)])
+    found = "; ".join([*map(str, problems), *(f"{part} is stuck" for part in stuck)])
     why = " ".join(found.split())[:300] or f"HTTP {response.status}"
     return Ready(response.status == OK, str(body.get("transport") or ""), why)
 
 
 def check_last_success(inst: Installation) -> Iterator[Finding]:
-    """Find in the executor's log when an action last reached Alerta, and whether the last one did not."""
+    """Find in the executor's log when an action last reached Alerta, and whether the last action failed."""
     path = inst.mapping.stdout if inst.mapping else ""
     if not path:
         return
     results = [match for match in map(_RESULT.match, read_tail(path)) if match]
     if not results:
-        yield skip(f"no action has come through yet, by {path}", "alerta-opsgenie doctor --send-test")
+        yield skip(f"{path} shows no action yet", "alerta-opsgenie doctor --send-test")
         return
     last, done = results[-1], [match["when"] for match in results if match["kind"] in _DONE]
     is_recent = time.time() - (iso_seconds(last["when"]) or 0.0) < RECENT_SECONDS
@@ -138,9 +138,9 @@ def check_last_success(inst: Installation) -> Iterator[Finding]:
 
 
 def check_secrets(inst: Installation) -> Iterator[Finding]:
-    """Look for the keys on the command lines of running processes, and in files beside the configuration."""
+    """Search the keys in the command lines of running processes, and in files in the configuration's directory."""
     secrets = inst.secrets()
-    exposed = sorted({process.pid for process in inst.processes if _shows(process.arguments, secrets)})
+    exposed = sorted({process.pid for process in inst.processes if _has_key(process.arguments, secrets)})
     for pid in exposed[:3]:
         advice = "give keys in files or in the environment; ps shows arguments to every user of the host"
         yield warn(f"process {pid} has a key among its arguments", advice)
@@ -148,14 +148,14 @@ def check_secrets(inst: Installation) -> Iterator[Finding]:
     for path in readable:
         yield fail(f"{path} holds a key and can be read by others", f"chmod 600 {path}")
     for error in unread[:3]:
-        what = f"whether a key lies beside the configuration: {error.filename} cannot be read: {error.strerror}"
+        what = f"whether another file has a key: {error.filename} cannot be read: {error.strerror}"
         yield skip(what, f"ls -ld {error.filename}")
     if secrets and not exposed and not readable and not unread:
-        yield ok("no key is seen on a command line, or in a file beside the configuration that others can read")
+        yield ok("no command line, and no file that others can read in the configuration's directory, has a key")
 
 
-def _shows(arguments: tuple[str, ...], secrets: list[str]) -> bool:
-    """Whether a key stands among arguments; the one behind `-apiKey` is the vendor's own way and cannot be helped."""
+def _has_key(arguments: tuple[str, ...], secrets: list[str]) -> bool:
+    """Return whether a key is among arguments. The vendor's own `-apiKey` cannot be avoided and does not count."""
     shown = [
         argument for before, argument in zip(("", *arguments), arguments) if before not in {"-apiKey", "--apiKey"}
     ]  # fmt: skip
@@ -163,8 +163,8 @@ def _shows(arguments: tuple[str, ...], secrets: list[str]) -> bool:
 
 
 def _readable_copies(inst: Installation, secrets: list[str]) -> tuple[list[str], list[OSError]]:
-    """Give the files that others can read and that hold a key, and why the directory or a file could not be read."""
-    known = {inst.path, inst.access.key_file}  # looked at by checks of their own
+    """Return the files with a key that others can read, and the errors of a directory or file that cannot be read."""
+    known = {inst.path, inst.access.key_file}  # other checks cover these
     try:
         paths = [path for path in sorted(Path(inst.path).parent.iterdir()) if str(path) not in known]
     except OSError as error:
@@ -178,10 +178,10 @@ def _is_readable_copy(path: Path, secrets: list[str]) -> bool | OSError:
     try:
         status = path.lstat()
         is_others = stat.S_ISREG(status.st_mode) and status.st_mode & _OTHERS_READ
-        if not is_others or status.st_size > _LARGEST_LOOKED_AT_BYTES:
+        if not is_others or status.st_size > _LARGEST_SEARCHED_BYTES:
             return False
         text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:  # it has gone meanwhile
+    except FileNotFoundError:  # it was removed meanwhile
         return False
     except OSError as error:
         return error
@@ -192,7 +192,7 @@ def _is_readable_copy(path: Path, secrets: list[str]) -> bool | OSError:
 
 
 def logs_named(inst: Installation, pattern: str) -> list[Path]:
-    """Give the connector's own logs whose names match, the newest first; none where they cannot be listed."""
+    """Return the connector's own logs whose names match, newest first; none if they cannot be listed."""
     if inst.edge == NATIVE:
         return []
     try:
@@ -203,14 +203,14 @@ def logs_named(inst: Installation, pattern: str) -> list[Path]:
 
 
 def connector_log(inst: Installation) -> str | None:
-    """Give the connector's own log: its process's, else the one that was written last; None: there is none."""
+    """Return the log of the connector's process, else the connector's newest log, or None."""
     logs = logs_named(inst, rf"{inst.edge}\d+\.log")
     of_process = [path for path in logs if inst.process and path.name == f"{inst.edge}{inst.process.pid}.log"]
     return str((of_process or logs)[0]) if logs else None
 
 
 def _read_version(log: str) -> str:
-    """Read which version wrote a log."""
+    """Return the connector's version from the start of its log."""
     with suppress(OSError), Path(log).open(encoding="utf-8", errors="replace") as file:
         match = _VERSION.search(file.read(_HEAD_BYTES))
         return match[1] if match else "unknown"
@@ -218,7 +218,7 @@ def _read_version(log: str) -> str:
 
 
 def read_tail(path: str, *, most_bytes: int = _TAIL_BYTES) -> list[str]:
-    """Read the last lines of a text file; none where it cannot be read."""
+    """Return the last lines of a text file; none if it cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
@@ -231,7 +231,7 @@ def read_tail(path: str, *, most_bytes: int = _TAIL_BYTES) -> list[str]:
 
 
 def last_error(lines: list[str]) -> tuple[float, str]:
-    """Find the last error that a connector logged: when, in seconds since the epoch, and what; 0 and nothing: none."""
+    """Return the time (seconds since the epoch) and text of the last error in a log; 0 and an empty text: none."""
     for line in reversed(lines):
         match = _LINE.match(line)
         at = iso_seconds(match["when"] or match["at"] or "") if match else None

@@ -1,4 +1,4 @@
-"""The executor on the connector's host: the file, the Python that starts it, its logs, its state directory."""
+"""Checks of the executor on the connector's host: its file, its Python, its logs, its state directory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alerta_opsgenie import __version__
 from alerta_opsgenie.agent.handover import UnsafeError, open_directory
 from alerta_opsgenie.agent.state import journal_of, target_name, target_url, targets
 from alerta_opsgenie.clients.connection import AddressError
-from alerta_opsgenie.doctor.config_checks import need_user
+from alerta_opsgenie.doctor.config_checks import require_user
 from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, ok, skip, warn
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.journal import JournalError
@@ -36,7 +36,7 @@ def _script(inst: Installation) -> str:
 
 
 def check_script(inst: Installation) -> Iterator[Finding]:
-    """Look whether each file that the mappings name can be read and started, and is changed by nobody else."""
+    """Check that the connector's user can read and start each mapped script, and that no other user can change it."""
     for path in dict.fromkeys(mapping.filepath for mapping in our_mappings(inst.config)):
         yield _check_script(inst, path)
 
@@ -46,20 +46,20 @@ def _check_script(inst: Installation, path: str) -> Finding:
         status = Path(path).stat()
     except OSError as error:
         return fail(f"{path}, which the actions are mapped to: {error.strerror}", inst.install_command)
-    person, what = inst.person, f"{path} is {user_name(status.st_uid)}'s with mode {status.st_mode & 0o777:04o}"
+    user, what = inst.user, f"{path} is {user_name(status.st_uid)}'s with mode {status.st_mode & 0o777:04o}"
     if status.st_mode & _OTHERS_WRITE:
         return fail(f"{what}: it can be changed by others", f"chmod 755 {path}")
-    if person and status.st_uid not in (0, person.uid):
-        return fail(f"{what}: it belongs to neither root nor {person.name}", f"chown {person.name}: {path}")
-    if person is None or not person.is_us:
+    if user and status.st_uid not in (0, user.uid):
+        return fail(f"{what}: it belongs to neither root nor {user.name}", f"chown {user.name}: {path}")
+    if user is None or not user.is_current_user:
         return skip(f"whether the connector's user can start {path}", "run doctor as root")
     if not os.access(path, os.R_OK if path.endswith(".py") else os.X_OK | os.R_OK):
-        return fail(f"{what}: {person.name} cannot start it", f"chmod 755 {path}")
+        return fail(f"{what}: {user.name} cannot start it", f"chmod 755 {path}")
     return ok(what)
 
 
 def check_python(inst: Installation) -> Iterator[Finding]:
-    """Look at the `python` that the connector starts a `.py` with; any other script names its own, see `executor`."""
+    """Check the `python` with which the connector starts a `.py`; other scripts name their own, see `executor`."""
     path, search = _script(inst), inst.search_path
     if not path.endswith(".py"):
         return
@@ -75,7 +75,7 @@ def check_python(inst: Installation) -> Iterator[Finding]:
 
 
 def check_starts(inst: Installation) -> Iterator[Finding]:
-    """Start the executor for its version, with the service's PATH."""
+    """Start the executor with `--version` and the service's PATH."""
     path = _script(inst)
     output, error = _run_program(inst, [*INTERPRETERS.get(Path(path).suffix, ()), path, "--version"])
     if error:
@@ -89,13 +89,13 @@ def check_starts(inst: Installation) -> Iterator[Finding]:
 
 
 def check_service(inst: Installation) -> Iterator[Finding]:
-    """Look whether the program of our own service, the connector or the agent, starts as its user."""
+    """Check that the program of our own service, the connector or the agent, starts as its user."""
     unit = inst.own_unit
     if not unit.command:
         return
-    # Without the agent's service the executors start one; only what waits is not delivered after a reboot.
+    # Without its service, executors start the agent; only waiting actions are not delivered after a reboot.
     name, judge = ("run", fail) if inst.edge == NATIVE else ("agent", warn)
-    user = need_user(inst, f"whether {unit.name} can start {unit.command[0]} as its user").name
+    user = require_user(inst, f"whether {unit.name} can start {unit.command[0]} as its user").name
     _, error = _run_program(inst, [unit.command[0], name, "--help"])
     what = f"{unit.command[0]} {name} of {unit.name}, as {user}"
     if error:
@@ -107,7 +107,7 @@ def check_service(inst: Installation) -> Iterator[Finding]:
 
 
 def _run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
-    """Run a program, found by the PATH of the service's environment; gives its output, and what went wrong."""
+    """Run a program, found by the PATH of the service's environment; return its output and its error."""
     try:
         ended = subprocess.run(
             command, capture_output=True, timeout=_SECONDS, check=False, env=dict(inst.service_environment), cwd="/",
@@ -115,20 +115,20 @@ def _run_program(inst: Installation, command: list[str]) -> tuple[str, str]:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", str(error)
-    words = ended.stderr.strip().splitlines() or [f"it ends with {ended.returncode}"]
-    return ended.stdout.strip(), words[-1][:200] if ended.returncode else ""
+    errors = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+    return ended.stdout.strip(), errors[-1][:200] if ended.returncode else ""
 
 
 def check_logs(inst: Installation) -> Iterator[Finding]:
-    """Look whether the connector's user can write the files for the executor's output: else each action fails."""
+    """Check that the connector's user can write the files for the executor's output; otherwise each action fails."""
     files = [path for path in (inst.mapping.stdout, inst.mapping.stderr) if path] if inst.mapping else []
     if not files:
         return
-    user = need_user(inst, f"whether it can write {files[0]}").name
+    user = require_user(inst, f"whether it can write {files[0]}").name
     refused = [path for path in files if not _may_write(path)]
     for path in refused:
         advice = f"chown {user}: {path}" if Path(path).exists() else f"install -o {user} -m 640 /dev/null {path}"
-        if str(Path(path).parent) == inst.log_directory:  # no other directory is changed: others may use it
+        if str(Path(path).parent) == inst.log_directory:  # other programs may use any other directory
             advice = f"chown -R {user}: {inst.log_directory}"
         yield fail(f"{user} cannot write {path}", advice)
     if not refused:
@@ -136,7 +136,7 @@ def check_logs(inst: Installation) -> Iterator[Finding]:
 
 
 def _may_write(path: str) -> bool:
-    if os.path.exists(path):  # noqa: PTH110 - Path.exists() raises where it may not look
+    if os.path.exists(path):  # noqa: PTH110 - Path.exists() raises without the right to search the directory
         return os.access(path, os.W_OK)
     return os.access(os.path.dirname(path), os.W_OK | os.X_OK)  # noqa: PTH120
 
@@ -145,9 +145,9 @@ def _may_write(path: str) -> bool:
 
 
 def check_state(inst: Installation) -> Iterator[Finding]:
-    """Look at what waits and what is dead, and whether the state directory can be used."""
+    """Check waiting actions and dead letters, and that the state directory can be used."""
     directory = inst.state_directory
-    me = need_user(inst, f"what waits in {directory}").name
+    me = require_user(inst, f"what waits in {directory}").name
     try:
         os.close(open_directory(directory))
     except FileNotFoundError:
@@ -156,7 +156,7 @@ def check_state(inst: Installation) -> Iterator[Finding]:
             advice = f"install -d -o {me} -m 700 {directory}"
             raise CheckEndedError(fail(f"the state directory {directory} cannot be made", advice)) from None
     except (UnsafeError, OSError) as error:
-        advice = f"name another one with --spoolDir in {inst.path}"  # somebody else's directory is not to be changed
+        advice = f"name another one with --spoolDir in {inst.path}"  # do not change another program's directory
         if os.path.isdir(f"{directory}/targets"):  # noqa: PTH112
             advice = f"chown {me}: {directory}; chmod 700 {directory}"
         raise CheckEndedError(fail(str(error), advice)) from None
@@ -184,7 +184,7 @@ def _check_journal(inst: Installation, directory: str, name: str) -> Iterator[Fi
     else:
         yield (fail if oldest > OLD_SECONDS else warn)(f"{what}, the oldest for {age(oldest)}", listing)
     if counts.dead:
-        yield warn(f"{counts.dead} actions for {url} were refused for good", listing)
+        yield warn(f"{counts.dead} actions for {url} were refused permanently", listing)
 
 
 def _own_targets(inst: Installation) -> set[str]:

@@ -1,4 +1,4 @@
-"""The whole way once: an alert made in Alerta, acted on as the connector would, looked at, and removed again."""
+"""Test one action end to end: make an alert in Alerta, act on it as the connector would, check it, remove it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from alerta_opsgenie.doctor.finding import CheckEndedError, Finding, fail, findi
 from alerta_opsgenie.doctor.http import OK
 from alerta_opsgenie.doctor.installation import Installation
 from alerta_opsgenie.vendor.config import NATIVE
-from alerta_opsgenie.vendor.runner import Host, run_message
+from alerta_opsgenie.vendor.runner import ScriptHost, run_message
 
-ACTOR = "alerta-opsgenie-doctor"  # who acts in the test
+ACTOR = "alerta-opsgenie-doctor"  # the user of the test's action
 NAME = "send-test"
 _LIMIT_SECONDS = 30.0
-_UNREACHED = fail("the test did not come to its end: Alerta is not reached", "follow what the check alerta advises")
+_UNREACHED = fail("the test was not finished: Alerta is not reached", "follow the advice of the check alerta")
 
 
 def send_test(inst: Installation) -> Iterator[Finding]:
-    """Do the test. The alert is informational and removed whatever happens."""
+    """Do the test. The alert is informational, and removed also if the test fails."""
     if not inst.access.url or not inst.alerta_key[0]:
-        advice = "follow what the checks above advise"
+        advice = "follow the advice of the checks above"
         raise CheckEndedError(fail("the test needs a configuration with Alerta's URL and key", advice))
     try:
         made = try_call(inst, "POST", "/alert", _alert(inst))
@@ -34,7 +34,7 @@ def send_test(inst: Installation) -> Iterator[Finding]:
         raise CheckEndedError(_UNREACHED) from None
     alert_id = str(made.body.get("id") or "") if made.ok else ""
     if not alert_id:
-        advice = "follow what the check alerta-key advises; a plugin of Alerta's may also refuse the alert"
+        advice = "follow the advice of the check alerta-key; a plugin of Alerta's may also refuse the alert"
         raise CheckEndedError(fail(f"no alert could be made: HTTP {made.status} {made.message}".rstrip(), advice))
     try:
         yield from [*findings_of(_act(inst, alert_id))] or [_UNREACHED]
@@ -51,7 +51,7 @@ def _alert(inst: Installation) -> dict[str, Any]:
         "event": f"DoctorTest{uuid.uuid4().hex[:12]}",
         "environment": "Development" if "Development" in names or not names else names[0],
         "service": ["alerta-opsgenie"],
-        # The plugin passes nothing of this severity on unless it is told to, so that nobody's phone rings.
+        # By default the plugin sends no alert of this severity, so nobody is paged.
         "severity": "informational",
         "text": "a test by alerta-opsgenie doctor, removed in a moment",
         "timeout": 300,
@@ -62,20 +62,20 @@ def _act(inst: Installation, alert_id: str) -> Iterator[Finding]:
     source = next((name for name in inst.access.sources if name != "*"), "Alerta")
     message = json.dumps(message_of("Acknowledge", alert_id, ACTOR, source))
     began = time.monotonic()
-    line = _hand_over(inst, message) if inst.edge == NATIVE else _start(inst, message)
+    line = _submit_to_connector(inst, message) if inst.edge == NATIVE else _run_script(inst, message)
     seconds = time.monotonic() - began
     found = fields_of(try_call(inst, "GET", f"/alert/{alert_id}")).get("alert")
     alert: dict[str, Any] = found if isinstance(found, dict) else {}
     if alert.get("status") != "ack":
         advice = "look at the executor's log, and at which other plugins of Alerta's handle actions"
-        what = f"the executor said {line!r}, but the alert is {alert.get('status')}, not ack"
+        what = f"the executor reported {line!r}, but the alert is {alert.get('status')}, not ack"
         raise CheckEndedError(fail(what, advice))
     user = next((str(one.get("user")) for one in reversed(alert.get("history") or []) if one.get("type") == "ack"), "?")
     yield ok(f"acknowledged, as the connector would have done it, in {seconds:.2f} s; its history shows {user}")
 
 
 def message_of(action: str, alert: str, user: str, source: str, **fields: Any) -> dict[str, Any]:
-    """Make a message as the vendor would send it now; `fields` are more of the alert's."""
+    """Return a message as the vendor would send it now; `fields` are more fields of the alert."""
     return {
         "action": action,
         "actionType": "custom",
@@ -86,11 +86,11 @@ def message_of(action: str, alert: str, user: str, source: str, **fields: Any) -
 
 
 def _failed(why: str) -> CheckEndedError:
-    return CheckEndedError(fail(f"the action failed: {why}", "follow what the line says, or the check that names it"))
+    return CheckEndedError(fail(f"the action failed: {why}", "correct that cause, or see the check that reports it"))
 
 
-def _start(inst: Installation, message: str) -> str:
-    host = Host(environment=inst.service_environment, working_directory="/", time_limit_seconds=_LIMIT_SECONDS)
+def _run_script(inst: Installation, message: str) -> str:
+    host = ScriptHost(environment=inst.service_environment, working_directory="/", time_limit_seconds=_LIMIT_SECONDS)
     result = run_message(inst.config, message, host=host)
     if result.dropped_reason is not None:
         raise _failed(f"the connector would drop it: {result.dropped_reason}")
@@ -99,8 +99,8 @@ def _start(inst: Installation, message: str) -> str:
     return (result.stdout.strip().splitlines() or [""])[-1]
 
 
-def _hand_over(inst: Installation, message: str) -> str:
-    """Hand it to our own connector, by the settings of the mapping; gives the outcome as the executor prints it."""
+def _submit_to_connector(inst: Installation, message: str) -> str:
+    """Submit the message to our own connector with the mapping's settings; return the outcome as one line."""
     if client.ask_status(inst.state_directory) is None:
         raise _failed(f"no connector answers in {inst.state_directory}")
     try:

@@ -1,6 +1,6 @@
-"""The services of this host, found among systemd's units, and the environment that they give (systemd.exec(5)).
+"""The services of this host, found among systemd's units, and their environment (systemd.exec(5)).
 
-Specifiers other than `%%` (`%h`, `%i`) stay as they stand: what they mean is known to systemd alone.
+Specifiers other than `%%` (`%h`, `%i`) are not expanded: only systemd knows their values.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VALUE_PART = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|((?:\\.|[^'"\\])+)"""
 
 @dataclass(frozen=True)
 class Unit:
-    """A service: where its unit lies, its user, the command that it starts, the variables that it sets."""
+    """A service: the path of its unit, its user, its command, and its environment variables."""
 
     path: str = ""
     user: str = ""
@@ -35,12 +35,12 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """The service's name, as systemctl takes it."""
+        """The service's name for systemctl."""
         return Path(self.path).name
 
 
 def find_units(directories: tuple[str, ...] = DIRECTORIES) -> Iterator[Unit]:
-    """Read the services; a unit or drop-in in an earlier directory goes before one of the same name."""
+    """Read the services; a unit or drop-in in an earlier directory replaces one of the same name."""
     for name, path in _by_name(directories, "*.service"):
         drop_ins = _by_name([f"{directory}/{name}.d" for directory in directories], "*.conf")
         yield read_unit(path, map(_text, [path, *(part for _, part in drop_ins)]), _text)
@@ -55,21 +55,21 @@ def _by_name(directories: Iterable[str], pattern: str) -> list[tuple[str, str]]:
 
 
 def _text(path: str) -> str:
-    """Read what root alone decides; what others could put there may be a link to any file of root's."""
+    """Read a file that only root can change: one that others can change may be a link to any file of root's."""
     try:
-        return SafeFiles().read(path).decode("utf-8", "replace") if SafeFiles().writer(path) == 0 else ""
+        return SafeFiles().read(path).decode("utf-8", "replace") if SafeFiles().find_writer(path) == 0 else ""
     except OSError:
         return ""
 
 
 def read_unit(path: str, texts: Iterable[str], read_file: Callable[[str], str]) -> Unit:
-    """Read a unit and its drop-ins, in their order. `read_file` gives a file's text, empty where there is none."""
+    """Read a unit and its drop-ins, in order. `read_file` returns a file's text, empty if there is none."""
     last: dict[str, str] = {}
     own: dict[str, str] = {}
     files: list[str] = []
     for name, value in (setting for text in texts for setting in _service_settings(text)):
         last[name] = value
-        # An empty value takes back what was set so far.
+        # An empty value removes all earlier ones.
         if name == "Environment":
             own = {**own, **parse_environment(value)} if value else {}
         elif name == "EnvironmentFile":
@@ -92,7 +92,7 @@ def _service_settings(text: str) -> Iterator[tuple[str, str]]:
 
 
 def parse_environment(value: str) -> dict[str, str]:
-    """Read the value of an `Environment=` line: assignments with blanks between them."""
+    """Read the value of an `Environment=` line: assignments with spaces between them."""
     pairs = (word.replace("%%", "%").partition("=") for word in _words(value))
     return {name: text for name, mark, text in pairs if mark and _NAME.fullmatch(name)}
 
@@ -101,7 +101,7 @@ def _words(value: str) -> list[str]:
     try:
         return shlex.split(value)
     except ValueError:
-        # A quote that is never closed: systemd ignores the line.
+        # An unclosed quote: systemd ignores the line.
         return []
 
 

@@ -1,7 +1,7 @@
-"""Opsgenie or JSM: whether it takes the key and the queue answers, the sources of its alerts, how long it goes on.
+"""Checks of Opsgenie or JSM: the key, the queue, the sources of alerts, and the end of Opsgenie.
 
-A queue is asked for its attributes and nothing is received: a received message is hidden from the connector for a
-while, and each receipt counts towards a dead-letter queue.
+A queue's attributes are read, but no message is received: a received message is hidden from the connector for a while,
+and each receipt counts towards a dead-letter queue.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from alerta_opsgenie.clients.connection import AddressError, Response
-from alerta_opsgenie.connector.credentials import AwsCredentials, CredentialsError, QueueLocation, Token
+from alerta_opsgenie.connector.credentials import CredentialsError, QueueLocation, Token
 from alerta_opsgenie.connector.refresher import SQS, fetch
 from alerta_opsgenie.core.limits import END_OF_OPSGENIE
 from alerta_opsgenie.core.message import is_uuid
@@ -34,17 +34,17 @@ ALERTS: Mapping[str, str] = {OEC: "/v2/alerts", JEC: "/jsm/ops/integration/v2/al
 SOON_DAYS = 180
 CLOCK_WARN_SECONDS = 5.0
 CLOCK_FAIL_SECONDS = 240.0
-"""AWS refuses a request that was signed 5 minutes away from its own clock (signature version 4)."""
+"""AWS refuses a request whose signature is 5 minutes off AWS's clock (signature version 4)."""
 
 NAMES: Mapping[str, str] = {OEC: "Opsgenie", JEC: "Jira Service Management"}
-_ALERTS_LOOKED_AT = 50
+_MOST_ALERTS = 50
 _DENIED = ("AccessDenied", "UnauthorizedOperation")
-_OPEN_THE_WAY = "open the way there for this host (name server, firewall, proxy)"
+_ALLOW_ACCESS = "make it reachable for this host (name server, firewall, proxy)"
 _WAITING, _IN_FLIGHT = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 
 
-def judge_clock(whose: str, ahead_seconds: float) -> Iterator[Finding]:
-    """Compare a server's clock with ours; the Date header is exact to a second."""
+def compare_clocks(whose: str, ahead_seconds: float) -> Iterator[Finding]:
+    """Compare a server's clock with ours; the Date header has a resolution of one second."""
     apart, advice = abs(ahead_seconds), "timedatectl set-ntp true"
     what = f"this host's clock is {apart:.0f} s {'behind' if ahead_seconds > 0 else 'ahead of'} {whose}'s"
     if apart > CLOCK_FAIL_SECONDS:
@@ -56,7 +56,7 @@ def judge_clock(whose: str, ahead_seconds: float) -> Iterator[Finding]:
 
 
 def check_sources(inst: Installation) -> Iterator[Finding]:
-    """Compare the sources of Alerta's alerts over there with those that the executor acts on."""
+    """Compare the sources of Alerta's alerts at the vendor with those that the executor acts on."""
     acted_on = inst.access.sources
     if "*" in acted_on:
         raise CheckEndedError(ok("the executor acts on alerts of every source"))
@@ -65,7 +65,7 @@ def check_sources(inst: Installation) -> Iterator[Finding]:
     other = sorted(seen - set(acted_on))
     if other:
         flags = ", ".join(f'"--source", {json.dumps(name)}' for name in (*acted_on, *other))
-        what = f"alerts of Alerta's have the source {', '.join(other)}, the executor acts on {wanted} alone"
+        what = f"alerts of Alerta's have the source {', '.join(other)}, the executor acts only on {wanted}"
         yield fail(what, f"in {inst.path}, add {flags} to globalArgs")
     else:
         yield ok(
@@ -74,39 +74,39 @@ def check_sources(inst: Installation) -> Iterator[Finding]:
 
 
 def _sources_seen(inst: Installation, wanted: str) -> set[str]:
-    untried = f"whether alerts over there have the source {wanted}"
+    untried = f"whether alerts at {NAMES[inst.dialect]} have the source {wanted}"
     try:
-        response = ask_vendor(inst, f"{ALERTS[inst.dialect]}?limit={_ALERTS_LOOKED_AT}&sort=createdAt&order=desc")
+        response = ask_vendor(inst, f"{ALERTS[inst.dialect]}?limit={_MOST_ALERTS}&sort=createdAt&order=desc")
     except NO_ANSWER as error:
         raise CheckEndedError(skip(f"{untried}: {error}")) from None
     alerts = response.json.get("data") if isinstance(response.json, dict) else None
     if not isinstance(alerts, list):
-        why = f"the list of alerts is refused to this key (HTTP {response.status})"
+        why = f"the list of alerts is refused (HTTP {response.status})"
         raise CheckEndedError(skip(f"{untried}: {why}"))
     found = [one for one in alerts if isinstance(one, dict) and is_uuid(str(one.get("alias")))]
     return {str(one["source"]) for one in found if one.get("source")}
 
 
-def judge_end(days: int, advice: str) -> Finding:
-    """Say how long Opsgenie goes on."""
+def check_end_date(days: int, advice: str) -> Finding:
+    """Return the finding for the days until Opsgenie ends."""
     if days <= 0:
         return fail(f"Opsgenie was switched off on {END_OF_OPSGENIE}", advice)
-    what = f"Opsgenie goes on for {days} days, until {END_OF_OPSGENIE}"
+    what = f"Opsgenie ends in {days} days, on {END_OF_OPSGENIE}"
     return warn(what, advice) if days <= SOON_DAYS else ok(what)
 
 
 def check_end(inst: Installation) -> Iterator[Finding]:
-    """Say how long Opsgenie goes on."""
+    """Report the days until Opsgenie ends."""
     if inst.dialect == OEC:
         advice = f"move to Jira Service Management: alerta-opsgenie config convert {inst.path} --to jec"
-        yield judge_end(days_left(inst.request.today), advice)
+        yield check_end_date(days_left(inst.request.today), advice)
 
 
 # -- The queue
 
 
 def _fetch_token(inst: Installation) -> Token:
-    """Ask for queues or a channel as the connector does at its start. A refusal ends the check."""
+    """Request queues or a channel as the connector does at its start. A refusal ends the check."""
     transport = str(inst.config.own.get("transport", "auto")) if inst.edge == NATIVE else SQS
     try:
         with vendor_api(inst) as api:
@@ -114,47 +114,47 @@ def _fetch_token(inst: Installation) -> Token:
     except AddressError as error:
         raise CheckEndedError(fail(str(error), f"correct baseUrl in {inst.path}")) from None
     except CredentialsError as error:
-        raise CheckEndedError(_judge(inst, error)) from None
+        raise CheckEndedError(_refusal(inst, error)) from None
 
 
-def _judge(inst: Installation, error: CredentialsError) -> Finding:
+def _refusal(inst: Installation, error: CredentialsError) -> Finding:
     kind = inst.dialect.upper()
     if not error.status:
         return fail(
-            f"{NAMES[inst.dialect]} is not reached: {error}", f"{_OPEN_THE_WAY}, or correct baseUrl in {inst.path}"
+            f"{NAMES[inst.dialect]} is not reached: {error}", f"{_ALLOW_ACCESS}, or correct baseUrl in {inst.path}"
         )
     if error.status == OK:
-        return fail(str(error), f"see in the {kind} integration that it is turned on and sends actions to {kind}")
+        return fail(str(error), f"check that the {kind} integration is turned on and sends actions to {kind}")
     if error.advice:
         return fail(str(error), f"{error.advice} ({inst.path})")
     return warn(str(error), "try again later; the connector does so by itself")
 
 
 def check_vendor(inst: Installation) -> Iterator[Finding]:
-    """Look whether the vendor is reached, and names a queue or a channel to this key."""
+    """Check that the vendor is reached and returns a queue or a channel for this key."""
     token = _fetch_token(inst)
     yield ok(f"{NAMES[inst.dialect]} accepts the key")
-    yield from judge_clock(NAMES[inst.dialect], token.ahead_seconds)
+    yield from compare_clocks(NAMES[inst.dialect], token.ahead_seconds)
 
 
 def check_queue(inst: Installation) -> Iterator[Finding]:
-    """Ask each queue that the vendor names for its attributes; the channel of JEC's version 2 was asked already."""
-    with suppress(CheckEndedError):  # the check before says why
+    """Read the attributes of each queue. The channel of JEC's version 2 was already reached."""
+    with suppress(CheckEndedError):  # `check_vendor` reports it
         token = _fetch_token(inst)
         if token.channel:
             yield ok(f"messages come by the channel of JEC's version 2 ({token.channel}), not by SQS")
         for place in token.queues:
-            yield _check(inst, place)
+            yield _check_one_queue(inst, place)
 
 
-def _check(inst: Installation, place: QueueLocation) -> Finding:
+def _check_one_queue(inst: Installation, place: QueueLocation) -> Finding:
     name = place.url.rpartition("/")[2]
     if SigV4Auth is None:
         return skip(f"the queue {name}: botocore is missing", "pip install 'alerta-opsgenie[connector]'")
     try:
-        response = _ask_attributes(inst, place, place.credentials)
+        response = _ask_attributes(inst, place)
     except NO_ANSWER as error:
-        return fail(f"the queue {name} is not reached: {error}", _OPEN_THE_WAY)
+        return fail(f"the queue {name} is not reached: {error}", _ALLOW_ACCESS)
     answer = response.json if isinstance(response.json, dict) else {}
     counts = answer.get("Attributes")
     if response.status == OK:
@@ -164,19 +164,20 @@ def _check(inst: Installation, place: QueueLocation) -> Finding:
         return ok(f"the SQS queue {name} ({place.region}) answers: {number} messages wait, {taken} are taken")
     code = str(answer.get("__type", "")).rpartition("#")[2][:80]
     if any(denied in code for denied in _DENIED):
-        what = f"the queue {name}: it answers, and these credentials may not ask for its attributes"
+        what = f"the queue {name}: it answers, but these credentials may not read its attributes"
         return skip(what, "see connector-log and last-success")
     what = f"the queue {name} refuses: {code or f'HTTP {response.status}'}"
-    return fail(what, "see that the clocks agree (check vendor); the integration may have been made anew")
+    return fail(what, "check that the clocks agree (check vendor); the integration may have been made again")
 
 
-def _ask_attributes(inst: Installation, place: QueueLocation, aws: AwsCredentials) -> Response:
-    """Send GetQueueAttributes. botocore's own client would read files that this user may not read any more."""
+def _ask_attributes(inst: Installation, place: QueueLocation) -> Response:
+    """Send GetQueueAttributes. botocore's own client would read files that this user can no longer read."""
     parts = urlsplit(place.url)
     origin = f"{parts.scheme}://{parts.netloc}"
     body = json.dumps({"QueueUrl": place.url, "AttributeNames": [_WAITING, _IN_FLIGHT]}).encode()
     headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.GetQueueAttributes"}
     request = AWSRequest("POST", f"{origin}/", data=body, headers=headers)
-    credentials = Credentials(aws.access_key_id, aws.secret_access_key, aws.session_token)
+    grant = place.credentials
+    credentials = Credentials(grant.access_key_id, grant.secret_access_key, grant.session_token)
     SigV4Auth(credentials, "sqs", place.region).add_auth(request)
     return ask(inst, origin, "/", dict(request.headers.items()), body, method="POST")

@@ -1,1 +1,1 @@
-"""Setting a connector up on a host, and taking that away again: `alerta-opsgenie install` and `uninstall`."""
+"""Set up a connector on a host, and undo that: `alerta-opsgenie install` and `uninstall`."""

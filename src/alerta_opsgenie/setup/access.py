@@ -1,4 +1,4 @@
-"""What a mapping gives our executor: where Alerta is, with which key, and how it is to act."""
+"""The settings that a mapping passes to our executor: Alerta's URL and key, and the executor's options."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _NO_KEY = Secret("")
 
 @dataclass(frozen=True)
 class Access:
-    """Texts as the configuration has them, empty where it says nothing.
+    """Texts from the configuration, empty if it does not set them.
 
-    `key` is Alerta's where it is given itself, `key_in_arguments` where every user of the host can see it. `found` are
-    the executor's arguments by name, `variables` its environment.
+    `key` is Alerta's key if the configuration contains it. `key_in_arguments`: it is an argument, which every user of
+    the host can see. `found` are the executor's arguments by name, `variables` its environment.
     """
 
     url: str = ""
@@ -35,7 +35,7 @@ class Access:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def read_key(self) -> tuple[Secret, str]:
-        """Read the key as the user that this process is; the text says why there is none."""
+        """Return Alerta's key, read with this process's rights; or an empty one, and the reason."""
         if self.key or not self.key_file:
             return self.key, "" if self.key else "no key is given"
         try:
@@ -48,7 +48,7 @@ class Access:
         return Secret(key), "" if key else f"{self.key_file} is empty"
 
     def options(self, **given: str | None) -> Options:
-        """Make the executor's options of it, with what is `given` by the name of an argument. Raises UsageError."""
+        """Return the executor's options; `given` replaces arguments by name. Raises `UsageError`."""
         found = {**self.found, **{name: [value] for name, value in given.items() if value}}
         if given.get("alertaApiKeyFile"):
             found.pop("alertaApiKey", None)
@@ -77,9 +77,9 @@ def access_of(found: Mapping[str, list[str]], variables: Mapping[str, str]) -> A
 
 
 def read_access(config: EdgeConfig, mapping: ActionMapping | None, environment: Mapping[str, str]) -> Access:
-    """Read what our executor is given by a mapping; without one, by what all mappings have in common.
+    """Return the settings that a mapping passes to our executor; without one, those common to all mappings.
 
-    `environment` is the connector's own, which its scripts inherit.
+    `environment` is the connector's, which its scripts inherit.
     """
     arguments, variables = mapping_arguments(config, mapping)
     try:
@@ -90,5 +90,5 @@ def read_access(config: EdgeConfig, mapping: ActionMapping | None, environment: 
 
 
 def our_mappings(config: EdgeConfig) -> list[ActionMapping]:
-    """Give the mappings that start our executor."""
+    """Return the mappings that start our executor."""
     return [mapping for mapping in config.mappings.values() if mapping.is_alerta_executor]

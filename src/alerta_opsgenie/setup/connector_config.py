@@ -1,4 +1,4 @@
-"""The configuration that an installation writes: made new, or made of the one that is there with as little change."""
+"""The configuration that `install` writes: a new one, or the existing one with as few changes as possible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from alerta_opsgenie.core.secret import Secret, is_secret_name
 from alerta_opsgenie.setup.access import our_mappings, read_access
 from alerta_opsgenie.setup.host import Host
 from alerta_opsgenie.setup.layout import Layout
-from alerta_opsgenie.vendor.arguments import CONNECTORS_OWN, KEY_OPTION, KEY_VARIABLE, find_options, without_options
+from alerta_opsgenie.vendor.arguments import CONNECTOR_OPTIONS, KEY_OPTION, KEY_VARIABLE, find_options, without_options
 from alerta_opsgenie.vendor.checks import check_config, is_placeholder
 from alerta_opsgenie.vendor.config import NATIVE, guess_dialect, is_executor
 from alerta_opsgenie.vendor.convert import convert_config, difference
@@ -24,7 +24,7 @@ _NO_SECRET = Secret("")
 
 @dataclass(frozen=True)
 class Existing:
-    """What a configuration that is there already says; empty where it says nothing of use."""
+    """The values of an existing configuration; empty if it has none that can be used."""
 
     document: Document | None = None
     dialect: str = ""
@@ -37,7 +37,7 @@ class Existing:
 def read_existing(
     host: Host, layout: Layout, dialect: str | None = None, document: Document | None = None
 ) -> Existing:
-    """Read the configuration that is there, or the `document` that takes its place, and the key that it names.
+    """Read the existing configuration, or the `document` in its place, and the key file that it names.
 
     Raises `OSError` and `ConfigError`.
     """
@@ -53,7 +53,7 @@ def read_existing(
         chosen,
         Secret(_filled(config.api_key.reveal())),
         _filled(access.url),
-        Secret(_filled(access.key.reveal())) or _key_in(host, access.key_file, host.files.writer(document.where)),
+        Secret(_filled(access.key.reveal())) or _key_in(host, access.key_file, host.files.find_writer(document.where)),
         _filled(access.state_directory),
     )
 
@@ -61,10 +61,10 @@ def read_existing(
 def take_over(host: Host, layout: Layout, path: str, dialect: str | None) -> Existing:
     """Convert the configuration at `path` for a layout.
 
-    It is read with the rights of whoever can write it. The integration's key stays behind: the other product's
-    integration has another. Alerta's key comes along. Raises `OSError` and `ConfigError`.
+    It is read with the rights of the user who can write it. Alerta's key is copied. The integration's key is not: the
+    other product's integration has another. Raises `OSError` and `ConfigError`.
     """
-    old = parse_document(host.files.read(path, host.files.writer(path)), syntax=syntax_of(path), where=path)
+    old = parse_document(host.files.read(path, host.files.find_writer(path)), syntax=syntax_of(path), where=path)
     to = layout.edge if layout.edge != NATIVE else dialect or NATIVE
     begun = read_existing(host, layout, dialect, Document(convert_config(old, to=to), "json", path))
     return replace(begun, alerta_key=begun.alerta_key or read_existing(host, layout, dialect, old).alerta_key)
@@ -75,12 +75,12 @@ def _parsed(content: bytes, layout: Layout) -> Document:
 
 
 def _filled(text: str) -> str:
-    """Give a text, or nothing where a sample's stands there still."""
+    """Return the text, or an empty one for a sample's placeholder."""
     return "" if is_placeholder(text) else text
 
 
 def _key_in(host: Host, path: str, writer: int) -> Secret:
-    """Read the file that the configuration names with the rights of whom can write the configuration."""
+    """Read the key file of the configuration with the rights of the user who can write the configuration."""
     try:
         return Secret(host.files.read(path, writer).decode("ascii").strip()) if path else _NO_SECRET
     except (OSError, UnicodeDecodeError):
@@ -88,17 +88,17 @@ def _key_in(host: Host, path: str, writer: int) -> Secret:
 
 
 def make_config(layout: Layout, wanted: RenderOptions, existing: Existing) -> dict[str, Any]:
-    """Make the configuration. Raises `ConfigError` where what was given does not make one."""
-    # The state directory is named, so that whoever is given this configuration, root too, uses the same.
+    """Return the configuration. Raises `ConfigError` if it would have an error."""
+    # The state directory is written down, so that every user of this configuration, root too, uses the same.
     key_file, logs, state = layout.key_file, layout.log_directory, layout.state_directory
-    # Started by its first line, not as `python FILE.py`: that is faster, and a host need not have a `python`.
+    # Started directly (by its `#!` line), not as `python FILE.py`: faster, and a host may have no `python`.
     script = f"{layout.scripts}/oecAlertaExecutor" if layout.scripts else ""
     fresh = render_config(
         replace(wanted, alerta_key_file=key_file, log_directory=logs, state_directory=state, script=script)
     )
     if layout.edge == NATIVE:
         for mapping in fresh["actionMappings"].values():
-            # It starts no script for these and has one log of its own, the journal.
+            # It starts no script for these actions, and logs to systemd's journal.
             del mapping["stdout"], mapping["stderr"]
     made = fresh if existing.document is None else _merge(existing.document.value, fresh, layout, wanted)
     document = Document(made, "json", layout.config)
@@ -109,12 +109,12 @@ def make_config(layout: Layout, wanted: RenderOptions, existing: Existing) -> di
 
 
 def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wanted: RenderOptions) -> dict[str, Any]:
-    """Put what is needed into a configuration that is there, and leave the rest of it as it is."""
+    """Return the configuration `old` with the needed values of `fresh`, and nothing else changed."""
     made = copy.deepcopy(dict(old))
     made["apiKey"], made["baseUrl"] = fresh["apiKey"], wanted.base_url or made.get("baseUrl") or fresh["baseUrl"]
-    # Alerta's key goes from the arguments, where all can see it, to its file.
+    # Alerta's key moves from the arguments, which all users can see, to its file.
     ours = [option.name for option in find_options(fresh["globalArgs"])]
-    kept = without_options(made.get("globalArgs"), (*CONNECTORS_OWN, KEY_OPTION, *ours))
+    kept = without_options(made.get("globalArgs"), (*CONNECTOR_OPTIONS, KEY_OPTION, *ours))
     made["globalArgs"] = [*fresh["globalArgs"], *(kept if isinstance(kept, list) else [])]
     if isinstance(made.get("globalEnv"), list):
         made["globalEnv"] = [entry for entry in made["globalEnv"] if not str(entry).startswith(f"{KEY_VARIABLE}=")]
@@ -132,12 +132,12 @@ def _merge(old: Mapping[str, Any], fresh: Mapping[str, Any], layout: Layout, wan
 
 
 def _starts_ours(path: Any, layout: Layout) -> bool:
-    """Whether an action starts our executor here already."""
+    """Return whether a mapping's `filepath` is already our executor in this layout."""
     return is_executor(path) and layout.scripts in {"", str(path).rpartition("/")[0]}
 
 
 def show_difference(content: bytes, value: Mapping[str, Any], layout: Layout) -> str:
-    """Show what would change, without secrets; nothing where it means the same, however it is laid out."""
+    """Return the difference without secrets; empty if the values are equal, whatever the formatting."""
     old = _parsed(content, layout).value
     if old == value:
         return ""

@@ -1,4 +1,4 @@
-"""The host that is set up: its files, its users and groups, its processes, and its commands."""
+"""The host on which `install` works: its files, users, groups and commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMAND_SECONDS = 60.0
 
 
 class SetupError(Exception):
-    """The host cannot be set up: `what` is wrong, `advice` is the next thing to do. `usage`: an option is wrong."""
+    """The host cannot be set up: `what` is wrong, `advice` is the next step. `usage`: an option is wrong."""
 
     def __init__(self, what: str, advice: str, *, usage: bool = False) -> None:
         super().__init__(what)
@@ -31,7 +31,7 @@ class SetupError(Exception):
 
 @dataclass(frozen=True)
 class Host:
-    """A host, or with a `root` directory an image that is being made; nothing outside of it is touched.
+    """This host, or an image below the directory `root`; then nothing outside of the image is changed.
 
     `owner` (uid, gid) is the connector's user in an image.
     """
@@ -46,7 +46,7 @@ class Host:
 
     @property
     def has_systemd(self) -> bool:
-        """Whether systemd runs this very host (sd_booted(3))."""
+        """Whether this host was started by systemd (sd_booted(3))."""
         return not self.staged and Path("/run/systemd/system").is_dir()
 
     @property
@@ -60,19 +60,19 @@ class Host:
         return NOBODY if self.staged else group_of(uid)
 
     def user_number(self, name: str) -> int | None:
-        """Give a user's number; None: there is no such user here. An image's own users are not looked up."""
+        """Return a user's number; None: there is no such user. An image's own users are not looked up."""
         with suppress(KeyError):
             return 0 if name == "root" else None if self.staged else pwd.getpwnam(name).pw_uid
         return None
 
     def group_number(self, name: str) -> int | None:
-        """Give a group's number; None: there is no such group here."""
+        """Return a group's number; None: there is no such group."""
         with suppress(KeyError):
             return 0 if name == "root" else None if self.staged else grp.getgrnam(name).gr_gid
         return None
 
     def numbers(self, ownership: Ownership) -> tuple[int, int] | None:
-        """Give user and group by number; None where they are not known, or files cannot be given away."""
+        """Return user and group by number; None if they are not known, or this process cannot change owners."""
         if os.geteuid() != 0:
             return None
         given = self.owner or (None, None)
@@ -82,9 +82,9 @@ class Host:
 
 
 def run_command(command: list[str], *, fine: int = 0) -> None:
-    """Run an administrator's command to its end; `fine` is an exit code that is no failure.
+    """Run an administrator's command to its end; `fine` is an exit code that is not a failure.
 
-    Raises `SetupError` with the command's own words.
+    Raises `SetupError` with the command's output.
     """
     text = " ".join(command)
     try:
@@ -101,5 +101,5 @@ def run_command(command: list[str], *, fine: int = 0) -> None:
     except (OSError, subprocess.SubprocessError) as error:
         raise SetupError(f"{text} failed: {error}", f"do it by hand: {text}") from None
     if ended.returncode not in {0, fine}:
-        said = " ".join((ended.stderr or ended.stdout).split())[:300]
-        raise SetupError(f"{text} failed: {said}", "correct what it says, then run this again")
+        output = " ".join((ended.stderr or ended.stdout).split())[:300]
+        raise SetupError(f"{text} failed: {output}", "correct the cause, then run this again")

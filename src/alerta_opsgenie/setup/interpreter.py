@@ -1,4 +1,4 @@
-"""Which Python a connector would start its scripts with, and the executor built for that one."""
+"""Find the Python with which a connector starts its scripts, and build the executor for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alerta_opsgenie.vendor.safe_files import SafeFiles
 LEAST_VERSION = (3, 9)
 """The oldest Python that the executor runs on."""
 
-_QUESTION = "import sys; sys.stdout.write('%d.%d.%d' % sys.version_info[:3])"
+_PRINT_VERSION = "import sys; sys.stdout.write('%d.%d.%d' % sys.version_info[:3])"
 _BUILD = (
     "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1]);"
     "from alerta_opsgenie.executor.build import build; sys.stdout.buffer.write(build(sys.argv[2]))"
@@ -25,7 +25,7 @@ _SECONDS = 20.0
 
 
 class Interpreter(NamedTuple):
-    """A program that calls itself Python. `version` is empty where it gave none; `failure` then says why."""
+    """A program named Python. `version` is empty if it reported none; `failure` then has the reason."""
 
     path: str
     version: tuple[int, ...]
@@ -38,10 +38,9 @@ class Interpreter(NamedTuple):
 
 
 def find_interpreter(name: str, search_path: str, identity: tuple[int, int] | None = None) -> Interpreter | None:
-    """Find what a service with this PATH starts as `name`, and ask its version; None: there is none.
+    """Find the program `name` on a service's PATH and run it for its version; None: there is none.
 
-    With an `identity` (uid, gid), which only root can take on, it is asked as that user. Without one, root starts no
-    program that others can change.
+    With an `identity` (uid, gid), root runs it as that user. Without one, root runs no program that others can change.
     """
     path = shutil.which(name, path=search_path)
     if path is None:
@@ -50,21 +49,21 @@ def find_interpreter(name: str, search_path: str, identity: tuple[int, int] | No
     if program is None:
         return Interpreter(path, (), "others than root can change it, so root does not start it")
     try:
-        said = _run([program, "-I", "-c", _QUESTION], search_path, identity)
-        version = tuple(int(part) for part in said.decode("ascii", "replace").split("."))
+        output = _run([program, "-I", "-c", _PRINT_VERSION], search_path, identity)
+        version = tuple(int(part) for part in output.decode("ascii", "replace").split("."))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        said = getattr(error, "stderr", None) or str(error).encode()
-        return Interpreter(path, (), said.decode("utf-8", "replace").strip()[-200:])
+        output = getattr(error, "stderr", None) or str(error).encode()
+        return Interpreter(path, (), output.decode("utf-8", "replace").strip()[-200:])
     return Interpreter(path, version)
 
 
 def _only_roots(path: str) -> str | None:
-    """Give the program behind all links; None: others can change it, and this process is root."""
+    """Return the program with all links resolved; None if this process is root and others can change it."""
     if os.geteuid() != 0:
         return path
     program = os.path.realpath(path)
     try:
-        return program if SafeFiles().writer(program) == 0 else None
+        return program if SafeFiles().find_writer(program) == 0 else None
     except OSError:
         return None
 
@@ -88,13 +87,13 @@ def _run(command: list[str], search_path: str, identity: tuple[int, int] | None 
 def build_executor(interpreter: Interpreter | None, search_path: str) -> bytes:
     """Build the one-file executor with the bytecode of the interpreter that will run it.
 
-    Otherwise it has the bytecode of this Python, which another version passes over and compiles the sources.
+    If that is not possible, it gets the bytecode of this Python; another version ignores that and compiles the sources.
     """
     if interpreter is None or not interpreter.is_usable:
         return build()
     program = _only_roots(interpreter.path)
     sources = str(Path(alerta_opsgenie.__file__).resolve().parent.parent)
-    # It may lack a part of the standard library, as minimal packages of Python do.
+    # A minimal package of Python may lack a part of the standard library.
     with suppress(OSError, subprocess.SubprocessError):
         made = program and _run([program, "-I", "-c", _BUILD, sources, interpreter.path], search_path)
         if made:

@@ -1,8 +1,8 @@
-"""What lies where, who owns it, and with which mode: OEC's and JEC's documented layouts, and our own connector's.
+"""Paths, owners and modes of an installation: OEC's and JEC's documented layouts, and our connector's.
 
 https://support.atlassian.com/opsgenie/docs/configure-opsgenie-edge-connector/ and
 https://support.atlassian.com/jira-service-management-cloud/docs/configure-jira-edge-connector/ name the homes. The
-users are those that the vendor's packages make. With another user, every place and name is derived from that user.
+users are those that the vendor's packages make. For another user, all paths and names are derived from that user.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 SCRIPT_MODE = 0o755
 STARTED_SCRIPT_MODE = 0o700
-"""What both Go connectors set a script's mode to when they start (conf/reader.go)."""
+"""Both Go connectors set a script's mode to this when they start (conf/reader.go)."""
 
 PACKAGE = "alerta-opsgenie"
 _USERS = {OEC: "opsgenie", JEC: "jec", NATIVE: PACKAGE}
 _HOMES = {**HOMES, NATIVE: f"/var/lib/{PACKAGE}"}
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-_PLACE = re.compile(r"(?:/(?!\.\.?/)[A-Za-z0-9._+@-]+){2,}/")  # it also stands in a unit, where a blank would end it
+_PLACE = re.compile(r"(?:/(?!\.\.?/)[A-Za-z0-9._+@-]+){2,}/")  # also used in a unit file, where a space would end it
 
-# The user is to own the place, and these are used by others too.
+# The connector's user will own the directory, so it must not be one that other programs use.
 _OF_THE_SYSTEM = re.compile(
     r"/(?:bin|boot|dev|etc|lib\w*|proc|run|sbin|sys|usr)/[^/]+"
     r"|/var/(?:backups|cache|lib|local|lock|log|mail|opt|run|spool|tmp|www)"
@@ -59,10 +59,10 @@ class Directory(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """One connector's places, as the running system names them.
+    """The paths of one connector on the running system.
 
-    `scripts` and `log_directory` are empty for the native connector. `unit` is the native connector's service, or the
-    agent's beside OEC and JEC.
+    `scripts` and `log_directory` are empty for the native connector. `unit` is the native connector's service; for OEC
+    and JEC, the agent's.
     """
 
     edge: str
@@ -86,7 +86,7 @@ class Layout:
 
     @property
     def unit_name(self) -> str:
-        """The unit, as `systemctl` names it."""
+        """The unit's name for `systemctl`."""
         return self.unit.rpartition("/")[2]
 
     @property
@@ -97,19 +97,19 @@ class Layout:
 
     @property
     def own_places(self) -> tuple[str, ...]:
-        """What no other installation may use."""
+        """The paths that no other installation may use."""
         return tuple(place for place in (self.home, self.log_directory, self.state_directory, self.config) if place)
 
 
 def layout_for(edge: str, user: str = "", home: str = "", log_directory: str = "") -> Layout:
-    """Give the layout of `oec`, `jec` or `native`; an empty text stands for the documented user or place.
+    """Return the layout of `oec`, `jec` or `native`; empty texts are replaced by the documented user and paths.
 
-    Raises `SetupError` for a user or place that cannot be meant.
+    Raises `SetupError` for a user or path that cannot be used.
     """
     usual, user = user in {"", _USERS[edge]}, user or _USERS[edge]
     if not _USER_NAME.fullmatch(user) or user == "root":
         raise SetupError(f"--user {user} is no user for a connector", "give a name like alerta-staging", usage=True)
-    # Named by its user, so that its files are never taken for another program's.
+    # Names contain the package's name, so that its files are not mistaken for another program's.
     instance = user if user.startswith(PACKAGE) else f"{PACKAGE}-{user}"
     own = Ownership(user, user)
     other_home = f"/var/lib/{instance}" if edge == NATIVE else f"/home/{user}"
@@ -147,6 +147,6 @@ def layout_for(edge: str, user: str = "", home: str = "", log_directory: str = "
 def _place(option: str, given: str, usual: str) -> str:
     place = (given or usual).rstrip("/")
     if not _PLACE.fullmatch(f"{place}/") or _OF_THE_SYSTEM.fullmatch(place):
-        what = f"{option} {given} is not a whole path of a directory of its own"
+        what = f"{option} {given} is not an absolute path of a directory of its own"
         raise SetupError(what, f"give one like {usual}", usage=True)
     return place

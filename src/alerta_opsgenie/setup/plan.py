@@ -1,4 +1,4 @@
-"""What an installation has to change, found out before; a person's file is kept beside the new one, with a date."""
+"""The plan of an installation: all changes, found before the first is made. A replaced file is kept as a dated copy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alerta_opsgenie.setup.connector_config import show_difference
 from alerta_opsgenie.setup.host import Host, SetupError, run_command
 from alerta_opsgenie.setup.layout import ROOT, SCRIPT_MODE, STARTED_SCRIPT_MODE, Directory, Layout, Ownership
 from alerta_opsgenie.setup.record import DIRECTORY_MADE, FILE, GROUP, LOG, UNIT, USER, Entry, Record
-from alerta_opsgenie.vendor.safe_files import Found
+from alerta_opsgenie.vendor.safe_files import FileStatus
 from alerta_opsgenie.vendor.store import dump_document, free_name
 
 _OWNER_ALL, _OTHERS_WRITE = 0o700, 0o022
@@ -27,7 +27,7 @@ _EXISTS = 9  # useradd(8), groupadd(8)
 
 @dataclass(frozen=True)
 class Contents:
-    """What is put into the files. `config` of None leaves the one that is there, with its `kept_state` directory."""
+    """The contents of the files. With `config` None, the existing one and its `kept_state` directory stay."""
 
     executor: bytes = field(repr=False)
     config: Mapping[str, Any] | None = field(repr=False)
@@ -38,10 +38,10 @@ class Contents:
 
 @dataclass(frozen=True)
 class Change:
-    """One change: `text` says it (empty: not worth a line), `entry` goes into the record before `do` makes it.
+    """One change, made by `do`. `text` describes it (empty: it is not shown).
 
-    `after` goes there when it is made. `question` is set where something of a person's would be replaced; `difference`
-    shows what, without secrets.
+    `entry` is recorded before `do`, `after` when it is done. If a file that a person edited would be replaced,
+    `question` asks for that, and `difference` shows it without secrets.
     """
 
     text: str
@@ -54,10 +54,10 @@ class Change:
 
 @dataclass(frozen=True)
 class File:
-    """A file as it should be. The first of `modes` is set; the others are right too.
+    """A file as it should be. The first of `modes` is set; the others are accepted.
 
-    `same` tells whether another content means the same and is left. `difference` shows what would change (nothing: it
-    means the same), so that a person is asked before.
+    `same` returns whether another content is equivalent and may stay. `difference` returns what would change (empty:
+    the content is equivalent); a person is then asked before the file is replaced.
     """
 
     path: str
@@ -71,7 +71,7 @@ class File:
 def make_plan(
     host: Host, layout: Layout, record: Record, contents: Contents, *, now: datetime | None = None
 ) -> list[Change]:
-    """Give all changes that are needed, in their order. Raises `SetupError` and `OSError`."""
+    """Return all changes that are needed, in order. Raises `SetupError` and `OSError`."""
     _refuse_others_places([*layout.own_places, layout.unit, contents.kept_state], record)
     plan = _Planner(host, layout, record, now or datetime.now().astimezone())
     return [
@@ -85,8 +85,8 @@ def make_plan(
     ]
 
 
-def apply_plan(layout: Layout, record: Record, changes: list[Change], tell: Callable[[str], None]) -> None:
-    """Make the changes; `tell` hears of each. Raises `SetupError` and `OSError`; run again, it goes on from there."""
+def apply_plan(layout: Layout, record: Record, changes: list[Change], report: Callable[[str], None]) -> None:
+    """Make the changes and `report` each. Raises `SetupError` and `OSError`; a new plan then makes the rest."""
     with record.opened():
         own = [*layout.own_places, layout.unit]
         record.places = {"home": layout.home, "log_directory": layout.log_directory, "own": own}
@@ -97,11 +97,11 @@ def apply_plan(layout: Layout, record: Record, changes: list[Change], tell: Call
             if change.after is not None:
                 record.put(change.after)
             if change.text:
-                tell(change.text)
+                report(change.text)
 
 
 def digest(data: bytes) -> str:
-    """Give the fingerprint by which a file is known again."""
+    """Return the SHA-256 digest of a file's content."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -137,7 +137,7 @@ class _Planner:
         self._look = host.files.look
 
     def users(self) -> Iterator[Change]:
-        """Make the system group and user, who cannot log in; in an image its own tools make them."""
+        """Make the system group and user, without a login. An image's own tools make them there."""
         host, user, group, home = self._host, self._layout.user, self._layout.group, self._layout.home
         shell = shutil.which("nologin", path="/usr/sbin:/sbin") or "/bin/false"
         add_group = ["groupadd", "--system", group]
@@ -151,28 +151,29 @@ class _Planner:
             yield Change(text, partial(run_command, [*add_user, user], fine=_EXISTS), entry)
 
     def ownership(self) -> Iterator[Change]:
-        """Give directories that root has made by hand to the connector's user, when the files in them are that user's.
+        """Change the owner of directories that root made by hand to the connector's user.
 
-        The deepest comes first: all above is root's then.
+        This runs after the files are written, and for the deepest directory first: so all directories above are still
+        root's when one is changed.
         """
         for directory in sorted(self._layout.directories, key=lambda one: -one.path.count("/")):
             path, found = directory.path, self._look(directory.path)
             if found is None or found.kind != "directory" or self._belongs(found, directory.ownership):
                 continue
-            if found.uid != 0 or self._files.writer(path) != 0:
+            if found.uid != 0 or self._files.find_writer(path) != 0:
                 what = f"{path} belongs to user {found.uid}, and not to {directory.ownership.user}"
                 raise SetupError(what, f"if it should: chown -h {directory.ownership} {path}")
             yield self._made(directory)
 
-    def _belongs(self, found: Found, ownership: Ownership) -> bool:
-        """Tell whether it is the owner's already. A user who is not made yet owns nothing."""
+    def _belongs(self, found: FileStatus, ownership: Ownership) -> bool:
+        """Return whether `found` already has this owner. A user who does not exist yet owns nothing."""
         numbers = self._host.numbers(ownership)
         if numbers is None:
             return os.geteuid() != 0 or self._host.staged
         return found.uid == numbers[0] and (ownership.user != "root" or found.gid == numbers[1])
 
     def above(self) -> Iterator[Change]:
-        """Make the directories of the system that are not there; an image may lack them."""
+        """Make missing directories above those of the layout; an image may lack them."""
         planned = [directory.path for directory in self._layout.directories]
         parents = {str(parent) for path in (*planned, self._layout.unit) for parent in PurePosixPath(path).parents}
         for path in sorted(parents - {*planned, "/"}):
@@ -187,7 +188,7 @@ class _Planner:
         return Change(text, partial(self._make, directory.path, directory.mode, directory.ownership), entry)
 
     def directory(self, directory: Directory) -> Iterator[Change]:
-        """Make a directory, or see that nobody else may write to it. OEC sets its log directory to 0744 by itself."""
+        """Make a directory; correct the mode of one that others can write to. OEC sets its log directory to 0744."""
         path, found = directory.path, self._look(directory.path)
         if found is None:
             yield self._made(directory, {"kind": DIRECTORY_MADE, "name": path})
@@ -198,7 +199,7 @@ class _Planner:
             yield self._made(directory)
 
     def file(self, file: File) -> Iterator[Change]:
-        """Write a file; a person's version is kept beside it."""
+        """Write a file; keep a copy of one that this program did not write."""
         found = self._look(file.path)
         text = f"{file.path} {file.ownership} {file.modes[0]:04o}"
         if found is None:
@@ -231,21 +232,24 @@ class _Planner:
         return Change(text, do, self._entry(file, backup), question=question, difference=difference)
 
     def _entry(self, file: File, backup: str = "") -> Entry:
-        """Note all that we ever wrote, because a kill may leave the version before; the first copy comes back."""
+        """Return the record of a file: the digests of all versions that were written, and the first backup.
+
+        A kill may leave the previous version, so its digest stays. `uninstall` restores the first backup.
+        """
         there = self._record.find(FILE, file.path) or {"backup": backup, "digests": []}
         digests = [*dict.fromkeys((*there["digests"], digest(file.data)))]
         return {"kind": FILE, "name": file.path, "backup": there["backup"], "digests": digests}
 
     def logs(self) -> Iterator[Change]:
-        """Note which logs are not there yet, so that `uninstall` takes them away."""
+        """Record the logs that do not exist yet, so that `uninstall` removes them."""
         for path in self._layout.logs:
             if self._look(path) is None and self._record.find(LOG, path) is None:
                 yield Change("", entry={"kind": LOG, "name": path})
 
     def unit(self, content: str) -> Iterator[Change]:
-        """Have systemd read the unit. The agent is started at once; the native connector when a person has looked.
+        """Make systemd load the unit. The agent is started at once; an administrator starts the native connector.
 
-        The record has the version that was `loaded` to the end: the file alone is there before that.
+        The record has the digest of the unit that systemd has `loaded`: a kill can leave a file that is not loaded.
         """
         path, name, data = self._layout.unit, self._layout.unit_name, content.encode("utf-8")
         is_same = self._look(path) is not None and self._files.read(path) == data
@@ -263,7 +267,7 @@ class _Planner:
         yield Change(text, load, entry, {**entry, "loaded": digest(data)})
 
 
-def _require(found: Found, path: str, kind: str) -> None:
+def _require(found: FileStatus, path: str, kind: str) -> None:
     if found.kind != kind:
         what = f"{path} is a {found.kind}, where a {kind} should be"
         raise SetupError(what, "move it away, or choose another place (--home, --log-dir)")

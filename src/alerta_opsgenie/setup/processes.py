@@ -14,17 +14,17 @@ PROGRAMS: Mapping[str, str] = {OEC: "OpsgenieEdgeConnector", JEC: "JiraEdgeConne
 """The names of the vendor's programs (release/oec-builder of opsgenie/oec and atlassian/jec), and of ours."""
 
 SCRIPT = "oecAlertaExecutor"
-"""What the executor's own processes have in their command line."""
+"""The executor's processes have this in their command line."""
 
 SERVICES: Mapping[str, str] = {OEC: "oec", JEC: "jec", NATIVE: "alerta-opsgenie"}
-"""The services that the packages make (the vendor's documentation), and ours."""
+"""The services of the packages (the vendor's documentation), and ours."""
 
 PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process of the host. `environment` is None where it may not be read."""
+    """A process of the host. `environment` is None if this user may not read it."""
 
     pid: int
     uid: int
@@ -33,12 +33,12 @@ class Process:
     environment: Mapping[str, str] | None = field(default=None, repr=False)
 
     def option(self, name: str) -> str:
-        """Give the value of a long option on the command line; empty where it is not given."""
+        """Return the value of a long option of the command line; empty if it is not given."""
         return last_value(list(self.arguments), name)
 
 
 def list_processes(proc: Path = PROC) -> Iterator[Process]:
-    """Walk through the processes that can be seen; those that end meanwhile are passed over."""
+    """Yield the processes that this user can see, except this one."""
     for entry in proc.iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             found = _read(entry)
@@ -51,7 +51,7 @@ def _read(entry: Path) -> Process | None:
         status = entry.stat()
         arguments = _split((entry / "cmdline").read_bytes())
     except OSError:
-        return None  # it has ended since, or hides itself (hidepid)
+        return None  # it has ended, or is hidden (hidepid)
     try:
         pairs = (variable.partition("=") for variable in _split((entry / "environ").read_bytes()))
         environment = {name: value for name, mark, value in pairs if mark}
@@ -65,7 +65,7 @@ def _split(data: bytes) -> tuple[str, ...]:
 
 
 def is_connector(process: Process, edge: str) -> bool:
-    """Whether this is the connector itself, and not one of its scripts or another command of ours."""
+    """Return whether this is the connector itself, not one of its scripts or another command of ours."""
     names = [argument.rpartition("/")[2] for argument in process.arguments[:3]]
     if edge != NATIVE:
         return PROGRAMS[edge] in names[:2]
@@ -73,6 +73,6 @@ def is_connector(process: Process, edge: str) -> bool:
 
 
 def is_run_command(command: tuple[str, ...]) -> bool:
-    """Whether a command line is that of our own connector, `alerta-opsgenie run`."""
+    """Return whether a command line is that of our connector, `alerta-opsgenie run`."""
     names = [argument.rpartition("/")[2] for argument in command[:3]]
     return "run" in command[1:4] and (PROGRAMS[NATIVE] in names[:2] or "alerta_opsgenie" in names)

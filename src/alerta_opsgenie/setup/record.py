@@ -1,7 +1,7 @@
-"""What an installation made, so that `uninstall` removes exactly that.
+"""The record of what `install` made, so that `uninstall` removes exactly that.
 
-The record is a JSON file in a directory of root's: whoever can write it can have root remove files. An entry is written
-down before its change is made. An entry whose change was then not made is harmless: undoing looks at what is there.
+The record is a JSON file in a directory of root's: a user who can write it can make root remove files. An entry is
+written before its change is made. An entry without its change is harmless: undoing first checks what exists.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ VERSION = 2
 
 GROUP, USER, DIRECTORY_MADE, FILE, LOG, UNIT = "group", "user", "directory", "file", "log", "unit"
 KINDS = {GROUP, USER, DIRECTORY_MADE, FILE, LOG, UNIT}
-"""The kinds of entries. LOG is a file that the connector will write; it goes with its rotated ones."""
+"""The kinds of entries. LOG is a file that the connector will write; its rotated files are removed with it."""
 
 Entry = dict[str, Any]
 
 
 class Record:
-    """The record of one installation: `entries` in the order in which things were made, and its `places`.
+    """The record of one installation: its `entries` in the order of their changes, and its `places`.
 
-    `places` are `home`, `log_directory` and `own`: what no other installation may use. Raises `SetupError`.
+    `places` has `home`, `log_directory` and `own`, the paths that no other installation may use. Raises `SetupError`.
     """
 
     def __init__(self, host: Host, edge: str, user: str) -> None:
@@ -39,7 +39,7 @@ class Record:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Keep every other install and uninstall out. A record without entries is removed at the end."""
+        """Lock out every other install and uninstall. At the end, remove a record without entries."""
         for above in [str(parent) for parent in PurePosixPath(self.path).parents][-2::-1]:
             if self._files.look(above) is None:
                 self._files.make_directory(above, 0o755)
@@ -52,17 +52,17 @@ class Record:
                 self._files.remove(self.path)
                 self._files.remove_directory(DIRECTORY)
         except BlockingIOError:
-            what = "another install or uninstall is at work on this host"
+            what = "another install or uninstall is running on this host"
             raise SetupError(what, "wait until it has ended, then run this again") from None
         finally:
             os.close(lock)
 
     def find(self, kind: str, name: str) -> Entry | None:
-        """Give the entry of this kind and name, if there is one."""
+        """Return the entry of this kind and name, or None."""
         return next((entry for entry in self.entries if (entry["kind"], entry["name"]) == (kind, name)), None)
 
     def put(self, entry: Entry) -> None:
-        """Write an entry down, or new values of one that is there."""
+        """Save an entry, or new values of an existing one."""
         there = self.find(entry["kind"], entry["name"])
         if there is None:
             self.entries.append(entry)
@@ -71,7 +71,7 @@ class Record:
         self._save()
 
     def drop(self, entry: Entry) -> None:
-        """Take an entry away: what it names is gone."""
+        """Remove an entry from the record."""
         self.entries.remove(entry)
         self._save()
 
@@ -80,7 +80,7 @@ class Record:
         self._files.write(self.path, text.encode("utf-8"), 0o600)
 
     def others(self) -> Iterator[tuple[str, list[str]]]:
-        """Give the other installations of this host, each by its name and with the places that are its own."""
+        """Yield the name and the own paths of each other installation on this host."""
         names = self._files.names(DIRECTORY) if self._files.look(DIRECTORY) else []
         for name in names:
             if name.endswith(".json") and f"{DIRECTORY}/{name}" != self.path:
@@ -88,7 +88,7 @@ class Record:
                 yield name.removesuffix(".json"), list(places.get("own", ()))
 
     def _read(self, path: str) -> tuple[dict[str, Any], list[Entry]]:
-        """Read what is there. Raises `SetupError` for what is no record."""
+        """Return `places` and `entries` of a record; empty ones if there is none. Raises `SetupError`."""
         try:
             if self._files.look(path) is None:
                 return {}, []
@@ -99,5 +99,5 @@ class Record:
             raise SetupError(f"{path} cannot be read: {error.strerror}", "run as root") from None
         except (ValueError, KeyError, TypeError):
             pass
-        what = f"{path}, the record of what was installed, cannot be understood"
+        what = f"{path}, the record of what was installed, cannot be parsed"
         raise SetupError(what, "use the version that wrote it, or remove it and what it names by hand")

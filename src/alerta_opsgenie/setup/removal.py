@@ -1,4 +1,4 @@
-"""Undoing an installation by its record, the last entry first; what stays is named, and stays in the record."""
+"""Undo an installation by its record, last entry first. What cannot be removed is reported and stays in the record."""
 
 from __future__ import annotations
 
@@ -19,55 +19,55 @@ from alerta_opsgenie.vendor.as_user import run_as
 from alerta_opsgenie.vendor.problems import shown
 
 AGENT_SECONDS = 10.0
-"""An agent ends this long after SIGTERM."""
+"""The longest time that an agent needs to end after SIGTERM."""
 
 _ABSENT = 6  # userdel(8), groupdel(8)
 
 
-class _Stays(Exception):  # noqa: N818 - it is an ending, not a fault
-    """Why what an entry names is left."""
+class _NotRemovedError(Exception):
+    """Why the file, user or directory of an entry is not removed."""
 
 
 def describe_undo(entry: Entry) -> str:
-    """Say what undoing this entry means."""
+    """Return, in words, what undoing this entry does."""
     kind, name, backup = entry["kind"], entry["name"], entry.get("backup")
     return f"put {backup} back as {name}" if backup else f"remove {kind} {name}"
 
 
 class Removal:
-    """The undoing of one installation. With `purge` goes also what was changed since, and actions that wait."""
+    """Undoes one installation. With `purge`, also removes files that were changed since, and waiting actions."""
 
     def __init__(self, host: Host, layout: Layout, record: Record, *, purge: bool = False) -> None:
         self._host, self._layout, self._record, self._purge = host, layout, record, purge
         self._files = host.files
 
-    def run(self, tell: Callable[[str], None]) -> int:
-        """Undo all and give how much is left. Raises `SetupError` where the connector still runs."""
+    def run(self, report: Callable[[str], None]) -> int:
+        """Undo all entries; return how many are left. Raises `SetupError` if the connector still runs."""
         units = [entry for entry in self._record.entries if entry["kind"] == UNIT]
         rest = [entry for entry in reversed(self._record.entries) if entry["kind"] != UNIT]
         if not units or self._layout.scripts:
             self._refuse(self._programs(agents=False))
-        left = sum([self._is_left(entry, tell) for entry in units])
+        left = sum([self._undo(entry, report) for entry in units])
         self._end_agents()
         self._refuse(self._programs())
-        return left + sum([self._is_left(entry, tell) for entry in rest])
+        return left + sum([self._undo(entry, report) for entry in rest])
 
-    def _is_left(self, entry: Entry, tell: Callable[[str], None]) -> bool:
+    def _undo(self, entry: Entry, report: Callable[[str], None]) -> bool:
         kind, name = entry["kind"], entry["name"]
         undo: Callable[[str, Entry], str | None] = getattr(self, f"_{kind}")
         try:
             done = undo(name, entry)
-        except (_Stays, OSError) as error:
-            tell(f"left {kind} {name}: {getattr(error, 'strerror', None) or error}")
+        except (_NotRemovedError, OSError) as error:
+            report(f"left {kind} {name}: {getattr(error, 'strerror', None) or error}")
             return True
         self._record.drop(entry)
-        tell(done or f"removed {kind} {name}")
+        report(done or f"removed {kind} {name}")
         return False
 
     # -- what runs
 
     def _programs(self, *, agents: bool = True) -> dict[int, str]:
-        """Give the processes of the connector's user that are a connector or ours, by number."""
+        """Return the command line by pid of each process of the connector's user that is a connector or ours."""
         uid = self._host.user_number(self._layout.user)
         found = list_processes() if uid and not self._host.staged else ()
         commands = {one.pid: " ".join(one.arguments) for one in found if one.uid == uid}
@@ -82,16 +82,16 @@ class Removal:
             raise SetupError(what, "stop it (systemctl stop …), then run this again")
 
     def _end_agents(self) -> None:
-        """End an agent that the connector has started and left behind."""
+        """End agents that an executor has started."""
         agents = [pid for pid, command in self._programs().items() if _is_agent(command)]
         uid, deadline = self._host.user_number(self._layout.user), time.monotonic() + AGENT_SECONDS
         if agents and uid:
-            # As that user: by now the number may be another process's.
+            # As that user: a pid may already belong to another user's process.
             run_as(uid, self._files.groups(uid), lambda: _end(agents))
         while time.monotonic() < deadline and self._programs().keys() & set(agents):
             time.sleep(0.05)
 
-    # -- each kind of entry: says what was done where that is not simply its removal, or raises `_Stays`
+    # -- one function per kind of entry: returns what was done (None: removed), or raises `_NotRemovedError`
 
     def _unit(self, name: str, _: Entry) -> str:
         if self._host.has_systemd:
@@ -100,19 +100,19 @@ class Removal:
 
     def _group(self, name: str, _: Entry) -> None:
         if self._host.user_number(name) is not None:
-            raise _Stays("the user of this name is still there")
+            raise _NotRemovedError("the user of this name is still there")
         run_command(["groupdel", name], fine=_ABSENT)  # most systems remove a user's own with the user
 
     def _user(self, name: str, _: Entry) -> None:
         others = [other for other, _ in self._record.others() if other.partition("-")[2] == name]
         if others:
-            raise _Stays(f"the installation {others[0]} uses it")
+            raise _NotRemovedError(f"the installation {others[0]} uses it")
         uid = self._host.user_number(name)
         found = ((place.path, self._files.look(place.path)) for place in self._layout.directories)
         places = [path for path, there in found if there is not None and there.uid == uid]
         if places:
-            # The next user that is made would get its number, and these files with it.
-            raise _Stays(f"{', '.join(places)} still belongs to it")
+            # The next new user could get this number, and so these files.
+            raise _NotRemovedError(f"{', '.join(places)} still belongs to it")
         run_command(["userdel", name], fine=_ABSENT)  # not the home
 
     def _directory(self, path: str, _: Entry) -> None:
@@ -120,42 +120,43 @@ class Removal:
         if found is not None and path == self._layout.state_directory:
             waiting = "" if self._purge or not self._files.names(path) else self._what_waits(found.uid)
             if waiting:
-                raise _Stays(f"{waiting}: alerta-opsgenie spool list --spool-dir {path}, or uninstall --purge")
+                listing = f"alerta-opsgenie spool list --spool-dir {path}"
+                raise _NotRemovedError(f"{waiting}: {listing}, or uninstall --purge")
             self._files.remove_tree(path)
         elif not self._files.remove_directory(path):
             names = ", ".join(shown(name) for name in self._files.names(path)[:5])
-            raise _Stays(f"it holds {names}: remove what is not needed")
+            raise _NotRemovedError(f"it holds {names}: remove what is not needed")
 
     def _what_waits(self, uid: int) -> str:
-        """Say what the state directory still holds; an empty text where it may go."""
+        """Return, in words, what the state directory still holds; empty if it may be removed."""
         try:
             held = run_as(uid, self._files.groups(uid), lambda: count(self._host.root + self._layout.state_directory))
         except OSError as error:
-            return f"it cannot be looked into ({error.strerror})"
+            return f"it cannot be read ({error.strerror})"
         if held["earlier"]:
             return "it holds actions of an earlier build (spool.db), which only that build delivers"
         return f"{held['waiting']} actions wait in it and {held['dead']} are dead letters" if any(held.values()) else ""
 
     def _file(self, path: str, entry: Entry) -> str | None:
         backup, found = entry["backup"], self._files.look(path)
-        comes_back = bool(backup) and self._files.look(backup) is not None
+        has_backup = bool(backup) and self._files.look(backup) is not None
         is_ours = found is None or (found.kind == "file" and digest(self._files.read(path)) in entry["digests"])
         if not is_ours and not self._purge:
-            beside = f"; what was there before is {backup}" if backup else ""
-            raise _Stays(f"it was changed since{beside}: remove it, or --purge")
-        if backup and not comes_back and not self._purge:
-            raise _Stays(f"{backup}, which should come back, is gone: --purge removes it")
+            before = f"; the file before the installation is {backup}" if backup else ""
+            raise _NotRemovedError(f"it was changed since{before}: remove it, or --purge")
+        if backup and not has_backup and not self._purge:
+            raise _NotRemovedError(f"its backup {backup} is gone: --purge removes it")
         self._files.remove(path)
         if path == self._layout.unit and self._host.has_systemd:
             run_command(["systemctl", "daemon-reload"])
-        if comes_back:
+        if has_backup:
             self._files.rename(backup, path)
-        return f"restored {path}" if comes_back else None
+        return f"restored {path}" if has_backup else None
 
     def _log(self, path: str, _: Entry) -> None:
         directory, name = os.path.split(path)
         names = self._files.names(directory) if self._files.look(directory) else []
-        # Rotated ones have an instant in their name, as the connectors' own logger writes it.
+        # The connectors' logger puts a time into the names of rotated files.
         rotated = f"{name.removesuffix('.log')}-2"
         for log in names:
             if log == name or (log.startswith(rotated) and log.endswith(".log")):
@@ -173,7 +174,7 @@ def _end(processes: list[int]) -> None:
 
 
 def count(directory: str) -> dict[str, int]:
-    """Count what waits and what is dead in a state directory; `earlier` is 1 for a spool of an earlier build."""
+    """Count waiting actions and dead letters in a state directory; `earlier` is 1 for a spool of an earlier build."""
     found = {"waiting": 0, "dead": 0, "earlier": int((Path(directory) / "spool.db").exists())}
     for target in targets(directory):
         with closing(journal_of(directory, target)) as journal:

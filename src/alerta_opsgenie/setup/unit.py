@@ -1,6 +1,6 @@
-"""The systemd units: the native connector's, and the agent's beside OEC and JEC. `deploy/systemd` shows both.
+"""The systemd units: the native connector's, and the agent's for OEC and JEC. `deploy/systemd` has examples of both.
 
-`python -m alerta_opsgenie.setup.unit native` (or `oec`) writes one for the usual places to standard output.
+`python -m alerta_opsgenie.setup.unit native` (or `oec`) writes the unit of the default layout to standard output.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from alerta_opsgenie.setup.layout import Layout, layout_for
 from alerta_opsgenie.vendor.config import NATIVE
 
 DEFAULT_COMMAND = "/opt/alerta-opsgenie/bin/alerta-opsgenie"
-"""Where an administrator would put this package's environment."""
+"""The command in an environment at the recommended path."""
 
 
 def render_unit(layout: Layout, command: str = DEFAULT_COMMAND) -> str:
-    """Write the unit of a layout; `command` is the whole path of `alerta-opsgenie`."""
+    """Return the unit of a layout; `command` is the absolute path of `alerta-opsgenie`."""
     # systemd makes directories below /var/lib by itself (systemd.exec(5)).
     inside = layout.home.removeprefix("/var/lib/")
     state = f"StateDirectory={inside}\nStateDirectoryMode=0700"

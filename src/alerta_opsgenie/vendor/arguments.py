@@ -1,4 +1,4 @@
-"""What a mapping passes to its script: the one reader of flags, arguments and `NAME=value` entries."""
+"""The options and variables that a mapping passes to its script: `flags`, `args` and `NAME=value` entries."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 from alerta_opsgenie.vendor.config import ActionMapping, EdgeConfig
 from alerta_opsgenie.vendor.document import KeyPath
 
-CONNECTORS_OWN = ("payload", "apiKey", "opsgenieUrl", "jsmUrl", "logLevel", "jecNamedPipe")
-"""The options that the connectors pass by themselves to each script."""
+CONNECTOR_OPTIONS = ("payload", "apiKey", "opsgenieUrl", "jsmUrl", "logLevel", "jecNamedPipe")
+"""The options that the connectors themselves pass to each script."""
 
 URL_OPTION = "alertaApiUrl"
 KEY_OPTION = "alertaApiKey"
 KEY_FILE_OPTION = "alertaApiKeyFile"
 STATE_OPTION = "spoolDir"
 KEY_VARIABLE = "ALERTA_API_KEY"
-"""Where the executor finds Alerta's key when it stands in no argument: argv is visible to every user of the host."""
+"""The executor reads Alerta's key from this variable if no argument has it: every user of the host can see argv."""
 
 VARIABLES = {URL_OPTION: "ALERTA_API_URL", KEY_OPTION: KEY_VARIABLE, KEY_FILE_OPTION: "ALERTA_API_KEY_FILE"}
-"""The variables that may stand in the place of our executor's options."""
+"""The variables that can replace options of our executor."""
 
 INTERPRETERS: Mapping[str, tuple[str, ...]] = {
     ".sh": ("sh",),
@@ -27,16 +27,16 @@ INTERPRETERS: Mapping[str, tuple[str, ...]] = {
     ".groovy": ("groovy",),
     ".go": ("go", "run"),
 }
-"""What a script is started with, by the ending of its name; any other is started directly (runbook/executor.go)."""
+"""The interpreter by the ending of a script's name; any other file is started directly (runbook/executor.go)."""
 
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<value>.*))?", re.DOTALL)
 
 
 def mapping_arguments(config: EdgeConfig, mapping: ActionMapping | None = None) -> tuple[list[str], dict[str, str]]:
-    """Give the arguments and the variables that the file sets for a mapping's script, without what connectors add.
+    """Return the arguments and variables that the file sets for a mapping's script, without those connectors add.
 
     The order is the connectors': globalFlags, flags, globalArgs, args; globalEnv, then env. The last of a name counts.
-    Without a mapping it is what all scripts get.
+    Without a mapping, return those of all scripts.
     """
     own = mapping or ActionMapping("", "")
     entries = (entry.partition("=") for entry in (*config.global_env, *own.env))
@@ -47,7 +47,7 @@ def mapping_arguments(config: EdgeConfig, mapping: ActionMapping | None = None) 
 def script_argv(
     config: EdgeConfig, mapping: ActionMapping, body: str, *, pipe_path: str | None = None
 ) -> tuple[str, ...]:
-    """Give the command line for a message, the interpreter first. It holds the connector's API key."""
+    """Return the command line for a message, interpreter first. It contains the connector's API key."""
     pipe = ("--jecNamedPipe", pipe_path) if pipe_path is not None else ()
     _, dot, ending = mapping.filepath.rpartition("/")[2].lower().rpartition(".")
     started = (*INTERPRETERS.get(dot + ending, ()), mapping.filepath)
@@ -60,9 +60,9 @@ def _flags(config: EdgeConfig, mapping: ActionMapping) -> list[str]:
 
 
 class Option(NamedTuple):
-    """A flag or an option: `-name value`, `--name value` or `--name=value`, and the places in the file that it takes.
+    """A flag or an option: `-name value`, `--name value` or `--name=value`.
 
-    One with nothing behind it has the value None.
+    `value` is None if nothing follows the name. `places` are the JSON paths of the name and of its value.
     """
 
     name: str
@@ -70,23 +70,24 @@ class Option(NamedTuple):
     places: list[KeyPath]
 
 
-def spelling(name: str) -> str:
-    """Give the name of an option as our executor compares it: without dashes, underscores and capitals."""
+def normalised(name: str) -> str:
+    """Return an option's name as our executor compares it: lower case, without dashes and underscores."""
     return name.replace("-", "").replace("_", "").lower()
 
 
-_WITH_VALUE = frozenset(map(spelling, (URL_OPTION, KEY_OPTION, KEY_FILE_OPTION, STATE_OPTION)))
+_WITH_VALUE = frozenset(map(normalised, (URL_OPTION, KEY_OPTION, KEY_FILE_OPTION, STATE_OPTION)))
 
 
 def find_options(args: Sequence[str], place: KeyPath = ()) -> Iterator[Option]:
-    """Walk through the options of an argument list at a `place`; what belongs to none is passed over."""
+    """Yield the options of the argument list at the path `place`; skip arguments that belong to no option."""
     index = 0
     while index < len(args):
         match = _OPTION.fullmatch(args[index])
         places: list[KeyPath] = [(*place, index)]
         if match is not None:
             value = match["value"]
-            takes_next = spelling(match["name"]) in _WITH_VALUE  # one key of Alerta's in 75 begins as an option does
+            # One of 75 Alerta keys begins with a dash, as an option does.
+            takes_next = normalised(match["name"]) in _WITH_VALUE
             if value is None and args[index + 1 :] and (takes_next or _OPTION.fullmatch(args[index + 1]) is None):
                 value = args[index + 1]
                 places.append((*place, index + 1))
@@ -95,7 +96,7 @@ def find_options(args: Sequence[str], place: KeyPath = ()) -> Iterator[Option]:
 
 
 def options_in_file(config: EdgeConfig) -> Iterator[Option]:
-    """Give all flags and options of the file: the global ones, then each mapping's."""
+    """Yield all flags and options of the file: the global ones, then those of each mapping."""
     yield from (Option(name, value, [("globalFlags", name)]) for name, value in config.global_flags)
     yield from find_options(config.global_args, ("globalArgs",))
     for name, mapping in config.mappings.items():
@@ -105,16 +106,16 @@ def options_in_file(config: EdgeConfig) -> Iterator[Option]:
 
 
 def without_options(args: Any, names: Sequence[str]) -> Any:
-    """Give a list of arguments without these options, however they are spelt; what is no such list stays."""
+    """Return a list of arguments without these options, in any spelling. Return anything else unchanged."""
     if not isinstance(args, list) or not all(isinstance(argument, str) for argument in args):
         return args
-    wanted = set(map(spelling, names))
-    gone = {place for option in find_options(args) if spelling(option.name) in wanted for place in option.places}
+    wanted = set(map(normalised, names))
+    gone = {place for option in find_options(args) if normalised(option.name) in wanted for place in option.places}
     return [argument for position, argument in enumerate(args) if (position,) not in gone]
 
 
-def tells(config: EdgeConfig, mapping: ActionMapping, names: Sequence[str]) -> bool:
-    """Whether a mapping gives a value by one of these options, in any spelling of the executor's, or its variable."""
+def gives_option(config: EdgeConfig, mapping: ActionMapping, names: Sequence[str]) -> bool:
+    """Return whether a mapping sets one of these options, in any spelling of the executor's, or its variable."""
     arguments, environment = mapping_arguments(config, mapping)
-    given = {spelling(option.name) for option in find_options(arguments) if option.value}
-    return not given.isdisjoint(map(spelling, names)) or any(environment.get(VARIABLES[name]) for name in names)
+    given = {normalised(option.name) for option in find_options(arguments) if option.value}
+    return not given.isdisjoint(map(normalised, names)) or any(environment.get(VARIABLES[name]) for name in names)

@@ -1,6 +1,6 @@
-"""Work that root has done as another user, in a child process that gives up root's rights for good.
+"""Run a function as another user, in a child process that drops root's rights permanently.
 
-So root reads and writes nothing that the user could not read and write, and leaves no file of root's behind.
+So it reads and writes only what that user can read and write, and leaves no file owned by root.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, Callable
 LIMIT_SECONDS = 60.0
 
 
-class CannotBecomeError(OSError):
-    """This process may not become that user, or what was done as that user did not come to an end."""
+class RunAsError(OSError):
+    """This process may not become that user, or the function did not end with a result."""
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.EPERM, why)
@@ -26,27 +26,27 @@ class CannotBecomeError(OSError):
 
 
 def become(uid: int, gid: int) -> None:
-    """Become this user for good: no other groups, and no saved user id that leads back. Only for root."""
+    """Become this user permanently: no other groups, and no saved user id to return to. Only root can."""
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
 
 
 def run_as(uid: int, gid: int, work: Callable[[], Any], *, limit_seconds: float = LIMIT_SECONDS) -> Any:
-    """Run `work` in a child process as this user and give its result, which must be JSON.
+    """Run `work` in a child process as this user and return its result, which must be JSON.
 
-    Raises `work`'s own `OSError`, and `CannotBecomeError`. What `work` needs should be imported before: the user may
-    not be able to read where this program lies.
+    Raises the `OSError` of `work`, and `RunAsError`. Import what `work` needs first: the user may not be able to read
+    the directory of this program.
     """
     if os.geteuid() not in (0, uid):
-        raise CannotBecomeError(f"only root can look at this as user {uid}")
+        raise RunAsError(f"only root can look at this as user {uid}")
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         _be_child(writer, uid, gid, work)
     os.close(writer)
-    # The user can stop the child, but not keep root waiting.
+    # The user can suspend the child; the timer keeps root from waiting for it.
     killer = threading.Timer(limit_seconds, os.kill, (child, signal.SIGKILL))
     killer.start()
     try:
@@ -55,16 +55,16 @@ def run_as(uid: int, gid: int, work: Callable[[], Any], *, limit_seconds: float 
     finally:
         killer.cancel()
         killer.join()  # a process with two threads can neither fork safely nor change its namespaces
-        os.kill(child, signal.SIGKILL)  # it has written all that it had
+        os.kill(child, signal.SIGKILL)  # its result is already read to the end
         os.waitpid(child, 0)
     try:
         answer = json.loads(text)
     except ValueError:
-        raise CannotBecomeError("it took too long, or ended without a result") from None
+        raise RunAsError("it took too long, or ended without a result") from None
     if "failed" in answer:
         raise OSError(*answer["failed"])
     if "error" in answer:
-        raise CannotBecomeError(answer["error"])
+        raise RunAsError(answer["error"])
     return answer["result"]
 
 
@@ -82,5 +82,5 @@ def _be_child(writer: int, uid: int, gid: int, work: Callable[[], Any]) -> None:
         with os.fdopen(writer, "wb") as file:
             file.write(json.dumps(answer).encode("utf-8"))
     finally:
-        # Nothing of the parent's may be done a second time here: no exit handlers, no flushing of its buffers.
+        # Do not run the parent's exit handlers or flush its buffers a second time.
         os._exit(0)

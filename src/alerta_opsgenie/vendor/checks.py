@@ -1,7 +1,4 @@
-"""What a connector would start with and yet not do as meant: the checks behind `config check`.
-
-`check_config` gives everything at once, what the schema finds included, errors first.
-"""
+"""The checks of `config check`: what the schema finds, and what a connector accepts but does not do as intended."""
 
 from __future__ import annotations
 
@@ -42,9 +39,9 @@ def check_config(
     target: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """Find all that is wrong with a configuration, errors first. Never raises for whatever the document holds.
+    """Return all problems of a configuration, errors first. Never raises, whatever the document contains.
 
-    `dialect` is whose file it is (guessed where not given), `target` who is to run with it (`oec`, `jec`, `native`).
+    `dialect` is guessed if not given. `target` is the connector that will use the file (`oec`, `jec`, `native`).
     """
     given = os.environ if environment is None else environment
     chosen = dialect or guess_dialect(document, given)
@@ -57,20 +54,20 @@ def check_config(
         *_check_placeholders(reading.config, key_given=key_given),
         *_check_mappings(reading.config),
         *_check_arguments(reading.config),
-        *_check_told(reading.config),
+        *_check_alerta_access(reading.config),
     ]
     return sorted(problems, key=lambda problem: LEVELS.index(problem.level))
 
 
 def _check_keys(reading: Reading, *, native: bool) -> Iterator[Problem]:
-    for path, key, known, read_as in reading.odd_keys:
+    for path, key, known, read_as in reading.unknown_keys:
         old = OLD_NAMES.get(key, "")
         meant = old if old in known else nearest(key, known)
         what = "is not known to the connectors and has no effect" + (f"; {meant} is meant" if meant else "")
         if native and old in known:
-            what = f"is read over by OEC and JEC; here it is taken for {meant}"
+            what = f"is ignored by OEC and JEC; here it is read as {meant}"
         elif read_as:
-            meant, what = read_as, "is read whatever its case in JSON, but not in YAML"
+            meant, what = read_as, "is read in any case in JSON, but not in YAML"
         yield Problem(WARNING, json_path(*path, key), what, f"write {meant}" if meant else "remove it")
 
 
@@ -84,14 +81,14 @@ def _check_dialect(document: Document, config: EdgeConfig, *, explicit: str | No
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a text is what a sample left to be filled in."""
+    """Return whether a text is a sample's placeholder."""
     return bool(_PLACEHOLDER.search(text.strip()))
 
 
 def _check_placeholders(config: EdgeConfig, *, key_given: bool) -> Iterator[Problem]:
-    """Find what a sample left to be filled in. In the arguments of other people's scripts it may be meant so."""
-    # `{{.Payload}}` is harmless as the value of an option that the connector passes itself.
-    own = [option for option in arguments.options_in_file(config) if option.name in arguments.CONNECTORS_OWN]
+    """Find a sample's placeholders. In the arguments of scripts that are not ours they may be intended."""
+    # `{{.Payload}}` is harmless as the value of an option that the connector itself passes.
+    own = [option for option in arguments.options_in_file(config) if option.name in arguments.CONNECTOR_OPTIONS]
     harmless = {place for option in own for place in option.places} | ({("apiKey",)} if key_given else set())
     for path, text in texts_in(config.document):
         if is_placeholder(text) and path not in harmless:
@@ -100,7 +97,7 @@ def _check_placeholders(config: EdgeConfig, *, key_given: bool) -> Iterator[Prob
 
 
 def _is_for_others(config: EdgeConfig, path: KeyPath) -> bool:
-    """Whether a value goes to a script that is not ours: `{{ alert.message }}` may be a template of its own."""
+    """Return whether a value goes to a script that is not ours: `{{ alert.message }}` may be a template."""
     in_mapping = path[0] == "actionMappings" and len(path) > 3  # noqa: PLR2004 - below args, flags, env, headers
     mapping = config.mappings.get(str(path[1])) if in_mapping else None
     return mapping is not None and not mapping.is_alerta_executor
@@ -120,7 +117,7 @@ def _check_mappings(config: EdgeConfig) -> Iterator[Problem]:
             advice = f"map the actions to {' or '.join(sorted(EXECUTOR_NAMES))}"
             yield Problem(WARNING, "$.actionMappings", what, advice)
         return
-    dropped = "is not mapped: the connector drops this action, and Alerta never hears of it"
+    dropped = "is not mapped: the connector drops this action, and it never reaches Alerta"
     wanted = dict.fromkeys(DOCUMENTED_ACTIONS, dropped)
     if config.dialect == JEC:
         wanted[JEC_CATCH_ALL] = "is not mapped; which name a plain JEC integration asks for is not documented"
@@ -132,7 +129,7 @@ def _check_mappings(config: EdgeConfig) -> Iterator[Problem]:
 def _check_arguments(config: EdgeConfig) -> Iterator[Problem]:
     for option in arguments.options_in_file(config):
         path = json_path(*option.places[0])
-        if option.name in arguments.CONNECTORS_OWN:
+        if option.name in arguments.CONNECTOR_OPTIONS:
             what = f"-{option.name} is passed by the connector itself; of two the last counts"
             yield Problem(WARNING, path, what, "remove it and its value")
         elif is_secret_name(option.name) and option.value:
@@ -142,14 +139,14 @@ def _check_arguments(config: EdgeConfig) -> Iterator[Problem]:
             yield Problem(WARNING, path, what, advice)
 
 
-def _check_told(config: EdgeConfig) -> Iterator[Problem]:
+def _check_alerta_access(config: EdgeConfig) -> Iterator[Problem]:
     ours = [mapping for mapping in config.mappings.values() if mapping.is_alerta_executor]
     keys = (arguments.KEY_OPTION, arguments.KEY_FILE_OPTION)
-    for missing, names in (("where Alerta is", (arguments.URL_OPTION,)), ("Alerta's key", keys)):
-        # The first is enough. It is a note: the service's environment may say it.
-        unsent = next((mapping for mapping in ours if not arguments.tells(config, mapping, names)), None)
-        if unsent is not None:
-            what = f"starts the Alerta executor, and nothing in this file tells it {missing}"
+    for missing, names in (("Alerta's URL", (arguments.URL_OPTION,)), ("Alerta's key", keys)):
+        # One problem is enough. It is a note: the service's environment may set it.
+        without = next((mapping for mapping in ours if not arguments.gives_option(config, mapping, names)), None)
+        if without is not None:
+            what = f"starts the Alerta executor, and nothing in this file sets {missing}"
             where = " or ".join(arguments.VARIABLES[name] for name in names)
             advice = f'set {where} for the connector\'s service, or put "--{names[-1]}" into globalArgs'
-            yield Problem(NOTE, json_path("actionMappings", unsent.name), what, advice)
+            yield Problem(NOTE, json_path("actionMappings", without.name), what, advice)

@@ -20,7 +20,7 @@ OEC, JEC, NATIVE = "oec", "jec", "native"
 DIALECTS = (OEC, JEC)
 
 DEFAULT_BASE_URLS: Mapping[str, str] = {OEC: "https://api.opsgenie.com", JEC: "https://api.atlassian.com"}
-"""What the Go connectors take where the file has no baseUrl."""
+"""The Go connectors use these if the file has no baseUrl."""
 
 EU_BASE_URL = "https://api.eu.opsgenie.com"
 """Opsgenie's European region; Jira Service Management has one host for all regions."""
@@ -29,7 +29,7 @@ DOCUMENTED_ACTIONS = ("Acknowledge", "AddNote", "Close", "AssignOwnership", "Sno
 """The actions that the bridge's documentation maps."""
 
 JEC_CATCH_ALL = "postActionToJEC"
-"""The mapping of JSM's own sample. Whether a plain JEC integration asks for it or for the action is not documented."""
+"""The mapping of JSM's sample. It is not documented whether a plain JEC integration sends this name or the action's."""
 
 EXECUTOR_NAMES = frozenset({"oecAlertaExecutor.py", "oecAlertaExecutor"})
 """The names under which our one-file executor is installed."""
@@ -39,16 +39,15 @@ LOG_DIRECTORIES: Mapping[str, str] = {OEC: "/var/log/opsgenie", JEC: "/var/log/j
 """Where the vendor's packages put each connector and its logs."""
 
 CONFIG_NAMES: Mapping[str, str] = {OEC: "config.json", JEC: "jec-config.json"}
-"""How the packages call the configuration."""
+"""The packages' file names of the configuration."""
 
 
 @dataclass(frozen=True)
 class ActionMapping:
-    """Which script is started for an action, and how.
+    """The script for an action, and its arguments.
 
-    `filepath`, `stdout` and `stderr` are paths with `~/` already followed; the last two are empty where the connector
-    does not keep what the script writes. `flags` become `-name value`. `args` and `env` (`NAME=value`) may
-    hold secrets.
+    `~/` in `filepath`, `stdout` and `stderr` is already expanded; the last two are empty if the connector does not keep
+    the script's output. `flags` become `-name value`. `args` and `env` (`NAME=value`) may contain secrets.
     """
 
     name: str
@@ -63,7 +62,7 @@ class ActionMapping:
 
     @property
     def is_alerta_executor(self) -> bool:
-        """Whether the script is our own executor, by its name."""
+        """Whether the script has the name of our executor."""
         return is_executor(self.filepath)
 
 
@@ -71,8 +70,8 @@ class ActionMapping:
 class EdgeConfig:
     """A connector's configuration in effect; its repr shows no secrets.
 
-    `base_url` is as the file has it and scripts are given it, `poller` and `pool` have the defaults filled in, `own` is
-    `alertaOpsgenie`, which only the native connector reads, and `document` is all that a connector knows of the file.
+    `base_url` is the file's, and scripts get it unchanged. `poller` and `pool` include the defaults. `own` is
+    `alertaOpsgenie`, which only the native connector reads. `document` has all keys that a connector knows.
     """
 
     dialect: str
@@ -91,27 +90,27 @@ class EdgeConfig:
 
     @property
     def api_root(self) -> str:
-        """The base URL without a trailing slash and without JSM's integration path, which requests add themselves."""
+        """The base URL without a trailing slash and without JSM's integration path; requests add that path."""
         return normalise_base_url(self.base_url)
 
     def connector_args(self) -> tuple[str, ...]:
-        """Give the arguments that the connector puts before the file's own `globalArgs`; the second is a secret."""
+        """Return the arguments that the connector passes before `globalArgs`. The second is a secret."""
         url = "-opsgenieUrl" if self.dialect == OEC else "-jsmUrl"
         return ("-apiKey", self.api_key.reveal(), url, self.base_url, "-logLevel", self.log_level.upper())
 
 
 def is_executor(path: object) -> bool:
-    """Whether what a mapping's `filepath` holds is our own executor, by its name."""
+    """Return whether the value of a mapping's `filepath` has the name of our executor."""
     return isinstance(path, str) and path.rpartition("/")[2] in EXECUTOR_NAMES
 
 
 def normalise_base_url(url: str) -> str:
-    """Strip what people add to a base URL and requests would add again: a trailing slash, `/jsm/ops/integration`."""
+    """Return the base URL without what requests add again: a trailing slash, `/jsm/ops/integration`."""
     return url.strip().partition("/jsm/ops/integration")[0].rstrip("/")
 
 
 def dialect_of_url(url: str) -> str | None:
-    """Say whose API a base URL is, by its host: `oec`, `jec`, or None for a host that is neither vendor's."""
+    """Return `oec` or `jec` by the host of a base URL; None if the host is neither Opsgenie's nor Atlassian's."""
     try:
         host = f".{urlsplit(url).hostname or ''}".rstrip(".")
     except ValueError:
@@ -122,12 +121,12 @@ def dialect_of_url(url: str) -> str | None:
 
 
 def dialect_of_path(path: str) -> str | None:
-    """Say which connector's packages put a file there (`/home/opsgenie/oec/...`, `.../jec-config.json`), if they do."""
+    """Return the connector whose packages use this path (`/home/opsgenie/oec/...`, `.../jec-config.json`), or None."""
     return next((name for name in DIALECTS if re.search(f"(^|/){name}[/.-]", path)), None)
 
 
 def guess_dialect(document: Document, environment: Mapping[str, str] | None = None) -> str:
-    """Decide whose file this is: by its base URL, the connectors' variables, its mappings or its path; else OEC's."""
+    """Return a file's dialect by its base URL, the connectors' variables, its mappings or its path; else `oec`."""
     value = document.value
     base_url = value.get("baseUrl")
     by_url = dialect_of_url(base_url) if isinstance(base_url, str) else None

@@ -1,7 +1,7 @@
-"""The configuration file: read with limits, and turned into plain values or one clear error.
+"""Read the configuration file, within limits, into plain values, or raise one clear error.
 
-The Go connectors read `.json` with `encoding/json` and `.yml`/`.yaml` with `yaml.v2`; the file's name alone decides
-which. What they quietly accept (a key that stands twice, a number in YAML where a text is wanted) is accepted too.
+The Go connectors read `.json` with `encoding/json` and `.yml`/`.yaml` with `yaml.v2`, by the file's name alone. What
+they accept without an error (a repeated key, a number in YAML instead of a text) is accepted here too.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ except ModuleNotFoundError:  # only YAML files need it
 
 
 LARGEST_FILE_BYTES = 256 * 1024
-"""A hundred times the vendor's largest sample; anything larger is not a connector's configuration."""
+"""A hundred times the vendor's largest sample."""
 
 DEEPEST_NESTING = 32
 """The format itself needs five levels."""
 
 MOST_VALUES = 5_000
-"""Twenty times the documented configuration. Aliases of YAML multiply: 300 bytes can describe 10**9 values."""
+"""Twenty times the documented configuration. With YAML's aliases, 300 bytes can describe 10**9 values."""
 
 _SECTIONS_WITH_NUMBERS = ("pollerConf", "poolConf", "alertaOpsgenie")
 _NUMBERS = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool")]
-_LONGEST_WHOLE_NUMBER = 20  # digits; what is longer is no setting, and slow to write down
+_LONGEST_WHOLE_NUMBER = 20  # digits; no setting is longer, and Python is slow to write longer ones
 _SURROGATE = re.compile("[\ud800-\udfff]")
 KeyPath = tuple["str | int", ...]
 
 
 @dataclass(frozen=True)
 class Document:
-    """A configuration file's content as plain values; the repr does not show them: there are secrets among them."""
+    """A configuration file's content as plain values. Some are secrets, so the repr shows none."""
 
     value: dict[str, Any] = field(repr=False)
     syntax: str
@@ -49,18 +49,18 @@ class Document:
 
 
 def syntax_of(path: str | os.PathLike[str]) -> str:
-    """Say how the connectors would read the file of this name: `json` or `yaml`. Raises `ConfigError` for others."""
+    """Return how the connectors read a file of this name: `json` or `yaml`. Raises `ConfigError` for others."""
     suffix = Path(path).suffix.lower()
     if suffix == ".json":
         return "json"
     if suffix in {".yml", ".yaml"}:
         return "yaml"
-    what = f"has the ending {suffix!r}, and the connectors read .json, .yml and .yaml alone"
+    what = f"has the ending {suffix!r}, and the connectors read only .json, .yml and .yaml"
     raise ConfigError(os.fspath(path), what, "rename the file after what is in it", usage=True)
 
 
 def load_document(path: str | os.PathLike[str]) -> Document:
-    """Read a configuration file. Raises `ConfigError`, and nothing else, where that cannot be done."""
+    """Read a configuration file. Raises only `ConfigError`."""
     where, syntax = os.fspath(path), syntax_of(path)
     try:
         data = read_bytes(where)
@@ -70,12 +70,12 @@ def load_document(path: str | os.PathLike[str]) -> Document:
 
 
 def read_bytes(path: str) -> bytes:
-    """Read a file, of a larger one its beginning. Raises `OSError`, and `ValueError` for a path with a NUL."""
+    """Read at most `LARGEST_FILE_BYTES` + 1 of a file. Raises `OSError`; `ValueError` for a path with a NUL."""
     return read_plain(path, LARGEST_FILE_BYTES)
 
 
 def unreadable(path: str, error: Exception) -> ConfigError:
-    """Say why a file cannot be read."""
+    """Return the error for a file that cannot be read."""
     advice = "check the path and who may read it, or write it with: alerta-opsgenie install, or config render"
     what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
     return ConfigError(path.replace("\0", ""), what, advice, usage=True)
@@ -115,12 +115,12 @@ def _parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text, parse_int=bounded, parse_constant=refuse)
     except ValueError as error:
-        advice = "correct the file there (a missing comma or quote stands just before that place)"
+        advice = "correct the file there (look for a missing comma or quote just before that place)"
         raise ConfigError(where, f"is not JSON: {error}", advice) from None
 
 
 class _Number(str):
-    """What YAML takes for a number or for true or false. Most settings are texts, and yaml.v2 gives this text then."""
+    """A number, true or false in YAML. Most settings are texts; yaml.v2 reads this text for them."""
 
     __slots__ = ()
 
@@ -130,7 +130,7 @@ def _parse_yaml(text: str, where: str) -> Any:
         raise ModuleNotFoundError("PyYAML is missing", name="yaml")
 
     class Loader(yaml.SafeLoader):
-        """Gives texts, lists and objects alone, whatever the tags say."""
+        """Loads only texts, lists and objects, and ignores tags."""
 
         yaml_constructors: ClassVar = {
             **{tag: lambda self, node: _Number(self.construct_scalar(node)) for tag in _NUMBERS},
@@ -139,7 +139,7 @@ def _parse_yaml(text: str, where: str) -> Any:
         left = 4 * MOST_VALUES
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
-            """Follow `<<`; merges of merges grow with their power."""
+            """Merge `<<` within a limit: nested merges grow exponentially."""
             super().flatten_mapping(node)
             self.left -= len(node.value)
             if self.left < 0:
@@ -156,7 +156,7 @@ def _parse_yaml(text: str, where: str) -> Any:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """Give a copy within the limits, aliases followed."""
+    """Return a copy with aliases expanded. Raises `ConfigError` beyond the limits."""
     left = MOST_VALUES
 
     def copied(value: Any, depth: int, section: str) -> Any:
@@ -175,7 +175,7 @@ def _plain(value: Any, where: str) -> Any:
         if isinstance(value, _Number) and section in _SECTIONS_WITH_NUMBERS and len(value) <= _LONGEST_WHOLE_NUMBER:
             with suppress(ValueError, yaml.YAMLError, RecursionError):
                 number = yaml.safe_load(value)
-                if isinstance(number, (int, float)):  # yaml.v2 takes 10.0 for a whole number
+                if isinstance(number, (int, float)):  # yaml.v2 accepts 10.0 as a whole number
                     return int(number) if isinstance(number, float) and number.is_integer() else number
         return _whole_text(str(value)) if isinstance(value, str) else value
 
@@ -183,7 +183,7 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def texts_in(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    """Give the texts of a document in their order, each with its place."""
+    """Yield the texts of a document in order, each with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, (dict, list)):
@@ -192,5 +192,5 @@ def texts_in(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _whole_text(text: str) -> str:
-    """Replace lone surrogates: they can be neither printed nor given to a script."""
+    """Replace lone surrogates, which can neither be printed nor passed to a script."""
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""Where the configuration is: the connectors' environment variables, then the places where packages put it."""
+"""Find the configuration: by the connectors' environment variables, then in the packages' directories."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.structure import clean_path
 
 PACKAGE_PATHS: Mapping[str, str] = {name: f"{HOMES[name]}/{name}/conf/{CONFIG_NAMES[name]}" for name in DIALECTS}
-"""Where the vendor's packages put it."""
+"""The path in the vendor's packages."""
 
 NATIVE_PATH = "/etc/alerta-opsgenie/config.json"
-"""Where our own installation puts it."""
+"""The path in our own installation."""
 
 
 class Location(NamedTuple):
-    """A configuration file's path, and the dialect where the place already tells it."""
+    """A configuration file's path, and the dialect if the path or variable determines it."""
 
     path: str
     dialect: str | None
 
 
 def locate(path: str | None, dialect: str | None) -> Location:
-    """Give the named file, or find one as `find_config` does, which then tells the dialect where none is given."""
+    """Return the file at `path`; without one, the result of `find_config`, with `dialect` if it is given."""
     if path:
         return Location(path, dialect)
     found = find_config(dialect=dialect)
@@ -32,10 +32,10 @@ def locate(path: str | None, dialect: str | None) -> Location:
 
 
 def find_config(environment: Mapping[str, str] | None = None, *, dialect: str | None = None) -> Location:
-    """Find the configuration as the connectors would, else where it is usually put.
+    """Find the configuration as the connectors would, else in the usual places.
 
-    `OEC_CONF_LOCAL_FILEPATH` and `JEC_CONF_LOCAL_FILEPATH` come first. Raises `ConfigError` where both are set and
-    `dialect` does not choose, and where there is no file.
+    `OEC_CONF_LOCAL_FILEPATH` and `JEC_CONF_LOCAL_FILEPATH` come first. Raises `ConfigError` if both are set and
+    `dialect` does not choose one, and if there is no file.
     """
     given = os.environ if environment is None else environment
     chosen, home = (dialect,) if dialect else DIALECTS, given.get("HOME", "")
@@ -51,7 +51,7 @@ def find_config(environment: Mapping[str, str] | None = None, *, dialect: str | 
         # The second is where the Go connectors look when only their source type is set (conf/reader.go).
         places += [Location(PACKAGE_PATHS[name], name), Location(clean_path(f"~/{name}/config.json", home), name)]
     for place in places:
-        # Path.exists() raises for a home that may not be looked into.
+        # Path.exists() raises for a directory that this user may not enter.
         if os.path.exists(place.path):  # noqa: PTH110
             return place
     looked = ", ".join(place.path for place in places)

@@ -1,7 +1,8 @@
-"""A vendor's message or answer that may be passed on: names, addresses and texts replaced, structure and types kept.
+"""Replace names, addresses and texts in a vendor's message or response, so that it can be published.
 
-What is not known to be harmless is replaced. Equal texts get equal placeholders, so that it stays to be seen which
-fields hold the same. Kept are the vendor's own words, instants, the length of ids, and whether a text is empty.
+The structure and types stay. Every text that is not known to be harmless is replaced. Equal texts get equal
+placeholders, so equal fields can still be recognised. The vendor's own words, times, the length of ids, and empty texts
+stay.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ _OWN_WORDS = frozenset({
     "web", "API", "api", "mobile", "system", "integration", "alert", "user", "team", "escalation", "OEC", "JEC",
     "Webhook", "System", "Alert API", "Alerta", "open", "closed", "acked", "resolved", "snoozed",
 })  # fmt: skip
-"""What the vendor chose itself, and not a person."""
+"""Words that the vendor chose, not a person."""
 
 _FREE = frozenset({"details", "extraproperties", "headers", "content"})
-"""Fields, in lower case, whose keys a person chooses, and all that is in them."""
+"""Fields (lower case) in which a person chooses all keys and values."""
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
@@ -30,13 +31,13 @@ _TIMES = frozenset({"createdAt", "updatedAt", "insertedAt", "snoozedUntil", "sno
 
 
 class Placeholders:
-    """Replaces in one archive; each text has one placeholder in all of it."""
+    """The placeholders of one archive: each text has the same placeholder in all its files."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
     def replace(self, value: Any, field: str = "", *, free: bool = False) -> Any:
-        """Give a copy of a JSON value that stands under `field`; `free`: a person chose the keys above it."""
+        """Return a copy of the JSON value of `field` with placeholders; `free`: a person chose the keys above it."""
         if isinstance(value, dict):
             free = free or field.lower() in _FREE
             return {self._key(key, free=free): self.replace(item, key, free=free) for key, item in value.items()}
@@ -66,7 +67,7 @@ class Placeholders:
         return self._numbered(text, _form_of(text))
 
     def _ids(self, text: str) -> str:
-        """Replace the id in a text, as in `UUID-MILLISECONDS`; the whole text where it holds more."""
+        """Replace only the ids in a text like `UUID-MILLISECONDS`; replace any other text as a whole."""
         if not all(re.fullmatch(r"[-:]?\d{0,20}[-:]?", part, re.ASCII) for part in _UUID.split(text)):
             return self._numbered(text, _form_of(text))
         return _UUID.sub(lambda match: self._numbered(match.group(), "00000000-0000-4000-8000-{:012d}"), text)
@@ -76,7 +77,7 @@ class Placeholders:
 
 
 def _form_of(text: str) -> str:
-    """Choose the placeholder: an address stays one, and a URL too."""
+    """Return the form of the placeholder: an e-mail address for an address, a URL for a URL, else a text."""
     if re.fullmatch(r"[^\s@]+@[^\s@]+", text):
         return "person{}@example.com"
     if "://" in text:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: where, what, and what to do about it."""
+"""Problems of a configuration: where, what, and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Iterable
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
-"""It would not start or cannot work; it works, but not as the file says, or less safely; it may be right."""
+"""The connector does not start or cannot work; it works differently from the file, or less safely; it may be right."""
 
 LEVELS = (ERROR, WARNING, NOTE)
 
@@ -19,7 +19,7 @@ _LONGEST_SHOWN = 80
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: its JSON path, what it is, and what to do, each on one line and free of secrets."""
+    """One problem: its JSON path, what is wrong, and what to do, each on one line and without secrets."""
 
     level: str
     path: str
@@ -31,9 +31,9 @@ class Problem:
 
 
 class ConfigError(ValueError):
-    """The configuration cannot be used: `where` it is, `what` is wrong, and `advice`, the next thing to do.
+    """The configuration cannot be used: `where` it is, `what` is wrong, and `advice`, the next step.
 
-    With `usage` what was asked for is wrong (a file that is not there, an option), not a configuration.
+    With `usage` the command's arguments are wrong (a missing file, an option), not a configuration.
     """
 
     def __init__(self, where: str, what: str, advice: str, *, usage: bool = False) -> None:
@@ -45,7 +45,7 @@ class ConfigError(ValueError):
 
 
 def json_path(*parts: str | int) -> str:
-    """Spell a place in a document: `json_path("actionMappings", "my action")` is `$.actionMappings["my action"]`."""
+    """Return a JSON path: `json_path("actionMappings", "my action")` is `$.actionMappings["my action"]`."""
     steps = (str(part) if isinstance(part, int) else shown(part) for part in parts)
     return "$" + "".join(f".{step[1:-1]}" if _PLAIN_KEY.fullmatch(step) else f"[{step}]" for step in steps)
 
@@ -57,7 +57,7 @@ def shown(text: str) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """Name the JSON type of a value for people."""
+    """Return the name of a value's JSON type, for a message."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -67,7 +67,7 @@ def kind_of(value: Any) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Find the known name that was most likely meant by `name`, if one is near."""
+    """Return the known name that is most similar to `name`, or None."""
     by_case = {candidate.casefold(): candidate for candidate in known}
     found = difflib.get_close_matches(name[:100].casefold(), by_case, n=1, cutoff=0.7)
     return by_case[found[0]] if found else None

@@ -1,4 +1,4 @@
-"""Configurations that may be shown: the document, or the configuration in effect, with `***` for each secret."""
+"""A configuration for display: the file's, or the one in effect, with `***` for each secret."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from alerta_opsgenie.vendor.document import texts_in
 _LISTS_OF_ARGUMENTS = {"globalargs", "args", "startedas"}
 
 
-def shown_config(config: EdgeConfig) -> dict[str, Any]:
-    """Give what a connector works with, in the file's own terms: defaults filled in, how scripts are started."""
+def effective_config(config: EdgeConfig) -> dict[str, Any]:
+    """Return the configuration in effect, in the file's format: with defaults and command lines, secrets hidden."""
     pipe_path = "<pipe>" if config.dialect == JEC else None
     mappings = config.document.get("actionMappings", {})
     shown = {
         name: {**mappings[name], "startedAs": list(script_argv(config, mapping, "<message>", pipe_path=pipe_path))}
         for name, mapping in config.mappings.items()
     }
-    effective = {
+    in_effect = {
         "apiKey": config.api_key.reveal(),
         "baseUrl": safe_url(config.base_url),
         "logLevel": config.log_level.upper(),
@@ -28,21 +28,21 @@ def shown_config(config: EdgeConfig) -> dict[str, Any]:
         "poolConf": dict(config.pool),
         "actionMappings": shown,
     }
-    return redact_document({"dialect": config.dialect, "file": config.where, **config.document, **effective})
+    return redact_document({"dialect": config.dialect, "file": config.where, **config.document, **in_effect})
 
 
 def redact(value: Any, *, name: str = "", hide: bool = False) -> Any:
-    """Give a copy of a document, or of the part of it that stands under the key `name`, with the secrets hidden.
+    """Return a copy of a document, or of its part under the key `name`, with the secrets hidden.
 
-    With `hide`, all texts and numbers in it are hidden.
+    With `hide`, hide all texts and numbers.
     """
     folded = name.casefold()
     hide = hide or is_secret_name(name)
     if isinstance(value, dict):
         if folded == "actionmappings":
-            # A custom action may be called "Rotate key"; its mapping is no secret for that.
+            # A custom action may be named "Rotate key"; its mapping is not a secret.
             return {key: redact(item) for key, item in value.items()}
-        # Any header can carry a credential under a name of the receiver's choosing.
+        # The receiver chooses the names of headers, so any header can carry a credential.
         return {key: redact(item, name=key, hide=hide or folded == "headers") for key, item in value.items()}
     if hide:
         return HIDDEN if value else value
@@ -54,7 +54,7 @@ def redact(value: Any, *, name: str = "", hide: bool = False) -> Any:
 
 
 def redact_arguments(args: list[str]) -> list[str]:
-    """Give an argument list with the values of secret options hidden, whether behind `=` or by themselves."""
+    """Return an argument list with the values of secret options hidden, after `=` or as an argument of their own."""
     shown = [redact_text(argument) for argument in args]
     for option in find_options(args):
         if is_secret_name(option.name) and option.value:
@@ -64,20 +64,20 @@ def redact_arguments(args: list[str]) -> list[str]:
 
 
 def redact_document(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a configuration that may be shown; the secrets in it are hidden wherever else they stand, too."""
+    """Return a copy of a configuration with its secrets hidden everywhere, also where a secret is repeated."""
     shown: dict[str, Any] = redact(dict(document))
     named = (([step for step in path if isinstance(step, str)], text) for path, text in texts_in(document))
     secrets = {text for names, text in named if is_secret_name(names[-1])}
-    # One search over all texts: one in each of them would take the square of the time.
+    # One search over all texts: a search for each secret in each text would take quadratic time.
     texts = iter(mask("\0".join(text.replace("\0", " ") for _, text in texts_in(shown)), secrets).split("\0"))
-    masked: dict[str, Any] = with_texts(shown, lambda _: next(texts))
+    masked: dict[str, Any] = map_texts(shown, lambda _: next(texts))
     return masked
 
 
-def with_texts(value: Any, change: Callable[[str], str]) -> Any:
-    """Give a copy of a document with each text changed, in their order; keys stay."""
+def map_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a copy of a document with `change` applied to each text in order, and not to keys."""
     if isinstance(value, dict):
-        return {key: with_texts(item, change) for key, item in value.items()}
+        return {key: map_texts(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [with_texts(item, change) for item in value]
+        return [map_texts(item, change) for item in value]
     return change(value) if isinstance(value, str) else value

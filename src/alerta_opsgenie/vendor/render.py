@@ -1,4 +1,4 @@
-"""A configuration made from options: the documented one, complete and with the right keys."""
+"""The documented configuration, complete and with the right keys, built from options."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ DEFAULT_STATE_DIRECTORIES = {dialect: f"{home}/.local/state/alerta-opsgenie" for
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """What a configuration is made of; empty texts are not given.
+    """The values for a configuration; an empty text is not given.
 
-    `alerta_key` goes into the script's environment, where other users of the host do not see it. `state_directory` is
-    where actions wait: written down, it is the same for whoever starts the executor, root included.
+    `alerta_key` goes into the script's environment, which other users of the host cannot see. Waiting actions are kept
+    in `state_directory`; if the configuration names it, every user who starts the executor uses the same, root too.
     """
 
     dialect: str

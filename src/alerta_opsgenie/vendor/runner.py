@@ -1,9 +1,9 @@
-"""Starts the script of a mapping for a message as OEC and JEC do, and says what they would tell Opsgenie or JSM of it.
+"""Run the script of a mapping for a message as OEC and JEC do, and make the callback for Opsgenie or JSM.
 
-What a script sees is the connectors' (opsgenie/oec and atlassian/jec: queue/message.go, runbook/executor.go,
-conf/reader.go): the order of its arguments, its environment, its named pipe. It has ended when it *and* all that hold
-its output have ended: a program that it leaves in the background without an output of its own keeps the worker. A time
-limit is added for those who want one. The caller takes messages from the queue and sends the callback.
+The order of arguments, the environment and the named pipe are those of the connectors (opsgenie/oec and atlassian/jec:
+queue/message.go, runbook/executor.go, conf/reader.go). A script has ended when the process *and* all processes that
+hold its output have ended, so a background program that inherits the output keeps the worker busy. The optional time
+limit is an addition. The caller receives messages and sends the callback.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from alerta_opsgenie.vendor.callback import (
     LARGEST_CONTEXT_BYTES,
     PIPE_DIRECTORY,
     Envelope,
-    NotUnderstood,
+    UnreadableMessageError,
     callback_body,
     callback_pipe,
     read_envelope,
@@ -38,13 +38,13 @@ from alerta_opsgenie.vendor.callback import (
 from alerta_opsgenie.vendor.config import JEC, ActionMapping, EdgeConfig
 
 MOST_KEPT_BYTES = 1024 * 1024
-"""How much of each output is kept in memory; the files get all of it."""
+"""How much of each output is kept in memory; the log files get all of it."""
 
 LARGEST_LOG_BYTES = 3 * 1024 * 1024
 """MaxSize of the Go connectors' loggers (queue/processor.go)."""
 
 GRACE_SECONDS = 2.0
-"""How long a script that is over its time has between SIGTERM and SIGKILL."""
+"""The time between SIGTERM and SIGKILL for a script over its time limit."""
 
 _CHUNK_BYTES = 64 * 1024
 _log = logging.getLogger(__name__)
@@ -54,10 +54,10 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ScriptResult:
-    """What became of a message.
+    """The result of a message.
 
-    `dropped_reason` says why no script was started, and is None where one was. `argv` holds the connector's API key.
-    `exit_code` is Python's, None where the program could not be started. `callback` is the body to send, if any.
+    `dropped_reason` is the reason if no script was started, else None. `argv` contains the connector's API key.
+    `exit_code` is Python's; None if the program could not be started. `callback` is the body to send, if any.
     """
 
     dropped_reason: str | None
@@ -71,15 +71,15 @@ class ScriptResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the connector would report a success."""
+        """Whether the connector would report success."""
         return self.dropped_reason is None and bool(self.callback and self.callback.get("isSuccessful"))
 
 
 @dataclass(frozen=True)
-class Host:
-    """What a connector stands on: its environment, the directory of JEC's pipes, and where scripts are started.
+class ScriptHost:
+    """The connector's environment, the directory of JEC's pipes, and where scripts are started.
 
-    `environment` of None is this process's. `time_limit_seconds` of None is no limit, as with the Go connectors.
+    `environment` None is this process's. `time_limit_seconds` None is no limit, as in the Go connectors.
     """
 
     environment: Mapping[str, str] | None = None
@@ -88,28 +88,28 @@ class Host:
     working_directory: str | None = None
 
 
-def run_message(config: EdgeConfig, message: Message | str, *, host: Host | None = None) -> ScriptResult:
-    """Do for one message what a connector does: find its mapping, run the script to its end, make up the callback.
+def run_message(config: EdgeConfig, message: Message | str, *, host: ScriptHost | None = None) -> ScriptResult:
+    """Find the mapping of a message, run its script to the end, and make the callback.
 
-    A `str` is the body as it came from the queue and is passed on to the letter. Blocks until the script and all that
-    holds its output has ended. Never raises for what a message, a script or the system does: that is in the result.
+    A `str` is the body from the queue and is passed on unchanged. Blocks until the script and all processes that hold
+    its output have ended. Does not raise for errors of a message, a script or the system: they are in the result.
     """
     body = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False, separators=(",", ":"))
     try:
         envelope = read_envelope(message)
-    except NotUnderstood as error:
+    except UnreadableMessageError as error:
         return ScriptResult(str(error))
     mapping = config.mappings.get(envelope.action)
     reason = _why_refused(envelope, mapping)
     if mapping is None or reason:
-        # JEC reports it; OEC leaves it at a line in its own log.
+        # JEC reports it; OEC only writes a line to its log.
         callback = callback_body(JEC, envelope, failure=reason) if config.dialect == JEC else None
         return ScriptResult(reason, callback=callback)
-    return _run_script(config, mapping, envelope, body, host or Host())
+    return _run_script(config, mapping, envelope, body, host or ScriptHost())
 
 
 def prepare_scripts(config: EdgeConfig) -> list[str]:
-    """Set the mode of each mapped script to 0700, as the connectors do; gives a line for each where that fails."""
+    """Set the mode of each mapped script to 0700, as the connectors do; return a line for each failure."""
     local = (mapping.filepath for mapping in config.mappings.values() if mapping.source_type == "local")
     return [warning for path in dict.fromkeys(local) if (warning := _make_executable(path))]
 
@@ -123,7 +123,7 @@ def _make_executable(path: str) -> str:
 
 
 def _why_refused(envelope: Envelope, mapping: ActionMapping | None) -> str:
-    """Say why a message is not for any script here; nothing where one is mapped."""
+    """Return why no script may run for a message; empty if one may."""
     if mapping is None:
         return f"no mapped action is configured for the action {envelope.action[:100]!r}"
     if mapping.type != envelope.action_type:
@@ -134,7 +134,9 @@ def _why_refused(envelope: Envelope, mapping: ActionMapping | None) -> str:
     return ""
 
 
-def _run_script(config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, body: str, host: Host) -> ScriptResult:
+def _run_script(
+    config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, body: str, host: ScriptHost
+) -> ScriptResult:
     base = os.environ if host.environment is None else host.environment
     environment = {**base, **mapping_arguments(config, mapping)[1]}
     has_pipe = config.dialect == JEC
@@ -142,7 +144,7 @@ def _run_script(config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, 
         argv = script_argv(config, mapping, body, pipe_path=path if has_pipe else None)
         context = _Output(LARGEST_CONTEXT_BYTES)
         pipes = {} if pipe is None else {pipe: context}
-        # The connector's own PATH counts, even where the script's environment has another.
+        # The interpreter is found by the connector's PATH, even if the script's environment has another.
         result = _run_process(argv, mapping, environment, base.get("PATH", ""), host, pipes)
     # JEC loses the context of a script that failed.
     failure = f"Err: {result.failure}, Stderr: {result.stderr}" if result.failure else ""
@@ -154,10 +156,10 @@ def _run_script(config: EdgeConfig, mapping: ActionMapping, envelope: Envelope, 
 
 
 def _run_process(
-    argv: tuple[str, ...], mapping: ActionMapping, environment: Mapping[str, str], search_path: str, host: Host,
+    argv: tuple[str, ...], mapping: ActionMapping, environment: Mapping[str, str], search_path: str, host: ScriptHost,
     pipes: Mapping[int, _Output],
 ) -> ScriptResult:  # fmt: skip
-    """Run a program to its end. Never raises for what the program or the system does."""
+    """Run a program to its end. Does not raise for errors of the program or the system."""
     program = argv[0] if "/" in argv[0] else shutil.which(argv[0], path=search_path)
     if program is None:
         return ScriptResult(None, argv, failure=f"{argv[0]} is not found in the connector's PATH")
@@ -191,7 +193,7 @@ def _run_process(
 
 
 def _bytes(text: str) -> bytes:
-    """Encode for the system: as it came in, but half a surrogate pair of a message as a question mark."""
+    """Encode for the system; a lone surrogate of a message becomes a question mark."""
     try:
         return os.fsencode(text)
     except UnicodeEncodeError:
@@ -199,21 +201,21 @@ def _bytes(text: str) -> bytes:
 
 
 class _Output:
-    """What a script writes: kept in memory up to a limit, and all of it in the file."""
+    """A script's output: in memory up to a limit, and all of it in the log file."""
 
     def __init__(self, most_bytes: int, path: str = "") -> None:
         self._most_bytes = most_bytes
         self._kept = bytearray()
         self._file = _log_file(path) if path else None
 
-    def take(self, chunk: bytes) -> None:
+    def add(self, chunk: bytes) -> None:
         self._kept += chunk[: self._most_bytes - len(self._kept)]
         if self._file is not None and chunk:
-            # latin-1 carries any byte through.
+            # latin-1 can decode any byte.
             self._file.handle(logging.LogRecord("", logging.INFO, "", 0, chunk.decode("latin-1"), None, None))
 
     def close(self) -> None:
-        """Close the file, which somebody else may rotate meanwhile; the next script opens it again."""
+        """Close the file, because another program may rotate it; the next script opens it again."""
         if self._file is not None:
             self._file.close()
 
@@ -225,9 +227,9 @@ class _Output:
 def _follow(
     process: subprocess.Popen[bytes], selector: selectors.BaseSelector, endless: int, limit_seconds: float | None
 ) -> str:
-    """Read until all has ended. At the limit SIGTERM ends the whole group of processes, and SIGKILL after a grace.
+    """Read until all has ended. At the time limit send SIGTERM to the process group, and later SIGKILL.
 
-    `endless` of the sources have no end of their own. The text says that it was stopped.
+    `endless` is the number of sources without an end (the named pipe). Return the failure, or an empty text.
     """
     seconds, too_late = limit_seconds, ""
     for number in (signal.SIGTERM, signal.SIGKILL, None):
@@ -236,7 +238,7 @@ def _follow(
         too_late = f"the script did not end within {limit_seconds or 0:g} s and was stopped"
         if number is not None:
             seconds = GRACE_SECONDS
-            # It may be gone, or the script has changed its user.
+            # The script may have ended, or changed its user.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, number)
     return too_late
@@ -245,7 +247,10 @@ def _follow(
 def _has_ended(
     process: subprocess.Popen[bytes], selector: selectors.BaseSelector, endless: int, seconds: float | None
 ) -> bool:
-    """Wait for the process last: until then its number, by which the group is stopped, is nobody else's."""
+    """Read to the end of all sources, then wait for the process. False: the time is over.
+
+    The process is waited for last: until then no other process can get its number, which names the group to stop.
+    """
     deadline = None if seconds is None else time.monotonic() + seconds
     while len(selector.get_map()) > endless:
         left = _left(deadline)
@@ -254,7 +259,7 @@ def _has_ended(
             return False
         for key, _ in ready:
             chunk = os.read(key.fd, _CHUNK_BYTES)
-            key.data.take(chunk)
+            key.data.add(chunk)
             if not chunk:
                 selector.unregister(key.fileobj)
     try:
@@ -262,7 +267,7 @@ def _has_ended(
     except subprocess.TimeoutExpired:
         return False
     for key, _ in selector.select(0):
-        key.data.take(os.read(key.fd, _CHUNK_BYTES))
+        key.data.add(os.read(key.fd, _CHUNK_BYTES))
     return True
 
 
@@ -271,29 +276,29 @@ def _left(deadline: float | None) -> float | None:
 
 
 class _LogFile(RotatingFileHandler):
-    """A file for scripts' output: for its owner alone, rotated at 3 MiB, and never waited for."""
+    """A file for scripts' output: mode 0600, rotated at 3 MiB; opening it never blocks."""
 
     terminator = ""
-    _said = ""
+    _reported = ""
 
     def _open(self) -> Any:
         Path(self.baseFilename).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_open_private)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the base class's
-        """Say once that the file cannot be written, and why: a script that succeeded has not failed by that."""
+        """Log once that the file cannot be written, and why. The script has not failed because of that."""
         why = str(sys.exc_info()[1])
-        if self._said != why:
-            self._said = why
+        if self._reported != why:
+            self._reported = why
             _log.warning("the output of a script cannot be written to %s: %s", self.baseFilename, why)
 
 
 def _open_private(path: str, flags: int) -> int:
-    # Without O_NONBLOCK a FIFO of this name would hold the script up.
+    # Without O_NONBLOCK, opening a FIFO of this name would block.
     return os.open(path, flags | os.O_NONBLOCK, 0o600)
 
 
 @functools.lru_cache(maxsize=256)
 def _log_file(path: str) -> _LogFile:
-    """Give the one handler for a path: workers that write the same file wait for each other."""
+    """Return the handler of a path. There is one per path, so workers that write the same file wait for each other."""
     return _LogFile(path, maxBytes=LARGEST_LOG_BYTES, backupCount=1, encoding="latin-1", delay=True)

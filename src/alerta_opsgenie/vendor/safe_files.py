@@ -1,13 +1,13 @@
-"""Files that root reads and writes where other users can write too.
+"""Files that root reads and writes in directories that other users can write to.
 
-Two rules keep root from being led astray:
+Two rules protect root:
 
-1. Root acts as root only where all directories on the way are root's, and no other user can rename anything there: so
-   what was looked at is what is used. Below the first directory that is not root's, a child process that has become
-   that directory's owner does it (`as_user`), and can do no more than that user could.
-2. No symbolic link is followed, on the way or at its end.
+1. Root acts as root only if all directories of the path are root's and no other user can rename anything in them: then
+   the file that was checked is the file that is used. Below the first directory of another user, a child process with
+   that user's rights does the work (`as_user`).
+2. No symbolic link is followed, neither in the directories of the path nor at its end.
 
-Modes come from the caller, never from what is found. Every failure is an `OSError` whose `strerror` says what is wrong.
+Modes come from the caller, never from an existing file. Every failure is an `OSError`; `strerror` has the reason.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symbol
 _OTHERS_WRITE = 0o022
 
 
-class Found(NamedTuple):
-    """What stands at a path: `kind` is `file`, `directory`, `symbolic link` or `special file`."""
+class FileStatus(NamedTuple):
+    """What exists at a path. `kind` is `file`, `directory`, `symbolic link` or `special file`."""
 
     kind: str
     uid: int
@@ -43,10 +43,11 @@ class Found(NamedTuple):
     mode: int
 
 
-class Place(NamedTuple):
-    """Where a file stands: its path here, with the image's directory in front.
+class ResolvedPath(NamedTuple):
+    """The path of a file on this host (with the image's directory in front), and who can rename in its directories.
 
-    `owner` (uid) owns the first directory on the way that is not root's; 0: all are. `shared`: others can rename there.
+    `owner` (uid) owns the first directory of the path that is not root's; 0 if all are root's. `shared`: other users
+    can rename something in one of the directories.
     """
 
     path: str
@@ -55,7 +56,7 @@ class Place(NamedTuple):
 
 
 def group_of(uid: int) -> int:
-    """Give the user's own group. Never that of a file: a user's file may belong to root's group."""
+    """Return the user's primary group. It is not read from a file: a user's file may belong to root's group."""
     try:
         return pwd.getpwuid(uid).pw_gid
     except KeyError:
@@ -64,9 +65,9 @@ def group_of(uid: int) -> int:
 
 @dataclass(frozen=True)
 class SafeFiles:
-    """The files of this host, or of an image below the directory `root`. Paths are as the running system names them.
+    """The files of this host, or of an image below the directory `root`. Paths are those of the running system.
 
-    `groups` gives the group of a user who is not in this host's list of users.
+    `groups` returns the primary group of a user; an image has users that this host does not have.
     """
 
     root: str = "/"
@@ -74,35 +75,35 @@ class SafeFiles:
 
     # -- looking
 
-    def look(self, path: str) -> Found | None:
-        """See what stands at a path; None: nothing."""
+    def look(self, path: str) -> FileStatus | None:
+        """Return what exists at a path; None: nothing."""
         try:
-            return _found(os.lstat(self._walk(path).path))
+            return _status_of(os.lstat(self._resolve(path).path))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def writer(self, path: str) -> int:
-        """Give a user (uid) who can change this file; 0: nobody but root can."""
-        place = self._walk(path)
+    def find_writer(self, path: str) -> int:
+        """Return the uid of a user who can change this file; 0: only root can."""
+        place = self._resolve(path)
         status = os.lstat(place.path)
         others = place.shared or (_others_write(status) and not stat.S_ISLNK(status.st_mode))
         return place.owner or status.st_uid or (NOBODY if others else 0)
 
     def read(self, path: str, uid: int | None = None) -> bytes:
-        """Read a plain file; with `uid` as that user, because it is that user who has named the file."""
-        # latin-1 carries any byte through the child's JSON.
-        text: str = self._act(path, lambda here: _read(here).decode("latin-1"), uid)
+        """Read a plain file. With `uid`, read it as that user: use this if that user chose the path."""
+        # The child returns JSON; latin-1 can encode any byte.
+        text: str = self._run(path, lambda here: _read(here).decode("latin-1"), uid)
         return text.encode("latin-1")
 
     def names(self, path: str) -> list[str]:
         """List a directory."""
-        found: list[str] = self._act(f"{path}/-", lambda here: [entry.name for entry in Path(here).parent.iterdir()])
+        found: list[str] = self._run(f"{path}/-", lambda here: [entry.name for entry in Path(here).parent.iterdir()])
         return sorted(found)
 
     # -- changing
 
     def write(self, path: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
-        """Write a file whole or not at all, durably. It is the `owner`'s (uid, gid), and in no other's directory."""
+        """Write a file atomically and durably, and give it to `owner` (uid, gid). Not in another user's directory."""
 
         def work(here: str) -> None:
             new = _temporary(here)
@@ -111,7 +112,7 @@ class SafeFiles:
                 with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, 0o600), "wb") as file:
                     file.write(data)
                     file.flush()
-                    _hand_over(file.fileno(), mode, owner)
+                    _set_owner_and_mode(file.fileno(), mode, owner)
                     os.fsync(file.fileno())
                 _rename(new, here)
             except OSError:
@@ -121,7 +122,7 @@ class SafeFiles:
         self._change(path, work, owner)
 
     def make_directory(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> None:
-        """Make a directory, or set mode and owner of the one that is there. It will be the `owner`'s (uid, gid)."""
+        """Make a directory, or correct an existing one: its mode, and its `owner` (uid, gid)."""
 
         def work(here: str) -> None:
             with suppress(FileExistsError):
@@ -131,20 +132,20 @@ class SafeFiles:
                 there = os.fstat(directory).st_uid
                 if there not in {os.geteuid(), (owner or (0, 0))[0]}:
                     raise OSError(errno.EPERM, f"belongs to user {there}", here)
-                _hand_over(directory, mode, owner)
+                _set_owner_and_mode(directory, mode, owner)
             finally:
                 os.close(directory)
 
         self._change(path, work, owner)
 
     def rename(self, path: str, new: str) -> None:
-        """Give a file another name in its directory. The name must be free."""
+        """Rename a file within its directory. The new name must be free."""
         if Path(new).parent != Path(path).parent or self.look(new) is not None:
             raise OSError(errno.EEXIST, "there is another file by now", new)
         self._change(path, lambda here: _rename(here, str(Path(here).with_name(Path(new).name))))
 
     def remove(self, path: str) -> None:
-        """Remove a file, and what a killed `write` has left of it."""
+        """Remove a file, and the temporary file of a killed `write`."""
 
         def work(here: str) -> None:
             _unlink(here)
@@ -153,10 +154,10 @@ class SafeFiles:
         self._change(path, work)
 
     def remove_directory(self, path: str) -> bool:
-        """Remove a directory; False: something is in it."""
+        """Remove a directory; False: it is not empty."""
         try:
             if self.look(path) is not None:
-                self._act(path, os.rmdir)
+                self._run(path, os.rmdir)
         except OSError as error:
             if error.errno == errno.ENOTEMPTY:
                 return False
@@ -164,67 +165,67 @@ class SafeFiles:
         return True
 
     def remove_tree(self, path: str) -> None:
-        """Remove a directory with all that is in it; links in it are removed and not followed."""
+        """Remove a directory with its contents. Links in it are removed, not followed."""
         self._change(path, shutil.rmtree)
 
-    # -- on the way
+    # -- rights
 
     def _change(self, path: str, work: Callable[[str], None], owner: tuple[int, int] | None = None) -> None:
-        """Do `work`, but as root only where nobody else can rename, and nothing of one user's in another's place."""
-        place = self._walk(path)
+        """Change something with `work`. Raise `OSError` where others can rename, or for another user's directory."""
+        place = self._resolve(path)
         if os.geteuid() == 0 and place.owner == 0 and place.shared:
             raise OSError(errno.EPERM, "others can write to a directory above it", path)
         if owner is not None and place.owner not in {0, owner[0]}:
             raise OSError(errno.EPERM, f"a directory above it belongs to user {place.owner}", path)
-        self._act(path, work)
+        self._run(path, work)
 
-    def _act(self, path: str, work: Callable[[str], Any], uid: int | None = None) -> Any:
-        """Do `work` as root where only root can rename, else as the owner of the first other directory on the way.
+    def _run(self, path: str, work: Callable[[str], Any], uid: int | None = None) -> Any:
+        """Run `work` as root if all directories of the path are root's and no other user can rename in them.
 
-        With `uid` it is always done as that user.
+        Otherwise run it as the owner of the first other directory, or as NOBODY. With `uid`, always as that user.
         """
         try:
-            place = self._walk(path)
+            place = self._resolve(path)
             actor = (place.owner or (NOBODY if place.shared else 0)) if uid is None else uid
             if os.geteuid() != 0 or actor == 0:
                 return work(place.path)
-            return run_as(actor, self.groups(actor), lambda: work(self._walk(path).path))
+            return run_as(actor, self.groups(actor), lambda: work(self._resolve(path).path))
         except OSError as error:
             named = str(error.filename or "")
             why = error.strerror or str(error)
             raise OSError(error.errno, why, named if path.startswith(f"{named}/") else path) from None
 
-    def _walk(self, path: str) -> Place:
-        """See who can rename what on the way to a file. Raises `OSError` for a link."""
+    def _resolve(self, path: str) -> ResolvedPath:
+        """Check each directory of a path. Raises `OSError` for a link, or for what is no directory."""
         parts = [part for part in path.split("/") if part]
         if not path.startswith("/") or not parts or {".", ".."} & set(parts):
-            raise OSError(errno.EINVAL, "is not a whole path without . and ..", path)
+            raise OSError(errno.EINVAL, "is not an absolute path without . and ..", path)
         base, owner, shared = self.root.rstrip("/"), 0, False
         for count in range(len(parts)):
             above = "/" + "/".join(parts[:count])
             status = os.lstat(base + above)
             if not stat.S_ISDIR(status.st_mode):
-                kind = _found(status).kind
+                kind = _status_of(status).kind
                 code = errno.ENOTDIR if kind == "file" else errno.ELOOP
-                raise OSError(code, f"is a {kind}, and no directory: name the real place", above)
+                raise OSError(code, f"is a {kind}, and no directory: name the real path", above)
             owner = owner or status.st_uid
             shared = shared or (_others_write(status) and not status.st_mode & stat.S_ISVTX)
-        return Place(f"{base}/{'/'.join(parts)}", owner, shared)
+        return ResolvedPath(f"{base}/{'/'.join(parts)}", owner, shared)
 
 
-def _found(status: os.stat_result) -> Found:
+def _status_of(status: os.stat_result) -> FileStatus:
     kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
-    return Found(kind, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+    return FileStatus(kind, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
 
 
 def _others_write(status: os.stat_result) -> bool:
-    """Tell whether more than the owner can write it; root's group is root."""
+    """Return whether others than the owner can write. Members of root's group count as root."""
     return bool(status.st_mode & (_OTHERS_WRITE if status.st_gid else 0o002))
 
 
 def read_plain(path: str, largest_bytes: int, flags: int = 0) -> bytes:
     """Read a plain file, of a larger one a byte more than `largest_bytes`. Raises `OSError`; `ValueError` for a NUL."""
-    # Without O_NONBLOCK a FIFO of this name would hold the program up for ever.
+    # Without O_NONBLOCK, opening a FIFO of this name would block forever.
     with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise IsADirectoryError(errno.EISDIR, "is not a plain file", path)
@@ -238,7 +239,7 @@ def _read(here: str) -> bytes:
     return data
 
 
-def _hand_over(descriptor: int, mode: int, owner: tuple[int, int] | None) -> None:
+def _set_owner_and_mode(descriptor: int, mode: int, owner: tuple[int, int] | None) -> None:
     if owner is not None and os.geteuid() == 0:
         os.fchown(descriptor, *owner)
     os.fchmod(descriptor, mode)

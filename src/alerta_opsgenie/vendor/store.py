@@ -1,4 +1,4 @@
-"""Writing a configuration: whole or not at all, for its owner alone, and never over another without a copy of it."""
+"""Write a configuration atomically, readable by its owner only; keep a copy of a file that it replaces."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from alerta_opsgenie.vendor.problems import ConfigError
 from alerta_opsgenie.vendor.safe_files import SafeFiles
 
 PRIVATE_MODE = 0o600
-"""The file holds keys: its owner reads and writes it, and nobody else."""
+"""The file contains keys: only its owner can read and write it."""
 
 SERVICE_MODE = 0o640
-"""Of a file that is root's and that a service reads by its group."""
+"""The mode of a file of root's that a service reads through its group."""
 
 
 def dump_document(value: Mapping[str, Any]) -> str:
-    """Write a configuration as JSON, which is YAML too, in the order of its keys, with a newline at its end."""
+    """Return a configuration as JSON (which is YAML too) with its keys in order and a final newline."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_document(
     path: str | os.PathLike[str], value: Mapping[str, Any], *, force: bool = False, now: datetime | None = None
 ) -> Path | None:
-    """Write a configuration to `path`, atomically.
+    """Write a configuration to `path` atomically; return the path of the replaced file's copy, if any.
 
-    A file that is there already is only replaced with `force`; it is kept beside the new one under a dated name, which
-    is given back. The mode is 0600, or 0640 where the old file is root's and read by another group. `now` dates the
-    copy (default: the clock). Raises `ConfigError`.
+    An existing file is replaced only with `force`. Its copy is in the same directory and has the date `now` (default:
+    the clock) in its name. The mode is 0600, or 0640 if the old file is root's and another group can read it. Raises
+    `ConfigError`.
     """
-    syntax_of(path)  # it raises for a name that the connectors would not read
+    syntax_of(path)  # raises for a name that the connectors would not read
     data, files = dump_document(value).encode("utf-8", "replace"), SafeFiles()
-    # Root follows no link, since somebody else may have made it; anybody else's link stays a link.
+    # Root follows no link, because another user may have made it. For other users, a link stays a link.
     target = os.path.abspath(path) if os.geteuid() == 0 else os.path.realpath(path)  # noqa: PTH100 - follows nothing
     try:
         found = files.look(target)
@@ -46,7 +46,7 @@ def write_document(
             what = "is already there" if found.kind == "file" else "is there and is no file"
             raise ConfigError(target, what, "choose another --output, or replace a file with --force", usage=True)
         backup = free_name(files, target, now or datetime.now().astimezone())
-        is_roots = files.writer(os.path.dirname(target)) == 0  # noqa: PTH120
+        is_roots = files.find_writer(os.path.dirname(target)) == 0  # noqa: PTH120
         files.write(backup, files.read(target), PRIVATE_MODE, (found.uid, 0) if is_roots else None)
         serves = found.uid == 0 and found.gid != 0 and found.mode & 0o040
         files.write(
@@ -59,7 +59,7 @@ def write_document(
 
 
 def free_name(files: SafeFiles, path: str, now: datetime) -> str:
-    """Give a dated name beside a file for the copy of what is replaced."""
+    """Return a free, dated path in the file's directory for a copy of it."""
     stamp = now.strftime("%Y-%m-%dT%H-%M-%S")
     names = (f"{path}.{stamp}{f'-{number}' if number else ''}.bak" for number in range(1000))
     return next(name for name in names if files.look(name) is None)

@@ -1,7 +1,7 @@
-"""From a document to an `EdgeConfig`: what the Go connectors would refuse is found by a JSON Schema, all at once.
+"""Read a document into an `EdgeConfig`; a JSON Schema finds everything that the Go connectors would refuse.
 
-`config.schema.json` says types, needs and ranges. Here is what a schema cannot say: keys in any case, null that is
-as good as absent, the key in the environment, and the defaults that a connector fills in.
+`config.schema.json` has types, required keys and ranges. This module does what a schema cannot: keys in any case, null
+as absent, the API key in the environment, and the connectors' defaults.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ OLD_NAMES: Mapping[str, str] = {
     "environmentVariables": "env",
     "visibilityTimeoutInSec": "visibilityTimeoutInSeconds",
 }
-"""Keys of the vendor's own samples that the Go connectors read over, and what is meant by them."""
+"""Keys of the vendor's samples that the Go connectors ignore, and the keys that they should be."""
 
 SCHEMA: Mapping[str, Any] = json.loads(Path(__file__).with_name("config.schema.json").read_text(encoding="utf-8"))
 
 
-class OddKey(NamedTuple):
-    """A key that is not spelt as the connectors know it.
+class UnknownKey(NamedTuple):
+    """A key that the connectors do not know in this spelling.
 
-    `known` may stand in its object; `read_as` is what it counts as, if anything.
+    `known` are the keys that its object can have; `read_as` is the key that it is read as, or empty.
     """
 
     path: KeyPath
@@ -45,11 +45,11 @@ class OddKey(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a document was read as; where there is an error, `config` holds what is sound."""
+    """The result of reading a document; if there are errors, `config` has the valid parts."""
 
     config: EdgeConfig
     problems: list[Problem]
-    odd_keys: tuple[OddKey, ...]
+    unknown_keys: tuple[UnknownKey, ...]
 
 
 def read_structure(
@@ -59,12 +59,12 @@ def read_structure(
     environment: Mapping[str, str],
     target: str | None = None,
 ) -> Reading:
-    """Read a document as a connector of `dialect` would at its start; the native one where that is the `target`."""
+    """Read a document as a connector of `dialect` does at its start; as the native one does if that is the `target`."""
     native = (target or dialect) == NATIVE
-    keys = _Keys(document.syntax == "json", OLD_NAMES if native else {})
-    value: dict[str, Any] = keys.settle(document.value, SCHEMA)
+    keys = _KeyNormaliser(document.syntax == "json", OLD_NAMES if native else {})
+    value: dict[str, Any] = keys.normalise(document.value, SCHEMA)
     value.setdefault("actionMappings", {})
-    problems, wrong = _look_over(value, DEFAULT_BASE_URLS[dialect], native=native)
+    problems, wrong = _validate(value, DEFAULT_BASE_URLS[dialect], native=native)
     sound = _without(wrong, value)
     variable = f"{dialect.upper()}_API_KEY"
     key = Secret(environment.get(variable, "") or sound.get("apiKey", ""))
@@ -72,7 +72,7 @@ def read_structure(
         advice = f"put the integration's API key there, or into the variable {variable}"
         problems.insert(0, Problem(ERROR, "$.apiKey", "is missing", advice))
     config = _config_of(sound, dialect, key, environment.get("HOME", ""), document.where)
-    return Reading(replace(config, document=value), problems, tuple(keys.odd))
+    return Reading(replace(config, document=value), problems, tuple(keys.unknown))
 
 
 def read_config(
@@ -82,10 +82,10 @@ def read_config(
     environment: Mapping[str, str] | None = None,
     target: str | None = None,
 ) -> EdgeConfig:
-    """Read a configuration file for use. Raises `ConfigError` where the connector could not run with it.
+    """Read a configuration file for use. Raises `ConfigError` if the connector could not run with it.
 
-    `dialect` is guessed where not given. `environment` (default: the process's) gives `HOME` and the API key that
-    overrides the file's. `target` says who will run with it (`oec`, `jec`, `native`; default the dialect itself).
+    `dialect` is guessed if not given. `environment` (default: the process's) has `HOME`, and may have an API key that
+    overrides the file's. `target` is the connector that will use it (`oec`, `jec`, `native`; default: the dialect).
     """
     given = os.environ if environment is None else environment
     document = load_document(path)
@@ -100,18 +100,18 @@ def read_config(
 
 
 @dataclass
-class _Keys:
-    """Gives keys the connectors' spelling, and leaves out what no connector knows.
+class _KeyNormaliser:
+    """Changes keys to the connectors' spelling, and leaves out unknown keys.
 
-    `encoding/json` matches keys whatever their case, `yaml.v2` does not. A null is as good as absent; in a list or
-    among names of the user's own it is empty, as in Go.
+    `encoding/json` ignores the case of keys, `yaml.v2` does not. A null counts as absent; in a list, or under a name
+    that the user chose, it is an empty value, as in Go.
     """
 
     ignores_case: bool
     synonyms: Mapping[str, str]
-    odd: list[OddKey] = field(default_factory=list)
+    unknown: list[UnknownKey] = field(default_factory=list)
 
-    def settle(self, value: Any, schema: Any, path: KeyPath = ()) -> Any:
+    def normalise(self, value: Any, schema: Any, path: KeyPath = ()) -> Any:
         schema = _resolve(schema)
         known, others = schema.get("properties", {}), schema.get("additionalProperties")
         if isinstance(value, list) and "items" in schema:
@@ -121,15 +121,15 @@ class _Keys:
         if others:
             absent: Any = "" if _resolve(others).get("type") == "string" else {}
             named = {key: absent if item is None else item for key, item in value.items()}
-            return {key: self.settle(item, others, (*path, key)) for key, item in named.items()}
-        settled: dict[str, Any] = {}
+            return {key: self.normalise(item, others, (*path, key)) for key, item in named.items()}
+        normalised: dict[str, Any] = {}
         for key, item in value.items():
             name = self._name(key, known)
             if name != key:
-                self.odd.append(OddKey(path, key, tuple(known), name))
+                self.unknown.append(UnknownKey(path, key, tuple(known), name))
             if name and item is not None and (name == key or value.get(name) is None):
-                settled[name] = self.settle(item, known[name], (*path, name))
-        return settled
+                normalised[name] = self.normalise(item, known[name], (*path, name))
+        return normalised
 
     def _name(self, key: str, known: Mapping[str, Any]) -> str:
         by_case = {name.casefold(): name for name in known} if self.ignores_case else {}
@@ -138,17 +138,17 @@ class _Keys:
 
 
 def _resolve(schema: Any) -> Any:
-    """Follow a reference into `$defs`."""
+    """Return a schema with a reference into `$defs` resolved."""
     return SCHEMA["$defs"].get(schema.get("$ref", "").rpartition("/")[2], schema) if isinstance(schema, dict) else {}
 
 
 @functools.lru_cache(maxsize=1)
 def _validator() -> Validator:
-    """Make the validator. The import is late: commands that find no configuration do without the library."""
+    """Make the validator. The import is late: commands without a configuration do not need the library."""
     from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
 
     whole_numbers = Draft202012Validator.TYPE_CHECKER.redefine(
-        # `encoding/json` takes 10.0 for no whole number, nor does the client of SQS.
+        # Neither `encoding/json` nor the client of SQS accepts 10.0 as a whole number.
         "integer",
         lambda _, value: isinstance(value, int) and not isinstance(value, bool),
     )
@@ -157,8 +157,8 @@ def _validator() -> Validator:
     return found
 
 
-def _look_over(value: Mapping[str, Any], right_url: str, *, native: bool) -> tuple[list[Problem], set[KeyPath]]:
-    """Give one problem for each place, and the places whose values cannot be used."""
+def _validate(value: Mapping[str, Any], right_url: str, *, native: bool) -> tuple[list[Problem], set[KeyPath]]:
+    """Return one problem for each JSON path, and the paths whose values cannot be used."""
     problems: dict[KeyPath, Problem] = {}
     wrong: set[KeyPath] = set()
     validator = _validator()
@@ -172,19 +172,19 @@ def _look_over(value: Mapping[str, Any], right_url: str, *, native: bool) -> tup
 
 
 def _problem(error: ValidationError, path: KeyPath, right_url: str) -> Problem:
-    """Say in words what the schema's validator found."""
+    """Return an error of the validator as a problem, with the schema's own texts."""
     rule: Any = error.schema
     value: Any = error.instance
     kind = str(error.validator_value) if error.validator == "type" else rule.get("range")
-    said = {"level": ERROR, **rule, **SCHEMA["$defs"]["words"].get(kind, {})}
+    texts = {"level": ERROR, **rule, **SCHEMA["$defs"]["words"].get(kind, {})}
     words = {name: rule.get(name) for name in ("minimum", "maximum", "default")}
     words |= {"value": shown(safe_url(value)) if isinstance(value, str) else value, "right": right_url}
     words["kind"] = kind_of(value)
-    return Problem(said["level"], json_path(*path), said["what"].format(**words), said["advice"].format(**words))
+    return Problem(texts["level"], json_path(*path), texts["what"].format(**words), texts["advice"].format(**words))
 
 
 def _without(wrong: set[KeyPath], value: Any, path: KeyPath = ()) -> Any:
-    """Leave out what is of a wrong type or replaced by a default: that it is wrong is said already."""
+    """Return a copy without the values of a wrong type or replaced by a default; they are reported already."""
     if isinstance(value, dict):
         return {key: _without(wrong, item, (*path, key)) for key, item in value.items() if (*path, key) not in wrong}
     if isinstance(value, list):
@@ -232,13 +232,13 @@ def _mapping_of(name: str, value: Mapping[str, Any], home: str) -> ActionMapping
 
 
 def default_numbers(part: str) -> dict[str, int]:
-    """Give the connectors' defaults of `pollerConf` or `poolConf`, in the schema's order."""
+    """Return the connectors' defaults of `pollerConf` or `poolConf`, in the schema's order."""
     rules = SCHEMA["properties"][part]["properties"]
     return {name: rule["allOf"][1]["default"] for name, rule in rules.items()}
 
 
 def clean_path(path: str, home: str) -> str:
-    """Follow a leading `~/` to `home` and tidy the path, as the connectors do (conf/util.go)."""
+    """Expand a leading `~/` to `home` and normalise the path, as the connectors do (conf/util.go)."""
     if not path:
         return ""
     if path.startswith("~/"):
