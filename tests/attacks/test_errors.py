@@ -81,7 +81,7 @@ def test_alerta_goes_on_without_us_and_each_error_is_counted_and_logged_with_its
     assert faulty.console.status(alert_id) == "closed"
     log = faulty.run.log()
     assert f"an error of the plugin, in post_receive of alert {alert_id}" in log
-    last = f"post_action of alert {alert_id}" if as_numbers(under_test()) >= HAS_POST_ACTION else "telling of a change"
+    last = f"post_action of alert {alert_id}" if as_numbers(under_test()) >= HAS_POST_ACTION else "sending a change"
     assert f"an error of the plugin, in {last}" in log
     assert "a planted fault" in log
     assert "alerta_opsgenie_errors_total" in metrics(faulty)

@@ -40,7 +40,7 @@ def test_a_user_whose_address_is_the_bridge_s_login_acts_as_nobody_else(closed: 
 
 
 def test_the_log_says_loudly_that_the_old_setting_lends_no_names_and_what_to_do(closed: Site) -> None:
-    assert wait_until(lambda: "OPSGENIE_BRIDGE_USER lends no names any more" in closed.run.log())
+    assert wait_until(lambda: "OPSGENIE_BRIDGE_USER has no effect any more" in closed.run.log())
     assert "sha256sum" in closed.run.log()
 
 

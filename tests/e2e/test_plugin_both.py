@@ -187,7 +187,7 @@ def test_on_the_day_opsgenie_is_switched_off_jsm_has_all_and_what_waits_is_no_de
         alert_id = console.create_alert()["id"]
         console.action(alert_id, "ack")
         assert run.has(alert_id, "jsm", acknowledged=True)
-        assert wait_until(lambda: "Opsgenie: nothing goes out by default until somebody acts" in run.opsgenie.log())
+        assert wait_until(lambda: "Opsgenie: no request by default is sent until a person acts" in run.opsgenie.log())
         with run.opsgenie.outbox() as outbox:
             assert {row.state for row in outbox.actions() if row.alert == alert_id} <= {"waiting", "in-flight"}
         assert "the API is switched off for this account: move to JSM" in run.opsgenie.log()

@@ -117,7 +117,7 @@ def test_what_is_refused_for_good_is_a_dead_letter_and_a_note_on_the_alert(run: 
         run.settle()
     assert wait_until(lambda: len(run.console.notes(alert_id)) == 2)
     texts = [note["text"] for note in run.console.notes(alert_id)]
-    assert "Opsgenie did not take this (close): HTTP 422, Something went wrong, please try again." in texts
+    assert "Opsgenie refused this (close): HTTP 422, Something went wrong, please try again." in texts
     assert run.upstream(alert_id).notes == ["behind it"], "the note about it stays here"
     with run.outbox() as outbox:
         assert [(row.kind, row.alert) for row in outbox.actions("dead")] == [("close", alert_id)]
@@ -130,12 +130,12 @@ def test_a_key_that_is_refused_holds_everything_until_somebody_acts(run: Plugged
     run.cloud.add(replace(run.key, enabled=False))
     alert_id = run.console.create_alert()["id"]
     try:
-        assert wait_until(lambda: "nothing goes out by default until somebody acts" in run.log())
+        assert wait_until(lambda: "no request by default is sent until a person acts" in run.log())
         assert run.waiting() == 1
     finally:
         run.cloud.add(run.key)
     assert run.upstream(alert_id).count == 1
-    assert run.log().count("until somebody acts") == 1, "logged once"
+    assert run.log().count("until a person acts") == 1, "logged once"
 
 
 def test_an_alert_that_opsgenie_processes_late_is_closed_all_the_same(run: Plugged) -> None:

@@ -82,7 +82,7 @@ def test_a_call_that_turns_out_to_be_missing_is_a_dead_letter_and_a_note_here(
     assert wait_until(lambda: extra.console.notes(alert_id))
     note = extra.console.notes(alert_id)[0]
     assert note["user"] == "alerta-opsgenie"
-    assert note["text"].startswith(f"JSM did not take this (unacknowledge): HTTP {status}")
+    assert note["text"].startswith(f"JSM refused this (unacknowledge): HTTP {status}")
     with extra.outbox() as outbox:
         dead = [(row.kind, row.reason) for row in outbox.actions("dead") if row.alert == alert_id]
     assert dead == [("unacknowledge", "unsupported")]

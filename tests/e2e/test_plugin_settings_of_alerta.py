@@ -38,7 +38,7 @@ def test_behind_the_plugin_timeout_a_snooze_lasts_as_long_as_asked_for(alerta: A
         alert_id, answer = snooze(run)
         assert abs(lasts_seconds(run, alert_id) - 1800) <= SAME_SECONDS
         assert (answer["outcome"], answer["message"]) == ("applied", "")
-        assert "does not stand for good" not in run.log()
+        assert "settings undo actions from Opsgenie" not in run.log()
 
 
 def test_before_it_the_outcome_and_the_log_say_how_long_it_lasts(alerta: AlertaServer, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core import reconcile
-from alerta_opsgenie.plugin import way_back
+from alerta_opsgenie.plugin import arrivals
 from tests.support.plugin import Plugged, plugged, wait_until
 
 
@@ -59,7 +59,7 @@ def test_a_way_back_that_is_dead_is_an_alert_and_lives_again_with_the_next_messa
 ) -> None:
     """Three acknowledges over there, each lost on its way, and each found by a sweep."""
     with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_RECONCILE": 1}) as run:
-        ids = [run.console.create_alert()["id"] for _ in range(way_back.SWEEPS)]
+        ids = [run.console.create_alert()["id"] for _ in range(arrivals.SWEEPS)]
         run.settle()
         for alert_id in ids:
             run.cloud.person("alice@example.com").acknowledge(alert_id)
@@ -75,7 +75,7 @@ def is_acknowledged(run: Plugged, alert_id: str) -> bool:
 
 def bridge_alerts(run: Plugged) -> list[str]:
     alerts = run.console.call("GET", "/alerts?status=open&sort-by=createTime")["alerts"]
-    return [alert["id"] for alert in alerts if alert["event"] == way_back.EVENT]
+    return [alert["id"] for alert in alerts if alert["event"] == arrivals.EVENT]
 
 
 @pytest.mark.parametrize("run", ["opsgenie", "jsm"], indirect=True)

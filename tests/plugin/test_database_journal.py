@@ -17,8 +17,8 @@ from alerta_opsgenie.journal import Action, Journal, JournalError, New, try_lock
 from alerta_opsgenie.plugin import database_journal
 from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
-from alerta_opsgenie.plugin.look_back import is_ambiguous
 from alerta_opsgenie.plugin.outbox import LOCK_NAME, Outbox, read_row
+from alerta_opsgenie.plugin.resend_check import is_ambiguous
 from tests.support.own_postgres import own_postgres
 
 pytestmark = pytest.mark.alerta

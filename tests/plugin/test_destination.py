@@ -31,4 +31,4 @@ def test_a_create_that_is_sent_in_the_middle_of_the_question_is_known() -> None:
     product = Destination.__new__(Destination)
     product.memory = SimpleNamespace(read=read, get_value=lambda _name: "1.0")  # type: ignore[assignment]
     product.outbox = SimpleNamespace(journal=SimpleNamespace(waits=waits))  # type: ignore[assignment]
-    assert product.knows("a", 2.0) is True
+    assert product.has_open("a", 2.0) is True

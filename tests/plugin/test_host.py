@@ -1,4 +1,4 @@
-"""What the plugin says at start about the Alerta around it."""
+"""Alerta's version and settings are checked at start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.plugin.host import UnsupportedError, check_version, remarks
+from alerta_opsgenie.plugin.host import UnsupportedError, check_version, warnings
 
 USUAL = {"DATABASE_URL": "postgresql:///alerta", "PLUGINS": ["opsgenie"], "ACK_TIMEOUT": 0, "SHELVE_TIMEOUT": 7200}
 
@@ -37,11 +37,11 @@ def test_an_older_one_is_refused_in_one_line_that_names_both(version: str) -> No
         ),
     ],
 )
-def test_what_undoes_what_people_do_is_said_in_one_line(settings: dict[str, Any], words: list[str]) -> None:
-    said = remarks({**USUAL, **settings}, "9.1.0")
-    assert len(said) == bool(words)
-    assert all(word in said[0] for word in words)
+def test_settings_that_undo_actions_are_one_warning(settings: dict[str, Any], words: list[str]) -> None:
+    found = warnings({**USUAL, **settings}, "9.1.0")
+    assert len(found) == bool(words)
+    assert all(word in found[0] for word in words)
 
 
-def test_a_version_that_was_never_tried_is_said() -> None:
-    assert remarks(USUAL, "10.1.0") == ["alerta-server 10.1.0 is newer than 9.1.0, the newest that was tried"]
+def test_a_newer_version_is_a_warning() -> None:
+    assert warnings(USUAL, "10.1.0") == ["alerta-server 10.1.0 is newer than 9.1.0, the newest that was tried"]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerta_opsgenie.core.order import stale_registers
 from alerta_opsgenie.core.same_act import NOTE
 from alerta_opsgenie.plugin.attribution import BridgeCall, with_names
 from alerta_opsgenie.plugin.order import (
@@ -43,10 +44,10 @@ def test_whatever_stands_in_the_attribute_is_read_without_an_error(value: object
 
 
 def test_older_writers_are_stale_and_equal_or_unknown_ones_are_not() -> None:
-    record = Record(f"state={NS}")
-    assert [record.is_stale("state", NS + more) for more in (-1, 0, 1)] == [True, False, False]
-    assert not record.is_stale("state", 0)
-    assert not record.is_stale("owner", 1)
+    newest = Record(f"state={NS}").newest
+    assert [bool(stale_registers(["state"], newest, NS + more)) for more in (-1, 0, 1)] == [True, False, False]
+    assert not stale_registers(["state"], newest, 0)
+    assert not stale_registers(["owner"], newest, 1)
 
 
 def test_an_older_writer_does_not_set_the_register_back() -> None:

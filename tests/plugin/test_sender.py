@@ -21,9 +21,9 @@ from alerta_opsgenie.core.publish import ConsoleAct, Dispatch, Policy, Request, 
 from alerta_opsgenie.core.wording import AlertValues, Past
 from alerta_opsgenie.journal import Journal, New
 from alerta_opsgenie.plugin import outbox
+from alerta_opsgenie.plugin.directories import own_directory
 from alerta_opsgenie.plugin.keys import Key
 from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
-from alerta_opsgenie.plugin.places import own_directory
 from alerta_opsgenie.plugin.sender import Sender
 from alerta_opsgenie.plugin.settings import Settings
 from tests.support.cloud import Running, running_cloud

@@ -17,7 +17,7 @@ from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.reconcile import FIELDS
 from alerta_opsgenie.core.routing import choose
 from alerta_opsgenie.core.wording import AlertValues, entity, message, values
-from alerta_opsgenie.plugin.places import SPOOL
+from alerta_opsgenie.plugin.directories import SPOOL
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 
 
