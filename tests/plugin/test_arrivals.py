@@ -10,7 +10,7 @@ from alerta_opsgenie.plugin.arrivals import SWEEPS, count_sweeps
 
 
 def count_after(*steps: tuple[dict[str, int] | None, float]) -> int:
-    """Return the count after some sweeps, each with its repairs and the time of the last message."""
+    """Return the count after sweeps, each with its repairs and the time of the last message."""
     state: dict[str, Any] = {}
     for number, (repaired, arrived_at) in enumerate(steps, 1):
         report = {"at": float(number), "repaired": repaired or {}}

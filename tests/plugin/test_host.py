@@ -12,12 +12,12 @@ USUAL = {"DATABASE_URL": "postgresql:///alerta", "PLUGINS": ["opsgenie"], "ACK_T
 
 
 @pytest.mark.parametrize("version", ["8.7.0", "9.0.0", "9.0.4", "9.1.0", "10.0.0", "9.2.0rc1"])
-def test_a_version_from_the_oldest_on_is_taken(version: str) -> None:
+def test_a_supported_version_is_accepted(version: str) -> None:
     check_version(version)
 
 
 @pytest.mark.parametrize("version", ["8.6.5", "8.0.0", "7.5.7", "3.1", ""])
-def test_an_older_one_is_refused_in_one_line_that_names_both(version: str) -> None:
+def test_an_older_version_is_refused_with_both_versions(version: str) -> None:
     with pytest.raises(UnsupportedError, match=f"^alerta-server {version} is not supported: .* needs 8.7.0 or later$"):
         check_version(version)
 
