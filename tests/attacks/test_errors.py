@@ -16,14 +16,14 @@ ODD_TEXTS: list[Any] = [None, 5, 1.5, True, ""]
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
 @pytest.mark.parametrize(
-    ("action", "told"), [("ack", "acknowledge"), ("shelve", "snooze"), ("close", "close"), ("assign", "assign")]
+    ("action", "expected"), [("ack", "acknowledge"), ("shelve", "snooze"), ("close", "close"), ("assign", "assign")]
 )
-def test_an_action_without_a_text_is_sent_without_a_note(closed: Site, action: str, told: str, text: Any) -> None:
+def test_an_action_without_a_text_is_sent_without_a_note(closed: Site, action: str, expected: str, text: Any) -> None:
     alert_id = closed.new_alert()
     status, _, answer = closed.console.exchange("PUT", f"/alert/{alert_id}/action", {"action": action, "text": text})
     assert (status, answer["status"]) == (200, "ok")
     sent = [(last, body) for _, last, body in closed.run.requests(alert_id)][1:]
-    assert [last for last, _ in sent] == [told]
+    assert [last for last, _ in sent] == [expected]
     assert str(text) not in str(sent[0][1].get("note", "")) or text == ""
 
 
@@ -60,10 +60,10 @@ def test_a_note_that_is_a_number_changes_nothing(closed: Site) -> None:
     assert closed.console.status(alert_id) == "open"
 
 
-@pytest.mark.parametrize("beside", [7, "x", [], {"updatedAt": "x", "text": 5, "key": [], "incident": {}}, None])
-def test_invalid_fields_of_the_bridge_are_ignored(closed: Site, beside: Any) -> None:
+@pytest.mark.parametrize("bridge", [7, "x", [], {"updatedAt": "x", "text": 5, "key": [], "incident": {}}, None])
+def test_invalid_fields_of_the_bridge_are_ignored(closed: Site, bridge: Any) -> None:
     alert_id = closed.new_alert()
-    body = {"action": "ack", "text": "t", "bridge": beside}
+    body = {"action": "ack", "text": "t", "bridge": bridge}
     status, _, _ = closed.run.bridge.exchange("PUT", f"/alert/{alert_id}/action", body, X_Alerta_On_Behalf_Of="a")
     assert (status, closed.console.status(alert_id)) == (200, "ack")
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from lab.alerta_server import AlertaServer
 
-from tests.e2e.test_plugin_webhook import message, trusted
+from tests.attacks.people import message
+from tests.e2e.test_plugin_webhook import trusted
 from tests.support.plugin import Plugged, plugged, wait_until
 from tests.support.relaying import in_minutes
 

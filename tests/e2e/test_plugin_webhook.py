@@ -15,9 +15,10 @@ from lab.alerta_server import AlertaServer
 from lab.cloud.person import Person
 from lab.tour import is_shelved_until
 
+from tests.attacks.people import ALICE, message
 from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged, audit_lines, plugged, wait_until
 
-ALICE, BOB = "alice@example.com", "bob@example.com"
+BOB = "bob@example.com"
 
 
 @pytest.fixture(scope="module", params=["opsgenie", "jsm"])
@@ -53,11 +54,6 @@ def post(run: Plugged, body: JSON | bytes | str, **headers: str) -> tuple[int, J
         return answer.status, dict(json.loads(answer.read()))
     finally:
         connection.close()
-
-
-def message(alert_id: str, action: str, **alert: Any) -> JSON:
-    fields = {"alias": alert_id, "source": "Alerta", "username": ALICE, "updatedAt": time.time_ns(), **alert}
-    return {"action": action, "source": {"name": "", "type": "web"}, "alert": fields, "integrationType": "Webhook"}
 
 
 def trusted(run: Plugged, body: JSON) -> tuple[int, JSON]:

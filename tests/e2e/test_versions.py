@@ -8,7 +8,8 @@ import pytest
 from lab.alerta_server import AlertaServer
 from lab.versions import interpreter
 
-from tests.e2e.test_plugin_webhook import message, trusted
+from tests.attacks.people import message
+from tests.e2e.test_plugin_webhook import trusted
 from tests.support.plugin import Plugged, plugged, wait_until
 
 ALICE = "alice@example.com"

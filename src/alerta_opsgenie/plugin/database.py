@@ -157,7 +157,7 @@ class Database:
             self._logged = why
             LOG.error(
                 "opsgenie: the tables of the plugin cannot be made in Alerta's database: %s;"
-                " let somebody with the right to do so run:%s",
+                " an administrator of the database has to run:%s",
                 " ".join(why.split()), TABLES.replace(_PREFIX, self._prefix),
             )  # fmt: skip
 

@@ -28,7 +28,7 @@ OPERATIONS = (
 GAUGES = {
     "waiting": "Requests to Opsgenie or JSM that wait or are being sent",
     "oldest_waiting_seconds": "Age of the oldest of them",
-    "dead_letters": "Requests that were refused for good",
+    "dead_letters": "Requests that the vendor refused and that are not sent again",
     "paused_keys": "Keys that wait for a person or for the vendor",
     "last_good_sweep": "When both sides were last compared as a whole, in seconds since 1970",
     "heartbeat_withheld": "1: the heartbeat at the vendor is not pinged",

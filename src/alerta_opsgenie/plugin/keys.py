@@ -9,8 +9,8 @@ from typing import Any, Callable, FrozenSet, NamedTuple, Optional, Tuple
 BRIDGE_SCOPE = "admin:alerta_opsgenie"
 """A key that lists this scope is the bridge's.
 
-Alerta lets nobody give it to a key who has neither `admin` nor this very scope (9.1.0, views/keys.py); a scope
-`write:...` could be given by whoever has `write`.
+In Alerta only a user with `admin` or this scope can give it to a key (9.1.0, views/keys.py). A scope `write:...` could
+be given by any user with `write`.
 """
 
 HOW_TO_NAME_A_KEY = (

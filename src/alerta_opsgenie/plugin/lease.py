@@ -30,7 +30,7 @@ class _Held(NamedTuple):
 
 
 def install() -> None:
-    """Give the lease back at the end of each request. A second call changes nothing."""
+    """End the lease at the end of each request. A second call changes nothing."""
     request_tearing_down.connect(_give_back)
 
 

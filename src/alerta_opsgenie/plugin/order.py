@@ -115,9 +115,9 @@ def _secret() -> str:
 
 def act_of(kind: str, call: "BridgeCall") -> str:
     """Return an act's key: person, words, integration and time, so that a duplicate by another connector is found."""
-    said = act_digest(kind, call.person, call.words)
-    named = said if call.updated_ns else digest(said, call.key)
-    return name_of(named[:12], digest(call.integration)[:6] if call.integration else "", call.updated_ns)
+    content = act_digest(kind, call.person, call.words)
+    key = content if call.updated_ns else digest(content, call.key)
+    return name_of(key[:12], digest(call.integration)[:6] if call.integration else "", call.updated_ns)
 
 
 def tag_register(tag: str) -> str:

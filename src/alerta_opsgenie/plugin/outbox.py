@@ -74,7 +74,7 @@ class HostLease:
         return is_held
 
     def close(self) -> None:
-        """Give it back."""
+        """End the lease."""
         with contextlib.suppress(JournalError):
             self._memory.give_back(self._name, self._holder)
 

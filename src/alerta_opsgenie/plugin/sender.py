@@ -152,7 +152,7 @@ class Sender:
         self._close(lock)
 
     def _close(self, lock: Union[Lock, HostLease, None]) -> None:
-        """Give the lock back if nothing is in flight; else it ends with this process."""
+        """Release the lock if nothing is in flight; else it ends with this process."""
         others = [thread for thread in self._threads if thread is not threading.current_thread()]
         for thread in others:
             thread.join(STOP_SECONDS)

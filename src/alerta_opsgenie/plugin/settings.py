@@ -173,9 +173,9 @@ def _people(reader: Reader) -> Union[str, People]:
     value = reader.raw(name, "")
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         return value.strip()
-    nobody: People = {}
+    none: People = {}
     wanted = reader.structure(name, dict, {})
-    return reader.attempt(name, lambda: people_of(wanted.items()), nobody)
+    return reader.attempt(name, lambda: people_of(wanted.items()), none)
 
 
 def _ops_login(reader: Reader) -> Key:

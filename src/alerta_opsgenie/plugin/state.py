@@ -22,7 +22,7 @@ from alerta_opsgenie.plugin.settings import Settings, read_settings
 _VENDOR_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 REPORTER = "alerta-opsgenie"
-"""The author of notes that say why a request could not be sent."""
+"""The author of notes about requests that failed."""
 
 
 class Process(Destination):
