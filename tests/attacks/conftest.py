@@ -1,4 +1,4 @@
-"""Alertas to attack, one for each way in which a team may have set it up; each is started once."""
+"""Alerta servers to attack, one per set-up. Each is started once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIGN_UP_OPEN = {"SIGNUP_ENABLED": True, "EMAIL_VERIFICATION": False}
 
 SLOW_PATTERN = ".*(db|sql).*(down|dead).*"
 
-# Loaded by Python itself before anything else: stands for a fault in our code.
+# Python loads it first; it simulates an error in the plugin's code.
 _FAULT = """
 from alerta_opsgenie.core import publish
 
@@ -32,7 +32,7 @@ publish.publish = fail
 
 @pytest.fixture(scope="session")
 def start(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
-    """Start an Alerta with these settings, which runs until the tests end."""
+    """Return a function that starts an Alerta with these settings. It runs until the tests end."""
     with ExitStack() as running:
 
         def begin(workers: int = 1, env: dict[str, str] | None = None, **settings: Any) -> Site:
@@ -45,16 +45,16 @@ def start(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def closed(start: Callable[..., Site]) -> Site:
-    """AUTH_REQUIRED is on, sign-up too; the old setting with the bridge's login is still there."""
+    """AUTH_REQUIRED and sign-up are on; the old setting with the bridge's login is still set."""
     routes = [{"match": {"text": SLOW_PATTERN}}, {"match": {"text": "(a+)+b"}}]
     return start(2, **SIGN_UP_OPEN, OPSGENIE_BRIDGE_USER=BRIDGE_LOGIN, OPSGENIE_ROUTES=routes)
 
 
 @pytest.fixture(scope="session")
 def unauthenticated(start: Callable[..., Site]) -> Site:
-    """AUTH_REQUIRED is off, as Alerta's default is; the webhook has a secret.
+    """AUTH_REQUIRED is off, which is Alerta's default; the webhook has a secret.
 
-    To delete an alert takes a scope of its own, and what is deleted in Opsgenie is deleted in Alerta.
+    A delete needs the scope delete:alerts, and an alert that is deleted in Opsgenie is deleted in Alerta.
     """
     deleting = {"DELETE_SCOPES": ["delete:alerts"], "OPSGENIE_WEBHOOK_ON_DELETE": "delete"}
     return start(**SIGN_UP_OPEN, AUTH_REQUIRED=False, **deleting)
@@ -62,7 +62,7 @@ def unauthenticated(start: Callable[..., Site]) -> Site:
 
 @pytest.fixture(scope="session")
 def without_secret(start: Callable[..., Site]) -> Site:
-    """AUTH_REQUIRED is off, and the webhook has no secret: nothing was set up at all."""
+    """AUTH_REQUIRED is off, and the webhook has no secret."""
     return start(AUTH_REQUIRED=False, OPSGENIE_WEBHOOK_SECRET="")
 
 
@@ -80,7 +80,7 @@ def customers(start: Callable[..., Site]) -> Site:
 
 @pytest.fixture(scope="session")
 def faulty(start: Callable[..., Site], tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """The plugin has a fault: whatever it wants to tell Opsgenie, it fails at."""
+    """The plugin has an error: it cannot build any request to Opsgenie."""
     directory = tmp_path_factory.mktemp("faulty")
     (directory / "sitecustomize.py").write_text(_FAULT)
     return start(env={"PYTHONPATH": str(directory)})
@@ -88,7 +88,7 @@ def faulty(start: Callable[..., Site], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def by_id(alerta: AlertaServer) -> Iterator[tuple[AlertaServer, str]]:
-    """The bridge is named by its key's id; gives its key too."""
+    """The bridge's key is configured by its id. Returns the server and the key."""
     key = secrets.token_urlsafe(30)
     settings = {"PLUGINS": ["opsgenie"], "OPSGENIE_WEBHOOK_SECRET": SECRET}
     with AlertaServer(postgres=alerta.postgres, workers=1, settings=settings) as server:

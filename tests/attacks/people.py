@@ -1,4 +1,4 @@
-"""Who attacks, and with what: a stranger who signs up, holders of keys, the vendor's webhook, whoever knows the URL."""
+"""The attackers: a stranger who signs up, holders of keys, the vendor's webhook, and anybody with the URL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BULK = pytest.mark.since("9.0.0", "its bulk views fail: `QueryBuilder` has no `f
 
 @dataclass
 class Site:
-    """One Alerta with the plugin, and the ways in."""
+    """One Alerta with the plugin, and its entrances."""
 
     run: Plugged
 
@@ -39,11 +39,11 @@ class Site:
         return str(self.console.create_alert(**fields)["id"])
 
     def key(self, *scopes: str, user: str = "mallory@example.com", customer: str | None = None) -> Console:
-        """Give somebody's key, made by the administrator."""
+        """Return a user's key, made by the administrator."""
         return Console(self.run.alerta.url, self.run.alerta.create_key(user, list(scopes), customer))
 
     def sign_up(self, email: str) -> tuple[str, Console]:
-        """Register as anybody may; give the token and a key that the new user made with it."""
+        """Sign up. Return the token and a key that the new user made with it."""
         body = {"name": "Mallory", "email": email, "login": email, "password": secrets.token_urlsafe(12)}
         _, answer = self.raw("POST", "/auth/signup", body)
         token = str(answer["token"])
@@ -82,22 +82,22 @@ def message(alert_id: str, action: str, **alert: Any) -> JSON:
 
 
 def again(alert: JSON) -> JSON:
-    """Give what Alerta knows the same alert by, when it comes again."""
+    """Return the fields by which Alerta recognises the same alert."""
     return {name: alert[name] for name in ("resource", "event", "environment", "service", "severity")}
 
 
 def pose(caller: Console, alert_id: str, action: str, *, person: str = BOSS, **bridge: Any) -> tuple[int, JSON, JSON]:
-    """Act with a key and the bridge's header; give status, headers and answer."""
-    beside = {"text": f"{action} in Opsgenie", "updatedAt": time.time_ns(), "key": secrets.token_hex(4), **bridge}
-    body = {"action": action, "text": f"{action} by {person}", "bridge": beside}
+    """Act with a key and the bridge's header. Return status, headers and response."""
+    fields = {"text": f"{action} in Opsgenie", "updatedAt": time.time_ns(), "key": secrets.token_hex(4), **bridge}
+    body = {"action": action, "text": f"{action} by {person}", "bridge": fields}
     return caller.exchange("PUT", f"/alert/{alert_id}/action", body, X_Alerta_On_Behalf_Of=quote(person, safe="@"))
 
 
 def users_of(site: Site, alert_id: str) -> set[str]:
-    """Give everybody whom the alert's history names."""
+    """Return the users in the alert's history."""
     return {str(line["user"]) for line in site.console.history(alert_id)}
 
 
 def scopes_of(names: Sequence[str]) -> str:
-    """Name a test by its scopes."""
+    """Return the name of a test with these scopes."""
     return " ".join(names)

@@ -1,4 +1,4 @@
-"""Customers (CUSTOMER_VIEWS): a secret or a key reaches the alerts of its own customers and no others."""
+"""Customers (CUSTOMER_VIEWS): a secret or a key can change only alerts of its own customers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_secret_acts_on_the_alerts_of_its_customer(customers: Site) -> None:
 def test_the_secret_of_one_customer_reaches_no_alert_of_another(
     customers: Site, action: str, fields: dict[str, str]
 ) -> None:
-    """Who: customer acme's Opsgenie. Tried: every kind of action on an alert of customer umbrella."""
+    """Attacker: customer acme's Opsgenie, with each kind of action on an alert of customer umbrella."""
     alert_id = alert_of(customers, "umbrella")
     before = customers.console.get(alert_id)
     answer = customers.vendor(message(alert_id, action, **fields))
@@ -40,7 +40,7 @@ def test_the_secret_of_one_customer_reaches_no_alert_of_another(
 
 
 def test_a_key_of_one_customer_reaches_no_alert_of_another_by_the_webhook(customers: Site) -> None:
-    """Who: a holder of umbrella's key."""
+    """Attacker: a holder of umbrella's key."""
     key = customers.key("write:alerts", customer="umbrella").key
     own, other = alert_of(customers, "umbrella"), alert_of(customers, "acme")
     answers = [
@@ -51,7 +51,7 @@ def test_a_key_of_one_customer_reaches_no_alert_of_another_by_the_webhook(custom
 
 
 def test_a_bridge_key_of_one_customer_reaches_no_alert_of_another(customers: Site) -> None:
-    """A name is lent, never a right."""
+    """The person's name gives no rights."""
     bridge = customers.key("write:alerts", "admin:alerta_opsgenie", customer="acme")
     other = alert_of(customers, "umbrella")
     assert pose(bridge, other, "close", person=ALICE)[0] == 404

@@ -1,6 +1,6 @@
-"""Who: whoever can send bytes to an entrance. Tried: real input with bytes changed, cut, doubled and swapped.
+"""Attacker: anybody who can send bytes to an entrance: real input with bytes changed, cut, doubled and swapped.
 
-Whatever comes, each entrance gives an outcome or the one error that it declares, and nothing else.
+For any input, each entrance returns an outcome or raises the one error that it declares.
 """
 
 from __future__ import annotations
@@ -57,25 +57,25 @@ NAMES = [
 ODD = [b"1e999", b"NaN", b"[" * 60, b"null", b'"', b"\0", b"9" * 400, b"\xff"]
 
 
-def spoil(data: bytes, chance: random.Random) -> bytes:
-    """Change, cut, double or swap some bytes."""
-    spoilt = bytearray(data)
+def mutate(data: bytes, chance: random.Random) -> bytes:
+    """Return the data with some bytes changed, cut, doubled or swapped."""
+    mutated = bytearray(data)
     for _ in range(chance.randint(1, 4)):
-        if not spoilt:
+        if not mutated:
             break
-        place = chance.randrange(len(spoilt))
+        place = chance.randrange(len(mutated))
         kind = chance.randrange(5)
         if kind == 0:
-            spoilt[place] = chance.randrange(256)
+            mutated[place] = chance.randrange(256)
         elif kind == 1:
-            del spoilt[place : place + chance.randint(1, 20)]
+            del mutated[place : place + chance.randint(1, 20)]
         elif kind == 2:
-            spoilt[place:place] = chance.choice(ODD)
+            mutated[place:place] = chance.choice(ODD)
         elif kind == 3:
-            spoilt[place:place] = spoilt[place : place + 30]
+            mutated[place:place] = mutated[place : place + 30]
         else:
-            spoilt = spoilt[:place]
-    return bytes(spoilt)
+            mutated = mutated[:place]
+    return bytes(mutated)
 
 
 def _message(data: bytes, _chance: random.Random) -> None:
@@ -127,8 +127,8 @@ ENTRANCES: dict[str, tuple[list[bytes], Callable[[bytes, random.Random], None]]]
 @pytest.mark.grows
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("entrance", ENTRANCES)
-def test_whatever_comes_has_an_outcome_or_the_declared_error(entrance: str) -> None:
+def test_random_input_has_an_outcome_or_the_declared_error(entrance: str) -> None:
     seeds, enter = ENTRANCES[entrance]
     chance = random.Random(entrance)
     for _ in range(COUNT):
-        enter(spoil(chance.choice(seeds), chance), chance)
+        enter(mutate(chance.choice(seeds), chance), chance)

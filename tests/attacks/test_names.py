@@ -1,7 +1,7 @@
-"""Names: nobody acts under somebody else's name, and no name carries markup.
+"""Names: no attacker can act under another person's name, and no name contains markup.
 
-Trusted: the bridge's own key, and the webhook's secret. Everybody else who can call Alerta acts as themselves,
-and what they do is told to Opsgenie like any other act at the console.
+Only the bridge's key and the webhook's secret may act for others. All other callers act under their own login, and
+their actions are sent to Opsgenie like those of an operator.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MARKUP = "<img src=x onerror=alert(1)> http://evil.example.com"
 
 
 def test_a_stranger_who_registers_the_bridge_s_login_acts_as_nobody_else(closed: Site) -> None:
-    """Who: anybody. May: sign up. Tried: the login that OPSGENIE_BRIDGE_USER names, a key, and the BOSS's name."""
+    """Attacker: a stranger who signs up with the login of OPSGENIE_BRIDGE_USER, makes a key, and sends BOSS's name."""
     alert_id = closed.new_alert()
     _, stranger = closed.sign_up(BRIDGE_LOGIN)
 
@@ -27,11 +27,11 @@ def test_a_stranger_who_registers_the_bridge_s_login_acts_as_nobody_else(closed:
     assert status == 200, "closing alerts is what a user may do"
     assert "x-alerta-on-behalf-of" not in headers
     assert BOSS not in users_of(closed, alert_id)
-    assert closed.run.told(alert_id) == ["create", "close"], "Opsgenie hears of it"
+    assert closed.run.told(alert_id) == ["create", "close"], "it is sent to Opsgenie"
 
 
 def test_a_user_whose_address_is_the_bridge_s_login_acts_as_nobody_else(closed: Site) -> None:
-    """Who: a user. May: change their own e-mail address. Tried: to become the bridge by it."""
+    """Attacker: a user who changes their own e-mail address to the bridge's."""
     token, user = closed.sign_up("mallory-1@example.com")
     closed.raw("PUT", "/user/me", {"email": "bridge-2@example.com"}, Authorization=f"Bearer {token}")
     alert_id = closed.new_alert()
@@ -39,8 +39,8 @@ def test_a_user_whose_address_is_the_bridge_s_login_acts_as_nobody_else(closed: 
     assert BOSS not in users_of(closed, alert_id)
 
 
-def test_the_log_says_loudly_that_the_old_setting_lends_no_names_and_what_to_do(closed: Site) -> None:
-    assert wait_until(lambda: "OPSGENIE_BRIDGE_USER lends no names any more" in closed.run.log())
+def test_the_log_warns_that_the_old_setting_has_no_effect(closed: Site) -> None:
+    assert wait_until(lambda: "OPSGENIE_BRIDGE_USER has no effect any more" in closed.run.log())
     assert "sha256sum" in closed.run.log()
 
 
@@ -49,8 +49,8 @@ def test_the_log_says_loudly_that_the_old_setting_lends_no_names_and_what_to_do(
     [["read", "write"], ["admin", "write", "read"], ["admin:alerts", "write"], ["write:alerta_opsgenie", "write"]],
     ids=scopes_of,
 )
-def test_no_scope_lends_names_but_the_one_that_only_an_admin_can_grant(closed: Site, scopes: list[str]) -> None:
-    """Who: holders of other keys, administrators among them: `admin` implies each `admin:...`, and does not count."""
+def test_other_scopes_do_not_act_under_a_person_s_name(closed: Site, scopes: list[str]) -> None:
+    """Attacker: holders of other keys. `admin` implies each `admin:...`, but the scope has to be listed literally."""
     alert_id = closed.new_alert()
     assert "x-alerta-on-behalf-of" not in pose(closed.key(*scopes), alert_id, "ack")[1]
     assert BOSS not in users_of(closed, alert_id)
@@ -63,8 +63,8 @@ def test_a_key_that_lists_the_scope_is_the_bridge_s(closed: Site) -> None:
     assert closed.run.told(alert_id) == ["create"]
 
 
-def test_nobody_can_give_that_scope_to_a_key_but_an_admin(closed: Site) -> None:
-    """Who: a user. May: make keys with what they have. Tried: a key with the bridge's scope, and to add it later."""
+def test_only_an_admin_can_give_that_scope_to_a_key(closed: Site) -> None:
+    """Attacker: a user who makes a key with the bridge's scope, or adds the scope later."""
     token, user = closed.sign_up("mallory-3@example.com")
     wanted = {"user": "mallory-3@example.com", "scopes": ["write:alerts", BRIDGE_SCOPE], "text": ""}
     assert closed.raw("POST", "/key", wanted, Authorization=f"Bearer {token}")[0] == 403
@@ -94,7 +94,7 @@ def test_the_bridge_is_known_by_its_key_s_id_as_well_and_not_by_its_user(by_id: 
 
 
 def test_a_key_with_the_id_of_the_bridge_s_cannot_be_made(by_id: tuple[AlertaServer, str]) -> None:
-    """Who: whoever may make keys, and knows the id from a log. Tried: a key of their own under that id."""
+    """Attacker: a user who may make keys and knows the id from a log, and makes a key with that id."""
     server, key = by_id
     found = server.call("GET", f"/key/{key}")["key"]["id"]
     other = Console(server.url, server.create_key("mallory@example.com", ["write:alerts", "write:keys"]))
@@ -103,7 +103,7 @@ def test_a_key_with_the_id_of_the_bridge_s_cannot_be_made(by_id: tuple[AlertaSer
 
 
 def test_the_id_of_the_bridge_s_key_does_not_act_as_its_key(closed: Site) -> None:
-    """Who: a reader of Alerta's audit log. Alerta takes a key's id in the place of the key; we do not."""
+    """Attacker: a reader of Alerta's audit log. Alerta accepts a key's id as the key; the plugin does not."""
     found = closed.run.alerta.call("GET", f"/key/{closed.run.bridge.key}")["key"]["id"]
     alert_id = closed.new_alert()
     assert "x-alerta-on-behalf-of" not in pose(Console(closed.run.alerta.url, found), alert_id, "ack")[1]
@@ -115,7 +115,7 @@ def test_the_id_of_the_bridge_s_key_does_not_act_as_its_key(closed: Site) -> Non
 
 @pytest.mark.parametrize("name", [MARKUP, "a<b>c", ":<//", "javascript://x", "<<<>>>"])
 def test_no_markup_of_a_stranger_s_name_gets_into_alerta(closed: Site, name: str) -> None:
-    """Who: a user of Opsgenie, who chooses their own name. Tried: HTML in names, owners and tags."""
+    """Attacker: a user of Opsgenie, with HTML in names, owners and tags."""
     alert_id = closed.new_alert()
     closed.vendor(message(alert_id, "Acknowledge", username=name))
     closed.vendor(message(alert_id, "AddTags", username=name, addedTags=name + ",plain"))
@@ -130,15 +130,15 @@ def test_no_markup_of_a_stranger_s_name_gets_into_alerta(closed: Site, name: str
     assert not [text for text in shown if "<" in text or ">" in text or "://" in text]
 
 
-def test_the_header_is_cleaned_too(closed: Site) -> None:
-    """Who: somebody in Opsgenie, by way of the bridge's own key."""
+def test_markup_in_the_header_is_removed(closed: Site) -> None:
+    """Attacker: a user of Opsgenie, through the bridge's key."""
     alert_id = closed.new_alert()
     pose(closed.run.bridge, alert_id, "ack", person=MARKUP)
     assert closed.console.get(alert_id)["attributes"]["acked-by"] == "img src=x onerror=alert(1) http evil.example.com"
 
 
 def test_a_login_with_markup_is_not_shown_for_an_address(closed: Site) -> None:
-    """Who: a user whose login is HTML and whose address is Alice's. Tried: to be shown in Alice's place."""
+    """Attacker: a user with HTML as the login and Alice's address."""
     user = {"name": "m", "login": "<b>mallory</b>", "email": "alice-2@example.com", "password": "pw", "roles": ["user"]}
     closed.run.alerta.call("POST", "/user", user)
     alert_id = closed.new_alert()

@@ -1,7 +1,6 @@
-"""Order: nobody makes the on-call's later actions count as late.
+"""Order: no attacker can make later actions of the on-call stale.
 
-An `updatedAt` is a claim by the sender, and the record of it lies in an attribute, which whoever may write alerts may
-write.
+An `updatedAt` is a claim by the sender. Its record is in an attribute, which anybody who may write alerts may write.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ FORGED = f"state={POISON_NS} owner={POISON_NS} opened={POISON_NS} incident={POIS
 
 
 def closes(site: Site, alert_id: str) -> None:
-    """Let the on-call close the alert in Opsgenie, now, and see it closed."""
+    """Close the alert in Opsgenie as the on-call, and check that it is closed."""
     assert site.vendor(message(alert_id, "Close"))["outcome"] == "applied"
     assert site.console.status(alert_id) == "closed"
 
@@ -31,29 +30,29 @@ def acts(site: Site, alert_id: str, action: str, **bridge: Any) -> tuple[int, An
 
 
 @pytest.mark.parametrize("updated_ns", [POISON_NS, 10**18 * 9, 10**30, -1])
-def test_a_message_from_the_far_future_does_not_shut_an_alert_for_good(closed: Site, updated_ns: int) -> None:
-    """Who: a sender with the secret and a broken clock, or worse. Tried: an `updatedAt` of 2^63 - 1."""
+def test_a_time_in_the_far_future_does_not_block_later_actions(closed: Site, updated_ns: int) -> None:
+    """Attacker: a sender with the secret, with an `updatedAt` of up to 2^63 - 1."""
     alert_id = closed.new_alert()
     closed.vendor(message(alert_id, "Acknowledge", updatedAt=updated_ns))
     closes(closed, alert_id)
 
 
-def test_nor_does_one_by_the_bridge_s_own_key(closed: Site) -> None:
+def test_a_time_in_the_far_future_by_the_bridge_s_key_does_not_either(closed: Site) -> None:
     alert_id = closed.new_alert()
     assert acts(closed, alert_id, "ack", updatedAt=POISON_NS)[0] == 200
     assert acts(closed, alert_id, "close")[0] == 200
 
 
 @pytest.mark.parametrize("ahead_ns", [90 * 10**9, DAY_NS])
-def test_an_action_ahead_of_the_clock_that_changes_nothing_makes_nothing_late(closed: Site, ahead_ns: int) -> None:
-    """Who: nobody evil, a host whose clock is ahead. Did: unacknowledge an alert that was not acknowledged."""
+def test_a_no_op_from_the_future_makes_nothing_stale(closed: Site, ahead_ns: int) -> None:
+    """A host whose clock is ahead unacknowledges an alert that was not acknowledged."""
     alert_id = closed.new_alert()
     assert acts(closed, alert_id, "unack", updatedAt=time.time_ns() + ahead_ns)[0] == 409
     closes(closed, alert_id)
 
 
-def test_a_no_op_of_the_past_still_makes_older_ones_late(closed: Site) -> None:
-    """The other side of it: an acknowledge that arrives after the unacknowledge that followed it stays undone."""
+def test_a_no_op_of_the_past_makes_older_actions_stale(closed: Site) -> None:
+    """An acknowledge that arrives after the later unacknowledge is not done."""
     alert_id = closed.new_alert()
     now = time.time_ns()
     acts(closed, alert_id, "unack", updatedAt=now)
@@ -62,8 +61,8 @@ def test_a_no_op_of_the_past_still_makes_older_ones_late(closed: Site) -> None:
     assert closed.console.status(alert_id) == "open"
 
 
-def test_an_ordinary_user_s_key_orders_nothing(closed: Site) -> None:
-    """Who: a user with a key. May: write alerts. Tried: the bridge's own words, by the API and by the webhook."""
+def test_another_user_s_key_records_no_times(closed: Site) -> None:
+    """Attacker: a user with a key for write:alerts, who sends the bridge's fields by the API and by the webhook."""
     alert_id = closed.new_alert()
     user = closed.key("write:alerts")
     pose(user, alert_id, "unack", updatedAt=POISON_NS)
@@ -82,7 +81,7 @@ def forge_by_repeat(user: Console, alert: dict[str, Any]) -> None:
 
 
 def forge_past_the_plugins(user: Console, alert: dict[str, Any]) -> None:
-    """Alerta passes all plugins over for an alert that says of itself that it is in a blackout."""
+    """Alerta calls no plugin for an alert that is sent with the status `blackout`."""
     user.create_alert(**again(alert), status="blackout", attributes={"opsgenie-order": FORGED})
     user.set_status(alert["id"], "open")
 
@@ -98,20 +97,20 @@ def forge_past_the_plugins(user: Console, alert: dict[str, Any]) -> None:
     ids=["attributes", "bulk", "repeat", "past the plugins"],
 )
 @pytest.mark.parametrize("acted_before", [False, True])
-def test_whoever_writes_the_record_themselves_makes_nothing_late(closed: Site, forge: Any, acted_before: bool) -> None:
-    """Who: a user with a key that may write alerts. Tried: to write `opsgenie-order`, in each way there is."""
+def test_a_forged_record_makes_nothing_stale(closed: Site, forge: Any, acted_before: bool) -> None:
+    """Attacker: a user with a key for write:alerts, who writes `opsgenie-order` in each possible way."""
     alert = closed.console.create_alert()
     if acted_before:
         closed.vendor(message(alert["id"], "Acknowledge"))
         before = closed.console.get(alert["id"])["attributes"]["opsgenie-order"]
     forge(closed.key("write:alerts", "read:alerts"), alert)
     attributes = closed.console.get(alert["id"])["attributes"]
-    assert attributes.get("opsgenie-order") == (before if acted_before else None), "nor do they wipe it out"
+    assert attributes.get("opsgenie-order") == (before if acted_before else None), "the record is not removed either"
     closes(closed, alert["id"])
 
 
-def test_a_record_of_another_alert_is_none_of_this_one(closed: Site) -> None:
-    """Who: a user who can read alerts. Tried: to copy the newer record of another alert, past the plugins."""
+def test_a_record_copied_from_another_alert_is_ignored(closed: Site) -> None:
+    """Attacker: a user who copies the newer record of another alert, without a call of the plugins."""
     other, alert_id = closed.new_alert(), closed.new_alert()
     closed.vendor(message(other, "Acknowledge", updatedAt=time.time_ns() + 60 * 10**9))
     copied = closed.console.get(other)["attributes"]["opsgenie-order"]
@@ -123,8 +122,8 @@ def test_a_record_of_another_alert_is_none_of_this_one(closed: Site) -> None:
     closes(closed, alert_id)
 
 
-def test_what_is_late_is_in_the_log_and_counted(closed: Site) -> None:
-    """Somebody's action was not done: that is never silent."""
+def test_a_stale_action_is_logged_and_counted(closed: Site) -> None:
+    """People have to see that an action was not done."""
     alert_id = closed.new_alert()
     now = time.time_ns()
     acts(closed, alert_id, "ack", updatedAt=now)
@@ -134,6 +133,6 @@ def test_what_is_late_is_in_the_log_and_counted(closed: Site) -> None:
 
 
 def metrics(site: Site) -> str:
-    """Give Alerta's own metrics, as Prometheus reads them."""
+    """Return Alerta's metrics for Prometheus."""
     _, _, answer = site.console.exchange("GET", "/management/metrics")
     return str(answer["text"])

@@ -1,6 +1,6 @@
-"""The webhook: only Opsgenie comes in, whatever AUTH_REQUIRED says.
+"""The webhook: callers without the shared secret or a key are refused, also if AUTH_REQUIRED is off.
 
-Trusted: the shared secret; an API key that may write alerts acts as itself. Nobody else is.
+The secret acts for other people. An API key for write:alerts acts as its own user.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HEADER = SECRET_HEADER.replace("-", "_")
 
 @pytest.fixture(params=["closed", "unauthenticated"])
 def site(request: pytest.FixtureRequest) -> Site:
-    """The webhook has a secret; Alerta asks for authentication, or does not."""
+    """The webhook has a secret. AUTH_REQUIRED is on or off."""
     found: Site = request.getfixturevalue(request.param)
     return found
 
@@ -35,8 +35,8 @@ def site(request: pytest.FixtureRequest) -> Site:
     ],
     ids=str,
 )
-def test_whoever_knows_the_url_and_no_secret_does_nothing(site: Site, headers: dict[str, str]) -> None:
-    """Who: anybody on the network. Tried: to close an alert."""
+def test_a_request_without_a_valid_secret_or_key_is_refused(site: Site, headers: dict[str, str]) -> None:
+    """Attacker: anybody on the network, who closes an alert."""
     alert_id = site.new_alert()
     status, _ = site.webhook(message(alert_id, "Close"), **headers)
     assert status == 401
@@ -44,8 +44,8 @@ def test_whoever_knows_the_url_and_no_secret_does_nothing(site: Site, headers: d
 
 
 @pytest.mark.parametrize("scopes", [["write:webhooks"], ["write:webhooks", "read:alerts"], ["read"]])
-def test_a_key_that_may_not_write_alerts_does_nothing(site: Site, scopes: list[str]) -> None:
-    """Who: another webhook's key. May: make alerts by webhooks. Tried: to acknowledge, close and tag as Alice."""
+def test_a_key_without_write_alerts_is_refused(site: Site, scopes: list[str]) -> None:
+    """Attacker: a holder of another webhook's key, who acknowledges, tags and closes as Alice."""
     alert_id = site.new_alert()
     key = site.key(*scopes).key
     for action, fields in (("Acknowledge", {}), ("AddTags", {"addedTags": "x"}), ("Close", {})):
@@ -55,8 +55,8 @@ def test_a_key_that_may_not_write_alerts_does_nothing(site: Site, scopes: list[s
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X_API_Key"])
-def test_a_key_that_may_write_alerts_acts_as_itself_and_opsgenie_hears_of_it(site: Site, header: str) -> None:
-    """Who: a user with a key. Tried: to act as Alice, unnoticed."""
+def test_a_key_with_write_alerts_acts_as_its_user_and_the_action_is_sent_to_opsgenie(site: Site, header: str) -> None:
+    """Attacker: a user with a key, who acts as Alice."""
     alert_id = site.new_alert()
     key = site.key("write:alerts").key
     status, answer = site.webhook(
@@ -67,8 +67,8 @@ def test_a_key_that_may_write_alerts_acts_as_itself_and_opsgenie_hears_of_it(sit
     assert site.run.told(alert_id) == ["create", "close"]
 
 
-def test_a_key_that_may_not_delete_deletes_nothing(unauthenticated: Site) -> None:
-    """Who: a holder of a key with write:alerts, where Alerta asks for delete:alerts too."""
+def test_a_key_without_delete_alerts_deletes_nothing(unauthenticated: Site) -> None:
+    """Attacker: a holder of a key for write:alerts, where a delete needs delete:alerts."""
     alert_id = unauthenticated.new_alert()
     answers = []
     for scopes in (["write:alerts"], ["write:alerts", "delete:alerts"]):
@@ -78,37 +78,37 @@ def test_a_key_that_may_not_delete_deletes_nothing(unauthenticated: Site) -> Non
 
 
 def test_a_key_in_the_url_is_refused(site: Site) -> None:
-    """Addresses are logged by everything on the way, so a key does not belong there."""
+    """Proxies and servers log URLs, so a key must not be in one."""
     alert_id = site.new_alert()
     key = site.key("write").key
     assert site.webhook(message(alert_id, "Close"), f"?api-key={key}")[0] == 401
     assert site.console.status(alert_id) == "open"
 
 
-def test_a_person_s_session_is_not_opsgenie(closed: Site) -> None:
-    """Who: a user in the console, who may use webhooks. Tried: to act as Alice."""
+def test_a_user_s_session_is_refused(closed: Site) -> None:
+    """Attacker: a user of the console, who may use webhooks and acts as Alice."""
     token, _ = closed.sign_up("mallory-w@example.com")
     alert_id = closed.new_alert()
     assert closed.webhook(message(alert_id, "Close"), Authorization=f"Bearer {token}")[0] == 401
     assert closed.console.status(alert_id) == "open"
 
 
-def test_the_secret_acts_as_the_person_and_opsgenie_hears_nothing_of_it(site: Site) -> None:
+def test_the_secret_acts_as_the_person_and_nothing_is_sent_to_opsgenie(site: Site) -> None:
     alert_id = site.new_alert()
     assert site.vendor(message(alert_id, "Acknowledge"))["outcome"] == "applied"
     assert site.console.get(alert_id)["attributes"]["acked-by"] == ALICE
     assert site.run.told(alert_id) == ["create"]
 
 
-def test_a_secret_beside_somebody_s_key_is_still_the_secret(site: Site) -> None:
+def test_the_secret_is_used_if_there_is_a_key_too(site: Site) -> None:
     alert_id = site.new_alert()
     poor = site.key("read:alerts").key
     status, answer = site.webhook(message(alert_id, "Close"), Authorization=f"Key {poor}", **{HEADER: SECRET})
     assert (status, answer["outcome"]) == (200, "applied")
 
 
-def test_where_nothing_is_set_up_the_webhook_refuses_and_says_what_to_set(without_secret: Site) -> None:
-    """Who: anybody. Alerta asks nobody for a key, and the webhook has no secret."""
+def test_without_a_secret_the_webhook_refuses_and_names_the_setting(without_secret: Site) -> None:
+    """Attacker: anybody. AUTH_REQUIRED is off, and the webhook has no secret."""
     alert_id = without_secret.new_alert()
     for headers in ({}, {HEADER: ""}, {HEADER: "None"}):
         status, answer = without_secret.webhook(message(alert_id, "Close"), **headers)
@@ -118,8 +118,8 @@ def test_where_nothing_is_set_up_the_webhook_refuses_and_says_what_to_set(withou
     assert "the webhook refuses a request: no secret is set" in without_secret.run.log()
 
 
-def test_the_webhook_is_off_until_the_plugin_is_enabled(not_enabled: Site) -> None:
-    """The package alone opens nothing, not even to the secret."""
+def test_the_webhook_is_off_until_plugins_has_the_plugin(not_enabled: Site) -> None:
+    """Without the plugin in PLUGINS even the secret is refused."""
     alert_id = not_enabled.new_alert()
     for headers in ({}, {HEADER: SECRET}, {"Authorization": f"Key {not_enabled.run.bridge.key}"}):
         status, answer = not_enabled.webhook(message(alert_id, "Close"), **headers)

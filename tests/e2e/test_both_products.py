@@ -1,6 +1,7 @@
-"""Opsgenie and JSM side by side: one act of one person comes through OEC and through JEC, and has one effect.
+"""Opsgenie and JSM side by side: an action of a person comes through OEC and through JEC, and has one effect.
 
-The two connectors' executors run on hosts of their own. JSM names people by account ids. ACTS_SEED makes other acts.
+The executors of the two connectors run on different hosts. JSM names people by account ids. ACTS_SEED changes the
+actions.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def edges(run: Plugged, tmp_path: Path) -> Iterator[tuple[Edge, Edge]]:
 
 
 def both(name: str, alert_id: str, by: str, *, at_ns: int, lag_ns: int = 0, **fields: Any) -> list[JSON]:
-    """Make what OEC and JEC are sent of one act."""
+    """Return the messages to OEC and to JEC about one action."""
     one = action(name, alert_id, at_ns=at_ns, by=by, **fields)
     accounts = {field: PEOPLE.get(value, value) for field, value in fields.items() if field == "owner"}
     other = action(name, alert_id, at_ns=at_ns + lag_ns, by=PEOPLE[by], **{**fields, **accounts})
@@ -77,7 +78,7 @@ def deliver_at(due: float, edge: Edge, message: JSON) -> None:
 
 
 def deliver(edges: Sequence[Edge], acts: Sequence[list[JSON]], delay: Callable[[], float]) -> None:
-    """Have the executors of both connectors deliver acts, each message after a delay of its own."""
+    """Run the executors of both connectors, each message after its own delay."""
     began = time.monotonic()
     planned = [
         (began + number * PAUSE_SECONDS + delay(), edge, message)
@@ -96,14 +97,14 @@ def notes_of(console: Console, alert_ids: Sequence[str]) -> Counter[tuple[str, s
     return Counter((one, note["user"], note["text"]) for one in alert_ids for note in console.notes(one))
 
 
-def make_up(random_: random.Random, alert_ids: Sequence[str]) -> list[list[JSON]]:
-    """Make up notes of few words by few people: now and then two people write the same within a second."""
+def random_notes(random_: random.Random, alert_ids: Sequence[str]) -> list[list[JSON]]:
+    """Return notes with few texts by few people. Sometimes two people write the same text within a second."""
     acts: list[list[JSON]] = []
     now_ns = time.time_ns()
     while len(acts) < ACTS:
         alert_id, words, by = alert_ids[len(acts) % len(alert_ids)], random_.choice(WORDS), random_.choice([ALICE, BOB])
-        twin = [BOB if by == ALICE else ALICE] if random_.random() < 0.3 else []
-        for who in [by, *twin]:
+        second = [BOB if by == ALICE else ALICE] if random_.random() < 0.3 else []
+        for who in [by, *second]:
             now_ns += random_.randrange(SECOND_NS // 2)
             lag_ns = random_.randrange(int(LONGEST_LAG_SECONDS * SECOND_NS))
             acts.append(both("AddNote", alert_id, who, at_ns=now_ns, lag_ns=lag_ns, note=words))
@@ -113,10 +114,10 @@ def make_up(random_: random.Random, alert_ids: Sequence[str]) -> list[list[JSON]
 @grows
 @pytest.mark.timeout(120 + ACTS)
 def test_each_act_by_both_products_has_one_effect(run: Plugged, edges: tuple[Edge, Edge]) -> None:
-    """Also where one person writes the same again, and where two people write the same within a second."""
+    """Also if a person writes the same text again, or two people do within a second."""
     random_ = random.Random(SEED)
     alert_ids = [str(run.console.create_alert()["id"]) for _ in range(ALERTS)]
-    acts = make_up(random_, alert_ids)
+    acts = random_notes(random_, alert_ids)
     expected = Counter(
         (one["alert"]["alias"], one["alert"]["username"], one["alert"]["note"]) for one, _other in acts
     )
@@ -127,7 +128,7 @@ def test_each_act_by_both_products_has_one_effect(run: Plugged, edges: tuple[Edg
 
 
 @pytest.mark.parametrize("only", [0, 1])
-def test_what_one_person_writes_again_through_one_integration_is_another_note(
+def test_the_same_text_again_through_one_integration_is_another_note(
     run: Plugged, edges: tuple[Edge, Edge], only: int
 ) -> None:
     alert_id, now_ns = str(run.console.create_alert()["id"]), time.time_ns()
@@ -146,7 +147,7 @@ def test_acknowledge_unacknowledge_acknowledge_stays_three_acts(run: Plugged, ed
     assert (alert["status"], alert["attributes"]["acked-by"]) == ("ack", ALICE)
 
 
-def test_an_assignment_by_both_leaves_one_line_with_names_and_the_owner_s_id(
+def test_an_assignment_by_both_leaves_one_note_with_names_and_the_owner_s_id(
     run: Plugged, edges: tuple[Edge, Edge]
 ) -> None:
     alert_id = str(run.console.create_alert()["id"])
@@ -175,10 +176,10 @@ def press(edge: Edge, message: JSON) -> tuple[int, str, str]:
     return edge.call([*arguments, "-payload", json.dumps(message)])
 
 
-def test_without_the_plugin_one_journal_tells_one_act_once(
+def test_without_the_plugin_one_journal_finds_duplicates(
     alerta: AlertaServer, alerta_key: str, console: Console, tmp_path: Path
 ) -> None:
-    """Both connectors are one user's on one host, and share the state directory; names come from a file."""
+    """Both connectors run as one user on one host, with one state directory; names come from a file."""
     people = tmp_path / "people"
     people.write_text("".join(f"{account} = {login}\n" for login, account in PEOPLE.items()))
     alert_id, now_ns = str(console.create_alert()["id"]), time.time_ns()
@@ -198,7 +199,7 @@ def test_without_the_plugin_one_journal_tells_one_act_once(
     assert console.get(alert_id)["attributes"]["owner"] == BOB
 
 
-def test_a_broken_people_file_is_said_and_no_action_is_lost(
+def test_a_broken_people_file_is_logged_and_no_action_is_lost(
     alerta: AlertaServer, alerta_key: str, console: Console, tmp_path: Path
 ) -> None:
     people, alert_id = tmp_path / "people", str(console.create_alert()["id"])
@@ -215,7 +216,7 @@ def test_a_broken_people_file_is_said_and_no_action_is_lost(
     assert texts == [f"{account}: nonsense", f"{ALICE}: {account} = {ALICE}"]
 
 
-def test_an_id_that_nobody_knows_is_shown(run: Plugged, edges: tuple[Edge, Edge]) -> None:
+def test_an_unknown_account_id_is_shown(run: Plugged, edges: tuple[Edge, Edge]) -> None:
     alert_id, stranger = str(run.console.create_alert()["id"]), f"712020:{uuid.uuid4()}"
     assert edges[1].run(json.dumps(action("Acknowledge", alert_id, by=stranger))).exit_code == 0
     assert run.console.get(alert_id)["attributes"]["acked-by"] == stranger

@@ -9,7 +9,8 @@ import pytest
 from lab.alerta_server import AlertaServer
 from lab.cloud.person import Person
 
-from tests.e2e.test_plugin_webhook import message, trusted
+from tests.attacks.people import message
+from tests.e2e.test_plugin_webhook import trusted
 from tests.support.plugin import JSON, Plugged, plugged
 from tests.support.relaying import in_minutes
 

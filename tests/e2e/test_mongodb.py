@@ -11,8 +11,8 @@ import pytest
 from lab.alerta_server import MOCK
 from lab.cloud.person import Person
 
-from tests.attacks.people import pose
-from tests.e2e.test_plugin_webhook import message, trusted
+from tests.attacks.people import message, pose
+from tests.e2e.test_plugin_webhook import trusted
 from tests.support.plugin import Plugged, plugged, wait_until
 
 ALICE = "alice@example.com"

@@ -1,4 +1,4 @@
-"""The plugin in a real Alerta with two workers: what happens there is told to Opsgenie, in order, once."""
+"""The plugin in a real Alerta with two workers sends each event to Opsgenie once and in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield run
 
 
-def test_a_new_alert_is_created_with_all_that_the_other_side_can_show(run: Plugged) -> None:
+def test_a_new_alert_is_created_with_all_its_fields(run: Plugged) -> None:
     alert = run.console.create_alert(text="Disk full", value="97%", service=["Web", "Shop"], group="Storage")
 
     upstream = run.upstream(alert["id"])
@@ -34,7 +34,7 @@ def test_a_new_alert_is_created_with_all_that_the_other_side_can_show(run: Plugg
     assert upstream.details["duplicateCount"] == "0"
 
 
-def test_ack_and_close_arrive_with_the_operator_and_the_words(run: Plugged) -> None:
+def test_ack_and_close_arrive_with_operator_and_text(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
 
     run.console.action(alert_id, "ack", "looking into it")
@@ -58,10 +58,10 @@ OPEN, ACKED = (False, False), (True, False)
         (["ack", "shelve", "unshelve"], ["acknowledge", "snooze", "acknowledge"], ACKED),
         (["assign"], ["assign"], OPEN),
         (["close", "open"], ["close", "create"], OPEN),
-        (["createTicket"], [], OPEN),  # a custom action: nothing by guess
+        (["createTicket"], [], OPEN),  # a custom action
     ],
 )
-def test_what_an_operator_does_is_told_and_shows_there(
+def test_each_action_of_an_operator_changes_the_alert_in_opsgenie(
     run: Plugged, actions: list[str], told: list[str], state: tuple[bool, bool]
 ) -> None:
     alert_id = run.console.create_alert()["id"]
@@ -86,7 +86,7 @@ def test_a_shelve_is_a_snooze_until_its_end(run: Plugged) -> None:
     assert before + 1800 - 1 <= snoozed_ms / 1000 <= after + 1800 + 1
 
 
-def test_a_note_arrives_once_and_as_it_is(run: Plugged) -> None:
+def test_a_note_arrives_once_and_unchanged(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.console.note(alert_id, "two\nlines \N{SNOWMAN}")
     assert run.upstream(alert_id).notes == ["two\nlines \N{SNOWMAN}"]
@@ -103,7 +103,7 @@ def test_another_severity_changes_priority_and_message(run: Plugged) -> None:
     assert len([one for one in run.cloud.alerts() if one.alias == alert["id"]]) == 1
 
 
-def test_a_raise_that_reopens_an_acknowledged_alert_reopens_it_there(run: Plugged) -> None:
+def test_a_higher_severity_reopens_an_acknowledged_alert_in_opsgenie_too(run: Plugged) -> None:
     alert = run.console.create_alert(severity="minor")
     same = {name: alert[name] for name in SAME}
     run.console.create_alert(**same, severity="major")
@@ -113,7 +113,7 @@ def test_a_raise_that_reopens_an_acknowledged_alert_reopens_it_there(run: Plugge
     assert not run.upstream(alert["id"]).acknowledged
 
 
-def test_a_repeat_tells_nothing(run: Plugged) -> None:
+def test_a_repeat_sends_no_request(run: Plugged) -> None:
     alert = run.console.create_alert()
     for _ in range(3):
         run.console.create_alert(**{name: alert[name] for name in SAME})
@@ -121,7 +121,7 @@ def test_a_repeat_tells_nothing(run: Plugged) -> None:
 
 
 @pytest.mark.parametrize("severity", ["normal", "ok", "cleared"])
-def test_a_clear_closes_it_and_the_next_trouble_is_a_new_alert(run: Plugged, severity: str) -> None:
+def test_a_clear_closes_the_alert_and_the_next_problem_is_a_new_one(run: Plugged, severity: str) -> None:
     alert = run.console.create_alert()
     same = {name: alert[name] for name in SAME}
 
@@ -133,13 +133,13 @@ def test_a_clear_closes_it_and_the_next_trouble_is_a_new_alert(run: Plugged, sev
     assert len([one for one in run.cloud.alerts() if one.alias == alert["id"]]) == 2
 
 
-def test_what_begins_as_normal_is_never_told(run: Plugged) -> None:
+def test_an_alert_with_a_normal_severity_is_not_sent(run: Plugged) -> None:
     alert_id = run.console.create_alert(severity="normal")["id"]
-    run.console.note(alert_id, "nobody need know")
+    run.console.note(alert_id, "a note")
     assert run.told(alert_id) == []
 
 
-def test_warnings_stay_here_until_they_are_more_than_that(run: Plugged) -> None:
+def test_a_warning_is_not_sent_until_its_severity_rises(run: Plugged) -> None:
     alert = run.console.create_alert(severity="warning")
     run.console.action(alert["id"], "ack")
     assert run.told(alert["id"]) == []
@@ -153,7 +153,7 @@ def test_warnings_stay_here_until_they_are_more_than_that(run: Plugged) -> None:
 @pytest.mark.parametrize(
     ("status", "word"), [("ack", "acknowledge"), ("closed", "close"), ("expired", "close"), ("shelved", "snooze")]
 )
-def test_a_status_that_is_set_past_the_state_machine_is_told_too(run: Plugged, status: str, word: str) -> None:
+def test_a_status_set_without_the_state_machine_is_sent_too(run: Plugged, status: str, word: str) -> None:
     alert_id = run.console.create_alert()["id"]
     run.console.set_status(alert_id, status)
     assert run.told(alert_id) == ["create", word]
@@ -166,21 +166,21 @@ def test_a_deleted_alert_is_closed(run: Plugged) -> None:
     assert run.upstream(alert_id).notes == ["Deleted in Alerta"]
 
 
-def test_expiry_by_housekeeping_closes_it(run: Plugged) -> None:
+def test_expiry_by_housekeeping_closes_the_alert(run: Plugged) -> None:
     alert_id = run.console.create_alert(timeout=1)["id"]
     assert wait_until(lambda: alert_id in run.alerta.housekeeping()["expired"] or None)
     assert run.upstream(alert_id).closed
     assert run.upstream(alert_id).notes == ["Expired in Alerta"]
 
 
-def test_an_ack_that_times_out_is_taken_back(run: Plugged) -> None:
+def test_an_ack_that_times_out_is_unacknowledged(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.console.action(alert_id, "ack", timeout=1)
     assert wait_until(lambda: alert_id in run.alerta.housekeeping()["unack"] or None)
     assert not run.upstream(alert_id).acknowledged
 
 
-def test_a_shelve_that_times_out_needs_no_word(run: Plugged) -> None:
+def test_a_shelve_that_times_out_sends_no_request(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.console.action(alert_id, "shelve", timeout=4)
     run.settle()
@@ -189,8 +189,8 @@ def test_a_shelve_that_times_out_needs_no_word(run: Plugged) -> None:
     assert run.told(alert_id) == ["create", "snooze"]
 
 
-def test_a_second_longer_shelve_is_not_ended_by_the_first_one_s_time(run: Plugged) -> None:
-    """Alerta's own query takes any older shelve of the history; with the plugin, the newest counts."""
+def test_the_timeout_of_an_earlier_shelve_does_not_end_a_longer_one(run: Plugged) -> None:
+    """Alerta's own query uses any older shelve of the history; with the plugin only the newest counts."""
     alert_id = run.console.create_alert()["id"]
     run.console.action(alert_id, "shelve", timeout=1)
     run.console.action(alert_id, "unshelve")
@@ -203,7 +203,7 @@ def test_a_second_longer_shelve_is_not_ended_by_the_first_one_s_time(run: Plugge
     assert run.console.status(alert_id) == "shelved"
 
 
-def test_limits_are_kept_whatever_the_alert_holds(run: Plugged) -> None:
+def test_long_fields_are_cut_to_the_vendor_s_limits(run: Plugged) -> None:
     alert = run.console.create_alert(
         text="\N{PILE OF POO}" * 20_000, tags=["t" * 90] * 30, service=[f"service{n}," for n in range(40)],
         value="v" * 9000, resource="r" * 300 + run.alerta.directory.name + str(time.time_ns()),
@@ -219,7 +219,7 @@ def test_an_alert_without_a_service_is_sent_too(run: Plugged) -> None:
     assert run.upstream(alert_id).entity == "Production"
 
 
-def test_order_holds_for_each_alert_when_two_workers_take_what_comes(run: Plugged) -> None:
+def test_requests_of_each_alert_stay_in_order_with_two_workers(run: Plugged) -> None:
     ids = [run.console.create_alert()["id"] for _ in range(8)]
 
     def act(alert_id: str) -> None:
@@ -247,7 +247,7 @@ def test_the_key_is_in_no_log_and_not_in_the_outbox(run: Plugged) -> None:
     assert run.key.key not in run.log()
 
 
-def test_each_action_of_the_plugin_that_comes_back_is_marked(run: Plugged) -> None:
+def test_each_request_of_the_plugin_has_the_mark_of_alerta(run: Plugged) -> None:
     run.settle()
     requests = list(run.cloud.records.requests)
     bodies = [seen.body for seen in requests if seen.method == "POST" and seen.status == TAKEN]
@@ -255,7 +255,7 @@ def test_each_action_of_the_plugin_that_comes_back_is_marked(run: Plugged) -> No
     assert all(body["user"].endswith(" via Alerta") for body in bodies)
 
 
-def test_the_end_of_a_snooze_is_told_with_its_zone(run: Plugged) -> None:
+def test_the_end_of_a_snooze_has_a_time_zone(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.console.action(alert_id, "shelve", timeout=600)
     end = run.requests(alert_id)[-1][2]["endTime"]
@@ -263,7 +263,7 @@ def test_the_end_of_a_snooze_is_told_with_its_zone(run: Plugged) -> None:
 
 
 @pytest.mark.parametrize("length_in", ["characters", "utf-16"])
-def test_limits_hold_however_the_vendor_counts(
+def test_limits_hold_in_characters_and_in_utf_16(
     run: Plugged, length_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run.cloud.switches, "length_in", length_in)

@@ -1,4 +1,4 @@
-"""Names in Alerta: who may lend them, where they show, and that what comes late or twice changes nothing."""
+"""Attribution in a real Alerta: which key may act for others, where the name shows; stale and duplicate actions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def ask(
     console: Console, method: str, path: str, body: JSON | None = None, *, person: str = ALICE, **bridge: Any
 ) -> tuple[int, dict[str, str], JSON]:
-    """Call as the bridge does, with a person's name and what goes beside it."""
+    """Call as the bridge does, with a person's name and the body's `bridge`."""
     whole = None if body is None else {**body, "bridge": {"text": "", "updatedAt": 0, "key": "", **bridge}}
     return console.exchange(method, path, whole, X_Alerta_On_Behalf_Of=quote(person, safe="@"))
 
@@ -62,7 +62,7 @@ def test_an_action_shows_the_person_in_history_attribute_and_audit(run: Plugged,
     assert lines[-1]["user"]["id"] == ALICE
 
 
-def test_an_ack_sets_acked_by_and_an_unack_takes_it_away(run: Plugged) -> None:
+def test_an_ack_sets_acked_by_and_an_unack_removes_it(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     act(run.bridge, alert_id, "ack")
     assert run.console.get(alert_id)["attributes"]["acked-by"] == ALICE
@@ -70,7 +70,7 @@ def test_an_ack_sets_acked_by_and_an_unack_takes_it_away(run: Plugged) -> None:
     assert "acked-by" not in run.console.get(alert_id)["attributes"]
 
 
-def test_a_note_is_the_person_s_own(run: Plugged) -> None:
+def test_a_note_has_the_person_as_its_author(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     status, headers, _ = ask(
         run.bridge, "PUT", f"/alert/{alert_id}/note", {"text": "alice@example.com: hello"}, text="hello", key="k1"
@@ -89,7 +89,7 @@ def test_a_note_is_the_person_s_own(run: Plugged) -> None:
         ("DELETE", "", None),
     ],
 )
-def test_calls_that_no_plugin_hears_of_show_the_person_in_the_audit(
+def test_calls_without_a_hook_show_the_person_in_the_audit_trail(
     run: Plugged, method: str, path: str, body: JSON | None
 ) -> None:
     alert_id = run.console.create_alert()["id"]
@@ -98,7 +98,7 @@ def test_calls_that_no_plugin_hears_of_show_the_person_in_the_audit(
     assert [line["user"]["id"] for line in audit_lines(run.log()) if line["resource"]["id"] == alert_id][-1] == ALICE
 
 
-def test_the_answer_has_name_and_status_for_an_alert_in_a_blackout_too(run: Plugged) -> None:
+def test_the_response_has_name_and_status_in_a_blackout_too(run: Plugged) -> None:
     blackout = run.console.call("POST", "/blackout", {"environment": "Production", "resource": "dark"})
     try:
         alert_id = run.console.create_alert(resource="dark")["id"]
@@ -111,7 +111,7 @@ def test_the_answer_has_name_and_status_for_an_alert_in_a_blackout_too(run: Plug
     assert run.console.history(alert_id)[-1]["user"] == ALICE
 
 
-def test_an_alert_that_was_in_a_blackout_is_told_once_it_is_over(run: Plugged) -> None:
+def test_an_alert_from_a_blackout_is_sent_after_it(run: Plugged) -> None:
     blackout = run.console.call("POST", "/blackout", {"environment": "Production", "resource": "dim"})
     alert = run.console.create_alert(resource="dim")
     same = {name: alert[name] for name in ("resource", "event", "environment", "service")}
@@ -139,8 +139,8 @@ def test_a_name_beyond_ascii_arrives_whole(run: Plugged) -> None:
 
 
 @pytest.mark.parametrize("scopes", [["write:alerts"], ["admin", "write", "read"]])
-def test_another_key_cannot_borrow_a_name(run: Plugged, scopes: list[str]) -> None:
-    """Not even an administrator's: only the configured user's key lends names."""
+def test_another_key_cannot_act_under_a_person_s_name(run: Plugged, scopes: list[str]) -> None:
+    """Not even an administrator's key."""
     user = f"mallory{len(scopes)}@example.com"
     other = Console(run.alerta.url, run.alerta.create_key(user, scopes))
     alert_id = run.console.create_alert()["id"]
@@ -161,7 +161,7 @@ def test_the_bridge_s_key_cannot_make_a_key_for_somebody_else(run: Plugged) -> N
     assert made["data"]["user"] == BRIDGE_USER
 
 
-def test_what_the_bridge_does_is_not_told_to_opsgenie(run: Plugged) -> None:
+def test_actions_of_the_bridge_are_not_sent_to_opsgenie(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     act(run.bridge, alert_id, "ack")
     ask(run.bridge, "PUT", f"/alert/{alert_id}/note", {"text": "n"}, text="n", key="k")
@@ -171,7 +171,7 @@ def test_what_the_bridge_does_is_not_told_to_opsgenie(run: Plugged) -> None:
     assert run.told(alert_id) == ["create"]
 
 
-# -- Late and twice
+# -- Stale and duplicate actions
 
 
 def test_a_late_change_of_state_is_refused(run: Plugged) -> None:
@@ -183,20 +183,13 @@ def test_a_late_change_of_state_is_refused(run: Plugged) -> None:
     assert run.console.status(alert_id) == "ack"
 
 
-def test_a_change_that_was_a_no_op_makes_older_ones_stale_as_well(run: Plugged) -> None:
-    alert_id = run.console.create_alert()["id"]
-    assert act(run.bridge, alert_id, "unack", updatedAt=2_000)[0] == 409
-    assert act(run.bridge, alert_id, "ack", updatedAt=1_000)[2]["message"].startswith("stale:")
-    assert run.console.status(alert_id) == "open"
-
-
 def test_notes_are_never_stale(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     act(run.bridge, alert_id, "ack", updatedAt=2_000)
     assert ask(run.bridge, "PUT", f"/alert/{alert_id}/note", {"text": "n"}, text="n", updatedAt=1_000)[0] == 201
 
 
-def test_a_note_that_comes_twice_is_written_once_and_answered_as_done(run: Plugged) -> None:
+def test_a_duplicate_note_is_written_once_and_answered_with_success(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     for expected in (201, 200, 200):
         status, headers, answer = ask(
@@ -206,14 +199,14 @@ def test_a_note_that_comes_twice_is_written_once_and_answered_as_done(run: Plugg
     assert len(run.console.notes(alert_id)) == 1
 
 
-def test_the_same_words_said_again_are_a_note_of_their_own(run: Plugged) -> None:
+def test_the_same_text_at_another_time_is_another_note(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     for updated in (7, 8):
         ask(run.bridge, "PUT", f"/alert/{alert_id}/note", {"text": "n"}, text="ping", updatedAt=updated)
     assert len(run.console.notes(alert_id)) == 2
 
 
-def test_a_late_owner_is_refused_and_a_late_tag_left_out(run: Plugged) -> None:
+def test_a_stale_owner_is_refused_and_a_stale_tag_is_removed(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     path = f"/alert/{alert_id}"
     ask(run.bridge, "PUT", f"{path}/attributes", {"attributes": {"owner": "new"}}, updatedAt=20)
@@ -228,8 +221,8 @@ def test_a_late_owner_is_refused_and_a_late_tag_left_out(run: Plugged) -> None:
     assert [answer[0] for answer in (late, all_late)] == [409, 409]
 
 
-def test_of_two_at_once_the_newer_one_stands(run: Plugged) -> None:
-    """Two workers at the same moment: without a lock the older one, read before and written after, would stand."""
+def test_of_two_actions_at_once_the_newer_one_wins(run: Plugged) -> None:
+    """Without a lock between the two workers, the older one could be written last."""
     for turn in range(12):
         alert_id = run.console.create_alert()["id"]
         start = threading.Barrier(2)
@@ -244,7 +237,7 @@ def test_of_two_at_once_the_newer_one_stands(run: Plugged) -> None:
         assert f"state={2_000 + turn}" in run.console.get(alert_id)["attributes"]["opsgenie-order"]
 
 
-# -- The lease that keeps two calls for one alert apart
+# -- The lease of an alert
 
 TAKE = "INSERT INTO alerta_opsgenie_leases VALUES (%s, 'another', now() + interval '1 hour')"
 OVER = "UPDATE alerta_opsgenie_leases SET until = now() - interval '1 second'"
@@ -257,13 +250,13 @@ def execute(run: Plugged, statement: str, *values: str) -> list[tuple[int]]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def test_a_lease_is_given_back_with_the_answer_whatever_it_is(run: Plugged) -> None:
+def test_a_lease_ends_with_each_response(run: Plugged) -> None:
     alert_id = str(run.console.create_alert()["id"])
     assert [pose(run.bridge, alert_id, action)[0] for action in ("ack", "ack", "close")] == [200, 409, 200]
     assert execute(run, LEFT) == [(0,)]
 
 
-def test_a_call_waits_for_another_s_lease_and_no_longer_than_that_lasts(run: Plugged) -> None:
+def test_a_call_waits_for_the_lease_of_another_until_it_ends(run: Plugged) -> None:
     alert_id, other = (str(run.console.create_alert()["id"]) for _ in range(2))
     assert pose(run.bridge, other, "ack")[0] == 200
     execute(run, TAKE, f"call:{alert_id}")
@@ -277,7 +270,7 @@ def test_a_call_waits_for_another_s_lease_and_no_longer_than_that_lasts(run: Plu
 
 
 def relay_to(run: Plugged, payload: JSON, alert_id: str, acted_ns: int = 0) -> tuple[Outcome, int]:
-    """Give the outcome, and how many calls it took; the person acts now unless `acted_ns` says when."""
+    """Return the outcome and the number of calls. The person acts at `acted_ns`, or now if that is 0."""
     payload["alert"].update(alias=alert_id, source="Alerta", updatedAt=acted_ns or time.time_ns())
     client = AlertaClient(run.alerta.api_url, run.bridge.key)
     steps = relay(parse(json.dumps(payload)), Settings(), AttemptContext(time.time()))
@@ -299,7 +292,7 @@ def test_the_relay_costs_one_call_and_shows_the_person(run: Plugged, payload: An
     assert run.told(alert_id) == ["create"]
 
 
-def test_the_lines_of_an_alert_that_correlates_do_not_keep_one_from_its_change(run: Plugged, payload: Any) -> None:
+def test_history_lines_of_a_correlated_alert_do_not_prevent_an_acknowledge(run: Plugged, payload: Any) -> None:
     alert_id = Made(run.console).beside_another("open", "ack")
     outcome, _ = relay_to(run, payload("Acknowledge.oec"), alert_id)
     assert outcome.kind is Kind.APPLIED
@@ -307,10 +300,10 @@ def test_the_lines_of_an_alert_that_correlates_do_not_keep_one_from_its_change(r
     assert run.told(alert_id) == ["create"]
 
 
-def test_an_ack_that_comes_after_the_unack_that_followed_it_ends_the_snooze(run: Plugged, payload: Any) -> None:
+def test_an_ack_that_arrives_after_its_unack_ends_the_snooze(run: Plugged, payload: Any) -> None:
     alert_id = run.console.create_alert()["id"]
     run.console.action(alert_id, "shelve")
-    time.sleep(5)  # both act after the shelve, clearly
+    time.sleep(5)  # so that both act after the shelve
     now_ns = time.time_ns()
     relay_to(run, payload("UnAcknowledge.oec"), alert_id, acted_ns=now_ns - 10**9)
     assert run.console.status(alert_id) == "shelved"

@@ -1,4 +1,4 @@
-"""Opsgenie and JSM are told side by side, each by a real Alerta, and neither waits for the other."""
+"""A real Alerta sends to Opsgenie and JSM side by side, and neither waits for the other."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Both:
         return wait_until(looks)
 
     def told(self, alert_id: str, product: str) -> list[str]:
-        """What the product took, once nothing waits for either."""
+        """Return the requests to a product, once none waits for either."""
         for one in PRODUCTS:
             self[one].settle()
         return self[product].told(alert_id)
@@ -73,7 +73,7 @@ def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield run
 
 
-def test_each_product_is_told_each_event_in_its_own_calls_and_once(run: Both) -> None:
+def test_each_product_gets_each_event_once_by_its_own_requests(run: Both) -> None:
     console = run.opsgenie.console
     alert_id = console.create_alert()["id"]
     console.action(alert_id, "ack", "mine")
@@ -85,8 +85,8 @@ def test_each_product_is_told_each_event_in_its_own_calls_and_once(run: Both) ->
 
 
 @pytest.mark.parametrize("acting", PRODUCTS)
-def test_an_act_in_one_product_reaches_alerta_and_the_other_and_ends_there(run: Both, acting: str) -> None:
-    """The product that it came from is told once more, which changes nothing; its echo is known as one."""
+def test_an_action_in_one_product_reaches_alerta_and_the_other_once(run: Both, acting: str) -> None:
+    """It is sent to the product that it came from too, which changes nothing; the echo is recognised."""
     other = next(product for product in PRODUCTS if product != acting)
     console = run.opsgenie.console
     alert_id = console.create_alert()["id"]
@@ -102,7 +102,7 @@ def test_an_act_in_one_product_reaches_alerta_and_the_other_and_ends_there(run: 
     assert run.has(alert_id, other, closed=True)
     time.sleep(3)
     assert run.told(alert_id, "opsgenie") == ["create", "acknowledge", "unacknowledge", "close"]
-    assert run.told(alert_id, "jsm") == ["create", "acknowledge", "close"], "it has no call for the other"
+    assert run.told(alert_id, "jsm") == ["create", "acknowledge", "close"], "it has no request to unacknowledge"
     for product in PRODUCTS:
         assert run[product].cloud.alert(alert_id).notes == []  # type: ignore[union-attr]
     changes = [entry["type"] for entry in console.history(alert_id)]
@@ -110,8 +110,8 @@ def test_an_act_in_one_product_reaches_alerta_and_the_other_and_ends_there(run: 
     assert console.notes(alert_id) == []
 
 
-def test_acts_of_either_product_are_of_one_outage_though_their_alerts_were_made_at_different_times(run: Both) -> None:
-    """JSM makes its alert a second after Opsgenie; an act in JSM does not make a later one in Opsgenie stale."""
+def test_actions_of_both_products_count_as_one_outage(run: Both) -> None:
+    """JSM makes its alert a second after Opsgenie. An action in JSM does not make a later one in Opsgenie stale."""
     console = run.opsgenie.console
     with run.jsm.cloud.faults.hang(r"/v2/alerts"):
         alert_id = console.create_alert()["id"]
@@ -126,7 +126,7 @@ def test_acts_of_either_product_are_of_one_outage_though_their_alerts_were_made_
 
 
 @pytest.mark.parametrize("down", PRODUCTS)
-def test_one_that_does_not_answer_holds_up_nothing_of_the_other(run: Both, down: str) -> None:
+def test_a_product_that_does_not_answer_does_not_delay_the_other(run: Both, down: str) -> None:
     other = next(product for product in PRODUCTS if product != down)
     console = run.opsgenie.console
     with run[down].cloud.faults.hang(r"/v2/alerts"):
@@ -139,8 +139,8 @@ def test_one_that_does_not_answer_holds_up_nothing_of_the_other(run: Both, down:
         assert run.told(alert_id, down) == ["create"]
 
 
-def test_each_product_is_counted_also_where_another_process_sends_to_it(alerta: AlertaServer, tmp_path: Path) -> None:
-    """Each product has a lock of its own, so that two workers of one Alerta may send to one each."""
+def test_each_product_has_metrics_if_two_processes_send(alerta: AlertaServer, tmp_path: Path) -> None:
+    """Each product has its own lock, so two workers may send to one product each."""
     jsm_directory = tmp_path / "spool" / "jsm"
     jsm_directory.mkdir(0o700, parents=True)
     (tmp_path / "spool").chmod(0o700)
@@ -154,9 +154,9 @@ def test_each_product_is_counted_also_where_another_process_sends_to_it(alerta: 
             return found
 
         assert wait_until(senders)
-        os.kill(int(found[0]), signal.SIGSTOP)  # so that only the other worker can take what is free now
+        os.kill(int(found[0]), signal.SIGSTOP)  # so that only the other worker can take the lock
         lock.close()
-        run.opsgenie.console.create_alert()  # a worker begins with its first request
+        run.opsgenie.console.create_alert()  # a worker starts to send at its first request
         assert wait_until(lambda: len(senders()) > 1)
         os.kill(int(found[0]), signal.SIGCONT)
         assert found[0] != found[1]
@@ -181,13 +181,13 @@ def test_a_throttled_key_pauses_alone(run: Both) -> None:
     assert run.has(alert_id, "jsm")
 
 
-def test_on_the_day_opsgenie_is_switched_off_jsm_has_all_and_what_waits_is_no_dead_letter(run: Both) -> None:
+def test_after_opsgenie_is_switched_off_jsm_gets_all_and_requests_to_opsgenie_wait(run: Both) -> None:
     console = run.opsgenie.console
     with run.opsgenie.cloud.faults.switch_off_opsgenie():
         alert_id = console.create_alert()["id"]
         console.action(alert_id, "ack")
         assert run.has(alert_id, "jsm", acknowledged=True)
-        assert wait_until(lambda: "Opsgenie: nothing goes out by default until somebody acts" in run.opsgenie.log())
+        assert wait_until(lambda: "Opsgenie: no request by default is sent until a person acts" in run.opsgenie.log())
         with run.opsgenie.outbox() as outbox:
             assert {row.state for row in outbox.actions() if row.alert == alert_id} <= {"waiting", "in-flight"}
         assert "the API is switched off for this account: move to JSM" in run.opsgenie.log()
@@ -195,8 +195,8 @@ def test_on_the_day_opsgenie_is_switched_off_jsm_has_all_and_what_waits_is_no_de
     assert run.has(alert_id, "opsgenie", acknowledged=True)
 
 
-def test_jsm_is_not_told_of_what_it_never_had(alerta: AlertaServer, tmp_path: Path) -> None:
-    """An alert from before JSM was told anything: its acknowledge goes to Opsgenie alone, its next severity to both."""
+def test_jsm_gets_no_actions_for_an_alert_that_it_does_not_have(alerta: AlertaServer, tmp_path: Path) -> None:
+    """An alert from before JSM was added: its acknowledge is sent to Opsgenie only, its next severity to both."""
     with both(alerta.postgres, tmp_path, OPSGENIE_ALSO_JSM_KEY="") as run:
         alert = run.opsgenie.console.create_alert(severity="minor")
         run.opsgenie.settle()
@@ -211,10 +211,10 @@ def test_jsm_is_not_told_of_what_it_never_had(alerta: AlertaServer, tmp_path: Pa
         assert run.has(alert["id"], "jsm", priority="P1")
 
 
-def test_on_the_day_of_the_move_one_setting_makes_jsm_the_one_that_is_compared(
+def test_one_setting_makes_jsm_the_product_that_is_reconciled(
     alerta: AlertaServer, tmp_path: Path
 ) -> None:
-    """What JSM was told before is known; a change there whose message was lost is found."""
+    """The memory has what was sent to JSM before; a change in JSM whose message was lost is found."""
     with both(alerta.postgres, tmp_path, OPSGENIE_RECONCILE=1) as run:
         server, console = run.opsgenie.alerta, run.opsgenie.console
         alert_id = console.create_alert()["id"]

@@ -1,4 +1,4 @@
-"""In the place of the existing plugin: its settings file as it is, and each of its known defects gone.
+"""The plugin replaces the existing one: its settings work unchanged, and its known defects are fixed.
 
 The defects are those of alerta-contrib's plugins/opsgenie/alerta_opsgenie.py and of the threads about it.
 """
@@ -17,7 +17,7 @@ DEFAULT_KEY, PROXY_KEY = "54a634b1-fb0c-4758-840f-5d808c89e70e", "6b982aa3-1a8b-
 
 @pytest.fixture(scope="module")
 def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
-    """The settings of its README, with what a test has to add: where the vendor is and where to keep things."""
+    """The settings of its README, with the address of the stand-in and directories."""
     settings = {
         "PLUGINS": ["reject", "opsgenie"],
         "OPSGENIE_SERVICE_KEY": DEFAULT_KEY,
@@ -47,7 +47,7 @@ def test_each_setting_has_its_effect(run: Plugged) -> None:
     assert run.upstream(run.console.create_alert(severity="major")["id"]).priority == "P3"
 
 
-def test_the_matcher_chooses_the_key_for_the_create_and_for_what_follows(run: Plugged) -> None:
+def test_the_matcher_chooses_the_key_for_all_requests_of_an_alert(run: Plugged) -> None:
     alert_id = run.console.create_alert(resource="proxy1.example.com")["id"]
     run.console.action(alert_id, "close")
     assert run.upstream(alert_id).integration_id == "proxies"
@@ -63,28 +63,28 @@ def test_no_key_is_logged_at_any_level(run: Plugged) -> None:
 
 
 @pytest.mark.parametrize("status", ["open", "assign", "unknown", "blackout"])
-def test_a_status_that_is_no_end_closes_nothing(run: Plugged, status: str) -> None:
-    """Once, any status but ack and assign closed the alert in Opsgenie; and `assign` ended in an unbound variable."""
+def test_only_an_end_status_closes_the_alert(run: Plugged, status: str) -> None:
+    """The existing plugin closed the alert at any status but ack and assign, and raised an error at `assign`."""
     alert_id = run.console.create_alert()["id"]
     run.console.set_status(alert_id, status)
     assert not run.upstream(alert_id).closed
     assert "UnboundLocalError" not in run.log()
 
 
-def test_details_are_texts_whatever_the_alert_holds(run: Plugged) -> None:
+def test_all_details_are_texts(run: Plugged) -> None:
     """The vendor takes a map of texts; the existing plugin sends the number of duplicates as a number."""
     alert_id = run.console.create_alert(value="5", attributes={"n": 5, "list": [1]})["id"]
     assert all(isinstance(value, str) for value in run.upstream(alert_id).details.values())
 
 
-def test_opsgenie_s_slowness_is_no_reason_to_drop_an_alert(run: Plugged) -> None:
-    """The existing plugin gives up after 2 s, while Alerta waits, and tries no second time."""
+def test_a_slow_opsgenie_loses_no_alert(run: Plugged) -> None:
+    """The existing plugin gives up after 2 s, while Alerta waits, and does not retry."""
     with run.cloud.faults.delay(1.5, times=2):
         alert_id = run.console.create_alert()["id"]
         assert run.upstream(alert_id).count == 1
 
 
-def test_an_unknown_severity_map_or_no_settings_at_all_end_nothing(alerta: AlertaServer) -> None:
+def test_alerta_starts_without_any_setting_of_the_plugin(alerta: AlertaServer) -> None:
     """The existing plugin does not start without OPSGENIE_SERVICE_KEY, or without SERVICE_KEY_MATCHERS."""
     with AlertaServer(postgres=alerta.postgres, workers=1, settings={"PLUGINS": ["opsgenie"]}) as server:
         alert = {"resource": "r", "event": "e", "environment": "Production", "service": ["s"], "severity": "major"}
@@ -94,8 +94,8 @@ def test_an_unknown_severity_map_or_no_settings_at_all_end_nothing(alerta: Alert
     assert "Failed to load plugin" not in log
 
 
-def test_a_chat_webhook_s_change_is_told(run: Plugged) -> None:
-    """Alerta's Telegram webhook changes the status past the hooks for actions."""
+def test_a_change_by_a_chat_webhook_is_sent(run: Plugged) -> None:
+    """Alerta's Telegram webhook changes the status without the hooks for actions."""
     alert_id = run.console.create_alert()["id"]
     update = {
         "callback_query": {

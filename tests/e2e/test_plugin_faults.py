@@ -1,4 +1,4 @@
-"""Opsgenie hangs, throttles, refuses, vanishes: Alerta goes on, and nothing is lost, doubled or out of order."""
+"""Opsgenie hangs, throttles, refuses or is down: Alerta continues, and no request is lost, doubled or out of order."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def run(
 
 
 def story(run: Plugged, alert_id: str) -> None:
-    """What an operator does to an alert, with one effect each on the other side."""
+    """Do three actions as an operator, each with one effect in Opsgenie."""
     run.console.action(alert_id, "ack", "one")
     run.console.note(alert_id, "two")
     run.console.action(alert_id, "close", "three")
 
 
-def test_an_acknowledge_of_what_opsgenie_does_not_have_is_said_on_the_alert(run: Plugged) -> None:
+def test_an_acknowledge_of_a_deleted_alert_leaves_a_note_in_alerta(run: Plugged) -> None:
     """A 202 is no proof: the request's status is looked up."""
     alert_id = run.console.create_alert()["id"]
     run.settle()
@@ -47,7 +47,7 @@ def test_an_acknowledge_of_what_opsgenie_does_not_have_is_said_on_the_alert(run:
     assert note["text"] == "Opsgenie did not do this (acknowledge): Alert does not exist"
 
 
-def test_while_opsgenie_hangs_alerta_answers_as_fast_and_all_arrives_after_that(run: Plugged) -> None:
+def test_alerta_answers_fast_while_opsgenie_hangs_and_all_requests_arrive_later(run: Plugged) -> None:
     with run.cloud.faults.hang():
         took = []
         ids = []
@@ -63,8 +63,8 @@ def test_while_opsgenie_hangs_alerta_answers_as_fast_and_all_arrives_after_that(
     assert run.upstream(ids[0]).notes == ["one", "two", "three"]
 
 
-def test_a_request_whose_answer_was_lost_has_one_effect(run: Plugged) -> None:
-    """The vendor did it and the answer did not come: a create and a note are asked for before they are repeated."""
+def test_a_request_whose_response_was_lost_has_one_effect(run: Plugged) -> None:
+    """A create and a note are looked up before they are sent again."""
     alert_id = run.console.create_alert()["id"]
     run.settle()
     with run.cloud.faults.hang(r"/notes", takes_effect=True) as fault:
@@ -78,7 +78,7 @@ def test_a_request_whose_answer_was_lost_has_one_effect(run: Plugged) -> None:
         assert run.upstream(second).count == 1
 
 
-def test_throttling_slows_down_and_loses_nothing(run: Plugged) -> None:
+def test_throttling_loses_nothing(run: Plugged) -> None:
     run.cloud.limit_rate("alert", per_second=2)
     try:
         ids = [run.console.create_alert()["id"] for _ in range(8)]
@@ -90,7 +90,7 @@ def test_throttling_slows_down_and_loses_nothing(run: Plugged) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_an_error_of_the_server_s_is_tried_again(run: Plugged, status: int) -> None:
+def test_a_server_error_is_retried(run: Plugged, status: int) -> None:
     with run.cloud.faults.status(status, times=2):
         alert_id = run.console.create_alert()["id"]
         story(run, alert_id)
@@ -98,7 +98,7 @@ def test_an_error_of_the_server_s_is_tried_again(run: Plugged, status: int) -> N
     assert run.upstream(alert_id).notes == ["one", "two", "three"]
 
 
-def test_trouble_with_one_alert_does_not_hold_up_another(run: Plugged) -> None:
+def test_an_error_for_one_alert_does_not_delay_another(run: Plugged) -> None:
     first = run.console.create_alert()["id"]
     run.settle()
     with run.cloud.faults.status(500, first):
@@ -109,7 +109,7 @@ def test_trouble_with_one_alert_does_not_hold_up_another(run: Plugged) -> None:
     assert run.upstream(first).acknowledged
 
 
-def test_what_is_refused_for_good_is_a_dead_letter_and_a_note_on_the_alert(run: Plugged) -> None:
+def test_a_refused_request_is_a_dead_letter_and_a_note_on_the_alert(run: Plugged) -> None:
     with run.cloud.faults.status(422, "/close"):
         alert_id = run.console.create_alert()["id"]
         run.console.action(alert_id, "close")
@@ -117,28 +117,28 @@ def test_what_is_refused_for_good_is_a_dead_letter_and_a_note_on_the_alert(run: 
         run.settle()
     assert wait_until(lambda: len(run.console.notes(alert_id)) == 2)
     texts = [note["text"] for note in run.console.notes(alert_id)]
-    assert "Opsgenie did not take this (close): HTTP 422, Something went wrong, please try again." in texts
-    assert run.upstream(alert_id).notes == ["behind it"], "the note about it stays here"
+    assert "Opsgenie refused this (close): HTTP 422, Something went wrong, please try again." in texts
+    assert run.upstream(alert_id).notes == ["behind it"], "the note about the refusal is not sent"
     with run.outbox() as outbox:
         assert [(row.kind, row.alert) for row in outbox.actions("dead")] == [("close", alert_id)]
 
 
-def test_a_key_that_is_refused_holds_everything_until_somebody_acts(run: Plugged) -> None:
+def test_requests_wait_while_the_key_is_refused(run: Plugged) -> None:
     from dataclasses import replace  # noqa: PLC0415
 
     run.settle()
     run.cloud.add(replace(run.key, enabled=False))
     alert_id = run.console.create_alert()["id"]
     try:
-        assert wait_until(lambda: "nothing goes out by default until somebody acts" in run.log())
+        assert wait_until(lambda: "no request by default is sent until a person acts" in run.log())
         assert run.waiting() == 1
     finally:
         run.cloud.add(run.key)
     assert run.upstream(alert_id).count == 1
-    assert run.log().count("until somebody acts") == 1, "logged once"
+    assert run.log().count("until a person acts") == 1, "logged once"
 
 
-def test_an_alert_that_opsgenie_processes_late_is_closed_all_the_same(run: Plugged) -> None:
+def test_a_close_before_the_create_is_processed_closes_the_alert(run: Plugged) -> None:
     run.cloud.set_processing_delay(0.3, 0.6)
     try:
         alert_id = run.console.create_alert()["id"]
@@ -148,7 +148,7 @@ def test_an_alert_that_opsgenie_processes_late_is_closed_all_the_same(run: Plugg
         run.cloud.set_processing_delay(0)
 
 
-def test_a_snooze_that_is_over_before_it_could_be_sent_is_not_sent(run: Plugged) -> None:
+def test_a_snooze_that_ended_while_it_waited_is_not_sent(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.settle()
     with run.cloud.faults.refuse():
@@ -157,7 +157,7 @@ def test_a_snooze_that_is_over_before_it_could_be_sent_is_not_sent(run: Plugged)
     assert run.told(alert_id) == ["create"]
 
 
-def test_a_worker_that_is_killed_leaves_nothing_behind(run: Plugged) -> None:
+def test_a_killed_worker_loses_and_doubles_nothing(run: Plugged) -> None:
     with run.cloud.faults.hang():
         ids = [run.console.create_alert()["id"] for _ in range(6)]
         story(run, ids[0])
@@ -168,7 +168,7 @@ def test_a_worker_that_is_killed_leaves_nothing_behind(run: Plugged) -> None:
     assert run.upstream(ids[0]).notes == ["one", "two", "three"]
 
 
-def test_the_sender_s_death_makes_another_worker_the_sender(run: Plugged) -> None:
+def test_another_worker_sends_after_the_sender_was_killed(run: Plugged) -> None:
     def senders() -> list[str]:
         return [line for line in run.log().splitlines() if "sends what is in" in line]
 
@@ -184,7 +184,7 @@ def test_the_sender_s_death_makes_another_worker_the_sender(run: Plugged) -> Non
     assert wait_until(lambda: len(senders()) == before + 2)
 
 
-def test_a_stop_in_the_middle_loses_and_doubles_nothing(run: Plugged) -> None:
+def test_a_stop_with_requests_in_flight_loses_and_doubles_nothing(run: Plugged) -> None:
     with run.cloud.faults.delay(0.3):
         ids = [run.console.create_alert()["id"] for _ in range(12)]
         run.console.note(ids[0], "once")
@@ -197,10 +197,10 @@ def test_a_stop_in_the_middle_loses_and_doubles_nothing(run: Plugged) -> None:
     assert run.upstream(ids[0]).notes == ["once"]
 
 
-def test_without_an_outbox_on_disk_alerts_go_out_all_the_same(alerta: AlertaServer, tmp_path: Path) -> None:
-    """A directory that cannot be used is loud, and no reason to wake nobody."""
+def test_requests_are_sent_from_memory_if_the_outbox_cannot_be_used(alerta: AlertaServer, tmp_path: Path) -> None:
+    """Neither the configured directory nor the temporary one can be used."""
     (tmp_path / "spool").write_text("not a directory")
-    (tmp_path / f"alerta-opsgenie-plugin-{os.getuid()}").write_text("nor is the place that it would take instead")
+    (tmp_path / f"alerta-opsgenie-plugin-{os.getuid()}").write_text("not a directory")
     env, settings = {"TMPDIR": str(tmp_path)}, {"OPSGENIE_OUTBOX": "disk"}
     with plugged(alerta.postgres, tmp_path, workers=1, settings=settings, env=env) as run:
         alert_id = run.console.create_alert()["id"]

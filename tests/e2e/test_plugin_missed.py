@@ -1,4 +1,4 @@
-"""What no hook tells: alerts in a blackout, deleted by housekeeping, or changed by another plugin behind ours."""
+"""Changes without a hook: of alerts in a blackout, by housekeeping, or by a plugin that runs after this one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def blackout(run: Plugged, resource: str) -> Iterator[None]:
 
 
 def known(run: Plugged, resource: str, **fields: Any) -> dict[str, str]:
-    """An alert that the cloud has, as it can be sent again."""
+    """Create an alert, wait until the cloud has it, and return the fields to send it again."""
     alert = run.console.create_alert(resource=resource, **fields)
     run.upstream(alert["id"])
     return {"id": alert["id"], **{name: alert[name] for name in SAME}}
@@ -46,14 +46,14 @@ def again(run: Plugged, alert: dict[str, str], severity: str, **fields: Any) -> 
     run.console.create_alert(severity=severity, **fields, **{name: alert[name] for name in SAME})
 
 
-def test_what_clears_in_a_blackout_is_closed_there(run: Plugged) -> None:
+def test_an_alert_that_clears_in_a_blackout_is_closed(run: Plugged) -> None:
     alert = known(run, "clears")
     with blackout(run, "clears"):
         again(run, alert, "normal")
         assert closed(run, alert["id"])
 
 
-def test_what_an_operator_closes_in_a_blackout_is_closed_there(run: Plugged) -> None:
+def test_an_alert_that_an_operator_closes_in_a_blackout_is_closed(run: Plugged) -> None:
     alert = known(run, "closed")
     with blackout(run, "closed"):
         again(run, alert, "critical")
@@ -61,7 +61,7 @@ def test_what_an_operator_closes_in_a_blackout_is_closed_there(run: Plugged) -> 
         assert closed(run, alert["id"])
 
 
-def test_what_expires_in_a_blackout_is_closed_there(run: Plugged) -> None:
+def test_an_alert_that_expires_in_a_blackout_is_closed(run: Plugged) -> None:
     alert = known(run, "expires", timeout=1)
     with blackout(run, "expires"):
         again(run, alert, "critical", timeout=1)
@@ -69,7 +69,7 @@ def test_what_expires_in_a_blackout_is_closed_there(run: Plugged) -> None:
         assert closed(run, alert["id"])
 
 
-def test_what_got_worse_in_a_blackout_has_its_priority_after_it(run: Plugged) -> None:
+def test_a_severity_that_rose_in_a_blackout_changes_the_priority_after_it(run: Plugged) -> None:
     alert = known(run, "worse", severity="minor")
     with blackout(run, "worse"):
         again(run, alert, "critical")
@@ -77,24 +77,24 @@ def test_what_got_worse_in_a_blackout_has_its_priority_after_it(run: Plugged) ->
     assert wait_until(lambda: run.upstream(alert["id"]).priority == "P1")
 
 
-def test_what_housekeeping_deletes_without_a_word_is_closed_there(run: Plugged) -> None:
+def test_an_alert_that_housekeeping_deletes_is_closed(run: Plugged) -> None:
     alert = known(run, "deleted")
     with run.alerta.postgres.connection(run.alerta.database) as connection, connection.cursor() as cursor:
         cursor.execute("DELETE FROM alerts WHERE id = %s", (alert["id"],))
     assert closed(run, alert["id"])
 
 
-def test_what_another_plugin_acknowledges_behind_ours_is_acknowledged_there(run: Plugged) -> None:
+def test_an_acknowledge_by_a_later_plugin_is_sent(run: Plugged) -> None:
     alert = known(run, "quiet")
     with run.alerta.postgres.connection(run.alerta.database) as connection, connection.cursor() as cursor:
         cursor.execute("UPDATE alerts SET status = 'ack' WHERE id = %s", (alert["id"],))
     assert wait_until(lambda: run.upstream(alert["id"]).acknowledged)
 
 
-def test_what_needs_no_word_is_not_told(run: Plugged) -> None:
-    """What hooks told, what the bridge did, and what people did over there although its message was lost.
+def test_changes_that_opsgenie_knows_are_not_sent_again(run: Plugged) -> None:
+    """Changes with a hook, by the bridge, and by a person in Opsgenie whose message was lost.
 
-    The memory is of what was told, so the last is not undone. Three looks later the requests are the same.
+    The memory has what was sent, so the person's change is not undone. Three checks later nothing more was sent.
     """
     usual, bridged, lost = (known(run, resource)["id"] for resource in ("usual", "bridged", "lost"))
     for action in ("ack", "unack"):

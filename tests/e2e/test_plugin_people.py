@@ -1,4 +1,4 @@
-"""Who a person is in Alerta: by OPSGENIE_PEOPLE, by Alerta's own users; and who an owner is over there."""
+"""A person's login in Alerta, by OPSGENIE_PEOPLE and Alerta's users; and an owner's address at the vendor."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def ask(run: Plugged, path: str, body: JSON, person: str, **bridge: Any) -> None
         (STRANGER, STRANGER),
     ],
 )
-def test_a_person_is_shown_as_alerta_knows_them_and_the_id_stays(run: Plugged, claimed: str, shown: str) -> None:
-    """A name by which nobody can be told from others, or that is somebody's address, is not taken for a login."""
+def test_a_person_is_shown_by_login_and_the_id_is_kept(run: Plugged, claimed: str, shown: str) -> None:
+    """A display name that two users have, or that is an address, is shown unchanged."""
     alert_id = run.console.create_alert()["id"]
     ask(run, f"{alert_id}/action", {"action": "ack"}, claimed, text="Acknowledged in Opsgenie")
     attributes = run.console.get(alert_id)["attributes"]
@@ -68,7 +68,7 @@ def test_a_person_is_shown_as_alerta_knows_them_and_the_id_stays(run: Plugged, c
     assert (attributes["acked-by"], attributes.get("acked-by-id", shown)) == (shown, claimed)
 
 
-def test_the_next_person_s_acknowledge_takes_the_id_away(run: Plugged) -> None:
+def test_the_next_person_s_acknowledge_removes_the_id(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     for person in (ID, STRANGER):
         ask(run, f"{alert_id}/action", {"action": "ack"}, person)
@@ -78,7 +78,7 @@ def test_the_next_person_s_acknowledge_takes_the_id_away(run: Plugged) -> None:
     assert not {"acked-by", "acked-by-id"} & set(run.console.get(alert_id)["attributes"])
 
 
-def test_an_owner_goes_to_and_fro_without_a_drift(run: Plugged) -> None:
+def test_an_owner_is_the_same_in_both_directions(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.settle()
     run.cloud.person("dora@example.com").assign(alert_id, CAROL)
@@ -93,7 +93,7 @@ def test_an_owner_goes_to_and_fro_without_a_drift(run: Plugged) -> None:
     assert "owner of alert" not in run.log()
 
 
-def test_an_owner_is_told_to_the_vendor_by_address(run: Plugged) -> None:
+def test_an_owner_is_sent_to_the_vendor_by_address(run: Plugged) -> None:
     for owner, address in (("carol", CAROL), ("dora", "dora@example.com")):
         alert_id = run.console.create_alert()["id"]
         run.console.set_attributes(alert_id, {"owner": owner})
@@ -101,7 +101,7 @@ def test_an_owner_is_told_to_the_vendor_by_address(run: Plugged) -> None:
         assert run.upstream(alert_id).owner == address
 
 
-def test_a_file_that_broke_is_said_once_and_ids_are_shown(run: Plugged, people: Path) -> None:
+def test_a_broken_people_file_is_logged_once_and_ids_are_shown(run: Plugged, people: Path) -> None:
     alert_id, text = run.console.create_alert()["id"], people.read_text()
     for shown, written in ((ID, "nonsense"), (ID, "nonsense"), ("dora", text)):
         people.write_text(written)

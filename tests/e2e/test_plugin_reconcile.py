@@ -1,4 +1,4 @@
-"""Messages get lost in both directions between a real Alerta and the stand-in; the sweep finds and mends it."""
+"""Messages are lost in both directions between a real Alerta and the stand-in; a sweep repairs the drift."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield run
 
 
-def test_what_people_did_over_there_comes_to_alerta_although_no_message_did(run: Plugged) -> None:
+def test_changes_in_opsgenie_whose_message_was_lost_are_repaired_in_alerta(run: Plugged) -> None:
     acked, closed, snoozed, owned = (run.console.create_alert()["id"] for _ in range(4))
     run.settle()
     alice = run.cloud.person(PERSON)
@@ -38,7 +38,7 @@ def test_what_people_did_over_there_comes_to_alerta_although_no_message_did(run:
     assert run.console.get(acked)["history"][-1]["user"] == "alerta-opsgenie"
 
 
-def test_what_was_done_in_alerta_comes_over_there_although_the_request_got_lost(run: Plugged) -> None:
+def test_changes_in_alerta_whose_request_was_refused_are_repaired_in_opsgenie(run: Plugged) -> None:
     acked, closed = (run.console.create_alert()["id"] for _ in range(2))
     run.settle()
     sweeps(run, 3)  # both agree on them
@@ -54,7 +54,7 @@ def test_what_was_done_in_alerta_comes_over_there_although_the_request_got_lost(
 
 @pytest.mark.parametrize("status", [422, 202])
 def test_an_alert_that_the_vendor_never_had_is_created(run: Plugged, status: int) -> None:
-    """Its create was refused, or was taken and had no effect."""
+    """Its create was refused, or was accepted and had no effect."""
     run.console.create_alert()
     assert wait_until(lambda: "at" in report(run))
     with run.cloud.faults.status(status, "/v2/alerts$", times=1):
@@ -63,7 +63,7 @@ def test_an_alert_that_the_vendor_never_had_is_created(run: Plugged, status: int
     assert wait_until(lambda: run.cloud.alert(alert_id) is not None), run.log()[-3000:]
 
 
-def test_nobody_is_paged_again_for_what_people_deleted(run: Plugged) -> None:
+def test_an_alert_that_people_deleted_is_not_created_again(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
     run.settle()
     assert wait_until(lambda: str(report(run).get("opsgenie")) != "0")
@@ -77,7 +77,7 @@ def test_nobody_is_paged_again_for_what_people_deleted(run: Plugged) -> None:
     run.console.action(alert_id, "close")
 
 
-def test_alerts_of_others_stay_as_they_are(run: Plugged) -> None:
+def test_alerts_of_other_sources_are_not_changed(run: Plugged) -> None:
     alice = run.cloud.person(PERSON)
     unknown, foreign = str(uuid.uuid4()), str(uuid.uuid4())
     alice.create("an alert that Alerta never had", unknown, source="Alerta")
@@ -92,7 +92,7 @@ def test_alerts_of_others_stay_as_they_are(run: Plugged) -> None:
 
 
 @pytest.mark.parametrize("fault", ["pages", "clock"])
-def test_a_broken_answer_repairs_nothing_and_says_so(run: Plugged, fault: str) -> None:
+def test_nothing_is_repaired_after_an_incomplete_list(run: Plugged, fault: str) -> None:
     alert_id = run.console.create_alert()["id"]
     run.settle()
     sweeps(run, 1)
@@ -113,7 +113,7 @@ def test_a_broken_answer_repairs_nothing_and_says_so(run: Plugged, fault: str) -
 
 
 def report(run: Plugged) -> dict[str, Any]:
-    """The figures of the last sweep, as the plugin keeps them in Alerta's database."""
+    """Return the numbers of the last sweep from Alerta's database."""
     with run.alerta.postgres.connection(run.alerta.database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('alerta_opsgenie_values') IS NOT NULL")
         if not cursor.fetchone()[0]:
@@ -124,13 +124,13 @@ def report(run: Plugged) -> dict[str, Any]:
 
 
 def sweeps(run: Plugged, many: int) -> None:
-    """Wait for so many more sweeps."""
+    """Wait for `many` more sweeps."""
     for _ in range(many):
         before = report(run).get("at")
         assert wait_until(lambda: report(run).get("at") != before)  # noqa: B023
 
 
-def test_jsm_is_told_what_its_key_can_do_and_the_rest_is_said(
+def test_jsm_gets_the_repairs_that_its_key_allows_and_the_rest_is_logged(
     alerta: AlertaServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = {"OPSGENIE_RECONCILE": 1, "OPSGENIE_CONFIRM": False}

@@ -1,8 +1,8 @@
-"""The ring: plugin, cloud and a way back in one circle, people acting on both sides; it settles, and both sides agree.
+"""The ring: plugin, cloud and a connector form a loop, people act on both sides, and in the end both sides agree.
 
-In each round each alert gets one random action from one side; then all must come to rest, with one effect on the
-other side for each action and not one message more. In a burst it gets several, one right after the other.
-`make test-long` makes a thousand actions in each; RING_SEED makes others.
+In each round each alert gets one random action from one side. Then all must become idle, with one effect on the other
+side for each action and no further message. In a burst an alert gets several actions at once. `make test-long` makes a
+thousand actions in each; RING_SEED changes them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PEOPLE = ("alice@example.com", "bob@example.com")
 SINGLE = ("webhook", "native")
 ADMIN = "admin@example.com"
 
-# What an operator can do in each status of Alerta, and a person in each state of the cloud: always a real change.
+# Effective actions of an operator in each status of Alerta, and of a person in each state of the cloud..
 OPERATOR = {
     "open": ("ack", "shelve", "close", "note"),
     "ack": ("unack", "shelve", "close", "note"),
@@ -50,7 +50,7 @@ PERSON = {
 
 
 def state_of(upstream: Alert) -> str:
-    """The cloud's state in Alerta's word for it."""
+    """Return the cloud's state as a status of Alerta."""
     if upstream.closed:
         return "closed"
     if upstream.snoozed_until_ms is not None:
@@ -80,15 +80,15 @@ def act(run: Plugged, alert_id: str, action: str, number: int, who: str) -> None
 
 
 def expected_requests(before: str, after: str, action: str) -> int:
-    """How many requests an operator's action costs, by the table."""
+    """Return the number of requests for an operator's action."""
     if action == "note":
         return 1
     return sum(len(REQUESTS[Dialect.OPSGENIE][event]) for event in changes(before, after, action))
 
 
 @contextmanager
-def trouble(run: Plugged, kind: str) -> Iterator[None]:
-    """Take one side away while a round's actions are done on the other."""
+def outage(run: Plugged, kind: str) -> Iterator[None]:
+    """Stop one side while actions are done on the other."""
     if kind == "cloud":
         with run.cloud.faults.hang(r"/v2/alerts"):
             yield
@@ -103,7 +103,7 @@ def trouble(run: Plugged, kind: str) -> Iterator[None]:
 
 
 class Ring:
-    """The circle with some alerts in it."""
+    """The loop, with some alerts."""
 
     def __init__(self, run: Plugged, is_idle: Idle) -> None:
         self.run = run
@@ -112,47 +112,47 @@ class Ring:
         self.settle()
 
     def settle(self) -> None:
-        """Return once nothing is on its way anywhere."""
+        """Wait until no request and no message is in flight."""
         self.run.settle()
-        assert wait_until(self._is_idle, SETTLE_SECONDS), "the way back does not come to rest"
+        assert wait_until(self._is_idle, SETTLE_SECONDS), "actions from the cloud are still in flight"
         self.run.settle()
 
     def in_all(self, do: Callable[[str], None], kind: str) -> None:
-        """Do something to all alerts, several at once, while a side is away, and wait until they are at rest."""
-        with trouble(self.run, kind), ThreadPoolExecutor(4) as pool:
+        """Call `do` for all alerts in parallel, during an outage of `kind`, and wait until both sides agree."""
+        with outage(self.run, kind), ThreadPoolExecutor(4) as pool:
             list(pool.map(do, self.ids))
         self.settle()
-        assert wait_until(lambda: all(agree(self.run, alert_id) for alert_id in self.ids)), self._quarrel()
+        assert wait_until(lambda: all(agree(self.run, alert_id) for alert_id in self.ids)), self._differences()
 
-    def _quarrel(self) -> str:
-        """Tell what happened to the alerts on which the sides disagree."""
-        told = []
+    def _differences(self) -> str:
+        """Return the history of the alerts on which the sides disagree."""
+        found = []
         for alert_id in self.ids:
             upstream = self.run.cloud.alert(alert_id)
             if upstream is not None and not agree(self.run, alert_id):
                 lines = self.run.console.history(alert_id)
-                told += [f"{alert_id}: Alerta is {self.run.console.status(alert_id)}, the cloud {state_of(upstream)}"]
-                told += [f"  {line['updateTime']} {line['type']} {line['status']} {line['text']}" for line in lines]
-                told += [f"  {entry.at_ns / 1e9:.3f} {entry.kind} {entry.text}" for entry in upstream.entries]
-                told += [f"  {words}" for words in self.run.told(alert_id)]
-        return "\n".join(told)
+                found += [f"{alert_id}: Alerta is {self.run.console.status(alert_id)}, the cloud {state_of(upstream)}"]
+                found += [f"  {line['updateTime']} {line['type']} {line['status']} {line['text']}" for line in lines]
+                found += [f"  {entry.at_ns / 1e9:.3f} {entry.kind} {entry.text}" for entry in upstream.entries]
+                found += [f"  {request}" for request in self.run.told(alert_id)]
+        return "\n".join(found)
 
 
 @contextmanager
-def ring(alerta: AlertaServer, directory: Path, door: str, echo: str) -> Iterator[Ring]:
-    """Close the circle by one of the ways back."""
+def ring(alerta: AlertaServer, directory: Path, inbound: str, echo: str) -> Iterator[Ring]:
+    """Start the loop; `inbound` is how actions of the cloud reach Alerta."""
     switches = Switches(echo_source_name=echo)  # type: ignore[arg-type]
     # A request that times out is sent again, and the cloud counts both: a busy machine needs more than a second.
     settings = {"OPSGENIE_TIMEOUT": 4, "OPSGENIE_CONFIRM": False}
     with (
         plugged(alerta.postgres, directory, switches=switches, settings=settings) as run,
-        INBOUND[door](run, directory / "way back") as is_idle,
+        INBOUND[inbound](run, directory / "inbound") as is_idle,
     ):
         yield Ring(run, is_idle)
 
 
 @pytest.mark.parametrize(
-    ("door", "echo", "faults"),
+    ("inbound", "echo", "faults"),
     [
         ("webhook", "empty", True),
         ("executor", "body", False),
@@ -164,10 +164,10 @@ def ring(alerta: AlertaServer, directory: Path, door: str, echo: str) -> Iterato
     ],
 )
 def test_both_sides_agree_and_each_action_has_one_effect(
-    alerta: AlertaServer, tmp_path: Path, door: str, echo: str, *, faults: bool
+    alerta: AlertaServer, tmp_path: Path, inbound: str, echo: str, *, faults: bool
 ) -> None:
     rng = random.Random(SEED)
-    with ring(alerta, tmp_path, door, echo) as made:
+    with ring(alerta, tmp_path, inbound, echo) as made:
         for number in range(ROUNDS):
             play_round(made, number, rng, ("", "cloud", "alerta")[number % 3] if faults else "")
 
@@ -191,7 +191,7 @@ def play_round(ring: Ring, number: int, rng: random.Random, kind: str) -> None:
 
 
 def choose(status: str, rng: random.Random, kind: str) -> tuple[str, str]:
-    """An action and who does it; while one side is away, people act on the other."""
+    """Return an action and its person. During an outage people act on the other side."""
     by_operator = {"cloud": True, "alerta": False}.get(kind, rng.random() < 0.5)
     if by_operator:
         return rng.choice(OPERATOR[status]), ADMIN
@@ -215,25 +215,25 @@ def check(run: Plugged, alert_id: str, before: JSON, act: tuple[str, str], told:
     else:
         assert more == [], where
         entries = 0 if action == "tag" else 2 if before["status"] == "shelved" and action == "snooze" else 1
-        # An acknowledge of a shelved alert takes one step or two, by what it was before it was shelved.
+        # An acknowledge of a shelved alert takes one or two steps, depending on its status before the shelve.
         assert len(added) == entries or (action == "acknowledge" and len(added) == 2), where
     assert {entry["user"] for entry in added} <= {who}, where
 
 
 @pytest.mark.parametrize(
-    "door", ["executor", "webhook and executor", *(pytest.param(one, marks=pytest.mark.long) for one in SINGLE)]
+    "inbound", ["executor", "webhook and executor", *(pytest.param(one, marks=pytest.mark.long) for one in SINGLE)]
 )
-def test_bursts_from_either_side_end_in_agreement_with_each_note_once(
-    alerta: AlertaServer, tmp_path: Path, door: str
+def test_after_bursts_both_sides_agree_and_each_note_is_there_once(
+    alerta: AlertaServer, tmp_path: Path, inbound: str
 ) -> None:
     rng = random.Random(SEED)
-    with ring(alerta, tmp_path, door, "address") as made:
+    with ring(alerta, tmp_path, inbound, "address") as made:
         for number in range(ROUNDS):
             play_burst(made, number, rng, ("", "cloud", "", "alerta")[number % 4])
 
 
 def play_burst(ring: Ring, number: int, rng: random.Random, kind: str) -> None:
-    """Let several actions on each alert come from one side, each chosen by the state that the ones before left."""
+    """Do several actions on each alert from one side. Each is chosen by the alert's state after the one before."""
     run = ring.run
     told = {alert_id: len(run.told(alert_id)) for alert_id in ring.ids}
     seeds = {alert_id: rng.random() for alert_id in ring.ids}

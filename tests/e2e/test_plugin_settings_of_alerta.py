@@ -1,4 +1,4 @@
-"""Alerta's own settings and plugins beside ours: what undoes what people do is said, and what can be put right is."""
+"""Alerta's own settings and plugins: those that undo actions of people are logged, or corrected if possible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from lab.alerta_server import AlertaServer
 
-from tests.e2e.test_plugin_webhook import message, trusted
+from tests.attacks.people import message
+from tests.e2e.test_plugin_webhook import trusted
 from tests.support.plugin import Plugged, plugged, wait_until
 from tests.support.relaying import in_minutes
 
@@ -33,15 +34,15 @@ def snooze(run: Plugged) -> tuple[str, dict[str, Any]]:
     return alert_id, trusted(run, message(alert_id, "Snooze", snoozedUntil=in_minutes(30)))[1]
 
 
-def test_behind_the_plugin_timeout_a_snooze_lasts_as_long_as_asked_for(alerta: AlertaServer, tmp_path: Path) -> None:
+def test_after_the_plugin_timeout_a_snooze_lasts_until_its_end(alerta: AlertaServer, tmp_path: Path) -> None:
     with with_settings(alerta, tmp_path, PLUGINS=["timeout", "opsgenie"]) as run:
         alert_id, answer = snooze(run)
         assert abs(lasts_seconds(run, alert_id) - 1800) <= SAME_SECONDS
         assert (answer["outcome"], answer["message"]) == ("applied", "")
-        assert "does not stand for good" not in run.log()
+        assert "settings undo actions from Opsgenie" not in run.log()
 
 
-def test_before_it_the_outcome_and_the_log_say_how_long_it_lasts(alerta: AlertaServer, tmp_path: Path) -> None:
+def test_before_the_plugin_timeout_outcome_and_log_name_the_real_end(alerta: AlertaServer, tmp_path: Path) -> None:
     with with_settings(alerta, tmp_path, PLUGINS=["opsgenie", "timeout"]) as run:
         alert_id, answer = snooze(run)
         assert lasts_seconds(run, alert_id) == 7200
@@ -50,7 +51,7 @@ def test_before_it_the_outcome_and_the_log_say_how_long_it_lasts(alerta: AlertaS
         assert run.log().count("the plugin timeout ends a snooze after SHELVE_TIMEOUT, 7200 s") == 1
 
 
-def test_ack_timeout_is_said_and_the_outcome_says_when_the_acknowledge_ends(
+def test_ack_timeout_is_in_the_log_and_in_the_outcome(
     alerta: AlertaServer, tmp_path: Path
 ) -> None:
     with with_settings(alerta, tmp_path, ACK_TIMEOUT=2) as run:
@@ -67,11 +68,11 @@ def test_ack_timeout_is_said_and_the_outcome_says_when_the_acknowledge_ends(
 
 
 @pytest.mark.parametrize("severity", ["Critical", "CRITICAL", "critical"])
-def test_a_severity_counts_in_any_case(alerta: AlertaServer, severities: Plugged, severity: str) -> None:
+def test_a_severity_is_read_in_any_case(alerta: AlertaServer, severities: Plugged, severity: str) -> None:
     assert severities.upstream(severities.console.create_alert(severity=severity)["id"]).priority == "P1"
 
 
-def test_a_warning_in_any_case_stays_here(alerta: AlertaServer, severities: Plugged) -> None:
+def test_a_warning_in_any_case_is_not_sent(alerta: AlertaServer, severities: Plugged) -> None:
     assert severities.told(severities.console.create_alert(severity="Warning")["id"]) == []
 
 
@@ -107,10 +108,10 @@ BESIDE = ["blackout", "reject", "remote_ip", "timeout", "forwarder", "acked_by",
 
 
 @pytest.mark.parametrize("order", [["opsgenie", *BESIDE], [*BESIDE, "opsgenie"]], ids=["first", "last"])
-def test_beside_alerta_s_own_plugins_and_one_that_fails_once(
+def test_with_alerta_s_own_plugins_and_one_that_fails_once(
     alerta: AlertaServer, tmp_path: Path, order: list[str]
 ) -> None:
-    """The alert that the other plugin failed at, sent again by its sender, is a repeat by then."""
+    """When the alert is sent again after the other plugin's error, Alerta takes it as a repeat."""
     package = tmp_path / "once-1.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: once\nVersion: 1\n")
@@ -141,7 +142,7 @@ ALERT = {"resource": "host", "event": "Down", "environment": "Production", "serv
 
 
 @pytest.mark.parametrize("limit", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_a_history_that_forgets_hides_neither_a_clear_nor_what_was_never_sent(
+def test_a_short_history_does_not_change_what_is_sent(
     alerta: AlertaServer, tmp_path: Path, limit: int
 ) -> None:
     with with_settings(alerta, tmp_path, HISTORY_LIMIT=limit) as run:

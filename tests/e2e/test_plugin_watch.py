@@ -1,4 +1,4 @@
-"""What Alerta shows of the plugin: figures, a dead way back, and what the account's plan lacks."""
+"""The plugin's metrics, the alert about lost actions from Opsgenie, and operations that the account's plan lacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from lab.alerta_server import AlertaServer
 
 from alerta_opsgenie.core import reconcile
-from alerta_opsgenie.plugin import way_back
+from alerta_opsgenie.plugin import arrivals
 from tests.support.plugin import Plugged, plugged, wait_until
 
 
@@ -39,14 +39,14 @@ def run(
         yield run
 
 
-def test_the_figures_tell_what_was_sent_and_what_waits(run: Plugged) -> None:
-    """The first test of this Alerta, so that its requests are all that was sent."""
+def test_metrics_count_sent_and_waiting_requests(run: Plugged) -> None:
+    """The first test with this Alerta, so it counts all requests."""
     alert_id = run.console.create_alert()["id"]
     run.console.action(alert_id, "ack")
     assert wait_until(lambda: figures(run).get("sent_acknowledge_done_total") == 1)
     found = figures(run)
     assert found["sent_create_done_total"] == 1
-    assert found["sent_close_done_total"] == 0, "it is there from the start"
+    assert found["sent_close_done_total"] == 0, "it exists from the start"
     assert {f"drift_repaired_{field}_alerta_total" for field in reconcile.FIELDS} <= set(found)
     assert {"waiting", "oldest_waiting_seconds", "dead_letters", "paused_keys", "way_back_dead"} <= set(found)
     with run.cloud.faults.refuse():
@@ -54,12 +54,12 @@ def test_the_figures_tell_what_was_sent_and_what_waits(run: Plugged) -> None:
         assert wait_until(lambda: figures(run)["waiting"] == 1 and figures(run)["oldest_waiting_seconds"] > 0)
 
 
-def test_a_way_back_that_is_dead_is_an_alert_and_lives_again_with_the_next_message(
+def test_lost_actions_from_opsgenie_raise_an_alert_and_the_next_message_clears_it(
     alerta: AlertaServer, tmp_path: Path
 ) -> None:
-    """Three acknowledges over there, each lost on its way, and each found by a sweep."""
+    """Three acknowledges in Opsgenie whose messages are lost; a sweep finds each of them."""
     with plugged(alerta.postgres, tmp_path, settings={"OPSGENIE_RECONCILE": 1}) as run:
-        ids = [run.console.create_alert()["id"] for _ in range(way_back.SWEEPS)]
+        ids = [run.console.create_alert()["id"] for _ in range(arrivals.SWEEPS)]
         run.settle()
         for alert_id in ids:
             run.cloud.person("alice@example.com").acknowledge(alert_id)
@@ -75,11 +75,11 @@ def is_acknowledged(run: Plugged, alert_id: str) -> bool:
 
 def bridge_alerts(run: Plugged) -> list[str]:
     alerts = run.console.call("GET", "/alerts?status=open&sort-by=createTime")["alerts"]
-    return [alert["id"] for alert in alerts if alert["event"] == way_back.EVENT]
+    return [alert["id"] for alert in alerts if alert["event"] == arrivals.EVENT]
 
 
 @pytest.mark.parametrize("run", ["opsgenie", "jsm"], indirect=True)
-def test_what_the_plan_lacks_is_noted_instead_and_asked_for_once(run: Plugged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_that_the_plan_lacks_is_sent_as_a_note(run: Plugged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run.cloud.switches, "plan_lacks", ["snooze"])
     monkeypatch.setattr(run.cloud.switches, "jsm_undocumented_actions", True)
     first = run.console.create_alert()["id"]
@@ -88,19 +88,19 @@ def test_what_the_plan_lacks_is_noted_instead_and_asked_for_once(run: Plugged, m
     second = run.console.create_alert()["id"]
     run.console.action(second, "shelve", timeout=3600)
     assert wait_until(lambda: len(run.told(second)) == 2)
-    time.sleep(3)  # some comparisons, which have nothing to add
+    time.sleep(3)  # some comparisons, which send nothing
     assert run.told(first) == ["create", "snooze", "notes"]
     assert run.told(second) == ["create", "notes"]
     assert run.log().count("has no snooze") == 1
     assert run.console.status(first) == "shelved"
 
 
-def test_an_alert_has_its_page_over_there_and_its_buttons(run: Plugged) -> None:
+def test_an_alert_has_its_link_to_opsgenie_and_its_custom_actions(run: Plugged) -> None:
     alert_id = run.console.create_alert()["id"]
-    there = run.upstream(alert_id)
+    vendor_id = run.upstream(alert_id).alert_id
     assert run.requests(alert_id)[0][2]["actions"] == ["Restart", "x" * 49 + "\N{HORIZONTAL ELLIPSIS}"]
-    assert wait_until(lambda: run.console.get(alert_id)["attributes"].get("opsgenie-id") == there.alert_id)
-    link = f"https://example.app.opsgenie.com/alert/detail/{there.alert_id}/details"
+    assert wait_until(lambda: run.console.get(alert_id)["attributes"].get("opsgenie-id") == vendor_id)
+    link = f"https://example.app.opsgenie.com/alert/detail/{vendor_id}/details"
     assert run.console.get(alert_id)["attributes"]["opsgenie-link"] == link
     run.console.action(alert_id, "ack")
-    assert run.told(alert_id) == ["create", "acknowledge"], "an attribute of ours is told to nobody"
+    assert run.told(alert_id) == ["create", "acknowledge"], "the plugin's own attributes are not sent"

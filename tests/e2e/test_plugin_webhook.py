@@ -1,4 +1,4 @@
-"""The webhook in a real Alerta: people act in the stand-in's interface, and Alerta follows without any connector."""
+"""The webhook in a real Alerta: people act in the stand-in's interface, and the actions arrive without a connector."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from lab.alerta_server import AlertaServer
 from lab.cloud.person import Person
 from lab.tour import is_shelved_until
 
+from tests.attacks.people import ALICE, message
 from tests.support.plugin import JSON, SECRET, SECRET_HEADER, Plugged, audit_lines, plugged, wait_until
 
-ALICE, BOB = "alice@example.com", "bob@example.com"
+BOB = "bob@example.com"
 
 
 @pytest.fixture(scope="module", params=["opsgenie", "jsm"])
@@ -55,11 +56,6 @@ def post(run: Plugged, body: JSON | bytes | str, **headers: str) -> tuple[int, J
         connection.close()
 
 
-def message(alert_id: str, action: str, **alert: Any) -> JSON:
-    fields = {"alias": alert_id, "source": "Alerta", "username": ALICE, "updatedAt": time.time_ns(), **alert}
-    return {"action": action, "source": {"name": "", "type": "web"}, "alert": fields, "integrationType": "Webhook"}
-
-
 def trusted(run: Plugged, body: JSON) -> tuple[int, JSON]:
     return post(run, body, **{SECRET_HEADER.replace("-", "_"): SECRET})
 
@@ -73,7 +69,7 @@ def trusted(run: Plugged, body: JSON) -> tuple[int, JSON]:
         (lambda who, alias: who.delete(alias), "closed"),
     ],
 )
-def test_a_person_s_deed_is_done_in_alerta_under_the_person_s_name(
+def test_a_person_s_action_is_done_in_alerta_under_the_person_s_name(
     run: Plugged, alert_id: str, alice: Person, act: Callable[[Person, str], object], status: str
 ) -> None:
     act(alice, alert_id)
@@ -82,10 +78,10 @@ def test_a_person_s_deed_is_done_in_alerta_under_the_person_s_name(
     assert run.console.status(alert_id) == status
     assert run.console.history(alert_id)[-1]["user"] == ALICE
     assert ALICE in [line["user"]["id"] for line in audit_lines(run.log()) if line["resource"]["id"] == alert_id]
-    assert run.told(alert_id) == ["create"], "nothing of it goes back"
+    assert run.told(alert_id) == ["create"], "it is not sent back"
 
 
-def test_a_snooze_shelves_for_the_time_that_is_left(run: Plugged, alert_id: str, alice: Person) -> None:
+def test_a_snooze_shelves_until_its_end(run: Plugged, alert_id: str, alice: Person) -> None:
     alice.snooze_for(alert_id, 1800)
     run.settle()
     assert is_shelved_until(run.console.get(alert_id), (run.upstream(alert_id).snoozed_until_ms or 0) / 1000)
@@ -108,7 +104,7 @@ def test_notes_tags_owner_and_priority_follow(run: Plugged, alert_id: str, alice
     assert run.told(alert_id) == ["create"]
 
 
-def test_what_alerta_told_is_not_done_again_when_it_comes_back(run: Plugged, alert_id: str) -> None:
+def test_an_action_of_alerta_is_not_done_again_when_it_comes_back(run: Plugged, alert_id: str) -> None:
     run.console.action(alert_id, "ack", "mine")
     run.console.note(alert_id, "and a note")
     run.settle()
@@ -117,7 +113,7 @@ def test_what_alerta_told_is_not_done_again_when_it_comes_back(run: Plugged, ale
     assert {entry["user"] for entry in history} == {"admin@example.com"}
 
 
-def test_a_message_that_comes_twice_has_one_effect(run: Plugged, alert_id: str) -> None:
+def test_a_duplicate_message_has_one_effect(run: Plugged, alert_id: str) -> None:
     note = message(alert_id, "AddNote", note="once")
     assert [trusted(run, note)[1]["outcome"] for _ in range(2)] == ["applied", "already"]
     assert len(run.console.notes(alert_id)) == 1
@@ -136,21 +132,17 @@ def test_a_message_that_comes_twice_has_one_effect(run: Plugged, alert_id: str) 
         ({"action": "Acknowledge"}, "ignored", "no-alert"),
         ({"action": "Acknowledge", "alert": {"alias": ".*", "source": "Alerta"}}, "rejected", "bad-alias"),
         ({"action": "Close", "alert": {"alias": "x", "source": "Zabbix"}}, "ignored", "foreign"),
+        (message("00000000-0000-4000-8000-000000000000", "Close"), "rejected", "not-found"),
     ],
 )
-def test_what_is_final_is_answered_with_200_and_touches_nothing(
+def test_a_final_outcome_is_answered_with_200(
     run: Plugged, body: Any, outcome: str, reason: str
 ) -> None:
     status, answer = trusted(run, body)
     assert (status, answer["outcome"], answer["reason"]) == (200, outcome, reason)
 
 
-def test_an_unknown_alert_is_rejected_for_good(run: Plugged) -> None:
-    status, answer = trusted(run, message("00000000-0000-4000-8000-000000000000", "Close"))
-    assert (status, answer["reason"]) == (200, "not-found")
-
-
-def test_the_secret_opens_this_webhook_and_nothing_else(run: Plugged, alert_id: str) -> None:
+def test_the_secret_is_refused_by_other_endpoints(run: Plugged, alert_id: str) -> None:
     address = urlsplit(run.alerta.url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
     body = json.dumps({"action": "close"})
@@ -160,7 +152,7 @@ def test_the_secret_opens_this_webhook_and_nothing_else(run: Plugged, alert_id: 
     connection.close()
 
 
-def test_the_bridge_s_key_may_lend_names_by_webhook(run: Plugged, alert_id: str) -> None:
+def test_the_bridge_s_key_acts_under_the_person_s_name_by_webhook(run: Plugged, alert_id: str) -> None:
     status, answer = post(run, message(alert_id, "Acknowledge"), Authorization=f"Key {run.bridge.key}")
     assert (status, answer["outcome"]) == (200, "applied")
     assert run.console.history(alert_id)[-1]["user"] == ALICE
@@ -174,8 +166,8 @@ def test_a_late_message_is_stale(run: Plugged, alert_id: str) -> None:
     assert run.console.status(alert_id) == "closed"
 
 
-def test_while_alerta_cannot_do_it_the_answer_asks_to_try_again(run: Plugged, alert_id: str) -> None:
-    """A state that Alerta's rules do not lead out of is no reason to lose the action."""
+def test_an_action_that_alerta_does_not_allow_yet_is_kept(run: Plugged, alert_id: str) -> None:
+    """Alerta's state machine has no way out of `unknown`. The action must not be lost."""
     run.console.set_status(alert_id, "unknown")
     status, answer = trusted(run, message(alert_id, "UnAcknowledge"))
     assert status in (200, 503)
@@ -186,7 +178,7 @@ def test_while_alerta_cannot_do_it_the_answer_asks_to_try_again(run: Plugged, al
 @pytest.mark.parametrize(
     ("echo", "inline"), [("body", "inline"), ("address", "separate"), ("address", "inline"), ("empty", "separate")]
 )
-def test_no_echo_whatever_the_vendor_gives_back_as_source(
+def test_no_echo_with_any_source_that_the_vendor_returns(
     run: Plugged, alert_id: str, echo: str, inline: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run.cloud.switches, "echo_source_name", echo)
@@ -206,8 +198,8 @@ def test_no_echo_whatever_the_vendor_gives_back_as_source(
     assert run.told(alert_id) == ["create", "acknowledge", "snooze", "acknowledge", "notes"]
 
 
-def test_a_severity_change_that_comes_back_leaves_nothing_in_the_history(run: Plugged) -> None:
-    """The calls that set priority and message name no user, so they come back under the key's own name."""
+def test_a_severity_change_that_comes_back_adds_nothing_to_the_history(run: Plugged) -> None:
+    """The requests for priority and message have no user, so they come back under the key's own name."""
     alert = run.console.create_alert(severity="minor")
     same = {name: alert[name] for name in ("resource", "event", "environment", "service")}
     run.console.create_alert(**same, severity="critical")
@@ -217,7 +209,7 @@ def test_a_severity_change_that_comes_back_leaves_nothing_in_the_history(run: Pl
 
 
 @pytest.mark.parametrize(("minutes", "notes"), [(12, [f"close by {ALICE} came to Alerta 12 minutes late"]), (1, [])])
-def test_what_comes_late_is_said_to_the_person_who_did_it(run: Plugged, minutes: int, notes: list[str]) -> None:
+def test_an_action_that_arrives_late_adds_a_note_in_opsgenie(run: Plugged, minutes: int, notes: list[str]) -> None:
     begun = dt.datetime.now(dt.timezone.utc) - dt.timedelta(hours=1)
     alert_id = run.console.create_alert(createTime=begun.strftime("%Y-%m-%dT%H:%M:%S.000Z"))["id"]
     trusted(run, message(alert_id, "Close", updatedAt=time.time_ns() - minutes * 60 * 10**9))

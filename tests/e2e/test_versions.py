@@ -1,4 +1,4 @@
-"""The oldest Alerta, quickly: the plugin loads, tells and acts in it (all of them: `make test-matrix`)."""
+"""The plugin in the oldest supported Alerta (all versions: `make test-matrix`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from lab.alerta_server import AlertaServer
 from lab.versions import interpreter
 
-from tests.e2e.test_plugin_webhook import message, trusted
+from tests.attacks.people import message
+from tests.e2e.test_plugin_webhook import trusted
 from tests.support.plugin import Plugged, plugged, wait_until
 
 ALICE = "alice@example.com"
@@ -32,14 +33,14 @@ def alert_id(run: Plugged) -> str:
     return str(run.console.create_alert()["id"])
 
 
-def test_what_operators_do_is_told(run: Plugged, alert_id: str) -> None:
+def test_actions_of_operators_are_sent(run: Plugged, alert_id: str) -> None:
     for action in ("ack", "shelve", "unshelve", "unack", "assign", "close"):
         run.console.action(alert_id, action)
     told = ["create", "acknowledge", "snooze", "acknowledge", "unacknowledge", "assign", "close"]
     assert run.told(alert_id) == told
 
 
-def test_an_acknowledge_that_times_out_is_taken_back(run: Plugged, alert_id: str) -> None:
+def test_an_acknowledge_that_times_out_is_unacknowledged(run: Plugged, alert_id: str) -> None:
     run.console.action(alert_id, "ack", timeout=1)
     run.settle()
     assert wait_until(lambda: alert_id in run.alerta.housekeeping()["unack"])
@@ -58,7 +59,7 @@ def test_the_webhook_acts_under_the_person_s_name(run: Plugged, alert_id: str, a
     assert run.told(alert_id) == ["create"]
 
 
-def test_the_connector_s_call_is_answered_with_name_status_and_time(run: Plugged, alert_id: str) -> None:
+def test_the_response_to_the_connector_has_name_status_and_timeout(run: Plugged, alert_id: str) -> None:
     body = {"action": "shelve", "text": "", "timeout": 600, "bridge": {}}
     path = f"/alert/{alert_id}/action"
     status, headers, _ = run.bridge.exchange("PUT", path, body, X_Alerta_On_Behalf_Of=ALICE)

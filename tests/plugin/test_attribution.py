@@ -1,4 +1,4 @@
-"""The first requests of a process: each lends names, however many begin at once."""
+"""Attribution works from the first request of a process, also if several start at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from flask import Flask
 from alerta_opsgenie.plugin import attribution
 
 
-def test_a_request_that_began_before_the_first_was_seen_lends_names_too() -> None:
-    """Two threads make their contexts before either is told of; Flask takes the class of `g` when it makes one."""
+def test_a_request_that_began_before_the_first_was_seen_is_attributed_too() -> None:
+    """Two threads make their contexts before the class of `g` is extended: Flask takes the class when it makes `g`."""
     attribution.install()
     app = Flask("two-at-once")
     first, second = app.app_context(), app.app_context()
     with first:
-        assert isinstance(first.g, attribution.Attributed)
+        assert isinstance(first.g, attribution.AttributedGlobals)
     with second:
-        assert isinstance(second.g, attribution.Attributed)
+        assert isinstance(second.g, attribution.AttributedGlobals)

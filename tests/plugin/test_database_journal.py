@@ -1,4 +1,4 @@
-"""The outbox in a real PostgreSQL: what is committed waits, in order for each alert, for one sender at a time."""
+"""The outbox in a real PostgreSQL: one sender at a time claims the requests of an alert, in order."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from alerta_opsgenie.journal import Action, Journal, JournalError, New, try_lock
 from alerta_opsgenie.plugin import database_journal
 from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
-from alerta_opsgenie.plugin.look_back import is_ambiguous
 from alerta_opsgenie.plugin.outbox import LOCK_NAME, Outbox, read_row
+from alerta_opsgenie.plugin.resend_check import is_ambiguous
 from tests.support.own_postgres import own_postgres
 
 pytestmark = pytest.mark.alerta
@@ -53,7 +53,7 @@ def claimed(journal: DatabaseJournal, now: float, limit: int = 10) -> list[str]:
     return [action.key for action in journal.claim(now, limit, PAUSE)]
 
 
-def test_what_was_appended_is_claimed_as_it_was(url: str) -> None:
+def test_an_appended_request_is_claimed_unchanged(url: str) -> None:
     made = new("a", '{"note": "\\ud800 \\u0000 ü"}')
     journal(url).append([made], 10.0)
     (action,) = journal(url).claim(20.0, 1, PAUSE)
@@ -61,7 +61,7 @@ def test_what_was_appended_is_claimed_as_it_was(url: str) -> None:
     assert (action.accepted_at, action.first_attempt_at, action.state) == (10.0, None, "in-flight")
 
 
-def test_a_text_that_the_database_cannot_hold_is_no_error(url: str) -> None:
+def test_characters_that_the_database_refuses_are_removed(url: str) -> None:
     own = journal(url)
     own.append([new("a\0\ud800")], 10.0)
     (action,) = own.claim(20.0, 1, PAUSE)
@@ -69,7 +69,7 @@ def test_a_text_that_the_database_cannot_hold_is_no_error(url: str) -> None:
     assert [row.detail for row in own.actions("dead")] == ["said  \\ud800"]
 
 
-def test_a_key_is_taken_once(url: str) -> None:
+def test_a_key_is_added_once(url: str) -> None:
     made = new("a")
     for _ in range(2):
         journal(url).append([made], 10.0)
@@ -84,7 +84,7 @@ def test_of_one_alert_one_request_is_in_flight_in_order(url: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["done", "dead"])
-def test_the_end_of_one_lets_the_next_go(url: str, end: str) -> None:
+def test_the_next_request_is_claimed_after_the_end_of_the_first(url: str, end: str) -> None:
     own, first, second = journal(url), new("a"), new("a")
     own.append([first, second], 10.0)
     (action,) = own.claim(20.0, 1, PAUSE)
@@ -92,7 +92,7 @@ def test_the_end_of_one_lets_the_next_go(url: str, end: str) -> None:
     assert claimed(own, 20.0) == [second.key]
 
 
-def test_what_waits_after_an_attempt_holds_back_what_comes_behind_it(url: str) -> None:
+def test_a_postponed_request_delays_the_later_ones_of_its_alert(url: str) -> None:
     own, first, second = journal(url), new("a"), new("a")
     own.append([first, second], 10.0)
     (action,) = own.claim(20.0, 1, PAUSE)
@@ -102,15 +102,15 @@ def test_what_waits_after_an_attempt_holds_back_what_comes_behind_it(url: str) -
     assert (again.key, again.first_attempt_at, again.reason, again.attempts) == (first.key, 20.0, "network", 1)
 
 
-def test_what_is_due_after_the_longest_pause_is_due_now(url: str) -> None:
-    """A clock was set back."""
+def test_a_request_due_after_the_longest_pause_is_due_now(url: str) -> None:
+    """The clock was set back."""
     own = journal(url)
     own.append([new("a")], 10_000.0)
     assert own.next_due(20.0, PAUSE) == 20.0
     assert len(claimed(own, 20.0)) == 1
 
 
-def test_a_lease_that_is_over_is_another_s_and_the_first_one_s_word_counts_for_nothing(
+def test_the_first_holder_of_an_ended_lease_changes_nothing(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_journal, "_LEAST_LEASE_SECONDS", 0.0)
@@ -123,17 +123,19 @@ def test_a_lease_that_is_over_is_another_s_and_the_first_one_s_word_counts_for_n
     assert journal(url).counts(40.0).in_flight == 1
 
 
-def test_the_next_sender_of_a_host_need_not_wait_for_the_lease_of_one_that_was_killed(url: str) -> None:
+def test_the_next_sender_of_a_host_takes_over_the_leases_of_a_killed_one(url: str) -> None:
     killed = journal(url)
     killed.append([new("a")], 10.0)
     killed.claim(20.0, 1, PAUSE)
     following = journal(url)
     assert claimed(following, 30.0) == []
+    assert following.next_due(30.0, PAUSE) is None
     assert following.recover(30.0) == 1
+    assert (following.next_due(30.0, PAUSE) or 0.0) <= 30.0
     assert len(claimed(following, 30.0)) == 1
 
 
-def test_what_stands_behind_a_waiting_request_makes_nothing_due(url: str) -> None:
+def test_only_the_first_request_of_an_alert_is_due(url: str) -> None:
     own = journal(url)
     own.append([new("a"), new("a")], 10.0)
     (head,) = own.claim(20.0, 1, PAUSE)
@@ -141,16 +143,7 @@ def test_what_stands_behind_a_waiting_request_makes_nothing_due(url: str) -> Non
     assert own.next_due(30.0, PAUSE) == 90.0
 
 
-def test_what_a_killed_sender_had_in_flight_is_due_at_once(url: str) -> None:
-    own = journal(url)
-    own.append([new("a")], 10.0)
-    assert claimed(own, 20.0)
-    assert journal(url).next_due(30.0, PAUSE) is None
-    journal(url).recover(30.0)
-    assert (journal(url).next_due(30.0, PAUSE) or 0.0) <= 30.0
-
-
-def test_an_attempt_that_was_killed_is_of_unknown_end_whatever_the_one_before_came_to(url: str, tmp_path: Path) -> None:
+def test_a_killed_attempt_is_ambiguous_whatever_the_result_before_it(url: str, tmp_path: Path) -> None:
     with Journal(tmp_path) as disk:
         for own, next_one in ((journal(url), journal(url)), (disk, disk)):
             own.append([new("a")], 10.0)
@@ -163,7 +156,7 @@ def test_an_attempt_that_was_killed_is_of_unknown_end_whatever_the_one_before_ca
             assert is_ambiguous(third)
 
 
-def test_what_another_process_sends_from_the_disk_is_not_taken_over(url: str, tmp_path: Path) -> None:
+def test_requests_on_the_disk_are_not_taken_over_while_another_process_sends_them(url: str, tmp_path: Path) -> None:
     outbox = Outbox(str(tmp_path), journal(url))
     with Journal(tmp_path) as disk:
         disk.append([new("a")], 10.0)
@@ -174,7 +167,7 @@ def test_what_another_process_sends_from_the_disk_is_not_taken_over(url: str, tm
     assert journal(url).counts(10.0).waiting == 1
 
 
-def test_what_waits_in_the_memory_of_a_process_that_does_not_send_is_written_with_the_next(
+def test_requests_in_memory_are_written_with_the_next_request(
     url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     own = journal(url)
@@ -191,7 +184,7 @@ def test_what_waits_in_the_memory_of_a_process_that_does_not_send_is_written_wit
     assert (len(outbox.memory), [read_row(row).request.path for row in own.actions()]) == (0, ["/first", "/second"])
 
 
-def test_what_waits_on_the_disk_is_taken_over_in_order(url: str, tmp_path: Path) -> None:
+def test_requests_on_the_disk_are_taken_over_in_order(url: str, tmp_path: Path) -> None:
     made = [new("a", '{"n": 1}'), new("b"), new("a", '{"n": 2}')]
     with Journal(tmp_path) as disk:
         disk.append(made, 10.0)
@@ -200,10 +193,10 @@ def test_what_waits_on_the_disk_is_taken_over_in_order(url: str, tmp_path: Path)
     assert [New(*row[1:6]) for row in journal(url).actions()] == made
 
 
-def test_many_senders_of_which_some_vanish_send_each_alert_s_requests_in_order(
+def test_senders_that_die_do_not_change_the_order_of_an_alert_s_requests(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sender that vanishes keeps its claim; another repeats that request, and passes none of the same alert."""
+    """A sender that dies leaves its lease. Another repeats that request before the later ones of the alert."""
     monkeypatch.setattr(database_journal, "_LEAST_LEASE_SECONDS", 0.5)
     alerts = [f"alert {number}" for number in range(20)]
     made = [new(alert) for _ in range(10) for alert in alerts]
@@ -234,10 +227,10 @@ def test_many_senders_of_which_some_vanish_send_each_alert_s_requests_in_order(
         assert keys == sorted(keys, key=wanted.index)
 
 
-def test_as_many_are_claimed_as_were_asked_for_after_the_table_was_empty(url: str) -> None:
-    """What was claimed and given to nobody would wait for the end of its lease.
+def test_a_claim_keeps_its_limit_after_the_table_was_empty(url: str) -> None:
+    """A request that is claimed and not returned would wait for the end of its lease.
 
-    For a table that it has seen empty, PostgreSQL plans to run a subquery again for each row.
+    For a table that was empty at the last ANALYZE, PostgreSQL plans to run a subquery again for each row.
     """
     own = journal(url)
     own.append([new(f"alert {number}") for number in range(200)], 10.0)
@@ -249,18 +242,18 @@ def test_as_many_are_claimed_as_were_asked_for_after_the_table_was_empty(url: st
     assert own.counts(20.0).in_flight == 1
 
 
-# -- the SQL that docs/set-up/plugin.md shows
+# -- the SQL in docs/set-up/plugin.md
 
 
 def shown(title: str) -> str:
-    """Give the block of SQL that begins with that title, for the dead letter of the id 17."""
+    """Return the block of SQL with that title, for the dead letter with the id 17."""
     page = Path(__file__).parents[2] / "docs/set-up/plugin.md"
     [block] = [found for found in page.read_text().split("```") if found.startswith(f"sql\n-- {title}")]
     return block.removeprefix("sql\n")
 
 
 def dead_letters(url: str, own: DatabaseJournal, keys: int) -> None:
-    """Make dead letters with the ids 17 and on."""
+    """Make dead letters with the ids from 17."""
     with Database({"DATABASE_URL": url}).transaction() as cursor:
         cursor.execute("ALTER SEQUENCE alerta_opsgenie_outbox_id_seq RESTART WITH 17")
     own.append([new("a") for _ in range(keys)], 10.0)

@@ -1,4 +1,4 @@
-"""What a product is known to have, while the sender works beside the question."""
+"""Whether a product has an alert, while the sender sends its create."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from alerta_opsgenie.core.agreed import AgreedState
 from alerta_opsgenie.plugin.destination import Destination
 
 
-def test_a_create_that_is_sent_in_the_middle_of_the_question_is_known() -> None:
-    """Else the acknowledge behind it would not be told."""
+def test_a_create_that_is_sent_during_the_look_up_is_known() -> None:
+    """Otherwise the acknowledge after it would not be sent."""
     memory: dict[str, AgreedState] = {}
     waiting = {"a"}
 
     def step() -> None:
-        """The sender: it remembers, and then takes the request out of the journal."""
+        """Do as the sender: write the memory, and then remove the request from the journal."""
         memory["a"] = AgreedState(is_open=True)
         waiting.clear()
 
@@ -31,4 +31,4 @@ def test_a_create_that_is_sent_in_the_middle_of_the_question_is_known() -> None:
     product = Destination.__new__(Destination)
     product.memory = SimpleNamespace(read=read, get_value=lambda _name: "1.0")  # type: ignore[assignment]
     product.outbox = SimpleNamespace(journal=SimpleNamespace(waits=waits))  # type: ignore[assignment]
-    assert product.knows("a", 2.0) is True
+    assert product.has_open("a", 2.0) is True

@@ -1,4 +1,4 @@
-"""What is counted is written once, and what the database did not take is written the next time."""
+"""Counts are written once, and those that the database refused are written the next time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sender:
 
 
 class Process:
-    """One product of one process, as far as the figures ask of it."""
+    """The parts of a process that `Figures` uses."""
 
     def __init__(self) -> None:
         self.app = Flask("alerta")
@@ -36,7 +36,7 @@ class Process:
         return False
 
 
-def test_what_the_database_did_not_take_is_counted_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_that_the_database_refused_are_written_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
     written: dict[str, int] = {}
     broken = ["sent_create_done"]
 
@@ -46,7 +46,7 @@ def test_what_the_database_did_not_take_is_counted_the_next_time(monkeypatch: py
 
         def inc(self, many: int) -> None:
             if self.name in broken:
-                raise RuntimeError("the database is away")
+                raise RuntimeError("the database is down")
             written[self.name] = written.get(self.name, 0) + many
 
     monkeypatch.setattr(figures, "Counter", Counter)

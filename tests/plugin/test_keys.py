@@ -1,4 +1,4 @@
-"""Secrets that are compared and hidden."""
+"""Secrets: compared, and never printed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_an_empty_secret_equals_nothing() -> None:
 @pytest.mark.parametrize(
     ("shown", "same"), [("secret", True), ("Secret", False), ("secret ", False), ("", False), ("\ud800", False)]
 )
-def test_only_the_very_text_equals_it(shown: str, same: bool) -> None:
+def test_only_the_same_text_equals_a_secret(shown: str, same: bool) -> None:
     assert Key("secret").equals(shown) is same
 
 

@@ -1,4 +1,4 @@
-"""The memory in a real PostgreSQL: what both sides agree on, small facts, and leases."""
+"""The memory in a real PostgreSQL: agreed states, values, and leases."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def memory(url: str) -> Memory:
     return Memory(database(url))
 
 
-def test_gives_what_was_written_and_nothing_else(memory: Memory) -> None:
+def test_reads_what_was_written(memory: Memory) -> None:
     memory.write({ONE: KNOWN})
     assert memory.read([ONE, OTHER]) == {ONE: KNOWN}
 
 
-def test_a_row_that_somebody_broke_counts_as_unknown(
+def test_an_invalid_row_counts_as_unknown(
     memory: Memory, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory.write({ONE: KNOWN})
@@ -50,7 +50,7 @@ def test_a_row_that_somebody_broke_counts_as_unknown(
     assert f"the memory of alert {ONE} cannot be read" in caplog.text
 
 
-def test_facts_that_somebody_broke_count_as_never_set(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_facts_count_as_never_set(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
     memory.set_facts("report", {"at": 1.5})
     assert memory.get_facts("report") == {"at": 1.5}
     for broken in ("[1]", "{"):
@@ -59,7 +59,7 @@ def test_facts_that_somebody_broke_count_as_never_set(memory: Memory, caplog: py
     assert caplog.text.count("the value report in Alerta's database cannot be read") == 2
 
 
-def test_a_lease_is_one_holder_s_until_it_ends(memory: Memory) -> None:
+def test_a_lease_has_one_holder_until_it_ends(memory: Memory) -> None:
     assert memory.lease("sweep", "a", 60)
     assert not memory.lease("sweep", "b", 60)
     memory.give_back("sweep", "b")
@@ -68,7 +68,7 @@ def test_a_lease_is_one_holder_s_until_it_ends(memory: Memory) -> None:
     assert memory.lease("sweep", "b", 60)
 
 
-def test_tables_are_made_in_the_schema_that_alerta_uses(url: str) -> None:
+def test_tables_are_created_in_alerta_s_schema(url: str) -> None:
     with database(url).transaction() as cursor:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS other")
     memory = Memory(database(url, DATABASE_SCHEMA="other"))
@@ -76,7 +76,7 @@ def test_tables_are_made_in_the_schema_that_alerta_uses(url: str) -> None:
     assert Memory(database(url)).get_value("where") == ""
 
 
-def test_who_may_not_make_the_tables_is_shown_the_sql(url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_sql_is_logged_if_the_tables_cannot_be_created(url: str, caplog: pytest.LogCaptureFixture) -> None:
     with database(url).transaction() as cursor:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS closed; DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN")
     weak = database(url.replace("postgres@", "weak@").replace("user=postgres", "user=weak"), DATABASE_SCHEMA="closed")
@@ -85,7 +85,7 @@ def test_who_may_not_make_the_tables_is_shown_the_sql(url: str, caplog: pytest.L
     assert "CREATE TABLE IF NOT EXISTS alerta_opsgenie_memory" in caplog.text
 
 
-def test_a_lost_connection_is_opened_again_and_no_call_is_refused(memory: Memory, url: str) -> None:
+def test_a_lost_connection_is_opened_again(memory: Memory, url: str) -> None:
     memory.set_value("kept", "yes")
     with database(url).transaction() as cursor:
         cursor.execute(
@@ -95,7 +95,7 @@ def test_a_lost_connection_is_opened_again_and_no_call_is_refused(memory: Memory
     assert memory.get_value("kept") == "yes"
 
 
-def test_what_ended_long_ago_and_is_gone_from_alerta_is_dropped(memory: Memory, url: str) -> None:
+def test_closed_alerts_that_alerta_deleted_are_pruned(memory: Memory, url: str) -> None:
     with database(url).transaction() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS alerts (id text); DELETE FROM alerta_opsgenie_memory")
         cursor.execute("INSERT INTO alerts VALUES ('there')")

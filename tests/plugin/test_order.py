@@ -1,4 +1,4 @@
-"""The record of what the bridge did to an alert: a short text that comes back as it was."""
+"""The record of the bridge's actions on an alert."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerta_opsgenie.core.duplicates import NOTE
+from alerta_opsgenie.core.order import stale_registers
 from alerta_opsgenie.plugin.attribution import BridgeCall, with_names
 from alerta_opsgenie.plugin.order import (
     MERGED,
@@ -28,7 +29,7 @@ def act(words: str = "hello", by: str = "alice", at_ns: int = NS, integration: s
     return act_of(NOTE, BridgeCall(by, words=words, updated_ns=at_ns, integration=integration, key=key))
 
 
-def test_a_record_comes_back_as_it_was() -> None:
+def test_a_record_is_read_unchanged() -> None:
     record = Record(None)
     record.write(["state", "owner", tag_register("night shift")], NS)
     for one in (act(), act(integration="jec"), act(integration="", at_ns=0)):
@@ -38,18 +39,18 @@ def test_a_record_comes_back_as_it_was() -> None:
 
 
 @given(st.text() | st.none() | st.integers() | st.dictionaries(st.text(), st.text()))
-def test_whatever_stands_in_the_attribute_is_read_without_an_error(value: object) -> None:
+def test_any_value_of_the_attribute_is_read(value: object) -> None:
     assert isinstance(str(Record(value)), str)
 
 
-def test_older_writers_are_stale_and_equal_or_unknown_ones_are_not() -> None:
-    record = Record(f"state={NS}")
-    assert [record.is_stale("state", NS + more) for more in (-1, 0, 1)] == [True, False, False]
-    assert not record.is_stale("state", 0)
-    assert not record.is_stale("owner", 1)
+def test_only_an_older_time_is_stale() -> None:
+    newest = Record(f"state={NS}").newest
+    assert [bool(stale_registers(["state"], newest, NS + more)) for more in (-1, 0, 1)] == [True, False, False]
+    assert not stale_registers(["state"], newest, 0)
+    assert not stale_registers(["owner"], newest, 1)
 
 
-def test_an_older_writer_does_not_set_the_register_back() -> None:
+def test_an_older_time_does_not_change_a_register() -> None:
     record = Record(f"state={NS}")
     record.write(["state"], NS - 1)
     assert str(record) == f"state={NS}"
@@ -82,14 +83,14 @@ def test_the_record_stays_short() -> None:
         (act(integration="jec", at_ns=0), ""),
     ],
 )
-def test_an_act_that_comes_again_is_told_once(other: str, why: str) -> None:
+def test_a_duplicate_act_is_skipped(other: str, why: str) -> None:
     record = Record(None)
     record.write_act(act())
     assert Record(str(record)).skip_reason(other) == why
 
 
-def test_an_act_that_was_merged_is_used_up() -> None:
-    """What the person says once more through the same integration is another act."""
+def test_a_merged_act_is_not_merged_again() -> None:
+    """The same words once more through the same integration are another act."""
     record = Record(None)
     for one in (act(), act(integration="jec")):
         record.write_act(one)
@@ -107,11 +108,11 @@ def test_without_an_updated_at_only_the_same_message_is_the_same_act() -> None:
 
 
 @pytest.mark.parametrize("text", ["state=1 owner=2", ""])
-def test_what_is_signed_comes_back(text: str) -> None:
+def test_a_signed_text_is_verified(text: str) -> None:
     assert verified("secret", "alert-1", sign("secret", "alert-1", text)) == text
 
 
-def test_an_action_from_before_the_alert_came_again_is_of_an_earlier_outage() -> None:
+def test_an_action_before_the_alert_came_again_is_of_an_earlier_outage() -> None:
     record = Record(f"opened={NS} incident={NS}")
     assert record.is_of_earlier_outage(NS - 10**10, 0)
     assert not record.is_of_earlier_outage(NS + 1, 0)
@@ -136,7 +137,7 @@ TEXT = f"state={NS} note=0123456789abcdef"
 SIGNED = sign("secret", "alert-1", TEXT)
 
 
-def test_a_number_that_no_clock_gives_is_passed_over() -> None:
+def test_a_number_that_is_too_long_is_ignored() -> None:
     assert Record("state=" + "9" * 5000).newest == {}
 
 
@@ -154,5 +155,5 @@ def test_a_number_that_no_clock_gives_is_passed_over() -> None:
         ("secret", "alert-1", None),
     ],
 )
-def test_what_somebody_else_wrote_counts_as_nothing(secret: str, alert_id: str, signed: object) -> None:
+def test_a_wrong_signature_gives_an_empty_text(secret: str, alert_id: str, signed: object) -> None:
     assert verified(secret, alert_id, signed) == ""

@@ -1,4 +1,4 @@
-"""What a refused, throttled or unanswered request holds up, and for how long."""
+"""Which requests a refused, throttled or unanswered one delays, and for how long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNAUTHORIZED = RequestOutcome(Verdict.STUCK, Reason.UNAUTHORIZED)
 
 
 def waits(limits: RateLimits, now: float = 0.0) -> list[bool]:
-    """Tell whether the same alert by the same route waits; another alert; another route."""
+    """Return whether these wait: the same alert by the same route, another alert, another route."""
     places = (("r", "a"), ("r", "b"), ("other", "c"))
     return [limits.wait_seconds(route, now, alert) > 0 for route, alert in places]
 
@@ -30,7 +30,7 @@ def waits(limits: RateLimits, now: float = 0.0) -> list[bool]:
         (NETWORK, [True, True, True]),
     ],
 )
-def test_each_answer_holds_up_what_it_is_about(delivery: RequestOutcome, held_up: list[bool]) -> None:
+def test_each_response_pauses_alert_key_or_address(delivery: RequestOutcome, held_up: list[bool]) -> None:
     limits = RateLimits()
     limits.note("r", "a", delivery, 0.0)
     assert waits(limits) == held_up
@@ -39,7 +39,7 @@ def test_each_answer_holds_up_what_it_is_about(delivery: RequestOutcome, held_up
 @pytest.mark.parametrize(
     ("delivery", "longest"), [(NETWORK, 15), (UNAVAILABLE, 60), (UNAUTHORIZED, 120), (THROTTLED, 60)]
 )
-def test_the_pauses_grow_up_to_a_limit_and_begin_anew_after_a_success(delivery: RequestOutcome, longest: float) -> None:
+def test_pauses_grow_to_a_limit_and_start_again_after_a_success(delivery: RequestOutcome, longest: float) -> None:
     limits, now, pauses = RateLimits(), 0.0, []
     for _ in range(12):
         limits.note("r", "a", delivery, now)
@@ -51,7 +51,7 @@ def test_the_pauses_grow_up_to_a_limit_and_begin_anew_after_a_success(delivery: 
     assert limits.wait_seconds("r", now, "a") <= max(2.0, delivery.retry_after_seconds or 0)
 
 
-def test_answers_that_come_together_count_once_and_a_pause_that_was_asked_for_is_kept() -> None:
+def test_responses_at_once_count_once_and_do_not_end_a_requested_pause() -> None:
     limits = RateLimits()
     for _ in range(8):
         limits.note("r", "a", NETWORK, 100.0)
@@ -61,7 +61,7 @@ def test_answers_that_come_together_count_once_and_a_pause_that_was_asked_for_is
     assert limits.wait_seconds("r", 200.0) == 7.0
 
 
-def test_a_key_counts_as_paused_until_it_had_a_success() -> None:
+def test_a_key_counts_as_paused_until_a_success() -> None:
     limits = RateLimits()
     limits.note("r", "a", UNAUTHORIZED, 0.0)
     assert limits.paused_keys() == 1

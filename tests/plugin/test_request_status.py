@@ -1,4 +1,4 @@
-"""The status of what was sent is looked up, and a key that pauses holds up no other's."""
+"""Look-ups of the status of requests: a paused key does not delay those of another."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Client:
         return RequestStatus(Status.SUCCEEDED)
 
 
-def test_what_a_paused_key_sent_is_looked_up_later_and_that_of_others_now(monkeypatch: Any) -> None:
+def test_the_look_ups_of_a_paused_key_wait_and_those_of_others_do_not(monkeypatch: Any) -> None:
     clock, client, limits = Clock(), Client(), RateLimits()
     monkeypatch.setattr(request_status, "time", clock)
     any_of: Any = client

@@ -1,12 +1,9 @@
-"""The outbox and the sender without Alerta: durable, in order for each alert, one sender for each outbox."""
+"""The outbox on the disk and the sender, without Alerta."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +18,9 @@ from alerta_opsgenie.core.publish import AlertEvent, Dispatch, Policy, Request, 
 from alerta_opsgenie.core.wording import AlertValues, HistoryEntry
 from alerta_opsgenie.journal import Journal, New
 from alerta_opsgenie.plugin import outbox
+from alerta_opsgenie.plugin.directories import own_directory
 from alerta_opsgenie.plugin.keys import Key
 from alerta_opsgenie.plugin.outbox import Outbox, OutgoingRequest, read_row
-from alerta_opsgenie.plugin.places import own_directory
 from alerta_opsgenie.plugin.sender import Sender
 from alerta_opsgenie.plugin.settings import Settings
 from tests.support.cloud import Running, running_cloud
@@ -37,7 +34,7 @@ def run() -> Iterator[Running]:
 
 
 class Plugin:
-    """An outbox and a sender over the stand-in."""
+    """An outbox and a sender with the stand-in."""
 
     def __init__(self, run: Running, directory: Path, *, confirm: bool = True, timeout_seconds: float = 1.0) -> None:
         self.reports: list[tuple[str, str]] = []
@@ -74,7 +71,7 @@ def emptied(directory: Path) -> Callable[[], bool]:
     return look
 
 
-def test_a_request_comes_back_from_its_row_as_it_was_and_names_no_key(tmp_path: Path) -> None:
+def test_a_request_is_read_from_its_row_unchanged_and_without_a_key(tmp_path: Path) -> None:
     request = Request("note", "POST", "/v2/alerts/a/notes?identifierType=alias", {"note": "\N{PILE OF POO} \u00e4"})
     outgoing = OutgoingRequest("k", "a", 7, "default", request)
     with Journal(tmp_path) as journal:
@@ -83,10 +80,10 @@ def test_a_request_comes_back_from_its_row_as_it_was_and_names_no_key(tmp_path: 
     assert set(json.loads(action.body)) == {"v", "route", "operation", "method", "path", "body"}
 
 
-# -- Where it is kept
+# -- The directory
 
 
-def test_in_a_shared_volume_a_directory_of_our_own_is_made(run: Running, tmp_path: Path) -> None:
+def test_in_a_shared_volume_the_plugin_makes_its_own_directory(run: Running, tmp_path: Path) -> None:
     shared = tmp_path / "volume"
     shared.mkdir()
     shared.chmod(0o1777)
@@ -117,7 +114,7 @@ def test_another_users_directory_is_refused_and_requests_are_sent_from_memory(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-def test_somebody_elses_directory_in_a_shared_volume_is_refused(run: Running, tmp_path: Path) -> None:
+def test_another_users_directory_in_a_shared_volume_is_refused(run: Running, tmp_path: Path) -> None:
     shared = tmp_path / "volume"
     theirs = shared / f"alerta-opsgenie-{os.geteuid()}"
     theirs.mkdir(parents=True)
@@ -128,7 +125,7 @@ def test_somebody_elses_directory_in_a_shared_volume_is_refused(run: Running, tm
     assert len(plugin.outbox.memory) == 1
 
 
-def test_requests_in_memory_keep_their_order_and_move_to_the_disk_when_it_can_be_used(
+def test_requests_in_memory_move_to_the_disk_in_order(
     run: Running, tmp_path: Path
 ) -> None:
     (tmp_path / "spool").write_text("in the way")
@@ -142,7 +139,7 @@ def test_requests_in_memory_keep_their_order_and_move_to_the_disk_when_it_can_be
     assert not plugin.outbox.memory
 
 
-def test_memory_that_is_full_loses_the_oldest_and_says_so(
+def test_full_memory_loses_the_oldest_request_and_logs_it(
     run: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "MOST_IN_MEMORY", 2)
@@ -154,17 +151,17 @@ def test_memory_that_is_full_loses_the_oldest_and_says_so(
     assert "a request for alert a is lost" in caplog.text
 
 
-def test_a_row_that_cannot_be_read_holds_up_nothing(run: Running, tmp_path: Path) -> None:
-    plugin = Plugin(run, tmp_path)
+def test_a_row_that_cannot_be_read_is_a_dead_letter(run: Running, tmp_path: Path) -> None:
+    plugin, bodies = Plugin(run, tmp_path), ["nonsense", "{}", "[]", '{"route": "r"}']
     with Journal(tmp_path) as journal:
-        journal.append([New("k", "a", 1, "?", "nonsense")], time.time())
+        journal.append([New(f"k{number}", "a", number, "?", body) for number, body in enumerate(bodies)], time.time())
         with sending(plugin):
             plugin.happen("a", Event.RAISED)
             assert wait_until(lambda: run.cloud.alert("a"))
-        assert [action.reason for action in journal.actions("dead")] == ["unreadable"]
+        assert [action.reason for action in journal.actions("dead")] == ["unreadable"] * len(bodies)
 
 
-def test_what_a_killed_sender_had_in_flight_is_sent_again_unless_it_is_there(run: Running, tmp_path: Path) -> None:
+def test_a_create_in_flight_at_a_kill_is_sent_again_unless_it_had_its_effect(run: Running, tmp_path: Path) -> None:
     plugin = Plugin(run, tmp_path)
     plugin.happen("a", Event.RAISED)
     plugin.happen("b", Event.RAISED)
@@ -178,12 +175,12 @@ def test_what_a_killed_sender_had_in_flight_is_sent_again_unless_it_is_there(run
     assert posts == ["a", "b"]
 
 
-def test_while_the_vendor_cannot_be_asked_a_note_of_unknown_end_is_not_sent_again(run: Running, tmp_path: Path) -> None:
+def test_a_note_with_an_unknown_result_is_not_sent_again_until_it_was_looked_up(run: Running, tmp_path: Path) -> None:
     run.cloud.person("alice@example.com").create("m", "a", source="Alerta")
     plugin = Plugin(run, tmp_path)
     plugin.happen("a", Event.NOTED, text="once")
     (action,) = plugin.outbox.journal.claim(time.time(), 1, 1e4)
-    plugin.sender._send(plugin.sender.settings.client(), read_row(action))  # and then its process is killed
+    plugin.sender._send(plugin.sender.settings.client(), read_row(action))  # then the process is killed
 
     def asked() -> int:
         return sum(seen.method == "GET" and "/notes" in seen.path for seen in run.cloud.records.requests)
@@ -198,10 +195,10 @@ def test_while_the_vendor_cannot_be_asked_a_note_of_unknown_end_is_not_sent_agai
 
 
 @pytest.mark.parametrize(("closed_by", "posts"), [("alice@example.com", []), ("alice via Alerta", ["a"])])
-def test_what_a_restored_backup_holds_pages_nobody_again_for_what_people_closed(
+def test_a_create_from_a_restored_backup_does_not_reopen_what_people_closed(
     run: Running, tmp_path: Path, closed_by: str, posts: list[str]
 ) -> None:
-    """Where the bridge has closed it, a create that waits is a later outage."""
+    """If the bridge closed the alert, the waiting create is of a later outage."""
     plugin = Plugin(run, tmp_path)
     create = Request("create", "POST", "/v2/alerts", {"message": "m", "alias": "a", "source": "Alerta"})
     row = OutgoingRequest("k", "a", 1, "default", create).to_row()
@@ -213,7 +210,7 @@ def test_what_a_restored_backup_holds_pages_nobody_again_for_what_people_closed(
     assert [seen.body["alias"] for seen in run.cloud.records.requests if seen.method == "POST"] == posts
 
 
-def test_a_fault_of_this_program_holds_up_one_alert_and_leaves_nothing_in_flight(
+def test_an_error_of_the_program_delays_one_alert_and_leaves_nothing_in_flight(
     run: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin = Plugin(run, tmp_path)
@@ -233,7 +230,7 @@ def test_a_fault_of_this_program_holds_up_one_alert_and_leaves_nothing_in_flight
         assert wait_until(lambda: journal.counts(time.time()).in_flight == 0)
 
 
-def test_a_close_of_what_is_not_there_is_no_failure(run: Running, tmp_path: Path) -> None:
+def test_a_close_of_an_unknown_alert_is_not_reported(run: Running, tmp_path: Path) -> None:
     plugin = Plugin(run, tmp_path)
     with sending(plugin):
         plugin.happen("unknown", Event.CLOSED)
@@ -241,7 +238,7 @@ def test_a_close_of_what_is_not_there_is_no_failure(run: Running, tmp_path: Path
     assert plugin.reports == []
 
 
-def test_a_key_that_is_paused_does_not_hold_up_another(run: Running, tmp_path: Path) -> None:
+def test_a_paused_key_does_not_delay_another(run: Running, tmp_path: Path) -> None:
     other = run.cloud.add_api("other")
     plugin = Plugin(run, tmp_path)
     bad = Settings(**{**plugin.settings.__dict__, "keys": {"good": Key(other.key)}, "key": Key("0" * 36)})
@@ -258,70 +255,19 @@ def test_a_key_that_is_paused_does_not_hold_up_another(run: Running, tmp_path: P
         assert journal.counts(time.time()).waiting == 6
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "nonsense", '{"route": "r"}'])
-def test_a_row_that_holds_no_request_is_a_value_error(tmp_path: Path, text: str) -> None:
-    with Journal(tmp_path) as journal:
-        (action,) = journal.append([New("k", "a", 7, "note", text)], 1.0)
-    with pytest.raises(ValueError):  # noqa: PT011 - which one it is says json or we
-        read_row(action)
-
-
-def test_a_directory_of_our_own_is_used_as_it_is(tmp_path: Path) -> None:
+def test_the_user_s_own_directory_is_used_unchanged(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir(mode=0o750)
     assert own_directory(str(tmp_path / "own")) == str(tmp_path / "own")
     assert own_directory(str(tmp_path / "missing")) == str(tmp_path / "missing")
 
 
-def test_what_is_put_is_on_the_disk_before_anybody_sends(run: Running, tmp_path: Path) -> None:
+def test_requests_are_on_the_disk_before_they_are_sent(run: Running, tmp_path: Path) -> None:
     Plugin(run, tmp_path).happen("a", Event.RAISED, Event.ACKED)
     with Journal(tmp_path) as journal:
         assert [action.kind for action in journal.actions()] == ["create", "acknowledge"]
 
 
-def test_all_of_it_arrives_in_order_for_each_alert(run: Running, tmp_path: Path) -> None:
-    plugin = Plugin(run, tmp_path)
-    ids = [f"alert-{number}" for number in range(12)]
-    with sending(plugin):
-        for alert_id in ids:
-            plugin.happen(alert_id, Event.RAISED)
-        for alert_id in ids:
-            for number in range(3):
-                plugin.happen(alert_id, Event.NOTED, text=str(number))
-        assert wait_until(emptied(tmp_path))
-    for alert_id in ids:
-        upstream = run.cloud.alert(alert_id)
-        assert upstream is not None
-        assert upstream.notes == ["0", "1", "2"]
-
-
-def test_of_several_processes_one_sends_and_another_takes_over(run: Running, tmp_path: Path) -> None:
-    """The lock ends with its process, however that ends."""
-    code = (
-        "import sys, time\n"
-        "from alerta_opsgenie.plugin.outbox import Outbox\n"
-        "from alerta_opsgenie.plugin.sender import Sender\n"
-        "from alerta_opsgenie.plugin.settings import read_settings\n"
-        "settings = read_settings({'OPSGENIE_SERVICE_KEY': sys.argv[1], 'OPSGENIE_URL': sys.argv[2],"
-        " 'OPSGENIE_SPOOL_DIR': sys.argv[3]}, {})\n"
-        "Sender(Outbox(sys.argv[3]), settings, print).start()\n"
-        "time.sleep(60)\n"
-    )
-    command = [sys.executable, "-c", code, run.key.key, run.server.base_url, str(tmp_path)]
-    first = subprocess.Popen(command)
-    plugin = Plugin(run, tmp_path)
-    try:
-        plugin.happen("a", Event.RAISED)
-        assert wait_until(lambda: run.cloud.alert("a"))
-        with sending(plugin):
-            os.kill(first.pid, signal.SIGKILL)
-            plugin.happen("b", Event.RAISED)
-            assert wait_until(lambda: run.cloud.alert("b"))
-    finally:
-        first.kill()
-        first.wait()
-
-
-def test_a_stop_waits_for_what_is_on_its_way(run: Running, tmp_path: Path) -> None:
+def test_a_stop_waits_for_requests_in_flight(run: Running, tmp_path: Path) -> None:
     plugin = Plugin(run, tmp_path, timeout_seconds=5)
     with run.cloud.faults.delay(0.5):
         plugin.sender.start()

@@ -17,7 +17,7 @@ from alerta_opsgenie.core.publish import Dialect
 from alerta_opsgenie.core.reconcile import FIELDS
 from alerta_opsgenie.core.routing import choose
 from alerta_opsgenie.core.wording import AlertValues, entity, message, values
-from alerta_opsgenie.plugin.places import SPOOL
+from alerta_opsgenie.plugin.directories import SPOOL
 from alerta_opsgenie.plugin.settings import Settings, read_settings
 
 
@@ -52,7 +52,7 @@ def test_without_any_setting_it_starts_and_sends_nothing() -> None:
     assert (settings.sends, settings.problems) == (False, ())
 
 
-def test_the_environment_goes_first_and_has_lists_as_json() -> None:
+def test_the_environment_has_precedence_and_has_lists_as_json() -> None:
     settings = read(
         {"OPSGENIE_SERVICE_KEY": "from-file", "OPSGENIE_TEAMS": "a"},
         OPSGENIE_SERVICE_KEY="from-env",
@@ -88,7 +88,7 @@ def test_the_environment_goes_first_and_has_lists_as_json() -> None:
         ("OPSGENIE_ON_DELETE", "forget"),
     ],
 )
-def test_what_cannot_be_used_is_named_and_the_rest_goes_on(name: str, value: Any) -> None:
+def test_an_invalid_setting_is_a_problem_and_the_others_are_used(name: str, value: Any) -> None:
     settings = read({"OPSGENIE_SERVICE_KEY": "k", name: value})
     assert len(settings.problems) == 1
     assert name in settings.problems[0]
@@ -97,7 +97,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(name: str, value: Any
 
 @pytest.mark.parametrize("version", ["5.0", 5.0])
 def test_one_setting_keeps_the_wording_of_the_plugin_5_0(version: Any) -> None:
-    """What plugins/opsgenie of alerta-contrib makes of the same alert."""
+    """The expected texts are those of plugins/opsgenie of alerta-contrib for the same alert."""
     templates = read({"OPSGENIE_COMPATIBLE": version}).policy.templates
     alert = AlertValues("id", environment="Production", severity="major", text="disk full", value="97%")
     alert = alert._replace(service=("Web",))
@@ -105,7 +105,7 @@ def test_one_setting_keeps_the_wording_of_the_plugin_5_0(version: Any) -> None:
     assert entity(alert, templates) == "Production"
 
 
-def test_a_route_matches_on_any_field_and_goes_before_the_matchers() -> None:
+def test_a_route_matches_on_any_field_and_before_the_matchers() -> None:
     settings = read(
         {
             "OPSGENIE_ROUTES": [
@@ -126,7 +126,7 @@ def test_a_route_matches_on_any_field_and_goes_before_the_matchers() -> None:
     assert route(environment="Development").send is False
 
 
-def test_keys_come_from_files_and_follow_them(tmp_path: Path) -> None:
+def test_keys_are_read_from_files_and_again_when_they_change(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("first\n")
     key = read({"OPSGENIE_SERVICE_KEY_FILE": str(path)}).key
@@ -141,7 +141,7 @@ def test_no_key_is_ever_shown() -> None:
     assert "planted" not in repr(settings) + str(settings.key)
 
 
-def test_a_route_that_is_gone_is_sent_by_the_general_key() -> None:
+def test_a_removed_route_uses_the_default_key() -> None:
     assert read({"OPSGENIE_SERVICE_KEY": "k"}).key_of("matcher of yesterday").reveal() == "k"
 
 
@@ -156,7 +156,7 @@ def test_a_route_that_is_gone_is_sent_by_the_general_key() -> None:
          Dialect.JSM),
     ],
 )  # fmt: skip
-def test_the_dialect_is_told_by_the_url_unless_it_is_set(config: dict[str, str], url: str, dialect: Dialect) -> None:
+def test_the_dialect_follows_from_the_url_unless_it_is_set(config: dict[str, str], url: str, dialect: Dialect) -> None:
     settings = read(config)
     assert (settings.url, settings.policy.dialect) == (url, dialect)
 
@@ -173,11 +173,11 @@ def test_the_bridge_is_named_by_hash_or_id_of_its_key() -> None:
 
 
 @pytest.mark.parametrize("value", [f"{HASH}", f"['sha256:{HASH}']", f'["{HASH.upper()}"]', f" {HASH} , {ID}"])
-def test_the_bridge_s_key_comes_as_any_list(value: str) -> None:
+def test_the_bridge_s_key_may_be_any_form_of_list(value: str) -> None:
     assert read(OPSGENIE_BRIDGE_KEY=value).bridge_keys.include("the bridge's key", lambda: "")
 
 
-def test_a_key_itself_is_not_taken_for_its_hash_and_never_shown() -> None:
+def test_a_key_in_place_of_its_hash_is_a_problem_and_never_shown() -> None:
     settings = read({"OPSGENIE_BRIDGE_KEY": "the-planted-key-itself"})
     assert len(settings.problems) == 1
     assert "sha256sum" in settings.problems[0]
@@ -185,7 +185,7 @@ def test_a_key_itself_is_not_taken_for_its_hash_and_never_shown() -> None:
     assert not settings.bridge_keys.include("the-planted-key-itself", lambda: "")
 
 
-def test_a_user_alone_lends_no_names_and_the_line_says_what_does() -> None:
+def test_the_old_setting_is_a_problem_that_names_the_new_one() -> None:
     settings = read({"OPSGENIE_BRIDGE_USER": "opsgenie-bridge@example.com"})
     assert len(settings.problems) == 1
     assert "OPSGENIE_BRIDGE_KEY" in settings.problems[0]
@@ -213,13 +213,13 @@ def test_each_list_may_be_json_python_or_commas(name: str, read_of: Callable[[Se
         ("OPSGENIE_WEBHOOK_SECRETFILE", "OPSGENIE_WEBHOOK_SECRET_FILE"),
     ],
 )
-def test_a_setting_that_nobody_knows_is_named_with_the_nearest_one(name: str, nearest: str) -> None:
+def test_an_unknown_setting_is_a_problem_with_the_nearest_name(name: str, nearest: str) -> None:
     (problem,) = read({name: "x"}).problems
     assert name in problem
     assert nearest in problem
 
 
-def test_a_pattern_that_could_stop_alerta_is_named_and_the_other_routes_stand() -> None:
+def test_a_slow_pattern_is_a_problem_and_the_other_routes_are_used() -> None:
     routes = [{"match": {"resource": "(a+)+b"}}, {"match": {"resource": "web.*"}, "priority": "P1"}]
     settings = read({"OPSGENIE_ROUTES": routes})
     assert "OPSGENIE_ROUTES[0]" in settings.problems[0]
@@ -231,19 +231,19 @@ def test_a_pattern_that_could_stop_alerta_is_named_and_the_other_routes_stand() 
 SECRET = {"OPSGENIE_WEBHOOK_SECRET": "s"}
 
 
-def test_a_secret_for_everybody_s_alerts_is_named_where_alerta_keeps_customers_apart() -> None:
+def test_with_customer_views_a_secret_without_customers_is_a_problem() -> None:
     (problem,) = read({**SECRET, "CUSTOMER_VIEWS": True}).problems
     assert "OPSGENIE_WEBHOOK_CUSTOMERS" in problem
 
 
 @pytest.mark.parametrize(("value", "customers"), [("acme", ("acme",)), ("*", ())])
-def test_that_ends_when_the_customers_are_named(value: str, customers: tuple[str, ...]) -> None:
+def test_with_customer_views_a_secret_with_customers_is_no_problem(value: str, customers: tuple[str, ...]) -> None:
     settings = read({**SECRET, "CUSTOMER_VIEWS": True, "OPSGENIE_WEBHOOK_CUSTOMERS": value})
     assert (settings.webhook_customers, settings.problems) == (customers, ())
 
 
 @pytest.mark.parametrize("value", ["[", " ", ","])
-def test_customers_that_cannot_be_read_open_the_webhook_to_nobody(value: str) -> None:
+def test_invalid_customers_disable_the_secret(value: str) -> None:
     settings = read({**SECRET, "OPSGENIE_WEBHOOK_CUSTOMERS": value})
     assert settings.problems
     assert not settings.webhook_secret.equals("s")
@@ -251,7 +251,7 @@ def test_customers_that_cannot_be_read_open_the_webhook_to_nobody(value: str) ->
 
 @pytest.fixture
 def fallback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the plugin keeps what waits when the usual place cannot be had; below a directory like /tmp."""
+    """Return the outbox's directory if the default one cannot be used, in a directory like /tmp."""
     monkeypatch.setattr(os, "access", lambda *_: False)
     shared = tmp_path / "tmp"
     shared.mkdir()
@@ -260,7 +260,7 @@ def fallback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return shared / f"alerta-opsgenie-plugin-{os.getuid()}"
 
 
-def test_where_the_usual_spool_cannot_be_another_is_taken_and_said(fallback: Path) -> None:
+def test_the_temporary_directory_is_used_if_the_default_cannot_be(fallback: Path) -> None:
     settings = read_settings({}, {})
     assert settings.spool_directory == str(fallback)
     assert "OPSGENIE_SPOOL_DIR" in settings.problems[0]
@@ -269,7 +269,7 @@ def test_where_the_usual_spool_cannot_be_another_is_taken_and_said(fallback: Pat
 
 
 def make_link(fallback: Path) -> None:
-    """Point to the victim's own directory."""
+    """Make a link to the victim's own directory."""
     (fallback.parent.parent / "own").mkdir(mode=0o700)
     fallback.symlink_to(fallback.parent.parent / "own")
 
@@ -287,16 +287,16 @@ def make_parent_open(fallback: Path) -> None:
     fallback.parent.chmod(0o777)
 
 
-def make_somebody_elses(fallback: Path) -> None:
+def make_another_users(fallback: Path) -> None:
     if os.getuid():
-        pytest.skip("only root can make a directory of somebody else's")
+        pytest.skip("only root can make another user's directory")
     fallback.mkdir(mode=0o700)
     os.chown(fallback, 12345, 12345)
 
 
-@pytest.mark.parametrize("prepare", [make_link, make_open, make_file, make_parent_open, make_somebody_elses])
-def test_a_place_that_somebody_else_made_first_is_not_used(fallback: Path, prepare: Callable[[Path], None]) -> None:
-    """Who: another user of the host. Tried: to be there first."""
+@pytest.mark.parametrize("prepare", [make_link, make_open, make_file, make_parent_open, make_another_users])
+def test_a_directory_that_another_user_made_first_is_not_used(fallback: Path, prepare: Callable[[Path], None]) -> None:
+    """Attacker: another user of the host, who makes the directory before the plugin does."""
     prepare(fallback)
     settings = read_settings({}, {})
     assert settings.spool_directory == SPOOL
@@ -310,13 +310,13 @@ def test_the_sweeps_have_an_interval_or_are_off(value: object, seconds: float) -
     assert bool(found.problems) == (value == "soon")
 
 
-def test_a_policy_stands_for_its_field_alone() -> None:
+def test_a_policy_is_for_its_field_only() -> None:
     found = read({"OPSGENIE_RECONCILE_POLICIES": {"owner": "report"}})
     assert found.reconcile_policies == {**FIELDS, "owner": "report"}
 
 
 @pytest.mark.parametrize("policies", [{"owner": "me"}, {7: "alerta"}, "x"])
-def test_a_policy_that_is_none_is_a_problem_and_the_defaults_stay(policies: object) -> None:
+def test_an_invalid_policy_is_a_problem_and_the_defaults_are_used(policies: object) -> None:
     found = read({"OPSGENIE_RECONCILE_POLICIES": policies})
     assert found.reconcile_policies == FIELDS
     assert any("OPSGENIE_RECONCILE_POLICIES" in problem for problem in found.problems)
@@ -338,8 +338,8 @@ ODD_VALUES: list[Any] = [
 SETTINGS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
 
-def test_whatever_a_setting_holds_alerta_starts() -> None:
-    """An error here would keep the plugin from loading, and everything from being told."""
+def test_any_value_of_a_setting_lets_alerta_start() -> None:
+    """An error would prevent that Alerta loads the plugin, and nothing would be sent."""
     names = [line.split("`")[1] for line in SETTINGS_PAGE.read_text().splitlines() if line.startswith("| `")]
     assert len(names) > 30
     for name in names:
@@ -352,7 +352,7 @@ def test_whatever_a_setting_holds_alerta_starts() -> None:
 BOTH = {"OPSGENIE_SERVICE_KEY": "o", "OPSGENIE_ALSO_JSM_KEY": "j"}
 
 
-def test_jsm_is_told_beside_opsgenie_by_one_key_and_in_its_own_calls() -> None:
+def test_jsm_is_the_second_product_with_one_key_and_its_own_url() -> None:
     route = {"name": "db", "match": {"tag": "db"}, "api_key": "r", "teams": ["dba"]}
     found = read({**BOTH, "OPSGENIE_ROUTES": [route]})
     assert (found.policy.dialect, found.key.reveal(), found.product) == (Dialect.OPSGENIE, "o", "")
@@ -366,7 +366,7 @@ def test_jsm_is_told_beside_opsgenie_by_one_key_and_in_its_own_calls() -> None:
     assert (jsm.key_of("route db").reveal(), jsm.policy.routes[0].teams) == ("j", ("dba",))
 
 
-def test_without_a_key_of_opsgenies_jsm_is_the_only_one() -> None:
+def test_without_a_key_of_opsgenie_jsm_is_the_only_product() -> None:
     found = read({"OPSGENIE_ALSO_JSM_KEY": "j"})
     assert (found.key.reveal(), found.policy.dialect, found.also) == ("j", Dialect.JSM, None)
 
@@ -379,9 +379,9 @@ def test_without_a_key_of_opsgenies_jsm_is_the_only_one() -> None:
         ({**BOTH, "OPSGENIE_ALSO_JSM_URL": "ftp://x"}, "OPSGENIE_ALSO_JSM_URL: "),
     ],
 )
-def test_what_cannot_be_told_to_both_is_said(config: dict[str, Any], problem: str) -> None:
-    (said,) = read(config).problems
-    assert said.startswith(problem)
+def test_settings_that_do_not_fit_two_products_are_a_problem(config: dict[str, Any], problem: str) -> None:
+    (found,) = read(config).problems
+    assert found.startswith(problem)
 
 
 ACCOUNT = "5b10ac8d82e05b22cc7d4ef5"
@@ -395,7 +395,7 @@ def test_people_are_a_dict_or_its_text(setting: Any) -> None:
 
 
 @pytest.mark.parametrize("setting", [{ACCOUNT: 7}, {"a": "b", "A": "c"}, "{x", ["a"]])
-def test_people_that_cannot_be_used_are_a_problem_and_nobody_is_known(setting: Any) -> None:
+def test_invalid_people_are_a_problem(setting: Any) -> None:
     found = read({"OPSGENIE_PEOPLE": setting})
     assert found.people == {}
     assert [problem.partition(":")[0] for problem in found.problems] == ["OPSGENIE_PEOPLE"]

@@ -1,4 +1,4 @@
-"""What the plugin asks of uWSGI, by a module that stands in for uWSGI's own; the real one is in tests/e2e."""
+"""The special cases for uWSGI, with a stand-in for uWSGI's module; the real uWSGI is in tests/e2e."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def server(monkeypatch: pytest.MonkeyPatch, **what: Any) -> None:
     monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(worker_id=lambda: 0, masterpid=lambda: 0, **what))
 
 
-def test_a_worker_that_makes_its_own_application_looks_at_once_and_without_a_master_nobody_does(
+def test_a_lazy_worker_calls_at_once_and_without_a_master_nothing_is_called(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks = list[Flask]()

@@ -15,7 +15,7 @@ state on an earlier alert of Opsgenie is stale.
 """
 
 import re
-from typing import Dict, FrozenSet, Mapping
+from typing import Dict, FrozenSet, Iterable, Mapping
 
 from .duplicates import RECORD, action_records, is_duplicate
 from .message import Message, MessageError, tags, text_of
@@ -68,6 +68,11 @@ def incident_ns(message: Message, now_seconds: float) -> int:
     return made_ns if believable_ns(made_ns, now_seconds) == made_ns else 0
 
 
+def stale_registers(names: Iterable[str], newest_ns: Mapping[str, int], updated_ns: int) -> FrozenSet[str]:
+    """Return those registers that have a newer time than `updated_ns`; none if that is 0, which is unknown."""
+    return frozenset(name for name in names if 0 < updated_ns < newest_ns.get(name, 0))
+
+
 def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: float) -> FrozenSet[str]:
     """Return those of its registers that a newer action has written (`newest_ns`: as returned by `writes`).
 
@@ -78,8 +83,8 @@ def superseded(message: Message, newest_ns: Mapping[str, int], now_seconds: floa
     if not updated_ns:
         return frozenset()
     written = registers(message)
-    late = {name for name in written if newest_ns.get(name, 0) > updated_ns}
-    if 0 < incident_ns(message, now_seconds) < newest_ns.get(INCIDENT, 0):
+    late = stale_registers(written, newest_ns, updated_ns)
+    if stale_registers([INCIDENT], newest_ns, incident_ns(message, now_seconds)):
         late |= written & {STATE}
     return frozenset(late | {RECORD} if is_duplicate(message, newest_ns) else late)
 

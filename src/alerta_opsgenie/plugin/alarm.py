@@ -1,4 +1,4 @@
-"""What the bridge asks Alerta for, in the words of Alerta's alarm model, and nothing that would do harm there."""
+"""Translates the bridge's requests for Alerta's alarm model, and refuses those that the model cannot do."""
 
 from typing import Any, Dict
 
@@ -16,35 +16,35 @@ _CONFLICT, _REFUSED = 409, 400
 
 
 def model() -> AlarmModel:
-    """Give the alarm model of the application at hand."""
+    """Return the alarm model of the current application."""
     return MODELS.get(str(current_app.config["ALARM_MODEL"]).lower(), ALERTA)
 
 
 def translate(alert: Alert, body: Dict[str, Any]) -> None:
-    """Put the action or the status of a call of the bridge's into the words of the model.
+    """Replace the action or the status in a request of the bridge by the alarm model's own.
 
-    Raises AlertaException for an action that has no way: 409 as the usual model answers, which lets the relay look at
-    the alert, and 400 where that would help nobody.
+    Raises AlertaException for an action that the alert's status does not allow: 409 as the usual model does, after
+    which the relay reads the alert, and 400 if the model never allows it.
     """
-    present = model()
-    if present.ways is None:
+    current = model()
+    if current.ways is None:
         return
     if "status" in body:
-        body["status"] = present.status(body["status"])
+        body["status"] = current.status(body["status"])
     elif "action" in body:
-        body["action"] = _possible(present, text_of(alert.status), str(body["action"]))
+        body["action"] = _allowed_action(current, text_of(alert.status), str(body["action"]))
 
 
-def _possible(present: AlarmModel, status: str, action: str) -> str:
+def _allowed_action(current: AlarmModel, status: str, action: str) -> str:
     if meaning(status) == BLACKOUT:
         raise AlertaException(f"the alarm is {status}: only an operator of Alerta puts it back into service", _REFUSED)
-    ways = present.ways or {}
+    ways = current.ways or {}
     if action == "close" and state.settings().close_acknowledges:
         if status == "ACKED":
-            return "ack"  # changes nothing, and is told so by the status
+            return "ack"  # changes nothing; the response has the status
         action = "ack"
     if action not in ways or status in ways[action]:
         return action
     if not ways[action] and meaning(status) not in ENDED:
-        raise AlertaException(present.no_close, _REFUSED)
+        raise AlertaException(current.no_close, _REFUSED)
     raise AlertaException(f"invalid action for current {status} status", _CONFLICT)

@@ -1,4 +1,4 @@
-"""Alerta's alerts as the core's plain values, and what their history tells of timeouts."""
+"""Converts Alerta's alerts to the core's `AlertValues`."""
 
 import datetime as dt
 from enum import Enum
@@ -7,10 +7,7 @@ from typing import Any, Dict, NamedTuple, Optional
 from alerta.models.alert import Alert
 
 from alerta_opsgenie.core.alarm_model import meaning
-from alerta_opsgenie.core.events import end_of
 from alerta_opsgenie.core.wording import AlertValues, HistoryEntry, attribute_text
-
-__all__ = ["Query", "end_of", "epoch_seconds", "values_of"]
 
 _SAME_NAMES = (
     "id", "resource", "event", "environment", "severity", "group", "value", "text", "origin", "customer",
@@ -28,10 +25,10 @@ class Query(NamedTuple):
 
 
 def values_of(alert: Alert) -> AlertValues:
-    """Read an alert; what Alerta leaves empty, or holds as another type, is a text all the same."""
+    """Read an alert. Empty values and values of other types become texts."""
     return AlertValues(
         **{name: text_of(getattr(alert, name)) for name in _SAME_NAMES},
-        status=word_of(alert.status),
+        status=usual_status(alert.status),
         shown_status=text_of(alert.status),
         service=tuple(text_of(name) for name in alert.service or ()),
         tags=tuple(text_of(tag) for tag in alert.tags or ()),
@@ -49,7 +46,7 @@ def values_of(alert: Alert) -> AlertValues:
 def _past(entry: Any) -> HistoryEntry:
     return HistoryEntry(
         change=text_of(entry.change_type),
-        status=word_of(entry.status),
+        status=usual_status(entry.status),
         severity=text_of(entry.severity),
         id=text_of(entry.id),
         at_seconds=epoch_seconds(entry.update_time),
@@ -59,22 +56,22 @@ def _past(entry: Any) -> HistoryEntry:
 
 
 def epoch_seconds(moment: Optional[dt.datetime]) -> float:
-    """Read one of Alerta's instants, which are in UTC and do not say so."""
+    """Read a time of Alerta, which is in UTC without a time zone; 0 for None."""
     return moment.replace(tzinfo=dt.timezone.utc).timestamp() if moment else 0.0
 
 
-def word_of(status: Any) -> str:
-    """Give a status in the words of the usual alarm model."""
+def usual_status(status: Any) -> str:
+    """Return the status of the usual alarm model that an alarm model's own status means."""
     return meaning(text_of(status))
 
 
 def newest_timeout_seconds(alert: Alert) -> Optional[int]:
-    """Tell how long what the newest line of history says is to last; None where it does not say."""
+    """Return the timeout of the newest entry of the history; None where it has none."""
     timeout = alert.history[0].timeout if alert.history else None
     return timeout if isinstance(timeout, int) else None
 
 
 def text_of(value: Any) -> str:
-    """Give a value of Alerta's as a text; `str` of its enumerations gives `Status.Ack` in 8.7.0, 9.0.0 and 9.0.1."""
+    """Return a value as text. `str` of Alerta's enumerations returns `Status.Ack` in 8.7.0, 9.0.0 and 9.0.1."""
     value = value.value if isinstance(value, Enum) else value
     return attribute_text(str(value)) if value is not None else ""

@@ -1,8 +1,8 @@
-"""Who may use Opsgenie's outgoing webhook: whoever has the shared secret, or an API key that may write alerts.
+"""Authenticates requests to the webhook: by the shared secret, or by an API key that may write alerts.
 
-Alerta asks for nothing at all where `AUTH_REQUIRED` is off. So the caller is found out here, before Alerta looks at
-the request, and is given a token of Alerta's own with the customers that it is bound to. The secret or key is taken
-out of the request, because Alerta logs the headers of requests to webhooks.
+Without `AUTH_REQUIRED` Alerta authenticates nothing. So the plugin does it, before Alerta's own check, and replaces the
+secret or key by a token of Alerta with the caller's customers. The secret must not stay in the request, because Alerta
+logs the headers of requests to webhooks.
 """
 
 import datetime as dt
@@ -20,12 +20,12 @@ from alerta_opsgenie.plugin import LOG, guard, state
 from alerta_opsgenie.plugin.keys import BRIDGE_SCOPE
 
 AS_BRIDGE = "alerta_opsgenie.as_bridge"
-"""Where it is true in a request's environment, the plugin itself makes the request (`plugin.inprocess`)."""
+"""True in the environment of a request that the plugin itself makes for the bridge (`plugin.inprocess`)."""
 _KEY = re.compile(r"Key (\S+)")
 
 PATH = "/webhooks/opsgenie"
 USER = "opsgenie-webhook"
-"""Who it is in Alerta's audit trail where a message names no person."""
+"""The login in Alerta's audit trail if a message names no person."""
 
 LIFE_SECONDS = 30
 
@@ -38,22 +38,22 @@ _HOW = (
 class Caller(NamedTuple):
     """Who posts to the webhook, and what it may do in Alerta.
 
-    `lends_names`: what it says of people is believed, and Opsgenie is not told of it.
+    `is_bridge`: it acts as the bridge, so its names of people are used, and its actions are not sent back.
     """
 
     login: str
     customers: Tuple[str, ...] = ()
-    lends_names: bool = False
+    is_bridge: bool = False
     scopes: Tuple[str, ...] = (Scope.read_alerts, Scope.write_alerts, Scope.delete_alerts)
 
 
 def install() -> None:
-    """Look at each request of this process's applications; more calls change nothing."""
-    request_started.connect(_look)
+    """Run `_start` at each request of this process. A second call changes nothing."""
+    request_started.connect(_guarded_start)
 
 
 def caller() -> Caller:
-    """Give who makes the present request. Raises AlertaException (401 or 403) for whoever may not."""
+    """Return who makes the current request. Raises AlertaException (401 or 403) for an unknown caller."""
     found: Optional[Caller] = g.get("opsgenie_caller")
     if found is not None:
         return found
@@ -62,16 +62,15 @@ def caller() -> Caller:
         raise AlertaException(f"the API key lacks the scope write:alerts; {how}", code=403)
     if not state.settings().webhook_secret:
         LOG.warning("opsgenie: the webhook refuses a request: no secret is set; %s", how)
-    raise AlertaException(f"the webhook takes nothing from unknown callers; {how}", code=401)
+    raise AlertaException(f"the webhook refuses unknown callers; {how}", code=401)
 
 
-def _look(_app: Flask, **_: object) -> None:
+def _guarded_start(_app: Flask, **_: object) -> None:
     guard.attempt("the start of a request", _start)
 
 
 def _start() -> None:
-    process = state.process()
-    process.start()
+    state.process().start()
     if request.path == PATH or request.path.startswith(PATH + "/"):
         found = _by_secret() or _by_key()
         if found is not None:
@@ -89,7 +88,7 @@ def _by_secret() -> Optional[Caller]:
     if not settings.webhook_secret.equals(shown):
         LOG.warning("opsgenie: a request to the webhook from %s has the wrong secret", request.remote_addr)
         return None
-    return Caller(USER, settings.webhook_customers, lends_names=True)
+    return Caller(USER, settings.webhook_customers, is_bridge=True)
 
 
 def _by_key() -> Optional[Caller]:
@@ -101,11 +100,11 @@ def _by_key() -> Optional[Caller]:
         g.opsgenie_poor_key = True
         return None
     customers = (known.customer,) if known.customer else ()
-    return Caller(known.user, customers, is_bridge(key, known.scopes), tuple(known.scopes))
+    return Caller(known.user, customers, is_bridge_key(key, known.scopes), tuple(known.scopes))
 
 
 def token_of(found: Caller, scopes: Iterable[str]) -> str:
-    """Make a token of Alerta's own that is good for half a minute."""
+    """Return a token of Alerta that is valid for `LIFE_SECONDS`."""
     token = create_token(
         user_id=found.login,
         name=found.login,
@@ -118,11 +117,11 @@ def token_of(found: Caller, scopes: Iterable[str]) -> str:
     return str(token.tokenize())
 
 
-# -- By which key: never by a login or an e-mail address, which anybody can register
+# -- The API key: never a login or an e-mail address, which anybody can register
 
 
 def key_in_headers() -> str:
-    """Give the API key that the present request shows in a header; an empty string where there is none."""
+    """Return the API key in the current request's headers, or an empty text."""
     authorization = request.headers.get("Authorization", "")
     if authorization.startswith("Key "):
         match = _KEY.match(authorization)
@@ -131,14 +130,14 @@ def key_in_headers() -> str:
 
 
 def shown_key() -> str:
-    """Give the API key by which Alerta has let the present request in (9.1.0, auth/decorators.py), or nothing."""
+    """Return the API key by which Alerta authenticated the request (9.1.0, auth/decorators.py), or an empty text."""
     if request.headers.get("Authorization", "").startswith("Key ") or "X-API-Key" in request.headers:
         return key_in_headers()
     return request.args.get("api-key", "")
 
 
-def is_bridge(key: str, scopes: Sequence[Any]) -> bool:
-    """Whether a good API key with these scopes is the bridge's."""
+def is_bridge_key(key: str, scopes: Sequence[Any]) -> bool:
+    """Whether a valid API key with these scopes is the bridge's."""
     if not key:
         return False
     return BRIDGE_SCOPE in scopes or state.settings().bridge_keys.include(key, lambda: _id_of(key))

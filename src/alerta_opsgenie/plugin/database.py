@@ -1,8 +1,8 @@
-"""A connection of the plugin's own to the PostgreSQL database of Alerta, and the tables that it keeps there.
+"""The plugin's own connection to Alerta's PostgreSQL database, and its tables there.
 
-Never Alerta's connection: Alerta commits inside each write, and an error of ours would abort its transaction. Every
-transaction is one short commit; none stays open while the vendor is asked. Each product that is told has tables of
-its own, by a prefix. Without the right to make them the log has the SQL, for somebody with that right.
+It never uses Alerta's connection: Alerta commits inside each write, and an error of the plugin would abort its
+transaction. Each transaction is short; none is open during a request to the vendor. The second of two products has its
+own tables, by a prefix. If the user may not create tables, the SQL is logged for an administrator.
 """
 
 import contextlib
@@ -37,20 +37,20 @@ INSERT INTO alerta_opsgenie_values VALUES ('version', '1')
     ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 """
 _MAKING_LOCK = 0x4F50_0001
-"""Keeps two processes from making the tables at once; given up at the end of the transaction."""
+"""Prevents that two processes create the tables at once. PostgreSQL frees it at the end of the transaction."""
 
 _IN_TRANSACTION = 2  # psycopg2.extensions.STATUS_BEGIN
 _CONNECT_SECONDS = 5
 _WAIT_SECONDS = 15.0
 _KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-"""A connection whose other end vanished without a word is given up after 25 s (libpq, connection parameters)."""
+"""A connection whose other end does not answer is closed after 25 s (libpq, connection parameters)."""
 _STATEMENT_MILLISECONDS = 10_000
 
 
 class Database:
-    """Alerta's PostgreSQL database, as `DATABASE_URL`, `DATABASE_NAME` and `DATABASE_SCHEMA` name it.
+    """Alerta's PostgreSQL database: `DATABASE_URL`, `DATABASE_NAME` and `DATABASE_SCHEMA`.
 
-    `product` ends the prefix of the tables, of one that is told beside Opsgenie.
+    `product` is part of the prefix of the tables for the second of two products.
     """
 
     def __init__(self, config: Mapping[str, Any], product: str = "") -> None:
@@ -65,13 +65,13 @@ class Database:
 
     @staticmethod
     def is_for(config: Mapping[str, Any]) -> bool:
-        """Whether Alerta's database is one that this can use."""
+        """Whether Alerta's database is PostgreSQL."""
         return urlparse(str(config.get("DATABASE_URL"))).scheme in ("postgres", "postgresql")
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Any]:
-        """Give a cursor; what is done with it is committed at the end, or not at all. Raises JournalError."""
-        import psycopg2  # noqa: PLC0415 - Alerta brings it, where it uses PostgreSQL
+        """Yield a cursor. Commit at the end, or roll back after an error. Raises JournalError."""
+        import psycopg2  # noqa: PLC0415 - installed with Alerta if it uses PostgreSQL
 
         _end_alertas_transaction()
         if not self._mutex.acquire(timeout=_WAIT_SECONDS):
@@ -87,7 +87,7 @@ class Database:
             self._mutex.release()
 
     def close(self) -> None:
-        """Close the connection; the next transaction opens another."""
+        """Close the connection. The next transaction opens another."""
         with self._mutex:
             self._close()
 
@@ -111,7 +111,7 @@ class Database:
         return connection
 
     def _begun(self) -> Any:
-        """Begin a transaction; on a new connection where the kept one was closed meanwhile."""
+        """Begin a transaction, on a new connection if the open one is lost."""
         import psycopg2  # noqa: PLC0415 - as above
 
         if self._connected is not None:
@@ -128,7 +128,7 @@ class Database:
         return self._connected
 
     def _begin(self, cursor: Any) -> None:
-        """Set what holds for this transaction alone: behind a pooler the next one may have another session."""
+        """Set schema and time limit for this transaction: behind a pooler the next one may have another session."""
         from psycopg2 import sql  # noqa: PLC0415 - as above
 
         begin = "SET LOCAL search_path TO {}; SET LOCAL statement_timeout = {}"
@@ -148,22 +148,22 @@ class Database:
                 try:
                     tables.execute(TABLES)
                 except psycopg2.Error as error:
-                    self._with_sql(str(error))
+                    self._log_sql(str(error))
                     raise
         self._has_tables = True
 
-    def _with_sql(self, why: str) -> None:
+    def _log_sql(self, why: str) -> None:
         if self._logged != why:
             self._logged = why
             LOG.error(
                 "opsgenie: the tables of the plugin cannot be made in Alerta's database: %s;"
-                " let somebody with the right to do so run:%s",
+                " an administrator of the database has to run:%s",
                 " ".join(why.split()), TABLES.replace(_PREFIX, self._prefix),
             )  # fmt: skip
 
 
 class _Cursor:
-    """A cursor to the tables of another prefix; the names of tables and indexes stand in the texts of queries alone."""
+    """A cursor that replaces the prefix of tables and indexes in each query."""
 
     def __init__(self, cursor: Any, prefix: str) -> None:
         self._cursor, self._prefix = cursor, prefix
@@ -176,14 +176,14 @@ class _Cursor:
 
 
 def _end_alertas_transaction() -> None:
-    """End the transaction that a look of Alerta's has left open in this request.
+    """Commit the transaction that a query of Alerta has left open in this request.
 
-    Behind a pooler in transaction mode it holds a connection while ours waits for one, so that a few requests at once
-    would all wait for each other. Alerta commits each of its writes itself, so there is nothing else in it.
+    Behind a pooler in transaction mode it holds a connection while the plugin waits for one, so that a few requests at
+    once would wait for each other. Alerta commits each write itself, so the transaction has no writes.
     """
     connection = g.get("db") if has_app_context() else None
     if connection is not None and getattr(connection, "status", 0) == _IN_TRANSACTION:
-        with contextlib.suppress(Exception):  # Alerta finds out by itself
+        with contextlib.suppress(Exception):  # Alerta's next query fails and reports it
             connection.commit()
 
 

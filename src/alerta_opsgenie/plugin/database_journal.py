@@ -1,8 +1,8 @@
-"""The outbox in Alerta's own PostgreSQL database: nothing has to be mounted, and all hosts share it.
+"""The outbox in Alerta's PostgreSQL database, which all hosts share.
 
 It has the methods of `journal.Journal`. A claim is a lease on the first request of an alert: no transaction is open
-while the vendor is asked, and what a killed process had in flight is due again when its lease ends. So any number of
-hosts may send, one request of an alert at a time, in order. What was sent is deleted; a dead letter stays.
+during a request to the vendor, and the requests of a killed process are due again when their leases end. So any number
+of hosts may send, one request of an alert at a time, in order. A sent request is deleted; a dead letter stays.
 """
 
 import os
@@ -14,7 +14,7 @@ from alerta_opsgenie.journal import Action, Counts, Journal, New
 from alerta_opsgenie.plugin.database import Database
 
 _ATTEMPTS_PER_LEASE = 6
-"""How many time limits of a request a lease lasts: an attempt, what is looked up before it, and much doubt."""
+"""The length of a lease, in time limits of a request: for an attempt, the look-up before it, and a margin."""
 _LEAST_LEASE_SECONDS = 60.0
 
 _COLUMNS = (
@@ -22,13 +22,12 @@ _COLUMNS = (
 )
 _APPEND = """INSERT INTO alerta_opsgenie_outbox (key, alert, order_ns, kind, body, accepted_at, due_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (key) DO NOTHING"""
-# The condition stands on the row itself, so that PostgreSQL asks it again after it waited for another's claim.
-_CLAIMABLE = """(mine.state = 'waiting' AND (mine.due_at <= %(now)s OR mine.due_at > %(far)s)
-    OR mine.state = 'in-flight' AND mine.leased_until < now())"""
-# By WITH, for as a plain subquery it may be run again for each row, and then more is claimed than is given to anybody.
+# The first condition is on the row itself, so that PostgreSQL checks it again after it waited for another claim.
+# WITH: a plain subquery may be run again for each row, and would then claim more rows than it returns.
 _CLAIM = f"""WITH found AS (
     SELECT mine.id, mine.first_attempt_at AS before, mine.reason AS why FROM alerta_opsgenie_outbox AS mine
-    WHERE {_CLAIMABLE} AND NOT EXISTS (
+    WHERE (mine.state = 'waiting' AND (mine.due_at <= %(now)s OR mine.due_at > %(far)s)
+        OR mine.state = 'in-flight' AND mine.leased_until < now()) AND NOT EXISTS (
         SELECT 1 FROM alerta_opsgenie_outbox AS first WHERE first.alert = mine.alert AND first.id < mine.id
         AND first.state <> 'dead')
     ORDER BY mine.due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
@@ -44,7 +43,7 @@ _MINE = "WHERE id = %s AND holder = %s AND state = 'in-flight'"
 
 
 class DatabaseJournal:
-    """Any thread may call it. Each method is one short transaction, and raises JournalError."""
+    """The outbox's table. Thread-safe. Each method is one short transaction, and raises JournalError."""
 
     def __init__(self, database: Database, timeout_seconds: float = 10.0) -> None:
         self._transaction = database.transaction
@@ -54,32 +53,32 @@ class DatabaseJournal:
         self.set_aside, self.carried_over = "", 0
 
     def append(self, actions: Sequence[New], now: float, *, due_at: Optional[float] = None) -> None:
-        """Put requests into the outbox, all or none; a key that is known changes nothing."""
+        """Add requests, all or none. A key that is there already is ignored."""
         with self._transaction() as cursor:
             for new in actions:
                 texts = (new.key, _plain(new.alert), new.order_ns, new.kind, _plain(new.body))
                 cursor.execute(_APPEND, (*texts, now, now if due_at is None else due_at))
 
     def claim(self, now: float, limit: int, longest_pause_seconds: float) -> List[Action]:
-        """Take the first requests of up to `limit` alerts that are due, each for the time of a lease."""
+        """Take a lease on the first request of up to `limit` alerts, of those that are due, and return them."""
         values = {
             "now": now, "far": now + longest_pause_seconds, "limit": limit, "holder": self._holder,
             "lease": self._lease_seconds,
         }  # fmt: skip
         with self._transaction() as cursor:
             cursor.execute(_CLAIM, values)
-            # What is given tells of earlier attempts; what is kept, that of this one nothing is known.
+            # The returned reason is of the last attempt. In the table it is empty: this attempt has no result yet.
             return [_to_action(row[:-1])._replace(reason=row[-1]) for row in cursor.fetchall()]
 
     def next_due(self, now: float, longest_pause_seconds: float) -> Optional[float]:
-        """Give the instant at which something is due next; None: nothing waits."""
+        """Return when the next request is due; None if none waits."""
         with self._transaction() as cursor:
             cursor.execute(_NEXT)
             due: Optional[float] = cursor.fetchone()[0]
         return None if due is None else now if due > now + longest_pause_seconds else due
 
     def done(self, action: Action, _now: float, _reason: str) -> None:
-        """Forget a request that was sent, or that is not needed."""
+        """Delete a request that was sent, or that is not needed."""
         self._change(f"DELETE FROM alerta_opsgenie_outbox {_MINE}", action)
 
     def dead(self, action: Action, now: float, reason: str, detail: str) -> None:
@@ -91,7 +90,7 @@ class DatabaseJournal:
         self._end(action, "waiting", due_at, reason, detail)
 
     def recover(self, _now: float) -> int:
-        """End the leases of this host's other processes; for the one that sends for the host now. Says how many."""
+        """End the leases of this host's other processes, and return how many. For the process that sends now."""
         with self._transaction() as cursor:
             cursor.execute(
                 "UPDATE alerta_opsgenie_outbox SET leased_until = '-infinity'"
@@ -101,11 +100,11 @@ class DatabaseJournal:
             return int(cursor.rowcount)
 
     def prune(self, _now: float, _older_than_seconds: float) -> int:
-        """Do nothing: what is done is deleted at once."""
+        """Do nothing: `done` deletes a request at once."""
         return 0
 
     def waits(self, alert: str) -> bool:
-        """Whether anything on that alert waits or is in flight."""
+        """Whether a request for that alert waits or is in flight."""
         with self._transaction() as cursor:
             cursor.execute(
                 "SELECT 1 FROM alerta_opsgenie_outbox WHERE alert = %s AND state <> 'dead' LIMIT 1", (_plain(alert),)
@@ -113,7 +112,7 @@ class DatabaseJournal:
             return cursor.fetchone() is not None
 
     def counts(self, now: float) -> Counts:
-        """Count what lies here."""
+        """Count the requests."""
         query = (
             "SELECT state, count(*), min(accepted_at), count(DISTINCT alert) FROM alerta_opsgenie_outbox GROUP BY state"
         )
@@ -127,7 +126,7 @@ class DatabaseJournal:
         )  # fmt: skip
 
     def actions(self, state: Optional[str] = None, alert: Optional[str] = None) -> Iterator[Action]:
-        """Give the requests that lie here, those of a state, of an alert."""
+        """Return the requests, of one state and one alert if given."""
         query = (
             f"SELECT {_COLUMNS}, first_attempt_at FROM alerta_opsgenie_outbox"
             " WHERE coalesce(%s, state) = state AND coalesce(%s, alert) = alert ORDER BY id"
@@ -138,7 +137,7 @@ class DatabaseJournal:
         return map(_to_action, rows)
 
     def take_over(self, disk: Journal) -> int:
-        """Move here what waits on this host's disk since the outbox lay there. Says how many."""
+        """Move the waiting requests of an outbox on this host's disk to the table, and return how many."""
         waiting = list(disk.actions("waiting"))
         for action in waiting:
             self.append([New._make(action[1 : 1 + len(New._fields)])], action.accepted_at)
@@ -153,13 +152,13 @@ class DatabaseJournal:
         )  # fmt: skip
 
     def _change(self, query: str, action: Action, *values: object) -> None:
-        """Change a request that this process holds; one whose lease another has now is left to it."""
+        """Change a request whose lease this process has; nothing if another process has it now."""
         with self._transaction() as cursor:
             cursor.execute(query, (*values, action.id, self._holder))
 
 
 def _plain(text: str) -> str:
-    """Give the text as PostgreSQL can hold it: without NUL, and without half a surrogate pair."""
+    """Return a text that PostgreSQL accepts: without NUL and without lone surrogates."""
     return text.replace("\0", "").encode("utf-8", "backslashreplace").decode("utf-8")
 
 

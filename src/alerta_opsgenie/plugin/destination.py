@@ -1,7 +1,7 @@
-"""One product that is told what happens in Alerta: Opsgenie or JSM, or each of them while both run side by side.
+"""One product that the plugin sends to: Opsgenie or JSM, or each of them while both run side by side.
 
-Each has a journal, a memory, a lock, threads and pauses of its own, so that what one does not answer never delays the
-other. What is to be told is decided for each by what that product is known to have.
+Each has its own journal, memory, lock, threads and pauses, so that a product that does not answer never delays the
+other. Which requests are needed is decided per product, by the alerts that it has.
 """
 
 import os
@@ -19,23 +19,22 @@ from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.database import Database
 from alerta_opsgenie.plugin.database_journal import DatabaseJournal
 from alerta_opsgenie.plugin.memory import Memory
-from alerta_opsgenie.plugin.missed import Missed
+from alerta_opsgenie.plugin.missed_events import MissedEvents
 from alerta_opsgenie.plugin.outbox import Outbox
 from alerta_opsgenie.plugin.request_status import CROSSING
 from alerta_opsgenie.plugin.sender import Duty, Report, Sender
 from alerta_opsgenie.plugin.settings import Settings
 
-_ACTS = frozenset({"acknowledge", "unacknowledge", "snooze", "close"})
-"""What may be told again to the product that it came from: the second time it changes nothing."""
-
+_REPEATABLE = frozenset({"acknowledge", "unacknowledge", "snooze", "close"})
+"""May be sent to the product that the action came from: the second time they change nothing."""
 
 _MOST_SENT = 10_000
 
 
 class Destination:
-    """What waits for one product, what it is known to have, and the threads that send to it.
+    """The outbox, the memory and the sender of one product.
 
-    `find` gives an alert of Alerta's, `report` writes a note on one, `link` puts the vendor's id there.
+    `find` returns an alert of Alerta, `report` writes a note on one, `link` puts the vendor's id on one.
     """
 
     def __init__(
@@ -61,63 +60,66 @@ class Destination:
         self._sent: Set[str] = set()
         if self.memory:
             lease = partial(self.lease, seconds=2.5 * settings.compare_seconds)
-            look = Missed(self.memory, self.outbox, settings.policy, find, lease, self.sender.plan,
-                          settings.compare_seconds).look  # fmt: skip
-            self.sender.duties.append(Duty("missed", lambda: settings.compare_seconds, look))
+            missed = MissedEvents(self.memory, self.outbox, settings.policy, find, lease, self.sender.plan,
+                                  settings.compare_seconds)  # fmt: skip
+            self.sender.duties.append(Duty("missed", lambda: settings.compare_seconds, missed.check))
 
-    def tell(self, values: AlertValues, acts: Sequence[AlertEvent], *, is_crossing: bool = False) -> None:
-        """Put the requests for what happened into the outbox.
+    def send(self, values: AlertValues, acts: Sequence[AlertEvent], *, is_crossing: bool = False) -> None:
+        """Put the requests for these events into the outbox.
 
-        `is_crossing`: it came from one of two products, maybe from this one. So it is told without notes.
+        `is_crossing`: the action came from one of two products, maybe from this one. So no notes are sent.
         """
         policy = self.settings.policy
         dispatch = publish(values, acts, policy, known=True)
-        if dispatch.requests:  # a repeat, of which nothing is told, costs no look into the memory
-            dispatch = publish(values, acts, policy, known=self._has(values))
+        if dispatch.requests:  # a repeat needs no request, so it costs no query
+            dispatch = publish(values, acts, policy, known=self._is_known(values))
         if is_crossing:
-            wanted = tuple(request for request in dispatch.requests if request.operation in _ACTS)
+            wanted = tuple(request for request in dispatch.requests if request.operation in _REPEATABLE)
             dispatch = dispatch._replace(requests=wanted)
         if dispatch.cut:
             LOG.info("opsgenie: cut to the vendor's limits for alert %s: %s", values.id, ", ".join(dispatch.cut))
         if dispatch.requests:
             self.outbox.put(dispatch, values.id, CROSSING if is_crossing else "")
 
-    def _has(self, values: AlertValues) -> Optional[bool]:
-        """Whether the product has the alert.
+    def _is_known(self, values: AlertValues) -> Optional[bool]:
+        """Whether the product has the alert; None if unknown.
 
-        What JSM is told beside Opsgenie began with its memory: what that does not know is not there, whatever Alerta's
-        history tells.
+        For the second product the memory alone decides: it is as old as the first request to that product, so an alert
+        that it lacks was never sent there, although Alerta's history may be older.
         """
         if self.settings.product and self.memory:
-            return self.knows(values.id, time.time())
+            return self.has_open(values.id, time.time())
         known = known_by_history(values, self.settings.policy)
-        return self.knows(values.id, values.received_at_seconds) if known is None else known
+        return self.has_open(values.id, values.received_at_seconds) if known is None else known
 
-    def knows(self, alert_id: str, received_at_seconds: float) -> Optional[bool]:
-        """Whether the vendor has an alert whose history tells nothing; None: nobody knows."""
-        had = self._had(alert_id, received_at_seconds)
-        return had.is_open if isinstance(had, AgreedState) else had
+    def has_open(self, alert_id: str, received_at_seconds: float) -> Optional[bool]:
+        """Whether the product has the alert open or will have it, by memory and outbox; None if unknown."""
+        found = self._look_up(alert_id, received_at_seconds)
+        return found.is_open if isinstance(found, AgreedState) else found
 
-    def was_missed(self, values: AlertValues) -> bool:
-        """Whether an open alert was never sent, because another plugin failed before ours was asked.
+    def was_never_sent(self, values: AlertValues) -> bool:
+        """Whether an open alert was never sent, because another plugin raised an error before ours was called.
 
-        Looked up once in this process for each alert. What people closed over there was sent.
+        Looked up once per alert and process. An alert that people closed at the vendor was sent.
         """
         if values.id in self._sent or not is_wanted(values.severity, self.settings.policy):
             return False
-        if self._had(values.id, values.received_at_seconds) is False:
+        if self._look_up(values.id, values.received_at_seconds) is False:
             return True
         if len(self._sent) >= _MOST_SENT:
             self._sent.clear()
         self._sent.add(values.id)
         return False
 
-    def _had(self, alert_id: str, received_at_seconds: float) -> Union[AgreedState, bool, None]:
-        """Give what the vendor has of an alert; else whether something of it waits (None: from before the memory)."""
+    def _look_up(self, alert_id: str, received_at_seconds: float) -> Union[AgreedState, bool, None]:
+        """Return what the memory has of an alert; else whether a request for it waits.
+
+        None: not known, or the alert is older than the memory.
+        """
         if self.memory is None:
             return None
         try:
-            # In this order: what was sent is remembered first, and waits no more after that.
+            # In this order: the sender writes the memory first, and then removes the request from the journal.
             waits = self.outbox.journal.waits(alert_id)
             known = self.memory.read([alert_id]).get(alert_id)
             since = float(self.memory.get_value("since") or "inf") if known is None else 0.0
@@ -132,13 +134,13 @@ class Destination:
         self.outbox.put(publish(values, [note], self.settings.policy, known=True), values.id)
 
     def lease(self, name: str, seconds: float) -> bool:
-        """Take or renew a lease, for what one process of all hosts does; without a database each host does it."""
+        """Take or renew a lease, so that one process of all hosts runs a duty; without a database one per host does."""
         if self.memory is None:
             return True
         holder = f"{self._holder}:{os.getpid()}"
         if not self.memory.lease(name, holder, seconds):
             return False
-        if name not in self._leases:  # given back when the process stops, for the next one not to wait
+        if name not in self._leases:  # given back when the process stops, so that the next one need not wait
             self._leases.add(name)
             self.sender.closing.append(partial(self.memory.give_back, name, holder))
         return True

@@ -1,8 +1,8 @@
-"""The plugin's figures among Alerta's own: `/management/metrics` for Prometheus, `/management/status` as JSON.
+"""The plugin's metrics among Alerta's: `/management/metrics` for Prometheus, `/management/status` as JSON.
 
-Alerta keeps its figures in its database, so that each worker shows those of all. They are written by the process that
-sends, a few times a minute, never by a hook. Alerta's figures have no labels, so the labels are part of the names:
-`alerta_opsgenie_sent_create_done_total`. Those of the product that is told beside the other begin with `also_`.
+Alerta keeps its metrics in its database, so each worker shows those of all. The process that sends writes them a few
+times a minute; a hook never does. Alerta's metrics have no labels, so the labels are part of the names:
+`alerta_opsgenie_sent_create_done_total`. The names for the second of two products begin with `also_`.
 """
 
 import time
@@ -13,7 +13,7 @@ from alerta.models.metrics import Counter, Gauge
 from alerta_opsgenie.clients.opsgenie import Verdict
 from alerta_opsgenie.core import reconcile as rules
 from alerta_opsgenie.core.last_change import ALERTA, OPSGENIE
-from alerta_opsgenie.plugin import reconcile, state, way_back
+from alerta_opsgenie.plugin import arrivals, reconcile, state
 from alerta_opsgenie.plugin.destination import Destination
 from alerta_opsgenie.plugin.sender import Duty
 
@@ -28,16 +28,16 @@ OPERATIONS = (
 GAUGES = {
     "waiting": "Requests to Opsgenie or JSM that wait or are being sent",
     "oldest_waiting_seconds": "Age of the oldest of them",
-    "dead_letters": "Requests that were refused for good",
+    "dead_letters": "Requests that the vendor refused and that are not sent again",
     "paused_keys": "Keys that wait for a person or for the vendor",
     "last_good_sweep": "When both sides were last compared as a whole, in seconds since 1970",
     "heartbeat_withheld": "1: the heartbeat at the vendor is not pinged",
-    "way_back_dead": "1: what people do over there does not arrive here",
+    "way_back_dead": "1: actions from the vendor do not arrive in Alerta",
 }
 
 
 class Figures:
-    """Writes what this process has counted for one product, and what the outbox and the last comparison tell."""
+    """Writes this process's counters for one product, and gauges of its outbox and of the last comparison."""
 
     def __init__(self, process: state.Process, one: Destination) -> None:
         self._process = process
@@ -46,7 +46,7 @@ class Figures:
         self._begun = False
 
     def run(self) -> None:
-        """Write what has come together since the last time. Raises JournalError."""
+        """Write what was counted since the last call. Raises JournalError."""
         one, gauges = self._one, self._gauges(time.time())
         counts = one.sender.take_counts()
         if one is self._process and not self._begun:
@@ -61,7 +61,7 @@ class Figures:
                     Counter("opsgenie", shown, shown, f"Opsgenie plugin: {shown}").inc(many)
                     counts.pop()
             self._begun = True
-        finally:  # what the database did not take is written the next time
+        finally:  # counts that the database did not take are written the next time
             for name, many in counts:
                 one.sender.count(name, many)
 
@@ -70,7 +70,7 @@ class Figures:
         gauges = {**_waiting(one, now), **one.sender.gauges}
         if one is process and process.lease(LEASE, 4 * SECONDS):
             report = process.memory.get_facts(reconcile.REPORT) if process.memory else {}
-            gauges["way_back_dead"] = float(bool(way_back.problem(process)))
+            gauges["way_back_dead"] = float(bool(arrivals.problem(process)))
             last_good = 0.0 if report.get("stopped") else float(report.get("at", 0.0))
             gauges.update({"last_good_sweep": last_good} if last_good else {})
         return gauges
@@ -90,7 +90,7 @@ def _waiting(one: Destination, now: float) -> Dict[str, float]:
 
 
 def _names() -> List[str]:
-    """Name the counters that are there from the start; the others come with their first count.
+    """Return the counters that exist from the start. The others appear with their first count.
 
     Up to 9.0.4 Alerta shows 50 counters in all (database/backends/postgres/base.py, `_fetchall`), its own among them.
     """
@@ -99,7 +99,7 @@ def _names() -> List[str]:
 
 
 def duty(process: state.Process) -> Duty:
-    """Have each product's figures written by the process that sends to it: each has a lock of its own."""
+    """Return the duty for the first product, and add one for the second to its own sender."""
     if process.also:
         process.also.sender.duties.append(Duty("figures", lambda: SECONDS, Figures(process, process.also).run))
     return Duty("figures", lambda: SECONDS, Figures(process, process).run)

@@ -1,8 +1,8 @@
-"""Keeps an error of ours from becoming an error of Alerta's.
+"""Catches errors of the plugin, so that they do not make Alerta's request fail.
 
 With `PLUGINS_RAISE_ON_ERROR` (the default) an exception in a hook makes Alerta answer 500 although the change may be
-written already. So each hook is guarded: an error is logged with the alert's id and counted, and Alerta goes on.
-Refusals that are meant are exceptions of Alerta's own kinds; they pass.
+written already. So each hook is guarded: an error is logged with the alert's id and counted, and Alerta continues.
+Intended refusals are exceptions of Alerta's own classes. They are not caught.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ Hook = TypeVar("Hook", bound=Callable[..., Any])
 
 
 def guarded(otherwise: Callable[[Any], Any]) -> Callable[[Hook], Hook]:
-    """Guard a hook of the plugin's; `otherwise` gives from the alert what the hook answers after an error."""
+    """Guard a hook of the plugin. After an error the hook returns `otherwise(alert)`."""
 
     def decorate(hook: Hook) -> Hook:
         @functools.wraps(hook)
@@ -36,7 +36,7 @@ def guarded(otherwise: Callable[[Any], Any]) -> Callable[[Hook], Hook]:
                 return hook(plugin, alert, *args, **kwargs)
             except BaseError:
                 raise
-            except Exception:  # noqa: BLE001 - whatever it is, Alerta's request is not to fail by it
+            except Exception:  # noqa: BLE001 - no error of the plugin may make Alerta's request fail
                 report(f"{hook.__name__} of alert {getattr(alert, 'id', '?')}")
                 return otherwise(alert)
 
@@ -46,7 +46,7 @@ def guarded(otherwise: Callable[[Any], Any]) -> Callable[[Hook], Hook]:
 
 
 def attempt(what: str, do: Callable[[], object]) -> None:
-    """Do something; an error is reported, and goes no further."""
+    """Call `do`, and log and count an error."""
     try:
         do()
     except BaseError:
@@ -56,20 +56,20 @@ def attempt(what: str, do: Callable[[], object]) -> None:
 
 
 def after_request(what: str, do: Callable[[Response], object]) -> None:
-    """Do something with the answer of the present request, once it is made; an error leaves the answer as it is."""
+    """Call `do` with the response of the current request. It may return another; an error leaves the response as is."""
 
     @after_this_request
     def done(response: Response) -> Response:
         try:
             changed = do(response)
-        except Exception:  # noqa: BLE001 - the change is written; the answer has to say so
+        except Exception:  # noqa: BLE001 - the change is written, so the response has to stay
             report(what)
             return response
         return changed if isinstance(changed, Response) else response
 
 
 def after_success(what: str, do: Callable[[], object]) -> None:
-    """Do something once the present request has succeeded; at once where there is none."""
+    """Call `do` once the current request has succeeded; at once outside of a request."""
     if not has_request_context():
         do()
         return
@@ -82,21 +82,24 @@ def after_success(what: str, do: Callable[[], object]) -> None:
 
 
 def report(what: str) -> None:
-    """Log the present exception and count it."""
-    LOG.exception("opsgenie: an error of the plugin, in %s; Alerta goes on without it", what)
+    """Log the current exception and count it."""
+    LOG.exception("opsgenie: an error of the plugin, in %s; Alerta continues without it", what)
     with contextlib.suppress(Exception):
         _end_transaction()
     count(ERRORS)
 
 
 def count(counter: Counter) -> None:
-    """Count in Alerta's metrics; where its database cannot, the log has it all the same."""
+    """Add 1 to a counter of Alerta. An error of its database is ignored: the event is in the log already."""
     with contextlib.suppress(Exception):
         counter.inc()
 
 
 def _end_transaction() -> None:
-    """After an error PostgreSQL refuses all of a transaction, and the connection is Alerta's. It commits each write."""
+    """Roll back Alerta's transaction: after an error PostgreSQL refuses its next statements.
+
+    Alerta commits each write by itself, so no write is lost.
+    """
     connection = db.get_db()
     if type(connection).__module__.startswith("psycopg2"):
         connection.rollback()

@@ -1,4 +1,4 @@
-"""What is said once, at start, about the Alerta around the plugin: whether it is supported, and what it undoes."""
+"""Checks Alerta's version and settings once, at start."""
 
 from typing import Any, Iterator, List, Mapping, Tuple
 
@@ -7,7 +7,7 @@ OLDEST, NEWEST = (8, 7, 0), (9, 1, 0)
 
 
 class UnsupportedError(Exception):
-    """The plugin does not run in this Alerta; Alerta logs the text when it fails to load the plugin."""
+    """This Alerta is not supported. Alerta logs the text when it fails to load the plugin."""
 
 
 def check_version(version: str) -> None:
@@ -17,33 +17,32 @@ def check_version(version: str) -> None:
         raise UnsupportedError(f"alerta-server {version} is not supported: alerta-opsgenie needs {oldest} or later")
 
 
-def remarks(config: Mapping[str, Any], version: str) -> List[str]:
-    """Say what in Alerta's settings will undo what people do, and what was never tried; nothing where all is usual."""
-    said = []
+def warnings(config: Mapping[str, Any], version: str) -> List[str]:
+    """Return warnings: a version or a database without tests, and settings that undo actions from Opsgenie."""
+    found = []
     if _numbers(version) > NEWEST:
         newest = ".".join(map(str, NEWEST))
-        said.append(f"alerta-server {version} is newer than {newest}, the newest that was tried")
+        found.append(f"alerta-server {version} is newer than {newest}, the newest that was tried")
     if not str(config.get("DATABASE_URL")).startswith(("postgres://", "postgresql://")):
-        said.append("with MongoDB the plugin is experimental: no real server was tried")
+        found.append("with MongoDB the plugin is experimental: no real server was tried")
     undoes = list(_undoes(config))
     if undoes:
-        said.append(f"what people do in Opsgenie does not stand for good: {'; '.join(undoes)}")
-    return said
+        found.append(f"Alerta's settings undo actions from Opsgenie: {'; '.join(undoes)}")
+    return found
 
 
 def _undoes(config: Mapping[str, Any]) -> Iterator[str]:
     plugins, shelve_seconds = list(config.get("PLUGINS") or ()), config.get("SHELVE_TIMEOUT")
     if config.get("ACK_TIMEOUT"):
-        yield f"ACK_TIMEOUT ends an acknowledge after {config['ACK_TIMEOUT']} s, and Opsgenie is told so"
+        yield f"ACK_TIMEOUT ends an acknowledge after {config['ACK_TIMEOUT']} s, in Opsgenie too"
     if "opsgenie" in plugins and "timeout" in plugins[plugins.index("opsgenie") :]:
         yield (
-            f"the plugin timeout ends a snooze after SHELVE_TIMEOUT, {shelve_seconds} s, whatever was asked for;"
-            " put opsgenie behind it in PLUGINS, and the time that was asked for holds"
+            f"the plugin timeout ends a snooze after SHELVE_TIMEOUT, {shelve_seconds} s, whatever its end in Opsgenie;"
+            " put opsgenie behind it in PLUGINS"
         )
     if str(config.get("ALARM_MODEL")).lower() == "isa_18_2":
-        yield "with ISA 18.2 a close is refused, and Alerta ends no shelve by itself: Opsgenie's end of the snooze does"
+        yield "with ISA 18.2 a close is refused, and Alerta ends no shelve by itself: only the end of the snooze does"
 
 
 def _numbers(version: str) -> Tuple[int, ...]:
-    parts = (part for part in version.split("."))
-    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in parts)[:3]
+    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in version.split("."))[:3]

@@ -1,8 +1,9 @@
-"""Keeps Alerta from ending a shelve or an ack before its time.
+"""Prevents that Alerta's housekeeping ends a shelve or an ack too early.
 
-Alerta 9.1.0 looks for shelves that are over in the whole history (database/backends/postgres/base.py, `get_unshelve`,
-`get_unack`): any older, shorter shelve of an alert ends the newest one. So only what is over by its newest entry is
-left of what Alerta finds. A plugin's veto alone would end each round of the housekeeping job in a 500.
+Alerta 9.1.0 searches the whole history for a shelve whose timeout is over (database/backends/postgres/base.py,
+`get_unshelve`, `get_unack`), so an older, shorter shelve ends the newest one. The plugin wraps `Alert.housekeeping` and
+removes alerts whose newest shelve or ack is not over. To refuse them in `take_action` is not enough: each run of the
+housekeeping job would end with a 500.
 """
 
 import time
@@ -10,18 +11,17 @@ from typing import Any, List, Tuple
 
 from alerta.models.alert import Alert
 
+from alerta_opsgenie.core.events import end_of
 from alerta_opsgenie.plugin import guard
-from alerta_opsgenie.plugin.alert_values import end_of, values_of, word_of
-
-_Found = Tuple[List[Alert], List[Alert], List[Alert]]
+from alerta_opsgenie.plugin.alert_values import usual_status, values_of
 
 _CHANGES = {"shelved": "shelve", "ack": "ack"}
 _MARK = "alerta_opsgenie_checked"
 
 
 def is_too_early(alert: Alert, now: float) -> bool:
-    """Whether a timeout would end the alert's shelve or ack before its time."""
-    change = _CHANGES.get(word_of(alert.status))
+    """Whether the alert's newest shelve or ack is not over yet."""
+    change = _CHANGES.get(usual_status(alert.status))
     if change is None:
         return False
     values = values_of(alert)
@@ -31,31 +31,31 @@ def is_too_early(alert: Alert, now: float) -> bool:
     return end is None or now < end
 
 
-def _whole(alert: Alert) -> Alert:
-    """Read an alert again whose history is not one.
+def _with_history(alert: Alert) -> Alert:
+    """Read an alert again if its history has `None` in it.
 
-    MongoDB's `get_unshelve` and `get_unack` give a single entry where the model expects a list, and the model makes of
-    it one `None` for each field (9.1.0, database/backends/mongodb/base.py).
+    MongoDB's `get_unshelve` and `get_unack` return a single entry where the model expects a list, and the model makes
+    one `None` of each of its fields (9.1.0, database/backends/mongodb/base.py).
     """
     return alert if all(alert.history or ()) else Alert.find_by_id(alert.id) or alert
 
 
 def _without_early(found: List[Alert]) -> List[Alert]:
     try:
-        now, whole = time.time(), [_whole(alert) for alert in found]
-        return [alert for alert in whole if not is_too_early(alert, now)]
-    except Exception:  # noqa: BLE001 - Alerta's job goes on as it would without us
+        now, alerts = time.time(), [_with_history(alert) for alert in found]
+        return [alert for alert in alerts if not is_too_early(alert, now)]
+    except Exception:  # noqa: BLE001 - Alerta's job continues as it would without the plugin
         guard.report("the housekeeping")
         return found
 
 
 def install() -> None:
-    """Let Alerta's housekeeping look twice; more calls change nothing."""
+    """Wrap `Alert.housekeeping`. A second call changes nothing."""
     original: Any = Alert.housekeeping
     if getattr(original, _MARK, False):
         return
 
-    def housekeeping(*args: Any, **kwargs: Any) -> _Found:
+    def housekeeping(*args: Any, **kwargs: Any) -> Tuple[List[Alert], List[Alert], List[Alert]]:
         expired, shelved, acked = original(*args, **kwargs)
         return expired, _without_early(shelved), _without_early(acked)
 

@@ -1,7 +1,6 @@
-"""The relay's calls, made in Alerta's own process: requests to its own API that no network carries.
+"""Makes the relay's calls in Alerta's process, as requests to its own API without a network.
 
-So views, plugins, state machine, history and audit trail work as they do for a call by HTTP, and what the bridge's key
-may do is done by the same code (`plugin.attribution`).
+So views, plugins, state machine, history, audit trail and `plugin.attribution` work as for a call by HTTP.
 """
 
 from flask import g, request
@@ -17,10 +16,10 @@ _OF_THE_OUTER = ("login", "user_id", "customers", "scopes", "request_id")
 
 
 def perform(call: Call, caller: Caller) -> Answer:
-    """Do one call of the relay's; where the caller lends names, under the person's name, as the bridge's own."""
-    for name in _OF_ONE_CALL:  # Flask gives a request within a request the same `g`, and so the same connection
+    """Make one call of the relay: as the bridge and under the person's name if the caller is the bridge."""
+    for name in _OF_ONE_CALL:  # a request within a request has the same `g` in Flask, and the same connection
         g.pop(name, None)
-    if not caller.lends_names:
+    if not caller.is_bridge:
         call = call._replace(on_behalf_of="")
     token, outer = token_of(caller, caller.scopes), {name: g.get(name) for name in _OF_THE_OUTER}
     client = state.application().test_client()
@@ -30,7 +29,7 @@ def perform(call: Call, caller: Caller) -> Answer:
         json=call.body,
         headers={**headers_of(call, ""), "Authorization": f"Bearer {token}"},
         base_url=request.url_root,
-        environ_overrides={AS_BRIDGE: caller.lends_names, "REMOTE_ADDR": request.remote_addr or ""},
+        environ_overrides={AS_BRIDGE: caller.is_bridge, "REMOTE_ADDR": request.remote_addr or ""},
     )
     for name, value in outer.items():
         setattr(g, name, value)

@@ -1,4 +1,4 @@
-"""Keys and shared secrets: compared in constant time, shown as `***`, read anew when their file changes."""
+"""Keys and shared secrets: compared in constant time, printed as `***`, read again when their file changes."""
 
 import hashlib
 import hmac
@@ -9,8 +9,8 @@ from typing import Any, Callable, FrozenSet, NamedTuple, Optional, Tuple
 BRIDGE_SCOPE = "admin:alerta_opsgenie"
 """A key that lists this scope is the bridge's.
 
-Alerta lets nobody give it to a key who has neither `admin` nor this very scope (9.1.0, views/keys.py); a scope
-`write:...` could be given by whoever has `write`.
+In Alerta only a user with `admin` or this scope can give it to a key (9.1.0, views/keys.py). A scope `write:...` could
+be given by any user with `write`.
 """
 
 HOW_TO_NAME_A_KEY = (
@@ -23,7 +23,7 @@ _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE |
 
 
 class Key:
-    """A secret given as a text, or by the `path` of a file whose first line it is; without either it is false."""
+    """A secret: a text, or the first line of the file `path`. It is false without either."""
 
     def __init__(self, text: str = "", *, path: str = "") -> None:
         self._text = text.strip()
@@ -31,7 +31,7 @@ class Key:
         self._stamp: Optional[Tuple[int, int]] = None
 
     def reveal(self) -> str:
-        """Give the text, for the place where it is used and no other. Raises OSError for a file that cannot be read."""
+        """Return the text, only for where it is sent or compared. Raises OSError if the file cannot be read."""
         if self._path:
             status = Path(self._path).stat()
             stamp = (status.st_mtime_ns, status.st_size)
@@ -42,8 +42,8 @@ class Key:
 
     def equals(self, text: str) -> bool:
         """Compare in constant time; an empty secret equals nothing."""
-        mine = self.reveal()
-        return bool(mine) and hmac.compare_digest(mine.encode("utf-8"), text.encode("utf-8", "surrogatepass"))
+        secret = self.reveal()
+        return bool(secret) and hmac.compare_digest(secret.encode("utf-8"), text.encode("utf-8", "surrogatepass"))
 
     def __bool__(self) -> bool:
         return bool(self._text or self._path)
@@ -55,13 +55,13 @@ class Key:
 
 
 class BridgeKeys(NamedTuple):
-    """Which API keys of Alerta's are the bridge's: SHA-256 hashes (64 hexadecimal digits), and ids in Alerta."""
+    """The bridge's API keys: SHA-256 hashes (64 hexadecimal digits), and ids in Alerta."""
 
     hashes: FrozenSet[str] = frozenset()
     ids: FrozenSet[str] = frozenset()
 
     def include(self, key: str, id_of_key: Callable[[], str]) -> bool:
-        """Whether a key that Alerta has found good is one of them; `id_of_key` costs a look into the database."""
+        """Whether a valid key is one of them. `id_of_key` queries the database, and is called only if there are ids."""
         shown = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         if sum(hmac.compare_digest(shown, known) for known in self.hashes):
             return True
@@ -69,7 +69,7 @@ class BridgeKeys(NamedTuple):
 
 
 def read_bridge_keys(entries: Tuple[Any, ...]) -> BridgeKeys:
-    """Read OPSGENIE_BRIDGE_KEY. Raises ValueError, which never repeats the entry: it may be the key itself."""
+    """Read OPSGENIE_BRIDGE_KEY. Raises ValueError, without the entry in its text: it may be the key itself."""
     hashes, ids = set(), set()
     for entry in entries:
         text = str(entry).strip()

@@ -1,8 +1,8 @@
-"""One call of the bridge for an alert at a time, over all workers and hosts: a lease, a row in Alerta's database.
+"""A lease per alert, so that all workers and hosts handle one call of the bridge for it at a time.
 
-A lock of the session, or of a transaction, would not do (docs/decisions/0024-lease.md). MongoDB has neither, but each
-of its updates is atomic. The row is taken by one conditional statement and given back at the end of the request. Where
-a process dies with it, it is free again after `SECONDS`.
+The lease is a row in Alerta's database. It is taken by one conditional statement, which is atomic in MongoDB too, and
+given back at the end of the request. If the process dies, it ends after `SECONDS`. A lock of the database session or
+of a transaction does not work here (docs/decisions/0024-lease.md).
 """
 
 import datetime as dt
@@ -30,24 +30,24 @@ class _Held(NamedTuple):
 
 
 def install() -> None:
-    """Give the lease of each request back at its end; more calls change nothing."""
+    """End the lease at the end of each request. A second call changes nothing."""
     request_tearing_down.connect(_give_back)
 
 
 def take(alert_id: str) -> None:
-    """Take the lease of an alert for the present request. Raises ApiError (503) where another call keeps it long."""
+    """Take the lease of an alert for the current request. Raises ApiError (503) if another call holds it too long."""
     name = f"call:{alert_id.lower()}"
     held: Optional[_Held] = g.get("opsgenie_lease")
     if held is not None and held.name == name:
         return
-    why = "another call for it has not ended in time"
+    reason = "another call for it has not ended in time"
     try:
         if _wait(_Held(name, f"{os.getpid()}:{secrets.token_hex(8)}")):
             return
-    except Exception as error:  # noqa: BLE001 - the drivers' own kinds of error are none of our imports
-        why = " ".join(str(error).split())
-    LOG.warning("opsgenie: a call for alert %s has to be made again: %s", alert_id, why)
-    raise ApiError(f"the call for alert {alert_id} has to be made again: another takes too long", 503)
+    except Exception as error:  # noqa: BLE001 - the database drivers' own errors, which are not imported here
+        reason = " ".join(str(error).split())
+    LOG.warning("opsgenie: a call for alert %s has to be repeated: %s", alert_id, reason)
+    raise ApiError(f"repeat the call for alert {alert_id}: another one takes too long", 503)
 
 
 def _wait(wanted: _Held) -> bool:
@@ -88,4 +88,4 @@ def _give_back(_app: Any, **_: object) -> None:
         else:
             db.get_db().alerta_opsgenie_leases.delete_one({"_id": held.name, "holder": held.holder})
     except Exception as error:  # noqa: BLE001 - as above; the lease ends by itself
-        LOG.warning("opsgenie: %s is not given back before its time: %s", held.name, " ".join(str(error).split()))
+        LOG.warning("opsgenie: the lease %s was not given back: %s", held.name, " ".join(str(error).split()))

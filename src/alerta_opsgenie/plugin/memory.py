@@ -1,4 +1,4 @@
-"""The memory of what both sides agree on, in Alerta's own database, so that all its workers and hosts share it."""
+"""The memory: per alert the state that both sides agreed on. It is in Alerta's database, for all workers and hosts."""
 
 import json
 from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional
@@ -11,7 +11,7 @@ from alerta_opsgenie.plugin.database import Database
 _WRITE = """INSERT INTO alerta_opsgenie_memory VALUES (%s, %s, %s)
     ON CONFLICT (alert_id) DO UPDATE SET is_open = excluded.is_open, agreed = excluded.agreed"""
 _SET = "INSERT INTO alerta_opsgenie_values VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-# Nothing of a lease has to outlive a crash of the database, so its commit need not wait for the disk.
+# A lease need not survive a crash of the database, so its commit does not wait for the disk.
 _LEASE = """SET LOCAL synchronous_commit TO off;
     INSERT INTO alerta_opsgenie_leases VALUES (%s, %s, now() + %s * interval '1 second')
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
@@ -25,7 +25,7 @@ _PRUNE = """DELETE FROM alerta_opsgenie_memory AS memory WHERE NOT is_open
 
 
 class Known(NamedTuple):
-    """An alert that the vendor has open: what both sides agree on, and what it is in Alerta now (None: it is gone)."""
+    """An alert that the vendor has open: the agreed state, and the alert in Alerta now (None: it was deleted)."""
 
     agreed: AgreedState
     status: Optional[str]
@@ -39,7 +39,7 @@ class Memory:
         self._database = database
 
     def read(self, alert_ids: Iterable[str]) -> Dict[str, AgreedState]:
-        """Give what is known of some alerts; those that nothing is known of are left out."""
+        """Return the agreed states of these alerts, without those that have none."""
         with self._database.transaction() as cursor:
             cursor.execute(
                 "SELECT alert_id, agreed FROM alerta_opsgenie_memory WHERE alert_id = ANY(%s)", (list(alert_ids),)
@@ -49,7 +49,7 @@ class Memory:
         return {alert_id: agreed for alert_id, agreed in found.items() if agreed is not None}
 
     def change(self, alert_id: str, change: Callable[[AgreedState], AgreedState]) -> None:
-        """Change what is known of an alert; of an unknown one `Agreed()`. What others write meanwhile waits."""
+        """Change the agreed state of an alert, an empty one where there is none. The row is locked meanwhile."""
         with self._database.transaction() as cursor:
             cursor.execute("SELECT agreed FROM alerta_opsgenie_memory WHERE alert_id = %s FOR UPDATE", (alert_id,))
             row = cursor.fetchone()
@@ -57,20 +57,20 @@ class Memory:
             cursor.execute(_WRITE, (alert_id, agreed.is_open, agreed.to_json()))
 
     def note(self, alert_id: str, change: Callable[[AgreedState], AgreedState]) -> None:
-        """Change it where the database can be used; else the log has it, and the comparison of both sides finds it."""
+        """Call `change`. If the database fails, log it: the comparison of both sides corrects the memory later."""
         try:
             self.change(alert_id, change)
         except JournalError as error:
-            LOG.warning("opsgenie: what alert %s is at the vendor's could not be remembered: %s", alert_id, error)
+            LOG.warning("opsgenie: the state of alert %s at the vendor could not be stored: %s", alert_id, error)
 
     def write(self, agreed: Mapping[str, AgreedState]) -> None:
-        """Note what is known now of some alerts."""
+        """Write the agreed states of some alerts."""
         with self._database.transaction() as cursor:
-            for alert_id in sorted(agreed):  # in one order everywhere, so that two writers never wait for each other
+            for alert_id in sorted(agreed):  # the same order in each process prevents a deadlock
                 cursor.execute(_WRITE, (alert_id, agreed[alert_id].is_open, agreed[alert_id].to_json()))
 
     def open_alerts(self) -> Dict[str, "Known"]:
-        """Give what is known of the alerts that the vendor has open, each with what it is in Alerta now."""
+        """Return the alerts that the vendor has open."""
         with self._database.transaction() as cursor:
             cursor.execute(_OPEN)
             rows = cursor.fetchall()
@@ -78,29 +78,29 @@ class Memory:
         return {alert_id: Known(agreed, *now) for alert_id, (agreed, *now) in found.items() if agreed is not None}
 
     def forget(self, alert_ids: Iterable[str]) -> None:
-        """Drop what is known of some alerts."""
+        """Delete the agreed states of some alerts."""
         with self._database.transaction() as cursor:
             cursor.execute("DELETE FROM alerta_opsgenie_memory WHERE alert_id = ANY(%s)", (list(alert_ids),))
 
     def prune(self) -> None:
-        """Drop what has ended there and is gone from Alerta, after 8 days: the memory is to grow no further."""
+        """Delete alerts that are closed at the vendor and not in Alerta, after 8 days: this limits the table's size."""
         with self._database.transaction() as cursor:
             cursor.execute(_PRUNE)
 
     def get_value(self, name: str) -> str:
-        """Give a small fact; empty where it was never set."""
+        """Return a value, or an empty text where it was never set."""
         with self._database.transaction() as cursor:
             cursor.execute("SELECT value FROM alerta_opsgenie_values WHERE name = %s", (name,))
             row = cursor.fetchone()
         return row[0] if row else ""
 
     def set_value(self, name: str, value: str) -> None:
-        """Keep a small fact."""
+        """Write a value."""
         with self._database.transaction() as cursor:
             cursor.execute(_SET, (name, value))
 
     def get_facts(self, name: str) -> Dict[str, Any]:
-        """Give what `set_facts` has kept; nothing where it was never set, or somebody broke it."""
+        """Return what `set_facts` wrote; an empty dict where it was never set, or cannot be read."""
         try:
             found = json.loads(self.get_value(name) or "{}")
         except ValueError:
@@ -111,11 +111,11 @@ class Memory:
         return {}
 
     def set_facts(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Keep some facts, as JSON."""
+        """Write values as JSON."""
         self.set_value(name, json.dumps(facts))
 
     def lease(self, name: str, holder: str, seconds: float) -> bool:
-        """Take or renew a lease, by the database's clock; False: another process of whichever host holds it."""
+        """Take or renew a lease, by the database's clock. Return False if another process on any host holds it."""
         with self._database.transaction() as cursor:
             cursor.execute(_LEASE, (name, holder, seconds))
             return bool(cursor.rowcount == 1)

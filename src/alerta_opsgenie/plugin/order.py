@@ -1,10 +1,10 @@
-"""What the bridge did to an alert, kept on the alert itself, so that Alerta refuses what comes late or twice.
+"""The record of the bridge's actions on an alert, by which Alerta refuses stale and duplicate ones.
 
-One text in the attribute `opsgenie-order` holds for all workers and hosts: for each register (`core.order`) the
-`updatedAt` of its newest writer, the notes and custom actions as acts, and when the alert came again (`opened`). It
-ends in a signature, made with Alerta's `SECRET_KEY` for this one alert; without it the text counts as none. What
-others send under that name is taken out of their requests. A lease (`plugin.lease`) keeps two calls from reading the
-same state.
+The record is a text in the alert's attribute `opsgenie-order`, so all workers and hosts share it. It has the newest
+`updatedAt` of each register (`core.order`), the notes and custom actions (acts), and when the alert came again
+(`opened`). It ends with a signature, made with Alerta's `SECRET_KEY` for this alert; without a valid signature the
+record counts as empty. The attribute is removed from the requests of other clients. A lease (`plugin.lease`) prevents
+that two calls read the same record at the same time.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from alerta_opsgenie.core.duplicates import (
     short_digest,
 )
 from alerta_opsgenie.core.history import CLOCK_DOUBT_SECONDS
-from alerta_opsgenie.core.order import INCIDENT, STATE
+from alerta_opsgenie.core.order import INCIDENT, STATE, stale_registers
 from alerta_opsgenie.core.outcome import MERGED_MARK, REDELIVERED_MARK, STALE_MARK
 from alerta_opsgenie.core.transitions import EARLIER_OUTAGE
 from alerta_opsgenie.plugin import LOG, alarm, guard, lease, state
@@ -46,12 +46,12 @@ MERGED = f"{MERGED_MARK} another integration has delivered it"
 _SIGNATURE = "signature"
 _MOST_DIGITS = 19  # nanoseconds since the epoch
 _CONFLICT = 409
-_OWNED = {"owner": "owner", "opsgenie-priority": "priority"}
+_REGISTERS = {"owner": "owner", "opsgenie-priority": "priority"}  # by the attribute that it orders
 _WRITES_ATTRIBUTES = frozenset({"api.receive", "api.update_attributes", "api.bulk_update_attributes"})
 
 
 class Record:
-    """The registers of one alert, and the acts beside them; `str` gives the attribute's text, without the signature."""
+    """The registers and the acts of one alert. `str` returns the attribute's text without the signature."""
 
     def __init__(self, text: Any) -> None:
         self.newest: Dict[str, int] = {}
@@ -60,23 +60,19 @@ class Record:
             if name and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
                 self.newest[name] = int(value)
 
-    def is_stale(self, register: str, updated_ns: int) -> bool:
-        """Whether something newer has written the register; what has no `updatedAt` counts as the newest."""
-        return bool(updated_ns) and self.newest.get(register, 0) > updated_ns
-
     def is_of_earlier_outage(self, updated_ns: int, incident_ns: int) -> bool:
-        """Whether the alert came again after an action, or Opsgenie made a new alert; 0 stands for an unknown time."""
+        """Whether the alert came again, or Opsgenie made a new alert, after an action. A time of 0 is unknown."""
         opened_ns = self.newest.get(OPENED, 0) - int(CLOCK_DOUBT_SECONDS * 10**9)
-        return 0 < updated_ns < opened_ns or 0 < incident_ns < self.newest.get(INCIDENT, 0)
+        return 0 < updated_ns < opened_ns or bool(stale_registers([INCIDENT], self.newest, incident_ns))
 
     def write(self, registers: Iterable[str], updated_ns: int) -> None:
-        """Note the newest writer."""
+        """Set the registers to a time, if it is newer."""
         for register in registers:
             if updated_ns > self.newest.get(register, 0):
                 self.newest[register] = updated_ns
 
     def skip_reason(self, act: str) -> str:
-        """Return why an act is not done again: the same message or another integration brought it; else nothing."""
+        """Return why an act is a duplicate: of the same message, or of another integration's; else an empty text."""
         _, _, integration, updated_ns = act.split(":")
         same = {by for at_ns, by in records_of_same_text(act, self.newest) if at_ns == int(updated_ns)}
         if act in self.newest or "" in same or (same and not integration):
@@ -84,7 +80,7 @@ class Record:
         return MERGED if int(updated_ns) and is_duplicate_record(act, self.newest) else ""
 
     def write_act(self, act: str) -> None:
-        """Note an act."""
+        """Add an act."""
         self.newest[act] = int(act.rpartition(":")[2])
 
     def __str__(self) -> str:
@@ -95,14 +91,14 @@ class Record:
 
 
 def sign(secret: str, alert_id: str, text: str) -> str:
-    """Add the signature to a record's text."""
+    """Return a record's text with its signature."""
     signed = f"{ATTRIBUTE} {alert_id} {text}".encode("utf-8", "backslashreplace")
     digest = hmac.new(secret.encode("utf-8", "backslashreplace"), signed, hashlib.sha256).hexdigest()[:32]
     return f"{text} {_SIGNATURE}={digest}"
 
 
 def verified(secret: str, alert_id: str, signed: Any) -> str:
-    """Give the text that `sign` signed for this alert; an empty one for anything else."""
+    """Return the text that `sign` signed for this alert; empty for a wrong signature."""
     text = signed.rpartition(" ")[0] if isinstance(signed, str) else ""
     same = isinstance(signed, str) and hmac.compare_digest(
         sign(secret, alert_id, text).encode("ascii", "backslashreplace"), signed.encode("ascii", "backslashreplace")
@@ -115,8 +111,9 @@ def record_of(alert: Alert) -> Record:
     return Record(verified(_secret(), str(alert.id), alert.attributes.get(ATTRIBUTE)))
 
 
-def _text_of(alert: Alert, record: Record) -> str:
-    return sign(_secret(), str(alert.id), str(record))
+def _signed(alert: Alert, record: Record) -> Dict[str, str]:
+    """Return the attribute with the signed record."""
+    return {ATTRIBUTE: sign(_secret(), str(alert.id), str(record))}
 
 
 def _secret() -> str:
@@ -124,58 +121,57 @@ def _secret() -> str:
 
 
 def act_of(kind: str, call: "BridgeCall") -> str:
-    """Name an act by who says what when, so that the same one by another connector counts as the same."""
-    said = action_digest(kind, call.person, call.words)
-    named = said if call.updated_ns else short_digest(said, call.key)
-    return record_key(named[:12], short_digest(call.integration)[:6] if call.integration else "", call.updated_ns)
+    """Return an act's key: person, words, integration and time, so that a duplicate by another connector is found."""
+    content = action_digest(kind, call.person, call.words)
+    key = content if call.updated_ns else short_digest(content, call.key)
+    return record_key(key[:12], short_digest(call.integration)[:6] if call.integration else "", call.updated_ns)
 
 
 def tag_register(tag: str) -> str:
-    """Name a tag's register; tags may hold spaces, which the attribute's text may not."""
+    """Return a tag's register, as a hash: a tag may contain spaces, the name of a register may not."""
     return f"tag:{hashlib.sha256(tag.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
 
 
 def drop_forged(endpoint: str) -> None:
-    """Take the record out of a request that writes attributes: nobody sends one, and our own is added later.
+    """Remove the record from a request that writes attributes. The plugin adds its own later.
 
-    The views read the very body that is changed here, because Flask parses it once.
+    Alerta's views read the body that is changed here, because Flask parses it once.
     """
     body = request.get_json(silent=True) if endpoint in _WRITES_ATTRIBUTES else None
     attributes = body.get("attributes") if isinstance(body, dict) else None
     if isinstance(attributes, dict) and attributes.pop(ATTRIBUTE, None) is not None:
-        LOG.warning("opsgenie: %s is taken out of a request: only the plugin writes it", ATTRIBUTE)
+        LOG.warning("opsgenie: %s is removed from a request: only the plugin writes it", ATTRIBUTE)
 
 
 # -- A call of the bridge
 
 
-def check_state(alert: Alert, call: "BridgeCall", *, may_be_no_op: bool = False) -> None:
-    """Refuse a change of state that is stale, else note it on the alert, which Alerta then writes with the change.
+def refuse_stale(alert: Alert, call: "BridgeCall", *, may_be_no_op: bool = False) -> None:
+    """Raise AlertaException (409, `stale: ...`) for a stale change of state; else record it in the attributes.
 
-    An action is written before Alerta's state machine finds it to be a no-op (`may_be_no_op`). So one whose time lies
-    in the future is not noted here but by `note_state`, later. Raises AlertaException for a 409 whose message begins
-    with `stale:`.
+    Alerta writes the attributes with the change. With `may_be_no_op` Alerta's state machine has not decided yet whether
+    the action changes anything, and a no-op from the future must not be recorded: `record_state` records it later.
     """
     record = record_of(alert)
     if record.is_of_earlier_outage(call.updated_ns, _incident_ns(call)):
         _refuse(str(alert.id), EARLIER_OUTAGE.detail)
-    if record.is_stale(STATE, call.updated_ns):
+    if stale_registers([STATE], record.newest, call.updated_ns):
         _refuse(str(alert.id), NEWER)
     if not (may_be_no_op and call.is_ahead):
-        note_state(alert, call)
+        record_state(alert, call)
 
 
-def note_state(alert: Alert, call: "BridgeCall") -> None:
-    """Note a change of state on the alert, which Alerta then writes."""
+def record_state(alert: Alert, call: "BridgeCall") -> None:
+    """Record a change of state in the alert's attributes, which Alerta then writes."""
     if call.updated_ns:
         record = record_of(alert)
         record.write([STATE], call.updated_ns)
         record.write([INCIDENT], _incident_ns(call))
-        alert.attributes[ATTRIBUTE] = _text_of(alert, record)
+        alert.attributes.update(_signed(alert, record))
 
 
 def _incident_ns(call: "BridgeCall") -> int:
-    """Tell when the vendor made its alert; 0 where two products made one each, whose times have no order."""
+    """Return when the vendor made its alert; 0 if two products made one each, whose times cannot be compared."""
     return 0 if state.settings().also else call.incident_ns
 
 
@@ -185,105 +181,103 @@ def _refuse(alert_id: str, why: str) -> None:
     raise AlertaException(f"{STALE_MARK} {why}", code=_CONFLICT)
 
 
-def note_opened(alert: Alert) -> None:
-    """Note on an alert that it is about to come again after its end."""
+def record_opened(alert: Alert) -> None:
+    """Record in the alert's attributes that it comes again after its end."""
     record = record_of(alert)
     record.write([OPENED], time.time_ns())
-    alert.attributes[ATTRIBUTE] = _text_of(alert, record)
+    alert.attributes.update(_signed(alert, record))
 
 
 def skip_reason(alert: Alert, act: str) -> str:
-    """Return why an act is not done again, as `Record.skip_reason`; the second one of a pair is noted too."""
-    why = record_of(alert).skip_reason(act)
-    if why == MERGED:
-        remember(str(alert.id), act)
-    return why
+    """Return `Record.skip_reason`. An act that another integration delivered too is recorded as well."""
+    reason = record_of(alert).skip_reason(act)
+    if reason == MERGED:
+        record_act(str(alert.id), act)
+    return reason
 
 
-def remember(alert_id: str, act: str) -> None:
-    """Note that an act was told. After the writing, not before: twice is better than never."""
-    _write(alert_id, lambda record: record.write_act(act))
+def record_act(alert_id: str, act: str) -> None:
+    """Record an act after it was written: if the process dies in between, it is done twice and not lost."""
+    _change_record(alert_id, lambda record: record.write_act(act))
 
 
-def check_not_recorded(alert: Alert, act: str) -> None:
-    """Refuse a custom action that another integration has brought already, else note it once it is done.
-
-    Raises AlertaException for a 409 whose message begins with `merged:`.
-    """
+def refuse_duplicate(alert: Alert, act: str) -> None:
+    """Raise AlertaException (409, `merged: ...`) if another integration delivered the action; else record it later."""
     if skip_reason(alert, act) == MERGED:
         raise AlertaException(MERGED, code=_CONFLICT)
     alert_id = str(alert.id)
-    guard.after_success("noting a custom action", lambda: remember(alert_id, act))
+    guard.after_success("recording a custom action", lambda: record_act(alert_id, act))
 
 
-def _write(alert_id: str, change: Callable[[Record], None]) -> None:
+def _change_record(alert_id: str, change: Callable[[Record], None]) -> None:
     """Change the record of an alert as it is in the database now."""
     alert = Alert.find_by_id(alert_id)
     if alert:
         record = record_of(alert)
         change(record)
-        alert.update_attributes({ATTRIBUTE: _text_of(alert, record)})
+        alert.update_attributes(_signed(alert, record))
 
 
-# -- The same around Alerta's own views, for calls by HTTP
+# -- Before Alerta's view runs: checks for which Alerta has no hook
 
 
-def enter(endpoint: str, alert_id: str, call: "BridgeCall", body: Dict[str, Any]) -> None:
-    """Begin a call that changes an alert: others wait; a stale change of tags or attributes ends here with a 409.
+def prepare_call(endpoint: str, alert_id: str, call: "BridgeCall", body: Dict[str, Any]) -> None:
+    """Take the alert's lease and adapt the request's body.
 
-    So does an action that has no way in Alerta's alarm model.
+    Raises ApiError: 409 for a stale change of tags or attributes, and as `alarm.translate`.
     """
     lease.take(alert_id)
-    change = _AROUND.get(endpoint)
-    if change is _around_action and alarm.model().ways is None:
+    prepare = _PREPARE.get(endpoint)
+    if prepare is None or (prepare is _prepare_action and alarm.model().ways is None):
         return
-    alert = Alert.find_by_id(alert_id) if change else None
-    if change is None or alert is None:
+    alert = Alert.find_by_id(alert_id)
+    if alert is None:
         return
     try:
-        change(alert, body, call.updated_ns)
+        prepare(alert, body, call.updated_ns)
     except AlertaException as error:
         raise ApiError(error.message, error.code) from None
 
 
-def _around_tags(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
-    """Leave out the tags that something newer has written, and note the newest writer of the others."""
+def _prepare_tags(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
+    """Remove stale tags from the request, and record the others after it."""
     tags = body.get("tags")
     if not isinstance(tags, list) or not tags or not updated_ns:
         return
-    record = record_of(alert)
-    tags[:] = [tag for tag in tags if not record.is_stale(tag_register(str(tag)), updated_ns)]
+    registers = [tag_register(str(tag)) for tag in tags]
+    stale = stale_registers(registers, record_of(alert).newest, updated_ns)
+    tags[:] = [tag for tag, register in zip(tags, registers) if register not in stale]
     if not tags:
         _refuse(str(alert.id), NEWER)
-    alert_id, registers = str(alert.id), [tag_register(str(tag)) for tag in tags]
-    note = partial(_write, alert_id, lambda record: record.write(registers, updated_ns))
-    guard.after_success("noting whose tags are the newest", note)
+    written = [register for register in registers if register not in stale]
+    change = partial(_change_record, str(alert.id), lambda record: record.write(written, updated_ns))
+    guard.after_success("recording tags", change)
 
 
-def _around_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
-    """Let the record be written along with owner and priority, if they are not stale."""
+def _prepare_attributes(alert: Alert, body: Dict[str, Any], updated_ns: int) -> None:
+    """Add the record to a request that sets owner or priority, and name the owner; refuse it if both are stale."""
     attributes = body.get("attributes")
     if not isinstance(attributes, dict):
         return
     name_owner(alert, attributes)
-    registers = [register for name, register in _OWNED.items() if name in attributes]
+    registers = [register for name, register in _REGISTERS.items() if name in attributes]
     if not registers or not updated_ns:
         return
     record = record_of(alert)
-    if all(record.is_stale(register, updated_ns) for register in registers):
+    if len(stale_registers(registers, record.newest, updated_ns)) == len(registers):
         _refuse(str(alert.id), NEWER)
     record.write(registers, updated_ns)
-    attributes[ATTRIBUTE] = _text_of(alert, record)
+    attributes.update(_signed(alert, record))
 
 
-def _around_action(alert: Alert, body: Dict[str, Any], _updated_ns: int) -> None:
+def _prepare_action(alert: Alert, body: Dict[str, Any], _updated_ns: int) -> None:
     alarm.translate(alert, body)
 
 
-_AROUND: Mapping[str, Callable[[Alert, Dict[str, Any], int], None]] = {
-    "api.action_alert": _around_action,
-    "api.set_status": _around_action,
-    "api.tag_alert": _around_tags,
-    "api.untag_alert": _around_tags,
-    "api.update_attributes": _around_attributes,
+_PREPARE: Mapping[str, Callable[[Alert, Dict[str, Any], int], None]] = {
+    "api.action_alert": _prepare_action,
+    "api.set_status": _prepare_action,
+    "api.tag_alert": _prepare_tags,
+    "api.untag_alert": _prepare_tags,
+    "api.update_attributes": _prepare_attributes,
 }

@@ -1,8 +1,8 @@
-"""The outbox: what goes out to Opsgenie is in a journal first, committed before Alerta's hook returns.
+"""The outbox: each request to the vendor is committed to a journal before Alerta's hook returns.
 
-The journal is a table in Alerta's own PostgreSQL database, or a directory on the host's disk. A hook never waits for
-Opsgenie, only for one commit. Where the journal cannot be used (a full disk, a wrong owner), requests wait in this
-process's memory, loudly, and are sent from there: late and without a guarantee rather than not at all.
+The journal is a table in Alerta's PostgreSQL database, or a directory on the host's disk. A hook never waits for the
+vendor, only for one commit. If the journal cannot be used (a full disk, a wrong owner), requests wait in this process's
+memory and are sent from there. That is logged as an error, because they are lost if the process ends.
 """
 
 import collections
@@ -24,11 +24,11 @@ from alerta_opsgenie.plugin.memory import Memory
 LOCK_NAME = "sender"
 HOST_LEASE_SECONDS = 12.0
 MOST_IN_MEMORY = 10_000
-"""Requests that wait in memory while the journal cannot be used; beyond it the oldest is lost, and that is logged."""
+"""Requests in memory while the journal cannot be used. If there are more, the oldest is lost, which is logged."""
 
 
 class OutgoingRequest(NamedTuple):
-    """A request on its way, as its row in the journal holds it. `order_ns` is when it was made."""
+    """A request, as its row in the journal has it. `order_ns` is when it was made."""
 
     key: str
     alert: str
@@ -37,7 +37,7 @@ class OutgoingRequest(NamedTuple):
     request: Request
 
     def to_row(self) -> New:
-        """Make its row. It names a route and never holds a key."""
+        """Return its row for the journal, which has the name of a route and never a key."""
         body = json.dumps({"v": 1, "route": self.route, **self.request._asdict()})
         return New(self.key, self.alert, self.order_ns, self.request.operation, body)
 
@@ -53,10 +53,10 @@ def read_row(action: Action) -> OutgoingRequest:
 
 
 class HostLease:
-    """Shows that this process sends for its host; what a lock is for an outbox on the disk.
+    """A lease of the process that sends for its host, if the outbox is in the database. On the disk it is a lock file.
 
-    It is renewed by each look, and ends by itself soon after its process. Where it was lost, two processes send for a
-    while, which the leases on the alerts allow.
+    If the process dies, it ends after `HOST_LEASE_SECONDS`. If it was lost, two processes send for a while, which is
+    safe by the leases on the alerts.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -65,7 +65,7 @@ class HostLease:
         self._renewed_at = -HOST_LEASE_SECONDS
 
     def renew(self) -> bool:
-        """Take it, or renew it when that is due; False: another process of the host has it. Raises JournalError."""
+        """Take or renew the lease. Return False if another process of the host has it. Raises JournalError."""
         now = time.monotonic()
         if now - self._renewed_at < HOST_LEASE_SECONDS / 4:
             return True
@@ -74,13 +74,13 @@ class HostLease:
         return is_held
 
     def close(self) -> None:
-        """Give it back."""
+        """End the lease."""
         with contextlib.suppress(JournalError):
             self._memory.give_back(self._name, self._holder)
 
 
 class Outbox:
-    """Where the hooks put requests: into the database if there is one, else into the directory. For any thread."""
+    """The journal, in the database if that is given, else in the directory, and the requests in memory. Thread-safe."""
 
     def __init__(
         self, directory: str, database: Optional[DatabaseJournal] = None, memory: Optional[Memory] = None
@@ -90,14 +90,14 @@ class Outbox:
         self._memory_of_hosts = memory
         self.wake_up = threading.Event()
         self.memory: Deque[OutgoingRequest] = collections.deque()
-        self._trouble = ""
+        self._problem = ""
         self._set_aside = ""
         self._mutex = threading.Lock()
 
     def put(self, dispatch: Dispatch, alert: str, mark: str = "") -> int:
-        """Take the requests of one event, in order; says how many. They are on the disk then, if any way can be.
+        """Write the requests of one event to the journal, in order, or keep them in memory. Return how many.
 
-        `mark` begins their keys.
+        `mark` is the prefix of their keys.
         """
         now_ns = time.time_ns()
         requests = [
@@ -106,28 +106,28 @@ class Outbox:
         ]
         if not requests:
             return 0
-        # What waits in memory goes first: in a process that does not send nothing else empties it.
+        # Requests in memory first: in a process that does not send, only this writes them to the journal.
         if not self.save_memory() or not self._append(requests):
             self._remember(requests)
         self.wake_up.set()
         return len(requests)
 
     def take_lock(self) -> Union[Lock, HostLease, None]:
-        """Become the process that sends for this host; None: another is. Raises JournalError."""
+        """Take the lock of the process that sends for this host; None if another has it. Raises JournalError."""
         if isinstance(self.journal, Journal):
             return try_lock(self.directory, LOCK_NAME)
         lease = HostLease(self._memory_of_hosts) if self._memory_of_hosts else None
         return lease if lease and lease.renew() else None
 
     def take_over(self) -> None:
-        """Take what waits on the disk into the database, where that is the journal."""
+        """Move the requests in the directory to the database, if the journal is there."""
         try:
             if (Path(self.directory) / "spool.db").exists():
                 LOG.warning("opsgenie: spool.db in %s is of an earlier build, and is not read", self.directory)
             if not isinstance(self.journal, Journal) and Path(self.directory).is_dir():
                 self._take_over(self.journal)
         except (JournalError, OSError) as error:
-            LOG.error("opsgenie: what may wait in %s is not taken over: %s", self.directory, error)
+            LOG.error("opsgenie: requests in %s could not be moved to the database: %s", self.directory, error)
 
     def _take_over(self, journal: DatabaseJournal) -> None:
         lock = try_lock(self.directory, LOCK_NAME)
@@ -140,12 +140,12 @@ class Outbox:
             LOG.warning("opsgenie: %d requests that waited in %s are in the database now", count, self.directory)
 
     def repeat(self, request: OutgoingRequest, delay_seconds: float) -> None:
-        """Send a request once more, after a while; for the sender alone. Raises JournalError."""
+        """Put a request into the journal again, due after a delay. Raises JournalError."""
         now = time.time()
         self.journal.append([request.to_row()], now, due_at=now + delay_seconds)
 
     def save_memory(self) -> bool:
-        """Move to the disk what waits in memory; False: the journal still cannot be used."""
+        """Write the requests in memory to the journal. Return False if it still cannot be used."""
         waiting = list(self.memory)
         if waiting and not self._append(waiting):
             return False
@@ -153,16 +153,16 @@ class Outbox:
         return True
 
     def forget(self, requests: Sequence[OutgoingRequest]) -> None:
-        """Take out of memory what is on the disk now, or was sent."""
+        """Remove requests from memory that were written or sent."""
         with self._mutex:
             for request in requests:
                 if self.memory and self.memory[0] is request:
                     self.memory.popleft()
 
-    def complain(self, error: JournalError) -> None:
-        """Log once what keeps the journal from being used."""
-        if self._trouble != error.label:
-            self._trouble = error.label
+    def log_problem(self, error: JournalError) -> None:
+        """Log once why the journal cannot be used."""
+        if self._problem != error.label:
+            self._problem = error.label
             LOG.error(
                 "opsgenie: %s; requests wait in memory until they can be written, and are lost if this process ends",
                 error,
@@ -189,9 +189,9 @@ class Outbox:
         try:
             self.journal.append([request.to_row() for request in requests], time.time())
         except JournalError as error:
-            self.complain(error)
+            self.log_problem(error)
             return False
-        if self._trouble:
+        if self._problem:
             LOG.warning("opsgenie: the outbox can be used again")
-            self._trouble = ""
+            self._problem = ""
         return True

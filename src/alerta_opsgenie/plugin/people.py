@@ -1,12 +1,12 @@
-"""Who a person is in Alerta: by OPSGENIE_PEOPLE, then by Alerta's own users; and who a login is at the vendor's.
+"""Converts a vendor's name of a person to a login of Alerta, and back: by OPSGENIE_PEOPLE, then by Alerta's users.
 
-It is attribution alone. Where the database does not answer, the name is shown as it came.
+The names are for display only. If the database does not answer, the name is shown unchanged.
 """
 
 import time
 from typing import Any, Callable, Dict, Optional, Tuple
 
-import alerta.auth  # noqa: F401 - first: it and alerta.models.user import each other
+import alerta.auth  # noqa: F401 - has to be first, because it and alerta.models.user import each other
 from alerta.models.alert import Alert
 from alerta.models.metrics import Counter
 from alerta.models.user import User
@@ -33,34 +33,34 @@ _remembered: Dict[Tuple[str, str], Tuple[str, float]] = {}
 
 
 def people() -> People:
-    """Give the mapping of the settings, as it is now."""
+    """Return the mapping of OPSGENIE_PEOPLE. Its file is read again when it changes."""
     found = state.settings().people
     return (_files.of(found) or {}) if isinstance(found, str) else found
 
 
 def shown_name(claimed: str, vendor_id: str = "") -> str:
-    """Give the login of a person whom the settings or Alerta know, else the name, without markup."""
+    """Return the login of a person by OPSGENIE_PEOPLE or Alerta's users; else the name, without markup."""
     known = people()
     for one in (vendor_id, claimed):
         if one.casefold() in known:
             return known[one.casefold()]
-    return _remember("login", claimed, _login_of) or harmless_name(claimed)
+    return _cached("login", claimed, _login_of) or harmless_name(claimed)
 
 
 def name_person(alert: Alert, attributes: Dict[str, Any], attribute: str, name: str, vendor_id: str) -> None:
-    """Name a person in an attribute; in another, what the vendor calls them, where that is something else.
+    """Set an attribute to a person's name, and `ATTRIBUTE-id` to the vendor's id if that is another text.
 
-    That of an earlier person goes: None removes an attribute.
+    If it is the same, `ATTRIBUTE-id` is set to None, which removes that of an earlier person.
     """
-    attributes[attribute], beside = name, f"{attribute}-id"
+    attributes[attribute], id_attribute = name, f"{attribute}-id"
     if vendor_id and vendor_id != name:
-        attributes[beside] = vendor_id
-    elif beside in alert.attributes or beside in attributes:
-        attributes[beside] = None
+        attributes[id_attribute] = vendor_id
+    elif id_attribute in alert.attributes or id_attribute in attributes:
+        attributes[id_attribute] = None
 
 
 def name_owner(alert: Alert, attributes: Dict[str, Any]) -> None:
-    """Name the owner, where the bridge sets one, as Alerta knows them."""
+    """Replace the owner in a request of the bridge by the person's login."""
     owner = attributes.get("owner")
     if isinstance(owner, str):
         vendor_id = attributes.get("owner-id") or owner
@@ -68,26 +68,26 @@ def name_owner(alert: Alert, attributes: Dict[str, Any]) -> None:
 
 
 def account_of(login: str) -> str:
-    """Give what the vendor knows a login by: an e-mail address or an account id; empty where that is in doubt."""
+    """Return the vendor's e-mail address or account id for a login; empty if there is no single one."""
     if "@" in login or is_account_id(login):
         return login
-    return rules.account_of(login, people()) or _remember("account", login, _email_of)
+    return rules.account_of(login, people()) or _cached("account", login, _email_of)
 
 
 def address_of(login: str) -> str:
-    """Give the e-mail address by which the settings know a login at the vendor's; else the login."""
+    """Return the e-mail address of a login by OPSGENIE_PEOPLE; else the login."""
     found = rules.account_of(login, people())
     return found if "@" in found else login
 
 
-def _remember(what: str, name: str, look: Callable[[str], str]) -> str:
+def _cached(what: str, name: str, look_up: Callable[[str], str]) -> str:
     now = time.monotonic()
     known = _remembered.get((what, name))
     if known is None or known[1] < now:
         if len(_remembered) >= _MOST_REMEMBERED:
             _remembered.clear()
         until = now + REMEMBER_SECONDS
-        guard.attempt("looking for a person", lambda: _remembered.update({(what, name): (look(name), until)}))
+        guard.attempt("looking up a person", lambda: _remembered.update({(what, name): (look_up(name), until)}))
         known = _remembered.get((what, name), ("", until))
     return known[0]
 
@@ -98,7 +98,7 @@ def _login_of(name: str) -> str:
 
 
 def _by_display_name(name: str) -> Optional[User]:
-    """Find the one user of that name. Anybody may call themselves what they like, but not by somebody's address."""
+    """Return the only user with that name. A user may choose any name, so an address or account id is not looked up."""
     if not name or "@" in name or is_account_id(name):
         return None
     of_postgres, of_mongodb = ("name=%(name)s", "login"), ({"name": name}, [("login", 1)])

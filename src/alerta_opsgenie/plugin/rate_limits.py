@@ -1,7 +1,7 @@
-"""How long nothing goes out by a key, to the vendor's address, or for an alert, as all threads of the sender know it.
+"""Pauses of a key, of the vendor's address, or of an alert, shared by all threads of the sender.
 
-The vendor's limits are per account and not published (https://docs.opsgenie.com/docs/api-rate-limiting). So nothing
-is held back until an answer asks for it. Then what the answer is about pauses, longer each time, until a success.
+The vendor's limits are per account and not published (https://docs.opsgenie.com/docs/api-rate-limiting). So no request
+is delayed until a response asks for it. Then the key, address or alert pauses, longer each time, until a success.
 """
 
 import random
@@ -17,30 +17,29 @@ class _Pause(NamedTuple):
     until: float = 0.0
 
 
-_Name = Tuple[str, str]
 _ADDRESS = ("address", "")
 
 
 class RateLimits:
-    """The pauses, shared by the threads. Instants are monotonic."""
+    """The pauses, for any thread. Times are monotonic."""
 
     def __init__(self) -> None:
-        self._pauses: Dict[_Name, _Pause] = {}
+        self._pauses: Dict[Tuple[str, str], _Pause] = {}
         self._mutex = threading.Lock()
 
     def wait_seconds(self, route: str, now: float, alert: str = "") -> float:
-        """Tell how long nothing may go out by a route, or for an alert."""
+        """Return how long no request may be sent by a route, or for an alert."""
         names = (_ADDRESS, ("route", route), ("alert", alert))
         with self._mutex:
             return max(0.0, *(self._pauses.get(name, _Pause()).until - now for name in names))
 
     def paused_keys(self) -> int:
-        """Count the routes that wait for a person or for the vendor, and had no success since."""
+        """Return the number of routes that a person or the vendor stopped, and that had no success since."""
         with self._mutex:
             return sum(1 for name, pause in self._pauses.items() if name[0] == "route" and pause.failures)
 
     def note(self, route: str, alert: str, delivery: RequestOutcome, now: float) -> None:
-        """Learn from an answer; a 5xx holds up its alert alone."""
+        """Set and end pauses by a response. After a 5xx only its alert pauses."""
         asked = delivery.retry_after_seconds
         with self._mutex:
             if delivery.reason in (Reason.NETWORK, Reason.TIMEOUT):
@@ -56,11 +55,13 @@ class RateLimits:
             elif delivery.throttled:
                 self._pause(("route", route), now, 2.0, 60.0, asked)
             elif delivery.verdict is Verdict.DONE and ("route", route) in self._pauses:
-                # What the others were told still holds.
+                # Requests in flight together: the pause that another response asked for stays.
                 self._pauses["route", route] = self._pauses["route", route]._replace(failures=0)
 
-    def _pause(self, name: _Name, now: float, first: float, longest: float, asked: Optional[float] = None) -> None:
-        """Pause; requests that were on their way together count once."""
+    def _pause(
+        self, name: Tuple[str, str], now: float, first: float, longest: float, asked: Optional[float] = None
+    ) -> None:
+        """Set a pause. Failures of requests that were in flight together count once."""
         before = self._pauses.get(name, _Pause())
         failures = before.failures + (now >= before.until)
         fraction = random.random()  # noqa: S311 - spreads the next attempts

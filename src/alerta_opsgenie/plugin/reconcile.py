@@ -1,7 +1,7 @@
-"""Compares both sides from time to time, in the background of the process that sends, and repairs what differs.
+"""Reconciliation: compares both sides from time to time, in a thread of the process that sends, and repairs drift.
 
-One process of all hosts does it, by a lease. The rules are in `core.reconcile`. What has to be told to the vendor goes
-into the outbox like everything else; what has to be done in Alerta goes through the relay, as the webhook's does.
+A lease lets one process of all hosts do it. The rules are in `core.reconcile`. Requests to the vendor go through the
+outbox, and changes in Alerta through the relay, as for the webhook.
 """
 
 import contextlib
@@ -31,8 +31,8 @@ from alerta_opsgenie.core.relay import relay
 from alerta_opsgenie.core.snapshot import AlertState, Snapshot, own_open_alerts, read_alerta_alert, with_lookups
 from alerta_opsgenie.core.task import AttemptContext, run_relay
 from alerta_opsgenie.core.wording import AlertValues
-from alerta_opsgenie.plugin import LOG, inprocess, order, state, way_back
-from alerta_opsgenie.plugin.alert_values import Query, epoch_seconds, values_of, word_of
+from alerta_opsgenie.plugin import LOG, arrivals, inprocess, order, state
+from alerta_opsgenie.plugin.alert_values import Query, epoch_seconds, usual_status, values_of
 from alerta_opsgenie.plugin.callers import Caller
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.people import account_of, shown_name
@@ -41,19 +41,19 @@ from alerta_opsgenie.plugin.sender import Duty
 _WithOwner = TypeVar("_WithOwner", AlertState, AgreedState)
 
 PAGE = 50
-"""Small, for while a page becomes alerts the process's requests get on slowly."""
+"""Small, because requests of the process are slow while a page of alerts is parsed."""
 LEASE = "reconcile"
 REPORT, SUSPECTS = "reconcile-report", "reconcile-suspects"
-"""Names of what is kept in the memory: the figures of the last sweep, and what it found."""
+"""Names of values in the memory: the numbers of the last sweep, and the differences that it found."""
 
 _NOT_ENDED = "status NOT IN ('closed', 'expired') AND id > %(after)s"
 _NEVER_SECONDS = 86400.0
 _PAUSE_SECONDS = 0.005
-_DUE = 0.8  # the pauses between two sweeps are that much shorter at times
+_DUE = 0.8  # a sweep is due after this part of the pause, whose length is random
 
 
 class Reconciler:
-    """The comparison in one process."""
+    """The reconciliation in one process."""
 
     def __init__(self, process: state.Process, memory: Memory) -> None:
         self._process, self._memory, self._settings = process, memory, process.settings
@@ -62,7 +62,7 @@ class Reconciler:
         self._logged: Dict[str, str] = {}
 
     def seconds(self) -> float:
-        """Give the pause before the next sweep."""
+        """Return the pause before the next sweep."""
         wanted = self._settings.reconcile_seconds
         return wanted * random.uniform(0.9, 1.1) if wanted else _NEVER_SECONDS  # noqa: S311 - not all hosts at once
 
@@ -73,10 +73,10 @@ class Reconciler:
             try:
                 self.sweep()
             except OSError as error:
-                self._say("stop", f"nothing is compared: a key file cannot be read: {error.strerror}")
+                self._log_change("stop", f"nothing is compared: a key file cannot be read: {error.strerror}")
 
     def _is_due(self, wanted: float) -> bool:
-        """Whether the last sweep, of whichever process, is long enough ago; one in the future had a wrong clock."""
+        """Whether the last sweep by any process is long enough ago. A time in the future is of a wrong clock."""
         report = self._memory.get_facts(REPORT)
         last = float(report.get("at") or self._memory.get_value("since") or 0.0)
         return not 0 <= time.time() - last < _DUE * wanted
@@ -108,7 +108,7 @@ class Reconciler:
         )  # fmt: skip
 
     def _takes(self) -> Mapping[str, FrozenSet[str]]:
-        """Name the steps that the vendor takes by each route: by its API, and by what its plan was seen to lack."""
+        """Return the steps that the vendor accepts by each route: those of its API, without those its plan lacks."""
         lacks, steps = self._process.sender.plan.lacks, repairs.takes(self._settings.policy)
         routes = {routing.DEFAULT, *(route.name for route in self._settings.policy.routes)}
         return {
@@ -117,7 +117,7 @@ class Reconciler:
         }
 
     def _remember(self, found: Sweep, known: Known) -> None:
-        """Keep what both sides agree on, but where the memory has changed since it was read."""
+        """Store the agreed states, except those that have changed in the memory since they were read."""
         now = self._named(self._memory.read([*found.agreed, *found.forget]))
         same = {name for name in (*found.agreed, *found.forget) if now.get(name) == known.agreed.get(name)}
         self._memory.write({name: agreed for name, agreed in found.agreed.items() if name in same})
@@ -133,7 +133,7 @@ class Reconciler:
         return Snapshot(alerts, began, problem="; ".join(problems), clock_ahead_seconds=ahead)
 
     def _slowly(self, found: Sequence[Tuple[str, AlertList]]) -> Iterator[Tuple[str, Mapping[str, Any]]]:
-        """Give all alerts of the lists, and others the processor in between."""
+        """Yield the alerts of all lists, with pauses for other threads."""
         for route, one in found:
             for number, data in enumerate(one.alerts):
                 if number % PAGE == 0:
@@ -141,7 +141,7 @@ class Reconciler:
                 yield route, data
 
     def _lists(self) -> Iterator[Tuple[str, AlertList]]:
-        """List what each key shows, each key once; by JSM's full API where there is a token for it."""
+        """Yield the list of open alerts by each key, each key once; by JSM's full API if there is a token for it."""
         settings, source = self._settings, self._settings.policy.source
         if settings.ops_login:
             api = OpsApi(settings.ops_url, settings.ops_login.reveal(), settings.timeout_seconds,
@@ -159,7 +159,7 @@ class Reconciler:
         return client.get(path, key, time.monotonic() + self._settings.timeout_seconds)
 
     def _read_alerta(self) -> Tuple[Snapshot, FrozenSet[str]]:
-        """Read what has not ended, in the order of ids."""
+        """Read the alerts that have not ended, by id, and the ids of those in a blackout."""
         began, found, last = time.time(), [], ""
         while True:
             page = self._page(_NOT_ENDED, {"after": last})
@@ -172,11 +172,11 @@ class Reconciler:
         return Snapshot(alerts, began, problem=problem), frozenset(name for name, _, out in found if out)
 
     def _page(self, where: str, values: Dict[str, object]) -> List[Tuple[str, AlertState, bool]]:
-        """Read a page: id, what is seen, whether it is in a blackout. Twice as long others have the processor."""
+        """Read a page: id, state, and whether it is in a blackout. Then pause twice as long, for other threads."""
         began = time.monotonic()
         with self._process.app.app_context():
             alerts = Alert.find_all(Query(where, values), history=True, page=1, page_size=PAGE)
-            page = [(str(alert.id), self._side_of(alert), word_of(alert.status) == BLACKOUT) for alert in alerts]
+            page = [(str(alert.id), self._side_of(alert), usual_status(alert.status) == BLACKOUT) for alert in alerts]
         self._wait(2 * (time.monotonic() - began))
         return page
 
@@ -185,7 +185,7 @@ class Reconciler:
         return read_alerta_alert(values_of(alert), changed, order.record_of(alert).newest, self._settings.policy)
 
     def _look_up_in_alerta(self, alerta: Snapshot, vendor: Snapshot) -> Snapshot:
-        """Look at what is open over there and was not in Alerta's list: it has ended, or is not there."""
+        """Look up in Alerta the alerts that are open at the vendor only: they have ended or were deleted."""
         alerts, asked = dict(alerta.alerts), sorted(set(vendor.alerts) - set(alerta.alerts))
         for first in range(0, len(asked), PAGE):
             page = self._page("id = ANY(%(ids)s)", {"ids": asked[first : first + PAGE]})
@@ -194,7 +194,7 @@ class Reconciler:
         return alerta._replace(alerts=alerts, gone=frozenset(gone))
 
     def _look_up_at_vendor(self, vendor: Snapshot, alerta: Snapshot) -> Snapshot:
-        """Ask singly for what is open in Alerta and was not in the vendor's list."""
+        """Look up at the vendor, one by one, the alerts that are open in Alerta only."""
         settings, looks = self._settings, {}
         suspects = rules.read_suspects(self._memory.get_value(SUSPECTS))
         with contextlib.closing(self._settings.client()) as client:
@@ -209,7 +209,7 @@ class Reconciler:
         return looked._replace(alerts=self._named(looked.alerts))
 
     def _named(self, alerts: Mapping[str, _WithOwner]) -> Dict[str, _WithOwner]:
-        """Name owners as Alerta does."""
+        """Replace owners by their logins in Alerta."""
         with self._process.app.app_context():
             names = {owner: shown_name(owner) for owner in {one.owner for one in alerts.values()} if owner}
         return {alias: one._replace(owner=names.get(one.owner, "")) for alias, one in alerts.items()}
@@ -227,20 +227,20 @@ class Reconciler:
             return self._repair_at_vendor(repair, alert)
 
     def _repair_at_vendor(self, repair: Repair, alert: Optional[Alert]) -> bool:
-        """Put the requests into the outbox, unless Alerta's alert has changed since it was read."""
+        """Put the requests into the outbox, unless the alert in Alerta has changed since it was read."""
         now = self._side_of(alert) if alert is not None else AlertState(is_open=False)
         if not is_same_state(now, repair.right):
             return False
         values = values_of(alert) if alert is not None else AlertValues(repair.alert, status="closed")
         values = values._replace(account=account_of(values.owner))
         dispatch = repairs.requests_of(repair, values, self._settings.policy, time.time())
-        LOG.warning("opsgenie: reconcile: %s of alert %s is told to the vendor: %s",
+        LOG.warning("opsgenie: reconcile: %s of alert %s is sent to the vendor: %s",
                     repair.field, repair.alert, repair.reason)  # fmt: skip
         return bool(self._process.outbox.put(dispatch, repair.alert))
 
     def _repair_in_alerta(self, repair: Repair) -> bool:
         policy, done = self._settings.policy, True
-        caller = Caller(repairs.BRIDGE, lends_names=True)
+        caller = Caller(repairs.BRIDGE, is_bridge=True)
         settings = self._settings.relay._replace(
             sources=frozenset({policy.source}), custom_actions={repairs.REOPEN: "open"}
         )
@@ -254,13 +254,13 @@ class Reconciler:
                         repair.reason, outcome.kind.value, outcome.reason.value, outcome.detail)  # fmt: skip
         return done
 
-    # -- Saying
+    # -- Reporting
 
     def _report(self, found: Sweep, done: Sequence[bool], figures: Dict[str, Any]) -> None:
-        """Log what is new, and keep the figures of this sweep."""
-        self._say("stop", f"nothing is repaired: {found.stopped}" if found.stopped else "")
+        """Log the findings if they changed, and store the numbers of this sweep."""
+        self._log_change("stop", f"nothing is repaired: {found.stopped}" if found.stopped else "")
         texts = Counter(f"{finding.field}: {finding.text}" for finding in found.findings)
-        self._say("findings", "; ".join(f"{many} x {text}" for text, many in sorted(texts.items())))
+        self._log_change("findings", "; ".join(f"{many} x {text}" for text, many in sorted(texts.items())))
         repaired = Counter(f"{repair.field} {repair.side}" for repair, is_done in zip(found.repairs, done) if is_done)
         figures.update(stopped=found.stopped, repaired=repaired)
         self._memory.set_facts(REPORT, figures)
@@ -268,16 +268,16 @@ class Reconciler:
             self._process.sender.count(f"drift_repaired_{'_'.join(name.split())}", many)
         for finding in found.findings:
             self._process.sender.count(f"drift_found_{finding.field}")
-        way_back.look(self._process, self._memory, figures)
+        arrivals.check(self._process, self._memory, figures)
 
-    def _say(self, what: str, text: str) -> None:
+    def _log_change(self, what: str, text: str) -> None:
         if text != self._logged.get(what, ""):
             self._logged[what] = text
             LOG.warning("opsgenie: reconcile: %s", text or f"no {what} any more")
 
 
 def duty(process: state.Process) -> Optional[Duty]:
-    """Have both sides compared by the process that sends, where there is a memory."""
+    """Return the duty that compares both sides; None without a memory."""
     if process.memory is None:
         return None
     reconciler = Reconciler(process, process.memory)

@@ -1,8 +1,7 @@
 """Looks up the status of requests for which a 202 is no proof.
 
-An acknowledge, a close or a snooze of an alert that the vendor does not have is taken like any other; only the
-request's status tells. Nothing depends on it but what people are told, so at most `MOST_PER_SECOND` are looked up,
-none while the vendor throttles the key.
+The vendor accepts an acknowledge, close or snooze of an alert that it does not have; only the request's status shows
+the failure. At most `MOST_PER_SECOND` are looked up, and none while the vendor throttles the key.
 """
 
 import collections
@@ -26,11 +25,11 @@ MOST_LOOKS = 6
 MOST_REPEATS = 2
 _REPEATED = "~"
 CROSSING = "crossing-"
-"""Marks what one of two products is told though it may have come from there; then it has no effect there."""
+"""Begins the keys of requests to two products for an action of one of them. In that product it may have no effect."""
 
 
 class Pending(NamedTuple):
-    """A request whose status is to be looked up at `due_at` (monotonic), for the n-th time."""
+    """A request whose status is looked up at `due_at` (monotonic), after `looks` look-ups."""
 
     outgoing: OutgoingRequest
     request_id: str
@@ -39,7 +38,7 @@ class Pending(NamedTuple):
 
 
 class StatusLookups:
-    """Fed by the working threads, run by the leading one."""
+    """The pending look-ups. The working threads add them, and the leading thread makes them."""
 
     def __init__(
         self, settings: Settings, limits: RateLimits, report: Callable[[str, str], None], outbox: Outbox,
@@ -55,22 +54,22 @@ class StatusLookups:
         self._next_at = 0.0
 
     def add(self, outgoing: OutgoingRequest, request_id: str) -> None:
-        """Remember a request that was taken, if a look-up is wanted for its kind."""
+        """Add an accepted request, if its operation needs a look-up."""
         operation = outgoing.request.operation
         linked = bool(self._settings.alert_link) and operation == "create"
         wanted = linked or (self._settings.confirm and operation in CONFIRMED)
         if operation == "create" and len(self._pending) > MOST_WAITING / 2:
-            return  # a storm of creates leaves room for what people did
+            return  # the rest of the queue is for the actions of people
         if request_id and wanted:
             self._pending.append(Pending(outgoing, request_id, time.monotonic() + FIRST_LOOK_SECONDS))
 
     def next_look_seconds(self, longest: float) -> float:
-        """Tell when the next look-up is due."""
+        """Return the seconds until the next look-up, at most `longest`."""
         first = self._first()
         return max(0.01, min(longest, max(first.due_at, self._next_at) - time.monotonic())) if first else longest
 
     def _first(self) -> Optional[Pending]:
-        """Give the one that is due next. The working threads may append meanwhile."""
+        """Return the next one. The working threads may append meanwhile."""
         return min(list(self._pending), key=lambda one: one.due_at, default=None)
 
     def look(self, client: OpsgenieClient) -> None:
@@ -79,7 +78,7 @@ class StatusLookups:
         if pending is None or max(pending.due_at, self._next_at) > now:
             return
         self._next_at = now + 1.0 / MOST_PER_SECOND
-        with contextlib.suppress(ValueError):  # it was the oldest of too many
+        with contextlib.suppress(ValueError):  # a full queue has dropped it
             self._pending.remove(pending)
         pause = self._limits.wait_seconds(pending.outgoing.route, now)
         if pause > 0:
@@ -99,7 +98,7 @@ class StatusLookups:
             self._report_failure(pending.outgoing, found.text)
 
     def _report_failure(self, outgoing: OutgoingRequest, text: str) -> None:
-        """Repeat what came before its create was processed; else say on Alerta's alert that it had no effect."""
+        """Repeat a request that was processed before its create; else report that it had no effect."""
         if changed_nothing(text):
             return
         if is_of_plan(text):
@@ -116,6 +115,6 @@ class StatusLookups:
         if outgoing.request.operation == "create":
             self._plan.correct(outgoing)
         if outgoing.request.operation == "close" or outgoing.key.startswith(CROSSING):
-            return  # what is not there need not be closed
+            return  # an alert that does not exist needs no close
         LOG.warning("opsgenie: %s of alert %s had no effect: %s", outgoing.request.operation, outgoing.alert, text)
         self._report(outgoing.alert, f"{self._settings.vendor} did not do this ({outgoing.request.operation}): {text}")

@@ -1,14 +1,15 @@
-"""Sends what is in the outbox: one process of a host at a time, a few requests at a time, in order for each alert.
+"""Sends the requests of the outbox: one process per host, a few requests at a time, in order for each alert.
 
-The threads start at the first use in a process, hence after the server's fork. The one that takes the lock lets all
-wait again that a killed holder had in flight. How a request ends by the answer's verdict:
+The threads start at the first request in a process, so after the server's fork. The process that takes the lock makes
+the requests waiting again that a killed process had in flight. The verdict of the response decides:
 
-- DONE: it is done. For what a 202 does not prove, the request's status is looked up.
-- LATER: throttled, the key pauses; no answer, the address pauses; a 5xx holds up its alert alone.
-- STUCK: the key or the URL needs a person; the key pauses, loudly once, and nothing is lost.
-- FINAL: a dead letter, and a note on Alerta's alert that says why.
+- DONE: the request is done. If a 202 is no proof, its status is looked up.
+- LATER: if throttled, the key pauses; without a response, the address pauses; after a 5xx, the alert pauses.
+- STUCK: a person has to correct the key or the URL. The key pauses, which is logged once, and nothing is lost.
+- FINAL: a dead letter, and a note with the reason on Alerta's alert.
 
-What a killed process had sent is sent again, which changes nothing; before a note or a create the vendor is asked.
+A request that a killed process had in flight is sent again, which changes nothing; before a create or a note is sent
+again, it is looked up at the vendor.
 """
 
 import contextlib
@@ -25,18 +26,18 @@ from alerta_opsgenie.core.agreed import after_requests
 from alerta_opsgenie.core.backoff import LONGEST_RETRY_AFTER_SECONDS
 from alerta_opsgenie.journal import Action, JournalError, Lock
 from alerta_opsgenie.plugin import LOG
-from alerta_opsgenie.plugin.look_back import is_ambiguous, is_over, is_there, may_be_restored
 from alerta_opsgenie.plugin.memory import Memory
 from alerta_opsgenie.plugin.outbox import HOST_LEASE_SECONDS, HostLease, Outbox, OutgoingRequest, read_row
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
 from alerta_opsgenie.plugin.rate_limits import RateLimits
 from alerta_opsgenie.plugin.request_status import StatusLookups
+from alerta_opsgenie.plugin.resend_check import had_effect, is_ambiguous, is_over, may_be_restored
 from alerta_opsgenie.plugin.settings import Settings
 
 LOOK_SECONDS = 1.0
-_BUSY_LOOK_SECONDS = 0.25  # by the process that sends: another worker may have put something into the outbox
+_BUSY_LOOK_SECONDS = 0.25  # by the process that sends, because another worker may have put a request into the outbox
 _SHORTEST_LOOK_SECONDS = 0.05
-_IDLE_SECONDS = 5.0  # what no look wakes for is found so: a request whose host died with it
+_IDLE_SECONDS = 5.0  # finds requests for which the leading thread wakes no other: their host died with them in flight
 STOP_SECONDS = 3.0
 _SENDERS = 4  # requests at a time
 _FIRST_SECONDS = 2.0
@@ -46,7 +47,7 @@ _FAULT_PAUSE_SECONDS = 60.0
 
 
 class Duty(NamedTuple):
-    """What the sending process does from time to time, in a thread of its own: the seconds between, and the deed."""
+    """A task that the process that sends runs in its own thread, with a pause of `seconds()` between two runs."""
 
     name: str
     seconds: Callable[[], float]
@@ -58,7 +59,7 @@ Report = Callable[[str, str], None]
 
 
 class Sender:
-    """The threads of one process. `start` returns at once; `stop` waits a little for what is on its way."""
+    """The threads of one process. `start` returns at once; `stop` waits `STOP_SECONDS` for requests in flight."""
 
     def __init__(
         self, outbox: Outbox, settings: Settings, report: Report, memory: Optional[Memory] = None,
@@ -74,7 +75,7 @@ class Sender:
         self._sends = False
         self._counts: Counter[str] = Counter()
         self.gauges: Dict[str, float] = {}
-        """What the duties show, by the name of the figure."""
+        """Gauges that the duties set, by name."""
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._threads: List[threading.Thread] = []
@@ -89,27 +90,27 @@ class Sender:
         self._spawn(self._lead, "opsgenie-sender")
 
     def wait(self, seconds: float) -> bool:
-        """Wait, for a duty; True: it is time to stop."""
+        """Wait, and return whether the process stops. For duties."""
         return self._stop.wait(seconds)
 
     def count(self, name: str, many: int = 1) -> None:
-        """Count something, by the name of its figure."""
+        """Add to a counter, by its name."""
         with self._changed:
             self._counts[name] += many
 
     def take_counts(self) -> List[Tuple[str, int]]:
-        """Give what was counted since the last call, by the name of the figure."""
+        """Return the counters since the last call, by name."""
         with self._changed:
             counts, self._counts = self._counts, Counter()
         return list(counts.items())
 
     @property
     def paused_keys(self) -> int:
-        """How many keys wait for a person, or for the vendor who asked for fewer requests."""
+        """The number of keys that pause until a person acts, or because the vendor throttles."""
         return self._limits.paused_keys()
 
     def stop(self) -> None:
-        """Take nothing new, and wait for what is on its way; the rest stays in the journal."""
+        """Start no new request, and wait for those in flight. The rest stays in the journal."""
         self._stop.set()
         self.outbox.wake_up.set()
         self._notify()
@@ -139,7 +140,7 @@ class Sender:
                 lock = lock or self._take_lock()
                 if lock and time.time() - pruned_at > REMEMBER_SECONDS:
                     pruned_at = time.time()
-                    self.outbox.take_over()  # what a worker of before, with its outbox on the disk, has put there since
+                    self.outbox.take_over()  # an older worker, whose outbox is on the disk, may still write there
                     self.outbox.journal.prune(pruned_at, REMEMBER_SECONDS)
                 if lock:
                     self._lookups.look(client)
@@ -151,7 +152,7 @@ class Sender:
         self._close(lock)
 
     def _close(self, lock: Union[Lock, HostLease, None]) -> None:
-        """Give the lock back once nothing is on its way; else it ends with this process."""
+        """Release the lock if nothing is in flight; else it ends with this process."""
         others = [thread for thread in self._threads if thread is not threading.current_thread()]
         for thread in others:
             thread.join(STOP_SECONDS)
@@ -160,14 +161,14 @@ class Sender:
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Keep a thread alive whatever happens in one round of it, and log what it was."""
+        """Log any error of one round of a thread, so that the thread continues."""
         try:
             yield
         except JournalError as error:
-            self.outbox.complain(error)
+            self.outbox.log_problem(error)
             self._stop.wait(LOOK_SECONDS)
         except Exception:  # noqa: BLE001 - logged
-            LOG.exception("opsgenie: the sender goes on after an error of its own")
+            LOG.exception("opsgenie: the sender continues after an error of this program")
             self._stop.wait(LOOK_SECONDS)
 
     def _take_lock(self) -> Union[Lock, HostLease, None]:
@@ -195,14 +196,14 @@ class Sender:
             self._spawn(partial(self._perform, duty), f"opsgenie-{duty.name}")
 
     def _renew(self, lease: HostLease) -> None:
-        """Renew the lease, whatever the leading thread waits for."""
+        """Renew the lease, also while the leading thread is blocked."""
         while not self._stop.wait(HOST_LEASE_SECONDS / 4):
             with self._guarded():
                 if not lease.renew():
                     return
 
     def _perform(self, duty: Duty) -> None:
-        """Do it soon after the start, for a process may live no longer than one pause (uWSGI's max-worker-lifetime)."""
+        """Run a duty. First soon after the start: a process may end before the pause (uWSGI's max-worker-lifetime)."""
         pause = min(_FIRST_SECONDS, duty.seconds())
         while not self._stop.wait(pause):
             with self._guarded():
@@ -210,7 +211,7 @@ class Sender:
             pause = duty.seconds()
 
     def _look(self) -> float:
-        """Wake the working threads if something is due; gives the seconds until the next look."""
+        """Wake the working threads if a request is due. Return the seconds until the next look."""
         now = time.time()
         due = self.outbox.journal.next_due(now, _LONGEST_PAUSE_SECONDS)
         self.outbox.report_damage()
@@ -224,7 +225,7 @@ class Sender:
             self._changed.notify_all()
 
     def _clear_memory(self, client: OpsgenieClient) -> None:
-        """Save to the disk what waits in memory, or send it from there while there is no disk to be had."""
+        """Write the requests in memory to the journal, or send them from memory while that fails."""
         while self.outbox.memory and not self._stop.is_set() and not self.outbox.save_memory():
             outgoing = self.outbox.memory[0]
             if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
@@ -254,7 +255,7 @@ class Sender:
         client.close()
 
     def _deliver_guarded(self, client: OpsgenieClient, action: Action) -> None:
-        """Deliver; what this program fails on is tried again later, so that it does not stay in flight."""
+        """Deliver. After an error of this program the request waits again, so that it does not stay in flight."""
         try:
             self._deliver(client, action)
         except Exception:  # noqa: BLE001 - logged
@@ -262,7 +263,7 @@ class Sender:
             self._postpone(action, _FAULT_PAUSE_SECONDS, Reason.NETWORK.value, "an error of this program")
 
     def _deliver(self, client: OpsgenieClient, action: Action) -> None:
-        """Send a request and note how it ended."""
+        """Send a request, and write its end to the journal."""
         try:
             outgoing = self.plan.fitted(read_row(action))
         except ValueError as error:
@@ -272,19 +273,19 @@ class Sender:
         if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
             self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
             return
-        there = is_over(outgoing.request, time.time()) or self._is_there(client, outgoing, action)
-        if isinstance(there, RequestOutcome):
-            self._limits.note(outgoing.route, outgoing.alert, there, time.monotonic())
-            self._wait(action, outgoing, action.reason or Reason.NETWORK.value, there.detail)
-        elif there:
+        is_needless = is_over(outgoing.request, time.time()) or self._had_effect(client, outgoing, action)
+        if isinstance(is_needless, RequestOutcome):
+            self._limits.note(outgoing.route, outgoing.alert, is_needless, time.monotonic())
+            self._wait(action, outgoing, action.reason or Reason.NETWORK.value, is_needless.detail)
+        elif is_needless:
             self._done(action, "not-needed")
         else:
             self._finish(action, outgoing, self._send(client, outgoing))
 
-    def _is_there(
+    def _had_effect(
         self, client: OpsgenieClient, outgoing: OutgoingRequest, action: Action
     ) -> Union[bool, RequestOutcome]:
-        """Whether an earlier attempt, or one before a restored backup, has had its effect: asked where that may be."""
+        """Look up whether an earlier attempt had its effect, if there may have been one."""
         if not (is_ambiguous(action) or may_be_restored(action, self._began_at, time.time())):
             return False
         try:
@@ -292,7 +293,7 @@ class Sender:
         except OSError:
             return False
         deadline = time.monotonic() + self.settings.timeout_seconds
-        return is_there(lambda what: client.read(outgoing.alert, what, key, deadline), outgoing.request, action)
+        return had_effect(lambda what: client.read(outgoing.alert, what, key, deadline), outgoing.request, action)
 
     def _finish(self, action: Action, outgoing: OutgoingRequest, delivery: RequestOutcome) -> None:
         reason, detail = delivery.reason.value, delivery.detail
@@ -304,13 +305,13 @@ class Sender:
         elif delivery.verdict is Verdict.FINAL:
             self._bury(action, reason, detail)
             self._report_final(outgoing, delivery)
-        elif is_ambiguous(action):  # it stays one that may have had its effect
+        elif is_ambiguous(action):  # the earlier attempt may still have had its effect
             self._wait(action, outgoing, action.reason or Reason.NETWORK.value, detail)
         else:
             self._wait(action, outgoing, reason, detail)
 
     def _wait(self, action: Action, outgoing: OutgoingRequest, reason: str, detail: str = "") -> None:
-        """Let it wait in the journal until the pauses are over, so that other keys' requests go on."""
+        """Let a request wait in the journal until its pauses are over. Requests with other keys are sent meanwhile."""
         seconds = self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert)
         self._postpone(action, seconds + random.random() / 4, reason, detail)  # noqa: S311
 
@@ -319,13 +320,13 @@ class Sender:
         self._save(lambda: journal.postpone(action, now, now + seconds, reason, detail))
 
     def _remember(self, outgoing: OutgoingRequest) -> None:
-        """Note what the vendor has now. Where that cannot be, the request may go out once more, and changes nothing."""
+        """Write the vendor's new state to the memory. If that fails, the request may be sent again, with no effect."""
         now = time.time()
         if self._memory:
             self._memory.note(outgoing.alert, lambda known: after_requests(known, [outgoing.request], now))
 
     def _created(self, alert: str, vendor_id: str) -> None:
-        """Note that the vendor has an alert, by the status of its create."""
+        """Record that the vendor confirmed a create, and link its alert."""
         if self._memory:
             self._memory.note(alert, lambda known: known._replace(confirmed=True))
         if self.settings.alert_link:
@@ -338,19 +339,19 @@ class Sender:
         self._save(lambda: self.outbox.journal.dead(action, time.time(), reason, detail))
 
     def _save(self, write: Callable[[], object]) -> None:
-        """Write to the journal, again and again until it can be used: else the alert would stay in flight."""
+        """Write to the journal, and repeat that until it succeeds: else the request would stay in flight."""
         while True:
             try:
                 write()
             except JournalError as error:  # noqa: PERF203 - the loop is for the failures
-                self.outbox.complain(error)
+                self.outbox.log_problem(error)
                 if self._stop.wait(LOOK_SECONDS):
                     return
             else:
                 return
 
     def _note(self, outgoing: OutgoingRequest, delivery: RequestOutcome) -> None:
-        """Let the key, or the address, be used as the answer asks for; log it when that changes."""
+        """Update the pauses and the counters by a response, and log when the state of the route changes."""
         self._limits.note(outgoing.route, outgoing.alert, delivery, time.monotonic())
         self.count(f"sent_{outgoing.request.operation}_{delivery.verdict.value}")
         state = "" if delivery.verdict in (Verdict.DONE, Verdict.FINAL) else delivery.reason.value
@@ -358,9 +359,9 @@ class Sender:
             return
         self._logged[outgoing.route] = state
         if not state:
-            LOG.warning("opsgenie: %s: requests go out again by %s", self.settings.vendor, outgoing.route)
+            LOG.warning("opsgenie: %s: requests by %s are sent again", self.settings.vendor, outgoing.route)
         elif delivery.verdict is Verdict.STUCK:
-            LOG.error("opsgenie: %s: nothing goes out by %s until somebody acts: %s; %s", self.settings.vendor,
+            LOG.error("opsgenie: %s: no request by %s is sent until a person acts: %s; %s", self.settings.vendor,
                       outgoing.route, delivery.detail, ADVICE[delivery.reason])  # fmt: skip
         else:
             LOG.warning("opsgenie: %s: requests by %s wait (%s): %s", self.settings.vendor, outgoing.route, state,
@@ -376,4 +377,4 @@ class Sender:
     def _report_final(self, outgoing: OutgoingRequest, delivery: RequestOutcome) -> None:
         name, operation = self.settings.vendor, outgoing.request.operation
         LOG.error("opsgenie: %s: %s of alert %s is a dead letter: %s", name, operation, outgoing.alert, delivery.detail)
-        self.report(outgoing.alert, f"{name} did not take this ({operation}): {delivery.detail}")
+        self.report(outgoing.alert, f"{name} refused this ({operation}): {delivery.detail}")

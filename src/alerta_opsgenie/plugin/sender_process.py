@@ -1,8 +1,7 @@
-"""A sender in a process of its own, for servers whose workers run no threads.
+"""The sender as a separate process, for servers whose workers run no threads.
 
-uWSGI up to 2.0.26 holds Python's lock between requests unless `enable-threads` or `threads` is set. So a worker
-starts this module as a program. It has Alerta's settings, holds the worker's pipe as its standard input, and ends
-with it.
+uWSGI up to 2.0.26 holds Python's lock between requests unless `enable-threads` or `threads` is set. So a worker starts
+this module as a program. Its standard input is a pipe from the worker, and it ends when the worker does.
 """
 
 import os
@@ -17,11 +16,11 @@ from alerta_opsgenie.plugin import LOG
 from alerta_opsgenie.plugin.sender import LOOK_SECONDS
 
 LOCK_NAME = "sender-process"
-"""Held from its first moments, so that several workers do not start one each."""
+"""Held by this process, so that only one worker of the host starts one."""
 
 
 class SenderProcess:
-    """What a worker has of it; `ensure` with each request."""
+    """Starts the process from a worker."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
@@ -30,7 +29,7 @@ class SenderProcess:
         self._logged = ""
 
     def ensure(self) -> None:
-        """Start it, unless one runs for this worker or for another. Returns at once."""
+        """Start the process, unless one runs on this host. Returns at once; called with each request."""
         if self._process is not None and self._process.poll() is None:
             return
         now = time.monotonic()
@@ -44,7 +43,7 @@ class SenderProcess:
             lock.close()
             self._process = self._start()
         except (JournalError, OSError) as error:
-            self._complain(f"nothing is sent, for the process that sends cannot be started: {error}")
+            self._log_once(f"nothing is sent: the process that sends cannot be started: {error}")
 
     def _start(self) -> "subprocess.Popen[bytes]":
         program = [_python(), "-m", __name__, self._directory]
@@ -53,14 +52,14 @@ class SenderProcess:
         LOG.info("opsgenie: uWSGI runs without threads, so process %d sends", process.pid)
         return process
 
-    def _complain(self, problem: str) -> None:
+    def _log_once(self, problem: str) -> None:
         if problem != self._logged:
             self._logged = problem
             LOG.error("opsgenie: %s; set enable-threads = true (UWSGI_THREADS=1 for the vendor's image)", problem)
 
 
 def _python() -> str:
-    """Name the interpreter: inside of uWSGI `sys.executable` is uWSGI itself."""
+    """Return the path of Python. Inside of uWSGI `sys.executable` is uWSGI itself."""
     programs = Path(sys.exec_prefix, "bin")
     for path in (Path(sys.executable or "uwsgi"), programs / "python3", programs / "python"):
         if path.name.startswith("python") and path.exists():
@@ -69,16 +68,16 @@ def _python() -> str:
 
 
 def _path() -> List[str]:
-    """Give the places of modules as the worker has them, the current directory by its name."""
+    """Return the worker's module path, with absolute directories."""
     return [str(Path(place).absolute()) for place in sys.path]
 
 
 def main(directory: str) -> None:
-    """Send what is in the outbox until standard input is closed; at once an end where another does so."""
+    """Send the requests of the outbox until standard input is closed. Return at once if another process does it."""
     lock = try_lock(directory, LOCK_NAME)
     if lock is None:
         return
-    # Only now, for it takes its time.
+    # Imported only now, because it takes long.
     from alerta.app import create_app  # noqa: PLC0415
 
     from alerta_opsgenie.plugin import state  # noqa: PLC0415

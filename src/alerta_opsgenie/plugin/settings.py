@@ -1,7 +1,7 @@
-"""The plugin's settings, from the environment and Alerta's configuration; those of the existing plugin as they are.
+"""The plugin's settings, from the environment and Alerta's configuration. They include those of Alerta's old plugin.
 
-A setting that cannot be used never keeps Alerta from starting, nor alerts from being sent: it is named in `problems`,
-which are logged once, and its default is taken.
+An invalid setting stops neither Alerta nor the sending of alerts: it is added to `problems`, which are logged once, and
+its default is used.
 """
 
 import os
@@ -19,26 +19,26 @@ from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.people import People, people_of
 from alerta_opsgenie.core.publish import Dialect, Policy
 from alerta_opsgenie.plugin.database import Database
+from alerta_opsgenie.plugin.directories import SPOOL, lock_directory, own_directory, spool_directory
 from alerta_opsgenie.plugin.keys import HOW_TO_NAME_A_KEY, BridgeKeys, Key, read_bridge_keys
-from alerta_opsgenie.plugin.places import SPOOL, lock_directory, own_directory, spool_directory
 from alerta_opsgenie.plugin.settings_reader import Reader
 
 WEBHOOK_HEADER = "X-Alerta-Opsgenie-Secret"
-"""The header that the outgoing webhook carries the shared secret in, unless OPSGENIE_WEBHOOK_HEADER names one."""
+"""The header with the webhook's shared secret, unless OPSGENIE_WEBHOOK_HEADER names another."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All of it. `keys` has a key for each route that has one of its own; `problems` say what could not be used.
+    """All settings. `keys` has the keys of routes that have their own; `problems` lists the invalid settings.
 
-    `close_acknowledges`: where Alerta's alarm model has no close, a close of the bridge's is an acknowledge.
-    `bridge_keys` are the API keys of Alerta that may act for others. `webhook_customers` are the customers whose alerts
-    the webhook's secret reaches (empty: all). `timeout_seconds` is the time limit of one request to Opsgenie.
-    `lock_directory` is where a host's workers agree on who starts `plugin.sender_process`. `people` is a mapping, or
-    the path of a file that has it. `product` names the tables and the directory of one that is told beside Opsgenie,
-    as `also` says. `reconcile_seconds` is the pause between two comparisons of both sides (0: none).
-    `alert_link` is the URL of an alert's page over there, with `{id}` in it (empty: no link). `heartbeat` names the one
-    that is pinged each `heartbeat_seconds`. `ops_login` is `E-MAIL:TOKEN` for JSM's full API at `ops_url`.
+    `close_acknowledges`: if Alerta's alarm model has no close, a close of the bridge becomes an acknowledge.
+    `bridge_keys` are Alerta's API keys that may act for others. `webhook_customers` are the customers whose alerts the
+    webhook's secret may change (empty: all). `timeout_seconds` is the time limit of one request to the vendor.
+    `lock_directory` has the lock by which one worker of the host starts `plugin.sender_process`. `people` is a mapping,
+    or the path of a file with it. `also` are the settings of the second product, while two run side by side; `product`
+    is part of the names of JSM's tables and directory then. `reconcile_seconds` is the pause between two comparisons of
+    both sides (0: none). `alert_link` is the URL of an alert's page at the vendor, with `{id}` in it (empty: no link).
+    `heartbeat` is pinged each `heartbeat_seconds`. `ops_login` is `E-MAIL:TOKEN` for JSM's full API at `ops_url`.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -73,7 +73,7 @@ class Settings:
 
     @property
     def vendor(self) -> str:
-        """Name the product, for people."""
+        """The product's name in messages."""
         return "JSM" if self.policy.dialect is Dialect.JSM else "Opsgenie"
 
     @property
@@ -82,11 +82,11 @@ class Settings:
         return bool(self.key) or any(self.keys.values())
 
     def client(self) -> OpsgenieClient:
-        """Give a client of the API, for one thread."""
+        """Return a client of the API, for one thread."""
         return OpsgenieClient(self.url, self.policy.dialect, ca_file=self.ca_file, environment=self.proxies)
 
     def key_of(self, route: str) -> Key:
-        """Give the key of a route; of one that is no longer configured, the general one."""
+        """Return the key of a route; the default key if the route is no longer configured."""
         return self.keys.get(route) or self.key
 
 
@@ -137,7 +137,7 @@ def read_settings(config: Mapping[str, Any], environment: Optional[Mapping[str, 
 
 
 def _with_jsm(reader: Reader, config: Mapping[str, Any], settings: Settings) -> Settings:
-    """Have JSM told beside Opsgenie, by one key; with OPSGENIE_ALSO_JSM_PRIMARY the two change their places."""
+    """Add JSM as the second product, with one key. With OPSGENIE_ALSO_JSM_PRIMARY it is the first one."""
     key, is_first = reader.key("OPSGENIE_ALSO_JSM_KEY"), reader.flag("OPSGENIE_ALSO_JSM_PRIMARY")
     url = _base_url(reader, "OPSGENIE_ALSO_JSM_URL", Dialect.JSM)
     if not key:
@@ -147,7 +147,7 @@ def _with_jsm(reader: Reader, config: Mapping[str, Any], settings: Settings) -> 
     if settings.policy.dialect is Dialect.JSM:
         reader.problems.append("OPSGENIE_ALSO_JSM_KEY: OPSGENIE_URL is JSM's already, so nothing is sent twice")
         return settings
-    # One key is one route: what throttles it holds up all that goes out by it.
+    # One key is one route: if the key is throttled, all its requests pause.
     routes = tuple(route._replace(name=routing.DEFAULT) for route in settings.policy.routes)
     policy = settings.policy._replace(dialect=Dialect.JSM, routes=routes)
     spool = str(Path(settings.spool_directory) / "jsm")
@@ -155,7 +155,7 @@ def _with_jsm(reader: Reader, config: Mapping[str, Any], settings: Settings) -> 
     jsm = replace(
         settings, policy=policy, url=url, key=key, keys={}, product="jsm", spool_directory=spool, lock_directory=lock
     )
-    opsgenie = replace(settings, ops_login=Key(), ops_url="")  # that is JSM's
+    opsgenie = replace(settings, ops_login=Key(), ops_url="")  # JSM has that API
     if not opsgenie.sends:
         return jsm
     first, second = (jsm, opsgenie) if is_first else (opsgenie, jsm)
@@ -173,13 +173,13 @@ def _people(reader: Reader) -> Union[str, People]:
     value = reader.raw(name, "")
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         return value.strip()
-    nobody: People = {}
+    none: People = {}
     wanted = reader.structure(name, dict, {})
-    return reader.attempt(name, lambda: people_of(wanted.items()), nobody)
+    return reader.attempt(name, lambda: people_of(wanted.items()), none)
 
 
 def _ops_login(reader: Reader) -> Key:
-    """Read the login for JSM's full API, which is of no use without its URL."""
+    """Read the login for JSM's full API, which needs a URL too."""
     login, url = reader.key("OPSGENIE_OPS_LOGIN"), reader.text("OPSGENIE_OPS_URL")
     if not login:
         return login
@@ -192,7 +192,7 @@ def _ops_login(reader: Reader) -> Key:
 
 
 def _in_database(reader: Reader, config: Mapping[str, Any]) -> bool:
-    """Whether the outbox is in Alerta's own database: where that is PostgreSQL, unless the settings say otherwise."""
+    """Whether the outbox is in Alerta's database: if that is PostgreSQL and OPSGENIE_OUTBOX is not `disk`."""
     can, wanted = Database.is_for(config), reader.choice("OPSGENIE_OUTBOX", ("database", "disk"), "")
     if wanted == "database" and not can:
         reader.problems.append("OPSGENIE_OUTBOX: Alerta's database is not PostgreSQL, so the outbox is on the disk")
@@ -211,18 +211,18 @@ def _bridge_keys(reader: Reader) -> BridgeKeys:
     keys = reader.attempt(name, lambda: read_bridge_keys(reader.names(name)), BridgeKeys())
     if reader.text("OPSGENIE_BRIDGE_USER"):
         reader.problems.append(
-            "OPSGENIE_BRIDGE_USER lends no names any more, for anybody can register a login;"
-            f" take it out, and {HOW_TO_NAME_A_KEY}"
+            "OPSGENIE_BRIDGE_USER has no effect any more, because anybody can register a login;"
+            f" remove it, and {HOW_TO_NAME_A_KEY}"
         )
     return keys
 
 
 def _webhook_secret(reader: Reader) -> Tuple[Key, Tuple[str, ...]]:
-    """Read the webhook's secret, and the customers that it is bound to; empty: it reaches everybody's alerts."""
+    """Read the webhook's secret, and the customers whose alerts it may change (empty: all)."""
     secret, name = reader.key("OPSGENIE_WEBHOOK_SECRET"), "OPSGENIE_WEBHOOK_CUSTOMERS"
     customers = reader.names(name)
     if reader.raw(name) and not customers:
-        reader.problems.append(f"{name}: names no customer, so the webhook's secret is not taken")
+        reader.problems.append(f"{name}: names no customer, so the webhook's secret is not used")
         return Key(), ()
     if secret and not customers and reader.flag("CUSTOMER_VIEWS"):
         reader.problems.append(
@@ -232,7 +232,7 @@ def _webhook_secret(reader: Reader) -> Tuple[Key, Tuple[str, ...]]:
 
 
 def _routes(reader: Reader) -> Tuple[Tuple[routing.Route, ...], Dict[str, Key]]:
-    """Read the routes, ours first, and the key of each that has one."""
+    """Read the routes, those of OPSGENIE_ROUTES first, and the key of each that has one."""
     routes: List[routing.Route] = []
     keys: Dict[str, Key] = {}
     readers = (("OPSGENIE_ROUTES", routing.read_route), ("SERVICE_KEY_MATCHERS", routing.read_matcher))
@@ -303,7 +303,7 @@ def _wording_of(version: Any) -> wording.Templates:
 
 
 def _templates(reader: Reader) -> wording.Templates:
-    """Read the templates; where one is not set, the wording of the version that OPSGENIE_COMPATIBLE names."""
+    """Read the templates. The default is that of the version that OPSGENIE_COMPATIBLE names."""
     earlier = reader.checked("OPSGENIE_COMPATIBLE", _wording_of, wording.Templates())
 
     def read(name: str, default: str = "") -> str:
@@ -321,7 +321,7 @@ def _templates(reader: Reader) -> wording.Templates:
 
 
 def _relay(reader: Reader, policy: Policy) -> relaying.Settings:
-    """Read how the webhook acts on Alerta."""
+    """Read the settings of the webhook's relay."""
     sources = reader.names("OPSGENIE_ACCEPT_SOURCES") or (policy.source,)
     return relaying.Settings(
         sources=frozenset(sources),

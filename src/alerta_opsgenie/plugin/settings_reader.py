@@ -1,4 +1,4 @@
-"""Reads single settings, from the environment and from Alerta's configuration."""
+"""Reads single settings."""
 
 import ast
 import difflib
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Reader:
-    """Reads single settings: the environment goes first, as it does in Alerta; `problems` collects what is wrong."""
+    """Reads from the environment, and then from Alerta's configuration, as Alerta does. `problems` collects errors."""
 
     def __init__(self, config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self._config = config
@@ -22,7 +22,7 @@ class Reader:
         self.problems: List[str] = []
 
     def raw(self, name: str, default: Any = None) -> Any:
-        """Give a setting as it is; an empty one in the environment does not count."""
+        """Return a setting unchanged. An empty one in the environment counts as unset."""
         self._known.add(name)
         value = self._environment.get(name) or self._config.get(name)
         return default if value is None else value
@@ -32,7 +32,7 @@ class Reader:
         return str(self.raw(name, default)).strip()
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """Read a truth value."""
+        """Read a boolean."""
         value = self.raw(name, default)
         return value.lower() in ("yes", "on", "true", "t", "1") if isinstance(value, str) else bool(value)
 
@@ -41,7 +41,7 @@ class Reader:
         return self.checked(name, lambda value: max(least, _finite(value)), default)
 
     def choice(self, name: str, allowed: Collection[str], default: str) -> str:
-        """Read one of a few words."""
+        """Read one of the `allowed` words."""
         text = self.text(name) or default
         if text == default or text in allowed:
             return text
@@ -56,7 +56,7 @@ class Reader:
         return self.attempt(name, lambda: routing.read_names(value), ())
 
     def structure(self, name: str, kind: type, default: Any) -> Any:
-        """Read a list or a dict, which the environment has as JSON or as Python text."""
+        """Read a list or a dict. In the environment it is JSON or Python text."""
         value = self.raw(name)
         if value is None or value == "":
             return default
@@ -72,14 +72,14 @@ class Reader:
         return default
 
     def checked(self, name: str, read: Callable[[Any], T], default: T) -> T:
-        """Read a setting by a function that raises ValueError for what it cannot use."""
+        """Read a setting by a function that raises ValueError for an invalid value."""
         value = self.raw(name)
         if value is None or value == "":
             return default
         return self.attempt(name, lambda: read(value), default)
 
     def attempt(self, name: str, read: Callable[[], T], default: T) -> T:
-        """Do something that raises ValueError for a setting that cannot be used."""
+        """Call `read`. If it raises ValueError, record the problem and return the default."""
         try:
             return read()
         except (ValueError, TypeError) as error:
@@ -88,12 +88,12 @@ class Reader:
             return default
 
     def key(self, name: str) -> Key:
-        """Read a secret, from the setting itself or from the file that `NAME_FILE` names."""
+        """Read a secret: the setting itself, or the file that `NAME_FILE` names."""
         path, text = self.text(f"{name}_FILE"), self.text(name)
         return Key(path=path) if path else Key(text)
 
     def check_names(self) -> None:
-        """Name the settings that look like ours and that nobody reads. To be called when all are read."""
+        """Record settings with an unknown name like the plugin's. Call it after all settings were read."""
         for name in sorted({*self._environment, *self._config} - self._known):
             if "GENIE_" in name:
                 nearest = difflib.get_close_matches(name, sorted(self._known), 1, cutoff=0.5)
@@ -102,7 +102,7 @@ class Reader:
 
 
 def _parsed(text: str) -> Any:
-    """Read JSON, or the Python of alertad.conf that people copy into the environment."""
+    """Read JSON, or Python as in alertad.conf, which people copy into the environment."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -112,5 +112,5 @@ def _parsed(text: str) -> Any:
 def _finite(value: Any) -> float:
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"{value!r} is no number to count with")
+        raise ValueError(f"{value!r} is not a finite number")
     return number

@@ -1,4 +1,4 @@
-"""What one process of Alerta holds: its settings, its outbox, and the threads that send."""
+"""The plugin's state in one process of Alerta: its settings, its outbox, and the threads that send."""
 
 import atexit
 import os
@@ -22,13 +22,13 @@ from alerta_opsgenie.plugin.settings import Settings, read_settings
 _VENDOR_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 REPORTER = "alerta-opsgenie"
-"""Whose notes they are that say why something could not be sent."""
+"""The author of notes about requests that failed."""
 
 
 class Process(Destination):
-    """What belongs to one process; a forked child gets its own.
+    """The plugin's state in one process; a forked child gets its own.
 
-    As a destination it is the product that both sides are compared with; `also` is the other one that is told.
+    It is the first product, which is also reconciled. `also` is the second product, while two run side by side.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -38,8 +38,8 @@ class Process(Destination):
         super().__init__(settings, app.config, self._find, self._report, self._link)
         self.also: Optional[Destination] = None
         if settings.also:
-            # What it refuses is in the log: a note on the alert would have people do twice what is done.
-            self.also = Destination(settings.also, app.config, self._find, _nobody, _nobody)
+            # Its refusals are only logged: after a note on the alert, people would repeat what the first product did.
+            self.also = Destination(settings.also, app.config, self._find, _no_report, _no_report)
         self.sender.duties += filter(None, (make(self) for make in _more_duties))
         self._started = False
         self._sender_process: Optional[SenderProcess] = None
@@ -48,16 +48,16 @@ class Process(Destination):
 
     @property
     def destinations(self) -> List[Destination]:
-        """All products that are told."""
+        """All products that the plugin sends to."""
         return [self, self.also] if self.also else [self]
 
     @property
     def sends(self) -> bool:
-        """Whether anything goes out: the plugin is enabled and has a key."""
+        """Whether the plugin is enabled and has a key."""
         return _enabled and self.settings.sends
 
     def start(self) -> None:
-        """Start sending, also what an earlier process left; to be called with each request, and by uWSGI's timer."""
+        """Start to send, also requests of an earlier process. Called at each request and by uWSGI's timer."""
         if self._sender_process is not None:
             self._sender_process.ensure()
         if self._started or not _enabled:
@@ -79,12 +79,12 @@ class Process(Destination):
             one.sender.start()
 
     def stop_senders(self) -> None:
-        """Stop them; what waits stays in the journals."""
+        """Stop them. Waiting requests stay in the journals."""
         for one in self.destinations:
             one.sender.stop()
 
     def note_agreed(self, alert_id: str, change: Callable[[AgreedState], AgreedState]) -> None:
-        """Remember what the vendor has now, because it came from there."""
+        """Record that both sides agree on a change, because it came from the vendor."""
         now = time.time()
         if self.memory:
             self.memory.note(alert_id, lambda known: change(known)._replace(confirmed=True, at_seconds=now))
@@ -95,7 +95,7 @@ class Process(Destination):
             return values_of(alert) if alert else None
 
     def _report(self, alert_id: str, text: str) -> None:
-        """Write a note on an alert, past the plugins: it is not to be sent."""
+        """Write a note on an alert without a call of the plugins, so that it is not sent to the vendor."""
         with self.app.app_context():
             g.login = REPORTER
             alert = _exactly(alert_id)
@@ -103,9 +103,9 @@ class Process(Destination):
                 alert.add_note(text)
 
     def _link(self, alert_id: str, vendor_id: str) -> None:
-        """Put the vendor's id of an alert, and the address of its page there, on Alerta's alert, past the plugins."""
+        """Set the attributes with the vendor's id and the link to its page, without a call of the plugins."""
         if not _VENDOR_ID.fullmatch(vendor_id):
-            LOG.warning("opsgenie: the vendor's id of alert %s is none that a link can hold", alert_id)
+            LOG.warning("opsgenie: alert %s gets no link: the vendor's id is not usable in a URL", alert_id)
             return
         link = self.settings.alert_link.replace("{id}", vendor_id)
         with self.app.app_context():
@@ -115,13 +115,13 @@ class Process(Destination):
 
 
 def _exactly(alert_id: str) -> Optional[Alert]:
-    """Find the alert of that id; Alerta takes ids as a pattern."""
+    """Return the alert with exactly that id: Alerta takes an id as a pattern."""
     alert = Alert.find_by_id(alert_id)
     return alert if alert and alert.id == alert_id else None
 
 
-def _nobody(_alert_id: str, _text: str) -> None:
-    """Tell nobody."""
+def _no_report(_alert_id: str, _text: str) -> None:
+    """Do nothing."""
 
 
 _process: Optional[Process] = None
@@ -131,25 +131,25 @@ _mutex = threading.Lock()
 
 
 def add_duty(make: Callable[[Process], Optional[Duty]]) -> None:
-    """Have something done from time to time in the process that sends, if the settings want it; once is enough."""
+    """Register a duty, which `make` returns if the settings want it. A second call changes nothing."""
     if make not in _more_duties:
         _more_duties.append(make)
 
 
 def enable() -> None:
-    """Note that the plugin is enabled (PLUGINS): Alerta makes the webhook in any case."""
-    global _enabled  # noqa: PLW0603 - Alerta makes plugins without the application they are for
+    """Set that PLUGINS has the plugin: Alerta loads the webhook in any case."""
+    global _enabled  # noqa: PLW0603 - Alerta makes plugins without their application
     _enabled = True
 
 
 def is_enabled() -> bool:
-    """Whether the plugin is enabled, so that its hooks are called."""
+    """Whether PLUGINS has the plugin, so that Alerta calls its hooks."""
     return _enabled
 
 
 def process() -> Process:
-    """Give this process's state, made at the first call in an application's context and after a fork."""
-    global _process  # noqa: PLW0603 - one per process, by its meaning
+    """Return this process's state. It is made at the first call in an application's context, and after a fork."""
+    global _process  # noqa: PLW0603 - one per process
     app = application()
     found = _process
     if found is not None and found.pid == os.getpid() and found.app is app:
@@ -163,14 +163,14 @@ def process() -> Process:
 
 
 def application() -> Flask:
-    """Give the application at hand."""
+    """Return the current application."""
     proxy: Any = current_app
-    found: Flask = proxy._get_current_object()  # noqa: SLF001 - Flask's own way to what is behind its proxy
+    found: Flask = proxy._get_current_object()  # noqa: SLF001 - documented by Flask
     return found
 
 
 def settings() -> Settings:
-    """Give the settings of the application at hand."""
+    """Return the settings of the current application."""
     return process().settings
 
 

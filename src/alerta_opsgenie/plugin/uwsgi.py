@@ -1,7 +1,7 @@
-"""What uWSGI needs and other servers do not: its workers may run no threads, and may end after seconds.
+"""Special cases for uWSGI: its workers may run no threads, and may end after seconds.
 
-The vendor's image ends each worker after 30 s, and the next one has no request yet and so has started nothing. So a
-timer of uWSGI's master has every worker look (https://uwsgi-docs.readthedocs.io/en/latest/Signals.html).
+Alerta's image ends each worker after 30 s. The next one has had no request, so it has not started to send. So a timer
+of uWSGI's master calls every worker (https://uwsgi-docs.readthedocs.io/en/latest/Signals.html).
 """
 
 import sys
@@ -10,14 +10,14 @@ from typing import Any, Callable
 from flask import Flask
 
 _WITH_THREADS = (2, 0, 30)
-"""From here on `enable-threads` is how uWSGI always is; with 2.0.26 it was not (tried; its change logs are silent)."""
+"""From this version on threads are always enabled; in 2.0.26 they were not (tried; the change logs do not name it)."""
 _LOOK_SECONDS = 2
 _SIGNALS = range(255, -1, -1)  # a server's own configuration counts from 0
 _installed = False
 
 
 def threads_run() -> bool:
-    """Whether threads get on between requests: under an older uWSGI they stand still without one of these options."""
+    """Whether threads run between requests: in an older uWSGI only with one of these options."""
     uwsgi = _uwsgi()
     if not uwsgi or tuple(uwsgi.version_info[:3]) >= _WITH_THREADS:
         return True
@@ -25,20 +25,20 @@ def threads_run() -> bool:
 
 
 def install(look: Callable[[Flask], None]) -> None:
-    """Call `look` every few seconds in each worker, with the application that is being made; nothing elsewhere."""
+    """Call `look` with the application every few seconds in each worker of uWSGI; do nothing without uWSGI."""
     global _installed  # noqa: PLW0603 - Alerta makes the plugin once for each application
     if _installed or _uwsgi() is None:
         return
     _installed = True
     from alerta.webhooks import webhooks  # noqa: PLC0415 - Alerta loads it after the plugins
 
-    # The plugin never sees the application; a blueprint does, as soon as it is registered.
+    # Alerta gives the plugin no application. A blueprint gets it when it is registered.
     webhooks.record(lambda setup: _watch(setup.app, look))
 
 
 def _watch(app: Flask, look: Callable[[Flask], None]) -> None:
     uwsgi = _uwsgi()
-    if uwsgi.worker_id():  # lazy-apps: each worker makes its own application
+    if uwsgi.worker_id():  # with lazy-apps each worker makes its own application
         look(app)
     elif uwsgi.masterpid():
         signal = next(number for number in _SIGNALS if not uwsgi.signal_registered(number))
@@ -47,5 +47,5 @@ def _watch(app: Flask, look: Callable[[Flask], None]) -> None:
 
 
 def _uwsgi() -> Any:
-    """Give uWSGI's own module, which exists inside it alone."""
+    """Return uWSGI's own module, which exists only inside uWSGI."""
     return sys.modules.get("uwsgi")

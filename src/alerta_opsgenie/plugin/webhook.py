@@ -1,9 +1,9 @@
-"""The webhook `opsgenie`: Opsgenie's or JSM's outgoing webhook posts straight to Alerta, and no connector is needed.
+"""The webhook `opsgenie`: the outgoing webhook of Opsgenie or JSM posts directly to Alerta, without a connector.
 
-The body is the same action message that the Edge Connectors get, and the same relay decides
+The body is the same action message that the Edge Connectors get, and the same relay handles it
 (POST {Alerta's API}/webhooks/opsgenie; docs: https://support.atlassian.com/opsgenie/docs/integrate-opsgenie-with-webhook/).
-The answer is the outcome as JSON. Its status is 200 for whatever is final, so that the message is not sent again, and
-503 for what another try can do.
+The response is the outcome as JSON. Its status is 200 for a final outcome, so that the message is not sent again, and
+503 for one that a retry can change.
 """
 
 import time
@@ -30,8 +30,8 @@ class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
         super().__init__(name)
 
     def incoming(self, path: str, query_string: Any, payload: Any) -> Response:  # noqa: ARG002 - Alerta's signature
-        """Take one action message and do what it asks for. Raises AlertaException for whoever may not post here."""
-        if not state.is_enabled():  # Alerta makes the webhook as soon as the package is there
+        """Handle one action message. Raises AlertaException for an unknown caller."""
+        if not state.is_enabled():  # Alerta loads the webhook of each installed package
             raise AlertaException("the webhook is off: put opsgenie into PLUGINS", code=404)
         caller = callers.caller()
         if request.method != "POST":
@@ -50,8 +50,8 @@ class OpsgenieWebhook(WebhookBase):  # type: ignore[misc]
 
 
 def _answer(action: str, outcome: Outcome, status: int) -> Response:
-    """Give the outcome as JSON, and a line of it in the log where a person should look."""
-    said: Dict[str, Any] = {
+    """Return the outcome as JSON, and log it if a person should see it."""
+    body: Dict[str, Any] = {
         "status": "ok" if status == 200 else "error",  # noqa: PLR2004
         "action": action,
         "outcome": outcome.kind.value,
@@ -61,7 +61,7 @@ def _answer(action: str, outcome: Outcome, status: int) -> Response:
     if outcome.is_warning or outcome.kind is Kind.KEPT:
         kind, reason = outcome.kind.value, outcome.reason.value
         LOG.warning("opsgenie: webhook: %s %s (%s): %s", action, kind, reason, outcome.detail)
-    response = jsonify(said)
+    response = jsonify(body)
     response.status_code = status
     if outcome.kind is Kind.KEPT:
         response.headers["Retry-After"] = str(int(outcome.retry_after_seconds or RETRY_AFTER_SECONDS))

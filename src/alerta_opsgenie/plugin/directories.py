@@ -1,4 +1,4 @@
-"""Where on the host's disk the plugin keeps what waits for Opsgenie, and what its workers agree by who sends."""
+"""The plugin's directories on the host: for the outbox, and for the lock file of the process that sends."""
 
 import contextlib
 import hashlib
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, Mapping, Tuple
 
 SPOOL = "/var/lib/alerta-opsgenie/plugin"
-"""Where what waits for Opsgenie is kept, unless OPSGENIE_SPOOL_DIR names a place."""
+"""The outbox's directory, unless OPSGENIE_SPOOL_DIR names another."""
 
-_MOST_TO_MAKE = 2  # /var/lib itself has to be there
+_MOST_TO_MAKE = 2  # /var/lib itself has to exist
 
 
 def spool_directory(configured: str) -> Tuple[str, str]:
-    """Give the directory for what waits, and what is wrong with it.
+    """Return the directory for the outbox, and what is wrong with it.
 
-    It is the configured or usual one, or one of this user's own inside it. Where neither can be used it is one that may
-    not outlive the host's next start: better than the memory of a worker, which may end after seconds.
+    It is the configured or default one, or this user's own directory inside it. If neither can be used, it is one in
+    the temporary directory, which may be emptied at the next boot. A worker's memory may be gone after seconds.
     """
     wanted = own_directory(configured or SPOOL)
     if _can_be_used(Path(wanted)):
@@ -30,15 +30,15 @@ def spool_directory(configured: str) -> Tuple[str, str]:
 
 
 def own_directory(configured: str) -> str:
-    """Give the directory to use: the configured one, or one of our own inside it where it is a shared volume.
+    """Return the configured directory, or this user's own directory inside it where it is a shared volume.
 
-    Shared is what others may write too, or what root made for us. Another user's directory stays as it is, to be
-    refused.
+    It is shared if others may write to it and it belongs to root or to this user. Another user's directory is returned
+    unchanged, and refused later.
     """
     try:
         status = Path(configured).lstat()
     except (OSError, ValueError):
-        return configured  # made by the journal, which says why where that cannot be
+        return configured  # the journal makes it, or reports why it cannot
     is_shared = bool(status.st_mode & 0o022) and status.st_uid in (0, os.geteuid())
     if stat.S_ISDIR(status.st_mode) and is_shared:
         return str(Path(configured, f"alerta-opsgenie-{os.geteuid()}"))
@@ -46,7 +46,7 @@ def own_directory(configured: str) -> str:
 
 
 def lock_directory(config: Mapping[str, Any], product: str = "") -> str:
-    """Give a directory of this user for this Alerta and product, which need not outlive the host's next start."""
+    """Return this user's temporary directory for this Alerta and product. It may be emptied at the next boot."""
     name = f"{config.get('DATABASE_URL')} {config.get('DATABASE_NAME')} {config.get('DATABASE_SCHEMA')}{product}"
     directory = _fallback(f"-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:12]}")
     return str(directory) if _is_ours_alone(directory) else SPOOL
@@ -71,9 +71,9 @@ def _fallback(ending: str = "") -> Path:
 
 
 def _is_ours_alone(directory: Path) -> bool:
-    """Make a directory below one that everybody can write to; False where somebody else was there first.
+    """Make a directory inside one that everybody can write to. Return False if another user made it first.
 
-    A link counts as somebody else's. With the sticky bit on the directory above, nobody else can replace it later.
+    A link counts as another user's. With the sticky bit on the parent directory, no other user can replace it later.
     """
     try:
         with contextlib.suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""The judgement on the way back: some sweeps running that repaired what no message told of, and no message since."""
+"""How many sweeps in a row have repaired Alerta without a message from the vendor."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from alerta_opsgenie.plugin.way_back import SWEEPS, judge
+from alerta_opsgenie.plugin.arrivals import SWEEPS, count_sweeps
 
 
-def judged(*steps: tuple[dict[str, int] | None, float]) -> int:
-    """Give the count after some sweeps, each with what it repaired and when a message last came."""
+def count_after(*steps: tuple[dict[str, int] | None, float]) -> int:
+    """Return the count after sweeps, each with its repairs and the time of the last message."""
     state: dict[str, Any] = {}
     for number, (repaired, arrived_at) in enumerate(steps, 1):
         report = {"at": float(number), "repaired": repaired or {}}
-        state = judge(state, report, arrived_at)
+        state = count_sweeps(state, report, arrived_at)
     return int(state["count"])
 
 
@@ -33,4 +33,4 @@ BY_SWEEP, TO_VENDOR, NOTHING = {"open alerta": 2}, {"open opsgenie": 2}, None
     ],
 )
 def test_sweeps_count_until_a_message_comes(steps: list[tuple[dict[str, int] | None, float]], count: int) -> None:
-    assert judged(*steps) == count
+    assert count_after(*steps) == count

@@ -1,12 +1,12 @@
-"""Tells the vendor what no hook told: Alerta calls no plugin in a blackout, or for what housekeeping deletes.
+"""Sends the events for which Alerta called no hook: during a blackout, or when housekeeping deletes an alert.
 
-So what both sides agree on (plugin/memory.py) is compared with Alerta's alerts from time to time, and the difference
-is sent: if it is there at two looks running, and nothing of the alert waits in the outbox.
+The memory (plugin/memory.py) has the state that both sides agreed on. It is compared with Alerta's alerts from time to
+time. A difference is sent if two checks in a row find it and no request for the alert waits in the outbox.
 
     12:00:00  blackout begins; the vendor has the alert open
     12:05:00  the alert clears; no hook is called
-    12:05:40  first look: closed here, open there
-    12:06:40  second look: the same, so a close goes out
+    12:05:40  first check: closed in Alerta, open at the vendor
+    12:06:40  second check: the same, so a close is sent
 """
 
 import hashlib
@@ -26,14 +26,14 @@ from alerta_opsgenie.plugin.outbox import Outbox
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
 
 _LEASE, _LOOKED = "missed", "missed-looked"
-_DUE, _LATE = 0.8, 3.0  # looks that are so many pauses apart follow each other
+_DUE, _LATE = 0.8, 3.0  # two checks are in a row if this many pauses are between them
 
 Find = Callable[[str], Optional[AlertValues]]
-"""Gives an alert of Alerta's as it is now; None: it is gone."""
+"""Returns an alert of Alerta as it is now; None if it was deleted."""
 
 
-class Missed:
-    """Looks for what no hook told; for the sender's process alone, one of all hosts at a time."""
+class MissedEvents:
+    """Looks for events without a hook. The process that sends calls it; a lease lets one process of all hosts run."""
 
     def __init__(
         self, memory: Memory, outbox: Outbox, policy: Policy, find: Find, lease: Callable[[str], bool],
@@ -43,24 +43,23 @@ class Missed:
         self._memory, self._outbox, self._policy, self._find, self._lease = memory, outbox, policy, find, lease
         self._seconds = seconds
 
-    def look(self) -> int:
-        """Compare once, and send what was found at the last look too; says how many alerts. Raises JournalError."""
-        now, before = time.time(), self._looked_before()
+    def check(self) -> None:
+        """Compare once, and send the differences that the last check found too. Raises JournalError."""
+        now, before = time.time(), self._last_check()
         if 0 <= now - before["at"] < _DUE * self._seconds or not self._lease(_LEASE):
-            return 0
+            return
         found = dict(self._differences())
         seen = {alert_id: _digest(dispatch) for alert_id, dispatch in found.items()}
         again = {alert_id: found[alert_id] for alert_id in found if before["seen"].get(alert_id) == seen[alert_id]}
         self._memory.set_facts(_LOOKED, {"at": now, "seen": seen})
         for alert_id, dispatch in again.items():
-            LOG.warning("opsgenie: no hook told of alert %s; now sent: %s", alert_id,
+            LOG.warning("opsgenie: Alerta called no hook for a change of alert %s; now sent: %s", alert_id,
                         ", ".join(request.operation for request in dispatch.requests))  # fmt: skip
             self._outbox.put(dispatch, alert_id)
         self._memory.prune()
-        return len(again)
 
-    def _looked_before(self) -> Dict[str, Any]:
-        """Give what the last look found, of whichever process; nothing where that was too long ago."""
+    def _last_check(self) -> Dict[str, Any]:
+        """Return the time of the last check by any process, and its findings if that is not too long ago."""
         looked = self._memory.get_facts(_LOOKED)
         at, seen = looked.get("at", 0.0), looked.get("seen", {})
         return {"at": at, "seen": seen if time.time() - at < _LATE * self._seconds else {}}
@@ -73,7 +72,7 @@ class Missed:
                     yield alert_id, dispatch
 
     def _may_differ(self, known: Known) -> bool:
-        """Whether the alert is worth a closer look, by the little that the query gives."""
+        """Whether the alert's status and severity differ from what was agreed, so that it has to be read."""
         severity = known.severity or ""
         if known.status is None or meaning(known.status) in ENDED or is_normal(severity, self._policy):
             return True
@@ -85,11 +84,11 @@ class Missed:
         values = self._find(alert_id)
         if values is None:
             gone = AlertValues(alert_id, status="open")
-            policy = self._policy._replace(environments=())  # which one it had is not known any more
+            policy = self._policy._replace(environments=())  # the alert's environment is no longer known
             return publish(gone, [AlertEvent(Event.DELETED)], policy, known=True)
         dispatch = unsent_requests(values, agreed, self._policy, time.time())
         lacks = any(self._plan.lacks(dispatch.route, one.operation) for one in dispatch.requests)
-        return dispatch._replace(requests=()) if lacks else dispatch  # a part of it would be sent again and again
+        return dispatch._replace(requests=()) if lacks else dispatch  # else the rest would be sent at each check
 
 
 def _digest(dispatch: Dispatch) -> str:

@@ -1,7 +1,7 @@
-"""Whether a request need not be sent: it has had its effect already, or its time is over.
+"""Decides whether a request still has to be sent: it may have had its effect already, or be too late.
 
-An attempt whose answer did not come may have had it; so may what waited long before this process began, in an outbox
-that was restored from a backup. Only creates and notes are asked for; the others do no harm twice.
+It may have had its effect if an earlier attempt got no response, or if it waited long before this process started: the
+outbox may come from a backup. Only creates and notes are looked up; the other requests change nothing the second time.
 """
 
 from typing import Any, Callable, Union
@@ -19,7 +19,7 @@ _LEAST_SNOOZE_SECONDS = 3.0  # https://docs.opsgenie.com/docs/alert-api: endTime
 
 
 def is_over(request: Request, now: float) -> bool:
-    """Whether it is a snooze whose end has come while it waited."""
+    """Whether the request is a snooze that ended while the request waited."""
     if request.operation != "snooze":
         return False
     end = iso_seconds(str(request.body.get("endTime")))
@@ -27,17 +27,20 @@ def is_over(request: Request, now: float) -> bool:
 
 
 def is_ambiguous(action: Action) -> bool:
-    """Whether an earlier attempt may have had its effect: it ended without an answer, or with its process."""
+    """Whether an earlier attempt may have had its effect: it got no response, or its process died."""
     return action.first_attempt_at is not None and action.reason in ("", Reason.NETWORK.value, Reason.TIMEOUT.value)
 
 
 def may_be_restored(action: Action, began_at: float, now: float) -> bool:
-    """Whether it waited long before this process began."""
+    """Whether the request waited long before this process started, so that the outbox may come from a backup."""
     return action.accepted_at < min(began_at, now) - _OLD_SECONDS
 
 
-def is_there(read: Callable[[str], Any], request: Request, action: Action) -> Union[bool, RequestOutcome]:
-    """Ask the vendor, by `read`, which gives the alert or its notes, or why that could not be learnt."""
+def had_effect(read: Callable[[str], Any], request: Request, action: Action) -> Union[bool, RequestOutcome]:
+    """Return whether the vendor has the alert or the note already; the failed look-up where that is not known.
+
+    `read` looks up the vendor's alert or, with `/notes`, its notes. It returns a `RequestOutcome` if it fails.
+    """
     what = _WHAT.get(request.operation)
     found = None if what is None else read(what)
     if isinstance(found, RequestOutcome) and is_ambiguous(action):
@@ -51,7 +54,7 @@ def is_there(read: Callable[[str], Any], request: Request, action: Action) -> Un
 
 
 def _was_closed(seen: AlertState, since_seconds: float) -> bool:
-    """Whether people have closed over there what this create began. What we closed, a later create opens again."""
+    """Whether people closed the alert in Opsgenie after this create. If the bridge closed it, the create is sent."""
     return not seen.from_bridge and seen.opened >= since_seconds
 
 
