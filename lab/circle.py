@@ -138,11 +138,16 @@ class Circle:
         return Shown(act, _wait(lambda: act.seen(self, alert_id)), time.monotonic() - began)
 
     def play(self, act: Act) -> Shown:
-        """Make an alert, act on it, and wait until the other side shows it."""
-        alert_id = self.new_alert(f"{act.what}{len(self.cloud.alerts())}")
-        began = time.monotonic()
-        act.do(self, alert_id)
-        saw = _wait(lambda: act.seen(self, alert_id))
+        """Make an alert, act on it, and wait until the other side shows it.
+
+        The comparison of both sides is kept from its list meanwhile: on a slow machine it would repair the alert before
+        the message arrives, and not under the person's name.
+        """
+        with self.cloud.faults.status(503, r"/v2/alerts/count$"):
+            alert_id = self.new_alert(f"{act.what}{len(self.cloud.alerts())}")
+            began = time.monotonic()
+            act.do(self, alert_id)
+            saw = _wait(lambda: act.seen(self, alert_id))
         return Shown(act, saw, time.monotonic() - began)
 
     def _configure(self, base_url: str, edge_key: str) -> None:

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from lab.alerta_server import AlertaServer
 from lab.versions import as_numbers, under_test
 
 from tests.support.console import Console, NewAlert
 from tests.support.proxy import Proxy
 from tests.support.tiers import LONG
+
+# A busy machine would break limits on the time of an example at random.
+settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared-machine")
 
 BRIDGE_USER = "opsgenie-bridge@example.com"
 

@@ -301,5 +301,5 @@ class Sides(RuleBasedStateMachine):
         return seen._replace(**states[what])  # type: ignore[arg-type]
 
 
-Sides.TestCase.settings = settings(max_examples=amount(60, 1500), stateful_step_count=40, deadline=None)
+Sides.TestCase.settings = settings(max_examples=amount(60, 1500), stateful_step_count=40)
 TestSides = grows(Sides.TestCase)

@@ -380,7 +380,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return copy_files(root / "journal", root / "files")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(damages=st.lists(DAMAGE, min_size=1, max_size=3))
 def test_no_damage_gives_a_false_action_or_an_unusable_journal(
     crashed: Path, damages: List[Tuple[str, float, str, bytes]]

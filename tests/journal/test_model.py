@@ -287,7 +287,7 @@ class JournalMachine(RuleBasedStateMachine):
             assert age == max((max(0.0, self.now - row.accepted_at) for row in which), default=0.0)
 
 
-JournalMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+JournalMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=40)
 TestJournalMachine = JournalMachine.TestCase
 
 
