@@ -85,7 +85,7 @@ def test_the_first_run_installs_and_restarts_before_doctor_runs(host: Debian, fi
     assert recap(first)["changed"] >= 2, first
     assert calls(host)[-1] in {"start oec", "restart oec"}
     names = re.findall(r"^(?:TASK|RUNNING HANDLER) \[(.+?)\]", first, re.MULTILINE)
-    assert names.index("Restart the connector") < names.index("Say what is not as it should be")
+    assert names.index("Restart the connector") < names.index("Show the problems that doctor found")
 
 
 def test_the_second_run_changes_nothing(host: Debian, first: str) -> None:

@@ -61,7 +61,7 @@ def install(root: str, user: str, home: str, log_dir: str, owner: str, dry_run: 
     """Set up a connector: user, directories, executor, configuration, Alerta's key, systemd unit.
 
     The unit is the native connector's; for OEC and JEC, the agent's. The plan is shown before anything is changed. Run
-    again, it corrects only what is not as it should be. A replaced file is kept under a dated name; `alerta-opsgenie
+    again, it corrects only what differs. A replaced file is kept under a dated name; `alerta-opsgenie
     uninstall` restores it. With another --user, all paths are named after that user.
     """
     force = asked.pop("force")
