@@ -159,7 +159,7 @@ def test_any_response_of_the_queue_is_a_finding(
 @pytest.mark.parametrize(
     ("status", "level", "advice"),
     [(402, "fail", "the plan of the account"), (410, "fail", "switched off"), (501, "fail", "no such function"),
-     (400, "fail", "does not understand"), (429, "warn", "try again later"), (200, "fail", "sends actions to OEC")],
+     (400, "fail", "this is another API"), (429, "warn", "try again later"), (200, "fail", "sends actions to OEC")],
 )  # fmt: skip
 def test_a_refusal_of_the_vendor_is_reported_with_its_meaning(
     installed: Installed, monkeypatch: pytest.MonkeyPatch, status: int, level: str, advice: str
