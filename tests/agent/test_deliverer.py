@@ -376,7 +376,7 @@ def test_each_target_prunes_old_actions(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_of_alerta_is_kept(
+def test_retry_after_of_alerta_is_obeyed(
     deliverer: Deliverer, options: Options, proxy: Proxy, status: int
 ) -> None:
     with proxy.answering(status, {"Retry-After": "120"}):

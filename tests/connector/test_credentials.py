@@ -109,7 +109,7 @@ def test_anything_in_any_field_is_a_token_or_a_refusal(path: str, value: Any) ->
 
 
 @pytest.mark.parametrize("status", [204, 302, 400, 401, 402, 403, 404, 405, 410, 415, 422, 429, 500, 501, 503])
-def test_a_permanent_refusal_has_advice(status: int) -> None:
+def test_only_a_permanent_refusal_has_advice(status: int) -> None:
     with pytest.raises(CredentialsError) as raised:
         read_answer(URL, Response(status, {}, b""))
     is_permanent = status in (400, 401, 402, 403, 404, 405, 410, 415, 422, 501)

@@ -36,6 +36,12 @@ def beat(answer: Answer, is_well: bool, times: int) -> tuple[FakeAlerta, list[st
     return alerta, counts
 
 
+def test_they_are_sent_while_it_is_well() -> None:
+    alerta, counts = beat(Answer(201, {"status": "ok"}), True, 2)
+    assert counts == ["sent", "sent"]
+    assert alerta.calls[0].path == "/heartbeat"
+
+
 def test_they_are_withheld_while_it_is_not_well() -> None:
     alerta, counts = beat(Answer(201, {"status": "ok"}), False, 2)
     assert counts == ["withheld", "withheld"]

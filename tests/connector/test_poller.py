@@ -178,7 +178,7 @@ def test_a_long_poll_is_made_only_after_a_response(run: Run) -> None:
     assert [seconds for _, seconds in run.queue.polls] == [1, 20]
 
 
-def test_a_thread_that_fails_is_named_and_ends_the_process() -> None:
+def test_a_thread_that_fails_is_named_and_on_failure_is_called() -> None:
     ended = threading.Event()
     threads = Threads(ended.set)
     threads.start("broken", lambda: print(1 / 0))

@@ -104,7 +104,7 @@ def test_the_api_key_argument_of_the_vendors_connector_is_accepted(installed: In
     ("status", "body", "level", "what"),
     [
         (200, {"ok": True, "transport": "channel"}, "ok", "by the channel of JEC's version 2"),
-        (503, {"problems": ["no key"], "stuck": ["poller"]}, "fail", "it is not ready: no key; poller is stuck"),
+        (503, {"problems": ["no key"], "stuck": ["poller"]}, "fail", "is not ready: no key; poller makes no progress"),
     ],
 )
 def test_readiness_of_our_connector_is_reported(

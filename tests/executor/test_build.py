@@ -6,6 +6,7 @@ import ast
 import base64
 import marshal
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import alerta_opsgenie
 from alerta_opsgenie import __version__
 from alerta_opsgenie.executor.build import NAMES, build
 from tests.support.executor import PYTHON_MINORS, Edge, bare_python, find_python
@@ -23,8 +25,10 @@ BUILD = (sys.executable, "-m", "alerta_opsgenie.executor.build")
 
 
 def test_two_builds_are_the_same_to_the_byte(tmp_path: Path) -> None:
-    # Another process, umask, time zone, hash seed and directory.
-    environment = {**os.environ, "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
+    # Another process, umask, time zone, hash seed and directory, and a link to the package.
+    shutil.copytree(Path(alerta_opsgenie.__file__).parent, tmp_path / "installed-6.0.0")
+    (tmp_path / "alerta_opsgenie").symlink_to("installed-6.0.0")
+    environment = {**os.environ, "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7", "PYTHONPATH": str(tmp_path)}
     subprocess.run([*BUILD, "out"], cwd=tmp_path, env=environment, check=True, umask=0o077, stdout=subprocess.DEVNULL)
     assert {(tmp_path / "out" / name).read_bytes() for name in NAMES} == {build()}
 
@@ -64,7 +68,7 @@ def test_it_holds_the_packages_that_it_needs_and_no_tests_or_tools() -> None:
         assert marshal.loads(zlib.decompress(code)) == compile(text, where, "exec", dont_inherit=True)
 
 
-def test_an_old_python_can_parse_it_to_report_its_version() -> None:
+def test_an_old_python_can_parse_it_and_report_that_it_is_too_old() -> None:
     """It has no syntax that Python 2 lacks: annotations, f-strings, keyword-only arguments, `nonlocal`."""
     tree = ast.parse(build())
     new = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.AsyncFunctionDef, ast.Starred, ast.YieldFrom)

@@ -116,7 +116,7 @@ def test_a_name_that_does_not_exist_is_kept(reach: Reach) -> None:
     assert result.exit_code == 0
 
 
-def test_a_server_that_accepts_no_connection_times_out(reach: Reach) -> None:
+def test_a_server_that_accepts_a_connection_and_never_responds_times_out(reach: Reach) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=1) as deaf:
         assert_kept(edge := reach(f"http://127.0.0.1:{deaf.getsockname()[1]}"), acknowledge(edge), Reason.TIMEOUT)
 

@@ -190,7 +190,7 @@ class OutcomeWriter:
         return True
 
     def _test_disk(self) -> None:
-        """Clear the problem if a file can be written: without actions no other write would find out."""
+        """Clear the problem if a file can be written. While no action arrives, nothing else tests the disk."""
         path = os.path.join(self._path, ".probe")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(OSError):

@@ -138,7 +138,7 @@ class Deliverer:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in flight and nothing is due."""
+        """Whether nothing is in flight, and no action waits that could be delivered."""
         return all(one.is_idle for one in self._all())
 
     def counts(self) -> Dict[str, Counts]:

@@ -49,7 +49,7 @@ class UnansweredError(NoAgentError):
 
 
 class UnsafeError(NoAgentError):
-    """The directory or the server belongs to another user; the text names it."""
+    """The directory or the server belongs to another user or is open to others; the text says which."""
 
 
 def spelling(name: str) -> str:

@@ -293,7 +293,7 @@ class TargetQueue:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in flight and nothing is due."""
+        """Whether nothing is in flight, and no action waits that could be delivered."""
         if self._busy_workers or self._jobs or self._writer.unsaved:
             return False
         try:

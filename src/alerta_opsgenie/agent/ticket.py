@@ -38,7 +38,7 @@ UNTRIED = Outcome(Kind.KEPT, Reason.BEHIND, "other actions are in flight")
 
 
 class Ticket:
-    """Waits for the results of one action. Each attempt may have one; the last is final."""
+    """Waits for the results of one action. Each attempt may give one. A result that is not KEPT is final."""
 
     def __init__(self, message: Optional[Message] = None, result: Optional[Result] = None) -> None:
         self.message = message

@@ -37,7 +37,8 @@ _dialect_option = click.option(
 _file_options = option_set(
     click.argument("file", required=False),
     _dialect_option,
-    click.option("--for", "target", type=click.Choice(TARGETS), help="The connector to run (default: the dialect's)."),
+    click.option("--for", "target", type=click.Choice(TARGETS),
+                 help="The connector that will use the file (default: by --dialect)."),
 )
 _output_options = option_set(
     click.option("--output", metavar="FILE", help="Write it there (.json, .yml), mode 0600; - is standard output."),

@@ -34,8 +34,8 @@ _COLOURS = dict(zip(LEVELS, ("green", "cyan", "yellow", "red")))
 
 
 @click.command("doctor")
-@click.option("--config", "config_path", metavar="FILE", help="The connector's configuration (default: found).")
-@click.option("--edge", type=click.Choice(EDGES), help="The connector (default: guessed).")
+@click.option("--config", "config_path", metavar="FILE", help="The configuration (default: the first one found).")
+@click.option("--edge", type=click.Choice(EDGES), help="The connector (default: by the configuration).")
 @click.option("--dialect", type=click.Choice(DIALECTS), help="The vendor's API (default: guessed by the base URL).")
 @click.option("--user", default="", metavar="NAME", help="The connector's user, if it cannot be found out.")
 @click.option("--service-path", default="", metavar="PATH", help="The PATH of its service, if it cannot be found out.")

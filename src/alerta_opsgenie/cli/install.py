@@ -191,7 +191,8 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not is_interactive():
-        raise Failure("nothing was changed: this is no terminal", "look at the plan, then add --yes", EXIT_USAGE)
+        what = "nothing was changed: without a terminal no question can be asked"
+        raise Failure(what, "look at the plan, then add --yes", EXIT_USAGE)
     if not click.confirm(question, err=True):
         raise Failure("nothing was changed", "run it again when it should be done")
 

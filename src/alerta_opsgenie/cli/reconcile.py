@@ -75,7 +75,7 @@ def reconcile(
 ) -> None:  # fmt: skip
     """Compare the open alerts of both sides, and show what differs.
 
-    Compares twice and reports only what differs both times. Never creates an alert in Opsgenie: from outside nothing
+    Compares twice and reports only what differs both times. Never creates an alert at the vendor: from outside nothing
     proves that it was not sent. Exit code 3: the sides differ.
     """
     policies = {field: who if field in (only or FIELDS) else OFF for field, who in FIELDS.items()}

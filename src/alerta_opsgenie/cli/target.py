@@ -30,7 +30,7 @@ ADVICE = {
 """The advice for an action that waits for this reason; it names options of these commands."""
 
 state_options = option_set(
-    click.option("--config", "config_path", metavar="FILE", help="The connector's configuration (default: found)."),
+    click.option("--config", "config_path", metavar="FILE", help="The configuration (default: the first one found)."),
     click.option("--spool-dir", metavar="DIR", help="The state directory (default: the configuration's)."),
 )
 """The options that select the state directory."""

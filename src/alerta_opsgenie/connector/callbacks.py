@@ -53,7 +53,7 @@ class Callbacks:
         return len(self._waiting) + self._sending
 
     def put(self, body: dict[str, Any]) -> None:
-        """Queue a callback body. One without a request id is dropped: the vendor could not assign it."""
+        """Queue a callback body. One without a request id is ignored: the vendor could not assign it."""
         if not body.get("requestId"):
             return
         with self._changed:

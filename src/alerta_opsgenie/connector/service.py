@@ -274,7 +274,7 @@ class Service:
 
     def _problems(self) -> list[Problem]:
         health = self._health()
-        stuck = [Problem(f"{name} does not respond", "restart the service") for name in health.stuck]
+        stuck = [Problem(f"{name} makes no progress", "restart the service") for name in health.stuck]
         return [*stuck, *map(Problem, health.problems)]
 
     def _health(self) -> Health:
@@ -288,7 +288,7 @@ class Service:
             if not health.stuck:
                 self._notifier.send(ALIVE)
             else:
-                _log.error("not responding: %s", ", ".join(health.stuck))
+                _log.error("no progress: %s", ", ".join(health.stuck))
             self._notifier.status(health.status)
             if self._finished.wait(pause):
                 return

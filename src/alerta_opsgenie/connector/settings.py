@@ -56,7 +56,7 @@ _SETTINGS: Mapping[str, tuple[str, Sequence[Any]]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A configuration ready for use. `mapping_options`: for the mappings of our executor; `options`: for others."""
+    """A configuration ready for use. `mapping_options`: by mapping of our executor; `options`: for the rest."""
 
     config: EdgeConfig
     options: Options

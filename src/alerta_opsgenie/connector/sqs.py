@@ -89,7 +89,7 @@ class SqsQueue:
         entries = [{"Id": str(index), "ReceiptHandle": one.handle} for index, one in enumerate(receipts)]
         answer = self._call("delete_message_batch", Entries=entries)
         try:
-            # An expired handle (SenderFault) is not tried again.
+            # A handle that SQS refuses (SenderFault) is not tried again.
             failed = {str(one["Id"]) for one in answer.get("Failed") or [] if not one.get("SenderFault")}
         except _UNREADABLE:
             raise TransportError(f"the queue {self.name} gave an answer that cannot be read") from None

@@ -61,6 +61,6 @@ def read_alerts(send: Callable[[Call], Answer], advance: Callable[[int], None]) 
 
 
 def wait(seconds: float) -> bool:
-    """Sleep; False: `list_open` may continue."""
+    """Sleep. Return False, which lets `list_open` continue."""
     time.sleep(seconds)
     return False

@@ -98,7 +98,7 @@ def _compare(inst: Installation, move: Move) -> Iterator[Finding]:
 def _find_missing(
     inst: Installation, client: OpsgenieClient, key: str, mine: set[str]
 ) -> tuple[list[str], list[str], str]:
-    """Return the open alerts that JSM lacks, those of which that is not known, and the reason."""
+    """Return the open alerts that JSM lacks, those that could not be checked, and why."""
     source = next((name for name in inst.access.sources if name != "*"), Policy().source)
     theirs = list_open(lambda path: client.get(path, key, _deadline(inst)), source, wait)
     asked = sorted(mine - {own_alias(one, source) for one in theirs.alerts})

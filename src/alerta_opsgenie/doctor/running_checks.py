@@ -114,7 +114,7 @@ def ask_ready(inst: Installation) -> Ready:
         return Ready(ready=False, why=f"/readyz does not answer: {error}")
     body = response.json if isinstance(response.json, dict) else {}
     problems, stuck = (value if isinstance(value, list) else [] for value in map(body.get, ("problems", "stuck")))
-    found = "; ".join([*map(str, problems), *(f"{part} is stuck" for part in stuck)])
+    found = "; ".join([*map(str, problems), *(f"{part} makes no progress" for part in stuck)])
     why = " ".join(found.split())[:300] or f"HTTP {response.status}"
     return Ready(response.status == OK, str(body.get("transport") or ""), why)
 

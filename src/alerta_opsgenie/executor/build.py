@@ -23,7 +23,7 @@ import alerta_opsgenie
 NAMES = ("oecAlertaExecutor.py", "oecAlertaExecutor")
 
 _PACKAGE = "alerta_opsgenie"
-_ROOT = Path(alerta_opsgenie.__file__).resolve().parent
+_ROOT = Path(os.path.abspath(alerta_opsgenie.__file__)).parent  # links are not followed: file names stay the same
 _FIRST = (f"{_PACKAGE}.agent.handover", f"{_PACKAGE}.executor.start")
 _REST = (f"{_PACKAGE}.executor.full", f"{_PACKAGE}.agent.resident", f"{_PACKAGE}.journal.salvage")
 
@@ -120,7 +120,7 @@ def _path(name: str) -> Path:
 
 
 def _file_name(name: str) -> str:
-    return str(_path(name).relative_to(_ROOT.parent))
+    return f"{_PACKAGE}/{_path(name).relative_to(_ROOT)}"
 
 
 def _text(name: str) -> str:
@@ -130,10 +130,10 @@ def _text(name: str) -> str:
 def write_to(directory: str) -> List[str]:
     """Write the executor under both its names, and return the paths."""
     Path(directory).mkdir(parents=True, exist_ok=True)
-    paths = [os.path.join(directory, name) for name in NAMES]
+    content, paths = build(), [os.path.join(directory, name) for name in NAMES]
     for path in paths:
         new = Path(path + ".new")
-        new.write_bytes(build())
+        new.write_bytes(content)
         new.chmod(0o755)  # all users may read and start it
         new.replace(path)
     return paths

@@ -123,7 +123,7 @@ class Modules:
 
 
 def import_rest(path: str) -> None:
-    """Make the rest of the program importable from the file at `path`; a module's name there means an installed one.
+    """Make the rest of the program importable from the file at `path`. For a module's name nothing is to do.
 
     A Python without `sqlite3` gets a stand-in module, so that actions are delivered without a journal.
     """

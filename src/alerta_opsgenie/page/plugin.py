@@ -38,7 +38,7 @@ class PluginFigures:
         self._mutex = threading.Lock()
         self._fetched_at = -math.inf
         self._is_known = threading.Event()
-        self._side = PluginStatus(url, "the request to Alerta has not ended")
+        self._side = PluginStatus(url, "Alerta has not responded yet")
 
     def __call__(self) -> PluginStatus:
         """Return the last figures."""

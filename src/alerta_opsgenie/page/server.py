@@ -71,7 +71,7 @@ class Server(ThreadingTCPServer):
         threading.Thread(target=self.serve_forever, args=(0.1,), name="web", daemon=True).start()
 
     def stop(self) -> None:
-        """End after `start`."""
+        """Stop serving and close the socket. Only after `start`: without it this blocks."""
         self.shutdown()
         self.server_close()
 

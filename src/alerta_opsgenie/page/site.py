@@ -88,10 +88,11 @@ class Page:
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("Host", "")
         if not _is_own_host(host, self._host):
-            return plain(FORBIDDEN, "this page can be reached by localhost or by an address only")
+            return plain(FORBIDDEN, "use localhost, an IP address, or the name in `listen`")
         if not is_loopback(self._host) and not self._is_token(_password(request.headers)):
             if not self._source.token():
-                return plain(FORBIDDEN, f"not at loopback this page needs a token. {self._source.enabling}")
+                why = "this page needs a token, because it does not listen on loopback"
+                return plain(FORBIDDEN, f"{why}. {self._source.enabling}")
             asks = {"WWW-Authenticate": 'Basic realm="alerta-opsgenie: any name, the token as password"'}
             return plain(UNAUTHORIZED, "the token is needed")._replace(headers=asks)
         return None

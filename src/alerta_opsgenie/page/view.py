@@ -109,7 +109,7 @@ class Overview:
 
     @property
     def is_well(self) -> bool:
-        """Whether there is no problem; dead letters are none."""
+        """Whether there is no problem. Dead letters do not count as a problem."""
         return not self.problems
 
     def total(self, name: str) -> float:

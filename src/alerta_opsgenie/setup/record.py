@@ -100,4 +100,4 @@ class Record:
         except (ValueError, KeyError, TypeError):
             pass
         what = f"{path}, the record of what was installed, cannot be parsed"
-        raise SetupError(what, "use the version that wrote it, or remove it and what it names by hand")
+        raise SetupError(what, "use the version that wrote it, or delete it and the files that it lists by hand")

@@ -142,7 +142,7 @@ class Removal:
         has_backup = bool(backup) and self._files.look(backup) is not None
         is_ours = found is None or (found.kind == "file" and digest(self._files.read(path)) in entry["digests"])
         if not is_ours and not self._purge:
-            before = f"; the file before the installation is {backup}" if backup else ""
+            before = f"; the original file is kept as {backup}" if backup else ""
             raise _NotRemovedError(f"it was changed since{before}: remove it, or --purge")
         if backup and not has_backup and not self._purge:
             raise _NotRemovedError(f"its backup {backup} is gone: --purge removes it")
