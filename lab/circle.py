@@ -116,7 +116,7 @@ class Circle:
 
     @contextmanager
     def losing(self) -> Iterator[None]:
-        """Lose all that is told meanwhile, in both directions."""
+        """Lose all messages meanwhile, in both directions."""
         refused = self.cloud.faults.status(422, r"/v2/alerts/[^/]+/\w+$")
         self.cloud.add(replace(self._edge, actions=frozenset()))
         try:
@@ -126,7 +126,7 @@ class Circle:
             self.cloud.add(self._edge)
 
     def lose(self, act: Act) -> Shown:
-        """Make an alert, lose what somebody does to it, and wait until the sweep has told the other side."""
+        """Make an alert, lose what somebody does to it, and wait until the sweep has repaired the other side."""
         alert_id = self.new_alert(f"Lost{act.what}{len(self.cloud.alerts())}")
         time.sleep(2.5 * RECONCILE_SECONDS)  # until both sides are known to agree on it
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The pictures of the page in the documentation: `python -m tests.browser.pictures` makes them anew."""
+"""The pictures of the page in the documentation: `python -m tests.browser.pictures` takes them again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE = (1100, 760)
 
 
 def fill(place: StateDirectory) -> Row:
-    """Keep actions of the last hours, done; gives one that was ignored."""
+    """Store actions of the last hours as done. Return one that was ignored."""
     now, journal = time.time(), place.journal(ALERTA)
     for number, name in enumerate(DONE):
         who, age = PEOPLE[number * 2 % 3], 20 + 150 * number**2

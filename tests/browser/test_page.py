@@ -23,7 +23,7 @@ def acknowledge(site: Site, who: str = "alice@example.com") -> str:
     return alert
 
 
-def test_without_a_script_it_says_how_it_goes_and_what_was_done(site: Site, browser: Browser) -> None:
+def test_without_a_script_it_shows_the_state_and_the_last_actions(site: Site, browser: Browser) -> None:
     alert = acknowledge(site)
     site.rig.wait_delivered()
     browser.look_as(scripts=False).open(site.url)
@@ -38,7 +38,7 @@ def test_without_a_script_it_says_how_it_goes_and_what_was_done(site: Site, brow
     assert not browser.one("#pause").is_displayed()
 
 
-def test_without_a_script_a_person_is_found_and_the_story_of_an_alert_read(site: Site, browser: Browser) -> None:
+def test_without_a_script_a_person_can_be_searched_and_an_alerts_actions_read(site: Site, browser: Browser) -> None:
     alert = acknowledge(site, "zoe@example.com")
     site.rig.person("yan@example.com").close(alert)
     site.rig.wait_delivered()
@@ -49,7 +49,7 @@ def test_without_a_script_a_person_is_found_and_the_story_of_an_alert_read(site:
     assert [cell.text.split()[0] for cell in browser.all("td:nth-child(2)")] == ["Acknowledge", "Close"]
 
 
-def test_what_happens_appears_by_itself_unless_it_is_paused(site: Site, browser: Browser) -> None:
+def test_new_actions_appear_without_a_reload_unless_paused(site: Site, browser: Browser) -> None:
     browser.open(site.url)
     first = acknowledge(site)
     browser.wait_for(first)
@@ -67,7 +67,7 @@ def test_what_happens_appears_by_itself_unless_it_is_paused(site: Site, browser:
     assert browser.complaints() == []
 
 
-def test_a_refresh_leaves_the_focus_where_it_is(site: Site, browser: Browser) -> None:
+def test_a_refresh_keeps_the_focus(site: Site, browser: Browser) -> None:
     acknowledge(site)
     site.rig.wait_delivered()
     browser.open(site.url)
@@ -78,7 +78,7 @@ def test_a_refresh_leaves_the_focus_where_it_is(site: Site, browser: Browser) ->
 
 
 @pytest.mark.parametrize(("button", "says"), [("Try again", "waits again"), ("Drop", "dropped")])
-def test_a_dead_letter_is_decided_on_with_the_token_and_after_a_question(
+def test_a_dead_letter_is_retried_or_dropped_with_the_token_and_a_confirmation(
     site: Site, browser: Browser, button: str, says: str
 ) -> None:
     alert = site.dead()
@@ -94,7 +94,7 @@ def test_a_dead_letter_is_decided_on_with_the_token_and_after_a_question(
     browser.ask("sessionStorage.clear()")
 
 
-def test_an_address_with_the_token_spares_the_typing_and_loses_it_at_once(site: Site, browser: Browser) -> None:
+def test_a_url_with_the_token_fills_it_in_and_drops_it_from_the_address(site: Site, browser: Browser) -> None:
     alert = site.dead()
     browser.open(f"{site.url}?state=dead#token={TOKEN}")
     assert TOKEN not in browser.driver.current_url
@@ -142,7 +142,7 @@ def test_a_phone_scrolls_in_one_direction_only(site: Site, browser: Browser, pat
     assert min(cell.size["width"] for cell in browser.all("td:not(:first-child), dd")) > PHONE[0] / 3
 
 
-def test_the_dark_is_dark_and_both_can_be_read(site: Site, browser: Browser) -> None:
+def test_dark_and_light_have_enough_contrast(site: Site, browser: Browser) -> None:
     """Contrast of text as WCAG 2 measures it, 4.5 to 1: https://www.w3.org/TR/WCAG21/#contrast-minimum"""
     site.dead()
     for dark in (False, True):
@@ -168,7 +168,7 @@ return [light(behind(document.body)), Math.min(...ratios)];
 """
 
 
-def test_all_can_be_reached_by_the_keyboard_and_the_focus_is_seen(site: Site, browser: Browser) -> None:
+def test_the_keyboard_reaches_everything_and_the_focus_is_visible(site: Site, browser: Browser) -> None:
     site.dead()
     browser.open(f"{site.url}?state=dead").hold()
     browser.one("body").send_keys(Keys.TAB)
@@ -183,7 +183,7 @@ def test_all_can_be_reached_by_the_keyboard_and_the_focus_is_seen(site: Site, br
 
 
 @pytest.mark.parametrize("path", ["", "alert", "action"])
-def test_a_screen_reader_finds_its_way(site: Site, browser: Browser, path: str) -> None:
+def test_a_screen_reader_finds_landmarks_and_labels(site: Site, browser: Browser, path: str) -> None:
     alert = site.dead()
     browser.open(f"{site.url}?q={alert}").hold()
     if path:

@@ -122,7 +122,7 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     for part in report["parts"]:
         since = part["age_seconds"]
         success = "" if since is None else f"; last success {age(since)} ago"
-        yield printable(f"{part['name']:10} {part['what']}{success}")
+        yield printable(f"{part['name']:13} {part['what']}{success}")
     for problem in report["problems"]:
         yield click.style(printable(f"attention  {problem['what']}\n      try  {problem['advice']}"), fg="red")
     for url, counts in report["targets"].items():
