@@ -338,7 +338,7 @@ class TestFaults:
 
         def fail(*_: Any) -> None:
             calls.append(time.monotonic())
-            raise JournalError("no space is left", "make room", "disk-full")
+            raise JournalError("no space is left", "make room", "io")
 
         monkeypatch.setattr(Journal, "claim", fail)
         deliverer.wake(options)

@@ -54,7 +54,7 @@ def test_unusual_fields_of_an_alert_are_sent(closed: Site, fields: dict[str, Any
     assert f"of alert {alert_id}" not in closed.run.log()
 
 
-def test_a_note_that_is_a_number_changes_nothing(closed: Site) -> None:
+def test_a_note_that_is_a_number_breaks_nothing(closed: Site) -> None:
     alert_id = closed.new_alert()
     assert closed.console.exchange("PUT", f"/alert/{alert_id}/note", {"note": 7})[0] in (201, 400)
     assert closed.console.status(alert_id) == "open"

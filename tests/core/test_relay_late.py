@@ -71,7 +71,7 @@ def test_one_that_our_plugin_calls_stale_ends_the_snooze_too() -> None:
     assert play(message("Acknowledge"), *answers, context=at()).ending == APPLIED
 
 
-def test_a_snooze_that_somebody_ends_meanwhile_stays_stale() -> None:
+def test_a_late_ack_stays_stale_if_somebody_ends_the_snooze_meanwhile() -> None:
     assert late(seen("shelved", shelve(BEFORE)), CONFLICT, seen("open")).ending == IGNORED_STALE
 
 

@@ -1,4 +1,4 @@
-"""How many sweeps in a row have repaired Alerta without a message from the vendor."""
+"""How many sweeps have repaired Alerta since the last message from the vendor."""
 
 from __future__ import annotations
 

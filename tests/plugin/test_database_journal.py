@@ -61,7 +61,7 @@ def test_an_appended_request_is_claimed_unchanged(url: str) -> None:
     assert (action.accepted_at, action.first_attempt_at, action.state) == (10.0, None, "in-flight")
 
 
-def test_characters_that_the_database_refuses_are_removed(url: str) -> None:
+def test_nul_is_removed_and_a_lone_surrogate_is_escaped(url: str) -> None:
     own = journal(url)
     own.append([new("a\0\ud800")], 10.0)
     (action,) = own.claim(20.0, 1, PAUSE)

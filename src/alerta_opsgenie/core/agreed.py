@@ -63,7 +63,7 @@ def read_agreed_state(text: Any) -> AgreedState:
 
 
 def after_requests(agreed: AgreedState, requests: Iterable[Request], now_seconds: float) -> AgreedState:
-    """Return the state after the vendor has accepted these requests, in order. It does not prove an alert there."""
+    """Return the state after the vendor has accepted these requests, in order. `confirmed` stays as it is."""
     for request in requests:
         agreed = _after(agreed, request.operation, request.body)
     return agreed._replace(at_seconds=now_seconds)

@@ -30,7 +30,7 @@ CALL_SECONDS = 10.0
 """The time limit of one attempt."""
 
 LONGEST_PAUSE_SECONDS = 15.0
-"""The longest pause between two attempts: how long Alerta can be available again before it is tried."""
+"""The longest pause between two attempts. After an outage, Alerta is tried at most this long after it is back."""
 
 LANDING_SECONDS = 3.0
 """The pause after Alerta answers again, in which it processes requests from while it hung or started.
@@ -175,7 +175,10 @@ def pause_seconds(outcome: Outcome, attempts: int, fraction: float) -> float:
 
 
 def row_delay_seconds(outcome: Outcome, attempts: int, fraction: float) -> float:
-    """Return the pause of the row. Longer pauses apply to the target: a row that is due later counts as due now."""
+    """Return the pause of the row: at most `LONGEST_PAUSE_SECONDS`, because a later due time counts as a clock error.
+
+    The target keeps the longer pauses.
+    """
     pause = pause_seconds(outcome, attempts, fraction)
     return min(pause, LONGEST_PAUSE_SECONDS) if outcome.kind is Kind.KEPT else 0.0
 

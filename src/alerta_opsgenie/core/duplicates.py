@@ -19,7 +19,7 @@ from .message import Message, MessageError
 WINDOW_SECONDS = 120
 
 RECORD = "said"
-"""The key prefix of a record; and the entry in the result of `order.superseded` that marks a duplicate."""
+"""The key prefix of a record. `order.superseded` adds it to its result if the action is a duplicate."""
 
 NOTE, ACTION = "note", "action"
 """The kinds of records. Records of different kinds are never duplicates."""
@@ -95,7 +95,7 @@ def record_kind(message: Message) -> str:
 
 
 def is_duplicate(message: Message, newest_ns: Mapping[str, int]) -> bool:
-    """Whether another integration has delivered the same action. `newest_ns` holds the `action_records` of both."""
+    """Whether another integration has delivered the same action. `newest_ns` holds earlier records."""
     return any(is_duplicate_record(key, newest_ns) for key in action_records(message))
 
 

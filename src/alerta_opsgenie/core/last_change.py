@@ -10,7 +10,7 @@ from .snapshot import AlertState
 
 ALERTA, OPSGENIE = "alerta", "opsgenie"
 DOUBT_SECONDS = 5.0
-"""The error that rounding and the time of a message on its way can add to an instant."""
+"""The tolerance when times are compared: rounding, and the delay of a message."""
 
 OPEN, ACK, SNOOZED, ENDED = "open", "acknowledged", "snoozed", "ended"
 

@@ -80,7 +80,6 @@ class Dispatch(NamedTuple):
     cut: Tuple[str, ...] = ()
 
 
-ON_DELETE = frozenset({"close", "delete", "ignore"})
 LONGEST_SNOOZE_SECONDS = 7 * 86400
 """For a shelve without an end: a week, the longest that the vendor's web interface offers."""
 

@@ -26,7 +26,7 @@ def is_of_plan(text: str) -> bool:
 
 
 def changed_nothing(text: str) -> bool:
-    """Whether a status says that there was nothing to do. This is final and no problem."""
+    """Whether a status says that there was nothing to do. The request is finished then, and is not reported."""
     return any(part in text.lower() for part in ("already", "there is no open alert"))
 
 

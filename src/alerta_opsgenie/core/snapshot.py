@@ -24,10 +24,10 @@ _CLOSED_STATES = frozenset({"closed", "resolved"})
 class AlertState(NamedTuple):
     """The state of an alert on one side. Instants are in seconds since the epoch, by that side's clock; 0: unknown.
 
-    `since`: the present state is not older. `changed`: nothing was changed later. `opened`: when the outage began.
+    `since`: the earliest start of the present state. `changed`: the last change. `opened`: the start of the outage.
     `from_bridge`: the bridge set the state on this side. `from_bridge_at`: for each register of `core.order`, the time
     of the vendor's newest action that was applied in Alerta. `snoozed_until` is infinite for a snooze without an end.
-    `route` names the key. `wanted`: by the settings the alert is sent. `id` is the vendor's id.
+    `route` names the key. `wanted`: by the settings the alert is sent. `id` is that side's id.
     """
 
     is_open: bool

@@ -1,4 +1,4 @@
-"""A private directory of this user. It is checked and used through one descriptor, so it cannot be swapped between."""
+"""A private directory of this user. It is checked and used through one descriptor, so no other can take its place."""
 
 import contextlib
 import os

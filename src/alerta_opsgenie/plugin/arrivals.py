@@ -1,8 +1,8 @@
 """Checks that actions from Opsgenie or JSM still arrive in Alerta.
 
-OEC, JEC, the queue or the webhook can be dead while everything else works. If `SWEEPS` comparisons in a row repaired
-changes that were made at the vendor, and no message arrived in that time, the plugin raises an alert in Alerta, sets
-the gauge `way_back_dead`, and withholds the heartbeat.
+OEC, JEC, the queue or the webhook can be dead while everything else works. If `SWEEPS` comparisons have repaired
+something in Alerta since the last message arrived, the plugin raises an alert in Alerta, sets the gauge
+`way_back_dead`, and withholds the heartbeat. A comparison that repairs nothing does not reset the count.
 """
 
 import logging

@@ -5,6 +5,7 @@ from the vendor arrive. https://docs.opsgenie.com/docs/heartbeat-api
 """
 
 import contextlib
+import math
 import time
 from typing import Optional
 
@@ -18,7 +19,7 @@ from alerta_opsgenie.plugin.sender import Duty
 
 LEASE = "heartbeat"
 STUCK_SECONDS = 300.0
-"""A request that has waited longer is stuck: this is longer than any pause after one failed attempt."""
+"""A request that has waited longer is stuck: our own pauses are shorter, those by `Retry-After` may be longer."""
 
 _LOOK_SECONDS = 3600.0
 _NO_ALERT = "00000000-0000-4000-8000-000000000000"
@@ -75,10 +76,9 @@ class Heartbeat:
             if time.monotonic() >= self._look_at:
                 found = client.has_heartbeat(settings.heartbeat, key, deadline)
                 if found is False:
-                    return (
-                        "there is no heartbeat of that name: create it at the vendor,"
-                        f" with an interval of more than {settings.heartbeat_seconds:g} s"
-                    )
+                    minutes = math.ceil(max(300.0, 5 * settings.heartbeat_seconds) / 60)
+                    what = "there is no heartbeat of that name: create it at the vendor, with an interval of"
+                    return f"{what} {minutes} minutes or more"
                 self._look_at = time.monotonic() + _LOOK_SECONDS if found else 0.0
             delivery = client.ping(settings.heartbeat, key, deadline)
         if delivery.verdict is Verdict.DONE:

@@ -88,4 +88,4 @@ def _give_back(_app: Any, **_: object) -> None:
         else:
             db.get_db().alerta_opsgenie_leases.delete_one({"_id": held.name, "holder": held.holder})
     except Exception as error:  # noqa: BLE001 - as above; the lease ends by itself
-        LOG.warning("opsgenie: the lease %s was not given back: %s", held.name, " ".join(str(error).split()))
+        LOG.warning("opsgenie: the lease %s is not ended, and expires: %s", held.name, " ".join(str(error).split()))

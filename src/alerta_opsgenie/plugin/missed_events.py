@@ -26,7 +26,7 @@ from alerta_opsgenie.plugin.outbox import Outbox
 from alerta_opsgenie.plugin.plan_limits import PlanLimits
 
 _LEASE, _LOOKED = "missed", "missed-looked"
-_DUE, _LATE = 0.8, 3.0  # two checks are in a row if this many pauses are between them
+_DUE, _LATE = 0.8, 3.0  # in pauses: a check is due; findings are too old
 
 Find = Callable[[str], Optional[AlertValues]]
 """Returns an alert of Alerta as it is now; None if it was deleted."""

@@ -53,7 +53,7 @@ def read_row(action: Action) -> OutgoingRequest:
 
 
 class HostLease:
-    """A lease of the process that sends for its host, if the outbox is in the database. On the disk it is a lock file.
+    """A lease of the process that sends for its host, if the outbox is in the database. On disk a lock file does this.
 
     If the process dies, it ends after `HOST_LEASE_SECONDS`. If it was lost, two processes send for a while, which is
     safe by the leases on the alerts.

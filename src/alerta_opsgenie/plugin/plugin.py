@@ -6,7 +6,8 @@
   end of the request if the alert then has that status. Outside of a request it is sent at once.
 - `take_note` and `delete` run before the change too. They are sent once the request has succeeded.
 
-Actions of the bridge are not sent back to the product they came from; with two products they go to both.
+With one product, actions of the bridge are not sent. With two, they are sent to both, also to the one that they came
+from, where they change nothing.
 """
 
 import time

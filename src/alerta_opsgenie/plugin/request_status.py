@@ -25,7 +25,7 @@ MOST_LOOKS = 6
 MOST_REPEATS = 2
 _REPEATED = "~"
 CROSSING = "crossing-"
-"""Begins the keys of requests to two products for an action of one of them. In that product it may have no effect."""
+"""The key prefix of requests that repeat an action of one product to both. There it may have no effect: no error."""
 
 
 class Pending(NamedTuple):

@@ -37,7 +37,7 @@ def may_be_restored(action: Action, began_at: float, now: float) -> bool:
 
 
 def had_effect(read: Callable[[str], Any], request: Request, action: Action) -> Union[bool, RequestOutcome]:
-    """Return whether the vendor has the alert or the note already; the failed look-up where that is not known.
+    """Return whether the vendor has the alert or the note already; a `RequestOutcome` if the look-up failed.
 
     `read` looks up the vendor's alert or, with `/notes`, its notes. It returns a `RequestOutcome` if it fails.
     """

@@ -273,11 +273,11 @@ class Sender:
         if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
             self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
             return
-        is_needless = is_over(outgoing.request, time.time()) or self._had_effect(client, outgoing, action)
-        if isinstance(is_needless, RequestOutcome):
-            self._limits.note(outgoing.route, outgoing.alert, is_needless, time.monotonic())
-            self._wait(action, outgoing, action.reason or Reason.NETWORK.value, is_needless.detail)
-        elif is_needless:
+        had_effect = is_over(outgoing.request, time.time()) or self._had_effect(client, outgoing, action)
+        if isinstance(had_effect, RequestOutcome):
+            self._limits.note(outgoing.route, outgoing.alert, had_effect, time.monotonic())
+            self._wait(action, outgoing, action.reason or Reason.NETWORK.value, had_effect.detail)
+        elif had_effect:
             self._done(action, "not-needed")
         else:
             self._finish(action, outgoing, self._send(client, outgoing))

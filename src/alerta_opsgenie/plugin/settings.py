@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 from alerta_opsgenie.clients.alert_list import OPS_URL
 from alerta_opsgenie.clients.connection import AddressError, read_address
 from alerta_opsgenie.clients.opsgenie import BASE_URLS, OpsgenieClient, address_of, dialect_of
-from alerta_opsgenie.core import publish, reconcile, routing, wording
+from alerta_opsgenie.core import reconcile, routing, wording
 from alerta_opsgenie.core import task as relaying
 from alerta_opsgenie.core.alarm_model import PRIORITIES
 from alerta_opsgenie.core.people import People, people_of
@@ -274,7 +274,7 @@ def _policy(reader: Reader, dialect: Dialect, routes: Tuple[routing.Route, ...])
         send_warn=reader.flag("OPSGENIE_SEND_WARN"),
         environments=reader.names("OPSGENIE_SEND_ENVIRONMENTS"),
         normal=(*Policy().normal, *filter(None, [reader.text("DEFAULT_NORMAL_SEVERITY").lower()])),
-        on_delete=reader.choice("OPSGENIE_ON_DELETE", publish.ON_DELETE, "close"),
+        on_delete=reader.choice("OPSGENIE_ON_DELETE", relaying.ON_DELETE, "close"),
         update_repeats=reader.flag("OPSGENIE_UPDATE_REPEATS"),
         dashboard_url=reader.text("DASHBOARD_URL"),
         templates=_templates(reader),
