@@ -174,21 +174,21 @@ def _complete_from_alerta(clients: _Clients, alerta: Snapshot, vendor: Snapshot)
 def _side_of(alert: dict[str, Any], policy: Policy) -> AlertState:
     attributes = alert.get("attributes")
     attributes = attributes if isinstance(attributes, dict) else {}
-    history = [_past(line) for line in alert.get("history") or [] if isinstance(line, dict)]
+    history = [_history_entry(line) for line in alert.get("history") or [] if isinstance(line, dict)]
     values = AlertValues(
         id=str(alert.get("id")),
         severity=str(alert.get("severity")),
         status=str(alert.get("status")),
         attributes={**attributes, "owner": attributes.get("owner-id") or attributes.get("owner")},
-        history=tuple(sorted(history, key=lambda past: -past.at_seconds)),
+        history=tuple(sorted(history, key=lambda entry: -entry.at_seconds)),
     )
     newest = {name: int(at_ns) for name, at_ns in _ORDER.findall(str(attributes.get("opsgenie-order", "")))}
-    seen = read_alerta_alert(values, iso_seconds(str(alert.get("updateTime"))) or 0.0, newest, policy)
-    # Which priority a severity has is a setting of the plugin's, which is not known here.
-    return seen if "opsgenie-priority" in attributes else seen._replace(priority="")
+    state = read_alerta_alert(values, iso_seconds(str(alert.get("updateTime"))) or 0.0, newest, policy)
+    # The priority of each severity is a setting of the plugin, which is not known here.
+    return state if "opsgenie-priority" in attributes else state._replace(priority="")
 
 
-def _past(line: dict[str, Any]) -> HistoryEntry:
+def _history_entry(line: dict[str, Any]) -> HistoryEntry:
     timeout = line.get("timeout")
     return HistoryEntry(
         change=str(line.get("type")),

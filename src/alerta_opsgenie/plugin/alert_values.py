@@ -38,12 +38,12 @@ def values_of(alert: Alert) -> AlertValues:
         duplicates=alert.duplicate_count or 0,
         repeat=bool(alert.repeat),
         received_id=text_of(alert.last_receive_id),
-        history=tuple(_past(entry) for entry in alert.history or ()),
+        history=tuple(_history_entry(entry) for entry in alert.history or ()),
         received_at_seconds=epoch_seconds(alert.receive_time),
     )
 
 
-def _past(entry: Any) -> HistoryEntry:
+def _history_entry(entry: Any) -> HistoryEntry:
     return HistoryEntry(
         change=text_of(entry.change_type),
         status=usual_status(entry.status),

@@ -41,7 +41,7 @@ def _undoes(config: Mapping[str, Any]) -> Iterator[str]:
             " put opsgenie behind it in PLUGINS"
         )
     if str(config.get("ALARM_MODEL")).lower() == "isa_18_2":
-        yield "with ISA 18.2 a close is refused, and Alerta ends no shelve in time: Opsgenie has to report its end"
+        yield "with ISA 18.2 a close is refused, and a shelve stays until Opsgenie reports its end"
 
 
 def _numbers(version: str) -> Tuple[int, ...]:

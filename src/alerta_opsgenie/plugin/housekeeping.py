@@ -25,7 +25,7 @@ def is_too_early(alert: Alert, now: float) -> bool:
     if change is None:
         return False
     values = values_of(alert)
-    if not any(past.change == change for past in values.history):
+    if not any(entry.change == change for entry in values.history):
         return False
     end = end_of(values, change)
     return end is None or now < end

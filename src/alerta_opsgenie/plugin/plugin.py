@@ -235,7 +235,7 @@ def _send(values: AlertValues, events: Tuple[Event, ...], text: Any) -> None:
         return
     if Event.ASSIGNED in events:
         values = values._replace(account=account_of(values.owner or _login()))
-    acts = [_console_act(event, values, "" if by_bridge else _text_or_empty(text)) for event in events]
+    acts = [_alert_event(event, values, "" if by_bridge else _text_or_empty(text)) for event in events]
     for one in process.destinations if acts else ():
         one.send(values, acts, is_crossing=by_bridge)
 
@@ -260,7 +260,7 @@ def _login() -> str:
     return str(g.get("login") or "") if has_app_context() else ""
 
 
-def _console_act(event: Event, values: AlertValues, text: str) -> AlertEvent:
+def _alert_event(event: Event, values: AlertValues, text: str) -> AlertEvent:
     actor = address_of(_login())
     until = None
     if event is Event.SHELVED:

@@ -167,7 +167,7 @@ class Reconciler:
             if len(page) < PAGE:
                 break
             last = page[-1][0]
-        alerts = {name: seen for name, seen, _ in found}
+        alerts = {name: state for name, state, _ in found}
         problem = "Alerta is about to stop" if self._wait(0) else ""
         return Snapshot(alerts, began, problem=problem), frozenset(name for name, _, out in found if out)
 
@@ -189,7 +189,7 @@ class Reconciler:
         alerts, asked = dict(alerta.alerts), sorted(set(vendor.alerts) - set(alerta.alerts))
         for first in range(0, len(asked), PAGE):
             page = self._page("id = ANY(%(ids)s)", {"ids": asked[first : first + PAGE]})
-            alerts.update({name: seen for name, seen, _ in page})
+            alerts.update({name: state for name, state, _ in page})
         gone = set(asked) - set(alerts) if self._settings.policy.on_delete != "ignore" else set()
         return alerta._replace(alerts=alerts, gone=frozenset(gone))
 

@@ -47,15 +47,15 @@ def had_effect(read: Callable[[str], Any], request: Request, action: Action) -> 
         return found
     since = (action.first_attempt_at or action.accepted_at) - _CLOCK_DOUBT_SECONDS
     if request.operation == "create":
-        seen = read_vendor_alert(found, "") if isinstance(found, dict) else None
-        return seen is not None and (seen.is_open or (action.first_attempt_at is None and _was_closed(seen, since)))
+        state = read_vendor_alert(found, "") if isinstance(found, dict) else None
+        return state is not None and (state.is_open or (action.first_attempt_at is None and _was_closed(state, since)))
     notes = found if isinstance(found, list) else []
     return any(_is_note(note, str(request.body.get("note")), since) for note in notes)
 
 
-def _was_closed(seen: AlertState, since_seconds: float) -> bool:
+def _was_closed(state: AlertState, since_seconds: float) -> bool:
     """Whether people closed the alert in Opsgenie after this create. If the bridge closed it, the create is sent."""
-    return not seen.from_bridge and seen.opened >= since_seconds
+    return not state.from_bridge and state.opened >= since_seconds
 
 
 def _is_note(note: object, text: str, since_seconds: float) -> bool:

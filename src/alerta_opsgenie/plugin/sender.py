@@ -273,11 +273,11 @@ class Sender:
         if self._limits.wait_seconds(outgoing.route, time.monotonic(), outgoing.alert) > 0:
             self._wait(action, outgoing, action.reason if is_ambiguous(action) else Reason.THROTTLED.value)
             return
-        had_effect = is_over(outgoing.request, time.time()) or self._had_effect(client, outgoing, action)
-        if isinstance(had_effect, RequestOutcome):
-            self._limits.note(outgoing.route, outgoing.alert, had_effect, time.monotonic())
-            self._wait(action, outgoing, action.reason or Reason.NETWORK.value, had_effect.detail)
-        elif had_effect:
+        needless = is_over(outgoing.request, time.time()) or self._had_effect(client, outgoing, action)
+        if isinstance(needless, RequestOutcome):
+            self._limits.note(outgoing.route, outgoing.alert, needless, time.monotonic())
+            self._wait(action, outgoing, action.reason or Reason.NETWORK.value, needless.detail)
+        elif needless:
             self._done(action, "not-needed")
         else:
             self._finish(action, outgoing, self._send(client, outgoing))
